@@ -1,0 +1,65 @@
+/** What the bench measures, in the shape that `--json` writes and other programs read. GB are 1e9 bytes. */
+
+export type Phase = "decode" | "prefill";
+export type Variant = "mha" | "gqa" | "mqa";
+
+/** The device that everything in a report was measured on. */
+export interface AdapterInfo {
+  description: string;
+  features: string[];
+  isSoftware: boolean;
+}
+
+/** What the same device reaches on plain streams and plain arithmetic: the ceiling of every row. */
+export interface Roofline {
+  /** Bytes read plus bytes written per second by a large copy kernel. */
+  copyGBps: number;
+  /** Bytes per second of a read-only reduction. */
+  readGBps: number;
+  /** f32 multiply-adds per second, counted as two operations each. */
+  fmaGFlops: number;
+}
+
+/** One measured shape, variant and implementation. Times are per call, in milliseconds. */
+export interface Result {
+  /** Name of the model or shape, e.g. "LLaMA-2-7B". */
+  case: string;
+  phase: Phase;
+  variant: Variant;
+  /** Implementation, e.g. "staged". */
+  impl: string;
+  dtype: "f32" | "f16";
+  batch: number;
+  numHeads: number;
+  numKvHeads: number;
+  headDim: number;
+  seqLen: number;
+  contextLen: number;
+  medianMs: number;
+  minMs: number;
+  p90Ms: number;
+  samples: number;
+  /** New tokens per second over the whole batch. */
+  tokensPerSecond: number;
+  /** Bytes of K and V that hold `contextLen` tokens of the whole batch. */
+  kvBytes: number;
+  /** Bytes that must move at least once (q, K, V, o), over the median time. */
+  gbPerSecond: number;
+  /** Operations of QK^T and AV over visible keys, over the median time. */
+  gflops: number;
+  /** `gbPerSecond` over the measured `copyGBps`. */
+  bandwidthShare: number;
+  /** Largest difference from the float64 reference; null when it is not a number. */
+  maxAbsError: number | null;
+  /** Median over interleaved pairs of MHA's time over this row's; null where MHA was not run. */
+  speedupOverMha: number | null;
+  /** Why this row is wrong or was not run; such a row has no trustworthy times. */
+  failure?: string;
+}
+
+export interface Report {
+  schema: 1;
+  adapter: AdapterInfo;
+  roofline: Roofline;
+  results: Result[];
+}

@@ -1,0 +1,45 @@
+/** The kernels as text: the one place where WGSL files are imported. */
+import append from "./append.wgsl" with { type: "text" };
+import scores from "./scores.wgsl" with { type: "text" };
+import softmax from "./softmax.wgsl" with { type: "text" };
+import weightedSum from "./weighted_sum.wgsl" with { type: "text" };
+import context from "./shared/context.wgsl" with { type: "text" };
+import packScalar from "./shared/pack_scalar.wgsl" with { type: "text" };
+import packVec4 from "./shared/pack_vec4.wgsl" with { type: "text" };
+import params from "./shared/params.wgsl" with { type: "text" };
+import rowTile from "./shared/row_tile.wgsl" with { type: "text" };
+import scoresApart from "./shared/scores_apart.wgsl" with { type: "text" };
+import scoresInPlace from "./shared/scores_in_place.wgsl" with { type: "text" };
+import softmaxState from "./shared/softmax_state.wgsl" with { type: "text" };
+
+/** One entry point each, named `main`. */
+export const kernels: Readonly<Record<"append" | "scores" | "softmax" | "weightedSum", string>> = {
+  append,
+  scores,
+  softmax,
+  weightedSum,
+};
+
+/** Pieces that kernels are composed with. */
+export const fragments: Readonly<
+  Record<
+    | "context"
+    | "packScalar"
+    | "packVec4"
+    | "params"
+    | "rowTile"
+    | "scoresApart"
+    | "scoresInPlace"
+    | "softmaxState",
+    string
+  >
+> = {
+  context,
+  packScalar,
+  packVec4,
+  params,
+  rowTile,
+  scoresApart,
+  scoresInPlace,
+  softmaxState,
+};

@@ -1,0 +1,8 @@
+// pack_scalar: one element of a head is loaded at a time. For head sizes that 4 does not divide.
+alias Pack = T;
+alias Wide = f32;
+const PACK = 1u;
+
+fn inner(a: Wide, b: Wide) -> f32 {
+  return a * b;
+}

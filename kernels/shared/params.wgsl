@@ -1,0 +1,35 @@
+// params: the shapes and options of one attention; only `firstTile`, `firstRow` and `scratchRow` differ between its blocks.
+//
+// A query row is (batch, query head, token), numbered as in [B, N, S]; a block is a range of rows.
+struct Params {
+  // Rows of H (or of the value size) from one batch, head and token to the next.
+  qStride: vec3u,
+  numHeads: u32,
+  kvStride: vec3u,
+  numKvHeads: u32,
+  seqLen: u32,
+  // Slots of the ring; a contiguous K/V is a ring that has not wrapped.
+  capacity: u32,
+  // Columns of a row of scores: the most tokens that any row of this attention looks over.
+  contextLen: u32,
+  // Columns to fill even where a sequence is shorter, because someone reads them.
+  filledLen: u32,
+  // A query at position p sees the keys from p - windowLeft to p + windowRight.
+  windowLeft: i32,
+  windowRight: i32,
+  scale: f32,
+  firstTile: u32,
+  firstRow: u32,
+  // The row that is stored first in the buffer of scores.
+  scratchRow: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+
+fn queryRow(batch: u32, head: u32, token: u32) -> u32 {
+  return dot(vec3u(batch, head, token), params.qStride);
+}
+
+fn scoresOffset(row: u32) -> u32 {
+  return (row - params.scratchRow) * params.contextLen;
+}

@@ -1,0 +1,37 @@
+// row_tile: ROWS query rows that read the same KV head, so that a loaded key or value serves all of them.
+struct RowTile {
+  batch: u32,
+  kvHead: u32,
+  // Within the groupSize x seqLen rows of the KV head.
+  firstRow: u32,
+  numRows: u32,
+}
+
+fn rowsPerKvHead() -> u32 {
+  return params.numHeads / params.numKvHeads * params.seqLen;
+}
+
+fn rowTileOf(index: u32) -> RowTile {
+  let tilesPerKvHead = (rowsPerKvHead() + ROWS - 1u) / ROWS;
+  let kvHead = index / tilesPerKvHead;
+  let firstRow = index % tilesPerKvHead * ROWS;
+  return RowTile(
+    kvHead / params.numKvHeads,
+    kvHead % params.numKvHeads,
+    firstRow,
+    min(ROWS, rowsPerKvHead() - firstRow),
+  );
+}
+
+// Rows past the end of a tile repeat its last row: they are computed and not stored.
+fn rowOf(tile: RowTile, i: u32) -> u32 {
+  return (tile.batch * params.numKvHeads + tile.kvHead) * rowsPerKvHead() + tile.firstRow + min(i, tile.numRows - 1u);
+}
+
+fn tokenOf(row: u32) -> u32 {
+  return row % params.seqLen;
+}
+
+fn headOf(row: u32) -> u32 {
+  return row / params.seqLen % params.numHeads;
+}

@@ -1,0 +1,65 @@
+// weighted_sum: the values of the context, averaged by the weights of each row.
+//
+//   o[row, h] = sum_c w[row, c] v[c, h]
+//
+//   lengths  [B]                                    u32  read
+//   weights  [rows of the block, contextLen]        f32  read
+//   v        [B, numKvHeads, capacity, VALUE_DIM]   T    read   ring (or [B, capacity, numKvHeads, ...]: kvStride)
+//   o        [B, S, N, VALUE_DIM]                   T    write  (or [B, N, S, ...]: qStride)
+//
+// Grid: (row tiles, blocks of LANES packs of the head). A workgroup is STRIPS x LANES invocations: a lane owns one pack
+// of ROWS output rows, a strip every STRIPS-th quad of columns; the strips are added up in workgroup memory.
+@group(0) @binding(2) var<storage, read> weights: array<f32>;
+@group(0) @binding(3) var<storage, read> v: array<Pack>;
+@group(0) @binding(4) var<storage, read_write> o: array<Pack>;
+
+const PACKS = VALUE_DIM / PACK;
+
+var<workgroup> sums: array<array<Wide, ROWS>, WORKGROUP>;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_index) invocation: u32) {
+  let tile = rowTileOf(params.firstTile + workgroupId.x);
+  let context = contextOf(tile.batch);
+  let pack = workgroupId.y * LANES + invocation % LANES;
+  let strip = invocation / LANES;
+  let loaded = min(pack, PACKS - 1u);
+
+  var seen = vec2u(context.len, 0u);
+  var offset: array<u32, ROWS>;
+  for (var i = 0u; i < ROWS; i++) {
+    let row = rowOf(tile, i);
+    let visible = visibleColumns(context, tokenOf(row));
+    seen = vec2u(min(seen.x, visible.x), max(seen.y, visible.y));
+    offset[i] = scoresOffset(row);
+  }
+
+  var acc: array<Wide, ROWS>;
+  for (var first = seen.x + strip * 4u; first < seen.y; first += STRIPS * 4u) {
+    for (var j = 0u; j < 4u; j++) {
+      let column = min(first + j, seen.y - 1u);
+      let isOwn = f32(first + j < seen.y);
+      let value = isOwn * Wide(v[kvRow(tile.batch, tile.kvHead, slotOf(context, column)) * PACKS + loaded]);
+      for (var i = 0u; i < ROWS; i++) {
+        acc[i] += weights[offset[i] + column] * value;
+      }
+    }
+  }
+
+  sums[invocation] = acc;
+  for (var stride = STRIPS / 2u; stride > 0u; stride /= 2u) {
+    workgroupBarrier();
+    if (strip < stride) {
+      for (var i = 0u; i < ROWS; i++) {
+        sums[invocation][i] += sums[invocation + stride * LANES][i];
+      }
+    }
+  }
+
+  if (strip == 0u && pack < PACKS) {
+    for (var i = 0u; i < tile.numRows; i++) {
+      let row = rowOf(tile, i);
+      o[queryRow(tile.batch, headOf(row), tokenOf(row)) * PACKS + pack] = Pack(sums[invocation][i]);
+    }
+  }
+}

@@ -1,0 +1,51 @@
+/**
+ * Multi-query, grouped-query and multi-head attention on WebGPU, with a ring-buffer KV cache.
+ *
+ * Many query heads share one key/value head (Shazeer 2019, "Fast Transformer Decoding: One Write-Head is All You Need",
+ * arXiv 1911.02150), so that the KV cache is `numHeads` times smaller and decoding is no longer bound by memory. The same
+ * kernels, given more KV heads, are grouped-query and multi-head attention.
+ *
+ * @example Four query heads, one key/value head
+ * ```ts
+ * import { attend, Gpu } from "@onehead/attention";
+ *
+ * const gpu = await Gpu.open();
+ * const random = (...shape: number[]) => ({
+ *   data: Float32Array.from({ length: shape.reduce((a, b) => a * b) }, Math.random),
+ *   shape,
+ * });
+ * const { o } = await attend(gpu, {
+ *   q: random(1, 10, 4, 64), // [batch, tokens, query heads, head size]
+ *   k: random(1, 10, 1, 64), // [batch, tokens, KV heads, head size]
+ *   v: random(1, 10, 1, 64),
+ * });
+ * console.log(o.shape); // [1, 10, 4, 64]
+ * gpu.destroy();
+ * ```
+ *
+ * @module
+ */
+export * from "./src/attend.ts";
+export * from "./src/attention.ts";
+export {
+  Gpu,
+  type GpuDescription,
+  type GpuFeatures,
+  type GpuOptions,
+  type WgslDialect,
+} from "./src/device.ts";
+export * from "./src/errors.ts";
+export {
+  type AttentionOutput,
+  type AttentionPlan,
+  type AttentionSpec,
+  kvBytes,
+  type Layout,
+  planAttention,
+  type PlanLimits,
+  type RowBlock,
+} from "./src/plan.ts";
+export * from "./src/reference.ts";
+export type { Overflow } from "./src/_ring.ts";
+export * from "./src/ring_kv_cache.ts";
+export { type Dtype, type HostTensor, Tensor, type TensorOptions } from "./src/tensor.ts";

@@ -1,0 +1,38 @@
+/** Checks of what callers give, with errors that name the values. */
+
+/** "Cannot <action> as <rule>: current values a=1, b=2" */
+export function sentence(action: string, rule: string, values: Record<string, unknown>): string {
+  const list = Object.entries(values).map(([name, value]) => `${name}=${show(value)}`).join(", ");
+  return `Cannot ${action} as ${rule}: current value${list.includes(", ") ? "s" : ""} ${list}`;
+}
+
+function show(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(show).join(", ")}]`;
+  return typeof value === "string" ? JSON.stringify(value) : String(value);
+}
+
+/** Throws a `TypeError` for what is not a number and a `RangeError` for what is not a whole number of at least `min`. */
+export function checkInteger(action: string, name: string, value: unknown, min = 1): void {
+  if (typeof value !== "number") {
+    throw new TypeError(sentence(action, `${name} must be a number`, { [name]: value }));
+  }
+  if (!Number.isSafeInteger(value) || value < min) {
+    throw new RangeError(
+      sentence(action, `${name} must be a whole number of at least ${min}`, { [name]: value }),
+    );
+  }
+}
+
+/** Throws a `TypeError` unless `value` is one of `choices`. */
+export function checkChoice(
+  action: string,
+  name: string,
+  value: unknown,
+  choices: readonly unknown[],
+): void {
+  if (!choices.includes(value)) {
+    throw new TypeError(
+      sentence(action, `${name} must be one of ${choices.map(show).join(", ")}`, { [name]: value }),
+    );
+  }
+}

@@ -1,0 +1,129 @@
+import {
+  makeBindGroupLayoutDescriptors,
+  makeShaderDataDefinitions,
+  makeStructuredView,
+  type ShaderDataDefinitions,
+} from "webgpu-utils";
+import type { Gpu } from "./device.ts";
+import { compose, type WgslModule } from "./_wgsl.ts";
+
+const USAGE_UNIFORM = 0x40;
+
+/** Numbers of workgroups along x, y and z. */
+export type Grid = readonly [x: number, y: number, z?: number];
+
+/** Encodes into the caller's compute pass, or into one of its own where the caller gives an encoder. */
+export function inPass(
+  target: GPUCommandEncoder | GPUComputePassEncoder,
+  encode: (pass: GPUComputePassEncoder) => void,
+): void {
+  if (!("beginComputePass" in target)) return encode(target);
+  const pass = target.beginComputePass();
+  encode(pass);
+  pass.end();
+}
+
+const compiled = new WeakMap<GPUDevice, Map<string, Promise<Kernel>>>();
+
+/**
+ * A compiled compute kernel whose bindings go by the names in its WGSL.
+ *
+ * Each source is compiled once per device; a failed compile is forgotten, so that it can be tried again.
+ */
+export class Kernel {
+  readonly #gpu: Gpu;
+  readonly #label: string;
+  readonly #pipeline: GPUComputePipeline;
+  readonly #layout: GPUBindGroupLayout;
+  readonly #definitions: ShaderDataDefinitions;
+
+  private constructor(
+    gpu: Gpu,
+    label: string,
+    pipeline: GPUComputePipeline,
+    layout: GPUBindGroupLayout,
+    definitions: ShaderDataDefinitions,
+  ) {
+    this.#gpu = gpu;
+    this.#label = label;
+    this.#pipeline = pipeline;
+    this.#layout = layout;
+    this.#definitions = definitions;
+  }
+
+  static compile(gpu: Gpu, label: string, module: WgslModule): Promise<Kernel> {
+    let cache = compiled.get(gpu.device);
+    if (!cache) compiled.set(gpu.device, cache = new Map());
+    const code = compose(module);
+    let kernel = cache.get(code);
+    if (!kernel) {
+      kernel = Kernel.#compile(gpu, label, code);
+      cache.set(code, kernel);
+      kernel.catch(() => cache.delete(code));
+    }
+    return kernel;
+  }
+
+  static async #compile(gpu: Gpu, label: string, code: string): Promise<Kernel> {
+    const { device } = gpu;
+    const definitions = makeShaderDataDefinitions(code);
+    const [group] = makeBindGroupLayoutDescriptors(definitions, {
+      compute: { entryPoint: "main" },
+    });
+    const { module, layout, pipelineLayout } = await gpu.guard(`compile ${label}`, () => {
+      const module = device.createShaderModule({ label, code });
+      const layout = device.createBindGroupLayout({ ...group, label });
+      const pipelineLayout = device.createPipelineLayout({ bindGroupLayouts: [layout] });
+      return { module, layout, pipelineLayout };
+    });
+    const pipeline = await gpu.waitFor(
+      device.createComputePipelineAsync({
+        label,
+        layout: pipelineLayout,
+        compute: { module, entryPoint: "main" },
+      }),
+    );
+    return new Kernel(gpu, label, pipeline, layout, definitions);
+  }
+
+  /** A uniform buffer that holds the kernel's `params` with these values. */
+  uniform(values: Readonly<Record<string, number | readonly number[]>>): GPUBuffer {
+    const view = makeStructuredView(this.#definitions.uniforms.params);
+    const members = view.views as Record<string, unknown>;
+    for (const name in members) {
+      if (!(name in values)) throw new TypeError(`${this.#label} needs a value for params.${name}`);
+    }
+    view.set(values);
+    const buffer = this.#gpu.device.createBuffer({
+      label: `${this.#label} params`,
+      size: view.arrayBuffer.byteLength,
+      usage: USAGE_UNIFORM,
+      mappedAtCreation: true,
+    });
+    new Uint8Array(buffer.getMappedRange()).set(new Uint8Array(view.arrayBuffer));
+    buffer.unmap();
+    return buffer;
+  }
+
+  /** Binds buffers by the names of the kernel's variables; names that it does not use are passed over. */
+  bind(buffers: Readonly<Record<string, GPUBuffer>>): GPUBindGroup {
+    const { resources } = this.#definitions.entryPoints.main;
+    const entries = resources.map(({ name, entry }) => {
+      const buffer = buffers[name];
+      if (!buffer) throw new TypeError(`${this.#label} needs a buffer for ${name}`);
+      return { binding: entry.binding, resource: { buffer } };
+    });
+    return this.#gpu.device.createBindGroup({
+      label: this.#label,
+      layout: this.#layout,
+      entries,
+    });
+  }
+
+  /** Encodes one run over the grid. */
+  dispatch(pass: GPUComputePassEncoder, bindings: GPUBindGroup, grid: Grid): void {
+    pass.setPipeline(this.#pipeline);
+    pass.setBindGroup(0, bindings);
+    pass.dispatchWorkgroups(...grid);
+  }
+}

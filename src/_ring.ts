@@ -1,0 +1,68 @@
+/** Position arithmetic of the ring, apart from any GPU. */
+import { checkChoice, checkInteger, sentence } from "./_check.ts";
+
+/** What happens to the oldest tokens when a ring is full. */
+export type Overflow = "wrap" | "error";
+
+/** The part of a cache that decides what it keeps. */
+export interface RingRules {
+  /** Slots per sequence. */
+  capacity: number;
+  /** Tokens that stay visible to a query, its own included. */
+  window: number;
+  /** Whether an append may overwrite tokens that have left the window. */
+  overflow: Overflow;
+}
+
+/** Fills in and checks the rules of a ring. */
+export function ringRules(
+  action: string,
+  options: { capacity: number; window?: number; maxSeqLen?: number; overflow?: Overflow },
+): RingRules {
+  const { capacity, maxSeqLen = 1 } = options;
+  checkInteger(action, "capacity", capacity);
+  checkInteger(action, "maxSeqLen", maxSeqLen);
+  const { window = capacity - maxSeqLen + 1 } = options;
+  const { overflow = options.window === undefined ? "error" : "wrap" } = options;
+  checkChoice(action, "overflow", overflow, ["wrap", "error"]);
+  const values = { capacity, window, maxSeqLen };
+  if (maxSeqLen > capacity) {
+    throw new RangeError(sentence(action, "maxSeqLen must be at most capacity", values));
+  }
+  checkInteger(action, "window", window);
+  // Of the maxSeqLen tokens that are appended before any of them attends, the first still needs its whole window.
+  if (capacity < window + maxSeqLen - 1) {
+    throw new RangeError(sentence(action, "capacity must be >= window + maxSeqLen - 1", values));
+  }
+  return { capacity, window, overflow };
+}
+
+/** Throws unless `seqLen` more tokens leave every query that is still to come its whole window. */
+export function checkAppend(rules: RingRules, length: number, seqLen: number): void {
+  const { capacity, window, overflow } = rules;
+  if (length + seqLen <= capacity) return;
+  const action = "append to RingKvCache";
+  if (overflow === "error") {
+    throw new RangeError(
+      sentence(action, 'tokens would be lost (raise capacity, clear, or choose overflow "wrap")', {
+        length,
+        seqLen,
+        capacity,
+      }),
+    );
+  }
+  if (seqLen > capacity - window + 1) {
+    throw new RangeError(
+      sentence(
+        action,
+        "tokens that are still in the window would be overwritten (append at most capacity - window + 1 at once)",
+        { length, seqLen, capacity, window },
+      ),
+    );
+  }
+}
+
+/** Tokens that are still there after `length` were appended. */
+export function storedTokens(length: number, capacity: number): number {
+  return Math.min(length, capacity);
+}

@@ -1,0 +1,81 @@
+import { checkChoice, checkInteger, sentence } from "./_check.ts";
+import type { Layout } from "./plan.ts";
+
+/** Sizes that the tensors of an attention agree on. */
+export interface AttentionSizes {
+  batch: number;
+  numHeads: number;
+  numKvHeads: number;
+  headDim: number;
+  valueDim: number;
+  seqLen: number;
+  contextLen: number;
+}
+
+/**
+ * Reads the sizes of an attention off the shapes of its inputs.
+ *
+ * @param shapes Shapes of q, k and v.
+ * @param layout Order of their axes.
+ * @returns The sizes.
+ * @throws {TypeError} If a shape has not four axes.
+ * @throws {RangeError} If the shapes do not agree, or heads do not divide.
+ */
+export function sizesOf(
+  shapes: Record<"q" | "k" | "v", readonly number[]>,
+  layout: Layout = "BSNH",
+): AttentionSizes {
+  const action = "attend";
+  checkChoice(action, "layout", layout, ["BSNH", "BNSH"]);
+  for (const [name, shape] of Object.entries(shapes)) {
+    if (shape?.length !== 4) {
+      throw new TypeError(sentence(action, `${name} must have the four axes ${layout}`, { shape }));
+    }
+    shape.forEach((size, axis) => checkInteger(action, `${name}.shape[${axis}]`, size));
+  }
+  const [tokens, heads] = layout === "BSNH" ? [1, 2] : [2, 1];
+  const { q, k, v } = shapes;
+  const agrees = q[0] === k[0] && k[0] === v[0] && k[1] === v[1] && k[2] === v[2] && q[3] === k[3];
+  if (!agrees) {
+    throw new RangeError(
+      sentence(action, `the shapes of q, k and v must agree in ${layout}`, { q, k, v }),
+    );
+  }
+  if (q[heads] % k[heads] !== 0) {
+    throw new RangeError(
+      sentence(action, "numHeads must be a multiple of numKvHeads", {
+        numHeads: q[heads],
+        numKvHeads: k[heads],
+      }),
+    );
+  }
+  return {
+    batch: q[0],
+    numHeads: q[heads],
+    numKvHeads: k[heads],
+    headDim: q[3],
+    valueDim: v[3],
+    seqLen: q[tokens],
+    contextLen: k[tokens],
+  };
+}
+
+/** Rows of a head from one batch, head and token to the next. */
+export function rowStrides(
+  layout: Layout,
+  heads: number,
+  tokens: number,
+): [batch: number, head: number, token: number] {
+  return layout === "BSNH" ? [tokens * heads, 1, heads] : [heads * tokens, tokens, 1];
+}
+
+/** A shape in a layout. */
+export function shapeIn(
+  layout: Layout,
+  batch: number,
+  heads: number,
+  tokens: number,
+  size: number,
+): number[] {
+  return layout === "BSNH" ? [batch, tokens, heads, size] : [batch, heads, tokens, size];
+}

@@ -1,0 +1,291 @@
+import { fragments, kernels } from "../kernels/mod.ts";
+import { sentence } from "./_check.ts";
+import { inPass, Kernel } from "./_kernel.ts";
+import { rowStrides, shapeIn } from "./_sizes.ts";
+import type { Gpu } from "./device.ts";
+import {
+  type AttentionOutput,
+  type AttentionPlan,
+  type AttentionSpec,
+  columnBlocks,
+  packSize,
+  planAttention,
+  type RowBlock,
+  valueBlocks,
+} from "./plan.ts";
+import type { RingKvCache } from "./ring_kv_cache.ts";
+import { checkDtype, checkTensor, type Tensor } from "./tensor.ts";
+
+/** Keys and values that lie one after the other. */
+export interface ContiguousKv {
+  /** Keys [B, capacity, numKvHeads, headDim] (or [B, numKvHeads, capacity, headDim] in layout `"BNSH"`). */
+  k: Tensor;
+  /** Values [B, capacity, numKvHeads, valueDim] (or [B, numKvHeads, capacity, valueDim]). */
+  v: Tensor;
+  /** Not beside `k` and `v`. */
+  cache?: undefined;
+}
+
+/** Keys and values of a ring, all the tokens it has when the work runs. */
+export interface CachedKv {
+  /** A cache of the shape that the attention was created for. */
+  cache: RingKvCache;
+  /** Not beside `cache`. */
+  k?: undefined;
+  /** Not beside `cache`. */
+  v?: undefined;
+}
+
+/** What {@linkcode Attention.encode} reads and writes; all of it is the caller's. */
+export type AttentionTensors = (ContiguousKv | CachedKv) & {
+  /** Queries [B, S, N, headDim] (or [B, N, S, headDim]). */
+  q: Tensor;
+  /** Output [B, S, N, valueDim] (or [B, N, S, valueDim]), written. */
+  o: Tensor;
+  /** Softmax of the scores [B, N, S, contextLen], f32, written; where `outputs` has `"weights"`. */
+  weights?: Tensor;
+  /** Scaled scores [B, N, S, contextLen], f32, written, about -3.4e38 where masked; where `outputs` has `"scores"`. */
+  scores?: Tensor;
+};
+
+type Stages = Record<"scores" | "softmax" | "weightedSum", Kernel>;
+
+const ACTION = "encode attention";
+/** Beyond every position, and far enough from the end of i32 to add to. */
+const UNBOUNDED = 2 ** 30;
+const USAGE_STORAGE = 0x80;
+
+/**
+ * Attention of one shape on one device, ready to be encoded as often as one likes: `softmax(scale q K^T) V`, in three
+ * stages (scores, softmax, weighted sum), with query head h reading KV head `h / groupSize` where it lies.
+ *
+ * Multi-query attention: Shazeer 2019, arXiv 1911.02150. Grouped-query attention: Ainslie et al. 2023, arXiv 2305.13245.
+ *
+ * @example
+ * ```ts
+ * import { Attention, Gpu, Tensor } from "@onehead/attention";
+ *
+ * const gpu = await Gpu.open();
+ * const attention = await Attention.create(gpu, {
+ *   numHeads: 2,
+ *   numKvHeads: 1,
+ *   headDim: 4,
+ *   capacity: 3,
+ * });
+ * const q = await Tensor.upload(gpu, { data: [1, 0, 0, 0, 0, 1, 0, 0], shape: [1, 1, 2, 4] });
+ * const kv = { data: Array.from({ length: 12 }, (_, i) => i / 12), shape: [1, 3, 1, 4] };
+ * const k = await Tensor.upload(gpu, kv);
+ * const o = await Tensor.empty(gpu, [1, 1, 2, 4]);
+ *
+ * const encoder = gpu.device.createCommandEncoder();
+ * attention.encode(encoder, { q, k, v: k, o });
+ * gpu.device.queue.submit([encoder.finish()]);
+ * console.log(await o.download());
+ * gpu.destroy();
+ * ```
+ */
+export class Attention {
+  /** Where it runs. */
+  readonly gpu: Gpu;
+  /** How it runs. */
+  readonly plan: AttentionPlan;
+
+  readonly #stages: Stages;
+  readonly #params: readonly GPUBuffer[];
+  readonly #scratch: GPUBuffer | undefined;
+  readonly #fullLengths: GPUBuffer;
+
+  private constructor(
+    gpu: Gpu,
+    plan: AttentionPlan,
+    stages: Stages,
+    buffers: { params: GPUBuffer[]; scratch: GPUBuffer | undefined; fullLengths: GPUBuffer },
+  ) {
+    this.gpu = gpu;
+    this.plan = plan;
+    this.#stages = stages;
+    this.#params = buffers.params;
+    this.#scratch = buffers.scratch;
+    this.#fullLengths = buffers.fullLengths;
+  }
+
+  /**
+   * Plans, compiles what is not compiled yet, and allocates the scratch.
+   *
+   * @param gpu Where to run.
+   * @param spec Shapes and options; `{ ...cache.spec, numHeads, seqLen }` for attention over a cache.
+   * @returns The attention. Destroy it with {@linkcode Attention.destroy}.
+   * @throws {TypeError} If a value is of the wrong kind.
+   * @throws {RangeError} If a value is out of range, heads do not divide, the device lacks the element type, or a limit of
+   * the device is exceeded.
+   * @throws {GpuWorkError} If the device refuses the memory or a kernel.
+   */
+  static async create(gpu: Gpu, spec: AttentionSpec): Promise<Attention> {
+    const { device } = gpu;
+    const plan = planAttention(spec, device.limits);
+    checkDtype(gpu, "plan attention", plan.spec.dtype);
+    const stages = await compileStages(gpu, plan);
+    const buffers = await gpu.guard("allocate attention", () => ({
+      params: plan.blocks.map((block) => stages.scores.uniform(paramsOf(plan, block))),
+      scratch: plan.scratchBytes === 0 ? undefined : device.createBuffer({
+        label: "attention scratch",
+        size: plan.scratchBytes,
+        usage: USAGE_STORAGE,
+      }),
+      fullLengths: filledBuffer(device, plan.spec.batch, plan.spec.capacity),
+    }));
+    return new Attention(gpu, plan, stages, buffers);
+  }
+
+  /**
+   * Encodes the attention: three dispatches per block of rows.
+   *
+   * @param target The encoder or compute pass to encode into; nothing is submitted.
+   * @param tensors What to read and write.
+   * @throws {TypeError} If a tensor is missing, of another device or of another element type, or read and written at once.
+   * @throws {RangeError} If a shape does not match the plan.
+   */
+  encode(target: GPUCommandEncoder | GPUComputePassEncoder, tensors: AttentionTensors): void {
+    this.#check(tensors);
+    const { plan } = this;
+    const { q, o, scores, weights } = tensors;
+    const { k, v } = tensors.cache ?? tensors;
+    const weightsBuffer = weights?.buffer ?? this.#scratch!;
+    const buffers = {
+      lengths: tensors.cache?.lengthsBuffer ?? this.#fullLengths,
+      ...{ q: q.buffer, k: k.buffer, v: v.buffer, o: o.buffer },
+      scores: scores?.buffer ?? weightsBuffer,
+      weights: weightsBuffer,
+    };
+    // Returned rows are filled to their end; otherwise what no sequence has is not worth a workgroup.
+    const { contextLen } = plan;
+    const columns = plan.spec.outputs.length > 0
+      ? contextLen
+      : Math.min(contextLen, tensors.cache?.storedLen ?? contextLen);
+    if (columns === 0) {
+      throw new RangeError(
+        sentence(ACTION, "the cache is empty (append first)", { storedLen: columns }),
+      );
+    }
+
+    inPass(target, (pass) => {
+      plan.blocks.forEach(({ numTiles, numRows }, index) => {
+        const bind = (stage: Kernel) => stage.bind({ ...buffers, params: this.#params[index] });
+        const stages = this.#stages;
+        stages.scores.dispatch(pass, bind(stages.scores), [columnBlocks(plan, columns), numTiles]);
+        stages.softmax.dispatch(pass, bind(stages.softmax), [numRows, 1]);
+        stages.weightedSum.dispatch(pass, bind(stages.weightedSum), [numTiles, valueBlocks(plan)]);
+      });
+    });
+  }
+
+  /** Frees the scratch. */
+  destroy(): void {
+    this.#scratch?.destroy();
+    this.#fullLengths.destroy();
+    for (const params of this.#params) params.destroy();
+  }
+
+  #check(tensors: AttentionTensors): void {
+    const { gpu, plan } = this;
+    const { batch, numHeads, numKvHeads, headDim, valueDim } = plan.spec;
+    const { seqLen, capacity, dtype, layout, kvLayout, outputs } = plan.spec;
+    const { k, v } = tensors.cache ?? tensors;
+    const check = (name: string, tensor: Tensor | undefined, shape: number[]) =>
+      checkTensor(ACTION, name, tensor!, { gpu, shape, dtype });
+    check("q", tensors.q, shapeIn(layout, batch, numHeads, seqLen, headDim));
+    check("k", k, shapeIn(kvLayout, batch, numKvHeads, capacity, headDim));
+    check("v", v, shapeIn(kvLayout, batch, numKvHeads, capacity, valueDim));
+    check("o", tensors.o, shapeIn(layout, batch, numHeads, seqLen, valueDim));
+    for (const output of ["scores", "weights"] as AttentionOutput[]) {
+      const tensor = tensors[output];
+      if (!outputs.includes(output)) {
+        if (!tensor) continue;
+        throw new TypeError(
+          sentence(ACTION, `${output} must be asked for when the attention is created`, {
+            outputs,
+          }),
+        );
+      }
+      const shape = [batch, numHeads, seqLen, plan.contextLen];
+      checkTensor(ACTION, output, tensor!, { gpu, shape, dtype: "f32" });
+    }
+    const read = [tensors.q, k, v].map((tensor) => tensor!.buffer);
+    const written = [tensors.o, tensors.scores, tensors.weights].flatMap((tensor) =>
+      tensor ? [tensor.buffer] : []
+    );
+    if (new Set([...written, ...read]).size < written.length + new Set(read).size) {
+      throw new TypeError(
+        sentence(ACTION, "every output must have a buffer of its own", {
+          outputs: ["o", ...outputs],
+        }),
+      );
+    }
+  }
+}
+
+async function compileStages(gpu: Gpu, plan: AttentionPlan): Promise<Stages> {
+  const { workgroup, rowTile: ROWS, valueLanes: LANES } = plan;
+  const { headDim: HEAD_DIM, valueDim: VALUE_DIM, dtype, outputs } = plan.spec;
+  const types = { T: dtype };
+  const pack = (size: number) => packSize(size) === 4 ? fragments.packVec4 : fragments.packScalar;
+  const base = [fragments.params, fragments.context];
+  const source = outputs.includes("scores") ? fragments.scoresApart : fragments.scoresInPlace;
+  const [scores, softmax, weightedSum] = await Promise.all([
+    Kernel.compile(gpu, "scores", {
+      types,
+      constants: { HEAD_DIM, ROWS, WORKGROUP: workgroup.scores },
+      fragments: [...base, pack(HEAD_DIM), fragments.rowTile, kernels.scores],
+    }),
+    Kernel.compile(gpu, "softmax", {
+      constants: { WORKGROUP: workgroup.softmax },
+      fragments: [...base, fragments.softmaxState, source, kernels.softmax],
+    }),
+    Kernel.compile(gpu, "weighted sum", {
+      types,
+      constants: {
+        VALUE_DIM,
+        ROWS,
+        LANES,
+        STRIPS: workgroup.weightedSum / LANES,
+        WORKGROUP: workgroup.weightedSum,
+      },
+      fragments: [...base, pack(VALUE_DIM), fragments.rowTile, kernels.weightedSum],
+    }),
+  ]);
+  return { scores, softmax, weightedSum };
+}
+
+function paramsOf(plan: AttentionPlan, block: RowBlock): Record<string, number | number[]> {
+  const { numHeads, numKvHeads, seqLen, capacity, causal, window } = plan.spec;
+  const { scale, layout, kvLayout, outputs } = plan.spec;
+  const isKept = outputs.length > 0;
+  return {
+    qStride: rowStrides(layout, numHeads, seqLen),
+    numHeads,
+    kvStride: rowStrides(kvLayout, numKvHeads, capacity),
+    numKvHeads,
+    seqLen,
+    capacity,
+    contextLen: plan.contextLen,
+    filledLen: isKept ? plan.contextLen : 0,
+    windowLeft: window === undefined ? UNBOUNDED : window - 1,
+    windowRight: causal ? 0 : UNBOUNDED,
+    scale,
+    firstTile: block.firstTile,
+    firstRow: block.firstRow,
+    scratchRow: isKept ? 0 : block.firstRow,
+  };
+}
+
+function filledBuffer(device: GPUDevice, count: number, value: number): GPUBuffer {
+  const buffer = device.createBuffer({
+    label: "attention lengths",
+    size: count * 4,
+    usage: USAGE_STORAGE,
+    mappedAtCreation: true,
+  });
+  new Uint32Array(buffer.getMappedRange()).fill(value);
+  buffer.unmap();
+  return buffer;
+}

@@ -1,0 +1,254 @@
+import { DeviceLostError, GpuUnavailableError, GpuWorkError } from "./errors.ts";
+
+/** What a {@linkcode Gpu} can do beyond plain WebGPU. */
+export interface GpuFeatures {
+  /** f16 storage and arithmetic (`shader-f16`). */
+  f16: boolean;
+  /** Subgroup operations, whether the runtime lists them or not. */
+  subgroups: boolean;
+  /** Timestamps written by the GPU (`timestamp-query`). */
+  timestamps: boolean;
+}
+
+/** The WGSL that a runtime's compiler takes, where compilers differ. */
+export interface WgslDialect {
+  /** Whether a module must declare `enable subgroups;` (Dawn) or must not (naga). */
+  enableSubgroups: boolean;
+}
+
+/** What the device calls itself. */
+export interface GpuDescription {
+  /** Name of the adapter, e.g. "NVIDIA H200" or "llvmpipe (LLVM 15.0.6, 256 bits)". */
+  description: string;
+  /** Who made it, as the driver says. */
+  vendor: string;
+  /** Its family, as the driver says; often empty. */
+  architecture: string;
+  /** Whether the adapter is a program on the CPU, whose speed says little about GPUs. */
+  isSoftware: boolean;
+}
+
+/** Options of {@linkcode Gpu.open}. */
+export interface GpuOptions {
+  /** Which of several adapters to prefer. The default is `"high-performance"`. */
+  powerPreference?: GPUPowerPreference;
+}
+
+const INSTALL_HINT =
+  "on Linux install a Vulkan driver for your GPU, or without a GPU the software driver: apt-get install mesa-vulkan-drivers libvulkan1";
+
+const LOSS_NOTICE_MS = 20;
+
+/**
+ * A GPU device and what it can do: limits, features and WGSL dialect, decided once.
+ *
+ * Errors that nobody caught and the loss of the device reach whoever waits next ({@linkcode Gpu.settled},
+ * `Tensor.download`), as runtimes otherwise drop them silently; each error is also printed once.
+ *
+ * @example
+ * ```ts
+ * import { Gpu } from "@onehead/attention";
+ *
+ * const gpu = await Gpu.open();
+ * console.log(gpu.description.description, gpu.features);
+ * gpu.destroy();
+ * ```
+ */
+export class Gpu {
+  static readonly #known = new WeakMap<GPUDevice, Promise<Gpu>>();
+
+  /** The WebGPU device: yours to use for everything else. */
+  readonly device: GPUDevice;
+  /** What it can do beyond plain WebGPU. */
+  readonly features: Readonly<GpuFeatures>;
+  /** The WGSL its compiler takes. */
+  readonly dialect: Readonly<WgslDialect>;
+  /** What it calls itself. */
+  readonly description: Readonly<GpuDescription>;
+
+  #lost: DeviceLostError | undefined;
+  readonly #waiting = new Set<(error: DeviceLostError) => void>();
+  readonly #errors: string[] = [];
+
+  private constructor(device: GPUDevice, dialect: WgslDialect) {
+    this.device = device;
+    this.dialect = dialect;
+    this.features = {
+      f16: device.features.has("shader-f16"),
+      subgroups: device.features.has("subgroups"),
+      timestamps: device.features.has("timestamp-query"),
+    };
+    this.description = describe(device.adapterInfo);
+    device.lost.then(({ message, reason }) => {
+      this.#lost = new DeviceLostError(
+        `Cannot use the GPU device as it was lost (${reason}): ${message || "no message"}`,
+      );
+      for (const reject of this.#waiting) reject(this.#lost);
+    });
+    device.addEventListener("uncapturederror", (event) => {
+      const { message } = (event as GPUUncapturedErrorEvent).error;
+      console.error(`WebGPU error: ${message}`);
+      this.#errors.push(message);
+    });
+  }
+
+  /**
+   * Opens a device with the adapter's own limits, and with f16, subgroups and timestamps where they can be had.
+   *
+   * @param options Which adapter to prefer.
+   * @returns The opened device. Destroy it with {@linkcode Gpu.destroy}.
+   * @throws {GpuUnavailableError} If there is no WebGPU, no adapter, or the adapter gives no device.
+   */
+  static async open(options: GpuOptions = {}): Promise<Gpu> {
+    const { powerPreference = "high-performance" } = options;
+    if (!globalThis.navigator?.gpu) {
+      throw new GpuUnavailableError(
+        "Cannot open a GPU as this runtime has no WebGPU (navigator.gpu): use Deno 2, a current browser, or Node with the npm package webgpu",
+      );
+    }
+    const adapter = await navigator.gpu.requestAdapter({ powerPreference });
+    if (!adapter) {
+      throw new GpuUnavailableError(`Cannot open a GPU as there is no adapter: ${INSTALL_HINT}`);
+    }
+    return await Gpu.from(await requestDevice(adapter));
+  }
+
+  /**
+   * Takes a device that the caller brings. It stays the caller's: nothing here changes its settings.
+   *
+   * @param device Any WebGPU device; what was not requested with it is not used.
+   * @returns The same `Gpu` for the same device, so that pipelines are compiled once per device.
+   */
+  static from(device: GPUDevice): Promise<Gpu> {
+    let gpu = Gpu.#known.get(device);
+    if (!gpu) {
+      gpu = probeDialect(device).then((dialect) => new Gpu(device, dialect));
+      Gpu.#known.set(device, gpu);
+    }
+    return gpu;
+  }
+
+  /**
+   * Throws what has gone wrong on the device since it was last asked.
+   *
+   * @throws {DeviceLostError} If the device is lost.
+   * @throws {GpuWorkError} If the GPU refused some work.
+   */
+  throwIfFailed(): void {
+    if (this.#lost) throw this.#lost;
+    if (this.#errors.length > 0) {
+      throw new GpuWorkError(
+        `Cannot trust the results as the GPU refused work: ${this.#errors.splice(0).join("; ")}`,
+      );
+    }
+  }
+
+  /**
+   * Waits for something that the device is to bring, and for nothing if the device is lost.
+   *
+   * @param pending A promise of WebGPU, such as that of `mapAsync`.
+   * @returns What it resolved to.
+   * @throws {DeviceLostError} If the device is lost before.
+   * @throws {GpuWorkError} If the GPU refused some work before.
+   */
+  async waitFor<Value>(pending: Promise<Value>): Promise<Value> {
+    const lost = Promise.withResolvers<never>();
+    this.#waiting.add(lost.reject);
+    try {
+      const value = await Promise.race([pending, lost.promise]);
+      this.throwIfFailed();
+      return value;
+    } catch (error) {
+      // A lost device rejects what is pending in words of its own, at times before it says that it is lost.
+      if (!this.#lost && !(error instanceof GpuWorkError)) {
+        await new Promise((resolve) => setTimeout(resolve, LOSS_NOTICE_MS));
+      }
+      throw this.#lost ?? error;
+    } finally {
+      this.#waiting.delete(lost.reject);
+    }
+  }
+
+  /**
+   * Waits until the GPU has done everything that was submitted.
+   *
+   * @returns When it is done.
+   * @throws {DeviceLostError} If the device is lost.
+   * @throws {GpuWorkError} If the GPU refused some work.
+   */
+  async settled(): Promise<void> {
+    await this.waitFor(this.device.queue.onSubmittedWorkDone());
+  }
+
+  /**
+   * Creates GPU objects under error scopes.
+   *
+   * @param action What is being made, for the message: "allocate a cache".
+   * @param create Makes the objects; only what it does before it returns is watched.
+   * @returns What `create` returned.
+   * @throws {GpuWorkError} If WebGPU refused it.
+   * @throws {DeviceLostError} If the device is lost.
+   */
+  async guard<Value>(action: string, create: () => Value): Promise<Value> {
+    this.throwIfFailed();
+    this.device.pushErrorScope("out-of-memory");
+    this.device.pushErrorScope("validation");
+    let value: Value;
+    let scopes: Promise<(GPUError | null)[]>;
+    try {
+      value = create();
+    } finally {
+      scopes = Promise.all([this.device.popErrorScope(), this.device.popErrorScope()]);
+    }
+    const error = (await this.waitFor(scopes)).find((error) => error !== null);
+    if (error) throw new GpuWorkError(`Cannot ${action} as WebGPU refused it: ${error.message}`);
+    return value;
+  }
+
+  /** Destroys the device and everything on it. Whoever waits gets a `DeviceLostError`. */
+  destroy(): void {
+    this.device.destroy();
+  }
+}
+
+async function requestDevice(adapter: GPUAdapter): Promise<GPUDevice> {
+  const requiredLimits: Record<string, number> = {};
+  for (const name in adapter.limits) {
+    const value = adapter.limits[name as keyof GPUSupportedLimits];
+    if (typeof value === "number") requiredLimits[name] = value;
+  }
+  const listed = (["shader-f16", "timestamp-query"] as const).filter((name) =>
+    adapter.features.has(name)
+  );
+  const request = (requiredFeatures: GPUFeatureName[]) =>
+    adapter.requestDevice({ requiredFeatures, requiredLimits });
+  try {
+    // Deno grants subgroups without listing them, so they are asked for, and done without where refused.
+    return await request([...listed, "subgroups"]).catch(() => request(listed));
+  } catch (error) {
+    throw new GpuUnavailableError(
+      `Cannot open a GPU as the adapter "${adapter.info.description}" gave no device: ${
+        (error as Error).message
+      }`,
+    );
+  }
+}
+
+async function probeDialect(device: GPUDevice): Promise<WgslDialect> {
+  if (!device.features.has("subgroups")) return { enableSubgroups: false };
+  const body = "@compute @workgroup_size(32) fn main() { _ = subgroupAdd(1u); }";
+  device.pushErrorScope("validation");
+  device.createShaderModule({ code: body, label: "probe subgroups" });
+  return { enableSubgroups: await device.popErrorScope() !== null };
+}
+
+function describe(info: GPUAdapterInfo): GpuDescription {
+  const { description, vendor, architecture, device } = info;
+  return {
+    description: description || [vendor, architecture, device].filter(Boolean).join(" "),
+    vendor,
+    architecture,
+    isSoftware: info.isFallbackAdapter ||
+      /llvmpipe|swiftshader|software|basic render/i.test(`${description} ${architecture}`),
+  };
+}

@@ -1,0 +1,17 @@
+/** No WebGPU adapter or device could be had; the message says what to install. */
+export class GpuUnavailableError extends Error {
+  /** The class's name, for programs that see the error from afar. */
+  override readonly name = "GpuUnavailableError";
+}
+
+/** The device was lost: nothing that was pending on it will come, and everything on it is gone. */
+export class DeviceLostError extends Error {
+  /** The class's name, for programs that see the error from afar. */
+  override readonly name = "DeviceLostError";
+}
+
+/** The GPU refused some work (validation, out of memory, internal), so that its results must not be used. */
+export class GpuWorkError extends Error {
+  /** The class's name, for programs that see the error from afar. */
+  override readonly name = "GpuWorkError";
+}

@@ -1,0 +1,319 @@
+import { checkChoice, checkInteger, sentence } from "./_check.ts";
+import { type Dtype, storageBytes } from "./tensor.ts";
+
+/** Order of the axes of tensors: B batch, S tokens, N heads, H head size. */
+export type Layout = "BSNH" | "BNSH";
+
+/** What attention can return besides its output. */
+export type AttentionOutput = "scores" | "weights";
+
+/** Shapes and options of an attention. */
+export interface AttentionSpec {
+  /** Sequences. The default is 1. */
+  batch?: number;
+  /** Query heads, a multiple of `numKvHeads`. */
+  numHeads: number;
+  /**
+   * Key/value heads: 1 is multi-query attention, `numHeads` multi-head attention, between them lies grouped-query
+   * attention. Query head h reads KV head `h / groupSize`. The default is `numHeads`.
+   */
+  numKvHeads?: number;
+  /** Elements of a query and of a key. */
+  headDim: number;
+  /** Elements of a value and of an output. The default is `headDim`. */
+  valueDim?: number;
+  /** New tokens per sequence: the queries, which are the last tokens of the context. The default is 1. */
+  seqLen?: number;
+  /** Tokens of K and V: all of a contiguous tensor, or the slots of a ring. */
+  capacity: number;
+  /** Whether a query sees no later keys. The default is true. */
+  causal?: boolean;
+  /** A query sees at most so many keys up to its own, its own included. The default is all of them. */
+  window?: number;
+  /** Factor on the scores. The default is `1 / sqrt(headDim)`. */
+  scale?: number;
+  /** Element type of q, k, v and o; sums are in f32. The default is `"f32"`. */
+  dtype?: Dtype;
+  /** Axes of q and o, and of contiguous k and v. The default is `"BSNH"`. */
+  layout?: Layout;
+  /** Axes of k and v where they differ from those of q: a ring is `"BNSH"`. The default is `layout`. */
+  kvLayout?: Layout;
+  /** What to return besides the output, each as f32 [B, N, S, contextLen]. The default is nothing. */
+  outputs?: readonly AttentionOutput[];
+  /** Most bytes of scratch for scores; what does not fit is done in blocks of rows. The default is 128 MiB. */
+  maxScratchBytes?: number;
+}
+
+/** The limits of a device that planning asks for; a `GPUDevice.limits` is one. */
+export type PlanLimits = Pick<
+  GPUSupportedLimits,
+  | "maxStorageBufferBindingSize"
+  | "maxComputeInvocationsPerWorkgroup"
+  | "maxComputeWorkgroupStorageSize"
+  | "maxComputeWorkgroupsPerDimension"
+>;
+
+/** A range of query rows that is computed at once. A row is (batch, head, token), numbered as in [B, N, S]. */
+export interface RowBlock {
+  /** First tile of rows. */
+  firstTile: number;
+  /** Tiles of at most `rowTile` rows of one KV head. */
+  numTiles: number;
+  /** First row of the first tile. */
+  firstRow: number;
+  /** Rows of all tiles. */
+  numRows: number;
+}
+
+/** How an attention runs: kernels' tile sizes, blocks of rows and bytes of scratch. */
+export interface AttentionPlan {
+  /** The specification with its defaults filled in. */
+  spec: Required<Omit<AttentionSpec, "window">> & Pick<AttentionSpec, "window">;
+  /** Query heads per KV head. */
+  groupSize: number;
+  /** Most tokens that any query row looks over: columns of scores and weights. */
+  contextLen: number;
+  /** Query rows that share each loaded key and value. */
+  rowTile: number;
+  /** Invocations of a workgroup, by kernel. */
+  workgroup: { scores: number; softmax: number; weightedSum: number };
+  /** Invocations of `weightedSum` side by side along the value; the others split the context. */
+  valueLanes: number;
+  /** Row blocks, in order. */
+  blocks: readonly RowBlock[];
+  /** Bytes of scratch for scores. */
+  scratchBytes: number;
+}
+
+/** Columns that one invocation of the scores kernel owns. */
+const COLUMNS_PER_INVOCATION = 4;
+const DEFAULT_SCRATCH_BYTES = 128 * 2 ** 20;
+
+/**
+ * Decides how an attention runs, without touching a GPU.
+ *
+ * @param spec Shapes and options.
+ * @param limits Limits of the device.
+ * @returns The plan.
+ * @throws {TypeError} If a value is of the wrong kind.
+ * @throws {RangeError} If a value is out of range, heads do not divide, or a limit of the device is exceeded.
+ *
+ * @example
+ * ```ts
+ * import { planAttention } from "@onehead/attention";
+ *
+ * const plan = planAttention(
+ *   { numHeads: 32, numKvHeads: 1, headDim: 128, seqLen: 512, capacity: 4096 },
+ *   {
+ *     maxStorageBufferBindingSize: 128 * 2 ** 20,
+ *     maxComputeInvocationsPerWorkgroup: 256,
+ *     maxComputeWorkgroupStorageSize: 16384,
+ *     maxComputeWorkgroupsPerDimension: 65535,
+ *   },
+ * );
+ * console.log(plan.blocks.length, plan.scratchBytes); // 2 134217728
+ * ```
+ */
+export function planAttention(spec: AttentionSpec, limits: PlanLimits): AttentionPlan {
+  const filled = fillIn(spec);
+  const { batch, numHeads, numKvHeads, seqLen, capacity, window, outputs } = filled;
+  checkTensors(filled, limits);
+
+  const groupSize = numHeads / numKvHeads;
+  const contextLen = Math.min(capacity, (window ?? Infinity) - 1 + seqLen);
+  const rowsPerKvHead = groupSize * seqLen;
+  const rowTile = rowsPerKvHead >= 4 ? 4 : rowsPerKvHead >= 2 ? 2 : 1;
+  const workgroup = planWorkgroups(rowTile, limits);
+  checkGrid(contextLen, workgroup.scores, limits);
+
+  const rows = batch * numHeads * seqLen;
+  const rowBytes = contextLen * 4;
+  const isKept = outputs.length > 0;
+  const scratchRows = isKept ? rows : scratchRowsFor(filled, rowBytes, rowTile, limits);
+  if (isKept && rows * rowBytes > limits.maxStorageBufferBindingSize) {
+    throw new RangeError(
+      sentence(ACTION, "returned scores or weights must fit one binding (attend to fewer rows)", {
+        outputs,
+        bytes: rows * rowBytes,
+        maxStorageBufferBindingSize: limits.maxStorageBufferBindingSize,
+      }),
+    );
+  }
+  const blocks = planBlocks(
+    { rows, rowsPerKvHead, rowTile },
+    Math.min(scratchRows, limits.maxComputeWorkgroupsPerDimension),
+  );
+  const storedRows = isKept ? rows : Math.max(...blocks.map(({ numRows }) => numRows));
+
+  return {
+    spec: filled,
+    groupSize,
+    contextLen,
+    rowTile,
+    workgroup,
+    valueLanes: Math.min(64, workgroup.weightedSum, ceilPowerOfTwo(packs(filled.valueDim))),
+    blocks,
+    scratchBytes: outputs.includes("weights") ? 0 : storedRows * rowBytes,
+  };
+}
+
+/** Workgroups of the scores kernel along the columns of a context. */
+export function columnBlocks(plan: AttentionPlan, columns: number): number {
+  return Math.ceil(columns / (plan.workgroup.scores * COLUMNS_PER_INVOCATION));
+}
+
+/** Workgroups of the weighted sum along the value. */
+export function valueBlocks(plan: AttentionPlan): number {
+  return Math.ceil(packs(plan.spec.valueDim) / plan.valueLanes);
+}
+
+/** Elements of a head that are loaded at once. */
+export function packSize(headDim: number): 1 | 4 {
+  return headDim % 4 === 0 ? 4 : 1;
+}
+
+/** Bytes of K and V for so many tokens of every sequence. */
+export function kvBytes(
+  shape: Pick<AttentionPlan["spec"], "batch" | "numKvHeads" | "headDim" | "valueDim" | "dtype">,
+  tokens: number,
+): number {
+  const rows = shape.batch * shape.numKvHeads * tokens;
+  return storageBytes(rows * shape.headDim, shape.dtype) +
+    storageBytes(rows * shape.valueDim, shape.dtype);
+}
+
+const ACTION = "plan attention";
+
+function packs(headDim: number): number {
+  return headDim / packSize(headDim);
+}
+
+function fillIn(spec: AttentionSpec): AttentionPlan["spec"] {
+  const { batch = 1, numHeads, numKvHeads = numHeads, headDim, valueDim = headDim } = spec;
+  const { seqLen = 1, capacity, causal = true, window, scale = 1 / Math.sqrt(headDim) } = spec;
+  const { dtype = "f32", layout = "BSNH", kvLayout = layout, outputs = [] } = spec;
+  const { maxScratchBytes = DEFAULT_SCRATCH_BYTES } = spec;
+  const sizes = { batch, numHeads, numKvHeads, headDim, valueDim, seqLen, capacity };
+  for (const [name, value] of Object.entries({ ...sizes, maxScratchBytes })) {
+    checkInteger(ACTION, name, value);
+  }
+  if (window !== undefined) checkInteger(ACTION, "window", window);
+  if (numHeads % numKvHeads !== 0) {
+    throw new RangeError(
+      sentence(ACTION, "numHeads must be a multiple of numKvHeads", { numHeads, numKvHeads }),
+    );
+  }
+  checkChoice(ACTION, "causal", causal, [true, false]);
+  checkChoice(ACTION, "dtype", dtype, ["f32", "f16"]);
+  checkChoice(ACTION, "layout", layout, ["BSNH", "BNSH"]);
+  checkChoice(ACTION, "kvLayout", kvLayout, ["BSNH", "BNSH"]);
+  for (const output of outputs) checkChoice(ACTION, "outputs", output, ["scores", "weights"]);
+  if (typeof scale !== "number") {
+    throw new TypeError(sentence(ACTION, "scale must be a number", { scale }));
+  }
+  if (!Number.isFinite(scale)) {
+    throw new RangeError(sentence(ACTION, "scale must be finite", { scale }));
+  }
+  return { ...sizes, causal, window, scale, dtype, layout, kvLayout, outputs, maxScratchBytes };
+}
+
+function checkTensors(spec: AttentionPlan["spec"], limits: PlanLimits): void {
+  const { batch, numHeads, numKvHeads, seqLen, capacity, headDim, valueDim, dtype } = spec;
+  const { maxStorageBufferBindingSize } = limits;
+  const queryRows = batch * numHeads * seqLen;
+  const keyRows = batch * numKvHeads * capacity;
+  const tensors = {
+    q: queryRows * headDim,
+    k: keyRows * headDim,
+    v: keyRows * valueDim,
+    o: queryRows * valueDim,
+  };
+  for (const [name, count] of Object.entries(tensors)) {
+    const bytes = storageBytes(count, dtype);
+    if (bytes > maxStorageBufferBindingSize) {
+      throw new RangeError(
+        sentence(ACTION, `${name} must fit one storage binding (split the batch or the context)`, {
+          bytes,
+          maxStorageBufferBindingSize,
+        }),
+      );
+    }
+  }
+}
+
+function planWorkgroups(rowTile: number, limits: PlanLimits): AttentionPlan["workgroup"] {
+  const { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupStorageSize } = limits;
+  const most = Math.min(256, floorPowerOfTwo(maxComputeInvocationsPerWorkgroup));
+  // Softmax keeps a maximum and a denominator per invocation, the weighted sum four floats per row of its tile.
+  const workgroup = {
+    scores: Math.min(64, most),
+    softmax: Math.min(most, floorPowerOfTwo(maxComputeWorkgroupStorageSize / 8)),
+    weightedSum: Math.min(most, floorPowerOfTwo(maxComputeWorkgroupStorageSize / (16 * rowTile))),
+  };
+  return workgroup;
+}
+
+function checkGrid(contextLen: number, invocations: number, limits: PlanLimits): void {
+  const { maxComputeWorkgroupsPerDimension } = limits;
+  const most = maxComputeWorkgroupsPerDimension * invocations * COLUMNS_PER_INVOCATION;
+  if (contextLen > most) {
+    throw new RangeError(
+      sentence(ACTION, `a dispatch reaches ${most} tokens (use a window)`, {
+        contextLen,
+        maxComputeWorkgroupsPerDimension,
+      }),
+    );
+  }
+}
+
+function scratchRowsFor(
+  spec: AttentionPlan["spec"],
+  rowBytes: number,
+  rowTile: number,
+  limits: PlanLimits,
+): number {
+  const { maxScratchBytes } = spec;
+  const { maxStorageBufferBindingSize } = limits;
+  const rows = Math.floor(Math.min(maxScratchBytes, maxStorageBufferBindingSize) / rowBytes);
+  if (rows < rowTile) {
+    throw new RangeError(
+      sentence(ACTION, "scratch must hold the scores of one tile of rows (raise maxScratchBytes)", {
+        tileBytes: rowTile * rowBytes,
+        maxScratchBytes,
+        maxStorageBufferBindingSize,
+      }),
+    );
+  }
+  return rows;
+}
+
+function planBlocks(
+  { rows, rowsPerKvHead, rowTile }: { rows: number; rowsPerKvHead: number; rowTile: number },
+  mostRows: number,
+): RowBlock[] {
+  const tilesPerKvHead = Math.ceil(rowsPerKvHead / rowTile);
+  const numTiles = rows / rowsPerKvHead * tilesPerKvHead;
+  const tilesPerBlock = Math.floor(mostRows / rowTile);
+  const firstRowOf = (tile: number) =>
+    Math.floor(tile / tilesPerKvHead) * rowsPerKvHead + tile % tilesPerKvHead * rowTile;
+  const blocks: RowBlock[] = [];
+  for (let firstTile = 0; firstTile < numTiles; firstTile += tilesPerBlock) {
+    const endTile = Math.min(numTiles, firstTile + tilesPerBlock);
+    const firstRow = firstRowOf(firstTile);
+    blocks.push({
+      firstTile,
+      numTiles: endTile - firstTile,
+      firstRow,
+      numRows: firstRowOf(endTile) - firstRow,
+    });
+  }
+  return blocks;
+}
+
+function ceilPowerOfTwo(value: number): number {
+  return 2 ** Math.ceil(Math.log2(value));
+}
+
+function floorPowerOfTwo(value: number): number {
+  return 2 ** Math.floor(Math.log2(value));
+}

@@ -1,0 +1,285 @@
+import { kernels } from "../kernels/mod.ts";
+import { checkChoice, checkInteger, sentence } from "./_check.ts";
+import { inPass, Kernel } from "./_kernel.ts";
+import { checkAppend, type Overflow, type RingRules, ringRules, storedTokens } from "./_ring.ts";
+import { rowStrides, shapeIn } from "./_sizes.ts";
+import type { Gpu } from "./device.ts";
+import type { AttentionSpec, Layout } from "./plan.ts";
+import { checkDtype, checkTensor, type Dtype, Tensor } from "./tensor.ts";
+
+/** Options of {@linkcode RingKvCache.create}. */
+export interface RingKvCacheOptions {
+  /** Sequences. The default is 1. */
+  batch?: number;
+  /** Key/value heads: 1 for multi-query attention. */
+  numKvHeads: number;
+  /** Elements of a key. */
+  headDim: number;
+  /** Elements of a value. The default is `headDim`. */
+  valueDim?: number;
+  /** Slots per sequence: tokens that are kept. */
+  capacity: number;
+  /**
+   * Tokens that a query sees, its own included. The default is `capacity - maxSeqLen + 1`, the most that a ring of this
+   * capacity can promise.
+   */
+  window?: number;
+  /** Most tokens of one append once the ring is full. The default is 1. */
+  maxSeqLen?: number;
+  /**
+   * What happens when the ring is full: `"wrap"` overwrites the oldest tokens, `"error"` refuses to append. The default
+   * is `"wrap"` where a window is given and `"error"` where not, so that nothing is lost unasked.
+   */
+  overflow?: Overflow;
+  /** Element type. The default is `"f32"`. */
+  dtype?: Dtype;
+  /** Axes of the tensors that are appended. The default is `"BSNH"`. */
+  layout?: Layout;
+}
+
+/** New keys and values, of the same number of tokens for every sequence. */
+export interface NewTokens {
+  /** Keys [B, S, numKvHeads, headDim] (or [B, numKvHeads, S, headDim] in layout `"BNSH"`). */
+  k: Tensor;
+  /** Values [B, S, numKvHeads, valueDim] (or [B, numKvHeads, S, valueDim]). */
+  v: Tensor;
+}
+
+const ACTION = "create RingKvCache";
+const WORKGROUP = 64;
+/** More workgroups than this do not make a copy faster; each goes round for the rest. */
+const MAX_WORKGROUPS = 1024;
+const USAGE = { storage: 0x80, copySrc: 0x04, copyDst: 0x08 };
+
+/**
+ * A cache of keys and values on the GPU: a ring of `capacity` slots per sequence, allocated once.
+ *
+ * Token t of a sequence lies in slot `t mod capacity`. Appending writes the new tokens in place and never moves old ones,
+ * so that a decode step costs the same however long the history. Lengths live on the GPU beside the tokens and follow
+ * the order in which encoded work runs; {@linkcode RingKvCache.length} counts what has been encoded, so submit what you
+ * encode, in order.
+ *
+ * @example A decode loop
+ * ```ts
+ * import { Attention, Gpu, RingKvCache, Tensor } from "@onehead/attention";
+ *
+ * const gpu = await Gpu.open();
+ * const cache = await RingKvCache.create(gpu, { numKvHeads: 1, headDim: 64, capacity: 256 });
+ * const attention = await Attention.create(gpu, { ...cache.spec, numHeads: 8 });
+ * const random = (shape: number[]) =>
+ *   Tensor.upload(gpu, { data: Array.from({ length: shape[2] * 64 }, Math.random), shape });
+ * const [q, k, v] = await Promise.all([8, 1, 1].map((heads) => random([1, 1, heads, 64])));
+ * const o = await Tensor.empty(gpu, [1, 1, 8, 64]);
+ *
+ * for (let token = 0; token < 3; token++) {
+ *   const encoder = gpu.device.createCommandEncoder();
+ *   cache.append(encoder, { k, v });
+ *   attention.encode(encoder, { q, cache, o });
+ *   gpu.device.queue.submit([encoder.finish()]);
+ * }
+ * console.log(cache.length(), (await o.download()).length); // 3 512
+ * gpu.destroy();
+ * ```
+ */
+export class RingKvCache {
+  /** Where the cache lives. */
+  readonly gpu: Gpu;
+  /** The part of an attention's specification that the cache decides: spread it into `Attention.create`. */
+  readonly spec:
+    & Required<
+      Pick<
+        AttentionSpec,
+        | "batch"
+        | "numKvHeads"
+        | "headDim"
+        | "valueDim"
+        | "capacity"
+        | "dtype"
+        | "layout"
+        | "kvLayout"
+      >
+    >
+    & Pick<AttentionSpec, "window">;
+  /** Keys [B, numKvHeads, capacity, headDim]. */
+  readonly k: Tensor;
+  /** Values [B, numKvHeads, capacity, valueDim]. */
+  readonly v: Tensor;
+  /** Tokens ever appended per sequence [B], u32, as of the work that the GPU has done. */
+  readonly lengthsBuffer: GPUBuffer;
+
+  readonly #rules: RingRules;
+  readonly #append: Kernel;
+  readonly #arrivals: GPUBuffer;
+  readonly #params = new Map<number, GPUBuffer>();
+  readonly #lengths: number[];
+
+  private constructor(
+    gpu: Gpu,
+    spec: RingKvCache["spec"],
+    rules: RingRules,
+    append: Kernel,
+    k: Tensor,
+    v: Tensor,
+    counters: { lengths: GPUBuffer; arrivals: GPUBuffer },
+  ) {
+    this.gpu = gpu;
+    this.spec = spec;
+    this.k = k;
+    this.v = v;
+    this.lengthsBuffer = counters.lengths;
+    this.#rules = rules;
+    this.#append = append;
+    this.#arrivals = counters.arrivals;
+    this.#lengths = new Array(spec.batch).fill(0);
+  }
+
+  /**
+   * Allocates an empty cache and compiles what it needs.
+   *
+   * @param gpu Where to allocate.
+   * @param options Shapes and rules.
+   * @returns The cache. Destroy it with {@linkcode RingKvCache.destroy}.
+   * @throws {TypeError} If a value is of the wrong kind.
+   * @throws {RangeError} If a value is out of range, `capacity < window + maxSeqLen - 1`, the device lacks the element
+   * type, or K or V does not fit one storage binding of the device.
+   * @throws {GpuWorkError} If the device refuses the memory.
+   */
+  static async create(gpu: Gpu, options: RingKvCacheOptions): Promise<RingKvCache> {
+    const { batch = 1, numKvHeads, headDim, valueDim = headDim, capacity } = options;
+    const { dtype = "f32", layout = "BSNH" } = options;
+    for (const [name, value] of Object.entries({ batch, numKvHeads, headDim, valueDim })) {
+      checkInteger(ACTION, name, value);
+    }
+    checkDtype(gpu, ACTION, dtype);
+    checkChoice(ACTION, "layout", layout, ["BSNH", "BNSH"]);
+    const rules = ringRules(ACTION, options);
+
+    const append = await Kernel.compile(gpu, "append", {
+      types: { T: dtype },
+      constants: { HEAD_DIM: headDim, VALUE_DIM: valueDim, WORKGROUP },
+      fragments: [kernels.append],
+    });
+    const shape = [batch, numKvHeads, capacity];
+    const k = await Tensor.empty(gpu, [...shape, headDim], { dtype, label: "cache k" });
+    const v = await Tensor.empty(gpu, [...shape, valueDim], { dtype, label: "cache v" });
+    const usage = USAGE.storage | USAGE.copySrc | USAGE.copyDst;
+    const counters = await gpu.guard("allocate cache counters", () => ({
+      lengths: gpu.device.createBuffer({ label: "cache lengths", size: batch * 4, usage }),
+      arrivals: gpu.device.createBuffer({ label: "cache arrivals", size: batch * 4, usage }),
+    }));
+    const window = rules.overflow === "wrap" ? rules.window : options.window;
+    const spec = {
+      ...{ batch, numKvHeads, headDim, valueDim, capacity, window, dtype, layout },
+      kvLayout: "BNSH" as const,
+    };
+    return new RingKvCache(gpu, spec, rules, append, k, v, counters);
+  }
+
+  /** Bytes that the cache holds on the GPU: K, V and the counters. */
+  get bytes(): number {
+    return this.k.bytes + this.v.bytes + this.lengthsBuffer.size + this.#arrivals.size;
+  }
+
+  /**
+   * Tokens ever appended to a sequence, the overwritten ones included.
+   *
+   * @param sequence Index within the batch. The default is 0.
+   * @returns The length, counting everything that has been encoded.
+   * @throws {RangeError} If there is no such sequence.
+   */
+  length(sequence = 0): number {
+    this.#checkSequence("read a length of RingKvCache", sequence);
+    return this.#lengths[sequence];
+  }
+
+  /** Tokens of the longest sequence that are still in the cache. */
+  get storedLen(): number {
+    return storedTokens(Math.max(...this.#lengths), this.spec.capacity);
+  }
+
+  /**
+   * Encodes the writing of new tokens to every sequence: one dispatch.
+   *
+   * @param target The encoder or compute pass to encode into; nothing is submitted.
+   * @param tokens New keys and values.
+   * @throws {TypeError} If a tensor is of another device or element type.
+   * @throws {RangeError} If a shape does not match the cache, or tokens would be lost that the rules keep. The cache is
+   * unchanged.
+   */
+  append(target: GPUCommandEncoder | GPUComputePassEncoder, tokens: NewTokens): void {
+    const { layout, batch, numKvHeads, headDim, valueDim } = this.spec;
+    const seqLen = tokens.k.shape[layout === "BSNH" ? 1 : 2];
+    this.#checkTensor("k", tokens.k, shapeIn(layout, batch, numKvHeads, seqLen, headDim));
+    this.#checkTensor("v", tokens.v, shapeIn(layout, batch, numKvHeads, seqLen, valueDim));
+    for (const length of this.#lengths) checkAppend(this.#rules, length, seqLen);
+
+    const bindings = this.#append.bind({
+      params: this.#paramsFor(seqLen),
+      lengths: this.lengthsBuffer,
+      arrivals: this.#arrivals,
+      kNew: tokens.k.buffer,
+      vNew: tokens.v.buffer,
+      k: this.k.buffer,
+      v: this.v.buffer,
+    });
+    const workgroups = Math.ceil(seqLen * numKvHeads * (headDim + valueDim) / WORKGROUP);
+    const grid = [Math.min(workgroups, MAX_WORKGROUPS), batch] as const;
+    inPass(target, (pass) => this.#append.dispatch(pass, bindings, grid));
+    this.#lengths.forEach((length, sequence) => this.#lengths[sequence] = length + seqLen);
+  }
+
+  /**
+   * Encodes the forgetting of all tokens, of every sequence or of one.
+   *
+   * @param encoder The encoder to encode into; nothing is submitted.
+   * @param sequence Index within the batch. The default is all.
+   * @throws {RangeError} If there is no such sequence.
+   */
+  clear(encoder: GPUCommandEncoder, sequence?: number): void {
+    if (sequence === undefined) {
+      encoder.clearBuffer(this.lengthsBuffer);
+      this.#lengths.fill(0);
+    } else {
+      this.#checkSequence("clear RingKvCache", sequence);
+      encoder.clearBuffer(this.lengthsBuffer, sequence * 4, 4);
+      this.#lengths[sequence] = 0;
+    }
+  }
+
+  /** Frees the cache's memory on the GPU. */
+  destroy(): void {
+    this.k.destroy();
+    this.v.destroy();
+    this.lengthsBuffer.destroy();
+    this.#arrivals.destroy();
+    for (const params of this.#params.values()) params.destroy();
+  }
+
+  #paramsFor(seqLen: number): GPUBuffer {
+    let params = this.#params.get(seqLen);
+    if (!params) {
+      const { layout, numKvHeads, capacity } = this.spec;
+      const newStride = rowStrides(layout, numKvHeads, seqLen);
+      params = this.#append.uniform({ newStride, numKvHeads, seqLen, capacity });
+      this.#params.set(seqLen, params);
+    }
+    return params;
+  }
+
+  #checkSequence(action: string, sequence: number): void {
+    checkInteger(action, "sequence", sequence, 0);
+    if (sequence >= this.spec.batch) {
+      throw new RangeError(
+        sentence(action, "sequence must be within the batch", {
+          sequence,
+          batch: this.spec.batch,
+        }),
+      );
+    }
+  }
+
+  #checkTensor(name: string, tensor: Tensor, shape: readonly number[]): void {
+    const { gpu, spec } = this;
+    checkTensor("append to RingKvCache", name, tensor, { gpu, shape, dtype: spec.dtype });
+  }
+}
