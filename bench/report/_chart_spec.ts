@@ -1,0 +1,213 @@
+import type { TopLevelSpec } from "vega-lite";
+import type { Report, Result, Variant } from "../result.ts";
+import { logTicks } from "./_log_ticks.ts";
+
+/** Colours after Okabe and Ito, who chose them for every kind of colour vision. */
+const STYLES: Record<Variant, { label: string; color: string; shape: string }> = {
+  mha: { label: "MHA", color: "#d55e00", shape: "square" },
+  gqa: { label: "GQA", color: "#009e73", shape: "triangle-up" },
+  mqa: { label: "MQA", color: "#2e86d1", shape: "circle" },
+};
+const DASHES = [[1, 0], [7, 4], [2, 2], [9, 3, 2, 3], [14, 4], [2, 6]];
+
+/** Contrasts alike with white pages and with dark ones; the background is left to the page. */
+const GREY = "#7a7a7a";
+const FAINT_GREY = "#80808040";
+
+/** In pixels, as are all sizes here. */
+const WIDTH = 900;
+const PADDING = 8;
+const PANEL_HEIGHT = 180;
+/** Room for tick labels, and with the axis title; fixed, so that panels line up. */
+const LABEL_WIDTH = 42;
+const BESIDE_PANEL = LABEL_WIDTH + 18;
+/** Between a panel with all its text and the next; and between frames, for the text of both. */
+const COLUMN_GAP = 22;
+const ROW_SPACING = 92;
+
+/**
+ * Describes a chart of throughput against context length: a row group for each phase, in it a panel
+ * for each case, in it a line for each variant and implementation. Both scales are logarithmic, so
+ * that equal ratios are equal distances. Rows that failed are left out, and the subtitle says so.
+ *
+ * @param report What was measured.
+ * @returns A Vega-Lite specification, about 900 pixels wide.
+ * @throws {RangeError} If no row of the report succeeded.
+ */
+export function chartSpec(report: Report): TopLevelSpec {
+  const rows = report.results.filter((row) => row.failure === undefined && row.tokensPerSecond > 0);
+  if (rows.length === 0) {
+    throw new RangeError(
+      "Cannot draw a chart as at least one result must have succeeded: " +
+        `current values results=${report.results.length}, succeeded=0; the table says why`,
+    );
+  }
+  const groups = (["decode", "prefill"] as const)
+    .map((phase) => ({
+      phase,
+      panels: Map.groupBy(rows.filter((row) => row.phase === phase), describePanel),
+    }))
+    .filter(({ panels }) => panels.size > 0);
+  const columns = columnsFor(Math.max(...groups.map(({ panels }) => panels.size)));
+  const columnWidth = Math.floor((WIDTH - 2 * PADDING - COLUMN_GAP * (columns - 1)) / columns);
+  return {
+    title: {
+      text: `Attention throughput on ${report.adapter.description}`,
+      subtitle: describeReport(report, rows),
+      offset: 12,
+    },
+    background: "transparent",
+    padding: PADDING,
+    spacing: 24,
+    vconcat: groups.map(({ phase, panels }) => ({
+      title: { text: phase === "decode" ? "Decode" : "Prefill", fontSize: 16, offset: 6 },
+      columns,
+      bounds: "flush" as const,
+      spacing: { column: BESIDE_PANEL + COLUMN_GAP, row: ROW_SPACING },
+      concat: Array.from(panels, ([title, panelRows]) => ({
+        title: { text: title, subtitle: describeHeads(panelRows), fontSize: 13 },
+        width: columnWidth - BESIDE_PANEL,
+        height: PANEL_HEIGHT,
+        data: {
+          values: panelRows.map((row) => ({
+            variant: STYLES[row.variant].label,
+            line: describeLine(row),
+            kvHeads: row.numKvHeads,
+            contextLen: row.contextLen,
+            tokensPerSecond: row.tokensPerSecond,
+          })),
+        },
+        encoding: positions(panelRows),
+        layer: lineAndPoints(rows),
+      })),
+    })),
+    config: CONFIG,
+  };
+}
+
+const CONFIG: TopLevelSpec["config"] = {
+  font: "system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif",
+  view: { stroke: null },
+  title: {
+    anchor: "start",
+    color: GREY,
+    subtitleColor: GREY,
+    fontSize: 18,
+    subtitleFontSize: 12,
+    subtitlePadding: 4,
+  },
+  axis: {
+    labelColor: GREY,
+    titleColor: GREY,
+    labelFontSize: 12,
+    titleFontSize: 12,
+    titleFontWeight: "normal",
+    domainColor: GREY,
+    tickColor: GREY,
+    gridColor: FAINT_GREY,
+    labelOverlap: "greedy",
+  },
+  legend: {
+    orient: "top",
+    title: null,
+    labelColor: GREY,
+    labelFontSize: 13,
+    symbolStrokeWidth: 2,
+    clipHeight: 16,
+    padding: 6,
+    columnPadding: 14,
+  },
+};
+
+/** As few rows of panels as three columns allow, and then as few columns. */
+function columnsFor(panels: number): number {
+  return Math.ceil(panels / Math.ceil(panels / 3));
+}
+
+/** What tells a panel from the others of its phase. */
+function describePanel({ case: name, phase, batch, seqLen, contextLen }: Result): string {
+  const usualSeqLen = phase === "decode" ? 1 : contextLen;
+  return `${name}, batch ${batch}` + (seqLen === usualSeqLen ? "" : `, ${seqLen} new tokens`);
+}
+
+function describeHeads(rows: Result[]): string {
+  const kvHeads = [...new Set(rows.map((row) => row.numKvHeads))].sort((a, b) => b - a);
+  return `${rows[0].numHeads} x ${rows[0].headDim}, KV heads ${kvHeads.join(" / ")}`;
+}
+
+/** What tells a line from the others of its variant. */
+function describeLine({ impl, dtype }: Result): string {
+  return `${impl}, ${dtype}`;
+}
+
+function describeReport({ adapter, results }: Report, drawn: Result[]): string[] {
+  const lines = ["New tokens per second against context length, on logarithmic scales"];
+  const kinds = new Set(drawn.map(describeLine));
+  if (kinds.size === 1) lines[0] += ` (${[...kinds][0]})`;
+  if (adapter.isSoftware) {
+    lines.push("This adapter is software: a CPU did the work, and a GPU may rank otherwise");
+  }
+  const failed = results.length - drawn.length;
+  if (failed > 0) lines.push(`${failed} of ${results.length} results failed and are left out`);
+  return lines;
+}
+
+function positions(rows: Result[]) {
+  const contexts = [...new Set(rows.map((row) => row.contextLen))].sort((a, b) => a - b);
+  const ticks = logTicks(rows.map((row) => row.tokensPerSecond));
+  return {
+    x: {
+      field: "contextLen",
+      type: "quantitative" as const,
+      scale: { type: "log" as const, base: 2, nice: false, padding: 12 },
+      axis: {
+        title: "context (tokens)",
+        values: contexts,
+        labelExpr: "datum.value % 1024 ? datum.value : datum.value / 1024 + 'K'",
+      },
+    },
+    y: {
+      field: "tokensPerSecond",
+      type: "quantitative" as const,
+      scale: { type: "log" as const, domain: [ticks[0], ticks.at(-1)!], nice: false },
+      axis: {
+        title: "tokens/s",
+        values: ticks,
+        // SI prefixes for the small, as in "500m", would be read as millions.
+        labelExpr: "datum.value < 1 ? datum.value : format(datum.value, '~s')",
+        minExtent: LABEL_WIDTH,
+        maxExtent: LABEL_WIDTH,
+      },
+    },
+  };
+}
+
+/** The same for every panel, so that they share their legends. */
+function lineAndPoints(rows: Result[]) {
+  const variants = (["mha", "gqa", "mqa"] as const)
+    .filter((variant) => rows.some((row) => row.variant === variant))
+    .map((variant) => STYLES[variant]);
+  const lines = [...new Set(rows.map(describeLine))];
+  const variant = { field: "variant", type: "nominal" as const };
+  const domain = variants.map(({ label }) => label);
+  const color = { ...variant, scale: { domain, range: variants.map(({ color }) => color) } };
+  const shape = { ...variant, scale: { domain, range: variants.map(({ shape }) => shape) } };
+  const strokeDash = {
+    field: "line",
+    type: "nominal" as const,
+    scale: { domain: lines, range: lines.map((_, i) => DASHES[i % DASHES.length]) },
+    legend: lines.length === 1
+      ? null
+      : { symbolType: "stroke", symbolSize: 500, symbolStrokeColor: GREY },
+  };
+  return [
+    {
+      mark: { type: "line" as const, strokeWidth: 2 },
+      encoding: { color, strokeDash, detail: { field: "kvHeads" } },
+    },
+    {
+      mark: { type: "point" as const, filled: true, size: 50, opacity: 1 },
+      encoding: { color, shape },
+    },
+  ];
+}

@@ -1,0 +1,101 @@
+import type { Report, Result } from "../result.ts";
+import { alignDecimals, formatBytes, latencyUnit } from "./_units.ts";
+
+type Align = "left" | "right";
+
+/** One column of a table, its cells as text. */
+interface Column {
+  heading: string;
+  align: Align;
+  cells: string[];
+}
+
+/**
+ * Writes a report as tables for a terminal: the adapter and its roofline, then one table for each
+ * case, phase and shape, in the order of their first rows.
+ *
+ * KV bytes are those of one attention layer: "KV/token" of one token of one sequence, "KV cache" of
+ * the whole context and batch. "% copy" is the bandwidth over what a copy reached on the same
+ * device, "x MHA" the times that the row is faster than MHA ("-" where MHA was not run), and "max
+ * error" the largest difference from the float64 reference. A row that failed says why instead.
+ *
+ * @param report What was measured.
+ * @returns Lines of text, with a newline at the end.
+ */
+export function formatTable(report: Report): string {
+  const groups = Map.groupBy(report.results, describeShape);
+  return [
+    describeDevice(report),
+    ...Array.from(groups, ([shape, rows]) => `${shape}\n${formatRows(rows)}`),
+  ].join("\n\n") + "\n";
+}
+
+function describeDevice({ adapter, roofline }: Report): string {
+  const [copy, read, fma] = [roofline.copyGBps, roofline.readGBps, roofline.fmaGFlops]
+    .map((value) => alignDecimals([value])[0]);
+  const lines = [
+    `Adapter   ${adapter.description}`,
+    `Features  ${adapter.features.join(", ") || "none"}`,
+    `Roofline  copy ${copy} GB/s, read ${read} GB/s, f32 multiply-add ${fma} GFLOP/s`,
+  ];
+  if (adapter.isSoftware) {
+    lines.push(
+      "Note      this adapter is software: a CPU did the work, and a GPU may rank otherwise",
+    );
+  }
+  return lines.join("\n");
+}
+
+/** What the rows of one table have in common. */
+function describeShape(row: Result): string {
+  return `${row.case}, ${row.phase}: ${row.numHeads} heads x ${row.headDim}, batch ${row.batch}, ` +
+    `seqLen ${row.seqLen}, context ${row.contextLen}`;
+}
+
+function formatRows(rows: Result[]): string {
+  const measured = rows.filter((row) => row.failure === undefined);
+  const labels: Column[] = [
+    { heading: "variant", align: "left", cells: rows.map((row) => row.variant) },
+    { heading: "KV heads", align: "right", cells: rows.map((row) => `${row.numKvHeads}`) },
+    { heading: "impl", align: "left", cells: rows.map((row) => row.impl) },
+    { heading: "dtype", align: "left", cells: rows.map((row) => row.dtype) },
+  ];
+  const labelLines = formatColumns(labels);
+  const figureLines = formatColumns(figureColumns(measured));
+  const lines = [`${labelLines[0]}  ${figureLines[0]}`];
+  let next = 1;
+  rows.forEach((row, i) => {
+    const rest = row.failure === undefined
+      ? figureLines[next++]
+      : `FAILED: ${row.failure.replaceAll(/\s+/g, " ")}`;
+    lines.push(`${labelLines[i + 1]}  ${rest}`);
+  });
+  return lines.join("\n");
+}
+
+function figureColumns(rows: Result[]): Column[] {
+  const { name, perMs } = latencyUnit(Math.min(...rows.map((row) => row.minMs)));
+  const columns: [heading: string, cells: string[]][] = [
+    [`median ${name}`, alignDecimals(rows.map((row) => row.medianMs * perMs))],
+    [`min ${name}`, alignDecimals(rows.map((row) => row.minMs * perMs))],
+    [`p90 ${name}`, alignDecimals(rows.map((row) => row.p90Ms * perMs))],
+    ["tokens/s", alignDecimals(rows.map((row) => row.tokensPerSecond))],
+    ["KV/token", rows.map((row) => formatBytes(row.kvBytes / (row.batch * row.contextLen)))],
+    ["KV cache", rows.map((row) => formatBytes(row.kvBytes))],
+    ["GB/s", alignDecimals(rows.map((row) => row.gbPerSecond))],
+    ["% copy", alignDecimals(rows.map((row) => 100 * row.bandwidthShare))],
+    ["x MHA", alignDecimals(rows.map((row) => row.speedupOverMha))],
+    ["max error", rows.map((row) => row.maxAbsError?.toExponential(1) ?? "NaN")],
+  ];
+  return columns.map(([heading, cells]) => ({ heading, align: "right", cells }));
+}
+
+/** A line of headings, then one line for each row of cells, all of one width. */
+function formatColumns(columns: Column[]): string[] {
+  const padded = columns.map(({ heading, align, cells }) => {
+    const column = [heading, ...cells];
+    const width = Math.max(...column.map((cell) => cell.length));
+    return column.map((cell) => align === "left" ? cell.padEnd(width) : cell.padStart(width));
+  });
+  return padded[0].map((_, i) => padded.map((column) => column[i]).join("  "));
+}
