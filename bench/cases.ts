@@ -1,0 +1,114 @@
+/** What is measured, as data: models and options in, groups of comparable cases out. */
+import type { Dtype } from "../mod.ts";
+import { MODELS, type ModelShape } from "./models.ts";
+import type { Phase, Variant } from "./result.ts";
+
+/** One attention to measure. */
+export interface Case {
+  name: string;
+  phase: Phase;
+  variant: Variant;
+  dtype: Dtype;
+  batch: number;
+  numHeads: number;
+  numKvHeads: number;
+  headDim: number;
+  seqLen: number;
+  contextLen: number;
+}
+
+/** Cases that differ in their KV heads only, so that they are timed in turns and compared. */
+export type CaseGroup = readonly Case[];
+
+/** A set of query heads and the numbers of KV heads to give it. */
+export interface HeadShape {
+  name: string;
+  numHeads: number;
+  headDim: number;
+  kvHeads: readonly number[];
+  maxContext: number;
+}
+
+/** What to combine with each shape. */
+export interface CaseOptions {
+  phases: readonly Phase[];
+  dtypes: readonly Dtype[];
+  batches: readonly number[];
+  /** Tokens of the context when decoding. */
+  decodeContexts: readonly number[];
+  /** Tokens of the context when prefilling. */
+  prefillContexts: readonly number[];
+  /** New tokens when prefilling; all of the context where not given. */
+  prefillSeqLens?: readonly number[];
+}
+
+/** The MHA, GQA and MQA variants of a model. */
+export function headShapeOf(model: ModelShape): HeadShape {
+  const { name, numHeads, headDim, gqaKvHeads, maxContext } = model;
+  const kvHeads = gqaKvHeads ? [numHeads, gqaKvHeads, 1] : [numHeads, 1];
+  return { name, numHeads, headDim, kvHeads, maxContext };
+}
+
+/** The models of these names, upper or lower case; all of them where none is named. */
+export function findModels(names: readonly string[]): readonly ModelShape[] {
+  if (names.length === 0) return MODELS;
+  return names.map((name) => {
+    const model = MODELS.find((model) => model.name.toLowerCase() === name.toLowerCase());
+    if (model) return model;
+    const known = MODELS.map(({ name }) => name).join(", ");
+    throw new RangeError(
+      `Cannot run the bench as there is no model "${name}": choose from ${known}`,
+    );
+  });
+}
+
+/** What a number of KV heads makes of attention. */
+export function variantOf(numHeads: number, numKvHeads: number): Variant {
+  if (numKvHeads === numHeads) return "mha";
+  return numKvHeads === 1 ? "mqa" : "gqa";
+}
+
+/** Every group of cases, contexts cut to what each model was trained for. */
+export function planCases(shapes: readonly HeadShape[], options: CaseOptions): CaseGroup[] {
+  const { phases, dtypes, batches } = options;
+  return shapes.flatMap((shape) =>
+    phases.flatMap((phase) =>
+      lengths(shape, phase, options).flatMap(({ seqLen, contextLen }) =>
+        batches.flatMap((batch) =>
+          dtypes.map((dtype) =>
+            shape.kvHeads.map((numKvHeads) => ({
+              name: shape.name,
+              phase,
+              variant: variantOf(shape.numHeads, numKvHeads),
+              dtype,
+              batch,
+              numHeads: shape.numHeads,
+              numKvHeads,
+              headDim: shape.headDim,
+              seqLen,
+              contextLen,
+            }))
+          )
+        )
+      )
+    )
+  );
+}
+
+function lengths(
+  { maxContext }: HeadShape,
+  phase: Phase,
+  { decodeContexts, prefillContexts, prefillSeqLens }: CaseOptions,
+): { seqLen: number; contextLen: number }[] {
+  const contexts = phase === "decode" ? decodeContexts : prefillContexts;
+  const distinct = new Set(contexts.map((context) => Math.min(context, maxContext)));
+  return [...distinct].flatMap((contextLen) => {
+    const seqLens = phase === "decode" ? [1] : prefillSeqLens ?? [contextLen];
+    return seqLens.map((seqLen) => {
+      if (seqLen <= contextLen) return { seqLen, contextLen };
+      throw new RangeError(
+        `Cannot run the bench as new tokens are part of the context: current values seq=${seqLen}, context=${contextLen}`,
+      );
+    });
+  });
+}

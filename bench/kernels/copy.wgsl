@@ -1,0 +1,23 @@
+// copy: every element read once and written once; what bandwidth is when nothing is computed.
+//
+//   source, target  [INVOCATIONS * PER_INVOCATION]  vec4f
+//
+// Grid: (INVOCATIONS / WORKGROUP). An invocation copies PER_INVOCATION elements, STEP apart, from INVOCATION_STEP times
+// its index: neighbours side by side (as GPUs want it) or each a run of its own (as software adapters do).
+@group(0) @binding(0) var<storage, read> source: array<vec4f>;
+@group(0) @binding(1) var<storage, read_write> target_: array<vec4f>;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(global_invocation_id) invocation: vec3u) {
+  let first = invocation.x * INVOCATION_STEP;
+  for (var i = 0u; i < PER_INVOCATION; i += 4u) {
+    let a = source[first + i * STEP];
+    let b = source[first + (i + 1u) * STEP];
+    let c = source[first + (i + 2u) * STEP];
+    let d = source[first + (i + 3u) * STEP];
+    target_[first + i * STEP] = a;
+    target_[first + (i + 1u) * STEP] = b;
+    target_[first + (i + 2u) * STEP] = c;
+    target_[first + (i + 3u) * STEP] = d;
+  }
+}

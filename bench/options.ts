@@ -1,0 +1,171 @@
+/** The bench's command line. */
+import { parseArgs } from "@std/cli/parse-args";
+import type { Dtype } from "../mod.ts";
+import { type CaseGroup, findModels, type HeadShape, headShapeOf, planCases } from "./cases.ts";
+import type { Phase } from "./result.ts";
+import type { Effort } from "./stopwatch.ts";
+
+export const HELP =
+  `Compares multi-head (MHA), grouped-query (GQA) and multi-query attention (MQA) on this machine's GPU.
+
+Usage: deno run bench [options]
+
+What to measure
+  --models NAMES     models by name, separated by commas (default: all of them)
+  --phase NAMES      decode (one new token), prefill (all tokens at once) or both (default: decode,prefill)
+  --dtype NAMES      f32, f16 or both (default: f32)
+  --impl NAMES       staged (default: staged)
+  --context NUMBERS  tokens of the context (default: decode 512,1024,2048,4096, prefill 512; cut to each model's own)
+  --batch NUMBERS    sequences (default: 1)
+  --quick            one context per model and few samples: under a minute on a software adapter
+
+A shape of one's own instead of models; each takes a list
+  --heads NUMBERS    query heads
+  --kv-heads NUMBERS KV heads (default: as many as query heads, and 1)
+  --head-dim NUMBERS elements of a head (default: 128)
+  --seq NUMBERS      new tokens: 1 is decode, more is prefill (default: 1 and the whole context)
+
+Real inputs
+  --input FILE       a safetensors file with NAME.q, NAME.k, NAME.v and, where known, NAME.o, each [tokens, heads, size]
+
+Where results go, besides the table
+  --json FILE        all rows, for programs
+  --svg FILE         throughput against context, as a picture
+
+  --help             this text
+`;
+
+/** What the command line asks for. */
+export interface BenchOptions {
+  groups: readonly CaseGroup[];
+  effort: Effort;
+  input?: string;
+  json?: string;
+  svg?: string;
+}
+
+const NAMES = ["models", "phase", "dtype", "impl", "input", "json", "svg"] as const;
+const NUMBERS = ["context", "batch", "heads", "kv-heads", "head-dim", "seq"] as const;
+const SHAPE_NUMBERS = ["kv-heads", "head-dim", "seq"] as const;
+const DECODE_CONTEXTS = [512, 1024, 2048, 4096];
+const PREFILL_CONTEXTS = [512];
+const QUICK_CONTEXTS = { decode: [1024], prefill: [128] };
+const FULL_EFFORT: Effort = { minRounds: 11, maxRounds: 51, budgetMs: 2000 };
+const QUICK_EFFORT: Effort = { minRounds: 5, maxRounds: 11, budgetMs: 150 };
+
+/**
+ * Reads the command line.
+ *
+ * @returns The options, or the help text where that is asked for.
+ * @throws {TypeError} If an option is unknown or a value is of the wrong kind.
+ * @throws {RangeError} If a value is not among those known, or options contradict each other.
+ */
+export function parseOptions(args: readonly string[]): BenchOptions | string {
+  const unknown = (arg: string): never => {
+    throw new TypeError(`Cannot run the bench as ${arg} is unknown: --help lists the options`);
+  };
+  const parsed = parseArgs([...args], {
+    string: [...NAMES, ...NUMBERS],
+    boolean: ["quick", "help"],
+    alias: { help: "h" },
+    unknown,
+  });
+  if (parsed.help) return HELP;
+  for (const name of [...NAMES, ...NUMBERS]) {
+    if (parsed[name] === "") {
+      throw new TypeError(`Cannot run the bench as --${name} needs a value: --help says which`);
+    }
+  }
+
+  const numbers = (name: typeof NUMBERS[number]) => parseNumbers(name, parsed[name]);
+  const phases = parseChoices("phase", parsed.phase, ["decode", "prefill"] satisfies Phase[]);
+  const dtypes = parseChoices("dtype", parsed.dtype ?? "f32", ["f32", "f16"] satisfies Dtype[]);
+  parseChoices("impl", parsed.impl, ["staged"]);
+  const heads = numbers("heads");
+  if (heads && parsed.models) {
+    throw new RangeError("Cannot run the bench as --heads and --models exclude each other");
+  }
+  for (const name of SHAPE_NUMBERS) {
+    if (parsed[name] && !heads) {
+      throw new RangeError(`Cannot run the bench as --${name} needs --heads beside it`);
+    }
+  }
+
+  const contexts = numbers("context");
+  const seqLens = numbers("seq");
+  const shapes = heads
+    ? ownShapes(heads, numbers("kv-heads"), numbers("head-dim") ?? [128])
+    : findModels(split(parsed.models ?? "")).map(headShapeOf);
+  const groups = planCases(shapes, {
+    phases: seqLens ? phases.filter((phase) => hasPhase(phase, seqLens)) : phases,
+    dtypes,
+    batches: numbers("batch") ?? [1],
+    decodeContexts: contexts ?? (parsed.quick ? QUICK_CONTEXTS.decode : DECODE_CONTEXTS),
+    prefillContexts: contexts ?? (parsed.quick ? QUICK_CONTEXTS.prefill : PREFILL_CONTEXTS),
+    prefillSeqLens: seqLens?.filter((seqLen) => seqLen > 1),
+  });
+  return {
+    groups,
+    effort: parsed.quick ? QUICK_EFFORT : FULL_EFFORT,
+    input: parsed.input,
+    json: parsed.json,
+    svg: parsed.svg,
+  };
+}
+
+function hasPhase(phase: Phase, seqLens: readonly number[]): boolean {
+  return seqLens.some((seqLen) => (seqLen === 1) === (phase === "decode"));
+}
+
+function ownShapes(
+  heads: readonly number[],
+  kvHeads: readonly number[] | undefined,
+  headDims: readonly number[],
+): HeadShape[] {
+  return heads.flatMap((numHeads) => {
+    const variants = kvHeads ?? [...new Set([numHeads, 1])];
+    for (const numKvHeads of variants) {
+      if (numHeads % numKvHeads === 0) continue;
+      throw new RangeError(
+        `Cannot run the bench as --heads must be a multiple of --kv-heads: current values heads=${numHeads}, kv-heads=${numKvHeads}`,
+      );
+    }
+    return headDims.map((headDim) => ({
+      name: `${numHeads}x${headDim}`,
+      numHeads,
+      headDim,
+      // MHA first: the others are held against it.
+      kvHeads: [...variants].sort((a, b) => b - a),
+      maxContext: Infinity,
+    }));
+  });
+}
+
+function split(list: string): string[] {
+  return list.split(",").map((item) => item.trim()).filter((item) => item !== "");
+}
+
+function parseNumbers(name: string, list: string | undefined): number[] | undefined {
+  return list === undefined ? undefined : split(list).map((item) => {
+    const number = Number(item);
+    if (Number.isSafeInteger(number) && number > 0) return number;
+    throw new RangeError(
+      `Cannot run the bench as --${name} takes whole numbers of at least 1: current value ${item}`,
+    );
+  });
+}
+
+function parseChoices<Choice extends string>(
+  name: string,
+  list: string | undefined,
+  choices: readonly Choice[],
+): readonly Choice[] {
+  if (list === undefined) return choices;
+  return split(list).map((item) => {
+    const choice = choices.find((choice) => choice === item);
+    if (choice) return choice;
+    throw new RangeError(
+      `Cannot run the bench as --${name} takes ${choices.join(", ")}: current value ${item}`,
+    );
+  });
+}

@@ -1,0 +1,82 @@
+/** A case made ready on the GPU: inputs, output and the attention that goes from one to the other. */
+import { Attention, type Gpu, Tensor } from "../mod.ts";
+import type { Case } from "./cases.ts";
+import { cacheBytes } from "./counts.ts";
+import { randomTensor } from "./random.ts";
+
+/** Total size of the copies that calls rotate over, so that none is served from a cache. */
+const ROTATED_BYTES = 256 * 2 ** 20;
+/** As many caches as a model has layers: no real decode step rotates over more. */
+const MAX_COPIES = 32;
+
+/** Seeds of a case's random inputs; those of a copy follow on. */
+export const SEEDS = { q: 1, k: 2, v: 3, perCopy: 3 };
+
+/** An attention with its tensors. Calls rotate over copies of the inputs. */
+export class Subject {
+  readonly case: Case;
+  /** Output of the latest call. */
+  readonly o: Tensor;
+  readonly #attention: Attention;
+  readonly #copies: readonly Record<"q" | "k" | "v", Tensor>[];
+
+  private constructor(
+    case_: Case,
+    attention: Attention,
+    copies: readonly Record<"q" | "k" | "v", Tensor>[],
+    o: Tensor,
+  ) {
+    this.case = case_;
+    this.o = o;
+    this.#attention = attention;
+    this.#copies = copies;
+  }
+
+  static async create(gpu: Gpu, case_: Case): Promise<Subject> {
+    const { batch, numHeads, numKvHeads, headDim, seqLen, contextLen, dtype } = case_;
+    const attention = await Attention.create(gpu, {
+      ...{ batch, numHeads, numKvHeads, headDim, seqLen, dtype },
+      capacity: contextLen,
+      kvLayout: "BNSH",
+    });
+    const made: Tensor[] = [];
+    const random = async (shape: number[], seed: number) => {
+      made.push(await randomTensor(gpu, shape, { dtype, seed }));
+      return made.at(-1)!;
+    };
+    try {
+      const count = Math.ceil(ROTATED_BYTES / cacheBytes(case_));
+      const copies = [];
+      for (let i = 0; i < Math.min(count, MAX_COPIES); i++) {
+        const first = i * SEEDS.perCopy;
+        copies.push({
+          q: await random([batch, seqLen, numHeads, headDim], first + SEEDS.q),
+          k: await random([batch, numKvHeads, contextLen, headDim], first + SEEDS.k),
+          v: await random([batch, numKvHeads, contextLen, headDim], first + SEEDS.v),
+        });
+      }
+      // Filled with NaN, so that what a kernel forgets to write is seen.
+      const shape = [batch, seqLen, numHeads, headDim];
+      const poison = new Float32Array(shape.reduce((a, b) => a * b)).fill(NaN);
+      const o = await Tensor.upload(gpu, { data: poison, shape }, { dtype, label: "o" });
+      return new Subject(case_, attention, copies, o);
+    } catch (error) {
+      attention.destroy();
+      for (const tensor of made) tensor.destroy();
+      throw error;
+    }
+  }
+
+  /** Encodes one call. */
+  encode(pass: GPUComputePassEncoder, call: number): void {
+    this.#attention.encode(pass, { ...this.#copies[call % this.#copies.length], o: this.o });
+  }
+
+  destroy(): void {
+    this.#attention.destroy();
+    this.o.destroy();
+    for (const tensors of this.#copies) {
+      for (const tensor of Object.values(tensors)) tensor.destroy();
+    }
+  }
+}
