@@ -1,0 +1,27 @@
+import { Gpu } from "../mod.ts";
+
+let opened: Promise<Gpu> | undefined;
+
+/** The GPU that all tests of a file share: devices are dear, and a device compiles each kernel once. */
+export function sharedGpu(): Promise<Gpu> {
+  return opened ??= Gpu.open();
+}
+
+/** Whether the adapter has f16; says so once per file if not, so that nobody takes silence for success. */
+export async function hasF16(): Promise<boolean> {
+  const { features, description } = await sharedGpu();
+  if (!features.f16 && !isTold) {
+    console.log(`f16 is not tested: ${description.description} lacks it`);
+  }
+  isTold = true;
+  return features.f16;
+}
+
+let isTold = false;
+
+// What WebGPU refuses outside an error scope is silent: here it fails the file.
+Deno.test.afterAll(async () => {
+  const gpu = await opened;
+  await gpu?.settled();
+  gpu?.destroy();
+});

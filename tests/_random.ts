@@ -1,0 +1,61 @@
+import type { HostTensor } from "../mod.ts";
+
+/** Seed of this run: a fresh one, or that of `deno test ... -- --seed=N`, which repeats a failure. */
+const SEED = seedOf(Deno.args) ?? crypto.getRandomValues(new Uint32Array(1))[0];
+
+/** Random numbers that a seed repeats (mulberry32). */
+export class Random {
+  #state: number;
+
+  constructor(seed: number) {
+    this.#state = seed;
+  }
+
+  /** In [0, 1). */
+  next(): number {
+    this.#state = (this.#state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(this.#state ^ (this.#state >>> 15), 1 | this.#state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  }
+
+  /** A whole number from `min` to `max`, both included. */
+  integer(min: number, max: number): number {
+    return min + Math.floor(this.next() * (max - min + 1));
+  }
+
+  /** One of the choices. */
+  pick<Choice>(choices: readonly Choice[]): Choice {
+    return choices[this.integer(0, choices.length - 1)];
+  }
+
+  /** Numbers in [-1, 1), as f32 holds them, so that kernel and reference read the same ones. */
+  tensor(shape: readonly number[]): HostTensor & { data: Float32Array } {
+    const length = shape.reduce((product, size) => product * size, 1);
+    return { data: Float32Array.from({ length }, () => 2 * this.next() - 1), shape };
+  }
+}
+
+/** A test of random inputs. Its seed depends on the name, so that it fails alike when it runs alone. */
+export function testRandomly(name: string, test: (random: Random) => void | Promise<void>): void {
+  Deno.test(name, async () => {
+    try {
+      await test(new Random(SEED ^ hash(name)));
+    } catch (error) {
+      if (error instanceof Error) error.message += `\n(repeat: deno test ... -- --seed=${SEED})`;
+      throw error;
+    }
+  });
+}
+
+function seedOf(args: readonly string[]): number | undefined {
+  const given = args.find((arg) => arg.startsWith("--seed="));
+  return given === undefined ? undefined : Number(given.slice("--seed=".length)) >>> 0;
+}
+
+/** FNV-1a. */
+function hash(text: string): number {
+  let value = 0x811c9dc5;
+  for (const char of text) value = Math.imul(value ^ char.codePointAt(0)!, 0x01000193);
+  return value >>> 0;
+}

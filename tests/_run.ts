@@ -1,0 +1,136 @@
+import {
+  Attention,
+  type AttentionSpec,
+  type Dtype,
+  type HostTensor,
+  type Layout,
+  type RingKvCache,
+  Tensor,
+} from "../mod.ts";
+import { sharedGpu } from "./_gpu.ts";
+import type { Random } from "./_random.ts";
+
+/** Host arrays of an attention over contiguous K and V. */
+export interface Inputs {
+  q: HostTensor;
+  k: HostTensor;
+  v: HostTensor;
+}
+
+/** What an attention wrote. */
+export interface Outputs {
+  o: Float32Array;
+  scores: Float32Array;
+  weights: Float32Array;
+}
+
+/** [B, S, N, H] or [B, N, S, H]. */
+export function shapeOf(
+  layout: Layout,
+  { batch, heads, tokens, size }: Record<"batch" | "heads" | "tokens" | "size", number>,
+): number[] {
+  return layout === "BSNH" ? [batch, tokens, heads, size] : [batch, heads, tokens, size];
+}
+
+/** Random q, k and v of an attention; what `dtype` cannot hold is rounded, for kernel and reference alike. */
+export function randomInputs(random: Random, spec: AttentionSpec): Inputs {
+  const { batch = 1, numHeads, numKvHeads = numHeads, headDim, valueDim = headDim } = spec;
+  const { seqLen = 1, capacity, layout = "BSNH", kvLayout = layout, dtype = "f32" } = spec;
+  const tensor = (layout: Layout, heads: number, tokens: number, size: number) =>
+    rounded(random.tensor(shapeOf(layout, { batch, heads, tokens, size })), dtype);
+  return {
+    q: tensor(layout, numHeads, seqLen, headDim),
+    k: tensor(kvLayout, numKvHeads, capacity, headDim),
+    v: tensor(kvLayout, numKvHeads, capacity, valueDim),
+  };
+}
+
+/** The numbers that a tensor of `dtype` holds after an upload. */
+export function rounded(tensor: HostTensor, dtype: Dtype): HostTensor {
+  if (dtype === "f32") return tensor;
+  return { data: Float32Array.from(tensor.data, Math.f16round), shape: tensor.shape };
+}
+
+/** [B, S, N, H] <-> [B, N, S, H]. */
+export function swapLayout({ data, shape }: HostTensor): HostTensor & { data: Float32Array } {
+  const [batch, outer, inner, size] = shape;
+  const swapped = new Float32Array(data.length);
+  for (let row = 0; row < batch * outer * inner; row++) {
+    const [b, x, y] = [
+      Math.floor(row / (outer * inner)),
+      Math.floor(row / inner) % outer,
+      row % inner,
+    ];
+    const target = (b * inner + y) * outer + x;
+    for (let h = 0; h < size; h++) swapped[target * size + h] = data[row * size + h];
+  }
+  return { data: swapped, shape: [batch, inner, outer, size] };
+}
+
+/** Tensors that are destroyed when the scope is left. */
+export class Tensors {
+  readonly #made: { destroy(): void }[] = [];
+
+  /** Uploads to the shared GPU. */
+  async upload(source: HostTensor, dtype?: Dtype): Promise<Tensor> {
+    return this.keep(await Tensor.upload(await sharedGpu(), source, { dtype }));
+  }
+
+  /** A tensor of NaN, for what a kernel is to write: an element that it forgets fails every comparison. */
+  poisoned(shape: readonly number[], dtype?: Dtype): Promise<Tensor> {
+    const length = shape.reduce((product, size) => product * size, 1);
+    return this.upload({ data: new Float32Array(length).fill(NaN), shape }, dtype);
+  }
+
+  /** Destroys it with the others. */
+  keep<Kind extends { destroy(): void }>(made: Kind): Kind {
+    this.#made.push(made);
+    return made;
+  }
+
+  [Symbol.dispose](): void {
+    for (const made of this.#made) made.destroy();
+  }
+}
+
+/** Encodes into an encoder and submits it. */
+export async function submit(encode: (encoder: GPUCommandEncoder) => void): Promise<void> {
+  const { device } = await sharedGpu();
+  const encoder = device.createCommandEncoder();
+  encode(encoder);
+  device.queue.submit([encoder.finish()]);
+}
+
+/** Runs an attention over contiguous K and V or over a cache, and reads back what it wrote. */
+export async function runAttention(
+  spec: AttentionSpec,
+  { q, ...keys }: Inputs | { q: HostTensor; cache: RingKvCache },
+): Promise<Partial<Outputs> & Pick<Outputs, "o">> {
+  using tensors = new Tensors();
+  const attention = tensors.keep(await Attention.create(await sharedGpu(), spec));
+  const { batch, numHeads, seqLen, valueDim, layout, dtype, outputs } = attention.plan.spec;
+  const written = {
+    o: await tensors.poisoned(
+      shapeOf(layout, { batch, heads: numHeads, tokens: seqLen, size: valueDim }),
+      dtype,
+    ),
+    ...Object.fromEntries(
+      await Promise.all(outputs.map(async (name) => {
+        const shape = [batch, numHeads, seqLen, attention.plan.contextLen];
+        return [name, await tensors.poisoned(shape)] as const;
+      })),
+    ),
+  };
+  const read = {
+    q: await tensors.upload(q, dtype),
+    ...("cache" in keys ? keys : {
+      k: await tensors.upload(keys.k, dtype),
+      v: await tensors.upload(keys.v, dtype),
+    }),
+  };
+  await submit((encoder) => attention.encode(encoder, { ...read, ...written }));
+  const downloads = Object.entries(written).map(async ([name, tensor]) =>
+    [name, await tensor.download()] as const
+  );
+  return Object.fromEntries(await Promise.all(downloads)) as unknown as Outputs;
+}

@@ -1,0 +1,57 @@
+// The three kernels, each against the float64 reference: scores, weights, output.
+import { assert } from "@std/assert";
+import { type AttentionSpec, referenceAttention } from "../mod.ts";
+import { caseName, CASES } from "./_cases.ts";
+import { assertClose, maskedScores, TOLERANCE } from "./_compare.ts";
+import { hasF16 } from "./_gpu.ts";
+import { type Random, testRandomly } from "./_random.ts";
+import { randomInputs, runAttention, swapLayout } from "./_run.ts";
+
+/** The last `kept` of `columns` columns of every row: a window leaves no more to look at. */
+function lastColumns(rows: Float64Array, columns: number, kept: number): Float64Array {
+  return rows.filter((_, index) => index % columns >= columns - kept);
+}
+
+async function check(random: Random, spec: AttentionSpec): Promise<void> {
+  const { layout = "BSNH", kvLayout = layout, dtype = "f32", seqLen = 1, capacity } = spec;
+  const inputs = randomInputs(random, spec);
+  const isSwapped = kvLayout !== layout;
+  const expected = referenceAttention({
+    q: inputs.q,
+    k: isSwapped ? swapLayout(inputs.k) : inputs.k,
+    v: isSwapped ? swapLayout(inputs.v) : inputs.v,
+  }, spec);
+  const columns = Math.min(capacity, (spec.window ?? Infinity) + seqLen - 1);
+
+  const all = await runAttention({ ...spec, outputs: ["scores", "weights"] }, inputs);
+  const scores = maskedScores(lastColumns(expected.scores, capacity, columns));
+  assertClose(all.scores!, scores, TOLERANCE.f32, "scores");
+  const weights = lastColumns(expected.weights, capacity, columns);
+  assertClose(all.weights!, weights, TOLERANCE.f32, "weights");
+  assertClose(all.o, expected.o, TOLERANCE[dtype], "o");
+
+  // Without other outputs the weights take the place of the scores, and nothing is filled that nobody reads.
+  const { o } = await runAttention(spec, inputs);
+  assertClose(o, expected.o, TOLERANCE[dtype], "o alone");
+}
+
+for (const spec of CASES) {
+  testRandomly(`attention: ${caseName(spec)}`, async (random) => {
+    if (spec.dtype !== "f16" || await hasF16()) await check(random, spec);
+  });
+}
+
+testRandomly("attention: one output at a time", async (random) => {
+  const spec: AttentionSpec = {
+    ...{ numHeads: 6, numKvHeads: 2, headDim: 8, seqLen: 19, capacity: 65, batch: 2 },
+  };
+  const inputs = randomInputs(random, spec);
+  const expected = referenceAttention(inputs);
+  const { scores, ...withScores } = await runAttention({ ...spec, outputs: ["scores"] }, inputs);
+  assertClose(scores!, maskedScores(expected.scores), TOLERANCE.f32, "scores");
+  assertClose(withScores.o, expected.o, TOLERANCE.f32, "o beside scores");
+  const { weights, ...withWeights } = await runAttention({ ...spec, outputs: ["weights"] }, inputs);
+  assertClose(weights!, expected.weights, TOLERANCE.f32, "weights");
+  assertClose(withWeights.o, expected.o, TOLERANCE.f32, "o beside weights");
+  assert(withScores.weights === undefined && withWeights.scores === undefined);
+});
