@@ -25,8 +25,10 @@ A shape of one's own instead of models; each takes a list
   --head-dim NUMBERS elements of a head (default: 128)
   --seq NUMBERS      new tokens: 1 is decode, more is prefill (default: 1 and the whole context)
 
-Real inputs
-  --input FILE       a safetensors file with NAME.q, NAME.k, NAME.v and, where known, NAME.o, each [tokens, heads, size]
+Real inputs instead of random ones
+  --input FILE       a safetensors file with NAME.q, NAME.k, NAME.v and, where known, the output NAME.o, each
+                     [tokens, heads, size]: run through the ring cache as MHA (K/V repeated), as trained, and as MQA
+                     (K/V averaged)
 
 Where results go, besides the table
   --json FILE        all rows, for programs
@@ -38,6 +40,8 @@ Where results go, besides the table
 /** What the command line asks for. */
 export interface BenchOptions {
   groups: readonly CaseGroup[];
+  phases: readonly Phase[];
+  dtypes: readonly Dtype[];
   effort: Effort;
   input?: string;
   json?: string;
@@ -91,6 +95,15 @@ export function parseOptions(args: readonly string[]): BenchOptions | string {
     }
   }
 
+  if (parsed.input !== undefined) {
+    for (const name of ["models", ...NUMBERS] as const) {
+      if (parsed[name] === undefined) continue;
+      throw new RangeError(
+        `Cannot run the bench as --input brings its own shapes: leave out --${name}`,
+      );
+    }
+  }
+
   const contexts = numbers("context");
   const seqLens = numbers("seq");
   const shapes = heads
@@ -106,6 +119,8 @@ export function parseOptions(args: readonly string[]): BenchOptions | string {
   });
   return {
     groups,
+    phases,
+    dtypes,
     effort: parsed.quick ? QUICK_EFFORT : FULL_EFFORT,
     input: parsed.input,
     json: parsed.json,

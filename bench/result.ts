@@ -53,6 +53,10 @@ export interface Result {
   maxAbsError: number | null;
   /** Median over interleaved pairs of MHA's time over this row's; null where MHA was not run. */
   speedupOverMha: number | null;
+  /** Of a variant that is not the model's own (`--input`): norm of its output's change over the norm of the output. */
+  relativeChange?: number;
+  /** Of a variant that is not the model's own: cosine between its output and the model's. */
+  cosine?: number;
   /** Why this row is wrong or was not run; such a row has no trustworthy times. */
   failure?: string;
 }

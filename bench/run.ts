@@ -1,9 +1,8 @@
 /** From a group of cases to its rows: prepare, verify, time in turns. */
 import { DeviceLostError, type Gpu } from "../mod.ts";
 import type { Case, CaseGroup } from "./cases.ts";
-import { cacheBytes, movedBytes, operations } from "./counts.ts";
 import type { Result, Roofline } from "./result.ts";
-import { median, quantile } from "./statistics.ts";
+import { emptyResult, fillIn } from "./rows.ts";
 import { type Effort, timeInTurns } from "./stopwatch.ts";
 import { Subject } from "./subject.ts";
 import { maxAbsError, TOLERANCE } from "./verify.ts";
@@ -48,42 +47,4 @@ async function prepare(gpu: Gpu, case_: Case, result: Result): Promise<Subject |
     result.failure = (error as Error).message;
   }
   subject?.destroy();
-}
-
-function emptyResult(case_: Case): Result {
-  const { name, ...shape } = case_;
-  return {
-    case: name,
-    ...shape,
-    impl: "staged",
-    medianMs: 0,
-    minMs: 0,
-    p90Ms: 0,
-    samples: 0,
-    tokensPerSecond: 0,
-    kvBytes: cacheBytes(case_),
-    gbPerSecond: 0,
-    gflops: 0,
-    bandwidthShare: 0,
-    maxAbsError: null,
-    speedupOverMha: null,
-  };
-}
-
-function fillIn(
-  result: Result,
-  times: readonly number[],
-  mhaTimes: readonly number[] | undefined,
-  roofline: Roofline,
-): void {
-  result.medianMs = median(times);
-  result.minMs = Math.min(...times);
-  result.p90Ms = quantile(times, 0.9);
-  result.samples = times.length;
-  result.tokensPerSecond = result.batch * result.seqLen / result.medianMs * 1e3;
-  result.gbPerSecond = movedBytes(result) / result.medianMs / 1e6;
-  result.gflops = operations(result) / result.medianMs / 1e6;
-  result.bandwidthShare = result.gbPerSecond / roofline.copyGBps;
-  // Pair by pair: what slows the machine for a while slows both of a pair.
-  if (mhaTimes) result.speedupOverMha = median(times.map((time, i) => mhaTimes[i] / time));
 }

@@ -87,6 +87,8 @@ export interface AttentionPlan {
 
 /** Columns that one invocation of the scores kernel owns. */
 const COLUMNS_PER_INVOCATION = 4;
+/** Invocations that keep a large GPU busy. */
+const FILLING_INVOCATIONS = 2 ** 16;
 const DEFAULT_SCRATCH_BYTES = 128 * 2 ** 20;
 
 /**
@@ -122,11 +124,11 @@ export function planAttention(spec: AttentionSpec, limits: PlanLimits): Attentio
   const groupSize = numHeads / numKvHeads;
   const contextLen = Math.min(capacity, (window ?? Infinity) - 1 + seqLen);
   const rowsPerKvHead = groupSize * seqLen;
-  const rowTile = rowsPerKvHead >= 4 ? 4 : rowsPerKvHead >= 2 ? 2 : 1;
-  const workgroup = planWorkgroups(rowTile, limits);
-  checkGrid(contextLen, workgroup.scores, limits);
-
   const rows = batch * numHeads * seqLen;
+  const rowTile = planRowTile(rowsPerKvHead);
+  const tiles = planTiles(filled, { contextLen, rowTile, rowTiles: rows / rowTile }, limits);
+  checkGrid(contextLen, tiles.workgroup.scores, limits);
+
   const rowBytes = contextLen * 4;
   const isKept = outputs.length > 0;
   const scratchRows = isKept ? rows : scratchRowsFor(filled, rowBytes, rowTile, limits);
@@ -150,8 +152,7 @@ export function planAttention(spec: AttentionSpec, limits: PlanLimits): Attentio
     groupSize,
     contextLen,
     rowTile,
-    workgroup,
-    valueLanes: Math.min(64, workgroup.weightedSum, ceilPowerOfTwo(packs(filled.valueDim))),
+    ...tiles,
     blocks,
     scratchBytes: outputs.includes("weights") ? 0 : storedRows * rowBytes,
   };
@@ -241,16 +242,37 @@ function checkTensors(spec: AttentionPlan["spec"], limits: PlanLimits): void {
   }
 }
 
-function planWorkgroups(rowTile: number, limits: PlanLimits): AttentionPlan["workgroup"] {
+/** More rows share each loaded key and value; fewer leave more tiles to run side by side. */
+function planRowTile(rowsPerKvHead: number): number {
+  if (rowsPerKvHead >= 64) return 8;
+  if (rowsPerKvHead >= 4) return 4;
+  return rowsPerKvHead >= 2 ? 2 : 1;
+}
+
+function planTiles(
+  { valueDim }: AttentionPlan["spec"],
+  { contextLen, rowTile, rowTiles }: { contextLen: number; rowTile: number; rowTiles: number },
+  limits: PlanLimits,
+): Pick<AttentionPlan, "workgroup" | "valueLanes"> {
   const { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupStorageSize } = limits;
   const most = Math.min(256, floorPowerOfTwo(maxComputeInvocationsPerWorkgroup));
   // Softmax keeps a maximum and a denominator per invocation, the weighted sum four floats per row of its tile.
-  const workgroup = {
-    scores: Math.min(64, most),
-    softmax: Math.min(most, floorPowerOfTwo(maxComputeWorkgroupStorageSize / 8)),
-    weightedSum: Math.min(most, floorPowerOfTwo(maxComputeWorkgroupStorageSize / (16 * rowTile))),
+  const mostSoftmax = Math.min(most, floorPowerOfTwo(maxComputeWorkgroupStorageSize / 8));
+  const mostSum = Math.min(
+    most,
+    floorPowerOfTwo(maxComputeWorkgroupStorageSize / (16 * rowTile)),
+  );
+  const valueLanes = Math.min(64, mostSum, ceilPowerOfTwo(packs(valueDim)));
+  // The context is split among strips only as far as the tiles alone leave a device idle: adding strips up costs time.
+  const strips = ceilPowerOfTwo(FILLING_INVOCATIONS / (rowTiles * valueLanes));
+  return {
+    workgroup: {
+      scores: clamp(ceilPowerOfTwo(contextLen / COLUMNS_PER_INVOCATION), 32, Math.min(64, most)),
+      softmax: clamp(ceilPowerOfTwo(contextLen / 8), 32, mostSoftmax),
+      weightedSum: clamp(strips * valueLanes, Math.min(32, mostSum), mostSum),
+    },
+    valueLanes,
   };
-  return workgroup;
 }
 
 function checkGrid(contextLen: number, invocations: number, limits: PlanLimits): void {
@@ -308,6 +330,10 @@ function planBlocks(
     });
   }
   return blocks;
+}
+
+function clamp(value: number, min: number, max: number): number {
+  return Math.min(Math.max(value, min), max);
 }
 
 function ceilPowerOfTwo(value: number): number {

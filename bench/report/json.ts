@@ -34,6 +34,8 @@ const KEYS = {
   bandwidthShare: true,
   maxAbsError: true,
   speedupOverMha: true,
+  relativeChange: true,
+  cosine: true,
   failure: true,
 } satisfies Record<keyof Report | keyof AdapterInfo | keyof Roofline | keyof Result, true>;
 

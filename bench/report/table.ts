@@ -17,7 +17,8 @@ interface Column {
  * KV bytes are those of one attention layer: "KV/token" of one token of one sequence, "KV cache" of
  * the whole context and batch. "% copy" is the bandwidth over what a copy reached on the same
  * device, "x MHA" the times that the row is faster than MHA ("-" where MHA was not run), and "max
- * error" the largest difference from the float64 reference. A row that failed says why instead.
+ * error" the largest difference from the float64 reference. Where K/V heads are not the model's own,
+ * "change" and "cosine" tell how far the output is from the model's. A row that failed says why instead.
  *
  * @param report What was measured.
  * @returns Lines of text, with a newline at the end.
@@ -87,6 +88,12 @@ function figureColumns(rows: Result[]): Column[] {
     ["x MHA", alignDecimals(rows.map((row) => row.speedupOverMha))],
     ["max error", rows.map((row) => row.maxAbsError?.toExponential(1) ?? "NaN")],
   ];
+  if (rows.some((row) => row.cosine !== undefined)) {
+    columns.push(
+      ["change", alignDecimals(rows.map((row) => row.relativeChange ?? null))],
+      ["cosine", alignDecimals(rows.map((row) => row.cosine ?? null))],
+    );
+  }
   return columns.map(([heading, cells]) => ({ heading, align: "right", cells }));
 }
 

@@ -1,0 +1,45 @@
+/** The rows of a report: what was measured, with the figures that follow from it. */
+import type { Case } from "./cases.ts";
+import { cacheBytes, movedBytes, operations } from "./counts.ts";
+import type { Result, Roofline } from "./result.ts";
+import { median, quantile } from "./statistics.ts";
+
+/** A row that says what is to be measured. */
+export function emptyResult(case_: Case): Result {
+  const { name, ...shape } = case_;
+  return {
+    case: name,
+    ...shape,
+    impl: "staged",
+    medianMs: 0,
+    minMs: 0,
+    p90Ms: 0,
+    samples: 0,
+    tokensPerSecond: 0,
+    kvBytes: cacheBytes(case_),
+    gbPerSecond: 0,
+    gflops: 0,
+    bandwidthShare: 0,
+    maxAbsError: null,
+    speedupOverMha: null,
+  };
+}
+
+/** Fills in what was measured: times per call, and those of MHA in the same rounds where it was run. */
+export function fillIn(
+  result: Result,
+  times: readonly number[],
+  mhaTimes: readonly number[] | undefined,
+  roofline: Roofline,
+): void {
+  result.medianMs = median(times);
+  result.minMs = Math.min(...times);
+  result.p90Ms = quantile(times, 0.9);
+  result.samples = times.length;
+  result.tokensPerSecond = result.batch * result.seqLen / result.medianMs * 1e3;
+  result.gbPerSecond = movedBytes(result) / result.medianMs / 1e6;
+  result.gflops = operations(result) / result.medianMs / 1e6;
+  result.bandwidthShare = result.gbPerSecond / roofline.copyGBps;
+  // Pair by pair: what slows the machine for a while slows both of a pair.
+  if (mhaTimes) result.speedupOverMha = median(times.map((time, i) => mhaTimes[i] / time));
+}
