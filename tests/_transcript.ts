@@ -1,0 +1,133 @@
+import { type HostTensor, type Layout, referenceAttention, type RingKvCache } from "../mod.ts";
+import { assertSame } from "./_compare.ts";
+import { sharedGpu } from "./_gpu.ts";
+import { shapeOf, submit } from "./_run.ts";
+
+/** Keys and values of one token, [numKvHeads][...]. */
+interface Token {
+  k: number[][];
+  v: number[][];
+}
+
+/** Everything that was ever appended to a cache, kept on the host: what the cache and attention over it must agree with. */
+export class Transcript {
+  readonly #cache: RingKvCache;
+  readonly #sequences: Token[][];
+  /** What the slots of K and V hold, by sequence and slot. */
+  readonly #slots: (Token | undefined)[][];
+
+  constructor(cache: RingKvCache) {
+    this.#cache = cache;
+    const { batch, capacity } = cache.spec;
+    this.#sequences = Array.from({ length: batch }, () => []);
+    this.#slots = Array.from({ length: batch }, () => new Array(capacity).fill(undefined));
+  }
+
+  append(k: HostTensor, v: HostTensor): void {
+    const { layout, batch, numKvHeads, capacity } = this.#cache.spec;
+    const numTokens = k.shape[layout === "BSNH" ? 1 : 2];
+    for (let b = 0; b < batch; b++) {
+      for (let t = 0; t < numTokens; t++) {
+        const heads = Array.from({ length: numKvHeads }, (_, head) => [b, head, t] as const);
+        const token: Token = {
+          k: heads.map((at) => rowAt(k, layout, at)),
+          v: heads.map((at) => rowAt(v, layout, at)),
+        };
+        this.#slots[b][this.#sequences[b].length % capacity] = token;
+        this.#sequences[b].push(token);
+      }
+    }
+  }
+
+  clear(sequence?: number): void {
+    this.#sequences.forEach((tokens, b) => {
+      if (sequence === undefined || sequence === b) tokens.length = 0;
+    });
+  }
+
+  /** Tokens per sequence. */
+  get lengths(): number[] {
+    return this.#sequences.map((tokens) => tokens.length);
+  }
+
+  /** Attention of q over all that was appended, sequence by sequence, as if nothing were ever overwritten. */
+  attend(q: HostTensor, window?: number): Float64Array {
+    const { layout, batch, valueDim } = this.#cache.spec;
+    const rowSize = q.data.length / batch;
+    const oSize = rowSize / q.shape[3] * valueDim;
+    const o = new Float64Array(oSize * batch);
+    this.#sequences.forEach((tokens, b) => {
+      if (tokens.length === 0) return;
+      const data = Array.prototype.slice.call(q.data, b * rowSize, (b + 1) * rowSize);
+      const inputs = {
+        q: { data, shape: q.shape.with(0, 1) },
+        k: tensorOf(tokens.map(({ k }) => k), layout),
+        v: tensorOf(tokens.map(({ v }) => v), layout),
+      };
+      o.set(referenceAttention(inputs, { window, layout }).o, b * oSize);
+    });
+    return o;
+  }
+
+  /** Checks the lengths and every slot of K and V, to the bit; what nobody wrote must be the NaN of `poison` still. */
+  async check(): Promise<void> {
+    const { numKvHeads, headDim, valueDim } = this.#cache.spec;
+    const lengths = this.lengths;
+    assertSame(lengths.map((_, b) => this.#cache.length(b)), lengths, "lengths on the host");
+    assertSame(await downloadU32(this.#cache.lengthsBuffer), lengths, "lengths on the device");
+    for (const [name, size] of [["k", headDim], ["v", valueDim]] as const) {
+      const expected = this.#slots.flatMap((slots) =>
+        Array.from(
+          { length: numKvHeads },
+          (_, head) =>
+            slots.flatMap((token) => token?.[name][head] ?? new Array(size).fill(UNWRITTEN)),
+        ).flat()
+      );
+      const actual = (await this.#cache[name].download()).map((x) => isNaN(x) ? UNWRITTEN : x);
+      assertSame(actual, expected, `slots of ${name}`);
+    }
+  }
+}
+
+/** Stands for NaN, which equals nothing; far from every number that is appended. */
+const UNWRITTEN = 12345;
+
+/** Fills the slots of a cache with NaN: an attention that reads one that nobody wrote shows it. */
+export function poison(cache: RingKvCache): void {
+  const { queue } = cache.gpu.device;
+  for (const { buffer } of [cache.k, cache.v]) {
+    queue.writeBuffer(buffer, 0, new Uint8Array(buffer.size).fill(0xff));
+  }
+}
+
+/** Reads a buffer of u32. */
+export async function downloadU32(buffer: GPUBuffer): Promise<Uint32Array> {
+  const { device } = await sharedGpu();
+  const usage = GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST;
+  const staging = device.createBuffer({ size: buffer.size, usage });
+  await submit((encoder) => encoder.copyBufferToBuffer(buffer, 0, staging, 0, buffer.size));
+  await staging.mapAsync(GPUMapMode.READ);
+  const values = new Uint32Array(staging.getMappedRange()).slice();
+  staging.destroy();
+  return values;
+}
+
+function rowAt(
+  { data, shape }: HostTensor,
+  layout: Layout,
+  [b, head, t]: readonly [number, number, number],
+): number[] {
+  const [outer, inner] = layout === "BSNH" ? [t, head] : [head, t];
+  const row = (b * shape[1] + outer) * shape[2] + inner;
+  return Array.from({ length: shape[3] }, (_, h) => data[row * shape[3] + h]);
+}
+
+/** A batch of one. */
+function tensorOf(tokens: number[][][], layout: Layout): HostTensor {
+  const [heads, size] = [tokens[0].length, tokens[0][0].length];
+  const shape = shapeOf(layout, { batch: 1, heads, tokens: tokens.length, size });
+  const data = layout === "BSNH"
+    ? tokens.flat(2)
+    : tokens[0].flatMap((_, head) => tokens.flatMap((token) => token[head]));
+  return { data, shape };
+}
