@@ -1,6 +1,6 @@
 /** Captured attention inputs: reading them from a file, and giving them more or fewer KV heads. */
 import type { HostTensor } from "../mod.ts";
-import { Safetensors } from "./safetensors.ts";
+import type { Safetensors } from "./safetensors.ts";
 
 /** Inputs of one attention layer, causal, and its output where the file has it. All are [1, tokens, heads, size]. */
 export interface CapturedLayer {
@@ -61,12 +61,12 @@ function withBatch(file: Safetensors, name: string): HostTensor {
 
 function checkAgreement({ name, q, k, v, o }: CapturedLayer): void {
   const [, tokens, heads, size] = q.shape;
-  const [, , kvHeads, valueSize] = v.shape;
-  const fits = (tensor: HostTensor, shape: number[]) => `${tensor.shape}` === `${shape}`;
+  const [, , kvHeads] = k.shape;
+  const fits = (tensor: HostTensor, shape: readonly number[]) => `${tensor.shape}` === `${shape}`;
   const agrees = heads % kvHeads === 0 &&
     fits(k, [1, tokens, kvHeads, size]) &&
-    fits(v, [1, tokens, kvHeads, valueSize]) &&
-    (!o || fits(o, [1, tokens, heads, valueSize]));
+    fits(v, k.shape) &&
+    (!o || fits(o, q.shape));
   if (!agrees) {
     const shapes = Object.entries({ q, k, v, o }).map(([part, tensor]) =>
       `${part}=[${tensor?.shape.slice(1)}]`

@@ -1,12 +1,15 @@
 /** `deno run bench`: the command line around the measurements. */
 import { Gpu } from "../mod.ts";
-import { parseOptions } from "./options.ts";
+import { type CapturedLayer, readLayers } from "./capture.ts";
+import { type BenchOptions, parseOptions } from "./options.ts";
 import { Progress } from "./progress.ts";
 import { formatJson } from "./report/json.ts";
 import { formatTable } from "./report/table.ts";
 import type { Report, Result, Roofline } from "./result.ts";
 import { measureRoofline } from "./roofline.ts";
 import { runGroup } from "./run.ts";
+import { runLayer } from "./run_capture.ts";
+import { Safetensors } from "./safetensors.ts";
 
 /** Runs the bench; the exit code is not 0 where a row failed. */
 async function main(args: readonly string[]): Promise<number> {
@@ -17,15 +20,17 @@ async function main(args: readonly string[]): Promise<number> {
   }
   for (const file of [options.json, options.svg]) if (file) await checkWritable(file);
 
+  const layers = options.input ? await readInput(options.input) : [];
+
   const gpu = await Gpu.open();
-  const progress = new Progress(options.groups.length + 1);
+  const runs = options.input ? layerRuns(layers, options) : groupRuns(options);
+  const progress = new Progress(runs.length + 1);
   progress.step("roofline of the adapter");
   const roofline = await measureRoofline(gpu, options.effort);
   const results: Result[] = [];
-  for (const group of options.groups) {
-    const { name, phase, contextLen, dtype } = group[0];
-    progress.step(`${name} ${phase} ${contextLen} ${dtype}`);
-    results.push(...await runGroup(gpu, group, { effort: options.effort, roofline }));
+  for (const { title, run } of runs) {
+    progress.step(title);
+    results.push(...await run(gpu, roofline));
   }
   progress.end();
 
@@ -38,6 +43,47 @@ async function main(args: readonly string[]): Promise<number> {
   }
   gpu.destroy();
   return results.some(({ failure }) => failure) ? 1 : 0;
+}
+
+/** Something to measure, by the title that progress shows. */
+interface Run {
+  title: string;
+  run(gpu: Gpu, roofline: Roofline): Promise<Result[]>;
+}
+
+function groupRuns({ groups, effort }: BenchOptions): Run[] {
+  return groups.map((group) => {
+    const { name, phase, contextLen, dtype } = group[0];
+    return {
+      title: `${name} ${phase} ${contextLen} ${dtype}`,
+      run: (gpu, roofline) => runGroup(gpu, group, { effort, roofline }),
+    };
+  });
+}
+
+function layerRuns(
+  layers: readonly CapturedLayer[],
+  { phases, dtypes, effort }: BenchOptions,
+): Run[] {
+  return layers.flatMap((layer) =>
+    phases.flatMap((phase) =>
+      dtypes.map((dtype) => ({
+        title: `${layer.name} ${phase} ${dtype}`,
+        run: (gpu, roofline) => runLayer(gpu, layer, { phase, dtype, effort, roofline }),
+      }))
+    )
+  );
+}
+
+async function readInput(file: string): Promise<CapturedLayer[]> {
+  try {
+    return readLayers(new Safetensors(await Deno.readFile(file)));
+  } catch (error) {
+    if (error instanceof TypeError || error instanceof RangeError) throw error;
+    throw new RangeError(
+      `Cannot run the bench as ${file} cannot be read: ${(error as Error).message}`,
+    );
+  }
 }
 
 function reportOf(gpu: Gpu, roofline: Roofline, results: Result[]): Report {

@@ -17,9 +17,10 @@ import { type Call, type Effort, timeInTurns } from "./stopwatch.ts";
 /** Largest difference from the captured output: captures come from f32 programs. */
 const TOLERANCE: Readonly<Record<Dtype, number>> = { f32: 1e-5, f16: 5e-3 };
 
-/** A variant of a layer made ready: its output, and a call to time. */
+/** A variant of a layer that has run once: its output, and a call to time. */
 interface Run {
   result: Result;
+  output: Float32Array;
   call: Call;
   destroy(): void;
 }
@@ -46,7 +47,8 @@ export async function runLayer(
       const run = await prepare(gpu, layer.name, variant, { phase, dtype });
       runs.push(run);
       const isOwn = numKvHeads % ownKvHeads === 0;
-      compare(run, isOwn ? own : referenceAttention(variant).o, isOwn ? undefined : own);
+      check(run, isOwn ? own : referenceAttention(variant).o);
+      if (!isOwn) Object.assign(run.result, distance(run.output, own));
     }
     const times = await timeInTurns(gpu, runs.map(({ call }) => call), effort);
     runs.forEach(({ result }, i) => fillIn(result, times[i], times[0], roofline));
@@ -61,16 +63,16 @@ async function prepare(
   name: string,
   inputs: Record<"q" | "k" | "v", HostTensor>,
   { phase, dtype }: { phase: Phase; dtype: Dtype },
-): Promise<Run & { output: Float32Array }> {
+): Promise<Run> {
   const [, tokens, numHeads, headDim] = inputs.q.shape;
-  const [, , numKvHeads, valueDim] = inputs.v.shape;
+  const [, , numKvHeads] = inputs.k.shape;
   const seqLen = phase === "decode" ? 1 : tokens;
   const owned: { destroy(): void }[] = [];
   const own = <Kind extends { destroy(): void }>(value: Kind): Kind => {
     owned.push(value);
     return value;
   };
-  const shape = { numKvHeads, headDim, valueDim, dtype };
+  const shape = { numKvHeads, headDim, dtype };
   // Wrapping, so that a decode step can be timed over and over with the ring full.
   const cache = own(
     await RingKvCache.create(gpu, { ...shape, capacity: tokens, overflow: "wrap" }),
@@ -79,7 +81,7 @@ async function prepare(
   const q = own(await Tensor.upload(gpu, inputs.q, { dtype, label: "q" }));
   const k = own(await Tensor.upload(gpu, inputs.k, { dtype, label: "k" }));
   const v = own(await Tensor.upload(gpu, inputs.v, { dtype, label: "v" }));
-  const o = own(await Tensor.empty(gpu, [1, tokens, numHeads, valueDim], { dtype, label: "o" }));
+  const o = own(await Tensor.empty(gpu, [1, tokens, numHeads, headDim], { dtype, label: "o" }));
   const case_: Case = {
     ...{ name, phase, dtype, numHeads, numKvHeads, headDim, seqLen },
     variant: variantOf(numHeads, numKvHeads),
@@ -97,8 +99,8 @@ async function prepare(
     const step = {
       q: own(await Tensor.empty(gpu, [1, 1, numHeads, headDim], { dtype })),
       k: own(await Tensor.empty(gpu, [1, 1, numKvHeads, headDim], { dtype })),
-      v: own(await Tensor.empty(gpu, [1, 1, numKvHeads, valueDim], { dtype })),
-      o: own(await Tensor.empty(gpu, [1, 1, numHeads, valueDim], { dtype })),
+      v: own(await Tensor.empty(gpu, [1, 1, numKvHeads, headDim], { dtype })),
+      o: own(await Tensor.empty(gpu, [1, 1, numHeads, headDim], { dtype })),
     };
     for (let token = 0; token < tokens; token++) {
       copyToken(encoder, token, q, step.q);
@@ -119,6 +121,36 @@ async function prepare(
     call,
     output: await o.download(),
     destroy: () => owned.forEach((value) => value.destroy()),
+  };
+}
+
+function check({ result, output }: Run, expected: ArrayLike<number>): void {
+  const tolerance = TOLERANCE[result.dtype];
+  const error = output.reduce((most, value, i) => {
+    const difference = Math.abs(value - expected[i]);
+    return difference > most || Number.isNaN(difference) ? difference : most;
+  }, 0);
+  result.maxAbsError = Number.isFinite(error) ? error : null;
+  if (!(error <= tolerance)) {
+    result.failure = `wrong: error ${error.toExponential(1)} is above ${tolerance}`;
+  }
+}
+
+/** How far an output has moved from the model's own. */
+function distance(
+  output: Float32Array,
+  own: ArrayLike<number>,
+): Pick<Result, "relativeChange" | "cosine"> {
+  let [change, square, ownSquare, product] = [0, 0, 0, 0];
+  output.forEach((value, i) => {
+    change += (value - own[i]) ** 2;
+    square += value ** 2;
+    ownSquare += own[i] ** 2;
+    product += value * own[i];
+  });
+  return {
+    relativeChange: Math.sqrt(change / ownSquare),
+    cosine: product / Math.sqrt(square * ownSquare),
   };
 }
 

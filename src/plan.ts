@@ -87,6 +87,8 @@ export interface AttentionPlan {
 
 /** Columns that one invocation of the scores kernel owns. */
 const COLUMNS_PER_INVOCATION = 4;
+/** Fewest columns that are worth a strip of the weighted sum. */
+const COLUMNS_PER_STRIP = 16;
 /** Invocations that keep a large GPU busy. */
 const FILLING_INVOCATIONS = 2 ** 16;
 const DEFAULT_SCRATCH_BYTES = 128 * 2 ** 20;
@@ -263,8 +265,11 @@ function planTiles(
     floorPowerOfTwo(maxComputeWorkgroupStorageSize / (16 * rowTile)),
   );
   const valueLanes = Math.min(64, mostSum, ceilPowerOfTwo(packs(valueDim)));
-  // The context is split among strips only as far as the tiles alone leave a device idle: adding strips up costs time.
-  const strips = ceilPowerOfTwo(FILLING_INVOCATIONS / (rowTiles * valueLanes));
+  // Adding strips up costs time: the context is split only as far as the tiles alone leave a device idle, and while
+  // every strip has some columns to itself.
+  const strips = ceilPowerOfTwo(
+    Math.min(FILLING_INVOCATIONS / (rowTiles * valueLanes), contextLen / COLUMNS_PER_STRIP),
+  );
   return {
     workgroup: {
       scores: clamp(ceilPowerOfTwo(contextLen / COLUMNS_PER_INVOCATION), 32, Math.min(64, most)),
