@@ -1,0 +1,35 @@
+import { assertAlmostEquals, assertEquals } from "@std/assert";
+import { cacheBytes, movedBytes, operations, visiblePairs } from "../../bench/counts.ts";
+import { median, quantile } from "../../bench/statistics.ts";
+
+const DECODE = {
+  ...{ batch: 1, numHeads: 32, numKvHeads: 32, headDim: 128, seqLen: 1, contextLen: 4096 },
+  dtype: "f16" as const,
+};
+
+Deno.test("cacheBytes() are 16,384 per token for 32 heads of 128 in f16, and 512 for one", () => {
+  assertEquals(cacheBytes(DECODE), 16384 * 4096);
+  assertEquals(cacheBytes({ ...DECODE, numKvHeads: 1 }), 512 * 4096);
+  assertEquals(cacheBytes({ ...DECODE, dtype: "f32", batch: 3 }), 3 * 2 * 16384 * 4096);
+});
+
+Deno.test("movedBytes() are the cache, the queries and the outputs", () => {
+  assertEquals(movedBytes(DECODE), 16384 * 4096 + 2 * 32 * 128 * 2);
+});
+
+Deno.test("visiblePairs() count what a causal mask leaves", () => {
+  const shape = { ...DECODE, numHeads: 3, batch: 2, seqLen: 4, contextLen: 6 };
+  // The four queries see 3, 4, 5 and 6 keys.
+  assertEquals(visiblePairs(shape), 2 * 3 * (3 + 4 + 5 + 6));
+});
+
+Deno.test("operations() are two multiply-adds per pair and element", () => {
+  assertEquals(operations(DECODE), 32 * 4096 * 4 * 128);
+});
+
+Deno.test("quantile() interpolates between neighbours", () => {
+  assertEquals(median([3, 1, 2]), 2);
+  assertEquals(median([4, 1]), 2.5);
+  assertEquals(quantile([5], 0.9), 5);
+  assertAlmostEquals(quantile([1, 2, 3, 4, 5], 0.9), 4.6);
+});

@@ -1,0 +1,95 @@
+import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { HELP, parseOptions } from "../../bench/options.ts";
+
+function parse(line: string) {
+  const options = parseOptions(line.split(" ").filter((word) => word !== ""));
+  assert(typeof options !== "string");
+  return options;
+}
+
+Deno.test("parseOptions() measures every model as MHA and MQA, in both phases, unless told otherwise", () => {
+  const { groups } = parse("");
+  const models = Map.groupBy(groups.flat(), ({ name }) => name);
+  assertEquals(models.size, 10);
+  for (const cases of models.values()) {
+    for (const phase of ["decode", "prefill"]) {
+      const variants = cases.filter((case_) => case_.phase === phase).map(({ variant }) => variant);
+      assert(variants.includes("mha") && variants.includes("mqa"));
+    }
+  }
+});
+
+Deno.test("parseOptions() cuts contexts to what a model was trained for", () => {
+  const { groups } = parse("--models gpt-2 --phase decode");
+  assertEquals(groups.map(([{ contextLen }]) => contextLen), [512, 1024]);
+});
+
+Deno.test("parseOptions() takes a shape of one's own, with lists", () => {
+  const { groups } = parse(
+    "--heads 8 --kv-heads 1,8,2 --head-dim 64 --context 100,200 --batch 1,3",
+  );
+  assertEquals(groups.length, 8);
+  const [decode] = groups;
+  assertEquals(decode.map(({ variant }) => variant), ["mha", "gqa", "mqa"]);
+  assertEquals(decode[0], {
+    name: "8x64",
+    phase: "decode",
+    variant: "mha",
+    dtype: "f32",
+    batch: 1,
+    numHeads: 8,
+    numKvHeads: 8,
+    headDim: 64,
+    seqLen: 1,
+    contextLen: 100,
+  });
+});
+
+Deno.test("parseOptions() takes numbers of new tokens", () => {
+  const { groups } = parse("--heads 4 --context 64 --seq 1,16");
+  assertEquals(groups.map(([{ phase, seqLen }]) => `${phase} ${seqLen}`), [
+    "decode 1",
+    "prefill 16",
+  ]);
+});
+
+Deno.test("parseOptions() takes files, dtypes and phases", () => {
+  const options = parse("--json a.json --svg=b.svg --dtype f16,f32 --phase decode --quick");
+  assertEquals([options.json, options.svg], ["a.json", "b.svg"]);
+  assertEquals(options.dtypes, ["f16", "f32"]);
+  assertEquals(options.phases, ["decode"]);
+});
+
+Deno.test("parseOptions() helps, and the help names every option", () => {
+  assertEquals(parseOptions(["--help"]), HELP);
+  assertEquals(parseOptions(["-h"]), HELP);
+  const names = ["models", "phase", "dtype", "impl", "context", "batch", "quick", "heads"];
+  const more = ["kv-heads", "head-dim", "seq", "input", "json", "svg", "help"];
+  for (const name of [...names, ...more]) assertStringIncludes(HELP, `--${name}`);
+});
+
+const MISTAKES: [line: string, kind: typeof TypeError | typeof RangeError, says: string][] = [
+  ["--modles gpt-2", TypeError, "--modles"],
+  ["gpt-2", TypeError, "gpt-2"],
+  ["--models gpt-9", RangeError, "gpt-9"],
+  ["--models", TypeError, "--models needs a value"],
+  ["--json", TypeError, "--json needs a value"],
+  ["--phase sleep", RangeError, "decode, prefill"],
+  ["--dtype f64", RangeError, "f64"],
+  ["--impl magic", RangeError, "magic"],
+  ["--context 0", RangeError, "at least 1"],
+  ["--context 1.5", RangeError, "1.5"],
+  ["--context NaN", RangeError, "NaN"],
+  ["--batch many", RangeError, "many"],
+  ["--heads 7 --kv-heads 2", RangeError, "heads=7, kv-heads=2"],
+  ["--heads 8 --models gpt-2", RangeError, "exclude"],
+  ["--kv-heads 2", RangeError, "needs --heads"],
+  ["--heads 8 --context 16 --seq 17", RangeError, "seq=17, context=16"],
+  ["--input a.safetensors --heads 8", RangeError, "leave out --heads"],
+];
+
+for (const [line, kind, says] of MISTAKES) {
+  Deno.test(`parseOptions() refuses "${line}"`, () => {
+    assertThrows(() => parse(line), kind, says);
+  });
+}

@@ -1,0 +1,138 @@
+import { assert, assertEquals, assertLess } from "@std/assert";
+import { readLayers, withKvHeads } from "../../bench/capture.ts";
+import { type Case, planCases } from "../../bench/cases.ts";
+import { randomElements, randomTensor } from "../../bench/random.ts";
+import { measureRoofline } from "../../bench/roofline.ts";
+import { runGroup } from "../../bench/run.ts";
+import { runLayer } from "../../bench/run_capture.ts";
+import { Safetensors } from "../../bench/safetensors.ts";
+import { timeInTurns } from "../../bench/stopwatch.ts";
+import { Subject } from "../../bench/subject.ts";
+import { maxAbsError } from "../../bench/verify.ts";
+import { Gpu } from "../../mod.ts";
+import { hasF16, sharedGpu } from "../_gpu.ts";
+
+const EFFORT = { minRounds: 2, maxRounds: 2, budgetMs: 0 };
+const ROOFLINE = { copyGBps: 1, readGBps: 1, fmaGFlops: 1 };
+const CAPTURE = new URL(
+  "../../../shared/data/stories260K/attention.safetensors",
+  import.meta.url,
+);
+
+function smallGroup(dtype: "f32" | "f16"): Case[] {
+  const shape = { name: "small", numHeads: 6, headDim: 8, kvHeads: [6, 2, 1], maxContext: 70 };
+  const [group] = planCases([shape], {
+    phases: ["prefill"],
+    dtypes: [dtype],
+    batches: [2],
+    decodeContexts: [],
+    prefillContexts: [100],
+    prefillSeqLens: [5],
+  });
+  return [...group];
+}
+
+Deno.test("random tensors are the same on the GPU and on the host", async () => {
+  const gpu = await sharedGpu();
+  for (const dtype of await hasF16() ? ["f32", "f16"] as const : ["f32"] as const) {
+    const tensor = await randomTensor(gpu, [1000, 7], { dtype, seed: 5 });
+    const elements = await tensor.download();
+    assertEquals([...elements], [...randomElements(0, 7000, { dtype, seed: 5 })]);
+    assertEquals([...elements.subarray(40, 50)], [...randomElements(40, 10, { dtype, seed: 5 })]);
+    assert(elements.every((value) => value >= -1 && value <= 1));
+    assertLess(Math.abs(elements.reduce((sum, value) => sum + value, 0) / 7000), 0.05);
+    tensor.destroy();
+  }
+});
+
+Deno.test("timeInTurns() gives every call as many samples as rounds, by either clock", async () => {
+  const adapter = await navigator.gpu.requestAdapter();
+  const withoutTimestamps = await Gpu.from(await adapter!.requestDevice());
+  assertEquals(withoutTimestamps.features.timestamps, false);
+  for (const gpu of [await sharedGpu(), withoutTimestamps]) {
+    const subject = await Subject.create(gpu, smallGroup("f32")[0]);
+    const calls = [subject.encode.bind(subject), subject.encode.bind(subject)];
+    const times = await timeInTurns(gpu, calls, EFFORT);
+    assertEquals(times.map((samples) => samples.length), [2, 2]);
+    assert(times.flat().every((time) => time > 0 && time < 1e4));
+    subject.destroy();
+  }
+  withoutTimestamps.destroy();
+});
+
+Deno.test("measureRoofline() finds three positive rates", async () => {
+  const rates = Object.values(await measureRoofline(await sharedGpu(), EFFORT));
+  assertEquals(rates.length, 3);
+  assert(rates.every((rate) => rate > 0 && Number.isFinite(rate)));
+});
+
+Deno.test("runGroup() verifies and compares", async () => {
+  const gpu = await sharedGpu();
+  for (const dtype of await hasF16() ? ["f32", "f16"] as const : ["f32"] as const) {
+    const rows = await runGroup(gpu, smallGroup(dtype), { effort: EFFORT, roofline: ROOFLINE });
+    assertEquals(rows.map(({ variant }) => variant), ["mha", "gqa", "mqa"]);
+    for (const row of rows) {
+      assertEquals(row.failure, undefined);
+      assert(row.maxAbsError !== null && row.medianMs > 0 && row.speedupOverMha);
+      assertEquals(row.bandwidthShare, row.gbPerSecond);
+    }
+    assertEquals(rows[0].speedupOverMha, 1);
+  }
+});
+
+Deno.test("runGroup() says why a row failed and goes on with the others", async () => {
+  const [mha, gqa] = smallGroup("f32");
+  const group = [mha, { ...gqa, numKvHeads: 4 }];
+  const rows = await runGroup(await sharedGpu(), group, { effort: EFFORT, roofline: ROOFLINE });
+  assertEquals(rows[0].failure, undefined);
+  assert(rows[1].failure?.includes("numKvHeads=4"));
+});
+
+Deno.test("maxAbsError() is not fooled by inputs other than the verified ones", async () => {
+  const gpu = await sharedGpu();
+  const [case_] = smallGroup("f32");
+  const subject = await Subject.create(gpu, case_);
+  assertLess(await maxAbsError(gpu, subject), 1e-6);
+  // The same work held against what another number of KV heads must give.
+  Object.defineProperty(subject, "case", { value: { ...case_, numKvHeads: 1 } });
+  assert(await maxAbsError(gpu, subject) > 1e-2);
+  subject.destroy();
+});
+
+Deno.test("withKvHeads() repeats heads and averages neighbours", () => {
+  const tensor = { data: [1, 2, 3, 4, 5, 6, 7, 8], shape: [1, 2, 4, 1] };
+  assertEquals([...withKvHeads(tensor, 1).data as Float32Array], [2.5, 6.5]);
+  assertEquals([...withKvHeads(tensor, 2).data as Float32Array], [1.5, 3.5, 5.5, 7.5]);
+  const two = { data: [1, 2, 3, 4], shape: [1, 1, 2, 2] };
+  assertEquals([...withKvHeads(two, 4).data as Float32Array], [1, 2, 1, 2, 3, 4, 3, 4]);
+});
+
+const capture = await readCapture();
+
+Deno.test({
+  name: "a trained model's outputs come back through the ring, token by token and in one prefill",
+  ignore: capture === undefined,
+  async fn() {
+    const gpu = await sharedGpu();
+    const layers = readLayers(new Safetensors(capture!));
+    assertEquals(layers.length, 5);
+    for (const layer of layers) {
+      for (const phase of ["decode", "prefill"] as const) {
+        const options = { phase, dtype: "f32", effort: EFFORT, roofline: ROOFLINE } as const;
+        const [mha, gqa, mqa] = await runLayer(gpu, layer, options);
+        for (const row of [mha, gqa, mqa]) assertEquals(row.failure, undefined);
+        assert(mha.maxAbsError! <= 1e-5 && gqa.maxAbsError! <= 1e-5);
+        assertEquals([mha.cosine, gqa.cosine], [undefined, undefined]);
+        assert(mqa.cosine! > -1 && mqa.cosine! < 1 && mqa.relativeChange! > 0);
+      }
+    }
+  },
+});
+
+async function readCapture(): Promise<Uint8Array | undefined> {
+  try {
+    return await Deno.readFile(CAPTURE);
+  } catch (error) {
+    console.log(`captured attention is not tested: ${(error as Error).message}`);
+  }
+}
