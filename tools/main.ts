@@ -1,7 +1,8 @@
 // Runs a task of deno.json on this machine as it is: with what is missing installed or stood in for.
 
 import config from "../deno.json" with { type: "json" };
-import { jsrAnswers } from "./jsr.ts";
+import { jsrAnswers, jsrSpecifiers } from "./jsr.ts";
+import offline from "./offline/import_map.json" with { type: "json" };
 import { commandsOf, type Tasks, withImportMap } from "./tasks.ts";
 import { adapterAnswers, installSoftwareVulkan } from "./vulkan.ts";
 
@@ -28,9 +29,12 @@ async function main(name: string | undefined, options: string[]): Promise<number
   const commands = commandsOf(name, tasks, options);
 
   const needsGpu = GPU_TASKS.includes(name) && !options.includes("--help");
-  const [hasAdapter, hasJsr] = await Promise.all([!needsGpu || adapterAnswers(), jsrAnswers()]);
+  const [hasAdapter, hasJsr] = await Promise.all([
+    !needsGpu || adapterAnswers(),
+    jsrAnswers(jsrSpecifiers(config.imports, offline.imports)),
+  ]);
   if (!hasAdapter) await installSoftwareVulkan();
-  if (!hasJsr) console.error(`JSR does not answer: using the stand-ins in tools/offline for @std.`);
+  if (!hasJsr) console.error("JSR does not answer: using the stand-ins in tools/offline for @std.");
 
   for (const command of commands) {
     const args = hasJsr ? command : withImportMap(command, IMPORT_MAP);
