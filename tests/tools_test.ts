@@ -108,6 +108,10 @@ const NAN_PAIRS = [[NaN, 1], [1, NaN]];
 const ASSERTIONS: Record<string, { passes: unknown[][]; fails: unknown[][] }> = {
   assert: { passes: [[true], [1], [{}]], fails: [[false], [0], [NaN], [""], [null]] },
   assertExists: { passes: [[0], [""], [false]], fails: [[null], [undefined]] },
+  assertStrictEquals: {
+    passes: [[1, 1], [NaN, NaN], [abc, abc]],
+    fails: [[1, 2], [0, -0], [{}, {}], [NaN, 1]],
+  },
   assertEquals: { passes: EQUAL, fails: UNEQUAL },
   assertNotEquals: { passes: UNEQUAL, fails: EQUAL },
   assertAlmostEquals: {

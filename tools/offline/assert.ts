@@ -3,8 +3,7 @@
 
 import { inspect, isDeepStrictEqual } from "node:util";
 
-// deno-lint-ignore no-explicit-any
-type Class<T> = abstract new (...args: any[]) => T;
+type Class<T> = abstract new (...args: never[]) => T;
 
 /** What a failed assertion throws. */
 export class AssertionError extends Error {
@@ -25,6 +24,10 @@ export function assert(expr: unknown, msg = ""): asserts expr {
 
 export function assertExists<T>(actual: T, msg?: string): asserts actual is NonNullable<T> {
   if (actual === undefined || actual === null) fail(`${actual} is no value`, msg);
+}
+
+export function assertStrictEquals(actual: unknown, expected: unknown, msg?: string) {
+  if (!Object.is(actual, expected)) fail(`${show(actual)} is not ${show(expected)} itself`, msg);
 }
 
 /** Deep equality as Node has it; unlike in `@std`, 0 is not -0, and no getter tells what a class keeps private. */
@@ -84,14 +87,12 @@ type Thrown<E> = [ErrorClass?: Class<E & Error>, msgIncludes?: string, msg?: str
 
 /** `fn` throws anything, or an error of class `ErrorClass` with `msgIncludes` in its message. Returns what it threw. */
 export function assertThrows<E = unknown>(fn: () => unknown, ...expected: Thrown<E>): E {
-  const [ErrorClass, msgIncludes = "", msg] = expected;
+  const [ErrorClass, msgIncludes, msg] = expected;
   try {
     fn();
   } catch (error) {
-    if (ErrorClass) {
-      assertInstanceOf(error, ErrorClass, msg);
-      assertStringIncludes(error.message, msgIncludes, msg);
-    }
+    if (ErrorClass) assertInstanceOf(error, ErrorClass, msg);
+    if (msgIncludes) assertStringIncludes((error as Error).message, msgIncludes, msg);
     return error as E;
   }
   fail("Nothing was thrown", msg);
