@@ -20,6 +20,7 @@ export const CASES: readonly AttentionSpec[] = [
   { numHeads: 9, numKvHeads: 3, headDim: 80, seqLen: 1, capacity: 1177, batch: 3, layout: "BNSH" },
   { numHeads: 2, numKvHeads: 1, headDim: 96, seqLen: 1, capacity: 257, kvLayout: "BNSH" },
   { numHeads: 1, headDim: 512, seqLen: 1, capacity: 65 },
+  { numHeads: 3, numKvHeads: 1, headDim: 256, seqLen: 1, capacity: 3 },
 
   // Prefill: all tokens.
   { numHeads: 1, headDim: 7, seqLen: 3, capacity: 3 },

@@ -1,30 +1,11 @@
 // Values that go wrong quietly: NaN in memory that nobody wrote, large scores, rows that see nothing.
 import { assertEquals } from "@std/assert";
 import { Attention, type AttentionSpec, type HostTensor, referenceAttention } from "../mod.ts";
+import { withPoisonedBuffers } from "./_buffers.ts";
 import { assertClose, assertSame, MASKED, maskedScores, TOLERANCE } from "./_compare.ts";
 import { sharedGpu } from "./_gpu.ts";
 import { testRandomly } from "./_random.ts";
 import { randomInputs, runAttention, submit, Tensors } from "./_run.ts";
-
-/** Runs `create` on a device whose new buffers start as NaN instead of zeros. */
-async function withPoisonedBuffers<Value>(create: () => Promise<Value>): Promise<Value> {
-  const { device } = await sharedGpu();
-  const createBuffer = device.createBuffer;
-  device.createBuffer = (descriptor) => {
-    if (descriptor.mappedAtCreation || !(descriptor.usage & GPUBufferUsage.STORAGE)) {
-      return createBuffer.call(device, descriptor);
-    }
-    const usage = descriptor.usage | GPUBufferUsage.COPY_DST;
-    const buffer = createBuffer.call(device, { ...descriptor, usage });
-    device.queue.writeBuffer(buffer, 0, new Uint8Array(buffer.size).fill(0xff));
-    return buffer;
-  };
-  try {
-    return await create();
-  } finally {
-    device.createBuffer = createBuffer;
-  }
-}
 
 const SHAPES: readonly AttentionSpec[] = [
   { numHeads: 3, numKvHeads: 1, headDim: 8, seqLen: 1, capacity: 19 },

@@ -1,0 +1,294 @@
+// Planning, without a GPU.
+import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
+import {
+  type AttentionPlan,
+  type AttentionSpec,
+  kvBytes,
+  planAttention,
+  type PlanLimits,
+} from "../mod.ts";
+import { columnBlocks, packSize, valueBlocks } from "../src/plan.ts";
+import { type Random, testRandomly } from "./_random.ts";
+
+/** What every WebGPU device has. */
+const LIMITS: PlanLimits = {
+  maxStorageBufferBindingSize: 128 * 2 ** 20,
+  maxComputeInvocationsPerWorkgroup: 256,
+  maxComputeWorkgroupStorageSize: 16384,
+  maxComputeWorkgroupsPerDimension: 65535,
+};
+
+const SPEC: AttentionSpec = { numHeads: 4, numKvHeads: 2, headDim: 8, seqLen: 3, capacity: 5 };
+
+Deno.test("plan: defaults", () => {
+  const { spec } = planAttention({ numHeads: 4, headDim: 64, capacity: 7 }, LIMITS);
+  assertEquals(spec, {
+    batch: 1,
+    numHeads: 4,
+    numKvHeads: 4,
+    headDim: 64,
+    valueDim: 64,
+    seqLen: 1,
+    capacity: 7,
+    causal: true,
+    window: undefined,
+    scale: 1 / 8,
+    dtype: "f32",
+    layout: "BSNH",
+    kvLayout: "BSNH",
+    outputs: [],
+    maxScratchBytes: 128 * 2 ** 20,
+  });
+  const swapped = planAttention({ ...SPEC, layout: "BNSH" }, LIMITS);
+  assertEquals(swapped.spec.kvLayout, "BNSH");
+});
+
+const CONTEXTS: readonly (Partial<AttentionSpec> & { contextLen: number })[] = [
+  { capacity: 100, contextLen: 100 },
+  { capacity: 100, window: 1, seqLen: 1, contextLen: 1 },
+  { capacity: 100, window: 10, seqLen: 1, contextLen: 10 },
+  { capacity: 100, window: 10, seqLen: 5, contextLen: 14 },
+  { capacity: 100, window: 96, seqLen: 5, contextLen: 100 },
+  { capacity: 100, window: 97, seqLen: 5, contextLen: 100 },
+  { capacity: 3, window: 10, seqLen: 50, contextLen: 3 },
+];
+
+Deno.test("plan: contextLen is what any query looks over", () => {
+  for (const { contextLen, ...given } of CONTEXTS) {
+    assertEquals(planAttention({ ...SPEC, ...given }, LIMITS).contextLen, contextLen);
+  }
+});
+
+Deno.test("plan: bytes of K and V", () => {
+  const shape = { batch: 1, headDim: 128, valueDim: 128, dtype: "f16" } as const;
+  assertEquals(kvBytes({ ...shape, numKvHeads: 32 }, 1), 16384);
+  assertEquals(kvBytes({ ...shape, numKvHeads: 1 }, 1), 512);
+  assertEquals(kvBytes({ ...shape, numKvHeads: 8 }, 1), 4096);
+  assertEquals(kvBytes({ ...shape, numKvHeads: 1, dtype: "f32" }, 4096), 4096 * 1024);
+  assertEquals(kvBytes({ ...shape, batch: 3, numKvHeads: 2, valueDim: 64 }, 10), 60 * 192 * 2);
+  // Each tensor ends on a multiple of four bytes: 15 and 21 halves.
+  assertEquals(kvBytes({ ...shape, numKvHeads: 1, headDim: 5, valueDim: 7 }, 3), 32 + 44);
+});
+
+Deno.test("plan: returned weights need no scratch, returned scores need the weights'", () => {
+  const bytes = (outputs: AttentionSpec["outputs"]) =>
+    planAttention({ ...SPEC, batch: 2, outputs }, LIMITS).scratchBytes;
+  const all = 2 * 4 * 3 * 5 * 4;
+  assertEquals(bytes([]), all);
+  assertEquals(bytes(["scores"]), all);
+  assertEquals(bytes(["weights"]), 0);
+  assertEquals(bytes(["scores", "weights"]), 0);
+});
+
+Deno.test("plan: everything that fits is one block", () => {
+  for (const numHeads of [2, 4, 6, 10]) {
+    for (const seqLen of [1, 2, 3, 5, 7]) {
+      for (const outputs of [[], ["weights"]] as const) {
+        const { blocks } = planAttention({ ...SPEC, numHeads, seqLen, outputs }, LIMITS);
+        assertEquals(blocks.length, 1, `${numHeads} heads, ${seqLen} tokens, outputs ${outputs}`);
+      }
+    }
+  }
+});
+
+function randomSpec(random: Random): AttentionSpec {
+  const size = () => Math.ceil(2 ** (random.next() * random.integer(0, 8)));
+  const numKvHeads = random.integer(1, 8);
+  const contextLen = size() * size();
+  return {
+    batch: random.integer(1, 4),
+    numKvHeads,
+    numHeads: numKvHeads * random.integer(1, 12),
+    headDim: size(),
+    valueDim: size(),
+    seqLen: size(),
+    capacity: contextLen,
+    causal: random.next() < 0.5,
+    window: random.next() < 0.5 ? undefined : size(),
+    dtype: random.pick(["f32", "f16"]),
+    layout: random.pick(["BSNH", "BNSH"]),
+    outputs: random.pick([[], [], ["scores"], ["weights"], ["scores", "weights"]]),
+    maxScratchBytes: contextLen * 4 * random.integer(4, 200),
+  };
+}
+
+/** Limits that are small enough to matter, as powers of two and not. */
+function randomLimits(random: Random): PlanLimits {
+  return {
+    maxStorageBufferBindingSize: 128 * 2 ** 20,
+    maxComputeInvocationsPerWorkgroup: random.pick([128, 256, 1000, 1024]),
+    maxComputeWorkgroupStorageSize: random.pick([4096, 16352, 16384, 32768, 49152]),
+    maxComputeWorkgroupsPerDimension: random.pick([300, 65535]),
+  };
+}
+
+/** The rows of a tile, by the definition: at most `rowTile` in a row of one KV head of one sequence. */
+function rowsOfTile({ spec, groupSize, rowTile }: AttentionPlan, tile: number): number[] {
+  const perKvHead = groupSize * spec.seqLen;
+  const tilesPerKvHead = Math.ceil(perKvHead / rowTile);
+  const first = tile % tilesPerKvHead * rowTile;
+  const count = Math.min(rowTile, perKvHead - first);
+  const base = Math.floor(tile / tilesPerKvHead) * perKvHead;
+  return Array.from({ length: count }, (_, i) => base + first + i);
+}
+
+/** Plans that fit random limits. */
+function* randomPlans(random: Random, count: number) {
+  for (let made = 0; made < count;) {
+    const [spec, limits] = [randomSpec(random), randomLimits(random)];
+    let plan: AttentionPlan;
+    try {
+      plan = planAttention(spec, limits);
+    } catch (error) {
+      if (error instanceof RangeError) continue;
+      throw error;
+    }
+    made++;
+    yield { plan, limits };
+  }
+}
+
+testRandomly("plan: blocks cover every row once, in order", (random) => {
+  for (const { plan } of randomPlans(random, 300)) {
+    const { batch, numHeads, seqLen } = plan.spec;
+    const rows: number[] = [];
+    let tile = 0;
+    for (const { firstTile, numTiles, firstRow, numRows } of plan.blocks) {
+      assertEquals(firstTile, tile);
+      const before = rows.length;
+      for (; tile < firstTile + numTiles; tile++) rows.push(...rowsOfTile(plan, tile));
+      assertEquals(firstRow, rows[before]);
+      assertEquals(numRows, rows.length - before);
+    }
+    assertEquals(rows, Array.from({ length: batch * numHeads * seqLen }, (_, row) => row));
+  }
+});
+
+testRandomly("plan: no block exceeds its scratch", (random) => {
+  for (const { plan } of randomPlans(random, 300)) {
+    const { spec, contextLen, blocks, scratchBytes } = plan;
+    const rowBytes = contextLen * 4;
+    const most = Math.max(...blocks.map(({ numRows }) => numRows)) * rowBytes;
+    const all = spec.batch * spec.numHeads * spec.seqLen * rowBytes;
+    if (spec.outputs.length === 0) {
+      assertEquals(scratchBytes, most);
+      assert(scratchBytes <= spec.maxScratchBytes);
+    } else {
+      assertEquals(scratchBytes, spec.outputs.includes("weights") ? 0 : all);
+    }
+  }
+});
+
+testRandomly("plan: every dispatch and workgroup is within the limits", (random) => {
+  for (const { plan, limits } of randomPlans(random, 300)) {
+    const { workgroup, blocks, rowTile, valueLanes, contextLen, spec } = plan;
+    const grid = limits.maxComputeWorkgroupsPerDimension;
+    for (const { numTiles, numRows } of blocks) {
+      assert(numTiles > 0 && numRows > 0);
+      assert(numTiles <= grid && numRows <= grid);
+    }
+    assert(columnBlocks(plan, contextLen) <= grid);
+    assert(valueBlocks(plan) <= grid);
+    for (const size of Object.values(workgroup)) {
+      assert(size <= limits.maxComputeInvocationsPerWorkgroup);
+      // Reductions halve the workgroup until one is left.
+      assert(Number.isInteger(Math.log2(size)), `${size}`);
+    }
+    assert(workgroup.softmax * 8 <= limits.maxComputeWorkgroupStorageSize);
+    assert(workgroup.weightedSum * 16 * rowTile <= limits.maxComputeWorkgroupStorageSize);
+    assertEquals(workgroup.weightedSum % valueLanes, 0);
+    assert(columnBlocks(plan, contextLen) * workgroup.scores * 4 >= contextLen);
+    const pack = packSize(spec.valueDim);
+    assertEquals(spec.valueDim % pack, 0);
+    assert(valueBlocks(plan) * valueLanes * pack >= spec.valueDim);
+    assert((valueBlocks(plan) - 1) * valueLanes * pack < spec.valueDim, "an idle block of values");
+  }
+});
+
+testRandomly("plan: contextLen holds every visible key", (random) => {
+  for (const { plan } of randomPlans(random, 300)) {
+    const { capacity, seqLen, window = Infinity } = plan.spec;
+    // The first query is the one that looks furthest back.
+    const firstVisible = Math.max(0, capacity - seqLen + 1 - window);
+    assertEquals(plan.contextLen, capacity - firstVisible);
+  }
+});
+
+const WRONG: readonly {
+  given: Record<string, unknown>;
+  throws: typeof TypeError | typeof RangeError;
+  says: string;
+}[] = [
+  { given: { numHeads: 5 }, throws: RangeError, says: "numHeads=5, numKvHeads=2" },
+  { given: { numHeads: 1 }, throws: RangeError, says: "numHeads=1, numKvHeads=2" },
+  { given: { numHeads: 0 }, throws: RangeError, says: "numHeads=0" },
+  { given: { numHeads: undefined }, throws: TypeError, says: "numHeads=undefined" },
+  { given: { numKvHeads: -1 }, throws: RangeError, says: "numKvHeads=-1" },
+  { given: { numKvHeads: "2" }, throws: TypeError, says: 'numKvHeads="2"' },
+  { given: { headDim: 0 }, throws: RangeError, says: "headDim=0" },
+  { given: { headDim: 1.5 }, throws: RangeError, says: "headDim=1.5" },
+  { given: { headDim: null }, throws: TypeError, says: "headDim=null" },
+  { given: { valueDim: NaN }, throws: RangeError, says: "valueDim=NaN" },
+  { given: { batch: 2n }, throws: TypeError, says: "batch=2" },
+  { given: { batch: 2 ** 60 }, throws: RangeError, says: "batch=" },
+  { given: { seqLen: 0 }, throws: RangeError, says: "seqLen=0" },
+  { given: { seqLen: Infinity }, throws: RangeError, says: "seqLen=Infinity" },
+  { given: { capacity: -5 }, throws: RangeError, says: "capacity=-5" },
+  { given: { capacity: undefined }, throws: TypeError, says: "capacity=undefined" },
+  { given: { window: 0 }, throws: RangeError, says: "window=0" },
+  { given: { window: 2.5 }, throws: RangeError, says: "window=2.5" },
+  { given: { window: null }, throws: TypeError, says: "window=null" },
+  { given: { scale: NaN }, throws: RangeError, says: "scale=NaN" },
+  { given: { scale: Infinity }, throws: RangeError, says: "scale=Infinity" },
+  { given: { scale: "1" }, throws: TypeError, says: 'scale="1"' },
+  { given: { causal: 1 }, throws: TypeError, says: "causal=1" },
+  { given: { dtype: "f64" }, throws: TypeError, says: 'dtype="f64"' },
+  { given: { layout: "NSH" }, throws: TypeError, says: 'layout="NSH"' },
+  { given: { kvLayout: "bsnh" }, throws: TypeError, says: 'kvLayout="bsnh"' },
+  { given: { outputs: ["lse"] }, throws: TypeError, says: 'outputs="lse"' },
+  { given: { maxScratchBytes: 0 }, throws: RangeError, says: "maxScratchBytes=0" },
+  { given: { maxScratchBytes: 79 }, throws: RangeError, says: "tileBytes=80, maxScratchBytes=79" },
+  { given: { capacity: 2 ** 22 + 1 }, throws: RangeError, says: "k must fit one storage binding" },
+  { given: { seqLen: 2 ** 20 + 1 }, throws: RangeError, says: "q must fit one storage binding" },
+  { given: { valueDim: 2 ** 22 }, throws: RangeError, says: "v must fit one storage binding" },
+  {
+    given: { valueDim: 2 ** 20, seqLen: 32 },
+    throws: RangeError,
+    says: `o must fit one storage binding`,
+  },
+];
+
+for (const { given, throws, says } of WRONG) {
+  const [[name, value]] = Object.entries(given);
+  Deno.test(`plan: refuses ${name} ${value}`, () => {
+    assertThrows(() => planAttention({ ...SPEC, ...given } as AttentionSpec, LIMITS), throws, says);
+  });
+}
+
+Deno.test("plan: refuses returned rows that fit no binding, and does without them in blocks", () => {
+  const spec: AttentionSpec = { numHeads: 1, headDim: 1, seqLen: 10_000, capacity: 10_000 };
+  const says = "bytes=400000000, maxStorageBufferBindingSize=134217728";
+  for (const outputs of [["scores"], ["weights"]] as const) {
+    assertThrows(() => planAttention({ ...spec, outputs }, LIMITS), RangeError, says);
+  }
+  const { blocks, scratchBytes } = planAttention(spec, LIMITS);
+  assertEquals(blocks.length, 3);
+  assert(scratchBytes <= LIMITS.maxStorageBufferBindingSize);
+});
+
+Deno.test("plan: refuses a context that one dispatch does not reach", () => {
+  const limits = { ...LIMITS, maxComputeWorkgroupsPerDimension: 100 };
+  const spec = { numHeads: 1, headDim: 1, capacity: 100 * 256 + 1 };
+  const says = "a dispatch reaches 25600 tokens (use a window): current values contextLen=25601";
+  assertThrows(() => planAttention(spec, limits), RangeError, says);
+  planAttention({ ...spec, capacity: 25600 }, limits);
+  planAttention({ ...spec, window: 25600 }, limits);
+});
+
+Deno.test("plan: the scale is one over the root of the head size, or as given", () => {
+  const scaleOf = (given: Partial<AttentionSpec>) =>
+    planAttention({ ...SPEC, ...given }, LIMITS).spec.scale;
+  assertAlmostEquals(scaleOf({ headDim: 128 }), 0.08838834764831845);
+  assertEquals(scaleOf({ headDim: 128, scale: 2 }), 2);
+  assertEquals(scaleOf({ scale: 0 }), 0);
+});

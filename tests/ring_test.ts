@@ -1,0 +1,85 @@
+// Which tokens a ring keeps, without a GPU.
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { checkAppend, ringRules, storedTokens } from "../src/_ring.ts";
+import { testRandomly } from "./_random.ts";
+
+const RULES: readonly {
+  given: Parameters<typeof ringRules>[1];
+  window: number;
+  overflow: "wrap" | "error";
+}[] = [
+  { given: { capacity: 16 }, window: 16, overflow: "error" },
+  { given: { capacity: 16, maxSeqLen: 4 }, window: 13, overflow: "error" },
+  { given: { capacity: 16, window: 5 }, window: 5, overflow: "wrap" },
+  { given: { capacity: 16, window: 5, overflow: "error" }, window: 5, overflow: "error" },
+  { given: { capacity: 16, overflow: "wrap" }, window: 16, overflow: "wrap" },
+  { given: { capacity: 16, overflow: "wrap", maxSeqLen: 16 }, window: 1, overflow: "wrap" },
+  { given: { capacity: 16, window: 13, maxSeqLen: 4 }, window: 13, overflow: "wrap" },
+  { given: { capacity: 1 }, window: 1, overflow: "error" },
+];
+
+Deno.test("ring rules: what is not given follows from what is", () => {
+  for (const { given, window, overflow } of RULES) {
+    assertEquals(ringRules("test", given), { capacity: given.capacity, window, overflow });
+  }
+});
+
+Deno.test("ring rules: name the action, the rule and the values", () => {
+  const create = () => ringRules("make a ring", { capacity: 512, window: 512, maxSeqLen: 16 });
+  const says = "Cannot make a ring as capacity must be >= window + maxSeqLen - 1: " +
+    "current values capacity=512, window=512, maxSeqLen=16";
+  assertThrows(create, RangeError, says);
+});
+
+/** Whether `work` may go on. */
+function isAllowed(work: () => void): boolean {
+  try {
+    work();
+    return true;
+  } catch (error) {
+    if (error instanceof RangeError) return false;
+    throw error;
+  }
+}
+
+Deno.test('append: with "error" up to the capacity and no further', () => {
+  const rules = { capacity: 10, window: 3, overflow: "error" } as const;
+  for (let length = 0; length <= 10; length++) {
+    for (let seqLen = 1; seqLen <= 12; seqLen++) {
+      const isExpected = length + seqLen <= 10;
+      assertEquals(isAllowed(() => checkAppend(rules, length, seqLen)), isExpected);
+    }
+  }
+});
+
+testRandomly('append: with "wrap" as long as the first new query keeps its window', (random) => {
+  for (let round = 0; round < 1000; round++) {
+    const capacity = random.integer(1, 12);
+    const window = random.integer(1, capacity);
+    const length = random.integer(0, 40);
+    const seqLen = random.integer(1, 14);
+    // The first new query sees tokens from length + 1 - window on; the oldest one left is the capacity-th from the end.
+    const firstSeen = Math.max(0, length + 1 - window);
+    const oldestLeft = Math.max(0, length + seqLen - capacity);
+    const rules = { capacity, window, overflow: "wrap" } as const;
+    assertEquals(
+      isAllowed(() => checkAppend(rules, length, seqLen)),
+      oldestLeft <= firstSeen,
+      `capacity ${capacity}, window ${window}, length ${length}, seqLen ${seqLen}`,
+    );
+  }
+});
+
+testRandomly("append: maxSeqLen tokens always fit a ring that wraps", (random) => {
+  for (let round = 0; round < 1000; round++) {
+    const capacity = random.integer(1, 30);
+    const maxSeqLen = random.integer(1, capacity);
+    const rules = ringRules("test", { capacity, maxSeqLen, overflow: "wrap" });
+    checkAppend(rules, random.integer(0, 100), random.integer(1, maxSeqLen));
+    assert(!isAllowed(() => checkAppend(rules, capacity, maxSeqLen + 1)), "the most is the most");
+  }
+});
+
+Deno.test("stored tokens: all of them up to the capacity", () => {
+  assertEquals([0, 1, 4, 5, 6, 500].map((length) => storedTokens(length, 5)), [0, 1, 4, 5, 5, 5]);
+});

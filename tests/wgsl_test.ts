@@ -1,0 +1,41 @@
+// Composing modules, without a GPU; and the kernels' own text.
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { fragments, kernels } from "../kernels/mod.ts";
+import { compose } from "../src/_wgsl.ts";
+
+Deno.test("compose: types, then constants, then fragments in their order", () => {
+  assertEquals(
+    compose({ types: { T: "f32" }, constants: { HEAD_DIM: 64, ROWS: 4 }, fragments: ["b", "a"] }),
+    "alias T = f32;\nconst HEAD_DIM = 64u;\nconst ROWS = 4u;\nb\na",
+  );
+});
+
+Deno.test("compose: enables come first, once, and only where they are needed", () => {
+  const module = { constants: { A: 1 }, fragments: ["fn main() {}"] };
+  assertMatch(compose({ ...module, types: { T: "f16" } }), /^enable f16;\nalias T = f16;/);
+  const both = compose({ ...module, types: { T: "vec4<f16>", U: "f16" } });
+  assertEquals(both.match(/enable f16;/g)?.length, 1);
+  for (const code of [compose(module), compose({ ...module, types: { T: "f32" } })]) {
+    assert(!code.includes("enable"));
+  }
+});
+
+Deno.test("compose: no types, no constants", () => {
+  assertEquals(compose({ constants: {}, fragments: ["fn main() {}"] }), "fn main() {}");
+});
+
+Deno.test("kernels: each has one entry point main, fragments have none", () => {
+  for (const [name, code] of Object.entries(kernels)) {
+    assertEquals(code.match(/@compute/g)?.length, 1, name);
+    assertMatch(code, /@compute @workgroup_size\(WORKGROUP\)\nfn main\(/);
+  }
+  for (const [name, code] of Object.entries(fragments)) assert(!code.includes("@compute"), name);
+});
+
+Deno.test("kernels and fragments: each opens with its name and its purpose", () => {
+  const snakeCase = (name: string) =>
+    name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+  for (const [name, code] of Object.entries({ ...kernels, ...fragments })) {
+    assert(code.startsWith(`// ${snakeCase(name)}: `), name);
+  }
+});
