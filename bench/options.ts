@@ -53,7 +53,7 @@ const NUMBERS = ["context", "batch", "heads", "kv-heads", "head-dim", "seq"] as 
 const SHAPE_NUMBERS = ["kv-heads", "head-dim", "seq"] as const;
 const DECODE_CONTEXTS = [512, 1024, 2048, 4096];
 const PREFILL_CONTEXTS = [512];
-const QUICK_CONTEXTS = { decode: [1024], prefill: [128] };
+const QUICK_CONTEXTS = { decode: [1024], prefill: [64] };
 const FULL_EFFORT: Effort = { minRounds: 11, maxRounds: 51, budgetMs: 2000 };
 const QUICK_EFFORT: Effort = { minRounds: 5, maxRounds: 11, budgetMs: 150 };
 
