@@ -2,6 +2,7 @@
 import { assertEquals, assertNotEquals, assertRejects, assertThrows } from "@std/assert";
 import {
   Attention,
+  type AttentionSpec,
   Gpu,
   GpuWorkError,
   RingKvCache,
@@ -294,6 +295,54 @@ Deno.test("ring: an attention over an empty cache is refused", async () => {
   await submit((encoder) => {
     assertThrows(() => attention.encode(encoder, { q, cache, o }), RangeError, "append first");
   });
+});
+
+Deno.test("ring: an attention over an empty cache is refused, whatever it returns", async () => {
+  const gpu = await sharedGpu();
+  using tensors = new Tensors();
+  const cache = tensors.keep(await RingKvCache.create(gpu, SHAPE));
+  const outputs = ["weights"] as const;
+  const spec = { ...cache.spec, numHeads: 2, outputs };
+  const attention = tensors.keep(await Attention.create(gpu, spec));
+  const q = await tensors.upload(zeros(1, 1, 2, 8));
+  const o = await tensors.upload(zeros(1, 1, 2, 8));
+  const weights = await tensors.upload(zeros(1, 2, 1, 16));
+  await submit((encoder) => {
+    const encode = () => attention.encode(encoder, { q, cache, o, weights });
+    assertThrows(encode, RangeError, "append first");
+  });
+});
+
+Deno.test("ring: an attention that needs tokens which were overwritten is refused", async () => {
+  const gpu = await sharedGpu();
+  using tensors = new Tensors();
+  const options = { numKvHeads: 1, headDim: 4, capacity: 5, window: 4, maxSeqLen: 2 };
+  const cache = tensors.keep(await RingKvCache.create(gpu, options));
+  const k = await tensors.upload(zeros(1, 2, 1, 4));
+  await submit((encoder) => {
+    for (let i = 0; i < 3; i++) cache.append(encoder, { k, v: k });
+  });
+  // Of 6 tokens the ring has the last 5: the first of 3 queries would have seen the token before them.
+  const cases: [Partial<AttentionSpec>, string][] = [
+    [{ seqLen: 3 }, "seqLen=3"],
+    [{ window: 5, seqLen: 2 }, "window=5"],
+    [{ window: undefined }, "window=undefined"],
+  ];
+  for (const [given, says] of cases) {
+    const spec = { ...cache.spec, numHeads: 2, ...given };
+    const attention = tensors.keep(await Attention.create(gpu, spec));
+    const q = await tensors.upload(zeros(1, spec.seqLen ?? 1, 2, 4));
+    const o = await tensors.upload(zeros(1, spec.seqLen ?? 1, 2, 4));
+    await submit((encoder) => {
+      assertThrows(() => attention.encode(encoder, { q, cache, o }), RangeError, says);
+    });
+  }
+  // A narrower window than the cache keeps is fine, with more queries than were appended at once.
+  const narrow = { ...cache.spec, numHeads: 2, window: 2, seqLen: 4 };
+  const attention = tensors.keep(await Attention.create(gpu, narrow));
+  const q = await tensors.upload(zeros(1, 4, 2, 4));
+  const o = await tensors.upload(zeros(1, 4, 2, 4));
+  await submit((encoder) => attention.encode(encoder, { q, cache, o }));
 });
 
 Deno.test("ring: an attention of another shape than the cache is refused", async () => {

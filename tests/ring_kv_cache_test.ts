@@ -83,6 +83,12 @@ const SCENARIOS: readonly Scenario[] = [
     steps: [5, 3, 5, 1],
   },
   {
+    name: "many query heads",
+    numHeads: 71,
+    cache: { numKvHeads: 1, headDim: 8, capacity: 9, window: 5, maxSeqLen: 5 },
+    steps: [5, 3, 1, 5],
+  },
+  {
     name: "f16 of odd sizes",
     numHeads: 3,
     cache: {
