@@ -2,8 +2,9 @@
 
 /** "Cannot <action> as <rule>: current values a=1, b=2" */
 export function sentence(action: string, rule: string, values: Record<string, unknown>): string {
-  const list = Object.entries(values).map(([name, value]) => `${name}=${show(value)}`).join(", ");
-  return `Cannot ${action} as ${rule}: current value${list.includes(", ") ? "s" : ""} ${list}`;
+  const list = Object.entries(values).map(([name, value]) => `${name}=${show(value)}`);
+  const noun = list.length === 1 ? "current value" : "current values";
+  return `Cannot ${action} as ${rule}: ${noun} ${list.join(", ")}`;
 }
 
 function show(value: unknown): string {

@@ -5,6 +5,7 @@ import {
   type ShaderDataDefinitions,
 } from "webgpu-utils";
 import type { Gpu } from "./device.ts";
+import { GpuWorkError } from "./errors.ts";
 import { compose, type WgslModule } from "./_wgsl.ts";
 
 const USAGE_UNIFORM = 0x40;
@@ -76,14 +77,12 @@ export class Kernel {
       const pipelineLayout = device.createPipelineLayout({ bindGroupLayouts: [layout] });
       return { module, layout, pipelineLayout };
     });
-    const pipeline = await gpu.waitFor(
-      device.createComputePipelineAsync({
-        label,
-        layout: pipelineLayout,
-        compute: { module, entryPoint: "main" },
-      }),
-    );
-    return new Kernel(gpu, label, pipeline, layout, definitions);
+    const compute = { module, entryPoint: "main" };
+    const pending = device.createComputePipelineAsync({ label, layout: pipelineLayout, compute })
+      .catch((error: Error) => {
+        throw new GpuWorkError(`Cannot compile ${label} as WebGPU refused it: ${error.message}`);
+      });
+    return new Kernel(gpu, label, await gpu.waitFor(pending), layout, definitions);
   }
 
   /** A uniform buffer that holds the kernel's `params` with these values. */

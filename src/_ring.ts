@@ -62,6 +62,22 @@ export function checkAppend(rules: RingRules, length: number, seqLen: number): v
   }
 }
 
+/** Throws if queries would see tokens that were overwritten. */
+export function checkKept(
+  { length, capacity }: { length: number; capacity: number },
+  { window, seqLen }: { window?: number; seqLen: number },
+): void {
+  if (length > capacity && (window ?? Infinity) + seqLen - 1 > capacity) {
+    throw new RangeError(
+      sentence(
+        "attend to RingKvCache",
+        "tokens that a query would see were overwritten (keep window + seqLen - 1 within capacity)",
+        { window, seqLen, capacity, length },
+      ),
+    );
+  }
+}
+
 /** Tokens that are still there after `length` were appended. */
 export function storedTokens(length: number, capacity: number): number {
   return Math.min(length, capacity);

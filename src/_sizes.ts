@@ -12,29 +12,22 @@ export interface AttentionSizes {
   contextLen: number;
 }
 
-/**
- * Reads the sizes of an attention off the shapes of its inputs.
- *
- * @param shapes Shapes of q, k and v.
- * @param layout Order of their axes.
- * @returns The sizes.
- * @throws {TypeError} If a shape has not four axes.
- * @throws {RangeError} If the shapes do not agree, or heads do not divide.
- */
+/** Reads the sizes of an attention off the shapes of its inputs, and throws if these do not agree. */
 export function sizesOf(
-  shapes: Record<"q" | "k" | "v", readonly number[]>,
+  inputs: Record<"q" | "k" | "v", { shape: readonly number[] }>,
   layout: Layout = "BSNH",
 ): AttentionSizes {
   const action = "attend";
   checkChoice(action, "layout", layout, ["BSNH", "BNSH"]);
-  for (const [name, shape] of Object.entries(shapes)) {
+  const [q, k, v] = (["q", "k", "v"] as const).map((name) => {
+    const shape = inputs[name]?.shape;
     if (shape?.length !== 4) {
       throw new TypeError(sentence(action, `${name} must have the four axes ${layout}`, { shape }));
     }
     shape.forEach((size, axis) => checkInteger(action, `${name}.shape[${axis}]`, size));
-  }
+    return shape;
+  });
   const [tokens, heads] = layout === "BSNH" ? [1, 2] : [2, 1];
-  const { q, k, v } = shapes;
   const agrees = q[0] === k[0] && k[0] === v[0] && k[1] === v[1] && k[2] === v[2] && q[3] === k[3];
   if (!agrees) {
     throw new RangeError(

@@ -98,11 +98,11 @@ function isOnDevice(
 
 async function attendOnDevice(
   gpu: Gpu,
-  { q, k, v }: AttendInputs<Tensor>,
+  inputs: AttendInputs<Tensor>,
   options: AttendOptions,
 ): Promise<AttendResult<Tensor>> {
   const { layout = "BSNH", dtype = "f32", outputs = [] } = options;
-  const { contextLen, ...sizes } = sizesOf({ q: q.shape, k: k.shape, v: v.shape }, layout);
+  const { contextLen, ...sizes } = sizesOf(inputs, layout);
   const { batch, numHeads, seqLen, valueDim } = sizes;
   const attention = await Attention.create(gpu, { ...sizes, capacity: contextLen, ...options });
   const made: Tensor[] = [];
@@ -120,7 +120,7 @@ async function attendOnDevice(
     }
     await gpu.guard("attend", () => {
       const encoder = gpu.device.createCommandEncoder();
-      attention.encode(encoder, { q, k, v, ...result });
+      attention.encode(encoder, { ...inputs, ...result });
       gpu.device.queue.submit([encoder.finish()]);
     });
     return result;
@@ -138,7 +138,7 @@ async function attendFromHost(
   options: AttendOptions,
 ): Promise<AttendResult<HostFloats>> {
   const { dtype = "f32", layout } = options;
-  sizesOf({ q: inputs.q.shape, k: inputs.k.shape, v: inputs.v.shape }, layout);
+  sizesOf(inputs, layout);
   const made: Tensor[] = [];
   const upload = async (label: "q" | "k" | "v") => {
     made.push(await Tensor.upload(gpu, inputs[label], { dtype, label }));

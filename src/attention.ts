@@ -1,6 +1,7 @@
 import { fragments, kernels } from "../kernels/mod.ts";
 import { sentence } from "./_check.ts";
 import { inPass, Kernel } from "./_kernel.ts";
+import { checkKept } from "./_ring.ts";
 import { rowStrides, shapeIn } from "./_sizes.ts";
 import type { Gpu } from "./device.ts";
 import {
@@ -159,14 +160,10 @@ export class Attention {
     };
     // Returned rows are filled to their end; otherwise what no sequence has is not worth a workgroup.
     const { contextLen } = plan;
-    const columns = plan.spec.outputs.length > 0
+    const isKept = plan.spec.outputs.length > 0;
+    const columns = isKept
       ? contextLen
       : Math.min(contextLen, tensors.cache?.storedLen ?? contextLen);
-    if (columns === 0) {
-      throw new RangeError(
-        sentence(ACTION, "the cache is empty (append first)", { storedLen: columns }),
-      );
-    }
 
     inPass(target, (pass) => {
       plan.blocks.forEach(({ numTiles, numRows }, index) => {
@@ -191,6 +188,7 @@ export class Attention {
     const { batch, numHeads, numKvHeads, headDim, valueDim } = plan.spec;
     const { seqLen, capacity, dtype, layout, kvLayout, outputs } = plan.spec;
     const { k, v } = tensors.cache ?? tensors;
+    if (tensors.cache) checkContents(tensors.cache, plan.spec);
     const check = (name: string, tensor: Tensor | undefined, shape: number[]) =>
       checkTensor(ACTION, name, tensor!, { gpu, shape, dtype });
     check("q", tensors.q, shapeIn(layout, batch, numHeads, seqLen, headDim));
@@ -222,6 +220,14 @@ export class Attention {
       );
     }
   }
+}
+
+function checkContents(cache: RingKvCache, spec: AttentionPlan["spec"]): void {
+  const { maxLength, storedLen } = cache;
+  if (storedLen === 0) {
+    throw new RangeError(sentence(ACTION, "the cache is empty (append first)", { storedLen }));
+  }
+  checkKept({ length: maxLength, capacity: cache.spec.capacity }, spec);
 }
 
 async function compileStages(gpu: Gpu, plan: AttentionPlan): Promise<Stages> {

@@ -152,6 +152,7 @@ export class Gpu {
    * @throws {GpuWorkError} If the GPU refused some work before.
    */
   async waitFor<Value>(pending: Promise<Value>): Promise<Value> {
+    if (this.#lost) throw this.#lost;
     const lost = Promise.withResolvers<never>();
     this.#waiting.add(lost.reject);
     try {
@@ -193,21 +194,27 @@ export class Gpu {
     this.throwIfFailed();
     this.device.pushErrorScope("out-of-memory");
     this.device.pushErrorScope("validation");
-    let value: Value;
-    let scopes: Promise<(GPUError | null)[]>;
-    try {
-      value = create();
-    } finally {
-      scopes = Promise.all([this.device.popErrorScope(), this.device.popErrorScope()]);
-    }
+    // Scopes are a stack: both are popped before anything else on the device can run.
+    const created = attempt(create);
+    const scopes = Promise.all([this.device.popErrorScope(), this.device.popErrorScope()]);
     const error = (await this.waitFor(scopes)).find((error) => error !== null);
+    // What `create` threw may only be what WebGPU's refusal led to.
     if (error) throw new GpuWorkError(`Cannot ${action} as WebGPU refused it: ${error.message}`);
-    return value;
+    if ("thrown" in created) throw created.thrown;
+    return created.value;
   }
 
   /** Destroys the device and everything on it. Whoever waits gets a `DeviceLostError`. */
   destroy(): void {
     this.device.destroy();
+  }
+}
+
+function attempt<Value>(create: () => Value): { value: Value } | { thrown: unknown } {
+  try {
+    return { value: create() };
+  } catch (thrown) {
+    return { thrown };
   }
 }
 

@@ -267,14 +267,16 @@ function planTiles(
   const valueLanes = Math.min(64, mostSum, ceilPowerOfTwo(packs(valueDim)));
   // Adding strips up costs time: the context is split only as far as the tiles alone leave a device idle, and while
   // every strip has some columns to itself.
-  const strips = ceilPowerOfTwo(
-    Math.min(FILLING_INVOCATIONS / (rowTiles * valueLanes), contextLen / COLUMNS_PER_STRIP),
+  const wanted = Math.min(
+    FILLING_INVOCATIONS / (rowTiles * valueLanes),
+    contextLen / COLUMNS_PER_STRIP,
   );
+  const invocations = valueLanes * ceilPowerOfTwo(Math.max(1, wanted));
   return {
     workgroup: {
       scores: clamp(ceilPowerOfTwo(contextLen / COLUMNS_PER_INVOCATION), 32, Math.min(64, most)),
       softmax: clamp(ceilPowerOfTwo(contextLen / 8), 32, mostSoftmax),
-      weightedSum: clamp(strips * valueLanes, Math.min(32, mostSum), mostSum),
+      weightedSum: clamp(invocations, Math.min(32, mostSum), mostSum),
     },
     valueLanes,
   };
@@ -314,25 +316,28 @@ function scratchRowsFor(
   return rows;
 }
 
+/** Cuts the rows at tiles, each block as long as `mostRows` allows. */
 function planBlocks(
   { rows, rowsPerKvHead, rowTile }: { rows: number; rowsPerKvHead: number; rowTile: number },
   mostRows: number,
 ): RowBlock[] {
   const tilesPerKvHead = Math.ceil(rowsPerKvHead / rowTile);
-  const numTiles = rows / rowsPerKvHead * tilesPerKvHead;
-  const tilesPerBlock = Math.floor(mostRows / rowTile);
+  const tileAt = (row: number) =>
+    Math.floor(row / rowsPerKvHead) * tilesPerKvHead + Math.floor(row % rowsPerKvHead / rowTile);
   const firstRowOf = (tile: number) =>
     Math.floor(tile / tilesPerKvHead) * rowsPerKvHead + tile % tilesPerKvHead * rowTile;
   const blocks: RowBlock[] = [];
-  for (let firstTile = 0; firstTile < numTiles; firstTile += tilesPerBlock) {
-    const endTile = Math.min(numTiles, firstTile + tilesPerBlock);
-    const firstRow = firstRowOf(firstTile);
+  for (let firstRow = 0; firstRow < rows;) {
+    const firstTile = tileAt(firstRow);
+    const endTile = tileAt(Math.min(rows, firstRow + mostRows));
+    const endRow = firstRowOf(endTile);
     blocks.push({
       firstTile,
       numTiles: endTile - firstTile,
       firstRow,
-      numRows: firstRowOf(endTile) - firstRow,
+      numRows: endRow - firstRow,
     });
+    firstRow = endRow;
   }
   return blocks;
 }

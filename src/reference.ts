@@ -70,7 +70,7 @@ export function referenceRow(
 ): ReferenceRow {
   const { q, k, v } = inputs;
   const { layout = "BSNH", causal = true, window = Infinity } = options;
-  const sizes = sizesOf({ q: q.shape, k: k.shape, v: v.shape }, layout);
+  const sizes = sizesOf(inputs, layout);
   const { numHeads, numKvHeads, headDim, valueDim, seqLen, contextLen } = sizes;
   const { scale = 1 / Math.sqrt(headDim) } = options;
   const kvHead = Math.floor(row.head / (numHeads / numKvHeads));
@@ -132,7 +132,7 @@ export function referenceAttention(
 ): ReferenceResult {
   const { q, k, v } = inputs;
   const { layout = "BSNH" } = options;
-  const sizes = sizesOf({ q: q.shape, k: k.shape, v: v.shape }, layout);
+  const sizes = sizesOf(inputs, layout);
   const { batch: batches, numHeads, seqLen, contextLen, valueDim } = sizes;
   const rows = batches * numHeads * seqLen;
   const result = {

@@ -192,9 +192,14 @@ export class RingKvCache {
     return this.#lengths[sequence];
   }
 
+  /** Tokens ever appended to the longest sequence. */
+  get maxLength(): number {
+    return Math.max(...this.#lengths);
+  }
+
   /** Tokens of the longest sequence that are still in the cache. */
   get storedLen(): number {
-    return storedTokens(Math.max(...this.#lengths), this.spec.capacity);
+    return storedTokens(this.maxLength, this.spec.capacity);
   }
 
   /**
@@ -208,7 +213,7 @@ export class RingKvCache {
    */
   append(target: GPUCommandEncoder | GPUComputePassEncoder, tokens: NewTokens): void {
     const { layout, batch, numKvHeads, headDim, valueDim } = this.spec;
-    const seqLen = tokens.k.shape[layout === "BSNH" ? 1 : 2];
+    const seqLen = tokens.k?.shape[layout === "BSNH" ? 1 : 2];
     this.#checkTensor("k", tokens.k, shapeIn(layout, batch, numKvHeads, seqLen, headDim));
     this.#checkTensor("v", tokens.v, shapeIn(layout, batch, numKvHeads, seqLen, valueDim));
     for (const length of this.#lengths) checkAppend(this.#rules, length, seqLen);

@@ -227,6 +227,9 @@ export class Tensor {
     const action = `upload ${label}`;
     checkShape(action, shape);
     checkDtype(gpu, action, dtype);
+    if (typeof data?.length !== "number") {
+      throw new TypeError(sentence(action, "data must be an array of numbers", { data }));
+    }
     if (data.length !== elementCount(shape)) {
       throw new RangeError(
         sentence(action, "the data must have as many elements as the shape", {
