@@ -36,11 +36,8 @@ export {
 } from "./src/device.ts";
 export * from "./src/errors.ts";
 export {
-  type AttentionOutput,
   type AttentionPlan,
-  type AttentionSpec,
   kvBytes,
-  type Layout,
   planAttention,
   type PlanLimits,
   type RowBlock,
@@ -48,4 +45,5 @@ export {
 export * from "./src/reference.ts";
 export type { Overflow } from "./src/_ring.ts";
 export * from "./src/ring_kv_cache.ts";
+export type { AttentionOutput, AttentionSpec, FilledSpec, Layout } from "./src/spec.ts";
 export { type Dtype, type HostTensor, Tensor, type TensorOptions } from "./src/tensor.ts";

@@ -1,20 +1,13 @@
 /** What is measured, as data: models and options in, groups of comparable cases out. */
 import type { Dtype } from "../mod.ts";
 import { MODELS, type ModelShape } from "./models.ts";
-import type { Phase, Variant } from "./result.ts";
+import type { Phase, Shape, Variant } from "./result.ts";
 
 /** One attention to measure. */
-export interface Case {
+export interface Case extends Shape {
   name: string;
   phase: Phase;
   variant: Variant;
-  dtype: Dtype;
-  batch: number;
-  numHeads: number;
-  numKvHeads: number;
-  headDim: number;
-  seqLen: number;
-  contextLen: number;
 }
 
 /** Cases that differ in their KV heads only, so that they are timed in turns and compared. */

@@ -20,21 +20,27 @@ export interface Roofline {
   fmaGFlops: number;
 }
 
+/** The sizes of an attention whose values are as large as its keys. */
+export interface Shape {
+  dtype: "f32" | "f16";
+  batch: number;
+  numHeads: number;
+  numKvHeads: number;
+  headDim: number;
+  /** New tokens per sequence. */
+  seqLen: number;
+  /** Tokens that are attended to, the new ones included. */
+  contextLen: number;
+}
+
 /** One measured shape, variant and implementation. Times are per call, in milliseconds. */
-export interface Result {
+export interface Result extends Shape {
   /** Name of the model or shape, e.g. "LLaMA-2-7B". */
   case: string;
   phase: Phase;
   variant: Variant;
   /** Implementation, e.g. "staged". */
   impl: string;
-  dtype: "f32" | "f16";
-  batch: number;
-  numHeads: number;
-  numKvHeads: number;
-  headDim: number;
-  seqLen: number;
-  contextLen: number;
   medianMs: number;
   minMs: number;
   p90Ms: number;

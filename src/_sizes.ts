@@ -1,5 +1,5 @@
 import { checkChoice, checkInteger, sentence } from "./_check.ts";
-import type { Layout } from "./plan.ts";
+import type { Layout } from "./spec.ts";
 
 /** Sizes that the tensors of an attention agree on. */
 export interface AttentionSizes {

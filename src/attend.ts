@@ -1,7 +1,7 @@
 import { shapeIn, sizesOf } from "./_sizes.ts";
 import { Attention } from "./attention.ts";
 import type { Gpu } from "./device.ts";
-import type { AttentionOutput, AttentionSpec } from "./plan.ts";
+import type { AttentionOutput, AttentionSpec } from "./spec.ts";
 import { type HostTensor, Tensor } from "./tensor.ts";
 
 /** Options of {@linkcode attend}. */

@@ -5,9 +5,7 @@ import { checkKept } from "./_ring.ts";
 import { rowStrides, shapeIn } from "./_sizes.ts";
 import type { Gpu } from "./device.ts";
 import {
-  type AttentionOutput,
   type AttentionPlan,
-  type AttentionSpec,
   columnBlocks,
   packSize,
   planAttention,
@@ -15,6 +13,7 @@ import {
   valueBlocks,
 } from "./plan.ts";
 import type { RingKvCache } from "./ring_kv_cache.ts";
+import type { AttentionOutput, AttentionSpec, FilledSpec } from "./spec.ts";
 import { checkDtype, checkTensor, type Tensor } from "./tensor.ts";
 
 /** Keys and values that lie one after the other. */
@@ -222,7 +221,7 @@ export class Attention {
   }
 }
 
-function checkContents(cache: RingKvCache, spec: AttentionPlan["spec"]): void {
+function checkContents(cache: RingKvCache, spec: FilledSpec): void {
   const { maxLength, storedLen } = cache;
   if (storedLen === 0) {
     throw new RangeError(sentence(ACTION, "the cache is empty (append first)", { storedLen }));

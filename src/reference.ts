@@ -1,5 +1,5 @@
 import { sizesOf } from "./_sizes.ts";
-import type { AttentionSpec } from "./plan.ts";
+import type { AttentionSpec } from "./spec.ts";
 import type { HostTensor } from "./tensor.ts";
 
 /** What attention is computed from. */
@@ -130,7 +130,6 @@ export function referenceAttention(
   inputs: ReferenceInputs,
   options: ReferenceOptions = {},
 ): ReferenceResult {
-  const { q, k, v } = inputs;
   const { layout = "BSNH" } = options;
   const sizes = sizesOf(inputs, layout);
   const { batch: batches, numHeads, seqLen, contextLen, valueDim } = sizes;

@@ -4,7 +4,7 @@ import { inPass, Kernel } from "./_kernel.ts";
 import { checkAppend, type Overflow, type RingRules, ringRules, storedTokens } from "./_ring.ts";
 import { rowStrides, shapeIn } from "./_sizes.ts";
 import type { Gpu } from "./device.ts";
-import type { AttentionSpec, Layout } from "./plan.ts";
+import type { AttentionSpec, Layout } from "./spec.ts";
 import { checkDtype, checkTensor, type Dtype, Tensor } from "./tensor.ts";
 
 /** Options of {@linkcode RingKvCache.create}. */
