@@ -14,7 +14,7 @@ const SPEC: AttentionSpec = {
 
 const SIZES: readonly { name: string; maxScratchBytes: number; numBlocks: number }[] = [
   { name: "one tile, exactly", maxScratchBytes: 4 * ROW_BYTES, numBlocks: 24 },
-  { name: "almost two tiles", maxScratchBytes: 8 * ROW_BYTES - 1, numBlocks: 24 },
+  { name: "almost two tiles", maxScratchBytes: 8 * ROW_BYTES - 1, numBlocks: 20 },
   { name: "two tiles", maxScratchBytes: 8 * ROW_BYTES, numBlocks: 12 },
   { name: "blocks that split KV heads", maxScratchBytes: 5 * 4 * ROW_BYTES, numBlocks: 5 },
   { name: "blocks of one KV head", maxScratchBytes: 6 * 4 * ROW_BYTES, numBlocks: 4 },

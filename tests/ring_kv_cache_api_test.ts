@@ -72,6 +72,7 @@ Deno.test("ring: length counts everything appended, storedLen what is still ther
     cache.append(encoder, { k, v: k });
     cache.append(encoder, { k, v: k });
     assertEquals([cache.length(), cache.length(1), cache.storedLen], [6, 4, 5]);
+    assertEquals(cache.maxLength, 6);
   });
   assertEquals([...await downloadU32(cache.lengthsBuffer)], [6, 4]);
   await submit((encoder) => cache.clear(encoder));

@@ -1,6 +1,6 @@
 // Which tokens a ring keeps, without a GPU.
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { checkAppend, ringRules, storedTokens } from "../src/_ring.ts";
+import { checkAppend, checkKept, ringRules, storedTokens } from "../src/_ring.ts";
 import { testRandomly } from "./_random.ts";
 
 const RULES: readonly {
@@ -77,6 +77,34 @@ testRandomly("append: maxSeqLen tokens always fit a ring that wraps", (random) =
     const rules = ringRules("test", { capacity, maxSeqLen, overflow: "wrap" });
     checkAppend(rules, random.integer(0, 100), random.integer(1, maxSeqLen));
     assert(!isAllowed(() => checkAppend(rules, capacity, maxSeqLen + 1)), "the most is the most");
+  }
+});
+
+testRandomly("kept: whatever the earliest query sees must be there still", (random) => {
+  for (let round = 0; round < 1000; round++) {
+    const capacity = random.integer(1, 12);
+    const window = random.next() < 0.2 ? undefined : random.integer(1, 14);
+    const length = random.integer(1, 40);
+    const seqLen = random.integer(1, 14);
+    const firstSeen = Math.max(0, length - seqLen + 1 - (window ?? Infinity));
+    const oldestLeft = Math.max(0, length - capacity);
+    assertEquals(
+      isAllowed(() => checkKept({ length, capacity }, { window, seqLen })),
+      oldestLeft <= firstSeen,
+      `capacity ${capacity}, window ${window}, length ${length}, seqLen ${seqLen}`,
+    );
+  }
+});
+
+testRandomly("kept: what may be appended may be attended to", (random) => {
+  for (let round = 0; round < 1000; round++) {
+    const capacity = random.integer(1, 12);
+    const maxSeqLen = random.integer(1, capacity);
+    const rules = ringRules("test", { capacity, maxSeqLen, overflow: "wrap" });
+    const length = random.integer(0, 40);
+    const seqLen = random.integer(1, capacity);
+    if (!isAllowed(() => checkAppend(rules, length, seqLen))) continue;
+    checkKept({ length: length + seqLen, capacity }, { window: rules.window, seqLen });
   }
 });
 
