@@ -2,7 +2,7 @@ import type { AttentionSpec } from "../mod.ts";
 
 /**
  * Shapes that have a reason to go wrong: lengths around tiles and workgroups (64 invocations own 256 columns), groups and
- * rows that tiles of 4 or 2 do not divide, heads that vectors of 4 do not divide, values wider than 64 lanes, queries
+ * rows that tiles of 8, 4 or 2 do not divide, heads that vectors of 4 do not divide, values wider than 64 lanes, queries
  * before the context, windows of one token and windows longer than everything.
  */
 export const CASES: readonly AttentionSpec[] = [
