@@ -41,7 +41,9 @@ fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_ind
       let isOwn = f32(first + j < seen.y);
       let value = isOwn * Wide(v[kvRow(tile.batch, tile.kvHead, slotOf(context, column)) * PACKS + loaded]);
       for (var i = 0u; i < ROWS; i++) {
-        acc[i] += weights[offset[i] + column] * value;
+        // What a row does not see must not reach it even where it is infinite or NaN.
+        let weight = weights[offset[i] + column];
+        acc[i] += select(weight * value, Wide(), weight == 0.0);
       }
     }
   }

@@ -143,7 +143,8 @@ export class Attention {
    * @param target The encoder or compute pass to encode into; nothing is submitted.
    * @param tensors What to read and write.
    * @throws {TypeError} If a tensor is missing, of another device or of another element type, or read and written at once.
-   * @throws {RangeError} If a shape does not match the plan.
+   * @throws {RangeError} If a shape does not match the plan, the cache is empty, or it no longer has tokens that a query
+   * would see.
    */
   encode(target: GPUCommandEncoder | GPUComputePassEncoder, tensors: AttentionTensors): void {
     this.#check(tensors);
@@ -187,7 +188,7 @@ export class Attention {
     const { batch, numHeads, numKvHeads, headDim, valueDim } = plan.spec;
     const { seqLen, capacity, dtype, layout, kvLayout, outputs } = plan.spec;
     const { k, v } = tensors.cache ?? tensors;
-    if (tensors.cache) checkContents(tensors.cache, plan.spec);
+    if (tensors.cache) checkCache(tensors.cache, plan.spec);
     const check = (name: string, tensor: Tensor | undefined, shape: number[]) =>
       checkTensor(ACTION, name, tensor!, { gpu, shape, dtype });
     check("q", tensors.q, shapeIn(layout, batch, numHeads, seqLen, headDim));
@@ -221,7 +222,16 @@ export class Attention {
   }
 }
 
-function checkContents(cache: RingKvCache, spec: FilledSpec): void {
+function checkCache(cache: RingKvCache, spec: FilledSpec): void {
+  const { kvLayout } = spec;
+  if (kvLayout !== cache.spec.kvLayout) {
+    throw new TypeError(
+      sentence(ACTION, "the layout of the cache must be the planned one (spread cache.spec)", {
+        kvLayout,
+        "cache.spec.kvLayout": cache.spec.kvLayout,
+      }),
+    );
+  }
   const { maxLength, storedLen } = cache;
   if (storedLen === 0) {
     throw new RangeError(sentence(ACTION, "the cache is empty (append first)", { storedLen }));

@@ -79,17 +79,19 @@ export class Gpu {
       timestamps: device.features.has("timestamp-query"),
     };
     this.description = describe(device.adapterInfo);
-    device.lost.then(({ message, reason }) => {
-      this.#lost = new DeviceLostError(
-        `Cannot use the GPU device as it was lost (${reason}): ${message || "no message"}`,
-      );
-      for (const reject of this.#waiting) reject(this.#lost);
-    });
+    device.lost.then(({ reason, message }) => this.#lose(reason, message));
     device.addEventListener("uncapturederror", (event) => {
       const { message } = (event as GPUUncapturedErrorEvent).error;
       console.error(`WebGPU error: ${message}`);
       this.#errors.push(message);
     });
+  }
+
+  #lose(reason: string, message: string): void {
+    this.#lost ??= new DeviceLostError(
+      `Cannot use the GPU device as it was lost (${reason}): ${message || "no message"}`,
+    );
+    for (const reject of this.#waiting) reject(this.#lost);
   }
 
   /**
@@ -207,6 +209,7 @@ export class Gpu {
   /** Destroys the device and everything on it. Whoever waits gets a `DeviceLostError`. */
   destroy(): void {
     this.device.destroy();
+    this.#lose("destroyed", "Gpu.destroy() was called");
   }
 }
 

@@ -153,6 +153,15 @@ export class RingKvCache {
     checkDtype(gpu, ACTION, dtype);
     checkChoice(ACTION, "layout", layout, ["BSNH", "BNSH"]);
     const rules = ringRules(ACTION, options);
+    const { maxComputeWorkgroupsPerDimension } = gpu.device.limits;
+    if (batch > maxComputeWorkgroupsPerDimension) {
+      throw new RangeError(
+        sentence(ACTION, "batch must fit one dispatch of the device (use several caches)", {
+          batch,
+          maxComputeWorkgroupsPerDimension,
+        }),
+      );
+    }
 
     const append = await Kernel.compile(gpu, "append", {
       types: { T: dtype },
@@ -160,13 +169,21 @@ export class RingKvCache {
       fragments: [kernels.append],
     });
     const shape = [batch, numKvHeads, capacity];
-    const k = await Tensor.empty(gpu, [...shape, headDim], { dtype, label: "cache k" });
-    const v = await Tensor.empty(gpu, [...shape, valueDim], { dtype, label: "cache v" });
     const usage = USAGE.storage | USAGE.copySrc | USAGE.copyDst;
-    const counters = await gpu.guard("allocate cache counters", () => ({
-      lengths: gpu.device.createBuffer({ label: "cache lengths", size: batch * 4, usage }),
-      arrivals: gpu.device.createBuffer({ label: "cache arrivals", size: batch * 4, usage }),
-    }));
+    const k = await Tensor.empty(gpu, [...shape, headDim], { dtype, label: "cache k" });
+    let v: Tensor | undefined;
+    let counters: { lengths: GPUBuffer; arrivals: GPUBuffer };
+    try {
+      v = await Tensor.empty(gpu, [...shape, valueDim], { dtype, label: "cache v" });
+      counters = await gpu.guard("allocate cache counters", () => ({
+        lengths: gpu.device.createBuffer({ label: "cache lengths", size: batch * 4, usage }),
+        arrivals: gpu.device.createBuffer({ label: "cache arrivals", size: batch * 4, usage }),
+      }));
+    } catch (error) {
+      k.destroy();
+      v?.destroy();
+      throw error;
+    }
     const window = rules.overflow === "wrap" ? rules.window : options.window;
     const spec = {
       ...{ batch, numKvHeads, headDim, valueDim, capacity, window, dtype, layout },

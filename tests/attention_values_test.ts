@@ -110,3 +110,16 @@ testRandomly("attention: what is masked has no influence, however large", async 
   const beforeLast = 18 * 3 * 8;
   assertSame(second.o.subarray(0, beforeLast), first.o.subarray(0, beforeLast), "o");
 });
+
+testRandomly("attention: what a row does not see cannot reach it, not even NaN", async (random) => {
+  const spec: AttentionSpec = { numHeads: 2, numKvHeads: 1, headDim: 4, seqLen: 4, capacity: 4 };
+  const seen = 3 * 2 * 4;
+  for (const value of [Infinity, NaN]) {
+    const inputs = randomInputs(random, spec);
+    const expected = referenceAttention(inputs, spec).o.subarray(0, seen);
+    const last = inputs.v.data as Float32Array;
+    last.fill(value, 3 * 4);
+    const { o } = await runAttention(spec, inputs);
+    assertClose(o.subarray(0, seen), expected, TOLERANCE.f32, `o beside ${value}`);
+  }
+});

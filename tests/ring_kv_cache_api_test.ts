@@ -115,6 +115,7 @@ const WRONG_OPTIONS: readonly {
   { given: { capacity: NaN }, throws: RangeError, says: "capacity=NaN" },
   { given: { capacity: Infinity }, throws: RangeError, says: "capacity=Infinity" },
   { given: { capacity: undefined }, throws: TypeError, says: "capacity=undefined" },
+  { given: { batch: 2 ** 31 }, throws: RangeError, says: "batch must fit one dispatch" },
   { given: { batch: -1 }, throws: RangeError, says: "batch=-1" },
   { given: { numKvHeads: 0 }, throws: RangeError, says: "numKvHeads=0" },
   { given: { numKvHeads: undefined }, throws: TypeError, says: "numKvHeads=undefined" },
@@ -284,6 +285,22 @@ Deno.test("ring: refuses sequences that it does not have", async () => {
   assertThrows(() => cache.length(2), RangeError, "sequence=2, batch=2");
   assertThrows(() => cache.length(0.5), RangeError, "sequence=0.5");
   assertEquals(cache.length(0), 4);
+});
+
+Deno.test("ring: an attention planned for another layout is refused", async () => {
+  const gpu = await sharedGpu();
+  using tensors = new Tensors();
+  // Where capacity and KV heads are as many, shapes cannot tell the layouts apart.
+  const square = { numKvHeads: 2, headDim: 8, capacity: 2 };
+  const cache = tensors.keep(await RingKvCache.create(gpu, square));
+  const attention = tensors.keep(await Attention.create(gpu, { ...square, numHeads: 2 }));
+  const k = await tensors.upload(zeros(1, 1, 2, 8));
+  const o = await tensors.upload(zeros(1, 1, 2, 8));
+  await submit((encoder) => {
+    cache.append(encoder, { k, v: k });
+    const encode = () => attention.encode(encoder, { q: k, cache, o });
+    assertThrows(encode, TypeError, 'kvLayout="BSNH"');
+  });
 });
 
 Deno.test("ring: an attention over an empty cache is refused", async () => {

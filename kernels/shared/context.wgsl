@@ -14,7 +14,7 @@ struct Context {
 
 fn contextOf(batch: u32) -> Context {
   let end = lengths[batch];
-  let len = min(min(end, params.capacity), params.contextLen);
+  let len = min(end, params.contextLen);
   return Context(len, (end - len) % params.capacity);
 }
 
