@@ -35,15 +35,18 @@ export {
   type WgslDialect,
 } from "./src/device.ts";
 export * from "./src/errors.ts";
-export {
-  type AttentionPlan,
-  kvBytes,
-  planAttention,
-  type PlanLimits,
-  type RowBlock,
-} from "./src/plan.ts";
+export type { PlanBase, PlanLimits } from "./src/_plan.ts";
+export { type AttentionPlan, kvBytes, planAttention } from "./src/plan.ts";
+export type { DeviceClass, FusedPlan } from "./src/plan_fused.ts";
+export type { RowBlock, StagedPlan } from "./src/plan_staged.ts";
 export * from "./src/reference.ts";
 export type { Overflow } from "./src/_ring.ts";
 export * from "./src/ring_kv_cache.ts";
-export type { AttentionOutput, AttentionSpec, FilledSpec, Layout } from "./src/spec.ts";
+export type {
+  AttentionOutput,
+  AttentionSpec,
+  FilledSpec,
+  Implementation,
+  Layout,
+} from "./src/spec.ts";
 export { type Dtype, type HostTensor, Tensor, type TensorOptions } from "./src/tensor.ts";

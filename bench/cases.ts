@@ -1,5 +1,5 @@
 /** What is measured, as data: models and options in, groups of comparable cases out. */
-import type { Dtype } from "../mod.ts";
+import type { Dtype, Implementation } from "../mod.ts";
 import { MODELS, type ModelShape } from "./models.ts";
 import type { Phase, Shape, Variant } from "./result.ts";
 
@@ -8,9 +8,10 @@ export interface Case extends Shape {
   name: string;
   phase: Phase;
   variant: Variant;
+  impl: Implementation;
 }
 
-/** Cases that differ in their KV heads only, so that they are timed in turns and compared. */
+/** Cases that differ in their KV heads and implementation only, so that they are timed in turns and compared. */
 export type CaseGroup = readonly Case[];
 
 /** A set of query heads and the numbers of KV heads to give it. */
@@ -26,6 +27,7 @@ export interface HeadShape {
 export interface CaseOptions {
   phases: readonly Phase[];
   dtypes: readonly Dtype[];
+  impls: readonly Implementation[];
   batches: readonly number[];
   /** Tokens of the context when decoding. */
   decodeContexts: readonly number[];
@@ -63,24 +65,27 @@ export function variantOf(numHeads: number, numKvHeads: number): Variant {
 
 /** Every group of cases, contexts cut to what each model was trained for. */
 export function planCases(shapes: readonly HeadShape[], options: CaseOptions): CaseGroup[] {
-  const { phases, dtypes, batches } = options;
+  const { phases, dtypes, impls, batches } = options;
   return shapes.flatMap((shape) =>
     phases.flatMap((phase) =>
       lengths(shape, phase, options).flatMap(({ seqLen, contextLen }) =>
         batches.flatMap((batch) =>
           dtypes.map((dtype) =>
-            shape.kvHeads.map((numKvHeads) => ({
-              name: shape.name,
-              phase,
-              variant: variantOf(shape.numHeads, numKvHeads),
-              dtype,
-              batch,
-              numHeads: shape.numHeads,
-              numKvHeads,
-              headDim: shape.headDim,
-              seqLen,
-              contextLen,
-            }))
+            shape.kvHeads.flatMap((numKvHeads) =>
+              impls.map((impl) => ({
+                name: shape.name,
+                phase,
+                variant: variantOf(shape.numHeads, numKvHeads),
+                impl,
+                dtype,
+                batch,
+                numHeads: shape.numHeads,
+                numKvHeads,
+                headDim: shape.headDim,
+                seqLen,
+                contextLen,
+              }))
+            )
           )
         )
       )

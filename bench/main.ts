@@ -63,14 +63,16 @@ function groupRuns({ groups, effort }: BenchOptions): Run[] {
 
 function layerRuns(
   layers: readonly CapturedLayer[],
-  { phases, dtypes, effort }: BenchOptions,
+  { phases, dtypes, impls, effort }: BenchOptions,
 ): Run[] {
   return layers.flatMap((layer) =>
     phases.flatMap((phase) =>
-      dtypes.map((dtype) => ({
-        title: `${layer.name} ${phase} ${dtype}`,
-        run: (gpu, roofline) => runLayer(gpu, layer, { phase, dtype, effort, roofline }),
-      }))
+      dtypes.flatMap((dtype) =>
+        impls.map((impl) => ({
+          title: `${layer.name} ${phase} ${dtype} ${impl}`,
+          run: (gpu, roofline) => runLayer(gpu, layer, { phase, dtype, impl, effort, roofline }),
+        }))
+      )
     )
   );
 }

@@ -1,6 +1,6 @@
 /** The bench's command line. */
 import { parseArgs } from "@std/cli/parse-args";
-import type { Dtype } from "../mod.ts";
+import type { Dtype, Implementation } from "../mod.ts";
 import { type CaseGroup, findModels, type HeadShape, headShapeOf, planCases } from "./cases.ts";
 import type { Phase } from "./result.ts";
 import type { Effort } from "./stopwatch.ts";
@@ -14,7 +14,7 @@ What to measure
   --models NAMES     models by name, separated by commas (default: all of them)
   --phase NAMES      decode (one new token), prefill (all tokens at once) or both (default: decode,prefill)
   --dtype NAMES      f32, f16 or both (default: f32)
-  --impl NAMES       staged (default: staged)
+  --impl NAMES       auto, fused (one pass over K and V), staged (three kernels), or several (default: fused,staged)
   --context NUMBERS  tokens of the context (default: decode 512,1024,2048,4096, prefill 512; cut to each model's own)
   --batch NUMBERS    sequences (default: 1)
   --quick            one context per model and few samples: under a minute on a software adapter
@@ -42,6 +42,7 @@ export interface BenchOptions {
   groups: readonly CaseGroup[];
   phases: readonly Phase[];
   dtypes: readonly Dtype[];
+  impls: readonly Implementation[];
   effort: Effort;
   input?: string;
   json?: string;
@@ -84,7 +85,8 @@ export function parseOptions(args: readonly string[]): BenchOptions | string {
   const numbers = (name: typeof NUMBERS[number]) => parseNumbers(name, parsed[name]);
   const phases = parseChoices("phase", parsed.phase, ["decode", "prefill"] satisfies Phase[]);
   const dtypes = parseChoices("dtype", parsed.dtype ?? "f32", ["f32", "f16"] satisfies Dtype[]);
-  parseChoices("impl", parsed.impl, ["staged"]);
+  const choices: Implementation[] = ["auto", "fused", "staged"];
+  const impls = parseChoices("impl", parsed.impl ?? "fused,staged", choices);
   const heads = numbers("heads");
   if (heads && parsed.models) {
     throw new RangeError("Cannot run the bench as --heads and --models exclude each other");
@@ -112,6 +114,7 @@ export function parseOptions(args: readonly string[]): BenchOptions | string {
   const groups = planCases(shapes, {
     phases: seqLens ? phases.filter((phase) => hasPhase(phase, seqLens)) : phases,
     dtypes,
+    impls,
     batches: numbers("batch") ?? [1],
     decodeContexts: contexts ?? (parsed.quick ? QUICK_CONTEXTS.decode : DECODE_CONTEXTS),
     prefillContexts: contexts ?? (parsed.quick ? QUICK_CONTEXTS.prefill : PREFILL_CONTEXTS),
@@ -121,6 +124,7 @@ export function parseOptions(args: readonly string[]): BenchOptions | string {
     groups,
     phases,
     dtypes,
+    impls,
     effort: parsed.quick ? QUICK_EFFORT : FULL_EFFORT,
     input: parsed.input,
     json: parsed.json,

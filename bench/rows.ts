@@ -10,7 +10,6 @@ export function emptyResult(case_: Case): Result {
   return {
     case: name,
     ...shape,
-    impl: "staged",
     medianMs: 0,
     minMs: 0,
     p90Ms: 0,

@@ -23,8 +23,12 @@ export async function runGroup(
     if (correct.length > 0) {
       const calls = correct.map(({ subject }) => subject.encode.bind(subject));
       const times = await timeInTurns(gpu, calls, effort);
-      const mha = times[correct.findIndex(({ result }) => result.variant === "mha")];
-      correct.forEach(({ result }, i) => fillIn(result, times[i], mha, roofline));
+      correct.forEach(({ result }, i) => {
+        const mha = correct.findIndex((other) =>
+          other.result.variant === "mha" && other.result.impl === result.impl
+        );
+        fillIn(result, times[i], times[mha], roofline);
+      });
     }
     return results;
   } finally {

@@ -4,6 +4,7 @@ import {
   type Dtype,
   type Gpu,
   type HostTensor,
+  type Implementation,
   referenceAttention,
   RingKvCache,
   Tensor,
@@ -29,9 +30,10 @@ interface Run {
 export async function runLayer(
   gpu: Gpu,
   layer: CapturedLayer,
-  { phase, dtype, effort, roofline }: {
+  { phase, dtype, impl, effort, roofline }: {
     phase: Phase;
     dtype: Dtype;
+    impl: Implementation;
     effort: Effort;
     roofline: Roofline;
   },
@@ -44,7 +46,7 @@ export async function runLayer(
   try {
     for (const numKvHeads of new Set([numHeads, ownKvHeads, 1])) {
       const variant = { q, k: withKvHeads(k, numKvHeads), v: withKvHeads(v, numKvHeads) };
-      const run = await prepare(gpu, layer.name, variant, { phase, dtype });
+      const run = await prepare(gpu, layer.name, variant, { phase, dtype, impl });
       runs.push(run);
       const isOwn = numKvHeads % ownKvHeads === 0;
       check(run, isOwn ? own : referenceAttention(variant).o);
@@ -62,7 +64,7 @@ async function prepare(
   gpu: Gpu,
   name: string,
   inputs: Record<"q" | "k" | "v", HostTensor>,
-  { phase, dtype }: { phase: Phase; dtype: Dtype },
+  { phase, dtype, impl }: { phase: Phase; dtype: Dtype; impl: Implementation },
 ): Promise<Run> {
   const [, tokens, numHeads, headDim] = inputs.q.shape;
   const [, , numKvHeads] = inputs.k.shape;
@@ -77,13 +79,13 @@ async function prepare(
   const cache = own(
     await RingKvCache.create(gpu, { ...shape, capacity: tokens, overflow: "wrap" }),
   );
-  const attention = own(await Attention.create(gpu, { ...cache.spec, numHeads, seqLen }));
+  const attention = own(await Attention.create(gpu, { ...cache.spec, numHeads, seqLen, impl }));
   const q = own(await Tensor.upload(gpu, inputs.q, { dtype, label: "q" }));
   const k = own(await Tensor.upload(gpu, inputs.k, { dtype, label: "k" }));
   const v = own(await Tensor.upload(gpu, inputs.v, { dtype, label: "v" }));
   const o = own(await Tensor.empty(gpu, [1, tokens, numHeads, headDim], { dtype, label: "o" }));
   const case_: Case = {
-    ...{ name, phase, dtype, numHeads, numKvHeads, headDim, seqLen },
+    ...{ name, phase, dtype, impl, numHeads, numKvHeads, headDim, seqLen },
     variant: variantOf(numHeads, numKvHeads),
     batch: 1,
     contextLen: tokens,

@@ -33,9 +33,9 @@ export class Subject {
   }
 
   static async create(gpu: Gpu, case_: Case): Promise<Subject> {
-    const { batch, numHeads, numKvHeads, headDim, seqLen, contextLen, dtype } = case_;
+    const { batch, numHeads, numKvHeads, headDim, seqLen, contextLen, dtype, impl } = case_;
     const attention = await Attention.create(gpu, {
-      ...{ batch, numHeads, numKvHeads, headDim, seqLen, dtype },
+      ...{ batch, numHeads, numKvHeads, headDim, seqLen, dtype, impl },
       capacity: contextLen,
       kvLayout: "BNSH",
     });

@@ -1,5 +1,7 @@
 /** The kernels as text: the one place where WGSL files are imported. */
+import attend from "./attend.wgsl" with { type: "text" };
 import append from "./append.wgsl" with { type: "text" };
+import mergeSlices from "./merge_slices.wgsl" with { type: "text" };
 import scores from "./scores.wgsl" with { type: "text" };
 import softmax from "./softmax.wgsl" with { type: "text" };
 import weightedSum from "./weighted_sum.wgsl" with { type: "text" };
@@ -11,10 +13,16 @@ import rowTile from "./shared/row_tile.wgsl" with { type: "text" };
 import scoresApart from "./shared/scores_apart.wgsl" with { type: "text" };
 import scoresInPlace from "./shared/scores_in_place.wgsl" with { type: "text" };
 import softmaxState from "./shared/softmax_state.wgsl" with { type: "text" };
+import storeOutput from "./shared/store_output.wgsl" with { type: "text" };
+import storePartial from "./shared/store_partial.wgsl" with { type: "text" };
 
 /** One entry point each, named `main`. */
-export const kernels: Readonly<Record<"append" | "scores" | "softmax" | "weightedSum", string>> = {
+export const kernels: Readonly<
+  Record<"append" | "attend" | "mergeSlices" | "scores" | "softmax" | "weightedSum", string>
+> = {
   append,
+  attend,
+  mergeSlices,
   scores,
   softmax,
   weightedSum,
@@ -30,7 +38,9 @@ export const fragments: Readonly<
     | "rowTile"
     | "scoresApart"
     | "scoresInPlace"
-    | "softmaxState",
+    | "softmaxState"
+    | "storeOutput"
+    | "storePartial",
     string
   >
 > = {
@@ -42,4 +52,6 @@ export const fragments: Readonly<
   scoresApart,
   scoresInPlace,
   softmaxState,
+  storeOutput,
+  storePartial,
 };

@@ -15,5 +15,38 @@ export function compose({ types = {}, constants, fragments }: WgslModule): strin
   const enables = Object.values(types).some((type) => type.includes("f16")) ? ["enable f16;"] : [];
   const aliases = Object.entries(types).map(([name, type]) => `alias ${name} = ${type};`);
   const values = Object.entries(constants).map(([name, value]) => `const ${name} = ${value}u;`);
-  return [...enables, ...aliases, ...values, ...fragments].join("\n");
+  const unrolled = fragments.map((fragment) => unroll(fragment, constants));
+  return [...enables, ...aliases, ...values, ...unrolled].join("\n");
+}
+
+const UNROLLED = /\/\*unroll\*\/ for \(var (\w+) = 0u; \1 < (\w+); \1\+\+\) \{/;
+
+/**
+ * Writes out the loops marked `unroll`, whose bound is a constant: what compilers may leave undone, and what keeps arrays
+ * in registers.
+ */
+function unroll(text: string, constants: Readonly<Record<string, number>>): string {
+  const loop = UNROLLED.exec(text);
+  if (!loop) return text;
+  const [head, counter, bound] = loop;
+  if (!(bound in constants)) {
+    throw new SyntaxError(`Cannot unroll a loop as ${bound} is no constant`);
+  }
+  const start = loop.index + head.length;
+  const end = closingBrace(text, start);
+  const name = new RegExp(`\\b${counter}\\b`, "g");
+  const body = text.slice(start, end);
+  const copies = Array.from(
+    { length: constants[bound] },
+    (_, i) => `{${body.replace(name, `${i}u`)}}`,
+  );
+  return unroll(text.slice(0, loop.index) + copies.join("\n") + text.slice(end + 1), constants);
+}
+
+function closingBrace(text: string, start: number): number {
+  for (let i = start, depth = 1; i < text.length; i++) {
+    if (text[i] === "{") depth++;
+    if (text[i] === "}" && --depth === 0) return i;
+  }
+  throw new SyntaxError("Cannot unroll a loop as its brace is not closed");
 }

@@ -7,7 +7,7 @@ import { type HostTensor, Tensor } from "./tensor.ts";
 /** Options of {@linkcode attend}. */
 export type AttendOptions = Pick<
   AttentionSpec,
-  "causal" | "window" | "scale" | "dtype" | "layout" | "outputs" | "maxScratchBytes"
+  "causal" | "window" | "scale" | "dtype" | "layout" | "outputs" | "maxScratchBytes" | "impl"
 >;
 
 /** Queries, keys and values, all on the host or all on the device. */

@@ -1,17 +1,12 @@
-import { fragments, kernels } from "../kernels/mod.ts";
 import { sentence } from "./_check.ts";
-import { inPass, Kernel } from "./_kernel.ts";
+import type { Executor } from "./_executor.ts";
+import { createFused } from "./_fused.ts";
+import { inPass } from "./_kernel.ts";
 import { checkKept } from "./_ring.ts";
-import { rowStrides, shapeIn } from "./_sizes.ts";
+import { shapeIn } from "./_sizes.ts";
+import { createStaged } from "./_staged.ts";
 import type { Gpu } from "./device.ts";
-import {
-  type AttentionPlan,
-  columnBlocks,
-  packSize,
-  planAttention,
-  type RowBlock,
-  valueBlocks,
-} from "./plan.ts";
+import { type AttentionPlan, planAttention } from "./plan.ts";
 import type { RingKvCache } from "./ring_kv_cache.ts";
 import type { AttentionOutput, AttentionSpec, FilledSpec } from "./spec.ts";
 import { checkDtype, checkTensor, type Tensor } from "./tensor.ts";
@@ -48,16 +43,14 @@ export type AttentionTensors = (ContiguousKv | CachedKv) & {
   scores?: Tensor;
 };
 
-type Stages = Record<"scores" | "softmax" | "weightedSum", Kernel>;
-
 const ACTION = "encode attention";
-/** Beyond every position, and far enough from the end of i32 to add to. */
-const UNBOUNDED = 2 ** 30;
 const USAGE_STORAGE = 0x80;
 
 /**
- * Attention of one shape on one device, ready to be encoded as often as one likes: `softmax(scale q K^T) V`, in three
- * stages (scores, softmax, weighted sum), with query head h reading KV head `h / groupSize` where it lies.
+ * Attention of one shape on one device, ready to be encoded as often as one likes: `softmax(scale q K^T) V`, with query
+ * head h reading KV head `h / groupSize` where it lies. Either fused, in one pass over keys and values (FlashAttention, Dao
+ * et al. 2022, arXiv 2205.14135; split contexts as in Flash-Decoding, 2023), or staged, in three kernels (scores, softmax,
+ * weighted sum) that can return what lies between them.
  *
  * Multi-query attention: Shazeer 2019, arXiv 1911.02150. Grouped-query attention: Ainslie et al. 2023, arXiv 2305.13245.
  *
@@ -90,23 +83,14 @@ export class Attention {
   /** How it runs. */
   readonly plan: AttentionPlan;
 
-  readonly #stages: Stages;
-  readonly #params: readonly GPUBuffer[];
-  readonly #scratch: GPUBuffer | undefined;
+  readonly #executor: Executor;
   readonly #fullLengths: GPUBuffer;
 
-  private constructor(
-    gpu: Gpu,
-    plan: AttentionPlan,
-    stages: Stages,
-    buffers: { params: GPUBuffer[]; scratch: GPUBuffer | undefined; fullLengths: GPUBuffer },
-  ) {
+  private constructor(gpu: Gpu, plan: AttentionPlan, executor: Executor, fullLengths: GPUBuffer) {
     this.gpu = gpu;
     this.plan = plan;
-    this.#stages = stages;
-    this.#params = buffers.params;
-    this.#scratch = buffers.scratch;
-    this.#fullLengths = buffers.fullLengths;
+    this.#executor = executor;
+    this.#fullLengths = fullLengths;
   }
 
   /**
@@ -121,24 +105,20 @@ export class Attention {
    * @throws {GpuWorkError} If the device refuses the memory or a kernel.
    */
   static async create(gpu: Gpu, spec: AttentionSpec): Promise<Attention> {
-    const { device } = gpu;
-    const plan = planAttention(spec, device.limits);
+    const { device, description } = gpu;
+    const plan = planAttention(spec, device.limits, description.isSoftware ? "software" : "gpu");
     checkDtype(gpu, "plan attention", plan.spec.dtype);
-    const stages = await compileStages(gpu, plan);
-    const buffers = await gpu.guard("allocate attention", () => ({
-      params: plan.blocks.map((block) => stages.scores.uniform(paramsOf(plan, block))),
-      scratch: plan.scratchBytes === 0 ? undefined : device.createBuffer({
-        label: "attention scratch",
-        size: plan.scratchBytes,
-        usage: USAGE_STORAGE,
-      }),
-      fullLengths: filledBuffer(device, plan.spec.batch, plan.spec.capacity),
-    }));
-    return new Attention(gpu, plan, stages, buffers);
+    const executor =
+      await (plan.impl === "fused" ? createFused(gpu, plan) : createStaged(gpu, plan));
+    const fullLengths = await gpu.guard(
+      "allocate attention",
+      () => filledBuffer(device, plan.spec.batch, plan.spec.capacity),
+    );
+    return new Attention(gpu, plan, executor, fullLengths);
   }
 
   /**
-   * Encodes the attention: three dispatches per block of rows.
+   * Encodes the attention: per block of rows three dispatches where it is staged, one where it is fused and one to merge.
    *
    * @param target The encoder or compute pass to encode into; nothing is submitted.
    * @param tensors What to read and write.
@@ -151,36 +131,25 @@ export class Attention {
     const { plan } = this;
     const { q, o, scores, weights } = tensors;
     const { k, v } = tensors.cache ?? tensors;
-    const weightsBuffer = weights?.buffer ?? this.#scratch!;
-    const buffers = {
+    const buffers: Record<string, GPUBuffer> = {
       lengths: tensors.cache?.lengthsBuffer ?? this.#fullLengths,
       ...{ q: q.buffer, k: k.buffer, v: v.buffer, o: o.buffer },
-      scores: scores?.buffer ?? weightsBuffer,
-      weights: weightsBuffer,
     };
+    if (scores) buffers.scores = scores.buffer;
+    if (weights) buffers.weights = weights.buffer;
     // Returned rows are filled to their end; otherwise what no sequence has is not worth a workgroup.
     const { contextLen } = plan;
     const isKept = plan.spec.outputs.length > 0;
     const columns = isKept
       ? contextLen
       : Math.min(contextLen, tensors.cache?.storedLen ?? contextLen);
-
-    inPass(target, (pass) => {
-      plan.blocks.forEach(({ numTiles, numRows }, index) => {
-        const bind = (stage: Kernel) => stage.bind({ ...buffers, params: this.#params[index] });
-        const stages = this.#stages;
-        stages.scores.dispatch(pass, bind(stages.scores), [columnBlocks(plan, columns), numTiles]);
-        stages.softmax.dispatch(pass, bind(stages.softmax), [numRows, 1]);
-        stages.weightedSum.dispatch(pass, bind(stages.weightedSum), [numTiles, valueBlocks(plan)]);
-      });
-    });
+    inPass(target, (pass) => this.#executor.encode(pass, buffers, columns));
   }
 
   /** Frees the scratch. */
   destroy(): void {
-    this.#scratch?.destroy();
+    this.#executor.destroy();
     this.#fullLengths.destroy();
-    for (const params of this.#params) params.destroy();
   }
 
   #check(tensors: AttentionTensors): void {
@@ -237,60 +206,6 @@ function checkCache(cache: RingKvCache, spec: FilledSpec): void {
     throw new RangeError(sentence(ACTION, "the cache is empty (append first)", { storedLen }));
   }
   checkKept({ length: maxLength, capacity: cache.spec.capacity }, spec);
-}
-
-async function compileStages(gpu: Gpu, plan: AttentionPlan): Promise<Stages> {
-  const { workgroup, rowTile: ROWS, valueLanes: LANES } = plan;
-  const { headDim: HEAD_DIM, valueDim: VALUE_DIM, dtype, outputs } = plan.spec;
-  const types = { T: dtype };
-  const pack = (size: number) => packSize(size) === 4 ? fragments.packVec4 : fragments.packScalar;
-  const base = [fragments.params, fragments.context];
-  const source = outputs.includes("scores") ? fragments.scoresApart : fragments.scoresInPlace;
-  const [scores, softmax, weightedSum] = await Promise.all([
-    Kernel.compile(gpu, "scores", {
-      types,
-      constants: { HEAD_DIM, ROWS, WORKGROUP: workgroup.scores },
-      fragments: [...base, pack(HEAD_DIM), fragments.rowTile, kernels.scores],
-    }),
-    Kernel.compile(gpu, "softmax", {
-      constants: { WORKGROUP: workgroup.softmax },
-      fragments: [...base, fragments.softmaxState, source, kernels.softmax],
-    }),
-    Kernel.compile(gpu, "weighted sum", {
-      types,
-      constants: {
-        VALUE_DIM,
-        ROWS,
-        LANES,
-        STRIPS: workgroup.weightedSum / LANES,
-        WORKGROUP: workgroup.weightedSum,
-      },
-      fragments: [...base, pack(VALUE_DIM), fragments.rowTile, kernels.weightedSum],
-    }),
-  ]);
-  return { scores, softmax, weightedSum };
-}
-
-function paramsOf(plan: AttentionPlan, block: RowBlock): Record<string, number | number[]> {
-  const { numHeads, numKvHeads, seqLen, capacity, causal, window } = plan.spec;
-  const { scale, layout, kvLayout, outputs } = plan.spec;
-  const isKept = outputs.length > 0;
-  return {
-    qStride: rowStrides(layout, numHeads, seqLen),
-    numHeads,
-    kvStride: rowStrides(kvLayout, numKvHeads, capacity),
-    numKvHeads,
-    seqLen,
-    capacity,
-    contextLen: plan.contextLen,
-    filledLen: isKept ? plan.contextLen : 0,
-    windowLeft: window === undefined ? UNBOUNDED : window - 1,
-    windowRight: causal ? 0 : UNBOUNDED,
-    scale,
-    firstTile: block.firstTile,
-    firstRow: block.firstRow,
-    scratchRow: isKept ? 0 : block.firstRow,
-  };
 }
 
 function filledBuffer(device: GPUDevice, count: number, value: number): GPUBuffer {

@@ -7,6 +7,12 @@ export type Layout = "BSNH" | "BNSH";
 /** What attention can return besides its output. */
 export type AttentionOutput = "scores" | "weights";
 
+/**
+ * How attention is computed: `"staged"` in three kernels with scores and weights in memory, `"fused"` in one pass over keys
+ * and values, `"auto"` fused wherever nobody asks for scores or weights and a tile fits the device.
+ */
+export type Implementation = "auto" | "fused" | "staged";
+
 /** Shapes and options of an attention. */
 export interface AttentionSpec {
   /** Sequences. The default is 1. */
@@ -40,8 +46,10 @@ export interface AttentionSpec {
   kvLayout?: Layout;
   /** What to return besides the output, each as f32 [B, N, S, contextLen]. The default is nothing. */
   outputs?: readonly AttentionOutput[];
-  /** Most bytes of scratch for scores; what does not fit is done in blocks of rows. The default is 128 MiB. */
+  /** Most bytes of scratch; staged scores that do not fit are done in blocks of rows. The default is 128 MiB. */
   maxScratchBytes?: number;
+  /** How to compute it. The default is `"auto"`. */
+  impl?: Implementation;
 }
 
 /** A specification with its defaults filled in. */
@@ -59,7 +67,7 @@ export function fillIn(spec: AttentionSpec): FilledSpec {
   const { batch = 1, numHeads, numKvHeads = numHeads, headDim, valueDim = headDim } = spec;
   const { seqLen = 1, capacity, causal = true, window, scale = 1 / Math.sqrt(headDim) } = spec;
   const { dtype = "f32", layout = "BSNH", kvLayout = layout, outputs = [] } = spec;
-  const { maxScratchBytes = DEFAULT_SCRATCH_BYTES } = spec;
+  const { maxScratchBytes = DEFAULT_SCRATCH_BYTES, impl = "auto" } = spec;
   const sizes = { batch, numHeads, numKvHeads, headDim, valueDim, seqLen, capacity };
   for (const [name, value] of Object.entries({ ...sizes, maxScratchBytes })) {
     checkInteger(ACTION, name, value);
@@ -74,6 +82,12 @@ export function fillIn(spec: AttentionSpec): FilledSpec {
   checkChoice(ACTION, "dtype", dtype, ["f32", "f16"]);
   checkChoice(ACTION, "layout", layout, ["BSNH", "BNSH"]);
   checkChoice(ACTION, "kvLayout", kvLayout, ["BSNH", "BNSH"]);
+  checkChoice(ACTION, "impl", impl, ["auto", "fused", "staged"]);
+  if (impl === "fused" && outputs.length > 0) {
+    throw new TypeError(
+      sentence(ACTION, 'only impl "staged" has scores and weights to return', { impl, outputs }),
+    );
+  }
   for (const output of outputs) checkChoice(ACTION, "outputs", output, ["scores", "weights"]);
   if (typeof scale !== "number") {
     throw new TypeError(sentence(ACTION, "scale must be a number", { scale }));
@@ -81,5 +95,16 @@ export function fillIn(spec: AttentionSpec): FilledSpec {
   if (!Number.isFinite(scale)) {
     throw new RangeError(sentence(ACTION, "scale must be finite", { scale }));
   }
-  return { ...sizes, causal, window, scale, dtype, layout, kvLayout, outputs, maxScratchBytes };
+  return {
+    ...sizes,
+    causal,
+    window,
+    scale,
+    dtype,
+    layout,
+    kvLayout,
+    outputs,
+    maxScratchBytes,
+    impl,
+  };
 }

@@ -1,8 +1,9 @@
 // Bounded scratch: rows are done block by block, and nobody can tell.
 import { assertEquals, assertGreater } from "@std/assert";
-import { type AttentionSpec, planAttention, referenceAttention } from "../mod.ts";
+import { type AttentionSpec, referenceAttention } from "../mod.ts";
 import { assertClose, assertSame, TOLERANCE } from "./_compare.ts";
 import { sharedGpu } from "./_gpu.ts";
+import { stagedPlan } from "./_plan.ts";
 import { testRandomly } from "./_random.ts";
 import { randomInputs, runAttention } from "./_run.ts";
 
@@ -10,6 +11,7 @@ const ROW_BYTES = 65 * 4;
 /** 4 KV heads in all of 21 rows each, in tiles of 4: the last tile of each has one row. */
 const SPEC: AttentionSpec = {
   ...{ batch: 2, numHeads: 6, numKvHeads: 2, headDim: 8, valueDim: 7, seqLen: 7, capacity: 65 },
+  impl: "staged",
 };
 
 const SIZES: readonly { name: string; maxScratchBytes: number; numBlocks: number }[] = [
@@ -29,7 +31,7 @@ testRandomly("attention: the same result, to the bit, in blocks of any size", as
   assertClose(whole.o, referenceAttention(inputs, SPEC).o, TOLERANCE.f32, "o");
   for (const { name, maxScratchBytes, numBlocks } of SIZES) {
     const spec = { ...SPEC, maxScratchBytes };
-    assertEquals(planAttention(spec, device.limits).blocks.length, numBlocks, name);
+    assertEquals(stagedPlan(spec, device.limits).blocks.length, numBlocks, name);
     assertSame((await runAttention(spec, inputs)).o, whole.o, name);
   }
 });
@@ -47,11 +49,18 @@ testRandomly("attention: kept scores and weights do not depend on scratch", asyn
 testRandomly("attention: more rows than a dispatch has workgroups", async (random) => {
   const { device } = await sharedGpu();
   const seqLen = device.limits.maxComputeWorkgroupsPerDimension + 1000;
-  const spec: AttentionSpec = { numHeads: 1, headDim: 1, seqLen, capacity: 2, causal: false };
+  const spec: AttentionSpec = {
+    numHeads: 1,
+    headDim: 1,
+    seqLen,
+    capacity: 2,
+    causal: false,
+    impl: "staged",
+  };
   const inputs = randomInputs(random, spec);
   const expected = referenceAttention(inputs, spec);
   for (const outputs of [[], ["weights"]] as const) {
-    assertGreater(planAttention({ ...spec, outputs }, device.limits).blocks.length, 1);
+    assertGreater(stagedPlan({ ...spec, outputs }, device.limits).blocks.length, 1);
     const { o, weights } = await runAttention({ ...spec, outputs }, inputs);
     assertClose(o, expected.o, TOLERANCE.f32, "o");
     if (weights) assertClose(weights, expected.weights, TOLERANCE.f32, "weights");

@@ -1,22 +1,17 @@
 // Planning, without a GPU.
 import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
 import {
-  type AttentionPlan,
   type AttentionSpec,
   kvBytes,
   planAttention,
   type PlanLimits,
+  type StagedPlan,
 } from "../mod.ts";
-import { columnBlocks, packSize, valueBlocks } from "../src/plan.ts";
+import { packSize } from "../src/_plan.ts";
+import { columnBlocks, valueBlocks } from "../src/plan_staged.ts";
+import { fusedWorkgroupBytes } from "../src/plan_fused.ts";
+import { fusedPlan, LIMITS, stagedPlan } from "./_plan.ts";
 import { type Random, testRandomly } from "./_random.ts";
-
-/** What every WebGPU device has. */
-const LIMITS: PlanLimits = {
-  maxStorageBufferBindingSize: 128 * 2 ** 20,
-  maxComputeInvocationsPerWorkgroup: 256,
-  maxComputeWorkgroupStorageSize: 16384,
-  maxComputeWorkgroupsPerDimension: 65535,
-};
 
 const SPEC: AttentionSpec = { numHeads: 4, numKvHeads: 2, headDim: 8, seqLen: 3, capacity: 5 };
 
@@ -38,6 +33,7 @@ Deno.test("plan: defaults", () => {
     kvLayout: "BSNH",
     outputs: [],
     maxScratchBytes: 128 * 2 ** 20,
+    impl: "auto",
   });
   const swapped = planAttention({ ...SPEC, layout: "BNSH" }, LIMITS);
   assertEquals(swapped.spec.kvLayout, "BNSH");
@@ -55,7 +51,7 @@ const CONTEXTS: readonly (Partial<AttentionSpec> & { contextLen: number })[] = [
 
 Deno.test("plan: contextLen is what any query looks over", () => {
   for (const { contextLen, ...given } of CONTEXTS) {
-    assertEquals(planAttention({ ...SPEC, ...given }, LIMITS).contextLen, contextLen);
+    assertEquals(stagedPlan({ ...SPEC, ...given }, LIMITS).contextLen, contextLen);
   }
 });
 
@@ -72,7 +68,7 @@ Deno.test("plan: bytes of K and V", () => {
 
 Deno.test("plan: returned weights need no scratch, returned scores need the weights'", () => {
   const bytes = (outputs: AttentionSpec["outputs"]) =>
-    planAttention({ ...SPEC, batch: 2, outputs }, LIMITS).scratchBytes;
+    stagedPlan({ ...SPEC, batch: 2, outputs }, LIMITS).scratchBytes;
   const all = 2 * 4 * 3 * 5 * 4;
   assertEquals(bytes([]), all);
   assertEquals(bytes(["scores"]), all);
@@ -84,7 +80,7 @@ Deno.test("plan: everything that fits is one block", () => {
   for (const numHeads of [2, 4, 6, 10]) {
     for (const seqLen of [1, 2, 3, 5, 7]) {
       for (const outputs of [[], ["weights"]] as const) {
-        const { blocks } = planAttention({ ...SPEC, numHeads, seqLen, outputs }, LIMITS);
+        const { blocks } = stagedPlan({ ...SPEC, numHeads, seqLen, outputs }, LIMITS);
         assertEquals(blocks.length, 1, `${numHeads} heads, ${seqLen} tokens, outputs ${outputs}`);
       }
     }
@@ -123,7 +119,7 @@ function randomLimits(random: Random): PlanLimits {
 }
 
 /** The rows of a tile, by the definition: at most `rowTile` in a row of one KV head of one sequence. */
-function rowsOfTile({ spec, groupSize, rowTile }: AttentionPlan, tile: number): number[] {
+function rowsOfTile({ spec, groupSize, rowTile }: StagedPlan, tile: number): number[] {
   const perKvHead = groupSize * spec.seqLen;
   const tilesPerKvHead = Math.ceil(perKvHead / rowTile);
   const first = tile % tilesPerKvHead * rowTile;
@@ -136,9 +132,9 @@ function rowsOfTile({ spec, groupSize, rowTile }: AttentionPlan, tile: number): 
 function* randomPlans(random: Random, count: number) {
   for (let made = 0; made < count;) {
     const [spec, limits] = [randomSpec(random), randomLimits(random)];
-    let plan: AttentionPlan;
+    let plan: StagedPlan;
     try {
-      plan = planAttention(spec, limits);
+      plan = stagedPlan(spec, limits);
     } catch (error) {
       if (error instanceof RangeError) continue;
       throw error;
@@ -247,7 +243,11 @@ const WRONG: readonly {
   { given: { kvLayout: "bsnh" }, throws: TypeError, says: 'kvLayout="bsnh"' },
   { given: { outputs: ["lse"] }, throws: TypeError, says: 'outputs="lse"' },
   { given: { maxScratchBytes: 0 }, throws: RangeError, says: "maxScratchBytes=0" },
-  { given: { maxScratchBytes: 79 }, throws: RangeError, says: "tileBytes=80, maxScratchBytes=79" },
+  {
+    given: { maxScratchBytes: 79, impl: "staged" },
+    throws: RangeError,
+    says: "tileBytes=80, maxScratchBytes=79",
+  },
   { given: { capacity: 2 ** 22 + 1 }, throws: RangeError, says: "k must fit one storage binding" },
   { given: { seqLen: 2 ** 20 + 1 }, throws: RangeError, says: "q must fit one storage binding" },
   { given: { valueDim: 2 ** 22 }, throws: RangeError, says: "v must fit one storage binding" },
@@ -269,9 +269,9 @@ Deno.test("plan: refuses returned rows that fit no binding, and does without the
   const spec: AttentionSpec = { numHeads: 1, headDim: 1, seqLen: 10_000, capacity: 10_000 };
   const says = "bytes=400000000, maxStorageBufferBindingSize=134217728";
   for (const outputs of [["scores"], ["weights"]] as const) {
-    assertThrows(() => planAttention({ ...spec, outputs }, LIMITS), RangeError, says);
+    assertThrows(() => stagedPlan({ ...spec, outputs }, LIMITS), RangeError, says);
   }
-  const { blocks, scratchBytes } = planAttention(spec, LIMITS);
+  const { blocks, scratchBytes } = stagedPlan(spec, LIMITS);
   assertEquals(blocks.length, 3);
   assert(scratchBytes <= LIMITS.maxStorageBufferBindingSize);
 });
@@ -280,15 +280,72 @@ Deno.test("plan: refuses a context that one dispatch does not reach", () => {
   const limits = { ...LIMITS, maxComputeWorkgroupsPerDimension: 100 };
   const spec = { numHeads: 1, headDim: 1, capacity: 100 * 256 + 1 };
   const says = "a dispatch reaches 25600 tokens (use a window): current values contextLen=25601";
-  assertThrows(() => planAttention(spec, limits), RangeError, says);
-  planAttention({ ...spec, capacity: 25600 }, limits);
-  planAttention({ ...spec, window: 25600 }, limits);
+  assertThrows(() => stagedPlan(spec, limits), RangeError, says);
+  stagedPlan({ ...spec, capacity: 25600 }, limits);
+  stagedPlan({ ...spec, window: 25600 }, limits);
 });
 
 Deno.test("plan: the scale is one over the root of the head size, or as given", () => {
   const scaleOf = (given: Partial<AttentionSpec>) =>
-    planAttention({ ...SPEC, ...given }, LIMITS).spec.scale;
+    stagedPlan({ ...SPEC, ...given }, LIMITS).spec.scale;
   assertAlmostEquals(scaleOf({ headDim: 128 }), 0.08838834764831845);
   assertEquals(scaleOf({ headDim: 128, scale: 2 }), 2);
   assertEquals(scaleOf({ scale: 0 }), 0);
+});
+
+Deno.test("plan: auto is fused, unless someone asks for what lies between", () => {
+  assertEquals(planAttention(SPEC, LIMITS).impl, "fused");
+  assertEquals(planAttention({ ...SPEC, outputs: ["weights"] }, LIMITS).impl, "staged");
+  assertEquals(planAttention({ ...SPEC, impl: "staged" }, LIMITS).impl, "staged");
+});
+
+Deno.test("plan: auto falls back to staged where no fused tile fits, and fused says so", () => {
+  const limits = { ...LIMITS, maxComputeWorkgroupStorageSize: 200 };
+  const spec: AttentionSpec = { numHeads: 8, numKvHeads: 1, headDim: 8, seqLen: 4, capacity: 8 };
+  assertEquals(planAttention(spec, limits).impl, "staged");
+  const says = "maxComputeWorkgroupStorageSize=200";
+  assertThrows(() => planAttention({ ...spec, impl: "fused" }, limits), RangeError, says);
+});
+
+Deno.test("plan: fused returns neither scores nor weights", () => {
+  const spec: AttentionSpec = { ...SPEC, impl: "fused", outputs: ["weights"] };
+  assertThrows(() => planAttention(spec, LIMITS), TypeError, 'outputs=["weights"]');
+});
+
+Deno.test("plan: a decode step of one KV head is cut into slices, a full device is not", () => {
+  const decode = { numHeads: 32, numKvHeads: 1, headDim: 128, capacity: 4096 };
+  assert(fusedPlan(decode).slices > 8);
+  assertEquals(fusedPlan({ ...decode, batch: 600, capacity: 64 }).slices, 1);
+  assertEquals(fusedPlan({ ...decode, capacity: 16 }).slices, 1);
+});
+
+testRandomly("plan: fused tiles cover all rows and values, within limits and scratch", (random) => {
+  for (let made = 0; made < 300;) {
+    const spec: AttentionSpec = { ...randomSpec(random), outputs: [] };
+    const limits = randomLimits(random);
+    const deviceClass = random.pick(["gpu", "software"] as const);
+    if (planAttention(spec, limits, deviceClass).impl !== "fused") continue;
+    made++;
+    const plan = fusedPlan(spec, limits, deviceClass);
+    const { batch, numKvHeads, valueDim, headDim, maxScratchBytes } = plan.spec;
+    const { rows, rowGroups, lanes, strips, valuePacks, slices, blocks, scratchBytes } = plan;
+    const grid = limits.maxComputeWorkgroupsPerDimension;
+    const perKvHead = plan.groupSize * plan.spec.seqLen;
+    let tile = 0;
+    for (const { firstTile, numTiles } of blocks) {
+      assertEquals(firstTile, tile);
+      assert(numTiles > 0 && numTiles <= grid);
+      tile += numTiles;
+    }
+    assertEquals(tile, batch * numKvHeads * Math.ceil(perKvHead / (rows * rowGroups)));
+    assert(lanes * rowGroups <= limits.maxComputeInvocationsPerWorkgroup);
+    assert(fusedWorkgroupBytes(plan) <= limits.maxComputeWorkgroupStorageSize);
+    for (const size of [lanes, strips, rows, rowGroups]) {
+      assert(Number.isInteger(Math.log2(size)), `${size}`);
+    }
+    const pack = headDim % 4 === 0 && valueDim % 4 === 0 ? 4 : 1;
+    assert(lanes / strips * valuePacks * pack >= valueDim);
+    assert(slices >= 1 && slices <= grid);
+    assert(scratchBytes <= maxScratchBytes);
+  }
 });

@@ -204,8 +204,10 @@ async function play(random: Random, scenario: Scenario, encoding: Encoding): Pro
       shapeOf(layout, { batch, heads: numHeads, tokens: action, size: valueDim }),
       dtype,
     );
+    // Either implementation must find the tokens that the other left, so they take turns.
+    const impl = step % 2 === 0 ? "fused" : "staged";
     const attention = tensors.keep(
-      await Attention.create(gpu, { ...cache.spec, numHeads, seqLen: action }),
+      await Attention.create(gpu, { ...cache.spec, numHeads, seqLen: action, impl }),
     );
     calls.push({
       encode(target) {

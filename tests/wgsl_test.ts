@@ -1,5 +1,5 @@
 // Composing modules, without a GPU; and the kernels' own text.
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { fragments, kernels } from "../kernels/mod.ts";
 import { compose } from "../src/_wgsl.ts";
 
@@ -22,6 +22,19 @@ Deno.test("compose: enables come first, once, and only where they are needed", (
 
 Deno.test("compose: no types, no constants", () => {
   assertEquals(compose({ constants: {}, fragments: ["fn main() {}"] }), "fn main() {}");
+});
+
+Deno.test("compose: marked loops are written out, nested ones too, and others are left alone", () => {
+  const loop = (name: string, bound: string, body: string) =>
+    `for (var ${name} = 0u; ${name} < ${bound}; ${name}++) {${body}}`;
+  const inner = `/*unroll*/ ${loop("j", "COLUMNS", "x[i][j] = ij;")}`;
+  const text = `a /*unroll*/ ${loop("i", "ROWS", inner)} b ${loop("i", "ROWS", "y;")}`;
+  const composed = compose({ constants: { ROWS: 2, COLUMNS: 1 }, fragments: [text] });
+  assertEquals(
+    composed.split("\n").slice(2).join(""),
+    `a {{x[0u][0u] = ij;}}{{x[1u][0u] = ij;}} b ${loop("i", "ROWS", "y;")}`,
+  );
+  assertThrows(() => compose({ constants: {}, fragments: [text] }), SyntaxError, "ROWS");
 });
 
 Deno.test("kernels: each has one entry point main, fragments have none", () => {

@@ -22,6 +22,9 @@ struct Params {
   firstRow: u32,
   // The row that is stored first in the buffer of scores.
   scratchRow: u32,
+  // Rows in all, and slices that the context is cut into.
+  numRows: u32,
+  numSlices: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;

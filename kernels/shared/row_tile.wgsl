@@ -1,4 +1,4 @@
-// row_tile: ROWS query rows that read the same KV head, so that a loaded key or value serves all of them.
+// row_tile: TILE_ROWS query rows that read the same KV head, so that a loaded key or value serves all of them.
 struct RowTile {
   batch: u32,
   kvHead: u32,
@@ -12,14 +12,14 @@ fn rowsPerKvHead() -> u32 {
 }
 
 fn rowTileOf(index: u32) -> RowTile {
-  let tilesPerKvHead = (rowsPerKvHead() + ROWS - 1u) / ROWS;
+  let tilesPerKvHead = (rowsPerKvHead() + TILE_ROWS - 1u) / TILE_ROWS;
   let kvHead = index / tilesPerKvHead;
-  let firstRow = index % tilesPerKvHead * ROWS;
+  let firstRow = index % tilesPerKvHead * TILE_ROWS;
   return RowTile(
     kvHead / params.numKvHeads,
     kvHead % params.numKvHeads,
     firstRow,
-    min(ROWS, rowsPerKvHead() - firstRow),
+    min(TILE_ROWS, rowsPerKvHead() - firstRow),
   );
 }
 

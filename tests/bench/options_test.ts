@@ -26,7 +26,7 @@ Deno.test("parseOptions() cuts contexts to what a model was trained for", () => 
 
 Deno.test("parseOptions() takes a shape of one's own, with lists", () => {
   const { groups } = parse(
-    "--heads 8 --kv-heads 1,8,2 --head-dim 64 --context 100,200 --batch 1,3",
+    "--heads 8 --kv-heads 1,8,2 --head-dim 64 --context 100,200 --batch 1,3 --impl fused",
   );
   assertEquals(groups.length, 8);
   const [decode] = groups;
@@ -35,6 +35,7 @@ Deno.test("parseOptions() takes a shape of one's own, with lists", () => {
     name: "8x64",
     phase: "decode",
     variant: "mha",
+    impl: "fused",
     dtype: "f32",
     batch: 1,
     numHeads: 8,

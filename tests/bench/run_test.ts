@@ -24,6 +24,7 @@ function smallGroup(dtype: "f32" | "f16"): Case[] {
   const [group] = planCases([shape], {
     phases: ["prefill"],
     dtypes: [dtype],
+    impls: ["fused", "staged"],
     batches: [2],
     decodeContexts: [],
     prefillContexts: [100],
@@ -70,18 +71,21 @@ Deno.test("runGroup() verifies and compares", async () => {
   const gpu = await sharedGpu();
   for (const dtype of await hasF16() ? ["f32", "f16"] as const : ["f32"] as const) {
     const rows = await runGroup(gpu, smallGroup(dtype), { effort: EFFORT, roofline: ROOFLINE });
-    assertEquals(rows.map(({ variant }) => variant), ["mha", "gqa", "mqa"]);
+    const variants = rows.map(({ variant, impl }) => `${variant} ${impl}`);
+    const expected = ["mha fused", "mha staged", "gqa fused", "gqa staged", "mqa fused"];
+    assertEquals(variants, [...expected, "mqa staged"]);
     for (const row of rows) {
       assertEquals(row.failure, undefined);
       assert(row.maxAbsError !== null && row.medianMs > 0 && row.speedupOverMha);
       assertEquals(row.bandwidthShare, row.gbPerSecond);
     }
-    assertEquals(rows[0].speedupOverMha, 1);
+    // Each implementation is held against its own MHA.
+    assertEquals(rows.slice(0, 2).map(({ speedupOverMha }) => speedupOverMha), [1, 1]);
   }
 });
 
 Deno.test("runGroup() says why a row failed and goes on with the others", async () => {
-  const [mha, gqa] = smallGroup("f32");
+  const [mha, , gqa] = smallGroup("f32");
   const group = [mha, { ...gqa, numKvHeads: 4 }];
   const rows = await runGroup(await sharedGpu(), group, { effort: EFFORT, roofline: ROOFLINE });
   assertEquals(rows[0].failure, undefined);
@@ -108,6 +112,12 @@ Deno.test("withKvHeads() repeats heads and averages neighbours", () => {
 });
 
 const capture = await readCapture();
+const RUNS = [
+  ["decode", "fused"],
+  ["decode", "staged"],
+  ["prefill", "fused"],
+  ["prefill", "staged"],
+] as const;
 
 Deno.test({
   name: "a trained model's outputs come back through the ring, token by token and in one prefill",
@@ -117,8 +127,8 @@ Deno.test({
     const layers = readLayers(new Safetensors(capture!));
     assertEquals(layers.length, 5);
     for (const layer of layers) {
-      for (const phase of ["decode", "prefill"] as const) {
-        const options = { phase, dtype: "f32", effort: EFFORT, roofline: ROOFLINE } as const;
+      for (const [phase, impl] of RUNS) {
+        const options = { phase, impl, dtype: "f32", effort: EFFORT, roofline: ROOFLINE } as const;
         const [mha, gqa, mqa] = await runLayer(gpu, layer, options);
         for (const row of [mha, gqa, mqa]) assertEquals(row.failure, undefined);
         assert(mha.maxAbsError! <= 1e-5 && gqa.maxAbsError! <= 1e-5);

@@ -1,0 +1,58 @@
+/** What planning has in common, whichever implementation is planned. */
+import type { FilledSpec } from "./spec.ts";
+
+/** The limits of a device that planning asks for; a `GPUDevice.limits` is one. */
+export type PlanLimits = Pick<
+  GPUSupportedLimits,
+  | "maxStorageBufferBindingSize"
+  | "maxComputeInvocationsPerWorkgroup"
+  | "maxComputeWorkgroupStorageSize"
+  | "maxComputeWorkgroupsPerDimension"
+>;
+
+/** What every plan says. */
+export interface PlanBase {
+  /** The specification with its defaults filled in. */
+  spec: FilledSpec;
+  /** Query heads per KV head. */
+  groupSize: number;
+  /** Most tokens that any query row looks over: columns of scores and weights. */
+  contextLen: number;
+  /** Bytes of scratch. */
+  scratchBytes: number;
+}
+
+/** Query rows in all. A row is (batch, head, token), numbered as in [B, N, S]. */
+export function numRows({ batch, numHeads, seqLen }: FilledSpec): number {
+  return batch * numHeads * seqLen;
+}
+
+/** Query rows that read the same KV head. */
+export function rowsPerKvHead({ numHeads, numKvHeads, seqLen }: FilledSpec): number {
+  return numHeads / numKvHeads * seqLen;
+}
+
+/** Elements of a head that are loaded at once. */
+export function packSize(headDim: number): 1 | 4 {
+  return headDim % 4 === 0 ? 4 : 1;
+}
+
+/** Loads that a row of a head takes. */
+export function packs(headDim: number): number {
+  return headDim / packSize(headDim);
+}
+
+/** The value, or the bound it is beyond. */
+export function clamp(value: number, min: number, max: number): number {
+  return Math.min(Math.max(value, min), max);
+}
+
+/** The least power of two that is not below. */
+export function ceilPowerOfTwo(value: number): number {
+  return 2 ** Math.ceil(Math.log2(value));
+}
+
+/** The greatest power of two that is not above. */
+export function floorPowerOfTwo(value: number): number {
+  return 2 ** Math.floor(Math.log2(value));
+}

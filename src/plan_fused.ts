@@ -1,0 +1,146 @@
+import {
+  ceilPowerOfTwo,
+  clamp,
+  floorPowerOfTwo,
+  numRows,
+  packs,
+  packSize,
+  type PlanBase,
+  type PlanLimits,
+  rowsPerKvHead,
+} from "./_plan.ts";
+import type { FilledSpec } from "./spec.ts";
+
+/** What kind of device tile sizes are for. */
+export type DeviceClass = "gpu" | "software";
+
+/** How a fused attention runs: one pass over each slice of the context, then, for several slices, a merge. */
+export interface FusedPlan extends PlanBase {
+  /** Which implementation is planned. */
+  impl: "fused";
+  /** Query rows of an invocation. */
+  rows: number;
+  /** Groups of invocations with rows of their own, in a workgroup. */
+  rowGroups: number;
+  /** Invocations of a row group. */
+  lanes: number;
+  /** Keys that a lane scores at a time. */
+  keys: number;
+  /** Lanes of a row group that work on the same part of the value, on different columns. */
+  strips: number;
+  /** Loads of the value that a lane owns. */
+  valuePacks: number;
+  /** Slices that the context is cut into. */
+  slices: number;
+  /** Dispatches: ranges of tiles of `rows * rowGroups` rows of one KV head. */
+  blocks: readonly { firstTile: number; numTiles: number }[];
+}
+
+/**
+ * Tile sizes by class of device: measured on Mesa lavapipe for `software`; for `gpu` set by its limits and yet to be
+ * measured.
+ */
+const CLASSES: Readonly<
+  Record<DeviceClass, { keys: number; lanes: number; workgroup: number; fillingWorkgroups: number }>
+> = {
+  gpu: { keys: 4, lanes: 16, workgroup: 64, fillingWorkgroups: 512 },
+  software: { keys: 8, lanes: 8, workgroup: 8, fillingWorkgroups: 8 },
+};
+const MAX_ROWS = 8;
+const MAX_ROW_GROUPS = 4;
+/** Floats of a value that a lane sums up for each of its rows: more would leave registers, and compile for long. */
+const MAX_LANE_FLOATS = 16;
+/** Tiles of columns that are worth a slice: each slice costs a partial state to write, read and merge. */
+const TILES_PER_SLICE = 2;
+/** Invocations of a workgroup of the merge. */
+export const MERGE_WORKGROUP = 64;
+
+/** Plans the fused implementation; nothing where it cannot fit the device. */
+export function planFused(
+  spec: FilledSpec,
+  contextLen: number,
+  limits: PlanLimits,
+  deviceClass: DeviceClass,
+): FusedPlan | undefined {
+  const { batch, numKvHeads, valueDim, maxScratchBytes } = spec;
+  const { keys, fillingWorkgroups } = CLASSES[deviceClass];
+  const perKvHead = rowsPerKvHead(spec);
+  const rows = Math.min(MAX_ROWS, floorPowerOfTwo(perKvHead));
+  const rowGroups = Math.min(MAX_ROW_GROUPS, ceilPowerOfTwo(perKvHead / rows));
+  const allPacks = fusedPacks(spec, valueDim);
+  const split = planLanes({ rows, rowGroups, keys }, spec, limits, deviceClass);
+  if (!split) return undefined;
+  const { lanes, strips } = split;
+
+  const numTiles = batch * numKvHeads * Math.ceil(perKvHead / (rows * rowGroups));
+  const stateBytes = numRows(spec) * (valueDim + 2) * 4;
+  const canMerge =
+    numRows(spec) * allPacks <= MERGE_WORKGROUP * limits.maxComputeWorkgroupsPerDimension;
+  const mostSlices = Math.min(
+    Math.floor(contextLen / (lanes * keys * TILES_PER_SLICE)),
+    Math.floor(Math.min(maxScratchBytes, limits.maxStorageBufferBindingSize) / stateBytes),
+    limits.maxComputeWorkgroupsPerDimension,
+  );
+  const wanted = Math.ceil(fillingWorkgroups / numTiles);
+  const slices = canMerge ? clamp(wanted, 1, Math.max(1, mostSlices)) : 1;
+  return {
+    impl: "fused",
+    spec,
+    groupSize: spec.numHeads / numKvHeads,
+    contextLen,
+    rows,
+    rowGroups,
+    lanes,
+    keys,
+    strips,
+    valuePacks: Math.ceil(allPacks * strips / lanes),
+    slices,
+    blocks: tileBlocks(numTiles, limits.maxComputeWorkgroupsPerDimension),
+    scratchBytes: slices === 1 ? 0 : slices * stateBytes,
+  };
+}
+
+/** Keys and values are loaded alike: in fours where 4 divides both. */
+export function fusedPackSize({ headDim, valueDim }: FilledSpec): 1 | 4 {
+  return packSize(headDim) === 4 ? packSize(valueDim) : 1;
+}
+
+/** Bytes of workgroup memory: weights of the tile, a reduction over lanes and, where there are strips, one over them. */
+export function fusedWorkgroupBytes(
+  { rows, rowGroups, keys, lanes, strips }: Pick<
+    FusedPlan,
+    "rows" | "rowGroups" | "keys" | "lanes" | "strips"
+  >,
+): number {
+  return lanes * rowGroups * rows * 4 * (keys + 1 + (strips === 1 ? 0 : 4));
+}
+
+function planLanes(
+  tile: Pick<FusedPlan, "rows" | "rowGroups" | "keys">,
+  spec: FilledSpec,
+  limits: PlanLimits,
+  deviceClass: DeviceClass,
+): Pick<FusedPlan, "lanes" | "strips"> | undefined {
+  const { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupStorageSize } = limits;
+  const { lanes: wanted, workgroup } = CLASSES[deviceClass];
+  const leastLanes = ceilPowerOfTwo(spec.valueDim / MAX_LANE_FLOATS);
+  const valueLanes = ceilPowerOfTwo(fusedPacks(spec, spec.valueDim));
+  const mostLanes = Math.max(wanted, workgroup / tile.rowGroups, leastLanes);
+  for (let lanes = mostLanes; lanes > 1; lanes /= 2) {
+    const strips = Math.max(1, lanes / valueLanes);
+    const fits = lanes * tile.rowGroups <= maxComputeInvocationsPerWorkgroup &&
+      fusedWorkgroupBytes({ ...tile, lanes, strips }) <= maxComputeWorkgroupStorageSize;
+    if (fits) return { lanes, strips };
+  }
+}
+
+function fusedPacks(spec: FilledSpec, size: number): number {
+  return fusedPackSize(spec) === 4 ? packs(size) : size;
+}
+
+function tileBlocks(numTiles: number, most: number): FusedPlan["blocks"] {
+  return Array.from({ length: Math.ceil(numTiles / most) }, (_, i) => ({
+    firstTile: i * most,
+    numTiles: Math.min(most, numTiles - i * most),
+  }));
+}

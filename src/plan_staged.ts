@@ -1,0 +1,191 @@
+import { sentence } from "./_check.ts";
+import {
+  ceilPowerOfTwo,
+  clamp,
+  floorPowerOfTwo,
+  numRows,
+  packs,
+  type PlanBase,
+  type PlanLimits,
+  rowsPerKvHead,
+} from "./_plan.ts";
+import { ACTION, type FilledSpec } from "./spec.ts";
+
+/** A range of query rows that is computed at once. A row is (batch, head, token), numbered as in [B, N, S]. */
+export interface RowBlock {
+  /** First tile of rows. */
+  firstTile: number;
+  /** Tiles of at most `rowTile` rows of one KV head. */
+  numTiles: number;
+  /** First row of the first tile. */
+  firstRow: number;
+  /** Rows of all tiles. */
+  numRows: number;
+}
+
+/** How a staged attention runs: scores, softmax and weighted sum, one after the other, block by block. */
+export interface StagedPlan extends PlanBase {
+  /** Which implementation is planned. */
+  impl: "staged";
+  /** Query rows that share each loaded key and value. */
+  rowTile: number;
+  /** Invocations of a workgroup, by kernel. */
+  workgroup: { scores: number; softmax: number; weightedSum: number };
+  /** Invocations of `weightedSum` side by side along the value; the others split the context. */
+  valueLanes: number;
+  /** Row blocks, in order. */
+  blocks: readonly RowBlock[];
+}
+
+/** Columns that one invocation of the scores kernel owns. */
+const COLUMNS_PER_INVOCATION = 4;
+/** Fewest columns that are worth a strip of the weighted sum. */
+const COLUMNS_PER_STRIP = 16;
+/** Invocations that keep a large GPU busy. */
+const FILLING_INVOCATIONS = 2 ** 16;
+
+/** Plans the staged implementation. */
+export function planStaged(spec: FilledSpec, contextLen: number, limits: PlanLimits): StagedPlan {
+  const { outputs } = spec;
+  const rows = numRows(spec);
+  const rowTile = planRowTile(rowsPerKvHead(spec));
+  const tiles = planTiles(spec, { contextLen, rowTile, rowTiles: rows / rowTile }, limits);
+  checkGrid(contextLen, tiles.workgroup.scores, limits);
+
+  const rowBytes = contextLen * 4;
+  const isKept = outputs.length > 0;
+  const scratchRows = isKept ? rows : scratchRowsFor(spec, rowBytes, rowTile, limits);
+  if (isKept && rows * rowBytes > limits.maxStorageBufferBindingSize) {
+    throw new RangeError(
+      sentence(ACTION, "returned scores or weights must fit one binding (attend to fewer rows)", {
+        outputs,
+        bytes: rows * rowBytes,
+        maxStorageBufferBindingSize: limits.maxStorageBufferBindingSize,
+      }),
+    );
+  }
+  const blocks = planBlocks(
+    { rows, rowsPerKvHead: rowsPerKvHead(spec), rowTile },
+    Math.min(scratchRows, limits.maxComputeWorkgroupsPerDimension),
+  );
+  const storedRows = isKept ? rows : Math.max(...blocks.map(({ numRows }) => numRows));
+
+  return {
+    impl: "staged",
+    spec,
+    groupSize: spec.numHeads / spec.numKvHeads,
+    contextLen,
+    rowTile,
+    ...tiles,
+    blocks,
+    scratchBytes: outputs.includes("weights") ? 0 : storedRows * rowBytes,
+  };
+}
+
+/** Workgroups of the scores kernel along the columns of a context. */
+export function columnBlocks(plan: StagedPlan, columns: number): number {
+  return Math.ceil(columns / (plan.workgroup.scores * COLUMNS_PER_INVOCATION));
+}
+
+/** Workgroups of the weighted sum along the value. */
+export function valueBlocks(plan: StagedPlan): number {
+  return Math.ceil(packs(plan.spec.valueDim) / plan.valueLanes);
+}
+
+/** More rows share each loaded key and value; fewer leave more tiles to run side by side. */
+function planRowTile(rowsPerKvHead: number): number {
+  if (rowsPerKvHead >= 64) return 8;
+  if (rowsPerKvHead >= 4) return 4;
+  return rowsPerKvHead >= 2 ? 2 : 1;
+}
+
+function planTiles(
+  { valueDim }: FilledSpec,
+  { contextLen, rowTile, rowTiles }: { contextLen: number; rowTile: number; rowTiles: number },
+  limits: PlanLimits,
+): Pick<StagedPlan, "workgroup" | "valueLanes"> {
+  const { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupStorageSize } = limits;
+  const most = Math.min(256, floorPowerOfTwo(maxComputeInvocationsPerWorkgroup));
+  // Softmax keeps a maximum and a denominator per invocation, the weighted sum four floats per row of its tile.
+  const mostSoftmax = Math.min(most, floorPowerOfTwo(maxComputeWorkgroupStorageSize / 8));
+  const mostSum = Math.min(
+    most,
+    floorPowerOfTwo(maxComputeWorkgroupStorageSize / (16 * rowTile)),
+  );
+  const valueLanes = Math.min(64, mostSum, ceilPowerOfTwo(packs(valueDim)));
+  // Adding strips up costs time: the context is split only as far as the tiles alone leave a device idle, and while
+  // every strip has some columns to itself.
+  const wanted = Math.min(
+    FILLING_INVOCATIONS / (rowTiles * valueLanes),
+    contextLen / COLUMNS_PER_STRIP,
+  );
+  const invocations = valueLanes * ceilPowerOfTwo(Math.max(1, wanted));
+  return {
+    workgroup: {
+      scores: clamp(ceilPowerOfTwo(contextLen / COLUMNS_PER_INVOCATION), 32, Math.min(64, most)),
+      softmax: clamp(ceilPowerOfTwo(contextLen / 8), 32, mostSoftmax),
+      weightedSum: clamp(invocations, Math.min(32, mostSum), mostSum),
+    },
+    valueLanes,
+  };
+}
+
+function checkGrid(contextLen: number, invocations: number, limits: PlanLimits): void {
+  const { maxComputeWorkgroupsPerDimension } = limits;
+  const most = maxComputeWorkgroupsPerDimension * invocations * COLUMNS_PER_INVOCATION;
+  if (contextLen > most) {
+    throw new RangeError(
+      sentence(ACTION, `a dispatch reaches ${most} tokens (use a window)`, {
+        contextLen,
+        maxComputeWorkgroupsPerDimension,
+      }),
+    );
+  }
+}
+
+function scratchRowsFor(
+  spec: FilledSpec,
+  rowBytes: number,
+  rowTile: number,
+  limits: PlanLimits,
+): number {
+  const { maxScratchBytes } = spec;
+  const { maxStorageBufferBindingSize } = limits;
+  const rows = Math.floor(Math.min(maxScratchBytes, maxStorageBufferBindingSize) / rowBytes);
+  if (rows < rowTile) {
+    throw new RangeError(
+      sentence(ACTION, "scratch must hold the scores of one tile of rows (raise maxScratchBytes)", {
+        tileBytes: rowTile * rowBytes,
+        maxScratchBytes,
+        maxStorageBufferBindingSize,
+      }),
+    );
+  }
+  return rows;
+}
+
+/** Cuts the rows at tiles, each block as long as `mostRows` allows. */
+function planBlocks(
+  { rows, rowsPerKvHead, rowTile }: { rows: number; rowsPerKvHead: number; rowTile: number },
+  mostRows: number,
+): RowBlock[] {
+  const tilesPerKvHead = Math.ceil(rowsPerKvHead / rowTile);
+  const tileAt = (row: number) =>
+    Math.floor(row / rowsPerKvHead) * tilesPerKvHead + Math.floor(row % rowsPerKvHead / rowTile);
+  const firstRowOf = (tile: number) =>
+    Math.floor(tile / tilesPerKvHead) * rowsPerKvHead + tile % tilesPerKvHead * rowTile;
+  const blocks: RowBlock[] = [];
+  for (let firstRow = 0; firstRow < rows;) {
+    const firstTile = tileAt(firstRow);
+    const endTile = tileAt(Math.min(rows, firstRow + mostRows));
+    const endRow = firstRowOf(endTile);
+    blocks.push({
+      firstTile,
+      numTiles: endTile - firstTile,
+      firstRow,
+      numRows: endRow - firstRow,
+    });
+    firstRow = endRow;
+  }
+  return blocks;
+}

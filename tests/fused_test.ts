@@ -1,0 +1,92 @@
+// The fused implementation against the staged one and the reference, for tiles of every class of device.
+import { assert, assertEquals, assertGreater } from "@std/assert";
+import { type AttentionSpec, planAttention, referenceAttention } from "../mod.ts";
+import { createFused } from "../src/_fused.ts";
+import { assertClose, TOLERANCE } from "./_compare.ts";
+import { sharedGpu } from "./_gpu.ts";
+import { fusedPlan } from "./_plan.ts";
+import { type Random, testRandomly } from "./_random.ts";
+import { randomInputs, runAttention, shapeOf, submit, Tensors } from "./_run.ts";
+
+function randomSpec(random: Random): AttentionSpec {
+  const size = (most: number) => Math.ceil(2 ** (random.next() * Math.log2(most)));
+  const numKvHeads = size(4);
+  const headDim = random.pick([1, 3, 8, 64, 80]);
+  return {
+    batch: random.integer(1, 2),
+    numKvHeads,
+    numHeads: numKvHeads * size(40),
+    headDim,
+    valueDim: random.pick([headDim, 5, 32]),
+    seqLen: size(40),
+    capacity: size(600),
+    causal: random.next() < 0.7,
+    window: random.next() < 0.5 ? undefined : size(300),
+    layout: random.pick(["BSNH", "BNSH"]),
+  };
+}
+
+testRandomly("fused equals staged", async (random) => {
+  for (let i = 0; i < 6; i++) {
+    const spec = randomSpec(random);
+    const inputs = randomInputs(random, spec);
+    const staged = await runAttention({ ...spec, impl: "staged" }, inputs);
+    const fused = await runAttention({ ...spec, impl: "fused" }, inputs);
+    assertClose(fused.o, staged.o, TOLERANCE.f32, JSON.stringify(spec));
+  }
+});
+
+testRandomly("a context in slices equals the whole", async (random) => {
+  const { device } = await sharedGpu();
+  for (const [numHeads, numKvHeads] of [[7, 1], [4, 2], [2, 2]]) {
+    const shape = { numHeads, numKvHeads, headDim: 16, seqLen: 3, window: 700 };
+    const spec: AttentionSpec = { ...shape, capacity: 1177, impl: "fused" };
+    const whole = { ...spec, maxScratchBytes: 1 };
+    assertGreater(fusedPlan(spec, device.limits, "software").slices, 1);
+    assertEquals(fusedPlan(whole, device.limits, "software").slices, 1);
+    const inputs = randomInputs(random, spec);
+    const expected = (await runAttention(whole, inputs)).o;
+    assertClose((await runAttention(spec, inputs)).o, expected, TOLERANCE.f32, "o");
+  }
+});
+
+const SHAPES: readonly AttentionSpec[] = [
+  { numHeads: 32, numKvHeads: 1, headDim: 128, capacity: 1177 },
+  { numHeads: 32, numKvHeads: 8, headDim: 128, capacity: 1177 },
+  { numHeads: 3, numKvHeads: 3, headDim: 64, capacity: 1177 },
+  { numHeads: 71, numKvHeads: 1, headDim: 64, capacity: 199, seqLen: 2 },
+  { numHeads: 8, numKvHeads: 2, headDim: 256, capacity: 65, seqLen: 65 },
+  { numHeads: 9, numKvHeads: 3, headDim: 80, valueDim: 33, capacity: 199, seqLen: 19, window: 63 },
+  { numHeads: 2, numKvHeads: 1, headDim: 512, capacity: 70 },
+];
+
+for (const deviceClass of ["gpu", "software"] as const) {
+  for (const spec of SHAPES) {
+    const { numHeads, numKvHeads, headDim, seqLen = 1 } = spec;
+    const shape = `${numHeads} over ${numKvHeads} heads x ${headDim}, ${seqLen} tokens`;
+    testRandomly(`fused tiles of a ${deviceClass}: ${shape}`, async (random) => {
+      const gpu = await sharedGpu();
+      using tensors = new Tensors();
+      const plan = planAttention({ ...spec, impl: "fused" }, gpu.device.limits, deviceClass);
+      assert(plan.impl === "fused");
+      const executor = tensors.keep(await createFused(gpu, plan));
+      const inputs = randomInputs(random, spec);
+      const { batch, valueDim, layout, capacity } = plan.spec;
+      const [q, k, v] = await Promise.all(
+        [inputs.q, inputs.k, inputs.v].map((input) => tensors.upload(input)),
+      );
+      const o = await tensors.poisoned(
+        shapeOf(layout, { batch, heads: numHeads, tokens: seqLen, size: valueDim }),
+      );
+      const lengths = await tensors.upload({ data: [capacity], shape: [1] });
+      gpu.device.queue.writeBuffer(lengths.buffer, 0, new Uint32Array([capacity]));
+      const read = { lengths: lengths.buffer, q: q.buffer, k: k.buffer, v: v.buffer };
+      await submit((encoder) => {
+        const pass = encoder.beginComputePass();
+        executor.encode(pass, { ...read, o: o.buffer }, capacity);
+        pass.end();
+      });
+      assertClose(await o.download(), referenceAttention(inputs, spec).o, TOLERANCE.f32, "o");
+    });
+  }
+}
