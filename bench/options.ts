@@ -17,7 +17,7 @@ What to measure
   --impl NAMES       auto, fused (one pass over K and V), staged (three kernels), or several (default: fused,staged)
   --context NUMBERS  tokens of the context (default: decode 512,1024,2048,4096, prefill 512; cut to each model's own)
   --batch NUMBERS    sequences (default: 1)
-  --quick            one context per model and few samples: under a minute on a software adapter
+  --quick            seven models, fused, one context each, few samples: under a minute on a software adapter
 
 A shape of one's own instead of models; each takes a list
   --heads NUMBERS    query heads
@@ -54,9 +54,10 @@ const NUMBERS = ["context", "batch", "heads", "kv-heads", "head-dim", "seq"] as 
 const SHAPE_NUMBERS = ["kv-heads", "head-dim", "seq"] as const;
 const DECODE_CONTEXTS = [512, 1024, 2048, 4096];
 const PREFILL_CONTEXTS = [512];
-const QUICK_CONTEXTS = { decode: [1024], prefill: [64] };
+const QUICK_MODELS = "LLaMA-2-7B,Mistral-7B,Falcon-7B,Gemma-2B,Gemma-3-1B,GPT-2,Shazeer-2019";
+const QUICK_CONTEXTS = { decode: [512], prefill: [64] };
 const FULL_EFFORT: Effort = { minRounds: 11, maxRounds: 51, budgetMs: 2000 };
-const QUICK_EFFORT: Effort = { minRounds: 5, maxRounds: 11, budgetMs: 150 };
+const QUICK_EFFORT: Effort = { minRounds: 3, maxRounds: 11, budgetMs: 100 };
 
 /**
  * Reads the command line.
@@ -86,7 +87,8 @@ export function parseOptions(args: readonly string[]): BenchOptions | string {
   const phases = parseChoices("phase", parsed.phase, ["decode", "prefill"] satisfies Phase[]);
   const dtypes = parseChoices("dtype", parsed.dtype ?? "f32", ["f32", "f16"] satisfies Dtype[]);
   const choices: Implementation[] = ["auto", "fused", "staged"];
-  const impls = parseChoices("impl", parsed.impl ?? "fused,staged", choices);
+  const usual = parsed.quick ? "fused" : "fused,staged";
+  const impls = parseChoices("impl", parsed.impl ?? usual, choices);
   const heads = numbers("heads");
   if (heads && parsed.models) {
     throw new RangeError("Cannot run the bench as --heads and --models exclude each other");
@@ -110,7 +112,7 @@ export function parseOptions(args: readonly string[]): BenchOptions | string {
   const seqLens = numbers("seq");
   const shapes = heads
     ? ownShapes(heads, numbers("kv-heads"), numbers("head-dim") ?? [128])
-    : findModels(split(parsed.models ?? "")).map(headShapeOf);
+    : findModels(split(parsed.models ?? (parsed.quick ? QUICK_MODELS : ""))).map(headShapeOf);
   const groups = planCases(shapes, {
     phases: seqLens ? phases.filter((phase) => hasPhase(phase, seqLens)) : phases,
     dtypes,

@@ -19,6 +19,17 @@ Deno.test("parseOptions() measures every model as MHA and MQA, in both phases, u
   }
 });
 
+Deno.test("parseOptions() quickly still compares MHA, GQA and MQA of six models in both phases", () => {
+  const cases = parse("--quick").groups.flat();
+  for (const phase of ["decode", "prefill"]) {
+    const models = Map.groupBy(cases.filter((case_) => case_.phase === phase), ({ name }) => name);
+    const whole = models.values().filter((cases) =>
+      new Set(cases.map(({ variant }) => variant)).size === 3
+    );
+    assert([...whole].length >= 6);
+  }
+});
+
 Deno.test("parseOptions() cuts contexts to what a model was trained for", () => {
   const { groups } = parse("--models gpt-2 --phase decode");
   assertEquals(groups.map(([{ contextLen }]) => contextLen), [512, 1024]);
