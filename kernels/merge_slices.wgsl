@@ -22,7 +22,9 @@ fn main(@builtin(global_invocation_id) invocation: vec3u) {
   }
   var whole = emptyState();
   var sum = Wide();
-  for (var slice = 0u; slice < params.numSlices; slice++) {
+  // Not from a uniform: lavapipe compiles a kernel anew for each dispatch whose loop is bounded by one.
+  let numSlices = arrayLength(&states) / params.numRows;
+  for (var slice = 0u; slice < numSlices; slice++) {
     let index = slice * params.numRows + row;
     let merged = mergeStates(whole, states[index]);
     sum = exp(whole.m - merged.m) * sum + exp(states[index].m - merged.m) * partials[index * PACKS + pack];

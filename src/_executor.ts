@@ -37,7 +37,6 @@ export function paramsOf({ spec, contextLen }: AttentionPlan): Record<string, nu
     firstRow: 0,
     scratchRow: 0,
     numRows: numRows(spec),
-    numSlices: 1,
   };
 }
 

@@ -13,9 +13,7 @@ export async function createFused(gpu: Gpu, plan: FusedPlan): Promise<Executor> 
   const { attend, merge } = await compile(gpu, plan);
   const statesBytes = slices * rows * 8;
   const { params, partials, states } = await gpu.guard("allocate attention", () => ({
-    params: plan.blocks.map(({ firstTile }) =>
-      attend.uniform({ ...paramsOf(plan), firstTile, numSlices: slices })
-    ),
+    params: plan.blocks.map(({ firstTile }) => attend.uniform({ ...paramsOf(plan), firstTile })),
     partials: scratchBuffer(gpu.device, slices === 1 ? 0 : plan.scratchBytes - statesBytes),
     states: scratchBuffer(gpu.device, slices === 1 ? 0 : statesBytes),
   }));

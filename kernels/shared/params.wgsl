@@ -22,9 +22,8 @@ struct Params {
   firstRow: u32,
   // The row that is stored first in the buffer of scores.
   scratchRow: u32,
-  // Rows in all, and slices that the context is cut into.
+  // Rows in all.
   numRows: u32,
-  numSlices: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
