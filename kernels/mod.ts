@@ -1,6 +1,6 @@
 /** The kernels as text: the one place where WGSL files are imported. */
-import attend from "./attend.wgsl" with { type: "text" };
 import append from "./append.wgsl" with { type: "text" };
+import attend from "./attend.wgsl" with { type: "text" };
 import mergeSlices from "./merge_slices.wgsl" with { type: "text" };
 import scores from "./scores.wgsl" with { type: "text" };
 import softmax from "./softmax.wgsl" with { type: "text" };

@@ -108,13 +108,18 @@ export class Attention {
     const { device, description } = gpu;
     const plan = planAttention(spec, device.limits, description.isSoftware ? "software" : "gpu");
     checkDtype(gpu, "plan attention", plan.spec.dtype);
-    const executor =
-      await (plan.impl === "fused" ? createFused(gpu, plan) : createStaged(gpu, plan));
     const fullLengths = await gpu.guard(
       "allocate attention",
       () => filledBuffer(device, plan.spec.batch, plan.spec.capacity),
     );
-    return new Attention(gpu, plan, executor, fullLengths);
+    try {
+      const executor =
+        await (plan.impl === "fused" ? createFused(gpu, plan) : createStaged(gpu, plan));
+      return new Attention(gpu, plan, executor, fullLengths);
+    } catch (error) {
+      fullLengths.destroy();
+      throw error;
+    }
   }
 
   /**
