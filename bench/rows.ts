@@ -24,6 +24,14 @@ export function emptyResult(case_: Case): Result {
   };
 }
 
+/** Notes the largest error of a row's output, which may be NaN, and whether it is small enough. */
+export function judge(result: Result, error: number, tolerance: number): boolean {
+  result.maxAbsError = Number.isFinite(error) ? error : null;
+  if (error <= tolerance) return true;
+  result.failure = `wrong: error ${error.toExponential(1)} is above ${tolerance}`;
+  return false;
+}
+
 /** Fills in what was measured: times per call, and those of MHA in the same rounds where it was run. */
 export function fillIn(
   result: Result,

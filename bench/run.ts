@@ -2,7 +2,7 @@
 import { DeviceLostError, type Gpu } from "../mod.ts";
 import type { Case, CaseGroup } from "./cases.ts";
 import type { Result, Roofline } from "./result.ts";
-import { emptyResult, fillIn } from "./rows.ts";
+import { emptyResult, fillIn, judge } from "./rows.ts";
 import { type Effort, timeInTurns } from "./stopwatch.ts";
 import { Subject } from "./subject.ts";
 import { maxAbsError, TOLERANCE } from "./verify.ts";
@@ -42,10 +42,7 @@ async function prepare(gpu: Gpu, case_: Case, result: Result): Promise<Subject |
   try {
     subject = await Subject.create(gpu, case_);
     const error = await maxAbsError(gpu, subject);
-    const tolerance = TOLERANCE[case_.dtype];
-    result.maxAbsError = Number.isFinite(error) ? error : null;
-    if (error <= tolerance) return subject;
-    result.failure = `wrong: error ${error.toExponential(1)} is above ${tolerance}`;
+    if (judge(result, error, TOLERANCE[case_.dtype])) return subject;
   } catch (error) {
     if (error instanceof DeviceLostError) throw error;
     result.failure = (error as Error).message;

@@ -12,7 +12,7 @@ import {
 import { type CapturedLayer, withKvHeads } from "./capture.ts";
 import { type Case, variantOf } from "./cases.ts";
 import type { Phase, Result, Roofline } from "./result.ts";
-import { emptyResult, fillIn } from "./rows.ts";
+import { emptyResult, fillIn, judge } from "./rows.ts";
 import { type Call, type Effort, timeInTurns } from "./stopwatch.ts";
 
 /** Largest difference from the captured output: captures come from f32 programs. */
@@ -127,15 +127,11 @@ async function prepare(
 }
 
 function check({ result, output }: Run, expected: ArrayLike<number>): void {
-  const tolerance = TOLERANCE[result.dtype];
   const error = output.reduce((most, value, i) => {
     const difference = Math.abs(value - expected[i]);
     return difference > most || Number.isNaN(difference) ? difference : most;
   }, 0);
-  result.maxAbsError = Number.isFinite(error) ? error : null;
-  if (!(error <= tolerance)) {
-    result.failure = `wrong: error ${error.toExponential(1)} is above ${tolerance}`;
-  }
+  judge(result, error, TOLERANCE[result.dtype]);
 }
 
 /** How far an output has moved from the model's own. */

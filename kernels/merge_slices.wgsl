@@ -4,12 +4,11 @@
 //
 //   partials  [slices, B, N, S, VALUE_DIM]  f32  read
 //   states    [slices, B, N, S]                  read   m, d
-//   o         [B, S, N, VALUE_DIM]          T    write  (or [B, N, S, VALUE_DIM]: qStride)
+//   and o, which store_output writes
 //
 // Grid: (blocks of packs). An invocation owns one pack of one output row. A row that sees nothing gives 0.
 @group(0) @binding(2) var<storage, read> partials: array<Wide>;
 @group(0) @binding(3) var<storage, read> states: array<SoftmaxState>;
-@group(0) @binding(4) var<storage, read_write> o: array<Pack>;
 
 const PACKS = VALUE_DIM / PACK;
 
@@ -30,7 +29,5 @@ fn main(@builtin(global_invocation_id) invocation: vec3u) {
     sum = exp(whole.m - merged.m) * sum + exp(states[index].m - merged.m) * partials[index * PACKS + pack];
     whole = merged;
   }
-  let batch = row / (params.numHeads * params.seqLen);
-  let seen = select(1.0 / whole.d, 0.0, whole.d == 0.0);
-  o[queryRow(batch, headOf(row), tokenOf(row)) * PACKS + pack] = Pack(sum * seen);
+  storeRow(row, 0u, pack, sum, whole);
 }

@@ -4,7 +4,7 @@ import { type Executor, paramsOf, scratchBuffer } from "./_executor.ts";
 import { Kernel } from "./_kernel.ts";
 import { numRows } from "./_plan.ts";
 import type { Gpu } from "./device.ts";
-import { fusedPackSize, type FusedPlan, MERGE_WORKGROUP } from "./plan_fused.ts";
+import { fusedPacks, fusedPackSize, type FusedPlan, MERGE_WORKGROUP } from "./plan_fused.ts";
 
 /** Compiles the kernels of a plan and allocates its scratch. */
 export async function createFused(gpu: Gpu, plan: FusedPlan): Promise<Executor> {
@@ -17,9 +17,7 @@ export async function createFused(gpu: Gpu, plan: FusedPlan): Promise<Executor> 
     partials: scratchBuffer(gpu.device, slices === 1 ? 0 : plan.scratchBytes - statesBytes),
     states: scratchBuffer(gpu.device, slices === 1 ? 0 : statesBytes),
   }));
-  const mergeGroups = Math.ceil(
-    rows * plan.spec.valueDim / fusedPackSize(plan.spec) / MERGE_WORKGROUP,
-  );
+  const mergeGroups = Math.ceil(rows * fusedPacks(plan.spec) / MERGE_WORKGROUP);
   return {
     encode(pass, given) {
       const buffers = slices === 1 ? given : { ...given, partials: partials!, states: states! };
@@ -61,7 +59,7 @@ async function compile(gpu: Gpu, plan: FusedPlan) {
       ? Kernel.compile(gpu, "merge slices", {
         types,
         constants: { VALUE_DIM, TILE_ROWS, WORKGROUP: MERGE_WORKGROUP },
-        fragments: [...base, kernels.mergeSlices],
+        fragments: [...base, storeOutput, kernels.mergeSlices],
       })
       : undefined,
   ]);

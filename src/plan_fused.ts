@@ -3,7 +3,6 @@ import {
   clamp,
   floorPowerOfTwo,
   numRows,
-  packs,
   packSize,
   type PlanBase,
   type PlanLimits,
@@ -67,7 +66,7 @@ export function planFused(
   const perKvHead = rowsPerKvHead(spec);
   const rows = Math.min(MAX_ROWS, floorPowerOfTwo(perKvHead));
   const rowGroups = Math.min(MAX_ROW_GROUPS, ceilPowerOfTwo(perKvHead / rows));
-  const allPacks = fusedPacks(spec, valueDim);
+  const allPacks = fusedPacks(spec);
   const split = planLanes({ rows, rowGroups, keys }, spec, limits, deviceClass);
   if (!split) return undefined;
   const { lanes, strips } = split;
@@ -105,6 +104,11 @@ export function fusedPackSize({ headDim, valueDim }: FilledSpec): 1 | 4 {
   return packSize(headDim) === 4 ? packSize(valueDim) : 1;
 }
 
+/** Loads that a row of the value takes. */
+export function fusedPacks(spec: FilledSpec): number {
+  return spec.valueDim / fusedPackSize(spec);
+}
+
 /** Bytes of workgroup memory: weights of the tile, a reduction over lanes and, where there are strips, one over them. */
 export function fusedWorkgroupBytes(
   { rows, rowGroups, keys, lanes, strips }: Pick<
@@ -124,7 +128,7 @@ function planLanes(
   const { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupStorageSize } = limits;
   const { lanes: wanted, workgroup } = CLASSES[deviceClass];
   const leastLanes = ceilPowerOfTwo(spec.valueDim / MAX_LANE_FLOATS);
-  const valueLanes = ceilPowerOfTwo(fusedPacks(spec, spec.valueDim));
+  const valueLanes = ceilPowerOfTwo(fusedPacks(spec));
   const mostLanes = Math.max(wanted, workgroup / tile.rowGroups, leastLanes);
   for (let lanes = mostLanes; lanes > 1; lanes /= 2) {
     const strips = Math.max(1, lanes / valueLanes);
@@ -132,10 +136,6 @@ function planLanes(
       fusedWorkgroupBytes({ ...tile, lanes, strips }) <= maxComputeWorkgroupStorageSize;
     if (fits) return { lanes, strips };
   }
-}
-
-function fusedPacks(spec: FilledSpec, size: number): number {
-  return fusedPackSize(spec) === 4 ? packs(size) : size;
 }
 
 function tileBlocks(numTiles: number, most: number): FusedPlan["blocks"] {
