@@ -37,8 +37,9 @@ export {
 export * from "./src/errors.ts";
 export type { PlanBase, PlanLimits } from "./src/_plan.ts";
 export { type AttentionPlan, kvBytes, planAttention } from "./src/plan.ts";
-export type { DeviceClass, FusedPlan } from "./src/plan_fused.ts";
+export type { FusedPlan } from "./src/plan_fused.ts";
 export type { RowBlock, StagedPlan } from "./src/plan_staged.ts";
+export type { DeviceProfile } from "./src/profile.ts";
 export * from "./src/reference.ts";
 export type { Overflow } from "./src/_ring.ts";
 export * from "./src/ring_kv_cache.ts";

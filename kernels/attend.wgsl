@@ -11,7 +11,9 @@
 // Grid: (slices, row tiles). A workgroup owns a slice and TILE_ROWS rows that share its KV head, so that a loaded key or
 // value serves the whole query group; it walks the slice by TILE_COLUMNS columns. Each of its ROW_GROUPS groups of LANES
 // invocations owns ROWS rows. For the scores, a lane owns KEYS columns; for the output, VALUE_PACKS packs of the value and
-// every STRIPS-th column. Loops marked `unroll` are written out, as arrays that are indexed at run time leave registers.
+// every STRIPS-th column. What concerns all rows or lanes at once is in fragments: rows_loaded or rows_broadcast,
+// lanes_memory or lanes_shuffle. ROWS_DIFFER is 1 where rows of a tile may see different columns. Loops marked `unroll`
+// are written out, as arrays that are indexed at run time leave registers.
 @group(0) @binding(2) var<storage, read> q: array<Pack>;
 @group(0) @binding(3) var<storage, read> k: array<Pack>;
 @group(0) @binding(4) var<storage, read> v: array<Pack>;
@@ -26,8 +28,7 @@ alias PerRow = array<f32, ROWS>;
 
 // exp(s - m) by row group and column of the tile.
 var<workgroup> weights: array<array<PerRow, TILE_COLUMNS>, ROW_GROUPS>;
-var<workgroup> reduced: array<PerRow, WORKGROUP>;
-var<workgroup> strips: array<array<Wide, ROWS>, STRIP_INVOCATIONS>;
+var<workgroup> strips: array<Wide, STRIP_INVOCATIONS>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -49,12 +50,11 @@ fn main(
   let firstPack = lane % VALUE_LANES;
 
   var visible: array<vec2u, ROWS>;
-  var qBase: array<u32, ROWS>;
   /*unroll*/ for (var i = 0u; i < ROWS; i++) {
-    let row = rowOf(tile, rowGroup * ROWS + i);
-    visible[i] = visibleColumns(context, tokenOf(row));
-    qBase[i] = queryRow(tile.batch, headOf(row), tokenOf(row)) * HEAD_PACKS;
+    visible[i] = visibleColumns(context, tokenOf(rowOf(tile, rowGroup * ROWS + i)));
   }
+
+  let queries = queriesOf(tile, rowGroup, lane);
 
   var m: PerRow;
   var d: PerRow;
@@ -64,7 +64,7 @@ fn main(
   }
 
   for (var start = first; start < end; start += TILE_COLUMNS) {
-    var s = scoresOf(tile, context, start + lane, qBase);
+    var s = scoresOf(tile, context, start + lane, queries);
     var most: PerRow;
     /*unroll*/ for (var i = 0u; i < ROWS; i++) {
       most[i] = MASKED;
@@ -96,26 +96,37 @@ fn main(
     let count = min(TILE_COLUMNS, end - start);
     for (var c = strip; c < count; c += STRIPS) {
       let row = kvRow(tile.batch, tile.kvHead, slotOf(context, start + c)) * PACKS;
-      let w = weights[rowGroup][c];
+      let w = weightsAt(rowGroup, lane, c);
       /*unroll*/ for (var j = 0u; j < VALUE_PACKS; j++) {
         let x = Wide(v[row + min(firstPack + j * VALUE_LANES, PACKS - 1u)]);
         /*unroll*/ for (var i = 0u; i < ROWS; i++) {
           // What a row does not see must not reach it even where it is infinite or NaN.
-          acc[j][i] += select(w[i] * x, Wide(), w[i] == 0.0);
+          acc[j][i] = fma(Wide(w[i]), select(x, Wide(), ROWS_DIFFER == 1u && w[i] == 0.0), acc[j][i]);
         }
       }
     }
   }
 
-  d = sumOverLanes(d, invocation, lane);
-  /*unroll*/ for (var j = 0u; j < VALUE_PACKS; j++) {
-    let pack = firstPack + j * VALUE_LANES;
-    let total = sumOverStrips(acc[j], invocation, strip);
-    if (strip == 0u && pack < PACKS) {
-      /*unroll*/ for (var i = 0u; i < ROWS; i++) {
-        if (rowGroup * ROWS + i < tile.numRows) {
-          storeRow(rowOf(tile, rowGroup * ROWS + i), workgroupId.x, pack, total[i], SoftmaxState(m[i], d[i]));
+  // Not unrolled, as compilers take longer over stores than over the rest; so the row is picked from the registers.
+  for (var i = 0u; i < ROWS; i++) {
+    var own: SoftmaxState;
+    var sums: array<Wide, VALUE_PACKS>;
+    /*unroll*/ for (var k = 0u; k < ROWS; k++) {
+      if (i == k) {
+        own = SoftmaxState(m[k], d[k]);
+        /*unroll*/ for (var j = 0u; j < VALUE_PACKS; j++) {
+          sums[j] = acc[j][k];
         }
+      }
+    }
+    let state = SoftmaxState(own.m, sumOverLanes(own.d, invocation, lane));
+    let isRow = rowGroup * ROWS + i < tile.numRows;
+    let row = rowOf(tile, rowGroup * ROWS + i);
+    /*unroll*/ for (var j = 0u; j < VALUE_PACKS; j++) {
+      let pack = firstPack + j * VALUE_LANES;
+      let sum = sumOverStrips(sums[j], invocation, strip);
+      if (isRow && strip == 0u && pack < PACKS) {
+        storeRow(row, workgroupId.x, pack, sum, state);
       }
     }
   }
@@ -132,7 +143,7 @@ fn columnsSeenBy(tile: RowTile, context: Context) -> vec2u {
   );
 }
 
-fn scoresOf(tile: RowTile, context: Context, column: u32, qBase: array<u32, ROWS>) -> array<array<f32, KEYS>, ROWS> {
+fn scoresOf(tile: RowTile, context: Context, column: u32, queries: Queries) -> array<array<f32, KEYS>, ROWS> {
   var kBase: array<u32, KEYS>;
   /*unroll*/ for (var j = 0u; j < KEYS; j++) {
     let inContext = min(column + LANES * j, context.len - 1u);
@@ -144,47 +155,18 @@ fn scoresOf(tile: RowTile, context: Context, column: u32, qBase: array<u32, ROWS
     /*unroll*/ for (var j = 0u; j < KEYS; j++) {
       keys[j] = Wide(k[kBase[j] + h]);
     }
+    let x = queriesAt(queries, h);
     /*unroll*/ for (var i = 0u; i < ROWS; i++) {
-      let x = Wide(q[qBase[i] + h]);
       /*unroll*/ for (var j = 0u; j < KEYS; j++) {
-        s[i][j] += inner(x, keys[j]);
+        s[i][j] = addInner(x[i], keys[j], s[i][j]);
       }
     }
   }
   return s;
 }
 
-fn maxOverLanes(own: PerRow, invocation: u32, lane: u32) -> PerRow {
-  reduced[invocation] = own;
-  for (var stride = LANES / 2u; stride > 0u; stride /= 2u) {
-    workgroupBarrier();
-    if (lane < stride) {
-      /*unroll*/ for (var i = 0u; i < ROWS; i++) {
-        reduced[invocation][i] = max(reduced[invocation][i], reduced[invocation + stride][i]);
-      }
-    }
-  }
-  workgroupBarrier();
-  return reduced[invocation - lane];
-}
-
-fn sumOverLanes(own: PerRow, invocation: u32, lane: u32) -> PerRow {
-  workgroupBarrier();
-  reduced[invocation] = own;
-  for (var stride = LANES / 2u; stride > 0u; stride /= 2u) {
-    workgroupBarrier();
-    if (lane < stride) {
-      /*unroll*/ for (var i = 0u; i < ROWS; i++) {
-        reduced[invocation][i] += reduced[invocation + stride][i];
-      }
-    }
-  }
-  workgroupBarrier();
-  return reduced[invocation - lane];
-}
-
 // The sum reaches the first strip; neighbours of a strip are VALUE_LANES apart.
-fn sumOverStrips(own: array<Wide, ROWS>, invocation: u32, strip: u32) -> array<Wide, ROWS> {
+fn sumOverStrips(own: Wide, invocation: u32, strip: u32) -> Wide {
   if (STRIPS == 1u) {
     return own;
   }
@@ -193,9 +175,7 @@ fn sumOverStrips(own: array<Wide, ROWS>, invocation: u32, strip: u32) -> array<W
   for (var stride = STRIPS / 2u; stride > 0u; stride /= 2u) {
     workgroupBarrier();
     if (strip < stride) {
-      /*unroll*/ for (var i = 0u; i < ROWS; i++) {
-        strips[invocation][i] += strips[invocation + stride * VALUE_LANES][i];
-      }
+      strips[invocation] += strips[invocation + stride * VALUE_LANES];
     }
   }
   return strips[invocation];

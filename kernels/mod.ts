@@ -6,10 +6,14 @@ import scores from "./scores.wgsl" with { type: "text" };
 import softmax from "./softmax.wgsl" with { type: "text" };
 import weightedSum from "./weighted_sum.wgsl" with { type: "text" };
 import context from "./shared/context.wgsl" with { type: "text" };
+import lanesMemory from "./shared/lanes_memory.wgsl" with { type: "text" };
+import lanesShuffle from "./shared/lanes_shuffle.wgsl" with { type: "text" };
 import packScalar from "./shared/pack_scalar.wgsl" with { type: "text" };
 import packVec4 from "./shared/pack_vec4.wgsl" with { type: "text" };
 import params from "./shared/params.wgsl" with { type: "text" };
 import rowTile from "./shared/row_tile.wgsl" with { type: "text" };
+import rowsBroadcast from "./shared/rows_broadcast.wgsl" with { type: "text" };
+import rowsLoaded from "./shared/rows_loaded.wgsl" with { type: "text" };
 import scoresApart from "./shared/scores_apart.wgsl" with { type: "text" };
 import scoresInPlace from "./shared/scores_in_place.wgsl" with { type: "text" };
 import softmaxState from "./shared/softmax_state.wgsl" with { type: "text" };
@@ -32,10 +36,14 @@ export const kernels: Readonly<
 export const fragments: Readonly<
   Record<
     | "context"
+    | "lanesMemory"
+    | "lanesShuffle"
     | "packScalar"
     | "packVec4"
     | "params"
     | "rowTile"
+    | "rowsBroadcast"
+    | "rowsLoaded"
     | "scoresApart"
     | "scoresInPlace"
     | "softmaxState"
@@ -45,10 +53,14 @@ export const fragments: Readonly<
   >
 > = {
   context,
+  lanesMemory,
+  lanesShuffle,
   packScalar,
   packVec4,
   params,
   rowTile,
+  rowsBroadcast,
+  rowsLoaded,
   scoresApart,
   scoresInPlace,
   softmaxState,

@@ -52,7 +52,8 @@ fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_ind
       let d = Wide(k[k3 + h]);
       for (var i = 0u; i < ROWS; i++) {
         let x = Wide(q[qBase[i] + h]);
-        acc[i] += vec4f(inner(x, a), inner(x, b), inner(x, c), inner(x, d));
+        let sum = acc[i];
+        acc[i] = vec4f(addInner(x, a, sum.x), addInner(x, b, sum.y), addInner(x, c, sum.z), addInner(x, d, sum.w));
       }
     }
   }

@@ -37,7 +37,7 @@ export async function createFused(gpu: Gpu, plan: FusedPlan): Promise<Executor> 
 
 async function compile(gpu: Gpu, plan: FusedPlan) {
   const { rows: ROWS, rowGroups: ROW_GROUPS, lanes: LANES, keys: KEYS } = plan;
-  const { strips: STRIPS, valuePacks: VALUE_PACKS } = plan;
+  const { strips: STRIPS, valuePacks: VALUE_PACKS, sharers: SHARERS } = plan;
   const { headDim: HEAD_DIM, valueDim: VALUE_DIM, dtype } = plan.spec;
   const types = { T: dtype };
   const TILE_ROWS = ROWS * ROW_GROUPS;
@@ -45,15 +45,24 @@ async function compile(gpu: Gpu, plan: FusedPlan) {
   const pack = fusedPackSize(plan.spec) === 4 ? fragments.packVec4 : fragments.packScalar;
   const { params, context, softmaxState, rowTile, storeOutput, storePartial } = fragments;
   const base = [params, context, pack, softmaxState, rowTile];
+  const rows = SHARERS === 0 ? fragments.rowsLoaded : fragments.rowsBroadcast;
+  const lanes = plan.shuffles ? fragments.lanesShuffle : fragments.lanesMemory;
+  const usesSubgroups = SHARERS > 0 || plan.shuffles;
   const isSplit = plan.slices > 1;
   const [attend, merge] = await Promise.all([
     Kernel.compile(gpu, "attend", {
+      enables: usesSubgroups && gpu.dialect.enableSubgroups ? ["subgroups"] : [],
       types,
       constants: {
         ...{ HEAD_DIM, VALUE_DIM, ROWS, ROW_GROUPS, TILE_ROWS, LANES, KEYS, WORKGROUP },
         ...{ STRIPS, VALUE_PACKS, STRIP_INVOCATIONS: STRIPS === 1 ? 1 : WORKGROUP },
+        ...{
+          ROWS_DIFFER: plan.spec.seqLen > 1 ? 1 : 0,
+          SHARERS,
+          ROW_LOADS: Math.ceil(ROWS / Math.max(1, SHARERS)),
+        },
       },
-      fragments: [...base, isSplit ? storePartial : storeOutput, kernels.attend],
+      fragments: [...base, rows, lanes, isSplit ? storePartial : storeOutput, kernels.attend],
     }),
     isSplit
       ? Kernel.compile(gpu, "merge slices", {

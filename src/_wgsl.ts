@@ -2,6 +2,8 @@
 
 /** What a module is made of. */
 export interface WgslModule {
+  /** Extensions to declare besides f16, which shows in the types. */
+  enables?: readonly string[];
   /** Aliases of types, such as `T` for the storage element. */
   types?: Readonly<Record<string, string>>;
   /** Whole-number constants, in upper snake case. */
@@ -11,12 +13,13 @@ export interface WgslModule {
 }
 
 /** The module's text. */
-export function compose({ types = {}, constants, fragments }: WgslModule): string {
-  const enables = Object.values(types).some((type) => type.includes("f16")) ? ["enable f16;"] : [];
+export function compose({ enables = [], types = {}, constants, fragments }: WgslModule): string {
+  const usesF16 = Object.values(types).some((type) => type.includes("f16"));
+  const enabled = [...(usesF16 ? ["f16"] : []), ...enables].map((name) => `enable ${name};`);
   const aliases = Object.entries(types).map(([name, type]) => `alias ${name} = ${type};`);
   const values = Object.entries(constants).map(([name, value]) => `const ${name} = ${value}u;`);
   const unrolled = fragments.map((fragment) => unroll(fragment, constants));
-  return [...enables, ...aliases, ...values, ...unrolled].join("\n");
+  return [...enabled, ...aliases, ...values, ...unrolled].join("\n");
 }
 
 const UNROLLED = /\/\*unroll\*\/ for \(var (\w+) = 0u; \1 < (\w+); \1\+\+\) \{/;

@@ -105,8 +105,8 @@ export class Attention {
    * @throws {GpuWorkError} If the device refuses the memory or a kernel.
    */
   static async create(gpu: Gpu, spec: AttentionSpec): Promise<Attention> {
-    const { device, description } = gpu;
-    const plan = planAttention(spec, device.limits, description.isSoftware ? "software" : "gpu");
+    const { device } = gpu;
+    const plan = planAttention(spec, device.limits, gpu.profile);
     checkDtype(gpu, "plan attention", plan.spec.dtype);
     const fullLengths = await gpu.guard(
       "allocate attention",

@@ -1,4 +1,6 @@
+import { probeSubgroups, type Subgroups } from "./_subgroups.ts";
 import { DeviceLostError, GpuUnavailableError, GpuWorkError } from "./errors.ts";
+import type { DeviceProfile } from "./profile.ts";
 
 /** What a {@linkcode Gpu} can do beyond plain WebGPU. */
 export interface GpuFeatures {
@@ -65,20 +67,23 @@ export class Gpu {
   readonly dialect: Readonly<WgslDialect>;
   /** What it calls itself. */
   readonly description: Readonly<GpuDescription>;
+  /** What planning for it needs to know beside its limits. */
+  readonly profile: Readonly<DeviceProfile>;
 
   #lost: DeviceLostError | undefined;
   readonly #waiting = new Set<(error: DeviceLostError) => void>();
   readonly #errors: string[] = [];
 
-  private constructor(device: GPUDevice, dialect: WgslDialect) {
+  private constructor(device: GPUDevice, subgroups: Subgroups) {
     this.device = device;
-    this.dialect = dialect;
+    this.dialect = { enableSubgroups: subgroups.mustEnable };
     this.features = {
       f16: device.features.has("shader-f16"),
-      subgroups: device.features.has("subgroups"),
+      subgroups: subgroups.size > 0,
       timestamps: device.features.has("timestamp-query"),
     };
     this.description = describe(device.adapterInfo);
+    this.profile = { isSoftware: this.description.isSoftware, subgroupSize: subgroups.size };
     device.lost.then(({ reason, message }) => this.#lose(reason, message));
     device.addEventListener("uncapturederror", (event) => {
       const { message } = (event as GPUUncapturedErrorEvent).error;
@@ -124,7 +129,7 @@ export class Gpu {
   static from(device: GPUDevice): Promise<Gpu> {
     let gpu = Gpu.#known.get(device);
     if (!gpu) {
-      gpu = probeDialect(device).then((dialect) => new Gpu(device, dialect));
+      gpu = probeSubgroups(device).then((subgroups) => new Gpu(device, subgroups));
       Gpu.#known.set(device, gpu);
     }
     return gpu;
@@ -242,14 +247,6 @@ async function requestDevice(adapter: GPUAdapter): Promise<GPUDevice> {
       }`,
     );
   }
-}
-
-async function probeDialect(device: GPUDevice): Promise<WgslDialect> {
-  if (!device.features.has("subgroups")) return { enableSubgroups: false };
-  const body = "@compute @workgroup_size(32) fn main() { _ = subgroupAdd(1u); }";
-  device.pushErrorScope("validation");
-  device.createShaderModule({ code: body, label: "probe subgroups" });
-  return { enableSubgroups: await device.popErrorScope() !== null };
 }
 
 function describe(info: GPUAdapterInfo): GpuDescription {

@@ -1,6 +1,7 @@
 import { sentence } from "./_check.ts";
 import type { PlanLimits } from "./_plan.ts";
-import { type DeviceClass, type FusedPlan, planFused } from "./plan_fused.ts";
+import { type FusedPlan, planFused } from "./plan_fused.ts";
+import { type DeviceProfile, PLAIN_GPU } from "./profile.ts";
 import { planStaged, type StagedPlan } from "./plan_staged.ts";
 import { ACTION, type AttentionSpec, type FilledSpec, fillIn } from "./spec.ts";
 import { storageBytes } from "./tensor.ts";
@@ -13,7 +14,7 @@ export type AttentionPlan = StagedPlan | FusedPlan;
  *
  * @param spec Shapes and options.
  * @param limits Limits of the device.
- * @param deviceClass What kind of device tile sizes are for. The default is `"gpu"`.
+ * @param profile What kind of device it is, which decides tile sizes. The default is a GPU without subgroups.
  * @returns The plan.
  * @throws {TypeError} If a value is of the wrong kind.
  * @throws {RangeError} If a value is out of range, heads do not divide, or a limit of the device is exceeded.
@@ -37,7 +38,7 @@ export type AttentionPlan = StagedPlan | FusedPlan;
 export function planAttention(
   spec: AttentionSpec,
   limits: PlanLimits,
-  deviceClass: DeviceClass = "gpu",
+  profile: DeviceProfile = PLAIN_GPU,
 ): AttentionPlan {
   const filled = fillIn(spec);
   checkTensors(filled, limits);
@@ -46,7 +47,7 @@ export function planAttention(
   const isStaged = impl === "staged" || impl === "auto" && outputs.length > 0;
   if (isStaged) return planStaged(filled, contextLen, limits);
 
-  const fused = planFused(filled, contextLen, limits, deviceClass);
+  const fused = planFused(filled, contextLen, limits, profile);
   if (fused) return fused;
   if (impl === "auto") return planStaged(filled, contextLen, limits);
   const { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupStorageSize } = limits;

@@ -1,17 +1,14 @@
 import {
   ceilPowerOfTwo,
   clamp,
-  floorPowerOfTwo,
   numRows,
   packSize,
   type PlanBase,
   type PlanLimits,
   rowsPerKvHead,
 } from "./_plan.ts";
+import { type DeviceProfile, type Tiling, tilingOf } from "./profile.ts";
 import type { FilledSpec } from "./spec.ts";
-
-/** What kind of device tile sizes are for. */
-export type DeviceClass = "gpu" | "software";
 
 /** How a fused attention runs: one pass over each slice of the context, then, for several slices, a merge. */
 export interface FusedPlan extends PlanBase {
@@ -25,6 +22,12 @@ export interface FusedPlan extends PlanBase {
   lanes: number;
   /** Keys that a lane scores at a time. */
   keys: number;
+  /**
+   * Lanes that load rows of q and of weights for their neighbours, by subgroup operations; 0 where each lane loads its own.
+   */
+  sharers: number;
+  /** Whether lanes reduce by subgroup operations and not through workgroup memory. */
+  shuffles: boolean;
   /** Lanes of a row group that work on the same part of the value, on different columns. */
   strips: number;
   /** Loads of the value that a lane owns. */
@@ -35,18 +38,6 @@ export interface FusedPlan extends PlanBase {
   blocks: readonly { firstTile: number; numTiles: number }[];
 }
 
-/**
- * Tile sizes by class of device: measured on Mesa lavapipe for `software`; for `gpu` set by its limits and yet to be
- * measured.
- */
-const CLASSES: Readonly<
-  Record<DeviceClass, { keys: number; lanes: number; workgroup: number; fillingWorkgroups: number }>
-> = {
-  gpu: { keys: 4, lanes: 16, workgroup: 64, fillingWorkgroups: 512 },
-  software: { keys: 8, lanes: 8, workgroup: 8, fillingWorkgroups: 8 },
-};
-const MAX_ROWS = 8;
-const MAX_ROW_GROUPS = 4;
 /** Floats of a value that a lane sums up for each of its rows: more would leave registers, and compile for long. */
 const MAX_LANE_FLOATS = 16;
 /** Tiles of columns that are worth a slice: each slice costs a partial state to write, read and merge. */
@@ -59,15 +50,15 @@ export function planFused(
   spec: FilledSpec,
   contextLen: number,
   limits: PlanLimits,
-  deviceClass: DeviceClass,
+  profile: DeviceProfile,
 ): FusedPlan | undefined {
   const { batch, numKvHeads, valueDim, maxScratchBytes } = spec;
-  const { keys, fillingWorkgroups } = CLASSES[deviceClass];
+  const tiling = tilingOf(profile);
+  const { keys, fillingWorkgroups } = tiling;
   const perKvHead = rowsPerKvHead(spec);
-  const rows = Math.min(MAX_ROWS, floorPowerOfTwo(perKvHead));
-  const rowGroups = Math.min(MAX_ROW_GROUPS, ceilPowerOfTwo(perKvHead / rows));
+  const { rows, rowGroups } = planRows(perKvHead, tiling);
   const allPacks = fusedPacks(spec);
-  const split = planLanes({ rows, rowGroups, keys }, spec, limits, deviceClass);
+  const split = planLanes({ rows, rowGroups, keys }, spec, limits, tiling);
   if (!split) return undefined;
   const { lanes, strips } = split;
 
@@ -91,6 +82,8 @@ export function planFused(
     rowGroups,
     lanes,
     keys,
+    sharers: tiling.sharers,
+    shuffles: lanes <= profile.subgroupSize,
     strips,
     valuePacks: Math.ceil(allPacks * strips / lanes),
     slices,
@@ -116,23 +109,34 @@ export function fusedWorkgroupBytes(
     "rows" | "rowGroups" | "keys" | "lanes" | "strips"
   >,
 ): number {
-  return lanes * rowGroups * rows * 4 * (keys + 1 + (strips === 1 ? 0 : 4));
+  return lanes * rowGroups * 4 * (rows * (keys + 1) + (strips === 1 ? 0 : 4));
+}
+
+/** The fewest tiles, and rows in each as even as can be, so that few are computed in vain. */
+function planRows(
+  perKvHead: number,
+  { maxRows, maxRowGroups }: Tiling,
+): Pick<FusedPlan, "rows" | "rowGroups"> {
+  const perTile = Math.ceil(perKvHead / Math.ceil(perKvHead / (maxRows * maxRowGroups)));
+  const rowGroups = Math.min(maxRowGroups, ceilPowerOfTwo(Math.ceil(perTile / maxRows)));
+  return { rows: Math.ceil(perTile / rowGroups), rowGroups };
 }
 
 function planLanes(
   tile: Pick<FusedPlan, "rows" | "rowGroups" | "keys">,
   spec: FilledSpec,
   limits: PlanLimits,
-  deviceClass: DeviceClass,
+  { lanes: wanted, workgroup, sharers }: Tiling,
 ): Pick<FusedPlan, "lanes" | "strips"> | undefined {
   const { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupStorageSize } = limits;
-  const { lanes: wanted, workgroup } = CLASSES[deviceClass];
   const leastLanes = ceilPowerOfTwo(spec.valueDim / MAX_LANE_FLOATS);
   const valueLanes = ceilPowerOfTwo(fusedPacks(spec));
   const mostLanes = Math.max(wanted, workgroup / tile.rowGroups, leastLanes);
   for (let lanes = mostLanes; lanes > 1; lanes /= 2) {
-    const strips = Math.max(1, lanes / valueLanes);
-    const fits = lanes * tile.rowGroups <= maxComputeInvocationsPerWorkgroup &&
+    // Who shares weights with neighbours works on the same column.
+    const strips = sharers > 0 ? 1 : Math.max(1, lanes / valueLanes);
+    const fits = lanes >= sharers &&
+      lanes * tile.rowGroups <= maxComputeInvocationsPerWorkgroup &&
       fusedWorkgroupBytes({ ...tile, lanes, strips }) <= maxComputeWorkgroupStorageSize;
     if (fits) return { lanes, strips };
   }

@@ -1,6 +1,7 @@
 import { assert } from "@std/assert";
 import {
   type AttentionSpec,
+  type DeviceProfile,
   type FusedPlan,
   planAttention,
   type PlanLimits,
@@ -26,9 +27,18 @@ export function stagedPlan(spec: AttentionSpec, limits = LIMITS): StagedPlan {
 export function fusedPlan(
   spec: AttentionSpec,
   limits = LIMITS,
-  deviceClass: "gpu" | "software" = "gpu",
+  profile?: DeviceProfile,
 ): FusedPlan {
-  const plan = planAttention({ ...spec, impl: "fused" }, limits, deviceClass);
+  const plan = planAttention({ ...spec, impl: "fused" }, limits, profile);
   assert(plan.impl === "fused");
   return plan;
 }
+
+/** A device of every class. */
+export const PROFILES: Readonly<Record<string, DeviceProfile>> = {
+  "a GPU": { isSoftware: false, subgroupSize: 0 },
+  "a GPU with subgroups": { isSoftware: false, subgroupSize: 32 },
+  software: { isSoftware: true, subgroupSize: 0 },
+  "software with subgroups of 4": { isSoftware: true, subgroupSize: 4 },
+  "software with subgroups of 8": { isSoftware: true, subgroupSize: 8 },
+};

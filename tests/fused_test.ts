@@ -1,10 +1,10 @@
 // The fused implementation against the staged one and the reference, for tiles of every class of device.
-import { assert, assertEquals, assertGreater } from "@std/assert";
-import { type AttentionSpec, planAttention, referenceAttention } from "../mod.ts";
+import { assertEquals, assertGreater } from "@std/assert";
+import { type AttentionSpec, referenceAttention } from "../mod.ts";
 import { createFused } from "../src/_fused.ts";
 import { assertClose, TOLERANCE } from "./_compare.ts";
 import { sharedGpu } from "./_gpu.ts";
-import { fusedPlan } from "./_plan.ts";
+import { fusedPlan, PROFILES } from "./_plan.ts";
 import { type Random, testRandomly } from "./_random.ts";
 import { randomInputs, runAttention, shapeOf, submit, Tensors } from "./_run.ts";
 
@@ -42,8 +42,8 @@ testRandomly("a context in slices equals the whole", async (random) => {
     const shape = { numHeads, numKvHeads, headDim: 16, seqLen: 3, window: 700 };
     const spec: AttentionSpec = { ...shape, capacity: 1177, impl: "fused" };
     const whole = { ...spec, maxScratchBytes: 1 };
-    assertGreater(fusedPlan(spec, device.limits, "software").slices, 1);
-    assertEquals(fusedPlan(whole, device.limits, "software").slices, 1);
+    assertGreater(fusedPlan(spec, device.limits, PROFILES.software).slices, 1);
+    assertEquals(fusedPlan(whole, device.limits, PROFILES.software).slices, 1);
     const inputs = randomInputs(random, spec);
     const expected = (await runAttention(whole, inputs)).o;
     assertClose((await runAttention(spec, inputs)).o, expected, TOLERANCE.f32, "o");
@@ -60,15 +60,15 @@ const SHAPES: readonly AttentionSpec[] = [
   { numHeads: 2, numKvHeads: 1, headDim: 512, capacity: 70 },
 ];
 
-for (const deviceClass of ["gpu", "software"] as const) {
+for (const [name, profile] of Object.entries(PROFILES)) {
   for (const spec of SHAPES) {
     const { numHeads, numKvHeads, headDim, seqLen = 1 } = spec;
     const shape = `${numHeads} over ${numKvHeads} heads x ${headDim}, ${seqLen} tokens`;
-    testRandomly(`fused tiles of a ${deviceClass}: ${shape}`, async (random) => {
+    testRandomly(`fused tiles of ${name}: ${shape}`, async (random) => {
       const gpu = await sharedGpu();
       using tensors = new Tensors();
-      const plan = planAttention({ ...spec, impl: "fused" }, gpu.device.limits, deviceClass);
-      assert(plan.impl === "fused");
+      const subgroupSize = Math.min(profile.subgroupSize, gpu.profile.subgroupSize);
+      const plan = fusedPlan(spec, gpu.device.limits, { ...profile, subgroupSize });
       const executor = tensors.keep(await createFused(gpu, plan));
       const inputs = randomInputs(random, spec);
       const { batch, valueDim, layout, capacity } = plan.spec;

@@ -10,7 +10,7 @@ import {
 import { packSize } from "../src/_plan.ts";
 import { columnBlocks, valueBlocks } from "../src/plan_staged.ts";
 import { fusedWorkgroupBytes } from "../src/plan_fused.ts";
-import { fusedPlan, LIMITS, stagedPlan } from "./_plan.ts";
+import { fusedPlan, LIMITS, PROFILES, stagedPlan } from "./_plan.ts";
 import { type Random, testRandomly } from "./_random.ts";
 
 const SPEC: AttentionSpec = { numHeads: 4, numKvHeads: 2, headDim: 8, seqLen: 3, capacity: 5 };
@@ -323,10 +323,10 @@ testRandomly("plan: fused tiles cover all rows and values, within limits and scr
   for (let made = 0; made < 300;) {
     const spec: AttentionSpec = { ...randomSpec(random), outputs: [] };
     const limits = randomLimits(random);
-    const deviceClass = random.pick(["gpu", "software"] as const);
-    if (planAttention(spec, limits, deviceClass).impl !== "fused") continue;
+    const profile = random.pick(Object.values(PROFILES));
+    if (planAttention(spec, limits, profile).impl !== "fused") continue;
     made++;
-    const plan = fusedPlan(spec, limits, deviceClass);
+    const plan = fusedPlan(spec, limits, profile);
     const { batch, numKvHeads, valueDim, headDim, maxScratchBytes } = plan.spec;
     const { rows, rowGroups, lanes, strips, valuePacks, slices, blocks, scratchBytes } = plan;
     const grid = limits.maxComputeWorkgroupsPerDimension;
@@ -340,9 +340,14 @@ testRandomly("plan: fused tiles cover all rows and values, within limits and scr
     assertEquals(tile, batch * numKvHeads * Math.ceil(perKvHead / (rows * rowGroups)));
     assert(lanes * rowGroups <= limits.maxComputeInvocationsPerWorkgroup);
     assert(fusedWorkgroupBytes(plan) <= limits.maxComputeWorkgroupStorageSize);
-    for (const size of [lanes, strips, rows, rowGroups]) {
+    for (const size of [lanes, strips, rowGroups]) {
       assert(Number.isInteger(Math.log2(size)), `${size}`);
     }
+    if (plan.sharers > 0) {
+      assertEquals([rowGroups, strips, profile.subgroupSize % plan.sharers], [1, 1, 0]);
+      assert(lanes >= plan.sharers);
+    }
+    assert(!plan.shuffles || lanes <= profile.subgroupSize);
     const pack = headDim % 4 === 0 && valueDim % 4 === 0 ? 4 : 1;
     assert(lanes / strips * valuePacks * pack >= valueDim);
     assert(slices >= 1 && slices <= grid);

@@ -3,6 +3,6 @@ alias Pack = T;
 alias Wide = f32;
 const PACK = 1u;
 
-fn inner(a: Wide, b: Wide) -> f32 {
-  return a * b;
+fn addInner(a: Wide, b: Wide, sum: f32) -> f32 {
+  return fma(a, b, sum);
 }

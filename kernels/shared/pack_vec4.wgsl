@@ -3,6 +3,6 @@ alias Pack = vec4<T>;
 alias Wide = vec4f;
 const PACK = 4u;
 
-fn inner(a: Wide, b: Wide) -> f32 {
-  return dot(a, b);
+fn addInner(a: Wide, b: Wide, sum: f32) -> f32 {
+  return fma(a.w, b.w, fma(a.z, b.z, fma(a.y, b.y, fma(a.x, b.x, sum))));
 }

@@ -1,0 +1,49 @@
+/** What planning knows of a device beyond its limits, and the tile sizes that suit it. */
+
+/** What kind of device a plan is for. */
+export interface DeviceProfile {
+  /** Whether the device is a program on the CPU, where every load is dear and workgroup memory is no help. */
+  isSoftware: boolean;
+  /** Invocations of the smallest subgroup; 0 where there are no subgroup operations. */
+  subgroupSize: number;
+}
+
+/** How a device class cuts the fused attention into tiles. */
+export interface Tiling {
+  /** Most query rows of an invocation. */
+  maxRows: number;
+  /** Most groups of invocations with rows of their own, in a workgroup. */
+  maxRowGroups: number;
+  /** Keys that a lane scores at a time. */
+  keys: number;
+  /** Lanes of a row group, at least. */
+  lanes: number;
+  /** Invocations of a workgroup, at least. */
+  workgroup: number;
+  /** Lanes that load rows for their neighbours; 0 where each lane loads its own. */
+  sharers: number;
+  /** Workgroups that keep the whole device at work: how far a context is cut into slices. */
+  fillingWorkgroups: number;
+}
+
+/** A GPU without subgroup operations. */
+export const PLAIN_GPU: DeviceProfile = { isSoftware: false, subgroupSize: 0 };
+
+const SMALLEST_SUBGROUP = 4;
+
+/**
+ * Tile sizes by class of device: measured on Mesa lavapipe for software (bench/NOTES.md); for GPUs set by their limits
+ * and yet to be measured.
+ */
+export function tilingOf({ isSoftware, subgroupSize }: DeviceProfile): Tiling {
+  if (!isSoftware) {
+    return {
+      ...{ maxRows: 8, maxRowGroups: 4, keys: 4, lanes: 16, workgroup: 64 },
+      ...{ sharers: 0, fillingWorkgroups: 512 },
+    };
+  }
+  const software = { lanes: 8, workgroup: 8, fillingWorkgroups: 8 };
+  return subgroupSize < SMALLEST_SUBGROUP
+    ? { ...software, maxRows: 8, maxRowGroups: 4, keys: 8, sharers: 0 }
+    : { ...software, maxRows: 16, maxRowGroups: 1, keys: 4, sharers: Math.min(8, subgroupSize) };
+}
