@@ -43,6 +43,7 @@ export type { DeviceProfile } from "./src/profile.ts";
 export * from "./src/reference.ts";
 export type { Overflow } from "./src/_ring.ts";
 export * from "./src/ring_kv_cache.ts";
+export type { RopeOptions } from "./src/rope.ts";
 export type {
   AttentionOutput,
   AttentionSpec,
@@ -50,4 +51,10 @@ export type {
   Implementation,
   Layout,
 } from "./src/spec.ts";
-export { type Dtype, type HostTensor, Tensor, type TensorOptions } from "./src/tensor.ts";
+export {
+  type Dtype,
+  type HostTensor,
+  type KvDtype,
+  Tensor,
+  type TensorOptions,
+} from "./src/tensor.ts";

@@ -4,7 +4,7 @@ import type { Shape } from "./result.ts";
 
 /** Bytes of K and V over the whole context. */
 export function cacheBytes(shape: Shape): number {
-  return kvBytes({ ...shape, valueDim: shape.headDim }, shape.contextLen);
+  return kvBytes({ ...shape, valueDim: shape.headDim, kvDtype: shape.dtype }, shape.contextLen);
 }
 
 /** Bytes that must move at least once: q, K and V in, o out. */

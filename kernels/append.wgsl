@@ -1,15 +1,15 @@
 // append: new keys and values into the ring, and the length after them.
 //
-//   slot(i) = (lengths[b] + i) mod capacity
+//   slot(t) = t < SINKS ? t : SINKS + (t - SINKS) mod (capacity - SINKS)    t = lengths[b] + i
 //
 //   kNew     [B, S, numKvHeads, H]             T    read   (or [B, numKvHeads, S, H]: newStride)
 //   vNew     [B, S, numKvHeads, VALUE_DIM]     T    read
-//   k        [B, numKvHeads, capacity, H]      T    write
-//   v        [B, numKvHeads, capacity, VALUE_DIM]  T  write
+//   k        [B, numKvHeads, capacity, H]           write  what store makes of rotated keys
+//   v        [B, numKvHeads, capacity, VALUE_DIM]   write  what store makes of values
 //   lengths  [B]  u32  read, write
 //   arrivals [B]  u32  read, write  zero between dispatches
 //
-// Grid: (blocks of elements, batch). An invocation copies elements of K and V, the grid's width apart.
+// Grid: (rows, batch). A workgroup stores rows of K and of V, the grid's width apart.
 struct Params {
   // Rows of H (or of VALUE_DIM) from one batch, head and token to the next in the new tensors.
   newStride: vec3u,
@@ -23,10 +23,39 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> arrivals: array<atomic<u32>>;
 @group(0) @binding(3) var<storage, read> kNew: array<T>;
 @group(0) @binding(4) var<storage, read> vNew: array<T>;
-@group(0) @binding(5) var<storage, read_write> k: array<T>;
-@group(0) @binding(6) var<storage, read_write> v: array<T>;
+@group(0) @binding(5) var<storage, read_write> k: array<Stored>;
+@group(0) @binding(6) var<storage, read_write> v: array<Stored>;
 
-const ROW = HEAD_DIM + VALUE_DIM;
+// A row of kNew or of vNew and the position of its token.
+struct NewRow {
+  isKey: bool,
+  index: u32,
+  position: u32,
+}
+
+fn sizeOf(row: NewRow) -> u32 {
+  return select(VALUE_DIM, HEAD_DIM, row.isKey);
+}
+
+fn elementOf(row: NewRow, h: u32) -> f32 {
+  if (row.isKey) {
+    let first = row.index * HEAD_DIM;
+    return rotated(f32(kNew[first + h]), f32(kNew[first + partnerOf(h)]), row.position, h);
+  }
+  return f32(vNew[row.index * VALUE_DIM + h]);
+}
+
+fn put(row: NewRow, index: u32, stored: Stored) {
+  if (row.isKey) {
+    k[index] = stored;
+  } else {
+    v[index] = stored;
+  }
+}
+
+fn slotOf(position: u32) -> u32 {
+  return select(SINKS + (position - SINKS) % (params.capacity - SINKS), position, position < SINKS);
+}
 
 var<workgroup> sharedLength: u32;
 
@@ -42,18 +71,13 @@ fn main(
   }
   let length = workgroupUniformLoad(&sharedLength);
 
-  let count = params.seqLen * params.numKvHeads * ROW;
-  for (var i = workgroupId.x * WORKGROUP + lane; i < count; i += numWorkgroups.x * WORKGROUP) {
-    let token = i / (params.numKvHeads * ROW);
-    let head = i / ROW % params.numKvHeads;
-    let h = i % ROW;
-    let source = dot(vec3u(batch, head, token), params.newStride);
-    let row = (batch * params.numKvHeads + head) * params.capacity + (length + token) % params.capacity;
-    if (h < HEAD_DIM) {
-      k[row * HEAD_DIM + h] = kNew[source * HEAD_DIM + h];
-    } else {
-      v[row * VALUE_DIM + h - HEAD_DIM] = vNew[source * VALUE_DIM + h - HEAD_DIM];
-    }
+  let count = params.seqLen * params.numKvHeads * 2u;
+  for (var i = workgroupId.x; i < count; i += numWorkgroups.x) {
+    let head = i / 2u % params.numKvHeads;
+    let token = i / 2u / params.numKvHeads;
+    let position = length + token;
+    let row = NewRow(i % 2u == 0u, dot(vec3u(batch, head, token), params.newStride), position);
+    store(row, (batch * params.numKvHeads + head) * params.capacity + slotOf(position), lane);
   }
 
   // The last workgroup to arrive moves the length: by then every other one has read it.

@@ -4,19 +4,17 @@
 //
 //   lengths  [B]                                   u32  read
 //   q        [B, S, N, H]                          T    read   (or [B, N, S, H]: qStride)
-//   k        [B, numKvHeads, capacity, H]          T    read   ring (or [B, capacity, numKvHeads, H]: kvStride)
-//   v        [B, numKvHeads, capacity, VALUE_DIM]  T    read   ring
+//   k        [B, numKvHeads, capacity, H]               read   ring (or [B, capacity, numKvHeads, H]: kvStride), by keyAt
+//   v        [B, numKvHeads, capacity, VALUE_DIM]       read   ring, by valueAt
 //   and what storeRow writes: the outputs, or the partial states {o, m, d} of the slice
 //
 // Grid: (slices, row tiles). A workgroup owns a slice and TILE_ROWS rows that share its KV head, so that a loaded key or
-// value serves the whole query group; it walks the slice by TILE_COLUMNS columns. Each of its ROW_GROUPS groups of LANES
-// invocations owns ROWS rows. For the scores, a lane owns KEYS columns; for the output, VALUE_PACKS packs of the value and
-// every STRIPS-th column. What concerns all rows or lanes at once is in fragments: rows_loaded or rows_broadcast,
-// lanes_memory or lanes_shuffle. ROWS_DIFFER is 1 where rows of a tile may see different columns. Loops marked `unroll`
-// are written out, as arrays that are indexed at run time leave registers.
+// value serves the whole query group; it walks what these see of the slice by TILE_COLUMNS columns. Each of its
+// ROW_GROUPS groups of LANES invocations owns ROWS rows. For the scores, a lane owns KEYS columns; for the output,
+// VALUE_PACKS packs of the value and every STRIPS-th column. What concerns all rows or lanes at once is in fragments:
+// rows_loaded or rows_broadcast, lanes_memory or lanes_shuffle. ROWS_DIFFER is 1 where rows of a tile may see different
+// columns. Loops marked `unroll` are written out, as arrays that are indexed at run time leave registers.
 @group(0) @binding(2) var<storage, read> q: array<Pack>;
-@group(0) @binding(3) var<storage, read> k: array<Pack>;
-@group(0) @binding(4) var<storage, read> v: array<Pack>;
 
 const HEAD_PACKS = HEAD_DIM / PACK;
 const PACKS = VALUE_DIM / PACK;
@@ -39,10 +37,11 @@ fn main(
   let tile = rowTileOf(params.firstTile + workgroupId.y);
   let context = contextOf(tile.batch);
   let seen = columnsSeenBy(tile, context);
-  let tiles = (seen.y - seen.x + TILE_COLUMNS - 1u) / TILE_COLUMNS;
+  let total = countOf(seen);
+  let tiles = (total + TILE_COLUMNS - 1u) / TILE_COLUMNS;
   let perSlice = (tiles + numWorkgroups.x - 1u) / numWorkgroups.x * TILE_COLUMNS;
-  let first = seen.x + workgroupId.x * perSlice;
-  let end = min(seen.y, first + perSlice);
+  let first = workgroupId.x * perSlice;
+  let end = min(total, first + perSlice);
 
   let rowGroup = invocation / LANES;
   let lane = invocation % LANES;
@@ -64,14 +63,14 @@ fn main(
   }
 
   for (var start = first; start < end; start += TILE_COLUMNS) {
-    var s = scoresOf(tile, context, start + lane, queries);
+    var s = scoresOf(tile, context, seen, start + lane, queries);
     var most: PerRow;
     /*unroll*/ for (var i = 0u; i < ROWS; i++) {
       most[i] = MASKED;
       /*unroll*/ for (var j = 0u; j < KEYS; j++) {
-        let column = start + lane + LANES * j;
-        let isVisible = column >= visible[i].x && column < min(visible[i].y, end);
-        s[i][j] = select(MASKED, params.scale * s[i][j], isVisible);
+        let index = start + lane + LANES * j;
+        let isOwn = index < end && isVisible(visible[i], columnAt(seen, index));
+        s[i][j] = select(MASKED, params.scale * s[i][j], isOwn);
         most[i] = max(most[i], s[i][j]);
       }
     }
@@ -95,10 +94,11 @@ fn main(
 
     let count = min(TILE_COLUMNS, end - start);
     for (var c = strip; c < count; c += STRIPS) {
-      let row = kvRow(tile.batch, tile.kvHead, slotOf(context, start + c)) * PACKS;
+      let row = kvRow(tile.batch, tile.kvHead, slotOf(context, columnAt(seen, start + c)));
+      let step = valueStep(row);
       let w = weightsAt(rowGroup, lane, c);
       /*unroll*/ for (var j = 0u; j < VALUE_PACKS; j++) {
-        let x = Wide(v[row + min(firstPack + j * VALUE_LANES, PACKS - 1u)]);
+        let x = step * valueAt(row, min(firstPack + j * VALUE_LANES, PACKS - 1u));
         /*unroll*/ for (var i = 0u; i < ROWS; i++) {
           // What a row does not see must not reach it even where it is infinite or NaN.
           acc[j][i] = fma(Wide(w[i]), select(x, Wide(), ROWS_DIFFER == 1u && w[i] == 0.0), acc[j][i]);
@@ -143,23 +143,35 @@ fn columnsSeenBy(tile: RowTile, context: Context) -> vec2u {
   );
 }
 
-fn scoresOf(tile: RowTile, context: Context, column: u32, queries: Queries) -> array<array<f32, KEYS>, ROWS> {
-  var kBase: array<u32, KEYS>;
+fn scoresOf(
+  tile: RowTile,
+  context: Context,
+  seen: vec2u,
+  index: u32,
+  queries: Queries,
+) -> array<array<f32, KEYS>, ROWS> {
+  var kRow: array<u32, KEYS>;
   /*unroll*/ for (var j = 0u; j < KEYS; j++) {
-    let inContext = min(column + LANES * j, context.len - 1u);
-    kBase[j] = kvRow(tile.batch, tile.kvHead, slotOf(context, inContext)) * HEAD_PACKS;
+    let inContext = min(columnAt(seen, index + LANES * j), context.len - 1u);
+    kRow[j] = kvRow(tile.batch, tile.kvHead, slotOf(context, inContext));
   }
   var s: array<array<f32, KEYS>, ROWS>;
   for (var h = 0u; h < HEAD_PACKS; h++) {
     var keys: array<Wide, KEYS>;
     /*unroll*/ for (var j = 0u; j < KEYS; j++) {
-      keys[j] = Wide(k[kBase[j] + h]);
+      keys[j] = keyAt(kRow[j], h);
     }
     let x = queriesAt(queries, h);
     /*unroll*/ for (var i = 0u; i < ROWS; i++) {
       /*unroll*/ for (var j = 0u; j < KEYS; j++) {
         s[i][j] = addInner(x[i], keys[j], s[i][j]);
       }
+    }
+  }
+  /*unroll*/ for (var j = 0u; j < KEYS; j++) {
+    let step = keyStep(kRow[j]);
+    /*unroll*/ for (var i = 0u; i < ROWS; i++) {
+      s[i][j] *= step;
     }
   }
   return s;

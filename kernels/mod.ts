@@ -2,15 +2,21 @@
 import append from "./append.wgsl" with { type: "text" };
 import attend from "./attend.wgsl" with { type: "text" };
 import mergeSlices from "./merge_slices.wgsl" with { type: "text" };
+import rotate from "./rotate.wgsl" with { type: "text" };
 import scores from "./scores.wgsl" with { type: "text" };
 import softmax from "./softmax.wgsl" with { type: "text" };
 import weightedSum from "./weighted_sum.wgsl" with { type: "text" };
 import context from "./shared/context.wgsl" with { type: "text" };
+import kvPlain from "./shared/kv_plain.wgsl" with { type: "text" };
+import kvQuantized from "./shared/kv_quantized.wgsl" with { type: "text" };
 import lanesMemory from "./shared/lanes_memory.wgsl" with { type: "text" };
 import lanesShuffle from "./shared/lanes_shuffle.wgsl" with { type: "text" };
 import packScalar from "./shared/pack_scalar.wgsl" with { type: "text" };
 import packVec4 from "./shared/pack_vec4.wgsl" with { type: "text" };
 import params from "./shared/params.wgsl" with { type: "text" };
+import quantizedRow from "./shared/quantized_row.wgsl" with { type: "text" };
+import rope from "./shared/rope.wgsl" with { type: "text" };
+import ropeNone from "./shared/rope_none.wgsl" with { type: "text" };
 import rowTile from "./shared/row_tile.wgsl" with { type: "text" };
 import rowsBroadcast from "./shared/rows_broadcast.wgsl" with { type: "text" };
 import rowsLoaded from "./shared/rows_loaded.wgsl" with { type: "text" };
@@ -19,14 +25,20 @@ import scoresInPlace from "./shared/scores_in_place.wgsl" with { type: "text" };
 import softmaxState from "./shared/softmax_state.wgsl" with { type: "text" };
 import storeOutput from "./shared/store_output.wgsl" with { type: "text" };
 import storePartial from "./shared/store_partial.wgsl" with { type: "text" };
+import storePlain from "./shared/store_plain.wgsl" with { type: "text" };
+import storeQuantized from "./shared/store_quantized.wgsl" with { type: "text" };
 
 /** One entry point each, named `main`. */
 export const kernels: Readonly<
-  Record<"append" | "attend" | "mergeSlices" | "scores" | "softmax" | "weightedSum", string>
+  Record<
+    "append" | "attend" | "mergeSlices" | "rotate" | "scores" | "softmax" | "weightedSum",
+    string
+  >
 > = {
   append,
   attend,
   mergeSlices,
+  rotate,
   scores,
   softmax,
   weightedSum,
@@ -36,11 +48,16 @@ export const kernels: Readonly<
 export const fragments: Readonly<
   Record<
     | "context"
+    | "kvPlain"
+    | "kvQuantized"
     | "lanesMemory"
     | "lanesShuffle"
     | "packScalar"
     | "packVec4"
     | "params"
+    | "quantizedRow"
+    | "rope"
+    | "ropeNone"
     | "rowTile"
     | "rowsBroadcast"
     | "rowsLoaded"
@@ -48,16 +65,23 @@ export const fragments: Readonly<
     | "scoresInPlace"
     | "softmaxState"
     | "storeOutput"
-    | "storePartial",
+    | "storePartial"
+    | "storePlain"
+    | "storeQuantized",
     string
   >
 > = {
   context,
+  kvPlain,
+  kvQuantized,
   lanesMemory,
   lanesShuffle,
   packScalar,
   packVec4,
   params,
+  quantizedRow,
+  rope,
+  ropeNone,
   rowTile,
   rowsBroadcast,
   rowsLoaded,
@@ -66,4 +90,6 @@ export const fragments: Readonly<
   softmaxState,
   storeOutput,
   storePartial,
+  storePlain,
+  storeQuantized,
 };

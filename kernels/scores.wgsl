@@ -4,14 +4,13 @@
 //
 //   lengths  [B]                          u32  read
 //   q        [B, S, N, H]                 T    read   (or [B, N, S, H]: qStride)
-//   k        [B, numKvHeads, capacity, H] T    read   ring (or [B, capacity, numKvHeads, H]: kvStride)
+//   k        [B, numKvHeads, capacity, H]      read   ring (or [B, capacity, numKvHeads, H]: kvStride), by keyAt
 //   scores   [rows of the block, contextLen]  f32  write
 //
 // Grid: (column blocks, row tiles). An invocation owns a tile of ROWS rows by 4 columns; query head n reads KV head
 // n / groupSize where it lies.
 @group(0) @binding(2) var<storage, read> q: array<Pack>;
-@group(0) @binding(3) var<storage, read> k: array<Pack>;
-@group(0) @binding(4) var<storage, read_write> scores: array<f32>;
+@group(0) @binding(5) var<storage, read_write> scores: array<f32>;
 
 const PACKS = HEAD_DIM / PACK;
 
@@ -32,24 +31,27 @@ fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_ind
   }
 
   // Softmax reads visible columns only: what no row of the tile sees is left alone, unless someone reads it.
-  let isSeen = firstColumn < seen.y && firstColumn + WORKGROUP * 4u > seen.x;
+  let isInWindow = firstColumn < seen.y && firstColumn + WORKGROUP * 4u > seen.x;
+  let isSeen = isInWindow || firstColumn < min(SINKS, seen.x);
   if (!isSeen && firstColumn >= params.filledLen) {
     return;
   }
 
   let columns = firstColumn + lane + WORKGROUP * vec4u(0u, 1u, 2u, 3u);
   var acc: array<vec4f, ROWS>;
+  var steps: vec4f;
   if (isSeen) {
     let inContext = min(columns, vec4u(context.len - 1u));
-    let k0 = kvRow(tile.batch, tile.kvHead, slotOf(context, inContext.x)) * PACKS;
-    let k1 = kvRow(tile.batch, tile.kvHead, slotOf(context, inContext.y)) * PACKS;
-    let k2 = kvRow(tile.batch, tile.kvHead, slotOf(context, inContext.z)) * PACKS;
-    let k3 = kvRow(tile.batch, tile.kvHead, slotOf(context, inContext.w)) * PACKS;
+    let k0 = kvRow(tile.batch, tile.kvHead, slotOf(context, inContext.x));
+    let k1 = kvRow(tile.batch, tile.kvHead, slotOf(context, inContext.y));
+    let k2 = kvRow(tile.batch, tile.kvHead, slotOf(context, inContext.z));
+    let k3 = kvRow(tile.batch, tile.kvHead, slotOf(context, inContext.w));
+    steps = vec4f(keyStep(k0), keyStep(k1), keyStep(k2), keyStep(k3));
     for (var h = 0u; h < PACKS; h++) {
-      let a = Wide(k[k0 + h]);
-      let b = Wide(k[k1 + h]);
-      let c = Wide(k[k2 + h]);
-      let d = Wide(k[k3 + h]);
+      let a = keyAt(k0, h);
+      let b = keyAt(k1, h);
+      let c = keyAt(k2, h);
+      let d = keyAt(k3, h);
       for (var i = 0u; i < ROWS; i++) {
         let x = Wide(q[qBase[i] + h]);
         let sum = acc[i];
@@ -64,8 +66,8 @@ fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_ind
     for (var j = 0u; j < 4u; j++) {
       let column = columns[j];
       if (column < end) {
-        let isVisible = column >= visible[i].x && column < visible[i].y;
-        scores[offset + column] = select(MASKED, params.scale * acc[i][j], isVisible);
+        let score = params.scale * steps[j] * acc[i][j];
+        scores[offset + column] = select(MASKED, score, isVisible(visible[i], column));
       }
     }
   }

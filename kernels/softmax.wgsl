@@ -6,7 +6,7 @@
 //   scores   [rows of the block, contextLen]  f32  read   (in place: the buffer of the weights)
 //   weights  [rows of the block, contextLen]  f32  write
 //
-// Grid: (rows). A workgroup owns a row; lane i owns the columns i, i + WORKGROUP, ...
+// Grid: (rows). A workgroup owns a row; lane i owns the visible columns i, i + WORKGROUP, ...
 // A row that sees nothing has only zero weights.
 @group(0) @binding(2) var<storage, read_write> weights: array<f32>;
 
@@ -20,8 +20,9 @@ fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_ind
   let offset = scoresOffset(row);
 
   var state = emptyState();
-  for (var c = visible.x + lane; c < visible.y; c += WORKGROUP) {
-    state = mergeStates(state, SoftmaxState(scoreAt(offset + c), 1.0));
+  let count = countOf(visible);
+  for (var i = lane; i < count; i += WORKGROUP) {
+    state = mergeStates(state, SoftmaxState(scoreAt(offset + columnAt(visible, i)), 1.0));
   }
   states[lane] = state;
   for (var stride = WORKGROUP / 2u; stride > 0u; stride /= 2u) {
@@ -35,7 +36,7 @@ fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_ind
   let whole = states[0];
   let end = max(context.len, params.filledLen);
   for (var c = lane; c < end; c += WORKGROUP) {
-    if (c >= visible.x && c < visible.y) {
+    if (isVisible(visible, c)) {
       weights[offset + c] = exp(scoreAt(offset + c) - whole.m) / whole.d;
     } else {
       weights[offset + c] = 0.0;

@@ -4,14 +4,14 @@
 //
 //   lengths  [B]                                    u32  read
 //   weights  [rows of the block, contextLen]        f32  read
-//   v        [B, numKvHeads, capacity, VALUE_DIM]   T    read   ring (or [B, capacity, numKvHeads, ...]: kvStride)
+//   v        [B, numKvHeads, capacity, VALUE_DIM]        read   ring (or [B, capacity, numKvHeads, ...]: kvStride), by
+//                                                              valueAt
 //   o        [B, S, N, VALUE_DIM]                   T    write  (or [B, N, S, ...]: qStride)
 //
 // Grid: (row tiles, blocks of LANES packs of the head). A workgroup is STRIPS x LANES invocations: a lane owns one pack
 // of ROWS output rows, a strip every STRIPS-th quad of columns; the strips are added up in workgroup memory.
 @group(0) @binding(2) var<storage, read> weights: array<f32>;
-@group(0) @binding(3) var<storage, read> v: array<Pack>;
-@group(0) @binding(4) var<storage, read_write> o: array<Pack>;
+@group(0) @binding(5) var<storage, read_write> o: array<Pack>;
 
 const PACKS = VALUE_DIM / PACK;
 
@@ -35,11 +35,13 @@ fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_ind
   }
 
   var acc: array<Wide, ROWS>;
-  for (var first = seen.x + strip * 4u; first < seen.y; first += STRIPS * 4u) {
+  let count = countOf(seen);
+  for (var first = strip * 4u; first < count; first += STRIPS * 4u) {
     for (var j = 0u; j < 4u; j++) {
-      let column = min(first + j, seen.y - 1u);
-      let isOwn = f32(first + j < seen.y);
-      let value = isOwn * Wide(v[kvRow(tile.batch, tile.kvHead, slotOf(context, column)) * PACKS + loaded]);
+      let column = columnAt(seen, min(first + j, count - 1u));
+      let isOwn = f32(first + j < count);
+      let stored = kvRow(tile.batch, tile.kvHead, slotOf(context, column));
+      let value = isOwn * valueStep(stored) * valueAt(stored, loaded);
       for (var i = 0u; i < ROWS; i++) {
         // What a row does not see must not reach it even where it is infinite or NaN.
         let weight = weights[offset[i] + column];

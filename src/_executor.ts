@@ -40,6 +40,12 @@ export function paramsOf({ spec, contextLen }: AttentionPlan): Record<string, nu
   };
 }
 
+/** Constants of every attention kernel. */
+export function constantsOf({ spec }: AttentionPlan): Record<string, number> {
+  const { headDim, valueDim, sinks, capacity } = spec;
+  return { HEAD_DIM: headDim, VALUE_DIM: valueDim, SINKS: Math.min(sinks, capacity) };
+}
+
 /** The scratch of a plan; nothing where it needs none. */
 export function scratchBuffer(device: GPUDevice, size: number): GPUBuffer | undefined {
   const usage = 0x80; // STORAGE

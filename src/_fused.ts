@@ -1,8 +1,9 @@
 /** Attention in one pass over keys and values, for a whole query group; slices of the context are merged. */
 import { fragments, kernels } from "../kernels/mod.ts";
-import { type Executor, paramsOf, scratchBuffer } from "./_executor.ts";
+import { constantsOf, type Executor, paramsOf, scratchBuffer } from "./_executor.ts";
 import { Kernel } from "./_kernel.ts";
 import { numRows } from "./_plan.ts";
+import { kvReads } from "./_storage.ts";
 import type { Gpu } from "./device.ts";
 import { fusedPacks, fusedPackSize, type FusedPlan, MERGE_WORKGROUP } from "./plan_fused.ts";
 
@@ -38,8 +39,9 @@ export async function createFused(gpu: Gpu, plan: FusedPlan): Promise<Executor> 
 async function compile(gpu: Gpu, plan: FusedPlan) {
   const { rows: ROWS, rowGroups: ROW_GROUPS, lanes: LANES, keys: KEYS } = plan;
   const { strips: STRIPS, valuePacks: VALUE_PACKS, sharers: SHARERS } = plan;
-  const { headDim: HEAD_DIM, valueDim: VALUE_DIM, dtype } = plan.spec;
-  const types = { T: dtype };
+  const { dtype, kvDtype } = plan.spec;
+  const reads = kvReads(kvDtype, fusedPackSize(plan.spec));
+  const constants = constantsOf(plan);
   const TILE_ROWS = ROWS * ROW_GROUPS;
   const WORKGROUP = LANES * ROW_GROUPS;
   const pack = fusedPackSize(plan.spec) === 4 ? fragments.packVec4 : fragments.packScalar;
@@ -52,9 +54,11 @@ async function compile(gpu: Gpu, plan: FusedPlan) {
   const [attend, merge] = await Promise.all([
     Kernel.compile(gpu, "attend", {
       enables: usesSubgroups && gpu.dialect.enableSubgroups ? ["subgroups"] : [],
-      types,
+      types: { T: dtype, ...reads.types },
       constants: {
-        ...{ HEAD_DIM, VALUE_DIM, ROWS, ROW_GROUPS, TILE_ROWS, LANES, KEYS, WORKGROUP },
+        ...constants,
+        ...reads.constants,
+        ...{ ROWS, ROW_GROUPS, TILE_ROWS, LANES, KEYS, WORKGROUP },
         ...{ STRIPS, VALUE_PACKS, STRIP_INVOCATIONS: STRIPS === 1 ? 1 : WORKGROUP },
         ...{
           ROWS_DIFFER: plan.spec.seqLen > 1 ? 1 : 0,
@@ -62,12 +66,19 @@ async function compile(gpu: Gpu, plan: FusedPlan) {
           ROW_LOADS: Math.ceil(ROWS / Math.max(1, SHARERS)),
         },
       },
-      fragments: [...base, rows, lanes, isSplit ? storePartial : storeOutput, kernels.attend],
+      fragments: [
+        ...base,
+        ...reads.fragments,
+        rows,
+        lanes,
+        isSplit ? storePartial : storeOutput,
+        kernels.attend,
+      ],
     }),
     isSplit
       ? Kernel.compile(gpu, "merge slices", {
-        types,
-        constants: { VALUE_DIM, TILE_ROWS, WORKGROUP: MERGE_WORKGROUP },
+        types: { T: dtype },
+        constants: { ...constants, TILE_ROWS, WORKGROUP: MERGE_WORKGROUP },
         fragments: [...base, storeOutput, kernels.mergeSlices],
       })
       : undefined,

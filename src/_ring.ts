@@ -8,7 +8,9 @@ export type Overflow = "wrap" | "error";
 export interface RingRules {
   /** Slots per sequence. */
   capacity: number;
-  /** Tokens that stay visible to a query, its own included. */
+  /** First tokens of a sequence that are never overwritten and stay visible. */
+  sinks: number;
+  /** Tokens besides them that stay visible to a query, its own included. */
   window: number;
   /** Whether an append may overwrite tokens that have left the window. */
   overflow: Overflow;
@@ -17,29 +19,32 @@ export interface RingRules {
 /** Fills in and checks the rules of a ring. */
 export function ringRules(
   action: string,
-  options: { capacity: number; window?: number; maxSeqLen?: number; overflow?: Overflow },
+  options: Partial<RingRules> & { capacity: number; maxSeqLen?: number },
 ): RingRules {
-  const { capacity, maxSeqLen = 1 } = options;
+  const { capacity, sinks = 0, maxSeqLen = 1 } = options;
   checkInteger(action, "capacity", capacity);
+  checkInteger(action, "sinks", sinks, 0);
   checkInteger(action, "maxSeqLen", maxSeqLen);
-  const { window = capacity - maxSeqLen + 1 } = options;
+  const { window = capacity - sinks - maxSeqLen + 1 } = options;
   const { overflow = options.window === undefined ? "error" : "wrap" } = options;
   checkChoice(action, "overflow", overflow, ["wrap", "error"]);
-  const values = { capacity, window, maxSeqLen };
-  if (maxSeqLen > capacity) {
-    throw new RangeError(sentence(action, "maxSeqLen must be at most capacity", values));
+  const values = { capacity, sinks, window, maxSeqLen };
+  if (sinks + maxSeqLen > capacity) {
+    throw new RangeError(sentence(action, "sinks + maxSeqLen must be at most capacity", values));
   }
   checkInteger(action, "window", window);
   // Of the maxSeqLen tokens that are appended before any of them attends, the first still needs its whole window.
-  if (capacity < window + maxSeqLen - 1) {
-    throw new RangeError(sentence(action, "capacity must be >= window + maxSeqLen - 1", values));
+  if (capacity < sinks + window + maxSeqLen - 1) {
+    throw new RangeError(
+      sentence(action, "capacity must be >= sinks + window + maxSeqLen - 1", values),
+    );
   }
-  return { capacity, window, overflow };
+  return { capacity, sinks, window, overflow };
 }
 
 /** Throws unless `seqLen` more tokens leave every query that is still to come its whole window. */
 export function checkAppend(rules: RingRules, length: number, seqLen: number): void {
-  const { capacity, window, overflow } = rules;
+  const { capacity, sinks, window, overflow } = rules;
   if (length + seqLen <= capacity) return;
   const action = "append to RingKvCache";
   if (overflow === "error") {
@@ -51,12 +56,12 @@ export function checkAppend(rules: RingRules, length: number, seqLen: number): v
       }),
     );
   }
-  if (seqLen > capacity - window + 1) {
+  if (seqLen > capacity - sinks - window + 1) {
     throw new RangeError(
       sentence(
         action,
-        "tokens that are still in the window would be overwritten (append at most capacity - window + 1 at once)",
-        { length, seqLen, capacity, window },
+        "tokens that are still in the window would be overwritten (append at most capacity - sinks - window + 1 at once)",
+        { length, seqLen, capacity, sinks, window },
       ),
     );
   }
@@ -65,14 +70,14 @@ export function checkAppend(rules: RingRules, length: number, seqLen: number): v
 /** Throws if queries would see tokens that were overwritten. */
 export function checkKept(
   { length, capacity }: { length: number; capacity: number },
-  { window, seqLen }: { window?: number; seqLen: number },
+  { sinks, window, seqLen }: { sinks: number; window?: number; seqLen: number },
 ): void {
-  if (length > capacity && (window ?? Infinity) + seqLen - 1 > capacity) {
+  if (length > capacity && sinks + (window ?? Infinity) + seqLen - 1 > capacity) {
     throw new RangeError(
       sentence(
         "attend to RingKvCache",
-        "tokens that a query would see were overwritten (keep window + seqLen - 1 within capacity)",
-        { window, seqLen, capacity, length },
+        "tokens that a query would see were overwritten (keep sinks + window + seqLen - 1 within capacity)",
+        { sinks, window, seqLen, capacity, length },
       ),
     );
   }

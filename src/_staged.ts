@@ -1,8 +1,9 @@
 /** Attention in three kernels: scores, softmax, weighted sum. */
 import { fragments, kernels } from "../kernels/mod.ts";
-import { type Executor, paramsOf, scratchBuffer } from "./_executor.ts";
+import { constantsOf, type Executor, paramsOf, scratchBuffer } from "./_executor.ts";
 import { Kernel } from "./_kernel.ts";
 import { packSize } from "./_plan.ts";
+import { kvReads } from "./_storage.ts";
 import type { Gpu } from "./device.ts";
 import { columnBlocks, type StagedPlan, valueBlocks } from "./plan_staged.ts";
 
@@ -42,32 +43,41 @@ export async function createStaged(gpu: Gpu, plan: StagedPlan): Promise<Executor
 
 async function compile(gpu: Gpu, plan: StagedPlan) {
   const { workgroup, rowTile: ROWS, valueLanes: LANES } = plan;
-  const { headDim: HEAD_DIM, valueDim: VALUE_DIM, dtype, outputs } = plan.spec;
-  const types = { T: dtype };
-  const tile = { ROWS, TILE_ROWS: ROWS };
-  const pack = (size: number) => packSize(size) === 4 ? fragments.packVec4 : fragments.packScalar;
+  const { dtype, kvDtype, outputs } = plan.spec;
+  const constants = constantsOf(plan);
+  const tile = { ...constants, ROWS, TILE_ROWS: ROWS };
   const base = [fragments.params, fragments.context];
+  /** What reads keys or values of a head of this size. */
+  const kv = (size: number) => {
+    const reads = kvReads(kvDtype, packSize(size));
+    const pack = packSize(size) === 4 ? fragments.packVec4 : fragments.packScalar;
+    return {
+      types: { T: dtype, ...reads.types },
+      constants: { ...tile, ...reads.constants },
+      fragments: [...base, pack, fragments.rowTile, ...reads.fragments],
+    };
+  };
+  const [keys, values] = [kv(plan.spec.headDim), kv(plan.spec.valueDim)];
   const source = outputs.includes("scores") ? fragments.scoresApart : fragments.scoresInPlace;
   const [scores, softmax, weightedSum] = await Promise.all([
     Kernel.compile(gpu, "scores", {
-      types,
-      constants: { HEAD_DIM, ...tile, WORKGROUP: workgroup.scores },
-      fragments: [...base, pack(HEAD_DIM), fragments.rowTile, kernels.scores],
+      types: keys.types,
+      constants: { ...keys.constants, WORKGROUP: workgroup.scores },
+      fragments: [...keys.fragments, kernels.scores],
     }),
     Kernel.compile(gpu, "softmax", {
-      constants: { WORKGROUP: workgroup.softmax },
+      constants: { ...constants, WORKGROUP: workgroup.softmax },
       fragments: [...base, fragments.softmaxState, source, kernels.softmax],
     }),
     Kernel.compile(gpu, "weighted sum", {
-      types,
+      types: values.types,
       constants: {
-        VALUE_DIM,
-        ...tile,
+        ...values.constants,
         LANES,
         STRIPS: workgroup.weightedSum / LANES,
         WORKGROUP: workgroup.weightedSum,
       },
-      fragments: [...base, pack(VALUE_DIM), fragments.rowTile, kernels.weightedSum],
+      fragments: [...values.fragments, kernels.weightedSum],
     }),
   ]);
   return { scores, softmax, weightedSum };

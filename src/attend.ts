@@ -2,12 +2,21 @@ import { shapeIn, sizesOf } from "./_sizes.ts";
 import { Attention } from "./attention.ts";
 import type { Gpu } from "./device.ts";
 import type { AttentionOutput, AttentionSpec } from "./spec.ts";
-import { type HostTensor, Tensor } from "./tensor.ts";
+import { type Dtype, type HostTensor, type KvDtype, Tensor } from "./tensor.ts";
 
 /** Options of {@linkcode attend}. */
 export type AttendOptions = Pick<
   AttentionSpec,
-  "causal" | "window" | "scale" | "dtype" | "layout" | "outputs" | "maxScratchBytes" | "impl"
+  | "causal"
+  | "window"
+  | "sinks"
+  | "scale"
+  | "dtype"
+  | "kvDtype"
+  | "layout"
+  | "outputs"
+  | "maxScratchBytes"
+  | "impl"
 >;
 
 /** Queries, keys and values, all on the host or all on the device. */
@@ -43,8 +52,8 @@ export interface HostFloats extends HostTensor {
  *
  * @param gpu Where to run.
  * @param inputs Queries, keys and values.
- * @param options Mask, scale, element type, layout and what to return besides the output. `dtype` is for tensors of the
- * host; those of the device have their own.
+ * @param options Mask, scale, element type, layout and what to return besides the output. `dtype` and
+ * `kvDtype` are for tensors of the host; those of the device have their own.
  * @returns Output and what was asked for: arrays for arrays, tensors for tensors. The caller destroys tensors.
  * @throws {TypeError} If a value is of the wrong kind.
  * @throws {RangeError} If shapes do not agree, heads do not divide, or a limit of the device is exceeded.
@@ -86,7 +95,7 @@ export async function attend(
   options: AttendOptions = {},
 ): Promise<AttendResult<Tensor> | AttendResult<HostFloats>> {
   return isOnDevice(inputs)
-    ? await attendOnDevice(gpu, inputs, { ...options, dtype: inputs.q.dtype })
+    ? await attendOnDevice(gpu, inputs, { ...options, ...dtypesOf(inputs) })
     : await attendFromHost(gpu, inputs, options);
 }
 
@@ -94,6 +103,11 @@ function isOnDevice(
   inputs: AttendInputs<Tensor> | AttendInputs<HostTensor>,
 ): inputs is AttendInputs<Tensor> {
   return inputs.q instanceof Tensor;
+}
+
+/** What the tensors hold; planning refuses queries of integers. */
+function dtypesOf({ q, k }: AttendInputs<Tensor>): Pick<AttentionSpec, "dtype" | "kvDtype"> {
+  return { dtype: q.dtype as Dtype, kvDtype: k.dtype };
 }
 
 async function attendOnDevice(
@@ -137,16 +151,20 @@ async function attendFromHost(
   inputs: AttendInputs<HostTensor>,
   options: AttendOptions,
 ): Promise<AttendResult<HostFloats>> {
-  const { dtype = "f32", layout } = options;
+  const { dtype = "f32", kvDtype = dtype, layout } = options;
   sizesOf(inputs, layout);
   const made: Tensor[] = [];
-  const upload = async (label: "q" | "k" | "v") => {
+  const upload = async (label: "q" | "k" | "v", dtype: KvDtype) => {
     made.push(await Tensor.upload(gpu, inputs[label], { dtype, label }));
     return made.at(-1)!;
   };
   try {
-    const uploaded = { q: await upload("q"), k: await upload("k"), v: await upload("v") };
-    const result = await attendOnDevice(gpu, uploaded, { ...options, dtype });
+    const uploaded = {
+      q: await upload("q", dtype),
+      k: await upload("k", kvDtype),
+      v: await upload("v", kvDtype),
+    };
+    const result = await attendOnDevice(gpu, uploaded, { ...options, dtype, kvDtype });
     made.push(...Object.values(result));
     const entries = Object.entries(result).map(async ([name, tensor]) =>
       [name, { data: await tensor.download(), shape: tensor.shape }] as const

@@ -9,7 +9,7 @@ import type { Gpu } from "./device.ts";
 import { type AttentionPlan, planAttention } from "./plan.ts";
 import type { RingKvCache } from "./ring_kv_cache.ts";
 import type { AttentionOutput, AttentionSpec, FilledSpec } from "./spec.ts";
-import { checkDtype, checkTensor, type Tensor } from "./tensor.ts";
+import { checkDtype, checkTensor, type KvDtype, type Tensor } from "./tensor.ts";
 
 /** Keys and values that lie one after the other. */
 export interface ContiguousKv {
@@ -108,6 +108,7 @@ export class Attention {
     const { device } = gpu;
     const plan = planAttention(spec, device.limits, gpu.profile);
     checkDtype(gpu, "plan attention", plan.spec.dtype);
+    checkDtype(gpu, "plan attention", plan.spec.kvDtype);
     const fullLengths = await gpu.guard(
       "allocate attention",
       () => filledBuffer(device, plan.spec.batch, plan.spec.capacity),
@@ -160,15 +161,15 @@ export class Attention {
   #check(tensors: AttentionTensors): void {
     const { gpu, plan } = this;
     const { batch, numHeads, numKvHeads, headDim, valueDim } = plan.spec;
-    const { seqLen, capacity, dtype, layout, kvLayout, outputs } = plan.spec;
+    const { seqLen, capacity, dtype, kvDtype, layout, kvLayout, outputs } = plan.spec;
     const { k, v } = tensors.cache ?? tensors;
     if (tensors.cache) checkCache(tensors.cache, plan.spec);
-    const check = (name: string, tensor: Tensor | undefined, shape: number[]) =>
+    const check = (name: string, tensor: Tensor | undefined, dtype: KvDtype, shape: number[]) =>
       checkTensor(ACTION, name, tensor!, { gpu, shape, dtype });
-    check("q", tensors.q, shapeIn(layout, batch, numHeads, seqLen, headDim));
-    check("k", k, shapeIn(kvLayout, batch, numKvHeads, capacity, headDim));
-    check("v", v, shapeIn(kvLayout, batch, numKvHeads, capacity, valueDim));
-    check("o", tensors.o, shapeIn(layout, batch, numHeads, seqLen, valueDim));
+    check("q", tensors.q, dtype, shapeIn(layout, batch, numHeads, seqLen, headDim));
+    check("k", k, kvDtype, shapeIn(kvLayout, batch, numKvHeads, capacity, headDim));
+    check("v", v, kvDtype, shapeIn(kvLayout, batch, numKvHeads, capacity, valueDim));
+    check("o", tensors.o, dtype, shapeIn(layout, batch, numHeads, seqLen, valueDim));
     for (const output of ["scores", "weights"] as AttentionOutput[]) {
       const tensor = tensors[output];
       if (!outputs.includes(output)) {
@@ -197,12 +198,20 @@ export class Attention {
 }
 
 function checkCache(cache: RingKvCache, spec: FilledSpec): void {
-  const { kvLayout } = spec;
+  const { kvLayout, sinks } = spec;
   if (kvLayout !== cache.spec.kvLayout) {
     throw new TypeError(
       sentence(ACTION, "the layout of the cache must be the planned one (spread cache.spec)", {
         kvLayout,
         "cache.spec.kvLayout": cache.spec.kvLayout,
+      }),
+    );
+  }
+  if (sinks !== cache.spec.sinks) {
+    throw new RangeError(
+      sentence(ACTION, "the sinks of the cache must be the planned ones (spread cache.spec)", {
+        sinks,
+        "cache.spec.sinks": cache.spec.sinks,
       }),
     );
   }

@@ -42,8 +42,8 @@ export function planAttention(
 ): AttentionPlan {
   const filled = fillIn(spec);
   checkTensors(filled, limits);
-  const { capacity, seqLen, window, impl, outputs } = filled;
-  const contextLen = Math.min(capacity, (window ?? Infinity) - 1 + seqLen);
+  const { capacity, seqLen, window, sinks, impl, outputs } = filled;
+  const contextLen = Math.min(capacity, sinks + (window ?? Infinity) - 1 + seqLen);
   const isStaged = impl === "staged" || impl === "auto" && outputs.length > 0;
   if (isStaged) return planStaged(filled, contextLen, limits);
 
@@ -61,27 +61,27 @@ export function planAttention(
 
 /** Bytes of K and V for so many tokens of every sequence. */
 export function kvBytes(
-  shape: Pick<FilledSpec, "batch" | "numKvHeads" | "headDim" | "valueDim" | "dtype">,
+  shape: Pick<FilledSpec, "batch" | "numKvHeads" | "headDim" | "valueDim" | "kvDtype">,
   tokens: number,
 ): number {
-  const rows = shape.batch * shape.numKvHeads * tokens;
-  return storageBytes(rows * shape.headDim, shape.dtype) +
-    storageBytes(rows * shape.valueDim, shape.dtype);
+  const { batch, numKvHeads, headDim, valueDim, kvDtype } = shape;
+  const rows = batch * numKvHeads * tokens;
+  return storageBytes([rows, headDim], kvDtype) + storageBytes([rows, valueDim], kvDtype);
 }
 
 function checkTensors(spec: FilledSpec, limits: PlanLimits): void {
-  const { batch, numHeads, numKvHeads, seqLen, capacity, headDim, valueDim, dtype } = spec;
+  const { batch, numHeads, numKvHeads, seqLen, capacity, headDim, valueDim } = spec;
+  const { dtype, kvDtype } = spec;
   const { maxStorageBufferBindingSize } = limits;
   const queryRows = batch * numHeads * seqLen;
   const keyRows = batch * numKvHeads * capacity;
   const tensors = {
-    q: queryRows * headDim,
-    k: keyRows * headDim,
-    v: keyRows * valueDim,
-    o: queryRows * valueDim,
+    q: storageBytes([queryRows, headDim], dtype),
+    k: storageBytes([keyRows, headDim], kvDtype),
+    v: storageBytes([keyRows, valueDim], kvDtype),
+    o: storageBytes([queryRows, valueDim], dtype),
   };
-  for (const [name, count] of Object.entries(tensors)) {
-    const bytes = storageBytes(count, dtype);
+  for (const [name, bytes] of Object.entries(tensors)) {
     if (bytes > maxStorageBufferBindingSize) {
       throw new RangeError(
         sentence(ACTION, `${name} must fit one storage binding (split the batch or the context)`, {

@@ -13,7 +13,10 @@ export interface ReferenceInputs {
 }
 
 /** Options of {@linkcode referenceAttention}, as of the attention it checks. */
-export type ReferenceOptions = Pick<AttentionSpec, "causal" | "window" | "scale" | "layout">;
+export type ReferenceOptions = Pick<
+  AttentionSpec,
+  "causal" | "window" | "sinks" | "scale" | "layout"
+>;
 
 /** Which query row: sequence, query head and new token. */
 export interface QueryRow {
@@ -69,7 +72,7 @@ export function referenceRow(
   options: ReferenceOptions = {},
 ): ReferenceRow {
   const { q, k, v } = inputs;
-  const { layout = "BSNH", causal = true, window = Infinity } = options;
+  const { layout = "BSNH", causal = true, window = Infinity, sinks = 0 } = options;
   const sizes = sizesOf(inputs, layout);
   const { numHeads, numKvHeads, headDim, valueDim, seqLen, contextLen } = sizes;
   const { scale = 1 / Math.sqrt(headDim) } = options;
@@ -80,7 +83,8 @@ export function referenceRow(
       : ((row.batch * heads + head) * tokens + token) * size;
 
   const position = contextLen - seqLen + row.token;
-  const isVisible = (key: number) => (!causal || key <= position) && key > position - window;
+  const isVisible = (key: number) =>
+    (!causal || key <= position) && (key > position - window || key < sinks);
   const qOffset = offset(row.head, row.token, numHeads, seqLen, headDim);
   const scores = new Float64Array(contextLen).fill(-Infinity);
   for (let key = 0; key < contextLen; key++) {

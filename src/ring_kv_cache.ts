@@ -1,11 +1,14 @@
 import { kernels } from "../kernels/mod.ts";
 import { checkChoice, checkInteger, sentence } from "./_check.ts";
 import { inPass, Kernel } from "./_kernel.ts";
+import { fillInRope, Rope, ropeParts } from "./_rope.ts";
 import { checkAppend, type Overflow, type RingRules, ringRules, storedTokens } from "./_ring.ts";
 import { rowStrides, shapeIn } from "./_sizes.ts";
+import { kvStores } from "./_storage.ts";
 import type { Gpu } from "./device.ts";
+import type { RopeOptions } from "./rope.ts";
 import type { AttentionSpec, Layout } from "./spec.ts";
-import { checkDtype, checkTensor, type Dtype, Tensor } from "./tensor.ts";
+import { checkDtype, checkTensor, type Dtype, DTYPES, type KvDtype, Tensor } from "./tensor.ts";
 
 /** Options of {@linkcode RingKvCache.create}. */
 export interface RingKvCacheOptions {
@@ -20,8 +23,13 @@ export interface RingKvCacheOptions {
   /** Slots per sequence: tokens that are kept. */
   capacity: number;
   /**
-   * Tokens that a query sees, its own included. The default is `capacity - maxSeqLen + 1`, the most that a ring of this
-   * capacity can promise.
+   * First tokens of a sequence that are never overwritten: every later query sees them besides its window. The default
+   * is 0.
+   */
+  sinks?: number;
+  /**
+   * Tokens besides the sinks that a query sees, its own included. The default is `capacity - sinks - maxSeqLen + 1`, the
+   * most that a ring of this capacity can promise.
    */
   window?: number;
   /** Most tokens of one append once the ring is full. The default is 1. */
@@ -31,8 +39,12 @@ export interface RingKvCacheOptions {
    * is `"wrap"` where a window is given and `"error"` where not, so that nothing is lost unasked.
    */
   overflow?: Overflow;
-  /** Element type. The default is `"f32"`. */
+  /** Element type of the tensors that are appended, and of queries. The default is `"f32"`. */
   dtype?: Dtype;
+  /** Element type in storage; {@linkcode KvDtype} says what it takes and what it costs. The default is `dtype`. */
+  kvDtype?: KvDtype;
+  /** Rotary position embedding: keys are rotated while they are appended. The default is none. */
+  rope?: RopeOptions;
   /** Axes of the tensors that are appended. The default is `"BSNH"`. */
   layout?: Layout;
 }
@@ -47,17 +59,23 @@ export interface NewTokens {
 
 const ACTION = "create RingKvCache";
 const WORKGROUP = 64;
-/** More workgroups than this do not make a copy faster; each goes round for the rest. */
+/** More workgroups than this do not make an append faster; each goes round for the rest. */
 const MAX_WORKGROUPS = 1024;
 const USAGE = { storage: 0x80, copySrc: 0x04, copyDst: 0x08 };
 
 /**
  * A cache of keys and values on the GPU: a ring of `capacity` slots per sequence, allocated once.
  *
- * Token t of a sequence lies in slot `t mod capacity`. Appending writes the new tokens in place and never moves old ones,
- * so that a decode step costs the same however long the history. Lengths live on the GPU beside the tokens and follow
+ * Token t of a sequence lies in slot `t mod capacity`; where there are sinks, the first tokens keep the first slots and the
+ * others go round in the rest. Appending writes the new tokens in place and never moves old ones, so that a decode step
+ * costs the same however long the history. Lengths live on the GPU beside the tokens and follow
  * the order in which encoded work runs; {@linkcode RingKvCache.length} counts what has been encoded, so submit what you
  * encode, in order.
+ *
+ * Keys and values can be stored as f16, or as int8 or int4 with a step for each token and head. Each stored element is then
+ * off by at most half a step, d_k or d_v, so that a score is off by at most `e = scale |q|_1 d_k` and an output by at most
+ * `d_v + (exp(2 e) - 1) max |v|`. A row with an infinity or a NaN reads as NaN throughout, one of magnitudes below 1.5e-36 as
+ * zero. In f16 what is beyond 65504 becomes an infinity or the largest number, as the device has it.
  *
  * @example A decode loop
  * ```ts
@@ -94,7 +112,9 @@ export class RingKvCache {
         | "headDim"
         | "valueDim"
         | "capacity"
+        | "sinks"
         | "dtype"
+        | "kvDtype"
         | "layout"
         | "kvLayout"
       >
@@ -108,6 +128,7 @@ export class RingKvCache {
   readonly lengthsBuffer: GPUBuffer;
 
   readonly #rules: RingRules;
+  readonly #rope: Rope | undefined;
   readonly #append: Kernel;
   readonly #arrivals: GPUBuffer;
   readonly #params = new Map<number, GPUBuffer>();
@@ -118,6 +139,7 @@ export class RingKvCache {
     spec: RingKvCache["spec"],
     rules: RingRules,
     append: Kernel,
+    rope: Rope | undefined,
     k: Tensor,
     v: Tensor,
     counters: { lengths: GPUBuffer; arrivals: GPUBuffer },
@@ -128,6 +150,7 @@ export class RingKvCache {
     this.v = v;
     this.lengthsBuffer = counters.lengths;
     this.#rules = rules;
+    this.#rope = rope;
     this.#append = append;
     this.#arrivals = counters.arrivals;
     this.#lengths = new Array(spec.batch).fill(0);
@@ -140,19 +163,22 @@ export class RingKvCache {
    * @param options Shapes and rules.
    * @returns The cache. Destroy it with {@linkcode RingKvCache.destroy}.
    * @throws {TypeError} If a value is of the wrong kind.
-   * @throws {RangeError} If a value is out of range, `capacity < window + maxSeqLen - 1`, the device lacks the element
-   * type, or K or V does not fit one storage binding of the device.
+   * @throws {RangeError} If a value is out of range, `capacity < sinks + window + maxSeqLen - 1`, the device lacks the
+   * element type, or K or V does not fit one storage binding of the device.
    * @throws {GpuWorkError} If the device refuses the memory.
    */
   static async create(gpu: Gpu, options: RingKvCacheOptions): Promise<RingKvCache> {
     const { batch = 1, numKvHeads, headDim, valueDim = headDim, capacity } = options;
-    const { dtype = "f32", layout = "BSNH" } = options;
+    const { dtype = "f32", kvDtype = dtype, layout = "BSNH" } = options;
     for (const [name, value] of Object.entries({ batch, numKvHeads, headDim, valueDim })) {
       checkInteger(ACTION, name, value);
     }
+    checkChoice(ACTION, "dtype", dtype, DTYPES);
     checkDtype(gpu, ACTION, dtype);
+    checkDtype(gpu, ACTION, kvDtype);
     checkChoice(ACTION, "layout", layout, ["BSNH", "BNSH"]);
     const rules = ringRules(ACTION, options);
+    const rotations = options.rope && fillInRope(ACTION, options.rope, headDim);
     const { maxComputeWorkgroupsPerDimension } = gpu.device.limits;
     if (batch > maxComputeWorkgroupsPerDimension) {
       throw new RangeError(
@@ -163,38 +189,48 @@ export class RingKvCache {
       );
     }
 
+    const stores = kvStores(kvDtype);
+    const rotates = ropeParts(rotations);
     const append = await Kernel.compile(gpu, "append", {
-      types: { T: dtype },
-      constants: { HEAD_DIM: headDim, VALUE_DIM: valueDim, WORKGROUP },
-      fragments: [kernels.append],
+      types: { T: dtype, ...stores.types },
+      constants: {
+        ...{ HEAD_DIM: headDim, VALUE_DIM: valueDim, SINKS: rules.sinks, WORKGROUP },
+        ...stores.constants,
+        ...rotates.constants,
+      },
+      fragments: [...rotates.fragments, ...stores.fragments, kernels.append],
     });
     const shape = [batch, numKvHeads, capacity];
     const usage = USAGE.storage | USAGE.copySrc | USAGE.copyDst;
-    const k = await Tensor.empty(gpu, [...shape, headDim], { dtype, label: "cache k" });
+    const rope = rotations && await Rope.create(gpu, rotations, { headDim, dtype });
+    let k: Tensor | undefined;
     let v: Tensor | undefined;
     let counters: { lengths: GPUBuffer; arrivals: GPUBuffer };
     try {
-      v = await Tensor.empty(gpu, [...shape, valueDim], { dtype, label: "cache v" });
+      k = await Tensor.empty(gpu, [...shape, headDim], { dtype: kvDtype, label: "cache k" });
+      v = await Tensor.empty(gpu, [...shape, valueDim], { dtype: kvDtype, label: "cache v" });
       counters = await gpu.guard("allocate cache counters", () => ({
         lengths: gpu.device.createBuffer({ label: "cache lengths", size: batch * 4, usage }),
         arrivals: gpu.device.createBuffer({ label: "cache arrivals", size: batch * 4, usage }),
       }));
     } catch (error) {
-      k.destroy();
+      rope?.destroy();
+      k?.destroy();
       v?.destroy();
       throw error;
     }
     const window = rules.overflow === "wrap" ? rules.window : options.window;
     const spec = {
-      ...{ batch, numKvHeads, headDim, valueDim, capacity, window, dtype, layout },
-      kvLayout: "BNSH" as const,
+      ...{ batch, numKvHeads, headDim, valueDim, capacity, sinks: rules.sinks, window },
+      ...{ dtype, kvDtype, layout, kvLayout: "BNSH" as const },
     };
-    return new RingKvCache(gpu, spec, rules, append, k, v, counters);
+    return new RingKvCache(gpu, spec, rules, append, rope, k, v, counters);
   }
 
-  /** Bytes that the cache holds on the GPU: K, V and the counters. */
+  /** Bytes that the cache holds on the GPU: K, V, the counters and, for rope, 16 for each pair of elements. */
   get bytes(): number {
-    return this.k.bytes + this.v.bytes + this.lengthsBuffer.size + this.#arrivals.size;
+    const counters = this.lengthsBuffer.size + this.#arrivals.size;
+    return this.k.bytes + this.v.bytes + counters + (this.#rope?.rotations.size ?? 0);
   }
 
   /**
@@ -243,11 +279,46 @@ export class RingKvCache {
       vNew: tokens.v.buffer,
       k: this.k.buffer,
       v: this.v.buffer,
+      ...(this.#rope && { rotations: this.#rope.rotations }),
     });
-    const workgroups = Math.ceil(seqLen * numKvHeads * (headDim + valueDim) / WORKGROUP);
-    const grid = [Math.min(workgroups, MAX_WORKGROUPS), batch] as const;
+    const grid = [Math.min(seqLen * numKvHeads * 2, MAX_WORKGROUPS), batch] as const;
     inPass(target, (pass) => this.#append.dispatch(pass, bindings, grid));
     this.#lengths.forEach((length, sequence) => this.#lengths[sequence] = length + seqLen);
+  }
+
+  /**
+   * Encodes the rotation of queries in place, to the positions of the last S tokens: after their append, before attention.
+   * Up to position 2^24 an element is off by at most 3e-7 of the magnitude of its pair, besides the rounding to `dtype`.
+   *
+   * @param target The encoder or compute pass to encode into; nothing is submitted.
+   * @param q Queries [B, S, N, headDim] (or [B, N, S, headDim]) for any number N of heads, read and written.
+   * @throws {TypeError} If the cache has no rope, or the tensor is of another device or element type.
+   * @throws {RangeError} If the shape does not match the cache, or the cache has not as many tokens.
+   */
+  rotate(target: GPUCommandEncoder | GPUComputePassEncoder, q: Tensor): void {
+    const action = "rotate queries";
+    if (!this.#rope) {
+      throw new TypeError(
+        sentence(action, "the cache was created without rope", { rope: undefined }),
+      );
+    }
+    const { gpu } = this;
+    const { layout, batch, headDim, dtype } = this.spec;
+    const [seqLen, numHeads] = layout === "BSNH"
+      ? [q?.shape?.[1], q?.shape?.[2]]
+      : [q?.shape?.[2], q?.shape?.[1]];
+    const shape = shapeIn(layout, batch, numHeads, seqLen, headDim);
+    checkTensor(action, "q", q, { gpu, shape, dtype });
+    if (seqLen > this.maxLength) {
+      throw new RangeError(
+        sentence(action, "their tokens must be in the cache (append first)", {
+          seqLen,
+          maxLength: this.maxLength,
+        }),
+      );
+    }
+    const queries = { layout, batch, numHeads, seqLen, buffer: q.buffer };
+    this.#rope.rotate(target, queries, this.lengthsBuffer);
   }
 
   /**
@@ -274,6 +345,7 @@ export class RingKvCache {
     this.v.destroy();
     this.lengthsBuffer.destroy();
     this.#arrivals.destroy();
+    this.#rope?.destroy();
     for (const params of this.#params.values()) params.destroy();
   }
 

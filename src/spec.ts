@@ -1,5 +1,5 @@
 import { checkChoice, checkInteger, sentence } from "./_check.ts";
-import type { Dtype } from "./tensor.ts";
+import { type Dtype, DTYPES, KV_DTYPES, type KvDtype } from "./tensor.ts";
 
 /** Order of the axes of tensors: B batch, S tokens, N heads, H head size. */
 export type Layout = "BSNH" | "BNSH";
@@ -36,15 +36,25 @@ export interface AttentionSpec {
   causal?: boolean;
   /** A query sees at most so many keys up to its own, its own included. The default is all of them. */
   window?: number;
+  /**
+   * First tokens of a sequence that every later query sees besides its window (attention sinks: Xiao et al. 2023,
+   * StreamingLLM, arXiv 2309.17453). The default is 0.
+   */
+  sinks?: number;
   /** Factor on the scores. The default is `1 / sqrt(headDim)`. */
   scale?: number;
-  /** Element type of q, k, v and o; sums are in f32. The default is `"f32"`. */
+  /** Element type of q and o; sums are in f32. The default is `"f32"`. */
   dtype?: Dtype;
+  /** Element type of k and v. The default is `dtype`. */
+  kvDtype?: KvDtype;
   /** Axes of q and o, and of contiguous k and v. The default is `"BSNH"`. */
   layout?: Layout;
   /** Axes of k and v where they differ from those of q: a ring is `"BNSH"`. The default is `layout`. */
   kvLayout?: Layout;
-  /** What to return besides the output, each as f32 [B, N, S, contextLen]. The default is nothing. */
+  /**
+   * What to return besides the output, each as f32 [B, N, S, contextLen]: a column for each of the sinks, then for each
+   * of the last tokens that any query looks over. The default is nothing.
+   */
   outputs?: readonly AttentionOutput[];
   /** Most bytes of scratch; staged scores that do not fit are done in blocks of rows. The default is 128 MiB. */
   maxScratchBytes?: number;
@@ -65,21 +75,24 @@ const DEFAULT_SCRATCH_BYTES = 128 * 2 ** 20;
 /** Fills in the defaults of a specification and checks each value by itself. */
 export function fillIn(spec: AttentionSpec): FilledSpec {
   const { batch = 1, numHeads, numKvHeads = numHeads, headDim, valueDim = headDim } = spec;
-  const { seqLen = 1, capacity, causal = true, window, scale = 1 / Math.sqrt(headDim) } = spec;
-  const { dtype = "f32", layout = "BSNH", kvLayout = layout, outputs = [] } = spec;
+  const { seqLen = 1, capacity, causal = true, window, sinks = 0 } = spec;
+  const { scale = 1 / Math.sqrt(headDim), dtype = "f32", kvDtype = dtype } = spec;
+  const { layout = "BSNH", kvLayout = layout, outputs = [] } = spec;
   const { maxScratchBytes = DEFAULT_SCRATCH_BYTES, impl = "auto" } = spec;
   const sizes = { batch, numHeads, numKvHeads, headDim, valueDim, seqLen, capacity };
   for (const [name, value] of Object.entries({ ...sizes, maxScratchBytes })) {
     checkInteger(ACTION, name, value);
   }
   if (window !== undefined) checkInteger(ACTION, "window", window);
+  checkInteger(ACTION, "sinks", sinks, 0);
   if (numHeads % numKvHeads !== 0) {
     throw new RangeError(
       sentence(ACTION, "numHeads must be a multiple of numKvHeads", { numHeads, numKvHeads }),
     );
   }
   checkChoice(ACTION, "causal", causal, [true, false]);
-  checkChoice(ACTION, "dtype", dtype, ["f32", "f16"]);
+  checkChoice(ACTION, "dtype", dtype, DTYPES);
+  checkChoice(ACTION, "kvDtype", kvDtype, KV_DTYPES);
   checkChoice(ACTION, "layout", layout, ["BSNH", "BNSH"]);
   checkChoice(ACTION, "kvLayout", kvLayout, ["BSNH", "BNSH"]);
   checkChoice(ACTION, "impl", impl, ["auto", "fused", "staged"]);
@@ -99,8 +112,10 @@ export function fillIn(spec: AttentionSpec): FilledSpec {
     ...sizes,
     causal,
     window,
+    sinks,
     scale,
     dtype,
+    kvDtype,
     layout,
     kvLayout,
     outputs,

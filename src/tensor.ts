@@ -1,8 +1,22 @@
 import { checkChoice, checkInteger, sentence } from "./_check.ts";
+import { dequantize, isQuantized, quantize, quantizedWords } from "./_quantized.ts";
 import type { Gpu } from "./device.ts";
 
-/** Element type in storage. Arithmetic accumulates in f32 whatever the storage. */
+/** Element type of numbers. Arithmetic accumulates in f32 whatever the storage. */
 export type Dtype = "f32" | "f16";
+
+/**
+ * Element type that keys and values may be stored in. `"int8"` and `"int4"` are symmetric integers with a step for each row,
+ * which is the last axis: one token of one head. A row of n elements takes 4 + 4 ceil(n bits / 32) bytes. Its step is its
+ * largest magnitude over 127 (int8) or 7 (int4), and each element is off by at most half a step. In f16 an element is off by
+ * at most its magnitude / 1024, as the rounding is the device's.
+ */
+export type KvDtype = Dtype | "int8" | "int4";
+
+/** The choices of {@linkcode Dtype}. */
+export const DTYPES: readonly Dtype[] = ["f32", "f16"];
+/** The choices of {@linkcode KvDtype}. */
+export const KV_DTYPES: readonly KvDtype[] = [...DTYPES, "int8", "int4"];
 
 /** Numbers on the host with their shape, row-major. */
 export interface HostTensor {
@@ -15,18 +29,25 @@ export interface HostTensor {
 /** Options of {@linkcode Tensor.upload} and {@linkcode Tensor.empty}. */
 export interface TensorOptions {
   /** Element type in storage. The default is `"f32"`; `"f16"` needs a device with f16. */
-  dtype?: Dtype;
+  dtype?: KvDtype;
   /** Name in messages and captures. */
   label?: string;
 }
 
 const BYTES: Readonly<Record<Dtype, number>> = { f32: 4, f16: 2 };
 const LARGEST_F16 = 65504;
+const LARGEST_F32 = 3.4028234663852886e38;
 const USAGE = { storage: 0x80, copySrc: 0x04, copyDst: 0x08, mapRead: 0x01 };
 
-/** Bytes that `count` elements take in a buffer, which WebGPU wants in multiples of four. */
-export function storageBytes(count: number, dtype: Dtype): number {
-  return Math.ceil(count * BYTES[dtype] / 4) * 4;
+/** Bytes of a row: the last axis of a tensor. */
+export function rowBytes(elements: number, dtype: KvDtype): number {
+  return isQuantized(dtype) ? 4 * quantizedWords(elements, dtype) : BYTES[dtype] * elements;
+}
+
+/** Bytes that a tensor takes in a buffer, which WebGPU wants in multiples of four. */
+export function storageBytes(shape: readonly number[], dtype: KvDtype): number {
+  const rows = elementCount(shape.slice(0, -1));
+  return Math.ceil(rows * rowBytes(shape.at(-1)!, dtype) / 4) * 4;
 }
 
 /** The product of a shape. */
@@ -35,8 +56,8 @@ export function elementCount(shape: readonly number[]): number {
 }
 
 /** Throws unless `dtype` is one that the device can store. */
-export function checkDtype(gpu: Gpu, action: string, dtype: Dtype): void {
-  checkChoice(action, "dtype", dtype, ["f32", "f16"]);
+export function checkDtype(gpu: Gpu, action: string, dtype: KvDtype): void {
+  checkChoice(action, "dtype", dtype, KV_DTYPES);
   if (dtype === "f16" && !gpu.features.f16) {
     throw new RangeError(
       sentence(action, 'the device lacks shader-f16 (use dtype "f32")', {
@@ -67,7 +88,7 @@ export function checkTensor(
   action: string,
   name: string,
   tensor: Tensor,
-  needed: { gpu: Gpu; shape: readonly number[]; dtype: Dtype },
+  needed: { gpu: Gpu; shape: readonly number[]; dtype: KvDtype },
 ): void {
   if (!(tensor instanceof Tensor)) {
     throw new TypeError(sentence(action, `${name} must be a Tensor`, { [name]: tensor }));
@@ -117,14 +138,14 @@ function checkShape(action: string, shape: readonly number[]): void {
 export class Tensor {
   /** Where the buffer lives. */
   readonly gpu: Gpu;
-  /** The elements, row-major and dense, from the buffer's start. */
+  /** The elements, row-major and dense, from the buffer's start; see {@linkcode KvDtype} for rows of integers. */
   readonly buffer: GPUBuffer;
   /** Size per axis, outermost first. */
   readonly shape: readonly number[];
   /** Element type in storage. */
-  readonly dtype: Dtype;
+  readonly dtype: KvDtype;
 
-  private constructor(gpu: Gpu, buffer: GPUBuffer, shape: readonly number[], dtype: Dtype) {
+  private constructor(gpu: Gpu, buffer: GPUBuffer, shape: readonly number[], dtype: KvDtype) {
     this.gpu = gpu;
     this.buffer = buffer;
     this.shape = [...shape];
@@ -138,7 +159,7 @@ export class Tensor {
 
   /** Bytes of the elements in the buffer. */
   get bytes(): number {
-    return storageBytes(this.length, this.dtype);
+    return storageBytes(this.shape, this.dtype);
   }
 
   /**
@@ -156,12 +177,12 @@ export class Tensor {
     gpu: Gpu,
     buffer: GPUBuffer,
     shape: readonly number[],
-    dtype: Dtype = "f32",
+    dtype: KvDtype = "f32",
   ): Tensor {
     const action = "wrap a buffer as a tensor";
     checkShape(action, shape);
     checkDtype(gpu, action, dtype);
-    const bytes = storageBytes(elementCount(shape), dtype);
+    const bytes = storageBytes(shape, dtype);
     checkBytes(gpu, action, bytes);
     if (buffer.size < bytes) {
       throw new RangeError(
@@ -196,7 +217,7 @@ export class Tensor {
     const action = `allocate ${label}`;
     checkShape(action, shape);
     checkDtype(gpu, action, dtype);
-    const size = storageBytes(elementCount(shape), dtype);
+    const size = storageBytes(shape, dtype);
     checkBytes(gpu, action, size);
     const usage = USAGE.storage | USAGE.copySrc | USAGE.copyDst;
     const buffer = await gpu.guard(
@@ -213,8 +234,8 @@ export class Tensor {
    * @param source The numbers and their shape.
    * @param options Element type and label.
    * @returns The tensor.
-   * @throws {RangeError} If the data does not match the shape, a number is beyond f16 (65504) for `"f16"`, or as
-   * {@linkcode Tensor.empty}.
+   * @throws {RangeError} If the data does not match the shape, a number is beyond f16 (65504) for `"f16"` or not finite for
+   * integers, or as {@linkcode Tensor.empty}.
    * @throws {GpuWorkError} If the device refuses the memory.
    */
   static async upload(
@@ -238,7 +259,7 @@ export class Tensor {
         }),
       );
     }
-    const bytes = encode(action, data, dtype);
+    const bytes = encode(action, source, dtype);
     const tensor = await Tensor.empty(gpu, shape, options);
     gpu.device.queue.writeBuffer(tensor.buffer, 0, bytes);
     return tensor;
@@ -273,6 +294,9 @@ export class Tensor {
       gpu.device.queue.submit([encoder.finish()]);
       await gpu.waitFor(staging.mapAsync(1));
       const mapped = staging.getMappedRange().slice(0);
+      if (isQuantized(this.dtype)) {
+        return dequantize(new Uint32Array(mapped), this.shape.at(-1)!, this.dtype);
+      }
       const elements = this.dtype === "f16" ? new Float16Array(mapped) : new Float32Array(mapped);
       return Float32Array.from(elements.subarray(0, this.length));
     } finally {
@@ -286,22 +310,26 @@ export class Tensor {
   }
 }
 
-function encode(action: string, data: ArrayLike<number>, dtype: Dtype): ArrayBuffer {
-  const bytes = new ArrayBuffer(storageBytes(data.length, dtype));
-  if (dtype === "f32") {
-    new Float32Array(bytes).set(data);
-    return bytes;
-  }
+function encode(
+  action: string,
+  { data, shape }: HostTensor,
+  dtype: KvDtype,
+): ArrayBuffer | Uint32Array<ArrayBuffer> {
+  if (dtype === "f32") return Float32Array.from(data).buffer;
+  const largest = isQuantized(dtype) ? LARGEST_F32 : LARGEST_F16;
   for (let i = 0; i < data.length; i++) {
-    if (Math.abs(data[i]) > LARGEST_F16 && Number.isFinite(data[i])) {
+    const isHeld = Math.abs(data[i]) <= largest || dtype === "f16" && !Number.isFinite(data[i]);
+    if (!isHeld) {
       throw new RangeError(
-        sentence(action, `f16 holds numbers up to ${LARGEST_F16} (use dtype "f32")`, {
+        sentence(action, `${dtype} holds numbers up to ${largest} (use dtype "f32")`, {
           index: i,
           value: data[i],
         }),
       );
     }
   }
+  if (isQuantized(dtype)) return quantize(data, shape.at(-1)!, dtype);
+  const bytes = new ArrayBuffer(storageBytes(shape, dtype));
   new Float16Array(bytes).set(data);
   return bytes;
 }

@@ -59,6 +59,17 @@ export const CASES: readonly AttentionSpec[] = [
   { numHeads: 1, headDim: 64, seqLen: 3, capacity: 63, window: 1000 },
   { numHeads: 4, numKvHeads: 1, headDim: 80, seqLen: 63, capacity: 64, window: 3, causal: false },
 
+  // Sinks before the window: within a column block, across them, more than there are tokens, and queries before them.
+  { numHeads: 4, numKvHeads: 1, headDim: 8, seqLen: 19, capacity: 64, window: 1, sinks: 1 },
+  { numHeads: 2, numKvHeads: 1, headDim: 8, seqLen: 199, capacity: 199, window: 20, sinks: 5 },
+  { numHeads: 4, numKvHeads: 2, headDim: 64, seqLen: 3, capacity: 1177, window: 65, sinks: 300 },
+  { numHeads: 2, numKvHeads: 1, headDim: 7, seqLen: 19, capacity: 65, window: 3, sinks: 1000 },
+  { numHeads: 3, numKvHeads: 1, headDim: 8, seqLen: 19, capacity: 3, window: 1, sinks: 2 },
+  {
+    ...{ numHeads: 4, numKvHeads: 1, headDim: 80, seqLen: 700, capacity: 700, window: 33 },
+    ...{ sinks: 4, causal: false, layout: "BNSH" },
+  },
+
   // Scales.
   { numHeads: 8, numKvHeads: 8, headDim: 8, seqLen: 3, capacity: 65, scale: 0.75 },
   { numHeads: 7, numKvHeads: 1, headDim: 33, seqLen: 3, capacity: 65, scale: -0.3 },
@@ -75,6 +86,36 @@ export const CASES: readonly AttentionSpec[] = [
     ...{ dtype: "f16", numHeads: 4, numKvHeads: 1, headDim: 256, valueDim: 96, seqLen: 19 },
     ...{ capacity: 64, batch: 2, layout: "BNSH", kvLayout: "BSNH" },
   },
+
+  // Keys and values in other types than queries; sizes that words of 4 and of 8 integers do not divide.
+  { kvDtype: "f16", numHeads: 4, numKvHeads: 2, headDim: 8, seqLen: 3, capacity: 65 },
+  { kvDtype: "int8", numHeads: 71, numKvHeads: 1, headDim: 64, seqLen: 1, capacity: 1177 },
+  { kvDtype: "int4", numHeads: 71, numKvHeads: 1, headDim: 64, seqLen: 1, capacity: 1177 },
+  { kvDtype: "int8", numHeads: 4, numKvHeads: 2, headDim: 12, seqLen: 19, capacity: 65, batch: 2 },
+  { kvDtype: "int4", numHeads: 4, numKvHeads: 2, headDim: 12, seqLen: 19, capacity: 65, batch: 2 },
+  {
+    kvDtype: "int8",
+    numHeads: 2,
+    numKvHeads: 1,
+    headDim: 33,
+    valueDim: 7,
+    seqLen: 3,
+    capacity: 65,
+  },
+  {
+    kvDtype: "int4",
+    numHeads: 2,
+    numKvHeads: 1,
+    headDim: 33,
+    valueDim: 7,
+    seqLen: 3,
+    capacity: 65,
+  },
+  {
+    ...{ dtype: "f16", kvDtype: "int8", numHeads: 6, numKvHeads: 2, headDim: 20, valueDim: 36 },
+    ...{ seqLen: 65, capacity: 199, window: 20, sinks: 3, layout: "BNSH", kvLayout: "BSNH" },
+  },
+  { dtype: "f16", kvDtype: "int4", numHeads: 3, headDim: 1, seqLen: 2, capacity: 63, scale: -1 },
 ];
 
 /** A case in one line, as the name of its test. */

@@ -3,10 +3,12 @@ import {
   type AttentionSpec,
   type Dtype,
   type HostTensor,
+  type KvDtype,
   type Layout,
   type RingKvCache,
   Tensor,
 } from "../mod.ts";
+import { dequantize, quantize } from "../src/_quantized.ts";
 import { sharedGpu } from "./_gpu.ts";
 import type { Random } from "./_random.ts";
 
@@ -35,19 +37,25 @@ export function shapeOf(
 /** Random q, k and v of an attention; what `dtype` cannot hold is rounded, for kernel and reference alike. */
 export function randomInputs(random: Random, spec: AttentionSpec): Inputs {
   const { batch = 1, numHeads, numKvHeads = numHeads, headDim, valueDim = headDim } = spec;
-  const { seqLen = 1, capacity, layout = "BSNH", kvLayout = layout, dtype = "f32" } = spec;
+  const { seqLen = 1, capacity, layout = "BSNH", kvLayout = layout } = spec;
+  const { dtype = "f32", kvDtype = dtype } = spec;
   const tensor = (layout: Layout, heads: number, tokens: number, size: number) =>
-    rounded(random.tensor(shapeOf(layout, { batch, heads, tokens, size })), dtype);
+    random.tensor(shapeOf(layout, { batch, heads, tokens, size }));
   return {
-    q: tensor(layout, numHeads, seqLen, headDim),
-    k: tensor(kvLayout, numKvHeads, capacity, headDim),
-    v: tensor(kvLayout, numKvHeads, capacity, valueDim),
+    q: rounded(tensor(layout, numHeads, seqLen, headDim), dtype),
+    k: rounded(tensor(kvLayout, numKvHeads, capacity, headDim), kvDtype),
+    v: rounded(tensor(kvLayout, numKvHeads, capacity, valueDim), kvDtype),
   };
 }
 
 /** The numbers that a tensor of `dtype` holds after an upload. */
-export function rounded(tensor: HostTensor, dtype: Dtype): HostTensor {
+export function rounded(tensor: HostTensor, dtype: KvDtype): HostTensor {
   if (dtype === "f32") return tensor;
+  if (dtype !== "f16") {
+    const { data, shape } = tensor;
+    const elements = shape.at(-1)!;
+    return { data: dequantize(quantize(data, elements, dtype), elements, dtype), shape };
+  }
   return { data: Float32Array.from(tensor.data, Math.f16round), shape: tensor.shape };
 }
 
@@ -72,7 +80,7 @@ export class Tensors {
   readonly #made: { destroy(): void }[] = [];
 
   /** Uploads to the shared GPU. */
-  async upload(source: HostTensor, dtype?: Dtype): Promise<Tensor> {
+  async upload(source: HostTensor, dtype?: KvDtype): Promise<Tensor> {
     return this.keep(await Tensor.upload(await sharedGpu(), source, { dtype }));
   }
 
@@ -108,7 +116,8 @@ export async function runAttention(
 ): Promise<Partial<Outputs> & Pick<Outputs, "o">> {
   using tensors = new Tensors();
   const attention = tensors.keep(await Attention.create(await sharedGpu(), spec));
-  const { batch, numHeads, seqLen, valueDim, layout, dtype, outputs } = attention.plan.spec;
+  const { batch, numHeads, seqLen, valueDim, layout, outputs } = attention.plan.spec;
+  const { dtype, kvDtype } = attention.plan.spec;
   const written = {
     o: await tensors.poisoned(
       shapeOf(layout, { batch, heads: numHeads, tokens: seqLen, size: valueDim }),
@@ -124,8 +133,8 @@ export async function runAttention(
   const read = {
     q: await tensors.upload(q, dtype),
     ...("cache" in keys ? keys : {
-      k: await tensors.upload(keys.k, dtype),
-      v: await tensors.upload(keys.v, dtype),
+      k: await tensors.upload(keys.k, kvDtype),
+      v: await tensors.upload(keys.v, kvDtype),
     }),
   };
   await submit((encoder) => attention.encode(encoder, { ...read, ...written }));

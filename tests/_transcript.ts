@@ -1,6 +1,13 @@
-import { type HostTensor, type Layout, referenceAttention, type RingKvCache } from "../mod.ts";
-import { assertSame } from "./_compare.ts";
+import {
+  type HostTensor,
+  type Layout,
+  referenceAttention,
+  type RingKvCache,
+  type RopeOptions,
+} from "../mod.ts";
+import { assertClose, assertSame } from "./_compare.ts";
 import { sharedGpu } from "./_gpu.ts";
+import { rotatedRow, rotatedTensor } from "./_rope.ts";
 import { shapeOf, submit } from "./_run.ts";
 
 /** Keys and values of one token, [numKvHeads][...]. */
@@ -12,31 +19,38 @@ interface Token {
 /** Everything that was ever appended to a cache, kept on the host: what the cache and attention over it must agree with. */
 export class Transcript {
   readonly #cache: RingKvCache;
+  readonly #rope: RopeOptions | undefined;
   readonly #sequences: Token[][];
   /** What the slots of K and V hold, by sequence and slot. */
   readonly #slots: (Token | undefined)[][];
 
-  constructor(cache: RingKvCache) {
+  constructor(cache: RingKvCache, rope?: RopeOptions) {
     this.#cache = cache;
+    this.#rope = rope;
     const { batch, capacity } = cache.spec;
     this.#sequences = Array.from({ length: batch }, () => []);
     this.#slots = Array.from({ length: batch }, () => new Array(capacity).fill(undefined));
   }
 
   append(k: HostTensor, v: HostTensor): void {
-    const { layout, batch, numKvHeads, capacity } = this.#cache.spec;
+    const { layout, batch, numKvHeads, capacity, sinks } = this.#cache.spec;
     const numTokens = k.shape[layout === "BSNH" ? 1 : 2];
     for (let b = 0; b < batch; b++) {
       for (let t = 0; t < numTokens; t++) {
         const heads = Array.from({ length: numKvHeads }, (_, head) => [b, head, t] as const);
+        const position = this.#sequences[b].length;
         const token: Token = {
-          k: heads.map((at) => rowAt(k, layout, at)),
+          k: heads.map((at) => this.#rotated(rowAt(k, layout, at), position)),
           v: heads.map((at) => rowAt(v, layout, at)),
         };
-        this.#slots[b][this.#sequences[b].length % capacity] = token;
+        this.#slots[b][slotOf(position, { capacity, sinks })] = token;
         this.#sequences[b].push(token);
       }
     }
+  }
+
+  #rotated(row: number[], position: number): number[] {
+    return this.#rope ? rotatedRow(row, position, this.#rope) : row;
   }
 
   clear(sequence?: number): void {
@@ -51,8 +65,9 @@ export class Transcript {
   }
 
   /** Attention of q over all that was appended, sequence by sequence, as if nothing were ever overwritten. */
-  attend(q: HostTensor, window?: number): Float64Array {
-    const { layout, batch, valueDim } = this.#cache.spec;
+  attend(queries: HostTensor, window?: number): Float64Array {
+    const { layout, batch, valueDim, sinks } = this.#cache.spec;
+    const q = this.#rotatedQueries(queries);
     const rowSize = q.data.length / batch;
     const oSize = rowSize / q.shape[3] * valueDim;
     const o = new Float64Array(oSize * batch);
@@ -64,14 +79,30 @@ export class Transcript {
         k: tensorOf(tokens.map(({ k }) => k), layout),
         v: tensorOf(tokens.map(({ v }) => v), layout),
       };
-      o.set(referenceAttention(inputs, { window, layout }).o, b * oSize);
+      o.set(referenceAttention(inputs, { window, sinks, layout }).o, b * oSize);
     });
     return o;
   }
 
-  /** Checks the lengths and every slot of K and V, to the bit; what nobody wrote must be the NaN of `poison` still. */
+  /** Queries at the positions of the last tokens of their sequences. */
+  #rotatedQueries(q: HostTensor): HostTensor {
+    if (!this.#rope) return q;
+    const isBsnh = this.#cache.spec.layout === "BSNH";
+    const seqLen = q.shape[isBsnh ? 1 : 2];
+    return rotatedTensor(
+      q,
+      ([b, outer, inner]) => this.lengths[b] - seqLen + (isBsnh ? outer : inner),
+      this.#rope,
+    );
+  }
+
+  /**
+   * Checks the lengths and every slot of K and V, to the bit where nothing is computed; what nobody wrote must be the NaN of
+   * `poison` still.
+   */
   async check(): Promise<void> {
-    const { numKvHeads, headDim, valueDim } = this.#cache.spec;
+    const { numKvHeads, headDim, valueDim, kvDtype } = this.#cache.spec;
+    const rotated = kvDtype === "f16" ? 1e-3 : 1e-6;
     const lengths = this.lengths;
     assertSame(lengths.map((_, b) => this.#cache.length(b)), lengths, "lengths on the host");
     assertSame(await downloadU32(this.#cache.lengthsBuffer), lengths, "lengths on the device");
@@ -84,9 +115,18 @@ export class Transcript {
         ).flat()
       );
       const actual = (await this.#cache[name].download()).map((x) => isNaN(x) ? UNWRITTEN : x);
-      assertSame(actual, expected, `slots of ${name}`);
+      const tolerance = this.#rope && name === "k" ? rotated : 0;
+      assertClose(actual, expected, tolerance, `slots of ${name}`);
     }
   }
+}
+
+/** Where a ring keeps a token. */
+export function slotOf(
+  token: number,
+  { capacity, sinks }: { capacity: number; sinks: number },
+): number {
+  return token < sinks ? token : sinks + (token - sinks) % (capacity - sinks);
 }
 
 /** Stands for NaN, which equals nothing; far from every number that is appended. */

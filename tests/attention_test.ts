@@ -7,9 +7,15 @@ import { hasF16 } from "./_gpu.ts";
 import { type Random, testRandomly } from "./_random.ts";
 import { randomInputs, runAttention, swapLayout } from "./_run.ts";
 
-/** The last `kept` of `columns` columns of every row: a window leaves no more to look at. */
-function lastColumns(rows: Float64Array, columns: number, kept: number): Float64Array {
-  return rows.filter((_, index) => index % columns >= columns - kept);
+/** The first `sinks` and the last of `columns` columns of every row, `kept` in all: a window leaves no more to look at. */
+function keptColumns(
+  rows: Float64Array,
+  { columns, sinks, kept }: Record<"columns" | "sinks" | "kept", number>,
+): Float64Array {
+  return rows.filter((_, index) => {
+    const column = index % columns;
+    return kept === columns || column < sinks || column >= columns - kept + sinks;
+  });
 }
 
 async function check(random: Random, spec: AttentionSpec): Promise<void> {
@@ -21,12 +27,14 @@ async function check(random: Random, spec: AttentionSpec): Promise<void> {
     k: isSwapped ? swapLayout(inputs.k) : inputs.k,
     v: isSwapped ? swapLayout(inputs.v) : inputs.v,
   }, spec);
-  const columns = Math.min(capacity, (spec.window ?? Infinity) + seqLen - 1);
+  const { sinks = 0, window = Infinity } = spec;
+  const kept = Math.min(capacity, sinks + window + seqLen - 1);
+  const columns = { columns: capacity, sinks, kept };
 
   const all = await runAttention({ ...spec, outputs: ["scores", "weights"] }, inputs);
-  const scores = maskedScores(lastColumns(expected.scores, capacity, columns));
+  const scores = maskedScores(keptColumns(expected.scores, columns));
   assertClose(all.scores!, scores, TOLERANCE.f32, "scores");
-  const weights = lastColumns(expected.weights, capacity, columns);
+  const weights = keptColumns(expected.weights, columns);
   assertClose(all.weights!, weights, TOLERANCE.f32, "weights");
   assertClose(all.o, expected.o, TOLERANCE[dtype], "o");
 
@@ -39,7 +47,8 @@ async function check(random: Random, spec: AttentionSpec): Promise<void> {
 
 for (const spec of CASES) {
   testRandomly(`attention: ${caseName(spec)}`, async (random) => {
-    if (spec.dtype !== "f16" || await hasF16()) await check(random, spec);
+    const isF16 = spec.dtype === "f16" || spec.kvDtype === "f16";
+    if (!isF16 || await hasF16()) await check(random, spec);
   });
 }
 

@@ -22,6 +22,8 @@ function randomSpec(random: Random): AttentionSpec {
     capacity: size(600),
     causal: random.next() < 0.7,
     window: random.next() < 0.5 ? undefined : size(300),
+    sinks: random.next() < 0.5 ? 0 : size(100),
+    kvDtype: random.pick(["f32", "int8", "int4"]),
     layout: random.pick(["BSNH", "BNSH"]),
   };
 }

@@ -27,8 +27,10 @@ Deno.test("plan: defaults", () => {
     capacity: 7,
     causal: true,
     window: undefined,
+    sinks: 0,
     scale: 1 / 8,
     dtype: "f32",
+    kvDtype: "f32",
     layout: "BSNH",
     kvLayout: "BSNH",
     outputs: [],
@@ -47,6 +49,8 @@ const CONTEXTS: readonly (Partial<AttentionSpec> & { contextLen: number })[] = [
   { capacity: 100, window: 96, seqLen: 5, contextLen: 100 },
   { capacity: 100, window: 97, seqLen: 5, contextLen: 100 },
   { capacity: 3, window: 10, seqLen: 50, contextLen: 3 },
+  { capacity: 100, window: 10, sinks: 4, seqLen: 5, contextLen: 18 },
+  { capacity: 15, window: 10, sinks: 4, seqLen: 5, contextLen: 15 },
 ];
 
 Deno.test("plan: contextLen is what any query looks over", () => {
@@ -56,14 +60,18 @@ Deno.test("plan: contextLen is what any query looks over", () => {
 });
 
 Deno.test("plan: bytes of K and V", () => {
-  const shape = { batch: 1, headDim: 128, valueDim: 128, dtype: "f16" } as const;
+  const shape = { batch: 1, headDim: 128, valueDim: 128, kvDtype: "f16" } as const;
   assertEquals(kvBytes({ ...shape, numKvHeads: 32 }, 1), 16384);
   assertEquals(kvBytes({ ...shape, numKvHeads: 1 }, 1), 512);
   assertEquals(kvBytes({ ...shape, numKvHeads: 8 }, 1), 4096);
-  assertEquals(kvBytes({ ...shape, numKvHeads: 1, dtype: "f32" }, 4096), 4096 * 1024);
+  assertEquals(kvBytes({ ...shape, numKvHeads: 1, kvDtype: "f32" }, 4096), 4096 * 1024);
   assertEquals(kvBytes({ ...shape, batch: 3, numKvHeads: 2, valueDim: 64 }, 10), 60 * 192 * 2);
   // Each tensor ends on a multiple of four bytes: 15 and 21 halves.
   assertEquals(kvBytes({ ...shape, numKvHeads: 1, headDim: 5, valueDim: 7 }, 3), 32 + 44);
+  // Each row of integers has a step and whole words.
+  const odd = { ...shape, numKvHeads: 1, headDim: 5, valueDim: 9 };
+  assertEquals(kvBytes({ ...odd, kvDtype: "int8" }, 3), 3 * (12 + 16));
+  assertEquals(kvBytes({ ...odd, kvDtype: "int4" }, 3), 3 * (8 + 12));
 });
 
 Deno.test("plan: returned weights need no scratch, returned scores need the weights'", () => {

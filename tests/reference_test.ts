@@ -96,6 +96,14 @@ const TILED: readonly TiledCase[] = [
     sees: (position, key) => key <= position && position - key < 5,
   },
   {
+    name: "window and sinks",
+    heads: 4,
+    kvHeads: 2,
+    sizes: { batch: 2, seqLen: 12, context: 16, headDim: 8, valueDim: 8 },
+    options: { window: 3, sinks: 6 },
+    sees: (position, key) => key <= position && (position - key < 3 || key < 6),
+  },
+  {
     name: "window without causal",
     heads: 2,
     kvHeads: 1,
@@ -220,6 +228,13 @@ const MASKS: readonly {
     name: "a window looks back only",
     ...{ tokens: 2, context: 4, options: { window: 1, causal: false } },
     weights: [[0, 0, 1 / 2, 1 / 2], [0, 0, 0, 1]],
+  },
+  {
+    name: "sinks stay visible, and are not seen before their time",
+    ...{ tokens: 4, context: 4, options: { window: 1, sinks: 2 } },
+    weights: [[1, 0, 0, 0], [1 / 2, 1 / 2, 0, 0], [1 / 3, 1 / 3, 1 / 3, 0], [
+      ...[1 / 3, 1 / 3, 0, 1 / 3],
+    ]],
   },
   {
     name: "queries before the context see nothing",

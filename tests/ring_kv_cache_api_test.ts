@@ -28,9 +28,17 @@ Deno.test("ring: bytes are those of K, V and two counters per sequence", async (
     { batch: 3, numKvHeads: 2, headDim: 7, valueDim: 5, capacity: 11, bytes: 6 * 11 * 12 * 4 + 24 },
     // 15 and 21 elements: each tensor ends on a multiple of four bytes.
     { numKvHeads: 1, headDim: 5, valueDim: 7, capacity: 3, dtype: "f16", bytes: 32 + 44 + 8 },
+    { numKvHeads: 1, headDim: 5, valueDim: 7, capacity: 3, kvDtype: "f16", bytes: 32 + 44 + 8 },
+    // Each row of integers has a step and whole words; rope has a table of 16 bytes a pair.
+    { numKvHeads: 2, headDim: 64, capacity: 256, kvDtype: "int8", bytes: 1024 * 68 + 8 },
+    { numKvHeads: 2, headDim: 64, capacity: 256, kvDtype: "int4", bytes: 1024 * 36 + 8 },
+    { numKvHeads: 1, headDim: 5, valueDim: 9, capacity: 3, kvDtype: "int8", bytes: 36 + 48 + 8 },
+    { numKvHeads: 1, headDim: 5, valueDim: 9, capacity: 3, kvDtype: "int4", bytes: 24 + 36 + 8 },
+    { numKvHeads: 1, headDim: 8, capacity: 1, rope: { dims: 6 }, bytes: 64 + 8 + 48 },
   ];
   for (const { bytes, ...options } of cases) {
-    if (options.dtype === "f16" && !await hasF16()) continue;
+    const isF16 = options.dtype === "f16" || options.kvDtype === "f16";
+    if (isF16 && !await hasF16()) continue;
     const cache = tensors.keep(await RingKvCache.create(gpu, options));
     assertEquals(cache.bytes, bytes);
   }
@@ -46,7 +54,9 @@ Deno.test("ring: the spec is what an attention needs to know", async () => {
     ...shape,
     batch: 1,
     valueDim: 8,
+    sinks: 0,
     dtype: "f32",
+    kvDtype: "f32",
     layout: "BSNH",
     kvLayout: "BNSH",
   };
@@ -103,9 +113,9 @@ const WRONG_OPTIONS: readonly {
   {
     given: { window: 16, maxSeqLen: 2 },
     throws: RangeError,
-    says: "capacity=16, window=16, maxSeqLen=2",
+    says: "capacity=16, sinks=0, window=16, maxSeqLen=2",
   },
-  { given: { window: 17 }, throws: RangeError, says: "capacity must be >= window + maxSeqLen - 1" },
+  { given: { window: 17 }, throws: RangeError, says: "capacity must be >= sinks + window" },
   { given: { maxSeqLen: 17 }, throws: RangeError, says: "maxSeqLen=17" },
   { given: { maxSeqLen: 0 }, throws: RangeError, says: "maxSeqLen=0" },
   { given: { window: 0 }, throws: RangeError, says: "window=0" },
@@ -123,6 +133,25 @@ const WRONG_OPTIONS: readonly {
   { given: { valueDim: 0 }, throws: RangeError, says: "valueDim=0" },
   { given: { valueDim: 8n }, throws: TypeError, says: "valueDim=8" },
   { given: { dtype: "f64" }, throws: TypeError, says: 'dtype="f64"' },
+  { given: { dtype: "int8" }, throws: TypeError, says: 'dtype="int8"' },
+  { given: { kvDtype: "int2" }, throws: TypeError, says: 'dtype="int2"' },
+  { given: { sinks: -1 }, throws: RangeError, says: "sinks=-1" },
+  { given: { sinks: 16 }, throws: RangeError, says: "sinks + maxSeqLen must be at most capacity" },
+  { given: { sinks: 3, window: 14 }, throws: RangeError, says: "sinks=3, window=14" },
+  { given: { rope: { dims: 7 } }, throws: RangeError, says: "dims=7, headDim=8" },
+  { given: { rope: { dims: 10 } }, throws: RangeError, says: "dims=10, headDim=8" },
+  { given: { rope: { dims: 0 } }, throws: RangeError, says: "rope.dims=0" },
+  { given: { rope: { style: "thirds" } }, throws: TypeError, says: 'rope.style="thirds"' },
+  { given: { rope: { base: 0 } }, throws: RangeError, says: "base=0" },
+  { given: { rope: { base: "1" } }, throws: TypeError, says: 'rope.base="1"' },
+  { given: { rope: { frequencies: [1] } }, throws: RangeError, says: "frequencies=1, dims=8" },
+  { given: { rope: { frequencies: 4 } }, throws: TypeError, says: "frequencies=4" },
+  {
+    given: { rope: { frequencies: () => NaN } },
+    throws: RangeError,
+    says: "rope.frequencies[0]=NaN",
+  },
+  { given: { rope: { attentionFactor: Infinity } }, throws: RangeError, says: "Infinity" },
   { given: { layout: "SBNH" }, throws: TypeError, says: 'layout="SBNH"' },
   { given: { overflow: "drop" }, throws: TypeError, says: 'overflow="drop"' },
   { given: { capacity: 2 ** 40 }, throws: RangeError, says: "maxStorageBufferBindingSize=" },
@@ -130,7 +159,8 @@ const WRONG_OPTIONS: readonly {
 
 for (const { given, throws, says } of WRONG_OPTIONS) {
   const [[name, value]] = Object.entries(given);
-  Deno.test(`ring: cannot be created with ${name} ${value}`, async () => {
+  const shown = typeof value === "object" ? Deno.inspect(value) : value;
+  Deno.test(`ring: cannot be created with ${name} ${shown}`, async () => {
     const gpu = await sharedGpu();
     const options = { ...SHAPE, ...given } as RingKvCacheOptions;
     await assertRejects(() => RingKvCache.create(gpu, options), throws, says);
@@ -197,7 +227,7 @@ Deno.test("ring: refuses to overwrite what is still in the window, and nothing h
   const before = await state();
   const three = await upload(3, 9);
   await submit((encoder) => {
-    const says = "length=4, seqLen=3, capacity=5, window=4";
+    const says = "length=4, seqLen=3, capacity=5, sinks=0, window=4";
     assertThrows(() => cache.append(encoder, three), RangeError, says);
   });
   assertEquals(await state(), before);
@@ -300,6 +330,27 @@ Deno.test("ring: an attention planned for another layout is refused", async () =
     cache.append(encoder, { k, v: k });
     const encode = () => attention.encode(encoder, { q: k, cache, o });
     assertThrows(encode, TypeError, 'kvLayout="BSNH"');
+  });
+});
+
+Deno.test("ring: an attention planned for other sinks or another storage is refused", async () => {
+  const gpu = await sharedGpu();
+  using tensors = new Tensors();
+  const options = { ...SHAPE, sinks: 2, kvDtype: "int8" } as const;
+  const cache = tensors.keep(await RingKvCache.create(gpu, options));
+  const attentionOf = async (other: Partial<AttentionSpec>) =>
+    tensors.keep(await Attention.create(gpu, { ...cache.spec, numHeads: 2, ...other }));
+  const [withoutSinks, int4] = [
+    await attentionOf({ sinks: 0 }),
+    await attentionOf({ kvDtype: "int4" }),
+  ];
+  const k = await tensors.upload(zeros(1, 1, 2, 8));
+  const o = await tensors.upload(zeros(1, 1, 2, 8));
+  await submit((encoder) => {
+    cache.append(encoder, { k, v: k });
+    const encode = (attention: Attention) => () => attention.encode(encoder, { q: k, cache, o });
+    assertThrows(encode(withoutSinks), RangeError, "sinks=0, cache.spec.sinks=2");
+    assertThrows(encode(int4), TypeError, 'k must be int4: current value k="int8"');
   });
 });
 

@@ -98,6 +98,63 @@ const SCENARIOS: readonly Scenario[] = [
     steps: [3, 3, 3, 1, 1],
   },
   {
+    name: "sinks, token by token",
+    numHeads: 4,
+    cache: { numKvHeads: 1, headDim: 8, capacity: 7, sinks: 3, overflow: "wrap" },
+    steps: ones(17),
+  },
+  {
+    name: "sinks, chunks, sequences of different lengths",
+    numHeads: 4,
+    cache: {
+      ...{ batch: 2, numKvHeads: 2, headDim: 8, valueDim: 5 },
+      ...{ capacity: 13, sinks: 4, window: 5, maxSeqLen: 5 },
+    },
+    steps: [5, 5, 5, { clear: 1 }, 1, 2, 5, 3, { clear: 0 }, 3, 1, 5, 5],
+  },
+  {
+    name: "sinks and a ring of one slot, f16",
+    numHeads: 3,
+    cache: { numKvHeads: 1, headDim: 7, capacity: 3, sinks: 2, overflow: "wrap", dtype: "f16" },
+    steps: ones(6),
+  },
+  {
+    name: "a first chunk that fills sinks and ring, longer than maxSeqLen",
+    numHeads: 2,
+    cache: { numKvHeads: 1, headDim: 8, capacity: 300, sinks: 70, overflow: "wrap" },
+    steps: [300, 1, 1],
+  },
+  {
+    name: "rope, wrapped",
+    numHeads: 4,
+    cache: {
+      ...{ batch: 2, numKvHeads: 2, headDim: 8, capacity: 9, window: 5, maxSeqLen: 5, rope: {} },
+    },
+    steps: [5, 3, { clear: 1 }, 5, 1, 5],
+  },
+  {
+    name: "rope of adjacent pairs, partial, scaled, sinks, BNSH",
+    numHeads: 2,
+    cache: {
+      ...{ numKvHeads: 2, headDim: 11, valueDim: 3, layout: "BNSH" },
+      ...{ capacity: 8, sinks: 2, window: 3, maxSeqLen: 4 },
+      rope: {
+        ...{ dims: 6, style: "pairs", base: 500, attentionFactor: 1.25 },
+        frequencies: (frequency) => frequency / 4,
+      },
+    },
+    steps: [4, 3, 4, 1, 4],
+  },
+  {
+    name: "rope of f16",
+    numHeads: 2,
+    cache: {
+      ...{ numKvHeads: 1, headDim: 16, capacity: 8, window: 5, maxSeqLen: 4, dtype: "f16" },
+      rope: { frequencies: [1, 0.5, 2, 0.25, 0.1, 3, 0, -1] },
+    },
+    steps: [4, 3, 4, 1],
+  },
+  {
     name: "more elements than the largest grid has invocations",
     numHeads: 2,
     cache: { numKvHeads: 2, headDim: 64, capacity: 700, window: 370, maxSeqLen: 330 },
@@ -120,6 +177,7 @@ function randomScenario(random: Random): Scenario {
   const window = random.integer(1, 20);
   const maxSeqLen = random.integer(1, 10);
   const numKvHeads = random.integer(1, 3);
+  const sinks = random.pick([0, 1, 5]);
   const batch = random.integer(1, 3);
   const steps = Array.from(
     { length: 12 },
@@ -132,8 +190,9 @@ function randomScenario(random: Random): Scenario {
     name: "random",
     numHeads: numKvHeads * random.integer(1, 5),
     cache: {
-      ...{ batch, numKvHeads, headDim: 8, valueDim: random.pick([7, 8]), window, maxSeqLen },
-      capacity: window + maxSeqLen - 1 + random.integer(0, 5),
+      ...{ batch, numKvHeads, headDim: 8, valueDim: random.pick([7, 8]), window, maxSeqLen, sinks },
+      capacity: sinks + window + maxSeqLen - 1 + random.integer(0, 5),
+      rope: random.pick([undefined, {}, { style: "pairs" }]),
       layout: random.pick(["BSNH", "BNSH"]),
     },
     steps,
@@ -177,7 +236,8 @@ async function play(random: Random, scenario: Scenario, encoding: Encoding): Pro
   using tensors = new Tensors();
   const cache = tensors.keep(await RingKvCache.create(gpu, scenario.cache));
   poison(cache);
-  const transcript = new Transcript(cache);
+  const { rope } = scenario.cache;
+  const transcript = new Transcript(cache, rope);
   const { numHeads } = scenario;
   const { batch, numKvHeads, headDim, valueDim, layout, dtype, window } = cache.spec;
   const calls: Call[] = [];
@@ -212,6 +272,7 @@ async function play(random: Random, scenario: Scenario, encoding: Encoding): Pro
     calls.push({
       encode(target) {
         cache.append(target, { k, v });
+        if (rope) cache.rotate(target, q);
         attention.encode(target, { q, cache, o });
       },
     });

@@ -16,18 +16,26 @@ const RULES: readonly {
   { given: { capacity: 16, overflow: "wrap", maxSeqLen: 16 }, window: 1, overflow: "wrap" },
   { given: { capacity: 16, window: 13, maxSeqLen: 4 }, window: 13, overflow: "wrap" },
   { given: { capacity: 1 }, window: 1, overflow: "error" },
+  { given: { capacity: 16, sinks: 3 }, window: 13, overflow: "error" },
+  {
+    given: { capacity: 16, sinks: 3, overflow: "wrap", maxSeqLen: 13 },
+    window: 1,
+    overflow: "wrap",
+  },
+  { given: { capacity: 16, sinks: 3, window: 10, maxSeqLen: 4 }, window: 10, overflow: "wrap" },
 ];
 
 Deno.test("ring rules: what is not given follows from what is", () => {
   for (const { given, window, overflow } of RULES) {
-    assertEquals(ringRules("test", given), { capacity: given.capacity, window, overflow });
+    const { capacity, sinks = 0 } = given;
+    assertEquals(ringRules("test", given), { capacity, sinks, window, overflow });
   }
 });
 
 Deno.test("ring rules: name the action, the rule and the values", () => {
   const create = () => ringRules("make a ring", { capacity: 512, window: 512, maxSeqLen: 16 });
-  const says = "Cannot make a ring as capacity must be >= window + maxSeqLen - 1: " +
-    "current values capacity=512, window=512, maxSeqLen=16";
+  const says = "Cannot make a ring as capacity must be >= sinks + window + maxSeqLen - 1: " +
+    "current values capacity=512, sinks=0, window=512, maxSeqLen=16";
   assertThrows(create, RangeError, says);
 });
 
@@ -43,7 +51,7 @@ function isAllowed(work: () => void): boolean {
 }
 
 Deno.test('append: with "error" up to the capacity and no further', () => {
-  const rules = { capacity: 10, window: 3, overflow: "error" } as const;
+  const rules = { capacity: 10, sinks: 2, window: 3, overflow: "error" } as const;
   for (let length = 0; length <= 10; length++) {
     for (let seqLen = 1; seqLen <= 12; seqLen++) {
       const isExpected = length + seqLen <= 10;
@@ -52,20 +60,33 @@ Deno.test('append: with "error" up to the capacity and no further', () => {
   }
 });
 
+/** Whether a ring to which `length` tokens were appended one by one still has the sinks and all tokens from `first` on. */
+function keepsAll(
+  { capacity, sinks }: { capacity: number; sinks: number },
+  length: number,
+  first: number,
+): boolean {
+  const slots: number[] = [];
+  for (let t = 0; t < length; t++) {
+    slots[t < sinks ? t : sinks + (t - sinks) % (capacity - sinks)] = t;
+  }
+  const tokens = Array.from({ length }, (_, t) => t).filter((t) => t < sinks || t >= first);
+  return tokens.every((t) => slots.includes(t));
+}
+
 testRandomly('append: with "wrap" as long as the first new query keeps its window', (random) => {
   for (let round = 0; round < 1000; round++) {
     const capacity = random.integer(1, 12);
-    const window = random.integer(1, capacity);
+    const sinks = random.integer(0, capacity - 1);
+    const window = random.integer(1, capacity - sinks);
     const length = random.integer(0, 40);
     const seqLen = random.integer(1, 14);
-    // The first new query sees tokens from length + 1 - window on; the oldest one left is the capacity-th from the end.
-    const firstSeen = Math.max(0, length + 1 - window);
-    const oldestLeft = Math.max(0, length + seqLen - capacity);
-    const rules = { capacity, window, overflow: "wrap" } as const;
+    const isKept = keepsAll({ capacity, sinks }, length + seqLen, length + 1 - window);
+    const rules = { capacity, sinks, window, overflow: "wrap" } as const;
     assertEquals(
       isAllowed(() => checkAppend(rules, length, seqLen)),
-      oldestLeft <= firstSeen,
-      `capacity ${capacity}, window ${window}, length ${length}, seqLen ${seqLen}`,
+      isKept,
+      `${JSON.stringify(rules)}, length ${length}, seqLen ${seqLen}`,
     );
   }
 });
@@ -74,7 +95,8 @@ testRandomly("append: maxSeqLen tokens always fit a ring that wraps", (random) =
   for (let round = 0; round < 1000; round++) {
     const capacity = random.integer(1, 30);
     const maxSeqLen = random.integer(1, capacity);
-    const rules = ringRules("test", { capacity, maxSeqLen, overflow: "wrap" });
+    const sinks = random.integer(0, capacity - maxSeqLen);
+    const rules = ringRules("test", { capacity, sinks, maxSeqLen, overflow: "wrap" });
     checkAppend(rules, random.integer(0, 100), random.integer(1, maxSeqLen));
     assert(!isAllowed(() => checkAppend(rules, capacity, maxSeqLen + 1)), "the most is the most");
   }
@@ -86,12 +108,12 @@ testRandomly("kept: whatever the earliest query sees must be there still", (rand
     const window = random.next() < 0.2 ? undefined : random.integer(1, 14);
     const length = random.integer(1, 40);
     const seqLen = random.integer(1, 14);
-    const firstSeen = Math.max(0, length - seqLen + 1 - (window ?? Infinity));
-    const oldestLeft = Math.max(0, length - capacity);
+    const sinks = random.integer(0, capacity - 1);
+    const firstSeen = length - seqLen + 1 - (window ?? Infinity);
     assertEquals(
-      isAllowed(() => checkKept({ length, capacity }, { window, seqLen })),
-      oldestLeft <= firstSeen,
-      `capacity ${capacity}, window ${window}, length ${length}, seqLen ${seqLen}`,
+      isAllowed(() => checkKept({ length, capacity }, { sinks, window, seqLen })),
+      keepsAll({ capacity, sinks }, length, firstSeen),
+      `capacity ${capacity}, sinks ${sinks}, window ${window}, length ${length}, seqLen ${seqLen}`,
     );
   }
 });
@@ -100,11 +122,12 @@ testRandomly("kept: what may be appended may be attended to", (random) => {
   for (let round = 0; round < 1000; round++) {
     const capacity = random.integer(1, 12);
     const maxSeqLen = random.integer(1, capacity);
-    const rules = ringRules("test", { capacity, maxSeqLen, overflow: "wrap" });
+    const sinks = random.integer(0, capacity - maxSeqLen);
+    const rules = ringRules("test", { capacity, sinks, maxSeqLen, overflow: "wrap" });
     const length = random.integer(0, 40);
     const seqLen = random.integer(1, capacity);
     if (!isAllowed(() => checkAppend(rules, length, seqLen))) continue;
-    checkKept({ length: length + seqLen, capacity }, { window: rules.window, seqLen });
+    checkKept({ length: length + seqLen, capacity }, { ...rules, seqLen });
   }
 });
 

@@ -1,7 +1,7 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { Gpu, GpuWorkError, Tensor } from "../mod.ts";
 import { withRefusedBuffers } from "./_buffers.ts";
-import { assertSame } from "./_compare.ts";
+import { assertClose, assertSame } from "./_compare.ts";
 import { hasF16, sharedGpu } from "./_gpu.ts";
 import { testRandomly } from "./_random.ts";
 import { rounded, Tensors } from "./_run.ts";
@@ -54,6 +54,39 @@ Deno.test("tensor: refuses what f16 cannot hold, and says which", async () => {
     await assertRejects(() => Tensor.upload(gpu, source, { dtype: "f16" }), RangeError, says);
   }
 });
+
+for (const [dtype, most] of [["int8", 127], ["int4", 7]] as const) {
+  testRandomly(`tensor: ${dtype} rounds each row to multiples of its step`, async (random) => {
+    using tensors = new Tensors();
+    for (const shape of [[1], [3], [2, 8], [5, 7], [1, 3, 2, 11], [2, 129]]) {
+      const size = shape.at(-1)!;
+      const { data } = random.tensor(shape);
+      const tensor = await tensors.upload({ data, shape }, dtype);
+      const rows = data.length / size;
+      assertEquals(
+        tensor.bytes,
+        rows * (4 + 4 * Math.ceil(size * (dtype === "int8" ? 8 : 4) / 32)),
+      );
+      const back = await tensor.download();
+      for (let row = 0; row < rows; row++) {
+        const [given, held] = [data, back].map((x) => x.subarray(row * size, (row + 1) * size));
+        const step = Math.max(...given.map(Math.abs)) / most;
+        assertClose(held, given, step * (0.5 + 1e-6), `${shape}: half a step`);
+        const integers = held.map((x) => x / step);
+        assertClose(integers, integers.map(Math.round), 1e-4, `${shape}: whole steps`);
+      }
+    }
+  });
+
+  Deno.test(`tensor: ${dtype} refuses what is not finite, and says which`, async () => {
+    const gpu = await sharedGpu();
+    for (const value of [Infinity, -Infinity, NaN, 1e39]) {
+      const source = { data: [1, 2, value], shape: [3] };
+      const says = `index=2, value=${value}`;
+      await assertRejects(() => Tensor.upload(gpu, source, { dtype }), RangeError, says);
+    }
+  });
+}
 
 Deno.test("tensor: what is uploaded is a copy", async () => {
   using tensors = new Tensors();

@@ -1,7 +1,9 @@
 // context: the tokens that attention looks over, and where the ring keeps them.
 //
-// The context of a sequence is its last `len` tokens. Column c is the c-th of them; positions cancel out, so that only
-// slots depend on how often the ring has wrapped.
+//   slot(t) = t < SINKS ? t : SINKS + (t - SINKS) mod (capacity - SINKS)
+//
+// The columns of a context of `len` tokens are its sinks, the first SINKS tokens of the sequence, and then its last
+// len - SINKS tokens. Among these positions cancel out, so that only slots depend on how often the ring has wrapped.
 @group(0) @binding(1) var<storage, read> lengths: array<u32>; // [B] tokens ever appended
 
 // Stands for minus infinity, which WGSL cannot write.
@@ -9,29 +11,53 @@ const MASKED = -3.4028234663852886e38;
 
 struct Context {
   len: u32,
+  // Tokens between the sinks and the others: those that no query looks at.
+  skipped: u32,
   firstSlot: u32,
 }
 
 fn contextOf(batch: u32) -> Context {
   let end = lengths[batch];
   let len = min(end, params.contextLen);
-  return Context(len, (end - len) % params.capacity);
+  return Context(len, end - len, (end - len) % (params.capacity - SINKS));
+}
+
+// The position of a column's token in its sequence.
+fn tokenAt(context: Context, column: u32) -> u32 {
+  return select(context.skipped + column, column, column < SINKS);
 }
 
 fn slotOf(context: Context, column: u32) -> u32 {
   let slot = context.firstSlot + column;
-  return select(slot, slot - params.capacity, slot >= params.capacity);
+  let wrapped = select(slot, slot - (params.capacity - SINKS), slot >= params.capacity);
+  return select(wrapped, column, column < SINKS);
 }
 
 fn kvRow(batch: u32, kvHead: u32, slot: u32) -> u32 {
   return dot(vec3u(batch, kvHead, slot), params.kvStride);
 }
 
-// The columns [x, y) that a query sees. The last of the seqLen tokens is the last token of the context.
+// The columns [x, y) that are in the window of a query; it sees the sinks before them as well. The last of the seqLen
+// tokens is the last token of the context.
 fn visibleColumns(context: Context, token: u32) -> vec2u {
   let len = i32(context.len);
   let own = len - i32(params.seqLen) + i32(token);
   let first = clamp(own - params.windowLeft, 0, len);
   let end = clamp(own + params.windowRight + 1, first, len);
   return vec2u(u32(first), u32(end));
+}
+
+fn isVisible(visible: vec2u, column: u32) -> bool {
+  return column >= visible.x && column < visible.y || column < min(SINKS, visible.x);
+}
+
+// How many columns a query sees, or several queries whose windows lie in [x, y).
+fn countOf(visible: vec2u) -> u32 {
+  return min(SINKS, visible.x) + visible.y - visible.x;
+}
+
+// The index-th of them.
+fn columnAt(visible: vec2u, index: u32) -> u32 {
+  let sinks = min(SINKS, visible.x);
+  return select(visible.x - sinks + index, index, index < sinks);
 }

@@ -1,0 +1,43 @@
+// rotate: queries to the positions of the last seqLen tokens, in place.
+//
+//   position(i) = lengths[b] - seqLen + i
+//
+//   lengths    [B]              u32  read
+//   rotations  [ROPE_DIMS / 2]       read
+//   x          [B, S, N, H]     T    read, write   (or [B, N, S, H])
+//
+// Grid: (blocks of pairs, batch). An invocation rotates pairs, the grid's width apart.
+struct Params {
+  // Rows of H from one batch, head and token to the next.
+  stride: vec3u,
+  numHeads: u32,
+  seqLen: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> lengths: array<u32>;
+@group(0) @binding(2) var<storage, read_write> x: array<T>;
+
+const PAIRS = ROPE_DIMS / 2u;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+  @builtin(workgroup_id) workgroupId: vec3u,
+  @builtin(num_workgroups) numWorkgroups: vec3u,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let batch = workgroupId.y;
+  let count = params.seqLen * params.numHeads * PAIRS;
+  for (var i = workgroupId.x * WORKGROUP + lane; i < count; i += numWorkgroups.x * WORKGROUP) {
+    let pair = i % PAIRS;
+    let head = i / PAIRS % params.numHeads;
+    let token = i / PAIRS / params.numHeads;
+    let first = dot(vec3u(batch, head, token), params.stride) * HEAD_DIM + firstOfPair(pair);
+    let second = first + ROPE_PARTNER;
+    let a = f32(x[first]);
+    let b = f32(x[second]);
+    let rotation = rotationOf(lengths[batch] - params.seqLen + token, pair);
+    x[first] = T(a * rotation.x - b * rotation.y);
+    x[second] = T(b * rotation.x + a * rotation.y);
+  }
+}

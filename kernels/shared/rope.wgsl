@@ -1,0 +1,62 @@
+// rope: rotary position embedding. Pairs among the first ROPE_DIMS elements of a row turn with its position.
+//
+//   x' = f (x cos a - y sin a)    y' = f (y cos a + x sin a)    a = position x frequency
+//
+//   rotations  [ROPE_DIMS / 2]  read
+struct Rotation {
+  // Frequency in turns per position, modulo 1, in parts of 2^32 and of 2^64.
+  frequency: vec2u,
+  // f
+  factor: f32,
+}
+
+@group(0) @binding(7) var<storage, read> rotations: array<Rotation>;
+
+// The elements of a pair are ROPE_PARTNER apart: half of ROPE_DIMS, or 1.
+fn firstOfPair(pair: u32) -> u32 {
+  return pair / ROPE_PARTNER * ROPE_PARTNER * 2u + pair % ROPE_PARTNER;
+}
+
+fn isFirstOfPair(h: u32) -> bool {
+  return h / ROPE_PARTNER % 2u == 0u;
+}
+
+fn partnerOf(h: u32) -> u32 {
+  return select(select(h - ROPE_PARTNER, h + ROPE_PARTNER, isFirstOfPair(h)), h, h >= ROPE_DIMS);
+}
+
+// f cos a and f sin a. An angle in f32 would lose what is left of it modulo a turn at large positions: integers do not.
+fn rotationOf(position: u32, pair: u32) -> vec2f {
+  let rotation = rotations[pair];
+  let turn = position * rotation.frequency.x + mulHigh(position, rotation.frequency.y);
+  return rotation.factor * cosSin(turn);
+}
+
+// The element h of a row at a position, from itself and its partner.
+fn rotated(own: f32, partner: f32, position: u32, h: u32) -> f32 {
+  if (h >= ROPE_DIMS) {
+    return own;
+  }
+  let pair = h / (ROPE_PARTNER * 2u) * ROPE_PARTNER + h % ROPE_PARTNER;
+  let rotation = rotationOf(position, pair);
+  return own * rotation.x + select(partner, -partner, isFirstOfPair(h)) * rotation.y;
+}
+
+// The upper half of a product of 64 bits, or up to 2 less.
+fn mulHigh(a: u32, b: u32) -> u32 {
+  let a1 = a >> 16u;
+  let b1 = b >> 16u;
+  return a1 * b1 + ((a1 * (b & 0xffffu)) >> 16u) + (((a & 0xffffu) * b1) >> 16u);
+}
+
+// cos and sin of an angle in parts of 2^32 of a turn, by their series within an eighth of a turn: WGSL's own may be off by
+// 2^-11.
+fn cosSin(turn: u32) -> vec2f {
+  let quarter = (turn + (1u << 29u)) >> 30u;
+  let x = f32(bitcast<i32>(turn - (quarter << 30u))) * (6.283185307179586 / 4294967296.0);
+  let z = x * x;
+  let c = 1.0 + z * (-1.0 / 2.0 + z * (1.0 / 24.0 + z * (-1.0 / 720.0 + z * (1.0 / 40320.0))));
+  let s = x + x * z * (-1.0 / 6.0 + z * (1.0 / 120.0 + z * (-1.0 / 5040.0 + z * (1.0 / 362880.0))));
+  let within = select(vec2f(c, s), vec2f(-s, c), quarter % 2u == 1u);
+  return select(within, -within, quarter >= 2u);
+}
