@@ -5,7 +5,7 @@ import type { WgslModule } from "./_wgsl.ts";
 import type { KvDtype } from "./tensor.ts";
 
 /** Types, constants and fragments that a module takes in. */
-type Parts = Required<WgslModule>;
+type Parts = Required<Omit<WgslModule, "enables">>;
 
 /** What declares `k` and `v` and reads them by `keyAt` and `valueAt`, `packSize` elements at a time. */
 export function kvReads(dtype: KvDtype, packSize: 1 | 4): Parts {

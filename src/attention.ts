@@ -108,7 +108,7 @@ export class Attention {
     const { device } = gpu;
     const plan = planAttention(spec, device.limits, gpu.profile);
     checkDtype(gpu, "plan attention", plan.spec.dtype);
-    checkDtype(gpu, "plan attention", plan.spec.kvDtype);
+    checkDtype(gpu, "plan attention", plan.spec.kvDtype, "kvDtype");
     const fullLengths = await gpu.guard(
       "allocate attention",
       () => filledBuffer(device, plan.spec.batch, plan.spec.capacity),

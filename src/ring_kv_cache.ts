@@ -72,10 +72,11 @@ const USAGE = { storage: 0x80, copySrc: 0x04, copyDst: 0x08 };
  * the order in which encoded work runs; {@linkcode RingKvCache.length} counts what has been encoded, so submit what you
  * encode, in order.
  *
- * Keys and values can be stored as f16, or as int8 or int4 with a step for each token and head. Each stored element is then
- * off by at most half a step, d_k or d_v, so that a score is off by at most `e = scale |q|_1 d_k` and an output by at most
- * `d_v + (exp(2 e) - 1) max |v|`. A row with an infinity or a NaN reads as NaN throughout, one of magnitudes below 1.5e-36 as
- * zero. In f16 what is beyond 65504 becomes an infinity or the largest number, as the device has it.
+ * Keys and values can be stored as f16, or as int8 or int4 with a step for each token and head ({@linkcode KvDtype}). Stored
+ * keys are then off by at most d_k and values by d_v, half a step of their row or 1/1024 of themselves, so that a score is
+ * off by at most `e = scale |q|_1 d_k` and an output by at most `d_v + (exp(2 e) - 1) max |v|`. As integers a row with an
+ * infinity or a NaN reads as NaN throughout, and one of magnitudes below 1.5e-36 as zero. In f16 what is beyond 65504 becomes
+ * an infinity or the largest number, as the device has it.
  *
  * @example A decode loop
  * ```ts
@@ -175,7 +176,7 @@ export class RingKvCache {
     }
     checkChoice(ACTION, "dtype", dtype, DTYPES);
     checkDtype(gpu, ACTION, dtype);
-    checkDtype(gpu, ACTION, kvDtype);
+    checkDtype(gpu, ACTION, kvDtype, "kvDtype");
     checkChoice(ACTION, "layout", layout, ["BSNH", "BNSH"]);
     const rules = ringRules(ACTION, options);
     const rotations = options.rope && fillInRope(ACTION, options.rope, headDim);
@@ -299,7 +300,7 @@ export class RingKvCache {
     const action = "rotate queries";
     if (!this.#rope) {
       throw new TypeError(
-        sentence(action, "the cache was created without rope", { rope: undefined }),
+        sentence(action, "the cache must be created with rope", { rope: undefined }),
       );
     }
     const { gpu } = this;

@@ -56,12 +56,12 @@ export function elementCount(shape: readonly number[]): number {
 }
 
 /** Throws unless `dtype` is one that the device can store. */
-export function checkDtype(gpu: Gpu, action: string, dtype: KvDtype): void {
-  checkChoice(action, "dtype", dtype, KV_DTYPES);
+export function checkDtype(gpu: Gpu, action: string, dtype: KvDtype, name = "dtype"): void {
+  checkChoice(action, name, dtype, KV_DTYPES);
   if (dtype === "f16" && !gpu.features.f16) {
     throw new RangeError(
-      sentence(action, 'the device lacks shader-f16 (use dtype "f32")', {
-        dtype,
+      sentence(action, `the device lacks shader-f16 (use ${name} "f32")`, {
+        [name]: dtype,
         adapter: gpu.description.description,
       }),
     );

@@ -134,7 +134,7 @@ const WRONG_OPTIONS: readonly {
   { given: { valueDim: 8n }, throws: TypeError, says: "valueDim=8" },
   { given: { dtype: "f64" }, throws: TypeError, says: 'dtype="f64"' },
   { given: { dtype: "int8" }, throws: TypeError, says: 'dtype="int8"' },
-  { given: { kvDtype: "int2" }, throws: TypeError, says: 'dtype="int2"' },
+  { given: { kvDtype: "int2" }, throws: TypeError, says: 'kvDtype="int2"' },
   { given: { sinks: -1 }, throws: RangeError, says: "sinks=-1" },
   { given: { sinks: 16 }, throws: RangeError, says: "sinks + maxSeqLen must be at most capacity" },
   { given: { sinks: 3, window: 14 }, throws: RangeError, says: "sinks=3, window=14" },

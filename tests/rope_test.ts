@@ -123,7 +123,7 @@ Deno.test("rope: queries that cannot be rotated are refused", async () => {
   await submit((encoder) => {
     cache.append(encoder, { k: one, v: one });
     plain.append(encoder, { k: one, v: one });
-    const says = "the cache was created without rope";
+    const says = "the cache must be created with rope";
     assertThrows(() => plain.rotate(encoder, one), TypeError, says);
     assertThrows(() => cache.rotate(encoder, two), RangeError, "seqLen=2, maxLength=1");
     assertThrows(() => cache.rotate(encoder, narrow), RangeError, "q=[1, 1, 1, 4]");

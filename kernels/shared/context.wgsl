@@ -48,7 +48,7 @@ fn visibleColumns(context: Context, token: u32) -> vec2u {
 }
 
 fn isVisible(visible: vec2u, column: u32) -> bool {
-  return column >= visible.x && column < visible.y || column < min(SINKS, visible.x);
+  return (column >= visible.x && column < visible.y) || column < min(SINKS, visible.x);
 }
 
 // How many columns a query sees, or several queries whose windows lie in [x, y).

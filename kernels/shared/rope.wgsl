@@ -17,6 +17,10 @@ fn firstOfPair(pair: u32) -> u32 {
   return pair / ROPE_PARTNER * ROPE_PARTNER * 2u + pair % ROPE_PARTNER;
 }
 
+fn pairOf(h: u32) -> u32 {
+  return h / (ROPE_PARTNER * 2u) * ROPE_PARTNER + h % ROPE_PARTNER;
+}
+
 fn isFirstOfPair(h: u32) -> bool {
   return h / ROPE_PARTNER % 2u == 0u;
 }
@@ -37,8 +41,7 @@ fn rotated(own: f32, partner: f32, position: u32, h: u32) -> f32 {
   if (h >= ROPE_DIMS) {
     return own;
   }
-  let pair = h / (ROPE_PARTNER * 2u) * ROPE_PARTNER + h % ROPE_PARTNER;
-  let rotation = rotationOf(position, pair);
+  let rotation = rotationOf(position, pairOf(h));
   return own * rotation.x + select(partner, -partner, isFirstOfPair(h)) * rotation.y;
 }
 
