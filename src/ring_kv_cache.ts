@@ -99,6 +99,28 @@ const USAGE = { storage: 0x80, copySrc: 0x04, copyDst: 0x08 };
  * console.log(cache.length(), (await o.download()).length); // 3 512
  * gpu.destroy();
  * ```
+ *
+ * @example Rotary positions, four sinks, and keys and values in int8
+ * ```ts
+ * import { Attention, Gpu, RingKvCache, Tensor } from "@onehead/attention";
+ *
+ * const gpu = await Gpu.open();
+ * const cache = await RingKvCache.create(gpu, {
+ *   ...{ numKvHeads: 1, headDim: 64, capacity: 256, window: 252, sinks: 4 },
+ *   ...{ kvDtype: "int8", rope: { base: 500_000 } },
+ * });
+ * const attention = await Attention.create(gpu, { ...cache.spec, numHeads: 8 });
+ * const [q, k, v, o] = await Promise.all(
+ *   [8, 1, 1, 8].map((heads) => Tensor.empty(gpu, [1, 1, heads, 64])),
+ * );
+ * const encoder = gpu.device.createCommandEncoder();
+ * cache.append(encoder, { k, v });
+ * cache.rotate(encoder, q);
+ * attention.encode(encoder, { q, cache, o });
+ * gpu.device.queue.submit([encoder.finish()]);
+ * console.log(cache.bytes); // 35336: 256 tokens of 2 x 68 bytes, counters, table of rotations
+ * gpu.destroy();
+ * ```
  */
 export class RingKvCache {
   /** Where the cache lives. */
