@@ -28,6 +28,13 @@
 export * from "./src/attend.ts";
 export * from "./src/attention.ts";
 export {
+  crossingGroupSize,
+  decodeAttentionTime,
+  type DeviceRates,
+  type RooflineTime,
+  rooflineTime,
+} from "./src/decode_time.ts";
+export {
   Gpu,
   type GpuDescription,
   type GpuFeatures,
@@ -35,6 +42,18 @@ export {
   type WgslDialect,
 } from "./src/device.ts";
 export * from "./src/errors.ts";
+export {
+  type AttentionParameters,
+  attentionParameters,
+  type CacheOptions,
+  type CacheShape,
+  type FeasibleCell,
+  feasibleSpace,
+  kvCacheBytes,
+  largestBatch,
+  longestContext,
+  type MemoryBudget,
+} from "./src/memory.ts";
 export type { PlanBase, PlanLimits } from "./src/_plan.ts";
 export { type AttentionPlan, kvBytes, planAttention } from "./src/plan.ts";
 export type { FusedPlan } from "./src/plan_fused.ts";

@@ -1,11 +1,12 @@
 /** `deno run bench`: the command line around the measurements. */
 import { Gpu } from "../mod.ts";
 import { type CapturedLayer, readLayers } from "./capture.ts";
+import { measureDecode } from "./decode_ceilings.ts";
 import { type BenchOptions, parseOptions } from "./options.ts";
 import { Progress } from "./progress.ts";
 import { formatJson } from "./report/json.ts";
 import { formatTable } from "./report/table.ts";
-import type { Report, Result, Roofline } from "./result.ts";
+import type { DecodeCeiling, Report, Result, Roofline } from "./result.ts";
 import { measureRoofline } from "./roofline.ts";
 import { runGroup } from "./run.ts";
 import { runLayer } from "./run_capture.ts";
@@ -27,6 +28,7 @@ async function main(args: readonly string[]): Promise<number> {
   const progress = new Progress(runs.length + 1);
   progress.step("roofline of the adapter");
   const roofline = await measureRoofline(gpu, options.effort);
+  roofline.decode = await measureDecodes(gpu, roofline, options);
   const results: Result[] = [];
   for (const { title, run } of runs) {
     progress.step(title);
@@ -43,6 +45,20 @@ async function main(args: readonly string[]): Promise<number> {
   }
   gpu.destroy();
   return results.some(({ failure }) => failure) ? 1 : 0;
+}
+
+async function measureDecodes(
+  gpu: Gpu,
+  roofline: Roofline,
+  { impls, dtypes, effort }: BenchOptions,
+): Promise<DecodeCeiling[]> {
+  const decode: DecodeCeiling[] = [];
+  for (const impl of impls) {
+    for (const dtype of dtypes) {
+      decode.push(await measureDecode(gpu, { impl, dtype }, { effort, roofline }));
+    }
+  }
+  return decode;
 }
 
 /** Something to measure, by the title that progress shows. */

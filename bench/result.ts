@@ -18,6 +18,17 @@ export interface Roofline {
   readGBps: number;
   /** f32 multiply-adds per second, counted as two operations each. */
   fmaGFlops: number;
+  /** What decoding reaches, for each implementation and element type that was asked for. */
+  decode?: DecodeCeiling[];
+}
+
+/** The two ends of decoding's own roofline. */
+export interface DecodeCeiling extends Pick<Shape, "dtype"> {
+  impl: string;
+  /** Bytes per second where every query head has K and V of its own. */
+  gbPerSecond: number;
+  /** Operations per second where all query heads share one head of K and V. */
+  gflops: number;
 }
 
 /** The sizes of an attention whose values are as large as its keys. */

@@ -59,7 +59,7 @@ export function planAttention(
   );
 }
 
-/** Bytes of K and V for so many tokens of every sequence. */
+/** Bytes of K and V for so many tokens of every sequence, each in a buffer of whole words. */
 export function kvBytes(
   shape: Pick<FilledSpec, "batch" | "numKvHeads" | "headDim" | "valueDim" | "kvDtype">,
   tokens: number,

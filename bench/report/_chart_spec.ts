@@ -1,18 +1,9 @@
 import type { TopLevelSpec } from "vega-lite";
-import type { Report, Result, Variant } from "../result.ts";
-import { logTicks } from "./_log_ticks.ts";
+import type { Report, Result } from "../result.ts";
+import { logTicks } from "./log_ticks.ts";
+import { CONFIG, GREY, STYLES } from "./style.ts";
 
-/** Colours after Okabe and Ito, who chose them for every kind of colour vision. */
-const STYLES: Record<Variant, { label: string; color: string; shape: string }> = {
-  mha: { label: "MHA", color: "#d55e00", shape: "square" },
-  gqa: { label: "GQA", color: "#009e73", shape: "triangle-up" },
-  mqa: { label: "MQA", color: "#2e86d1", shape: "circle" },
-};
 const DASHES = [[1, 0], [7, 4], [2, 2], [9, 3, 2, 3], [14, 4], [2, 6]];
-
-/** Contrasts alike with white pages and with dark ones; the background is left to the page. */
-const GREY = "#7a7a7a";
-const FAINT_GREY = "#80808040";
 
 /** In pixels, as are all sizes here. */
 const WIDTH = 900;
@@ -84,40 +75,6 @@ export function chartSpec(report: Report): TopLevelSpec {
     config: CONFIG,
   };
 }
-
-const CONFIG: TopLevelSpec["config"] = {
-  font: "system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif",
-  view: { stroke: null },
-  title: {
-    anchor: "start",
-    color: GREY,
-    subtitleColor: GREY,
-    fontSize: 18,
-    subtitleFontSize: 12,
-    subtitlePadding: 4,
-  },
-  axis: {
-    labelColor: GREY,
-    titleColor: GREY,
-    labelFontSize: 12,
-    titleFontSize: 12,
-    titleFontWeight: "normal",
-    domainColor: GREY,
-    tickColor: GREY,
-    gridColor: FAINT_GREY,
-    labelOverlap: "greedy",
-  },
-  legend: {
-    orient: "top",
-    title: null,
-    labelColor: GREY,
-    labelFontSize: 13,
-    symbolStrokeWidth: 2,
-    clipHeight: 16,
-    padding: 6,
-    columnPadding: 14,
-  },
-};
 
 /** As few rows of panels as three columns allow, and then as few columns. */
 function columnsFor(panels: number): number {

@@ -1,4 +1,4 @@
-import type { AdapterInfo, Report, Result, Roofline } from "../result.ts";
+import type { AdapterInfo, DecodeCeiling, Report, Result, Roofline } from "../result.ts";
 
 /** Every key of a report, in the order of writing; a key that is missing here fails to compile. */
 const KEYS = {
@@ -11,6 +11,7 @@ const KEYS = {
   copyGBps: true,
   readGBps: true,
   fmaGFlops: true,
+  decode: true,
   results: true,
   case: true,
   phase: true,
@@ -37,7 +38,10 @@ const KEYS = {
   relativeChange: true,
   cosine: true,
   failure: true,
-} satisfies Record<keyof Report | keyof AdapterInfo | keyof Roofline | keyof Result, true>;
+} satisfies Record<
+  keyof Report | keyof AdapterInfo | keyof Roofline | keyof DecodeCeiling | keyof Result,
+  true
+>;
 
 /**
  * Writes a report as JSON that other programs read and that compares line by line.

@@ -1,14 +1,6 @@
 import type { Report, Result } from "../result.ts";
-import { alignDecimals, formatBytes, latencyUnit } from "./_units.ts";
-
-type Align = "left" | "right";
-
-/** One column of a table, its cells as text. */
-interface Column {
-  heading: string;
-  align: Align;
-  cells: string[];
-}
+import { alignDecimals, formatBytes, latencyUnit } from "./units.ts";
+import { type Column, formatColumns } from "./columns.ts";
 
 /**
  * Writes a report as tables for a terminal: the adapter and its roofline, then one table for each
@@ -95,14 +87,4 @@ function figureColumns(rows: Result[]): Column[] {
     );
   }
   return columns.map(([heading, cells]) => ({ heading, align: "right", cells }));
-}
-
-/** A line of headings, then one line for each row of cells, all of one width. */
-function formatColumns(columns: Column[]): string[] {
-  const padded = columns.map(({ heading, align, cells }) => {
-    const column = [heading, ...cells];
-    const width = Math.max(...column.map((cell) => cell.length));
-    return column.map((cell) => align === "left" ? cell.padEnd(width) : cell.padStart(width));
-  });
-  return padded[0].map((_, i) => padded.map((column) => column[i]).join("  "));
 }

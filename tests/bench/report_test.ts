@@ -3,8 +3,8 @@ import type { Report, Result } from "../../bench/result.ts";
 import { renderChart } from "../../bench/report/chart.ts";
 import { formatJson } from "../../bench/report/json.ts";
 import { formatTable } from "../../bench/report/table.ts";
-import { logTicks } from "../../bench/report/_log_ticks.ts";
-import { alignDecimals, formatBytes, latencyUnit } from "../../bench/report/_units.ts";
+import { logTicks } from "../../bench/report/log_ticks.ts";
+import { alignDecimals, formatBytes, latencyUnit } from "../../bench/report/units.ts";
 
 function makeResult(changes: Partial<Result> = {}): Result {
   return {

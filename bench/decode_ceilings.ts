@@ -1,0 +1,29 @@
+/** What decoding itself reaches at the two ends of its roofline: what predictions of other shapes start from. */
+import type { Dtype, Gpu, Implementation } from "../mod.ts";
+import type { Case } from "./cases.ts";
+import type { DecodeCeiling, Roofline } from "./result.ts";
+import { runGroup } from "./run.ts";
+import type { Effort } from "./stopwatch.ts";
+
+/** As many heads as common models have. Alone, each waits for its bytes; all on one KV head, it waits for their arithmetic. */
+const SHAPE = { batch: 1, numHeads: 32, headDim: 128, seqLen: 1, contextLen: 4096 };
+
+/**
+ * Measures one decode step of MHA and one of MQA: the bytes per second of the first and the operations per second of the
+ * second. Plain streams and plain arithmetic are faster than both.
+ *
+ * @throws {Error} If a step fails or is wrong; the message says why.
+ */
+export async function measureDecode(
+  gpu: Gpu,
+  { impl, dtype }: { impl: Implementation; dtype: Dtype },
+  { effort, roofline }: { effort: Effort; roofline: Roofline },
+): Promise<DecodeCeiling> {
+  const common = { name: "roofline", phase: "decode", impl, dtype, ...SHAPE } as const;
+  const mha: Case = { ...common, variant: "mha", numKvHeads: SHAPE.numHeads };
+  const mqa: Case = { ...common, variant: "mqa", numKvHeads: 1 };
+  const [bytes, arithmetic] = await runGroup(gpu, [mha, mqa], { effort, roofline });
+  const failure = bytes.failure ?? arithmetic.failure;
+  if (failure) throw new Error(`Cannot measure the roofline as decoding failed: ${failure}`);
+  return { impl, dtype, gbPerSecond: bytes.gbPerSecond, gflops: arithmetic.gflops };
+}

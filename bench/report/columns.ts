@@ -1,0 +1,18 @@
+type Align = "left" | "right";
+
+/** One column of a table, its cells as text. */
+export interface Column {
+  heading: string;
+  align: Align;
+  cells: string[];
+}
+
+/** A line of headings, then one line for each row of cells, all of one width. */
+export function formatColumns(columns: Column[]): string[] {
+  const padded = columns.map(({ heading, align, cells }) => {
+    const column = [heading, ...cells];
+    const width = Math.max(...column.map((cell) => cell.length));
+    return column.map((cell) => align === "left" ? cell.padEnd(width) : cell.padStart(width));
+  });
+  return padded[0].map((_, i) => padded.map((column) => column[i]).join("  "));
+}
