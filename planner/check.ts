@@ -4,8 +4,16 @@ import { alignDecimals } from "../bench/report/units.ts";
 import { type Column, formatColumns } from "../bench/report/columns.ts";
 import type { Report, Result } from "../bench/result.ts";
 import { median } from "../bench/statistics.ts";
-import { rooflineTime } from "../mod.ts";
+import { type DeviceClass, type Implementation, planAttention, rooflineTime } from "../mod.ts";
 import { ratesFor } from "./measured_rates.ts";
+
+/** Of a usual device: reports do not hold limits, and tiles seldom depend on them. */
+const LIMITS = {
+  maxStorageBufferBindingSize: 2 ** 32,
+  maxComputeInvocationsPerWorkgroup: 256,
+  maxComputeWorkgroupStorageSize: 32768,
+  maxComputeWorkgroupsPerDimension: 65535,
+};
 
 /** A measured row and its prediction. */
 export interface CheckedRow {
@@ -18,26 +26,42 @@ export interface CheckedRow {
 }
 
 /** Predicts every row that was measured. */
-export function checkReport({ roofline, results }: Report): CheckedRow[] {
+export function checkReport({ adapter, roofline, results }: Report): CheckedRow[] {
+  const deviceClass = adapter.isSoftware ? "software" : "gpu";
   return results.filter(({ failure }) => failure === undefined).map((result) => {
-    const work = { bytes: movedBytes(result), flops: operations(result) };
+    const flops = operations(result) * computedShare(result, deviceClass);
+    const work = { bytes: movedBytes(result), flops };
     const { seconds, bound } = rooflineTime(work, ratesFor(roofline, result));
     const predictedMs = seconds * 1e3;
     return { result, predictedMs, ratio: predictedMs / result.medianMs, bound };
   });
 }
 
+/**
+ * Query rows that the kernels compute over those that are asked for: the tiles of the plan that runs hold powers of two,
+ * so that a group of 6 heads is computed as 8.
+ */
+function computedShare(result: Result, deviceClass: DeviceClass): number {
+  const impl = result.impl as Implementation;
+  const plan = planAttention({ ...result, impl, capacity: result.contextLen }, LIMITS, deviceClass);
+  const tileRows = plan.impl === "fused" ? plan.rows * plan.rowGroups : plan.rowTile;
+  const rows = plan.groupSize * result.seqLen;
+  return Math.ceil(rows / tileRows) * tileRows / rows;
+}
+
 /** Writes the rows as a table, and how far predictions are off. */
 export function formatCheck(report: Report): string {
   const rows = checkReport(report);
-  const left = report.results.length - rows.length;
+  const failed = report.results.length - rows.length;
   const lines = [`Adapter   ${report.adapter.description}`];
   if (!report.roofline.decode) {
     lines.push(
       "Note      this report has no measured ceilings of decoding: predictions are for plain reads and arithmetic",
     );
   }
-  if (left > 0) lines.push(`Note      ${left} failed rows are left out`);
+  if (failed > 0) {
+    lines.push(`Note      ${failed} of ${report.results.length} results failed and are left out`);
+  }
   if (rows.length === 0) return [...lines, "", "No row to check."].join("\n") + "\n";
 
   const text = (heading: string, cellOf: (row: CheckedRow) => string): Column => ({

@@ -21,13 +21,11 @@ export function findByName<Item extends { name: string }>(
   );
 }
 
-/** Up to three names, nearest first: those that begin alike, then those that take the fewest edits. */
-export function nearestNames(wanted: string, names: readonly string[]): string[] {
-  const distanceOf = (name: string) => {
-    const lower = name.toLowerCase();
-    return lower.startsWith(wanted) ? 0 : editDistance(wanted, lower);
-  };
-  return names.map((name) => ({ name, distance: distanceOf(name) }))
+/** The names that begin with what is wanted, or else the three that it takes the fewest edits to. */
+function nearestNames(wanted: string, names: readonly string[]): string[] {
+  const beginning = names.filter((name) => name.toLowerCase().startsWith(wanted));
+  if (beginning.length > 0) return beginning;
+  return names.map((name) => ({ name, distance: editDistance(wanted, name.toLowerCase()) }))
     .sort((a, b) => a.distance - b.distance)
     .slice(0, 3)
     .map(({ name }) => name);

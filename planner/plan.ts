@@ -104,7 +104,9 @@ export interface Plan {
 export function makePlan(request: PlanRequest): Plan {
   const { model, device } = request;
   const weightBytes = model.parameters * request.weightBits / 8;
-  const kvHeads = request.kvHeads.filter((numKvHeads) => model.numHeads % numKvHeads === 0);
+  // MHA first: the others are held against it.
+  const kvHeads = request.kvHeads.filter((numKvHeads) => model.numHeads % numKvHeads === 0)
+    .sort((a, b) => b - a);
   if (kvHeads.length === 0) {
     throw new RangeError(
       `Cannot plan as KV heads must divide the heads of ${model.name}: current values heads=${model.numHeads}, KV heads=${request.kvHeads}`,
@@ -229,7 +231,7 @@ function notesOn({ model, device, kvHeads, contextLens }: PlanRequest): string[]
   }
   if (device.memoryBytes === undefined) {
     notes.push(
-      "What fits is left out: WebGPU does not tell a device's memory (--memory SIZE does).",
+      "This device's memory is not known, so that nothing is said to fit (give it as --memory SIZE).",
     );
   }
   const longest = Math.max(...contextLens);

@@ -8,6 +8,8 @@ import { adapterAnswers, installSoftwareVulkan } from "./vulkan.ts";
 
 const IMPORT_MAP = "tools/offline/import_map.json";
 const GPU_TASKS = ["bench", "test"];
+/** The value of an option that makes other tasks ask for the GPU of this machine. */
+const THIS_GPU = /^(--gpu=)?this$/;
 
 const tasks: Tasks = config.tasks;
 
@@ -28,7 +30,8 @@ async function main(name: string | undefined, options: string[]): Promise<number
   }
   const commands = commandsOf(name, tasks, options);
 
-  const needsGpu = GPU_TASKS.includes(name) && !options.includes("--help");
+  const asksForGpu = GPU_TASKS.includes(name) || options.some((option) => THIS_GPU.test(option));
+  const needsGpu = asksForGpu && !options.includes("--help");
   const [hasAdapter, hasJsr] = await Promise.all([
     !needsGpu || adapterAnswers(),
     jsrAnswers(jsrSpecifiers(config.imports, offline.imports)),

@@ -1,0 +1,116 @@
+/** The command: from arguments to results, around the arithmetic. */
+import { Gpu, type KvDtype } from "../mod.ts";
+import type { Roofline } from "../bench/result.ts";
+import { renderSvg } from "../bench/report/svg.ts";
+import { measureDecode } from "../bench/decode_ceilings.ts";
+import { measureRoofline } from "../bench/roofline.ts";
+import { formatCheck } from "./check.ts";
+import { type Device, GPUS } from "./gpus.ts";
+import { parseConfig } from "./hf_config.ts";
+import { measuredDevice } from "./measured_rates.ts";
+import type { Model } from "./model.ts";
+import { MODELS } from "./models.ts";
+import { findByName } from "./names.ts";
+import { parseOptions, type PlanOptions } from "./options.ts";
+import { makePlan, type Plan } from "./plan.ts";
+import { parseReport } from "./read_report.ts";
+import { formatHtml } from "./report/html.ts";
+import { sectionsOf } from "./report/sections.ts";
+import { formatText } from "./report/text.ts";
+
+const EFFORT = { minRounds: 5, maxRounds: 21, budgetMs: 1000 };
+
+/** Where the command writes what people read. */
+type Out = Pick<Console, "log" | "error">;
+
+/** Runs the command and returns its exit code: 2 where what it was given is wrong, 1 where something else failed. */
+export async function runCommand(args: readonly string[], out: Out): Promise<number> {
+  try {
+    await run(args, out);
+    return 0;
+  } catch (error) {
+    out.error(error instanceof Error ? `${error.name}: ${error.message}` : error);
+    return error instanceof TypeError || error instanceof RangeError ? 2 : 1;
+  }
+}
+
+async function run(args: readonly string[], out: Out): Promise<void> {
+  const options = parseOptions(args);
+  if (typeof options === "string") return out.log(options);
+  if (options.check !== undefined) {
+    return out.log(formatCheck(parseReport(await readFile(options.check), options.check)));
+  }
+
+  const model = await findModel(options);
+  const device = await findDevice(options, out);
+  const plan = makePlan({
+    ...options,
+    model,
+    device: { ...device, memoryBytes: options.memoryBytes ?? device.memoryBytes },
+    kvHeads: kvHeadsOf(model, options.kvHeads),
+  });
+  const { json, svg, html } = options;
+  const text = JSON.stringify(plan, null, 2);
+  out.log(json === "" ? text : formatText(plan));
+  if (json) await writeFile(json, text + "\n");
+  if (html) await writeFile(html, await formatHtml(plan));
+  if (svg) await writePictures(plan, svg);
+}
+
+async function findModel({ model, config }: PlanOptions): Promise<Model> {
+  if (config === undefined) return findByName("model", MODELS, model);
+  return parseConfig(await readFile(config), config);
+}
+
+async function findDevice({ gpu, dtypes }: PlanOptions, out: Out): Promise<Device> {
+  if (gpu === "this") return await measureDevice(dtypes, out);
+  if (!gpu.endsWith(".json")) return findByName("GPU", GPUS, gpu);
+  const { adapter, roofline } = parseReport(await readFile(gpu), gpu);
+  return measuredDevice(adapter.description, roofline, dtypes[0]);
+}
+
+/** The present adapter, decoding with a cache of f16 where that is asked for and can be had, of f32 otherwise. */
+async function measureDevice(dtypes: readonly KvDtype[], out: Out): Promise<Device> {
+  const gpu = await Gpu.open();
+  out.error(`measuring ${gpu.description.description} ...`);
+  try {
+    const roofline: Roofline = await measureRoofline(gpu, EFFORT);
+    const dtype = gpu.features.f16 && dtypes.includes("f16") ? "f16" : "f32";
+    const asked = { impl: "fused", dtype } as const;
+    roofline.decode = [await measureDecode(gpu, asked, { effort: EFFORT, roofline })];
+    return measuredDevice(gpu.description.description, roofline, dtype);
+  } finally {
+    gpu.destroy();
+  }
+}
+
+/** The variants to compare: those asked for, or MHA, the model's own or a usual GQA, and MQA. */
+function kvHeadsOf({ numHeads, numKvHeads }: Model, asked: PlanOptions["kvHeads"]): number[] {
+  if (asked) return [...new Set(asked.map((count) => count === "all" ? numHeads : count))];
+  const grouped = 1 < numKvHeads && numKvHeads < numHeads ? numKvHeads : 8;
+  const hasGrouped = grouped < numHeads && numHeads % grouped === 0;
+  return [...new Set([numHeads, ...(hasGrouped ? [grouped] : []), 1])];
+}
+
+async function writePictures(plan: Plan, folder: string): Promise<void> {
+  await attempt(`${folder} cannot be made`, () => Deno.mkdir(folder, { recursive: true }));
+  for (const { id, figure } of sectionsOf(plan)) {
+    if (figure) await writeFile(`${folder}/${id}.svg`, await renderSvg(figure));
+  }
+}
+
+async function readFile(file: string): Promise<string> {
+  return await attempt(`${file} cannot be read`, () => Deno.readTextFile(file));
+}
+
+async function writeFile(file: string, text: string): Promise<void> {
+  await attempt(`${file} cannot be written`, () => Deno.writeTextFile(file, text));
+}
+
+async function attempt<Value>(failure: string, run: () => Promise<Value>): Promise<Value> {
+  try {
+    return await run();
+  } catch (error) {
+    throw new RangeError(`Cannot plan as ${failure}: ${(error as Error).message}`);
+  }
+}
