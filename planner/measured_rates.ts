@@ -33,6 +33,6 @@ export function measuredDevice(
     bytesPerSecond,
     f32FlopsPerSecond: flopsPerSecond,
     f16FlopsPerSecond: roofline.fmaGFlops * 1e9,
-    source: "measured",
+    source: "measured: what fused decoding reached, and f32 arithmetic in the place of f16",
   };
 }

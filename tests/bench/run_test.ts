@@ -2,6 +2,7 @@ import { assert, assertEquals, assertLess } from "@std/assert";
 import { readLayers, withKvHeads } from "../../bench/capture.ts";
 import { type Case, planCases } from "../../bench/cases.ts";
 import { randomElements, randomTensor } from "../../bench/random.ts";
+import { measureDecode } from "../../bench/decode_ceilings.ts";
 import { measureRoofline } from "../../bench/roofline.ts";
 import { runGroup } from "../../bench/run.ts";
 import { runLayer } from "../../bench/run_capture.ts";
@@ -65,6 +66,18 @@ Deno.test("measureRoofline() finds three positive rates", async () => {
   const rates = Object.values(await measureRoofline(await sharedGpu(), EFFORT));
   assertEquals(rates.length, 3);
   assert(rates.every((rate) => rate > 0 && Number.isFinite(rate)));
+});
+
+Deno.test("the ceilings of decoding are of what was asked for, and above 0", async () => {
+  const gpu = await sharedGpu();
+  const asked = { impl: "fused", dtype: "f32" } as const;
+  const { impl, dtype, gbPerSecond, gflops } = await measureDecode(gpu, asked, {
+    effort: EFFORT,
+    roofline: ROOFLINE,
+  });
+  assertEquals([impl, dtype], ["fused", "f32"]);
+  assert(gbPerSecond > 0 && gbPerSecond < Infinity);
+  assert(gflops > 0 && gflops < Infinity);
 });
 
 Deno.test("runGroup() verifies and compares", async () => {
