@@ -4,7 +4,7 @@ import { alignDecimals } from "../bench/report/units.ts";
 import { type Column, formatColumns } from "../bench/report/columns.ts";
 import type { Report, Result } from "../bench/result.ts";
 import { median } from "../bench/statistics.ts";
-import { type DeviceClass, type Implementation, planAttention, rooflineTime } from "../mod.ts";
+import { type DeviceProfile, type Implementation, planAttention, rooflineTime } from "../mod.ts";
 import { ratesFor } from "./measured_rates.ts";
 
 /** Of a usual device: reports do not hold limits, and tiles seldom depend on them. */
@@ -14,6 +14,9 @@ const LIMITS = {
   maxComputeWorkgroupStorageSize: 32768,
   maxComputeWorkgroupsPerDimension: 65535,
 };
+
+/** As usual as those limits; tiles ask only whether there are subgroups of some size. */
+const SUBGROUP_SIZE = 8;
 
 /** A measured row and its prediction. */
 export interface CheckedRow {
@@ -27,9 +30,10 @@ export interface CheckedRow {
 
 /** Predicts every row that was measured. */
 export function checkReport({ adapter, roofline, results }: Report): CheckedRow[] {
-  const deviceClass = adapter.isSoftware ? "software" : "gpu";
+  const { isSoftware, features } = adapter;
+  const profile = { isSoftware, subgroupSize: features.includes("subgroups") ? SUBGROUP_SIZE : 0 };
   return results.filter(({ failure }) => failure === undefined).map((result) => {
-    const flops = operations(result) * computedShare(result, deviceClass);
+    const flops = operations(result) * computedShare(result, profile);
     const work = { bytes: movedBytes(result), flops };
     const { seconds, bound } = rooflineTime(work, ratesFor(roofline, result));
     const predictedMs = seconds * 1e3;
@@ -38,12 +42,12 @@ export function checkReport({ adapter, roofline, results }: Report): CheckedRow[
 }
 
 /**
- * Query rows that the kernels compute over those that are asked for: the tiles of the plan that runs hold powers of two,
- * so that a group of 6 heads is computed as 8.
+ * Query rows that the kernels compute over those that are asked for, as the plan that runs has them: staged kernels, whose
+ * tiles hold 4, compute a group of 6 heads as 8.
  */
-function computedShare(result: Result, deviceClass: DeviceClass): number {
+function computedShare(result: Result, profile: DeviceProfile): number {
   const impl = result.impl as Implementation;
-  const plan = planAttention({ ...result, impl, capacity: result.contextLen }, LIMITS, deviceClass);
+  const plan = planAttention({ ...result, impl, capacity: result.contextLen }, LIMITS, profile);
   const tileRows = plan.impl === "fused" ? plan.rows * plan.rowGroups : plan.rowTile;
   const rows = plan.groupSize * result.seqLen;
   return Math.ceil(rows / tileRows) * tileRows / rows;

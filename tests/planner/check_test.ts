@@ -48,12 +48,12 @@ Deno.test("checkReport() predicts a row by the ceilings of its own implementatio
 });
 
 Deno.test("checkReport() counts the query heads that a tile computes for nothing", () => {
-  // A group of 6 takes two row groups of 4 rows: 8 are computed.
-  const even = row({ numHeads: 48, numKvHeads: 6 });
-  const odd = row({ numHeads: 48, numKvHeads: 8 });
+  // Staged tiles hold 4 rows: of a group of 6, 8 are computed.
+  const even = row({ impl: "staged", numHeads: 48, numKvHeads: 6 });
+  const odd = row({ impl: "staged", numHeads: 48, numKvHeads: 8 });
   const [a, b] = checkReport(reportOf([even, odd], {
     ...ROOFLINE,
-    decode: [{ impl: "fused", dtype: "f32", gbPerSecond: 1e6, gflops: 4 }],
+    decode: [{ impl: "staged", dtype: "f32", gbPerSecond: 1e6, gflops: 4 }],
   }));
   assertEquals([a.bound, b.bound], ["compute", "compute"]);
   assertAlmostEquals(b.predictedMs / a.predictedMs, 8 / 6, 1e-9);
