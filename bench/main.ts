@@ -55,7 +55,8 @@ async function measureDecodes(
   const decode: DecodeCeiling[] = [];
   for (const impl of impls) {
     for (const dtype of dtypes) {
-      decode.push(await measureDecode(gpu, { impl, dtype }, { effort, roofline }));
+      const ceiling = await measureDecode(gpu, { impl, dtype }, { effort, roofline });
+      if (ceiling) decode.push(ceiling);
     }
   }
   return decode;

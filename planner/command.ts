@@ -77,7 +77,8 @@ async function measureDevice(dtypes: readonly KvDtype[], out: Out): Promise<Devi
     const roofline: Roofline = await measureRoofline(gpu, EFFORT);
     const dtype = gpu.features.f16 && dtypes.includes("f16") ? "f16" : "f32";
     const asked = { impl: "fused", dtype } as const;
-    roofline.decode = [await measureDecode(gpu, asked, { effort: EFFORT, roofline })];
+    const ceiling = await measureDecode(gpu, asked, { effort: EFFORT, roofline });
+    if (ceiling) roofline.decode = [ceiling];
     return measuredDevice(gpu.description.description, roofline, dtype);
   } finally {
     gpu.destroy();

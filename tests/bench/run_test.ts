@@ -71,10 +71,9 @@ Deno.test("measureRoofline() finds three positive rates", async () => {
 Deno.test("the ceilings of decoding are of what was asked for, and above 0", async () => {
   const gpu = await sharedGpu();
   const asked = { impl: "fused", dtype: "f32" } as const;
-  const { impl, dtype, gbPerSecond, gflops } = await measureDecode(gpu, asked, {
-    effort: EFFORT,
-    roofline: ROOFLINE,
-  });
+  const measured = await measureDecode(gpu, asked, { effort: EFFORT, roofline: ROOFLINE });
+  assert(measured);
+  const { impl, dtype, gbPerSecond, gflops } = measured;
   assertEquals([impl, dtype], ["fused", "f32"]);
   assert(gbPerSecond > 0 && gbPerSecond < Infinity);
   assert(gflops > 0 && gflops < Infinity);
