@@ -58,7 +58,7 @@ export function formatCheck(report: Report): string {
   const rows = checkReport(report);
   const failed = report.results.length - rows.length;
   const lines = [`Adapter   ${report.adapter.description}`];
-  if (!report.roofline.decode) {
+  if (!report.roofline.decode?.length) {
     lines.push(
       "Note      this report has no measured ceilings of decoding: predictions are for plain reads and arithmetic",
     );

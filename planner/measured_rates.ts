@@ -33,6 +33,8 @@ export function measuredDevice(
     bytesPerSecond,
     f32FlopsPerSecond: flopsPerSecond,
     f16FlopsPerSecond: roofline.fmaGFlops * 1e9,
-    source: "measured: what fused decoding reached, and f32 arithmetic in the place of f16",
+    source: roofline.decode?.length
+      ? "measured: what decoding reached, and f32 arithmetic in the place of f16"
+      : "measured: plain reads and f32 arithmetic, which promise more than decoding reaches",
   };
 }
