@@ -13,7 +13,7 @@ import {
   type MemoryBudget,
   RingKvCache,
 } from "../mod.ts";
-import { rowBytes } from "../src/_row_bytes.ts";
+import { rowBytes } from "../src/tensor.ts";
 import { hasF16, sharedGpu } from "./_gpu.ts";
 import { type Random, testRandomly } from "./_random.ts";
 
@@ -142,7 +142,7 @@ Deno.test("memory: a quantized row is its scale and whole words", () => {
   assertEquals(["int8", "int4"].map((dtype) => rowBytes(128, dtype as KvDtype)), [132, 68]);
   assertEquals(["int8", "int4"].map((dtype) => rowBytes(5, dtype as KvDtype)), [12, 8]);
   assertEquals(["f32", "f16"].map((dtype) => rowBytes(5, dtype as KvDtype)), [20, 10]);
-  const shape = { batch: 3, numKvHeads: 2, headDim: 128, valueDim: 5, dtype: "int4" as const };
+  const shape = { batch: 3, numKvHeads: 2, headDim: 128, valueDim: 5, kvDtype: "int4" as const };
   assertEquals(kvBytes(shape, 7), 3 * 2 * 7 * (68 + 8));
 });
 
@@ -158,7 +158,7 @@ Deno.test("memory: a windowed layer stops growing at its window, its sinks and a
   assertEquals(slots({ contextLen: 2000, batch: 3 }), 3 * (2000 + 5 * 516));
 });
 
-for (const dtype of ["f32", "f16"] as const) {
+for (const dtype of ["f32", "f16", "int8", "int4"] as const) {
   testRandomly(`memory: a real ring cache of ${dtype} takes what is planned`, async (random) => {
     if (dtype === "f16" && !await hasF16()) return;
     for (let i = 0; i < 5; i++) {
@@ -168,12 +168,13 @@ for (const dtype of ["f32", "f16"] as const) {
         valueDim: random.integer(1, 33),
       };
       const [window, maxSeqLen, batch] = [random.integer(1, 50), random.integer(1, 9), i + 1];
-      const capacity = window + maxSeqLen - 1;
+      const sinks = random.integer(0, 5);
+      const capacity = sinks + window + maxSeqLen - 1;
       const cache = await RingKvCache.create(await sharedGpu(), {
-        ...{ ...shape, capacity, window, maxSeqLen, batch, dtype },
+        ...{ ...shape, capacity, window, sinks, maxSeqLen, batch, kvDtype: dtype },
       });
       // What a budget must have for the cache to fit is what the cache says that it holds.
-      const layer = { ...shape, numLayers: 1, windowed: { numLayers: 1, window } };
+      const layer = { ...shape, numLayers: 1, windowed: { numLayers: 1, window, sinks } };
       const options = { contextLens: [10_000], batches: [batch], dtype, maxSeqLen };
       const [{ bytes }] = feasibleSpace(layer, { memoryBytes: 1e9 }, options);
       assertEquals(bytes, cache.bytes, JSON.stringify({ ...shape, capacity, batch }));
