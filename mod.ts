@@ -42,6 +42,7 @@ export {
   type WgslDialect,
 } from "./src/device.ts";
 export * from "./src/errors.ts";
+export * from "./src/explain.ts";
 export {
   type AttentionParameters,
   attentionParameters,

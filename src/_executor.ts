@@ -1,7 +1,6 @@
 /** What runs a plan: compiled kernels and the buffers that belong to them. */
-import type { AttentionPlan } from "./plan.ts";
 import { rowStrides } from "./_sizes.ts";
-import { numRows } from "./_plan.ts";
+import { numRows, type PlanBase } from "./_plan.ts";
 
 /** Buffers by the names of the kernels' variables. */
 export type Buffers = Readonly<Record<string, GPUBuffer>>;
@@ -18,7 +17,7 @@ export interface Executor {
 const UNBOUNDED = 2 ** 30;
 
 /** Values for the `Params` of the attention kernels, but for those that differ between dispatches. */
-export function paramsOf({ spec, contextLen }: AttentionPlan): Record<string, number | number[]> {
+export function paramsOf({ spec, contextLen }: PlanBase): Record<string, number | number[]> {
   const { numHeads, numKvHeads, seqLen, capacity, causal, window } = spec;
   const { scale, layout, kvLayout } = spec;
   return {

@@ -7,7 +7,10 @@ import { ACTION, type AttentionSpec, type FilledSpec, fillIn } from "./spec.ts";
 import { storageBytes } from "./tensor.ts";
 
 /** How an attention runs: implementation, tile sizes, dispatches and bytes of scratch. */
-export type AttentionPlan = StagedPlan | FusedPlan;
+export type AttentionPlan = (StagedPlan | FusedPlan) & {
+  /** Why this implementation: what was asked for, or the limit that another exceeds. */
+  reason: string;
+};
 
 /**
  * Decides how an attention runs, without touching a GPU.
@@ -44,18 +47,24 @@ export function planAttention(
   checkTensors(filled, limits);
   const { capacity, seqLen, window, sinks, impl, outputs } = filled;
   const contextLen = Math.min(capacity, sinks + (window ?? Infinity) - 1 + seqLen);
-  const isStaged = impl === "staged" || impl === "auto" && outputs.length > 0;
-  if (isStaged) return planStaged(filled, contextLen, limits);
+  const staged = (reason: string) => ({ ...planStaged(filled, contextLen, limits), reason });
+  if (impl === "staged") return staged(`impl "staged" is asked for`);
+  if (outputs.length > 0) return staged(`outputs are asked for: ${outputs.join(", ")}`);
 
   const fused = planFused(filled, contextLen, limits, profile);
-  if (fused) return fused;
-  if (impl === "auto") return planStaged(filled, contextLen, limits);
+  if (fused) {
+    const isAsked = impl === "fused";
+    const reason = isAsked ? 'impl "fused" is asked for' : "nothing but the output is asked for";
+    return { ...fused, reason };
+  }
   const { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupStorageSize } = limits;
+  const exceeded = { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupStorageSize };
+  if (impl === "auto") {
+    const list = Object.entries(exceeded).map(([name, value]) => `${name}=${value}`);
+    return staged(`no fused tile fits a workgroup: ${list.join(", ")}`);
+  }
   throw new RangeError(
-    sentence(ACTION, 'no tile of impl "fused" fits a workgroup (use "auto" or "staged")', {
-      maxComputeInvocationsPerWorkgroup,
-      maxComputeWorkgroupStorageSize,
-    }),
+    sentence(ACTION, 'no tile of impl "fused" fits a workgroup (use "auto" or "staged")', exceeded),
   );
 }
 

@@ -1,5 +1,5 @@
 import { assertAlmostEquals, assertEquals } from "@std/assert";
-import { cacheBytes, movedBytes, operations, visiblePairs } from "../../bench/counts.ts";
+import { cacheBytes, movedBytes, operations } from "../../bench/counts.ts";
 import { median, quantile } from "../../bench/statistics.ts";
 
 const DECODE = {
@@ -15,12 +15,6 @@ Deno.test("cacheBytes() are 16,384 per token for 32 heads of 128 in f16, and 512
 
 Deno.test("movedBytes() are the cache, the queries and the outputs", () => {
   assertEquals(movedBytes(DECODE), 16384 * 4096 + 2 * 32 * 128 * 2);
-});
-
-Deno.test("visiblePairs() count what a causal mask leaves", () => {
-  const shape = { ...DECODE, numHeads: 3, batch: 2, seqLen: 4, contextLen: 6 };
-  // The four queries see 3, 4, 5 and 6 keys.
-  assertEquals(visiblePairs(shape), 2 * 3 * (3 + 4 + 5 + 6));
 });
 
 Deno.test("operations() are two multiply-adds per pair and element", () => {

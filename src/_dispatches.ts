@@ -1,0 +1,38 @@
+/** The dispatches of a plan, in order: what executors encode and what `explain` prints. */
+import { columnBlocks, type StagedPlan, valueBlocks } from "./plan_staged.ts";
+import { numRows } from "./_plan.ts";
+import { fusedPacks, type FusedPlan, MERGE_WORKGROUP } from "./plan_fused.ts";
+
+/** Numbers of workgroups along x, y and z. */
+export type Grid = readonly [x: number, y: number, z?: number];
+
+/** One run of a kernel over a block of the plan. */
+export interface PlannedDispatch<Name extends string> {
+  kernel: Name;
+  /** Index into the blocks of the plan. */
+  block: number;
+  grid: Grid;
+}
+
+/** One pass over each slice, and a merge where there are several. */
+export function fusedDispatches(plan: FusedPlan): PlannedDispatch<"attend" | "merge">[] {
+  const { spec, slices, blocks } = plan;
+  const attends = blocks.map(({ numTiles }, block) => {
+    const grid: Grid = [slices, numTiles];
+    return { kernel: "attend" as const, block, grid };
+  });
+  if (slices === 1) return attends;
+  const mergeGroups = Math.ceil(numRows(spec) * fusedPacks(spec) / MERGE_WORKGROUP);
+  return [...attends, { kernel: "merge", block: 0, grid: [mergeGroups, 1] }];
+}
+
+/** Scores, softmax and weighted sum, block by block. */
+export function stagedDispatches(
+  plan: StagedPlan,
+): PlannedDispatch<"scores" | "softmax" | "weightedSum">[] {
+  return plan.blocks.flatMap(({ numTiles, numRows }, block) => [
+    { kernel: "scores", block, grid: [columnBlocks(plan, plan.contextLen), numTiles] },
+    { kernel: "softmax", block, grid: [numRows, 1] },
+    { kernel: "weightedSum", block, grid: [numTiles, valueBlocks(plan)] },
+  ]);
+}

@@ -1,0 +1,48 @@
+/** Bytes and operations that an attention cannot do without: the floor under its time. */
+import { type AttentionPlan, kvBytes } from "./plan.ts";
+import type { FilledSpec } from "./spec.ts";
+import { storageBytes } from "./tensor.ts";
+
+/** Bytes that must move at least once: q, K and V in, o and returned scores or weights out. */
+export function movedBytes({ spec, contextLen }: CountedPlan): number {
+  const { batch, numHeads, seqLen, headDim, valueDim, dtype, outputs } = spec;
+  const rows = batch * numHeads * seqLen;
+  return storageBytes(rows * headDim, dtype) + storageBytes(rows * valueDim, dtype) +
+    kvBytes(spec, contextLen) + outputs.length * rows * contextLen * 4;
+}
+
+/** Pairs of a query and a key that it sees in a full context, over all heads and sequences. */
+export function visiblePairs({ spec, contextLen }: CountedPlan): number {
+  const { batch, numHeads, seqLen, causal, window = Infinity } = spec;
+  let pairs = 0;
+  for (let token = 0; token < seqLen; token++) {
+    const own = contextLen - seqLen + token;
+    const first = Math.max(0, own - window + 1);
+    const end = causal ? own + 1 : contextLen;
+    pairs += Math.max(0, end - first);
+  }
+  return batch * numHeads * pairs;
+}
+
+/** Operations of QK^T and AV over the visible pairs, a multiply-add being two. */
+export function operations(plan: CountedPlan): number {
+  const { headDim, valueDim } = plan.spec;
+  return visiblePairs(plan) * 2 * (headDim + valueDim);
+}
+
+/** What counts: shapes and mask, however the attention is computed. */
+export interface CountedPlan extends Pick<AttentionPlan, "contextLen"> {
+  spec: Pick<
+    FilledSpec,
+    | "batch"
+    | "numHeads"
+    | "numKvHeads"
+    | "headDim"
+    | "valueDim"
+    | "seqLen"
+    | "causal"
+    | "window"
+    | "dtype"
+    | "outputs"
+  >;
+}
