@@ -2,9 +2,18 @@ import { Gpu } from "../mod.ts";
 
 let opened: Promise<Gpu> | undefined;
 
-/** The GPU that all tests of a file share: devices are dear, and a device compiles each kernel once. */
+/**
+ * The GPU that all tests of a file share: devices are dear, and a device compiles each kernel once. `deno test ... --
+ * --plain` takes one that has nothing beyond WebGPU's default limits and f16: no subgroups, no timestamps.
+ */
 export function sharedGpu(): Promise<Gpu> {
-  return opened ??= Gpu.open();
+  return opened ??= Deno.args.includes("--plain") ? openPlain() : Gpu.open();
+}
+
+async function openPlain(): Promise<Gpu> {
+  const adapter = await navigator.gpu.requestAdapter({ powerPreference: "high-performance" });
+  const requiredFeatures = (["shader-f16"] as const).filter((name) => adapter?.features.has(name));
+  return await Gpu.from(await adapter!.requestDevice({ requiredFeatures }));
 }
 
 /** Whether the adapter has f16; says so once per file if not, so that nobody takes silence for success. */

@@ -69,7 +69,7 @@ Deno.test("gpu: features are those of the device", async () => {
 });
 
 Deno.test("gpu: everything that the adapter lists and we use is asked for", async () => {
-  const { device } = await sharedGpu();
+  const { device } = await Gpu.open();
   const adapter = await navigator.gpu.requestAdapter({ powerPreference: "high-performance" });
   for (const name of ["shader-f16", "timestamp-query"] as const) {
     assertEquals(device.features.has(name), adapter!.features.has(name), name);
@@ -82,6 +82,7 @@ Deno.test("gpu: everything that the adapter lists and we use is asked for", asyn
       "maxComputeInvocationsPerWorkgroup",
     ] as const
   ) assertEquals(device.limits[name], adapter!.limits[name], name);
+  device.destroy();
 });
 
 Deno.test("gpu: features that are announced compile", async () => {
