@@ -27,6 +27,8 @@
  */
 export * from "./src/attend.ts";
 export * from "./src/attention.ts";
+export type { Grid } from "./src/_dispatches.ts";
+export type { BoundWork, CompiledKernel, Dispatch } from "./src/bound.ts";
 export {
   crossingGroupSize,
   decodeAttentionTime,

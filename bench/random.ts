@@ -1,6 +1,7 @@
 /** Random tensors that are made on the GPU and can be computed again on the host, element by element. */
 import { type Dtype, type Gpu, Tensor } from "../mod.ts";
-import { inPass, Kernel } from "../src/_kernel.ts";
+import { Kernel } from "../src/_kernel.ts";
+import { inPass } from "../src/bound.ts";
 import { kernels } from "./kernels/mod.ts";
 
 const WORKGROUP = 256;
@@ -22,8 +23,8 @@ export async function randomTensor(
     const params = fill.uniform({ count: tensor.length, first: firstOf(seed) });
     const encoder = gpu.device.createCommandEncoder();
     const workgroups = Math.min(MAX_WORKGROUPS, Math.ceil(tensor.length / WORKGROUP));
-    const bindings = fill.bind({ params, x: tensor.buffer });
-    inPass(encoder, (pass) => fill.dispatch(pass, bindings, [workgroups, 1]));
+    const dispatch = fill.bind({ params, x: tensor.buffer }, [workgroups, 1]);
+    inPass(encoder, (pass) => dispatch.encode(pass));
     gpu.device.queue.submit([encoder.finish()]);
     params.destroy();
   });

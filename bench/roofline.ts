@@ -8,46 +8,51 @@ import { median } from "./statistics.ts";
 import { type Call, type Effort, timeInTurns } from "./stopwatch.ts";
 
 const WORKGROUP = 256;
-const STREAM_BYTES = { software: 64 * 2 ** 20, gpu: 512 * 2 ** 20 };
-const PER_INVOCATION = 64;
-const FMA = { steps: 512, chains: 8, lanes: 4 };
+const STREAM_BYTES = { software: 128 * 2 ** 20, gpu: 512 * 2 ** 20 };
+/** Elements of vec4f that an invocation streams: a few beside its neighbours', or a long run of its own. */
+const PER_INVOCATION = { neighbours: 16, runs: 256 };
+const FMA = { steps: 32, rounds: 16, chains: 2, lanes: 4 };
 
-/** Measures copy bandwidth, read bandwidth and the rate of f32 multiply-adds. */
+/** Measures copy bandwidth, read bandwidth and the rate of f32 multiply-adds, each in the form that the adapter likes best. */
 export async function measureRoofline(gpu: Gpu, effort: Effort): Promise<Roofline> {
   const { maxStorageBufferBindingSize, maxComputeWorkgroupsPerDimension } = gpu.device.limits;
   const wanted = STREAM_BYTES[gpu.description.isSoftware ? "software" : "gpu"];
-  const mostInvocations = Math.min(wanted, maxStorageBufferBindingSize) / (16 * PER_INVOCATION);
-  const workgroups = Math.min(
-    Math.floor(mostInvocations / WORKGROUP),
-    maxComputeWorkgroupsPerDimension,
-  );
-  const invocations = workgroups * WORKGROUP;
-  const bytes = invocations * PER_INVOCATION * 16;
+  // One size for all streams: whole workgroups of the longest runs, and no more workgroups of the shortest than fit a grid.
+  const unit = WORKGROUP * PER_INVOCATION.runs * 16;
+  const most = WORKGROUP * PER_INVOCATION.neighbours * 16 * maxComputeWorkgroupsPerDimension;
+  const bytes = Math.floor(Math.min(wanted, maxStorageBufferBindingSize, most) / unit) * unit;
+  const invocations = bytes / 16 / PER_INVOCATION.neighbours;
   const source = await randomTensor(gpu, [bytes / 4], { dtype: "f32", seed: 1 });
   const target = await Tensor.empty(gpu, [bytes / 4]);
 
-  const stream = async (code: string, output: string, side: "neighbours" | "runs") => {
+  const stream = async (code: string, output: string, side: keyof typeof PER_INVOCATION) => {
+    const perInvocation = PER_INVOCATION[side];
+    const count = bytes / 16 / perInvocation;
     const steps = side === "neighbours"
-      ? { INVOCATION_STEP: 1, STEP: invocations }
-      : { INVOCATION_STEP: PER_INVOCATION, STEP: 1 };
-    return await prepare(gpu, code, { PER_INVOCATION, ...steps }, {
-      source,
-      [output]: target,
-    }, workgroups);
+      ? { INVOCATION_STEP: 1, STEP: count }
+      : { INVOCATION_STEP: perInvocation, STEP: 1 };
+    const constants = { PER_INVOCATION: perInvocation, ...steps };
+    return await prepare(gpu, code, constants, { source, [output]: target }, count / WORKGROUP);
   };
   const calls = await Promise.all([
     stream(kernels.copy, "target_", "neighbours"),
     stream(kernels.copy, "target_", "runs"),
     stream(kernels.read, "sums", "neighbours"),
     stream(kernels.read, "sums", "runs"),
-    prepare(gpu, kernels.fma, { STEPS: FMA.steps }, { seeds: source, sums: target }, workgroups),
+    prepare(
+      gpu,
+      kernels.fma,
+      { STEPS: FMA.steps, ROUNDS: FMA.rounds },
+      { seeds: source, sums: target },
+      invocations / WORKGROUP,
+    ),
   ]);
   try {
     const [copyA, copyB, readA, readB, fma] = (await timeInTurns(gpu, calls, effort)).map(median);
     return {
       copyGBps: 2 * bytes / Math.min(copyA, copyB) / 1e6,
       readGBps: bytes / Math.min(readA, readB) / 1e6,
-      fmaGFlops: invocations * FMA.steps * FMA.chains * FMA.lanes * 2 / fma / 1e6,
+      fmaGFlops: invocations * Object.values(FMA).reduce((a, b) => a * b) * 2 / fma / 1e6,
     };
   } finally {
     source.destroy();
@@ -67,6 +72,6 @@ async function prepare(
     fragments: [code],
   });
   const buffers = Object.entries(tensors).map(([name, tensor]) => [name, tensor.buffer]);
-  const bindings = kernel.bind(Object.fromEntries(buffers));
-  return (pass) => kernel.dispatch(pass, bindings, [workgroups, 1]);
+  const dispatch = kernel.bind(Object.fromEntries(buffers), [workgroups, 1]);
+  return (pass) => dispatch.encode(pass);
 }

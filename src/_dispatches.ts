@@ -31,7 +31,7 @@ export function stagedDispatches(
   plan: StagedPlan,
 ): PlannedDispatch<"scores" | "softmax" | "weightedSum">[] {
   return plan.blocks.flatMap(({ numTiles, numRows }, block) => [
-    { kernel: "scores", block, grid: [columnBlocks(plan, plan.contextLen), numTiles] },
+    { kernel: "scores", block, grid: [columnBlocks(plan), numTiles] },
     { kernel: "softmax", block, grid: [numRows, 1] },
     { kernel: "weightedSum", block, grid: [numTiles, valueBlocks(plan)] },
   ]);

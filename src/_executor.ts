@@ -1,14 +1,15 @@
 /** What runs a plan: compiled kernels and the buffers that belong to them. */
 import { rowStrides } from "./_sizes.ts";
 import { numRows, type PlanBase } from "./_plan.ts";
+import type { Dispatch } from "./bound.ts";
 
 /** Buffers by the names of the kernels' variables. */
 export type Buffers = Readonly<Record<string, GPUBuffer>>;
 
 /** An implementation made ready on a device. */
 export interface Executor {
-  /** Encodes one attention; no sequence has more than `columns` tokens to look over. */
-  encode(pass: GPUComputePassEncoder, buffers: Buffers, columns: number): void;
+  /** Binds the buffers of one attention: what to dispatch, in order. */
+  bind(buffers: Buffers): Dispatch[];
   /** Frees the buffers. */
   destroy(): void;
 }

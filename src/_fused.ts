@@ -1,32 +1,32 @@
 /** Attention in one pass over keys and values, for a whole query group; slices of the context are merged. */
-import { fragments, kernels } from "../kernels/mod.ts";
+import { fragments, kernels as texts } from "../kernels/mod.ts";
+import { fusedDispatches } from "./_dispatches.ts";
 import { constantsOf, type Executor, paramsOf, scratchBuffer } from "./_executor.ts";
 import { Kernel } from "./_kernel.ts";
 import { numRows } from "./_plan.ts";
 import { kvReads } from "./_storage.ts";
 import type { Gpu } from "./device.ts";
-import { fusedPacks, fusedPackSize, type FusedPlan, MERGE_WORKGROUP } from "./plan_fused.ts";
+import { fusedPackSize, type FusedPlan, MERGE_WORKGROUP } from "./plan_fused.ts";
 
 /** Compiles the kernels of a plan and allocates its scratch. */
 export async function createFused(gpu: Gpu, plan: FusedPlan): Promise<Executor> {
   const { slices } = plan;
   const rows = numRows(plan.spec);
-  const { attend, merge } = await compile(gpu, plan);
+  const kernels = await compile(gpu, plan);
   const statesBytes = slices * rows * 8;
   const { params, partials, states } = await gpu.guard("allocate attention", () => ({
-    params: plan.blocks.map(({ firstTile }) => attend.uniform({ ...paramsOf(plan), firstTile })),
+    params: plan.blocks.map(({ firstTile }) =>
+      kernels.attend.uniform({ ...paramsOf(plan), firstTile })
+    ),
     partials: scratchBuffer(gpu.device, slices === 1 ? 0 : plan.scratchBytes - statesBytes),
     states: scratchBuffer(gpu.device, slices === 1 ? 0 : statesBytes),
   }));
-  const mergeGroups = Math.ceil(rows * fusedPacks(plan.spec) / MERGE_WORKGROUP);
   return {
-    encode(pass, given) {
+    bind(given) {
       const buffers = slices === 1 ? given : { ...given, partials: partials!, states: states! };
-      plan.blocks.forEach(({ numTiles }, i) => {
-        const bindings = attend.bind({ ...buffers, params: params[i] });
-        attend.dispatch(pass, bindings, [slices, numTiles]);
-      });
-      merge?.dispatch(pass, merge.bind({ ...buffers, params: params[0] }), [mergeGroups, 1]);
+      return fusedDispatches(plan).map(({ kernel, block, grid }) =>
+        kernels[kernel]!.bind({ ...buffers, params: params[block] }, grid)
+      );
     },
     destroy() {
       partials?.destroy();
@@ -72,14 +72,14 @@ async function compile(gpu: Gpu, plan: FusedPlan) {
         rows,
         lanes,
         isSplit ? storePartial : storeOutput,
-        kernels.attend,
+        texts.attend,
       ],
     }),
     isSplit
       ? Kernel.compile(gpu, "merge slices", {
         types: { T: dtype },
         constants: { ...constants, TILE_ROWS, WORKGROUP: MERGE_WORKGROUP },
-        fragments: [...base, storeOutput, kernels.mergeSlices],
+        fragments: [...base, storeOutput, texts.mergeSlices],
       })
       : undefined,
   ]);

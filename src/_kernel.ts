@@ -4,25 +4,13 @@ import {
   makeStructuredView,
   type ShaderDataDefinitions,
 } from "webgpu-utils";
+import type { Grid } from "./_dispatches.ts";
+import type { CompiledKernel, Dispatch } from "./bound.ts";
 import type { Gpu } from "./device.ts";
 import { GpuWorkError } from "./errors.ts";
 import { compose, type WgslModule } from "./_wgsl.ts";
 
 const USAGE_UNIFORM = 0x40;
-
-/** Numbers of workgroups along x, y and z. */
-export type Grid = readonly [x: number, y: number, z?: number];
-
-/** Encodes into the caller's compute pass, or into one of its own where the caller gives an encoder. */
-export function inPass(
-  target: GPUCommandEncoder | GPUComputePassEncoder,
-  encode: (pass: GPUComputePassEncoder) => void,
-): void {
-  if (!("beginComputePass" in target)) return encode(target);
-  const pass = target.beginComputePass();
-  encode(pass);
-  pass.end();
-}
 
 const compiled = new WeakMap<GPUDevice, Map<string, Promise<Kernel>>>();
 
@@ -31,9 +19,10 @@ const compiled = new WeakMap<GPUDevice, Map<string, Promise<Kernel>>>();
  *
  * Each source is compiled once per device; a failed compile is forgotten, so that it can be tried again.
  */
-export class Kernel {
+export class Kernel implements CompiledKernel {
+  readonly label: string;
+  readonly pipelineMs: number;
   readonly #gpu: Gpu;
-  readonly #label: string;
   readonly #pipeline: GPUComputePipeline;
   readonly #layout: GPUBindGroupLayout;
   readonly #definitions: ShaderDataDefinitions;
@@ -41,12 +30,14 @@ export class Kernel {
   private constructor(
     gpu: Gpu,
     label: string,
+    pipelineMs: number,
     pipeline: GPUComputePipeline,
     layout: GPUBindGroupLayout,
     definitions: ShaderDataDefinitions,
   ) {
+    this.label = label;
+    this.pipelineMs = pipelineMs;
     this.#gpu = gpu;
-    this.#label = label;
     this.#pipeline = pipeline;
     this.#layout = layout;
     this.#definitions = definitions;
@@ -67,6 +58,7 @@ export class Kernel {
 
   static async #compile(gpu: Gpu, label: string, code: string): Promise<Kernel> {
     const { device } = gpu;
+    const start = performance.now();
     const definitions = makeShaderDataDefinitions(code);
     const [group] = makeBindGroupLayoutDescriptors(definitions, {
       compute: { entryPoint: "main" },
@@ -82,7 +74,8 @@ export class Kernel {
       .catch((error: Error) => {
         throw new GpuWorkError(`Cannot compile ${label} as WebGPU refused it: ${error.message}`);
       });
-    return new Kernel(gpu, label, await gpu.waitFor(pending), layout, definitions);
+    const pipeline = await gpu.waitFor(pending);
+    return new Kernel(gpu, label, performance.now() - start, pipeline, layout, definitions);
   }
 
   /** A uniform buffer that holds the kernel's `params` with these values. */
@@ -90,11 +83,11 @@ export class Kernel {
     const view = makeStructuredView(this.#definitions.uniforms.params);
     const members = view.views as Record<string, unknown>;
     for (const name in members) {
-      if (!(name in values)) throw new TypeError(`${this.#label} needs a value for params.${name}`);
+      if (!(name in values)) throw new TypeError(`${this.label} needs a value for params.${name}`);
     }
     view.set(values);
     const buffer = this.#gpu.device.createBuffer({
-      label: `${this.#label} params`,
+      label: `${this.label} params`,
       size: view.arrayBuffer.byteLength,
       usage: USAGE_UNIFORM,
       mappedAtCreation: true,
@@ -104,25 +97,24 @@ export class Kernel {
     return buffer;
   }
 
-  /** Binds buffers by the names of the kernel's variables; names that it does not use are passed over. */
-  bind(buffers: Readonly<Record<string, GPUBuffer>>): GPUBindGroup {
+  /** Binds buffers by the names of the kernel's variables, for runs over a grid; names that it does not use are passed over. */
+  bind(buffers: Readonly<Record<string, GPUBuffer>>, grid: Grid): Dispatch {
     const { resources } = this.#definitions.entryPoints.main;
     const entries = resources.map(({ name, entry }) => {
       const buffer = buffers[name];
-      if (!buffer) throw new TypeError(`${this.#label} needs a buffer for ${name}`);
+      if (!buffer) throw new TypeError(`${this.label} needs a buffer for ${name}`);
       return { binding: entry.binding, resource: { buffer } };
     });
-    return this.#gpu.device.createBindGroup({
-      label: this.#label,
+    const bindings = this.#gpu.device.createBindGroup({
+      label: this.label,
       layout: this.#layout,
       entries,
     });
-  }
-
-  /** Encodes one run over the grid. */
-  dispatch(pass: GPUComputePassEncoder, bindings: GPUBindGroup, grid: Grid): void {
-    pass.setPipeline(this.#pipeline);
-    pass.setBindGroup(0, bindings);
-    pass.dispatchWorkgroups(...grid);
+    const encode = (pass: GPUComputePassEncoder) => {
+      pass.setPipeline(this.#pipeline);
+      pass.setBindGroup(0, bindings);
+      pass.dispatchWorkgroups(...grid);
+    };
+    return { kernel: this, grid, encode };
   }
 }

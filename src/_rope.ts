@@ -1,9 +1,10 @@
 /** Rotary position embedding on the device: the table of rotations, and the rotation of queries. */
 import { fragments, kernels } from "../kernels/mod.ts";
 import { checkChoice, checkInteger, sentence } from "./_check.ts";
-import { inPass, Kernel } from "./_kernel.ts";
+import { Kernel } from "./_kernel.ts";
 import { rowStrides } from "./_sizes.ts";
 import type { WgslModule } from "./_wgsl.ts";
+import { inPass } from "./bound.ts";
 import type { Gpu } from "./device.ts";
 import type { RopeOptions } from "./rope.ts";
 import type { Layout } from "./spec.ts";
@@ -153,13 +154,12 @@ export class Rope {
     lengths: GPUBuffer,
   ): void {
     const { batch, numHeads, seqLen } = queries;
-    const bindings = this.#kernel.bind({
+    const workgroups = Math.ceil(seqLen * numHeads * this.#pairs / WORKGROUP);
+    const dispatch = this.#kernel.bind({
       ...{ params: this.#paramsFor(queries), lengths, rotations: this.rotations },
       x: queries.buffer,
-    });
-    const workgroups = Math.ceil(seqLen * numHeads * this.#pairs / WORKGROUP);
-    const grid = [Math.min(workgroups, MAX_WORKGROUPS), batch] as const;
-    inPass(target, (pass) => this.#kernel.dispatch(pass, bindings, grid));
+    }, [Math.min(workgroups, MAX_WORKGROUPS), batch]);
+    inPass(target, (pass) => dispatch.encode(pass));
   }
 
   destroy(): void {

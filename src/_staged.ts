@@ -1,19 +1,20 @@
 /** Attention in three kernels: scores, softmax, weighted sum. */
-import { fragments, kernels } from "../kernels/mod.ts";
+import { fragments, kernels as texts } from "../kernels/mod.ts";
+import { stagedDispatches } from "./_dispatches.ts";
 import { constantsOf, type Executor, paramsOf, scratchBuffer } from "./_executor.ts";
 import { Kernel } from "./_kernel.ts";
 import { packSize } from "./_plan.ts";
 import { kvReads } from "./_storage.ts";
 import type { Gpu } from "./device.ts";
-import { columnBlocks, type StagedPlan, valueBlocks } from "./plan_staged.ts";
+import type { StagedPlan } from "./plan_staged.ts";
 
 /** Compiles the kernels of a plan and allocates its scratch. */
 export async function createStaged(gpu: Gpu, plan: StagedPlan): Promise<Executor> {
-  const { scores, softmax, weightedSum } = await compile(gpu, plan);
+  const kernels = await compile(gpu, plan);
   const isKept = plan.spec.outputs.length > 0;
   const { params, scratch } = await gpu.guard("allocate attention", () => ({
     params: plan.blocks.map(({ firstTile, firstRow }) =>
-      scores.uniform({
+      kernels.scores.uniform({
         ...paramsOf(plan),
         filledLen: isKept ? plan.contextLen : 0,
         firstTile,
@@ -24,15 +25,12 @@ export async function createStaged(gpu: Gpu, plan: StagedPlan): Promise<Executor
     scratch: scratchBuffer(gpu.device, plan.scratchBytes),
   }));
   return {
-    encode(pass, given, columns) {
+    bind(given) {
       const weights = given.weights ?? scratch!;
       const buffers = { ...given, weights, scores: given.scores ?? weights };
-      plan.blocks.forEach(({ numTiles, numRows }, i) => {
-        const bind = (kernel: Kernel) => kernel.bind({ ...buffers, params: params[i] });
-        scores.dispatch(pass, bind(scores), [columnBlocks(plan, columns), numTiles]);
-        softmax.dispatch(pass, bind(softmax), [numRows, 1]);
-        weightedSum.dispatch(pass, bind(weightedSum), [numTiles, valueBlocks(plan)]);
-      });
+      return stagedDispatches(plan).map(({ kernel, block, grid }) =>
+        kernels[kernel].bind({ ...buffers, params: params[block] }, grid)
+      );
     },
     destroy() {
       scratch?.destroy();
@@ -63,11 +61,11 @@ async function compile(gpu: Gpu, plan: StagedPlan) {
     Kernel.compile(gpu, "scores", {
       types: keys.types,
       constants: { ...keys.constants, WORKGROUP: workgroup.scores },
-      fragments: [...keys.fragments, kernels.scores],
+      fragments: [...keys.fragments, texts.scores],
     }),
     Kernel.compile(gpu, "softmax", {
       constants: { ...constants, WORKGROUP: workgroup.softmax },
-      fragments: [...base, fragments.softmaxState, source, kernels.softmax],
+      fragments: [...base, fragments.softmaxState, source, texts.softmax],
     }),
     Kernel.compile(gpu, "weighted sum", {
       types: values.types,
@@ -77,7 +75,7 @@ async function compile(gpu: Gpu, plan: StagedPlan) {
         STRIPS: workgroup.weightedSum / LANES,
         WORKGROUP: workgroup.weightedSum,
       },
-      fragments: [...values.fragments, kernels.weightedSum],
+      fragments: [...values.fragments, texts.weightedSum],
     }),
   ]);
   return { scores, softmax, weightedSum };

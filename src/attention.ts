@@ -1,8 +1,8 @@
 import { sentence } from "./_check.ts";
 import type { Executor } from "./_executor.ts";
 import { createFused } from "./_fused.ts";
-import { inPass } from "./_kernel.ts";
 import { checkKept } from "./_ring.ts";
+import { type BoundWork, boundWork } from "./bound.ts";
 import { shapeIn } from "./_sizes.ts";
 import { createStaged } from "./_staged.ts";
 import type { Gpu } from "./device.ts";
@@ -124,7 +124,8 @@ export class Attention {
   }
 
   /**
-   * Encodes the attention: per block of rows three dispatches where it is staged, one where it is fused and one to merge.
+   * Encodes the attention once: per block of rows three dispatches where it is staged, one where it is fused and one to
+   * merge. For the same tensors over and over, {@linkcode Attention.bind} them.
    *
    * @param target The encoder or compute pass to encode into; nothing is submitted.
    * @param tensors What to read and write.
@@ -133,23 +134,54 @@ export class Attention {
    * would see.
    */
   encode(target: GPUCommandEncoder | GPUComputePassEncoder, tensors: AttentionTensors): void {
+    this.bind(tensors).encode(target);
+  }
+
+  /**
+   * Checks and binds the tensors of a loop once, so that a step costs the host no more than its dispatches. A cache may
+   * grow, wrap and be cleared in between: its lengths are read on the GPU.
+   *
+   * @param tensors What each encoding reads and writes. They and the attention must outlive what is returned.
+   * @returns The attention over these tensors, to be encoded as often as one likes.
+   * @throws {TypeError} If a tensor is missing, of another device or of another element type, or read and written at once.
+   * @throws {RangeError} If a shape does not match the plan.
+   *
+   * @example A decode loop that is bound once
+   * ```ts
+   * import { Attention, Gpu, RingKvCache, Tensor } from "@onehead/attention";
+   *
+   * const gpu = await Gpu.open();
+   * const cache = await RingKvCache.create(gpu, { numKvHeads: 1, headDim: 64, capacity: 256 });
+   * const attention = await Attention.create(gpu, { ...cache.spec, numHeads: 8 });
+   * const empty = (heads: number) => Tensor.empty(gpu, [1, 1, heads, 64]);
+   * const [q, k, v, o] = await Promise.all([8, 1, 1, 8].map(empty));
+   *
+   * const append = cache.bindAppend({ k, v });
+   * const attend = attention.bind({ q, cache, o });
+   * for (let token = 0; token < 3; token++) {
+   *   const encoder = gpu.device.createCommandEncoder();
+   *   append.encode(encoder);
+   *   attend.encode(encoder);
+   *   gpu.device.queue.submit([encoder.finish()]);
+   * }
+   * await gpu.settled();
+   * gpu.destroy();
+   * ```
+   */
+  bind(tensors: AttentionTensors): BoundWork {
     this.#check(tensors);
-    const { plan } = this;
+    const { cache } = tensors;
     const { q, o, scores, weights } = tensors;
-    const { k, v } = tensors.cache ?? tensors;
+    const { k, v } = cache ?? tensors;
     const buffers: Record<string, GPUBuffer> = {
-      lengths: tensors.cache?.lengthsBuffer ?? this.#fullLengths,
+      lengths: cache?.lengthsBuffer ?? this.#fullLengths,
       ...{ q: q.buffer, k: k.buffer, v: v.buffer, o: o.buffer },
     };
     if (scores) buffers.scores = scores.buffer;
     if (weights) buffers.weights = weights.buffer;
-    // Returned rows are filled to their end; otherwise what no sequence has is not worth a workgroup.
-    const { contextLen } = plan;
-    const isKept = plan.spec.outputs.length > 0;
-    const columns = isKept
-      ? contextLen
-      : Math.min(contextLen, tensors.cache?.storedLen ?? contextLen);
-    inPass(target, (pass) => this.#executor.encode(pass, buffers, columns));
+    return boundWork(this.#executor.bind(buffers), () => {
+      if (cache) checkTokens(cache, this.plan.spec);
+    });
   }
 
   /** Frees the scratch. */
@@ -163,7 +195,7 @@ export class Attention {
     const { batch, numHeads, numKvHeads, headDim, valueDim } = plan.spec;
     const { seqLen, capacity, dtype, kvDtype, layout, kvLayout, outputs } = plan.spec;
     const { k, v } = tensors.cache ?? tensors;
-    if (tensors.cache) checkCache(tensors.cache, plan.spec);
+    if (tensors.cache) checkSpec(tensors.cache, plan.spec);
     const check = (name: string, tensor: Tensor | undefined, dtype: KvDtype, shape: number[]) =>
       checkTensor(ACTION, name, tensor!, { gpu, shape, dtype });
     check("q", tensors.q, dtype, shapeIn(layout, batch, numHeads, seqLen, headDim));
@@ -197,7 +229,7 @@ export class Attention {
   }
 }
 
-function checkCache(cache: RingKvCache, spec: FilledSpec): void {
+function checkSpec(cache: RingKvCache, spec: FilledSpec): void {
   const { kvLayout, sinks } = spec;
   if (kvLayout !== cache.spec.kvLayout) {
     throw new TypeError(
@@ -215,6 +247,10 @@ function checkCache(cache: RingKvCache, spec: FilledSpec): void {
       }),
     );
   }
+}
+
+/** Throws unless the cache has what queries see, as of what has been encoded. */
+function checkTokens(cache: RingKvCache, spec: FilledSpec): void {
   const { maxLength, storedLen } = cache;
   if (storedLen === 0) {
     throw new RangeError(sentence(ACTION, "the cache is empty (append first)", { storedLen }));

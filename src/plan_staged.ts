@@ -83,8 +83,8 @@ export function planStaged(spec: FilledSpec, contextLen: number, limits: PlanLim
 }
 
 /** Workgroups of the scores kernel along the columns of a context. */
-export function columnBlocks(plan: StagedPlan, columns: number): number {
-  return Math.ceil(columns / (plan.workgroup.scores * COLUMNS_PER_INVOCATION));
+export function columnBlocks(plan: StagedPlan): number {
+  return Math.ceil(plan.contextLen / (plan.workgroup.scores * COLUMNS_PER_INVOCATION));
 }
 
 /** Workgroups of the weighted sum along the value. */

@@ -1,10 +1,11 @@
 import { kernels } from "../kernels/mod.ts";
 import { checkChoice, checkInteger, sentence } from "./_check.ts";
-import { inPass, Kernel } from "./_kernel.ts";
+import { Kernel } from "./_kernel.ts";
 import { fillInRope, Rope, ropeParts } from "./_rope.ts";
 import { checkAppend, type Overflow, type RingRules, ringRules, storedTokens } from "./_ring.ts";
 import { rowStrides, shapeIn } from "./_sizes.ts";
 import { kvStores } from "./_storage.ts";
+import { type BoundWork, boundWork } from "./bound.ts";
 import type { Gpu } from "./device.ts";
 import type { RopeOptions } from "./rope.ts";
 import type { AttentionSpec, Layout } from "./spec.ts";
@@ -279,7 +280,8 @@ export class RingKvCache {
   }
 
   /**
-   * Encodes the writing of new tokens to every sequence: one dispatch.
+   * Encodes the writing of new tokens to every sequence: one dispatch. For the same tensors over and over,
+   * {@linkcode RingKvCache.bindAppend} them.
    *
    * @param target The encoder or compute pass to encode into; nothing is submitted.
    * @param tokens New keys and values.
@@ -288,13 +290,25 @@ export class RingKvCache {
    * unchanged.
    */
   append(target: GPUCommandEncoder | GPUComputePassEncoder, tokens: NewTokens): void {
+    this.bindAppend(tokens).encode(target);
+  }
+
+  /**
+   * Checks and binds the tensors of new tokens once, for loops that fill them anew for each step.
+   *
+   * @param tokens Where each encoding finds new keys and values. They and the cache must outlive what is returned.
+   * @returns The append, to be encoded as often as the rules of the ring allow: each encoding counts its tokens, and throws
+   * a `RangeError` where tokens would be lost that the rules keep.
+   * @throws {TypeError} If a tensor is of another device or element type.
+   * @throws {RangeError} If a shape does not match the cache.
+   */
+  bindAppend(tokens: NewTokens): BoundWork {
     const { layout, batch, numKvHeads, headDim, valueDim } = this.spec;
     const seqLen = tokens.k?.shape[layout === "BSNH" ? 1 : 2];
     this.#checkTensor("k", tokens.k, shapeIn(layout, batch, numKvHeads, seqLen, headDim));
     this.#checkTensor("v", tokens.v, shapeIn(layout, batch, numKvHeads, seqLen, valueDim));
-    for (const length of this.#lengths) checkAppend(this.#rules, length, seqLen);
 
-    const bindings = this.#append.bind({
+    const dispatch = this.#append.bind({
       params: this.#paramsFor(seqLen),
       lengths: this.lengthsBuffer,
       arrivals: this.#arrivals,
@@ -303,10 +317,11 @@ export class RingKvCache {
       k: this.k.buffer,
       v: this.v.buffer,
       ...(this.#rope && { rotations: this.#rope.rotations }),
+    }, [Math.min(seqLen * numKvHeads * 2, MAX_WORKGROUPS), batch]);
+    return boundWork([dispatch], () => {
+      for (const length of this.#lengths) checkAppend(this.#rules, length, seqLen);
+      this.#lengths.forEach((length, sequence) => this.#lengths[sequence] = length + seqLen);
     });
-    const grid = [Math.min(seqLen * numKvHeads * 2, MAX_WORKGROUPS), batch] as const;
-    inPass(target, (pass) => this.#append.dispatch(pass, bindings, grid));
-    this.#lengths.forEach((length, sequence) => this.#lengths[sequence] = length + seqLen);
   }
 
   /**

@@ -10,34 +10,12 @@ import {
   Tensor,
 } from "../mod.ts";
 import { buffersOf, withRefusedBuffers } from "./_buffers.ts";
+import { countCalls } from "./_calls.ts";
 import { hasF16, sharedGpu } from "./_gpu.ts";
 import { submit, Tensors } from "./_run.ts";
 
 const SPEC: AttentionSpec = { numHeads: 4, numKvHeads: 2, headDim: 8, seqLen: 3, capacity: 5 };
 const SHAPES = { q: [1, 3, 4, 8], k: [1, 5, 2, 8], v: [1, 5, 2, 8], o: [1, 3, 4, 8] };
-
-/** Counts the calls of some methods while `work` runs. */
-async function countCalls<Target extends object, Name extends keyof Target & string>(
-  target: Target,
-  names: readonly Name[],
-  work: () => void | Promise<void>,
-): Promise<Record<Name, number>> {
-  const counts = Object.fromEntries(names.map((name) => [name, 0])) as Record<Name, number>;
-  for (const name of names) {
-    const method = target[name] as (...args: unknown[]) => unknown;
-    const counted = (...args: unknown[]) => {
-      counts[name]++;
-      return method.apply(target, args);
-    };
-    Object.defineProperty(target, name, { value: counted, configurable: true });
-  }
-  try {
-    await work();
-  } finally {
-    for (const name of names) delete target[name];
-  }
-  return counts;
-}
 
 const COMPILING = [
   "createShaderModule",

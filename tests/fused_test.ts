@@ -85,7 +85,7 @@ for (const [name, profile] of Object.entries(PROFILES)) {
       const read = { lengths: lengths.buffer, q: q.buffer, k: k.buffer, v: v.buffer };
       await submit((encoder) => {
         const pass = encoder.beginComputePass();
-        executor.encode(pass, { ...read, o: o.buffer }, capacity);
+        for (const dispatch of executor.bind({ ...read, o: o.buffer })) dispatch.encode(pass);
         pass.end();
       });
       assertClose(await o.download(), referenceAttention(inputs, spec).o, TOLERANCE.f32, "o");

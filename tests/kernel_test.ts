@@ -1,8 +1,9 @@
 // Kernels bind by name and are compiled once.
 import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
 import { GpuWorkError, Tensor } from "../mod.ts";
-import { inPass, Kernel } from "../src/_kernel.ts";
+import { Kernel } from "../src/_kernel.ts";
 import type { WgslModule } from "../src/_wgsl.ts";
+import { inPass } from "../src/bound.ts";
 import { sharedGpu } from "./_gpu.ts";
 import { submit, Tensors } from "./_run.ts";
 
@@ -31,11 +32,11 @@ Deno.test("kernel: binds buffers and parameters by name", async () => {
   const second = await tensors.upload({ data: [10, 20, 30, 40], shape: [4] });
   const sums = await tensors.poisoned([4]);
   const params = tensors.keep(kernel.uniform({ shift: -5, factor: 100, offset: [7, 1, 7] }));
-  const bindings = kernel.bind({
+  const dispatch = kernel.bind({
     ...{ params, first: first.buffer, second: second.buffer, sums: sums.buffer },
     unknown: first.buffer,
-  });
-  await submit((encoder) => inPass(encoder, (pass) => kernel.dispatch(pass, bindings, [1, 1])));
+  }, [1, 1]);
+  await submit((encoder) => inPass(encoder, (pass) => dispatch.encode(pass)));
   assertEquals(await sums.download(), Float32Array.of(85, 175, 265, 355));
 });
 
@@ -81,6 +82,6 @@ Deno.test("kernel: wants every parameter and every buffer, by name", async () =>
   const incomplete = () => kernel.uniform({ factor: 1, shift: 2 });
   assertThrows(incomplete, TypeError, "add needs a value for params.offset");
   const { buffer } = tensors.keep(await Tensor.empty(gpu, [4]));
-  const unbound = () => kernel.bind({ first: buffer, second: buffer, sums: buffer });
+  const unbound = () => kernel.bind({ first: buffer, second: buffer, sums: buffer }, [1, 1]);
   assertThrows(unbound, TypeError, "add needs a buffer for params");
 });

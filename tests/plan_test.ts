@@ -191,7 +191,7 @@ testRandomly("plan: every dispatch and workgroup is within the limits", (random)
       assert(numTiles > 0 && numRows > 0);
       assert(numTiles <= grid && numRows <= grid);
     }
-    assert(columnBlocks(plan, contextLen) <= grid);
+    assert(columnBlocks(plan) <= grid);
     assert(valueBlocks(plan) <= grid);
     for (const size of Object.values(workgroup)) {
       assert(size <= limits.maxComputeInvocationsPerWorkgroup);
@@ -201,7 +201,7 @@ testRandomly("plan: every dispatch and workgroup is within the limits", (random)
     assert(workgroup.softmax * 8 <= limits.maxComputeWorkgroupStorageSize);
     assert(workgroup.weightedSum * 16 * rowTile <= limits.maxComputeWorkgroupStorageSize);
     assertEquals(workgroup.weightedSum % valueLanes, 0);
-    assert(columnBlocks(plan, contextLen) * workgroup.scores * 4 >= contextLen);
+    assert(columnBlocks(plan) * workgroup.scores * 4 >= contextLen);
     const pack = packSize(spec.valueDim);
     assertEquals(spec.valueDim % pack, 0);
     assert(valueBlocks(plan) * valueLanes * pack >= spec.valueDim);

@@ -1,0 +1,58 @@
+import type { Grid } from "./_dispatches.ts";
+
+/** A compiled kernel: the same object wherever the same kernel runs. */
+export interface CompiledKernel {
+  /** Its name, e.g. "attend". */
+  readonly label: string;
+  /** Milliseconds until its pipeline was created. */
+  readonly pipelineMs: number;
+}
+
+/** One run of a kernel: its pipeline, its buffers and its grid. */
+export interface Dispatch {
+  /** What runs. */
+  readonly kernel: CompiledKernel;
+  /** Numbers of workgroups along x, y and z. */
+  readonly grid: Grid;
+  /** Sets pipeline and bind group, and dispatches. */
+  encode(pass: GPUComputePassEncoder): void;
+}
+
+/**
+ * Work whose tensors are bound: checked once, and encoded as often as one likes, without planning, checking or binding
+ * anew. What a replay reads and writes is in the same tensors; how far it reads follows the lengths on the GPU.
+ */
+export interface BoundWork {
+  /** What one encoding dispatches, in order. */
+  readonly dispatches: readonly Dispatch[];
+  /**
+   * Encodes the work once; nothing is submitted.
+   *
+   * @throws {RangeError} If a cache is empty, or would lose or has lost tokens that its rules keep.
+   */
+  encode(target: GPUCommandEncoder | GPUComputePassEncoder): void;
+}
+
+/** Binds dispatches to what must hold, or happen on the host, before each encoding. */
+export function boundWork(dispatches: readonly Dispatch[], before: () => void): BoundWork {
+  return {
+    dispatches,
+    encode(target) {
+      before();
+      inPass(target, (pass) => {
+        for (const dispatch of dispatches) dispatch.encode(pass);
+      });
+    },
+  };
+}
+
+/** Encodes into the caller's compute pass, or into one of its own where the caller gives an encoder. */
+export function inPass(
+  target: GPUCommandEncoder | GPUComputePassEncoder,
+  encode: (pass: GPUComputePassEncoder) => void,
+): void {
+  if (!("beginComputePass" in target)) return encode(target);
+  const pass = target.beginComputePass();
+  encode(pass);
+  pass.end();
+}
