@@ -1,12 +1,14 @@
 /** `deno run bench`: the command line around the measurements. */
 import { Gpu } from "../mod.ts";
+import { explainCases } from "./explain.ts";
+import { FirstUses } from "./first_use.ts";
 import { type CapturedLayer, readLayers } from "./capture.ts";
 import { measureDecode } from "./decode_ceilings.ts";
 import { type BenchOptions, parseOptions } from "./options.ts";
 import { Progress } from "./progress.ts";
 import { formatJson } from "./report/json.ts";
 import { formatTable } from "./report/table.ts";
-import type { DecodeCeiling, Report, Result, Roofline } from "./result.ts";
+import type { DecodeCeiling, FirstUse, Report, Result, Roofline } from "./result.ts";
 import { measureRoofline } from "./roofline.ts";
 import { runGroup } from "./run.ts";
 import { runLayer } from "./run_capture.ts";
@@ -24,19 +26,25 @@ async function main(args: readonly string[]): Promise<number> {
   const layers = options.input ? await readInput(options.input) : [];
 
   const gpu = await Gpu.open();
+  if (options.explain) {
+    console.log(explainCases(gpu, options.groups.flat()));
+    gpu.destroy();
+    return 0;
+  }
   const runs = options.input ? layerRuns(layers, options) : groupRuns(options);
   const progress = new Progress(runs.length + 1);
   progress.step("roofline of the adapter");
   const roofline = await measureRoofline(gpu, options.effort);
   roofline.decode = await measureDecodes(gpu, roofline, options);
+  const firstUses = new FirstUses();
   const results: Result[] = [];
   for (const { title, run } of runs) {
     progress.step(title);
-    results.push(...await run(gpu, roofline));
+    results.push(...await run(gpu, { roofline, firstUses }));
   }
   progress.end();
 
-  const report = reportOf(gpu, roofline, results);
+  const report = reportOf(gpu, roofline, firstUses.rows, results);
   console.log(formatTable(report));
   if (options.json) await Deno.writeTextFile(options.json, formatJson(report));
   if (options.svg) {
@@ -65,7 +73,13 @@ async function measureDecodes(
 /** Something to measure, by the title that progress shows. */
 interface Run {
   title: string;
-  run(gpu: Gpu, roofline: Roofline): Promise<Result[]>;
+  run(gpu: Gpu, shared: Shared): Promise<Result[]>;
+}
+
+/** What all runs have in common. */
+interface Shared {
+  roofline: Roofline;
+  firstUses: FirstUses;
 }
 
 function groupRuns({ groups, effort }: BenchOptions): Run[] {
@@ -73,7 +87,7 @@ function groupRuns({ groups, effort }: BenchOptions): Run[] {
     const { name, phase, contextLen, dtype } = group[0];
     return {
       title: `${name} ${phase} ${contextLen} ${dtype}`,
-      run: (gpu, roofline) => runGroup(gpu, group, { effort, roofline }),
+      run: (gpu, shared) => runGroup(gpu, group, { effort, ...shared }),
     };
   });
 }
@@ -87,7 +101,8 @@ function layerRuns(
       dtypes.flatMap((dtype) =>
         impls.map((impl) => ({
           title: `${layer.name} ${phase} ${dtype} ${impl}`,
-          run: (gpu, roofline) => runLayer(gpu, layer, { phase, dtype, impl, effort, roofline }),
+          run: (gpu, { roofline }) =>
+            runLayer(gpu, layer, { phase, dtype, impl, effort, roofline }),
         }))
       )
     )
@@ -105,10 +120,15 @@ async function readInput(file: string): Promise<CapturedLayer[]> {
   }
 }
 
-function reportOf(gpu: Gpu, roofline: Roofline, results: Result[]): Report {
+function reportOf(
+  gpu: Gpu,
+  roofline: Roofline,
+  firstUse: FirstUse[],
+  results: Result[],
+): Report {
   const { description, isSoftware } = gpu.description;
   const features = [...gpu.device.features].sort();
-  return { schema: 1, adapter: { description, features, isSoftware }, roofline, results };
+  return { schema: 1, adapter: { description, features, isSoftware }, roofline, firstUse, results };
 }
 
 /** Throws now what would otherwise be thrown after minutes of measuring. */

@@ -34,6 +34,9 @@ Where results go, besides the table
   --json FILE        all rows, for programs
   --svg FILE         throughput against context, as a picture
 
+What would run
+  --explain          print the plan of each case and the floor under its time, and measure nothing
+
   --help             this text
 `;
 
@@ -47,6 +50,7 @@ export interface BenchOptions {
   input?: string;
   json?: string;
   svg?: string;
+  explain: boolean;
 }
 
 const NAMES = ["models", "phase", "dtype", "impl", "input", "json", "svg"] as const;
@@ -72,7 +76,7 @@ export function parseOptions(args: readonly string[]): BenchOptions | string {
   };
   const parsed = parseArgs([...args], {
     string: [...NAMES, ...NUMBERS],
-    boolean: ["quick", "help"],
+    boolean: ["quick", "explain", "help"],
     alias: { help: "h" },
     unknown,
   });
@@ -100,6 +104,9 @@ export function parseOptions(args: readonly string[]): BenchOptions | string {
   }
 
   if (parsed.input !== undefined) {
+    if (parsed.explain) {
+      throw new RangeError("Cannot run the bench as --explain takes shapes: leave out --input");
+    }
     for (const name of ["models", ...NUMBERS] as const) {
       if (parsed[name] === undefined) continue;
       throw new RangeError(
@@ -131,6 +138,7 @@ export function parseOptions(args: readonly string[]): BenchOptions | string {
     input: parsed.input,
     json: parsed.json,
     svg: parsed.svg,
+    explain: parsed.explain,
   };
 }
 

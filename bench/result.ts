@@ -2,6 +2,7 @@
 
 export type Phase = "decode" | "prefill";
 export type Variant = "mha" | "gqa" | "mqa";
+export type Bound = "bytes" | "operations";
 
 /** The device that everything in a report was measured on. */
 export interface AdapterInfo {
@@ -66,6 +67,10 @@ export interface Result extends Shape {
   gflops: number;
   /** `gbPerSecond` over the measured `copyGBps`. */
   bandwidthShare: number;
+  /** What the roofline bounds this row by: bytes or operations, whichever take the adapter longer. */
+  boundBy: Bound;
+  /** The time that the adapter needs for `boundBy` alone, over the median time. */
+  rooflineShare: number;
   /** Largest difference from the float64 reference; null when it is not a number. */
   maxAbsError: number | null;
   /** Median over interleaved pairs of MHA's time over this row's; null where MHA was not run. */
@@ -78,9 +83,26 @@ export interface Result extends Shape {
   failure?: string;
 }
 
+/** What a kernel costs once, before it can be used over and over. Times are in milliseconds. */
+export interface FirstUse {
+  /** Name of the kernel, e.g. "attend". */
+  kernel: string;
+  /** The row that used it first. */
+  case: string;
+  phase: Phase;
+  variant: Variant;
+  impl: string;
+  dtype: Shape["dtype"];
+  /** Until the pipeline was created. */
+  pipelineMs: number;
+  /** What the first dispatch took longer than the second: some drivers put off compiling until then. */
+  firstRunMs: number;
+}
+
 export interface Report {
   schema: 1;
   adapter: AdapterInfo;
   roofline: Roofline;
+  firstUse: FirstUse[];
   results: Result[];
 }

@@ -1,7 +1,7 @@
 /** The rows of a report: what was measured, with the figures that follow from it. */
 import type { Case } from "./cases.ts";
 import { cacheBytes, movedBytes, operations } from "./counts.ts";
-import type { Result, Roofline } from "./result.ts";
+import type { Bound, Result, Roofline, Shape } from "./result.ts";
 import { median, quantile } from "./statistics.ts";
 
 /** A row that says what is to be measured. */
@@ -19,6 +19,8 @@ export function emptyResult(case_: Case): Result {
     gbPerSecond: 0,
     gflops: 0,
     bandwidthShare: 0,
+    boundBy: "bytes",
+    rooflineShare: 0,
     maxAbsError: null,
     speedupOverMha: null,
   };
@@ -47,6 +49,18 @@ export function fillIn(
   result.gbPerSecond = movedBytes(result) / result.medianMs / 1e6;
   result.gflops = operations(result) / result.medianMs / 1e6;
   result.bandwidthShare = result.gbPerSecond / roofline.copyGBps;
+  const { ms, boundBy } = floorOf(result, roofline);
+  result.boundBy = boundBy;
+  result.rooflineShare = ms / result.medianMs;
   // Pair by pair: what slows the machine for a while slows both of a pair.
   if (mhaTimes) result.speedupOverMha = median(times.map((time, i) => mhaTimes[i] / time));
+}
+
+/** The least time that a shape takes on a roofline, and what it is spent on. */
+export function floorOf(shape: Shape, roofline: Roofline): { ms: number; boundBy: Bound } {
+  const bytesMs = movedBytes(shape) / Math.max(roofline.copyGBps, roofline.readGBps) / 1e6;
+  const operationsMs = operations(shape) / roofline.fmaGFlops / 1e6;
+  return bytesMs > operationsMs
+    ? { ms: bytesMs, boundBy: "bytes" }
+    : { ms: operationsMs, boundBy: "operations" };
 }

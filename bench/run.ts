@@ -1,6 +1,7 @@
 /** From a group of cases to its rows: prepare, verify, time in turns. */
 import { DeviceLostError, type Gpu } from "../mod.ts";
 import type { Case, CaseGroup } from "./cases.ts";
+import type { FirstUses } from "./first_use.ts";
 import type { Result, Roofline } from "./result.ts";
 import { emptyResult, fillIn, judge } from "./rows.ts";
 import { type Effort, timeInTurns } from "./stopwatch.ts";
@@ -11,13 +12,13 @@ import { maxAbsError, TOLERANCE } from "./verify.ts";
 export async function runGroup(
   gpu: Gpu,
   group: CaseGroup,
-  { effort, roofline }: { effort: Effort; roofline: Roofline },
+  { effort, roofline, firstUses }: { effort: Effort; roofline: Roofline; firstUses: FirstUses },
 ): Promise<Result[]> {
   const results = group.map(emptyResult);
   const correct: { subject: Subject; result: Result }[] = [];
   try {
     for (const [i, case_] of group.entries()) {
-      const subject = await prepare(gpu, case_, results[i]);
+      const subject = await prepare(gpu, case_, results[i], firstUses);
       if (subject) correct.push({ subject, result: results[i] });
     }
     if (correct.length > 0) {
@@ -37,10 +38,16 @@ export async function runGroup(
 }
 
 /** A subject whose output is right, or nothing and the failure in the result. */
-async function prepare(gpu: Gpu, case_: Case, result: Result): Promise<Subject | undefined> {
+async function prepare(
+  gpu: Gpu,
+  case_: Case,
+  result: Result,
+  firstUses: FirstUses,
+): Promise<Subject | undefined> {
   let subject: Subject | undefined;
   try {
     subject = await Subject.create(gpu, case_);
+    await firstUses.measure(gpu, case_, subject.dispatches);
     const error = await maxAbsError(gpu, subject);
     if (judge(result, error, TOLERANCE[case_.dtype])) return subject;
   } catch (error) {

@@ -1,5 +1,12 @@
 /** A case made ready on the GPU: inputs, output and the attention that goes from one to the other. */
-import { Attention, type Gpu, Tensor } from "../mod.ts";
+import {
+  Attention,
+  type AttentionSpec,
+  type BoundWork,
+  type Dispatch,
+  type Gpu,
+  Tensor,
+} from "../mod.ts";
 import type { Case } from "./cases.ts";
 import { cacheBytes } from "./counts.ts";
 import { randomTensor } from "./random.ts";
@@ -12,6 +19,16 @@ const MAX_COPIES = 32;
 /** Seeds of a case's random inputs; those of a copy follow on. */
 export const SEEDS = { q: 1, k: 2, v: 3, perCopy: 3 };
 
+/** The attention of a case. */
+export function specOf(case_: Case): AttentionSpec {
+  const { batch, numHeads, numKvHeads, headDim, seqLen, contextLen, dtype, impl } = case_;
+  return {
+    ...{ batch, numHeads, numKvHeads, headDim, seqLen, dtype, impl },
+    capacity: contextLen,
+    kvLayout: "BNSH",
+  };
+}
+
 /** An attention with its tensors. Calls rotate over copies of the inputs. */
 export class Subject {
   readonly case: Case;
@@ -19,6 +36,7 @@ export class Subject {
   readonly o: Tensor;
   readonly #attention: Attention;
   readonly #copies: readonly Record<"q" | "k" | "v", Tensor>[];
+  readonly #bound: readonly BoundWork[];
 
   private constructor(
     case_: Case,
@@ -30,15 +48,12 @@ export class Subject {
     this.o = o;
     this.#attention = attention;
     this.#copies = copies;
+    this.#bound = copies.map((copy) => attention.bind({ ...copy, o }));
   }
 
   static async create(gpu: Gpu, case_: Case): Promise<Subject> {
-    const { batch, numHeads, numKvHeads, headDim, seqLen, contextLen, dtype, impl } = case_;
-    const attention = await Attention.create(gpu, {
-      ...{ batch, numHeads, numKvHeads, headDim, seqLen, dtype, impl },
-      capacity: contextLen,
-      kvLayout: "BNSH",
-    });
+    const { batch, numHeads, numKvHeads, headDim, seqLen, contextLen, dtype } = case_;
+    const attention = await Attention.create(gpu, specOf(case_));
     const made: Tensor[] = [];
     const random = async (shape: number[], seed: number) => {
       made.push(await randomTensor(gpu, shape, { dtype, seed }));
@@ -69,7 +84,12 @@ export class Subject {
 
   /** Encodes one call. */
   encode(pass: GPUComputePassEncoder, call: number): void {
-    this.#attention.encode(pass, { ...this.#copies[call % this.#copies.length], o: this.o });
+    this.#bound[call % this.#bound.length].encode(pass);
+  }
+
+  /** What one call dispatches, in order. */
+  get dispatches(): readonly Dispatch[] {
+    return this.#bound[0].dispatches;
   }
 
   destroy(): void {

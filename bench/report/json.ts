@@ -1,4 +1,4 @@
-import type { AdapterInfo, DecodeCeiling, Report, Result, Roofline } from "../result.ts";
+import type { AdapterInfo, DecodeCeiling, FirstUse, Report, Result, Roofline } from "../result.ts";
 
 /** Every key of a report, in the order of writing; a key that is missing here fails to compile. */
 const KEYS = {
@@ -12,6 +12,10 @@ const KEYS = {
   readGBps: true,
   fmaGFlops: true,
   decode: true,
+  firstUse: true,
+  kernel: true,
+  pipelineMs: true,
+  firstRunMs: true,
   results: true,
   case: true,
   phase: true,
@@ -33,13 +37,20 @@ const KEYS = {
   gbPerSecond: true,
   gflops: true,
   bandwidthShare: true,
+  boundBy: true,
+  rooflineShare: true,
   maxAbsError: true,
   speedupOverMha: true,
   relativeChange: true,
   cosine: true,
   failure: true,
 } satisfies Record<
-  keyof Report | keyof AdapterInfo | keyof Roofline | keyof DecodeCeiling | keyof Result,
+  | keyof Report
+  | keyof AdapterInfo
+  | keyof Roofline
+  | keyof DecodeCeiling
+  | keyof FirstUse
+  | keyof Result,
   true
 >;
 

@@ -1,4 +1,4 @@
-import type { Report, Result } from "../result.ts";
+import type { FirstUse, Report, Result } from "../result.ts";
 import { alignDecimals, formatBytes, latencyUnit } from "./units.ts";
 import { type Column, formatColumns } from "./columns.ts";
 
@@ -8,9 +8,11 @@ import { type Column, formatColumns } from "./columns.ts";
  *
  * KV bytes are those of one attention layer: "KV/token" of one token of one sequence, "KV cache" of
  * the whole context and batch. "% copy" is the bandwidth over what a copy reached on the same
- * device, "x MHA" the times that the row is faster than MHA ("-" where MHA was not run), and "max
+ * device, "% roof" the time that the adapter needs for the bytes or the operations alone ("bound by") over the row's,
+ * "x MHA" the times that the row is faster than MHA ("-" where MHA was not run), and "max
  * error" the largest difference from the float64 reference. Where K/V heads are not the model's own,
- * "change" and "cosine" tell how far the output is from the model's. A row that failed says why instead.
+ * "change" and "cosine" tell how far the output is from the model's. A row that failed says why instead. The last table
+ * is what kernels cost once: the slowest of them.
  *
  * @param report What was measured.
  * @returns Lines of text, with a newline at the end.
@@ -20,6 +22,7 @@ export function formatTable(report: Report): string {
   return [
     describeDevice(report),
     ...Array.from(groups, ([shape, rows]) => `${shape}\n${formatRows(rows)}`),
+    ...(report.firstUse.length > 0 ? [formatFirstUse(report.firstUse)] : []),
   ].join("\n\n") + "\n";
 }
 
@@ -77,6 +80,8 @@ function figureColumns(rows: Result[]): Column[] {
     ["KV cache", rows.map((row) => formatBytes(row.kvBytes))],
     ["GB/s", alignDecimals(rows.map((row) => row.gbPerSecond))],
     ["% copy", alignDecimals(rows.map((row) => 100 * row.bandwidthShare))],
+    ["% roof", alignDecimals(rows.map((row) => 100 * row.rooflineShare))],
+    ["bound by", rows.map((row) => row.boundBy)],
     ["x MHA", alignDecimals(rows.map((row) => row.speedupOverMha))],
     ["max error", rows.map((row) => row.maxAbsError?.toExponential(1) ?? "NaN")],
   ];
@@ -87,4 +92,38 @@ function figureColumns(rows: Result[]): Column[] {
     );
   }
   return columns.map(([heading, cells]) => ({ heading, align: "right", cells }));
+}
+
+const SHOWN_FIRST_USES = 6;
+
+/** What kernels cost once: the slowest, and how many there were. */
+function formatFirstUse(firstUse: FirstUse[]): string {
+  const total = ({ pipelineMs, firstRunMs }: FirstUse) => pipelineMs + firstRunMs;
+  const slowest = firstUse.toSorted((a, b) => total(b) - total(a)).slice(0, SHOWN_FIRST_USES);
+  const texts = (["kernel", "case", "phase", "variant", "impl", "dtype"] as const)
+    .map((key) => ({
+      heading: key,
+      align: "left" as const,
+      cells: slowest.map((use) => use[key]),
+    }));
+  const times = [
+    ["pipeline ms", slowest.map(({ pipelineMs }) => pipelineMs)],
+    ["first run ms", slowest.map(({ firstRunMs }) => firstRunMs)],
+    ["total ms", slowest.map(total)],
+  ] as const;
+  const columns: Column[] = [
+    ...texts,
+    ...times.map(([heading, values]) => ({
+      heading,
+      align: "right" as const,
+      cells: values.map((value) => `${Math.round(value)}`),
+    })),
+  ];
+  const title = firstUse.length === slowest.length
+    ? `First use of ${firstUse.length} kernels`
+    : `First use of ${firstUse.length} kernels, the ${slowest.length} slowest`;
+  return [
+    `${title} (what a driver finds in its disk cache costs less: MESA_SHADER_CACHE_DISABLE=true turns Mesa's off)`,
+    ...formatColumns(columns),
+  ].join("\n");
 }

@@ -76,7 +76,7 @@ Deno.test("parseOptions() helps, and the help names every option", () => {
   assertEquals(parseOptions(["--help"]), HELP);
   assertEquals(parseOptions(["-h"]), HELP);
   const names = ["models", "phase", "dtype", "impl", "context", "batch", "quick", "heads"];
-  const more = ["kv-heads", "head-dim", "seq", "input", "json", "svg", "help"];
+  const more = ["kv-heads", "head-dim", "seq", "input", "json", "svg", "explain", "help"];
   for (const name of [...names, ...more]) assertStringIncludes(HELP, `--${name}`);
 });
 
@@ -98,6 +98,7 @@ const MISTAKES: [line: string, kind: typeof TypeError | typeof RangeError, says:
   ["--kv-heads 2", RangeError, "needs --heads"],
   ["--heads 8 --context 16 --seq 17", RangeError, "seq=17, context=16"],
   ["--input a.safetensors --heads 8", RangeError, "leave out --heads"],
+  ["--input a.safetensors --explain", RangeError, "leave out --input"],
 ];
 
 for (const [line, kind, says] of MISTAKES) {

@@ -28,6 +28,8 @@ function makeResult(changes: Partial<Result> = {}): Result {
     gbPerSecond: 10.87,
     gflops: 10.88,
     bandwidthShare: 0.5435,
+    boundBy: "bytes",
+    rooflineShare: 0.4426,
     maxAbsError: 1.25e-4,
     speedupOverMha: 1,
     ...changes,
@@ -39,6 +41,7 @@ function makeReport(results: Result[], isSoftware = false): Report {
     schema: 1,
     adapter: { description: "Test <GPU> & co", features: ["shader-f16", "subgroups"], isSoftware },
     roofline: { copyGBps: 20, readGBps: 24.56, fmaGFlops: 1234.5 },
+    firstUse: [],
     results,
   };
 }
@@ -68,6 +71,8 @@ Deno.test("formatTable() puts each figure under its heading", () => {
     kvBytes: mha.kvBytes / 32,
     gbPerSecond: 1.2,
     bandwidthShare: 0.06,
+    boundBy: "operations",
+    rooflineShare: 0.85,
     maxAbsError: 0,
     speedupOverMha: 3.5271,
   });
@@ -86,6 +91,8 @@ Deno.test("formatTable() puts each figure under its heading", () => {
     "KV cache": "128 MiB",
     "GB/s": "10.87",
     "% copy": "54.35",
+    "% roof": "44.3",
+    "bound by": "bytes",
     "x MHA": "1.00",
     "max error": "1.3e-4",
   }, {
@@ -101,9 +108,31 @@ Deno.test("formatTable() puts each figure under its heading", () => {
     "KV cache": "4 MiB",
     "GB/s": "1.20",
     "% copy": "6.00",
+    "% roof": "85.0",
+    "bound by": "operations",
     "x MHA": "3.53",
     "max error": "0.0e+0",
   }]);
+});
+
+Deno.test("formatTable() ends with what kernels cost once, the slowest of them", () => {
+  const { case: name, phase, variant, impl, dtype } = makeResult();
+  const firstUse = Array.from({ length: 8 }, (_, i) => ({
+    kernel: `kernel ${i}`,
+    ...{ case: name, phase, variant, impl, dtype },
+    pipelineMs: i,
+    firstRunMs: 100 * i,
+  }));
+  const table = formatTable({ ...makeReport([makeResult()]), firstUse });
+  const [, { shape, rows }] = parseGroups(table);
+  assertMatch(shape, /^First use of 8 kernels, the 6 slowest/);
+  assertEquals(rows.map(({ kernel }) => kernel), [7, 6, 5, 4, 3, 2].map((i) => `kernel ${i}`));
+  const { "pipeline ms": pipeline, "first run ms": run, "total ms": total } = rows[0];
+  assertEquals([pipeline, run, total], ["7", "700", "707"]);
+  assertMatch(
+    formatTable({ ...makeReport([]), firstUse: firstUse.slice(6) }),
+    /use of 2 kernels \(/,
+  );
 });
 
 Deno.test("formatTable() aligns every row with its headings", () => {
@@ -217,6 +246,13 @@ Deno.test("formatBytes() uses binary units", () => {
 
 Deno.test("formatJson() survives a round trip, every key included", () => {
   const report = makeReport([makeResult({ failure: "wrong" }), makeResult({ maxAbsError: null })]);
+  const { case: name, phase, variant, impl, dtype } = makeResult();
+  report.firstUse.push({
+    kernel: "attend",
+    ...{ case: name, phase, variant, impl, dtype },
+    pipelineMs: 1,
+    firstRunMs: 2,
+  });
   assertEquals(JSON.parse(formatJson(report)), report);
 });
 

@@ -1,6 +1,7 @@
-import { assert, assertEquals, assertLess } from "@std/assert";
+import { assert, assertAlmostEquals, assertEquals, assertLess } from "@std/assert";
 import { readLayers, withKvHeads } from "../../bench/capture.ts";
 import { type Case, planCases } from "../../bench/cases.ts";
+import { FirstUses } from "../../bench/first_use.ts";
 import { randomElements, randomTensor } from "../../bench/random.ts";
 import { measureDecode } from "../../bench/decode_ceilings.ts";
 import { measureRoofline } from "../../bench/roofline.ts";
@@ -82,7 +83,12 @@ Deno.test("the ceilings of decoding are of what was asked for, and above 0", asy
 Deno.test("runGroup() verifies and compares", async () => {
   const gpu = await sharedGpu();
   for (const dtype of await hasF16() ? ["f32", "f16"] as const : ["f32"] as const) {
-    const rows = await runGroup(gpu, smallGroup(dtype), { effort: EFFORT, roofline: ROOFLINE });
+    const firstUses = new FirstUses();
+    const rows = await runGroup(gpu, smallGroup(dtype), {
+      effort: EFFORT,
+      roofline: ROOFLINE,
+      firstUses,
+    });
     const variants = rows.map(({ variant, impl }) => `${variant} ${impl}`);
     const expected = ["mha fused", "mha staged", "gqa fused", "gqa staged", "mqa fused"];
     assertEquals(variants, [...expected, "mqa staged"]);
@@ -90,7 +96,18 @@ Deno.test("runGroup() verifies and compares", async () => {
       assertEquals(row.failure, undefined);
       assert(row.maxAbsError !== null && row.medianMs > 0 && row.speedupOverMha);
       assertEquals(row.bandwidthShare, row.gbPerSecond);
+      // On a roofline of 1 GB/s and 1 GFLOP/s.
+      const [bound, floor] = row.gflops > row.gbPerSecond
+        ? ["operations", row.gflops]
+        : ["bytes", row.gbPerSecond];
+      assertEquals(row.boundBy, bound);
+      assertAlmostEquals(row.rooflineShare, floor);
     }
+    assertEquals(
+      new Set(firstUses.rows.map(({ kernel }) => kernel)),
+      new Set(["attend", "scores", "softmax", "weighted sum"]),
+    );
+    assert(firstUses.rows.every(({ pipelineMs, firstRunMs }) => pipelineMs > 0 && firstRunMs >= 0));
     // Each implementation is held against its own MHA.
     assertEquals(rows.slice(0, 2).map(({ speedupOverMha }) => speedupOverMha), [1, 1]);
   }
@@ -99,7 +116,11 @@ Deno.test("runGroup() verifies and compares", async () => {
 Deno.test("runGroup() says why a row failed and goes on with the others", async () => {
   const [mha, , gqa] = smallGroup("f32");
   const group = [mha, { ...gqa, numKvHeads: 4 }];
-  const rows = await runGroup(await sharedGpu(), group, { effort: EFFORT, roofline: ROOFLINE });
+  const rows = await runGroup(await sharedGpu(), group, {
+    effort: EFFORT,
+    roofline: ROOFLINE,
+    firstUses: new FirstUses(),
+  });
   assertEquals(rows[0].failure, undefined);
   assert(rows[1].failure?.includes("numKvHeads=4"));
 });
