@@ -61,7 +61,7 @@ export type { PlanBase, PlanLimits } from "./src/_plan.ts";
 export { type AttentionPlan, kvBytes, planAttention } from "./src/plan.ts";
 export type { FusedPlan } from "./src/plan_fused.ts";
 export type { RowBlock, StagedPlan } from "./src/plan_staged.ts";
-export type { DeviceProfile } from "./src/profile.ts";
+export type { DeviceProfile, Tiling } from "./src/profile.ts";
 export * from "./src/reference.ts";
 export type { Overflow } from "./src/_ring.ts";
 export * from "./src/ring_kv_cache.ts";
@@ -73,6 +73,7 @@ export type {
   Implementation,
   Layout,
 } from "./src/spec.ts";
+export type { Tuning } from "./src/tuning.ts";
 export {
   type Dtype,
   type HostTensor,

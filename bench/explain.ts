@@ -16,8 +16,7 @@ export function explainCases(gpu: Gpu, cases: readonly Case[]): string {
 function explainCase(gpu: Gpu, case_: Case): string {
   const { limits } = gpu.device;
   try {
-    const deviceClass = gpu.description.isSoftware ? "software" : "gpu";
-    return explain(planAttention(specOf(case_), limits, deviceClass));
+    return explain(planAttention(specOf(case_), limits, gpu.profile));
   } catch (error) {
     if (error instanceof RangeError || error instanceof TypeError) return error.message;
     throw error;

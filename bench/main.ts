@@ -7,12 +7,13 @@ import { measureDecode } from "./decode_ceilings.ts";
 import { type BenchOptions, parseOptions } from "./options.ts";
 import { Progress } from "./progress.ts";
 import { formatJson } from "./report/json.ts";
-import { formatTable } from "./report/table.ts";
+import { formatTable, formatTuned } from "./report/table.ts";
 import type { DecodeCeiling, FirstUse, Report, Result, Roofline } from "./result.ts";
 import { measureRoofline } from "./roofline.ts";
 import { runGroup } from "./run.ts";
 import { runLayer } from "./run_capture.ts";
 import { Safetensors } from "./safetensors.ts";
+import { casesByRows, STEPS, tune, type TuneEffort, tuningOf } from "./tune.ts";
 
 /** Runs the bench; the exit code is not 0 where a row failed. */
 async function main(args: readonly string[]): Promise<number> {
@@ -28,6 +29,11 @@ async function main(args: readonly string[]): Promise<number> {
   const gpu = await Gpu.open();
   if (options.explain) {
     console.log(explainCases(gpu, options.groups.flat()));
+    gpu.destroy();
+    return 0;
+  }
+  if (options.tune) {
+    await tuneAndWrite(gpu, options, options.tune);
     gpu.destroy();
     return 0;
   }
@@ -107,6 +113,21 @@ function layerRuns(
       )
     )
   );
+}
+
+/** Searches tile sizes, and writes and shows what was found. */
+async function tuneAndWrite(
+  gpu: Gpu,
+  { groups, json }: BenchOptions,
+  effort: TuneEffort,
+): Promise<void> {
+  const byRows = casesByRows(groups.flat(), effort.shapes);
+  const progress = new Progress(byRows.size * STEPS);
+  const tuned = await tune(gpu, byRows, effort, progress);
+  progress.end();
+  console.log(formatTuned(tuned));
+  await Deno.writeTextFile(json!, JSON.stringify(tuningOf(gpu, tuned), null, 2) + "\n");
+  console.log(`Written to ${json}: Attention.create(gpu, { ..., tuning })`);
 }
 
 async function readInput(file: string): Promise<CapturedLayer[]> {

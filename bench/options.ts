@@ -4,11 +4,14 @@ import type { Dtype, Implementation } from "../mod.ts";
 import { type CaseGroup, findModels, type HeadShape, headShapeOf, planCases } from "./cases.ts";
 import type { Phase } from "./result.ts";
 import type { Effort } from "./stopwatch.ts";
+import type { TuneEffort } from "./tune.ts";
 
 export const HELP =
   `Compares multi-head (MHA), grouped-query (GQA) and multi-query attention (MQA) on this machine's GPU.
 
-Usage: deno run bench [options]
+Usage: deno run bench [options]         measures and compares
+       deno run bench tune [options]    searches the tile sizes that suit this adapter (ten minutes; with --quick two)
+                                        and writes them to tuning.json, or to --json FILE, for the library's \`tuning\`
 
 What to measure
   --models NAMES     models by name, separated by commas (default: all of them)
@@ -51,17 +54,27 @@ export interface BenchOptions {
   json?: string;
   svg?: string;
   explain: boolean;
+  /** How to search tile sizes, where that is asked for instead of measuring. */
+  tune?: TuneEffort;
 }
 
 const NAMES = ["models", "phase", "dtype", "impl", "input", "json", "svg"] as const;
 const NUMBERS = ["context", "batch", "heads", "kv-heads", "head-dim", "seq"] as const;
 const SHAPE_NUMBERS = ["kv-heads", "head-dim", "seq"] as const;
-const DECODE_CONTEXTS = [512, 1024, 2048, 4096];
-const PREFILL_CONTEXTS = [512];
+const FULL_CONTEXTS = { decode: [512, 1024, 2048, 4096], prefill: [512] };
+const TUNE_CONTEXTS = { decode: [2048], prefill: [256] };
 const QUICK_MODELS = "LLaMA-2-7B,Mistral-7B,Falcon-7B,Gemma-2B,Gemma-3-1B,GPT-2,Shazeer-2019";
 const QUICK_CONTEXTS = { decode: [512], prefill: [64] };
 const FULL_EFFORT: Effort = { minRounds: 11, maxRounds: 51, budgetMs: 2000 };
 const QUICK_EFFORT: Effort = { minRounds: 3, maxRounds: 11, budgetMs: 100 };
+const FULL_TUNE: TuneEffort = {
+  ...{ minRounds: 5, maxRounds: 21, budgetMs: 500 },
+  ...{ shapes: 2, totalMs: 10 * 60_000 },
+};
+const QUICK_TUNE: TuneEffort = {
+  ...{ minRounds: 3, maxRounds: 11, budgetMs: 200 },
+  ...{ shapes: 1, totalMs: 2 * 60_000 },
+};
 
 /**
  * Reads the command line.
@@ -74,7 +87,8 @@ export function parseOptions(args: readonly string[]): BenchOptions | string {
   const unknown = (arg: string): never => {
     throw new TypeError(`Cannot run the bench as ${arg} is unknown: --help lists the options`);
   };
-  const parsed = parseArgs([...args], {
+  const isTune = args[0] === "tune";
+  const parsed = parseArgs(args.slice(isTune ? 1 : 0), {
     string: [...NAMES, ...NUMBERS],
     boolean: ["quick", "explain", "help"],
     alias: { help: "h" },
@@ -91,7 +105,7 @@ export function parseOptions(args: readonly string[]): BenchOptions | string {
   const phases = parseChoices("phase", parsed.phase, ["decode", "prefill"] satisfies Phase[]);
   const dtypes = parseChoices("dtype", parsed.dtype ?? "f32", ["f32", "f16"] satisfies Dtype[]);
   const choices: Implementation[] = ["auto", "fused", "staged"];
-  const usual = parsed.quick ? "fused" : "fused,staged";
+  const usual = parsed.quick || isTune ? "fused" : "fused,staged";
   const impls = parseChoices("impl", parsed.impl ?? usual, choices);
   const heads = numbers("heads");
   if (heads && parsed.models) {
@@ -103,6 +117,12 @@ export function parseOptions(args: readonly string[]): BenchOptions | string {
     }
   }
 
+  if (isTune) {
+    for (const name of ["impl", "input", "svg", "explain"] as const) {
+      if (!parsed[name]) continue;
+      throw new RangeError(`Cannot tune as --${name} is of no use there: --help says what is`);
+    }
+  }
   if (parsed.input !== undefined) {
     if (parsed.explain) {
       throw new RangeError("Cannot run the bench as --explain takes shapes: leave out --input");
@@ -116,6 +136,8 @@ export function parseOptions(args: readonly string[]): BenchOptions | string {
   }
 
   const contexts = numbers("context");
+  const usualContexts = isTune ? TUNE_CONTEXTS : FULL_CONTEXTS;
+  const { decode, prefill } = parsed.quick ? QUICK_CONTEXTS : usualContexts;
   const seqLens = numbers("seq");
   const shapes = heads
     ? ownShapes(heads, numbers("kv-heads"), numbers("head-dim") ?? [128])
@@ -125,8 +147,8 @@ export function parseOptions(args: readonly string[]): BenchOptions | string {
     dtypes,
     impls,
     batches: numbers("batch") ?? [1],
-    decodeContexts: contexts ?? (parsed.quick ? QUICK_CONTEXTS.decode : DECODE_CONTEXTS),
-    prefillContexts: contexts ?? (parsed.quick ? QUICK_CONTEXTS.prefill : PREFILL_CONTEXTS),
+    decodeContexts: contexts ?? decode,
+    prefillContexts: contexts ?? prefill,
     prefillSeqLens: seqLens?.filter((seqLen) => seqLen > 1),
   });
   return {
@@ -136,9 +158,10 @@ export function parseOptions(args: readonly string[]): BenchOptions | string {
     impls,
     effort: parsed.quick ? QUICK_EFFORT : FULL_EFFORT,
     input: parsed.input,
-    json: parsed.json,
+    json: parsed.json ?? (isTune ? "tuning.json" : undefined),
     svg: parsed.svg,
     explain: parsed.explain,
+    tune: isTune ? (parsed.quick ? QUICK_TUNE : FULL_TUNE) : undefined,
   };
 }
 

@@ -6,6 +6,7 @@ import {
   type Dispatch,
   type Gpu,
   Tensor,
+  type Tuning,
 } from "../mod.ts";
 import type { Case } from "./cases.ts";
 import { cacheBytes } from "./counts.ts";
@@ -36,6 +37,7 @@ export class Subject {
   readonly o: Tensor;
   readonly #attention: Attention;
   readonly #copies: readonly Record<"q" | "k" | "v", Tensor>[];
+  readonly #ownsTensors: boolean;
   readonly #bound: readonly BoundWork[];
 
   private constructor(
@@ -43,11 +45,13 @@ export class Subject {
     attention: Attention,
     copies: readonly Record<"q" | "k" | "v", Tensor>[],
     o: Tensor,
+    ownsTensors: boolean,
   ) {
     this.case = case_;
     this.o = o;
     this.#attention = attention;
     this.#copies = copies;
+    this.#ownsTensors = ownsTensors;
     this.#bound = copies.map((copy) => attention.bind({ ...copy, o }));
   }
 
@@ -74,12 +78,20 @@ export class Subject {
       const shape = [batch, seqLen, numHeads, headDim];
       const poison = new Float32Array(shape.reduce((a, b) => a * b)).fill(NaN);
       const o = await Tensor.upload(gpu, { data: poison, shape }, { dtype, label: "o" });
-      return new Subject(case_, attention, copies, o);
+      return new Subject(case_, attention, copies, o, true);
     } catch (error) {
       attention.destroy();
       for (const tensor of made) tensor.destroy();
       throw error;
     }
+  }
+
+  /** The same tensors under an attention of other tiles, the output poisoned anew; destroy it before this one. */
+  async retiled(tuning: Tuning): Promise<Subject> {
+    const { gpu, buffer } = this.o;
+    const attention = await Attention.create(gpu, { ...specOf(this.case), tuning });
+    gpu.device.queue.writeBuffer(buffer, 0, new Uint8Array(buffer.size).fill(0xff));
+    return new Subject(this.case, attention, this.#copies, this.o, false);
   }
 
   /** Encodes one call. */
@@ -94,6 +106,7 @@ export class Subject {
 
   destroy(): void {
     this.#attention.destroy();
+    if (!this.#ownsTensors) return;
     this.o.destroy();
     for (const tensors of this.#copies) {
       for (const tensor of Object.values(tensors)) tensor.destroy();

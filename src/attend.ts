@@ -17,6 +17,7 @@ export type AttendOptions = Pick<
   | "outputs"
   | "maxScratchBytes"
   | "impl"
+  | "tuning"
 >;
 
 /** Queries, keys and values, all on the host or all on the device. */

@@ -7,8 +7,9 @@ import {
   type PlanLimits,
   rowsPerKvHead,
 } from "./_plan.ts";
-import { type DeviceProfile, type Tiling, tilingOf } from "./profile.ts";
+import { type DeviceProfile, type Tiling } from "./profile.ts";
 import type { FilledSpec } from "./spec.ts";
+import { tilingFor } from "./tuning.ts";
 
 /** How a fused attention runs: one pass over each slice of the context, then, for several slices, a merge. */
 export interface FusedPlan extends PlanBase {
@@ -53,7 +54,7 @@ export function planFused(
   profile: DeviceProfile,
 ): FusedPlan | undefined {
   const { batch, numKvHeads, valueDim, maxScratchBytes } = spec;
-  const tiling = tilingOf(profile);
+  const tiling = tilingFor(spec, profile);
   const { keys, fillingWorkgroups } = tiling;
   const perKvHead = rowsPerKvHead(spec);
   const { rows, rowGroups } = planRows(perKvHead, tiling);

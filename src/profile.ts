@@ -43,6 +43,13 @@ export function tilingOf({ isSoftware, subgroupSize }: DeviceProfile): Tiling {
     };
   }
   const software = { lanes: 8, workgroup: 8, fillingWorkgroups: 8 };
+  // SwiftShader takes minutes to compile more than 16 sums of an invocation.
+  if (subgroupSize === SMALLEST_SUBGROUP) {
+    return {
+      ...{ maxRows: 4, maxRowGroups: 1, keys: 4, lanes: 4, workgroup: 4 },
+      ...{ sharers: 4, fillingWorkgroups: 8 },
+    };
+  }
   return subgroupSize < SMALLEST_SUBGROUP
     ? { ...software, maxRows: 8, maxRowGroups: 4, keys: 8, sharers: 0 }
     : { ...software, maxRows: 16, maxRowGroups: 1, keys: 4, sharers: Math.min(8, subgroupSize) };

@@ -1,5 +1,6 @@
 import { checkChoice, checkInteger, sentence } from "./_check.ts";
 import { type Dtype, DTYPES, KV_DTYPES, type KvDtype } from "./tensor.ts";
+import { checkTuning, type Tuning } from "./tuning.ts";
 
 /** Order of the axes of tensors: B batch, S tokens, N heads, H head size. */
 export type Layout = "BSNH" | "BNSH";
@@ -60,12 +61,14 @@ export interface AttentionSpec {
   maxScratchBytes?: number;
   /** How to compute it. The default is `"auto"`. */
   impl?: Implementation;
+  /** Tile sizes that `deno run bench tune` found on the device. The default is those of the device's class. */
+  tuning?: Tuning;
 }
 
 /** A specification with its defaults filled in. */
 export type FilledSpec =
-  & Required<Omit<AttentionSpec, "window">>
-  & Pick<AttentionSpec, "window">;
+  & Required<Omit<AttentionSpec, "window" | "tuning">>
+  & Pick<AttentionSpec, "window" | "tuning">;
 
 /** What errors about a specification say cannot be done. */
 export const ACTION = "plan attention";
@@ -78,13 +81,14 @@ export function fillIn(spec: AttentionSpec): FilledSpec {
   const { seqLen = 1, capacity, causal = true, window, sinks = 0 } = spec;
   const { scale = 1 / Math.sqrt(headDim), dtype = "f32", kvDtype = dtype } = spec;
   const { layout = "BSNH", kvLayout = layout, outputs = [] } = spec;
-  const { maxScratchBytes = DEFAULT_SCRATCH_BYTES, impl = "auto" } = spec;
+  const { maxScratchBytes = DEFAULT_SCRATCH_BYTES, impl = "auto", tuning } = spec;
   const sizes = { batch, numHeads, numKvHeads, headDim, valueDim, seqLen, capacity };
   for (const [name, value] of Object.entries({ ...sizes, maxScratchBytes })) {
     checkInteger(ACTION, name, value);
   }
   if (window !== undefined) checkInteger(ACTION, "window", window);
   checkInteger(ACTION, "sinks", sinks, 0);
+  if (tuning !== undefined) checkTuning(tuning);
   if (numHeads % numKvHeads !== 0) {
     throw new RangeError(
       sentence(ACTION, "numHeads must be a multiple of numKvHeads", { numHeads, numKvHeads }),
@@ -121,5 +125,6 @@ export function fillIn(spec: AttentionSpec): FilledSpec {
     outputs,
     maxScratchBytes,
     impl,
+    tuning,
   };
 }

@@ -36,6 +36,7 @@ Deno.test("plan: defaults", () => {
     outputs: [],
     maxScratchBytes: 128 * 2 ** 20,
     impl: "auto",
+    tuning: undefined,
   });
   const swapped = planAttention({ ...SPEC, layout: "BNSH" }, LIMITS);
   assertEquals(swapped.spec.kvLayout, "BNSH");

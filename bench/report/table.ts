@@ -1,4 +1,6 @@
 import type { FirstUse, Report, Result } from "../result.ts";
+import type { Tiling } from "../../mod.ts";
+import type { Tuned } from "../tune.ts";
 import { alignDecimals, formatBytes, latencyUnit } from "./units.ts";
 import { type Column, formatColumns } from "./columns.ts";
 
@@ -126,4 +128,29 @@ function formatFirstUse(firstUse: FirstUse[]): string {
     `${title} (what a driver finds in its disk cache costs less: MESA_SHADER_CACHE_DISABLE=true turns Mesa's off)`,
     ...formatColumns(columns),
   ].join("\n");
+}
+
+/**
+ * Writes the tile sizes that were found as a table: one line for each number of rows that read the same KV head, and how
+ * many times faster they are than the defaults of the device's class.
+ */
+export function formatTuned(tuned: readonly Tuned[]): string {
+  const names = Object.keys(tuned[0]?.tiling ?? {}) as (keyof Tiling)[];
+  const columns: Column[] = [
+    { heading: "rows", align: "right", cells: tuned.map(({ leastRows }) => `${leastRows}+`) },
+    ...names.map((name) => ({
+      heading: name,
+      align: "right" as const,
+      cells: tuned.map(({ tiling }) => `${tiling[name]}`),
+    })),
+    { heading: "x default", align: "right", cells: alignDecimals(tuned.map(({ gain }) => gain)) },
+    {
+      heading: "measured on",
+      align: "left",
+      cells: tuned.map(({ cases }) =>
+        cases.map(({ name, phase, variant }) => `${name} ${phase} ${variant}`).join(", ")
+      ),
+    },
+  ];
+  return formatColumns(columns).join("\n");
 }

@@ -1,0 +1,193 @@
+/** Searches tile and slice settings on the present adapter, by coordinate descent: one size at a time, the best is kept. */
+import { DeviceLostError, type Gpu, planAttention, type Tiling, type Tuning } from "../mod.ts";
+import { rowsPerKvHead } from "../src/_plan.ts";
+import { tilingOf } from "../src/profile.ts";
+import type { Case } from "./cases.ts";
+import type { Progress } from "./progress.ts";
+import { median } from "./statistics.ts";
+import { type Effort, timeInTurns } from "./stopwatch.ts";
+import { specOf, Subject } from "./subject.ts";
+import { maxAbsError, TOLERANCE } from "./verify.ts";
+
+/** What to try, size by size. */
+const VALUES: Readonly<Record<keyof Tiling, readonly number[]>> = {
+  fillingWorkgroups: [4, 8, 16, 32, 128, 512, 2048],
+  keys: [1, 2, 4, 8],
+  maxRows: [2, 4, 8, 16],
+  lanes: [8, 16, 32, 64],
+  workgroup: [8, 32, 64, 128, 256],
+  maxRowGroups: [1, 2, 4],
+  sharers: [0, 4, 8, 16],
+};
+/** Sums that an invocation keeps in registers: more would leave them, and take long to compile. */
+const MOST_SUMS = 64;
+/** What is not faster by so much may be noise. */
+const LEAST_GAIN = 1.03;
+/** From here on there are rows enough to fill every tile. */
+const MOST_ROWS = 128;
+
+/** How long and how thoroughly to search. */
+export interface TuneEffort extends Effort {
+  /** Shapes to measure for each number of rows. */
+  shapes: number;
+  /** When to stop searching; what was not tried stays as it was. */
+  totalMs: number;
+}
+
+/** The best tiling that was found for a number of rows. */
+export interface Tuned {
+  leastRows: number;
+  /** What was measured. */
+  cases: readonly Case[];
+  tiling: Tiling;
+  /** Time with the defaults of the device's class over the time with `tiling`. */
+  gain: number;
+}
+
+/** The sizes that are searched, for `Progress`. */
+export const STEPS = Object.keys(VALUES).length;
+
+/** Cases by their rows of a KV head, in powers of two: the largest contexts first, as many as are to be measured. */
+export function casesByRows(cases: readonly Case[], shapes: number): Map<number, Case[]> {
+  const byRows = Map.groupBy(cases, (case_) => {
+    const rows = case_.numHeads / case_.numKvHeads * case_.seqLen;
+    return Math.min(MOST_ROWS, 2 ** Math.floor(Math.log2(rows)));
+  });
+  const sorted = [...byRows].sort(([a], [b]) => a - b);
+  return new Map(sorted.map(([rows, cases]) => [rows, spread(cases, shapes)]));
+}
+
+/** So many of the items, evenly from the first to the last. */
+function spread<Item>(items: readonly Item[], count: number): Item[] {
+  if (items.length <= count) return [...items];
+  return Array.from({ length: count }, (_, i) => items[Math.floor(i * items.length / count)]);
+}
+
+/** Searches each number of rows by itself. */
+export async function tune(
+  gpu: Gpu,
+  byRows: ReadonlyMap<number, readonly Case[]>,
+  effort: TuneEffort,
+  progress: Progress,
+): Promise<Tuned[]> {
+  const end = performance.now() + effort.totalMs;
+  const found: Tuned[] = [];
+  for (const [leastRows, cases] of byRows) {
+    const subjects: Subject[] = [];
+    try {
+      for (const case_ of cases) subjects.push(await Subject.create(gpu, case_));
+      let best = tilingOf(gpu.profile);
+      let gain = 1;
+      for (const name of Object.keys(VALUES) as (keyof Tiling)[]) {
+        progress.step(`${leastRows} rows of a KV head: ${name}`);
+        if (performance.now() > end) continue;
+        const winner = await bestOf(subjects, best, name, effort);
+        best = winner.tiling;
+        gain *= winner.gain;
+      }
+      found.push({ leastRows, cases, tiling: best, gain });
+    } finally {
+      for (const subject of subjects) subject.destroy();
+    }
+  }
+  return found;
+}
+
+/** The JSON that the library takes. */
+export function tuningOf(gpu: Gpu, tuned: readonly Tuned[]): Tuning {
+  const tilings = tuned.map(({ leastRows, tiling }) => ({ leastRows, ...tiling }));
+  return { schema: 1, adapter: gpu.description.description, tilings };
+}
+
+/** Holds every value of one size against the best so far, in turns, shape by shape. */
+async function bestOf(
+  subjects: readonly Subject[],
+  best: Tiling,
+  name: keyof Tiling,
+  effort: Effort,
+): Promise<{ tiling: Tiling; gain: number }> {
+  const tilings = VALUES[name]
+    .filter((value) => value !== best[name])
+    .map((value) => ({ ...best, [name]: value }))
+    .filter(({ maxRows, keys }) => maxRows * keys <= MOST_SUMS);
+  const gains = tilings.map(() => 1);
+  for (const subject of subjects) {
+    const perTiling = await gainsOf(subject, best, tilings, effort);
+    perTiling.forEach((gain, i) => gains[i] *= gain ** (1 / subjects.length));
+  }
+  const gain = Math.max(1, ...gains);
+  return gain < LEAST_GAIN
+    ? { tiling: best, gain: 1 }
+    : { tiling: tilings[gains.indexOf(gain)], gain };
+}
+
+/** How many times faster each tiling is than the best so far: 1 where its plan is the same, 0 where it fails. */
+async function gainsOf(
+  subject: Subject,
+  best: Tiling,
+  tilings: readonly Tiling[],
+  effort: Effort,
+): Promise<number[]> {
+  const { gpu } = subject.o;
+  const current = await subject.retiled(only(best));
+  const runs: { index: number; subject: Subject }[] = [];
+  const gains = tilings.map(() => 0);
+  try {
+    const seen = new Set([planOf(gpu, subject.case, best)]);
+    for (const [index, tiling] of tilings.entries()) {
+      const plan = planOf(gpu, subject.case, tiling);
+      if (plan === undefined) continue;
+      if (seen.has(plan)) {
+        gains[index] = 1;
+        continue;
+      }
+      seen.add(plan);
+      const candidate = await retiledAndVerified(subject, tiling);
+      if (candidate) runs.push({ index, subject: candidate });
+    }
+    if (runs.length === 0) return gains;
+    const calls = [current, ...runs.map(({ subject }) => subject)].map((run) =>
+      run.encode.bind(run)
+    );
+    const [own, ...others] = await timeInTurns(gpu, calls, effort);
+    // Pair by pair: what slows the machine for a while slows both of a pair.
+    others.forEach((times, i) => {
+      gains[runs[i].index] = median(times.map((time, round) => own[round] / time));
+    });
+    return gains;
+  } finally {
+    current.destroy();
+    for (const { subject } of runs) subject.destroy();
+  }
+}
+
+/** A subject whose output is right; nothing where the device refuses it. */
+async function retiledAndVerified(subject: Subject, tiling: Tiling): Promise<Subject | undefined> {
+  let candidate: Subject | undefined;
+  try {
+    candidate = await subject.retiled(only(tiling));
+    const error = await maxAbsError(candidate.o.gpu, candidate);
+    if (error <= TOLERANCE[candidate.case.dtype]) return candidate;
+    console.error(`Left out, as its output is wrong by ${error}: ${JSON.stringify(tiling)}`);
+  } catch (error) {
+    if (error instanceof DeviceLostError) throw error;
+    console.error(`Left out: ${(error as Error).message}`);
+  }
+  candidate?.destroy();
+}
+
+/** A tuning of one tiling for everything. */
+function only(tiling: Tiling): Tuning {
+  return { schema: 1, adapter: "", tilings: [{ leastRows: 1, ...tiling }] };
+}
+
+/** The plan as text, by which plans are told apart; nothing where no tile fits. */
+function planOf(gpu: Gpu, case_: Case, tiling: Tiling): string | undefined {
+  try {
+    const spec = { ...specOf(case_), tuning: only(tiling) };
+    return JSON.stringify({ ...planAttention(spec, gpu.device.limits, gpu.profile), spec: null });
+  } catch (error) {
+    if (error instanceof RangeError) return undefined;
+    throw error;
+  }
+}

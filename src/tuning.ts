@@ -1,0 +1,101 @@
+import { checkInteger, sentence } from "./_check.ts";
+import { rowsPerKvHead } from "./_plan.ts";
+import { type DeviceProfile, type Tiling, tilingOf } from "./profile.ts";
+import { ACTION, type FilledSpec } from "./spec.ts";
+
+/** Tile sizes that were measured on a device (`deno run bench tune`), for planning on that device. */
+export interface Tuning {
+  /** Version of this format: 1. */
+  schema: number;
+  /** The adapter that was measured, for people. */
+  adapter: string;
+  /**
+   * By rows that read the same KV head (query heads of its group x new tokens): each tiling serves from `leastRows` up to
+   * the next one's. Below the first, the defaults of the device's class do.
+   */
+  tilings: readonly ({ leastRows: number } & Tiling)[];
+}
+
+/** Bounds of each size: what kernels compile in reasonable time, and what no device exceeds. */
+const BOUNDS: Readonly<Record<keyof Tiling, readonly [min: number, max: number]>> = {
+  maxRows: [1, 16],
+  maxRowGroups: [1, 16],
+  keys: [1, 16],
+  lanes: [2, 256],
+  workgroup: [2, 1024],
+  sharers: [0, 128],
+  fillingWorkgroups: [1, 65535],
+};
+/** Sizes by which invocations are halved or told apart; no sharers are none. */
+const POWERS_OF_TWO: readonly (keyof Tiling)[] = ["maxRowGroups", "lanes", "workgroup", "sharers"];
+
+/**
+ * Checks what claims to be a tuning, as it may come from a file.
+ *
+ * @throws {TypeError} If something is missing or of the wrong kind.
+ * @throws {RangeError} If a value is out of range, or rows do not ascend.
+ */
+export function checkTuning(tuning: Tuning): void {
+  const { schema, adapter, tilings } = tuning ?? {};
+  if (schema !== 1) {
+    throw new TypeError(
+      sentence(ACTION, "tuning must be of schema 1 (tune again)", { "tuning.schema": schema }),
+    );
+  }
+  if (typeof adapter !== "string" || !Array.isArray(tilings)) {
+    throw new TypeError(
+      sentence(ACTION, "tuning must name its adapter and list its tilings (tune again)", {
+        "tuning.adapter": adapter,
+        "tuning.tilings": tilings,
+      }),
+    );
+  }
+  let least = 0;
+  for (const [i, tiling] of tilings.entries()) {
+    const name = `tuning.tilings[${i}]`;
+    checkInteger(ACTION, `${name}.leastRows`, tiling?.leastRows, least + 1);
+    least = tiling.leastRows;
+    for (const key of Object.keys(BOUNDS) as (keyof Tiling)[]) {
+      checkSize(`${name}.${key}`, tiling[key], key);
+    }
+    if (tiling.sharers > 0 && tiling.maxRowGroups > 1) {
+      throw new RangeError(
+        sentence(ACTION, `${name}.sharers must be 0 where there are row groups`, {
+          sharers: tiling.sharers,
+          maxRowGroups: tiling.maxRowGroups,
+        }),
+      );
+    }
+  }
+}
+
+function checkSize(name: string, value: unknown, key: keyof Tiling): void {
+  const [min, max] = BOUNDS[key];
+  checkInteger(ACTION, name, value, min);
+  const size = value as number;
+  if (size > max) {
+    throw new RangeError(sentence(ACTION, `${name} must be at most ${max}`, { [name]: size }));
+  }
+  if (POWERS_OF_TWO.includes(key) && size > 0 && !Number.isInteger(Math.log2(size))) {
+    throw new RangeError(sentence(ACTION, `${name} must be a power of two`, { [name]: size }));
+  }
+}
+
+/** The tiling of an attention on a device: the one that was measured for its rows, or that of the device's class. */
+export function tilingFor(spec: FilledSpec, profile: DeviceProfile): Tiling {
+  const rows = rowsPerKvHead(spec);
+  const tuned = spec.tuning?.tilings.findLast(({ leastRows }) => leastRows <= rows);
+  if (!tuned) return tilingOf(profile);
+  const { sharers } = tuned;
+  const { subgroupSize } = profile;
+  if (sharers > subgroupSize) {
+    throw new RangeError(
+      sentence(ACTION, "tuning must be of a device with the same subgroups (tune on this one)", {
+        "tuning.adapter": spec.tuning?.adapter,
+        sharers,
+        subgroupSize,
+      }),
+    );
+  }
+  return tuned;
+}
