@@ -1,6 +1,5 @@
 /** Searches tile and slice settings on the present adapter, by coordinate descent: one size at a time, the best is kept. */
 import { DeviceLostError, type Gpu, planAttention, type Tiling, type Tuning } from "../mod.ts";
-import { rowsPerKvHead } from "../src/_plan.ts";
 import { tilingOf } from "../src/profile.ts";
 import type { Case } from "./cases.ts";
 import type { Progress } from "./progress.ts";
@@ -68,7 +67,7 @@ export async function tune(
   gpu: Gpu,
   byRows: ReadonlyMap<number, readonly Case[]>,
   effort: TuneEffort,
-  progress: Progress,
+  progress: Pick<Progress, "step">,
 ): Promise<Tuned[]> {
   const end = performance.now() + effort.totalMs;
   const found: Tuned[] = [];

@@ -7,7 +7,7 @@ import {
   type PlanLimits,
   rowsPerKvHead,
 } from "./_plan.ts";
-import { type DeviceProfile, type Tiling } from "./profile.ts";
+import type { DeviceProfile, Tiling } from "./profile.ts";
 import type { FilledSpec } from "./spec.ts";
 import { tilingFor } from "./tuning.ts";
 

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { HELP, parseOptions } from "../../bench/options.ts";
+import { casesByRows } from "../../bench/tune.ts";
 
 function parse(line: string) {
   const options = parseOptions(line.split(" ").filter((word) => word !== ""));
@@ -72,6 +73,18 @@ Deno.test("parseOptions() takes files, dtypes and phases", () => {
   assertEquals(options.phases, ["decode"]);
 });
 
+Deno.test("parseOptions() tunes the fused kernels, and says where to", () => {
+  const { tune, json, groups } = parse("tune --models gpt-2,llama-2-7b --phase decode");
+  assertEquals(json, "tuning.json");
+  assert(groups.flat().every(({ impl }) => impl === "fused"));
+  const byRows = casesByRows(groups.flat(), tune!.shapes);
+  // MHA of both, groups of 3, of 4, and all 12 and 32 heads.
+  assertEquals([...byRows.keys()], [1, 2, 4, 8, 32]);
+  assertEquals(parse("tune --json mine.json").json, "mine.json");
+  assert(parse("tune --quick").tune!.totalMs < tune!.totalMs);
+  assertEquals([parse("").tune, parse("").json], [undefined, undefined]);
+});
+
 Deno.test("parseOptions() helps, and the help names every option", () => {
   assertEquals(parseOptions(["--help"]), HELP);
   assertEquals(parseOptions(["-h"]), HELP);
@@ -98,6 +111,9 @@ const MISTAKES: [line: string, kind: typeof TypeError | typeof RangeError, says:
   ["--kv-heads 2", RangeError, "needs --heads"],
   ["--heads 8 --context 16 --seq 17", RangeError, "seq=17, context=16"],
   ["--input a.safetensors --heads 8", RangeError, "leave out --heads"],
+  ["tune --impl staged", RangeError, "--impl is of no use there"],
+  ["tune --svg a.svg", RangeError, "--svg is of no use there"],
+  ["--quick tune", TypeError, "tune is unknown"],
   ["--input a.safetensors --explain", RangeError, "leave out --input"],
 ];
 

@@ -10,6 +10,7 @@ import { runLayer } from "../../bench/run_capture.ts";
 import { Safetensors } from "../../bench/safetensors.ts";
 import { timeInTurns } from "../../bench/stopwatch.ts";
 import { Subject } from "../../bench/subject.ts";
+import { casesByRows, tune, tuningOf } from "../../bench/tune.ts";
 import { maxAbsError } from "../../bench/verify.ts";
 import { Gpu } from "../../mod.ts";
 import { hasF16, sharedGpu } from "../_gpu.ts";
@@ -133,6 +134,23 @@ Deno.test("maxAbsError() is not fooled by inputs other than the verified ones", 
   // The same work held against what another number of KV heads must give.
   Object.defineProperty(subject, "case", { value: { ...case_, numKvHeads: 1 } });
   assert(await maxAbsError(gpu, subject) > 1e-2);
+  subject.destroy();
+});
+
+Deno.test("tune() finds tilings that the library takes, and leaves out what fails", async () => {
+  const gpu = await sharedGpu();
+  const effort = { ...EFFORT, shapes: 1, totalMs: 3000 };
+  const cases = smallGroup("f32").filter(({ impl }) => impl === "fused");
+  const byRows = casesByRows(cases, 1);
+  assertEquals([...byRows.keys()], [4, 8, 16]);
+  const tuned = await tune(gpu, new Map([[8, byRows.get(8)!]]), effort, { step() {} });
+  assert(tuned.every(({ gain }) => gain >= 1));
+  const tuning = JSON.parse(JSON.stringify(tuningOf(gpu, tuned)));
+  assertEquals(tuning.tilings.map(({ leastRows }: { leastRows: number }) => leastRows), [8]);
+  const subject = await Subject.create(gpu, cases[1]);
+  const retiled = await subject.retiled(tuning);
+  assertLess(await maxAbsError(gpu, retiled), 1e-6);
+  retiled.destroy();
   subject.destroy();
 });
 
