@@ -20,6 +20,7 @@ export function operations(shape: Shape): number {
 
 /** Causal, values as large as keys, nothing returned but the output. */
 function countedOf(shape: Shape): counts.CountedPlan {
-  const spec = { ...shape, valueDim: shape.headDim, causal: true, outputs: [] };
+  const { headDim, dtype } = shape;
+  const spec = { ...shape, valueDim: headDim, kvDtype: dtype, causal: true, sinks: 0, outputs: [] };
   return { spec, contextLen: shape.contextLen };
 }

@@ -1,9 +1,8 @@
 /** What decoding itself reaches at the two ends of its roofline: what predictions of other shapes start from. */
 import type { Dtype, Gpu, Implementation } from "../mod.ts";
 import type { Case } from "./cases.ts";
-import type { DecodeCeiling, Roofline } from "./result.ts";
-import { runGroup } from "./run.ts";
-import type { Effort } from "./stopwatch.ts";
+import type { DecodeCeiling } from "./result.ts";
+import { type Measuring, runGroup } from "./run.ts";
 
 /** As many heads as common models have. Alone, each waits for its bytes; all on one KV head, it waits for their arithmetic. */
 const SHAPE = { batch: 1, numHeads: 32, headDim: 128, seqLen: 1, contextLen: 4096 };
@@ -17,12 +16,12 @@ const SHAPE = { batch: 1, numHeads: 32, headDim: 128, seqLen: 1, contextLen: 409
 export async function measureDecode(
   gpu: Gpu,
   { impl, dtype }: { impl: Implementation; dtype: Dtype },
-  { effort, roofline }: { effort: Effort; roofline: Roofline },
+  measuring: Measuring,
 ): Promise<DecodeCeiling | undefined> {
   const common = { name: "roofline", phase: "decode", impl, dtype, ...SHAPE } as const;
   const mha: Case = { ...common, variant: "mha", numKvHeads: SHAPE.numHeads };
   const mqa: Case = { ...common, variant: "mqa", numKvHeads: 1 };
-  const [bytes, arithmetic] = await runGroup(gpu, [mha, mqa], { effort, roofline });
+  const [bytes, arithmetic] = await runGroup(gpu, [mha, mqa], measuring);
   if (bytes.failure !== undefined || arithmetic.failure !== undefined) return undefined;
   return { impl, dtype, gbPerSecond: bytes.gbPerSecond, gflops: arithmetic.gflops };
 }

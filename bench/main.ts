@@ -41,8 +41,8 @@ async function main(args: readonly string[]): Promise<number> {
   const progress = new Progress(runs.length + 1);
   progress.step("roofline of the adapter");
   const roofline = await measureRoofline(gpu, options.effort);
-  roofline.decode = await measureDecodes(gpu, roofline, options);
   const firstUses = new FirstUses();
+  roofline.decode = await measureDecodes(gpu, { roofline, firstUses }, options);
   const results: Result[] = [];
   for (const { title, run } of runs) {
     progress.step(title);
@@ -63,13 +63,13 @@ async function main(args: readonly string[]): Promise<number> {
 
 async function measureDecodes(
   gpu: Gpu,
-  roofline: Roofline,
+  shared: Shared,
   { impls, dtypes, effort }: BenchOptions,
 ): Promise<DecodeCeiling[]> {
   const decode: DecodeCeiling[] = [];
   for (const impl of impls) {
     for (const dtype of dtypes) {
-      const ceiling = await measureDecode(gpu, { impl, dtype }, { effort, roofline });
+      const ceiling = await measureDecode(gpu, { impl, dtype }, { effort, ...shared });
       if (ceiling) decode.push(ceiling);
     }
   }

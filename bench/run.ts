@@ -8,11 +8,21 @@ import { type Effort, timeInTurns } from "./stopwatch.ts";
 import { Subject } from "./subject.ts";
 import { maxAbsError, TOLERANCE } from "./verify.ts";
 
+/** What measuring needs beside the cases. */
+export interface Measuring {
+  /** How long to measure. */
+  effort: Effort;
+  /** What the adapter can do at all. */
+  roofline: Roofline;
+  /** Takes in what kernels cost once. */
+  firstUses: FirstUses;
+}
+
 /** Measures the cases of a group against each other. */
 export async function runGroup(
   gpu: Gpu,
   group: CaseGroup,
-  { effort, roofline, firstUses }: { effort: Effort; roofline: Roofline; firstUses: FirstUses },
+  { effort, roofline, firstUses }: Measuring,
 ): Promise<Result[]> {
   const results = group.map(emptyResult);
   const correct: { subject: Subject; result: Result }[] = [];

@@ -1,5 +1,6 @@
 /** The command: from arguments to results, around the arithmetic. */
 import { Gpu, type KvDtype } from "../mod.ts";
+import { FirstUses } from "../bench/first_use.ts";
 import type { Roofline } from "../bench/result.ts";
 import { renderSvg } from "../bench/report/svg.ts";
 import { measureDecode } from "../bench/decode_ceilings.ts";
@@ -77,7 +78,11 @@ async function measureDevice(dtypes: readonly KvDtype[], out: Out): Promise<Devi
     const roofline: Roofline = await measureRoofline(gpu, EFFORT);
     const dtype = gpu.features.f16 && dtypes.includes("f16") ? "f16" : "f32";
     const asked = { impl: "fused", dtype } as const;
-    const ceiling = await measureDecode(gpu, asked, { effort: EFFORT, roofline });
+    const ceiling = await measureDecode(gpu, asked, {
+      effort: EFFORT,
+      roofline,
+      firstUses: new FirstUses(),
+    });
     if (ceiling) roofline.decode = [ceiling];
     return measuredDevice(gpu.description.description, roofline, dtype);
   } finally {

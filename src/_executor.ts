@@ -41,7 +41,7 @@ export function paramsOf({ spec, contextLen }: PlanBase): Record<string, number 
 }
 
 /** Constants of every attention kernel. */
-export function constantsOf({ spec }: AttentionPlan): Record<string, number> {
+export function constantsOf({ spec }: PlanBase): Record<string, number> {
   const { headDim, valueDim, sinks, capacity } = spec;
   // A contiguous K/V may have fewer tokens than there could be sinks.
   return { HEAD_DIM: headDim, VALUE_DIM: valueDim, SINKS: Math.min(sinks, capacity) };

@@ -7,19 +7,19 @@ import { storageBytes } from "./tensor.ts";
 export function movedBytes({ spec, contextLen }: CountedPlan): number {
   const { batch, numHeads, seqLen, headDim, valueDim, dtype, outputs } = spec;
   const rows = batch * numHeads * seqLen;
-  return storageBytes(rows * headDim, dtype) + storageBytes(rows * valueDim, dtype) +
+  return storageBytes([rows, headDim], dtype) + storageBytes([rows, valueDim], dtype) +
     kvBytes(spec, contextLen) + outputs.length * rows * contextLen * 4;
 }
 
 /** Pairs of a query and a key that it sees in a full context, over all heads and sequences. */
 export function visiblePairs({ spec, contextLen }: CountedPlan): number {
-  const { batch, numHeads, seqLen, causal, window = Infinity } = spec;
+  const { batch, numHeads, seqLen, causal, window = Infinity, sinks } = spec;
   let pairs = 0;
   for (let token = 0; token < seqLen; token++) {
     const own = contextLen - seqLen + token;
     const first = Math.max(0, own - window + 1);
     const end = causal ? own + 1 : contextLen;
-    pairs += Math.max(0, end - first);
+    pairs += Math.max(0, end - first) + Math.min(sinks, first);
   }
   return batch * numHeads * pairs;
 }
@@ -42,7 +42,9 @@ export interface CountedPlan extends Pick<AttentionPlan, "contextLen"> {
     | "seqLen"
     | "causal"
     | "window"
+    | "sinks"
     | "dtype"
+    | "kvDtype"
     | "outputs"
   >;
 }

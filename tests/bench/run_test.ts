@@ -73,7 +73,11 @@ Deno.test("measureRoofline() finds three positive rates", async () => {
 Deno.test("the ceilings of decoding are of what was asked for, and above 0", async () => {
   const gpu = await sharedGpu();
   const asked = { impl: "fused", dtype: "f32" } as const;
-  const measured = await measureDecode(gpu, asked, { effort: EFFORT, roofline: ROOFLINE });
+  const measured = await measureDecode(gpu, asked, {
+    effort: EFFORT,
+    roofline: ROOFLINE,
+    firstUses: new FirstUses(),
+  });
   assert(measured);
   const { impl, dtype, gbPerSecond, gflops } = measured;
   assertEquals([impl, dtype], ["fused", "f32"]);

@@ -21,14 +21,14 @@ function row(changes: Partial<Result>): Result {
     ...{ batch: 1, numHeads: 32, numKvHeads: 32, headDim: 128, seqLen: 1, contextLen: 4096 },
     ...{ medianMs: 100, minMs: 90, p90Ms: 120, samples: 11, tokensPerSecond: 10 },
     ...{ kvBytes: 2 ** 27, gbPerSecond: 1, gflops: 1, bandwidthShare: 1 },
-    ...{ maxAbsError: 0, speedupOverMha: 1 },
+    ...{ boundBy: "bytes", rooflineShare: 0.5, maxAbsError: 0, speedupOverMha: 1 },
     ...changes,
   };
 }
 
 function reportOf(results: Result[], roofline = ROOFLINE): Report {
   const adapter = { description: "test", features: [], isSoftware: true };
-  return { schema: 1, adapter, roofline, results };
+  return { schema: 1, adapter, roofline, firstUse: [], results };
 }
 
 Deno.test("checkReport() predicts a row by the ceilings of its own implementation", () => {
