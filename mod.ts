@@ -39,14 +39,26 @@ export type { PlanBase, PlanLimits } from "./src/_plan.ts";
 export { type AttentionPlan, kvBytes, planAttention } from "./src/plan.ts";
 export type { DeviceClass, FusedPlan } from "./src/plan_fused.ts";
 export type { RowBlock, StagedPlan } from "./src/plan_staged.ts";
+export * from "./src/merge_states.ts";
 export * from "./src/reference.ts";
 export type { Overflow } from "./src/_ring.ts";
 export * from "./src/ring_kv_cache.ts";
+export * from "./src/shared_prefix_attention.ts";
+export type { Alignment, FilledScoreSpec, ScoreSpec } from "./src/score_spec.ts";
 export type {
   AttentionOutput,
   AttentionSpec,
   FilledSpec,
   Implementation,
   Layout,
+  StageOutput,
 } from "./src/spec.ts";
-export { type Dtype, type HostTensor, Tensor, type TensorOptions } from "./src/tensor.ts";
+export {
+  type Dtype,
+  type ElementType,
+  type HostMask,
+  type HostTensor,
+  Tensor,
+  type TensorOptions,
+} from "./src/tensor.ts";
+export * from "./src/tree_mask.ts";

@@ -4,11 +4,17 @@ import {
   makeStructuredView,
   type ShaderDataDefinitions,
 } from "webgpu-utils";
+import { sentence } from "./_check.ts";
 import type { Gpu } from "./device.ts";
 import { GpuWorkError } from "./errors.ts";
 import { compose, type WgslModule } from "./_wgsl.ts";
 
 const USAGE_UNIFORM = 0x40;
+
+/** Values of a uniform by the names of its members. */
+export interface UniformValues {
+  [name: string]: number | readonly number[] | UniformValues;
+}
 
 /** Numbers of workgroups along x, y and z. */
 export type Grid = readonly [x: number, y: number, z?: number];
@@ -22,6 +28,21 @@ export function inPass(
   const pass = target.beginComputePass();
   encode(pass);
   pass.end();
+}
+
+/** Throws if a kernel reads and writes more buffers than the device binds at once. */
+function checkBindings(gpu: Gpu, label: string, entries: readonly GPUBindGroupLayoutEntry[]): void {
+  const { maxStorageBuffersPerShaderStage } = gpu.device.limits;
+  const storageBuffers = entries.filter(({ buffer }) => buffer?.type !== "uniform").length;
+  if (storageBuffers > maxStorageBuffersPerShaderStage) {
+    throw new RangeError(
+      sentence(
+        `compile ${label}`,
+        "the device binds fewer buffers at once (ask for fewer of bias, mask and outputs)",
+        { storageBuffers, maxStorageBuffersPerShaderStage },
+      ),
+    );
+  }
 }
 
 const compiled = new WeakMap<GPUDevice, Map<string, Promise<Kernel>>>();
@@ -71,6 +92,7 @@ export class Kernel {
     const [group] = makeBindGroupLayoutDescriptors(definitions, {
       compute: { entryPoint: "main" },
     });
+    checkBindings(gpu, label, [...group.entries]);
     const { module, layout, pipelineLayout } = await gpu.guard(`compile ${label}`, () => {
       const module = device.createShaderModule({ label, code });
       const layout = device.createBindGroupLayout({ ...group, label });
@@ -86,7 +108,7 @@ export class Kernel {
   }
 
   /** A uniform buffer that holds the kernel's `params` with these values. */
-  uniform(values: Readonly<Record<string, number | readonly number[]>>): GPUBuffer {
+  uniform(values: UniformValues): GPUBuffer {
     const view = makeStructuredView(this.#definitions.uniforms.params);
     const members = view.views as Record<string, unknown>;
     for (const name in members) {

@@ -6,7 +6,7 @@ export interface WgslModule {
   types?: Readonly<Record<string, string>>;
   /** Whole-number constants, in upper snake case. */
   constants: Readonly<Record<string, number>>;
-  /** Texts that declare; exactly one has the entry point `main`. */
+  /** Texts that declare; exactly one has the entry point `main`. One that is given twice counts once. */
   fragments: readonly string[];
 }
 
@@ -15,7 +15,7 @@ export function compose({ types = {}, constants, fragments }: WgslModule): strin
   const enables = Object.values(types).some((type) => type.includes("f16")) ? ["enable f16;"] : [];
   const aliases = Object.entries(types).map(([name, type]) => `alias ${name} = ${type};`);
   const values = Object.entries(constants).map(([name, value]) => `const ${name} = ${value}u;`);
-  const unrolled = fragments.map((fragment) => unroll(fragment, constants));
+  const unrolled = [...new Set(fragments)].map((fragment) => unroll(fragment, constants));
   return [...enables, ...aliases, ...values, ...unrolled].join("\n");
 }
 

@@ -2,7 +2,7 @@ import { sentence } from "./_check.ts";
 import type { PlanLimits } from "./_plan.ts";
 import { type DeviceClass, type FusedPlan, planFused } from "./plan_fused.ts";
 import { planStaged, type StagedPlan } from "./plan_staged.ts";
-import { ACTION, type AttentionSpec, type FilledSpec, fillIn } from "./spec.ts";
+import { ACTION, type AttentionSpec, type FilledSpec, fillIn, stagesOf } from "./spec.ts";
 import { storageBytes } from "./tensor.ts";
 
 /** How an attention runs: implementation, tile sizes, dispatches and bytes of scratch. */
@@ -41,9 +41,9 @@ export function planAttention(
 ): AttentionPlan {
   const filled = fillIn(spec);
   checkTensors(filled, limits);
-  const { capacity, seqLen, window, impl, outputs } = filled;
-  const contextLen = Math.min(capacity, (window ?? Infinity) - 1 + seqLen);
-  const isStaged = impl === "staged" || impl === "auto" && outputs.length > 0;
+  const { impl, outputs } = filled;
+  const contextLen = contextLenOf(filled);
+  const isStaged = impl === "staged" || impl === "auto" && stagesOf(outputs).length > 0;
   if (isStaged) return planStaged(filled, contextLen, limits);
 
   const fused = planFused(filled, contextLen, limits, deviceClass);
@@ -56,6 +56,11 @@ export function planAttention(
       maxComputeWorkgroupStorageSize,
     }),
   );
+}
+
+/** Queries at the end of the context look over the window of the first of them; others may look over all of it. */
+function contextLenOf({ capacity, seqLen, alignment, window = Infinity }: FilledSpec): number {
+  return alignment === "bottom-right" ? Math.min(capacity, window - 1 + seqLen) : capacity;
 }
 
 /** Bytes of K and V for so many tokens of every sequence. */

@@ -1,8 +1,14 @@
 import { checkChoice, checkInteger, sentence } from "./_check.ts";
 import type { Gpu } from "./device.ts";
 
-/** Element type in storage. Arithmetic accumulates in f32 whatever the storage. */
+/** Element type of numbers in storage. Arithmetic accumulates in f32 whatever the storage. */
 export type Dtype = "f32" | "f16";
+
+/**
+ * Element type of a tensor: numbers, lengths (`"u32"`) or the bits of a mask (`"bool"`). Element i of a mask is bit
+ * `i mod 32` of the word `floor(i / 32)`, the lowest bit first, with no gap between rows.
+ */
+export type ElementType = Dtype | "u32" | "bool";
 
 /** Numbers on the host with their shape, row-major. */
 export interface HostTensor {
@@ -12,21 +18,29 @@ export interface HostTensor {
   shape: readonly number[];
 }
 
+/** A mask on the host with its shape, row-major: whether a query sees a key. */
+export interface HostMask {
+  /** The elements, as many as the product of `shape`: true or 1 for what is seen, false or 0 for what is not. */
+  data: ArrayLike<boolean | number>;
+  /** Size per axis, outermost first; none is zero. */
+  shape: readonly number[];
+}
+
 /** Options of {@linkcode Tensor.upload} and {@linkcode Tensor.empty}. */
 export interface TensorOptions {
   /** Element type in storage. The default is `"f32"`; `"f16"` needs a device with f16. */
-  dtype?: Dtype;
+  dtype?: ElementType;
   /** Name in messages and captures. */
   label?: string;
 }
 
-const BYTES: Readonly<Record<Dtype, number>> = { f32: 4, f16: 2 };
+const BITS: Readonly<Record<ElementType, number>> = { f32: 32, f16: 16, u32: 32, bool: 1 };
 const LARGEST_F16 = 65504;
 const USAGE = { storage: 0x80, copySrc: 0x04, copyDst: 0x08, mapRead: 0x01 };
 
 /** Bytes that `count` elements take in a buffer, which WebGPU wants in multiples of four. */
-export function storageBytes(count: number, dtype: Dtype): number {
-  return Math.ceil(count * BYTES[dtype] / 4) * 4;
+export function storageBytes(count: number, dtype: ElementType): number {
+  return Math.ceil(count * BITS[dtype] / 32) * 4;
 }
 
 /** The product of a shape. */
@@ -35,8 +49,8 @@ export function elementCount(shape: readonly number[]): number {
 }
 
 /** Throws unless `dtype` is one that the device can store. */
-export function checkDtype(gpu: Gpu, action: string, dtype: Dtype): void {
-  checkChoice(action, "dtype", dtype, ["f32", "f16"]);
+export function checkDtype(gpu: Gpu, action: string, dtype: ElementType): void {
+  checkChoice(action, "dtype", dtype, ["f32", "f16", "u32", "bool"]);
   if (dtype === "f16" && !gpu.features.f16) {
     throw new RangeError(
       sentence(action, 'the device lacks shader-f16 (use dtype "f32")', {
@@ -67,7 +81,7 @@ export function checkTensor(
   action: string,
   name: string,
   tensor: Tensor,
-  needed: { gpu: Gpu; shape: readonly number[]; dtype: Dtype },
+  needed: { gpu: Gpu; shape: readonly number[]; dtype: ElementType },
 ): void {
   if (!(tensor instanceof Tensor)) {
     throw new TypeError(sentence(action, `${name} must be a Tensor`, { [name]: tensor }));
@@ -122,9 +136,9 @@ export class Tensor {
   /** Size per axis, outermost first. */
   readonly shape: readonly number[];
   /** Element type in storage. */
-  readonly dtype: Dtype;
+  readonly dtype: ElementType;
 
-  private constructor(gpu: Gpu, buffer: GPUBuffer, shape: readonly number[], dtype: Dtype) {
+  private constructor(gpu: Gpu, buffer: GPUBuffer, shape: readonly number[], dtype: ElementType) {
     this.gpu = gpu;
     this.buffer = buffer;
     this.shape = [...shape];
@@ -156,7 +170,7 @@ export class Tensor {
     gpu: Gpu,
     buffer: GPUBuffer,
     shape: readonly number[],
-    dtype: Dtype = "f32",
+    dtype: ElementType = "f32",
   ): Tensor {
     const action = "wrap a buffer as a tensor";
     checkShape(action, shape);
@@ -207,19 +221,19 @@ export class Tensor {
   }
 
   /**
-   * Copies numbers from the host to a new tensor.
+   * Copies numbers, or the elements of a mask, from the host to a new tensor.
    *
    * @param gpu Where to allocate.
-   * @param source The numbers and their shape.
+   * @param source The elements and their shape.
    * @param options Element type and label.
    * @returns The tensor.
-   * @throws {RangeError} If the data does not match the shape, a number is beyond f16 (65504) for `"f16"`, or as
-   * {@linkcode Tensor.empty}.
+   * @throws {RangeError} If the data does not match the shape, a number is beyond f16 (65504) for `"f16"`, no whole number
+   * for `"u32"`, neither 0 nor 1 for `"bool"`, or as {@linkcode Tensor.empty}.
    * @throws {GpuWorkError} If the device refuses the memory.
    */
   static async upload(
     gpu: Gpu,
-    source: HostTensor,
+    source: HostTensor | HostMask,
     options: TensorOptions = {},
   ): Promise<Tensor> {
     const { data, shape } = source;
@@ -247,7 +261,7 @@ export class Tensor {
   /**
    * Copies the elements back to the host. A readback waits for the GPU: keep it out of loops.
    *
-   * @returns The elements as f32, row-major.
+   * @returns The elements as f32, row-major; those of a mask are 0 and 1.
    * @throws {TypeError} If the buffer has no usage `COPY_SRC`.
    * @throws {DeviceLostError} If the device is lost.
    * @throws {GpuWorkError} If the GPU refused some work since it was last asked.
@@ -273,8 +287,7 @@ export class Tensor {
       gpu.device.queue.submit([encoder.finish()]);
       await gpu.waitFor(staging.mapAsync(1));
       const mapped = staging.getMappedRange().slice(0);
-      const elements = this.dtype === "f16" ? new Float16Array(mapped) : new Float32Array(mapped);
-      return Float32Array.from(elements.subarray(0, this.length));
+      return decode(mapped, this.length, this.dtype);
     } finally {
       staging.destroy();
     }
@@ -286,22 +299,60 @@ export class Tensor {
   }
 }
 
-function encode(action: string, data: ArrayLike<number>, dtype: Dtype): ArrayBuffer {
+function encode(
+  action: string,
+  data: ArrayLike<number | boolean>,
+  dtype: ElementType,
+): ArrayBuffer {
   const bytes = new ArrayBuffer(storageBytes(data.length, dtype));
-  if (dtype === "f32") {
-    new Float32Array(bytes).set(data);
-    return bytes;
+  checkElements(action, data, dtype);
+  const numbers = data as ArrayLike<number>;
+  if (dtype === "f32") new Float32Array(bytes).set(numbers);
+  if (dtype === "f16") new Float16Array(bytes).set(numbers);
+  if (dtype === "u32") new Uint32Array(bytes).set(numbers);
+  if (dtype === "bool") {
+    const words = new Uint32Array(bytes);
+    for (let i = 0; i < data.length; i++) words[i >>> 5] |= Number(data[i]) << (i & 31);
   }
-  for (let i = 0; i < data.length; i++) {
-    if (Math.abs(data[i]) > LARGEST_F16 && Number.isFinite(data[i])) {
-      throw new RangeError(
-        sentence(action, `f16 holds numbers up to ${LARGEST_F16} (use dtype "f32")`, {
-          index: i,
-          value: data[i],
-        }),
-      );
+  return bytes;
+}
+
+/** What an element type holds, where it does not hold every number. */
+const HELD: Partial<Record<ElementType, { rule: string; holds(value: number): boolean }>> = {
+  f16: {
+    rule: `f16 holds numbers up to ${LARGEST_F16} (use dtype "f32")`,
+    holds: (value) => Math.abs(value) <= LARGEST_F16 || !Number.isFinite(value),
+  },
+  u32: {
+    rule: "u32 holds whole numbers from 0 to 4294967295",
+    holds: (value) => value >>> 0 === value,
+  },
+  bool: {
+    rule: "a mask holds true or 1, and false or 0",
+    holds: (value) => value === 0 || value === 1,
+  },
+};
+
+function checkElements(
+  action: string,
+  data: ArrayLike<number | boolean>,
+  dtype: ElementType,
+): void {
+  const held = HELD[dtype];
+  if (!held) return;
+  for (let index = 0; index < data.length; index++) {
+    const value = data[index];
+    if (!held.holds(Number(value))) {
+      throw new RangeError(sentence(action, held.rule, { index, value }));
     }
   }
-  new Float16Array(bytes).set(data);
-  return bytes;
+}
+
+function decode(bytes: ArrayBuffer, length: number, dtype: ElementType): Float32Array {
+  if (dtype === "bool") {
+    const words = new Uint32Array(bytes);
+    return Float32Array.from({ length }, (_, i) => words[i >>> 5] >>> (i & 31) & 1);
+  }
+  const View = { f32: Float32Array, f16: Float16Array, u32: Uint32Array }[dtype];
+  return Float32Array.from(new View(bytes, 0, length));
 }

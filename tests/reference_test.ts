@@ -134,7 +134,8 @@ function checkTiled(random: Random, { heads, kvHeads, sizes, options, sees }: Ti
         all.subarray(first * size, (first + seqLen) * size);
       assertClose(rows(result.scores, context), scores.flat(), EXACT, "scores");
       assertClose(rows(result.weights, context), weights.flat(), EXACT, "weights");
-      assertClose(rows(result.lse, 1), lse, EXACT, "lse");
+      const lseHead = headOf({ data: result.lse, shape: [batch, seqLen, heads, 1] }, b, head);
+      assertClose(lseHead.flat(), lse, EXACT, "lse");
       const oShape = [batch, seqLen, heads, valueDim];
       const oHead = headOf({ data: result.o, shape: oShape }, b, head);
       assertClose(oHead.flat(), o.flat(), EXACT, "o");
@@ -241,6 +242,8 @@ Deno.test("reference: a row that sees nothing is zero, with a log-sum-exp of -In
     v: { data: [7], shape: [1, 1, 1, 1] },
   });
   assertEquals(result, {
+    products: Float64Array.of(5, 6),
+    softcapped: Float64Array.of(5, 6),
     scores: Float64Array.of(-Infinity, 6),
     weights: Float64Array.of(0, 1),
     o: Float64Array.of(0, 7),
@@ -277,9 +280,11 @@ testRandomly("reference: BNSH is BSNH in another order", (random) => {
   const expected = referenceAttention(inputs, { window: 4 });
   const swapped = { q: swapLayout(q), k: swapLayout(k), v: swapLayout(v) };
   const actual = referenceAttention(swapped, { window: 4, layout: "BNSH" });
-  for (const name of ["scores", "weights", "lse"] as const) {
+  for (const name of ["scores", "weights"] as const) {
     assertClose(actual[name], expected[name], 0, name);
   }
+  const lse = swapLayout({ data: actual.lse, shape: [2, 4, 3, 1] }).data;
+  assertClose(lse, Float32Array.from(expected.lse), 0, "lse");
   const o = swapLayout({ data: actual.o, shape: [2, 4, 3, 6] }).data;
   assertClose(o, Float32Array.from(expected.o), 0, "o");
 });
@@ -293,10 +298,10 @@ testRandomly("reference: one row is a row of all", (random) => {
   const all = referenceAttention(inputs);
   const row = referenceRow(inputs, { batch: 1, head: 3, token: 2 });
   const index = (1 * 4 + 3) * 3 + 2;
-  assertEquals(row.lse, all.lse[index]);
   assertEquals(row.weights, all.weights.slice(index * 7, (index + 1) * 7));
   assertEquals(row.scores, all.scores.slice(index * 7, (index + 1) * 7));
   const oIndex = (1 * 3 + 2) * 4 + 3;
+  assertEquals(row.lse, all.lse[oIndex]);
   assertEquals(row.o, all.o.slice(oIndex * 6, (oIndex + 1) * 6));
 });
 

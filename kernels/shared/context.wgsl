@@ -1,21 +1,19 @@
 // context: the tokens that attention looks over, and where the ring keeps them.
 //
-// The context of a sequence is its last `len` tokens. Column c is the c-th of them; positions cancel out, so that only
-// slots depend on how often the ring has wrapped.
+// The context of a sequence is its last `len` tokens. Column c is the c-th of them.
 @group(0) @binding(1) var<storage, read> lengths: array<u32>; // [B] tokens ever appended
-
-// Stands for minus infinity, which WGSL cannot write.
-const MASKED = -3.4028234663852886e38;
 
 struct Context {
   len: u32,
   firstSlot: u32,
+  // Tokens of the sequence before the first column.
+  skipped: u32,
 }
 
 fn contextOf(batch: u32) -> Context {
   let end = lengths[batch];
   let len = min(end, params.contextLen);
-  return Context(len, (end - len) % params.capacity);
+  return Context(len, (end - len) % params.capacity, end - len);
 }
 
 fn slotOf(context: Context, column: u32) -> u32 {
@@ -27,10 +25,21 @@ fn kvRow(batch: u32, kvHead: u32, slot: u32) -> u32 {
   return dot(vec3u(batch, kvHead, slot), params.kvStride);
 }
 
-// The columns [x, y) that a query sees. The last of the seqLen tokens is the last token of the context.
+// Where in its sequence the token of a column is.
+fn positionOf(context: Context, column: u32) -> i32 {
+  return i32(context.skipped + column);
+}
+
+// Where in its sequence a query is: often the last of its tokens, but also before or after all of them.
+fn queryPosition(context: Context, token: u32) -> i32 {
+  let first = select(0u, context.skipped + context.len, params.isFromEnd == 1u);
+  return i32(first + token) + params.firstQuery;
+}
+
+// The columns [x, y) that a query may see.
 fn visibleColumns(context: Context, token: u32) -> vec2u {
   let len = i32(context.len);
-  let own = len - i32(params.seqLen) + i32(token);
+  let own = queryPosition(context, token) - i32(context.skipped);
   let first = clamp(own - params.windowLeft, 0, len);
   let end = clamp(own + params.windowRight + 1, first, len);
   return vec2u(u32(first), u32(end));
