@@ -236,9 +236,12 @@ export class Tensor {
     source: HostTensor | HostMask,
     options: TensorOptions = {},
   ): Promise<Tensor> {
-    const { data, shape } = source;
     const { dtype = "f32", label = "tensor" } = options;
     const action = `upload ${label}`;
+    if (!source) {
+      throw new TypeError(sentence(action, "there must be data and a shape", { [label]: source }));
+    }
+    const { data, shape } = source;
     checkShape(action, shape);
     checkDtype(gpu, action, dtype);
     if (typeof data?.length !== "number") {
