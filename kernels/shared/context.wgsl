@@ -5,15 +5,15 @@
 
 struct Context {
   len: u32,
-  firstSlot: u32,
   // Tokens of the sequence before the first column.
   skipped: u32,
+  firstSlot: u32,
 }
 
 fn contextOf(batch: u32) -> Context {
   let end = lengths[batch];
   let len = min(end, params.contextLen);
-  return Context(len, (end - len) % params.capacity, end - len);
+  return Context(len, end - len, (end - len) % params.capacity);
 }
 
 fn slotOf(context: Context, column: u32) -> u32 {
@@ -25,12 +25,12 @@ fn kvRow(batch: u32, kvHead: u32, slot: u32) -> u32 {
   return dot(vec3u(batch, kvHead, slot), params.kvStride);
 }
 
-// Where in its sequence the token of a column is.
-fn positionOf(context: Context, column: u32) -> i32 {
-  return i32(context.skipped + column);
+// The position of a column's token in its sequence.
+fn tokenAt(context: Context, column: u32) -> u32 {
+  return context.skipped + column;
 }
 
-// Where in its sequence a query is: often the last of its tokens, but also before or after all of them.
+// The position of a query in its sequence; it may lie before or after all of its tokens.
 fn queryPosition(context: Context, token: u32) -> i32 {
   let first = select(0u, context.skipped + context.len, params.isFromEnd == 1u);
   return i32(first + token) + params.firstQuery;

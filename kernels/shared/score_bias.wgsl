@@ -4,7 +4,7 @@
 @group(0) @binding(21) var<storage, read> bias: array<T>;
 
 fn withBias(s: f32, row: u32, context: Context, column: u32) -> f32 {
-  let key = u32(positionOf(context, column));
+  let key = tokenAt(context, column);
   if (key >= params.bias.keys) {
     return MASKED;
   }

@@ -9,7 +9,7 @@
 fn withMask(s: f32, row: u32, context: Context, column: u32) -> f32 {
   let keys = i32(params.mask.keys);
   let end = i32(context.skipped + context.len);
-  let key = positionOf(context, column) - select(0, end - keys, params.isMaskFromEnd == 1u);
+  let key = i32(tokenAt(context, column)) - select(0, end - keys, params.isMaskFromEnd == 1u);
   if (key < 0) {
     return s;
   }
