@@ -1,5 +1,5 @@
 import { fragments, kernels } from "../kernels/mod.ts";
-import { sentence } from "./_check.ts";
+import { checkChoice, checkInteger, sentence } from "./_check.ts";
 import { inPass, Kernel } from "./_kernel.ts";
 import { packSize } from "./_plan.ts";
 import type { Gpu } from "./device.ts";
@@ -10,6 +10,7 @@ import {
   elementCount,
   type HostTensor,
   Tensor,
+  type TensorOptions,
 } from "./tensor.ts";
 
 /**
@@ -83,8 +84,8 @@ export class MergeStates {
    * @param gpu Where to run.
    * @param outputs Shape of an output, its last axis the value, and its element type, by default `"f32"`.
    * @returns The merge. Destroy it with {@linkcode MergeStates.destroy}.
-   * @throws {TypeError} If the shape has fewer than two axes.
-   * @throws {RangeError} If the device lacks the element type.
+   * @throws {TypeError} If the shape has fewer than two axes, or the element type is none of numbers.
+   * @throws {RangeError} If a size is not a positive whole number, or the device lacks the element type.
    * @throws {GpuWorkError} If the device refuses the memory or the kernel.
    */
   static async create(
@@ -97,6 +98,8 @@ export class MergeStates {
         sentence(ACTION, "an output must have rows and a value (two axes or more)", { shape }),
       );
     }
+    shape.forEach((size, axis) => checkInteger(ACTION, `shape[${axis}]`, size));
+    checkChoice(ACTION, "dtype", dtype, ["f32", "f16"]);
     checkDtype(gpu, ACTION, dtype);
     const VALUE_DIM = shape.at(-1)!;
     const kernel = await Kernel.compile(gpu, "merge states", {
@@ -231,7 +234,7 @@ export async function mergeStates(
 function areOnDevice(
   parts: readonly AttentionState<Tensor>[] | readonly AttentionState<HostTensor>[],
 ): parts is readonly AttentionState<Tensor>[] {
-  return parts[0].o instanceof Tensor;
+  return parts[0]?.o instanceof Tensor;
 }
 
 async function mergeOnDevice(
@@ -240,9 +243,14 @@ async function mergeOnDevice(
 ): Promise<AttentionState<Tensor>> {
   const { shape, dtype } = parts[0].o;
   const merge = await MergeStates.create(gpu, { shape, dtype: dtype as Dtype });
-  const o = await Tensor.empty(gpu, shape, { dtype, label: "o" });
-  const lse = await Tensor.empty(gpu, shape.slice(0, -1), { label: "lse" });
+  const made: Tensor[] = [];
+  const empty = async (shape: readonly number[], options: TensorOptions) => {
+    made.push(await Tensor.empty(gpu, shape, options));
+    return made.at(-1)!;
+  };
   try {
+    const o = await empty(shape, { dtype, label: "o" });
+    const lse = await empty(shape.slice(0, -1), { label: "lse" });
     await gpu.guard(ACTION, () => {
       const encoder = gpu.device.createCommandEncoder();
       merge.encode(encoder, parts, { o, lse });
@@ -250,8 +258,7 @@ async function mergeOnDevice(
     });
     return { o, lse };
   } catch (error) {
-    o.destroy();
-    lse.destroy();
+    for (const tensor of made) tensor.destroy();
     throw error;
   } finally {
     merge.destroy();

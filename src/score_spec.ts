@@ -48,19 +48,10 @@ export interface ScoreSpec {
   maskKeys?: "first" | "last";
 }
 
-type WithoutDefault =
-  | "window"
-  | "windowRight"
-  | "softcap"
-  | "alibiSlopes"
-  | "sinkLogits"
-  | "bias"
-  | "mask";
-
 /** What scores are made of, with the defaults filled in. */
 export type FilledScoreSpec =
-  & Required<Omit<ScoreSpec, WithoutDefault>>
-  & Pick<ScoreSpec, WithoutDefault>;
+  & ScoreSpec
+  & Required<Pick<ScoreSpec, "causal" | "alignment" | "scale" | "maskKeys">>;
 
 /** Fills in the defaults of what scores are made of, and checks it. */
 export function fillInScores(

@@ -65,8 +65,14 @@ export async function runOnnxAttention(
     ? { mask: attn_mask }
     : { bias: attn_mask };
   if (!past_key) {
-    const result = await runAttention(spec, { q, k, v, ...masks, lengths: nonpad_kv_seqlen });
-    return { Y: result.o, ...qkMatmul(result[stage]) };
+    const given = { q, k, v, ...masks };
+    const result = await runAttention(spec, { ...given, lengths: nonpad_kv_seqlen });
+    // To ONNX, padding is masked with the rest: before that its products are there.
+    const isEarly = stage === "products" || stage === "softcapped";
+    const { [stage]: rows } = isEarly && nonpad_kv_seqlen
+      ? await runAttention(spec, given)
+      : result;
+    return { Y: result.o, ...qkMatmul(rows) };
   }
 
   // What has passed is appended to a cache, then what is new: the cache is what ONNX calls the present.

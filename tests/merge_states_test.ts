@@ -165,6 +165,8 @@ Deno.test("merge: refuses what does not fit, and frees what it made", async () =
     await assertRejects(() => mergeStates(gpu, [part, long]), RangeError, says);
     const flat = { o: zeros(4), lse: zeros(1) };
     await assertRejects(() => mergeStates(gpu, [flat]), TypeError, "shape=[4]");
+    const none = { o: { data: [], shape: [2, 0] }, lse: zeros(2) };
+    await assertRejects(() => mergeStates(gpu, [none]), RangeError, "shape[1]=0");
     const without = { o: part.o } as typeof part;
     await assertRejects(() => mergeStates(gpu, [without]), TypeError, "lse=undefined");
   });

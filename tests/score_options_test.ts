@@ -60,12 +60,12 @@ for (const name of Object.keys(OPTIONS)) {
 }
 
 testRandomly("scores: options mixed", async (random) => {
-  for (let i = 0; i < 6; i++) await check(randomDraw(random));
+  for (let i = 0; i < 4; i++) await check(randomDraw(random));
 });
 
 testRandomly("scores: options mixed, f16", async (random) => {
   if (!await hasF16()) return;
-  for (let i = 0; i < 3; i++) {
+  for (let i = 0; i < 2; i++) {
     await check(randomDraw(random, { ...randomSizes(random), dtype: "f16" }));
   }
 });
@@ -80,7 +80,7 @@ testRandomly("scores: everything at once", async (random) => {
     "bias",
     "mask",
   ];
-  for (const alignment of ["bottom-right", "top-left", 5] as const) {
+  for (const alignment of ["bottom-right", 5] as const) {
     const sizes: AttentionSpec = { ...randomSizes(random), alignment, seqLen: 19, capacity: 199 };
     await check(randomDraw(random, sizes, names));
   }

@@ -17,6 +17,6 @@ fn withMask(s: f32, row: u32, context: Context, column: u32) -> f32 {
     return MASKED;
   }
   let element = rowOffset(params.mask, row) + u32(key);
-  let isSeen = (mask[element / 32u] >> (element % 32u) & 1u) == 1u;
+  let isSeen = ((mask[element / 32u] >> (element % 32u)) & 1u) == 1u;
   return select(MASKED, s, isSeen);
 }
