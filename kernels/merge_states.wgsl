@@ -7,7 +7,7 @@
 //   o        [rows, VALUE_DIM]  T    read, write
 //   lse      [rows]             f32  read, write
 //
-// Grid: (rows, rows). A workgroup owns a row; lane i owns the packs i, i + WORKGROUP, ...
+// Grid: (rows, lines of rows). A workgroup owns a row; lane i owns the packs i, i + WORKGROUP, ...
 struct Params {
   numRows: u32,
   // Whether there is nothing so far: o and lse are only written.

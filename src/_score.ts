@@ -48,21 +48,23 @@ export function hasPerHead({ alibiSlopes, sinkLogits }: FilledSpec): boolean {
   return alibiSlopes !== undefined || sinkLogits !== undefined;
 }
 
-/** Beyond every position, and far enough from the end of i32 to add to. */
+/** Beyond every position of a query, which is itself beyond every key; their sum is within i32. */
 const UNBOUNDED = 2 ** 30;
+const FARTHEST_QUERY = 2 ** 29;
 
 /** Values of `Params` by which scores are computed. */
 export function scoreParams(spec: FilledSpec) {
-  const { seqLen, causal, alignment, window, windowRight, scale, softcap } = spec;
-  const isFromEnd = alignment === "bottom-right";
-  const firstQuery = { "bottom-right": -seqLen, "top-left": 0 };
+  const { seqLen, causal, alignment, scale, softcap = 0 } = spec;
+  const { window = Infinity, windowRight = Infinity } = spec;
+  const named = { "bottom-right": -seqLen, "top-left": 0 };
+  const firstQuery = typeof alignment === "number" ? alignment : named[alignment];
   return {
-    firstQuery: typeof alignment === "number" ? alignment : firstQuery[alignment],
-    isFromEnd: Number(isFromEnd),
-    windowLeft: window === undefined ? UNBOUNDED : window - 1,
-    windowRight: causal ? 0 : windowRight ?? UNBOUNDED,
+    firstQuery: Math.min(firstQuery, FARTHEST_QUERY),
+    isFromEnd: Number(alignment === "bottom-right"),
+    windowLeft: Math.min(window - 1, UNBOUNDED),
+    windowRight: causal ? 0 : Math.min(windowRight, UNBOUNDED),
     scale,
-    softcap: softcap ?? 0,
+    softcap,
     isMaskFromEnd: Number(spec.maskKeys === "last"),
     bias: broadcastParams(spec.bias),
     mask: broadcastParams(spec.mask),

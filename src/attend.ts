@@ -48,8 +48,8 @@ export interface HostFloats extends HostTensor {
  *
  * @param gpu Where to run.
  * @param inputs Queries, keys and values, and what masks them.
- * @param options What a query sees, scale, element type, layout and what to return besides the output. `dtype` is for tensors of the
- * host; those of the device have their own.
+ * @param options What a query sees, element type, layout and what to return besides the output. `dtype` is for tensors of
+ * the host; those of the device have their own.
  * @returns Output and what was asked for: arrays for arrays, tensors for tensors. The caller destroys tensors.
  * @throws {TypeError} If a value is of the wrong kind.
  * @throws {RangeError} If shapes do not agree, heads do not divide, or a limit of the device is exceeded.
@@ -124,7 +124,7 @@ async function attendOnDevice(
   try {
     const shape = shapeIn(layout, batch, numHeads, seqLen, valueDim);
     const result: AttendResult<Tensor> = { o: await empty(shape, { dtype, label: "o" }) };
-    for (const label of outputs) {
+    for (const label of new Set(outputs)) {
       const shape = label === "lse"
         ? rowShape(layout, batch, numHeads, seqLen)
         : [batch, numHeads, seqLen, attention.plan.contextLen];
@@ -180,7 +180,7 @@ async function attendFromHost(
 }
 
 function checkLengths({ data, shape }: HostTensor, batch: number, contextLen: number): void {
-  if (shape.length !== 1 || shape[0] !== batch) {
+  if (shape?.length !== 1 || shape[0] !== batch) {
     throw new RangeError(sentence("attend", "lengths must have shape [batch]", { shape, batch }));
   }
   for (let sequence = 0; sequence < batch; sequence++) {

@@ -72,6 +72,9 @@ const USAGE_STORAGE = 0x80;
  * et al. 2022, arXiv 2205.14135; split contexts as in Flash-Decoding, 2023), or staged, in three kernels (scores, softmax,
  * weighted sum) that can return what lies between them.
  *
+ * What a query sees, and what becomes of its scores before softmax, is composed of what {@linkcode ScoreSpec} asks for, in
+ * both implementations alike; what nobody asks for is not in the kernels.
+ *
  * Multi-query attention: Shazeer 2019, arXiv 1911.02150. Grouped-query attention: Ainslie et al. 2023, arXiv 2305.13245.
  *
  * @example

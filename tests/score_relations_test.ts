@@ -44,6 +44,30 @@ testRandomly("a window equals a slice", async (random) => {
   }
 });
 
+testRandomly("windows and positions beyond every key see all, or nothing", async (random) => {
+  const far = [2 ** 31 - 1, 2 ** 32, 2 ** 53 - 1];
+  for (const impl of IMPLS) {
+    const spec: AttentionSpec = { ...HEADS, impl, capacity: 19, seqLen: 3 };
+    const inputs = randomInputs(random, spec);
+    const { o: causal } = await runAttention(spec, inputs);
+    const { o: all } = await runAttention({ ...spec, causal: false }, inputs);
+    for (const distance of far) {
+      const { o: left } = await runAttention({ ...spec, window: distance }, inputs);
+      assertSame(left, causal, `${impl}: window=${distance}`);
+      const right = { causal: false, windowRight: distance };
+      assertSame(
+        (await runAttention({ ...spec, ...right }, inputs)).o,
+        all,
+        `${impl}: ${distance}`,
+      );
+      const after = { ...spec, alignment: distance };
+      assertSame((await runAttention(after, inputs)).o, all, `${impl}: alignment=${distance}`);
+      const { o: nothing } = await runAttention({ ...after, window: 5 }, inputs);
+      assertSame(nothing, new Float32Array(nothing.length), `${impl}: far from every key`);
+    }
+  }
+});
+
 testRandomly("a ragged batch equals a loop, whatever lies behind the lengths", async (random) => {
   for (const impl of IMPLS) {
     const [batch, seqLen, capacity] = [4, 3, 199];
