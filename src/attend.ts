@@ -13,7 +13,7 @@ export type AttendOptions =
 
 /** Queries, keys and values, all on the host or all on the device. */
 export interface AttendInputs<Kind extends HostTensor | Tensor> {
-  /** Queries [B, S, N, H] (or [B, N, S, H] in layout `"BNSH"`): the last S tokens of the context, or as `alignment` says. */
+  /** Queries [B, S, N, H] (or [B, N, S, H] in layout `"BNSH"`): the last S tokens, or those that `alignment` says. */
   q: Kind;
   /** Keys [B, C, numKvHeads, H] (or [B, numKvHeads, C, H]). */
   k: Kind;

@@ -35,8 +35,8 @@ export interface ScoreSpec {
   sinkLogits?: readonly number[];
   /**
    * Shape of a bias that is added to the scores after the softcap, [B, N, S, K] or its last 2 or 3 axes; axes before the
-   * last may be 1 for all. Key j of the sequence gets element j; keys from K on are masked, as is what gets -Infinity or the
-   * lowest f32. The default is no bias.
+   * last may be 1 for all. Key j of the sequence gets element j; keys from K on are masked, as is what gets -Infinity or
+   * the lowest f32. The default is no bias.
    */
   bias?: readonly number[];
   /** Shape of a mask, as that of a bias: a query sees what is true. The default is no mask. */
