@@ -62,22 +62,29 @@ export { type AttentionPlan, kvBytes, planAttention } from "./src/plan.ts";
 export type { FusedPlan } from "./src/plan_fused.ts";
 export type { RowBlock, StagedPlan } from "./src/plan_staged.ts";
 export type { DeviceProfile, Tiling } from "./src/profile.ts";
+export * from "./src/merge_states.ts";
 export * from "./src/reference.ts";
 export type { Overflow } from "./src/_ring.ts";
 export * from "./src/ring_kv_cache.ts";
 export type { RopeOptions } from "./src/rope.ts";
+export * from "./src/shared_prefix_attention.ts";
+export type { Alignment, FilledScoreSpec, ScoreSpec } from "./src/score_spec.ts";
 export type {
   AttentionOutput,
   AttentionSpec,
   FilledSpec,
   Implementation,
   Layout,
+  StageOutput,
 } from "./src/spec.ts";
-export type { Tuning } from "./src/tuning.ts";
 export {
   type Dtype,
+  type ElementType,
+  type HostMask,
   type HostTensor,
   type KvDtype,
   Tensor,
   type TensorOptions,
 } from "./src/tensor.ts";
+export * from "./src/tree_mask.ts";
+export type { Tuning } from "./src/tuning.ts";

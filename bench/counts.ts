@@ -21,6 +21,14 @@ export function operations(shape: Shape): number {
 /** Causal, values as large as keys, nothing returned but the output. */
 function countedOf(shape: Shape): counts.CountedPlan {
   const { headDim, dtype } = shape;
-  const spec = { ...shape, valueDim: headDim, kvDtype: dtype, causal: true, sinks: 0, outputs: [] };
+  const spec = {
+    ...shape,
+    valueDim: headDim,
+    kvDtype: dtype,
+    alignment: "bottom-right" as const,
+    causal: true,
+    sinks: 0,
+    outputs: [],
+  };
   return { spec, contextLen: shape.contextLen };
 }

@@ -1,6 +1,6 @@
 // attend: attention of one tile of rows over one slice of the context, in one pass over its keys and values.
 //
-//   s[c] = scale q . k[c]    m = max_c s[c]    d = sum_c exp(s[c] - m)    o[h] = sum_c exp(s[c] - m) v[c, h]
+//   s[c] = scoreOf(q . k[c])    m = max_c s[c]    d = sum_c exp(s[c] - m)    o[h] = sum_c exp(s[c] - m) v[c, h]
 //
 //   lengths  [B]                                   u32  read
 //   q        [B, S, N, H]                          T    read   (or [B, N, S, H]: qStride)
@@ -67,10 +67,12 @@ fn main(
     var most: PerRow;
     /*unroll*/ for (var i = 0u; i < ROWS; i++) {
       most[i] = MASKED;
+      let row = rowOf(tile, rowGroup * ROWS + i);
       /*unroll*/ for (var j = 0u; j < KEYS; j++) {
         let index = start + lane + LANES * j;
-        let isOwn = index < end && isVisible(visible[i], columnAt(seen, index));
-        s[i][j] = select(MASKED, params.scale * s[i][j], isOwn);
+        let column = columnAt(seen, index);
+        let isOwn = index < end && isVisible(visible[i], column);
+        s[i][j] = select(MASKED, scoreOf(s[i][j], row, context, column), isOwn);
         most[i] = max(most[i], s[i][j]);
       }
     }

@@ -2,27 +2,39 @@
 import append from "./append.wgsl" with { type: "text" };
 import attend from "./attend.wgsl" with { type: "text" };
 import mergeSlices from "./merge_slices.wgsl" with { type: "text" };
+import mergeStates from "./merge_states.wgsl" with { type: "text" };
 import rotate from "./rotate.wgsl" with { type: "text" };
 import scores from "./scores.wgsl" with { type: "text" };
 import softmax from "./softmax.wgsl" with { type: "text" };
 import weightedSum from "./weighted_sum.wgsl" with { type: "text" };
+import broadcast from "./shared/broadcast.wgsl" with { type: "text" };
 import context from "./shared/context.wgsl" with { type: "text" };
 import kvPlain from "./shared/kv_plain.wgsl" with { type: "text" };
 import kvQuantized from "./shared/kv_quantized.wgsl" with { type: "text" };
 import lanesMemory from "./shared/lanes_memory.wgsl" with { type: "text" };
 import lanesShuffle from "./shared/lanes_shuffle.wgsl" with { type: "text" };
+import lseNone from "./shared/lse_none.wgsl" with { type: "text" };
+import masked from "./shared/masked.wgsl" with { type: "text" };
 import packScalar from "./shared/pack_scalar.wgsl" with { type: "text" };
 import packVec4 from "./shared/pack_vec4.wgsl" with { type: "text" };
 import params from "./shared/params.wgsl" with { type: "text" };
+import perHead from "./shared/per_head.wgsl" with { type: "text" };
 import quantizedRow from "./shared/quantized_row.wgsl" with { type: "text" };
 import rope from "./shared/rope.wgsl" with { type: "text" };
 import ropeNone from "./shared/rope_none.wgsl" with { type: "text" };
-import rowTile from "./shared/row_tile.wgsl" with { type: "text" };
 import rowsBroadcast from "./shared/rows_broadcast.wgsl" with { type: "text" };
 import rowsLoaded from "./shared/rows_loaded.wgsl" with { type: "text" };
+import rowTile from "./shared/row_tile.wgsl" with { type: "text" };
+import scoreAlibi from "./shared/score_alibi.wgsl" with { type: "text" };
+import scoreBias from "./shared/score_bias.wgsl" with { type: "text" };
+import scoreMask from "./shared/score_mask.wgsl" with { type: "text" };
+import scoreSoftcap from "./shared/score_softcap.wgsl" with { type: "text" };
 import scoresApart from "./shared/scores_apart.wgsl" with { type: "text" };
 import scoresInPlace from "./shared/scores_in_place.wgsl" with { type: "text" };
+import sinkLogits from "./shared/sink_logits.wgsl" with { type: "text" };
+import sinkNone from "./shared/sink_none.wgsl" with { type: "text" };
 import softmaxState from "./shared/softmax_state.wgsl" with { type: "text" };
+import storeLse from "./shared/store_lse.wgsl" with { type: "text" };
 import storeOutput from "./shared/store_output.wgsl" with { type: "text" };
 import storePartial from "./shared/store_partial.wgsl" with { type: "text" };
 import storePlain from "./shared/store_plain.wgsl" with { type: "text" };
@@ -31,13 +43,21 @@ import storeQuantized from "./shared/store_quantized.wgsl" with { type: "text" }
 /** One entry point each, named `main`. */
 export const kernels: Readonly<
   Record<
-    "append" | "attend" | "mergeSlices" | "rotate" | "scores" | "softmax" | "weightedSum",
+    | "append"
+    | "attend"
+    | "mergeSlices"
+    | "mergeStates"
+    | "rotate"
+    | "scores"
+    | "softmax"
+    | "weightedSum",
     string
   >
 > = {
   append,
   attend,
   mergeSlices,
+  mergeStates,
   rotate,
   scores,
   softmax,
@@ -47,23 +67,34 @@ export const kernels: Readonly<
 /** Pieces that kernels are composed with. */
 export const fragments: Readonly<
   Record<
+    | "broadcast"
     | "context"
     | "kvPlain"
     | "kvQuantized"
     | "lanesMemory"
     | "lanesShuffle"
+    | "lseNone"
+    | "masked"
     | "packScalar"
     | "packVec4"
     | "params"
+    | "perHead"
     | "quantizedRow"
     | "rope"
     | "ropeNone"
-    | "rowTile"
     | "rowsBroadcast"
     | "rowsLoaded"
+    | "rowTile"
+    | "scoreAlibi"
+    | "scoreBias"
+    | "scoreMask"
+    | "scoreSoftcap"
     | "scoresApart"
     | "scoresInPlace"
+    | "sinkLogits"
+    | "sinkNone"
     | "softmaxState"
+    | "storeLse"
     | "storeOutput"
     | "storePartial"
     | "storePlain"
@@ -71,23 +102,34 @@ export const fragments: Readonly<
     string
   >
 > = {
+  broadcast,
   context,
   kvPlain,
   kvQuantized,
   lanesMemory,
   lanesShuffle,
+  lseNone,
+  masked,
   packScalar,
   packVec4,
   params,
+  perHead,
   quantizedRow,
   rope,
   ropeNone,
-  rowTile,
   rowsBroadcast,
   rowsLoaded,
+  rowTile,
+  scoreAlibi,
+  scoreBias,
+  scoreMask,
+  scoreSoftcap,
   scoresApart,
   scoresInPlace,
+  sinkLogits,
+  sinkNone,
   softmaxState,
+  storeLse,
   storeOutput,
   storePartial,
   storePlain,

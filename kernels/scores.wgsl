@@ -1,6 +1,6 @@
 // scores: how well each query matches each key of its context.
 //
-//   s[row, c] = scale * sum_h q[row, h] k[c, h]
+//   s[row, c] = scale * sum_h q[row, h] k[c, h], and what scoreOf makes of it
 //
 //   lengths  [B]                          u32  read
 //   q        [B, S, N, H]                 T    read   (or [B, N, S, H]: qStride)
@@ -62,11 +62,12 @@ fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_ind
 
   let end = max(context.len, params.filledLen);
   for (var i = 0u; i < tile.numRows; i++) {
-    let offset = scoresOffset(rowOf(tile, i));
+    let row = rowOf(tile, i);
+    let offset = scoresOffset(row);
     for (var j = 0u; j < 4u; j++) {
       let column = columns[j];
       if (column < end) {
-        let score = params.scale * steps[j] * acc[i][j];
+        let score = scoreOf(steps[j] * acc[i][j], row, context, column);
         scores[offset + column] = select(MASKED, score, isVisible(visible[i], column));
       }
     }

@@ -7,7 +7,7 @@
 //   weights  [rows of the block, contextLen]  f32  write
 //
 // Grid: (rows). A workgroup owns a row; lane i owns the visible columns i, i + WORKGROUP, ...
-// A row that sees nothing has only zero weights.
+// A row that sees nothing has only zero weights. What is masked has weight 0 and does not count.
 @group(0) @binding(2) var<storage, read_write> weights: array<f32>;
 
 var<workgroup> states: array<SoftmaxState, WORKGROUP>;
@@ -15,14 +15,15 @@ var<workgroup> states: array<SoftmaxState, WORKGROUP>;
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_index) lane: u32) {
   let row = params.firstRow + workgroupId.x;
-  let context = contextOf(row / (params.numHeads * params.seqLen));
-  let visible = visibleColumns(context, row % params.seqLen);
+  let context = contextOf(batchOf(row));
+  let visible = visibleColumns(context, tokenOf(row));
   let offset = scoresOffset(row);
 
   var state = emptyState();
   let count = countOf(visible);
   for (var i = lane; i < count; i += WORKGROUP) {
-    state = mergeStates(state, SoftmaxState(scoreAt(offset + columnAt(visible, i)), 1.0));
+    let score = scoreAt(offset + columnAt(visible, i));
+    state = mergeStates(state, SoftmaxState(score, select(1.0, 0.0, score <= MASKED)));
   }
   states[lane] = state;
   for (var stride = WORKGROUP / 2u; stride > 0u; stride /= 2u) {
@@ -33,11 +34,15 @@ fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_ind
   }
   workgroupBarrier();
 
-  let whole = states[0];
+  let whole = withSink(row, states[0]);
+  if (lane == 0u) {
+    storeLse(row, whole);
+  }
   let end = max(context.len, params.filledLen);
   for (var c = lane; c < end; c += WORKGROUP) {
     if (isVisible(visible, c)) {
-      weights[offset + c] = exp(scoreAt(offset + c) - whole.m) / whole.d;
+      let score = scoreAt(offset + c);
+      weights[offset + c] = select(exp(score - whole.m) / whole.d, 0.0, score <= MASKED);
     } else {
       weights[offset + c] = 0.0;
     }

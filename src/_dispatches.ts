@@ -1,5 +1,11 @@
 /** The dispatches of a plan, in order: what executors encode and what `explain` prints. */
-import { columnBlocks, type StagedPlan, valueBlocks } from "./plan_staged.ts";
+import {
+  columnBlocks,
+  EARLY_STAGES,
+  type EarlyStage,
+  type StagedPlan,
+  valueBlocks,
+} from "./plan_staged.ts";
 import { numRows } from "./_plan.ts";
 import { fusedPacks, type FusedPlan, MERGE_WORKGROUP } from "./plan_fused.ts";
 
@@ -26,11 +32,13 @@ export function fusedDispatches(plan: FusedPlan): PlannedDispatch<"attend" | "me
   return [...attends, { kernel: "merge", block: 0, grid: [mergeGroups, 1] }];
 }
 
-/** Scores, softmax and weighted sum, block by block. */
+/** Stages that someone reads; then scores, softmax and weighted sum, block by block. */
 export function stagedDispatches(
   plan: StagedPlan,
-): PlannedDispatch<"scores" | "softmax" | "weightedSum">[] {
+): PlannedDispatch<EarlyStage | "scores" | "softmax" | "weightedSum">[] {
+  const early = EARLY_STAGES.filter((stage) => plan.spec.outputs.includes(stage));
   return plan.blocks.flatMap(({ numTiles, numRows }, block) => [
+    ...early.map((kernel) => ({ kernel, block, grid: [columnBlocks(plan), numTiles] as const })),
     { kernel: "scores", block, grid: [columnBlocks(plan), numTiles] },
     { kernel: "softmax", block, grid: [numRows, 1] },
     { kernel: "weightedSum", block, grid: [numTiles, valueBlocks(plan)] },

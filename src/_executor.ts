@@ -1,7 +1,10 @@
 /** What runs a plan: compiled kernels and the buffers that belong to them. */
-import { rowStrides } from "./_sizes.ts";
+import type { UniformValues } from "./_kernel.ts";
 import { numRows, type PlanBase } from "./_plan.ts";
+import { hasPerHead, perHeadNumbers, scoreParams } from "./_score.ts";
+import { rowStrides } from "./_sizes.ts";
 import type { Dispatch } from "./bound.ts";
+import type { FilledSpec } from "./spec.ts";
 
 /** Buffers by the names of the kernels' variables. */
 export type Buffers = Readonly<Record<string, GPUBuffer>>;
@@ -14,13 +17,9 @@ export interface Executor {
   destroy(): void;
 }
 
-/** Beyond every position, and far enough from the end of i32 to add to. */
-const UNBOUNDED = 2 ** 30;
-
 /** Values for the `Params` of the attention kernels, but for those that differ between dispatches. */
-export function paramsOf({ spec, contextLen }: PlanBase): Record<string, number | number[]> {
-  const { numHeads, numKvHeads, seqLen, capacity, causal, window } = spec;
-  const { scale, layout, kvLayout } = spec;
+export function paramsOf({ spec, contextLen }: PlanBase): UniformValues {
+  const { numHeads, numKvHeads, seqLen, capacity, layout, kvLayout } = spec;
   return {
     qStride: rowStrides(layout, numHeads, seqLen),
     numHeads,
@@ -30,9 +29,7 @@ export function paramsOf({ spec, contextLen }: PlanBase): Record<string, number 
     capacity,
     contextLen,
     filledLen: 0,
-    windowLeft: window === undefined ? UNBOUNDED : window - 1,
-    windowRight: causal ? 0 : UNBOUNDED,
-    scale,
+    ...scoreParams(spec),
     firstTile: 0,
     firstRow: 0,
     scratchRow: 0,
@@ -45,6 +42,21 @@ export function constantsOf({ spec }: PlanBase): Record<string, number> {
   const { headDim, valueDim, sinks, capacity } = spec;
   // A contiguous K/V may have fewer tokens than there could be sinks.
   return { HEAD_DIM: headDim, VALUE_DIM: valueDim, SINKS: Math.min(sinks, capacity) };
+}
+
+/** Numbers of the query heads; nothing where no kernel reads any. */
+export function perHeadBuffer(device: GPUDevice, spec: FilledSpec): GPUBuffer | undefined {
+  if (!hasPerHead(spec)) return undefined;
+  const numbers = perHeadNumbers(spec);
+  const buffer = device.createBuffer({
+    label: "attention heads",
+    size: numbers.byteLength,
+    usage: 0x40, // UNIFORM
+    mappedAtCreation: true,
+  });
+  new Float32Array(buffer.getMappedRange()).set(numbers);
+  buffer.unmap();
+  return buffer;
 }
 
 /** The scratch of a plan; nothing where it needs none. */

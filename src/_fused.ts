@@ -1,9 +1,10 @@
 /** Attention in one pass over keys and values, for a whole query group; slices of the context are merged. */
 import { fragments, kernels as texts } from "../kernels/mod.ts";
 import { fusedDispatches } from "./_dispatches.ts";
-import { constantsOf, type Executor, paramsOf, scratchBuffer } from "./_executor.ts";
+import { constantsOf, type Executor, paramsOf, perHeadBuffer, scratchBuffer } from "./_executor.ts";
 import { Kernel } from "./_kernel.ts";
 import { numRows } from "./_plan.ts";
+import { perHeadConstants, rowEnd, scoreOf } from "./_score.ts";
 import { kvReads } from "./_storage.ts";
 import type { Gpu } from "./device.ts";
 import { fusedPackSize, type FusedPlan, MERGE_WORKGROUP } from "./plan_fused.ts";
@@ -14,16 +15,21 @@ export async function createFused(gpu: Gpu, plan: FusedPlan): Promise<Executor> 
   const rows = numRows(plan.spec);
   const kernels = await compile(gpu, plan);
   const statesBytes = slices * rows * 8;
-  const { params, partials, states } = await gpu.guard("allocate attention", () => ({
+  const { params, partials, states, perHead } = await gpu.guard("allocate attention", () => ({
     params: plan.blocks.map(({ firstTile }) =>
       kernels.attend.uniform({ ...paramsOf(plan), firstTile })
     ),
     partials: scratchBuffer(gpu.device, slices === 1 ? 0 : plan.scratchBytes - statesBytes),
     states: scratchBuffer(gpu.device, slices === 1 ? 0 : statesBytes),
+    perHead: perHeadBuffer(gpu.device, plan.spec),
   }));
   return {
     bind(given) {
-      const buffers = slices === 1 ? given : { ...given, partials: partials!, states: states! };
+      const buffers = {
+        ...given,
+        ...(partials && states && { partials, states }),
+        ...(perHead && { perHead }),
+      };
       return fusedDispatches(plan).map(({ kernel, block, grid }) =>
         kernels[kernel]!.bind({ ...buffers, params: params[block] }, grid)
       );
@@ -31,6 +37,7 @@ export async function createFused(gpu: Gpu, plan: FusedPlan): Promise<Executor> 
     destroy() {
       partials?.destroy();
       states?.destroy();
+      perHead?.destroy();
       for (const buffer of params) buffer.destroy();
     },
   };
@@ -39,18 +46,20 @@ export async function createFused(gpu: Gpu, plan: FusedPlan): Promise<Executor> 
 async function compile(gpu: Gpu, plan: FusedPlan) {
   const { rows: ROWS, rowGroups: ROW_GROUPS, lanes: LANES, keys: KEYS } = plan;
   const { strips: STRIPS, valuePacks: VALUE_PACKS, sharers: SHARERS } = plan;
-  const { dtype, kvDtype } = plan.spec;
+  const { dtype, kvDtype, seqLen, bias, mask } = plan.spec;
   const reads = kvReads(kvDtype, fusedPackSize(plan.spec));
   const constants = constantsOf(plan);
   const TILE_ROWS = ROWS * ROW_GROUPS;
   const WORKGROUP = LANES * ROW_GROUPS;
   const pack = fusedPackSize(plan.spec) === 4 ? fragments.packVec4 : fragments.packScalar;
-  const { params, context, softmaxState, rowTile, storeOutput, storePartial } = fragments;
-  const base = [params, context, pack, softmaxState, rowTile];
+  const { params, masked, context, softmaxState, rowTile, storeOutput, storePartial } = fragments;
+  const base = [params, masked, context, pack, softmaxState, rowTile];
   const rows = SHARERS === 0 ? fragments.rowsLoaded : fragments.rowsBroadcast;
   const lanes = plan.shuffles ? fragments.lanesShuffle : fragments.lanesMemory;
   const usesSubgroups = SHARERS > 0 || plan.shuffles;
   const isSplit = plan.slices > 1;
+  const output = [...rowEnd(plan.spec), storeOutput];
+  const heads = perHeadConstants(plan.spec);
   const [attend, merge] = await Promise.all([
     Kernel.compile(gpu, "attend", {
       enables: usesSubgroups && gpu.dialect.enableSubgroups ? ["subgroups"] : [],
@@ -61,25 +70,27 @@ async function compile(gpu: Gpu, plan: FusedPlan) {
         ...{ ROWS, ROW_GROUPS, TILE_ROWS, LANES, KEYS, WORKGROUP },
         ...{ STRIPS, VALUE_PACKS, STRIP_INVOCATIONS: STRIPS === 1 ? 1 : WORKGROUP },
         ...{
-          ROWS_DIFFER: plan.spec.seqLen > 1 ? 1 : 0,
+          ROWS_DIFFER: seqLen > 1 || bias || mask ? 1 : 0,
           SHARERS,
           ROW_LOADS: Math.ceil(ROWS / Math.max(1, SHARERS)),
         },
+        ...heads,
       },
       fragments: [
         ...base,
         ...reads.fragments,
+        ...scoreOf(plan.spec),
         rows,
         lanes,
-        isSplit ? storePartial : storeOutput,
+        ...(isSplit ? [storePartial] : output),
         texts.attend,
       ],
     }),
     isSplit
       ? Kernel.compile(gpu, "merge slices", {
         types: { T: dtype },
-        constants: { ...constants, TILE_ROWS, WORKGROUP: MERGE_WORKGROUP },
-        fragments: [...base, storeOutput, texts.mergeSlices],
+        constants: { ...constants, TILE_ROWS, WORKGROUP: MERGE_WORKGROUP, ...heads },
+        fragments: [...base, ...output, texts.mergeSlices],
       })
       : undefined,
   ]);

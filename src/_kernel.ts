@@ -4,6 +4,7 @@ import {
   makeStructuredView,
   type ShaderDataDefinitions,
 } from "webgpu-utils";
+import { sentence } from "./_check.ts";
 import type { Grid } from "./_dispatches.ts";
 import type { CompiledKernel, Dispatch } from "./bound.ts";
 import type { Gpu } from "./device.ts";
@@ -11,6 +12,26 @@ import { GpuWorkError } from "./errors.ts";
 import { compose, type WgslModule } from "./_wgsl.ts";
 
 const USAGE_UNIFORM = 0x40;
+
+/** Values of a uniform by the names of its members. */
+export interface UniformValues {
+  [name: string]: number | readonly number[] | UniformValues;
+}
+
+/** Throws if a kernel reads and writes more buffers than the device binds at once. */
+function checkBindings(gpu: Gpu, label: string, entries: readonly GPUBindGroupLayoutEntry[]): void {
+  const { maxStorageBuffersPerShaderStage } = gpu.device.limits;
+  const storageBuffers = entries.filter(({ buffer }) => buffer?.type !== "uniform").length;
+  if (storageBuffers > maxStorageBuffersPerShaderStage) {
+    throw new RangeError(
+      sentence(
+        `compile ${label}`,
+        "the device binds fewer buffers at once (ask for fewer of bias, mask and outputs)",
+        { storageBuffers, maxStorageBuffersPerShaderStage },
+      ),
+    );
+  }
+}
 
 const compiled = new WeakMap<GPUDevice, Map<string, Promise<Kernel>>>();
 
@@ -63,6 +84,7 @@ export class Kernel implements CompiledKernel {
     const [group] = makeBindGroupLayoutDescriptors(definitions, {
       compute: { entryPoint: "main" },
     });
+    checkBindings(gpu, label, [...group.entries]);
     const { module, layout, pipelineLayout } = await gpu.guard(`compile ${label}`, () => {
       const module = device.createShaderModule({ label, code });
       const layout = device.createBindGroupLayout({ ...group, label });
@@ -79,7 +101,7 @@ export class Kernel implements CompiledKernel {
   }
 
   /** A uniform buffer that holds the kernel's `params` with these values. */
-  uniform(values: Readonly<Record<string, number | readonly number[]>>): GPUBuffer {
+  uniform(values: UniformValues): GPUBuffer {
     const view = makeStructuredView(this.#definitions.uniforms.params);
     const members = view.views as Record<string, unknown>;
     for (const name in members) {

@@ -1,5 +1,6 @@
 /** Position arithmetic of the ring, apart from any GPU. */
 import { checkChoice, checkInteger, sentence } from "./_check.ts";
+import type { FilledSpec } from "./spec.ts";
 
 /** What happens to the oldest tokens when a ring is full. */
 export type Overflow = "wrap" | "error";
@@ -70,8 +71,19 @@ export function checkAppend(rules: RingRules, length: number, seqLen: number): v
 /** Throws if queries would see tokens that were overwritten. */
 export function checkKept(
   { length, capacity }: { length: number; capacity: number },
-  { sinks, window, seqLen }: { sinks: number; window?: number; seqLen: number },
+  { sinks, window, seqLen, alignment = "bottom-right" }:
+    & Pick<FilledSpec, "sinks" | "window" | "seqLen">
+    & Partial<Pick<FilledSpec, "alignment">>,
 ): void {
+  if (length > capacity && alignment !== "bottom-right") {
+    throw new RangeError(
+      sentence(
+        "attend to RingKvCache",
+        'tokens that a query would see were overwritten (choose alignment "bottom-right")',
+        { alignment, capacity, length },
+      ),
+    );
+  }
   if (length > capacity && sinks + (window ?? Infinity) + seqLen - 1 > capacity) {
     throw new RangeError(
       sentence(

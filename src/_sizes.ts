@@ -72,3 +72,8 @@ export function shapeIn(
 ): number[] {
   return layout === "BSNH" ? [batch, tokens, heads, size] : [batch, heads, tokens, size];
 }
+
+/** The shape of numbers of each query row, such as log-sum-exps: that of the output without its last axis. */
+export function rowShape(layout: Layout, batch: number, heads: number, tokens: number): number[] {
+  return shapeIn(layout, batch, heads, tokens, 1).slice(0, -1);
+}

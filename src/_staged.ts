@@ -1,18 +1,20 @@
 /** Attention in three kernels: scores, softmax, weighted sum. */
 import { fragments, kernels as texts } from "../kernels/mod.ts";
 import { stagedDispatches } from "./_dispatches.ts";
-import { constantsOf, type Executor, paramsOf, scratchBuffer } from "./_executor.ts";
+import { constantsOf, type Executor, paramsOf, perHeadBuffer, scratchBuffer } from "./_executor.ts";
 import { Kernel } from "./_kernel.ts";
 import { packSize } from "./_plan.ts";
+import { perHeadConstants, rowEnd, scoreOf, unmasked } from "./_score.ts";
 import { kvReads } from "./_storage.ts";
 import type { Gpu } from "./device.ts";
-import type { StagedPlan } from "./plan_staged.ts";
+import { EARLY_STAGES, keepsRows, type StagedPlan } from "./plan_staged.ts";
 
 /** Compiles the kernels of a plan and allocates its scratch. */
 export async function createStaged(gpu: Gpu, plan: StagedPlan): Promise<Executor> {
+  const { spec } = plan;
   const kernels = await compile(gpu, plan);
-  const isKept = plan.spec.outputs.length > 0;
-  const { params, scratch } = await gpu.guard("allocate attention", () => ({
+  const isKept = keepsRows(spec);
+  const { params, earlyParams, scratch, perHead } = await gpu.guard("allocate attention", () => ({
     params: plan.blocks.map(({ firstTile, firstRow }) =>
       kernels.scores.uniform({
         ...paramsOf(plan),
@@ -22,19 +24,36 @@ export async function createStaged(gpu: Gpu, plan: StagedPlan): Promise<Executor
         scratchRow: isKept ? 0 : firstRow,
       })
     ),
+    earlyParams: plan.blocks.map(({ firstTile }) =>
+      kernels.scores.uniform({
+        ...paramsOf({ ...plan, spec: unmasked(spec) }),
+        filledLen: plan.contextLen,
+        firstTile,
+      })
+    ),
     scratch: scratchBuffer(gpu.device, plan.scratchBytes),
+    perHead: perHeadBuffer(gpu.device, spec),
   }));
   return {
     bind(given) {
       const weights = given.weights ?? scratch!;
-      const buffers = { ...given, weights, scores: given.scores ?? weights };
-      return stagedDispatches(plan).map(({ kernel, block, grid }) =>
-        kernels[kernel].bind({ ...buffers, params: params[block] }, grid)
-      );
+      const buffers = {
+        ...given,
+        ...{ weights, scores: given.scores ?? weights },
+        ...(perHead && { perHead }),
+      };
+      return stagedDispatches(plan).map(({ kernel, block, grid }) => {
+        const early = EARLY_STAGES.find((stage) => stage === kernel);
+        const bound = early
+          ? { ...given, scores: given[early], params: earlyParams[block] }
+          : { ...buffers, params: params[block] };
+        return kernels[kernel]!.bind(bound, grid);
+      });
     },
     destroy() {
       scratch?.destroy();
-      for (const buffer of params) buffer.destroy();
+      perHead?.destroy();
+      for (const buffer of [...params, ...earlyParams]) buffer.destroy();
     },
   };
 }
@@ -43,8 +62,9 @@ async function compile(gpu: Gpu, plan: StagedPlan) {
   const { workgroup, rowTile: ROWS, valueLanes: LANES } = plan;
   const { dtype, kvDtype, outputs } = plan.spec;
   const constants = constantsOf(plan);
+  const heads = perHeadConstants(plan.spec);
   const tile = { ...constants, ROWS, TILE_ROWS: ROWS };
-  const base = [fragments.params, fragments.context];
+  const base = [fragments.params, fragments.masked, fragments.context];
   /** What reads keys or values of a head of this size. */
   const kv = (size: number) => {
     const reads = kvReads(kvDtype, packSize(size));
@@ -57,15 +77,19 @@ async function compile(gpu: Gpu, plan: StagedPlan) {
   };
   const [keys, values] = [kv(plan.spec.headDim), kv(plan.spec.valueDim)];
   const source = outputs.includes("scores") ? fragments.scoresApart : fragments.scoresInPlace;
-  const [scores, softmax, weightedSum] = await Promise.all([
+  const compileScores = (steps: readonly string[]) =>
     Kernel.compile(gpu, "scores", {
       types: keys.types,
-      constants: { ...keys.constants, WORKGROUP: workgroup.scores },
-      fragments: [...keys.fragments, texts.scores],
-    }),
+      constants: { ...keys.constants, ...heads, WORKGROUP: workgroup.scores },
+      fragments: [...keys.fragments, ...steps, texts.scores],
+    });
+  const compileEarly = (stage: typeof EARLY_STAGES[number]) =>
+    outputs.includes(stage) ? compileScores(scoreOf(plan.spec, stage)) : undefined;
+  const [scores, softmax, weightedSum, products, softcapped] = await Promise.all([
+    compileScores(scoreOf(plan.spec)),
     Kernel.compile(gpu, "softmax", {
-      constants: { ...constants, WORKGROUP: workgroup.softmax },
-      fragments: [...base, fragments.softmaxState, source, texts.softmax],
+      constants: { ...constants, ...heads, WORKGROUP: workgroup.softmax },
+      fragments: [...base, fragments.softmaxState, ...rowEnd(plan.spec), source, texts.softmax],
     }),
     Kernel.compile(gpu, "weighted sum", {
       types: values.types,
@@ -77,6 +101,8 @@ async function compile(gpu: Gpu, plan: StagedPlan) {
       },
       fragments: [...values.fragments, texts.weightedSum],
     }),
+    compileEarly("products"),
+    compileEarly("softcapped"),
   ]);
-  return { scores, softmax, weightedSum };
+  return { scores, softmax, weightedSum, products, softcapped };
 }

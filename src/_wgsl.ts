@@ -8,7 +8,7 @@ export interface WgslModule {
   types?: Readonly<Record<string, string>>;
   /** Whole-number constants, in upper snake case. */
   constants: Readonly<Record<string, number>>;
-  /** Texts that declare; exactly one has the entry point `main`. */
+  /** Texts that declare; exactly one has the entry point `main`. One that is given twice counts once. */
   fragments: readonly string[];
 }
 
@@ -18,7 +18,7 @@ export function compose({ enables = [], types = {}, constants, fragments }: Wgsl
   const enabled = [...(usesF16 ? ["f16"] : []), ...enables].map((name) => `enable ${name};`);
   const aliases = Object.entries(types).map(([name, type]) => `alias ${name} = ${type};`);
   const values = Object.entries(constants).map(([name, value]) => `const ${name} = ${value}u;`);
-  const unrolled = fragments.map((fragment) => unroll(fragment, constants));
+  const unrolled = [...new Set(fragments)].map((fragment) => unroll(fragment, constants));
   return [...enabled, ...aliases, ...values, ...unrolled].join("\n");
 }
 

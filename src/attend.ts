@@ -1,44 +1,49 @@
-import { shapeIn, sizesOf } from "./_sizes.ts";
+import { checkInteger, sentence } from "./_check.ts";
+import { rowShape, shapeIn, sizesOf } from "./_sizes.ts";
 import { Attention } from "./attention.ts";
 import type { Gpu } from "./device.ts";
+import type { ScoreSpec } from "./score_spec.ts";
 import type { AttentionOutput, AttentionSpec } from "./spec.ts";
-import { type Dtype, type HostTensor, type KvDtype, Tensor } from "./tensor.ts";
+import {
+  type Dtype,
+  type ElementType,
+  type HostMask,
+  type HostTensor,
+  type KvDtype,
+  Tensor,
+} from "./tensor.ts";
 
 /** Options of {@linkcode attend}. */
-export type AttendOptions = Pick<
-  AttentionSpec,
-  | "causal"
-  | "window"
-  | "sinks"
-  | "scale"
-  | "dtype"
-  | "kvDtype"
-  | "layout"
-  | "outputs"
-  | "maxScratchBytes"
-  | "impl"
-  | "tuning"
->;
+export type AttendOptions =
+  & Omit<ScoreSpec, "bias" | "mask">
+  & Pick<
+    AttentionSpec,
+    "sinks" | "dtype" | "kvDtype" | "layout" | "outputs" | "maxScratchBytes" | "impl" | "tuning"
+  >;
 
 /** Queries, keys and values, all on the host or all on the device. */
 export interface AttendInputs<Kind extends HostTensor | Tensor> {
-  /** Queries [B, S, N, H] (or [B, N, S, H] in layout `"BNSH"`): the last S tokens of the context. */
+  /** Queries [B, S, N, H] (or [B, N, S, H] in layout `"BNSH"`): the last S tokens, or those that `alignment` says. */
   q: Kind;
   /** Keys [B, C, numKvHeads, H] (or [B, numKvHeads, C, H]). */
   k: Kind;
   /** Values [B, C, numKvHeads, valueDim] (or [B, numKvHeads, C, valueDim]). */
   v: Kind;
+  /** Keys that each sequence has, from its first [B]; on the device `"u32"`. The default is all C. */
+  lengths?: Kind;
+  /** Numbers that are added to the scores [B, N, S, K], or as {@linkcode ScoreSpec.bias} says. The default is none. */
+  bias?: Kind;
+  /** What queries see [B, N, S, K], or as {@linkcode ScoreSpec.mask} says; on the device `"bool"`. The default is all. */
+  mask?: Kind extends Tensor ? Tensor : HostMask;
 }
 
-/** What {@linkcode attend} returns, of the kind that came in. */
-export interface AttendResult<Kind extends HostTensor | Tensor> {
-  /** Output [B, S, N, valueDim] (or [B, N, S, valueDim]). */
-  o: Kind;
-  /** Scaled scores [B, N, S, C], about -3.4e38 where masked; if asked for. */
-  scores?: Kind;
-  /** Softmax of the scores [B, N, S, C]; if asked for. */
-  weights?: Kind;
-}
+/**
+ * What {@linkcode attend} returns, of the kind that came in: the output [B, S, N, valueDim] (or [B, N, S, valueDim]) and
+ * what `outputs` asks for: `lse` [B, S, N] (or [B, N, S]), the other ones [B, N, S, C], about -3.4e38 where masked.
+ */
+export type AttendResult<Kind extends HostTensor | Tensor> =
+  & { o: Kind }
+  & Partial<Record<AttentionOutput, Kind>>;
 
 /** A tensor on the host whose elements are f32. */
 export interface HostFloats extends HostTensor {
@@ -52,9 +57,9 @@ export interface HostFloats extends HostTensor {
  * For loops use {@linkcode Attention} (and `RingKvCache`), which plan once and wait for nothing.
  *
  * @param gpu Where to run.
- * @param inputs Queries, keys and values.
- * @param options Mask, scale, element type, layout and what to return besides the output. `dtype` and
- * `kvDtype` are for tensors of the host; those of the device have their own.
+ * @param inputs Queries, keys and values, and what masks them.
+ * @param options What a query sees, element type, layout and what to return besides the output. `dtype` and `kvDtype` are for
+ * tensors of the host; those of the device have their own.
  * @returns Output and what was asked for: arrays for arrays, tensors for tensors. The caller destroys tensors.
  * @throws {TypeError} If a value is of the wrong kind.
  * @throws {RangeError} If shapes do not agree, heads do not divide, or a limit of the device is exceeded.
@@ -106,9 +111,9 @@ function isOnDevice(
   return inputs.q instanceof Tensor;
 }
 
-/** What the tensors hold; planning refuses queries of integers. */
+/** What the tensors hold; planning refuses what attention cannot read. */
 function dtypesOf({ q, k }: AttendInputs<Tensor>): Pick<AttentionSpec, "dtype" | "kvDtype"> {
-  return { dtype: q.dtype as Dtype, kvDtype: k.dtype };
+  return { dtype: q.dtype as Dtype, kvDtype: k.dtype as KvDtype };
 }
 
 async function attendOnDevice(
@@ -119,7 +124,13 @@ async function attendOnDevice(
   const { layout = "BSNH", dtype = "f32", outputs = [] } = options;
   const { contextLen, ...sizes } = sizesOf(inputs, layout);
   const { batch, numHeads, seqLen, valueDim } = sizes;
-  const attention = await Attention.create(gpu, { ...sizes, capacity: contextLen, ...options });
+  const attention = await Attention.create(gpu, {
+    ...sizes,
+    capacity: contextLen,
+    ...options,
+    bias: inputs.bias?.shape,
+    mask: inputs.mask?.shape,
+  });
   const made: Tensor[] = [];
   const empty = async (shape: number[], options: { dtype?: "f32" | "f16"; label: string }) => {
     made.push(await Tensor.empty(gpu, shape, options));
@@ -128,9 +139,10 @@ async function attendOnDevice(
   try {
     const shape = shapeIn(layout, batch, numHeads, seqLen, valueDim);
     const result: AttendResult<Tensor> = { o: await empty(shape, { dtype, label: "o" }) };
-    for (const label of ["scores", "weights"] satisfies AttentionOutput[]) {
-      if (!outputs.includes(label)) continue;
-      const shape = [batch, numHeads, seqLen, attention.plan.contextLen];
+    for (const label of new Set(outputs)) {
+      const shape = label === "lse"
+        ? rowShape(layout, batch, numHeads, seqLen)
+        : [batch, numHeads, seqLen, attention.plan.contextLen];
       result[label] = await empty(shape, { label });
     }
     await gpu.guard("attend", () => {
@@ -153,17 +165,23 @@ async function attendFromHost(
   options: AttendOptions,
 ): Promise<AttendResult<HostFloats>> {
   const { dtype = "f32", kvDtype = dtype, layout } = options;
-  sizesOf(inputs, layout);
+  const { batch, contextLen } = sizesOf(inputs, layout);
+  if (inputs.lengths) checkLengths(inputs.lengths, batch, contextLen);
   const made: Tensor[] = [];
-  const upload = async (label: "q" | "k" | "v", dtype: KvDtype) => {
-    made.push(await Tensor.upload(gpu, inputs[label], { dtype, label }));
+  const upload = async (label: keyof AttendInputs<HostTensor>, dtype: ElementType) => {
+    const source = inputs[label];
+    if (!source) return undefined;
+    made.push(await Tensor.upload(gpu, source, { dtype, label }));
     return made.at(-1)!;
   };
   try {
     const uploaded = {
-      q: await upload("q", dtype),
-      k: await upload("k", kvDtype),
-      v: await upload("v", kvDtype),
+      q: (await upload("q", dtype))!,
+      k: (await upload("k", kvDtype))!,
+      v: (await upload("v", kvDtype))!,
+      lengths: await upload("lengths", "u32"),
+      bias: await upload("bias", dtype),
+      mask: await upload("mask", "bool"),
     };
     const result = await attendOnDevice(gpu, uploaded, { ...options, dtype, kvDtype });
     made.push(...Object.values(result));
@@ -173,5 +191,22 @@ async function attendFromHost(
     return Object.fromEntries(await Promise.all(entries)) as unknown as AttendResult<HostFloats>;
   } finally {
     for (const tensor of made) tensor.destroy();
+  }
+}
+
+function checkLengths({ data, shape }: HostTensor, batch: number, contextLen: number): void {
+  if (shape?.length !== 1 || shape[0] !== batch) {
+    throw new RangeError(sentence("attend", "lengths must have shape [batch]", { shape, batch }));
+  }
+  for (let sequence = 0; sequence < batch; sequence++) {
+    checkInteger("attend", `lengths[${sequence}]`, data[sequence], 0);
+    if (data[sequence] > contextLen) {
+      throw new RangeError(
+        sentence("attend", "a sequence has no more keys than k", {
+          [`lengths[${sequence}]`]: data[sequence],
+          contextLen,
+        }),
+      );
+    }
   }
 }

@@ -2,14 +2,14 @@ import { sentence } from "./_check.ts";
 import type { Executor } from "./_executor.ts";
 import { createFused } from "./_fused.ts";
 import { checkKept } from "./_ring.ts";
-import { type BoundWork, boundWork } from "./bound.ts";
-import { shapeIn } from "./_sizes.ts";
+import { rowShape, shapeIn } from "./_sizes.ts";
 import { createStaged } from "./_staged.ts";
+import { type BoundWork, boundWork } from "./bound.ts";
 import type { Gpu } from "./device.ts";
 import { type AttentionPlan, planAttention } from "./plan.ts";
 import type { RingKvCache } from "./ring_kv_cache.ts";
-import type { AttentionOutput, AttentionSpec, FilledSpec } from "./spec.ts";
-import { checkDtype, checkTensor, type KvDtype, type Tensor } from "./tensor.ts";
+import { type AttentionOutput, type AttentionSpec, type FilledSpec, OUTPUTS } from "./spec.ts";
+import { checkDtype, checkTensor, type ElementType, type Tensor } from "./tensor.ts";
 
 /** Keys and values that lie one after the other. */
 export interface ContiguousKv {
@@ -17,6 +17,11 @@ export interface ContiguousKv {
   k: Tensor;
   /** Values [B, capacity, numKvHeads, valueDim] (or [B, numKvHeads, capacity, valueDim]). */
   v: Tensor;
+  /**
+   * Keys that each sequence has, from its first: `"u32"` [B], each at most `capacity`. What lies behind them has no
+   * influence. The default is all.
+   */
+  lengths?: Tensor;
   /** Not beside `k` and `v`. */
   cache?: undefined;
 }
@@ -29,19 +34,28 @@ export interface CachedKv {
   k?: undefined;
   /** Not beside `cache`. */
   v?: undefined;
+  /** Not beside `cache`, which has its own. */
+  lengths?: undefined;
 }
 
-/** What {@linkcode Attention.encode} reads and writes; all of it is the caller's. */
-export type AttentionTensors = (ContiguousKv | CachedKv) & {
-  /** Queries [B, S, N, headDim] (or [B, N, S, headDim]). */
-  q: Tensor;
-  /** Output [B, S, N, valueDim] (or [B, N, S, valueDim]), written. */
-  o: Tensor;
-  /** Softmax of the scores [B, N, S, contextLen], f32, written; where `outputs` has `"weights"`. */
-  weights?: Tensor;
-  /** Scaled scores [B, N, S, contextLen], f32, written, about -3.4e38 where masked; where `outputs` has `"scores"`. */
-  scores?: Tensor;
-};
+/**
+ * What {@linkcode Attention.encode} reads and writes; all of it is the caller's. The outputs that `outputs` asks for are
+ * written beside o, each in f32: `lse` [B, S, N] (or [B, N, S]), about -3.4e38 for a row that sees nothing, and the others
+ * [B, N, S, contextLen], about -3.4e38 where masked.
+ */
+export type AttentionTensors =
+  & (ContiguousKv | CachedKv)
+  & {
+    /** Queries [B, S, N, headDim] (or [B, N, S, headDim]). */
+    q: Tensor;
+    /** Output [B, S, N, valueDim] (or [B, N, S, valueDim]), written. */
+    o: Tensor;
+    /** Numbers that are added to the scores, in the planned shape and the element type of q. */
+    bias?: Tensor;
+    /** What queries see, in the planned shape, `"bool"`. */
+    mask?: Tensor;
+  }
+  & Partial<Record<AttentionOutput, Tensor>>;
 
 const ACTION = "encode attention";
 const USAGE_STORAGE = 0x80;
@@ -51,6 +65,9 @@ const USAGE_STORAGE = 0x80;
  * head h reading KV head `h / groupSize` where it lies. Either fused, in one pass over keys and values (FlashAttention, Dao
  * et al. 2022, arXiv 2205.14135; split contexts as in Flash-Decoding, 2023), or staged, in three kernels (scores, softmax,
  * weighted sum) that can return what lies between them.
+ *
+ * What a query sees, and what becomes of its scores before softmax, is composed of what {@linkcode ScoreSpec} asks for, in
+ * both implementations alike; what nobody asks for is not in the kernels.
  *
  * Multi-query attention: Shazeer 2019, arXiv 1911.02150. Grouped-query attention: Ainslie et al. 2023, arXiv 2305.13245.
  *
@@ -170,15 +187,13 @@ export class Attention {
    */
   bind(tensors: AttentionTensors): BoundWork {
     this.#check(tensors);
-    const { cache } = tensors;
-    const { q, o, scores, weights } = tensors;
-    const { k, v } = cache ?? tensors;
+    const { cache, lengths, ...others } = tensors;
     const buffers: Record<string, GPUBuffer> = {
-      lengths: cache?.lengthsBuffer ?? this.#fullLengths,
-      ...{ q: q.buffer, k: k.buffer, v: v.buffer, o: o.buffer },
+      lengths: cache?.lengthsBuffer ?? lengths?.buffer ?? this.#fullLengths,
     };
-    if (scores) buffers.scores = scores.buffer;
-    if (weights) buffers.weights = weights.buffer;
+    for (const [name, tensor] of Object.entries({ ...others, ...kvOf(tensors) })) {
+      if (tensor) buffers[name] = tensor.buffer;
+    }
     return boundWork(this.#executor.bind(buffers), () => {
       if (cache) checkTokens(cache, this.plan.spec);
     });
@@ -194,31 +209,37 @@ export class Attention {
     const { gpu, plan } = this;
     const { batch, numHeads, numKvHeads, headDim, valueDim } = plan.spec;
     const { seqLen, capacity, dtype, kvDtype, layout, kvLayout, outputs } = plan.spec;
-    const { k, v } = tensors.cache ?? tensors;
+    const { k, v } = kvOf(tensors);
     if (tensors.cache) checkSpec(tensors.cache, plan.spec);
-    const check = (name: string, tensor: Tensor | undefined, dtype: KvDtype, shape: number[]) =>
-      checkTensor(ACTION, name, tensor!, { gpu, shape, dtype });
-    check("q", tensors.q, dtype, shapeIn(layout, batch, numHeads, seqLen, headDim));
-    check("k", k, kvDtype, shapeIn(kvLayout, batch, numKvHeads, capacity, headDim));
-    check("v", v, kvDtype, shapeIn(kvLayout, batch, numKvHeads, capacity, valueDim));
-    check("o", tensors.o, dtype, shapeIn(layout, batch, numHeads, seqLen, valueDim));
-    for (const output of ["scores", "weights"] as AttentionOutput[]) {
-      const tensor = tensors[output];
-      if (!outputs.includes(output)) {
-        if (!tensor) continue;
-        throw new TypeError(
-          sentence(ACTION, `${output} must be asked for when the attention is created`, {
-            outputs,
-          }),
-        );
-      }
-      const shape = [batch, numHeads, seqLen, plan.contextLen];
-      checkTensor(ACTION, output, tensor!, { gpu, shape, dtype: "f32" });
+    const check = (
+      name: string,
+      tensor: Tensor | undefined,
+      shape: readonly number[],
+      type: ElementType = dtype,
+    ) => checkTensor(ACTION, name, tensor!, { gpu, shape, dtype: type });
+    check("q", tensors.q, shapeIn(layout, batch, numHeads, seqLen, headDim));
+    check("k", k, shapeIn(kvLayout, batch, numKvHeads, capacity, headDim), kvDtype);
+    check("v", v, shapeIn(kvLayout, batch, numKvHeads, capacity, valueDim), kvDtype);
+    check("o", tensors.o, shapeIn(layout, batch, numHeads, seqLen, valueDim));
+    if (tensors.lengths) check("lengths", tensors.lengths, [batch], "u32");
+    for (const name of ["bias", "mask"] as const) {
+      const shape = plan.spec[name];
+      if (shape) check(name, tensors[name], shape, name === "mask" ? "bool" : dtype);
+      else checkAbsent(name, tensors[name], `planned (give its shape)`, { [name]: shape });
     }
-    const read = [tensors.q, k, v].map((tensor) => tensor!.buffer);
-    const written = [tensors.o, tensors.scores, tensors.weights].flatMap((tensor) =>
-      tensor ? [tensor.buffer] : []
-    );
+    for (const output of OUTPUTS) {
+      if (!outputs.includes(output)) {
+        checkAbsent(output, tensors[output], "asked for", { outputs });
+        continue;
+      }
+      const shape = output === "lse"
+        ? rowShape(layout, batch, numHeads, seqLen)
+        : [batch, numHeads, seqLen, plan.contextLen];
+      check(output, tensors[output], shape, "f32");
+    }
+    const { q, lengths, bias, mask } = tensors;
+    const read = buffersOf([q, k, v, lengths, bias, mask]);
+    const written = buffersOf([tensors.o, ...OUTPUTS.map((output) => tensors[output])]);
     if (new Set([...written, ...read]).size < written.length + new Set(read).size) {
       throw new TypeError(
         sentence(ACTION, "every output must have a buffer of its own", {
@@ -227,6 +248,26 @@ export class Attention {
       );
     }
   }
+}
+
+function kvOf(tensors: AttentionTensors): { k: Tensor; v: Tensor } {
+  return tensors.cache ?? tensors;
+}
+
+function buffersOf(tensors: readonly (Tensor | undefined)[]): GPUBuffer[] {
+  return tensors.flatMap((tensor) => tensor ? [tensor.buffer] : []);
+}
+
+function checkAbsent(
+  name: string,
+  tensor: Tensor | undefined,
+  what: string,
+  values: Record<string, unknown>,
+): void {
+  if (!tensor) return;
+  throw new TypeError(
+    sentence(ACTION, `${name} must be ${what} when the attention is created`, values),
+  );
 }
 
 function checkSpec(cache: RingKvCache, spec: FilledSpec): void {

@@ -13,13 +13,16 @@ export function movedBytes({ spec, contextLen }: CountedPlan): number {
 
 /** Pairs of a query and a key that it sees in a full context, over all heads and sequences. */
 export function visiblePairs({ spec, contextLen }: CountedPlan): number {
-  const { batch, numHeads, seqLen, causal, window = Infinity, sinks } = spec;
+  const { batch, numHeads, seqLen, causal, sinks, alignment } = spec;
+  const { window = Infinity, windowRight = Infinity } = spec;
+  const named = { "bottom-right": contextLen - seqLen, "top-left": 0 };
+  const start = typeof alignment === "number" ? alignment : named[alignment];
   let pairs = 0;
   for (let token = 0; token < seqLen; token++) {
-    const own = contextLen - seqLen + token;
+    const own = start + token;
     const first = Math.max(0, own - window + 1);
-    const end = causal ? own + 1 : contextLen;
-    pairs += Math.max(0, end - first) + Math.min(sinks, first);
+    const end = Math.min(contextLen, causal ? own + 1 : own + windowRight + 1);
+    pairs += Math.max(0, end - first) + Math.min(sinks, first, contextLen);
   }
   return batch * numHeads * pairs;
 }
@@ -41,7 +44,9 @@ export interface CountedPlan extends Pick<AttentionPlan, "contextLen"> {
     | "valueDim"
     | "seqLen"
     | "causal"
+    | "alignment"
     | "window"
+    | "windowRight"
     | "sinks"
     | "dtype"
     | "kvDtype"

@@ -3,7 +3,7 @@ import type { PlanLimits } from "./_plan.ts";
 import { type FusedPlan, planFused } from "./plan_fused.ts";
 import { type DeviceProfile, PLAIN_GPU } from "./profile.ts";
 import { planStaged, type StagedPlan } from "./plan_staged.ts";
-import { ACTION, type AttentionSpec, type FilledSpec, fillIn } from "./spec.ts";
+import { ACTION, type AttentionSpec, type FilledSpec, fillIn, stagesOf } from "./spec.ts";
 import { storageBytes } from "./tensor.ts";
 
 /** How an attention runs: implementation, tile sizes, dispatches and bytes of scratch. */
@@ -45,11 +45,12 @@ export function planAttention(
 ): AttentionPlan {
   const filled = fillIn(spec);
   checkTensors(filled, limits);
-  const { capacity, seqLen, window, sinks, impl, outputs } = filled;
-  const contextLen = Math.min(capacity, sinks + (window ?? Infinity) - 1 + seqLen);
+  const { impl, outputs } = filled;
+  const contextLen = contextLenOf(filled);
+  const stages = stagesOf(outputs);
   const staged = (reason: string) => ({ ...planStaged(filled, contextLen, limits), reason });
   if (impl === "staged") return staged(`impl "staged" is asked for`);
-  if (outputs.length > 0) return staged(`outputs are asked for: ${outputs.join(", ")}`);
+  if (stages.length > 0) return staged(`outputs are asked for: ${stages.join(", ")}`);
 
   const fused = planFused(filled, contextLen, limits, profile);
   if (fused) {
@@ -66,6 +67,13 @@ export function planAttention(
   throw new RangeError(
     sentence(ACTION, 'no tile of impl "fused" fits a workgroup (use "auto" or "staged")', exceeded),
   );
+}
+
+/** Queries at the end of the context look over the window of the first of them; others may look over all of it. */
+function contextLenOf(
+  { capacity, seqLen, alignment, sinks, window = Infinity }: FilledSpec,
+): number {
+  return alignment === "bottom-right" ? Math.min(capacity, sinks + window - 1 + seqLen) : capacity;
 }
 
 /** Bytes of K and V for so many tokens of every sequence, each in a buffer of whole words. */

@@ -9,7 +9,7 @@ import {
   type PlanLimits,
   rowsPerKvHead,
 } from "./_plan.ts";
-import { ACTION, type FilledSpec } from "./spec.ts";
+import { ACTION, type FilledSpec, stagesOf } from "./spec.ts";
 
 /** A range of query rows that is computed at once. A row is (batch, head, token), numbered as in [B, N, S]. */
 export interface RowBlock {
@@ -37,6 +37,10 @@ export interface StagedPlan extends PlanBase {
   blocks: readonly RowBlock[];
 }
 
+/** Stages before the scores, each written by a scores kernel of its own that stops there. */
+export const EARLY_STAGES = ["products", "softcapped"] as const;
+export type EarlyStage = typeof EARLY_STAGES[number];
+
 /** Columns that one invocation of the scores kernel owns. */
 const COLUMNS_PER_INVOCATION = 4;
 /** Fewest columns that are worth a strip of the weighted sum. */
@@ -53,9 +57,9 @@ export function planStaged(spec: FilledSpec, contextLen: number, limits: PlanLim
   checkGrid(contextLen, tiles.workgroup.scores, limits);
 
   const rowBytes = contextLen * 4;
-  const isKept = outputs.length > 0;
+  const isKept = keepsRows(spec);
   const scratchRows = isKept ? rows : scratchRowsFor(spec, rowBytes, rowTile, limits);
-  if (isKept && rows * rowBytes > limits.maxStorageBufferBindingSize) {
+  if (stagesOf(outputs).length > 0 && rows * rowBytes > limits.maxStorageBufferBindingSize) {
     throw new RangeError(
       sentence(ACTION, "returned scores or weights must fit one binding (attend to fewer rows)", {
         outputs,
@@ -80,6 +84,11 @@ export function planStaged(spec: FilledSpec, contextLen: number, limits: PlanLim
     blocks,
     scratchBytes: outputs.includes("weights") ? 0 : storedRows * rowBytes,
   };
+}
+
+/** Whether scores and weights of all rows are kept, and not of one block after the other. */
+export function keepsRows({ outputs }: FilledSpec): boolean {
+  return outputs.includes("scores") || outputs.includes("weights");
 }
 
 /** Workgroups of the scores kernel along the columns of a context. */

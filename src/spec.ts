@@ -1,12 +1,36 @@
 import { checkChoice, checkInteger, sentence } from "./_check.ts";
+import { type FilledScoreSpec, fillInScores, type ScoreSpec } from "./score_spec.ts";
 import { type Dtype, DTYPES, KV_DTYPES, type KvDtype } from "./tensor.ts";
 import { checkTuning, type Tuning } from "./tuning.ts";
 
 /** Order of the axes of tensors: B batch, S tokens, N heads, H head size. */
 export type Layout = "BSNH" | "BNSH";
 
-/** What attention can return besides its output. */
-export type AttentionOutput = "scores" | "weights";
+/**
+ * What attention can return besides its output, in the order in which it comes about:
+ *
+ * - `"products"`: `scale q . k` of every key, seen or not
+ * - `"softcapped"`: after the softcap, of every key
+ * - `"scores"`: after bias and masks, about -3.4e38 where masked: what softmax reads
+ * - `"weights"`: softmax of the scores
+ * - `"lse"`: natural logarithm of the sum of the scores' exponentials, one number per query row
+ *
+ * `"lse"` costs nothing; the others exist in the staged implementation alone.
+ */
+export type AttentionOutput = "products" | "softcapped" | "scores" | "weights" | "lse";
+
+/** The outputs that are matrices, [B, N, S, contextLen]. */
+export type StageOutput = Exclude<AttentionOutput, "lse">;
+
+const STAGES: readonly StageOutput[] = ["products", "softcapped", "scores", "weights"];
+
+/** All that attention can return besides its output. */
+export const OUTPUTS: readonly AttentionOutput[] = [...STAGES, "lse"];
+
+/** The outputs that are matrices, in the order in which they come about. */
+export function stagesOf(outputs: readonly AttentionOutput[]): StageOutput[] {
+  return STAGES.filter((stage) => outputs.includes(stage));
+}
 
 /**
  * How attention is computed: `"staged"` in three kernels with scores and weights in memory, `"fused"` in one pass over keys
@@ -15,7 +39,7 @@ export type AttentionOutput = "scores" | "weights";
 export type Implementation = "auto" | "fused" | "staged";
 
 /** Shapes and options of an attention. */
-export interface AttentionSpec {
+export interface AttentionSpec extends ScoreSpec {
   /** Sequences. The default is 1. */
   batch?: number;
   /** Query heads, a multiple of `numKvHeads`. */
@@ -29,21 +53,15 @@ export interface AttentionSpec {
   headDim: number;
   /** Elements of a value and of an output. The default is `headDim`. */
   valueDim?: number;
-  /** New tokens per sequence: the queries, which are the last tokens of the context. The default is 1. */
+  /** New tokens per sequence: the queries, by default the last tokens of the context. The default is 1. */
   seqLen?: number;
   /** Tokens of K and V: all of a contiguous tensor, or the slots of a ring. */
   capacity: number;
-  /** Whether a query sees no later keys. The default is true. */
-  causal?: boolean;
-  /** A query sees at most so many keys up to its own, its own included. The default is all of them. */
-  window?: number;
   /**
    * First tokens of a sequence that every later query sees besides its window (attention sinks: Xiao et al. 2023,
    * StreamingLLM, arXiv 2309.17453). The default is 0.
    */
   sinks?: number;
-  /** Factor on the scores. The default is `1 / sqrt(headDim)`. */
-  scale?: number;
   /** Element type of q and o; sums are in f32. The default is `"f32"`. */
   dtype?: Dtype;
   /** Element type of k and v. The default is `dtype`. */
@@ -53,8 +71,9 @@ export interface AttentionSpec {
   /** Axes of k and v where they differ from those of q: a ring is `"BNSH"`. The default is `layout`. */
   kvLayout?: Layout;
   /**
-   * What to return besides the output, each as f32 [B, N, S, contextLen]: a column for each of the sinks, then for each
-   * of the last tokens that any query looks over. The default is nothing.
+   * What to return besides the output: each f32 [B, N, S, contextLen], with a column for each of the sinks, then for each
+   * of the last tokens that any query looks over; but `"lse"` f32 [B, S, N], shaped as o without its last axis. The default
+   * is nothing.
    */
   outputs?: readonly AttentionOutput[];
   /** Most bytes of scratch; staged scores that do not fit are done in blocks of rows. The default is 128 MiB. */
@@ -67,8 +86,9 @@ export interface AttentionSpec {
 
 /** A specification with its defaults filled in. */
 export type FilledSpec =
-  & Required<Omit<AttentionSpec, "window" | "tuning">>
-  & Pick<AttentionSpec, "window" | "tuning">;
+  & Required<Omit<AttentionSpec, keyof ScoreSpec | "tuning">>
+  & Pick<AttentionSpec, "tuning">
+  & FilledScoreSpec;
 
 /** What errors about a specification say cannot be done. */
 export const ACTION = "plan attention";
@@ -78,15 +98,13 @@ const DEFAULT_SCRATCH_BYTES = 128 * 2 ** 20;
 /** Fills in the defaults of a specification and checks each value by itself. */
 export function fillIn(spec: AttentionSpec): FilledSpec {
   const { batch = 1, numHeads, numKvHeads = numHeads, headDim, valueDim = headDim } = spec;
-  const { seqLen = 1, capacity, causal = true, window, sinks = 0 } = spec;
-  const { scale = 1 / Math.sqrt(headDim), dtype = "f32", kvDtype = dtype } = spec;
-  const { layout = "BSNH", kvLayout = layout, outputs = [] } = spec;
-  const { maxScratchBytes = DEFAULT_SCRATCH_BYTES, impl = "auto", tuning } = spec;
+  const { seqLen = 1, capacity, sinks = 0, outputs = [], impl = "auto", tuning } = spec;
+  const { dtype = "f32", kvDtype = dtype, layout = "BSNH", kvLayout = layout } = spec;
+  const { maxScratchBytes = DEFAULT_SCRATCH_BYTES } = spec;
   const sizes = { batch, numHeads, numKvHeads, headDim, valueDim, seqLen, capacity };
   for (const [name, value] of Object.entries({ ...sizes, maxScratchBytes })) {
     checkInteger(ACTION, name, value);
   }
-  if (window !== undefined) checkInteger(ACTION, "window", window);
   checkInteger(ACTION, "sinks", sinks, 0);
   if (tuning !== undefined) checkTuning(tuning);
   if (numHeads % numKvHeads !== 0) {
@@ -94,30 +112,21 @@ export function fillIn(spec: AttentionSpec): FilledSpec {
       sentence(ACTION, "numHeads must be a multiple of numKvHeads", { numHeads, numKvHeads }),
     );
   }
-  checkChoice(ACTION, "causal", causal, [true, false]);
   checkChoice(ACTION, "dtype", dtype, DTYPES);
   checkChoice(ACTION, "kvDtype", kvDtype, KV_DTYPES);
   checkChoice(ACTION, "layout", layout, ["BSNH", "BNSH"]);
   checkChoice(ACTION, "kvLayout", kvLayout, ["BSNH", "BNSH"]);
   checkChoice(ACTION, "impl", impl, ["auto", "fused", "staged"]);
-  if (impl === "fused" && outputs.length > 0) {
+  for (const output of outputs) checkChoice(ACTION, "outputs", output, OUTPUTS);
+  if (impl === "fused" && stagesOf(outputs).length > 0) {
     throw new TypeError(
       sentence(ACTION, 'only impl "staged" has scores and weights to return', { impl, outputs }),
     );
   }
-  for (const output of outputs) checkChoice(ACTION, "outputs", output, ["scores", "weights"]);
-  if (typeof scale !== "number") {
-    throw new TypeError(sentence(ACTION, "scale must be a number", { scale }));
-  }
-  if (!Number.isFinite(scale)) {
-    throw new RangeError(sentence(ACTION, "scale must be finite", { scale }));
-  }
   return {
     ...sizes,
-    causal,
-    window,
+    ...fillInScores(ACTION, spec, sizes),
     sinks,
-    scale,
     dtype,
     kvDtype,
     layout,

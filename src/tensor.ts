@@ -2,7 +2,7 @@ import { checkChoice, checkInteger, sentence } from "./_check.ts";
 import { dequantize, isQuantized, quantize, quantizedWords } from "./_quantized.ts";
 import type { Gpu } from "./device.ts";
 
-/** Element type of numbers. Arithmetic accumulates in f32 whatever the storage. */
+/** Element type of numbers in storage. Arithmetic accumulates in f32 whatever the storage. */
 export type Dtype = "f32" | "f16";
 
 /**
@@ -13,10 +13,18 @@ export type Dtype = "f32" | "f16";
  */
 export type KvDtype = Dtype | "int8" | "int4";
 
+/**
+ * Element type of a tensor: numbers, keys and values, lengths (`"u32"`) or the bits of a mask (`"bool"`). Element i of a mask
+ * is bit `i mod 32` of the word `floor(i / 32)`, the lowest bit first, with no gap between rows.
+ */
+export type ElementType = KvDtype | "u32" | "bool";
+
 /** The choices of {@linkcode Dtype}. */
 export const DTYPES: readonly Dtype[] = ["f32", "f16"];
 /** The choices of {@linkcode KvDtype}. */
 export const KV_DTYPES: readonly KvDtype[] = [...DTYPES, "int8", "int4"];
+/** The choices of {@linkcode ElementType}. */
+const ELEMENT_TYPES: readonly ElementType[] = [...KV_DTYPES, "u32", "bool"];
 
 /** Numbers on the host with their shape, row-major. */
 export interface HostTensor {
@@ -26,26 +34,39 @@ export interface HostTensor {
   shape: readonly number[];
 }
 
+/** A mask on the host with its shape, row-major: whether a query sees a key. */
+export interface HostMask {
+  /** The elements, as many as the product of `shape`: true or 1 for what is seen, false or 0 for what is not. */
+  data: ArrayLike<boolean | number>;
+  /** Size per axis, outermost first; none is zero. */
+  shape: readonly number[];
+}
+
 /** Options of {@linkcode Tensor.upload} and {@linkcode Tensor.empty}. */
 export interface TensorOptions {
   /** Element type in storage. The default is `"f32"`; `"f16"` needs a device with f16. */
-  dtype?: KvDtype;
+  dtype?: ElementType;
   /** Name in messages and captures. */
   label?: string;
 }
 
-const BYTES: Readonly<Record<Dtype, number>> = { f32: 4, f16: 2 };
+const BITS: Readonly<Record<Exclude<ElementType, "int8" | "int4">, number>> = {
+  f32: 32,
+  f16: 16,
+  u32: 32,
+  bool: 1,
+};
 const LARGEST_F16 = 65504;
 const LARGEST_F32 = 3.4028234663852886e38;
 const USAGE = { storage: 0x80, copySrc: 0x04, copyDst: 0x08, mapRead: 0x01 };
 
 /** Bytes of a row: the last axis of a tensor. */
-export function rowBytes(elements: number, dtype: KvDtype): number {
-  return isQuantized(dtype) ? 4 * quantizedWords(elements, dtype) : BYTES[dtype] * elements;
+export function rowBytes(elements: number, dtype: ElementType): number {
+  return isQuantized(dtype) ? 4 * quantizedWords(elements, dtype) : BITS[dtype] * elements / 8;
 }
 
 /** Bytes that a tensor takes in a buffer, which WebGPU wants in multiples of four. */
-export function storageBytes(shape: readonly number[], dtype: KvDtype): number {
+export function storageBytes(shape: readonly number[], dtype: ElementType): number {
   const rows = elementCount(shape.slice(0, -1));
   return Math.ceil(rows * rowBytes(shape.at(-1)!, dtype) / 4) * 4;
 }
@@ -56,8 +77,8 @@ export function elementCount(shape: readonly number[]): number {
 }
 
 /** Throws unless `dtype` is one that the device can store. */
-export function checkDtype(gpu: Gpu, action: string, dtype: KvDtype, name = "dtype"): void {
-  checkChoice(action, name, dtype, KV_DTYPES);
+export function checkDtype(gpu: Gpu, action: string, dtype: ElementType, name = "dtype"): void {
+  checkChoice(action, name, dtype, ELEMENT_TYPES);
   if (dtype === "f16" && !gpu.features.f16) {
     throw new RangeError(
       sentence(action, `the device lacks shader-f16 (use ${name} "f32")`, {
@@ -88,7 +109,7 @@ export function checkTensor(
   action: string,
   name: string,
   tensor: Tensor,
-  needed: { gpu: Gpu; shape: readonly number[]; dtype: KvDtype },
+  needed: { gpu: Gpu; shape: readonly number[]; dtype: ElementType },
 ): void {
   if (!(tensor instanceof Tensor)) {
     throw new TypeError(sentence(action, `${name} must be a Tensor`, { [name]: tensor }));
@@ -143,9 +164,9 @@ export class Tensor {
   /** Size per axis, outermost first. */
   readonly shape: readonly number[];
   /** Element type in storage. */
-  readonly dtype: KvDtype;
+  readonly dtype: ElementType;
 
-  private constructor(gpu: Gpu, buffer: GPUBuffer, shape: readonly number[], dtype: KvDtype) {
+  private constructor(gpu: Gpu, buffer: GPUBuffer, shape: readonly number[], dtype: ElementType) {
     this.gpu = gpu;
     this.buffer = buffer;
     this.shape = [...shape];
@@ -177,7 +198,7 @@ export class Tensor {
     gpu: Gpu,
     buffer: GPUBuffer,
     shape: readonly number[],
-    dtype: KvDtype = "f32",
+    dtype: ElementType = "f32",
   ): Tensor {
     const action = "wrap a buffer as a tensor";
     checkShape(action, shape);
@@ -228,24 +249,27 @@ export class Tensor {
   }
 
   /**
-   * Copies numbers from the host to a new tensor.
+   * Copies numbers, or the elements of a mask, from the host to a new tensor.
    *
    * @param gpu Where to allocate.
-   * @param source The numbers and their shape.
+   * @param source The elements and their shape.
    * @param options Element type and label.
    * @returns The tensor.
    * @throws {RangeError} If the data does not match the shape, a number is beyond f16 (65504) for `"f16"` or not finite for
-   * integers, or as {@linkcode Tensor.empty}.
+   * integers, no whole number for `"u32"`, neither 0 nor 1 for `"bool"`, or as {@linkcode Tensor.empty}.
    * @throws {GpuWorkError} If the device refuses the memory.
    */
   static async upload(
     gpu: Gpu,
-    source: HostTensor,
+    source: HostTensor | HostMask,
     options: TensorOptions = {},
   ): Promise<Tensor> {
-    const { data, shape } = source;
     const { dtype = "f32", label = "tensor" } = options;
     const action = `upload ${label}`;
+    if (!source) {
+      throw new TypeError(sentence(action, "there must be data and a shape", { [label]: source }));
+    }
+    const { data, shape } = source;
     checkShape(action, shape);
     checkDtype(gpu, action, dtype);
     if (typeof data?.length !== "number") {
@@ -268,7 +292,7 @@ export class Tensor {
   /**
    * Copies the elements back to the host. A readback waits for the GPU: keep it out of loops.
    *
-   * @returns The elements as f32, row-major.
+   * @returns The elements as f32, row-major; those of a mask are 0 and 1.
    * @throws {TypeError} If the buffer has no usage `COPY_SRC`.
    * @throws {DeviceLostError} If the device is lost.
    * @throws {GpuWorkError} If the GPU refused some work since it was last asked.
@@ -294,11 +318,7 @@ export class Tensor {
       gpu.device.queue.submit([encoder.finish()]);
       await gpu.waitFor(staging.mapAsync(1));
       const mapped = staging.getMappedRange().slice(0);
-      if (isQuantized(this.dtype)) {
-        return dequantize(new Uint32Array(mapped), this.shape.at(-1)!, this.dtype);
-      }
-      const elements = this.dtype === "f16" ? new Float16Array(mapped) : new Float32Array(mapped);
-      return Float32Array.from(elements.subarray(0, this.length));
+      return decode(mapped, this.shape, this.dtype);
     } finally {
       staging.destroy();
     }
@@ -312,24 +332,67 @@ export class Tensor {
 
 function encode(
   action: string,
-  { data, shape }: HostTensor,
-  dtype: KvDtype,
+  { data, shape }: HostTensor | HostMask,
+  dtype: ElementType,
 ): ArrayBuffer | Uint32Array<ArrayBuffer> {
-  if (dtype === "f32") return Float32Array.from(data).buffer;
-  const largest = isQuantized(dtype) ? LARGEST_F32 : LARGEST_F16;
-  for (let i = 0; i < data.length; i++) {
-    const isHeld = Math.abs(data[i]) <= largest || dtype === "f16" && !Number.isFinite(data[i]);
-    if (!isHeld) {
-      throw new RangeError(
-        sentence(action, `${dtype} holds numbers up to ${largest} (use dtype "f32")`, {
-          index: i,
-          value: data[i],
-        }),
-      );
+  checkElements(action, data, dtype);
+  const numbers = data as ArrayLike<number>;
+  if (isQuantized(dtype)) return quantize(numbers, shape.at(-1)!, dtype);
+  const bytes = new ArrayBuffer(storageBytes(shape, dtype));
+  if (dtype === "f32") new Float32Array(bytes).set(numbers);
+  if (dtype === "f16") new Float16Array(bytes).set(numbers);
+  if (dtype === "u32") new Uint32Array(bytes).set(numbers);
+  if (dtype === "bool") {
+    const words = new Uint32Array(bytes);
+    for (let i = 0; i < data.length; i++) words[i >>> 5] |= Number(data[i]) << (i & 31);
+  }
+  return bytes;
+}
+
+/** What an element type holds, where it does not hold every number. */
+const WITHIN_F32 = {
+  rule: `integers hold numbers up to ${LARGEST_F32} (use dtype "f32")`,
+  holds: (value: number) => Math.abs(value) <= LARGEST_F32,
+};
+const HELD: Partial<Record<ElementType, { rule: string; holds(value: number): boolean }>> = {
+  f16: {
+    rule: `f16 holds numbers up to ${LARGEST_F16} (use dtype "f32")`,
+    holds: (value) => Math.abs(value) <= LARGEST_F16 || !Number.isFinite(value),
+  },
+  int8: WITHIN_F32,
+  int4: WITHIN_F32,
+  u32: {
+    rule: "u32 holds whole numbers from 0 to 4294967295",
+    holds: (value) => value >>> 0 === value,
+  },
+  bool: {
+    rule: "a mask holds true or 1, and false or 0",
+    holds: (value) => value === 0 || value === 1,
+  },
+};
+
+function checkElements(
+  action: string,
+  data: ArrayLike<number | boolean>,
+  dtype: ElementType,
+): void {
+  const held = HELD[dtype];
+  if (!held) return;
+  for (let index = 0; index < data.length; index++) {
+    const value = data[index];
+    if (!held.holds(Number(value))) {
+      throw new RangeError(sentence(action, held.rule, { index, value }));
     }
   }
-  if (isQuantized(dtype)) return quantize(data, shape.at(-1)!, dtype);
-  const bytes = new ArrayBuffer(storageBytes(shape, dtype));
-  new Float16Array(bytes).set(data);
-  return bytes;
+}
+
+function decode(bytes: ArrayBuffer, shape: readonly number[], dtype: ElementType): Float32Array {
+  const length = elementCount(shape);
+  if (isQuantized(dtype)) return dequantize(new Uint32Array(bytes), shape.at(-1)!, dtype);
+  if (dtype === "bool") {
+    const words = new Uint32Array(bytes);
+    return Float32Array.from({ length }, (_, i) => words[i >>> 5] >>> (i & 31) & 1);
+  }
+  const View = { f32: Float32Array, f16: Float16Array, u32: Uint32Array }[dtype];
+  return Float32Array.from(new View(bytes, 0, length));
 }

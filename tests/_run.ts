@@ -1,7 +1,10 @@
 import {
   Attention,
+  type AttentionOutput,
   type AttentionSpec,
   type Dtype,
+  type ElementType,
+  type HostMask,
   type HostTensor,
   type KvDtype,
   type Layout,
@@ -17,14 +20,15 @@ export interface Inputs {
   q: HostTensor;
   k: HostTensor;
   v: HostTensor;
+  lengths?: HostTensor;
+  bias?: HostTensor;
+  mask?: HostMask;
 }
 
 /** What an attention wrote. */
-export interface Outputs {
-  o: Float32Array;
-  scores: Float32Array;
-  weights: Float32Array;
-}
+export type Outputs =
+  & { o: Float32Array }
+  & Partial<Record<AttentionOutput, Float32Array>>;
 
 /** [B, S, N, H] or [B, N, S, H]. */
 export function shapeOf(
@@ -80,7 +84,7 @@ export class Tensors {
   readonly #made: { destroy(): void }[] = [];
 
   /** Uploads to the shared GPU. */
-  async upload(source: HostTensor, dtype?: KvDtype): Promise<Tensor> {
+  async upload(source: HostTensor | HostMask, dtype?: ElementType): Promise<Tensor> {
     return this.keep(await Tensor.upload(await sharedGpu(), source, { dtype }));
   }
 
@@ -112,29 +116,34 @@ export async function submit(encode: (encoder: GPUCommandEncoder) => void): Prom
 /** Runs an attention over contiguous K and V or over a cache, and reads back what it wrote. */
 export async function runAttention(
   spec: AttentionSpec,
-  { q, ...keys }: Inputs | { q: HostTensor; cache: RingKvCache },
-): Promise<Partial<Outputs> & Pick<Outputs, "o">> {
+  inputs: Inputs | (Omit<Inputs, "k" | "v" | "lengths"> & { cache: RingKvCache }),
+): Promise<Outputs> {
   using tensors = new Tensors();
-  const attention = tensors.keep(await Attention.create(await sharedGpu(), spec));
+  const { bias, mask } = inputs;
+  const shapes = { bias: bias?.shape, mask: mask?.shape };
+  const attention = tensors.keep(
+    await Attention.create(await sharedGpu(), { ...spec, ...shapes }),
+  );
   const { batch, numHeads, seqLen, valueDim, layout, outputs } = attention.plan.spec;
   const { dtype, kvDtype } = attention.plan.spec;
-  const written = {
-    o: await tensors.poisoned(
-      shapeOf(layout, { batch, heads: numHeads, tokens: seqLen, size: valueDim }),
-      dtype,
-    ),
-    ...Object.fromEntries(
-      await Promise.all(outputs.map(async (name) => {
-        const shape = [batch, numHeads, seqLen, attention.plan.contextLen];
-        return [name, await tensors.poisoned(shape)] as const;
-      })),
-    ),
+  const oShape = shapeOf(layout, { batch, heads: numHeads, tokens: seqLen, size: valueDim });
+  const written: { o: Tensor } & Partial<Record<AttentionOutput, Tensor>> = {
+    o: await tensors.poisoned(oShape, dtype),
   };
+  for (const name of outputs) {
+    const matrix = [batch, numHeads, seqLen, attention.plan.contextLen];
+    written[name] = await tensors.poisoned(name === "lse" ? oShape.slice(0, -1) : matrix);
+  }
+  const upload = async (source: HostTensor | HostMask | undefined, type: ElementType = dtype) =>
+    source && await tensors.upload(source, type);
   const read = {
-    q: await tensors.upload(q, dtype),
-    ...("cache" in keys ? keys : {
-      k: await tensors.upload(keys.k, kvDtype),
-      v: await tensors.upload(keys.v, kvDtype),
+    q: (await upload(inputs.q))!,
+    bias: await upload(bias),
+    mask: await upload(mask, "bool"),
+    ...("cache" in inputs ? { cache: inputs.cache } : {
+      k: (await upload(inputs.k, kvDtype))!,
+      v: (await upload(inputs.v, kvDtype))!,
+      lengths: await upload(inputs.lengths, "u32"),
     }),
   };
   await submit((encoder) => attention.encode(encoder, { ...read, ...written }));

@@ -228,3 +228,36 @@ Deno.test("attend: refuses missing tensors, by name", async () => {
     await assertRejects(() => attend(gpu, inputs as never), TypeError, `${name} must`);
   }
 });
+
+testRandomly("attend: lengths, bias, mask and log-sum-exp", async (random) => {
+  const gpu = await sharedGpu();
+  const inputs = {
+    ...randomInputs(random, SPEC),
+    lengths: { data: [19, 7], shape: [2] },
+    bias: random.tensor([6, 1, 19]),
+    mask: { data: Array.from({ length: 3 * 19 }, () => random.next() < 0.7), shape: [3, 19] },
+  };
+  const options: AttendOptions = {
+    ...{ causal: false, softcap: 5, sinkLogits: [0, 1, 2, 3, 4, 5], outputs: ["lse"] },
+  };
+  const expected = referenceAttention(inputs, options);
+  const { o, lse } = await attend(gpu, inputs, options);
+  assertClose(o.data, expected.o, TOLERANCE.f32, "o");
+  assertEquals(lse!.shape, [2, 3, 6]);
+  assertClose(lse!.data, expected.lse, TOLERANCE.f32, "lse");
+});
+
+Deno.test("attend: refuses lengths beyond the keys", async () => {
+  const gpu = await sharedGpu();
+  const zeros = (...shape: number[]): HostTensor => ({
+    data: new Float32Array(shape.reduce((a, b) => a * b)),
+    shape,
+  });
+  const inputs = { q: zeros(2, 1, 1, 4), k: zeros(2, 5, 1, 4), v: zeros(2, 5, 1, 4) };
+  const attendTo = (...data: number[]) => () =>
+    attend(gpu, { ...inputs, lengths: { data, shape: [data.length] } });
+  await assertRejects(attendTo(5, 6), RangeError, "lengths[1]=6, contextLen=5");
+  await assertRejects(attendTo(5, -1), RangeError, "lengths[1]=-1");
+  await assertRejects(attendTo(5, 0.5), RangeError, "lengths[1]=0.5");
+  await assertRejects(attendTo(5), RangeError, "shape=[1], batch=2");
+});

@@ -243,3 +243,30 @@ Deno.test("attention: cannot be created beyond the limits of the device", async 
   const outputs = ["scores"] as const;
   await assertRejects(() => create({ seqLen, capacity: seqLen, outputs }), RangeError, says);
 });
+
+Deno.test("attention: wants the bias, mask and lengths that were planned, and no others", async () => {
+  using tensors = new Tensors();
+  const upload = (shape: number[], dtype: "f32" | "u32" | "bool") =>
+    tensors.upload({ data: new Float32Array(shape.reduce((a, b) => a * b)), shape }, dtype);
+  const [bias, mask] = [await upload([3, 5], "f32"), await upload([3, 5], "bool")];
+  const planned = { bias: [3, 5], mask: [3, 5] };
+  await refuses(tensors, { bias }, TypeError, "bias must be planned (give its shape)");
+  await refuses(tensors, { mask }, TypeError, "mask must be planned (give its shape)");
+  await refuses(tensors, { mask }, TypeError, "bias must be a Tensor", planned);
+  await refuses(tensors, { bias }, TypeError, "mask must be a Tensor", planned);
+  const says = (name: string, dtype: string) => `${name} must be ${dtype}`;
+  await refuses(tensors, { bias: mask, mask }, TypeError, says("bias", "f32"), planned);
+  await refuses(tensors, { bias, mask: bias }, TypeError, says("mask", "bool"), planned);
+  const longer = await upload([3, 6], "bool");
+  const shape = "mask must have shape [3, 5]: current value mask=[3, 6]";
+  await refuses(tensors, { bias, mask: longer }, RangeError, shape, planned);
+  const lengths = await upload([2], "u32");
+  await refuses(tensors, { lengths }, RangeError, "lengths must have shape [1]");
+  await refuses(tensors, { lengths: await upload([1], "f32") }, TypeError, says("lengths", "u32"));
+  const lse = await upload([1, 3, 4], "f32");
+  await refuses(tensors, { lse }, TypeError, "lse must be asked for");
+  await refuses(tensors, {}, TypeError, "lse must be a Tensor", { outputs: ["lse"] });
+  const swapped = await upload([1, 4, 3], "f32");
+  const lseShape = "lse must have shape [1, 3, 4]";
+  await refuses(tensors, { lse: swapped }, RangeError, lseShape, { outputs: ["lse"] });
+});

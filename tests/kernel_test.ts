@@ -1,6 +1,6 @@
 // Kernels bind by name and are compiled once.
 import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
-import { GpuWorkError, Tensor } from "../mod.ts";
+import { Gpu, GpuWorkError, Tensor } from "../mod.ts";
 import { Kernel } from "../src/_kernel.ts";
 import type { WgslModule } from "../src/_wgsl.ts";
 import { inPass } from "../src/bound.ts";
@@ -84,4 +84,27 @@ Deno.test("kernel: wants every parameter and every buffer, by name", async () =>
   const { buffer } = tensors.keep(await Tensor.empty(gpu, [4]));
   const unbound = () => kernel.bind({ first: buffer, second: buffer, sums: buffer }, [1, 1]);
   assertThrows(unbound, TypeError, "add needs a buffer for params");
+});
+
+Deno.test("kernel: more buffers than the device binds at once are refused", async () => {
+  const adapter = await navigator.gpu.requestAdapter();
+  const gpu = await Gpu.from(await adapter!.requestDevice());
+  try {
+    const most = gpu.device.limits.maxStorageBuffersPerShaderStage;
+    const using = (count: number): WgslModule => {
+      const names = Array.from({ length: count }, (_, i) => `x${i}`);
+      const variables = names.map((name, i) =>
+        `@group(0) @binding(${i}) var<storage, read_write> ${name}: array<f32>;`
+      );
+      const main = `@compute @workgroup_size(1) fn main() { ${
+        names.map((name) => `${name}[0] = 1.0;`).join(" ")
+      } }`;
+      return { constants: {}, fragments: [...variables, main] };
+    };
+    await Kernel.compile(gpu, "full", using(most));
+    const says = `storageBuffers=${most + 1}, maxStorageBuffersPerShaderStage=${most}`;
+    await assertRejects(() => Kernel.compile(gpu, "overfull", using(most + 1)), RangeError, says);
+  } finally {
+    gpu.destroy();
+  }
 });

@@ -26,9 +26,17 @@ Deno.test("plan: defaults", () => {
     seqLen: 1,
     capacity: 7,
     causal: true,
+    alignment: "bottom-right",
     window: undefined,
     sinks: 0,
+    windowRight: undefined,
     scale: 1 / 8,
+    softcap: undefined,
+    alibiSlopes: undefined,
+    sinkLogits: undefined,
+    bias: undefined,
+    mask: undefined,
+    maskKeys: "first",
     dtype: "f32",
     kvDtype: "f32",
     layout: "BSNH",
@@ -52,6 +60,9 @@ const CONTEXTS: readonly (Partial<AttentionSpec> & { contextLen: number })[] = [
   { capacity: 3, window: 10, seqLen: 50, contextLen: 3 },
   { capacity: 100, window: 10, sinks: 4, seqLen: 5, contextLen: 18 },
   { capacity: 15, window: 10, sinks: 4, seqLen: 5, contextLen: 15 },
+  { capacity: 100, window: 10, seqLen: 1, windowRight: 3, causal: false, contextLen: 10 },
+  { capacity: 100, window: 10, seqLen: 1, alignment: "top-left", contextLen: 100 },
+  { capacity: 100, window: 10, seqLen: 1, alignment: 50, contextLen: 100 },
 ];
 
 Deno.test("plan: contextLen is what any query looks over", () => {
@@ -247,10 +258,30 @@ const WRONG: readonly {
   { given: { scale: Infinity }, throws: RangeError, says: "scale=Infinity" },
   { given: { scale: "1" }, throws: TypeError, says: 'scale="1"' },
   { given: { causal: 1 }, throws: TypeError, says: "causal=1" },
+  { given: { alignment: "center" }, throws: TypeError, says: 'alignment="center"' },
+  { given: { alignment: -1 }, throws: RangeError, says: "alignment=-1" },
+  { given: { windowRight: -1, causal: false }, throws: RangeError, says: "windowRight=-1" },
+  { given: { windowRight: 2 }, throws: RangeError, says: "windowRight=2, causal=true" },
+  { given: { softcap: 0 }, throws: RangeError, says: "softcap=0" },
+  { given: { softcap: -3 }, throws: RangeError, says: "softcap=-3" },
+  { given: { softcap: Infinity }, throws: RangeError, says: "softcap=Infinity" },
+  { given: { softcap: "30" }, throws: TypeError, says: 'softcap="30"' },
+  { given: { alibiSlopes: [1, 2, 3] }, throws: RangeError, says: "length=3, numHeads=4" },
+  { given: { alibiSlopes: [1, 2, NaN, 4] }, throws: RangeError, says: "alibiSlopes[2]=NaN" },
+  { given: { alibiSlopes: 1 }, throws: TypeError, says: "alibiSlopes=1" },
+  { given: { sinkLogits: [] }, throws: RangeError, says: "length=0, numHeads=4" },
+  { given: { sinkLogits: [0, "1", 0, 0] }, throws: TypeError, says: 'sinkLogits[1]="1"' },
+  { given: { bias: [5] }, throws: TypeError, says: "bias=[5]" },
+  { given: { bias: true }, throws: TypeError, says: "bias=true" },
+  { given: { bias: [2, 5] }, throws: RangeError, says: "bias=[2, 5]" },
+  { given: { mask: [2, 1, 3, 5] }, throws: RangeError, says: "batch=1, numHeads=4, seqLen=3" },
+  { given: { mask: [3, 0] }, throws: RangeError, says: "mask[1]=0" },
+  { given: { mask: [1, 1, 1, 1, 1] }, throws: TypeError, says: "mask=[1, 1, 1, 1, 1]" },
+  { given: { maskKeys: "end" }, throws: TypeError, says: 'maskKeys="end"' },
   { given: { dtype: "f64" }, throws: TypeError, says: 'dtype="f64"' },
   { given: { layout: "NSH" }, throws: TypeError, says: 'layout="NSH"' },
   { given: { kvLayout: "bsnh" }, throws: TypeError, says: 'kvLayout="bsnh"' },
-  { given: { outputs: ["lse"] }, throws: TypeError, says: 'outputs="lse"' },
+  { given: { outputs: ["probs"] }, throws: TypeError, says: 'outputs="probs"' },
   { given: { maxScratchBytes: 0 }, throws: RangeError, says: "maxScratchBytes=0" },
   {
     given: { maxScratchBytes: 79, impl: "staged" },
@@ -277,7 +308,7 @@ for (const { given, throws, says } of WRONG) {
 Deno.test("plan: refuses returned rows that fit no binding, and does without them in blocks", () => {
   const spec: AttentionSpec = { numHeads: 1, headDim: 1, seqLen: 10_000, capacity: 10_000 };
   const says = "bytes=400000000, maxStorageBufferBindingSize=134217728";
-  for (const outputs of [["scores"], ["weights"]] as const) {
+  for (const outputs of [["products"], ["softcapped"], ["scores"], ["weights"]] as const) {
     assertThrows(() => stagedPlan({ ...spec, outputs }, LIMITS), RangeError, says);
   }
   const { blocks, scratchBytes } = stagedPlan(spec, LIMITS);
@@ -304,6 +335,7 @@ Deno.test("plan: the scale is one over the root of the head size, or as given", 
 
 Deno.test("plan: auto is fused, unless someone asks for what lies between", () => {
   assertEquals(planAttention(SPEC, LIMITS).impl, "fused");
+  assertEquals(planAttention({ ...SPEC, outputs: ["lse"] }, LIMITS).impl, "fused");
   assertEquals(planAttention({ ...SPEC, outputs: ["weights"] }, LIMITS).impl, "staged");
   assertEquals(planAttention({ ...SPEC, impl: "staged" }, LIMITS).impl, "staged");
 });

@@ -5,6 +5,7 @@ import {
   type HostTensor,
   referenceAttention,
   type ReferenceInputs,
+  referenceMergeStates,
   type ReferenceOptions,
   referenceRow,
 } from "../mod.ts";
@@ -142,7 +143,8 @@ function checkTiled(random: Random, { heads, kvHeads, sizes, options, sees }: Ti
         all.subarray(first * size, (first + seqLen) * size);
       assertClose(rows(result.scores, context), scores.flat(), EXACT, "scores");
       assertClose(rows(result.weights, context), weights.flat(), EXACT, "weights");
-      assertClose(rows(result.lse, 1), lse, EXACT, "lse");
+      const lseHead = headOf({ data: result.lse, shape: [batch, seqLen, heads, 1] }, b, head);
+      assertClose(lseHead.flat(), lse, EXACT, "lse");
       const oShape = [batch, seqLen, heads, valueDim];
       const oHead = headOf({ data: result.o, shape: oShape }, b, head);
       assertClose(oHead.flat(), o.flat(), EXACT, "o");
@@ -237,6 +239,39 @@ const MASKS: readonly {
     ]],
   },
   {
+    name: "top-left: the first query is the first token",
+    ...{ tokens: 2, context: 3, options: { alignment: "top-left" } },
+    weights: [[1, 0, 0], [1 / 2, 1 / 2, 0]],
+  },
+  {
+    name: "the first query has a position",
+    ...{ tokens: 2, context: 4, options: { alignment: 1 } },
+    weights: [[1 / 2, 1 / 2, 0, 0], [1 / 3, 1 / 3, 1 / 3, 0]],
+  },
+  {
+    name: "a window to both sides",
+    ...{ tokens: 1, context: 5 },
+    options: { alignment: 2, causal: false, window: 2, windowRight: 1 },
+    weights: [[0, 1 / 3, 1 / 3, 1 / 3, 0]],
+  },
+  {
+    name: "a window to the right alone",
+    ...{ tokens: 2, context: 3 },
+    options: { alignment: "top-left", causal: false, windowRight: 0 },
+    weights: [[1, 0, 0], [1 / 2, 1 / 2, 0]],
+  },
+  {
+    name: "ALiBi: a score falls by the slope with each token of distance",
+    ...{ tokens: 1, context: 3 },
+    options: { alibiSlopes: [Math.log(2)], alignment: 1, causal: false },
+    weights: [[1 / 4, 1 / 2, 1 / 4]],
+  },
+  {
+    name: "a sink takes its share",
+    ...{ tokens: 1, context: 2, options: { sinkLogits: [Math.log(2)] } },
+    weights: [[1 / 4, 1 / 4]],
+  },
+  {
     name: "queries before the context see nothing",
     ...{ tokens: 3, context: 1, options: {} },
     weights: [[0], [0], [1]],
@@ -256,11 +291,101 @@ Deno.test("reference: a row that sees nothing is zero, with a log-sum-exp of -In
     v: { data: [7], shape: [1, 1, 1, 1] },
   });
   assertEquals(result, {
+    products: Float64Array.of(5, 6),
+    softcapped: Float64Array.of(5, 6),
     scores: Float64Array.of(-Infinity, 6),
     weights: Float64Array.of(0, 1),
     o: Float64Array.of(0, 7),
     lse: Float64Array.of(-Infinity, 6),
   });
+});
+
+/** Two equal keys, of values 0 and 1, in two sequences of two heads and two tokens: o is the weight of the second key. */
+function outputOf(
+  masks: Pick<ReferenceInputs, "bias" | "mask" | "lengths">,
+  options: ReferenceOptions = {},
+): number[] {
+  const zeros = (...shape: number[]) => ({ data: new Float64Array(8), shape });
+  const v = { data: [0, 1, 0, 1], shape: [2, 2, 1, 1] };
+  const inputs = { q: zeros(2, 2, 2, 1), k: zeros(2, 2, 1, 1), v, ...masks };
+  const { o } = referenceAttention(inputs, { causal: false, ...options, layout: "BSNH" });
+  // [B, S, N] to [B, N, S], in which masks are.
+  return [0, 2, 1, 3, 4, 6, 5, 7].map((i) => o[i]);
+}
+
+const BROADCASTS: readonly { shape: number[]; rows: number[] }[] = [
+  { shape: [1, 2], rows: [0, 0, 0, 0, 0, 0, 0, 0] },
+  { shape: [2, 2], rows: [0, 1, 0, 1, 0, 1, 0, 1] },
+  { shape: [2, 1, 2], rows: [0, 0, 1, 1, 0, 0, 1, 1] },
+  { shape: [2, 1, 1, 2], rows: [0, 0, 0, 0, 1, 1, 1, 1] },
+  { shape: [2, 2, 1, 2], rows: [0, 0, 1, 1, 2, 2, 3, 3] },
+  { shape: [2, 2, 2, 2], rows: [0, 1, 2, 3, 4, 5, 6, 7] },
+];
+
+for (const { shape, rows } of BROADCASTS) {
+  Deno.test(`reference: a bias and a mask of shape [${shape}] go to the right rows`, () => {
+    const count = shape.reduce((a, b) => a * b) / 2;
+    // Row i of the bias makes the second key's weight (i + 1) / (i + 2).
+    const bias = Array.from({ length: count }, (_, i) => [0, Math.log(i + 1)]).flat();
+    const expected = rows.map((i) => (i + 1) / (i + 2));
+    assertClose(outputOf({ bias: { data: bias, shape } }), expected, EXACT, "bias");
+    // Odd rows of the mask see the second key alone, even ones the first.
+    const mask = Array.from({ length: count }, (_, i) => [i % 2 === 0, i % 2 === 1]).flat();
+    assertClose(outputOf({ mask: { data: mask, shape } }), rows.map((i) => i % 2), EXACT, "mask");
+  });
+}
+
+Deno.test("reference: what is shorter than the context masks the rest, or is about its end", () => {
+  const all = (value: number) => new Array(8).fill(value);
+  const [bias, mask] = [{ data: [0], shape: [1, 1] }, { data: [true], shape: [1, 1] }];
+  assertEquals(outputOf({ bias }), all(0));
+  assertEquals(outputOf({ mask }), all(0));
+  assertEquals(outputOf({ mask }, { maskKeys: "last" }), all(1 / 2));
+  const no = { data: [false], shape: [1, 1] };
+  assertEquals(outputOf({ mask: no }, { maskKeys: "last" }), all(0));
+  assertEquals(outputOf({ bias: { data: [-Infinity, 0], shape: [1, 2] } }), all(1));
+  assertEquals(outputOf({ bias: { data: [-3.4028234663852886e38, 0], shape: [1, 2] } }), all(1));
+  const lengths = { data: [1, 2], shape: [2] };
+  assertEquals(outputOf({ lengths }), [0, 0, 0, 0, 1 / 2, 1 / 2, 1 / 2, 1 / 2]);
+  // The last key of the first sequence is its first.
+  const second = [0, 0, 0, 0];
+  assertEquals(outputOf({ lengths, mask: no }, { maskKeys: "last" }), [...second, ...second]);
+});
+
+Deno.test("reference: the softcap comes after the scale and before bias and mask", () => {
+  const inputs = {
+    q: { data: [3], shape: [1, 1, 1, 1] },
+    k: { data: [2, 100, 100], shape: [1, 3, 1, 1] },
+    v: { data: [1, 1, 1], shape: [1, 3, 1, 1] },
+    bias: { data: [7, -Infinity, 7], shape: [1, 3] },
+    mask: { data: [1, 1, 0], shape: [1, 3] },
+  };
+  const result = referenceAttention(inputs, { scale: 0.5, softcap: 4 });
+  const capped = 4 * Math.tanh(3 / 4);
+  assertEquals(result.products, Float64Array.of(3, 150, 150));
+  assertClose(result.softcapped, [capped, 4, 4], EXACT, "softcapped");
+  assertClose(result.scores, [capped + 7, -Infinity, -Infinity], EXACT, "scores");
+  assertEquals(result.weights, Float64Array.of(1, 0, 0));
+  assertClose(result.lse, [capped + 7], EXACT, "lse");
+});
+
+Deno.test("reference: a row that sees nothing but a sink is zero, with the sink's log-sum-exp", () => {
+  const { o, lse } = referenceAttention({
+    q: { data: [5], shape: [1, 1, 1, 1] },
+    k: { data: [1], shape: [1, 1, 1, 1] },
+    v: { data: [7], shape: [1, 1, 1, 1] },
+    mask: { data: [false], shape: [1, 1] },
+  }, { sinkLogits: [3] });
+  assertEquals([o[0], lse[0]], [0, 3]);
+});
+
+Deno.test("reference: merged states weigh by their log-sum-exps", () => {
+  const { o, lse } = referenceMergeStates([
+    { o: [4, 5, 9, 9], lse: [0, -Infinity] },
+    { o: [8, 1, 9, 9], lse: [Math.log(3), -3.4028234663852886e38] },
+  ]);
+  assertClose(o, [7, 2, 0, 0], EXACT, "o");
+  assertClose(lse, [Math.log(4), -Infinity], EXACT, "lse");
 });
 
 Deno.test("reference: query heads read the KV head of their group, in order", () => {
@@ -292,9 +417,11 @@ testRandomly("reference: BNSH is BSNH in another order", (random) => {
   const expected = referenceAttention(inputs, { window: 4 });
   const swapped = { q: swapLayout(q), k: swapLayout(k), v: swapLayout(v) };
   const actual = referenceAttention(swapped, { window: 4, layout: "BNSH" });
-  for (const name of ["scores", "weights", "lse"] as const) {
+  for (const name of ["scores", "weights"] as const) {
     assertClose(actual[name], expected[name], 0, name);
   }
+  const lse = swapLayout({ data: actual.lse, shape: [2, 4, 3, 1] }).data;
+  assertClose(lse, Float32Array.from(expected.lse), 0, "lse");
   const o = swapLayout({ data: actual.o, shape: [2, 4, 3, 6] }).data;
   assertClose(o, Float32Array.from(expected.o), 0, "o");
 });
@@ -308,10 +435,10 @@ testRandomly("reference: one row is a row of all", (random) => {
   const all = referenceAttention(inputs);
   const row = referenceRow(inputs, { batch: 1, head: 3, token: 2 });
   const index = (1 * 4 + 3) * 3 + 2;
-  assertEquals(row.lse, all.lse[index]);
   assertEquals(row.weights, all.weights.slice(index * 7, (index + 1) * 7));
   assertEquals(row.scores, all.scores.slice(index * 7, (index + 1) * 7));
   const oIndex = (1 * 3 + 2) * 4 + 3;
+  assertEquals(row.lse, all.lse[oIndex]);
   assertEquals(row.o, all.o.slice(oIndex * 6, (oIndex + 1) * 6));
 });
 

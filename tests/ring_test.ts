@@ -134,3 +134,12 @@ testRandomly("kept: what may be appended may be attended to", (random) => {
 Deno.test("stored tokens: all of them up to the capacity", () => {
   assertEquals([0, 1, 4, 5, 6, 500].map((length) => storedTokens(length, 5)), [0, 1, 4, 5, 5, 5]);
 });
+
+Deno.test("ring: another alignment than bottom-right holds until the ring wraps", () => {
+  const needs = { seqLen: 1, sinks: 0, window: 2, alignment: "top-left" } as const;
+  checkKept({ length: 5, capacity: 5 }, needs);
+  const wrapped = { length: 6, capacity: 5 };
+  assertThrows(() => checkKept(wrapped, needs), RangeError, 'alignment="top-left"');
+  assertThrows(() => checkKept(wrapped, { ...needs, alignment: 3 }), RangeError, "alignment=3");
+  checkKept(wrapped, { ...needs, alignment: "bottom-right" });
+});

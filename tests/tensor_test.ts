@@ -197,3 +197,30 @@ Deno.test("tensor: f16 on a device without it is refused", async () => {
     gpu.destroy();
   }
 });
+
+Deno.test("tensor: a mask is bits, the lowest first, with no gap between rows", async () => {
+  const gpu = await sharedGpu();
+  using tensors = new Tensors();
+  const data = Array.from({ length: 3 * 13 }, (_, i) => i % 3 === 0);
+  const mask = await tensors.upload({ data, shape: [3, 13] }, "bool");
+  assertEquals(mask.bytes, 8);
+  assertSame(await mask.download(), data.map(Number), "as uploaded");
+  const words = Tensor.wrap(gpu, mask.buffer, [2], "u32");
+  const word = (first: number) =>
+    data.slice(first, first + 32).reduce((sum, bit, i) => sum + (bit ? 2 ** i : 0), 0);
+  // A download of u32 is as exact as f32.
+  assertSame(await words.download(), [Math.fround(word(0)), word(32)], "words");
+  const numbers = await tensors.upload({ data: [1, 0, 1], shape: [3] }, "bool");
+  assertSame(await numbers.download(), [1, 0, 1], "of numbers");
+});
+
+Deno.test("tensor: refuses what u32 and bool cannot hold, and says which", async () => {
+  const gpu = await sharedGpu();
+  const upload = (data: number[], dtype: "u32" | "bool") => () =>
+    Tensor.upload(gpu, { data, shape: [data.length] }, { dtype });
+  await assertRejects(upload([1, -1], "u32"), RangeError, "index=1, value=-1");
+  await assertRejects(upload([0.5], "u32"), RangeError, "index=0, value=0.5");
+  await assertRejects(upload([2 ** 32], "u32"), RangeError, "value=4294967296");
+  await assertRejects(upload([0, 1, 2], "bool"), RangeError, "index=2, value=2");
+  await assertRejects(upload([NaN], "bool"), RangeError, "value=NaN");
+});

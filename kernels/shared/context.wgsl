@@ -6,9 +6,6 @@
 // len - SINKS tokens. Among these positions cancel out, so that only slots depend on how often the ring has wrapped.
 @group(0) @binding(1) var<storage, read> lengths: array<u32>; // [B] tokens ever appended
 
-// Stands for minus infinity, which WGSL cannot write.
-const MASKED = -3.4028234663852886e38;
-
 struct Context {
   len: u32,
   // Tokens between the sinks and the others: those that no query looks at.
@@ -37,11 +34,16 @@ fn kvRow(batch: u32, kvHead: u32, slot: u32) -> u32 {
   return dot(vec3u(batch, kvHead, slot), params.kvStride);
 }
 
-// The columns [x, y) that are in the window of a query; it sees the sinks before them as well. The last of the seqLen
-// tokens is the last token of the context.
+// The position of a query in its sequence; it may lie before or after all of its tokens.
+fn queryPosition(context: Context, token: u32) -> i32 {
+  let first = select(0u, context.skipped + context.len, params.isFromEnd == 1u);
+  return i32(first + token) + params.firstQuery;
+}
+
+// The columns [x, y) that are in the window of a query; it sees the sinks before them as well.
 fn visibleColumns(context: Context, token: u32) -> vec2u {
   let len = i32(context.len);
-  let own = len - i32(params.seqLen) + i32(token);
+  let own = queryPosition(context, token) - i32(context.skipped);
   let first = clamp(own - params.windowLeft, 0, len);
   let end = clamp(own + params.windowRight + 1, first, len);
   return vec2u(u32(first), u32(end));

@@ -1,6 +1,14 @@
 // params: the shapes and options of one attention; only `firstTile`, `firstRow` and `scratchRow` differ between its blocks.
 //
 // A query row is (batch, query head, token), numbered as in [B, N, S]; a block is a range of rows.
+
+// How the elements of a bias or a mask lie along a row: `keys` of them, one for each key.
+struct Broadcast {
+  // Elements from one batch, head and token to the next; 0 where all of them share.
+  stride: vec3u,
+  keys: u32,
+}
+
 struct Params {
   // Rows of H (or of the value size) from one batch, head and token to the next.
   qStride: vec3u,
@@ -14,10 +22,18 @@ struct Params {
   contextLen: u32,
   // Columns to fill even where a sequence is shorter, because someone reads them.
   filledLen: u32,
+  // Position of the first query; where `isFromEnd` is 1, counted from the end of the sequence.
+  firstQuery: i32,
+  isFromEnd: u32,
   // A query at position p sees the keys from p - windowLeft to p + windowRight.
   windowLeft: i32,
   windowRight: i32,
   scale: f32,
+  softcap: f32,
+  // 1 where the last element of a mask is about the last key of the sequence, and not its first about the first.
+  isMaskFromEnd: u32,
+  bias: Broadcast,
+  mask: Broadcast,
   firstTile: u32,
   firstRow: u32,
   // The row that is stored first in the buffer of scores.
@@ -27,6 +43,18 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
+
+fn tokenOf(row: u32) -> u32 {
+  return row % params.seqLen;
+}
+
+fn headOf(row: u32) -> u32 {
+  return row / params.seqLen % params.numHeads;
+}
+
+fn batchOf(row: u32) -> u32 {
+  return row / (params.numHeads * params.seqLen);
+}
 
 fn queryRow(batch: u32, head: u32, token: u32) -> u32 {
   return dot(vec3u(batch, head, token), params.qStride);

@@ -27,11 +27,3 @@ fn rowTileOf(index: u32) -> RowTile {
 fn rowOf(tile: RowTile, i: u32) -> u32 {
   return (tile.batch * params.numKvHeads + tile.kvHead) * rowsPerKvHead() + tile.firstRow + min(i, tile.numRows - 1u);
 }
-
-fn tokenOf(row: u32) -> u32 {
-  return row % params.seqLen;
-}
-
-fn headOf(row: u32) -> u32 {
-  return row / params.seqLen % params.numHeads;
-}

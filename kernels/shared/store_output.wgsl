@@ -4,7 +4,10 @@
 @group(0) @binding(5) var<storage, read_write> o: array<Pack>;
 
 fn storeRow(row: u32, slice: u32, pack: u32, sum: Wide, state: SoftmaxState) {
-  let batch = row / (params.numHeads * params.seqLen);
-  let seen = select(1.0 / state.d, 0.0, state.d == 0.0);
-  o[queryRow(batch, headOf(row), tokenOf(row)) * PACKS + pack] = Pack(sum * seen);
+  let whole = withSink(row, state);
+  let share = select(exp(state.m - whole.m) / whole.d, 0.0, whole.d == 0.0);
+  o[queryRow(batchOf(row), headOf(row), tokenOf(row)) * PACKS + pack] = Pack(sum * share);
+  if (pack == 0u) {
+    storeLse(row, whole);
+  }
 }

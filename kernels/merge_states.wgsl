@@ -1,0 +1,62 @@
+// merge_states: attention over one more part of a context, merged into that over the parts so far.
+//
+//   lse = log(exp(lse_1) + exp(lse_2))    o[h] = exp(lse_1 - lse) o_1[h] + exp(lse_2 - lse) o_2[h]
+//
+//   oPart    [rows, VALUE_DIM]  T    read
+//   lsePart  [rows]             f32  read         natural logarithm; MASKED or less for a row that sees nothing of the part
+//   o        [rows, VALUE_DIM]  T    read, write
+//   lse      [rows]             f32  read, write
+//
+// Grid: (rows, lines of rows). A workgroup owns a row; lane i owns the packs i, i + WORKGROUP, ...
+struct Params {
+  numRows: u32,
+  // Whether there is nothing so far: o and lse are only written.
+  isFirst: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> oPart: array<Pack>;
+@group(0) @binding(2) var<storage, read> lsePart: array<f32>;
+@group(0) @binding(3) var<storage, read_write> o: array<Pack>;
+@group(0) @binding(4) var<storage, read_write> lse: array<f32>;
+
+const PACKS = VALUE_DIM / PACK;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+  @builtin(workgroup_id) workgroupId: vec3u,
+  @builtin(num_workgroups) numWorkgroups: vec3u,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let row = workgroupId.y * numWorkgroups.x + workgroupId.x;
+  if (row >= params.numRows) {
+    return;
+  }
+  let soFar = stateOf(select(lse[row], MASKED, params.isFirst == 1u));
+  let part = stateOf(lsePart[row]);
+  let whole = mergeStates(soFar, part);
+  // Every lane has read what the first one is about to write.
+  storageBarrier();
+  if (lane == 0u) {
+    lse[row] = select(whole.m + log(whole.d), MASKED, whole.d == 0.0);
+  }
+  let shares = vec2f(shareOf(soFar, whole), shareOf(part, whole));
+  for (var i = row * PACKS + lane; i < (row + 1u) * PACKS; i += WORKGROUP) {
+    // What has no share must not reach the sum even where it is infinite or NaN.
+    let a = select(shares.x * Wide(o[i]), Wide(), shares.x == 0.0);
+    let b = select(shares.y * Wide(oPart[i]), Wide(), shares.y == 0.0);
+    o[i] = Pack(a + b);
+  }
+}
+
+// The state whose sum of values is the output itself.
+fn stateOf(lse: f32) -> SoftmaxState {
+  if (lse <= MASKED) {
+    return emptyState();
+  }
+  return SoftmaxState(lse, 1.0);
+}
+
+fn shareOf(state: SoftmaxState, whole: SoftmaxState) -> f32 {
+  return select(exp(state.m - whole.m) * state.d / whole.d, 0.0, state.d == 0.0);
+}

@@ -1,0 +1,128 @@
+import { type AttentionSpec, type Dtype, type HostTensor, RingKvCache } from "../mod.ts";
+import { sharedGpu } from "./_gpu.ts";
+import { type Inputs, runAttention, submit, swapLayout, Tensors } from "./_run.ts";
+
+/** One of ONNX's node tests: an operator, its inputs and what must come out. */
+export interface OnnxCase {
+  name: string;
+  op: string;
+  attributes: Record<string, number | string>;
+  inputs: Record<string, OnnxTensor>;
+  outputs: Record<string, OnnxTensor>;
+}
+
+/** A tensor of a node test. */
+export interface OnnxTensor extends HostTensor {
+  type: string;
+}
+
+const PATH = new URL("../../shared/data/onnx-node-tests/cases.json", import.meta.url);
+
+/** The node tests, or nothing where the data is absent. */
+export function onnxCases(): OnnxCase[] {
+  try {
+    return JSON.parse(
+      Deno.readTextFileSync(PATH),
+      (_, value) => value?.base64 ? decode(value) : value,
+    );
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    console.log(`ONNX's node tests are not run: ${PATH.pathname} is absent`);
+    return [];
+  }
+}
+
+/** Runs the Attention operator (opset 23 and 24): what comes out, by the names of its outputs. */
+export async function runOnnxAttention(
+  { attributes, inputs, outputs }: OnnxCase,
+  impl: "staged" | "fused",
+): Promise<Record<string, ArrayLike<number>>> {
+  const { Q, attn_mask, past_key, past_value, nonpad_kv_seqlen } = inputs;
+  const numHeads = Number(attributes.q_num_heads ?? Q.shape[1]);
+  const numKvHeads = Number(attributes.kv_num_heads ?? inputs.K.shape[1]);
+  const layout = Q.shape.length === 3 ? "BSNH" : "BNSH";
+  const dtype: Dtype = Q.type === "float16" ? "f16" : "f32";
+  const [q, k, v] = [
+    withHeads(Q, numHeads),
+    withHeads(inputs.K, numKvHeads),
+    withHeads(inputs.V, numKvHeads),
+  ];
+  const tokens = layout === "BSNH" ? 1 : 2;
+  const stage = (["products", "softcapped", "scores", "weights"] as const)[
+    Number(attributes.qk_matmul_output_mode ?? 0)
+  ];
+  const past = past_key?.shape[2] ?? 0;
+  const spec: AttentionSpec = {
+    ...{ batch: q.shape[0], numHeads, numKvHeads, headDim: q.shape[3], valueDim: v.shape[3] },
+    ...{ seqLen: q.shape[tokens], capacity: past + k.shape[tokens], layout, dtype, impl },
+    causal: attributes.is_causal === 1,
+    alignment: nonpad_kv_seqlen ? "bottom-right" : past,
+    scale: attributes.scale === undefined ? undefined : Number(attributes.scale),
+    softcap: Number(attributes.softcap ?? 0) || undefined,
+    outputs: impl === "staged" && outputs.qk_matmul_output ? [stage] : [],
+  };
+  const masks: Partial<Inputs> = attn_mask?.type === "bool"
+    ? { mask: attn_mask }
+    : { bias: attn_mask };
+  if (!past_key) {
+    const given = { q, k, v, ...masks };
+    const result = await runAttention(spec, { ...given, lengths: nonpad_kv_seqlen });
+    // To ONNX, padding is masked with the rest: before that its products are there.
+    const isEarly = stage === "products" || stage === "softcapped";
+    const { [stage]: rows } = isEarly && nonpad_kv_seqlen
+      ? await runAttention(spec, given)
+      : result;
+    return { Y: result.o, ...qkMatmul(rows) };
+  }
+
+  // What has passed is appended to a cache, then what is new: the cache is what ONNX calls the present.
+  const gpu = await sharedGpu();
+  using tensors = new Tensors();
+  const cache = tensors.keep(await RingKvCache.create(gpu, { ...spec, numKvHeads }));
+  for (const [newK, newV] of [[past_key, past_value].map((x) => inLayout(x, layout)), [k, v]]) {
+    const appended = {
+      k: await tensors.upload(newK, dtype),
+      v: await tensors.upload(newV, dtype),
+    };
+    await submit((encoder) => cache.append(encoder, appended));
+  }
+  const result = await runAttention({ ...cache.spec, ...spec, kvLayout: "BNSH" }, {
+    q,
+    cache,
+    ...masks,
+  });
+  return {
+    Y: result.o,
+    present_key: await cache.k.download(),
+    present_value: await cache.v.download(),
+    ...qkMatmul(result[stage]),
+  };
+}
+
+function qkMatmul(rows: Float32Array | undefined): Record<string, Float32Array> {
+  return rows ? { qk_matmul_output: rows } : {};
+}
+
+/** [B, S, N H] as [B, S, N, H]; four axes are [B, N, S, H] already. */
+function withHeads({ data, shape }: HostTensor, heads: number): HostTensor {
+  if (shape.length === 4) return { data, shape };
+  return { data, shape: [shape[0], shape[1], heads, shape[2] / heads] };
+}
+
+function inLayout(tensor: HostTensor, layout: "BSNH" | "BNSH"): HostTensor {
+  return layout === "BNSH" ? tensor : swapLayout(tensor);
+}
+
+function decode(
+  { dtype, shape, base64 }: { dtype: string; shape: number[]; base64: string },
+): OnnxTensor {
+  const { buffer } = Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
+  const elements = {
+    float32: () => new Float32Array(buffer),
+    float16: () => Float32Array.from(new Float16Array(buffer)),
+    int64: () => Array.from(new BigInt64Array(buffer), Number),
+    bool: () => new Uint8Array(buffer),
+  }[dtype];
+  if (!elements) throw new TypeError(`Cannot read a node test as it holds ${dtype}`);
+  return { data: elements(), shape, type: dtype };
+}
