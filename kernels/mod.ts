@@ -1,6 +1,7 @@
 /** The kernels as text: the one place where WGSL files are imported. */
 import append from "./append.wgsl" with { type: "text" };
 import attend from "./attend.wgsl" with { type: "text" };
+import fork from "./fork.wgsl" with { type: "text" };
 import mergeSlices from "./merge_slices.wgsl" with { type: "text" };
 import scores from "./scores.wgsl" with { type: "text" };
 import softmax from "./softmax.wgsl" with { type: "text" };
@@ -12,6 +13,8 @@ import packScalar from "./shared/pack_scalar.wgsl" with { type: "text" };
 import packVec4 from "./shared/pack_vec4.wgsl" with { type: "text" };
 import params from "./shared/params.wgsl" with { type: "text" };
 import rowTile from "./shared/row_tile.wgsl" with { type: "text" };
+import rowsAcross from "./shared/rows_across.wgsl" with { type: "text" };
+import rowsWithin from "./shared/rows_within.wgsl" with { type: "text" };
 import rowsBroadcast from "./shared/rows_broadcast.wgsl" with { type: "text" };
 import rowsLoaded from "./shared/rows_loaded.wgsl" with { type: "text" };
 import scoresApart from "./shared/scores_apart.wgsl" with { type: "text" };
@@ -22,10 +25,14 @@ import storePartial from "./shared/store_partial.wgsl" with { type: "text" };
 
 /** One entry point each, named `main`. */
 export const kernels: Readonly<
-  Record<"append" | "attend" | "mergeSlices" | "scores" | "softmax" | "weightedSum", string>
+  Record<
+    "append" | "attend" | "fork" | "mergeSlices" | "scores" | "softmax" | "weightedSum",
+    string
+  >
 > = {
   append,
   attend,
+  fork,
   mergeSlices,
   scores,
   softmax,
@@ -41,6 +48,8 @@ export const fragments: Readonly<
     | "packScalar"
     | "packVec4"
     | "params"
+    | "rowsAcross"
+    | "rowsWithin"
     | "rowTile"
     | "rowsBroadcast"
     | "rowsLoaded"
@@ -58,6 +67,8 @@ export const fragments: Readonly<
   packScalar,
   packVec4,
   params,
+  rowsAcross,
+  rowsWithin,
   rowTile,
   rowsBroadcast,
   rowsLoaded,

@@ -6,10 +6,13 @@ import { numRows } from "./_plan.ts";
 /** Buffers by the names of the kernels' variables. */
 export type Buffers = Readonly<Record<string, GPUBuffer>>;
 
+/** Keys and values, a part of them in each buffer. */
+export type KvBuffers = readonly Readonly<Record<"k" | "v", GPUBuffer>>[];
+
 /** An implementation made ready on a device. */
 export interface Executor {
   /** Encodes one attention; no sequence has more than `columns` tokens to look over. */
-  encode(pass: GPUComputePassEncoder, buffers: Buffers, columns: number): void;
+  encode(pass: GPUComputePassEncoder, buffers: Buffers, kv: KvBuffers, columns: number): void;
   /** Frees the buffers. */
   destroy(): void;
 }
@@ -36,8 +39,14 @@ export function paramsOf({ spec, contextLen }: AttentionPlan): Record<string, nu
     firstTile: 0,
     firstRow: 0,
     scratchRow: 0,
+    firstKvRow: 0,
     numRows: numRows(spec),
   };
+}
+
+/** The row of keys and values with which the part of a block begins. */
+export function firstKvRow({ spec, parts }: AttentionPlan, block: { part: number }): number {
+  return parts[block.part].firstHead * spec.capacity;
 }
 
 /** The scratch of a plan; nothing where it needs none. */

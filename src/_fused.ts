@@ -1,6 +1,6 @@
 /** Attention in one pass over keys and values, for a whole query group; slices of the context are merged. */
 import { fragments, kernels } from "../kernels/mod.ts";
-import { type Executor, paramsOf, scratchBuffer } from "./_executor.ts";
+import { type Executor, firstKvRow, paramsOf, scratchBuffer } from "./_executor.ts";
 import { Kernel } from "./_kernel.ts";
 import { numRows } from "./_plan.ts";
 import type { Gpu } from "./device.ts";
@@ -13,16 +13,22 @@ export async function createFused(gpu: Gpu, plan: FusedPlan): Promise<Executor> 
   const { attend, merge } = await compile(gpu, plan);
   const statesBytes = slices * rows * 8;
   const { params, partials, states } = await gpu.guard("allocate attention", () => ({
-    params: plan.blocks.map(({ firstTile }) => attend.uniform({ ...paramsOf(plan), firstTile })),
+    params: plan.blocks.map((block) =>
+      attend.uniform({
+        ...paramsOf(plan),
+        firstTile: block.firstTile,
+        firstKvRow: firstKvRow(plan, block),
+      })
+    ),
     partials: scratchBuffer(gpu.device, slices === 1 ? 0 : plan.scratchBytes - statesBytes),
     states: scratchBuffer(gpu.device, slices === 1 ? 0 : statesBytes),
   }));
   const mergeGroups = Math.ceil(rows * fusedPacks(plan.spec) / MERGE_WORKGROUP);
   return {
-    encode(pass, given) {
+    encode(pass, given, kv) {
       const buffers = slices === 1 ? given : { ...given, partials: partials!, states: states! };
-      plan.blocks.forEach(({ numTiles }, i) => {
-        const bindings = attend.bind({ ...buffers, params: params[i] });
+      plan.blocks.forEach(({ numTiles, part }, i) => {
+        const bindings = attend.bind({ ...buffers, ...kv[part], params: params[i] });
         attend.dispatch(pass, bindings, [slices, numTiles]);
       });
       merge?.dispatch(pass, merge.bind({ ...buffers, params: params[0] }), [mergeGroups, 1]);

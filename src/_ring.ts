@@ -14,6 +14,14 @@ export interface RingRules {
   overflow: Overflow;
 }
 
+/** The tokens of one sequence that a ring has: positions from `oldest` up to, but not including, `length`. */
+export interface KeptTokens {
+  /** Position of the oldest token that was not overwritten. */
+  oldest: number;
+  /** Tokens ever appended, less those that were rolled back. */
+  length: number;
+}
+
 /** Fills in and checks the rules of a ring. */
 export function ringRules(
   action: string,
@@ -62,17 +70,52 @@ export function checkAppend(rules: RingRules, length: number, seqLen: number): v
   }
 }
 
+/** What is kept after `seqLen` more tokens; throws where the rules keep what would be lost. */
+export function appended(rules: RingRules, kept: KeptTokens, seqLen: number): KeptTokens {
+  checkAppend(rules, kept.length, seqLen);
+  const length = kept.length + seqLen;
+  return { oldest: Math.max(kept.oldest, length - rules.capacity), length };
+}
+
+/** What is kept after rolling back to `length` tokens; throws where the next token would miss some of its window. */
+export function truncated(rules: RingRules, kept: KeptTokens, length: number): KeptTokens {
+  const action = "truncate RingKvCache";
+  checkInteger(action, "length", length, 0);
+  const { oldest } = kept;
+  if (length > kept.length) {
+    throw new RangeError(
+      sentence(action, "length must be at most the current one", {
+        length,
+        currentLength: kept.length,
+      }),
+    );
+  }
+  const { window } = rules;
+  const overwritten = oldest - Math.max(0, length + 1 - window);
+  if (overwritten > 0) {
+    throw new RangeError(
+      sentence(
+        action,
+        "tokens that the next one sees were overwritten (truncate to at least oldest + window - 1, or clear)",
+        { length, overwritten, oldest, window },
+      ),
+    );
+  }
+  return { oldest, length };
+}
+
 /** Throws if queries would see tokens that were overwritten. */
 export function checkKept(
-  { length, capacity }: { length: number; capacity: number },
+  { length, oldest }: KeptTokens,
   { window, seqLen }: { window?: number; seqLen: number },
 ): void {
-  if (length > capacity && (window ?? Infinity) + seqLen - 1 > capacity) {
+  const firstSeen = Math.max(0, length - seqLen + 1 - (window ?? Infinity));
+  if (firstSeen < oldest) {
     throw new RangeError(
       sentence(
         "attend to RingKvCache",
-        "tokens that a query would see were overwritten (keep window + seqLen - 1 within capacity)",
-        { window, seqLen, capacity, length },
+        "tokens that a query would see were overwritten (keep window + seqLen - 1 within the tokens that are kept)",
+        { window, seqLen, length, oldest },
       ),
     );
   }

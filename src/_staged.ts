@@ -1,6 +1,6 @@
 /** Attention in three kernels: scores, softmax, weighted sum. */
 import { fragments, kernels } from "../kernels/mod.ts";
-import { type Executor, paramsOf, scratchBuffer } from "./_executor.ts";
+import { type Executor, firstKvRow, paramsOf, scratchBuffer } from "./_executor.ts";
 import { Kernel } from "./_kernel.ts";
 import { packSize } from "./_plan.ts";
 import type { Gpu } from "./device.ts";
@@ -11,23 +11,25 @@ export async function createStaged(gpu: Gpu, plan: StagedPlan): Promise<Executor
   const { scores, softmax, weightedSum } = await compile(gpu, plan);
   const isKept = plan.spec.outputs.length > 0;
   const { params, scratch } = await gpu.guard("allocate attention", () => ({
-    params: plan.blocks.map(({ firstTile, firstRow }) =>
+    params: plan.blocks.map(({ firstTile, firstRow, part }) =>
       scores.uniform({
         ...paramsOf(plan),
         filledLen: isKept ? plan.contextLen : 0,
         firstTile,
         firstRow,
         scratchRow: isKept ? 0 : firstRow,
+        firstKvRow: firstKvRow(plan, { part }),
       })
     ),
     scratch: scratchBuffer(gpu.device, plan.scratchBytes),
   }));
   return {
-    encode(pass, given, columns) {
+    encode(pass, given, kv, columns) {
       const weights = given.weights ?? scratch!;
       const buffers = { ...given, weights, scores: given.scores ?? weights };
-      plan.blocks.forEach(({ numTiles, numRows }, i) => {
-        const bind = (kernel: Kernel) => kernel.bind({ ...buffers, params: params[i] });
+      plan.blocks.forEach(({ numTiles, numRows, part }, i) => {
+        const bind = (kernel: Kernel) =>
+          kernel.bind({ ...buffers, ...kv[part], params: params[i] });
         scores.dispatch(pass, bind(scores), [columnBlocks(plan, columns), numTiles]);
         softmax.dispatch(pass, bind(softmax), [numRows, 1]);
         weightedSum.dispatch(pass, bind(weightedSum), [numTiles, valueBlocks(plan)]);

@@ -135,10 +135,10 @@ export class Attention {
     this.#check(tensors);
     const { plan } = this;
     const { q, o, scores, weights } = tensors;
-    const { k, v } = tensors.cache ?? tensors;
+    const kv = partsOf(tensors).map(({ k, v }) => ({ k: k.buffer, v: v.buffer }));
     const buffers: Record<string, GPUBuffer> = {
       lengths: tensors.cache?.lengthsBuffer ?? this.#fullLengths,
-      ...{ q: q.buffer, k: k.buffer, v: v.buffer, o: o.buffer },
+      ...{ q: q.buffer, o: o.buffer },
     };
     if (scores) buffers.scores = scores.buffer;
     if (weights) buffers.weights = weights.buffer;
@@ -148,7 +148,7 @@ export class Attention {
     const columns = isKept
       ? contextLen
       : Math.min(contextLen, tensors.cache?.storedLen ?? contextLen);
-    inPass(target, (pass) => this.#executor.encode(pass, buffers, columns));
+    inPass(target, (pass) => this.#executor.encode(pass, buffers, kv, columns));
   }
 
   /** Frees the scratch. */
@@ -161,13 +161,15 @@ export class Attention {
     const { gpu, plan } = this;
     const { batch, numHeads, numKvHeads, headDim, valueDim } = plan.spec;
     const { seqLen, capacity, dtype, layout, kvLayout, outputs } = plan.spec;
-    const { k, v } = tensors.cache ?? tensors;
-    if (tensors.cache) checkCache(tensors.cache, plan.spec);
     const check = (name: string, tensor: Tensor | undefined, shape: number[]) =>
       checkTensor(ACTION, name, tensor!, { gpu, shape, dtype });
     check("q", tensors.q, shapeIn(layout, batch, numHeads, seqLen, headDim));
-    check("k", k, shapeIn(kvLayout, batch, numKvHeads, capacity, headDim));
-    check("v", v, shapeIn(kvLayout, batch, numKvHeads, capacity, valueDim));
+    if (tensors.cache) {
+      checkCache(gpu, tensors.cache, plan.spec);
+    } else {
+      check("k", tensors.k, shapeIn(kvLayout, batch, numKvHeads, capacity, headDim));
+      check("v", tensors.v, shapeIn(kvLayout, batch, numKvHeads, capacity, valueDim));
+    }
     check("o", tensors.o, shapeIn(layout, batch, numHeads, seqLen, valueDim));
     for (const output of ["scores", "weights"] as AttentionOutput[]) {
       const tensor = tensors[output];
@@ -182,7 +184,8 @@ export class Attention {
       const shape = [batch, numHeads, seqLen, plan.contextLen];
       checkTensor(ACTION, output, tensor!, { gpu, shape, dtype: "f32" });
     }
-    const read = [tensors.q, k, v].map((tensor) => tensor!.buffer);
+    const kv = partsOf(tensors).flatMap(({ k, v }) => [k, v]);
+    const read = [tensors.q, ...kv].map((tensor) => tensor.buffer);
     const written = [tensors.o, tensors.scores, tensors.weights].flatMap((tensor) =>
       tensor ? [tensor.buffer] : []
     );
@@ -196,21 +199,46 @@ export class Attention {
   }
 }
 
-function checkCache(cache: RingKvCache, spec: FilledSpec): void {
-  const { kvLayout } = spec;
-  if (kvLayout !== cache.spec.kvLayout) {
+/** Keys and values, in the parts that they are cut into. */
+function partsOf(tensors: AttentionTensors): readonly { k: Tensor; v: Tensor }[] {
+  return tensors.cache ? tensors.cache.parts : [tensors];
+}
+
+function checkCache(gpu: Gpu, cache: RingKvCache, spec: FilledSpec): void {
+  if (cache.gpu.device !== gpu.device) {
     throw new TypeError(
-      sentence(ACTION, "the layout of the cache must be the planned one (spread cache.spec)", {
-        kvLayout,
-        "cache.spec.kvLayout": cache.spec.kvLayout,
+      sentence(ACTION, "the cache must live on the same device", {
+        cache: cache.gpu.description.description,
+        device: gpu.description.description,
       }),
     );
   }
-  const { maxLength, storedLen } = cache;
+  for (const name of ["kvLayout", "dtype"] as const) checkSame(TypeError, name, cache, spec);
+  for (const name of ["batch", "numKvHeads", "capacity", "headDim", "valueDim"] as const) {
+    checkSame(RangeError, name, cache, spec);
+  }
+  const { storedLen } = cache;
   if (storedLen === 0) {
     throw new RangeError(sentence(ACTION, "the cache is empty (append first)", { storedLen }));
   }
-  checkKept({ length: maxLength, capacity: cache.spec.capacity }, spec);
+  for (let b = 0; b < spec.batch; b++) {
+    checkKept({ length: cache.length(b), oldest: cache.oldest(b) }, spec);
+  }
+}
+
+function checkSame(
+  kind: typeof TypeError | typeof RangeError,
+  name: keyof RingKvCache["spec"],
+  cache: RingKvCache,
+  spec: FilledSpec,
+): void {
+  if (spec[name] === cache.spec[name]) return;
+  throw new kind(
+    sentence(ACTION, `the cache must have the planned ${name} (spread cache.spec)`, {
+      [name]: spec[name],
+      [`cache.spec.${name}`]: cache.spec[name],
+    }),
+  );
 }
 
 function filledBuffer(device: GPUDevice, count: number, value: number): GPUBuffer {

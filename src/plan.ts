@@ -1,4 +1,5 @@
 import { sentence } from "./_check.ts";
+import { headParts } from "./_parts.ts";
 import type { PlanLimits } from "./_plan.ts";
 import { type FusedPlan, planFused } from "./plan_fused.ts";
 import { type DeviceProfile, PLAIN_GPU } from "./profile.ts";
@@ -42,14 +43,16 @@ export function planAttention(
 ): AttentionPlan {
   const filled = fillIn(spec);
   checkTensors(filled, limits);
+  const parts = headParts(ACTION, filled, limits);
   const { capacity, seqLen, window, impl, outputs } = filled;
   const contextLen = Math.min(capacity, (window ?? Infinity) - 1 + seqLen);
+  const context = { contextLen, parts };
   const isStaged = impl === "staged" || impl === "auto" && outputs.length > 0;
-  if (isStaged) return planStaged(filled, contextLen, limits);
+  if (isStaged) return planStaged(filled, context, limits);
 
-  const fused = planFused(filled, contextLen, limits, profile);
+  const fused = planFused(filled, context, limits, profile);
   if (fused) return fused;
-  if (impl === "auto") return planStaged(filled, contextLen, limits);
+  if (impl === "auto") return planStaged(filled, context, limits);
   const { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupStorageSize } = limits;
   throw new RangeError(
     sentence(ACTION, 'no tile of impl "fused" fits a workgroup (use "auto" or "staged")', {
@@ -69,6 +72,7 @@ export function kvBytes(
     storageBytes(rows * shape.valueDim, shape.dtype);
 }
 
+/** A tensor needs a binding that holds all of it; keys and values that lie head by head may be a cache, cut into parts. */
 function checkTensors(spec: FilledSpec, limits: PlanLimits): void {
   const { batch, numHeads, numKvHeads, seqLen, capacity, headDim, valueDim, dtype } = spec;
   const { maxStorageBufferBindingSize } = limits;
@@ -76,8 +80,7 @@ function checkTensors(spec: FilledSpec, limits: PlanLimits): void {
   const keyRows = batch * numKvHeads * capacity;
   const tensors = {
     q: queryRows * headDim,
-    k: keyRows * headDim,
-    v: keyRows * valueDim,
+    ...(spec.kvLayout === "BNSH" ? {} : { k: keyRows * headDim, v: keyRows * valueDim }),
     o: queryRows * valueDim,
   };
   for (const [name, count] of Object.entries(tensors)) {

@@ -24,6 +24,11 @@ const BYTES: Readonly<Record<Dtype, number>> = { f32: 4, f16: 2 };
 const LARGEST_F16 = 65504;
 const USAGE = { storage: 0x80, copySrc: 0x04, copyDst: 0x08, mapRead: 0x01 };
 
+/** Bytes of one element. */
+export function elementBytes(dtype: Dtype): number {
+  return BYTES[dtype];
+}
+
 /** Bytes that `count` elements take in a buffer, which WebGPU wants in multiples of four. */
 export function storageBytes(count: number, dtype: Dtype): number {
   return Math.ceil(count * BYTES[dtype] / 4) * 4;

@@ -83,7 +83,7 @@ export class Transcript {
             slots.flatMap((token) => token?.[name][head] ?? new Array(size).fill(UNWRITTEN)),
         ).flat()
       );
-      const actual = (await this.#cache[name].download()).map((x) => isNaN(x) ? UNWRITTEN : x);
+      const actual = (await downloadKv(this.#cache, name)).map((x) => isNaN(x) ? UNWRITTEN : x);
       assertSame(actual, expected, `slots of ${name}`);
     }
   }
@@ -95,9 +95,15 @@ const UNWRITTEN = 12345;
 /** Fills the slots of a cache with NaN: an attention that reads one that nobody wrote shows it. */
 export function poison(cache: RingKvCache): void {
   const { queue } = cache.gpu.device;
-  for (const { buffer } of [cache.k, cache.v]) {
+  for (const { buffer } of cache.parts.flatMap(({ k, v }) => [k, v])) {
     queue.writeBuffer(buffer, 0, new Uint8Array(buffer.size).fill(0xff));
   }
+}
+
+/** Reads the keys or values of all parts, [B, numKvHeads, capacity, ...]. */
+export async function downloadKv(cache: RingKvCache, name: "k" | "v"): Promise<Float32Array> {
+  const parts = await Promise.all(cache.parts.map((part) => part[name].download()));
+  return Float32Array.from(parts.flatMap((part) => [...part]));
 }
 
 /** Reads a buffer of u32. */

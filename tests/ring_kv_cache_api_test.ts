@@ -12,7 +12,7 @@ import {
 import { buffersOf, withRefusedBuffers } from "./_buffers.ts";
 import { hasF16, sharedGpu } from "./_gpu.ts";
 import { submit, Tensors } from "./_run.ts";
-import { downloadU32 } from "./_transcript.ts";
+import { downloadKv, downloadU32 } from "./_transcript.ts";
 
 const zeros = (...shape: number[]) => ({
   data: new Float32Array(shape.reduce((product, size) => product * size, 1)),
@@ -169,8 +169,8 @@ async function filledCache(tensors: Tensors, options: Partial<RingKvCacheOptions
   const state = async () => ({
     lengths: [cache.length(0), cache.length(1), cache.storedLen],
     lengthsOnDevice: [...await downloadU32(cache.lengthsBuffer)],
-    k: [...await cache.k.download()],
-    v: [...await cache.v.download()],
+    k: [...await downloadKv(cache, "k")],
+    v: [...await downloadKv(cache, "v")],
   });
   return { cache, upload, state };
 }
@@ -374,7 +374,11 @@ Deno.test("ring: an attention of another shape than the cache is refused", async
   const wrong = tensors.keep(await Attention.create(gpu, { ...spec, capacity: 8 }));
   await submit((encoder) => {
     cache.append(encoder, { k, v: k });
-    assertThrows(() => wrong.encode(encoder, { q, cache, o }), RangeError, "k=[1, 2, 16, 8]");
+    assertThrows(
+      () => wrong.encode(encoder, { q, cache, o }),
+      RangeError,
+      "capacity=8, cache.spec.capacity=16",
+    );
   });
 });
 

@@ -5,7 +5,7 @@ import { assertClose, assertSame, MASKED, maskedScores, TOLERANCE } from "./_com
 import { sharedGpu } from "./_gpu.ts";
 import { testRandomly } from "./_random.ts";
 import { runAttention, submit, Tensors } from "./_run.ts";
-import { poison } from "./_transcript.ts";
+import { downloadKv, poison } from "./_transcript.ts";
 
 const [HEADS, KV_HEADS, SIZE] = [4, 2, 8];
 
@@ -76,7 +76,7 @@ testRandomly("many small appends are one large append, slot for slot", async (ra
     const options = { numKvHeads: KV_HEADS, headDim: SIZE, valueDim: 7, capacity: 19 };
     const cache = tensors.keep(await RingKvCache.create(gpu, options));
     await append(cache, kv, pieces);
-    contents.push([await cache.k.download(), await cache.v.download()]);
+    contents.push([await downloadKv(cache, "k"), await downloadKv(cache, "v")]);
   }
   for (const [k, v] of contents) {
     assertSame(k, contents[0][0], "k");
@@ -168,9 +168,11 @@ testRandomly("a sequence without tokens gives zero beside one that has some", as
 
 function poisonSequence(cache: RingKvCache, sequence: number): void {
   const { queue } = cache.gpu.device;
-  for (const { buffer } of [cache.k, cache.v]) {
-    const size = buffer.size / cache.spec.batch;
-    queue.writeBuffer(buffer, sequence * size, new Uint8Array(size).fill(0xff));
+  for (const { k, v } of cache.parts) {
+    for (const { buffer } of [k, v]) {
+      const size = buffer.size / cache.spec.batch;
+      queue.writeBuffer(buffer, sequence * size, new Uint8Array(size).fill(0xff));
+    }
   }
 }
 

@@ -89,7 +89,7 @@ testRandomly("kept: whatever the earliest query sees must be there still", (rand
     const firstSeen = Math.max(0, length - seqLen + 1 - (window ?? Infinity));
     const oldestLeft = Math.max(0, length - capacity);
     assertEquals(
-      isAllowed(() => checkKept({ length, capacity }, { window, seqLen })),
+      isAllowed(() => checkKept({ length, oldest: oldestLeft }, { window, seqLen })),
       oldestLeft <= firstSeen,
       `capacity ${capacity}, window ${window}, length ${length}, seqLen ${seqLen}`,
     );
@@ -104,7 +104,8 @@ testRandomly("kept: what may be appended may be attended to", (random) => {
     const length = random.integer(0, 40);
     const seqLen = random.integer(1, capacity);
     if (!isAllowed(() => checkAppend(rules, length, seqLen))) continue;
-    checkKept({ length: length + seqLen, capacity }, { window: rules.window, seqLen });
+    const oldest = Math.max(0, length + seqLen - capacity);
+    checkKept({ length: length + seqLen, oldest }, { window: rules.window, seqLen });
   }
 });
 

@@ -24,7 +24,7 @@ fn slotOf(context: Context, column: u32) -> u32 {
 }
 
 fn kvRow(batch: u32, kvHead: u32, slot: u32) -> u32 {
-  return dot(vec3u(batch, kvHead, slot), params.kvStride);
+  return dot(vec3u(batch, kvHead, slot), params.kvStride) - params.firstKvRow;
 }
 
 // The columns [x, y) that a query sees. The last of the seqLen tokens is the last token of the context.

@@ -1,0 +1,89 @@
+/** Copying one sequence of a cache over another, on the device. */
+import { fragments, kernels } from "../kernels/mod.ts";
+import { Kernel } from "./_kernel.ts";
+import type { KvPart } from "./_kv_memory.ts";
+import type { Gpu } from "./device.ts";
+import type { FilledSpec } from "./spec.ts";
+
+/** Which sequence becomes a copy of which; indices within the batch. */
+export interface SequencePair {
+  /** The sequence that is copied, and does not change. */
+  from: number;
+  /** The sequence that is overwritten. */
+  to: number;
+}
+
+/** A cache's memory. */
+interface Memory {
+  parts: readonly KvPart[];
+  lengths: GPUBuffer;
+  spec: Pick<FilledSpec, "numKvHeads" | "capacity" | "headDim" | "valueDim">;
+}
+
+const WORKGROUP = 64;
+/** More workgroups than this do not make a copy faster; each goes round for the rest. */
+const MAX_WORKGROUPS = 1024;
+
+/** The kernels that copy: within the buffers of a part, and between those of two. */
+export class Fork {
+  readonly #within: Kernel;
+  readonly #across: Kernel;
+
+  private constructor(within: Kernel, across: Kernel) {
+    this.#within = within;
+    this.#across = across;
+  }
+
+  static async compile(gpu: Gpu, dtype: string): Promise<Fork> {
+    const compile = (source: string) =>
+      Kernel.compile(gpu, "fork", {
+        types: { T: dtype },
+        constants: { WORKGROUP },
+        fragments: [source, kernels.fork],
+      });
+    const { rowsWithin, rowsAcross } = fragments;
+    return new Fork(...await Promise.all([compile(rowsWithin), compile(rowsAcross)]));
+  }
+
+  encode(pass: GPUComputePassEncoder, memory: Memory, pair: SequencePair): void {
+    const { capacity, headDim, valueDim } = memory.spec;
+    for (const { source, destination, numHeads } of headRuns(memory, pair)) {
+      const kernel = source.part === destination.part ? this.#within : this.#across;
+      for (const [name, size] of [["k", headDim], ["v", valueDim]] as const) {
+        const headSize = capacity * size;
+        const params = kernel.uniform({
+          source: source.head * headSize,
+          destination: destination.head * headSize,
+          count: numHeads * headSize,
+          fromSequence: pair.from,
+          toSequence: pair.to,
+        });
+        const bindings = kernel.bind({
+          params,
+          lengths: memory.lengths,
+          rows: destination.part[name].buffer,
+          sourceRows: source.part[name].buffer,
+        });
+        const workgroups = Math.ceil(numHeads * headSize / WORKGROUP);
+        kernel.dispatch(pass, bindings, [Math.min(workgroups, MAX_WORKGROUPS), 1]);
+      }
+    }
+  }
+}
+
+/** Runs of heads that lie in one part on either side; heads are numbered within their part. */
+function* headRuns({ parts, spec: { numKvHeads } }: Memory, { from, to }: SequencePair) {
+  for (let head = 0; head < numKvHeads;) {
+    const source = place(parts, from * numKvHeads + head);
+    const destination = place(parts, to * numKvHeads + head);
+    const numHeads = Math.min(numKvHeads - head, source.left, destination.left);
+    yield { source, destination, numHeads };
+    head += numHeads;
+  }
+}
+
+function place(parts: readonly KvPart[], head: number) {
+  const part = parts.findLast(({ firstHead }) => firstHead <= head)!;
+  const within = head - part.firstHead;
+  return { part, head: within, left: part.numHeads - within };
+}
