@@ -1,4 +1,10 @@
-import { type HostTensor, type Layout, referenceAttention, type RingKvCache } from "../mod.ts";
+import {
+  type HostTensor,
+  type Layout,
+  referenceAttention,
+  type RingKvCache,
+  type SequencePair,
+} from "../mod.ts";
 import { assertSame } from "./_compare.ts";
 import { sharedGpu } from "./_gpu.ts";
 import { shapeOf, submit } from "./_run.ts";
@@ -15,19 +21,22 @@ export class Transcript {
   readonly #sequences: Token[][];
   /** What the slots of K and V hold, by sequence and slot. */
   readonly #slots: (Token | undefined)[][];
+  /** Positions of the oldest tokens that were never overwritten. */
+  readonly #oldest: number[];
 
   constructor(cache: RingKvCache) {
     this.#cache = cache;
     const { batch, capacity } = cache.spec;
     this.#sequences = Array.from({ length: batch }, () => []);
     this.#slots = Array.from({ length: batch }, () => new Array(capacity).fill(undefined));
+    this.#oldest = new Array(batch).fill(0);
   }
 
-  append(k: HostTensor, v: HostTensor): void {
+  append(k: HostTensor, v: HostTensor, lengths?: readonly number[]): void {
     const { layout, batch, numKvHeads, capacity } = this.#cache.spec;
     const numTokens = k.shape[layout === "BSNH" ? 1 : 2];
     for (let b = 0; b < batch; b++) {
-      for (let t = 0; t < numTokens; t++) {
+      for (let t = 0; t < (lengths?.[b] ?? numTokens); t++) {
         const heads = Array.from({ length: numKvHeads }, (_, head) => [b, head, t] as const);
         const token: Token = {
           k: heads.map((at) => rowAt(k, layout, at)),
@@ -36,13 +45,41 @@ export class Transcript {
         this.#slots[b][this.#sequences[b].length % capacity] = token;
         this.#sequences[b].push(token);
       }
+      this.#oldest[b] = Math.max(this.#oldest[b], this.#sequences[b].length - capacity);
     }
   }
 
   clear(sequence?: number): void {
     this.#sequences.forEach((tokens, b) => {
-      if (sequence === undefined || sequence === b) tokens.length = 0;
+      if (sequence !== undefined && sequence !== b) return;
+      tokens.length = 0;
+      this.#oldest[b] = 0;
     });
+  }
+
+  truncate(length: number, sequence: number): void {
+    this.#sequences[sequence].length = length;
+  }
+
+  fork({ from, to }: SequencePair): void {
+    this.#sequences[to] = [...this.#sequences[from]];
+    this.#slots[to] = [...this.#slots[from]];
+    this.#oldest[to] = this.#oldest[from];
+  }
+
+  /** The least length that a sequence can be rolled back to, so that the next token sees its window. */
+  leastLength(sequence: number): number {
+    const oldest = this.#oldest[sequence];
+    return oldest === 0 ? 0 : oldest + this.#cache.spec.window! - 1;
+  }
+
+  /** How many of the last tokens of every sequence still have all that they see, at most `seqLen`. */
+  intactQueries(seqLen: number): number {
+    const { window = Infinity } = this.#cache.spec;
+    const intact = this.#sequences.map(({ length }, b) =>
+      this.#oldest[b] === 0 ? seqLen : length - window - this.#oldest[b] + 1
+    );
+    return Math.max(0, Math.min(seqLen, ...intact));
   }
 
   /** Tokens per sequence. */
