@@ -358,14 +358,13 @@ export class RingKvCache {
     const kept = this.#kept.map((kept, b) =>
       sequence === undefined || sequence === b ? truncated(this.#rules, kept, length) : kept
     );
-    const lengths = this.gpu.device.createBuffer({
+    const { device } = this.gpu;
+    const lengths = device.createBuffer({
       label: "cache truncated lengths",
       size: (sequence === undefined ? this.spec.batch : 1) * 4,
-      usage: USAGE.copySrc,
-      mappedAtCreation: true,
+      usage: USAGE.copySrc | USAGE.copyDst,
     });
-    new Uint32Array(lengths.getMappedRange()).fill(length);
-    lengths.unmap();
+    device.queue.writeBuffer(lengths, 0, new Uint32Array(lengths.size / 4).fill(length));
     const offset = (sequence ?? 0) * 4;
     encoder.copyBufferToBuffer(lengths, 0, this.lengthsBuffer, offset, lengths.size);
     this.#kept = kept;
