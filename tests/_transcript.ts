@@ -67,6 +67,16 @@ export class Transcript {
     this.#oldest[to] = this.#oldest[from];
   }
 
+  /** A restored cache has zeros in the slots that no token was stored in. */
+  forgetUnstored(): void {
+    const { numKvHeads, headDim, valueDim } = this.#cache.spec;
+    const zeros = (size: number) =>
+      Array.from({ length: numKvHeads }, () => new Array<number>(size).fill(0));
+    this.#slots.forEach((slots, b) => {
+      slots.fill({ k: zeros(headDim), v: zeros(valueDim) }, this.#sequences[b].length);
+    });
+  }
+
   /** The least length that a sequence can be rolled back to, so that the next token sees its window. */
   leastLength(sequence: number): number {
     const oldest = this.#oldest[sequence];

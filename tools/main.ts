@@ -7,7 +7,7 @@ import { commandsOf, type Tasks, withImportMap } from "./tasks.ts";
 import { adapterAnswers, installSoftwareVulkan } from "./vulkan.ts";
 
 const IMPORT_MAP = "tools/offline/import_map.json";
-const GPU_TASKS = ["bench", "test"];
+const GPU_TASKS = ["bench", "test", "soak", "fuzz"];
 
 const tasks: Tasks = config.tasks;
 
