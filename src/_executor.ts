@@ -33,7 +33,7 @@ export function paramsOf({ spec, contextLen }: AttentionPlan): Record<string, nu
     capacity,
     contextLen,
     filledLen: 0,
-    windowLeft: window === undefined ? UNBOUNDED : window - 1,
+    windowLeft: Math.min((window ?? Infinity) - 1, UNBOUNDED),
     windowRight: causal ? 0 : UNBOUNDED,
     scale,
     firstTile: 0,

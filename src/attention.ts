@@ -7,7 +7,7 @@ import { shapeIn } from "./_sizes.ts";
 import { createStaged } from "./_staged.ts";
 import type { Gpu } from "./device.ts";
 import { type AttentionPlan, planAttention } from "./plan.ts";
-import type { RingKvCache } from "./ring_kv_cache.ts";
+import { RingKvCache } from "./ring_kv_cache.ts";
 import type { AttentionOutput, AttentionSpec, FilledSpec } from "./spec.ts";
 import { checkDtype, checkTensor, type Tensor } from "./tensor.ts";
 
@@ -205,6 +205,9 @@ function partsOf(tensors: AttentionTensors): readonly { k: Tensor; v: Tensor }[]
 }
 
 function checkCache(gpu: Gpu, cache: RingKvCache, spec: FilledSpec): void {
+  if (!(cache instanceof RingKvCache)) {
+    throw new TypeError(sentence(ACTION, "cache must be a RingKvCache", { cache }));
+  }
   if (cache.gpu.device !== gpu.device) {
     throw new TypeError(
       sentence(ACTION, "the cache must live on the same device", {

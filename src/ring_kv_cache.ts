@@ -314,14 +314,15 @@ export class RingKvCache {
    */
   append(target: GPUCommandEncoder | GPUComputePassEncoder, tokens: NewTokens): void {
     const { layout, batch, numKvHeads, headDim, valueDim } = this.spec;
-    const seqLen = tokens.k?.shape[layout === "BSNH" ? 1 : 2];
+    const seqLen = tokens.k?.shape?.[layout === "BSNH" ? 1 : 2];
     this.#checkTensor("k", tokens.k, shapeIn(layout, batch, numKvHeads, seqLen, headDim));
     this.#checkTensor("v", tokens.v, shapeIn(layout, batch, numKvHeads, seqLen, valueDim));
-    const counts = tokens.lengths ?? new Array<number>(batch).fill(seqLen);
-    if (tokens.lengths) this.#checkLengths(tokens.lengths, seqLen);
+    const { lengths } = tokens;
+    if (lengths !== undefined) this.#checkLengths(lengths, seqLen);
+    const counts = lengths ?? new Array<number>(batch).fill(seqLen);
     const kept = this.#kept.map((kept, b) => appended(this.#rules, kept, counts[b]));
 
-    const params = tokens.lengths ? this.#makeParams(seqLen, counts) : this.#paramsFor(seqLen);
+    const params = lengths ? this.#makeParams(seqLen, counts) : this.#paramsFor(seqLen);
     const workgroups = Math.ceil(seqLen * numKvHeads * (headDim + valueDim) / WORKGROUP);
     const grid = [Math.min(workgroups, MAX_WORKGROUPS), batch] as const;
     inPass(target, (pass) => {

@@ -83,6 +83,9 @@ export function fillIn(spec: AttentionSpec): FilledSpec {
   checkChoice(ACTION, "layout", layout, ["BSNH", "BNSH"]);
   checkChoice(ACTION, "kvLayout", kvLayout, ["BSNH", "BNSH"]);
   checkChoice(ACTION, "impl", impl, ["auto", "fused", "staged"]);
+  if (!Array.isArray(outputs)) {
+    throw new TypeError(sentence(ACTION, "outputs must be an array", { outputs }));
+  }
   if (impl === "fused" && outputs.length > 0) {
     throw new TypeError(
       sentence(ACTION, 'only impl "staged" has scores and weights to return', { impl, outputs }),

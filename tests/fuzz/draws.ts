@@ -56,7 +56,7 @@ export function drawAttend(
       window: random.pick([undefined, 1, 3, 100]),
       scale: random.pick([undefined, 0.5, -1, 0]),
       impl: random.pick(["auto", "fused", "staged"]),
-      ...{ layout, dtype: "f32", maxScratchBytes: random.integer(200, 10_000) },
+      ...{ layout, dtype: "f32", maxScratchBytes: random.integer(200, 10_000), outputs: [] },
     },
   };
 }

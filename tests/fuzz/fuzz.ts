@@ -24,6 +24,8 @@ export type FuzzReport = Record<string, { calls: number; refused: number }>;
 interface Subject {
   cache: RingKvCache;
   transcript: Transcript;
+  /** Whether a full ring goes on. */
+  wraps: boolean;
 }
 
 const NUM_CACHES = 3;
@@ -89,15 +91,16 @@ export async function fuzz(
       await old.transcript.check();
       old.cache.destroy();
     }
-    subjects.push({ cache, transcript: new Transcript(cache) });
+    const { window, overflow = window === undefined ? "error" : "wrap" } = options;
+    subjects.push({ cache, transcript: new Transcript(cache), wraps: overflow === "wrap" });
   }
 
-  async function append({ cache, transcript }: Subject, isWrong: boolean): Promise<void> {
+  async function append({ cache, transcript, wraps }: Subject, isWrong: boolean): Promise<void> {
     using tensors = new Tensors();
     const { batch, numKvHeads, headDim, valueDim, layout, capacity, window = capacity } =
       cache.spec;
     const room = Math.min(...transcript.lengths.map((length) => capacity - length));
-    const most = cache.spec.window === undefined ? room : Math.max(room, capacity - window + 1);
+    const most = wraps ? Math.max(room, capacity - window + 1) : room;
     if (most < 1) return;
     const tokens = random.integer(1, Math.min(most, 4));
     const k = random.tensor(shapeOf(layout, { batch, heads: numKvHeads, tokens, size: headDim }));

@@ -1,5 +1,5 @@
 /** A small ring that is appended to for a long time: neither memory nor error may grow. */
-import { Attention, Gpu, referenceAttention, RingKvCache, Tensor } from "../../mod.ts";
+import { Attention, type Gpu, referenceAttention, RingKvCache, Tensor } from "../../mod.ts";
 import type { Random } from "../_random.ts";
 
 /** How it went, up to a checkpoint. */
