@@ -9,12 +9,12 @@ import weightedSum from "./weighted_sum.wgsl" with { type: "text" };
 import context from "./shared/context.wgsl" with { type: "text" };
 import lanesMemory from "./shared/lanes_memory.wgsl" with { type: "text" };
 import lanesShuffle from "./shared/lanes_shuffle.wgsl" with { type: "text" };
+import forkAcross from "./shared/fork_across.wgsl" with { type: "text" };
+import forkWithin from "./shared/fork_within.wgsl" with { type: "text" };
 import packScalar from "./shared/pack_scalar.wgsl" with { type: "text" };
 import packVec4 from "./shared/pack_vec4.wgsl" with { type: "text" };
 import params from "./shared/params.wgsl" with { type: "text" };
 import rowTile from "./shared/row_tile.wgsl" with { type: "text" };
-import rowsAcross from "./shared/rows_across.wgsl" with { type: "text" };
-import rowsWithin from "./shared/rows_within.wgsl" with { type: "text" };
 import rowsBroadcast from "./shared/rows_broadcast.wgsl" with { type: "text" };
 import rowsLoaded from "./shared/rows_loaded.wgsl" with { type: "text" };
 import scoresApart from "./shared/scores_apart.wgsl" with { type: "text" };
@@ -45,11 +45,11 @@ export const fragments: Readonly<
     | "context"
     | "lanesMemory"
     | "lanesShuffle"
+    | "forkAcross"
+    | "forkWithin"
     | "packScalar"
     | "packVec4"
     | "params"
-    | "rowsAcross"
-    | "rowsWithin"
     | "rowTile"
     | "rowsBroadcast"
     | "rowsLoaded"
@@ -64,11 +64,11 @@ export const fragments: Readonly<
   context,
   lanesMemory,
   lanesShuffle,
+  forkAcross,
+  forkWithin,
   packScalar,
   packVec4,
   params,
-  rowsAcross,
-  rowsWithin,
   rowTile,
   rowsBroadcast,
   rowsLoaded,

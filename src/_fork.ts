@@ -41,8 +41,8 @@ export class Fork {
         constants: { WORKGROUP },
         fragments: [source, kernels.fork],
       });
-    const { rowsWithin, rowsAcross } = fragments;
-    return new Fork(...await Promise.all([compile(rowsWithin), compile(rowsAcross)]));
+    const { forkWithin, forkAcross } = fragments;
+    return new Fork(...await Promise.all([compile(forkWithin), compile(forkAcross)]));
   }
 
   encode(pass: GPUComputePassEncoder, memory: Memory, pair: SequencePair): void {

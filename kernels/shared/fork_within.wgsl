@@ -1,4 +1,4 @@
-// rows_within: rows are copied within one buffer.
+// fork_within: rows are copied within one buffer.
 fn sourceAt(index: u32) -> T {
   return rows[index];
 }
