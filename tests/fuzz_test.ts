@@ -7,7 +7,7 @@ import { testRandomly } from "./_random.ts";
 testRandomly(
   "fuzz: every call is right, or refused by a typed error before any work",
   async (random) => {
-    const report = await fuzz(await sharedGpu(), random, { count: 300 });
+    const report = await fuzz(await sharedGpu(), random, { count: 200 });
     for (const kind of ["append", "truncate", "fork", "clear", "encode", "restore"]) {
       assert(report[kind].calls > report[kind].refused, `${kind}: ${JSON.stringify(report[kind])}`);
     }
