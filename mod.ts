@@ -57,6 +57,9 @@ export {
   longestContext,
   type MemoryBudget,
 } from "./src/memory.ts";
+export type { SequencePair } from "./src/_fork.ts";
+export type { KvPart } from "./src/_kv_memory.ts";
+export type { HeadRange } from "./src/_parts.ts";
 export type { PlanBase, PlanLimits } from "./src/_plan.ts";
 export { type AttentionPlan, kvBytes, planAttention } from "./src/plan.ts";
 export type { FusedPlan } from "./src/plan_fused.ts";

@@ -4,18 +4,25 @@
 //
 //   kNew     [B, S, numKvHeads, H]             T    read   (or [B, numKvHeads, S, H]: newStride)
 //   vNew     [B, S, numKvHeads, VALUE_DIM]     T    read
-//   k        [B, numKvHeads, capacity, H]           write  what store makes of rotated keys
-//   v        [B, numKvHeads, capacity, VALUE_DIM]   write  what store makes of values
+//   k        [heads of the part, capacity, H]           write  what store makes of rotated keys
+//   v        [heads of the part, capacity, VALUE_DIM]   write  what store makes of values
 //   lengths  [B]  u32  read, write
 //   arrivals [B]  u32  read, write  zero between dispatches
 //
-// Grid: (rows, batch). A workgroup stores rows of K and of V, the grid's width apart.
+// Grid: (rows, batch), for each part of the cache. A workgroup stores rows of K and of V, the grid's width apart. Heads are
+// numbered as in [B, numKvHeads].
 struct Params {
   // Rows of H (or of VALUE_DIM) from one batch, head and token to the next in the new tensors.
   newStride: vec3u,
   numKvHeads: u32,
-  seqLen: u32,
+  // Heads of the part: from the first up to, but not including, the end.
+  firstHead: u32,
+  endHead: u32,
   capacity: u32,
+  // 1 for the last part, which moves the lengths; 0 for the others.
+  advance: u32,
+  // How many of the new tokens each sequence takes, four to a vector.
+  counts: array<vec4u, COUNT_VECTORS>,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -71,18 +78,23 @@ fn main(
   }
   let length = workgroupUniformLoad(&sharedLength);
 
-  let count = params.seqLen * params.numKvHeads * 2u;
+  let numTokens = params.counts[batch / 4u][batch % 4u];
+  let batchHead = batch * params.numKvHeads;
+  let firstHead = clamp(params.firstHead, batchHead, batchHead + params.numKvHeads);
+  let numHeads = clamp(params.endHead, batchHead, batchHead + params.numKvHeads) - firstHead;
+
+  let count = numTokens * numHeads * 2u;
   for (var i = workgroupId.x; i < count; i += numWorkgroups.x) {
-    let head = i / 2u % params.numKvHeads;
-    let token = i / 2u / params.numKvHeads;
+    let head = firstHead + i / 2u % numHeads;
+    let token = i / 2u / numHeads;
     let position = length + token;
-    let row = NewRow(i % 2u == 0u, dot(vec3u(batch, head, token), params.newStride), position);
-    store(row, (batch * params.numKvHeads + head) * params.capacity + slotOf(position), lane);
+    let row = NewRow(i % 2u == 0u, dot(vec3u(batch, head - batchHead, token), params.newStride), position);
+    store(row, (head - params.firstHead) * params.capacity + slotOf(position), lane);
   }
 
   // The last workgroup to arrive moves the length: by then every other one has read it.
   if (lane == 0u && atomicAdd(&arrivals[batch], 1u) == numWorkgroups.x - 1u) {
     atomicStore(&arrivals[batch], 0u);
-    atomicStore(&lengths[batch], length + params.seqLen);
+    atomicStore(&lengths[batch], length + numTokens * params.advance);
   }
 }

@@ -1,6 +1,7 @@
 /** The kernels as text: the one place where WGSL files are imported. */
 import append from "./append.wgsl" with { type: "text" };
 import attend from "./attend.wgsl" with { type: "text" };
+import fork from "./fork.wgsl" with { type: "text" };
 import mergeSlices from "./merge_slices.wgsl" with { type: "text" };
 import mergeStates from "./merge_states.wgsl" with { type: "text" };
 import rotate from "./rotate.wgsl" with { type: "text" };
@@ -15,6 +16,8 @@ import lanesMemory from "./shared/lanes_memory.wgsl" with { type: "text" };
 import lanesShuffle from "./shared/lanes_shuffle.wgsl" with { type: "text" };
 import lseNone from "./shared/lse_none.wgsl" with { type: "text" };
 import masked from "./shared/masked.wgsl" with { type: "text" };
+import forkAcross from "./shared/fork_across.wgsl" with { type: "text" };
+import forkWithin from "./shared/fork_within.wgsl" with { type: "text" };
 import packScalar from "./shared/pack_scalar.wgsl" with { type: "text" };
 import packVec4 from "./shared/pack_vec4.wgsl" with { type: "text" };
 import params from "./shared/params.wgsl" with { type: "text" };
@@ -45,6 +48,7 @@ export const kernels: Readonly<
   Record<
     | "append"
     | "attend"
+    | "fork"
     | "mergeSlices"
     | "mergeStates"
     | "rotate"
@@ -56,6 +60,7 @@ export const kernels: Readonly<
 > = {
   append,
   attend,
+  fork,
   mergeSlices,
   mergeStates,
   rotate,
@@ -75,6 +80,8 @@ export const fragments: Readonly<
     | "lanesShuffle"
     | "lseNone"
     | "masked"
+    | "forkAcross"
+    | "forkWithin"
     | "packScalar"
     | "packVec4"
     | "params"
@@ -110,6 +117,8 @@ export const fragments: Readonly<
   lanesShuffle,
   lseNone,
   masked,
+  forkAcross,
+  forkWithin,
   packScalar,
   packVec4,
   params,

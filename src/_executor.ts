@@ -9,10 +9,13 @@ import type { FilledSpec } from "./spec.ts";
 /** Buffers by the names of the kernels' variables. */
 export type Buffers = Readonly<Record<string, GPUBuffer>>;
 
+/** Keys and values, a part of them in each buffer. */
+export type KvBuffers = readonly Readonly<Record<"k" | "v", GPUBuffer>>[];
+
 /** An implementation made ready on a device. */
 export interface Executor {
   /** Binds the buffers of one attention: what to dispatch, in order. */
-  bind(buffers: Buffers): Dispatch[];
+  bind(buffers: Buffers, kv: KvBuffers): Dispatch[];
   /** Frees the buffers. */
   destroy(): void;
 }
@@ -33,6 +36,7 @@ export function paramsOf({ spec, contextLen }: PlanBase): UniformValues {
     firstTile: 0,
     firstRow: 0,
     scratchRow: 0,
+    firstKvRow: 0,
     numRows: numRows(spec),
   };
 }
@@ -57,6 +61,11 @@ export function perHeadBuffer(device: GPUDevice, spec: FilledSpec): GPUBuffer | 
   new Float32Array(buffer.getMappedRange()).set(numbers);
   buffer.unmap();
   return buffer;
+}
+
+/** The row of keys and values with which the part of a block begins. */
+export function firstKvRow({ spec, parts }: PlanBase, block: { part: number }): number {
+  return parts[block.part].firstHead * spec.capacity;
 }
 
 /** The scratch of a plan; nothing where it needs none. */

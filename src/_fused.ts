@@ -1,7 +1,14 @@
 /** Attention in one pass over keys and values, for a whole query group; slices of the context are merged. */
 import { fragments, kernels as texts } from "../kernels/mod.ts";
 import { fusedDispatches } from "./_dispatches.ts";
-import { constantsOf, type Executor, paramsOf, perHeadBuffer, scratchBuffer } from "./_executor.ts";
+import {
+  constantsOf,
+  type Executor,
+  firstKvRow,
+  paramsOf,
+  perHeadBuffer,
+  scratchBuffer,
+} from "./_executor.ts";
 import { Kernel } from "./_kernel.ts";
 import { numRows } from "./_plan.ts";
 import { perHeadConstants, rowEnd, scoreOf } from "./_score.ts";
@@ -16,23 +23,28 @@ export async function createFused(gpu: Gpu, plan: FusedPlan): Promise<Executor> 
   const kernels = await compile(gpu, plan);
   const statesBytes = slices * rows * 8;
   const { params, partials, states, perHead } = await gpu.guard("allocate attention", () => ({
-    params: plan.blocks.map(({ firstTile }) =>
-      kernels.attend.uniform({ ...paramsOf(plan), firstTile })
+    params: plan.blocks.map((block) =>
+      kernels.attend.uniform({
+        ...paramsOf(plan),
+        firstTile: block.firstTile,
+        firstKvRow: firstKvRow(plan, block),
+      })
     ),
     partials: scratchBuffer(gpu.device, slices === 1 ? 0 : plan.scratchBytes - statesBytes),
     states: scratchBuffer(gpu.device, slices === 1 ? 0 : statesBytes),
     perHead: perHeadBuffer(gpu.device, plan.spec),
   }));
   return {
-    bind(given) {
+    bind(given, kv) {
       const buffers = {
         ...given,
         ...(partials && states && { partials, states }),
         ...(perHead && { perHead }),
       };
-      return fusedDispatches(plan).map(({ kernel, block, grid }) =>
-        kernels[kernel]!.bind({ ...buffers, params: params[block] }, grid)
-      );
+      return fusedDispatches(plan).map(({ kernel, block, grid }) => {
+        const { part } = plan.blocks[block];
+        return kernels[kernel]!.bind({ ...buffers, ...kv[part], params: params[block] }, grid);
+      });
     },
     destroy() {
       partials?.destroy();

@@ -11,7 +11,7 @@ import type { Gpu } from "./device.ts";
 import { GpuWorkError } from "./errors.ts";
 import { compose, type WgslModule } from "./_wgsl.ts";
 
-const USAGE_UNIFORM = 0x40;
+const USAGE = { uniform: 0x40, copyDst: 0x08 };
 
 /** Values of a uniform by the names of its members. */
 export interface UniformValues {
@@ -111,11 +111,10 @@ export class Kernel implements CompiledKernel {
     const buffer = this.#gpu.device.createBuffer({
       label: `${this.label} params`,
       size: view.arrayBuffer.byteLength,
-      usage: USAGE_UNIFORM,
-      mappedAtCreation: true,
+      usage: USAGE.uniform | USAGE.copyDst,
     });
-    new Uint8Array(buffer.getMappedRange()).set(new Uint8Array(view.arrayBuffer));
-    buffer.unmap();
+    // Not mapped at creation, which throws an error of the runtime's own where the device is lost.
+    this.#gpu.device.queue.writeBuffer(buffer, 0, view.arrayBuffer);
     return buffer;
   }
 

@@ -1,4 +1,5 @@
 /** What planning has in common, whichever implementation is planned. */
+import type { HeadRange } from "./_parts.ts";
 import type { FilledSpec } from "./spec.ts";
 
 /** The limits of a device that planning asks for; a `GPUDevice.limits` is one. */
@@ -18,6 +19,8 @@ export interface PlanBase {
   groupSize: number;
   /** Most tokens that any query row looks over: columns of scores and weights. */
   contextLen: number;
+  /** Where keys and values are cut into buffers; those of a cache that fits one storage binding are whole. */
+  parts: readonly HeadRange[];
   /** Bytes of scratch. */
   scratchBytes: number;
 }

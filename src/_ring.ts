@@ -17,6 +17,14 @@ export interface RingRules {
   overflow: Overflow;
 }
 
+/** The tokens of one sequence that a ring has: its sinks, and positions from `oldest` up to, but not including, `length`. */
+export interface KeptTokens {
+  /** Position of the oldest token besides the sinks that was not overwritten; 0 while none was. */
+  oldest: number;
+  /** Tokens ever appended, less those that were rolled back. */
+  length: number;
+}
+
 /** Fills in and checks the rules of a ring. */
 export function ringRules(
   action: string,
@@ -68,28 +76,65 @@ export function checkAppend(rules: RingRules, length: number, seqLen: number): v
   }
 }
 
+/** What is kept after `seqLen` more tokens; throws where the rules keep what would be lost. */
+export function appended(rules: RingRules, kept: KeptTokens, seqLen: number): KeptTokens {
+  checkAppend(rules, kept.length, seqLen);
+  const length = kept.length + seqLen;
+  const { capacity, sinks } = rules;
+  const overwritten = length > capacity ? length - (capacity - sinks) : 0;
+  return { oldest: Math.max(kept.oldest, overwritten), length };
+}
+
+/** What is kept after rolling back to `length` tokens; throws where the next token would miss some of its window. */
+export function truncated(rules: RingRules, kept: KeptTokens, length: number): KeptTokens {
+  const action = "truncate RingKvCache";
+  checkInteger(action, "length", length, 0);
+  const { oldest } = kept;
+  if (length > kept.length) {
+    throw new RangeError(
+      sentence(action, "length must be at most the current one", {
+        length,
+        currentLength: kept.length,
+      }),
+    );
+  }
+  const { window, sinks } = rules;
+  const overwritten = oldest - Math.max(sinks, length + 1 - window);
+  if (overwritten > 0) {
+    throw new RangeError(
+      sentence(
+        action,
+        "tokens that the next one sees were overwritten (truncate to at least oldest + window - 1, or clear)",
+        { length, overwritten, oldest, window },
+      ),
+    );
+  }
+  return { oldest, length };
+}
+
 /** Throws if queries would see tokens that were overwritten. */
 export function checkKept(
-  { length, capacity }: { length: number; capacity: number },
+  { length, oldest }: KeptTokens,
   { sinks, window, seqLen, alignment = "bottom-right" }:
     & Pick<FilledSpec, "sinks" | "window" | "seqLen">
     & Partial<Pick<FilledSpec, "alignment">>,
 ): void {
-  if (length > capacity && alignment !== "bottom-right") {
+  if (oldest > 0 && alignment !== "bottom-right") {
     throw new RangeError(
       sentence(
         "attend to RingKvCache",
         'tokens that a query would see were overwritten (choose alignment "bottom-right")',
-        { alignment, capacity, length },
+        { alignment, length, oldest },
       ),
     );
   }
-  if (length > capacity && sinks + (window ?? Infinity) + seqLen - 1 > capacity) {
+  const firstSeen = Math.max(sinks, length - seqLen + 1 - (window ?? Infinity));
+  if (firstSeen < oldest) {
     throw new RangeError(
       sentence(
         "attend to RingKvCache",
-        "tokens that a query would see were overwritten (keep sinks + window + seqLen - 1 within capacity)",
-        { sinks, window, seqLen, capacity, length },
+        "tokens that a query would see were overwritten (keep window + seqLen - 1 within the tokens that are kept)",
+        { sinks, window, seqLen, length, oldest },
       ),
     );
   }

@@ -1,7 +1,14 @@
 /** Attention in three kernels: scores, softmax, weighted sum. */
 import { fragments, kernels as texts } from "../kernels/mod.ts";
 import { stagedDispatches } from "./_dispatches.ts";
-import { constantsOf, type Executor, paramsOf, perHeadBuffer, scratchBuffer } from "./_executor.ts";
+import {
+  constantsOf,
+  type Executor,
+  firstKvRow,
+  paramsOf,
+  perHeadBuffer,
+  scratchBuffer,
+} from "./_executor.ts";
 import { Kernel } from "./_kernel.ts";
 import { packSize } from "./_plan.ts";
 import { perHeadConstants, rowEnd, scoreOf, unmasked } from "./_score.ts";
@@ -15,27 +22,29 @@ export async function createStaged(gpu: Gpu, plan: StagedPlan): Promise<Executor
   const kernels = await compile(gpu, plan);
   const isKept = keepsRows(spec);
   const { params, earlyParams, scratch, perHead } = await gpu.guard("allocate attention", () => ({
-    params: plan.blocks.map(({ firstTile, firstRow }) =>
+    params: plan.blocks.map(({ firstTile, firstRow, part }) =>
       kernels.scores.uniform({
         ...paramsOf(plan),
         filledLen: isKept ? plan.contextLen : 0,
         firstTile,
         firstRow,
         scratchRow: isKept ? 0 : firstRow,
+        firstKvRow: firstKvRow(plan, { part }),
       })
     ),
-    earlyParams: plan.blocks.map(({ firstTile }) =>
+    earlyParams: plan.blocks.map(({ firstTile, part }) =>
       kernels.scores.uniform({
         ...paramsOf({ ...plan, spec: unmasked(spec) }),
         filledLen: plan.contextLen,
         firstTile,
+        firstKvRow: firstKvRow(plan, { part }),
       })
     ),
     scratch: scratchBuffer(gpu.device, plan.scratchBytes),
     perHead: perHeadBuffer(gpu.device, spec),
   }));
   return {
-    bind(given) {
+    bind(given, kv) {
       const weights = given.weights ?? scratch!;
       const buffers = {
         ...given,
@@ -47,7 +56,7 @@ export async function createStaged(gpu: Gpu, plan: StagedPlan): Promise<Executor
         const bound = early
           ? { ...given, scores: given[early], params: earlyParams[block] }
           : { ...buffers, params: params[block] };
-        return kernels[kernel]!.bind(bound, grid);
+        return kernels[kernel]!.bind({ ...bound, ...kv[plan.blocks[block].part] }, grid);
       });
     },
     destroy() {

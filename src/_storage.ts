@@ -1,11 +1,21 @@
 /** What kernels are composed with to write and to read keys and values of each element type. */
 import { fragments } from "../kernels/mod.ts";
-import { BITS, isQuantized } from "./_quantized.ts";
+import { BITS, isQuantized, quantizedWords } from "./_quantized.ts";
 import type { WgslModule } from "./_wgsl.ts";
 import type { KvDtype } from "./tensor.ts";
 
 /** Types, constants and fragments that a module takes in. */
 type Parts = Required<Omit<WgslModule, "enables">>;
+
+/** The WGSL type that rows are made of. */
+export function storedType(dtype: KvDtype): string {
+  return isQuantized(dtype) ? "u32" : dtype;
+}
+
+/** How many of that type a row takes. */
+export function storedElements(size: number, dtype: KvDtype): number {
+  return isQuantized(dtype) ? quantizedWords(size, dtype) : size;
+}
 
 /** What declares `k` and `v` and reads them by `keyAt` and `valueAt`, `packSize` elements at a time. */
 export function kvReads(dtype: KvDtype, packSize: 1 | 4): Parts {
@@ -17,12 +27,12 @@ export function kvReads(dtype: KvDtype, packSize: 1 | 4): Parts {
 /** What `store`s a new row. */
 export function kvStores(dtype: KvDtype): Parts {
   if (isQuantized(dtype)) return quantized(dtype, fragments.storeQuantized);
-  return { types: { Stored: dtype }, constants: {}, fragments: [fragments.storePlain] };
+  return { types: { Stored: storedType(dtype) }, constants: {}, fragments: [fragments.storePlain] };
 }
 
 function quantized(dtype: keyof typeof BITS, fragment: string): Parts {
   return {
-    types: { Stored: "u32" },
+    types: { Stored: storedType(dtype) },
     constants: { BITS: BITS[dtype] },
     fragments: [fragments.quantizedRow, fragment],
   };

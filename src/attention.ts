@@ -7,7 +7,7 @@ import { createStaged } from "./_staged.ts";
 import { type BoundWork, boundWork } from "./bound.ts";
 import type { Gpu } from "./device.ts";
 import { type AttentionPlan, planAttention } from "./plan.ts";
-import type { RingKvCache } from "./ring_kv_cache.ts";
+import { RingKvCache } from "./ring_kv_cache.ts";
 import { type AttentionOutput, type AttentionSpec, type FilledSpec, OUTPUTS } from "./spec.ts";
 import { checkDtype, checkTensor, type ElementType, type Tensor } from "./tensor.ts";
 
@@ -187,14 +187,15 @@ export class Attention {
    */
   bind(tensors: AttentionTensors): BoundWork {
     this.#check(tensors);
-    const { cache, lengths, ...others } = tensors;
+    const { cache, lengths, k: _k, v: _v, ...others } = tensors;
     const buffers: Record<string, GPUBuffer> = {
       lengths: cache?.lengthsBuffer ?? lengths?.buffer ?? this.#fullLengths,
     };
-    for (const [name, tensor] of Object.entries({ ...others, ...kvOf(tensors) })) {
+    for (const [name, tensor] of Object.entries(others)) {
       if (tensor) buffers[name] = tensor.buffer;
     }
-    return boundWork(this.#executor.bind(buffers), () => {
+    const kv = partsOf(tensors).map(({ k, v }) => ({ k: k.buffer, v: v.buffer }));
+    return boundWork(this.#executor.bind(buffers, kv), () => {
       if (cache) checkTokens(cache, this.plan.spec);
     });
   }
@@ -209,8 +210,6 @@ export class Attention {
     const { gpu, plan } = this;
     const { batch, numHeads, numKvHeads, headDim, valueDim } = plan.spec;
     const { seqLen, capacity, dtype, kvDtype, layout, kvLayout, outputs } = plan.spec;
-    const { k, v } = kvOf(tensors);
-    if (tensors.cache) checkSpec(tensors.cache, plan.spec);
     const check = (
       name: string,
       tensor: Tensor | undefined,
@@ -218,8 +217,12 @@ export class Attention {
       type: ElementType = dtype,
     ) => checkTensor(ACTION, name, tensor!, { gpu, shape, dtype: type });
     check("q", tensors.q, shapeIn(layout, batch, numHeads, seqLen, headDim));
-    check("k", k, shapeIn(kvLayout, batch, numKvHeads, capacity, headDim), kvDtype);
-    check("v", v, shapeIn(kvLayout, batch, numKvHeads, capacity, valueDim), kvDtype);
+    if (tensors.cache) {
+      checkSpec(gpu, tensors.cache, plan.spec);
+    } else {
+      check("k", tensors.k, shapeIn(kvLayout, batch, numKvHeads, capacity, headDim), kvDtype);
+      check("v", tensors.v, shapeIn(kvLayout, batch, numKvHeads, capacity, valueDim), kvDtype);
+    }
     check("o", tensors.o, shapeIn(layout, batch, numHeads, seqLen, valueDim));
     if (tensors.lengths) check("lengths", tensors.lengths, [batch], "u32");
     for (const name of ["bias", "mask"] as const) {
@@ -238,7 +241,8 @@ export class Attention {
       check(output, tensors[output], shape, "f32");
     }
     const { q, lengths, bias, mask } = tensors;
-    const read = buffersOf([q, k, v, lengths, bias, mask]);
+    const kv = partsOf(tensors).flatMap(({ k, v }) => [k, v]);
+    const read = buffersOf([q, ...kv, lengths, bias, mask]);
     const written = buffersOf([tensors.o, ...OUTPUTS.map((output) => tensors[output])]);
     if (new Set([...written, ...read]).size < written.length + new Set(read).size) {
       throw new TypeError(
@@ -250,8 +254,9 @@ export class Attention {
   }
 }
 
-function kvOf(tensors: AttentionTensors): { k: Tensor; v: Tensor } {
-  return tensors.cache ?? tensors;
+/** Keys and values, in the parts that they are cut into. */
+function partsOf(tensors: AttentionTensors): readonly { k: Tensor; v: Tensor }[] {
+  return tensors.cache ? tensors.cache.parts : [tensors];
 }
 
 function buffersOf(tensors: readonly (Tensor | undefined)[]): GPUBuffer[] {
@@ -270,33 +275,59 @@ function checkAbsent(
   );
 }
 
-function checkSpec(cache: RingKvCache, spec: FilledSpec): void {
-  const { kvLayout, sinks } = spec;
-  if (kvLayout !== cache.spec.kvLayout) {
+function checkSpec(gpu: Gpu, cache: RingKvCache, spec: FilledSpec): void {
+  if (!(cache instanceof RingKvCache)) {
+    throw new TypeError(sentence(ACTION, "cache must be a RingKvCache", { cache }));
+  }
+  if (cache.gpu.device !== gpu.device) {
     throw new TypeError(
-      sentence(ACTION, "the layout of the cache must be the planned one (spread cache.spec)", {
-        kvLayout,
-        "cache.spec.kvLayout": cache.spec.kvLayout,
+      sentence(ACTION, "the cache must live on the same device", {
+        cache: cache.gpu.description.description,
+        device: gpu.description.description,
       }),
     );
   }
-  if (sinks !== cache.spec.sinks) {
-    throw new RangeError(
-      sentence(ACTION, "the sinks of the cache must be the planned ones (spread cache.spec)", {
-        sinks,
-        "cache.spec.sinks": cache.spec.sinks,
-      }),
-    );
+  for (const name of ["kvLayout", "dtype", "kvDtype"] as const) {
+    checkSame(TypeError, name, cache, spec);
+  }
+  for (
+    const name of [
+      "batch",
+      "numKvHeads",
+      "capacity",
+      "headDim",
+      "valueDim",
+      "sinks",
+    ] as const
+  ) {
+    checkSame(RangeError, name, cache, spec);
   }
 }
 
 /** Throws unless the cache has what queries see, as of what has been encoded. */
 function checkTokens(cache: RingKvCache, spec: FilledSpec): void {
-  const { maxLength, storedLen } = cache;
+  const { storedLen } = cache;
   if (storedLen === 0) {
     throw new RangeError(sentence(ACTION, "the cache is empty (append first)", { storedLen }));
   }
-  checkKept({ length: maxLength, capacity: cache.spec.capacity }, spec);
+  for (let b = 0; b < spec.batch; b++) {
+    checkKept({ length: cache.length(b), oldest: cache.oldest(b) }, spec);
+  }
+}
+
+function checkSame(
+  kind: typeof TypeError | typeof RangeError,
+  name: keyof RingKvCache["spec"],
+  cache: RingKvCache,
+  spec: FilledSpec,
+): void {
+  if (spec[name] === cache.spec[name]) return;
+  throw new kind(
+    sentence(ACTION, `the cache must have the planned ${name} (spread cache.spec)`, {
+      [name]: spec[name],
+      [`cache.spec.${name}`]: cache.spec[name],
+    }),
+  );
 }
 
 function filledBuffer(device: GPUDevice, count: number, value: number): GPUBuffer {

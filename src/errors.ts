@@ -15,3 +15,9 @@ export class GpuWorkError extends Error {
   /** The class's name, for programs that see the error from afar. */
   override readonly name = "GpuWorkError";
 }
+
+/** The bytes are no snapshot of a cache, or a damaged one, or of a cache of another shape; nothing was restored. */
+export class SnapshotError extends Error {
+  /** The class's name, for programs that see the error from afar. */
+  override readonly name = "SnapshotError";
+}

@@ -1,4 +1,5 @@
 import { sentence } from "./_check.ts";
+import { headParts } from "./_parts.ts";
 import type { PlanLimits } from "./_plan.ts";
 import { type FusedPlan, planFused } from "./plan_fused.ts";
 import { type DeviceProfile, PLAIN_GPU } from "./profile.ts";
@@ -45,14 +46,15 @@ export function planAttention(
 ): AttentionPlan {
   const filled = fillIn(spec);
   checkTensors(filled, limits);
+  const parts = headParts(ACTION, filled, limits);
   const { impl, outputs } = filled;
-  const contextLen = contextLenOf(filled);
+  const context = { contextLen: contextLenOf(filled), parts };
   const stages = stagesOf(outputs);
-  const staged = (reason: string) => ({ ...planStaged(filled, contextLen, limits), reason });
+  const staged = (reason: string) => ({ ...planStaged(filled, context, limits), reason });
   if (impl === "staged") return staged(`impl "staged" is asked for`);
   if (stages.length > 0) return staged(`outputs are asked for: ${stages.join(", ")}`);
 
-  const fused = planFused(filled, contextLen, limits, profile);
+  const fused = planFused(filled, context, limits, profile);
   if (fused) {
     const isAsked = impl === "fused";
     const reason = isAsked ? 'impl "fused" is asked for' : "nothing but the output is asked for";
@@ -86,6 +88,7 @@ export function kvBytes(
   return storageBytes([rows, headDim], kvDtype) + storageBytes([rows, valueDim], kvDtype);
 }
 
+/** A tensor needs a binding that holds all of it; keys and values that lie head by head may be a cache, cut into parts. */
 function checkTensors(spec: FilledSpec, limits: PlanLimits): void {
   const { batch, numHeads, numKvHeads, seqLen, capacity, headDim, valueDim } = spec;
   const { dtype, kvDtype } = spec;
@@ -94,8 +97,10 @@ function checkTensors(spec: FilledSpec, limits: PlanLimits): void {
   const keyRows = batch * numKvHeads * capacity;
   const tensors = {
     q: storageBytes([queryRows, headDim], dtype),
-    k: storageBytes([keyRows, headDim], kvDtype),
-    v: storageBytes([keyRows, valueDim], kvDtype),
+    ...(spec.kvLayout === "BNSH" ? {} : {
+      k: storageBytes([keyRows, headDim], kvDtype),
+      v: storageBytes([keyRows, valueDim], kvDtype),
+    }),
     o: storageBytes([queryRows, valueDim], dtype),
   };
   for (const [name, bytes] of Object.entries(tensors)) {

@@ -35,8 +35,8 @@ export interface FusedPlan extends PlanBase {
   valuePacks: number;
   /** Slices that the context is cut into. */
   slices: number;
-  /** Dispatches: ranges of tiles of `rows * rowGroups` rows of one KV head. */
-  blocks: readonly { firstTile: number; numTiles: number }[];
+  /** Dispatches: ranges of tiles of `rows * rowGroups` rows of one KV head, each within a part of keys and values. */
+  blocks: readonly { firstTile: number; numTiles: number; part: number }[];
 }
 
 /** Floats of a value that a lane sums up for each of its rows: more would leave registers, and compile for long. */
@@ -49,7 +49,7 @@ export const MERGE_WORKGROUP = 64;
 /** Plans the fused implementation; nothing where it cannot fit the device. */
 export function planFused(
   spec: FilledSpec,
-  contextLen: number,
+  { contextLen, parts }: Pick<PlanBase, "contextLen" | "parts">,
   limits: PlanLimits,
   profile: DeviceProfile,
 ): FusedPlan | undefined {
@@ -63,7 +63,8 @@ export function planFused(
   if (!split) return undefined;
   const { lanes, strips } = split;
 
-  const numTiles = batch * numKvHeads * Math.ceil(perKvHead / (rows * rowGroups));
+  const tilesPerKvHead = Math.ceil(perKvHead / (rows * rowGroups));
+  const numTiles = batch * numKvHeads * tilesPerKvHead;
   const stateBytes = numRows(spec) * (valueDim + 2) * 4;
   const canMerge =
     numRows(spec) * allPacks <= MERGE_WORKGROUP * limits.maxComputeWorkgroupsPerDimension;
@@ -79,6 +80,7 @@ export function planFused(
     spec,
     groupSize: spec.numHeads / numKvHeads,
     contextLen,
+    parts,
     rows,
     rowGroups,
     lanes,
@@ -88,7 +90,11 @@ export function planFused(
     strips,
     valuePacks: Math.ceil(allPacks * strips / lanes),
     slices,
-    blocks: tileBlocks(numTiles, limits.maxComputeWorkgroupsPerDimension),
+    blocks: parts.flatMap(({ firstHead, numHeads }, part) =>
+      tileBlocks(numHeads * tilesPerKvHead, limits.maxComputeWorkgroupsPerDimension).map((
+        { firstTile, numTiles },
+      ) => ({ firstTile: firstHead * tilesPerKvHead + firstTile, numTiles, part }))
+    ),
     scratchBytes: slices === 1 ? 0 : slices * stateBytes,
   };
 }
@@ -143,7 +149,10 @@ function planLanes(
   }
 }
 
-function tileBlocks(numTiles: number, most: number): FusedPlan["blocks"] {
+function tileBlocks(
+  numTiles: number,
+  most: number,
+): { firstTile: number; numTiles: number }[] {
   return Array.from({ length: Math.ceil(numTiles / most) }, (_, i) => ({
     firstTile: i * most,
     numTiles: Math.min(most, numTiles - i * most),

@@ -1,4 +1,5 @@
 import { sentence } from "./_check.ts";
+import type { HeadRange } from "./_parts.ts";
 import {
   ceilPowerOfTwo,
   clamp,
@@ -21,6 +22,8 @@ export interface RowBlock {
   firstRow: number;
   /** Rows of all tiles. */
   numRows: number;
+  /** The part of keys and values that they read. */
+  part: number;
 }
 
 /** How a staged attention runs: scores, softmax and weighted sum, one after the other, block by block. */
@@ -49,7 +52,11 @@ const COLUMNS_PER_STRIP = 16;
 const FILLING_INVOCATIONS = 2 ** 16;
 
 /** Plans the staged implementation. */
-export function planStaged(spec: FilledSpec, contextLen: number, limits: PlanLimits): StagedPlan {
+export function planStaged(
+  spec: FilledSpec,
+  { contextLen, parts }: Pick<PlanBase, "contextLen" | "parts">,
+  limits: PlanLimits,
+): StagedPlan {
   const { outputs } = spec;
   const rows = numRows(spec);
   const rowTile = planRowTile(rowsPerKvHead(spec));
@@ -68,9 +75,11 @@ export function planStaged(spec: FilledSpec, contextLen: number, limits: PlanLim
       }),
     );
   }
-  const blocks = planBlocks(
-    { rows, rowsPerKvHead: rowsPerKvHead(spec), rowTile },
-    Math.min(scratchRows, limits.maxComputeWorkgroupsPerDimension),
+  const blocks = parts.flatMap((heads, part) =>
+    planBlocks(
+      { heads, rowsPerKvHead: rowsPerKvHead(spec), rowTile },
+      Math.min(scratchRows, limits.maxComputeWorkgroupsPerDimension),
+    ).map((block) => ({ ...block, part }))
   );
   const storedRows = isKept ? rows : Math.max(...blocks.map(({ numRows }) => numRows));
 
@@ -79,6 +88,7 @@ export function planStaged(spec: FilledSpec, contextLen: number, limits: PlanLim
     spec,
     groupSize: spec.numHeads / spec.numKvHeads,
     contextLen,
+    parts,
     rowTile,
     ...tiles,
     blocks,
@@ -173,20 +183,21 @@ function scratchRowsFor(
   return rows;
 }
 
-/** Cuts the rows at tiles, each block as long as `mostRows` allows. */
+/** Cuts the rows of some KV heads at tiles, each block as long as `mostRows` allows. */
 function planBlocks(
-  { rows, rowsPerKvHead, rowTile }: { rows: number; rowsPerKvHead: number; rowTile: number },
+  { heads, rowsPerKvHead, rowTile }: { heads: HeadRange; rowsPerKvHead: number; rowTile: number },
   mostRows: number,
-): RowBlock[] {
+): Omit<RowBlock, "part">[] {
+  const end = (heads.firstHead + heads.numHeads) * rowsPerKvHead;
   const tilesPerKvHead = Math.ceil(rowsPerKvHead / rowTile);
   const tileAt = (row: number) =>
     Math.floor(row / rowsPerKvHead) * tilesPerKvHead + Math.floor(row % rowsPerKvHead / rowTile);
   const firstRowOf = (tile: number) =>
     Math.floor(tile / tilesPerKvHead) * rowsPerKvHead + tile % tilesPerKvHead * rowTile;
-  const blocks: RowBlock[] = [];
-  for (let firstRow = 0; firstRow < rows;) {
+  const blocks: Omit<RowBlock, "part">[] = [];
+  for (let firstRow = heads.firstHead * rowsPerKvHead; firstRow < end;) {
     const firstTile = tileAt(firstRow);
-    const endTile = tileAt(Math.min(rows, firstRow + mostRows));
+    const endTile = tileAt(Math.min(end, firstRow + mostRows));
     const endRow = firstRowOf(endTile);
     blocks.push({
       firstTile,

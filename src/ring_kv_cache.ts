@@ -1,15 +1,34 @@
 import { kernels } from "../kernels/mod.ts";
 import { checkChoice, checkInteger, sentence } from "./_check.ts";
+import { Fork, type SequencePair } from "./_fork.ts";
 import { Kernel } from "./_kernel.ts";
-import { fillInRope, Rope, ropeParts } from "./_rope.ts";
-import { checkAppend, type Overflow, type RingRules, ringRules, storedTokens } from "./_ring.ts";
+import { allocateParts, type KvPart, readRows, storedBytes, writeRows } from "./_kv_memory.ts";
+import {
+  appended,
+  type KeptTokens,
+  type Overflow,
+  type RingRules,
+  ringRules,
+  storedTokens,
+  truncated,
+} from "./_ring.ts";
+import { fillInRope, Rope, ropeParts, type Rotations } from "./_rope.ts";
 import { rowStrides, shapeIn } from "./_sizes.ts";
+import { openSnapshot, packSnapshot, type Snapshot } from "./_snapshot.ts";
 import { kvStores } from "./_storage.ts";
-import { type BoundWork, boundWork } from "./bound.ts";
+import { type BoundWork, boundWork, inPass } from "./bound.ts";
 import type { Gpu } from "./device.ts";
+import { SnapshotError } from "./errors.ts";
 import type { RopeOptions } from "./rope.ts";
 import type { AttentionSpec, Layout } from "./spec.ts";
-import { checkDtype, checkTensor, type Dtype, DTYPES, type KvDtype, Tensor } from "./tensor.ts";
+import {
+  checkDtype,
+  checkTensor,
+  type Dtype,
+  DTYPES,
+  type KvDtype,
+  type Tensor,
+} from "./tensor.ts";
 
 /** Options of {@linkcode RingKvCache.create}. */
 export interface RingKvCacheOptions {
@@ -50,22 +69,37 @@ export interface RingKvCacheOptions {
   layout?: Layout;
 }
 
-/** New keys and values, of the same number of tokens for every sequence. */
+/** New keys and values. */
 export interface NewTokens {
   /** Keys [B, S, numKvHeads, headDim] (or [B, numKvHeads, S, headDim] in layout `"BNSH"`). */
   k: Tensor;
   /** Values [B, S, numKvHeads, valueDim] (or [B, numKvHeads, S, valueDim]). */
   v: Tensor;
+  /**
+   * How many of the S tokens each sequence takes [B]: the first so many, from 0 to S. The default is all of them. Queries
+   * of an attention are the last tokens of each sequence all the same: put those of a sequence that took n tokens into the
+   * last n rows of q.
+   */
+  lengths?: readonly number[];
 }
+
+/** The options of a cache with their defaults filled in. */
+type FilledOptions =
+  & Required<Omit<RingKvCacheOptions, "window" | "rope">>
+  & Pick<RingKvCacheOptions, "window">
+  & { rope?: Rotations };
 
 const ACTION = "create RingKvCache";
 const WORKGROUP = 64;
 /** More workgroups than this do not make an append faster; each goes round for the rest. */
 const MAX_WORKGROUPS = 1024;
 const USAGE = { storage: 0x80, copySrc: 0x04, copyDst: 0x08 };
+/** The part of a uniform buffer that the other values of an append leave for the counts of the sequences. */
+const PARAMS_BYTES = 64;
 
 /**
- * A cache of keys and values on the GPU: a ring of `capacity` slots per sequence, allocated once.
+ * A cache of keys and values on the GPU: a ring of `capacity` slots per sequence, allocated once, in as many buffers as the
+ * bindings of the device need.
  *
  * Token t of a sequence lies in slot `t mod capacity`; where there are sinks, the first tokens keep the first slots and the
  * others go round in the rest. Appending writes the new tokens in place and never moves old ones, so that a decode step
@@ -144,40 +178,50 @@ export class RingKvCache {
       >
     >
     & Pick<AttentionSpec, "window">;
-  /** Keys [B, numKvHeads, capacity, headDim]. */
-  readonly k: Tensor;
-  /** Values [B, numKvHeads, capacity, valueDim]. */
-  readonly v: Tensor;
+  /** Keys and values, [B, numKvHeads, capacity, ...] cut between heads where one storage binding cannot hold them. */
+  readonly parts: readonly KvPart[];
   /** Tokens ever appended per sequence [B], u32, as of the work that the GPU has done. */
   readonly lengthsBuffer: GPUBuffer;
 
+  readonly #options: FilledOptions;
   readonly #rules: RingRules;
   readonly #rope: Rope | undefined;
   readonly #append: Kernel;
+  readonly #fork: Fork;
   readonly #arrivals: GPUBuffer;
-  readonly #params = new Map<number, GPUBuffer>();
-  readonly #lengths: number[];
+  readonly #params = new Map<number, GPUBuffer[]>();
+  #kept: KeptTokens[];
 
   private constructor(
     gpu: Gpu,
-    spec: RingKvCache["spec"],
+    options: FilledOptions,
     rules: RingRules,
-    append: Kernel,
-    rope: Rope | undefined,
-    k: Tensor,
-    v: Tensor,
-    counters: { lengths: GPUBuffer; arrivals: GPUBuffer },
+    made: {
+      parts: KvPart[];
+      append: Kernel;
+      fork: Fork;
+      rope: Rope | undefined;
+      lengths: GPUBuffer;
+      arrivals: GPUBuffer;
+    },
   ) {
+    const { batch, numKvHeads, headDim, valueDim, capacity, sinks, dtype, kvDtype, layout } =
+      options;
+    const window = rules.overflow === "wrap" ? rules.window : options.window;
     this.gpu = gpu;
-    this.spec = spec;
-    this.k = k;
-    this.v = v;
-    this.lengthsBuffer = counters.lengths;
+    this.spec = {
+      ...{ batch, numKvHeads, headDim, valueDim, capacity, sinks, window, dtype, kvDtype, layout },
+      kvLayout: "BNSH",
+    };
+    this.parts = made.parts;
+    this.lengthsBuffer = made.lengths;
+    this.#options = options;
     this.#rules = rules;
-    this.#rope = rope;
-    this.#append = append;
-    this.#arrivals = counters.arrivals;
-    this.#lengths = new Array(spec.batch).fill(0);
+    this.#append = made.append;
+    this.#fork = made.fork;
+    this.#rope = made.rope;
+    this.#arrivals = made.arrivals;
+    this.#kept = new Array(batch).fill({ oldest: 0, length: 0 });
   }
 
   /**
@@ -187,14 +231,15 @@ export class RingKvCache {
    * @param options Shapes and rules.
    * @returns The cache. Destroy it with {@linkcode RingKvCache.destroy}.
    * @throws {TypeError} If a value is of the wrong kind.
-   * @throws {RangeError} If a value is out of range, `capacity < sinks + window + maxSeqLen - 1`, the device lacks the
-   * element type, or K or V does not fit one storage binding of the device.
+   * @throws {RangeError} If a value is out of range, `capacity < sinks + window + maxSeqLen - 1`, the device lacks the element
+   * type, or the keys or values of one head of one sequence do not fit one storage binding of the device.
    * @throws {GpuWorkError} If the device refuses the memory.
    */
   static async create(gpu: Gpu, options: RingKvCacheOptions): Promise<RingKvCache> {
     const { batch = 1, numKvHeads, headDim, valueDim = headDim, capacity } = options;
-    const { dtype = "f32", kvDtype = dtype, layout = "BSNH" } = options;
-    for (const [name, value] of Object.entries({ batch, numKvHeads, headDim, valueDim })) {
+    const { window, maxSeqLen = 1, dtype = "f32", kvDtype = dtype, layout = "BSNH" } = options;
+    const sizes = { batch, numKvHeads, headDim, valueDim };
+    for (const [name, value] of Object.entries(sizes)) {
       checkInteger(ACTION, name, value);
     }
     checkChoice(ACTION, "dtype", dtype, DTYPES);
@@ -203,62 +248,99 @@ export class RingKvCache {
     checkChoice(ACTION, "layout", layout, ["BSNH", "BNSH"]);
     const rules = ringRules(ACTION, options);
     const rotations = options.rope && fillInRope(ACTION, options.rope, headDim);
-    const { maxComputeWorkgroupsPerDimension } = gpu.device.limits;
-    if (batch > maxComputeWorkgroupsPerDimension) {
+    const { maxComputeWorkgroupsPerDimension, maxUniformBufferBindingSize } = gpu.device.limits;
+    if (
+      batch > maxComputeWorkgroupsPerDimension ||
+      batch * 4 > maxUniformBufferBindingSize - PARAMS_BYTES
+    ) {
       throw new RangeError(
         sentence(ACTION, "batch must fit one dispatch of the device (use several caches)", {
           batch,
           maxComputeWorkgroupsPerDimension,
+          maxUniformBufferBindingSize,
         }),
       );
     }
 
-    const stores = kvStores(kvDtype);
-    const rotates = ropeParts(rotations);
-    const append = await Kernel.compile(gpu, "append", {
-      types: { T: dtype, ...stores.types },
-      constants: {
-        ...{ HEAD_DIM: headDim, VALUE_DIM: valueDim, SINKS: rules.sinks, WORKGROUP },
-        ...stores.constants,
-        ...rotates.constants,
-      },
-      fragments: [...rotates.fragments, ...stores.fragments, kernels.append],
-    });
-    const shape = [batch, numKvHeads, capacity];
-    const usage = USAGE.storage | USAGE.copySrc | USAGE.copyDst;
-    const rope = rotations && await Rope.create(gpu, rotations, { headDim, dtype });
-    let k: Tensor | undefined;
-    let v: Tensor | undefined;
-    let counters: { lengths: GPUBuffer; arrivals: GPUBuffer };
+    const { sinks, overflow } = rules;
+    const spec = { ...sizes, capacity, dtype, kvDtype };
+    const parts = await allocateParts(gpu, ACTION, spec);
+    let rope: Rope | undefined;
     try {
-      k = await Tensor.empty(gpu, [...shape, headDim], { dtype: kvDtype, label: "cache k" });
-      v = await Tensor.empty(gpu, [...shape, valueDim], { dtype: kvDtype, label: "cache v" });
-      counters = await gpu.guard("allocate cache counters", () => ({
+      rope = rotations && await Rope.create(gpu, rotations, { headDim, dtype });
+      const stores = kvStores(kvDtype);
+      const rotates = ropeParts(rotations);
+      const [append, fork] = await Promise.all([
+        Kernel.compile(gpu, "append", {
+          types: { T: dtype, ...stores.types },
+          constants: {
+            ...{ HEAD_DIM: headDim, VALUE_DIM: valueDim, SINKS: sinks, WORKGROUP },
+            ...stores.constants,
+            ...rotates.constants,
+            COUNT_VECTORS: Math.ceil(batch / 4),
+          },
+          fragments: [...rotates.fragments, ...stores.fragments, kernels.append],
+        }),
+        Fork.compile(gpu, kvDtype),
+      ]);
+      const usage = USAGE.storage | USAGE.copySrc | USAGE.copyDst;
+      const counters = await gpu.guard("allocate cache counters", () => ({
         lengths: gpu.device.createBuffer({ label: "cache lengths", size: batch * 4, usage }),
         arrivals: gpu.device.createBuffer({ label: "cache arrivals", size: batch * 4, usage }),
       }));
+      const filled = { ...spec, sinks, window, maxSeqLen, overflow, layout, rope: rotations };
+      return new RingKvCache(gpu, filled, rules, { parts, append, fork, rope, ...counters });
     } catch (error) {
       rope?.destroy();
-      k?.destroy();
-      v?.destroy();
+      destroyParts(parts);
       throw error;
     }
-    const window = rules.overflow === "wrap" ? rules.window : options.window;
-    const spec = {
-      ...{ batch, numKvHeads, headDim, valueDim, capacity, sinks: rules.sinks, window },
-      ...{ dtype, kvDtype, layout, kvLayout: "BNSH" as const },
-    };
-    return new RingKvCache(gpu, spec, rules, append, rope, k, v, counters);
+  }
+
+  /**
+   * Creates a cache and fills it with what a snapshot holds: also on another device than the snapshot was taken on, and
+   * after that was lost.
+   *
+   * @param gpu Where to allocate.
+   * @param snapshot What {@linkcode RingKvCache.snapshot} returned.
+   * @returns A cache that resumes where the other was, bit for bit.
+   * @throws {SnapshotError} If the bytes are no snapshot, or not every one of them is as it was.
+   * @throws {RangeError} If the device cannot hold the cache, as {@linkcode RingKvCache.create}.
+   * @throws {GpuWorkError} If the device refuses the memory.
+   *
+   * @example
+   * ```ts
+   * import { Gpu, RingKvCache, Tensor } from "@onehead/attention";
+   *
+   * const gpu = await Gpu.open();
+   * const cache = await RingKvCache.create(gpu, { numKvHeads: 1, headDim: 4, capacity: 16 });
+   * const k = await Tensor.upload(gpu, { data: [1, 2, 3, 4], shape: [1, 1, 1, 4] });
+   * const encoder = gpu.device.createCommandEncoder();
+   * cache.append(encoder, { k, v: k });
+   * gpu.device.queue.submit([encoder.finish()]);
+   *
+   * const saved = await cache.snapshot(); // bytes for a file or a database
+   * const resumed = await RingKvCache.restore(gpu, saved);
+   * console.log(resumed.length()); // 1
+   * gpu.destroy();
+   * ```
+   */
+  static async restore(gpu: Gpu, snapshot: Uint8Array): Promise<RingKvCache> {
+    const opened = await openSnapshot<FilledOptions>(snapshot);
+    const cache = await RingKvCache.create(gpu, opened.options);
+    cache.#fill(opened);
+    return cache;
   }
 
   /** Bytes that the cache holds on the GPU: K, V, the counters and, for rope, 16 for each pair of elements. */
   get bytes(): number {
+    const kv = this.parts.reduce((sum, { k, v }) => sum + k.bytes + v.bytes, 0);
     const counters = this.lengthsBuffer.size + this.#arrivals.size;
-    return this.k.bytes + this.v.bytes + counters + (this.#rope?.rotations.size ?? 0);
+    return kv + counters + (this.#rope?.rotations.size ?? 0);
   }
 
   /**
-   * Tokens ever appended to a sequence, the overwritten ones included.
+   * Tokens ever appended to a sequence, the overwritten ones included, less those that were rolled back.
    *
    * @param sequence Index within the batch. The default is 0.
    * @returns The length, counting everything that has been encoded.
@@ -266,12 +348,24 @@ export class RingKvCache {
    */
   length(sequence = 0): number {
     this.#checkSequence("read a length of RingKvCache", sequence);
-    return this.#lengths[sequence];
+    return this.#kept[sequence].length;
+  }
+
+  /**
+   * Position of the oldest token of a sequence that the ring still has.
+   *
+   * @param sequence Index within the batch. The default is 0.
+   * @returns The position, counting everything that has been encoded; the length where there is no token.
+   * @throws {RangeError} If there is no such sequence.
+   */
+  oldest(sequence = 0): number {
+    this.#checkSequence("read the oldest token of RingKvCache", sequence);
+    return this.#kept[sequence].oldest;
   }
 
   /** Tokens ever appended to the longest sequence. */
   get maxLength(): number {
-    return Math.max(...this.#lengths);
+    return Math.max(...this.#kept.map(({ length }) => length));
   }
 
   /** Tokens of the longest sequence that are still in the cache. */
@@ -280,12 +374,12 @@ export class RingKvCache {
   }
 
   /**
-   * Encodes the writing of new tokens to every sequence: one dispatch. For the same tensors over and over,
-   * {@linkcode RingKvCache.bindAppend} them.
+   * Encodes the writing of new tokens to every sequence: one dispatch for each part of the cache. For the same tensors over
+   * and over, {@linkcode RingKvCache.bindAppend} them.
    *
    * @param target The encoder or compute pass to encode into; nothing is submitted.
-   * @param tokens New keys and values.
-   * @throws {TypeError} If a tensor is of another device or element type.
+   * @param tokens New keys and values, and how many of them each sequence takes.
+   * @throws {TypeError} If a tensor is of another device or element type, or `lengths` is no array of numbers.
    * @throws {RangeError} If a shape does not match the cache, or tokens would be lost that the rules keep. The cache is
    * unchanged.
    */
@@ -304,23 +398,28 @@ export class RingKvCache {
    */
   bindAppend(tokens: NewTokens): BoundWork {
     const { layout, batch, numKvHeads, headDim, valueDim } = this.spec;
-    const seqLen = tokens.k?.shape[layout === "BSNH" ? 1 : 2];
+    const seqLen = tokens.k?.shape?.[layout === "BSNH" ? 1 : 2];
     this.#checkTensor("k", tokens.k, shapeIn(layout, batch, numKvHeads, seqLen, headDim));
     this.#checkTensor("v", tokens.v, shapeIn(layout, batch, numKvHeads, seqLen, valueDim));
 
-    const dispatch = this.#append.bind({
-      params: this.#paramsFor(seqLen),
-      lengths: this.lengthsBuffer,
-      arrivals: this.#arrivals,
-      kNew: tokens.k.buffer,
-      vNew: tokens.v.buffer,
-      k: this.k.buffer,
-      v: this.v.buffer,
-      ...(this.#rope && { rotations: this.#rope.rotations }),
-    }, [Math.min(seqLen * numKvHeads * 2, MAX_WORKGROUPS), batch]);
-    return boundWork([dispatch], () => {
-      for (const length of this.#lengths) checkAppend(this.#rules, length, seqLen);
-      this.#lengths.forEach((length, sequence) => this.#lengths[sequence] = length + seqLen);
+    const { lengths } = tokens;
+    if (lengths !== undefined) this.#checkLengths(lengths, seqLen);
+    const counts = lengths ?? new Array<number>(batch).fill(seqLen);
+    const params = lengths ? this.#makeParams(seqLen, counts) : this.#paramsFor(seqLen);
+    const dispatches = this.parts.map(({ k, v }, i) =>
+      this.#append.bind({
+        params: params[i],
+        lengths: this.lengthsBuffer,
+        arrivals: this.#arrivals,
+        kNew: tokens.k.buffer,
+        vNew: tokens.v.buffer,
+        k: k.buffer,
+        v: v.buffer,
+        ...(this.#rope && { rotations: this.#rope.rotations }),
+      }, [Math.min(seqLen * numKvHeads * 2, MAX_WORKGROUPS), batch])
+    );
+    return boundWork(dispatches, () => {
+      this.#kept = this.#kept.map((kept, b) => appended(this.#rules, kept, counts[b]));
     });
   }
 
@@ -360,6 +459,55 @@ export class RingKvCache {
   }
 
   /**
+   * Encodes the forgetting of the newest tokens, such as speculated ones that were rejected.
+   *
+   * Tokens that were overwritten do not come back: a ring that has wrapped can be rolled back as far as the next token
+   * still sees its whole window, which are at least the tokens of its last append.
+   *
+   * @param encoder The encoder to encode into; nothing is submitted.
+   * @param length Tokens that are left.
+   * @param sequence Index within the batch. The default is all, each of them left with `length` tokens.
+   * @throws {RangeError} If there is no such sequence, it is shorter, or tokens that the next one sees were overwritten.
+   * The cache is unchanged.
+   */
+  truncate(encoder: GPUCommandEncoder, length: number, sequence?: number): void {
+    if (sequence !== undefined) this.#checkSequence("truncate RingKvCache", sequence);
+    const kept = this.#kept.map((kept, b) =>
+      sequence === undefined || sequence === b ? truncated(this.#rules, kept, length) : kept
+    );
+    const { device } = this.gpu;
+    const lengths = device.createBuffer({
+      label: "cache truncated lengths",
+      size: (sequence === undefined ? this.spec.batch : 1) * 4,
+      usage: USAGE.copySrc | USAGE.copyDst,
+    });
+    device.queue.writeBuffer(lengths, 0, new Uint32Array(lengths.size / 4).fill(length));
+    const offset = (sequence ?? 0) * 4;
+    encoder.copyBufferToBuffer(lengths, 0, this.lengthsBuffer, offset, lengths.size);
+    this.#kept = kept;
+  }
+
+  /**
+   * Encodes the copying of one sequence over another, which then goes its own way: beams, samples of one prompt.
+   *
+   * @param target The encoder or compute pass to encode into; nothing is submitted.
+   * @param pair Which sequence becomes a copy of which.
+   * @throws {RangeError} If there is no such sequence, or both are the same. The cache is unchanged.
+   */
+  fork(target: GPUCommandEncoder | GPUComputePassEncoder, pair: SequencePair): void {
+    const action = "fork RingKvCache";
+    const { from, to } = pair;
+    this.#checkSequence(action, from);
+    this.#checkSequence(action, to);
+    if (from === to) {
+      throw new RangeError(sentence(action, "from and to must be two sequences", { from, to }));
+    }
+    const { parts, lengthsBuffer: lengths, spec } = this;
+    inPass(target, (pass) => this.#fork.encode(pass, { parts, lengths, spec }, pair));
+    this.#kept = this.#kept.with(to, this.#kept[from]);
+  }
+
+  /**
    * Encodes the forgetting of all tokens, of every sequence or of one.
    *
    * @param encoder The encoder to encode into; nothing is submitted.
@@ -367,35 +515,142 @@ export class RingKvCache {
    * @throws {RangeError} If there is no such sequence.
    */
   clear(encoder: GPUCommandEncoder, sequence?: number): void {
+    const empty = { oldest: 0, length: 0 };
     if (sequence === undefined) {
       encoder.clearBuffer(this.lengthsBuffer);
-      this.#lengths.fill(0);
+      this.#kept = this.#kept.map(() => empty);
     } else {
       this.#checkSequence("clear RingKvCache", sequence);
       encoder.clearBuffer(this.lengthsBuffer, sequence * 4, 4);
-      this.#lengths[sequence] = 0;
+      this.#kept = this.#kept.with(sequence, empty);
     }
+  }
+
+  /**
+   * Copies the cache to the host, as it is after all work submitted so far: options, lengths, and the rows of the slots
+   * that hold tokens, closed by a checksum. Takes as much memory again on the device for as long as it lasts.
+   *
+   * @returns Bytes for {@linkcode RingKvCache.restore}.
+   * @throws {SnapshotError} If something was encoded that has not been submitted: submit it first.
+   * @throws {DeviceLostError} If the device is lost.
+   * @throws {GpuWorkError} If the GPU refused some work.
+   */
+  async snapshot(): Promise<Uint8Array<ArrayBuffer>> {
+    const { gpu, parts, spec, lengthsBuffer } = this;
+    const kept = this.#kept;
+    const memory = { parts, lengths: lengthsBuffer, spec };
+    const { rows, lengths } = await readRows(gpu, memory, storedOf(kept, spec.capacity));
+    if (kept.some(({ length }, b) => length !== lengths[b])) {
+      throw new SnapshotError(
+        sentence("snapshot RingKvCache", "encoded work has not run (submit it first)", {
+          encoded: kept.map(({ length }) => length),
+          run: [...lengths],
+        }),
+      );
+    }
+    return packSnapshot({ options: this.#options, kept, rows });
+  }
+
+  /**
+   * Replaces what the cache holds by what a snapshot holds, after all work submitted so far; submit what you encode before.
+   *
+   * @param snapshot What {@linkcode RingKvCache.snapshot} returned, of a cache with the same options.
+   * @returns When the cache has it.
+   * @throws {SnapshotError} If the bytes are no snapshot, not every one of them is as it was, or the options differ. The
+   * cache is unchanged.
+   * @throws {DeviceLostError} If the device is lost.
+   */
+  async restore(snapshot: Uint8Array): Promise<void> {
+    const opened = await openSnapshot<FilledOptions>(snapshot);
+    this.gpu.throwIfFailed();
+    this.#fill(opened);
+  }
+
+  #fill({ options, kept, rows }: Snapshot<FilledOptions>): void {
+    const { gpu, parts, spec } = this;
+    const action = "restore RingKvCache";
+    for (const [name, value] of Object.entries(this.#options)) {
+      const saved = options[name as keyof FilledOptions];
+      if (JSON.stringify(saved) === JSON.stringify(value)) continue;
+      throw new SnapshotError(
+        sentence(action, "the snapshot must be of a cache with the same options", {
+          [`snapshot.${name}`]: saved,
+          [`cache.${name}`]: value,
+        }),
+      );
+    }
+    const stored = storedOf(kept, spec.capacity);
+    if (rows.length !== storedBytes(spec, stored)) {
+      throw new SnapshotError(
+        sentence(action, "the snapshot must hold the rows of its tokens", { bytes: rows.length }),
+      );
+    }
+    writeRows(gpu, { parts, spec }, stored, rows);
+    const lengths = Uint32Array.from(kept, ({ length }) => length);
+    gpu.device.queue.writeBuffer(this.lengthsBuffer, 0, lengths);
+    this.#kept = [...kept];
   }
 
   /** Frees the cache's memory on the GPU. */
   destroy(): void {
-    this.k.destroy();
-    this.v.destroy();
+    destroyParts(this.parts);
     this.lengthsBuffer.destroy();
     this.#arrivals.destroy();
     this.#rope?.destroy();
-    for (const params of this.#params.values()) params.destroy();
+    for (const params of this.#params.values()) {
+      for (const buffer of params) buffer.destroy();
+    }
   }
 
-  #paramsFor(seqLen: number): GPUBuffer {
+  /** Kept for the lengths of all appends so far: a decode loop makes none anew. */
+  #paramsFor(seqLen: number): GPUBuffer[] {
     let params = this.#params.get(seqLen);
     if (!params) {
-      const { layout, numKvHeads, capacity } = this.spec;
-      const newStride = rowStrides(layout, numKvHeads, seqLen);
-      params = this.#append.uniform({ newStride, numKvHeads, seqLen, capacity });
+      params = this.#makeParams(seqLen, new Array(this.spec.batch).fill(seqLen));
       this.#params.set(seqLen, params);
     }
     return params;
+  }
+
+  /** For each part. */
+  #makeParams(seqLen: number, lengths: readonly number[]): GPUBuffer[] {
+    const { layout, batch, numKvHeads, capacity } = this.spec;
+    const counts = [...lengths, ...new Array(-batch & 3).fill(0)];
+    return this.parts.map(({ firstHead, numHeads }, i) =>
+      this.#append.uniform({
+        newStride: rowStrides(layout, numKvHeads, seqLen),
+        numKvHeads,
+        firstHead,
+        endHead: firstHead + numHeads,
+        capacity,
+        advance: i === this.parts.length - 1 ? 1 : 0,
+        counts,
+      })
+    );
+  }
+
+  #checkLengths(lengths: readonly number[], seqLen: number): void {
+    const action = "append to RingKvCache";
+    const { batch } = this.spec;
+    if (!Array.isArray(lengths)) {
+      throw new TypeError(sentence(action, "lengths must be an array", { lengths }));
+    }
+    if (lengths.length !== batch) {
+      throw new RangeError(
+        sentence(action, "lengths must have a number for each sequence", { lengths, batch }),
+      );
+    }
+    lengths.forEach((length, b) => {
+      checkInteger(action, `lengths[${b}]`, length, 0);
+      if (length <= seqLen) return;
+      throw new RangeError(
+        sentence(action, "a sequence takes at most all new tokens", {
+          sequence: b,
+          length,
+          seqLen,
+        }),
+      );
+    });
   }
 
   #checkSequence(action: string, sequence: number): void {
@@ -413,5 +668,17 @@ export class RingKvCache {
   #checkTensor(name: string, tensor: Tensor, shape: readonly number[]): void {
     const { gpu, spec } = this;
     checkTensor("append to RingKvCache", name, tensor, { gpu, shape, dtype: spec.dtype });
+  }
+}
+
+/** Slots that hold tokens, per sequence. */
+function storedOf(kept: readonly KeptTokens[], capacity: number): number[] {
+  return kept.map(({ length }) => storedTokens(length, capacity));
+}
+
+function destroyParts(parts: readonly KvPart[]): void {
+  for (const { k, v } of parts) {
+    k.destroy();
+    v.destroy();
   }
 }

@@ -117,6 +117,9 @@ export function fillIn(spec: AttentionSpec): FilledSpec {
   checkChoice(ACTION, "layout", layout, ["BSNH", "BNSH"]);
   checkChoice(ACTION, "kvLayout", kvLayout, ["BSNH", "BNSH"]);
   checkChoice(ACTION, "impl", impl, ["auto", "fused", "staged"]);
+  if (!Array.isArray(outputs)) {
+    throw new TypeError(sentence(ACTION, "outputs must be an array", { outputs }));
+  }
   for (const output of outputs) checkChoice(ACTION, "outputs", output, OUTPUTS);
   if (impl === "fused" && stagesOf(outputs).length > 0) {
     throw new TypeError(

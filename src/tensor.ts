@@ -272,7 +272,7 @@ export class Tensor {
     const { data, shape } = source;
     checkShape(action, shape);
     checkDtype(gpu, action, dtype);
-    if (typeof data?.length !== "number") {
+    if (typeof data !== "object" || typeof data?.length !== "number") {
       throw new TypeError(sentence(action, "data must be an array of numbers", { data }));
     }
     if (data.length !== elementCount(shape)) {

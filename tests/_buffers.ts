@@ -59,3 +59,20 @@ export async function buffersOf(
   const labels = (buffers: Iterable<GPUBuffer>) => [...buffers].map(({ label }) => label);
   return { made: labels(made), alive: labels(alive) };
 }
+
+/** Runs `work` on a device that says it has other limits: lower ones than it has. */
+export async function withLimits<Value>(
+  lower: Partial<Record<keyof GPUSupportedLimits, number>>,
+  work: () => Promise<Value>,
+): Promise<Value> {
+  const { device } = await sharedGpu();
+  const limits = new Proxy(device.limits, {
+    get: (target, name: keyof GPUSupportedLimits) => lower[name] ?? target[name],
+  });
+  Object.defineProperty(device, "limits", { value: limits, configurable: true });
+  try {
+    return await work();
+  } finally {
+    delete (device as { limits?: unknown }).limits;
+  }
+}

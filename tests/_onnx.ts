@@ -1,6 +1,7 @@
 import { type AttentionSpec, type Dtype, type HostTensor, RingKvCache } from "../mod.ts";
 import { sharedGpu } from "./_gpu.ts";
 import { type Inputs, runAttention, submit, swapLayout, Tensors } from "./_run.ts";
+import { downloadKv } from "./_transcript.ts";
 
 /** One of ONNX's node tests: an operator, its inputs and what must come out. */
 export interface OnnxCase {
@@ -93,8 +94,8 @@ export async function runOnnxAttention(
   });
   return {
     Y: result.o,
-    present_key: await cache.k.download(),
-    present_value: await cache.v.download(),
+    present_key: await downloadKv(cache, "k"),
+    present_value: await downloadKv(cache, "v"),
     ...qkMatmul(result[stage]),
   };
 }

@@ -42,8 +42,8 @@ export function testRandomly(name: string, test: (random: Random) => void | Prom
     try {
       await test(new Random(SEED ^ hash(name)));
     } catch (error) {
-      if (error instanceof Error) error.message += `\n(repeat: deno test ... -- --seed=${SEED})`;
-      throw error;
+      // Not added to its message, which those of WebGPU do not let change.
+      throw new Error(`(repeat: deno test ... -- --seed=${SEED})`, { cause: error });
     }
   });
 }

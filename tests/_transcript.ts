@@ -4,6 +4,7 @@ import {
   referenceAttention,
   type RingKvCache,
   type RopeOptions,
+  type SequencePair,
 } from "../mod.ts";
 import { assertClose, assertSame } from "./_compare.ts";
 import { sharedGpu } from "./_gpu.ts";
@@ -23,6 +24,8 @@ export class Transcript {
   readonly #sequences: Token[][];
   /** What the slots of K and V hold, by sequence and slot. */
   readonly #slots: (Token | undefined)[][];
+  /** Positions of the oldest tokens that were never overwritten. */
+  readonly #oldest: number[];
 
   constructor(cache: RingKvCache, rope?: RopeOptions) {
     this.#cache = cache;
@@ -30,13 +33,14 @@ export class Transcript {
     const { batch, capacity } = cache.spec;
     this.#sequences = Array.from({ length: batch }, () => []);
     this.#slots = Array.from({ length: batch }, () => new Array(capacity).fill(undefined));
+    this.#oldest = new Array(batch).fill(0);
   }
 
-  append(k: HostTensor, v: HostTensor): void {
+  append(k: HostTensor, v: HostTensor, lengths?: readonly number[]): void {
     const { layout, batch, numKvHeads, capacity, sinks } = this.#cache.spec;
     const numTokens = k.shape[layout === "BSNH" ? 1 : 2];
     for (let b = 0; b < batch; b++) {
-      for (let t = 0; t < numTokens; t++) {
+      for (let t = 0; t < (lengths?.[b] ?? numTokens); t++) {
         const heads = Array.from({ length: numKvHeads }, (_, head) => [b, head, t] as const);
         const position = this.#sequences[b].length;
         const token: Token = {
@@ -46,6 +50,9 @@ export class Transcript {
         this.#slots[b][slotOf(position, { capacity, sinks })] = token;
         this.#sequences[b].push(token);
       }
+      const { length } = this.#sequences[b];
+      const overwritten = length > capacity ? length - (capacity - sinks) : 0;
+      this.#oldest[b] = Math.max(this.#oldest[b], overwritten);
     }
   }
 
@@ -55,8 +62,45 @@ export class Transcript {
 
   clear(sequence?: number): void {
     this.#sequences.forEach((tokens, b) => {
-      if (sequence === undefined || sequence === b) tokens.length = 0;
+      if (sequence !== undefined && sequence !== b) return;
+      tokens.length = 0;
+      this.#oldest[b] = 0;
     });
+  }
+
+  truncate(length: number, sequence: number): void {
+    this.#sequences[sequence].length = length;
+  }
+
+  fork({ from, to }: SequencePair): void {
+    this.#sequences[to] = [...this.#sequences[from]];
+    this.#slots[to] = [...this.#slots[from]];
+    this.#oldest[to] = this.#oldest[from];
+  }
+
+  /** A restored cache has zeros in the slots that no token was stored in. */
+  forgetUnstored(): void {
+    const { numKvHeads, headDim, valueDim } = this.#cache.spec;
+    const zeros = (size: number) =>
+      Array.from({ length: numKvHeads }, () => new Array<number>(size).fill(0));
+    this.#slots.forEach((slots, b) => {
+      slots.fill({ k: zeros(headDim), v: zeros(valueDim) }, this.#sequences[b].length);
+    });
+  }
+
+  /** The least length that a sequence can be rolled back to, so that the next token sees its window. */
+  leastLength(sequence: number): number {
+    const oldest = this.#oldest[sequence];
+    return oldest === 0 ? 0 : oldest + this.#cache.spec.window! - 1;
+  }
+
+  /** How many of the last tokens of every sequence still have all that they see, at most `seqLen`. */
+  intactQueries(seqLen: number): number {
+    const { window = Infinity } = this.#cache.spec;
+    const intact = this.#sequences.map(({ length }, b) =>
+      this.#oldest[b] === 0 ? seqLen : length - window - this.#oldest[b] + 1
+    );
+    return Math.max(0, Math.min(seqLen, ...intact));
   }
 
   /** Tokens per sequence. */
@@ -114,7 +158,7 @@ export class Transcript {
             slots.flatMap((token) => token?.[name][head] ?? new Array(size).fill(UNWRITTEN)),
         ).flat()
       );
-      const actual = (await this.#cache[name].download()).map((x) => isNaN(x) ? UNWRITTEN : x);
+      const actual = (await downloadKv(this.#cache, name)).map((x) => isNaN(x) ? UNWRITTEN : x);
       const tolerance = this.#rope && name === "k" ? rotated : 0;
       assertClose(actual, expected, tolerance, `slots of ${name}`);
     }
@@ -135,9 +179,15 @@ const UNWRITTEN = 12345;
 /** Fills the slots of a cache with NaN: an attention that reads one that nobody wrote shows it. */
 export function poison(cache: RingKvCache): void {
   const { queue } = cache.gpu.device;
-  for (const { buffer } of [cache.k, cache.v]) {
+  for (const { buffer } of cache.parts.flatMap(({ k, v }) => [k, v])) {
     queue.writeBuffer(buffer, 0, new Uint8Array(buffer.size).fill(0xff));
   }
+}
+
+/** Reads the keys or values of all parts, [B, numKvHeads, capacity, ...]. */
+export async function downloadKv(cache: RingKvCache, name: "k" | "v"): Promise<Float32Array> {
+  const parts = await Promise.all(cache.parts.map((part) => part[name].download()));
+  return Float32Array.from(parts.flatMap((part) => [...part]));
 }
 
 /** Reads a buffer of u32. */

@@ -82,10 +82,11 @@ for (const [name, profile] of Object.entries(PROFILES)) {
       );
       const lengths = await tensors.upload({ data: [capacity], shape: [1] });
       gpu.device.queue.writeBuffer(lengths.buffer, 0, new Uint32Array([capacity]));
-      const read = { lengths: lengths.buffer, q: q.buffer, k: k.buffer, v: v.buffer };
+      const buffers = { lengths: lengths.buffer, q: q.buffer, o: o.buffer };
+      const kv = [{ k: k.buffer, v: v.buffer }];
       await submit((encoder) => {
         const pass = encoder.beginComputePass();
-        for (const dispatch of executor.bind({ ...read, o: o.buffer })) dispatch.encode(pass);
+        for (const dispatch of executor.bind(buffers, kv)) dispatch.encode(pass);
         pass.end();
       });
       assertClose(await o.download(), referenceAttention(inputs, spec).o, TOLERANCE.f32, "o");

@@ -12,7 +12,7 @@ import { assertClose, assertSame, TOLERANCE } from "./_compare.ts";
 import { hasF16, sharedGpu } from "./_gpu.ts";
 import { type Random, testRandomly } from "./_random.ts";
 import { rounded, runAttention, submit, swapLayout, Tensors } from "./_run.ts";
-import { poison, slotOf } from "./_transcript.ts";
+import { downloadKv, poison, slotOf } from "./_transcript.ts";
 
 const [BATCH, HEADS, KV_HEADS] = [2, 6, 2];
 const LARGEST: Partial<Record<KvDtype, number>> = { int8: 127, int4: 7 };
@@ -104,7 +104,10 @@ async function play(random: Random, options: RingKvCacheOptions): Promise<void> 
     const whole = { k: concatenated(appended.k), v: concatenated(appended.v) };
     const stored = { k: whole.k, v: whole.v };
     for (const name of ["k", "v"] as const) {
-      const slots = { data: await cache[name].download(), shape: cache[name].shape };
+      const slots = {
+        data: await downloadKv(cache, name),
+        shape: [BATCH, KV_HEADS, cache.spec.capacity, whole[name].shape[3]],
+      };
       stored[name] = unrolled(slots, cache.length(), cache.spec);
       // Integers have a step for a row; a float is off by itself alone.
       const unit = LARGEST[kvDtype] ? whole[name].shape[3] : 1;
@@ -160,7 +163,7 @@ async function storedRow(row: readonly number[], kvDtype: KvDtype): Promise<Floa
   const cache = tensors.keep(await RingKvCache.create(gpu, options));
   const k = await tensors.upload({ data: row, shape: [1, 1, 1, row.length] });
   await submit((encoder) => cache.append(encoder, { k, v: k }));
-  const [stored, value] = [await cache.k.download(), await cache.v.download()];
+  const [stored, value] = [await downloadKv(cache, "k"), await downloadKv(cache, "v")];
   assertEquals(stored, value);
   return stored;
 }

@@ -12,7 +12,7 @@ import {
 import { buffersOf, withRefusedBuffers } from "./_buffers.ts";
 import { hasF16, sharedGpu } from "./_gpu.ts";
 import { submit, Tensors } from "./_run.ts";
-import { downloadU32 } from "./_transcript.ts";
+import { downloadKv, downloadU32 } from "./_transcript.ts";
 
 const zeros = (...shape: number[]) => ({
   data: new Float32Array(shape.reduce((product, size) => product * size, 1)),
@@ -199,8 +199,8 @@ async function filledCache(tensors: Tensors, options: Partial<RingKvCacheOptions
   const state = async () => ({
     lengths: [cache.length(0), cache.length(1), cache.storedLen],
     lengthsOnDevice: [...await downloadU32(cache.lengthsBuffer)],
-    k: [...await cache.k.download()],
-    v: [...await cache.v.download()],
+    k: [...await downloadKv(cache, "k")],
+    v: [...await downloadKv(cache, "v")],
   });
   return { cache, upload, state };
 }
@@ -242,6 +242,105 @@ Deno.test("ring: without a window nothing is lost unasked", async () => {
   const two = await upload(2, 9);
   await submit((encoder) => {
     assertThrows(() => cache.append(encoder, two), RangeError, "tokens would be lost");
+  });
+});
+
+Deno.test("ring: refuses lengths that do not match, and nothing has changed", async () => {
+  using tensors = new Tensors();
+  const { cache, upload, state } = await filledCache(tensors, { window: 3 });
+  const before = await state();
+  const one = await upload(1, 9);
+  const wrong: [unknown, typeof TypeError | typeof RangeError, string][] = [
+    [1, TypeError, "lengths=1"],
+    ["11", TypeError, 'lengths="11"'],
+    [[1], RangeError, "lengths=[1], batch=2"],
+    [[1, 1, 1], RangeError, "lengths=[1, 1, 1], batch=2"],
+    [[1, "1"], TypeError, 'lengths[1]="1"'],
+    [[1, undefined], TypeError, "lengths[1]=undefined"],
+    [[-1, 1], RangeError, "lengths[0]=-1"],
+    [[0.5, 1], RangeError, "lengths[0]=0.5"],
+    [[1, 2], RangeError, "sequence=1, length=2, seqLen=1"],
+  ];
+  await submit((encoder) => {
+    for (const [lengths, throws, says] of wrong) {
+      const given = { ...one, lengths: lengths as number[] };
+      assertThrows(() => cache.append(encoder, given), throws, says);
+    }
+  });
+  assertEquals(await state(), before);
+  await submit((encoder) => cache.append(encoder, { ...one, lengths: [0, 0] }));
+  assertEquals(await state(), before);
+});
+
+Deno.test("ring: refuses to truncate to what it has not, and nothing has changed", async () => {
+  using tensors = new Tensors();
+  const { cache, upload, state } = await filledCache(tensors, { window: 4, maxSeqLen: 2 });
+  const two = await upload(2, 9);
+  await submit((encoder) => cache.append(encoder, two));
+  const before = await state();
+  assertEquals(before.lengths, [6, 4, 5]);
+  assertEquals([cache.oldest(0), cache.oldest(1)], [1, 0]);
+  const wrong: [unknown, unknown, typeof TypeError | typeof RangeError, string][] = [
+    [7, 0, RangeError, "length=7, currentLength=6"],
+    [5, undefined, RangeError, "length=5, currentLength=4"],
+    [3, 0, RangeError, "length=3, overwritten=1, oldest=1, window=4"],
+    [0, 0, RangeError, "overwritten=1"],
+    [3, undefined, RangeError, "overwritten=1"],
+    [-1, 1, RangeError, "length=-1"],
+    [1.5, 1, RangeError, "length=1.5"],
+    [undefined, 1, TypeError, "length=undefined"],
+    [4, 2, RangeError, "sequence=2, batch=2"],
+    [4, "0", TypeError, 'sequence="0"'],
+  ];
+  await submit((encoder) => {
+    for (const [length, sequence, throws, says] of wrong) {
+      const truncate = () => cache.truncate(encoder, length as number, sequence as number);
+      assertThrows(truncate, throws, says);
+    }
+  });
+  assertEquals(await state(), before);
+  await submit((encoder) => cache.truncate(encoder, 4));
+  assertEquals((await state()).lengthsOnDevice, [4, 4]);
+  await submit((encoder) => cache.truncate(encoder, 0, 1));
+  assertEquals((await state()).lengthsOnDevice, [4, 0]);
+});
+
+Deno.test("ring: refuses to fork what it has not, and nothing has changed", async () => {
+  using tensors = new Tensors();
+  const { cache, state } = await filledCache(tensors, {});
+  const before = await state();
+  const wrong: [unknown, unknown, typeof TypeError | typeof RangeError, string][] = [
+    [0, 2, RangeError, "sequence=2, batch=2"],
+    [-1, 0, RangeError, "sequence=-1"],
+    [0, undefined, TypeError, "sequence=undefined"],
+    [1, 1, RangeError, "from=1, to=1"],
+  ];
+  await submit((encoder) => {
+    for (const [from, to, throws, says] of wrong) {
+      const pair = { from: from as number, to: to as number };
+      assertThrows(() => cache.fork(encoder, pair), throws, says);
+    }
+  });
+  assertEquals(await state(), before);
+});
+
+Deno.test("ring: an attention whose queries miss tokens after a rollback is refused", async () => {
+  const gpu = await sharedGpu();
+  using tensors = new Tensors();
+  const { cache, upload } = await filledCache(tensors, { window: 4, maxSeqLen: 2 });
+  const two = await upload(2, 9);
+  await submit((encoder) => cache.append(encoder, two));
+  await submit((encoder) => cache.truncate(encoder, 4, 0));
+  const attention = tensors.keep(await Attention.create(gpu, { ...cache.spec, numHeads: 1 }));
+  const q = await tensors.upload(zeros(2, 1, 1, 4));
+  const o = await tensors.upload(zeros(2, 1, 1, 3));
+  const one = await upload(1, 9);
+  await submit((encoder) => {
+    const encode = () => attention.encode(encoder, { q, cache, o });
+    // The last token would see the one that was overwritten; the next one does not.
+    assertThrows(encode, RangeError, "window=4, seqLen=1, length=4, oldest=1");
+    cache.append(encoder, one);
+    encode();
   });
 });
 
@@ -425,7 +524,11 @@ Deno.test("ring: an attention of another shape than the cache is refused", async
   const wrong = tensors.keep(await Attention.create(gpu, { ...spec, capacity: 8 }));
   await submit((encoder) => {
     cache.append(encoder, { k, v: k });
-    assertThrows(() => wrong.encode(encoder, { q, cache, o }), RangeError, "k=[1, 2, 16, 8]");
+    assertThrows(
+      () => wrong.encode(encoder, { q, cache, o }),
+      RangeError,
+      "capacity=8, cache.spec.capacity=16",
+    );
   });
 });
 

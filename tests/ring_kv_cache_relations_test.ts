@@ -5,7 +5,7 @@ import { assertClose, assertSame, MASKED, maskedScores, TOLERANCE } from "./_com
 import { sharedGpu } from "./_gpu.ts";
 import { testRandomly } from "./_random.ts";
 import { runAttention, submit, Tensors } from "./_run.ts";
-import { poison } from "./_transcript.ts";
+import { downloadKv, poison } from "./_transcript.ts";
 
 const [HEADS, KV_HEADS, SIZE] = [4, 2, 8];
 
@@ -76,7 +76,7 @@ testRandomly("many small appends are one large append, slot for slot", async (ra
     const options = { numKvHeads: KV_HEADS, headDim: SIZE, valueDim: 7, capacity: 19 };
     const cache = tensors.keep(await RingKvCache.create(gpu, options));
     await append(cache, kv, pieces);
-    contents.push([await cache.k.download(), await cache.v.download()]);
+    contents.push([await downloadKv(cache, "k"), await downloadKv(cache, "v")]);
   }
   for (const [k, v] of contents) {
     assertSame(k, contents[0][0], "k");
@@ -119,6 +119,113 @@ testRandomly("a batch of sequences is a cache for each", async (random) => {
     }
   }
 });
+
+testRandomly(
+  "appends at different lengths are a loop over sequences, to the bit",
+  async (random) => {
+    const gpu = await sharedGpu();
+    using tensors = new Tensors();
+    const [batch, seqLen] = [3, 4];
+    const options = {
+      numKvHeads: KV_HEADS,
+      headDim: SIZE,
+      capacity: 9,
+      window: 6,
+      maxSeqLen: seqLen,
+    };
+    const create = async (batch: number) =>
+      tensors.keep(await RingKvCache.create(gpu, { ...options, batch }));
+    const together = await create(batch);
+    const apart = await Promise.all(Array.from({ length: batch }, () => create(1)));
+    for (let step = 0; step < 6; step++) {
+      const lengths = Array.from(
+        { length: batch },
+        () => random.integer(step === 0 ? 1 : 0, seqLen),
+      );
+      const host = (heads: number) => random.tensor([batch, seqLen, heads, SIZE]);
+      const [kv, q] = [{ k: host(KV_HEADS), v: host(KV_HEADS) }, host(HEADS)];
+      const k = await tensors.upload(kv.k);
+      const v = await tensors.upload(kv.v);
+      await submit((encoder) => together.append(encoder, { k, v, lengths }));
+      const spec = { numHeads: HEADS, seqLen };
+      const { o } = await runAttention({ ...together.spec, ...spec }, { q, cache: together });
+      for (const [b, cache] of apart.entries()) {
+        const of = ({ data, shape }: HostTensor): HostTensor => {
+          const size = data.length / batch;
+          const sequence = Array.prototype.slice.call(data, b * size, (b + 1) * size);
+          return { data: sequence, shape: shape.with(0, 1) };
+        };
+        if (lengths[b] > 0) await append(cache, { k: of(kv.k), v: of(kv.v) }, [lengths[b]]);
+        const alone = await runAttention({ ...cache.spec, ...spec }, { q: of(q), cache });
+        const size = alone.o.length;
+        assertSame(o.subarray(b * size, (b + 1) * size), alone.o, `step ${step}, sequence ${b}`);
+      }
+    }
+  },
+);
+
+testRandomly("rolled back and appended again is appended straight, to the bit", async (random) => {
+  const gpu = await sharedGpu();
+  using tensors = new Tensors();
+  const options = { numKvHeads: KV_HEADS, headDim: SIZE, capacity: 9, window: 6, maxSeqLen: 4 };
+  const straight = tensors.keep(await RingKvCache.create(gpu, options));
+  const speculating = tensors.keep(await RingKvCache.create(gpu, options));
+  const tokens = (count: number) => ({
+    k: random.tensor([1, count, KV_HEADS, SIZE]),
+    v: random.tensor([1, count, KV_HEADS, SIZE]),
+  });
+  for (let step = 0; step < 8; step++) {
+    const rejected = random.integer(0, 4);
+    if (rejected > 0) await append(speculating, tokens(rejected), [rejected]);
+    const length = straight.length();
+    await submit((encoder) => speculating.truncate(encoder, length));
+    const seqLen = random.integer(1, 4);
+    const kv = tokens(seqLen);
+    const q = random.tensor([1, seqLen, HEADS, SIZE]);
+    const outputs: Float32Array[] = [];
+    for (const cache of [straight, speculating]) {
+      await append(cache, kv, [seqLen]);
+      const spec = { ...cache.spec, numHeads: HEADS, seqLen };
+      outputs.push((await runAttention(spec, { q, cache })).o);
+    }
+    assertSame(outputs[1], outputs[0], `step ${step}`);
+  }
+});
+
+testRandomly(
+  "a fork is the sequence it was forked from, which it does not touch",
+  async (random) => {
+    const gpu = await sharedGpu();
+    using tensors = new Tensors();
+    const options = { batch: 2, numKvHeads: KV_HEADS, headDim: SIZE, capacity: 5, window: 5 };
+    const cache = tensors.keep(await RingKvCache.create(gpu, options));
+    const appendTo = async (sequence: number) => {
+      const k = await tensors.upload(random.tensor([2, 1, KV_HEADS, SIZE]));
+      const lengths = [sequence === 0 ? 1 : 0, sequence === 1 ? 1 : 0];
+      await submit((encoder) => cache.append(encoder, { k, v: k, lengths }));
+    };
+    const attend = async (q: HostTensor) => {
+      const both = {
+        data: [...q.data as Float32Array, ...q.data as Float32Array],
+        shape: [2, 1, HEADS, SIZE],
+      };
+      const { o } = await runAttention({ ...cache.spec, numHeads: HEADS }, { q: both, cache });
+      return [o.slice(0, o.length / 2), o.slice(o.length / 2)];
+    };
+    for (let i = 0; i < 7; i++) await appendTo(0);
+    const q = random.tensor([1, 1, HEADS, SIZE]);
+    const [before] = await attend(q);
+    await submit((encoder) => cache.fork(encoder, { from: 0, to: 1 }));
+    const [parent, child] = await attend(q);
+    assertSame(parent, before, "parent");
+    assertSame(child, before, "child");
+    await appendTo(1);
+    const [untouched, diverged] = await attend(q);
+    assertSame(untouched, before, "parent after its child went on");
+    assertEquals(diverged.every((x, i) => x !== before[i]), true);
+    assertEquals([cache.length(0), cache.length(1)], [7, 8]);
+  },
+);
 
 testRandomly("scores and weights past the end of a short sequence are masked", async (random) => {
   const gpu = await sharedGpu();
@@ -168,9 +275,11 @@ testRandomly("a sequence without tokens gives zero beside one that has some", as
 
 function poisonSequence(cache: RingKvCache, sequence: number): void {
   const { queue } = cache.gpu.device;
-  for (const { buffer } of [cache.k, cache.v]) {
-    const size = buffer.size / cache.spec.batch;
-    queue.writeBuffer(buffer, sequence * size, new Uint8Array(size).fill(0xff));
+  for (const { k, v } of cache.parts) {
+    for (const { buffer } of [k, v]) {
+      const size = buffer.size / cache.spec.batch;
+      queue.writeBuffer(buffer, sequence * size, new Uint8Array(size).fill(0xff));
+    }
   }
 }
 

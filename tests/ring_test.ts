@@ -1,6 +1,14 @@
 // Which tokens a ring keeps, without a GPU.
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { checkAppend, checkKept, ringRules, storedTokens } from "../src/_ring.ts";
+import {
+  appended,
+  checkAppend,
+  checkKept,
+  type KeptTokens,
+  ringRules,
+  storedTokens,
+  truncated,
+} from "../src/_ring.ts";
 import { testRandomly } from "./_random.ts";
 
 const RULES: readonly {
@@ -60,6 +68,14 @@ Deno.test('append: with "error" up to the capacity and no further', () => {
   }
 });
 
+/** The oldest token besides the sinks that such a ring still has, 0 while it has all. */
+function oldestOf(
+  length: number,
+  { capacity, sinks }: { capacity: number; sinks: number },
+): number {
+  return length > capacity ? length - (capacity - sinks) : 0;
+}
+
 /** Whether a ring to which `length` tokens were appended one by one still has the sinks and all tokens from `first` on. */
 function keepsAll(
   { capacity, sinks }: { capacity: number; sinks: number },
@@ -111,7 +127,13 @@ testRandomly("kept: whatever the earliest query sees must be there still", (rand
     const sinks = random.integer(0, capacity - 1);
     const firstSeen = length - seqLen + 1 - (window ?? Infinity);
     assertEquals(
-      isAllowed(() => checkKept({ length, capacity }, { sinks, window, seqLen })),
+      isAllowed(() =>
+        checkKept({ length, oldest: oldestOf(length, { capacity, sinks }) }, {
+          sinks,
+          window,
+          seqLen,
+        })
+      ),
       keepsAll({ capacity, sinks }, length, firstSeen),
       `capacity ${capacity}, sinks ${sinks}, window ${window}, length ${length}, seqLen ${seqLen}`,
     );
@@ -127,8 +149,59 @@ testRandomly("kept: what may be appended may be attended to", (random) => {
     const length = random.integer(0, 40);
     const seqLen = random.integer(1, capacity);
     if (!isAllowed(() => checkAppend(rules, length, seqLen))) continue;
-    checkKept({ length: length + seqLen, capacity }, { ...rules, seqLen });
+    const oldest = oldestOf(length + seqLen, rules);
+    checkKept({ length: length + seqLen, oldest }, { ...rules, seqLen });
   }
+});
+
+testRandomly(
+  "truncate: whatever it allows, the slots have; what it refuses, they lack",
+  (random) => {
+    for (let round = 0; round < 300; round++) {
+      const capacity = random.integer(1, 12);
+      const maxSeqLen = random.integer(1, capacity);
+      const rules = ringRules("test", { capacity, maxSeqLen, overflow: "wrap" });
+      // Which position lies in each slot: what a ring is, without any of its arithmetic.
+      const slots: number[] = new Array(capacity).fill(-1);
+      let kept: KeptTokens = { oldest: 0, length: 0 };
+      for (let step = 0; step < 40; step++) {
+        const hasWindow = (length: number) =>
+          Array.from({ length: rules.window - 1 }, (_, i) => length - 1 - i)
+            .every((position) => position < 0 || slots[position % capacity] === position);
+        const length = random.integer(0, kept.length + 1);
+        // With a window of one, the next token needs no other; what is left still ends no earlier than it begins.
+        const isExpected = length <= kept.length && length >= kept.oldest && hasWindow(length);
+        assertEquals(isAllowed(() => truncated(rules, kept, length)), isExpected);
+        if (isExpected && random.next() < 0.5) kept = truncated(rules, kept, length);
+        const seqLen = random.integer(0, maxSeqLen);
+        for (let i = 0; i < seqLen; i++) slots[(kept.length + i) % capacity] = kept.length + i;
+        kept = appended(rules, kept, seqLen);
+        assert(hasWindow(kept.length), "the next token has its window");
+      }
+    }
+  },
+);
+
+testRandomly("truncate: the last append can always be taken back", (random) => {
+  for (let round = 0; round < 1000; round++) {
+    const capacity = random.integer(1, 12);
+    const maxSeqLen = random.integer(1, capacity);
+    const rules = ringRules("test", { capacity, maxSeqLen, overflow: "wrap" });
+    let kept: KeptTokens = { oldest: 0, length: 0 };
+    for (let step = 0; step < 9; step++) {
+      const after = appended(rules, kept, random.integer(1, maxSeqLen));
+      truncated(rules, after, kept.length);
+      kept = after;
+    }
+  }
+});
+
+Deno.test("truncate: says by how much it is too late, and the cure", () => {
+  const rules = { capacity: 10, sinks: 0, window: 4, overflow: "wrap" } as const;
+  const says = "(truncate to at least oldest + window - 1, or clear): " +
+    "current values length=20, overwritten=3, oldest=20, window=4";
+  assertThrows(() => truncated(rules, { oldest: 20, length: 30 }, 20), RangeError, says);
+  assertEquals(truncated(rules, { oldest: 20, length: 30 }, 23), { oldest: 20, length: 23 });
 });
 
 Deno.test("stored tokens: all of them up to the capacity", () => {
@@ -137,8 +210,8 @@ Deno.test("stored tokens: all of them up to the capacity", () => {
 
 Deno.test("ring: another alignment than bottom-right holds until the ring wraps", () => {
   const needs = { seqLen: 1, sinks: 0, window: 2, alignment: "top-left" } as const;
-  checkKept({ length: 5, capacity: 5 }, needs);
-  const wrapped = { length: 6, capacity: 5 };
+  checkKept({ length: 5, oldest: 0 }, needs);
+  const wrapped = { length: 6, oldest: 1 };
   assertThrows(() => checkKept(wrapped, needs), RangeError, 'alignment="top-left"');
   assertThrows(() => checkKept(wrapped, { ...needs, alignment: 3 }), RangeError, "alignment=3");
   checkKept(wrapped, { ...needs, alignment: "bottom-right" });

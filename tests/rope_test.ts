@@ -6,6 +6,7 @@ import { hasF16, sharedGpu } from "./_gpu.ts";
 import { type Random, testRandomly } from "./_random.ts";
 import { rotatedRow } from "./_rope.ts";
 import { rounded, submit, Tensors } from "./_run.ts";
+import { downloadKv } from "./_transcript.ts";
 
 const POSITIONS = [0, 1, 4095, 131071, 1_000_000, 2 ** 24];
 /** The docs' bound of the error, in parts of the magnitude of a pair. */
@@ -52,7 +53,7 @@ async function rotatedOnDevice(
     cache.append(encoder, { k: x, v: x });
     cache.rotate(encoder, q);
   });
-  return { key: await cache.k.download(), query: await q.download() };
+  return { key: await downloadKv(cache, "k"), query: await q.download() };
 }
 
 async function check(
@@ -92,7 +93,7 @@ testRandomly("rope: values and what is beyond dims stay to the bit", async (rand
   const { key, query } = await rotatedOnDevice(cache, row, 1234);
   assertSame(key.subarray(4), row.data.subarray(4), "key");
   assertSame(query.subarray(4), row.data.subarray(4), "query");
-  assertSame(await cache.v.download(), row.data, "value");
+  assertSame(await downloadKv(cache, "v"), row.data, "value");
 });
 
 testRandomly("rope: a key and a query match by their distance alone", async (random) => {

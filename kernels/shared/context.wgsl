@@ -31,7 +31,7 @@ fn slotOf(context: Context, column: u32) -> u32 {
 }
 
 fn kvRow(batch: u32, kvHead: u32, slot: u32) -> u32 {
-  return dot(vec3u(batch, kvHead, slot), params.kvStride);
+  return dot(vec3u(batch, kvHead, slot), params.kvStride) - params.firstKvRow;
 }
 
 // The position of a query in its sequence; it may lie before or after all of its tokens.

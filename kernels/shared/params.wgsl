@@ -1,4 +1,5 @@
-// params: the shapes and options of one attention; only `firstTile`, `firstRow` and `scratchRow` differ between its blocks.
+// params: the shapes and options of one attention; only `firstTile`, `firstRow`, `scratchRow` and `firstKvRow` differ between
+// its blocks.
 //
 // A query row is (batch, query head, token), numbered as in [B, N, S]; a block is a range of rows.
 
@@ -38,6 +39,8 @@ struct Params {
   firstRow: u32,
   // The row that is stored first in the buffer of scores.
   scratchRow: u32,
+  // The row of keys and values that is stored first in their buffers, where these hold a part of them.
+  firstKvRow: u32,
   // Rows in all.
   numRows: u32,
 }

@@ -1,0 +1,4 @@
+// fork_within: rows are copied within one buffer.
+fn sourceAt(index: u32) -> T {
+  return rows[index];
+}

@@ -1,0 +1,82 @@
+/** The command line of a long random run: so many of something, from a seed. */
+import { parseArgs } from "@std/cli/parse-args";
+
+/** What the command line asks for. */
+export interface LongRun {
+  /** How many. */
+  count: number;
+  /** Of the random numbers. */
+  seed: number;
+  /** File for the result. */
+  json?: string;
+}
+
+/** What is run, and what its help says. */
+export interface LongRunAbout {
+  /** What it does, in a line. */
+  summary: string;
+  /** The name of the task. */
+  task: string;
+  /** The name of the option that says how many. */
+  counted: string;
+  /** What is counted. */
+  counts: string;
+  /** How many without the option. */
+  count: number;
+}
+
+/** Reads a command line; undefined where it asked for help, which is then printed. */
+export function longRunOf(args: readonly string[], about: LongRunAbout): LongRun | undefined {
+  const { summary, task, counted, counts, count } = about;
+  const parsed = parseArgs([...args], {
+    string: [counted, "seed", "json"],
+    boolean: ["help"],
+    unknown: (arg: string): never => {
+      throw new TypeError(`Cannot ${task} as ${arg} is unknown: --help lists the options`);
+    },
+  });
+  if (parsed.help) {
+    console.log(`${summary}
+
+Usage: deno run ${task} [options]
+
+${`  --${counted} NUMBER`.padEnd(18)}  ${counts} (default: ${count})
+  --seed NUMBER     repeats a run (default: a fresh one, which is printed)
+  --json FILE       the result, for programs
+  --help            this text`);
+    return undefined;
+  }
+  const number = (name: string, otherwise: number) => {
+    const given = parsed[name];
+    if (given === undefined) return otherwise;
+    if (!/^[0-9]+$/.test(`${given}`)) {
+      throw new TypeError(`Cannot ${task} as --${name} must be a whole number: "${given}"`);
+    }
+    return Number(given);
+  };
+  const fresh = crypto.getRandomValues(new Uint32Array(1))[0];
+  const json = parsed.json === undefined ? undefined : `${parsed.json}`;
+  return { count: number(counted, count), seed: number("seed", fresh), json };
+}
+
+/** Runs it to the end of the process; errors are printed in a line. */
+export async function runLong(
+  about: LongRunAbout,
+  work: (options: LongRun) => Promise<{ faults: readonly string[] }>,
+): Promise<never> {
+  try {
+    const options = longRunOf(Deno.args, about);
+    if (!options) Deno.exit(0);
+    console.log(`seed ${options.seed}`);
+    const result = await work(options);
+    if (options.json) {
+      const { seed } = options;
+      await Deno.writeTextFile(options.json, JSON.stringify({ seed, ...result }, null, 2));
+    }
+    for (const fault of result.faults) console.error(fault);
+    Deno.exit(result.faults.length === 0 ? 0 : 1);
+  } catch (error) {
+    console.error(error);
+    Deno.exit(1);
+  }
+}
