@@ -50,7 +50,10 @@ export function planAttention(
   const { impl, outputs } = filled;
   const context = { contextLen: contextLenOf(filled), parts };
   const stages = stagesOf(outputs);
-  const staged = (reason: string) => ({ ...planStaged(filled, context, limits), reason });
+  const staged = (reason: string) => ({
+    ...planStaged(filled, context, limits, profile),
+    reason,
+  });
   if (impl === "staged") return staged(`impl "staged" is asked for`);
   if (stages.length > 0) return staged(`outputs are asked for: ${stages.join(", ")}`);
 
@@ -61,13 +64,16 @@ export function planAttention(
     return { ...fused, reason };
   }
   const { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupStorageSize } = limits;
-  const exceeded = { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupStorageSize };
+  const { maxScratchBytes } = filled;
+  const exceeded = {
+    ...{ maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupStorageSize, maxScratchBytes },
+  };
   if (impl === "auto") {
     const list = Object.entries(exceeded).map(([name, value]) => `${name}=${value}`);
-    return staged(`no fused tile fits a workgroup: ${list.join(", ")}`);
+    return staged(`no fused tile fits: ${list.join(", ")}`);
   }
   throw new RangeError(
-    sentence(ACTION, 'no tile of impl "fused" fits a workgroup (use "auto" or "staged")', exceeded),
+    sentence(ACTION, 'no tile of impl "fused" fits (use "auto" or "staged")', exceeded),
   );
 }
 

@@ -1,13 +1,12 @@
 import {
   ceilPowerOfTwo,
-  clamp,
   numRows,
   packSize,
   type PlanBase,
   type PlanLimits,
   rowsPerKvHead,
 } from "./_plan.ts";
-import type { DeviceProfile, Tiling } from "./profile.ts";
+import { type DeviceProfile, loopRounds, type Tiling } from "./profile.ts";
 import type { FilledSpec } from "./spec.ts";
 import { tilingFor } from "./tuning.ts";
 
@@ -43,6 +42,8 @@ export interface FusedPlan extends PlanBase {
 const MAX_LANE_FLOATS = 16;
 /** Tiles of columns that are worth a slice: each slice costs a partial state to write, read and merge. */
 const TILES_PER_SLICE = 2;
+/** Rounds of small loops for each tile, at most: reductions over lanes and what the walk itself takes. */
+const ROUNDS_BESIDE = 16;
 /** Invocations of a workgroup of the merge. */
 export const MERGE_WORKGROUP = 64;
 
@@ -66,15 +67,23 @@ export function planFused(
   const tilesPerKvHead = Math.ceil(perKvHead / (rows * rowGroups));
   const numTiles = batch * numKvHeads * tilesPerKvHead;
   const stateBytes = numRows(spec) * (valueDim + 2) * 4;
+  const tileColumns = lanes * keys;
+  const roundsOfTile = spec.headDim / packSize(spec.headDim) + Math.ceil(tileColumns / strips) +
+    ROUNDS_BESIDE;
+  const tilesOfSlice = Math.floor(loopRounds(profile) / roundsOfTile);
+  const leastSlices = Math.max(1, Math.ceil(Math.ceil(contextLen / tileColumns) / tilesOfSlice));
   const canMerge =
     numRows(spec) * allPacks <= MERGE_WORKGROUP * limits.maxComputeWorkgroupsPerDimension;
-  const mostSlices = Math.min(
-    Math.floor(contextLen / (lanes * keys * TILES_PER_SLICE)),
-    Math.floor(Math.min(maxScratchBytes, limits.maxStorageBufferBindingSize) / stateBytes),
-    limits.maxComputeWorkgroupsPerDimension,
-  );
-  const wanted = Math.ceil(fillingWorkgroups / numTiles);
-  const slices = canMerge ? clamp(wanted, 1, Math.max(1, mostSlices)) : 1;
+  const mostSlices = canMerge
+    ? Math.min(
+      Math.floor(Math.min(maxScratchBytes, limits.maxStorageBufferBindingSize) / stateBytes),
+      limits.maxComputeWorkgroupsPerDimension,
+    )
+    : 1;
+  if (leastSlices > Math.max(1, mostSlices)) return undefined;
+  const worthwhile = Math.floor(contextLen / (tileColumns * TILES_PER_SLICE));
+  const wanted = Math.min(Math.ceil(fillingWorkgroups / numTiles), worthwhile, mostSlices);
+  const slices = Math.max(leastSlices, wanted);
   return {
     impl: "fused",
     spec,

@@ -10,6 +10,7 @@ import {
   type PlanLimits,
   rowsPerKvHead,
 } from "./_plan.ts";
+import { type DeviceProfile, loopRounds } from "./profile.ts";
 import { ACTION, type FilledSpec, stagesOf } from "./spec.ts";
 
 /** A range of query rows that is computed at once. A row is (batch, head, token), numbered as in [B, N, S]. */
@@ -46,6 +47,8 @@ export type EarlyStage = typeof EARLY_STAGES[number];
 
 /** Columns that one invocation of the scores kernel owns. */
 const COLUMNS_PER_INVOCATION = 4;
+/** Columns that the weighted sum takes at once. */
+const COLUMNS_PER_ROUND = 4;
 /** Fewest columns that are worth a strip of the weighted sum. */
 const COLUMNS_PER_STRIP = 16;
 /** Invocations that keep a large GPU busy. */
@@ -56,12 +59,14 @@ export function planStaged(
   spec: FilledSpec,
   { contextLen, parts }: Pick<PlanBase, "contextLen" | "parts">,
   limits: PlanLimits,
+  profile: DeviceProfile,
 ): StagedPlan {
   const { outputs } = spec;
   const rows = numRows(spec);
   const rowTile = planRowTile(rowsPerKvHead(spec));
   const tiles = planTiles(spec, { contextLen, rowTile, rowTiles: rows / rowTile }, limits);
   checkGrid(contextLen, tiles.workgroup.scores, limits);
+  checkRounds(contextLen, tiles, profile);
 
   const rowBytes = contextLen * 4;
   const isKept = keepsRows(spec);
@@ -94,6 +99,22 @@ export function planStaged(
     blocks,
     scratchBytes: outputs.includes("weights") ? 0 : storedRows * rowBytes,
   };
+}
+
+/** Throws if the weighted sum would walk more columns than the device's loops go round. */
+function checkRounds(
+  contextLen: number,
+  { workgroup, valueLanes }: Pick<StagedPlan, "workgroup" | "valueLanes">,
+  profile: DeviceProfile,
+): void {
+  const mostColumns = loopRounds(profile) * COLUMNS_PER_ROUND * workgroup.weightedSum / valueLanes;
+  if (contextLen <= mostColumns) return;
+  throw new RangeError(
+    sentence(ACTION, 'the loops of this adapter must go round the context (use impl "fused")', {
+      contextLen,
+      mostColumns,
+    }),
+  );
 }
 
 /** Whether scores and weights of all rows are kept, and not of one block after the other. */

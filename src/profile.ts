@@ -32,6 +32,14 @@ export const PLAIN_GPU: DeviceProfile = { isSoftware: false, subgroupSize: 0 };
 const SMALLEST_SUBGROUP = 4;
 
 /**
+ * Rounds of loops that an invocation may make, over all its loops: Mesa's lavapipe ends them after 65,535, and goes on as
+ * if nothing had happened (LP_MAX_TGSI_LOOP_ITERATIONS).
+ */
+export function loopRounds({ isSoftware }: DeviceProfile): number {
+  return isSoftware ? 60_000 : Infinity;
+}
+
+/**
  * Tile sizes by class of device: measured on Mesa lavapipe for software (bench/NOTES.md); for GPUs set by their limits
  * and yet to be measured.
  */

@@ -112,7 +112,7 @@ Deno.test("bound: an attention refuses an empty cache, and one that lost what qu
     everything.encode(encoder);
     append.encode(encoder);
     attend.encode(encoder);
-    assertThrows(() => everything.encode(encoder), RangeError, "capacity=70, length=71");
+    assertThrows(() => everything.encode(encoder), RangeError, "length=71, oldest=1");
   });
 });
 

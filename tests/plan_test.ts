@@ -360,6 +360,22 @@ Deno.test("plan: a decode step of one KV head is cut into slices, a full device 
   assertEquals(fusedPlan({ ...decode, capacity: 16 }).slices, 1);
 });
 
+Deno.test("plan: software adapters walk a long context in more slices, as their loops end", () => {
+  const long: AttentionSpec = { numHeads: 4, numKvHeads: 4, headDim: 4, capacity: 2 ** 20 };
+  const busy = { ...long, batch: 64, maxScratchBytes: 2 ** 30 };
+  const limits = { ...LIMITS, maxStorageBufferBindingSize: 2 ** 32 };
+  assertEquals(fusedPlan(busy, limits).slices, 2);
+  for (const profile of Object.values(PROFILES).filter(({ isSoftware }) => isSoftware)) {
+    const { slices, lanes, keys, strips } = fusedPlan(busy, limits, profile);
+    const tiles = Math.ceil(2 ** 20 / (lanes * keys) / slices);
+    const rounds = tiles * (1 + lanes * keys / strips);
+    assert(slices > 1 && rounds < 65535, `${slices} slices, ${rounds} rounds`);
+  }
+  const scarce: AttentionSpec = { ...busy, maxScratchBytes: 1000 };
+  const says = "maxScratchBytes=1000";
+  assertThrows(() => fusedPlan(scarce, limits, PROFILES.software), RangeError, says);
+});
+
 testRandomly("plan: fused tiles cover all rows and values, within limits and scratch", (random) => {
   for (let made = 0; made < 300;) {
     const spec: AttentionSpec = { ...randomSpec(random), outputs: [] };

@@ -449,7 +449,7 @@ Deno.test("ring: an attention planned for other sinks or another storage is refu
     cache.append(encoder, { k, v: k });
     const encode = (attention: Attention) => () => attention.encode(encoder, { q: k, cache, o });
     assertThrows(encode(withoutSinks), RangeError, "sinks=0, cache.spec.sinks=2");
-    assertThrows(encode(int4), TypeError, 'k must be int4: current value k="int8"');
+    assertThrows(encode(int4), TypeError, 'kvDtype="int4", cache.spec.kvDtype="int8"');
   });
 });
 
