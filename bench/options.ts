@@ -72,7 +72,7 @@ const FULL_TUNE: TuneEffort = {
   ...{ shapes: 2, totalMs: 10 * 60_000 },
 };
 const QUICK_TUNE: TuneEffort = {
-  ...{ minRounds: 3, maxRounds: 11, budgetMs: 200 },
+  ...{ minRounds: 5, maxRounds: 11, budgetMs: 200 },
   ...{ shapes: 1, totalMs: 2 * 60_000 },
 };
 

@@ -74,7 +74,9 @@ testRandomly("a batch is its sequences, one by one", async (random) => {
     const alone = await runAttention(spec, {
       ...{ q: take(q, 0, [b]), k: take(k, 0, [b]), v: take(v, 0, [b]) },
     });
-    assertSame(alone.o, take({ data: o, shape: [3, 3, 4, 8] }, 0, [b]).data, `sequence ${b}`);
+    // Not to the bit: a batch fills the device with fewer slices of the context.
+    const expected = take({ data: o, shape: [3, 3, 4, 8] }, 0, [b]).data;
+    assertClose(alone.o, expected, TOLERANCE.f32, `sequence ${b}`);
   }
 });
 

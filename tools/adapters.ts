@@ -1,11 +1,11 @@
 // Runs the tests on other adapters than this machine's best: without optional features, and on SwiftShader.
 
-/** Device, kernels and the relations between them: what another driver may break, in a few minutes on a slow one. */
+/** What another driver may break, in few minutes on a slow one. It takes minutes to compile the tiles of other devices. */
 const SUBSET = [
   "device",
   "tensor",
   "kernel",
-  "fused",
+  "bound",
   "attention_relations",
   "attention_values",
   "ring_kv_cache_relations",
