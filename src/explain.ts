@@ -57,12 +57,20 @@ function shapes({ spec, groupSize, contextLen }: AttentionPlan): string {
 }
 
 function fusedRows(plan: FusedPlan): [string, string][] {
-  const { rows, rowGroups, lanes, keys, strips, slices } = plan;
+  const { rows, rowGroups, lanes, keys, strips, sharers, shuffles, slices } = plan;
   return [
     [
       "tile",
       `${rows} x ${rowGroups} of the ${rowsPerKvHead(plan.spec)} rows of a KV head, ` +
-      `${lanes} lanes x ${keys} keys, ${strips} strips of the value`,
+      `${lanes} lanes x ${keys} keys`,
+    ],
+    [
+      "lanes",
+      [
+        `reduce ${shuffles ? "by subgroup shuffles" : "through workgroup memory"}`,
+        sharers > 0 ? `${sharers} load rows for each other` : "each loads its own rows",
+        ...(strips > 1 ? [`${strips} share a part of the value`] : []),
+      ].join(", "),
     ],
     ["slices", `${slices} of the context` + (slices === 1 ? "" : ", merged")],
     ["dispatches", grids(fusedDispatches(plan))],

@@ -58,23 +58,25 @@ export function planAttention(
   if (stages.length > 0) return staged(`outputs are asked for: ${stages.join(", ")}`);
 
   const fused = planFused(filled, context, limits, profile);
-  if (fused) {
-    const isAsked = impl === "fused";
-    const reason = isAsked ? 'impl "fused" is asked for' : "nothing but the output is asked for";
-    return { ...fused, reason };
-  }
   const { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupStorageSize } = limits;
-  const { maxScratchBytes } = filled;
-  const exceeded = {
-    ...{ maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupStorageSize, maxScratchBytes },
-  };
-  if (impl === "auto") {
-    const list = Object.entries(exceeded).map(([name, value]) => `${name}=${value}`);
-    return staged(`no fused tile fits: ${list.join(", ")}`);
+  const workgroup = { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupStorageSize };
+  const exceeded = { ...workgroup, maxScratchBytes: filled.maxScratchBytes };
+  if (fused) {
+    const { lanes, wantedLanes } = fused;
+    const why = impl === "fused"
+      ? 'impl "fused" is asked for'
+      : "nothing but the output is asked for";
+    const smaller = `${lanes} lanes instead of ${wantedLanes} fit a workgroup: ${list(workgroup)}`;
+    return { ...fused, reason: lanes < wantedLanes ? `${why}; ${smaller}` : why };
   }
+  if (impl === "auto") return staged(`no fused tile fits: ${list(exceeded)}`);
   throw new RangeError(
     sentence(ACTION, 'no tile of impl "fused" fits (use "auto" or "staged")', exceeded),
   );
+}
+
+function list(values: Readonly<Record<string, number>>): string {
+  return Object.entries(values).map(([name, value]) => `${name}=${value}`).join(", ");
 }
 
 /** Queries at the end of the context look over the window of the first of them; others may look over all of it. */

@@ -20,6 +20,8 @@ export interface FusedPlan extends PlanBase {
   rowGroups: number;
   /** Invocations of a row group. */
   lanes: number;
+  /** Lanes that the tiling asks for: more than `lanes` where a workgroup of the device holds no more. */
+  wantedLanes: number;
   /** Keys that a lane scores at a time. */
   keys: number;
   /**
@@ -62,7 +64,7 @@ export function planFused(
   const allPacks = fusedPacks(spec);
   const split = planLanes({ rows, rowGroups, keys }, spec, limits, tiling);
   if (!split) return undefined;
-  const { lanes, strips } = split;
+  const { lanes, wantedLanes, strips } = split;
 
   const tilesPerKvHead = Math.ceil(perKvHead / (rows * rowGroups));
   const numTiles = batch * numKvHeads * tilesPerKvHead;
@@ -93,6 +95,7 @@ export function planFused(
     rows,
     rowGroups,
     lanes,
+    wantedLanes,
     keys,
     sharers: tiling.sharers,
     shuffles: lanes <= profile.subgroupSize,
@@ -143,18 +146,18 @@ function planLanes(
   spec: FilledSpec,
   limits: PlanLimits,
   { lanes: wanted, workgroup, sharers }: Tiling,
-): Pick<FusedPlan, "lanes" | "strips"> | undefined {
+): Pick<FusedPlan, "lanes" | "wantedLanes" | "strips"> | undefined {
   const { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupStorageSize } = limits;
   const leastLanes = ceilPowerOfTwo(spec.valueDim / MAX_LANE_FLOATS);
   const valueLanes = ceilPowerOfTwo(fusedPacks(spec));
-  const mostLanes = Math.max(wanted, workgroup / tile.rowGroups, leastLanes);
-  for (let lanes = mostLanes; lanes > 1; lanes /= 2) {
+  const wantedLanes = Math.max(wanted, workgroup / tile.rowGroups, leastLanes);
+  for (let lanes = wantedLanes; lanes > 1; lanes /= 2) {
     // Who shares weights with neighbours works on the same column.
     const strips = sharers > 0 ? 1 : Math.max(1, lanes / valueLanes);
     const fits = lanes >= sharers &&
       lanes * tile.rowGroups <= maxComputeInvocationsPerWorkgroup &&
       fusedWorkgroupBytes({ ...tile, lanes, strips }) <= maxComputeWorkgroupStorageSize;
-    if (fits) return { lanes, strips };
+    if (fits) return { lanes, wantedLanes, strips };
   }
 }
 

@@ -1,5 +1,5 @@
 // Explaining a plan: every figure is that of the plan, and the floor is counted one by one.
-import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { type AttentionSpec, explain, planAttention, type PlanLimits } from "../mod.ts";
 import { movedBytes, operations, visiblePairs } from "../src/counts.ts";
 import { fusedPlan, LIMITS, stagedPlan } from "./_plan.ts";
@@ -29,6 +29,17 @@ Deno.test("explain: a fallback names the limit, as does the refusal of what is f
   assertStringIncludes(row(spec, "staged", limits), "as no fused tile fits: ");
   assertStringIncludes(row(spec, "staged", limits), says);
   assertThrows(() => planAttention({ ...spec, impl: "fused" }, limits), RangeError, says);
+});
+
+Deno.test("explain: a smaller tile names the limits that it fits", () => {
+  const limits: PlanLimits = { ...LIMITS, maxComputeInvocationsPerWorkgroup: 32 };
+  const plan = planAttention(DECODE, limits);
+  assert(plan.impl === "fused" && plan.lanes < plan.wantedLanes);
+  assertEquals(
+    row(DECODE, "fused", limits),
+    `as nothing but the output is asked for; ${plan.lanes} lanes instead of ${plan.wantedLanes} ` +
+      "fit a workgroup: maxComputeInvocationsPerWorkgroup=32, maxComputeWorkgroupStorageSize=16384",
+  );
 });
 
 Deno.test("explain: shapes, dispatches and bytes are those of the plan", () => {
