@@ -1,14 +1,15 @@
 /** Bytes and operations that an attention cannot do without: the floor under its time. */
 import { type AttentionPlan, kvBytes } from "./plan.ts";
-import type { FilledSpec } from "./spec.ts";
+import { type FilledSpec, stagesOf } from "./spec.ts";
 import { storageBytes } from "./tensor.ts";
 
-/** Bytes that must move at least once: q, K and V in, o and returned scores or weights out. */
+/** Bytes that must move at least once: q, K and V in, o and what else is returned out. */
 export function movedBytes({ spec, contextLen }: CountedPlan): number {
   const { batch, numHeads, seqLen, headDim, valueDim, dtype, outputs } = spec;
   const rows = batch * numHeads * seqLen;
+  const perRow = stagesOf(outputs).length * contextLen + Number(outputs.includes("lse"));
   return storageBytes([rows, headDim], dtype) + storageBytes([rows, valueDim], dtype) +
-    kvBytes(spec, contextLen) + outputs.length * rows * contextLen * 4;
+    kvBytes(spec, contextLen) + rows * perRow * 4;
 }
 
 /** Pairs of a query and a key that it sees in a full context, over all heads and sequences. */

@@ -8,8 +8,8 @@ import { checkTensor, Tensor } from "./tensor.ts";
 
 /** Shapes and options of an attention to a shared prefix: those of attention to the suffixes, and the prefix. */
 export interface SharedPrefixSpec extends AttentionSpec {
-  /** The prefix: `cache.spec` of a cache of one sequence, or its tokens and axes (by default those of the suffixes). */
-  prefix: Pick<AttentionSpec, "capacity" | "kvLayout" | "kvDtype">;
+  /** The prefix: `cache.spec` of a cache of one sequence, or its tokens, axes and element type (by default the suffixes'). */
+  prefix: Pick<AttentionSpec, "capacity" | "kvLayout" | "kvDtype" | "sinks">;
 }
 
 /** What {@linkcode SharedPrefixAttention.encode} reads and writes; all of it is the caller's. */
@@ -126,6 +126,7 @@ export class SharedPrefixAttention {
           capacity: prefix?.capacity,
           kvLayout: prefix?.kvLayout ?? filled.kvLayout,
           kvDtype: prefix?.kvDtype ?? filled.kvDtype,
+          sinks: prefix?.sinks,
         }),
       );
       const suffixAttention = keep(await Attention.create(gpu, filled));

@@ -40,6 +40,9 @@ export const OPTIONS: Readonly<Record<string, (random: Random, draw: Draw) => vo
   window: (random, { spec }) => {
     spec.window = random.integer(1, spec.capacity);
   },
+  "window and sinks": (random, { spec }) => {
+    Object.assign(spec, { window: random.integer(1, spec.capacity), sinks: random.integer(1, 5) });
+  },
   "window to the right": (random, { spec }) => {
     Object.assign(spec, { causal: false, windowRight: random.integer(0, 9) });
   },

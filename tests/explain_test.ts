@@ -76,6 +76,7 @@ Deno.test("counts: bytes are q, K, V, o and what is returned", () => {
   assertEquals(bytes({ valueDim: 4 }), 4 * (rows * 12 + 2 * 5 * 12));
   assertEquals(bytes({ dtype: "f16", batch: 2 }), 2 * 2 * (2 * rows * 8 + 2 * 2 * 5 * 8));
   assertEquals(bytes({ outputs: ["scores", "weights"] }), bytes({}) + 2 * rows * 5 * 4);
+  assertEquals(bytes({ outputs: ["lse"] }), bytes({}) + rows * 4);
   // A window of 2 leaves three queries four tokens to read.
   assertEquals(bytes({ window: 2 }), 4 * (2 * rows * 8 + 2 * 2 * 4 * 8));
 });

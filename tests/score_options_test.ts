@@ -18,7 +18,7 @@ async function check(draw: Draw): Promise<void> {
   const { spec, inputs } = draw;
   const what = JSON.stringify({ ...spec, bias: inputs.bias?.shape, mask: inputs.mask?.shape });
   const expected = referenceAttention(...referenceOf(draw));
-  const { seqLen = 1, capacity, dtype = "f32", alignment = "bottom-right" } = spec;
+  const { seqLen = 1, capacity, dtype = "f32", alignment = "bottom-right", sinks = 0 } = spec;
   const within = tolerance(spec, expected.scores);
   const outer = dtype === "f32" ? within : TOLERANCE.f16;
   const lse = maskedScores(expected.lse);
@@ -27,9 +27,9 @@ async function check(draw: Draw): Promise<void> {
   assertClose(all.o, expected.o, outer, `o beside stages of ${what}`);
   assertClose(all.lse!, lse, within, `lse beside stages of ${what}`);
   const window = alignment === "bottom-right" ? spec.window ?? Infinity : Infinity;
-  const columns = Math.min(capacity, window + seqLen - 1);
+  const columns = Math.min(capacity, sinks + window + seqLen - 1);
   for (const stage of STAGES) {
-    const rows = maskedScores(lastColumns(expected[stage], draw, columns));
+    const rows = maskedScores(storedColumns(expected[stage], draw, columns));
     assertClose(all[stage]!, rows, within, `${stage} of ${what}`);
   }
   for (const impl of ["staged", "fused"] as const) {
@@ -39,16 +39,19 @@ async function check(draw: Draw): Promise<void> {
   }
 }
 
-/** The columns that kernels store: the last ones of each sequence, as far as a window reaches; masked where there are none. */
-function lastColumns(rows: Float64Array, { spec, inputs }: Draw, kept: number): Float64Array {
-  const { batch = 1, capacity } = spec;
+/** The columns that kernels store: sinks and the last ones of each sequence, as far as a window reaches, and none behind. */
+function storedColumns(rows: Float64Array, { spec, inputs }: Draw, kept: number): Float64Array {
+  const { batch = 1, capacity, sinks = 0 } = spec;
   const rowsPerSequence = rows.length / capacity / batch;
   const isWeights = rows.every((x) => x >= 0);
   const stored = new Float64Array(rows.length / capacity * kept).fill(isWeights ? 0 : -Infinity);
   for (let row = 0; row < rows.length / capacity; row++) {
     const length = inputs.lengths?.data[Math.floor(row / rowsPerSequence)] ?? capacity;
-    const end = row * capacity + length;
-    stored.set(rows.subarray(end - Math.min(kept, length), end), row * kept);
+    const own = rows.subarray(row * capacity, row * capacity + length);
+    const columns = length <= kept
+      ? own
+      : [...own.subarray(0, sinks), ...own.subarray(length - kept + sinks)];
+    stored.set(columns, row * kept);
   }
   return stored;
 }

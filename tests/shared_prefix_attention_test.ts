@@ -55,7 +55,7 @@ async function check(random: Random, shape: Shape): Promise<void> {
   const gpu = await sharedGpu();
   using tensors = new Tensors();
   const heads = { numKvHeads, headDim: 8, valueDim: 5, dtype };
-  // Rings with room to spare, one of which has wrapped nowhere: only lengths tell what is there.
+  // Rings with room to spare: only lengths tell what is there.
   const prefix = tensors.keep(
     await RingKvCache.create(gpu, { ...heads, capacity: prefixLen + 3 }),
   );
