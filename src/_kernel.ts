@@ -9,7 +9,7 @@ import type { Grid } from "./_dispatches.ts";
 import type { CompiledKernel, Dispatch } from "./bound.ts";
 import type { Gpu } from "./device.ts";
 import { GpuWorkError } from "./errors.ts";
-import { compose, type WgslModule } from "./_wgsl.ts";
+import { compose, declare, type WgslModule } from "./_wgsl.ts";
 
 const USAGE = { uniform: 0x40, copyDst: 0x08 };
 
@@ -70,17 +70,22 @@ export class Kernel implements CompiledKernel {
     const code = compose(module);
     let kernel = cache.get(code);
     if (!kernel) {
-      kernel = Kernel.#compile(gpu, label, code);
+      kernel = Kernel.#compile(gpu, label, code, declare(module));
       cache.set(code, kernel);
       kernel.catch(() => cache.delete(code));
     }
     return kernel;
   }
 
-  static async #compile(gpu: Gpu, label: string, code: string): Promise<Kernel> {
+  static async #compile(
+    gpu: Gpu,
+    label: string,
+    code: string,
+    declarations: string,
+  ): Promise<Kernel> {
     const { device } = gpu;
     const start = performance.now();
-    const definitions = makeShaderDataDefinitions(code);
+    const definitions = makeShaderDataDefinitions(declarations);
     const [group] = makeBindGroupLayoutDescriptors(definitions, {
       compute: { entryPoint: "main" },
     });

@@ -12,14 +12,26 @@ export interface WgslModule {
   fragments: readonly string[];
 }
 
-/** The module's text. */
-export function compose({ enables = [], types = {}, constants, fragments }: WgslModule): string {
+/** The module's text as compilers get it, with marked loops written out. */
+export function compose(module: WgslModule): string {
+  return textOf(module, (fragment) => unroll(fragment, module.constants));
+}
+
+/** The module's text as it is written: shorter, and with the same declarations. */
+export function declare(module: WgslModule): string {
+  return textOf(module, (fragment) => fragment);
+}
+
+function textOf(
+  { enables = [], types = {}, constants, fragments }: WgslModule,
+  write: (fragment: string) => string,
+): string {
   const usesF16 = Object.values(types).some((type) => type.includes("f16"));
   const enabled = [...(usesF16 ? ["f16"] : []), ...enables].map((name) => `enable ${name};`);
   const aliases = Object.entries(types).map(([name, type]) => `alias ${name} = ${type};`);
   const values = Object.entries(constants).map(([name, value]) => `const ${name} = ${value}u;`);
-  const unrolled = [...new Set(fragments)].map((fragment) => unroll(fragment, constants));
-  return [...enabled, ...aliases, ...values, ...unrolled].join("\n");
+  const written = [...new Set(fragments)].map(write);
+  return [...enabled, ...aliases, ...values, ...written].join("\n");
 }
 
 const UNROLLED = /\/\*unroll\*\/ for \(var (\w+) = 0u; \1 < (\w+); \1\+\+\) \{/;

@@ -97,10 +97,10 @@ export async function fuzz(
 
   async function append({ cache, transcript, wraps }: Subject, isWrong: boolean): Promise<void> {
     using tensors = new Tensors();
-    const { batch, numKvHeads, headDim, valueDim, layout, capacity, window = capacity } =
-      cache.spec;
+    const { batch, numKvHeads, headDim, valueDim, layout, capacity, sinks } = cache.spec;
+    const { window = capacity } = cache.spec;
     const room = Math.min(...transcript.lengths.map((length) => capacity - length));
-    const most = wraps ? Math.max(room, capacity - window + 1) : room;
+    const most = wraps ? Math.max(room, capacity - sinks - window + 1) : room;
     if (most < 1) return;
     const tokens = random.integer(1, Math.min(most, 4));
     const k = random.tensor(shapeOf(layout, { batch, heads: numKvHeads, tokens, size: headDim }));
