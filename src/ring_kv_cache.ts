@@ -1,7 +1,6 @@
-import { kernels } from "../kernels/mod.ts";
+import { Append, mostSequences } from "./_append.ts";
 import { checkChoice, checkInteger, sentence } from "./_check.ts";
 import { Fork, type SequencePair } from "./_fork.ts";
-import { Kernel } from "./_kernel.ts";
 import { allocateParts, type KvPart, readRows, storedBytes, writeRows } from "./_kv_memory.ts";
 import {
   appended,
@@ -12,10 +11,9 @@ import {
   storedTokens,
   truncated,
 } from "./_ring.ts";
-import { fillInRope, Rope, ropeParts, type Rotations } from "./_rope.ts";
-import { rowStrides, shapeIn } from "./_sizes.ts";
+import { fillInRope, Rope, type Rotations } from "./_rope.ts";
+import { shapeIn } from "./_sizes.ts";
 import { openSnapshot, packSnapshot, type Snapshot } from "./_snapshot.ts";
-import { kvStores } from "./_storage.ts";
 import { type BoundWork, boundWork, inPass } from "./bound.ts";
 import type { Gpu } from "./device.ts";
 import { SnapshotError } from "./errors.ts";
@@ -90,12 +88,7 @@ type FilledOptions =
   & { rope?: Rotations };
 
 const ACTION = "create RingKvCache";
-const WORKGROUP = 64;
-/** More workgroups than this do not make an append faster; each goes round for the rest. */
-const MAX_WORKGROUPS = 1024;
 const USAGE = { storage: 0x80, copySrc: 0x04, copyDst: 0x08 };
-/** The part of a uniform buffer that the other values of an append leave for the counts of the sequences. */
-const PARAMS_BYTES = 64;
 
 /**
  * A cache of keys and values on the GPU: a ring of `capacity` slots per sequence, allocated once, in as many buffers as the
@@ -186,10 +179,8 @@ export class RingKvCache {
   readonly #options: FilledOptions;
   readonly #rules: RingRules;
   readonly #rope: Rope | undefined;
-  readonly #append: Kernel;
+  readonly #append: Append;
   readonly #fork: Fork;
-  readonly #arrivals: GPUBuffer;
-  readonly #params = new Map<number, GPUBuffer[]>();
   #kept: KeptTokens[];
 
   private constructor(
@@ -198,11 +189,10 @@ export class RingKvCache {
     rules: RingRules,
     made: {
       parts: KvPart[];
-      append: Kernel;
+      append: Append;
       fork: Fork;
       rope: Rope | undefined;
       lengths: GPUBuffer;
-      arrivals: GPUBuffer;
     },
   ) {
     const { batch, numKvHeads, headDim, valueDim, capacity, sinks, dtype, kvDtype, layout } =
@@ -220,7 +210,6 @@ export class RingKvCache {
     this.#append = made.append;
     this.#fork = made.fork;
     this.#rope = made.rope;
-    this.#arrivals = made.arrivals;
     this.#kept = new Array(batch).fill({ oldest: 0, length: 0 });
   }
 
@@ -248,51 +237,37 @@ export class RingKvCache {
     checkChoice(ACTION, "layout", layout, ["BSNH", "BNSH"]);
     const rules = ringRules(ACTION, options);
     const rotations = options.rope && fillInRope(ACTION, options.rope, headDim);
-    const { maxComputeWorkgroupsPerDimension, maxUniformBufferBindingSize } = gpu.device.limits;
-    if (
-      batch > maxComputeWorkgroupsPerDimension ||
-      batch * 4 > maxUniformBufferBindingSize - PARAMS_BYTES
-    ) {
+    const mostBatch = mostSequences(gpu.device.limits);
+    if (batch > mostBatch) {
       throw new RangeError(
         sentence(ACTION, "batch must fit one dispatch of the device (use several caches)", {
           batch,
-          maxComputeWorkgroupsPerDimension,
-          maxUniformBufferBindingSize,
+          mostBatch,
         }),
       );
     }
 
     const { sinks, overflow } = rules;
-    const spec = { ...sizes, capacity, dtype, kvDtype };
+    const spec = { ...sizes, capacity, sinks, dtype, kvDtype, layout };
     const parts = await allocateParts(gpu, ACTION, spec);
-    let rope: Rope | undefined;
+    const made: { destroy(): void }[] = parts.flatMap(({ k, v }) => [k, v]);
     try {
-      rope = rotations && await Rope.create(gpu, rotations, { headDim, dtype });
-      const stores = kvStores(kvDtype);
-      const rotates = ropeParts(rotations);
-      const [append, fork] = await Promise.all([
-        Kernel.compile(gpu, "append", {
-          types: { T: dtype, ...stores.types },
-          constants: {
-            ...{ HEAD_DIM: headDim, VALUE_DIM: valueDim, SINKS: sinks, WORKGROUP },
-            ...stores.constants,
-            ...rotates.constants,
-            COUNT_VECTORS: Math.ceil(batch / 4),
-          },
-          fragments: [...rotates.fragments, ...stores.fragments, kernels.append],
-        }),
-        Fork.compile(gpu, kvDtype),
-      ]);
       const usage = USAGE.storage | USAGE.copySrc | USAGE.copyDst;
-      const counters = await gpu.guard("allocate cache counters", () => ({
-        lengths: gpu.device.createBuffer({ label: "cache lengths", size: batch * 4, usage }),
-        arrivals: gpu.device.createBuffer({ label: "cache arrivals", size: batch * 4, usage }),
-      }));
-      const filled = { ...spec, sinks, window, maxSeqLen, overflow, layout, rope: rotations };
-      return new RingKvCache(gpu, filled, rules, { parts, append, fork, rope, ...counters });
+      const lengths = await gpu.guard(
+        "allocate cache counters",
+        () => gpu.device.createBuffer({ label: "cache lengths", size: batch * 4, usage }),
+      );
+      made.push(lengths);
+      const rope = rotations && await Rope.create(gpu, rotations, { headDim, dtype });
+      if (rope) made.push(rope);
+      const memory = { parts, lengths, rotations: rope?.rotations };
+      const append = await Append.create(gpu, spec, rotations, memory);
+      made.push(append);
+      const fork = await Fork.compile(gpu, kvDtype);
+      const filled = { ...spec, window, maxSeqLen, overflow, rope: rotations };
+      return new RingKvCache(gpu, filled, rules, { parts, append, fork, rope, lengths });
     } catch (error) {
-      rope?.destroy();
-      destroyParts(parts);
+      for (const one of made) one.destroy();
       throw error;
     }
   }
@@ -335,7 +310,7 @@ export class RingKvCache {
   /** Bytes that the cache holds on the GPU: K, V, the counters and, for rope, 16 for each pair of elements. */
   get bytes(): number {
     const kv = this.parts.reduce((sum, { k, v }) => sum + k.bytes + v.bytes, 0);
-    const counters = this.lengthsBuffer.size + this.#arrivals.size;
+    const counters = this.lengthsBuffer.size + this.#append.arrivals.size;
     return kv + counters + (this.#rope?.rotations.size ?? 0);
   }
 
@@ -404,22 +379,10 @@ export class RingKvCache {
 
     const { lengths } = tokens;
     if (lengths !== undefined) this.#checkLengths(lengths, seqLen);
-    const counts = lengths ?? new Array<number>(batch).fill(seqLen);
-    const params = lengths ? this.#makeParams(seqLen, counts) : this.#paramsFor(seqLen);
-    const dispatches = this.parts.map(({ k, v }, i) =>
-      this.#append.bind({
-        params: params[i],
-        lengths: this.lengthsBuffer,
-        arrivals: this.#arrivals,
-        kNew: tokens.k.buffer,
-        vNew: tokens.v.buffer,
-        k: k.buffer,
-        v: v.buffer,
-        ...(this.#rope && { rotations: this.#rope.rotations }),
-      }, [Math.min(seqLen * numKvHeads * 2, MAX_WORKGROUPS), batch])
-    );
+    const buffers = { k: tokens.k.buffer, v: tokens.v.buffer };
+    const dispatches = this.#append.bind(buffers, seqLen, lengths);
     return boundWork(dispatches, () => {
-      this.#kept = this.#kept.map((kept, b) => appended(this.#rules, kept, counts[b]));
+      this.#kept = this.#kept.map((kept, b) => appended(this.#rules, kept, lengths?.[b] ?? seqLen));
     });
   }
 
@@ -593,40 +556,13 @@ export class RingKvCache {
 
   /** Frees the cache's memory on the GPU. */
   destroy(): void {
-    destroyParts(this.parts);
+    for (const { k, v } of this.parts) {
+      k.destroy();
+      v.destroy();
+    }
     this.lengthsBuffer.destroy();
-    this.#arrivals.destroy();
+    this.#append.destroy();
     this.#rope?.destroy();
-    for (const params of this.#params.values()) {
-      for (const buffer of params) buffer.destroy();
-    }
-  }
-
-  /** Kept for the lengths of all appends so far: a decode loop makes none anew. */
-  #paramsFor(seqLen: number): GPUBuffer[] {
-    let params = this.#params.get(seqLen);
-    if (!params) {
-      params = this.#makeParams(seqLen, new Array(this.spec.batch).fill(seqLen));
-      this.#params.set(seqLen, params);
-    }
-    return params;
-  }
-
-  /** For each part. */
-  #makeParams(seqLen: number, lengths: readonly number[]): GPUBuffer[] {
-    const { layout, batch, numKvHeads, capacity } = this.spec;
-    const counts = [...lengths, ...new Array(-batch & 3).fill(0)];
-    return this.parts.map(({ firstHead, numHeads }, i) =>
-      this.#append.uniform({
-        newStride: rowStrides(layout, numKvHeads, seqLen),
-        numKvHeads,
-        firstHead,
-        endHead: firstHead + numHeads,
-        capacity,
-        advance: i === this.parts.length - 1 ? 1 : 0,
-        counts,
-      })
-    );
   }
 
   #checkLengths(lengths: readonly number[], seqLen: number): void {
@@ -674,11 +610,4 @@ export class RingKvCache {
 /** Slots that hold tokens, per sequence. */
 function storedOf(kept: readonly KeptTokens[], capacity: number): number[] {
   return kept.map(({ length }) => storedTokens(length, capacity));
-}
-
-function destroyParts(parts: readonly KvPart[]): void {
-  for (const { k, v } of parts) {
-    k.destroy();
-    v.destroy();
-  }
 }
