@@ -84,7 +84,9 @@ export async function fuzz(
     if (!made) return;
     const { value: cache } = made;
     // What a strange option made too large to check is only created.
-    if (cache.bytes > 10_000 || cache.spec.dtype !== "f32") return cache.destroy();
+    const { dtype, kvDtype } = cache.spec;
+    const isChecked = cache.bytes <= 10_000 && dtype === "f32" && kvDtype === "f32";
+    if (!isChecked) return cache.destroy();
     poison(cache);
     if (subjects.length === NUM_CACHES) {
       const [old] = subjects.splice(random.integer(0, NUM_CACHES - 1), 1);
