@@ -227,3 +227,13 @@ testRandomly("large scores: capped, biased and masked, never NaN", async (random
     assertClose(relative(lse!), relative(maskedScores(expected.lse)), 1e-5, `lse, ${impl}`);
   }
 });
+
+testRandomly("a softcap far above every score changes nothing", async (random) => {
+  const spec: AttentionSpec = { numHeads: 4, numKvHeads: 2, headDim: 8, seqLen: 3, capacity: 19 };
+  const inputs = randomInputs(random, spec);
+  for (const impl of ["fused", "staged"] as const) {
+    const plain = await runAttention({ ...spec, impl }, inputs);
+    const capped = await runAttention({ ...spec, impl, softcap: 2 ** 32 }, inputs);
+    assertClose(capped.o, plain.o, TOLERANCE.f32, impl);
+  }
+});
