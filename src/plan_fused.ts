@@ -70,7 +70,7 @@ export function planFused(
   const numTiles = batch * numKvHeads * tilesPerKvHead;
   const stateBytes = numRows(spec) * (valueDim + 2) * 4;
   const tileColumns = lanes * keys;
-  const roundsOfTile = spec.headDim / packSize(spec.headDim) + Math.ceil(tileColumns / strips) +
+  const roundsOfTile = spec.headDim / fusedPackSize(spec) + Math.ceil(tileColumns / strips) +
     ROUNDS_BESIDE;
   const tilesOfSlice = Math.floor(loopRounds(profile) / roundsOfTile);
   const leastSlices = Math.max(1, Math.ceil(Math.ceil(contextLen / tileColumns) / tilesOfSlice));

@@ -371,6 +371,11 @@ Deno.test("plan: software adapters walk a long context in more slices, as their 
     const rounds = tiles * (1 + lanes * keys / strips);
     assert(slices > 1 && rounds < 65535, `${slices} slices, ${rounds} rounds`);
   }
+  // Keys are loaded one by one where values are.
+  const odd = { ...long, headDim: 64, valueDim: 3 };
+  const one = fusedPlan(odd, limits, PROFILES.software);
+  const oddRounds = 64 + one.lanes * one.keys / one.strips;
+  assert(Math.ceil(2 ** 20 / (one.lanes * one.keys) / one.slices) * oddRounds < 65535);
   const scarce: AttentionSpec = { ...busy, maxScratchBytes: 1000 };
   const says = "maxScratchBytes=1000";
   assertThrows(() => fusedPlan(scarce, limits, PROFILES.software), RangeError, says);
