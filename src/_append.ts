@@ -7,21 +7,10 @@ import { rowStrides } from "./_sizes.ts";
 import { kvStores } from "./_storage.ts";
 import type { Dispatch } from "./bound.ts";
 import type { Gpu } from "./device.ts";
-import type { FilledSpec } from "./spec.ts";
+import type { RingKvCache } from "./ring_kv_cache.ts";
 
 /** What decides how tokens are written. */
-type AppendSpec = Pick<
-  FilledSpec,
-  | "batch"
-  | "numKvHeads"
-  | "headDim"
-  | "valueDim"
-  | "capacity"
-  | "sinks"
-  | "dtype"
-  | "kvDtype"
-  | "layout"
->;
+type AppendSpec = Omit<RingKvCache["spec"], "window" | "kvLayout">;
 
 /** Where tokens go. */
 interface Memory {

@@ -21,6 +21,7 @@ export async function createStaged(gpu: Gpu, plan: StagedPlan): Promise<Executor
   const { spec } = plan;
   const kernels = await compile(gpu, plan);
   const isKept = keepsRows(spec);
+  const hasEarly = EARLY_STAGES.some((stage) => spec.outputs.includes(stage));
   const { params, earlyParams, scratch, perHead } = await gpu.guard("allocate attention", () => ({
     params: plan.blocks.map(({ firstTile, firstRow, part }) =>
       kernels.scores.uniform({
@@ -32,7 +33,7 @@ export async function createStaged(gpu: Gpu, plan: StagedPlan): Promise<Executor
         firstKvRow: firstKvRow(plan, { part }),
       })
     ),
-    earlyParams: plan.blocks.map(({ firstTile, part }) =>
+    earlyParams: !hasEarly ? [] : plan.blocks.map(({ firstTile, part }) =>
       kernels.scores.uniform({
         ...paramsOf({ ...plan, spec: unmasked(spec) }),
         filledLen: plan.contextLen,
