@@ -1,8 +1,9 @@
 /** A decoder-only transformer in float64: the textbook definition, as an oracle for the GPU. */
 import { type HostTensor, referenceRow } from "../mod.ts";
-import { checkInteger, sentence } from "../src/_check.ts";
+import { sentence } from "../src/_check.ts";
 import { rotatedRow } from "../src/_rotated_row.ts";
 import { activations } from "./_activations.ts";
+import { checkTokens } from "./_check_tokens.ts";
 import type { DecoderSpec } from "./spec.ts";
 import { weightShapes } from "./weight_shapes.ts";
 import type { DecoderWeights, WeightData } from "./weights.ts";
@@ -146,19 +147,14 @@ export class ReferenceDecoder {
         }),
       );
     }
-    return tokens.map((token, position) => {
-      checkInteger(action, "each token", token, 0);
-      if (token >= vocabSize) {
-        throw new RangeError(
-          sentence(action, "each token must be below vocabSize", { token, vocabSize }),
-        );
-      }
-      return Float64Array.from(
+    checkTokens(action, tokens, vocabSize);
+    return tokens.map((token, position) =>
+      Float64Array.from(
         { length: dim },
         (_, i) =>
           embeddingScale * embedding[token * dim + i] + (positions?.[position * dim + i] ?? 0),
-      );
-    });
+      )
+    );
   }
 
   #layer(layer: number, x: Rows, options: ReferenceForwardOptions) {
