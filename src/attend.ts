@@ -54,7 +54,7 @@ export interface HostFloats extends HostTensor {
 /**
  * Attention in one call: plans, compiles, runs and, for tensors of the host, reads back.
  *
- * For loops use {@linkcode Attention} (and `RingKvCache`), which plan once and wait for nothing.
+ * For loops use {@linkcode Attention} (and `RingKvCache`), which plan once and wait for nothing; it names its sources.
  *
  * @param gpu Where to run.
  * @param inputs Queries, keys and values, and what masks them.

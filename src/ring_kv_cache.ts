@@ -98,7 +98,8 @@ const USAGE = { storage: 0x80, copySrc: 0x04, copyDst: 0x08 };
  * others go round in the rest. Appending writes the new tokens in place and never moves old ones, so that a decode step
  * costs the same however long the history. Lengths live on the GPU beside the tokens and follow
  * the order in which encoded work runs; {@linkcode RingKvCache.length} counts what has been encoded, so submit what you
- * encode, in order.
+ * encode, in order. A rolling buffer as in Mistral 7B (Jiang et al. 2023, arXiv 2310.06825), its sinks as in StreamingLLM
+ * (Xiao et al. 2023, arXiv 2309.17453).
  *
  * Keys and values can be stored as f16, or as int8 or int4 with a step for each token and head ({@linkcode KvDtype}). Stored
  * keys are then off by at most d_k and values by d_v, half a step of their row or 1/1024 of themselves, so that a score is
