@@ -1,4 +1,9 @@
 // The trained model of the shared data: stories260K. Tests of it are skipped, and say so, where it is absent.
+import { type Checkpoint, openCheckpoint } from "../../checkpoints/mod.ts";
+import { weightShapes } from "../../decoder/weight_shapes.ts";
+import type { WeightData } from "../../decoder/weights.ts";
+import { memoryWeights } from "./_models.ts";
+
 const FOLDER = new URL("../../../shared/data/stories260K/", import.meta.url);
 
 /** Paths of its files. */
@@ -20,6 +25,17 @@ export function testStories(name: string, test: () => void | Promise<void>): voi
 /** The first tokens of the greedy continuation of BOS, BOS included. */
 export function greedyTokens(): number[] {
   return JSON.parse(Deno.readTextFileSync(STORIES.greedy));
+}
+
+/** The model, read whole. */
+export async function openStories(): Promise<Omit<Checkpoint, "close">> {
+  const { spec, weights, close } = await openCheckpoint(STORIES.model);
+  const read = new Map<string, WeightData>();
+  for (const { name } of weightShapes(spec)) {
+    if (weights.has(name)) read.set(name, await weights.read(name));
+  }
+  await close();
+  return { spec, weights: memoryWeights(read) };
 }
 
 function pathOf(name: string): string {
