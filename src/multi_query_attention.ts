@@ -1,41 +1,15 @@
 import { checkInteger, sentence } from "./_check.ts";
 import { Linear } from "./_linear.ts";
 import { Norm } from "./_norm.ts";
+import { concatenated, projectionsOf } from "./_projections.ts";
+import type { AttentionWeights, Projection } from "./attention_weights.ts";
 import { Attention } from "./attention.ts";
 import { type BoundWork, inSequence } from "./bound.ts";
 import type { Gpu } from "./device.ts";
 import { type AttentionParameters, attentionParameters } from "./memory.ts";
-import { type Projection, type QkvArrangement, splitQkv } from "./qkv_weights.ts";
 import { RingKvCache, type RingKvCacheOptions } from "./ring_kv_cache.ts";
 import type { AttentionSpec } from "./spec.ts";
 import { checkTensor, type HostTensor, type KvDtype, Tensor } from "./tensor.ts";
-
-/** Weights of an attention layer: the projections of queries, keys and values apart, or in one matrix. */
-export type AttentionWeights =
-  & (
-    | {
-      /** Queries: weight [numHeads headDim, dim]. */
-      q: Projection;
-      /** Keys: weight [numKvHeads headDim, dim]. */
-      k: Projection;
-      /** Values: weight [numKvHeads headDim, dim]. */
-      v: Projection;
-    }
-    | {
-      /** Queries, keys and values: weight [(numHeads + 2 numKvHeads) headDim, dim]. */
-      qkv: Projection;
-      /** In which order its rows are. */
-      arrangement: QkvArrangement;
-    }
-  )
-  & {
-    /** Output: weight [dim, numHeads headDim]. */
-    o: Projection;
-    /** Gain of an RMSNorm over each query, before its rotation [headDim]. The default is none. */
-    qNorm?: HostTensor;
-    /** Gain of an RMSNorm over each key, before its rotation [headDim]. The default is none. */
-    kNorm?: HostTensor;
-  };
 
 /** Options of {@linkcode MultiQueryAttention.create}. */
 export interface MultiQueryAttentionOptions
@@ -52,7 +26,9 @@ export interface MultiQueryAttentionOptions
    * The cache, f32 with layout `"BSNH"` but stored as one likes: one that is there, which stays the caller's, or how to
    * make one. Rotary positions and windows are options of the cache.
    */
-  cache: RingKvCache | Omit<RingKvCacheOptions, "numKvHeads" | "headDim" | "valueDim" | "dtype" | "layout">;
+  cache:
+    | RingKvCache
+    | Omit<RingKvCacheOptions, "numKvHeads" | "headDim" | "valueDim" | "dtype" | "layout">;
   /** Element type of the projections' weights; integers have a step for each output. The default is `"f32"`. */
   weightDtype?: KvDtype;
   /** What keeps the variance of a query or a key from 0, where they are normalised. The default is 1e-6. */
@@ -140,7 +116,12 @@ export class MultiQueryAttention {
     const { numKvHeads } = cache.spec;
     this.gpu = cache.gpu;
     this.cache = cache;
-    this.parameters = attentionParameters({ hiddenSize: options.dim, numHeads, numKvHeads, headDim });
+    this.parameters = attentionParameters({
+      hiddenSize: options.dim,
+      numHeads,
+      numKvHeads,
+      headDim,
+    });
     this.#dim = options.dim;
     this.#spec = spec;
     this.#ownsCache = options.ownsCache;
@@ -168,7 +149,8 @@ export class MultiQueryAttention {
     options: MultiQueryAttentionOptions,
   ): Promise<MultiQueryAttention> {
     const { dim, numHeads, numKvHeads = 1, headDim = dim / numHeads, normEps = 1e-6 } = options;
-    const { cache: given, weightDtype = "f32", scale, softcap, alibiSlopes, impl, tuning } = options;
+    const { cache: given, weightDtype = "f32", scale, softcap, alibiSlopes, impl, tuning } =
+      options;
     for (const [name, value] of Object.entries({ dim, numHeads, numKvHeads, headDim })) {
       checkInteger(ACTION, name, value);
     }
@@ -178,17 +160,7 @@ export class MultiQueryAttention {
       );
     }
     const shape = { numHeads, numKvHeads, headDim };
-    const { q, k, v } = "qkv" in weights
-      ? splitQkv(weights.qkv, { ...shape, arrangement: weights.arrangement })
-      : weights;
-    const [qWidth, kvWidth] = [numHeads * headDim, numKvHeads * headDim];
-    checkProjection("q", q, [qWidth, dim]);
-    checkProjection("k", k, [kvWidth, dim]);
-    checkProjection("v", v, [kvWidth, dim]);
-    checkProjection("o", weights.o, [dim, qWidth]);
-    for (const name of ["qNorm", "kNorm"] as const) {
-      if (weights[name]) checkShape(name, weights[name], [headDim]);
-    }
+    const { q, k, v, o } = projectionsOf(ACTION, weights, { dim, ...shape });
 
     const made: { destroy(): void }[] = [];
     const keep = <Made extends { destroy(): void }>(one: Made): Made => (made.push(one), one);
@@ -216,7 +188,7 @@ export class MultiQueryAttention {
         { dim, ownsCache: cache !== given },
         {
           qkv: await linear("project qkv", concatenated([q, k, v])),
-          o: await linear("project o", weights.o),
+          o: await linear("project o", o),
           qNorm: await norm("norm q", weights.qNorm),
           kNorm: await norm("norm k", weights.kNorm),
         },
@@ -341,22 +313,6 @@ function freeChunk(chunk: Chunk): void {
   for (const one of Object.values(chunk)) one.destroy();
 }
 
-function checkShape(name: string, tensor: HostTensor, shape: readonly number[]): void {
-  const actual = tensor?.shape;
-  if (actual?.length === shape.length && actual.every((size, i) => size === shape[i])) return;
-  throw new RangeError(
-    sentence(ACTION, `${name} must have shape [${shape.join(", ")}]`, { [name]: actual }),
-  );
-}
-
-function checkProjection(name: string, projection: Projection, shape: [number, number]): void {
-  if (!projection?.weight) {
-    throw new TypeError(sentence(ACTION, `${name} must have a weight`, { [name]: projection }));
-  }
-  checkShape(`${name}.weight`, projection.weight, shape);
-  if (projection.bias) checkShape(`${name}.bias`, projection.bias, shape.slice(0, 1));
-}
-
 function checkCache(
   gpu: Gpu,
   cache: RingKvCache,
@@ -384,25 +340,4 @@ function checkCache(
     );
   }
   return cache;
-}
-
-/** Rows of several projections of the same input, one after the other. */
-function concatenated(projections: readonly Projection[]): Projection {
-  const joined = (tensors: readonly HostTensor[]): HostTensor => {
-    const data = new Float32Array(tensors.reduce((sum, { data }) => sum + data.length, 0));
-    let offset = 0;
-    for (const tensor of tensors) {
-      data.set(tensor.data, offset);
-      offset += tensor.data.length;
-    }
-    const rows = tensors.reduce((sum, { shape }) => sum + shape[0], 0);
-    return { data, shape: [rows, ...tensors[0].shape.slice(1)] };
-  };
-  const weight = joined(projections.map(({ weight }) => weight));
-  if (projections.every(({ bias }) => !bias)) return { weight };
-  const zeros = (length: number) => ({ data: new Float32Array(length), shape: [length] });
-  return {
-    weight,
-    bias: joined(projections.map(({ weight, bias }) => bias ?? zeros(weight.shape[0]))),
-  };
 }

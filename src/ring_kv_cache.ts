@@ -314,6 +314,11 @@ export class RingKvCache {
     return kv + counters + (this.#rope?.rotations.size ?? 0);
   }
 
+  /** Whether keys are rotated while they are appended, so that queries have to be. */
+  get rotates(): boolean {
+    return this.#rope !== undefined;
+  }
+
   /**
    * Tokens ever appended to a sequence, the overwritten ones included, less those that were rolled back.
    *
