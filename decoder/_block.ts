@@ -64,7 +64,7 @@ export class Block {
     { name, cache, weightDtype }: BlockOptions,
   ): Promise<Block> {
     const { dim, numHeads, numKvHeads, headDim, scale, alibiSlopes, norm } = spec;
-    const projection = async (part: string): Promise<Projection> => ({
+    const projection = async (part: string) => ({
       weight: await uploads.read(`${name}.${part}.weight`),
       bias: await uploads.optional(`${name}.${part}.bias`),
     });

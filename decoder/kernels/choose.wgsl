@@ -1,14 +1,9 @@
 // choose: the next token is written to where the model reads it, and to the list of those that were chosen.
 //
-//   tokens  [1]  u32  write
-//   chosen       u32  read, write
-struct Chosen {
-  count: u32,
-  tokens: array<u32>,
-}
-
+//   tokens  [1]           u32  write
+//   chosen  [1 + tokens]  u32  read, write   their number, then the tokens
 @group(0) @binding(2) var<storage, read_write> tokens: array<u32>;
-@group(0) @binding(3) var<storage, read_write> chosen: Chosen;
+@group(0) @binding(3) var<storage, read_write> chosen: array<u32>;
 
 // What is chosen where a logit is NaN, so that the host finds out.
 const NOTHING = 0xffffffffu;
@@ -19,6 +14,6 @@ fn isNan(x: f32) -> bool {
 
 fn choose(token: u32) {
   tokens[0] = token;
-  chosen.tokens[chosen.count] = token;
-  chosen.count += 1u;
+  chosen[0] += 1u;
+  chosen[chosen[0]] = token;
 }
