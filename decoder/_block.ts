@@ -1,11 +1,5 @@
 /** One layer of a decoder: attention and feed-forward, each added to the residual stream. */
-import {
-  type Gpu,
-  type KvDtype,
-  MultiQueryAttention,
-  type Projection,
-  type Tensor,
-} from "../mod.ts";
+import { type Gpu, type KvDtype, MultiQueryAttention, type Tensor } from "../mod.ts";
 import { type BoundWork, inSequence } from "../src/bound.ts";
 import { Linear } from "../src/_linear.ts";
 import type { Norm } from "../src/_norm.ts";

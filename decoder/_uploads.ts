@@ -1,22 +1,29 @@
 /** Weights on their way to the device, by their uniform names. */
 import { type Gpu, type KvDtype, Tensor } from "../mod.ts";
+import { checkShape } from "../src/_projections.ts";
 import { Norm, type NormOptions } from "../src/_norm.ts";
+import type { DecoderSpec } from "./spec.ts";
+import { weightShapes } from "./weight_shapes.ts";
 import type { DecoderWeights, WeightData } from "./weights.ts";
 
 /** Uploads weights, and frees all that it was told to keep. */
 export class Uploads {
   readonly #gpu: Gpu;
   readonly #weights: DecoderWeights;
+  readonly #shapes: ReadonlyMap<string, readonly number[]>;
   readonly #made: { destroy(): void }[] = [];
 
-  constructor(gpu: Gpu, weights: DecoderWeights) {
+  constructor(gpu: Gpu, spec: DecoderSpec, weights: DecoderWeights) {
     this.#gpu = gpu;
     this.#weights = weights;
+    this.#shapes = new Map(weightShapes(spec).map(({ name, shape }) => [name, shape]));
   }
 
   /** Reads a weight that there must be. */
-  read(name: string): Promise<WeightData> {
-    return this.#weights.read(name);
+  async read(name: string): Promise<WeightData> {
+    const weight = await this.#weights.read(name);
+    checkShape("create Decoder", name, weight, this.#shapes.get(name)!);
+    return weight;
   }
 
   /** Reads a weight that there may be. */

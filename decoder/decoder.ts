@@ -6,6 +6,7 @@ import type { Norm } from "../src/_norm.ts";
 import { Block } from "./_block.ts";
 import { Embedding } from "./_embedding.ts";
 import { bindSampler, checkSampling, type Sampling } from "./_sampler.ts";
+import { checkTokens } from "./_check_tokens.ts";
 import { Uploads } from "./_uploads.ts";
 import type { DecoderLayer, DecoderSpec } from "./spec.ts";
 import type { DecoderWeights } from "./weights.ts";
@@ -73,7 +74,7 @@ const NOTHING = 0xffffffff;
  *   ...{ activation: "silu", isGated: true, isParallel: false },
  * };
  * const gpu = await Gpu.open();
- * const decoder = await Decoder.create(gpu, spec, randomWeights(spec, 1));
+ * const decoder = await Decoder.create(gpu, spec, randomWeights(spec));
  * await decoder.feed([1, 2, 3]);
  * for await (const tokens of decoder.generate({ tokens: 4 })) console.log(tokens);
  * console.log(decoder.length, decoder.cacheBytes);
@@ -162,12 +163,11 @@ export class Decoder {
         }),
       );
     }
-    const uploads = new Uploads(gpu, weights);
+    const uploads = new Uploads(gpu, spec, weights);
     try {
-      const { vocabSize, dim } = spec;
       const w = await uploads.tensor(
         "embedding",
-        checkShape("embedding.weight", await uploads.read("embedding.weight"), [vocabSize, dim]),
+        await uploads.read("embedding.weight"),
         weightDtype,
       );
       const learned = await uploads.optional("positions.weight");
@@ -180,13 +180,7 @@ export class Decoder {
         progress?.(blocks.length, spec.layers.length);
       }
       const own = await uploads.optional("classifier.weight");
-      const classifier = own
-        ? await uploads.tensor(
-          "classifier",
-          checkShape("classifier.weight", own, [vocabSize, dim]),
-          weightDtype,
-        )
-        : w;
+      const classifier = own ? await uploads.tensor("classifier", own, weightDtype) : w;
       const finalNorm = await uploads.norm("finalNorm", spec.norm);
       const tokens = uploads.keep(
         await Tensor.empty(gpu, [maxSeqLen], { dtype: "u32", label: "tokens" }),
@@ -346,17 +340,10 @@ export class Decoder {
   }
 
   #checkTokens(tokens: readonly number[]): void {
-    const { vocabSize } = this.spec;
     if (!Array.isArray(tokens) || tokens.length === 0) {
       throw new TypeError(sentence(FEED, "tokens must be an array of token ids", { tokens }));
     }
-    tokens.forEach((token, i) => {
-      checkInteger(FEED, `tokens[${i}]`, token, 0);
-      if (token < vocabSize) return;
-      throw new RangeError(
-        sentence(FEED, "there is no such token", { [`tokens[${i}]`]: token, vocabSize }),
-      );
-    });
+    checkTokens(FEED, tokens, this.spec.vocabSize);
     this.#checkRoom(FEED, tokens.length);
   }
 
@@ -463,16 +450,4 @@ function piecesOf(tokens: readonly number[], most: number): (readonly number[])[
     start += size;
   }
   return pieces;
-}
-
-function checkShape<Weight extends { shape: readonly number[] }>(
-  name: string,
-  weight: Weight,
-  shape: readonly number[],
-): Weight {
-  const { shape: actual } = weight;
-  if (actual.length === shape.length && actual.every((size, i) => size === shape[i])) return weight;
-  throw new RangeError(
-    sentence(CREATE, `${name} must have shape [${shape.join(", ")}]`, { [name]: actual }),
-  );
 }

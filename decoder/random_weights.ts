@@ -1,52 +1,48 @@
 import { elementCount } from "../src/tensor.ts";
 import type { DecoderSpec } from "./spec.ts";
+import { weightShapes } from "./weight_shapes.ts";
 import type { DecoderWeights } from "./weights.ts";
 
+/** Options of {@linkcode randomWeights}. */
+export interface RandomWeightsOptions {
+  /** Repeats the weights. The default is 0. */
+  seed?: number;
+  /** Which of the weights that a decoder may lack are there, by their names. The default is none. */
+  has?: (name: string) => boolean;
+}
+
 /**
- * Weights of a model that nobody trained, for trying out shapes: normally distributed, of the variance that keeps the
- * residual stream about as large as it is.
+ * Weights of a model that nobody trained, for trying out shapes: about normally distributed, those of a matrix with the
+ * variance that keeps what it is multiplied with about as large as it is, gains about 1.
  *
  * @param spec The model's shape.
- * @param seed Repeats the weights.
- * @returns The weights that every model of this shape has, each the same whenever it is read.
+ * @param options Seed, and what there is besides what every model has.
+ * @returns The weights, each the same whenever it is read.
  */
-export function randomWeights(spec: DecoderSpec, seed: number): DecoderWeights {
-  const shapes = new Map(Object.entries(shapesOf(spec)));
+export function randomWeights(
+  spec: DecoderSpec,
+  options: RandomWeightsOptions = {},
+): DecoderWeights {
+  const { seed = 0, has = () => false } = options;
+  const shapes = new Map(
+    weightShapes(spec)
+      .filter(({ name, isOptional }) => !isOptional || has(name))
+      .map(({ name, shape }) => [name, shape]),
+  );
   return {
     has: (name) => shapes.has(name),
     read(name) {
       const shape = shapes.get(name);
       if (!shape) return Promise.reject(new RangeError(`There is no weight of the name ${name}`));
-      const data = new Float32Array(elementCount(shape));
-      if (shape.length === 1) return Promise.resolve({ data: data.fill(1), shape });
       const next = normal(seed ^ hash(name));
-      const deviation = 1 / Math.sqrt(shape[1]);
-      for (let i = 0; i < data.length; i++) data[i] = deviation * next();
+      const [mean, deviation] = shape.length > 1
+        ? [0, 1 / Math.sqrt(shape[1])]
+        : [name.endsWith(".bias") ? 0 : 1, 0.1];
+      const data = new Float32Array(elementCount(shape));
+      for (let i = 0; i < data.length; i++) data[i] = mean + deviation * next();
       return Promise.resolve({ data, shape });
     },
   };
-}
-
-function shapesOf(spec: DecoderSpec): Record<string, readonly number[]> {
-  const { vocabSize, dim, hiddenDim, numHeads, numKvHeads, headDim, layers, isGated } = spec;
-  const shapes: Record<string, readonly number[]> = {
-    "embedding.weight": [vocabSize, dim],
-    "finalNorm.weight": [dim],
-  };
-  layers.forEach((_, i) => {
-    Object.assign(shapes, {
-      [`layers.${i}.attentionNorm.weight`]: [dim],
-      [`layers.${i}.q.weight`]: [numHeads * headDim, dim],
-      [`layers.${i}.k.weight`]: [numKvHeads * headDim, dim],
-      [`layers.${i}.v.weight`]: [numKvHeads * headDim, dim],
-      [`layers.${i}.o.weight`]: [dim, numHeads * headDim],
-      [`layers.${i}.mlpNorm.weight`]: [dim],
-      ...(isGated && { [`layers.${i}.gate.weight`]: [hiddenDim, dim] }),
-      [`layers.${i}.up.weight`]: [hiddenDim, dim],
-      [`layers.${i}.down.weight`]: [dim, hiddenDim],
-    });
-  });
-  return shapes;
 }
 
 /** FNV-1a. */

@@ -55,7 +55,8 @@ function split(
   return { q: projection("q"), k: projection("k"), v: projection("v") };
 }
 
-function checkShape(
+/** Throws unless a tensor has the shape that is needed. */
+export function checkShape(
   action: string,
   name: string,
   tensor: HostTensor,
