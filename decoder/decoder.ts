@@ -56,7 +56,6 @@ const FEED = "feed Decoder";
 const GENERATE = "generate tokens";
 /** A prompt goes in pieces of `maxSeqLen`, then of powers of this, so that few numbers of tokens are compiled. */
 const PIECE_BASE = 8;
-const NOTHING = 0xffffffff;
 
 /**
  * A decoder-only transformer whose attention is that of this library: the proof of it, and an example. Tokens stay on the
@@ -312,10 +311,11 @@ export class Decoder {
           gpu.device.queue.submit([encoder.finish()]);
         });
         const ids = [...await chosen.download()].slice(1, 1 + steps);
-        if (ids.includes(NOTHING)) {
+        const bad = ids.findIndex((id) => id >= this.spec.vocabSize);
+        if (bad >= 0) {
           throw new GpuWorkError(
             sentence(GENERATE, "a logit is not a number (check the weights)", {
-              position: this.length - steps + ids.indexOf(NOTHING),
+              position: this.length - steps + bad,
             }),
           );
         }
