@@ -1,7 +1,7 @@
 /** One layer of a decoder: attention and feed-forward, each added to the residual stream. */
 import { type Gpu, type KvDtype, MultiQueryAttention, type Tensor } from "../mod.ts";
 import { type BoundWork, inSequence } from "../src/bound.ts";
-import { Linear } from "../src/_linear.ts";
+import { Linear, type LinearActivation } from "../src/_linear.ts";
 import type { Norm } from "../src/_norm.ts";
 import type { MultiQueryAttentionOptions } from "../src/multi_query_attention.ts";
 import type { Uploads } from "./_uploads.ts";
@@ -155,11 +155,11 @@ async function linear(
   label: string,
   { weight, bias }: { weight: WeightData; bias?: WeightData },
   dtype?: KvDtype,
-  activation?: ConstructorParameters<typeof Linear>[3],
+  activation?: LinearActivation,
 ): Promise<Linear> {
   const w = await uploads.tensor(label, weight, dtype);
   const weights = bias ? { w, bias: await uploads.tensor(label, bias) } : { w };
-  return uploads.keep(new Linear(gpu, label, weights, activation));
+  return uploads.keep(new Linear(gpu, label, weights, { activation }));
 }
 
 /** The rows of two matrices in turns. */

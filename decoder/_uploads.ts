@@ -36,7 +36,7 @@ export class Uploads {
   }
 
   /** A norm that there must be. */
-  async norm(name: string, options: NormOptions & { to?: "y" | "sum" }): Promise<Norm> {
+  async norm(name: string, options: NormOptions): Promise<Norm> {
     const bias = await this.optional(`${name}.bias`);
     return this.keep(
       await Norm.create(this.#gpu, {
@@ -49,7 +49,7 @@ export class Uploads {
   /** A norm that there may be. */
   async optionalNorm(
     name: string,
-    options: NormOptions & { to?: "y" | "sum" },
+    options: NormOptions,
   ): Promise<Norm | undefined> {
     return this.#weights.has(`${name}.weight`) ? await this.norm(name, options) : undefined;
   }

@@ -20,6 +20,12 @@ export interface LinearActivation {
   isGated: boolean;
 }
 
+/** Options of a projection. */
+export interface LinearOptions {
+  activation?: LinearActivation;
+  profile?: DeviceProfile;
+}
+
 /** Where outputs go: to `y`, to the sum of it and `y`, or cut into `q`, `k` and `v`. */
 export type LinearTarget = "y" | "sum" | { qWidth: number; kvWidth: number };
 
@@ -62,13 +68,21 @@ export class Linear {
   readonly #label: string;
   readonly #weights: LinearWeights;
   readonly #activation: LinearActivation | undefined;
+  readonly #profile: DeviceProfile;
   readonly #params = new Map<number, GPUBuffer>();
 
-  constructor(gpu: Gpu, label: string, weights: LinearWeights, activation?: LinearActivation) {
+  /** `profile` is what kind of device tiles are cut for, by default the present one. */
+  constructor(
+    gpu: Gpu,
+    label: string,
+    weights: LinearWeights,
+    { activation, profile = gpu.profile }: LinearOptions = {},
+  ) {
     this.#gpu = gpu;
     this.#label = label;
     this.#weights = weights;
     this.#activation = activation;
+    this.#profile = profile;
   }
 
   /** Bytes of the weights. */
@@ -84,7 +98,7 @@ export class Linear {
     target: LinearTarget = "y",
   ): Promise<BoundWork> {
     const { w, bias } = this.#weights;
-    const tile = tileOf(this.#gpu.profile, numTokens);
+    const tile = tileOf(this.#profile, numTokens);
     const kernel = await this.#compile(tile, target);
     let params = this.#params.get(numTokens);
     if (!params) this.#params.set(numTokens, params = kernel.uniform({ numTokens }));

@@ -5,6 +5,7 @@ import { Kernel } from "./_kernel.ts";
 import { laneSums } from "./_lanes.ts";
 import { type BoundWork, boundWork } from "./bound.ts";
 import type { Gpu } from "./device.ts";
+import type { DeviceProfile } from "./profile.ts";
 import type { Tensor } from "./tensor.ts";
 
 /** How rows are normalised. */
@@ -13,6 +14,10 @@ export interface NormOptions {
   kind: "rms" | "layer";
   /** What keeps a variance from 0. */
   eps: number;
+  /** Where the rows go: to `y`, or to the sum of them and `y`. The default is `y`. */
+  to?: "y" | "sum";
+  /** What kind of device rows are cut for. The default is the present one. */
+  profile?: DeviceProfile;
 }
 
 const LANES = { software: 8, gpu: 64 };
@@ -41,14 +46,14 @@ export class Norm {
    * Compiles the kernel.
    *
    * @param weights f32 [width] each.
-   * @param options `to` is where the rows go: to `y`, or to the sum of them and `y`.
+   * @param options How, and where to.
    */
   static async create(
     gpu: Gpu,
     weights: { gain: Tensor; bias?: Tensor },
-    { kind, eps, to = "y" }: NormOptions & { to?: "y" | "sum" },
+    { kind, eps, to = "y", profile = gpu.profile }: NormOptions,
   ): Promise<Norm> {
-    const lanes = gpu.profile.isSoftware ? LANES.software : LANES.gpu;
+    const lanes = profile.isSoftware ? LANES.software : LANES.gpu;
     const sums = laneSums(gpu, lanes);
     const kernel = await Kernel.compile(gpu, "norm", {
       enables: sums.enables,
