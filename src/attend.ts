@@ -54,7 +54,7 @@ export interface HostFloats extends HostTensor {
 /**
  * Attention in one call: plans, compiles, runs and, for tensors of the host, reads back.
  *
- * For loops use {@linkcode Attention} (and `RingKvCache`), which plan once and wait for nothing.
+ * For loops use {@linkcode Attention} (and `RingKvCache`), which plan once and wait for nothing; it names its sources.
  *
  * @param gpu Where to run.
  * @param inputs Queries, keys and values, and what masks them.
@@ -89,7 +89,18 @@ export function attend(
   inputs: AttendInputs<Tensor>,
   options?: AttendOptions,
 ): Promise<AttendResult<Tensor>>;
-/** Attention in one call, from arrays to arrays. */
+/**
+ * Attention in one call, from arrays to arrays.
+ *
+ * @param gpu Where to run.
+ * @param inputs Queries, keys and values, and what masks them, each as an array with its shape.
+ * @param options What a query sees, element type, layout and what to return besides the output.
+ * @returns Output and what was asked for, in f32.
+ * @throws {TypeError} If a value is of the wrong kind.
+ * @throws {RangeError} If shapes do not agree, heads do not divide, or a limit of the device is exceeded.
+ * @throws {GpuWorkError} If the GPU refused some work.
+ * @throws {DeviceLostError} If the device is lost.
+ */
 export function attend(
   gpu: Gpu,
   inputs: AttendInputs<HostTensor>,

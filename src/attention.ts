@@ -120,6 +120,19 @@ export class Attention {
    * @throws {RangeError} If a value is out of range, heads do not divide, the device lacks the element type, or a limit of
    * the device is exceeded.
    * @throws {GpuWorkError} If the device refuses the memory or a kernel.
+   *
+   * @example For a cache, and for two new tokens at once
+   * ```ts
+   * import { Attention, explain, Gpu, RingKvCache } from "@onehead/attention";
+   *
+   * const gpu = await Gpu.open();
+   * const shape = { numKvHeads: 1, headDim: 16, capacity: 64, maxSeqLen: 2 };
+   * const cache = await RingKvCache.create(gpu, shape);
+   * const attention = await Attention.create(gpu, { ...cache.spec, numHeads: 4, seqLen: 2 });
+   * console.log(explain(attention.plan)); // fused       as nothing but the output is asked for ...
+   * attention.destroy();
+   * gpu.destroy();
+   * ```
    */
   static async create(gpu: Gpu, spec: AttentionSpec): Promise<Attention> {
     const { device } = gpu;
@@ -149,6 +162,28 @@ export class Attention {
    * @throws {TypeError} If a tensor is missing, of another device or of another element type, or read and written at once.
    * @throws {RangeError} If a shape does not match the plan, the cache is empty, or it no longer has tokens that a query
    * would see.
+   *
+   * @example Output and weights, in one submit with what comes before and after
+   * ```ts
+   * import { Attention, Gpu, Tensor } from "@onehead/attention";
+   *
+   * const gpu = await Gpu.open();
+   * const attention = await Attention.create(gpu, {
+   *   ...{ numHeads: 2, numKvHeads: 1, headDim: 4, capacity: 3, outputs: ["weights"] },
+   * });
+   * const q = await Tensor.upload(gpu, { data: [1, 0, 0, 0, 0, 0, 0, 0], shape: [1, 1, 2, 4] });
+   * const k = await Tensor.upload(gpu, { data: Array(12).fill(1), shape: [1, 3, 1, 4] });
+   * const o = await Tensor.empty(gpu, [1, 1, 2, 4]);
+   * const weights = await Tensor.empty(gpu, [1, 2, 1, 3]); // [B, N, S, contextLen]
+   *
+   * const encoder = gpu.device.createCommandEncoder();
+   * const pass = encoder.beginComputePass();
+   * attention.encode(pass, { q, k, v: k, o, weights });
+   * pass.end();
+   * gpu.device.queue.submit([encoder.finish()]);
+   * console.log(await weights.download()); // a third for each key
+   * gpu.destroy();
+   * ```
    */
   encode(target: GPUCommandEncoder | GPUComputePassEncoder, tensors: AttentionTensors): void {
     this.bind(tensors).encode(target);

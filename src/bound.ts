@@ -14,7 +14,11 @@ export interface Dispatch {
   readonly kernel: CompiledKernel;
   /** Numbers of workgroups along x, y and z. */
   readonly grid: Grid;
-  /** Sets pipeline and bind group, and dispatches. */
+  /**
+   * Sets pipeline and bind group, and dispatches.
+   *
+   * @param pass The compute pass to encode into.
+   */
   encode(pass: GPUComputePassEncoder): void;
 }
 
@@ -26,8 +30,9 @@ export interface BoundWork {
   /** What one encoding dispatches, in order. */
   readonly dispatches: readonly Dispatch[];
   /**
-   * Encodes the work once; nothing is submitted.
+   * Encodes the work once.
    *
+   * @param target The encoder or compute pass to encode into; nothing is submitted.
    * @throws {RangeError} If a cache is empty, or would lose or has lost tokens that its rules keep.
    */
   encode(target: GPUCommandEncoder | GPUComputePassEncoder): void;

@@ -105,6 +105,20 @@ export class Gpu {
    * @param options Which adapter to prefer.
    * @returns The opened device. Destroy it with {@linkcode Gpu.destroy}.
    * @throws {GpuUnavailableError} If there is no WebGPU, no adapter, or the adapter gives no device.
+   *
+   * @example A small GPU beside a large one
+   * ```ts
+   * import { Gpu, GpuUnavailableError } from "@onehead/attention";
+   *
+   * try {
+   *   const gpu = await Gpu.open({ powerPreference: "low-power" });
+   *   console.log(gpu.device.limits.maxStorageBufferBindingSize); // bytes
+   *   gpu.destroy();
+   * } catch (error) {
+   *   if (!(error instanceof GpuUnavailableError)) throw error;
+   *   console.log(error.message); // what to install
+   * }
+   * ```
    */
   static async open(options: GpuOptions = {}): Promise<Gpu> {
     const { powerPreference = "high-performance" } = options;
@@ -125,6 +139,17 @@ export class Gpu {
    *
    * @param device Any WebGPU device; what was not requested with it is not used.
    * @returns The same `Gpu` for the same device, so that pipelines are compiled once per device.
+   *
+   * @example A device of your own
+   * ```ts
+   * import { Gpu } from "@onehead/attention";
+   *
+   * const adapter = await navigator.gpu.requestAdapter();
+   * const device = await adapter!.requestDevice();
+   * const gpu = await Gpu.from(device);
+   * console.log(gpu === await Gpu.from(device), gpu.features); // true { f16: false, ... }: nothing was requested
+   * gpu.destroy();
+   * ```
    */
   static from(device: GPUDevice): Promise<Gpu> {
     let gpu = Gpu.#known.get(device);
@@ -140,6 +165,20 @@ export class Gpu {
    *
    * @throws {DeviceLostError} If the device is lost.
    * @throws {GpuWorkError} If the GPU refused some work.
+   *
+   * @example
+   * ```ts
+   * import { Gpu } from "@onehead/attention";
+   *
+   * const gpu = await Gpu.open();
+   * gpu.throwIfFailed(); // nothing has gone wrong so far
+   * gpu.destroy();
+   * try {
+   *   gpu.throwIfFailed();
+   * } catch (error) {
+   *   console.log((error as Error).name); // DeviceLostError
+   * }
+   * ```
    */
   throwIfFailed(): void {
     if (this.#lost) throw this.#lost;
@@ -157,6 +196,18 @@ export class Gpu {
    * @returns What it resolved to.
    * @throws {DeviceLostError} If the device is lost before.
    * @throws {GpuWorkError} If the GPU refused some work before.
+   *
+   * @example A readback that ends also where the device is lost
+   * ```ts
+   * import { Gpu } from "@onehead/attention";
+   *
+   * const gpu = await Gpu.open();
+   * const { MAP_READ, COPY_DST } = GPUBufferUsage;
+   * const buffer = gpu.device.createBuffer({ size: 16, usage: MAP_READ | COPY_DST });
+   * await gpu.waitFor(buffer.mapAsync(GPUMapMode.READ));
+   * console.log(new Float32Array(buffer.getMappedRange())); // [0, 0, 0, 0]
+   * gpu.destroy();
+   * ```
    */
   async waitFor<Value>(pending: Promise<Value>): Promise<Value> {
     if (this.#lost) throw this.#lost;
@@ -183,6 +234,16 @@ export class Gpu {
    * @returns When it is done.
    * @throws {DeviceLostError} If the device is lost.
    * @throws {GpuWorkError} If the GPU refused some work.
+   *
+   * @example
+   * ```ts
+   * import { Gpu } from "@onehead/attention";
+   *
+   * const gpu = await Gpu.open();
+   * gpu.device.queue.submit([gpu.device.createCommandEncoder().finish()]);
+   * await gpu.settled(); // done, and nothing was refused
+   * gpu.destroy();
+   * ```
    */
   async settled(): Promise<void> {
     await this.waitFor(this.device.queue.onSubmittedWorkDone());
@@ -196,6 +257,21 @@ export class Gpu {
    * @returns What `create` returned.
    * @throws {GpuWorkError} If WebGPU refused it.
    * @throws {DeviceLostError} If the device is lost.
+   *
+   * @example
+   * ```ts
+   * import { Gpu } from "@onehead/attention";
+   *
+   * const gpu = await Gpu.open();
+   * const usage = GPUBufferUsage.STORAGE;
+   * try {
+   *   const size = gpu.device.limits.maxBufferSize + 4;
+   *   await gpu.guard("allocate too much", () => gpu.device.createBuffer({ size, usage }));
+   * } catch (error) {
+   *   console.log((error as Error).name); // GpuWorkError
+   * }
+   * gpu.destroy();
+   * ```
    */
   async guard<Value>(action: string, create: () => Value): Promise<Value> {
     this.throwIfFailed();

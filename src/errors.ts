@@ -1,22 +1,81 @@
-/** No WebGPU adapter or device could be had; the message says what to install. */
+/**
+ * No WebGPU adapter or device could be had; the message says what to install.
+ *
+ * @example
+ * ```ts
+ * import { Gpu, GpuUnavailableError } from "@onehead/attention";
+ *
+ * const gpu = await Gpu.open().catch((error) => {
+ *   if (error instanceof GpuUnavailableError) console.error(error.message); // what to install
+ *   throw error;
+ * });
+ * gpu.destroy();
+ * ```
+ */
 export class GpuUnavailableError extends Error {
   /** The class's name, for programs that see the error from afar. */
   override readonly name = "GpuUnavailableError";
 }
 
-/** The device was lost: nothing that was pending on it will come, and everything on it is gone. */
+/**
+ * The device was lost: nothing that was pending on it will come, and everything on it is gone.
+ *
+ * @example Who waits is told
+ * ```ts
+ * import { DeviceLostError, Gpu, Tensor } from "@onehead/attention";
+ *
+ * const gpu = await Gpu.open();
+ * const tensor = await Tensor.upload(gpu, { data: [1, 2], shape: [2] });
+ * gpu.destroy();
+ * try {
+ *   await tensor.download();
+ * } catch (error) {
+ *   console.log(error instanceof DeviceLostError); // true
+ * }
+ * ```
+ */
 export class DeviceLostError extends Error {
   /** The class's name, for programs that see the error from afar. */
   override readonly name = "DeviceLostError";
 }
 
-/** The GPU refused some work (validation, out of memory, internal), so that its results must not be used. */
+/**
+ * The GPU refused some work (validation, out of memory, internal), so that its results must not be used.
+ *
+ * @example
+ * ```ts
+ * import { Gpu, GpuWorkError } from "@onehead/attention";
+ *
+ * const gpu = await Gpu.open();
+ * try {
+ *   await gpu.guard("make a buffer", () => gpu.device.createBuffer({ size: 4, usage: 0 }));
+ * } catch (error) {
+ *   console.log(error instanceof GpuWorkError); // true
+ * }
+ * gpu.destroy();
+ * ```
+ */
 export class GpuWorkError extends Error {
   /** The class's name, for programs that see the error from afar. */
   override readonly name = "GpuWorkError";
 }
 
-/** The bytes are no snapshot of a cache, or a damaged one, or of a cache of another shape; nothing was restored. */
+/**
+ * The bytes are no snapshot of a cache, or a damaged one, or of a cache of another shape; nothing was restored.
+ *
+ * @example
+ * ```ts
+ * import { Gpu, RingKvCache, SnapshotError } from "@onehead/attention";
+ *
+ * const gpu = await Gpu.open();
+ * try {
+ *   await RingKvCache.restore(gpu, new Uint8Array(100));
+ * } catch (error) {
+ *   console.log(error instanceof SnapshotError); // true
+ * }
+ * gpu.destroy();
+ * ```
+ */
 export class SnapshotError extends Error {
   /** The class's name, for programs that see the error from afar. */
   override readonly name = "SnapshotError";

@@ -88,6 +88,18 @@ export class MergeStates {
    * @throws {TypeError} If the shape has fewer than two axes, or the element type is none of numbers.
    * @throws {RangeError} If a size is not a positive whole number, or the device lacks the element type.
    * @throws {GpuWorkError} If the device refuses the memory or the kernel.
+   *
+   * @example For f16 outputs of two sequences, where the device has f16
+   * ```ts
+   * import { Gpu, MergeStates } from "@onehead/attention";
+   *
+   * const gpu = await Gpu.open();
+   * const dtype = gpu.features.f16 ? "f16" : "f32";
+   * const merge = await MergeStates.create(gpu, { shape: [2, 1, 8, 64], dtype });
+   * console.log(merge.shape); // [2, 1, 8, 64]
+   * merge.destroy();
+   * gpu.destroy();
+   * ```
    */
   static async create(
     gpu: Gpu,
@@ -130,6 +142,25 @@ export class MergeStates {
    * @throws {TypeError} If there is no part, a tensor is missing, of another device or of another element type, or one is
    * read and written at once.
    * @throws {RangeError} If a shape does not match.
+   *
+   * @example Into the first part, in place
+   * ```ts
+   * import { Gpu, MergeStates, Tensor } from "@onehead/attention";
+   *
+   * const gpu = await Gpu.open();
+   * const merge = await MergeStates.create(gpu, { shape: [1, 4] });
+   * const state = async (value: number) => ({
+   *   o: await Tensor.upload(gpu, { data: Array(4).fill(value), shape: [1, 4] }),
+   *   lse: await Tensor.upload(gpu, { data: [0], shape: [1] }),
+   * });
+   * const [whole, part] = await Promise.all([1, 2].map(state));
+   *
+   * const encoder = gpu.device.createCommandEncoder();
+   * merge.encode(encoder, [whole, part], whole);
+   * gpu.device.queue.submit([encoder.finish()]);
+   * console.log(await whole.o.download()); // [1.5, 1.5, 1.5, 1.5]
+   * gpu.destroy();
+   * ```
    */
   encode(
     target: GPUCommandEncoder | GPUComputePassEncoder,
@@ -217,7 +248,17 @@ export function mergeStates(
   gpu: Gpu,
   parts: readonly AttentionState<Tensor>[],
 ): Promise<AttentionState<Tensor>>;
-/** Merges parts from arrays to arrays. */
+/**
+ * Merges parts from arrays to arrays.
+ *
+ * @param gpu Where to run.
+ * @param parts One part or more on the host: `o` [..., valueDim] and `lse` [...].
+ * @returns Attention over the whole, in f32.
+ * @throws {TypeError} If there is no part, or one is of the wrong kind.
+ * @throws {RangeError} If a shape does not match.
+ * @throws {GpuWorkError} If the GPU refused some work.
+ * @throws {DeviceLostError} If the device is lost.
+ */
 export function mergeStates(
   gpu: Gpu,
   parts: readonly AttentionState<HostTensor>[],

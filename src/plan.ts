@@ -86,7 +86,22 @@ function contextLenOf(
   return alignment === "bottom-right" ? Math.min(capacity, sinks + window - 1 + seqLen) : capacity;
 }
 
-/** Bytes of K and V for so many tokens of every sequence, each in a buffer of whole words. */
+/**
+ * Bytes of K and V of one attention layer for so many tokens of every sequence, each in a buffer of whole words.
+ *
+ * @param shape Sequences, KV heads, elements of a key and of a value, and their type.
+ * @param tokens Tokens per sequence.
+ * @returns Bytes.
+ *
+ * @example
+ * ```ts
+ * import { kvBytes } from "@onehead/attention";
+ *
+ * const head = { batch: 1, numKvHeads: 1, headDim: 128, valueDim: 128 };
+ * console.log(kvBytes({ ...head, kvDtype: "f16" }, 4096)); // 2097152
+ * console.log(kvBytes({ ...head, kvDtype: "int4" }, 4096)); // 557056: 64 bytes and a step of 4 for each row
+ * ```
+ */
 export function kvBytes(
   shape: Pick<FilledSpec, "batch" | "numKvHeads" | "headDim" | "valueDim" | "kvDtype">,
   tokens: number,

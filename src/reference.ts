@@ -82,6 +82,19 @@ const LOWEST_F32 = -3.4028234663852886e38;
  * @returns Every stage of the row, its output and its log-sum-exp.
  * @throws {TypeError} If a shape has the wrong number of axes.
  * @throws {RangeError} If the shapes do not agree, or heads do not divide.
+ *
+ * @example
+ * ```ts
+ * import { referenceRow } from "@onehead/attention";
+ *
+ * const inputs = {
+ *   q: { data: [1, 0], shape: [1, 1, 1, 2] },
+ *   k: { data: [1, 0, 1, 0], shape: [1, 2, 1, 2] },
+ *   v: { data: [2, 4, 6, 8], shape: [1, 2, 1, 2] },
+ * };
+ * const { weights, o, lse } = referenceRow(inputs, { batch: 0, head: 0, token: 0 }, { scale: 1 });
+ * console.log(weights, o, lse); // [0.5, 0.5] [4, 6] 1.693...: 1 + log(2)
+ * ```
  */
 export function referenceRow(
   inputs: ReferenceInputs,

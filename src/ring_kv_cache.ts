@@ -98,7 +98,8 @@ const USAGE = { storage: 0x80, copySrc: 0x04, copyDst: 0x08 };
  * others go round in the rest. Appending writes the new tokens in place and never moves old ones, so that a decode step
  * costs the same however long the history. Lengths live on the GPU beside the tokens and follow
  * the order in which encoded work runs; {@linkcode RingKvCache.length} counts what has been encoded, so submit what you
- * encode, in order.
+ * encode, in order. A rolling buffer as in Mistral 7B (Jiang et al. 2023, arXiv 2310.06825), its sinks as in StreamingLLM
+ * (Xiao et al. 2023, arXiv 2309.17453).
  *
  * Keys and values can be stored as f16, or as int8 or int4 with a step for each token and head ({@linkcode KvDtype}). Stored
  * keys are then off by at most d_k and values by d_v, half a step of their row or 1/1024 of themselves, so that a score is
@@ -223,6 +224,20 @@ export class RingKvCache {
    * @throws {RangeError} If a value is out of range, `capacity < sinks + window + maxSeqLen - 1`, the device lacks the element
    * type, or the keys or values of one head of one sequence do not fit one storage binding of the device.
    * @throws {GpuWorkError} If the device refuses the memory.
+   *
+   * @example Chunks of up to 16 tokens over a window of 1024, keys and values in f16 where the device has it
+   * ```ts
+   * import { Gpu, RingKvCache } from "@onehead/attention";
+   *
+   * const gpu = await Gpu.open();
+   * const cache = await RingKvCache.create(gpu, {
+   *   ...{ numKvHeads: 1, headDim: 64, window: 1024, maxSeqLen: 16, capacity: 1039 },
+   *   kvDtype: gpu.features.f16 ? "f16" : "f32",
+   * });
+   * console.log(cache.bytes, cache.parts.length); // 265992 1 in f16
+   * cache.destroy();
+   * gpu.destroy();
+   * ```
    */
   static async create(gpu: Gpu, options: RingKvCacheOptions): Promise<RingKvCache> {
     const { batch = 1, numKvHeads, headDim, valueDim = headDim, capacity } = options;
@@ -279,6 +294,7 @@ export class RingKvCache {
    * @param gpu Where to allocate.
    * @param snapshot What {@linkcode RingKvCache.snapshot} returned.
    * @returns A cache that resumes where the other was, bit for bit.
+   * @throws {TypeError} If it is no `Uint8Array`.
    * @throws {SnapshotError} If the bytes are no snapshot, or not every one of them is as it was.
    * @throws {RangeError} If the device cannot hold the cache, as {@linkcode RingKvCache.create}.
    * @throws {GpuWorkError} If the device refuses the memory.
@@ -324,6 +340,8 @@ export class RingKvCache {
    *
    * @param sequence Index within the batch. The default is 0.
    * @returns The length, counting everything that has been encoded.
+   * @throws {TypeError} If a value is no number.
+   * @throws {TypeError} If it is no number.
    * @throws {RangeError} If there is no such sequence.
    */
   length(sequence = 0): number {
@@ -336,7 +354,22 @@ export class RingKvCache {
    *
    * @param sequence Index within the batch. The default is 0.
    * @returns The position, counting everything that has been encoded; the length where there is no token.
+   * @throws {TypeError} If a value is no number.
    * @throws {RangeError} If there is no such sequence.
+   *
+   * @example Seven tokens through a ring of four
+   * ```ts
+   * import { Gpu, RingKvCache, Tensor } from "@onehead/attention";
+   *
+   * const gpu = await Gpu.open();
+   * const cache = await RingKvCache.create(gpu, { numKvHeads: 1, headDim: 4, capacity: 4, window: 4 });
+   * const k = await Tensor.empty(gpu, [1, 1, 1, 4]);
+   * const encoder = gpu.device.createCommandEncoder();
+   * for (let token = 0; token < 7; token++) cache.append(encoder, { k, v: k });
+   * gpu.device.queue.submit([encoder.finish()]);
+   * console.log(cache.length(), cache.oldest(), cache.storedLen); // 7 3 4
+   * gpu.destroy();
+   * ```
    */
   oldest(sequence = 0): number {
     this.#checkSequence("read the oldest token of RingKvCache", sequence);
@@ -362,6 +395,20 @@ export class RingKvCache {
    * @throws {TypeError} If a tensor is of another device or element type, or `lengths` is no array of numbers.
    * @throws {RangeError} If a shape does not match the cache, or tokens would be lost that the rules keep. The cache is
    * unchanged.
+   *
+   * @example A ragged batch: the first sequence takes two tokens, the second one
+   * ```ts
+   * import { Gpu, RingKvCache, Tensor } from "@onehead/attention";
+   *
+   * const gpu = await Gpu.open();
+   * const cache = await RingKvCache.create(gpu, { batch: 2, numKvHeads: 1, headDim: 4, capacity: 8 });
+   * const k = await Tensor.empty(gpu, [2, 2, 1, 4]);
+   * const encoder = gpu.device.createCommandEncoder();
+   * cache.append(encoder, { k, v: k, lengths: [2, 1] });
+   * gpu.device.queue.submit([encoder.finish()]);
+   * console.log(cache.length(0), cache.length(1)); // 2 1
+   * gpu.destroy();
+   * ```
    */
   append(target: GPUCommandEncoder | GPUComputePassEncoder, tokens: NewTokens): void {
     this.bindAppend(tokens).encode(target);
@@ -375,6 +422,24 @@ export class RingKvCache {
    * a `RangeError` where tokens would be lost that the rules keep.
    * @throws {TypeError} If a tensor is of another device or element type.
    * @throws {RangeError} If a shape does not match the cache.
+   *
+   * @example
+   * ```ts
+   * import { Gpu, RingKvCache, Tensor } from "@onehead/attention";
+   *
+   * const gpu = await Gpu.open();
+   * const cache = await RingKvCache.create(gpu, { numKvHeads: 1, headDim: 4, capacity: 8 });
+   * const k = await Tensor.empty(gpu, [1, 1, 1, 4]);
+   * const append = cache.bindAppend({ k, v: k });
+   * for (let token = 0; token < 3; token++) {
+   *   const encoder = gpu.device.createCommandEncoder();
+   *   // ... what computes the key and the value of the next token ...
+   *   append.encode(encoder);
+   *   gpu.device.queue.submit([encoder.finish()]);
+   * }
+   * console.log(cache.length()); // 3
+   * gpu.destroy();
+   * ```
    */
   bindAppend(tokens: NewTokens): BoundWork {
     const { layout, batch, numKvHeads, headDim, valueDim } = this.spec;
@@ -399,6 +464,23 @@ export class RingKvCache {
    * @param q Queries [B, S, N, headDim] (or [B, N, S, headDim]) for any number N of heads, read and written.
    * @throws {TypeError} If the cache has no rope, or the tensor is of another device or element type.
    * @throws {RangeError} If the shape does not match the cache, or the cache has not as many tokens.
+   *
+   * @example
+   * ```ts
+   * import { Gpu, RingKvCache, Tensor } from "@onehead/attention";
+   *
+   * const gpu = await Gpu.open();
+   * const shape = { numKvHeads: 1, headDim: 2, capacity: 8 };
+   * const cache = await RingKvCache.create(gpu, { ...shape, rope: {} });
+   * const k = await Tensor.upload(gpu, { data: [1, 0, 1, 0], shape: [1, 2, 1, 2] });
+   * const q = await Tensor.upload(gpu, { data: [1, 0], shape: [1, 1, 1, 2] });
+   * const encoder = gpu.device.createCommandEncoder();
+   * cache.append(encoder, { k, v: k }); // positions 0 and 1
+   * cache.rotate(encoder, q); // position 1
+   * gpu.device.queue.submit([encoder.finish()]);
+   * console.log(await q.download()); // [0.54..., 0.84...]: cosine and sine of 1
+   * gpu.destroy();
+   * ```
    */
   rotate(target: GPUCommandEncoder | GPUComputePassEncoder, q: Tensor): void {
     this.bindRotate(q).encode(target);
@@ -447,8 +529,24 @@ export class RingKvCache {
    * @param encoder The encoder to encode into; nothing is submitted.
    * @param length Tokens that are left.
    * @param sequence Index within the batch. The default is all, each of them left with `length` tokens.
+   * @throws {TypeError} If a value is no number.
    * @throws {RangeError} If there is no such sequence, it is shorter, or tokens that the next one sees were overwritten.
    * The cache is unchanged.
+   *
+   * @example Two of three guesses were wrong
+   * ```ts
+   * import { Gpu, RingKvCache, Tensor } from "@onehead/attention";
+   *
+   * const gpu = await Gpu.open();
+   * const cache = await RingKvCache.create(gpu, { numKvHeads: 1, headDim: 4, capacity: 8 });
+   * const guesses = await Tensor.empty(gpu, [1, 3, 1, 4]);
+   * const encoder = gpu.device.createCommandEncoder();
+   * cache.append(encoder, { k: guesses, v: guesses });
+   * cache.truncate(encoder, cache.length() - 2);
+   * gpu.device.queue.submit([encoder.finish()]);
+   * console.log(cache.length()); // 1
+   * gpu.destroy();
+   * ```
    */
   truncate(encoder: GPUCommandEncoder, length: number, sequence?: number): void {
     if (sequence !== undefined) this.#checkSequence("truncate RingKvCache", sequence);
@@ -472,7 +570,23 @@ export class RingKvCache {
    *
    * @param target The encoder or compute pass to encode into; nothing is submitted.
    * @param pair Which sequence becomes a copy of which.
+   * @throws {TypeError} If a value is no number.
    * @throws {RangeError} If there is no such sequence, or both are the same. The cache is unchanged.
+   *
+   * @example Two samples of one prompt
+   * ```ts
+   * import { Gpu, RingKvCache, Tensor } from "@onehead/attention";
+   *
+   * const gpu = await Gpu.open();
+   * const cache = await RingKvCache.create(gpu, { batch: 2, numKvHeads: 1, headDim: 4, capacity: 8 });
+   * const prompt = await Tensor.empty(gpu, [2, 5, 1, 4]);
+   * const encoder = gpu.device.createCommandEncoder();
+   * cache.append(encoder, { k: prompt, v: prompt, lengths: [5, 0] });
+   * cache.fork(encoder, { from: 0, to: 1 });
+   * gpu.device.queue.submit([encoder.finish()]);
+   * console.log(cache.length(1)); // 5
+   * gpu.destroy();
+   * ```
    */
   fork(target: GPUCommandEncoder | GPUComputePassEncoder, pair: SequencePair): void {
     const action = "fork RingKvCache";
@@ -492,7 +606,23 @@ export class RingKvCache {
    *
    * @param encoder The encoder to encode into; nothing is submitted.
    * @param sequence Index within the batch. The default is all.
+   * @throws {TypeError} If a value is no number.
    * @throws {RangeError} If there is no such sequence.
+   *
+   * @example
+   * ```ts
+   * import { Gpu, RingKvCache, Tensor } from "@onehead/attention";
+   *
+   * const gpu = await Gpu.open();
+   * const cache = await RingKvCache.create(gpu, { batch: 2, numKvHeads: 1, headDim: 4, capacity: 8 });
+   * const k = await Tensor.empty(gpu, [2, 3, 1, 4]);
+   * const encoder = gpu.device.createCommandEncoder();
+   * cache.append(encoder, { k, v: k });
+   * cache.clear(encoder, 1);
+   * gpu.device.queue.submit([encoder.finish()]);
+   * console.log(cache.length(0), cache.length(1)); // 3 0
+   * gpu.destroy();
+   * ```
    */
   clear(encoder: GPUCommandEncoder, sequence?: number): void {
     const empty = { oldest: 0, length: 0 };
@@ -514,6 +644,22 @@ export class RingKvCache {
    * @throws {SnapshotError} If something was encoded that has not been submitted: submit it first.
    * @throws {DeviceLostError} If the device is lost.
    * @throws {GpuWorkError} If the GPU refused some work.
+   *
+   * @example
+   * ```ts
+   * import { Gpu, RingKvCache, SnapshotError, Tensor } from "@onehead/attention";
+   *
+   * const gpu = await Gpu.open();
+   * const cache = await RingKvCache.create(gpu, { numKvHeads: 1, headDim: 4, capacity: 8 });
+   * const k = await Tensor.empty(gpu, [1, 3, 1, 4]);
+   * const encoder = gpu.device.createCommandEncoder();
+   * cache.append(encoder, { k, v: k });
+   * const early = await cache.snapshot().catch((error) => error);
+   * console.log(early instanceof SnapshotError); // true: encoded, and not submitted
+   * gpu.device.queue.submit([encoder.finish()]);
+   * console.log((await cache.snapshot()).length); // bytes: header, three rows of K and of V, checksum
+   * gpu.destroy();
+   * ```
    */
   async snapshot(): Promise<Uint8Array<ArrayBuffer>> {
     const { gpu, parts, spec, lengthsBuffer } = this;
@@ -536,9 +682,26 @@ export class RingKvCache {
    *
    * @param snapshot What {@linkcode RingKvCache.snapshot} returned, of a cache with the same options.
    * @returns When the cache has it.
+   * @throws {TypeError} If it is no `Uint8Array`.
    * @throws {SnapshotError} If the bytes are no snapshot, not every one of them is as it was, or the options differ. The
    * cache is unchanged.
    * @throws {DeviceLostError} If the device is lost.
+   *
+   * @example Back to where it was
+   * ```ts
+   * import { Gpu, RingKvCache, Tensor } from "@onehead/attention";
+   *
+   * const gpu = await Gpu.open();
+   * const cache = await RingKvCache.create(gpu, { numKvHeads: 1, headDim: 4, capacity: 8 });
+   * const saved = await cache.snapshot();
+   * const k = await Tensor.empty(gpu, [1, 3, 1, 4]);
+   * const encoder = gpu.device.createCommandEncoder();
+   * cache.append(encoder, { k, v: k });
+   * gpu.device.queue.submit([encoder.finish()]);
+   * await cache.restore(saved);
+   * console.log(cache.length()); // 0
+   * gpu.destroy();
+   * ```
    */
   async restore(snapshot: Uint8Array): Promise<void> {
     const opened = await openSnapshot<FilledOptions>(snapshot);

@@ -105,6 +105,20 @@ export class SharedPrefixAttention {
    * the prefix (windows, ALiBi, bias, another alignment), or `outputs`, of which the log-sum-exp is always there.
    * @throws {RangeError} If a value is out of range, or as `Attention.create`.
    * @throws {GpuWorkError} If the device refuses the memory or a kernel.
+   *
+   * @example Over contiguous keys and values
+   * ```ts
+   * import { Gpu, SharedPrefixAttention } from "@onehead/attention";
+   *
+   * const gpu = await Gpu.open();
+   * const attention = await SharedPrefixAttention.create(gpu, {
+   *   ...{ batch: 3, numHeads: 4, numKvHeads: 1, headDim: 16 },
+   *   capacity: 8, // tokens of each suffix
+   *   prefix: { capacity: 40 },
+   * });
+   * attention.destroy();
+   * gpu.destroy();
+   * ```
    */
   static async create(gpu: Gpu, spec: SharedPrefixSpec): Promise<SharedPrefixAttention> {
     const { prefix, ...suffix } = spec;
@@ -151,6 +165,28 @@ export class SharedPrefixAttention {
    * @param tensors What to read and write.
    * @throws {TypeError} As `Attention.encode`.
    * @throws {RangeError} As `Attention.encode`.
+   *
+   * @example Suffixes of different lengths
+   * ```ts
+   * import { Gpu, SharedPrefixAttention, Tensor } from "@onehead/attention";
+   *
+   * const gpu = await Gpu.open();
+   * const shape = { batch: 2, numHeads: 4, numKvHeads: 1, headDim: 4 };
+   * const attention = await SharedPrefixAttention.create(gpu, {
+   *   ...{ ...shape, capacity: 3, prefix: { capacity: 5 } },
+   * });
+   * const empty = (...shape: number[]) => Tensor.empty(gpu, shape);
+   * const prefix = { k: await empty(1, 5, 1, 4), v: await empty(1, 5, 1, 4) };
+   * const lengths = await Tensor.upload(gpu, { data: [3, 1], shape: [2] }, { dtype: "u32" });
+   * const suffix = { k: await empty(2, 3, 1, 4), v: await empty(2, 3, 1, 4), lengths };
+   * const [q, o, lse] = [await empty(2, 1, 4, 4), await empty(2, 1, 4, 4), await empty(2, 1, 4)];
+   *
+   * const encoder = gpu.device.createCommandEncoder();
+   * attention.encode(encoder, { q, prefix, suffix, o, lse });
+   * gpu.device.queue.submit([encoder.finish()]);
+   * console.log(await lse.download()); // log(8) in the first sequence, log(6) in the second
+   * gpu.destroy();
+   * ```
    */
   encode(target: GPUCommandEncoder | GPUComputePassEncoder, tensors: SharedPrefixTensors): void {
     const { gpu } = this;

@@ -191,8 +191,22 @@ export class Tensor {
    * @param shape Size per axis, outermost first.
    * @param dtype Element type of the buffer's contents. The default is `"f32"`.
    * @returns The tensor. Destroying it destroys the buffer.
-   * @throws {RangeError} If the buffer is smaller than the shape, or a size is not a positive whole number.
-   * @throws {TypeError} If the buffer cannot be bound as storage.
+   * @throws {TypeError} If the buffer cannot be bound as storage, or the shape is no array of numbers.
+   * @throws {RangeError} If the buffer is smaller than the shape, a size is not a positive whole number, the device lacks
+   * the element type, or the tensor does not fit one binding.
+   *
+   * @example What another library computed, read without a copy
+   * ```ts
+   * import { Gpu, Tensor } from "@onehead/attention";
+   *
+   * const gpu = await Gpu.open();
+   * const { STORAGE, COPY_SRC, COPY_DST } = GPUBufferUsage;
+   * const buffer = gpu.device.createBuffer({ size: 16, usage: STORAGE | COPY_SRC | COPY_DST });
+   * gpu.device.queue.writeBuffer(buffer, 0, new Float32Array([1, 2, 3, 4]));
+   * const tensor = Tensor.wrap(gpu, buffer, [1, 1, 2, 2]);
+   * console.log(await tensor.download()); // Float32Array [1, 2, 3, 4]
+   * gpu.destroy();
+   * ```
    */
   static wrap(
     gpu: Gpu,
@@ -224,10 +238,21 @@ export class Tensor {
    * @param gpu Where to allocate.
    * @param shape Size per axis, outermost first.
    * @param options Element type and label.
-   * @returns The tensor.
+   * @returns The tensor. Destroy it with {@linkcode Tensor.destroy}.
+   * @throws {TypeError} If the shape is no array of numbers, or the element type none there is.
    * @throws {RangeError} If a size is not a positive whole number, the device lacks the element type, or the tensor
    * does not fit one binding.
    * @throws {GpuWorkError} If the device refuses the memory.
+   *
+   * @example
+   * ```ts
+   * import { Gpu, Tensor } from "@onehead/attention";
+   *
+   * const gpu = await Gpu.open();
+   * const o = await Tensor.empty(gpu, [1, 1, 8, 64], { label: "o" });
+   * console.log(o.length, o.bytes); // 512 2048
+   * gpu.destroy();
+   * ```
    */
   static async empty(
     gpu: Gpu,
@@ -254,10 +279,24 @@ export class Tensor {
    * @param gpu Where to allocate.
    * @param source The elements and their shape.
    * @param options Element type and label.
-   * @returns The tensor.
+   * @returns The tensor. Destroy it with {@linkcode Tensor.destroy}.
+   * @throws {TypeError} If there is no data or no shape, or the element type is none there is.
    * @throws {RangeError} If the data does not match the shape, a number is beyond f16 (65504) for `"f16"` or not finite for
    * integers, no whole number for `"u32"`, neither 0 nor 1 for `"bool"`, or as {@linkcode Tensor.empty}.
    * @throws {GpuWorkError} If the device refuses the memory.
+   *
+   * @example Numbers, keys in int8, and a mask
+   * ```ts
+   * import { Gpu, Tensor } from "@onehead/attention";
+   *
+   * const gpu = await Gpu.open();
+   * const numbers = await Tensor.upload(gpu, { data: [1, 2, 3, 4], shape: [2, 2] });
+   * const keys = await Tensor.upload(gpu, { data: [127, -64, 0, 1], shape: [1, 4] }, { dtype: "int8" });
+   * const mask = await Tensor.upload(gpu, { data: [true, false], shape: [1, 2] }, { dtype: "bool" });
+   * console.log(numbers.bytes, keys.bytes, mask.bytes); // 16 8 4
+   * console.log(await keys.download()); // Float32Array [127, -64, 0, 1]
+   * gpu.destroy();
+   * ```
    */
   static async upload(
     gpu: Gpu,
@@ -296,6 +335,16 @@ export class Tensor {
    * @throws {TypeError} If the buffer has no usage `COPY_SRC`.
    * @throws {DeviceLostError} If the device is lost.
    * @throws {GpuWorkError} If the GPU refused some work since it was last asked.
+   *
+   * @example
+   * ```ts
+   * import { Gpu, Tensor } from "@onehead/attention";
+   *
+   * const gpu = await Gpu.open();
+   * const tensor = await Tensor.upload(gpu, { data: [0.5, 2], shape: [2] });
+   * console.log(await tensor.download()); // Float32Array [0.5, 2]
+   * gpu.destroy();
+   * ```
    */
   async download(): Promise<Float32Array> {
     const { gpu, buffer, bytes } = this;

@@ -28,8 +28,11 @@ Deno.test("soak: memory or error that grows is a fault", () => {
   const flat = { tokens: 1, appends: 1, error: 1e-6, rss: 100 };
   const faults = (...late: Partial<Checkpoint>[]) =>
     faultsOf([flat, flat, ...late.map((it) => ({ ...flat, ...it }))], 1e-5);
-  assertEquals(faults({}, { rss: 105 }), []);
-  assertEquals(faults({}, { rss: 120 }), ["rss grew from 100 to 120"]);
+  const sizes = (...sizes: number[]) => faultsOf(sizes.map((rss) => ({ ...flat, rss })), 1e-5);
+  assertEquals(faults({}, {}), []);
+  assertEquals(sizes(100, 101, 102, 103), ["rss grew from 100 to 103"]);
+  assertEquals(sizes(90, 100, 101, 102, 103, 104, 105, 106), ["rss grew from 90 to 106"]);
+  assertEquals(sizes(100, 110, 110, 110, 110, 110, 120, 120), []);
   assertEquals(faults({ error: 3e-6 }, {}), ["error grew from 0.000001 to 0.000003"]);
   assertEquals(faults({ error: NaN }, {}).length, 1);
   assertEquals(faults({ error: 0 }, {}).length, 1);
