@@ -10,7 +10,7 @@ import type { DecoderWeights, WeightData } from "./weights.ts";
 
 /** Options of {@linkcode ReferenceDecoder.forward}. */
 export interface ReferenceForwardOptions {
-  /** Tokens that a query sees in every layer, its own included. The default is each layer's own. */
+  /** Tokens that a query sees, its own included, where a layer's own window is not smaller. The default is its own. */
   window?: number;
   /** First tokens that stay visible past the window. The default is 0. */
   sinks?: number;
@@ -172,9 +172,11 @@ export class ReferenceDecoder {
   }
 
   /** Attention between its projections: [numHeads headDim] of each token. */
-  #attend(layer: number, x: Rows, { window, sinks, attentionOf }: ReferenceForwardOptions) {
+  #attend(layer: number, x: Rows, options: ReferenceForwardOptions) {
     const { numHeads, numKvHeads, headDim, scale, alibiSlopes, layers } = this.spec;
-    const { rope, window: ownWindow } = layers[layer];
+    const { sinks, attentionOf } = options;
+    const { rope, window = Infinity } = layers[layer];
+    const sees = Math.min(window, options.window ?? Infinity, x.length);
     const name = (part: string) => `layers.${layer}.${part}`;
     const positioned = (part: "q" | "k") =>
       this.#linear(name(part), x).map((row, position) =>
@@ -198,7 +200,7 @@ export class ReferenceDecoder {
     for (let head = 0; head < numHeads; head++) {
       for (let token = 0; token < x.length; token++) {
         const row = referenceRow(inputs, { batch: 0, head, token }, {
-          ...{ causal: true, window: window ?? ownWindow, sinks, scale, alibiSlopes },
+          ...{ causal: true, window: sees, sinks, scale, alibiSlopes },
         });
         o[token].set(row.o, head * headDim);
         weights?.set(row.weights, (head * x.length + token) * x.length);

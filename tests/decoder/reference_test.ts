@@ -281,6 +281,7 @@ Deno.test("ReferenceDecoder: windows of a layer, of all layers, and sinks", asyn
   };
   assertEquals(await seen({}), [0, 1 / 3, 1 / 3, 1 / 3]);
   assertEquals(await seen({ window: 2 }), [0, 0, 1 / 2, 1 / 2]);
+  assertEquals(await seen({ window: 4 }), [0, 1 / 3, 1 / 3, 1 / 3]);
   assertEquals(await seen({ window: 2, sinks: 1 }), [1 / 3, 0, 1 / 3, 1 / 3]);
 });
 
