@@ -1,6 +1,7 @@
 // The trained model of the shared data: stories260K. Tests of it are skipped, and say so, where it is absent.
-import type { DecoderSpec } from "../../decoder/spec.ts";
-import type { DecoderWeights, WeightData } from "../../decoder/weights.ts";
+import { type Checkpoint, openCheckpoint } from "../../checkpoints/mod.ts";
+import { weightShapes } from "../../decoder/weight_shapes.ts";
+import type { WeightData } from "../../decoder/weights.ts";
 import { memoryWeights } from "./_models.ts";
 
 const FOLDER = new URL("../../../shared/data/stories260K/", import.meta.url);
@@ -26,45 +27,15 @@ export function greedyTokens(): number[] {
   return JSON.parse(Deno.readTextFileSync(STORIES.greedy));
 }
 
-/** The model. */
-export function openStories(): { spec: DecoderSpec; weights: DecoderWeights } {
-  const bytes = Deno.readFileSync(STORIES.model);
-  const header = new Int32Array(bytes.buffer, 0, 7);
-  const [dim, hiddenDim, numLayers, numHeads, numKvHeads, vocabSize, contextLen] = header;
-  const headDim = dim / numHeads;
-  const kvDim = numKvHeads * headDim;
-  const weights = new Map<string, WeightData>();
-  let offset = header.byteLength;
-  const take = (name: string, ...shape: number[]) => {
-    const data = new Float32Array(bytes.buffer, offset, shape.reduce((a, b) => a * b));
-    offset += data.byteLength;
-    weights.set(name, { data, shape });
-  };
-  const takeEach = (name: string, ...shape: number[]) => {
-    for (let layer = 0; layer < numLayers; layer++) {
-      take(`layers.${layer}.${name}.weight`, ...shape);
-    }
-  };
-  take("embedding.weight", vocabSize, dim);
-  takeEach("attentionNorm", dim);
-  takeEach("q", dim, dim);
-  takeEach("k", kvDim, dim);
-  takeEach("v", kvDim, dim);
-  takeEach("o", dim, dim);
-  takeEach("mlpNorm", dim);
-  takeEach("gate", hiddenDim, dim);
-  takeEach("down", dim, hiddenDim);
-  takeEach("up", hiddenDim, dim);
-  take("finalNorm.weight", dim);
-  const spec: DecoderSpec = {
-    ...{ dim, hiddenDim, numHeads, numKvHeads, headDim, vocabSize, contextLen },
-    layers: Array.from({ length: numLayers }, () => ({ rope: { style: "pairs" } })),
-    norm: { kind: "rms", eps: 1e-5 },
-    activation: "silu",
-    isGated: true,
-    isParallel: false,
-  };
-  return { spec, weights: memoryWeights(weights) };
+/** The model, read whole. */
+export async function openStories(): Promise<Omit<Checkpoint, "close">> {
+  const { spec, weights, close } = await openCheckpoint(STORIES.model);
+  const read = new Map<string, WeightData>();
+  for (const { name } of weightShapes(spec)) {
+    if (weights.has(name)) read.set(name, await weights.read(name));
+  }
+  await close();
+  return { spec, weights: memoryWeights(read) };
 }
 
 function pathOf(name: string): string {

@@ -135,7 +135,7 @@ async function logitsInPieces(
 
 testStories("Decoder: stories260K goes on from BOS as it is known to", async () => {
   const tokens = greedyTokens();
-  await withDecoder(openStories(), {}, async (decoder) => {
+  await withDecoder(await openStories(), {}, async (decoder) => {
     await decoder.feed(tokens.slice(0, 1));
     assertEquals(await generated(decoder, { tokens: 128 }), tokens.slice(1));
     assertEquals(decoder.length, 129);
@@ -150,7 +150,7 @@ for (
   ]
 ) {
   testStories(`Decoder: stories260K, fed ${name}, has the reference's logits`, async () => {
-    const stories = openStories();
+    const stories = await openStories();
     const tokens = greedyTokens();
     const reference = await ReferenceDecoder.create(stories.spec, stories.weights);
     const { logits } = reference.forward(tokens);
@@ -162,7 +162,7 @@ for (
 
 testStories("Decoder: a prompt of any length goes on as it is known to", async () => {
   const tokens = greedyTokens();
-  await withDecoder(openStories(), { maxSeqLen: 64 }, async (decoder) => {
+  await withDecoder(await openStories(), { maxSeqLen: 64 }, async (decoder) => {
     for (const length of [2, 8, 64, 73]) {
       decoder.clear();
       await decoder.feed(tokens.slice(0, length));
@@ -174,7 +174,7 @@ testStories("Decoder: a prompt of any length goes on as it is known to", async (
 
 for (const sinks of [0, 3]) {
   testStories(`Decoder: a wrapped ring with ${sinks} sinks is the reference's window`, async () => {
-    const stories = openStories();
+    const stories = await openStories();
     const tokens = greedyTokens();
     const reference = await ReferenceDecoder.create(stories.spec, stories.weights);
     const options = { window: 13, sinks };

@@ -1,6 +1,6 @@
 // The float64 decoder: against a trained model's golden tokens, and part by part against arithmetic by hand.
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { Safetensors } from "../../bench/safetensors.ts";
+import { openFile, Safetensors } from "../../checkpoints/mod.ts";
 import { ReferenceDecoder, type ReferenceForwardOptions } from "../../decoder/reference.ts";
 import type { DecoderSpec } from "../../decoder/spec.ts";
 import { referenceRow, type RopeOptions } from "../../mod.ts";
@@ -20,7 +20,7 @@ const RMS_34 = [0.6 * Math.SQRT2, 0.8 * Math.SQRT2];
 testStories(
   "ReferenceDecoder: each greedy token of stories260K follows from those before it",
   async () => {
-    const { spec, weights } = openStories();
+    const { spec, weights } = await openStories();
     const decoder = await ReferenceDecoder.create(spec, weights);
     const tokens = greedyTokens();
     const { logits, attention } = decoder.forward(tokens);
@@ -34,16 +34,17 @@ testStories(
 );
 
 testStories("ReferenceDecoder: attends as stories260K did when it was captured", async () => {
-  const { spec, weights } = openStories();
+  const { spec, weights } = await openStories();
   const decoder = await ReferenceDecoder.create(spec, weights);
-  const file = new Safetensors(Deno.readFileSync(STORIES.attention));
+  const file = await Safetensors.open(await openFile(STORIES.attention));
   const tokens = greedyTokens();
   for (const layer of [0, 2, 4]) {
     const { attention } = decoder.forward(tokens, { attentionOf: layer });
-    const [q, k, v] = ["q", "k", "v"].map((name) => {
-      const { data, shape } = file.get(`layer${layer}.${name}`);
+    const read = async (name: string) => {
+      const { data, shape } = await file.read(`layer${layer}.${name}`);
       return { data, shape: [1, ...shape] };
-    });
+    };
+    const [q, k, v] = await Promise.all(["q", "k", "v"].map(read));
     for (const [head, token] of [[0, 0], [1, 7], [3, 64], [7, 128]]) {
       const { weights } = referenceRow({ q, k, v }, { batch: 0, head, token }, { alignment: 0 });
       const row = (head * tokens.length + token) * tokens.length;
@@ -55,6 +56,7 @@ testStories("ReferenceDecoder: attends as stories260K did when it was captured",
       );
     }
   }
+  await file.close();
 });
 
 /** What a model of one layer does to tokens; what is not given is as in {@linkcode TINY}, with weights of 0, or of 1 in norms. */
