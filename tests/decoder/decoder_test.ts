@@ -361,7 +361,7 @@ Deno.test("Decoder: bad input is an error before anything runs", async () => {
   const spec = { ...TINY, contextLen: 6 };
   await withDecoder({ spec, weights: randomWeights(spec) }, {}, async (decoder) => {
     const rejects = async (work: () => Promise<unknown>, message: string) => {
-      const error = await assertRejects(work, Error);
+      const error: Error = await assertRejects(work, Error);
       assert(error.message.includes(message), error.message);
     };
     await rejects(() => generated(decoder, { tokens: 1 }), "something must be fed before");
