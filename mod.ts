@@ -27,6 +27,7 @@
  */
 export * from "./src/attend.ts";
 export * from "./src/attention.ts";
+export * from "./src/attention_weights.ts";
 export type { Grid } from "./src/_dispatches.ts";
 export type { BoundWork, CompiledKernel, Dispatch } from "./src/bound.ts";
 export {
@@ -66,6 +67,11 @@ export type { FusedPlan } from "./src/plan_fused.ts";
 export type { RowBlock, StagedPlan } from "./src/plan_staged.ts";
 export type { DeviceProfile, Tiling } from "./src/profile.ts";
 export * from "./src/merge_states.ts";
+export * from "./src/multi_query_attention.ts";
+export * from "./src/output_change.ts";
+export { poolKvHeads, type PoolOptions } from "./src/pool_kv_heads.ts";
+export * from "./src/pooling_change.ts";
+export * from "./src/qkv_weights.ts";
 export * from "./src/reference.ts";
 export type { Overflow } from "./src/_ring.ts";
 export * from "./src/ring_kv_cache.ts";

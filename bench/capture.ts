@@ -1,6 +1,6 @@
 /** Captured attention inputs: reading them from a file, and giving them more or fewer KV heads. */
-import type { HostTensor } from "../mod.ts";
-import type { Safetensors } from "./safetensors.ts";
+import type { TensorFile } from "../checkpoints/mod.ts";
+import { type HostTensor, poolKvHeads } from "../mod.ts";
 
 /** Inputs of one attention layer, causal, and its output where the file has it. All are [1, tokens, heads, size]. */
 export interface CapturedLayer {
@@ -15,42 +15,52 @@ export interface CapturedLayer {
  * Reads every `NAME.q`, `NAME.k`, `NAME.v` and, where it is there, `NAME.o`, each [tokens, heads, size].
  *
  * @throws {RangeError} If the file has no such tensors, or their shapes do not agree.
+ * @throws {CheckpointError} If a tensor cannot be read.
  */
-export function readLayers(file: Safetensors): CapturedLayer[] {
+export async function readLayers(file: TensorFile): Promise<CapturedLayer[]> {
   const names = file.names.filter((name) => name.endsWith(".q")).map((name) => name.slice(0, -2));
   if (names.length === 0) {
     throw new RangeError(
       `Cannot read the inputs as there is no tensor NAME.q: the file has ${file.names.join(", ")}`,
     );
   }
-  return names.map((name) => {
+  const layers: CapturedLayer[] = [];
+  for (const name of names) {
     const tensor = (part: string) => withBatch(file, `${name}.${part}`);
-    const layer = { name, q: tensor("q"), k: tensor("k"), v: tensor("v") };
-    const o = file.names.includes(`${name}.o`) ? tensor("o") : undefined;
-    checkAgreement({ ...layer, o });
-    return { ...layer, o };
-  });
+    const layer: CapturedLayer = {
+      ...{ name, q: await tensor("q"), k: await tensor("k"), v: await tensor("v") },
+      o: file.names.includes(`${name}.o`) ? await tensor("o") : undefined,
+    };
+    checkAgreement(layer);
+    layers.push(layer);
+  }
+  return layers;
 }
 
 /** K or V for another number of heads: each repeated, or neighbours averaged. */
-export function withKvHeads(tensor: HostTensor, numKvHeads: number): HostTensor {
-  const [batch, tokens, heads, size] = tensor.shape;
-  const data = new Float32Array(batch * tokens * numKvHeads * size);
-  const sources = Math.max(1, heads / numKvHeads);
-  const copies = Math.max(1, numKvHeads / heads);
-  for (let i = 0; i < data.length; i++) {
-    const token = Math.floor(i / (numKvHeads * size));
-    const head = Math.floor(i / size) % numKvHeads;
-    const first = Math.floor(head / copies) * sources;
-    for (let source = first; source < first + sources; source++) {
-      data[i] += tensor.data[(token * heads + source) * size + i % size] / sources;
-    }
+export function withKvHeads({ data, shape }: HostTensor, numKvHeads: number): HostTensor {
+  const [batch, tokens, heads, size] = shape;
+  const all = new Float32Array(batch * tokens * numKvHeads * size);
+  for (let token = 0; token < batch * tokens; token++) {
+    const own = Array.prototype.slice.call(data, token * heads * size, (token + 1) * heads * size);
+    const given = numKvHeads < heads
+      ? poolKvHeads(own, { from: heads, to: numKvHeads })
+      : repeat(own, size, numKvHeads / heads);
+    all.set(given, token * numKvHeads * size);
   }
-  return { data, shape: [batch, tokens, numKvHeads, size] };
+  return { data: all, shape: [batch, tokens, numKvHeads, size] };
 }
 
-function withBatch(file: Safetensors, name: string): HostTensor {
-  const { data, shape } = file.get(name);
+/** Each row of `size` numbers so many times. */
+function repeat(rows: readonly number[], size: number, times: number): number[] {
+  return Array.from(
+    { length: rows.length * times },
+    (_, i) => rows[Math.floor(i / (size * times)) * size + i % size],
+  );
+}
+
+async function withBatch(file: TensorFile, name: string): Promise<HostTensor> {
+  const { data, shape } = await file.read(name);
   if (shape.length !== 3) {
     throw new RangeError(
       `Cannot read the inputs as ${name} must be [tokens, heads, size]: current value [${shape}]`,

@@ -1,4 +1,5 @@
 /** `deno run bench`: the command line around the measurements. */
+import { openFile, Safetensors } from "../checkpoints/mod.ts";
 import { Gpu } from "../mod.ts";
 import { explainCases } from "./explain.ts";
 import { FirstUses } from "./first_use.ts";
@@ -12,7 +13,6 @@ import type { DecodeCeiling, FirstUse, Report, Result, Roofline } from "./result
 import { measureRoofline } from "./roofline.ts";
 import { runGroup } from "./run.ts";
 import { runLayer } from "./run_capture.ts";
-import { Safetensors } from "./safetensors.ts";
 import { casesByRows, STEPS, tune, type TuneEffort, tuningOf } from "./tune.ts";
 
 /** Runs the bench; the exit code is not 0 where a row failed. */
@@ -130,14 +130,12 @@ async function tuneAndWrite(
   console.log(`Written to ${json}: Attention.create(gpu, { ..., tuning })`);
 }
 
-async function readInput(file: string): Promise<CapturedLayer[]> {
+async function readInput(path: string): Promise<CapturedLayer[]> {
+  const file = await Safetensors.open(await openFile(path));
   try {
-    return readLayers(new Safetensors(await Deno.readFile(file)));
-  } catch (error) {
-    if (error instanceof TypeError || error instanceof RangeError) throw error;
-    throw new RangeError(
-      `Cannot run the bench as ${file} cannot be read: ${(error as Error).message}`,
-    );
+    return await readLayers(file);
+  } finally {
+    await file.close();
   }
 }
 

@@ -5,6 +5,7 @@ import {
   type Gpu,
   type HostTensor,
   type Implementation,
+  outputChange,
   referenceAttention,
   RingKvCache,
   Tensor,
@@ -50,7 +51,7 @@ export async function runLayer(
       runs.push(run);
       const isOwn = numKvHeads % ownKvHeads === 0;
       check(run, isOwn ? own : referenceAttention(variant).o);
-      if (!isOwn) Object.assign(run.result, distance(run.output, own));
+      if (!isOwn) Object.assign(run.result, outputChange(own, run.output));
     }
     const times = await timeInTurns(gpu, runs.map(({ call }) => call), effort);
     runs.forEach(({ result }, i) => fillIn(result, times[i], times[0], roofline));
@@ -132,24 +133,6 @@ function check({ result, output }: Run, expected: ArrayLike<number>): void {
     return difference > most || Number.isNaN(difference) ? difference : most;
   }, 0);
   judge(result, error, TOLERANCE[result.dtype]);
-}
-
-/** How far an output has moved from the model's own. */
-function distance(
-  output: Float32Array,
-  own: ArrayLike<number>,
-): Pick<Result, "relativeChange" | "cosine"> {
-  let [change, square, ownSquare, product] = [0, 0, 0, 0];
-  output.forEach((value, i) => {
-    change += (value - own[i]) ** 2;
-    square += value ** 2;
-    ownSquare += own[i] ** 2;
-    product += value * own[i];
-  });
-  return {
-    relativeChange: Math.sqrt(change / ownSquare),
-    cosine: product / Math.sqrt(square * ownSquare),
-  };
 }
 
 function copyToken(encoder: GPUCommandEncoder, token: number, from: Tensor, to: Tensor): void {

@@ -2,32 +2,49 @@
 import append from "./append.wgsl" with { type: "text" };
 import attend from "./attend.wgsl" with { type: "text" };
 import fork from "./fork.wgsl" with { type: "text" };
+import linear from "./linear.wgsl" with { type: "text" };
 import mergeSlices from "./merge_slices.wgsl" with { type: "text" };
 import mergeStates from "./merge_states.wgsl" with { type: "text" };
+import norm from "./norm.wgsl" with { type: "text" };
 import rotate from "./rotate.wgsl" with { type: "text" };
 import scores from "./scores.wgsl" with { type: "text" };
 import softmax from "./softmax.wgsl" with { type: "text" };
 import weightedSum from "./weighted_sum.wgsl" with { type: "text" };
+import activationGelu from "./shared/activation_gelu.wgsl" with { type: "text" };
+import activationGeluTanh from "./shared/activation_gelu_tanh.wgsl" with { type: "text" };
+import activationSilu from "./shared/activation_silu.wgsl" with { type: "text" };
+import bias from "./shared/bias.wgsl" with { type: "text" };
+import biasNone from "./shared/bias_none.wgsl" with { type: "text" };
 import broadcast from "./shared/broadcast.wgsl" with { type: "text" };
 import context from "./shared/context.wgsl" with { type: "text" };
+import forkAcross from "./shared/fork_across.wgsl" with { type: "text" };
+import forkWithin from "./shared/fork_within.wgsl" with { type: "text" };
 import kvPlain from "./shared/kv_plain.wgsl" with { type: "text" };
 import kvQuantized from "./shared/kv_quantized.wgsl" with { type: "text" };
 import lanesMemory from "./shared/lanes_memory.wgsl" with { type: "text" };
+import lanesOne from "./shared/lanes_one.wgsl" with { type: "text" };
 import lanesShuffle from "./shared/lanes_shuffle.wgsl" with { type: "text" };
 import lseNone from "./shared/lse_none.wgsl" with { type: "text" };
 import masked from "./shared/masked.wgsl" with { type: "text" };
-import forkAcross from "./shared/fork_across.wgsl" with { type: "text" };
-import forkWithin from "./shared/fork_within.wgsl" with { type: "text" };
+import momentsLayer from "./shared/moments_layer.wgsl" with { type: "text" };
+import momentsRms from "./shared/moments_rms.wgsl" with { type: "text" };
+import outputActivated from "./shared/output_activated.wgsl" with { type: "text" };
+import outputGated from "./shared/output_gated.wgsl" with { type: "text" };
+import outputLinear from "./shared/output_linear.wgsl" with { type: "text" };
 import packScalar from "./shared/pack_scalar.wgsl" with { type: "text" };
 import packVec4 from "./shared/pack_vec4.wgsl" with { type: "text" };
 import params from "./shared/params.wgsl" with { type: "text" };
 import perHead from "./shared/per_head.wgsl" with { type: "text" };
+import put from "./shared/put.wgsl" with { type: "text" };
+import putQkv from "./shared/put_qkv.wgsl" with { type: "text" };
+import putSum from "./shared/put_sum.wgsl" with { type: "text" };
+import quantizedPack from "./shared/quantized_pack.wgsl" with { type: "text" };
 import quantizedRow from "./shared/quantized_row.wgsl" with { type: "text" };
 import rope from "./shared/rope.wgsl" with { type: "text" };
 import ropeNone from "./shared/rope_none.wgsl" with { type: "text" };
+import rowTile from "./shared/row_tile.wgsl" with { type: "text" };
 import rowsBroadcast from "./shared/rows_broadcast.wgsl" with { type: "text" };
 import rowsLoaded from "./shared/rows_loaded.wgsl" with { type: "text" };
-import rowTile from "./shared/row_tile.wgsl" with { type: "text" };
 import scoreAlibi from "./shared/score_alibi.wgsl" with { type: "text" };
 import scoreBias from "./shared/score_bias.wgsl" with { type: "text" };
 import scoreMask from "./shared/score_mask.wgsl" with { type: "text" };
@@ -42,6 +59,8 @@ import storeOutput from "./shared/store_output.wgsl" with { type: "text" };
 import storePartial from "./shared/store_partial.wgsl" with { type: "text" };
 import storePlain from "./shared/store_plain.wgsl" with { type: "text" };
 import storeQuantized from "./shared/store_quantized.wgsl" with { type: "text" };
+import weightPlain from "./shared/weight_plain.wgsl" with { type: "text" };
+import weightQuantized from "./shared/weight_quantized.wgsl" with { type: "text" };
 
 /** One entry point each, named `main`. */
 export const kernels: Readonly<
@@ -49,8 +68,10 @@ export const kernels: Readonly<
     | "append"
     | "attend"
     | "fork"
+    | "linear"
     | "mergeSlices"
     | "mergeStates"
+    | "norm"
     | "rotate"
     | "scores"
     | "softmax"
@@ -61,8 +82,10 @@ export const kernels: Readonly<
   append,
   attend,
   fork,
+  linear,
   mergeSlices,
   mergeStates,
+  norm,
   rotate,
   scores,
   softmax,
@@ -72,26 +95,41 @@ export const kernels: Readonly<
 /** Pieces that kernels are composed with. */
 export const fragments: Readonly<
   Record<
+    | "activationGelu"
+    | "activationGeluTanh"
+    | "activationSilu"
+    | "bias"
+    | "biasNone"
     | "broadcast"
     | "context"
+    | "forkAcross"
+    | "forkWithin"
     | "kvPlain"
     | "kvQuantized"
     | "lanesMemory"
+    | "lanesOne"
     | "lanesShuffle"
     | "lseNone"
     | "masked"
-    | "forkAcross"
-    | "forkWithin"
+    | "momentsLayer"
+    | "momentsRms"
+    | "outputActivated"
+    | "outputGated"
+    | "outputLinear"
     | "packScalar"
     | "packVec4"
     | "params"
     | "perHead"
+    | "put"
+    | "putQkv"
+    | "putSum"
+    | "quantizedPack"
     | "quantizedRow"
     | "rope"
     | "ropeNone"
+    | "rowTile"
     | "rowsBroadcast"
     | "rowsLoaded"
-    | "rowTile"
     | "scoreAlibi"
     | "scoreBias"
     | "scoreMask"
@@ -105,30 +143,47 @@ export const fragments: Readonly<
     | "storeOutput"
     | "storePartial"
     | "storePlain"
-    | "storeQuantized",
+    | "storeQuantized"
+    | "weightPlain"
+    | "weightQuantized",
     string
   >
 > = {
+  activationGelu,
+  activationGeluTanh,
+  activationSilu,
+  bias,
+  biasNone,
   broadcast,
   context,
+  forkAcross,
+  forkWithin,
   kvPlain,
   kvQuantized,
   lanesMemory,
+  lanesOne,
   lanesShuffle,
   lseNone,
   masked,
-  forkAcross,
-  forkWithin,
+  momentsLayer,
+  momentsRms,
+  outputActivated,
+  outputGated,
+  outputLinear,
   packScalar,
   packVec4,
   params,
   perHead,
+  put,
+  putQkv,
+  putSum,
+  quantizedPack,
   quantizedRow,
   rope,
   ropeNone,
+  rowTile,
   rowsBroadcast,
   rowsLoaded,
-  rowTile,
   scoreAlibi,
   scoreBias,
   scoreMask,
@@ -143,4 +198,6 @@ export const fragments: Readonly<
   storePartial,
   storePlain,
   storeQuantized,
+  weightPlain,
+  weightQuantized,
 };

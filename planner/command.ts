@@ -1,5 +1,5 @@
 /** The command: from arguments to results, around the arithmetic. */
-import { Gpu, type KvDtype } from "../mod.ts";
+import { CheckpointError, Gpu, type KvDtype } from "../mod.ts";
 import { FirstUses } from "../bench/first_use.ts";
 import type { Roofline } from "../bench/result.ts";
 import { renderSvg } from "../bench/report/svg.ts";
@@ -19,6 +19,9 @@ import { formatHtml } from "./report/html.ts";
 import { sectionsOf } from "./report/sections.ts";
 import { formatText } from "./report/text.ts";
 
+/** What is thrown where what the command was given is wrong. */
+const WRONG_INPUT = [TypeError, RangeError, CheckpointError];
+
 const EFFORT = { minRounds: 5, maxRounds: 21, budgetMs: 1000 };
 
 /** Where the command writes what people read. */
@@ -31,7 +34,7 @@ export async function runCommand(args: readonly string[], out: Out): Promise<num
     return 0;
   } catch (error) {
     out.error(error instanceof Error ? `${error.name}: ${error.message}` : error);
-    return error instanceof TypeError || error instanceof RangeError ? 2 : 1;
+    return WRONG_INPUT.some((kind) => error instanceof kind) ? 2 : 1;
   }
 }
 

@@ -4,7 +4,7 @@ import { checkChoice, checkInteger, sentence } from "./_check.ts";
 import { Kernel } from "./_kernel.ts";
 import { rowStrides } from "./_sizes.ts";
 import type { WgslModule } from "./_wgsl.ts";
-import { inPass } from "./bound.ts";
+import type { Dispatch } from "./bound.ts";
 import type { Gpu } from "./device.ts";
 import type { RopeOptions } from "./rope.ts";
 import type { Layout } from "./spec.ts";
@@ -148,18 +148,13 @@ export class Rope {
     return new Rope(rotations, kernel, rope.dims / 2);
   }
 
-  rotate(
-    target: GPUCommandEncoder | GPUComputePassEncoder,
-    queries: Queries,
-    lengths: GPUBuffer,
-  ): void {
+  bind(queries: Queries, lengths: GPUBuffer): Dispatch {
     const { batch, numHeads, seqLen } = queries;
     const workgroups = Math.ceil(seqLen * numHeads * this.#pairs / WORKGROUP);
-    const dispatch = this.#kernel.bind({
+    return this.#kernel.bind({
       ...{ params: this.#paramsFor(queries), lengths, rotations: this.rotations },
       x: queries.buffer,
     }, [Math.min(workgroups, MAX_WORKGROUPS), batch]);
-    inPass(target, (pass) => dispatch.encode(pass));
   }
 
   destroy(): void {

@@ -1,4 +1,4 @@
-/** What kernels are composed with to write and to read keys and values of each element type. */
+/** What kernels are composed with to write and to read keys, values and weights of each element type. */
 import { fragments } from "../kernels/mod.ts";
 import { BITS, isQuantized, quantizedWords } from "./_quantized.ts";
 import type { WgslModule } from "./_wgsl.ts";
@@ -19,9 +19,13 @@ export function storedElements(size: number, dtype: KvDtype): number {
 
 /** What declares `k` and `v` and reads them by `keyAt` and `valueAt`, `packSize` elements at a time. */
 export function kvReads(dtype: KvDtype, packSize: 1 | 4): Parts {
-  if (isQuantized(dtype)) return quantized(dtype, fragments.kvQuantized);
-  const Stored = packSize === 4 ? `vec4<${dtype}>` : dtype;
-  return { types: { Stored }, constants: {}, fragments: [fragments.kvPlain] };
+  return reads(dtype, packSize, { plain: fragments.kvPlain, quantized: fragments.kvQuantized });
+}
+
+/** What declares `w` and reads it by `weightAt`, `packSize` elements at a time. */
+export function weightReads(dtype: KvDtype, packSize: 1 | 4): Parts {
+  const { weightPlain: plain, weightQuantized } = fragments;
+  return reads(dtype, packSize, { plain, quantized: weightQuantized });
 }
 
 /** What `store`s a new row. */
@@ -30,10 +34,20 @@ export function kvStores(dtype: KvDtype): Parts {
   return { types: { Stored: storedType(dtype) }, constants: {}, fragments: [fragments.storePlain] };
 }
 
-function quantized(dtype: keyof typeof BITS, fragment: string): Parts {
+function reads(
+  dtype: KvDtype,
+  packSize: 1 | 4,
+  by: { plain: string; quantized: string },
+): Parts {
+  if (isQuantized(dtype)) return quantized(dtype, fragments.quantizedPack, by.quantized);
+  const Stored = packSize === 4 ? `vec4<${dtype}>` : dtype;
+  return { types: { Stored }, constants: {}, fragments: [by.plain] };
+}
+
+function quantized(dtype: keyof typeof BITS, ...ofRows: string[]): Parts {
   return {
     types: { Stored: storedType(dtype) },
     constants: { BITS: BITS[dtype] },
-    fragments: [fragments.quantizedRow, fragment],
+    fragments: [fragments.quantizedRow, ...ofRows],
   };
 }

@@ -39,13 +39,25 @@ export interface BoundWork {
 }
 
 /** Binds dispatches to what must hold, or happen on the host, before each encoding. */
-export function boundWork(dispatches: readonly Dispatch[], before: () => void): BoundWork {
+export function boundWork(dispatches: readonly Dispatch[], before = () => {}): BoundWork {
   return {
     dispatches,
     encode(target) {
       before();
       inPass(target, (pass) => {
         for (const dispatch of dispatches) dispatch.encode(pass);
+      });
+    },
+  };
+}
+
+/** Work that runs one after the other, as one. */
+export function inSequence(works: readonly BoundWork[]): BoundWork {
+  return {
+    dispatches: works.flatMap(({ dispatches }) => dispatches),
+    encode(target) {
+      inPass(target, (pass) => {
+        for (const work of works) work.encode(pass);
       });
     },
   };

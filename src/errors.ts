@@ -80,3 +80,12 @@ export class SnapshotError extends Error {
   /** The class's name, for programs that see the error from afar. */
   override readonly name = "SnapshotError";
 }
+
+/**
+ * A checkpoint cannot be read: a file that is damaged, cut short or of another format, a tensor of another shape, or a
+ * configuration that the decoder does not have. The message names the file, the tensor or field, and the values.
+ */
+export class CheckpointError extends Error {
+  /** The class's name, for programs that see the error from afar. */
+  override readonly name = "CheckpointError";
+}

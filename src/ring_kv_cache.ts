@@ -330,6 +330,11 @@ export class RingKvCache {
     return kv + counters + (this.#rope?.rotations.size ?? 0);
   }
 
+  /** Whether keys are rotated while they are appended, so that queries have to be. */
+  get rotates(): boolean {
+    return this.#rope !== undefined;
+  }
+
   /**
    * Tokens ever appended to a sequence, the overwritten ones included, less those that were rolled back.
    *
@@ -478,6 +483,20 @@ export class RingKvCache {
    * ```
    */
   rotate(target: GPUCommandEncoder | GPUComputePassEncoder, q: Tensor): void {
+    this.bindRotate(q).encode(target);
+  }
+
+  /**
+   * Checks and binds queries once, for loops that fill them anew for each step: see {@linkcode RingKvCache.rotate}.
+   *
+   * @param q Queries [B, S, N, headDim] (or [B, N, S, headDim]), read and written by each encoding. They and the cache must
+   * outlive what is returned.
+   * @returns The rotation, to be encoded after the append of the same tokens; throws a `RangeError` where the cache has
+   * not as many tokens.
+   * @throws {TypeError} If the cache has no rope, or the tensor is of another device or element type.
+   * @throws {RangeError} If the shape does not match the cache.
+   */
+  bindRotate(q: Tensor): BoundWork {
     const action = "rotate queries";
     if (!this.#rope) {
       throw new TypeError(
@@ -491,16 +510,14 @@ export class RingKvCache {
       : [q?.shape?.[2], q?.shape?.[1]];
     const shape = shapeIn(layout, batch, numHeads, seqLen, headDim);
     checkTensor(action, "q", q, { gpu, shape, dtype });
-    if (seqLen > this.maxLength) {
-      throw new RangeError(
-        sentence(action, "their tokens must be in the cache (append first)", {
-          seqLen,
-          maxLength: this.maxLength,
-        }),
-      );
-    }
     const queries = { layout, batch, numHeads, seqLen, buffer: q.buffer };
-    this.#rope.rotate(target, queries, this.lengthsBuffer);
+    return boundWork([this.#rope.bind(queries, this.lengthsBuffer)], () => {
+      const { maxLength } = this;
+      if (seqLen <= maxLength) return;
+      throw new RangeError(
+        sentence(action, "their tokens must be in the cache (append first)", { seqLen, maxLength }),
+      );
+    });
   }
 
   /**

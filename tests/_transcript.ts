@@ -6,9 +6,10 @@ import {
   type RopeOptions,
   type SequencePair,
 } from "../mod.ts";
+import { rotatedRow } from "../src/_rotated_row.ts";
 import { assertClose, assertSame } from "./_compare.ts";
 import { sharedGpu } from "./_gpu.ts";
-import { rotatedRow, rotatedTensor } from "./_rope.ts";
+import { rotatedTensor } from "./_rope.ts";
 import { shapeOf, submit } from "./_run.ts";
 
 /** Keys and values of one token, [numKvHeads][...]. */

@@ -1,10 +1,10 @@
 // Rotary position embedding: keys on append, queries by rotate, against float64.
 import { assertThrows } from "@std/assert";
 import { RingKvCache, type RopeOptions, Tensor } from "../mod.ts";
+import { rotatedRow } from "../src/_rotated_row.ts";
 import { assertClose, assertSame } from "./_compare.ts";
 import { hasF16, sharedGpu } from "./_gpu.ts";
 import { type Random, testRandomly } from "./_random.ts";
-import { rotatedRow } from "./_rope.ts";
 import { rounded, submit, Tensors } from "./_run.ts";
 import { downloadKv } from "./_transcript.ts";
 

@@ -20,9 +20,3 @@ fn valueAt(row: u32, pack: u32) -> Wide {
 fn valueStep(row: u32) -> f32 {
   return bitcast<f32>(v[row * wordsOf(VALUE_DIM)]);
 }
-
-// Moves the bits of an integer to the top of a word and back down, which brings its sign along.
-fn integersOf(word: u32, pack: u32) -> Wide {
-  let above = 32u - BITS - BITS * (pack * PACK % PER_WORD + WITHIN_PACK);
-  return Wide(bitcast<WideInt>(WideUint(word) << above) >> WideUint(32u - BITS));
-}

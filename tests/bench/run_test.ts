@@ -7,11 +7,11 @@ import { measureDecode } from "../../bench/decode_ceilings.ts";
 import { measureRoofline } from "../../bench/roofline.ts";
 import { runGroup } from "../../bench/run.ts";
 import { runLayer } from "../../bench/run_capture.ts";
-import { Safetensors } from "../../bench/safetensors.ts";
 import { timeInTurns } from "../../bench/stopwatch.ts";
 import { Subject } from "../../bench/subject.ts";
 import { casesByRows, tune, tuningOf } from "../../bench/tune.ts";
 import { maxAbsError } from "../../bench/verify.ts";
+import { bytesInMemory, Safetensors } from "../../checkpoints/mod.ts";
 import { Gpu } from "../../mod.ts";
 import { hasF16, sharedGpu } from "../_gpu.ts";
 
@@ -179,7 +179,9 @@ Deno.test({
   ignore: capture === undefined,
   async fn() {
     const gpu = await sharedGpu();
-    const layers = readLayers(new Safetensors(capture!));
+    const layers = await readLayers(
+      await Safetensors.open(bytesInMemory("capture", capture!)),
+    );
     assertEquals(layers.length, 5);
     for (const layer of layers) {
       for (const [phase, impl] of RUNS) {

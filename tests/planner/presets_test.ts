@@ -1,5 +1,6 @@
 // Presets: models and devices by name, and models from a config.json.
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
+import { CheckpointError } from "../../mod.ts";
 import { GPUS } from "../../planner/gpus.ts";
 import { parseConfig } from "../../planner/hf_config.ts";
 import { countParameters } from "../../planner/model.ts";
@@ -135,23 +136,27 @@ Deno.test("config.json: a field that lacks is named", () => {
   const needed = ["hidden_size", "intermediate_size", "num_attention_heads", "num_hidden_layers"];
   for (const field of [...needed, "vocab_size"]) {
     const { [field as keyof typeof LLAMA]: _, ...rest } = LLAMA;
-    assertThrows(() => parse(rest), TypeError, `"${field}"`);
+    assertThrows(() => parse(rest), CheckpointError, `"${field}"`);
   }
   const { num_key_value_heads: _k, max_position_embeddings: _m, ...rest } = LLAMA;
   assertEquals(parse(rest).numKvHeads, 32);
 });
 
-const WRONG: [config: unknown, kind: typeof TypeError | typeof RangeError, says: string][] = [
-  [{ ...LLAMA, num_attention_heads: -32 }, RangeError, '"num_attention_heads" must be a whole'],
-  [{ ...LLAMA, num_hidden_layers: 1.5 }, RangeError, "current value 1.5"],
-  [{ ...LLAMA, vocab_size: "32000" }, RangeError, 'current value "32000"'],
+const WRONG: [config: unknown, kind: new () => Error, says: string][] = [
+  [
+    { ...LLAMA, num_attention_heads: -32 },
+    CheckpointError,
+    '"num_attention_heads" must be a whole',
+  ],
+  [{ ...LLAMA, num_hidden_layers: 1.5 }, CheckpointError, "num_hidden_layers=1.5"],
+  [{ ...LLAMA, vocab_size: "32000" }, CheckpointError, 'vocab_size="32000"'],
   [{ ...LLAMA, num_key_value_heads: 5 }, RangeError, "heads=32, KV heads=5"],
   [{ ...LLAMA, hidden_size: 4097 }, RangeError, "hidden size=4097"],
-  [[LLAMA], TypeError, "no JSON object"],
-  [null, TypeError, "no JSON object"],
+  [[LLAMA], CheckpointError, "config.json as it must be a JSON object"],
+  [null, CheckpointError, "config.json as it must be a JSON object"],
 ];
 
 Deno.test("config.json: refuses what makes no sense, and says what", () => {
   for (const [config, kind, says] of WRONG) assertThrows(() => parse(config), kind, says);
-  assertThrows(() => parseConfig("{", "a.json"), TypeError, "a.json is no JSON");
+  assertThrows(() => parseConfig("{", "a.json"), CheckpointError, "a.json as it is no JSON");
 });

@@ -1,0 +1,128 @@
+import type { FileHandle } from "node:fs/promises";
+import { checkpointError } from "./_error.ts";
+
+/** Bytes that can be read in ranges: a file on disk, bytes in memory, or what else the caller has. */
+export interface ByteSource {
+  /** What messages call it: the path of a file. */
+  readonly name: string;
+  /** How many bytes there are. */
+  readonly size: number;
+  /**
+   * Reads a range into memory of its own.
+   *
+   * @param offset First byte.
+   * @param length How many bytes.
+   * @returns As many bytes.
+   * @throws {CheckpointError} If they are not all there, or cannot be read.
+   */
+  read(offset: number, length: number): Promise<Uint8Array<ArrayBuffer>>;
+  /** Lets go of the file. */
+  close(): Promise<void>;
+}
+
+/**
+ * Bytes that are in memory already: fetched, or made by a program.
+ *
+ * @param name What messages call them.
+ * @param bytes The bytes; kept, not copied.
+ * @returns Where to read them.
+ *
+ * @example
+ * ```ts
+ * import { bytesInMemory } from "@onehead/attention/checkpoints";
+ *
+ * const source = bytesInMemory("three bytes", new Uint8Array([1, 2, 3]));
+ * console.log(await source.read(1, 2)); // Uint8Array [2, 3]
+ * ```
+ */
+export function bytesInMemory(name: string, bytes: Uint8Array): ByteSource {
+  return {
+    name,
+    size: bytes.length,
+    read(offset, length) {
+      const copy = new Uint8Array(bytes.subarray(offset, offset + length));
+      return copy.length === length
+        ? Promise.resolve(copy)
+        : Promise.reject(endsEarly(name, { offset, length, size: bytes.length }));
+    },
+    close: () => Promise.resolve(),
+  };
+}
+
+/** Some systems read no more than 2^31 - 1 bytes at once. */
+const LARGEST_READ = 2 ** 30;
+
+/**
+ * Opens a file for reading in ranges, so that one that is larger than memory can be read tensor by tensor. Works where there
+ * is `node:fs`: in Deno, Node and Bun.
+ *
+ * @param path Where the file is.
+ * @returns Where to read it; close it when done.
+ * @throws {CheckpointError} If there is no such file, or it cannot be opened.
+ *
+ * @example
+ * ```ts ignore
+ * import { openFile } from "@onehead/attention/checkpoints";
+ *
+ * const file = await openFile("model.safetensors");
+ * const header = await file.read(8, 100);
+ * await file.close();
+ * ```
+ */
+export async function openFile(path: string): Promise<ByteSource> {
+  // Imported here, so that readers of bytes in memory run where there are no files.
+  const { open } = await import("node:fs/promises");
+  let file: FileHandle | undefined;
+  try {
+    file = await open(path, "r");
+    const stats = await file.stat();
+    if (!stats.isFile()) throw new Error("it is no file");
+    return new OpenFile(path, stats.size, file);
+  } catch (cause) {
+    await file?.close();
+    throw unreadable(path, cause);
+  }
+}
+
+class OpenFile implements ByteSource {
+  readonly name: string;
+  readonly size: number;
+  readonly #file: FileHandle;
+
+  constructor(name: string, size: number, file: FileHandle) {
+    this.name = name;
+    this.size = size;
+    this.#file = file;
+  }
+
+  async read(offset: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
+    const { name, size } = this;
+    if (offset + length > size) throw endsEarly(name, { offset, length, size });
+    const bytes = new Uint8Array(length);
+    let done = 0;
+    while (done < length) {
+      const wanted = Math.min(length - done, LARGEST_READ);
+      const { bytesRead } = await this.#file.read(bytes, done, wanted, offset + done)
+        .catch((cause) => {
+          throw unreadable(name, cause);
+        });
+      // It has been cut short since it was opened.
+      if (bytesRead === 0) throw endsEarly(name, { offset, length, size: offset + done });
+      done += bytesRead;
+    }
+    return bytes;
+  }
+
+  async close(): Promise<void> {
+    await this.#file.close();
+  }
+}
+
+function endsEarly(name: string, values: Record<"offset" | "length" | "size", number>): Error {
+  return checkpointError(name, "it ends before what is to be read (fetch it again)", values);
+}
+
+function unreadable(name: string, cause: unknown): Error {
+  const error = cause instanceof Error ? cause.message : cause;
+  return checkpointError(name, "the system does not let it be read", { error }, cause);
+}

@@ -1,0 +1,72 @@
+import { openFile } from "./byte_source.ts";
+import type { Checkpoint } from "./checkpoint.ts";
+import { closeOnError } from "./_close_on_error.ts";
+import { HfConfig } from "./config.ts";
+import { checkpointError } from "./_error.ts";
+import { readFamily } from "./families/mod.ts";
+import { familyWeights } from "./family_weights.ts";
+import { readText } from "./_json.ts";
+import { openLlama2c } from "./llama2c.ts";
+import { Safetensors } from "./safetensors.ts";
+import { ShardedSafetensors } from "./sharded.ts";
+
+/**
+ * Opens a checkpoint: reads its shape, and checks by the headers of its files that all weights are there and have that shape.
+ * The weights themselves are read one by one when they are asked for, so that there may be more of them than memory.
+ *
+ * @param path A llama2.c file; a safetensors file with its `config.json` beside it; a `model.safetensors.index.json` with its
+ * shards and `config.json` beside it; or a folder that holds one of these.
+ * @returns The decoder; close it when its weights are read.
+ * @throws {CheckpointError} If a file is missing, damaged or cut short, or asks for what the decoder does not have; the message
+ * names file, tensor or field, and values.
+ *
+ * @example
+ * ```ts ignore
+ * import { openCheckpoint } from "@onehead/attention/checkpoints";
+ *
+ * const checkpoint = await openCheckpoint("gemma-3-1b");
+ * const { shape } = await checkpoint.weights.read("layers.0.k.weight");
+ * console.log(checkpoint.spec.numKvHeads, shape); // 1 [256, 1152]
+ * await checkpoint.close();
+ * ```
+ */
+export async function openCheckpoint(path: string): Promise<Checkpoint> {
+  const file = await findFile(path);
+  if (!/\.safetensors(\.index\.json)?$/.test(file)) return await openLlama2c(await openFile(file));
+  const folder = file.replace(/[^/\\]*$/, "");
+  const family = readFamily(await readConfig(`${folder}config.json`));
+  const tensors = file.endsWith(".json")
+    ? await ShardedSafetensors.open(await openFile(file), (shard) => openFile(folder + shard))
+    : await Safetensors.open(await openFile(file));
+  return await closeOnError(tensors, () => ({
+    spec: family.spec,
+    weights: familyWeights(tensors, family),
+    close: () => tensors.close(),
+  }));
+}
+
+async function readConfig(path: string): Promise<HfConfig> {
+  const source = await openFile(path);
+  try {
+    return HfConfig.parse(await readText(source), path);
+  } finally {
+    await source.close();
+  }
+}
+
+/** The file itself, or that of a folder. */
+async function findFile(path: string): Promise<string> {
+  const { readdir, stat } = await import("node:fs/promises");
+  // What cannot be asked about cannot be opened either, and is told of then.
+  const isFolder = await stat(path).then((stats) => stats.isDirectory(), () => false);
+  if (!isFolder) return path;
+  const names = await readdir(path);
+  const models = names.filter((name) => /\.(safetensors|bin)$/.test(name));
+  const usual = ["model.safetensors.index.json", "model.safetensors"];
+  const name = usual.find((name) => names.includes(name)) ??
+    (models.length === 1 ? models[0] : undefined);
+  if (name !== undefined) return `${path.replace(/[/\\]$/, "")}/${name}`;
+  throw checkpointError(path, `it must hold ${usual.join(" or ")}, or one .safetensors or .bin`, {
+    names,
+  });
+}

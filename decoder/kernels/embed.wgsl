@@ -1,0 +1,31 @@
+// embed: the residual stream of new tokens, from their embeddings.
+//
+//   y[t, i] = scale w[tokens[t], i] + position(t, i)
+//
+//   tokens  [S]      u32  read
+//   w       [V, IN]       read   by weightAt
+//   y       [S, IN]  f32  write
+//   and what positionAt reads
+//
+// Grid: (blocks of packs). An invocation owns a pack.
+struct Params {
+  numTokens: u32,
+  scale: f32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> tokens: array<u32>;
+@group(0) @binding(3) var<storage, read_write> y: array<Wide>;
+
+const PACKS = IN / PACK;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(global_invocation_id) id: vec3u) {
+  let token = id.x / PACKS;
+  let pack = id.x % PACKS;
+  if (token >= params.numTokens) {
+    return;
+  }
+  let row = tokens[token];
+  y[id.x] = params.scale * weightStep(row) * weightAt(row, pack) + positionAt(token, pack);
+}

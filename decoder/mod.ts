@@ -1,0 +1,10 @@
+/**
+ * A decoder-only transformer around the attention of this library, generating on the GPU.
+ *
+ * @module
+ */
+export * from "./decoder.ts";
+export type { Sampling } from "./_sampler.ts";
+export * from "./random_weights.ts";
+export * from "./spec.ts";
+export * from "./weights.ts";

@@ -1,0 +1,65 @@
+import { elementCount } from "../src/tensor.ts";
+import type { DecoderSpec } from "./spec.ts";
+import { weightShapes } from "./weight_shapes.ts";
+import type { DecoderWeights } from "./weights.ts";
+
+/** Options of {@linkcode randomWeights}. */
+export interface RandomWeightsOptions {
+  /** Repeats the weights. The default is 0. */
+  seed?: number;
+  /** Which of the weights that a decoder may lack are there, by their names. The default is none. */
+  has?: (name: string) => boolean;
+}
+
+/**
+ * Weights of a model that nobody trained, for trying out shapes: about normally distributed, those of a matrix with the
+ * variance that keeps what it is multiplied with about as large as it is, gains about 1.
+ *
+ * @param spec The model's shape.
+ * @param options Seed, and what there is besides what every model has.
+ * @returns The weights, each the same whenever it is read.
+ */
+export function randomWeights(
+  spec: DecoderSpec,
+  options: RandomWeightsOptions = {},
+): DecoderWeights {
+  const { seed = 0, has = () => false } = options;
+  const shapes = new Map(
+    weightShapes(spec)
+      .filter(({ name, isOptional }) => !isOptional || has(name))
+      .map(({ name, shape }) => [name, shape]),
+  );
+  return {
+    has: (name) => shapes.has(name),
+    read(name) {
+      const shape = shapes.get(name);
+      if (!shape) return Promise.reject(new RangeError(`There is no weight of the name ${name}`));
+      const next = normal(seed ^ hash(name));
+      const [mean, deviation] = shape.length > 1
+        ? [0, 1 / Math.sqrt(shape[1])]
+        : [name.endsWith(".bias") ? 0 : 1, 0.1];
+      const data = new Float32Array(elementCount(shape));
+      for (let i = 0; i < data.length; i++) data[i] = mean + deviation * next();
+      return Promise.resolve({ data, shape });
+    },
+  };
+}
+
+/** FNV-1a. */
+function hash(text: string): number {
+  let value = 0x811c9dc5;
+  for (const char of text) value = Math.imul(value ^ char.codePointAt(0)!, 0x01000193);
+  return value;
+}
+
+/** The sum of four uniform numbers (mulberry32), with variance 1: close enough to normal, and fast. */
+function normal(seed: number): () => number {
+  let state = seed | 0;
+  const uniform = () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+  return () => (uniform() + uniform() + uniform() + uniform() - 2) * Math.sqrt(3);
+}

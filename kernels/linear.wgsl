@@ -1,0 +1,64 @@
+// linear: a projection of each token, by a matrix whose rows are outputs.
+//
+//   y[t, r] = sum_i x[t, i] w[r, i] + b[r]
+//
+//   x     [tokens, IN]  f32  read
+//   w     [OUT, IN]          read  by weightAt
+//   and what biasOf reads and put writes
+//
+// Grid: (blocks of rows, blocks of TOKENS tokens). A workgroup is ROW_GROUPS groups of LANES invocations; a group owns ROWS
+// rows of w and TOKENS tokens, so that a loaded weight serves every token and a loaded x every row, and its lanes share the
+// sum over IN. An output is made of ROWS_PER_OUTPUT neighbouring rows.
+struct Params {
+  numTokens: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<Wide>;
+
+const PACKS = IN / PACK;
+
+const WIDTH = OUT / ROWS_PER_OUTPUT;
+
+alias PerRow = array<f32, ROWS>;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_index) invocation: u32) {
+  let lane = invocation % LANES;
+  let firstRow = (workgroupId.x * ROW_GROUPS + invocation / LANES) * ROWS;
+  let firstToken = workgroupId.y * TOKENS;
+
+  var sums: array<PerRow, TOKENS>;
+  for (var i = lane; i < PACKS; i += LANES) {
+    var held: array<Wide, TOKENS>;
+    /*unroll*/ for (var t = 0u; t < TOKENS; t++) {
+      held[t] = x[min(firstToken + t, params.numTokens - 1u) * PACKS + i];
+    }
+    /*unroll*/ for (var r = 0u; r < ROWS; r++) {
+      let weight = weightAt(min(firstRow + r, OUT - 1u), i);
+      /*unroll*/ for (var t = 0u; t < TOKENS; t++) {
+        sums[t][r] = addInner(held[t], weight, sums[t][r]);
+      }
+    }
+  }
+
+  var scale: PerRow;
+  var bias: PerRow;
+  /*unroll*/ for (var r = 0u; r < ROWS; r++) {
+    scale[r] = weightStep(min(firstRow + r, OUT - 1u));
+    bias[r] = biasOf(min(firstRow + r, OUT - 1u));
+  }
+  /*unroll*/ for (var t = 0u; t < TOKENS; t++) {
+    var rows: PerRow;
+    /*unroll*/ for (var r = 0u; r < ROWS; r++) {
+      rows[r] = fma(sumOverLanes(sums[t][r], invocation, lane), scale[r], bias[r]);
+    }
+    if (lane == 0u && firstToken + t < params.numTokens) {
+      /*unroll*/ for (var r = 0u; r < OUTPUTS; r++) {
+        if (firstRow / ROWS_PER_OUTPUT + r < WIDTH) {
+          put(firstToken + t, firstRow / ROWS_PER_OUTPUT + r, outputOf(rows, r));
+        }
+      }
+    }
+  }
+}

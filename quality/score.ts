@@ -1,0 +1,42 @@
+import type { Decoder } from "../decoder/decoder.ts";
+import { likeliest } from "../generate/measure.ts";
+
+/** How well a model predicts a text. */
+export interface Score {
+  /** Negative log-likelihood in nats of each token but the first. */
+  nlls: number[];
+  /** The token that the model holds for the likeliest, in place of each of them. */
+  likeliest: number[];
+}
+
+/** Logits of so many tokens are in memory at a time. */
+const PIECE = 64;
+
+/**
+ * Feeds a text to a model and scores each token by those before it.
+ *
+ * @param decoder An empty decoder with room for the text.
+ * @param tokens The text, at least two tokens.
+ */
+export async function scoreText(
+  decoder: Pick<Decoder, "forward">,
+  tokens: readonly number[],
+  vocabSize: number,
+): Promise<Score> {
+  const score: Score = { nlls: [], likeliest: [] };
+  for (let start = 0; start < tokens.length - 1; start += PIECE) {
+    const end = Math.min(start + PIECE, tokens.length - 1);
+    const logits = await decoder.forward(tokens.slice(start, end));
+    score.likeliest.push(...likeliest(logits, vocabSize));
+    for (let i = start; i < end; i++) {
+      const row = logits.subarray((i - start) * vocabSize, (i - start + 1) * vocabSize);
+      score.nlls.push(logSumExp(row) - row[tokens[i + 1]]);
+    }
+  }
+  return score;
+}
+
+function logSumExp(row: Float32Array): number {
+  const max = row.reduce((max, value) => Math.max(max, value), -Infinity);
+  return max + Math.log(row.reduce((sum, value) => sum + Math.exp(value - max), 0));
+}
