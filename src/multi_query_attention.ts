@@ -1,4 +1,4 @@
-import { checkInteger, sentence } from "./_check.ts";
+import { sentence } from "./_check.ts";
 import { Linear } from "./_linear.ts";
 import { Norm } from "./_norm.ts";
 import { concatenated, projectionsOf } from "./_projections.ts";
@@ -151,14 +151,6 @@ export class MultiQueryAttention {
     const { dim, numHeads, numKvHeads = 1, headDim = dim / numHeads, normEps = 1e-6 } = options;
     const { cache: given, weightDtype = "f32", scale, softcap, alibiSlopes, impl, tuning } =
       options;
-    for (const [name, value] of Object.entries({ dim, numHeads, numKvHeads, headDim })) {
-      checkInteger(ACTION, name, value);
-    }
-    if (numHeads % numKvHeads !== 0) {
-      throw new RangeError(
-        sentence(ACTION, "numHeads must be a multiple of numKvHeads", { numHeads, numKvHeads }),
-      );
-    }
     const shape = { numHeads, numKvHeads, headDim };
     const { q, k, v, o } = projectionsOf(ACTION, weights, { dim, ...shape });
 
