@@ -1,5 +1,5 @@
 import { assert, assertAlmostEquals, assertEquals, assertLess, assertThrows } from "@std/assert";
-import { outputChange, poolingChange } from "../mod.ts";
+import { type HostTensor, outputChange, poolingChange, type Projection } from "../mod.ts";
 import { type Random, testRandomly } from "./_random.ts";
 
 const TOKENS = 9;
@@ -10,10 +10,13 @@ const SIZES = { numHeads: 4, headDim: 6 };
 function layer(random: Random, kvHeads: number, copies = 1) {
   const { numHeads, headDim } = SIZES;
   const projection = (rows: number, columns: number) => ({
-    weight: [...random.tensor([rows, columns]).data],
-    bias: [...random.tensor([rows]).data],
+    weight: random.tensor([rows, columns]),
+    bias: random.tensor([rows]),
   });
-  const repeat = (numbers: number[]) => Array(copies).fill(numbers).flat();
+  const repeat = ({ data, shape: [rows, ...rest] }: HostTensor) => ({
+    data: Array<number[]>(copies).fill([...data as Float32Array]).flat(),
+    shape: [copies * rows, ...rest],
+  });
   const kv = () => {
     const { weight, bias } = projection(kvHeads / copies * headDim, DIM);
     return { weight: repeat(weight), bias: repeat(bias) };
@@ -25,12 +28,12 @@ function layer(random: Random, kvHeads: number, copies = 1) {
 }
 
 testRandomly("pooling KV heads that are alike changes nothing", (random) => {
-  const inputs = random.tensor([TOKENS, DIM]);
+  const inputs = random.tensor([1, TOKENS, DIM]);
   const weights = layer(random, 4, 4);
   for (const method of ["mean", "first"] as const) {
     for (const to of [4, 2, 1]) {
       for (const rope of [undefined, { style: "pairs", base: 100 } as const]) {
-        const change = poolingChange(weights, inputs, { numHeads: 4, from: 4, to, method, rope });
+        const change = poolingChange(weights, inputs, { ...SIZES, from: 4, to, method, rope });
         assertLess(change.relativeChange, 1e-12);
         assertAlmostEquals(change.cosine, 1, 1e-12);
       }
@@ -41,9 +44,9 @@ testRandomly("pooling KV heads that are alike changes nothing", (random) => {
 testRandomly(
   "poolingChange() is what a layer by hand says, positions and windows included",
   (random) => {
-    const inputs = random.tensor([TOKENS, DIM]);
+    const inputs = random.tensor([1, TOKENS, DIM]);
     const weights = layer(random, 2);
-    const options = { numHeads: 4, from: 2, to: 1, window: 3, rope: { base: 100, dims: 4 } };
+    const options = { ...SIZES, from: 2, to: 1, window: 3, rope: { base: 100, dims: 4 } };
     const pooled = {
       ...weights,
       k: { weight: mean(weights.k.weight), bias: mean(weights.k.bias) },
@@ -62,20 +65,26 @@ testRandomly(
 );
 
 /** The mean of two halves. */
-function mean(numbers: readonly number[]): number[] {
-  const half = numbers.length / 2;
-  return numbers.slice(0, half).map((value, i) => (value + numbers[half + i]) / 2);
+function mean({ data, shape: [rows, ...rest] }: HostTensor): HostTensor {
+  const half = data.length / 2;
+  return {
+    data: Array.from({ length: half }, (_, i) => (data[i] + data[half + i]) / 2),
+    shape: [rows / 2, ...rest],
+  };
 }
 
 /** The layer once more, from nothing but loops: window 3, the first 4 elements rotated as halves, base 100. */
 function byHand(
-  { q, k, v, o }: ReturnType<typeof layer>,
+  { q, k, v, o }: Record<"q" | "k" | "v" | "o", Required<Projection>>,
   x: ArrayLike<number>,
   kvHeads: number,
 ): number[] {
   const { numHeads, headDim } = SIZES;
   const linear = ({ weight, bias }: typeof q, row: ArrayLike<number>) =>
-    bias.map((b, i) => b + sum(row.length, (j) => weight[i * row.length + j] * row[j]));
+    Array.from(
+      bias.data,
+      (b, i) => b + sum(row.length, (j) => weight.data[i * row.length + j] * row[j]),
+    );
   const rotate = (row: number[], position: number) => {
     const turned = [...row];
     for (const j of [0, 1]) {
@@ -123,17 +132,18 @@ function sum(length: number, term: (i: number) => number): number {
 }
 
 testRandomly("poolingChange() refuses shapes that do not agree", (random) => {
-  const inputs = random.tensor([TOKENS, DIM]);
+  const inputs = random.tensor([1, TOKENS, DIM]);
   const weights = layer(random, 4);
-  const options = { numHeads: 4, from: 4, to: 1 };
+  const options = { ...SIZES, from: 4, to: 1 };
   const refuses = (change: () => unknown, says: string) => assertThrows(change, RangeError, says);
-  refuses(() => poolingChange(weights, { ...inputs, shape: [TOKENS, 7] }, options), "shape=[9, 7]");
+  const wrong = { ...inputs, shape: [1, TOKENS, 7] };
+  refuses(() => poolingChange(weights, wrong, options), "q.weight must have shape [24, 7]");
   refuses(() => poolingChange(weights, inputs, { ...options, numHeads: 6 }), "numHeads=6");
-  refuses(() => poolingChange(weights, inputs, { ...options, from: 2 }), "k must be [12, 12]");
+  refuses(() => poolingChange(weights, inputs, { ...options, from: 2 }), "k.weight must have");
   refuses(() => poolingChange(weights, inputs, { ...options, to: 3 }), "from=4, to=3");
   refuses(() => poolingChange(weights, inputs, { ...options, rope: { dims: 8 } }), "dims=8");
-  const short = { ...weights, v: { ...weights.v, bias: [1] } };
-  refuses(() => poolingChange(short, inputs, options), "bias=1");
+  const short = { ...weights, v: { ...weights.v, bias: { data: [1], shape: [1] } } };
+  refuses(() => poolingChange(short, inputs, options), "v.bias=[1]");
 });
 
 Deno.test("outputChange() measures length and direction", () => {
