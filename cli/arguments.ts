@@ -64,7 +64,7 @@ export class Arguments<Name extends string> {
 
   /** Some of the choices, separated by commas. */
   choices<Choice extends string>(name: Name, choices: readonly Choice[]): Choice[] | undefined {
-    return this.#mapList(name, (text) => this.#choose(name, text, choices));
+    return this.list(name, (text) => this.#choose(name, text, choices));
   }
 
   /** A number. */
@@ -74,20 +74,21 @@ export class Arguments<Name extends string> {
 
   /** Numbers, separated by commas. */
   numbers(name: Name, range: NumberRange): number[] | undefined {
-    return this.#mapList(name, (text) => this.#numberOf(name, text, range));
+    return this.list(name, (text) => this.#numberOf(name, text, range));
   }
 
-  #map<Value>(name: Name, convert: (text: string) => Value): Value | undefined {
-    const text = this.#values[name];
-    return text === undefined ? undefined : convert(text.trim());
-  }
-
-  #mapList<Value>(name: Name, convert: (text: string) => Value): Value[] | undefined {
+  /** What is separated by commas, each once. */
+  list<Value>(name: Name, convert: (text: string) => Value): Value[] | undefined {
     return this.#map(name, (list) => {
       const items = list.split(",").map((item) => item.trim()).filter((item) => item !== "");
       if (items.length === 0) this.#lacks(name);
       return [...new Set(items.map(convert))];
     });
+  }
+
+  #map<Value>(name: Name, convert: (text: string) => Value): Value | undefined {
+    const text = this.#values[name];
+    return text === undefined ? undefined : convert(text.trim());
   }
 
   #choose<Choice extends string>(name: Name, text: string, choices: readonly Choice[]): Choice {

@@ -1,3 +1,5 @@
+import { CheckpointError } from "../mod.ts";
+
 /** Where a command writes what people read. */
 export interface Out {
   /** A line of results. */
@@ -15,8 +17,8 @@ export const terminal: Out = {
   write: (text) => void Deno.stdout.writeSync(new TextEncoder().encode(text)),
 };
 
-/** Errors of what a command was given, by name. */
-const MISTAKES = ["TypeError", "RangeError", "CheckpointError"];
+/** What is thrown where what a command was given is wrong. */
+const WRONG_INPUT = [TypeError, RangeError, CheckpointError];
 
 /** Runs a command and returns its exit code: 2 where what it was given is wrong, 1 where something else failed. */
 export async function exitCodeOf(
@@ -27,8 +29,7 @@ export async function exitCodeOf(
     await run();
     return 0;
   } catch (error) {
-    if (!(error instanceof Error)) throw error;
-    out.error(`${error.name}: ${error.message}`);
-    return MISTAKES.includes(error.name) ? 2 : 1;
+    out.error(error instanceof Error ? `${error.name}: ${error.message}` : `${error}`);
+    return WRONG_INPUT.some((kind) => error instanceof kind) ? 2 : 1;
   }
 }

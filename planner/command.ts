@@ -1,10 +1,12 @@
 /** The command: from arguments to results, around the arithmetic. */
-import { CheckpointError, Gpu, type KvDtype } from "../mod.ts";
+import { Gpu, type KvDtype } from "../mod.ts";
 import { FirstUses } from "../bench/first_use.ts";
 import type { Roofline } from "../bench/result.ts";
 import { renderSvg } from "../bench/report/svg.ts";
 import { measureDecode } from "../bench/decode_ceilings.ts";
 import { measureRoofline } from "../bench/roofline.ts";
+import { Files } from "../cli/files.ts";
+import { exitCodeOf, type Out as Terminal } from "../cli/run.ts";
 import { formatCheck } from "./check.ts";
 import { type Device, GPUS } from "./gpus.ts";
 import { parseConfig } from "./hf_config.ts";
@@ -19,30 +21,23 @@ import { formatHtml } from "./report/html.ts";
 import { sectionsOf } from "./report/sections.ts";
 import { formatText } from "./report/text.ts";
 
-/** What is thrown where what the command was given is wrong. */
-const WRONG_INPUT = [TypeError, RangeError, CheckpointError];
-
 const EFFORT = { minRounds: 5, maxRounds: 21, budgetMs: 1000 };
 
+const files = new Files("plan");
+
 /** Where the command writes what people read. */
-type Out = Pick<Console, "log" | "error">;
+type Out = Pick<Terminal, "log" | "error">;
 
 /** Runs the command and returns its exit code: 2 where what it was given is wrong, 1 where something else failed. */
-export async function runCommand(args: readonly string[], out: Out): Promise<number> {
-  try {
-    await run(args, out);
-    return 0;
-  } catch (error) {
-    out.error(error instanceof Error ? `${error.name}: ${error.message}` : error);
-    return WRONG_INPUT.some((kind) => error instanceof kind) ? 2 : 1;
-  }
+export function runCommand(args: readonly string[], out: Out): Promise<number> {
+  return exitCodeOf(() => run(args, out), out);
 }
 
 async function run(args: readonly string[], out: Out): Promise<void> {
   const options = parseOptions(args);
   if (typeof options === "string") return out.log(options);
   if (options.check !== undefined) {
-    return out.log(formatCheck(parseReport(await readFile(options.check), options.check)));
+    return out.log(formatCheck(parseReport(await files.readText(options.check), options.check)));
   }
 
   const model = await findModel(options);
@@ -56,20 +51,20 @@ async function run(args: readonly string[], out: Out): Promise<void> {
   const { json, svg, html } = options;
   const text = JSON.stringify(plan, null, 2);
   out.log(json === "" ? text : formatText(plan));
-  if (json) await writeFile(json, text + "\n");
-  if (html) await writeFile(html, await formatHtml(plan));
+  if (json) await files.write(json, text + "\n");
+  if (html) await files.write(html, await formatHtml(plan));
   if (svg) await writePictures(plan, svg);
 }
 
 async function findModel({ model, config }: PlanOptions): Promise<Model> {
   if (config === undefined) return findByName("model", MODELS, model);
-  return parseConfig(await readFile(config), config);
+  return parseConfig(await files.readText(config), config);
 }
 
 async function findDevice({ gpu, dtypes }: PlanOptions, out: Out): Promise<Device> {
   if (gpu === "this") return await measureDevice(dtypes, out);
   if (!gpu.endsWith(".json")) return findByName("GPU", GPUS, gpu);
-  const { adapter, roofline } = parseReport(await readFile(gpu), gpu);
+  const { adapter, roofline } = parseReport(await files.readText(gpu), gpu);
   return measuredDevice(adapter.description, roofline, dtypes[0]);
 }
 
@@ -102,24 +97,8 @@ function kvHeadsOf({ numHeads, numKvHeads }: Model, asked: PlanOptions["kvHeads"
 }
 
 async function writePictures(plan: Plan, folder: string): Promise<void> {
-  await attempt(`${folder} cannot be made`, () => Deno.mkdir(folder, { recursive: true }));
+  await files.makeFolder(folder);
   for (const { id, figure } of sectionsOf(plan)) {
-    if (figure) await writeFile(`${folder}/${id}.svg`, await renderSvg(figure));
-  }
-}
-
-async function readFile(file: string): Promise<string> {
-  return await attempt(`${file} cannot be read`, () => Deno.readTextFile(file));
-}
-
-async function writeFile(file: string, text: string): Promise<void> {
-  await attempt(`${file} cannot be written`, () => Deno.writeTextFile(file, text));
-}
-
-async function attempt<Value>(failure: string, run: () => Promise<Value>): Promise<Value> {
-  try {
-    return await run();
-  } catch (error) {
-    throw new RangeError(`Cannot plan as ${failure}: ${(error as Error).message}`);
+    if (figure) await files.write(`${folder}/${id}.svg`, await renderSvg(figure));
   }
 }

@@ -1,6 +1,6 @@
 /** The planner's command line. */
-import { parseArgs } from "@std/cli/parse-args";
 import type { KvDtype } from "../mod.ts";
+import { Arguments } from "../cli/arguments.ts";
 import { KV_DTYPES } from "../src/tensor.ts";
 import { GPUS } from "./gpus.ts";
 import { MODELS } from "./models.ts";
@@ -83,80 +83,44 @@ const WEIGHT_BITS: Readonly<Record<KvDtype, number>> = { f32: 32, f16: 16, int8:
  * @throws {RangeError} If a value is out of range, or options contradict each other.
  */
 export function parseOptions(args: readonly string[]): PlanOptions | string {
-  const unknown = (arg: string): never => {
-    throw new TypeError(`Cannot plan as ${arg} is unknown: --help lists the options`);
-  };
-  const parsed = parseArgs([...args], {
-    string: NAMES,
-    boolean: ["help"],
-    alias: { help: "h" },
-    unknown,
-  });
-  if (parsed.help) return HELP;
-  for (const name of NAMES) {
-    if (parsed[name] === "" && name !== "json") {
-      throw new TypeError(`Cannot plan as --${name} needs a value: --help says which`);
-    }
-  }
-  if (parsed.model !== undefined && parsed.config !== undefined) {
+  const given = new Arguments("plan", args, { names: NAMES, bare: ["json"] });
+  if (given.isHelp) return HELP;
+  if (given.text("model") !== undefined && given.text("config") !== undefined) {
     throw new RangeError("Cannot plan as --model and --config exclude each other");
   }
-  if (parsed.check !== undefined && args.some((arg) => /^--(?!check)/.test(arg))) {
+  if (given.text("check") !== undefined && args.some((arg) => /^--(?!check)/.test(arg))) {
     throw new RangeError("Cannot check as --check goes alone: leave out the other options");
   }
+  const counts = (name: "context" | "batch") =>
+    given.list(name, (item) => parseCount(name, item))?.sort((a, b) => a - b);
+  const memory = given.text("memory");
   return {
-    model: parsed.model ?? "llama-2-7b",
-    config: parsed.config,
-    gpu: parsed.gpu ?? "a100-80gb",
-    memoryBytes: parsed.memory === undefined ? undefined : parseSize(parsed.memory),
-    contextLens: parseCounts("context", parsed.context ?? "4k,8k,16k,32k,64k,128k"),
-    batches: parseCounts("batch", parsed.batch ?? "1,2,4,8,16,32,64"),
-    kvHeads: parsed["kv-heads"] === undefined ? undefined : distinct(
-      split("kv-heads", parsed["kv-heads"]).map((item) =>
-        item === "all" ? item : parseCount("kv-heads", item)
-      ),
+    model: given.text("model") ?? "llama-2-7b",
+    config: given.text("config"),
+    gpu: given.text("gpu") ?? "a100-80gb",
+    memoryBytes: memory === undefined ? undefined : parseSize(memory),
+    contextLens: counts("context") ?? [4, 8, 16, 32, 64, 128].map((count) => count * 1024),
+    batches: counts("batch") ?? [1, 2, 4, 8, 16, 32, 64],
+    kvHeads: given.list(
+      "kv-heads",
+      (item) => item === "all" ? item : parseCount("kv-heads", item),
     ),
-    dtypes: distinct(
-      split("dtype", parsed.dtype ?? "f16").map((item) => parseDtype("dtype", item)),
-    ),
-    weightBits: WEIGHT_BITS[parseDtype("weights", parsed.weights ?? "f16")],
-    json: parsed.json,
-    svg: parsed.svg,
-    html: parsed.html,
-    check: parsed.check,
+    dtypes: given.choices("dtype", KV_DTYPES) ?? ["f16"],
+    weightBits: WEIGHT_BITS[given.choice("weights", KV_DTYPES) ?? "f16"],
+    json: given.text("json"),
+    svg: given.text("svg"),
+    html: given.text("html"),
+    check: given.text("check"),
   };
 }
 
-function split(name: string, text: string): string[] {
-  const items = text.split(",").map((item) => item.trim()).filter((item) => item !== "");
-  if (items.length > 0) return items;
-  throw new TypeError(`Cannot plan as --${name} needs a value: --help says which`);
-}
-
-function distinct<Item>(items: readonly Item[]): Item[] {
-  return [...new Set(items)];
-}
-
-/** Whole numbers, rising. */
-function parseCounts(name: string, text: string): number[] {
-  const counts = split(name, text).map((item) => parseCount(name, item));
-  return distinct(counts).sort((a, b) => a - b);
-}
-
+/** A whole number, with k for 1024. */
 function parseCount(name: string, item: string): number {
   const [, digits, suffix] = item.match(/^(.*?)(k?)$/i)!;
   const count = Number(digits || NaN) * (suffix ? 1024 : 1);
   if (Number.isSafeInteger(count) && count > 0) return count;
   throw new RangeError(
     `Cannot plan as --${name} takes whole numbers of at least 1: current value ${item}`,
-  );
-}
-
-function parseDtype(name: string, item: string): KvDtype {
-  const dtype = KV_DTYPES.find((dtype) => dtype === item);
-  if (dtype) return dtype;
-  throw new RangeError(
-    `Cannot plan as --${name} takes ${KV_DTYPES.join(", ")}: current value ${item}`,
   );
 }
 

@@ -3,7 +3,7 @@ import { ReferenceDecoder } from "../decoder/reference.ts";
 import type { Tokenizer } from "../decoder/tokenizer.ts";
 import { sentence } from "../src/_check.ts";
 import type { QualityOptions } from "./options.ts";
-import type { AttentionMaps } from "./report/figures.ts";
+import type { AttentionMaps } from "./report/attention_figure.ts";
 
 /** Maps of more tokens cannot be read. */
 const MAP_TOKENS = 24;
@@ -40,7 +40,6 @@ export function chooseMaps(
 
 /** What heads attend to at the beginning of a text, in float64. */
 export async function attentionMaps(
-  model: string,
   { spec, weights }: Checkpoint,
   { tokens, tokenizer, layer, heads }: MapChoice & {
     tokens: readonly number[];
@@ -52,12 +51,12 @@ export async function attentionMaps(
   const { attention } = decoder.forward(shown, { attentionOf: layer });
   const { numHeads, numKvHeads } = spec;
   return {
-    ...{ model, layer, heads, numHeads, numKvHeads, weights: attention! },
-    tokens: shown.map((token) => labelOf(tokenizer.decode([token]))),
+    ...{ layer, heads, numHeads, numKvHeads, weights: attention! },
+    tokens: shown.map((token) => labelOf(tokenizer.decode([token])) || `#${token}`),
   };
 }
 
-/** A token's text such that its space can be seen; that of BOS and its kind is nothing. */
+/** A token's text such that its space can be seen; nothing for BOS and its kind. */
 function labelOf(text: string): string {
   return text.replace(/\s/g, (space) => space === " " ? "\u00b7" : "\u21b5");
 }

@@ -10,7 +10,7 @@ import { Gpu } from "../mod.ts";
 import { sentence } from "../src/_check.ts";
 import { attentionMaps, chooseMaps } from "./attention_maps.ts";
 import { parseOptions, type QualityOptions } from "./options.ts";
-import { attentionFigure, tradeoffFigure } from "./report/figures.ts";
+import { attentionFigure } from "./report/attention_figure.ts";
 import { formatTable } from "./report/table.ts";
 import { type Report, type Row, rowOf } from "./result.ts";
 import { type Score, scoreText } from "./score.ts";
@@ -69,10 +69,7 @@ async function measure(model: Model, options: QualityOptions, out: Out): Promise
     if (json) await files.write(json, text + "\n");
     if (svg !== undefined) {
       await files.makeFolder(svg);
-      const attention = await attentionMaps(options.model, checkpoint, {
-        ...{ ...maps, tokens, tokenizer },
-      });
-      await files.write(`${svg}/tradeoffs.svg`, await renderSvg(tradeoffFigure(report)));
+      const attention = await attentionMaps(checkpoint, { ...maps, tokens, tokenizer });
       await files.write(`${svg}/attention.svg`, await renderSvg(attentionFigure(attention)));
     }
   } finally {

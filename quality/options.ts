@@ -28,7 +28,7 @@ What to change
 
 Where results go, besides the table
   --json [FILE]        all figures, for programs; without a FILE to the standard output, in the table's place
-  --svg DIR            pictures: what each change costs, and attention maps of heads that share keys and values
+  --svg DIR            a picture: attention maps of heads, with those that share keys and values in one colour
   --layer NUMBER       layer of the attention maps, from 0 (default: the middle one)
   --heads NUMBERS      query heads of the attention maps, from 0 (default: the first 8)
 

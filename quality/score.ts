@@ -24,14 +24,15 @@ export async function scoreText(
   vocabSize: number,
 ): Promise<Score> {
   const score: Score = { nlls: [], likeliest: [] };
-  for (let start = 0; start < tokens.length - 1; start += PIECE) {
-    const end = Math.min(start + PIECE, tokens.length - 1);
-    const logits = await decoder.forward(tokens.slice(start, end));
-    score.likeliest.push(...likeliest(logits, vocabSize));
-    for (let i = start; i < end; i++) {
-      const row = logits.subarray((i - start) * vocabSize, (i - start + 1) * vocabSize);
-      score.nlls.push(logSumExp(row) - row[tokens[i + 1]]);
-    }
+  for (let start = 0; start < tokens.length; start += PIECE) {
+    // The last token is fed for nothing but whole pieces.
+    const logits = await decoder.forward(tokens.slice(start, start + PIECE));
+    const next = tokens.slice(start + 1, start + PIECE + 1);
+    score.likeliest.push(...likeliest(logits, vocabSize).slice(0, next.length));
+    next.forEach((token, i) => {
+      const row = logits.subarray(i * vocabSize, (i + 1) * vocabSize);
+      score.nlls.push(logSumExp(row) - row[token]);
+    });
   }
   return score;
 }
