@@ -1,5 +1,5 @@
 import type { DecoderWeights, WeightData } from "../decoder/weights.ts";
-import { splitQkv } from "../mod.ts";
+import { splitQkv } from "../src/qkv_weights.ts";
 import { checkpointError, tensorOf } from "./_error.ts";
 import { FLOAT_TYPES } from "./_floats.ts";
 import { type Part, partShapes } from "../decoder/weight_shapes.ts";

@@ -247,6 +247,22 @@ Deno.test("Safetensors reads files in ranges, and says what is wrong with them",
   });
 });
 
+Deno.test("Safetensors reads what lies beyond 4 GiB, and nothing before it", async () => {
+  const large = 5 * 2 ** 30;
+  const header = encode({ large: f32([large / 4], 0, large), small: f32([2], large, large + 8) });
+  await inFolder({ "large.safetensors": header }, async (folder) => {
+    const path = `${folder}/large.safetensors`;
+    // The hole in the middle takes no room on the disk.
+    const written = await Deno.open(path, { write: true });
+    await written.seek(header.length + large, Deno.SeekMode.Start);
+    await written.write(new Uint8Array(new Float32Array([1, 2]).buffer));
+    written.close();
+    const file = await Safetensors.open(await openFile(path));
+    assertEquals(await file.read("small"), { shape: [2], data: new Float32Array([1, 2]) });
+    await file.close();
+  });
+});
+
 Deno.test("ShardedSafetensors reads each tensor from its shard", async () => {
   const [a, b, c] = [numbered([2, 3]), numbered([4]), numbered([1])];
   const shards: Record<string, Uint8Array> = {
