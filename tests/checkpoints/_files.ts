@@ -72,19 +72,3 @@ export function llama2c(sizes: readonly number[], count: number): Uint8Array<Arr
   for (let i = 0; i < count; i++) view.setFloat32(28 + 4 * i, i, true);
   return new Uint8Array(view.buffer);
 }
-
-/** Where a file of the data lies. */
-export function sharedPath(name: string): string {
-  return new URL(`../../../shared/data/${name}`, import.meta.url).pathname;
-}
-
-/** A file of the data that lies beside the project; nothing, and a message, where it is absent. */
-export function sharedData(name: string): Uint8Array | undefined {
-  const path = sharedPath(name);
-  try {
-    return Deno.readFileSync(path);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-    console.log(`${name} is not tested: ${path} is absent`);
-  }
-}

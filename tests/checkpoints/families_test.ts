@@ -1,10 +1,9 @@
 // Families: what config.json means, and that every tensor is found, checked and mapped.
-import { assert, assertAlmostEquals, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import {
   CheckpointError,
   type DecoderSpec,
   openCheckpoint,
-  parseDecoderConfig,
   type WeightData,
   withPooledKvHeads,
 } from "../../checkpoints/mod.ts";

@@ -4,11 +4,13 @@ import {
   type Checkpoint,
   CheckpointError,
   openCheckpoint,
+  openFile,
   openLlama2c,
   Safetensors,
 } from "../../checkpoints/mod.ts";
 import { rotatedRow } from "../../src/_rotated_row.ts";
-import { inFolder, llama2c, sharedData, sharedPath } from "./_files.ts";
+import { greedyTokens, STORIES, testStories } from "../decoder/_stories.ts";
+import { inFolder, llama2c } from "./_files.ts";
 
 /** dim, hidden, layers, heads, KV heads, vocabulary, context. */
 const SIZES = [8, 6, 2, 4, 2, -5, 3];
@@ -113,39 +115,36 @@ Deno.test("openCheckpoint() opens llama2.c files, and a folder with one", async 
   });
 });
 
-const stories = sharedData("stories260K/stories260K.bin");
-const attention = sharedData("stories260K/attention.safetensors");
-const greedy = sharedData("stories260K/greedy.json");
-
-Deno.test("a trained model's weights make the queries, keys and values that it was seen to make", {
-  ignore: !stories || !attention || !greedy,
-}, async () => {
-  const checkpoint = await openCheckpoint(sharedPath("stories260K/stories260K.bin"));
-  const { spec, weights } = checkpoint;
-  assertEquals(
-    [spec.dim, spec.hiddenDim, spec.layers.length, spec.numHeads, spec.numKvHeads],
-    [64, 172, 5, 8, 4],
-  );
-  assertEquals([spec.vocabSize, spec.contextLen, spec.headDim], [512, 512, 8]);
-  assert(!weights.has("classifier.weight"));
-  const captured = await Safetensors.open(bytesInMemory("attention", attention!));
-  const tokens: number[] = JSON.parse(new TextDecoder().decode(greedy));
-  for (const [position, token] of tokens.slice(0, 4).entries()) {
-    for (const part of ["q", "k", "v"] as const) {
-      const seen = await captured.read(`layer0.${part}`);
-      const size = seen.shape[1] * seen.shape[2];
-      const projected = await project(checkpoint, token, part);
-      for (let head = 0; head < seen.shape[1]; head++) {
-        const row = projected.slice(8 * head, 8 * head + 8);
-        const rotated = part === "v" ? row : rotatedRow(row, position, spec.layers[0].rope!);
-        rotated.forEach((value, i) =>
-          assertAlmostEquals(value, seen.data[position * size + 8 * head + i], 1e-5)
-        );
+testStories(
+  "the weights make the queries, keys and values that the model was seen to make",
+  async () => {
+    const checkpoint = await openCheckpoint(STORIES.model);
+    const { spec, weights } = checkpoint;
+    assertEquals(
+      [spec.dim, spec.hiddenDim, spec.layers.length, spec.numHeads, spec.numKvHeads],
+      [64, 172, 5, 8, 4],
+    );
+    assertEquals([spec.vocabSize, spec.contextLen, spec.headDim], [512, 512, 8]);
+    assert(!weights.has("classifier.weight"));
+    const captured = await Safetensors.open(await openFile(STORIES.attention));
+    for (const [position, token] of greedyTokens().slice(0, 4).entries()) {
+      for (const part of ["q", "k", "v"] as const) {
+        const seen = await captured.read(`layer0.${part}`);
+        const size = seen.shape[1] * seen.shape[2];
+        const projected = await project(checkpoint, token, part);
+        for (let head = 0; head < seen.shape[1]; head++) {
+          const row = projected.slice(8 * head, 8 * head + 8);
+          const rotated = part === "v" ? row : rotatedRow(row, position, spec.layers[0].rope!);
+          rotated.forEach((value, i) =>
+            assertAlmostEquals(value, seen.data[position * size + 8 * head + i], 1e-5)
+          );
+        }
       }
     }
-  }
-  await checkpoint.close();
-});
+    await captured.close();
+    await checkpoint.close();
+  },
+);
 
 /** A projection of the first layer, of a token's normalised embedding. */
 async function project({ weights }: Checkpoint, token: number, part: "q" | "k" | "v") {
