@@ -73,6 +73,7 @@ export { poolKvHeads, type PoolOptions } from "./src/pool_kv_heads.ts";
 export * from "./src/pooling_change.ts";
 export * from "./src/qkv_weights.ts";
 export * from "./src/reference.ts";
+export * from "./src/reference_layer.ts";
 export type { Overflow } from "./src/_ring.ts";
 export * from "./src/ring_kv_cache.ts";
 export type { RopeOptions } from "./src/rope.ts";

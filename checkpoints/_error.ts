@@ -1,4 +1,4 @@
-import { CheckpointError } from "../mod.ts";
+import { CheckpointError } from "../src/errors.ts";
 import { sentence } from "../src/_check.ts";
 
 /** Most characters of a value in a message: what a damaged file holds may be long. */

@@ -1,5 +1,5 @@
 import type { DecoderSpec } from "../decoder/spec.ts";
-import type { Part } from "./_shapes.ts";
+import type { Part } from "../decoder/weight_shapes.ts";
 
 /** A family of models: what its `config.json` means, and what its checkpoints call the weights. */
 export interface Family {

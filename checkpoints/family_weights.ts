@@ -1,8 +1,8 @@
 import type { DecoderWeights, WeightData } from "../decoder/weights.ts";
-import { splitQkv } from "../mod.ts";
+import { splitQkv } from "../src/qkv_weights.ts";
 import { checkpointError, tensorOf } from "./_error.ts";
 import { FLOAT_TYPES } from "./_floats.ts";
-import { type Part, weightShapes } from "./_shapes.ts";
+import { type Part, partShapes } from "../decoder/weight_shapes.ts";
 import type { Family } from "./family.ts";
 import type { TensorFile } from "./tensor_file.ts";
 
@@ -55,7 +55,7 @@ export function familyWeights(file: TensorFile, family: Family): DecoderWeights 
 /** Finds everything that the family has, and checks it by what the file says of it. */
 function findSources(file: TensorFile, family: Family): Map<string, WeightSource> {
   const { spec, tensors, biased, addsOneToNorms } = family;
-  const shapes = weightShapes(spec);
+  const shapes = partShapes(spec);
   const sources = new Map<string, WeightSource>();
   const used = new Set<string>();
 

@@ -5,7 +5,7 @@ import type { Checkpoint } from "./checkpoint.ts";
 import { closeOnError } from "./_close_on_error.ts";
 import { checkpointError, tensorOf } from "./_error.ts";
 import { FLOAT_TYPES } from "./_floats.ts";
-import { type DecoderSizes, type Part, weightShapes } from "./_shapes.ts";
+import { type DecoderSizes, type Part, partShapes } from "../decoder/weight_shapes.ts";
 
 /** The header: seven int32. */
 const FIELDS = ["dim", "hiddenDim", "layers", "numHeads", "numKvHeads", "vocab", "contextLen"];
@@ -111,7 +111,7 @@ async function readHeader(source: ByteSource): Promise<Header> {
 
 /** Where everything lies, if the file is as large as its header says. */
 function placesOf(source: ByteSource, { sizes, numLayers, isTied }: Header): Map<string, Place> {
-  const shapes = weightShapes(sizes);
+  const shapes = partShapes(sizes);
   const section = (part: Part, copies: number) => ({ part, copies, shape: shapes[part] });
   const sections: { part?: Part; copies: number; shape: readonly number[] }[] = [
     section("embedding", 1),

@@ -18,7 +18,7 @@
  */
 export type { DecoderLayer, DecoderSpec } from "../decoder/spec.ts";
 export type { DecoderWeights, WeightData } from "../decoder/weights.ts";
-export { CheckpointError } from "../mod.ts";
+export { CheckpointError } from "../src/errors.ts";
 export { bytesInMemory, type ByteSource, openFile } from "./byte_source.ts";
 export type { Checkpoint } from "./checkpoint.ts";
 export { parseDecoderConfig } from "./families/mod.ts";

@@ -1,6 +1,6 @@
 import type { DecoderWeights, WeightData } from "../decoder/weights.ts";
-import { poolKvHeads, type PoolOptions } from "../mod.ts";
-import { checkPooling } from "../src/pool_kv_heads.ts";
+
+import { checkPooling, poolKvHeads, type PoolOptions } from "../src/pool_kv_heads.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 
 /** Options of {@linkcode withPooledKvHeads}. */

@@ -1,5 +1,42 @@
 import type { DecoderSpec } from "./spec.ts";
 
+/** The sizes that shapes are made of. */
+export type DecoderSizes = Pick<
+  DecoderSpec,
+  "vocabSize" | "dim" | "hiddenDim" | "numHeads" | "numKvHeads" | "headDim" | "contextLen"
+>;
+
+/** A part of a decoder that has weights, whatever its layer. */
+export type Part = keyof ReturnType<typeof partShapes>;
+
+/** The shape of each part's weight. Its bias, where it has one, is as long as the first axis. */
+export function partShapes(
+  { vocabSize, dim, hiddenDim, numHeads, numKvHeads, headDim, contextLen }: DecoderSizes,
+) {
+  const [queries, keys] = [numHeads * headDim, numKvHeads * headDim];
+  return {
+    embedding: [vocabSize, dim],
+    positions: [contextLen, dim],
+    attentionNorm: [dim],
+    q: [queries, dim],
+    k: [keys, dim],
+    v: [keys, dim],
+    /** The three in one, as some checkpoints have them. */
+    qkv: [queries + 2 * keys, dim],
+    qNorm: [headDim],
+    kNorm: [headDim],
+    o: [dim, queries],
+    postAttentionNorm: [dim],
+    mlpNorm: [dim],
+    gate: [hiddenDim, dim],
+    up: [hiddenDim, dim],
+    down: [dim, hiddenDim],
+    postMlpNorm: [dim],
+    finalNorm: [dim],
+    classifier: [vocabSize, dim],
+  };
+}
+
 /** The name of a weight, what shape it must have, and whether a decoder may lack it. */
 export interface WeightShape {
   name: string;
@@ -9,50 +46,33 @@ export interface WeightShape {
 
 /** Every weight that a decoder of this shape has or may have, by the names of `DecoderWeights`. */
 export function weightShapes(spec: DecoderSpec): WeightShape[] {
-  const { vocabSize, dim, contextLen, layers } = spec;
+  const shapes = partShapes(spec);
+  const required = (part: Part): WeightShape => {
+    return { name: `${part}.weight`, shape: shapes[part], isOptional: false };
+  };
+  const optional = (part: Part): WeightShape => ({ ...required(part), isOptional: true });
+  const bias = (part: Part): WeightShape => {
+    return { name: `${part}.bias`, shape: shapes[part].slice(0, 1), isOptional: true };
+  };
+  const withBias = (part: Part) => [required(part), bias(part)];
+  const layer = [
+    ...withBias("attentionNorm"),
+    ...[withBias("q"), withBias("k"), withBias("v")].flat(),
+    ...[optional("qNorm"), optional("kNorm")],
+    ...withBias("o"),
+    optional("postAttentionNorm"),
+    ...[spec.isParallel ? optional("mlpNorm") : required("mlpNorm"), bias("mlpNorm")],
+    ...(spec.isGated ? [required("gate")] : []),
+    ...[withBias("up"), withBias("down")].flat(),
+    optional("postMlpNorm"),
+  ];
   return [
-    required("embedding.weight", [vocabSize, dim]),
-    optional("positions.weight", [contextLen, dim]),
-    ...layers.flatMap((_, layer) =>
-      layerShapes(spec).map((weight) => ({ ...weight, name: `layers.${layer}.${weight.name}` }))
+    required("embedding"),
+    optional("positions"),
+    ...spec.layers.flatMap((_, n) =>
+      layer.map((weight) => ({ ...weight, name: `layers.${n}.${weight.name}` }))
     ),
-    required("finalNorm.weight", [dim]),
-    optional("finalNorm.bias", [dim]),
-    optional("classifier.weight", [vocabSize, dim]),
+    ...withBias("finalNorm"),
+    optional("classifier"),
   ];
-}
-
-function layerShapes(spec: DecoderSpec): WeightShape[] {
-  const { dim, hiddenDim, numHeads, numKvHeads, headDim, isGated, isParallel } = spec;
-  const [queries, keys] = [numHeads * headDim, numKvHeads * headDim];
-  const linear = (name: string, out: number, size: number) => [
-    required(`${name}.weight`, [out, size]),
-    optional(`${name}.bias`, [out]),
-  ];
-  const mlpNorm = isParallel ? optional : required;
-  return [
-    required("attentionNorm.weight", [dim]),
-    optional("attentionNorm.bias", [dim]),
-    ...linear("q", queries, dim),
-    ...linear("k", keys, dim),
-    ...linear("v", keys, dim),
-    optional("qNorm.weight", [headDim]),
-    optional("kNorm.weight", [headDim]),
-    ...linear("o", dim, queries),
-    optional("postAttentionNorm.weight", [dim]),
-    mlpNorm("mlpNorm.weight", [dim]),
-    optional("mlpNorm.bias", [dim]),
-    ...(isGated ? [required("gate.weight", [hiddenDim, dim])] : []),
-    ...linear("up", hiddenDim, dim),
-    ...linear("down", dim, hiddenDim),
-    optional("postMlpNorm.weight", [dim]),
-  ];
-}
-
-function required(name: string, shape: readonly number[]): WeightShape {
-  return { name, shape, isOptional: false };
-}
-
-function optional(name: string, shape: readonly number[]): WeightShape {
-  return { name, shape, isOptional: true };
 }

@@ -24,6 +24,17 @@ export function checkInteger(action: string, name: string, value: unknown, min =
   }
 }
 
+/** Throws a `RangeError` unless every KV head has as many query heads. */
+export function checkGroups(
+  action: string,
+  { numHeads, numKvHeads }: { numHeads: number; numKvHeads: number },
+): void {
+  if (numHeads % numKvHeads === 0) return;
+  throw new RangeError(
+    sentence(action, "numHeads must be a multiple of numKvHeads", { numHeads, numKvHeads }),
+  );
+}
+
 /** Throws a `TypeError` unless `value` is one of `choices`. */
 export function checkChoice(
   action: string,

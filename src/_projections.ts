@@ -1,5 +1,5 @@
 /** The projections of an attention layer, on the host. */
-import { sentence } from "./_check.ts";
+import { checkGroups, checkInteger, sentence } from "./_check.ts";
 import type { AttentionWeights, Projection } from "./attention_weights.ts";
 import { splitQkv } from "./qkv_weights.ts";
 import type { HostTensor } from "./tensor.ts";
@@ -12,13 +12,15 @@ interface LayerShape {
   headDim: number;
 }
 
-/** The projections of a layer apart, with the shapes that it needs. */
+/** The projections of a layer apart; throws unless its heads divide and they have the shapes that it needs. */
 export function projectionsOf(
   action: string,
   weights: AttentionWeights,
   shape: LayerShape,
 ): Record<"q" | "k" | "v" | "o", Projection> {
   const { dim, numHeads, numKvHeads, headDim } = shape;
+  for (const [name, value] of Object.entries(shape)) checkInteger(action, name, value);
+  checkGroups(action, shape);
   const [qWidth, kvWidth] = [numHeads * headDim, numKvHeads * headDim];
   let apart;
   if ("qkv" in weights) {

@@ -1,4 +1,4 @@
-import { checkChoice, checkInteger, sentence } from "./_check.ts";
+import { checkChoice, checkGroups, checkInteger, sentence } from "./_check.ts";
 import type { Layout } from "./spec.ts";
 
 /** Sizes that the tensors of an attention agree on. */
@@ -34,14 +34,7 @@ export function sizesOf(
       sentence(action, `the shapes of q, k and v must agree in ${layout}`, { q, k, v }),
     );
   }
-  if (q[heads] % k[heads] !== 0) {
-    throw new RangeError(
-      sentence(action, "numHeads must be a multiple of numKvHeads", {
-        numHeads: q[heads],
-        numKvHeads: k[heads],
-      }),
-    );
-  }
+  checkGroups(action, { numHeads: q[heads], numKvHeads: k[heads] });
   return {
     batch: q[0],
     numHeads: q[heads],

@@ -1,4 +1,4 @@
-import { checkInteger, sentence } from "./_check.ts";
+import { checkGroups, checkInteger, sentence } from "./_check.ts";
 import { type KvDtype, rowBytes } from "./tensor.ts";
 import {
   type CacheOptions,
@@ -100,11 +100,7 @@ export function decodeAttentionTime(
   checkShape(shape);
   checkOptions(options);
   checkInteger(ACTION, "numHeads", numHeads);
-  if (numHeads % numKvHeads !== 0) {
-    throw new RangeError(
-      sentence(ACTION, "numHeads must be a multiple of numKvHeads", { numHeads, numKvHeads }),
-    );
-  }
+  checkGroups(ACTION, { numHeads, numKvHeads });
   const visible = layerKinds(shape)
     .reduce((sum, { count, windowed }) => sum + count * layerSlots(options, windowed), 0);
   const pairs = visible * numHeads * (options.batch ?? 1);

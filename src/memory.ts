@@ -1,4 +1,4 @@
-import { checkChoice, checkInteger, sentence } from "./_check.ts";
+import { checkChoice, checkGroups, checkInteger, sentence } from "./_check.ts";
 import { KV_DTYPES, type KvDtype } from "./tensor.ts";
 import { kvBytes } from "./plan.ts";
 
@@ -126,11 +126,7 @@ export function attentionParameters(
   const { hiddenSize, numHeads, numKvHeads, headDim, valueDim = headDim } = layer;
   const sizes = { hiddenSize, numHeads, numKvHeads, headDim, valueDim };
   for (const [name, value] of Object.entries(sizes)) checkInteger(ACTION, name, value);
-  if (numHeads % numKvHeads !== 0) {
-    throw new RangeError(
-      sentence(ACTION, "numHeads must be a multiple of numKvHeads", { numHeads, numKvHeads }),
-    );
-  }
+  checkGroups(ACTION, { numHeads, numKvHeads });
   const q = hiddenSize * numHeads * headDim;
   const k = hiddenSize * numKvHeads * headDim;
   const v = hiddenSize * numKvHeads * valueDim;

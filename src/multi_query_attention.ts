@@ -1,4 +1,4 @@
-import { checkInteger, sentence } from "./_check.ts";
+import { checkChoice, sentence } from "./_check.ts";
 import { Linear } from "./_linear.ts";
 import { Norm } from "./_norm.ts";
 import { concatenated, projectionsOf } from "./_projections.ts";
@@ -9,7 +9,14 @@ import type { Gpu } from "./device.ts";
 import { type AttentionParameters, attentionParameters } from "./memory.ts";
 import { RingKvCache, type RingKvCacheOptions } from "./ring_kv_cache.ts";
 import type { AttentionSpec } from "./spec.ts";
-import { checkTensor, type HostTensor, type KvDtype, Tensor } from "./tensor.ts";
+import {
+  checkDtype,
+  checkTensor,
+  type HostTensor,
+  KV_DTYPES,
+  type KvDtype,
+  Tensor,
+} from "./tensor.ts";
 
 /** Options of {@linkcode MultiQueryAttention.create}. */
 export interface MultiQueryAttentionOptions
@@ -151,15 +158,9 @@ export class MultiQueryAttention {
     const { dim, numHeads, numKvHeads = 1, headDim = dim / numHeads, normEps = 1e-6 } = options;
     const { cache: given, weightDtype = "f32", scale, softcap, alibiSlopes, impl, tuning } =
       options;
-    for (const [name, value] of Object.entries({ dim, numHeads, numKvHeads, headDim })) {
-      checkInteger(ACTION, name, value);
-    }
-    if (numHeads % numKvHeads !== 0) {
-      throw new RangeError(
-        sentence(ACTION, "numHeads must be a multiple of numKvHeads", { numHeads, numKvHeads }),
-      );
-    }
     const shape = { numHeads, numKvHeads, headDim };
+    checkChoice(ACTION, "weightDtype", weightDtype, KV_DTYPES);
+    checkDtype(gpu, ACTION, weightDtype, "weightDtype");
     const { q, k, v, o } = projectionsOf(ACTION, weights, { dim, ...shape });
 
     const made: { destroy(): void }[] = [];

@@ -1,4 +1,4 @@
-import { checkChoice, checkInteger, sentence } from "./_check.ts";
+import { checkChoice, checkGroups, checkInteger, sentence } from "./_check.ts";
 
 /** How the heads of fused weights are told apart. */
 export interface QkvOptions {
@@ -58,11 +58,7 @@ export function splitQkv(weights: ArrayLike<number>, options: QkvOptions): Split
     checkInteger(ACTION, name, value);
   }
   checkChoice(ACTION, "arrangement", arrangement, ["concatenated", "interleaved"]);
-  if (numHeads % numKvHeads !== 0) {
-    throw new RangeError(
-      sentence(ACTION, "numHeads must be a multiple of numKvHeads", { numHeads, numKvHeads }),
-    );
-  }
+  checkGroups(ACTION, { numHeads, numKvHeads });
   const rows = (numHeads + 2 * numKvHeads) * headDim;
   if (weights.length === 0 || weights.length % rows !== 0) {
     throw new RangeError(

@@ -1,4 +1,4 @@
-import { checkChoice, checkInteger, sentence } from "./_check.ts";
+import { checkChoice, checkGroups, checkInteger, sentence } from "./_check.ts";
 import { type FilledScoreSpec, fillInScores, type ScoreSpec } from "./score_spec.ts";
 import { type Dtype, DTYPES, KV_DTYPES, type KvDtype } from "./tensor.ts";
 import { checkTuning, type Tuning } from "./tuning.ts";
@@ -107,11 +107,7 @@ export function fillIn(spec: AttentionSpec): FilledSpec {
   }
   checkInteger(ACTION, "sinks", sinks, 0);
   if (tuning !== undefined) checkTuning(tuning);
-  if (numHeads % numKvHeads !== 0) {
-    throw new RangeError(
-      sentence(ACTION, "numHeads must be a multiple of numKvHeads", { numHeads, numKvHeads }),
-    );
-  }
+  checkGroups(ACTION, { numHeads, numKvHeads });
   checkChoice(ACTION, "dtype", dtype, DTYPES);
   checkChoice(ACTION, "kvDtype", kvDtype, KV_DTYPES);
   checkChoice(ACTION, "layout", layout, ["BSNH", "BNSH"]);

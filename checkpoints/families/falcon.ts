@@ -1,6 +1,6 @@
 /** Falcon (Almazrouei et al. 2023, arXiv 2311.16867). */
 import { readRope } from "../_rope.ts";
-import type { Part } from "../_shapes.ts";
+import type { Part } from "../../decoder/weight_shapes.ts";
 import type { HfConfig } from "../config.ts";
 import { ACTIVATIONS, type Family } from "../family.ts";
 

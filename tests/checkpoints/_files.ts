@@ -65,13 +65,10 @@ export async function inFolder(
   }
 }
 
-/** A file of the data that lies beside the project; nothing, and a message, where it is absent. */
-export function sharedData(name: string): Uint8Array | undefined {
-  const path = new URL(`../../../shared/data/${name}`, import.meta.url);
-  try {
-    return Deno.readFileSync(path);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-    console.log(`${name} is not tested: ${path.pathname} is absent`);
-  }
+/** A llama2.c file of these seven sizes, and so many of the numbers 0, 1, 2, ... */
+export function llama2c(sizes: readonly number[], count: number): Uint8Array<ArrayBuffer> {
+  const view = new DataView(new ArrayBuffer(28 + 4 * count));
+  sizes.forEach((size, i) => view.setInt32(4 * i, size, true));
+  for (let i = 0; i < count; i++) view.setFloat32(28 + 4 * i, i, true);
+  return new Uint8Array(view.buffer);
 }
