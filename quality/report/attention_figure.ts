@@ -65,6 +65,7 @@ export function attentionFigure(maps: AttentionMaps): TopLevelSpec {
         },
         mark: {
           type: "rect",
+          aria: false,
           color: COLORS[kvHead % COLORS.length],
           stroke: FAINT_GREY,
           strokeWidth: 0.25,
