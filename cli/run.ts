@@ -1,3 +1,4 @@
+import { Progress } from "../bench/progress.ts";
 import { CheckpointError } from "../mod.ts";
 
 /** Where a command writes what people read. */
@@ -8,6 +9,8 @@ export interface Out {
   error(text: string): void;
   /** A part of a line of results. */
   write(text: string): void;
+  /** Shows how far work of so many steps is. */
+  progress(steps: number): Pick<Progress, "step" | "end">;
 }
 
 /** The terminal, or whatever stands in its place. */
@@ -15,6 +18,7 @@ export const terminal: Out = {
   log: (text) => console.log(text),
   error: (text) => console.error(text),
   write: (text) => void Deno.stdout.writeSync(new TextEncoder().encode(text)),
+  progress: (steps) => new Progress(steps),
 };
 
 /** What is thrown where what a command was given is wrong. */

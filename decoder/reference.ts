@@ -32,34 +32,19 @@ type Rows = Float64Array[];
 /**
  * A decoder-only transformer in float64, computed as it is written in textbooks: every token anew, without a cache.
  *
- * @example
+ * @example A model of random weights
  * ```ts
- * import { ReferenceDecoder } from "./reference.ts";
+ * import { type DecoderSpec, randomWeights, ReferenceDecoder } from "@onehead/attention/decoder";
  *
- * // Two tokens, width 2: attention adds nothing, the feed-forward layer neither, and logits are the normalised embedding.
- * const shapes = {
- *   "embedding.weight": [2, 2],
- *   ...{ "layers.0.attentionNorm.weight": [2], "layers.0.mlpNorm.weight": [2] },
- *   ...{ "layers.0.q.weight": [2, 2], "layers.0.k.weight": [2, 2], "layers.0.v.weight": [2, 2] },
- *   ...{ "layers.0.o.weight": [2, 2], "layers.0.up.weight": [2, 2], "layers.0.down.weight": [2, 2] },
- *   "finalNorm.weight": [2],
+ * const spec: DecoderSpec = {
+ *   ...{ vocabSize: 100, dim: 32, hiddenDim: 64, numHeads: 4, numKvHeads: 1, headDim: 8, contextLen: 64 },
+ *   layers: [{ rope: {} }, { rope: {} }],
+ *   norm: { kind: "rms", eps: 1e-5 },
+ *   ...{ activation: "silu", isGated: true, isParallel: false },
  * };
- * const embedding = new Float32Array([1, 0, 0, 1]);
- * const decoder = await ReferenceDecoder.create({
- *   ...{ vocabSize: 2, dim: 2, hiddenDim: 2, numHeads: 1, numKvHeads: 1, headDim: 2, contextLen: 8 },
- *   ...{ layers: [{ rope: {} }], norm: { kind: "rms", eps: 0 }, activation: "silu" },
- *   ...{ isGated: false, isParallel: false },
- * }, {
- *   has: (name) => name in shapes,
- *   read: (name) => {
- *     const shape = shapes[name as keyof typeof shapes];
- *     const ones = new Float32Array(2).fill(1);
- *     const zeros = new Float32Array(4);
- *     const data = name.startsWith("embedding") ? embedding : shape.length === 1 ? ones : zeros;
- *     return Promise.resolve({ data, shape });
- *   },
- * });
- * console.log(decoder.forward([1]).logits); // [0, 1.414...]
+ * const decoder = await ReferenceDecoder.create(spec, randomWeights(spec, 1));
+ * const { logits, attention } = decoder.forward([1, 2, 3], { attentionOf: 0 });
+ * console.log(logits.length, attention?.length); // 300 36: [3, 100] and [4, 3, 3]
  * ```
  */
 export class ReferenceDecoder {

@@ -8,7 +8,7 @@ const REPLACEMENT = "\uFFFD";
  *
  * @example Two tokens make one character
  * ```ts
- * import { TextStream } from "./text_stream.ts";
+ * import { TextStream } from "@onehead/attention/decoder";
  *
  * const bytes = [[0xc3], [0xa9]];
  * const stream = new TextStream({
@@ -24,6 +24,8 @@ export class TextStream {
   #held: number[] = [];
 
   /**
+   * Begins a stream.
+   *
    * @param tokenizer What decodes.
    * @param before Tokens that the stream continues, whose text is out. The default is none.
    */

@@ -38,6 +38,8 @@ export interface TokenizerOptions {
  *
  * @example
  * ```ts ignore
+ * import { parseTokenizer } from "@onehead/attention/decoder";
+ *
  * const file = "tok512.bin";
  * const tokenizer = await parseTokenizer(await Deno.readFile(file), { file, vocabSize: 512 });
  * console.log(tokenizer.encode("Once upon a time")); // [1, 403, 407, 261, 378]

@@ -1,5 +1,4 @@
 /** The command: from arguments to a text, around the decoder. */
-import { Progress } from "../bench/progress.ts";
 import { type Checkpoint, withPooledKvHeads } from "../checkpoints/mod.ts";
 import { exitCodeOf, type Out } from "../cli/run.ts";
 import { Decoder, type DecoderOptions } from "../decoder/decoder.ts";
@@ -68,7 +67,7 @@ async function generate(
   const create = async ({ spec, weights }: Checkpoint) =>
     await Decoder.create(gpu, spec, weights, {
       ...{ maxTokens: room, kvDtype, weightDtype, window, sinks },
-      progress: uploadProgress(),
+      progress: uploadProgress(out),
     });
 
   const isPooled = kvHeads !== undefined && kvHeads !== checkpoint.spec.numKvHeads;
@@ -114,12 +113,11 @@ function parametersOf({ spec }: Checkpoint): number {
   return layers.length * total;
 }
 
-/** Shows on a terminal how many layers are uploaded. */
-function uploadProgress(): DecoderOptions["progress"] {
-  if (!Deno.stderr.isTerminal()) return undefined;
-  let progress: Progress | undefined;
+/** Shows how many layers are uploaded. */
+function uploadProgress(out: Out): DecoderOptions["progress"] {
+  let progress: ReturnType<Out["progress"]> | undefined;
   return (done, of) => {
-    progress ??= new Progress(of);
+    progress ??= out.progress(of);
     progress.step("layers uploaded");
     if (done === of) progress.end();
   };

@@ -1,5 +1,4 @@
 /** The command: from arguments to results, around the measurements. */
-import { Progress } from "../bench/progress.ts";
 import { renderSvg } from "../bench/report/svg.ts";
 import { type Checkpoint, withPooledKvHeads } from "../checkpoints/mod.ts";
 import { Files } from "../cli/files.ts";
@@ -61,7 +60,7 @@ async function measure(model: Model, options: QualityOptions, out: Out): Promise
         source: options.text ?? `drawn by the model, seed ${options.seed}`,
         tokens: tokens.length - 1,
       },
-      rows: await measureRows(gpu, checkpoint, tokens, possible),
+      rows: await measureRows(gpu, checkpoint, { tokens, variants: possible, out }),
     };
 
     const text = JSON.stringify(report, null, 2);
@@ -119,12 +118,11 @@ async function drawText(
 async function measureRows(
   gpu: Gpu,
   checkpoint: Checkpoint,
-  tokens: readonly number[],
-  variants: readonly Variant[],
+  { tokens, variants, out }: { tokens: readonly number[]; variants: readonly Variant[]; out: Out },
 ): Promise<Row[]> {
   const rows: Row[] = [];
   let unchanged: Score | undefined;
-  const progress = new Progress(variants.length);
+  const progress = out.progress(variants.length);
   for (const variant of variants) {
     const { kvDtype, window, sinks, numKvHeads, pool } = variant;
     progress.step(`${kvDtype}, window ${window ?? "all"}, ${numKvHeads} KV heads`);

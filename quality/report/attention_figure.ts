@@ -1,12 +1,14 @@
 /** Attention maps, as a specification of Vega-Lite. */
 import type { TopLevelSpec } from "vega-lite";
-import { CONFIG, FAINT_GREY, STYLES } from "../../bench/report/style.ts";
+import { CONFIG, STYLES } from "../../bench/report/style.ts";
 
 /** By KV head, again and again. */
 const COLORS = [STYLES.mqa.color, STYLES.mha.color, STYLES.gqa.color];
 /** Maps side by side; those that share keys and values stay in one line. */
 const COLUMNS = 4;
 const CELL = 9;
+/** Less attention than this cannot be seen. */
+const VISIBLE = 0.01;
 
 /** What a layer's query heads attend to. */
 export interface AttentionMaps {
@@ -26,9 +28,10 @@ export function attentionFigure(maps: AttentionMaps): TopLevelSpec {
   const { layer, numHeads, numKvHeads, heads, tokens, weights } = maps;
   const groupSize = numHeads / numKvHeads;
   const size = tokens.length;
+  const positions = tokens.map((_, i) => i);
   const axis = {
     title: null,
-    values: tokens.map((_, i) => i),
+    values: positions,
     labelExpr: `${JSON.stringify(tokens)}[datum.value]`,
     labelFontSize: CELL - 1,
     labelOverlap: false,
@@ -60,18 +63,18 @@ export function attentionFigure(maps: AttentionMaps): TopLevelSpec {
           values: Array.from({ length: size * size }, (_, i) => ({
             query: Math.floor(i / size),
             key: i % size,
-            weight: Number(weights[head * size * size + i].toFixed(3)),
-          })).filter(({ query, key }) => key <= query),
+            weight: Number(weights[head * size * size + i].toFixed(2)),
+          })).filter(({ weight }) => weight >= VISIBLE),
         },
-        mark: {
-          type: "rect",
-          color: COLORS[kvHead % COLORS.length],
-          stroke: FAINT_GREY,
-          strokeWidth: 0.25,
-        },
+        mark: { type: "rect", aria: false, color: COLORS[kvHead % COLORS.length] },
         encoding: {
-          x: { field: "key", type: "ordinal", axis: { ...axis, labelAngle: -90 } },
-          y: { field: "query", type: "ordinal", axis },
+          x: {
+            field: "key",
+            type: "ordinal",
+            scale: { domain: positions },
+            axis: { ...axis, labelAngle: -90 },
+          },
+          y: { field: "query", type: "ordinal", scale: { domain: positions }, axis },
           fillOpacity: {
             field: "weight",
             type: "quantitative",

@@ -4,41 +4,9 @@ import { TextStream } from "../../decoder/text_stream.ts";
 import { parseTokenizer, type Tokenizer } from "../../decoder/tokenizer.ts";
 import { CheckpointError } from "../../mod.ts";
 import { type Random, testRandomly } from "../_random.ts";
+import { byteNames, type FileOptions, FIRST_PIECE, tokenizerFile } from "./_tokenizer_file.ts";
 import { greedyTokens, STORIES, testStories } from "./_stories.ts";
 
-const byteNames = Array.from(
-  { length: 256 },
-  (_, byte) => `<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`,
-);
-
-interface FileOptions {
-  longest?: number;
-  scores?: (token: number) => number;
-}
-
-/** A llama2.c tokenizer of the special tokens, the bytes and these pieces; each scores below the one before it. */
-function tokenizerFile(
-  pieces: readonly string[],
-  { longest, scores = (token) => -token }: FileOptions = {},
-): Uint8Array<ArrayBuffer> {
-  const encoder = new TextEncoder();
-  const all = ["<unk>", "\n<s>\n", "\n</s>\n", ...byteNames, ...pieces]
-    .map((piece) => encoder.encode(piece));
-  const size = all.reduce((sum, { length }) => sum + 8 + length, 4);
-  const bytes = new Uint8Array(size);
-  const view = new DataView(bytes.buffer);
-  view.setInt32(0, longest ?? Math.max(...all.map(({ length }) => length)), true);
-  let offset = 4;
-  all.forEach((piece, token) => {
-    view.setFloat32(offset, scores(token), true);
-    view.setInt32(offset + 4, piece.length, true);
-    bytes.set(piece, offset + 8);
-    offset += 8 + piece.length;
-  });
-  return bytes;
-}
-
-const FIRST_PIECE = 3 + 256;
 const PIECES = ["ab", " a", "bc", " ab", " ", "a", "b", "c", "é"];
 /** The token of a piece. */
 const token = (piece: string) => FIRST_PIECE + PIECES.indexOf(piece);
