@@ -18,6 +18,20 @@ export interface RandomWeightsOptions {
  * @param spec The model's shape.
  * @param options Seed, and what there is besides what every model has.
  * @returns The weights, each the same whenever it is read.
+ *
+ * @example
+ * ```ts
+ * import { type DecoderSpec, randomWeights } from "@onehead/attention/decoder";
+ *
+ * const spec: DecoderSpec = {
+ *   ...{ vocabSize: 100, dim: 32, hiddenDim: 64, numHeads: 4, numKvHeads: 1, headDim: 8, contextLen: 64 },
+ *   layers: [{ rope: {} }],
+ *   norm: { kind: "rms", eps: 1e-5 },
+ *   ...{ activation: "silu", isGated: true, isParallel: false },
+ * };
+ * const { data, shape } = await randomWeights(spec, { seed: 7 }).read("layers.0.k.weight");
+ * console.log(shape, data.length); // [8, 32] 256
+ * ```
  */
 export function randomWeights(
   spec: DecoderSpec,
