@@ -84,6 +84,18 @@ export class SnapshotError extends Error {
 /**
  * A checkpoint cannot be read: a file that is damaged, cut short or of another format, a tensor of another shape, or a
  * configuration that the decoder does not have. The message names the file, the tensor or field, and the values.
+ *
+ * @example
+ * ```ts
+ * import { CheckpointError } from "@onehead/attention";
+ * import { bytesInMemory, openLlama2c } from "@onehead/attention/checkpoints";
+ *
+ * try {
+ *   await openLlama2c(bytesInMemory("short.bin", new Uint8Array(10)));
+ * } catch (error) {
+ *   console.log(error instanceof CheckpointError); // true
+ * }
+ * ```
  */
 export class CheckpointError extends Error {
   /** The class's name, for programs that see the error from afar. */
