@@ -23,20 +23,7 @@ export function tensorOf(file: string, name: string): string {
 function shorten(value: unknown): unknown {
   if (typeof value === "string") return cut(value);
   if (typeof value !== "object" || value === null) return value;
-  return new Json(JSON.stringify(value));
-}
-
-/** A list or an object, as messages show it. */
-class Json {
-  readonly #text: string;
-
-  constructor(text: string) {
-    this.#text = text;
-  }
-
-  toString(): string {
-    return cut(this.#text);
-  }
+  return { toString: () => cut(JSON.stringify(value)) };
 }
 
 function cut(text: string): string {

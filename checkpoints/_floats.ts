@@ -3,7 +3,7 @@
 interface FloatType {
   bytes: number;
   /** Elements whose first byte is the buffer's first. */
-  decode(buffer: ArrayBuffer): Float32Array<ArrayBuffer>;
+  decode(buffer: ArrayBufferLike): Float32Array;
 }
 
 /** The element types that are read. */
@@ -14,7 +14,7 @@ export const FLOAT_TYPES: ReadonlyMap<string, FloatType> = new Map([
 ]);
 
 /** bfloat16 is the upper half of a float32, so that zeros for the lower half complete it. */
-function decodeBfloat16(buffer: ArrayBuffer): Float32Array<ArrayBuffer> {
+function decodeBfloat16(buffer: ArrayBufferLike): Float32Array {
   const halves = new Uint16Array(buffer);
   const bits = new Uint32Array(halves.length);
   for (let i = 0; i < halves.length; i++) bits[i] = halves[i] << 16;

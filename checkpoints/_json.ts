@@ -1,4 +1,4 @@
-import type { ByteSource } from "./byte_source.ts";
+import { type ByteSource, readBuffer } from "./byte_source.ts";
 import { checkpointError } from "./_error.ts";
 
 /** An object of JSON. */
@@ -27,7 +27,7 @@ export async function readText(
   if (length > LONGEST) {
     throw checkpointError(what, `it must have at most ${LONGEST} bytes`, { length });
   }
-  const bytes = await source.read(offset, length);
+  const bytes = await readBuffer(source, offset, length);
   try {
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch (cause) {

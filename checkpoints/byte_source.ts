@@ -15,7 +15,7 @@ export interface ByteSource {
    * @returns As many bytes.
    * @throws {CheckpointError} If they are not all there, or cannot be read.
    */
-  read(offset: number, length: number): Promise<Uint8Array<ArrayBuffer>>;
+  read(offset: number, length: number): Promise<Uint8Array>;
   /** Lets go of the file. */
   close(): Promise<void>;
 }
@@ -40,10 +40,10 @@ export function bytesInMemory(name: string, bytes: Uint8Array): ByteSource {
     name,
     size: bytes.length,
     read(offset, length) {
-      const copy = new Uint8Array(bytes.subarray(offset, offset + length));
-      return copy.length === length
-        ? Promise.resolve(copy)
-        : Promise.reject(endsEarly(name, { offset, length, size: bytes.length }));
+      const { length: size } = bytes;
+      return offset + length <= size
+        ? Promise.resolve(bytes.slice(offset, offset + length))
+        : Promise.reject(endsEarly(name, { offset, length, size }));
     },
     close: () => Promise.resolve(),
   };
@@ -84,6 +84,18 @@ export async function openFile(path: string): Promise<ByteSource> {
   }
 }
 
+/** Reads a range of any source: as many bytes, alone in their buffer. */
+export async function readBuffer(
+  source: ByteSource,
+  offset: number,
+  length: number,
+): Promise<ArrayBufferLike> {
+  const { name, size } = source;
+  const bytes = await source.read(offset, length);
+  if (bytes.length !== length) throw endsEarly(name, { offset, length, size });
+  return bytes.length === bytes.buffer.byteLength ? bytes.buffer : bytes.slice().buffer;
+}
+
 class OpenFile implements ByteSource {
   readonly name: string;
   readonly size: number;
@@ -95,7 +107,7 @@ class OpenFile implements ByteSource {
     this.#file = file;
   }
 
-  async read(offset: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
+  async read(offset: number, length: number): Promise<Uint8Array> {
     const { name, size } = this;
     if (offset + length > size) throw endsEarly(name, { offset, length, size });
     const bytes = new Uint8Array(length);

@@ -59,7 +59,7 @@ export class HfConfig {
 
   /** As {@linkcode HfConfig.findCount}, and one of them must be there. */
   count(...fields: string[]): number {
-    return this.findCount(...fields) ?? this.#isMissing(fields);
+    return this.findCount(...fields) ?? this.#missing(fields);
   }
 
   /** As {@linkcode HfConfig.count}, of what there are not many of. */
@@ -71,7 +71,7 @@ export class HfConfig {
 
   /** A number above 0. */
   positive(field: string): number {
-    if (!this.has(field)) this.#isMissing([field]);
+    if (!this.has(field)) this.#missing([field]);
     const value = this.#fields[field];
     if (typeof value === "number" && Number.isFinite(value) && value > 0) return value;
     throw this.error(field, "must be a number above 0");
@@ -79,7 +79,7 @@ export class HfConfig {
 
   /** True or false. */
   flag(field: string): boolean {
-    if (!this.has(field)) this.#isMissing([field]);
+    if (!this.has(field)) this.#missing([field]);
     const value = this.#fields[field];
     if (typeof value === "boolean") return value;
     throw this.error(field, "must be true or false");
@@ -87,7 +87,7 @@ export class HfConfig {
 
   /** What the field's text stands for. */
   choice<Choice>(field: string, choices: Readonly<Record<string, Choice>>): Choice {
-    if (!this.has(field)) this.#isMissing([field]);
+    if (!this.has(field)) this.#missing([field]);
     const value = this.#fields[field];
     if (typeof value === "string" && Object.hasOwn(choices, value)) return choices[value];
     throw this.error(field, `must be one of ${Object.keys(choices).join(", ")}`);
@@ -114,7 +114,7 @@ export class HfConfig {
     return checkpointError(this.name, `"${name}" ${rule}`, { [name]: this.#fields[field] });
   }
 
-  #isMissing(fields: string[]): never {
+  #missing(fields: string[]): never {
     const names = fields.map((field) => `"${this.#path}${field}"`).join(" or ");
     throw checkpointError(this.name, `the field ${names} is missing`, {
       fields: Object.keys(this.#fields),

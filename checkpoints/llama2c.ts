@@ -1,6 +1,6 @@
 import type { WeightData } from "../decoder/weights.ts";
 import { elementCount } from "../src/tensor.ts";
-import type { ByteSource } from "./byte_source.ts";
+import { type ByteSource, readBuffer } from "./byte_source.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { closeOnError } from "./_close_on_error.ts";
 import { checkpointError, tensorOf } from "./_error.ts";
@@ -63,8 +63,8 @@ export async function openLlama2c(source: ByteSource): Promise<Checkpoint> {
       });
     }
     const { offset, shape } = place;
-    const bytes = await source.read(offset, elementCount(shape) * f32.bytes);
-    return { data: f32.decode(bytes.buffer), shape };
+    const bytes = await readBuffer(source, offset, elementCount(shape) * f32.bytes);
+    return { data: f32.decode(bytes), shape: [...shape] };
   };
   return {
     spec: {
@@ -91,7 +91,7 @@ async function readHeader(source: ByteSource): Promise<Header> {
       { size },
     );
   }
-  const view = new DataView((await source.read(0, HEADER_BYTES)).buffer);
+  const view = new DataView(await readBuffer(source, 0, HEADER_BYTES));
   const numbers = FIELDS.map((_, i) => view.getInt32(4 * i, true));
   const [dim, hiddenDim, numLayers, numHeads, numKvHeads, vocab, contextLen] = numbers;
   const sizes = {

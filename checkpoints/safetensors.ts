@@ -1,5 +1,5 @@
 import type { WeightData } from "../decoder/weights.ts";
-import type { ByteSource } from "./byte_source.ts";
+import { type ByteSource, readBuffer } from "./byte_source.ts";
 import { closeOnError } from "./_close_on_error.ts";
 import { checkpointError, tensorOf } from "./_error.ts";
 import { FLOAT_TYPES } from "./_floats.ts";
@@ -128,8 +128,8 @@ export class Safetensors implements TensorFile {
         { dtype },
       );
     }
-    const bytes = await this.#source.read(this.#dataStart + begin, end - begin);
-    return { data: type.decode(bytes.buffer), shape: [...shape] };
+    const bytes = await readBuffer(this.#source, this.#dataStart + begin, end - begin);
+    return { data: type.decode(bytes), shape: [...shape] };
   }
 
   /** Lets go of the file. */
@@ -147,8 +147,7 @@ async function readHeaderLength(source: ByteSource): Promise<number> {
       { size },
     );
   }
-  const bytes = await source.read(0, LENGTH_BYTES);
-  const header = new DataView(bytes.buffer).getBigUint64(0, true);
+  const header = new DataView(await readBuffer(source, 0, LENGTH_BYTES)).getBigUint64(0, true);
   const rest = size - LENGTH_BYTES;
   if (header > rest) {
     throw checkpointError(

@@ -1,13 +1,12 @@
 /** Models from the `config.json` that Hugging Face repositories carry. */
 import { HfConfig } from "../checkpoints/config.ts";
+import { GEMMA_3_DEFAULTS } from "../checkpoints/families/gemma3.ts";
 import { countParameters, type Model } from "./model.ts";
 
 /** Model types whose feed-forward layers have no gate. */
 const UNGATED = ["gpt2", "gpt_bigcode", "gpt_neox", "gptj", "falcon", "RefinedWeb", "opt", "bloom"];
 /** Model types that have an output layer of their own where the file does not say. */
 const UNTIED = ["llama", "mistral", "qwen2", "phi3", "gpt_neox", "gptj"];
-/** Model types whose windows are not told layer by layer: every sixth layer sees all of the context. */
-const DEFAULT_PATTERN: Record<string, number> = { gemma3: 6, gemma3_text: 6 };
 
 /**
  * Reads a model's shapes from the text of a `config.json`.
@@ -19,8 +18,9 @@ const DEFAULT_PATTERN: Record<string, number> = { gemma3: 6, gemma3_text: 6 };
  * @throws {RangeError} If the heads do not divide.
  */
 export function parseConfig(text: string, name: string): Model {
-  const config = HfConfig.parse(text, name);
-  const type = String(config.value("model_type") ?? "");
+  const given = HfConfig.parse(text, name);
+  const type = String(given.value("model_type") ?? "");
+  const config = type.startsWith("gemma3") ? given.withDefaults(GEMMA_3_DEFAULTS) : given;
   const numLayers = config.count("num_hidden_layers", "n_layer", "num_layers");
   const hiddenSize = config.count("hidden_size", "n_embd");
   const numHeads = config.count("num_attention_heads", "n_head");
@@ -54,7 +54,7 @@ export function parseConfig(text: string, name: string): Model {
     isTied: config.has("tie_word_embeddings")
       ? config.flag("tie_word_embeddings")
       : !UNTIED.includes(type),
-    windowed: windowsOf(config, type, numLayers, config.findCount("sliding_window")),
+    windowed: windowsOf(config, numLayers, config.findCount("sliding_window")),
     maxContext: config.findCount(
       "max_position_embeddings",
       "n_positions",
@@ -73,7 +73,6 @@ export function parseConfig(text: string, name: string): Model {
 /** Which layers have a window: a list of layer types, a pattern, or all of them. */
 function windowsOf(
   config: HfConfig,
-  type: string,
   numLayers: number,
   window: number | undefined,
 ): Model["windowed"] {
@@ -83,7 +82,7 @@ function windowsOf(
     const count = types.filter((type) => type === "sliding_attention").length;
     return count > 0 ? { numLayers: count, window } : undefined;
   }
-  const every = config.findCount("sliding_window_pattern") ?? DEFAULT_PATTERN[type];
+  const every = config.findCount("sliding_window_pattern");
   const full = every ? Math.floor(numLayers / every) : 0;
   return { numLayers: numLayers - full, window };
 }

@@ -88,10 +88,10 @@ export class SnapshotError extends Error {
  * @example
  * ```ts
  * import { CheckpointError } from "@onehead/attention";
- * import { bytesInMemory, Safetensors } from "@onehead/attention/checkpoints";
+ * import { bytesInMemory, openLlama2c } from "@onehead/attention/checkpoints";
  *
  * try {
- *   await Safetensors.open(bytesInMemory("model.safetensors", new Uint8Array(4)));
+ *   await openLlama2c(bytesInMemory("short.bin", new Uint8Array(10)));
  * } catch (error) {
  *   console.log(error instanceof CheckpointError); // true
  * }

@@ -33,7 +33,7 @@ export function falcon(given: HfConfig): Family {
       activation: config.choice("activation", ACTIVATIONS),
       isGated: false,
       isParallel: config.flag("parallel_attn"),
-      // Falcon adds them to the products before these are scaled.
+      // Falcon adds them to the products before these are scaled; there in bfloat16, here exact.
       alibiSlopes: config.flag("alibi")
         ? alibiSlopes(numHeads).map((slope) => slope / Math.sqrt(headDim))
         : undefined,

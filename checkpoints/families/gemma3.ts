@@ -6,7 +6,7 @@ import { ACTIVATIONS, type Family } from "../family.ts";
 import { LLAMA_TENSORS, llamaSizes } from "./llama.ts";
 
 /** What a field means that is not there: of models that also see, most are not. */
-const DEFAULTS = {
+export const GEMMA_3_DEFAULTS = {
   ...{ vocab_size: 262_208, hidden_size: 2304, intermediate_size: 9216, num_hidden_layers: 26 },
   ...{ num_attention_heads: 8, num_key_value_heads: 4, head_dim: 256 },
   ...{ max_position_embeddings: 131_072, hidden_activation: "gelu_pytorch_tanh" },
@@ -17,7 +17,7 @@ const DEFAULTS = {
 
 /** Gemma 3: Gemma with windows in most layers, norms of queries and keys, and norms after attention and feed-forward. */
 export function gemma3(given: HfConfig): Family {
-  const config = given.withDefaults(DEFAULTS);
+  const config = given.withDefaults(GEMMA_3_DEFAULTS);
   const sizes = llamaSizes(config);
   const { local, global } = readRopes(config, sizes.headDim);
   const windowed = { rope: local, window: config.count("sliding_window") };

@@ -221,6 +221,20 @@ Deno.test("Safetensors takes no header that is longer than the format allows", a
   await assertRejects(() => Safetensors.open(lying), CheckpointError, "length=4294967296");
 });
 
+Deno.test("a source may answer with a part of its memory, not with fewer bytes", async () => {
+  const { name, size, close, ...rest } = bytesInMemory("a", safetensors({ a: numbered([3]) }));
+  const within = async (offset: number, length: number) => {
+    const larger = new Uint8Array(length + 5);
+    larger.set(await rest.read(offset, length), 3);
+    return larger.subarray(3, -2);
+  };
+  const file = await Safetensors.open({ name, size, close, read: within });
+  assertEquals(await file.read("a"), numbered([3]));
+  const less = async (offset: number, length: number) => (await within(offset, length)).subarray(1);
+  const opening = Safetensors.open({ name, size, close, read: less });
+  await assertRejects(() => opening, CheckpointError, "it ends before");
+});
+
 Deno.test("a message is short, however long what is damaged", async () => {
   const { message } = await assertRejects(
     () => open(encode({ ["x".repeat(1e6)]: { dtype: 1, shape: Array(1e5).fill(7) } })),
