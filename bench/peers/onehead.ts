@@ -1,0 +1,85 @@
+/** Our own library as one of the systems: tokens go through the ring cache, and the last ones attend to it. */
+import { Attention, type Gpu, RingKvCache, Tensor } from "../../mod.ts";
+import { workOf } from "../stopwatch.ts";
+import { swapMiddle } from "./layout.ts";
+import type { Asked, Inputs, Peer } from "./peer.ts";
+
+/** Bytes of a tensor of new tokens: less than any adapter binds. */
+const MOST_BYTES = 64 * 2 ** 20;
+
+/** The library on a device of its own or of others. */
+export function onehead(gpu: Gpu): Peer {
+  return {
+    name: "Onehead",
+    async prepare(asked, inputs) {
+      const made: { destroy(): void }[] = [];
+      const keep = <Made extends { destroy(): void }>(one: Made) => {
+        made.push(one);
+        return one;
+      };
+      const { batch, numHeads, numKvHeads, headDim, seqLen, contextLen, dtype } = asked;
+      const { window, softcap, sinkLogits, capacity = contextLen } = asked;
+      const upload = async (data: Float32Array, shape: number[]) =>
+        keep(await Tensor.upload(gpu, { data, shape }, { dtype }));
+      try {
+        const cache = keep(
+          await RingKvCache.create(gpu, { batch, numKvHeads, headDim, capacity, window, dtype }),
+        );
+        await appendAll(cache, asked, inputs);
+        const biasShape = [numHeads, seqLen, contextLen];
+        const attention = keep(
+          await Attention.create(gpu, {
+            ...{ ...cache.spec, numHeads, seqLen, window, softcap, sinkLogits },
+            ...(inputs.bias && { bias: biasShape }),
+          }),
+        );
+        const qShape = [batch, seqLen, numHeads, headDim];
+        const o = await upload(new Float32Array(inputs.q.length).fill(NaN), qShape);
+        const bound = attention.bind({
+          ...{ q: await upload(inputs.q, qShape), cache, o },
+          ...(inputs.bias && { bias: await upload(inputs.bias, biasShape) }),
+        });
+        return {
+          run: workOf(gpu, (pass) => bound.encode(pass)),
+          output: () => o.download(),
+          destroy() {
+            for (const one of made) one.destroy();
+          },
+        };
+      } catch (error) {
+        for (const one of made) one.destroy();
+        throw error;
+      }
+    },
+  };
+}
+
+/** Appends the context: in as few pieces as memory allows, token by token where the ring wraps. */
+async function appendAll(cache: RingKvCache, asked: Asked, inputs: Inputs): Promise<void> {
+  const { batch, numKvHeads, headDim, contextLen, dtype } = asked;
+  const { gpu } = cache;
+  const most = Math.floor(MOST_BYTES / (batch * numKvHeads * headDim * 4));
+  const step = cache.spec.capacity < contextLen ? 1 : Math.min(most, contextLen);
+  for (let first = 0; first < contextLen; first += step) {
+    const count = Math.min(step, contextLen - first);
+    const piece = async (data: Float32Array) => {
+      const heads = batch * numKvHeads;
+      const part = new Float32Array(heads * count * headDim);
+      for (let head = 0; head < heads; head++) {
+        const from = (head * contextLen + first) * headDim;
+        part.set(data.subarray(from, from + count * headDim), head * count * headDim);
+      }
+      return await Tensor.upload(gpu, {
+        data: swapMiddle(part, [batch, numKvHeads, count, headDim]),
+        shape: [batch, count, numKvHeads, headDim],
+      }, { dtype });
+    };
+    const [k, v] = [await piece(inputs.k), await piece(inputs.v)];
+    const encoder = gpu.device.createCommandEncoder();
+    cache.append(encoder, { k, v });
+    gpu.device.queue.submit([encoder.finish()]);
+    await gpu.settled();
+    k.destroy();
+    v.destroy();
+  }
+}
