@@ -6,7 +6,7 @@ import type { Asked, Inputs } from "./peer.ts";
 export function inputsOf(asked: Asked): Inputs {
   const { batch, numHeads, numKvHeads, headDim, seqLen, contextLen, dtype } = asked;
   const elements = (name: "q" | "k" | "v" | "bias", count: number) =>
-    Float32Array.from(randomElements(0, count, { dtype, seed: SEEDS[name] }));
+    new Float32Array(randomElements(0, count, { dtype, seed: SEEDS[name] }));
   const kvCount = batch * numKvHeads * contextLen * headDim;
   return {
     q: elements("q", batch * seqLen * numHeads * headDim),

@@ -15,10 +15,10 @@ export const jaxJs: PeerPackage = {
     jax.defaultDevice("webgpu");
     return {
       async prepare(asked, inputs) {
-        refuse(asked, ["softcap", "sinkLogits", "capacity"]);
+        refuse(asked, ["softcap", "sinkLogits", "isRing"]);
         const { batch, numHeads, numKvHeads, headDim, seqLen, contextLen, dtype, window } = asked;
         const array = (data: Float32Array, shape: readonly number[]) =>
-          jax.numpy.array(dtype === "f16" ? Float16Array.from(data) : data).reshape(shape);
+          jax.numpy.array(dtype === "f16" ? new Float16Array(data) : data).reshape(shape);
         const kvShape = [batch, contextLen, numKvHeads, headDim];
         const swapped = [batch, numKvHeads, contextLen, headDim] as const;
         const arrays = [

@@ -1,5 +1,5 @@
 /** Our own library as one of the systems: tokens go through the ring cache, and the last ones attend to it. */
-import { Attention, type Gpu, RingKvCache, Tensor } from "../../mod.ts";
+import { Attention, type Gpu, type Implementation, RingKvCache, Tensor } from "../../mod.ts";
 import { workOf } from "../stopwatch.ts";
 import { swapMiddle } from "./layout.ts";
 import type { Asked, Inputs, Peer } from "./peer.ts";
@@ -7,10 +7,10 @@ import type { Asked, Inputs, Peer } from "./peer.ts";
 /** Bytes of a tensor of new tokens: less than any adapter binds. */
 const MOST_BYTES = 64 * 2 ** 20;
 
-/** The library on a device of its own or of others. */
-export function onehead(gpu: Gpu): Peer {
+/** The library with one of its implementations. */
+export function onehead(gpu: Gpu, impl: Implementation): Peer {
   return {
-    name: "Onehead",
+    name: impl,
     async prepare(asked, inputs) {
       const made: { destroy(): void }[] = [];
       const keep = <Made extends { destroy(): void }>(one: Made) => {
@@ -18,7 +18,8 @@ export function onehead(gpu: Gpu): Peer {
         return one;
       };
       const { batch, numHeads, numKvHeads, headDim, seqLen, contextLen, dtype } = asked;
-      const { window, softcap, sinkLogits, capacity = contextLen } = asked;
+      const { window, softcap, sinkLogits, isRing } = asked;
+      const capacity = isRing ? window! : contextLen;
       const upload = async (data: Float32Array, shape: number[]) =>
         keep(await Tensor.upload(gpu, { data, shape }, { dtype }));
       try {
@@ -29,7 +30,7 @@ export function onehead(gpu: Gpu): Peer {
         const biasShape = [numHeads, seqLen, contextLen];
         const attention = keep(
           await Attention.create(gpu, {
-            ...{ ...cache.spec, numHeads, seqLen, window, softcap, sinkLogits },
+            ...{ ...cache.spec, numHeads, seqLen, window, softcap, sinkLogits, impl },
             ...(inputs.bias && { bias: biasShape }),
           }),
         );
@@ -59,7 +60,7 @@ async function appendAll(cache: RingKvCache, asked: Asked, inputs: Inputs): Prom
   const { batch, numKvHeads, headDim, contextLen, dtype } = asked;
   const { gpu } = cache;
   const most = Math.floor(MOST_BYTES / (batch * numKvHeads * headDim * 4));
-  const step = cache.spec.capacity < contextLen ? 1 : Math.min(most, contextLen);
+  const step = asked.isRing ? 1 : Math.min(most, contextLen);
   for (let first = 0; first < contextLen; first += step) {
     const count = Math.min(step, contextLen - first);
     const piece = async (data: Float32Array) => {

@@ -26,14 +26,14 @@ export interface OnnxAttention {
 
 /**
  * `com.microsoft.GroupQueryAttention`: appends the new tokens to a cache, in place, and attends to all of it, causally. A
- * cache that has no room for the context holds the last tokens of the past, and sheds the oldest of them.
+ * ring holds the last tokens of the past, and sheds the oldest of them.
  */
 export function groupQueryAttention(asked: Asked, inputs: Inputs): OnnxAttention {
   const { batch, numHeads, numKvHeads, headDim, seqLen, contextLen, sinkLogits } = asked;
   const type = typeOf(asked);
   const newShape = [batch, seqLen, numKvHeads * headDim];
-  const { capacity = contextLen } = asked;
-  const isWindowCache = capacity < contextLen;
+  const { window, softcap, isRing } = asked;
+  const capacity = isRing ? window! : contextLen;
   const cacheShape = [batch, numKvHeads, capacity, headDim];
   const feed = (name: string, data: Float32Array, shape: number[]) => ({ name, type, data, shape });
   const integer = (name: string, shape: number[], value: number) => {
@@ -65,10 +65,10 @@ export function groupQueryAttention(asked: Asked, inputs: Inputs): OnnxAttention
       integers: {
         num_heads: numHeads,
         kv_num_heads: numKvHeads,
-        ...(asked.window !== undefined && { local_window_size: asked.window }),
-        ...(isWindowCache && { sliding_window_cache: 1 }),
+        ...(window !== undefined && { local_window_size: window }),
+        ...(isRing && { sliding_window_cache: 1 }),
       },
-      floats: asked.softcap === undefined ? {} : { softcap: asked.softcap },
+      floats: softcap === undefined ? {} : { softcap },
       inputs: operands,
       outputs: [
         { name: "output", type, shape: [batch, seqLen, numHeads * headDim] },
@@ -78,7 +78,7 @@ export function groupQueryAttention(asked: Asked, inputs: Inputs): OnnxAttention
     },
     feeds: operands.filter((operand) => operand !== undefined),
     // What sheds tokens is not the same the second time.
-    inPlace: isWindowCache ? {} : { present_key: "past_key", present_value: "past_value" },
+    inPlace: isRing ? {} : { present_key: "past_key", present_value: "past_value" },
     arrange: (output) => output,
   };
 }

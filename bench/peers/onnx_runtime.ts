@@ -28,7 +28,10 @@ export const onnxRuntimeWebGpu: PeerPackage = {
         });
         const device: GPUDevice = await ort.env.webgpu.device;
         const buffers: GPUBuffer[] = [];
-        const onGpu = ({ type, shape: dims }: Pick<Feed, "type" | "shape">, data?: ArrayBufferView) => {
+        const onGpu = (
+          { type, shape: dims }: Pick<Feed, "type" | "shape">,
+          data?: ArrayBufferView,
+        ) => {
           const size = dims.reduce((a, b) => a * b) * (type === "float16" ? 2 : 4);
           const buffer = device.createBuffer({ size: Math.ceil(size / 16) * 16, usage: USAGE });
           if (data) device.queue.writeBuffer(buffer, 0, data as BufferSource);
@@ -119,7 +122,7 @@ function attentionOnCpu(asked: Asked, inputs: Inputs): OnnxAttention {
 }
 
 function elementsOf({ type, data }: Feed): ArrayBufferView {
-  return type === "float16" ? Float16Array.from(data) : data;
+  return type === "float16" ? new Float16Array(data) : data;
 }
 
 async function download(device: GPUDevice, source: GPUBuffer): Promise<Uint8Array<ArrayBuffer>> {

@@ -6,8 +6,8 @@ import type { Shape } from "../result.ts";
 export interface Asked extends Shape, Pick<ScoreSpec, "window" | "softcap" | "sinkLogits"> {
   /** Whether numbers are added to the scores. */
   hasBias?: boolean;
-  /** Tokens that the cache has room for, beside a window: it wraps. The default is the context, whole. */
-  capacity?: number;
+  /** Whether the cache has room for the window alone, and so wraps. */
+  isRing?: boolean;
 }
 
 /** What it is computed from, row-major; in f16 every element is one. */
@@ -57,6 +57,15 @@ export class AbsentError extends Error {
 
   constructor(option: string) {
     super(`not supported: ${option}`);
+  }
+}
+
+/** A system cannot be loaded here: it could not even be asked. */
+export class LoadError extends Error {
+  override name = "LoadError";
+
+  constructor(cause: unknown) {
+    super(`cannot load: ${cause instanceof Error ? cause.message : cause}`);
   }
 }
 

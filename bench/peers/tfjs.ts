@@ -18,7 +18,7 @@ export const tfjs: PeerPackage = {
       // deno-lint-ignore require-await
       async prepare(asked, inputs) {
         const { batch, numHeads, numKvHeads, headDim, seqLen, contextLen, dtype } = asked;
-        refuse(asked, ["capacity"]);
+        refuse(asked, ["isRing"]);
         if (dtype === "f16") throw new AbsentError("f16");
         const { softcap, sinkLogits } = asked;
         const rows = numHeads / numKvHeads * seqLen;
@@ -27,6 +27,8 @@ export const tfjs: PeerPackage = {
         const q = tf.tensor(qSwapped, [batch * numKvHeads, rows, headDim]);
         const k = tf.tensor(inputs.k, kvShape);
         const v = tf.tensor(inputs.v, kvShape);
+        const scale = tf.scalar(1 / Math.sqrt(headDim));
+        const cap = softcap && tf.scalar(softcap);
         const scoresShape = [batch, numHeads, seqLen, contextLen];
         const added = addendOf(asked, inputs.bias);
         const addend = added && tf.tensor(added.data, added.shape);
@@ -35,8 +37,8 @@ export const tfjs: PeerPackage = {
 
         const attend = () =>
           tf.tidy(() => {
-            let scores = tf.matMul(tf.mul(q, 1 / Math.sqrt(headDim)), k, false, true);
-            if (softcap) scores = tf.mul(tf.tanh(tf.div(scores, softcap)), softcap);
+            let scores = tf.matMul(tf.mul(q, scale), k, false, true);
+            if (cap) scores = tf.mul(tf.tanh(tf.div(scores, cap)), cap);
             scores = tf.reshape(scores, scoresShape);
             if (addend) scores = tf.add(scores, addend);
             if (sinks) scores = tf.concat([scores, sinks], 3);
@@ -57,7 +59,7 @@ export const tfjs: PeerPackage = {
             return swapMiddle(await latest!.data(), [batch, numHeads, seqLen, headDim]);
           },
           destroy() {
-            tf.dispose([q, k, v, addend, sinks, latest].filter((tensor) => tensor));
+            tf.dispose([q, k, v, scale, cap, addend, sinks, latest].filter((tensor) => tensor));
           },
         };
       },

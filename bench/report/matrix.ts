@@ -1,0 +1,36 @@
+import type { Cell } from "../matrix/matrix.ts";
+
+/**
+ * Writes what came of features on systems as a table in Markdown: a line for each feature, a column for each system.
+ *
+ * @param adapter The name of the adapter that all of it ran on.
+ * @param cells What came of each feature on each system.
+ * @returns Lines of text, with a newline at the end.
+ */
+export function formatMatrix(adapter: string, cells: readonly Cell[]): string {
+  const systems = [...new Set(cells.map(({ system }) => system))];
+  const byFeature = Map.groupBy(cells, ({ feature }) => feature);
+  const rows = [
+    [adapter, ...systems],
+    ["---", ...systems.map(() => "---")],
+    ...Array.from(byFeature, ([feature, cells]) => {
+      const texts = systems.map((system) =>
+        describe(cells.find((cell) => cell.system === system)!)
+      );
+      return [feature, ...texts];
+    }),
+  ];
+  return rows.map((row) => `| ${row.join(" | ")} |\n`).join("");
+}
+
+function describe({ verdict, error }: Cell): string {
+  const size = error?.toExponential(0) ?? "NaN";
+  switch (verdict) {
+    case "right":
+      return `right (${size})`;
+    case "wrong":
+      return `**wrong, without an error** (${size})`;
+    default:
+      return verdict;
+  }
+}
