@@ -23,7 +23,8 @@ What to measure
   --impl NAMES       auto, fused (one pass over K and V), staged (three kernels), or several (default: fused,staged)
   --context NUMBERS  tokens of the context (default: decode 512,1024,2048,4096, prefill 512; cut to each model's own)
   --batch NUMBERS    sequences (default: 1)
-  --quick            seven models, fused, one context each, few samples: under a minute on a software adapter
+  --quick            seven models, fused, one context each, few samples: under a minute on a software adapter; with
+                     --peers one model, two minutes
 
 A shape of one's own instead of models; each takes a list
   --heads NUMBERS    query heads
@@ -75,6 +76,8 @@ const SHAPE_NUMBERS = ["kv-heads", "head-dim", "seq"] as const;
 const FULL_CONTEXTS = { decode: [512, 1024, 2048, 4096], prefill: [512] };
 const TUNE_CONTEXTS = { decode: [2048], prefill: [256] };
 const QUICK_MODELS = "LLaMA-2-7B,Mistral-7B,Falcon-7B,Gemma-2B,Gemma-3-1B,GPT-2,Shazeer-2019";
+/** Peers take a minute for each model. */
+const QUICK_PEER_MODELS = "LLaMA-2-7B";
 const QUICK_CONTEXTS = { decode: [512], prefill: [64] };
 const FULL_EFFORT: Effort = { minRounds: 11, maxRounds: 51, budgetMs: 2000 };
 const QUICK_EFFORT: Effort = { minRounds: 3, maxRounds: 11, budgetMs: 100 };
@@ -151,13 +154,15 @@ export function parseOptions(args: readonly string[]): BenchOptions | string {
     }
   }
 
+  const quickModels = parsed.peers ? QUICK_PEER_MODELS : QUICK_MODELS;
+  const usualModels = parsed.quick ? quickModels : "";
   const contexts = numbers("context");
   const usualContexts = isTune ? TUNE_CONTEXTS : FULL_CONTEXTS;
   const { decode, prefill } = parsed.quick ? QUICK_CONTEXTS : usualContexts;
   const seqLens = numbers("seq");
   const shapes = heads
     ? ownShapes(heads, numbers("kv-heads"), numbers("head-dim") ?? [128])
-    : findModels(split(parsed.models ?? (parsed.quick ? QUICK_MODELS : ""))).map(headShapeOf);
+    : findModels(split(parsed.models ?? usualModels)).map(headShapeOf);
   const groups = planCases(shapes, {
     phases: seqLens ? phases.filter((phase) => hasPhase(phase, seqLens)) : phases,
     dtypes,

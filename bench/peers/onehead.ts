@@ -1,7 +1,6 @@
 /** Our own library as one of the systems: tokens go through the ring cache, and the last ones attend to it. */
 import { Attention, type Gpu, type Implementation, RingKvCache, Tensor } from "../../mod.ts";
 import { workOf } from "../stopwatch.ts";
-import { swapMiddle } from "./layout.ts";
 import type { Asked, Inputs, Peer } from "./peer.ts";
 
 /** Bytes of a tensor of new tokens: less than any adapter binds. */
@@ -24,13 +23,16 @@ export function onehead(gpu: Gpu, impl: Implementation): Peer {
         keep(await Tensor.upload(gpu, { data, shape }, { dtype }));
       try {
         const cache = keep(
-          await RingKvCache.create(gpu, { batch, numKvHeads, headDim, capacity, window, dtype }),
+          await RingKvCache.create(gpu, {
+            ...{ batch, numKvHeads, headDim, capacity, window, dtype },
+            layout: "BNSH",
+          }),
         );
         await appendAll(cache, asked, inputs);
         const biasShape = [numHeads, seqLen, contextLen];
         const attention = keep(
           await Attention.create(gpu, {
-            ...{ ...cache.spec, numHeads, seqLen, window, softcap, sinkLogits, impl },
+            ...{ ...cache.spec, layout: "BSNH", numHeads, seqLen, softcap, sinkLogits, impl },
             ...(inputs.bias && { bias: biasShape }),
           }),
         );
@@ -70,10 +72,8 @@ async function appendAll(cache: RingKvCache, asked: Asked, inputs: Inputs): Prom
         const from = (head * contextLen + first) * headDim;
         part.set(data.subarray(from, from + count * headDim), head * count * headDim);
       }
-      return await Tensor.upload(gpu, {
-        data: swapMiddle(part, [batch, numKvHeads, count, headDim]),
-        shape: [batch, count, numKvHeads, headDim],
-      }, { dtype });
+      const shape = [batch, numKvHeads, count, headDim];
+      return await Tensor.upload(gpu, { data: part, shape }, { dtype });
     };
     const [k, v] = [await piece(inputs.k), await piece(inputs.v)];
     const encoder = gpu.device.createCommandEncoder();
