@@ -61,7 +61,7 @@ export const jaxJs: PeerPackage = {
           destroy() {
             drop();
             for (const array of arrays) array.dispose();
-            attend.dispose?.();
+            attend.dispose();
           },
         };
       },

@@ -1,6 +1,7 @@
 /** The systems that `--peers` and `matrix` hold ours against. */
 import { jaxJs } from "./jax_js.ts";
-import { onnxRuntimeCpu, onnxRuntimeWebGpu } from "./onnx_runtime.ts";
+import { onnxRuntimeCpu } from "./onnx_runtime_cpu.ts";
+import { onnxRuntimeWebGpu } from "./onnx_runtime_webgpu.ts";
 import { LoadError, type Peer, type PeerPackage } from "./peer.ts";
 import { tfjs } from "./tfjs.ts";
 

@@ -3,6 +3,9 @@ import { swapMiddle } from "./layout.ts";
 import type { Node, Value } from "./onnx_model.ts";
 import type { Asked, Inputs } from "./peer.ts";
 
+/** The version of ONNX Runtime, for all of its packages. */
+export const VERSION = "1.30.0";
+
 /** What fills the part of a cache that no token has been appended to: the operator must not read it. */
 const POISON = 7;
 
@@ -109,6 +112,11 @@ export function standardAttention(asked: Asked, inputs: Inputs): OnnxAttention {
     inPlace: {},
     arrange: (output) => swapMiddle(output, oShape),
   };
+}
+
+/** The elements of a feed as a runtime takes them. */
+export function elementsOf({ type, data }: Feed): ArrayBufferView {
+  return type === "float16" ? new Float16Array(data) : data;
 }
 
 function typeOf({ dtype }: Asked): "float32" | "float16" {
