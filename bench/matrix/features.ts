@@ -34,7 +34,7 @@ export function featuresOf(subgroupSize: number): Feature[] {
     feature("K and V of 256 MiB each", {
       ...{ numHeads: 32, numKvHeads: 32, headDim: 128, contextLen: 16384 },
     }, [DECODE]),
-    feature("ring wrap", { ...window, isRing: true }, [DECODE]),
+    feature("ring wrap", { ...window, ring: true }, [DECODE]),
   ];
   if (subgroupSize === 0) return features;
   const subgroups = feature(`subgroups of ${subgroupSize}`, {}, [DECODE, PREFILL]);

@@ -15,7 +15,7 @@ export const jaxJs: PeerPackage = {
     jax.defaultDevice("webgpu");
     return {
       async prepare(asked, inputs) {
-        refuse(asked, ["softcap", "sinkLogits", "isRing"]);
+        refuse(asked, ["softcap", "sinkLogits", "ring"]);
         const { batch, numHeads, numKvHeads, headDim, seqLen, contextLen, dtype, window } = asked;
         const array = (data: Float32Array, shape: readonly number[]) =>
           jax.numpy.array(dtype === "f16" ? new Float16Array(data) : data).reshape(shape);

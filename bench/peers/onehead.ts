@@ -17,8 +17,8 @@ export function onehead(gpu: Gpu, impl: Implementation): Peer {
         return one;
       };
       const { batch, numHeads, numKvHeads, headDim, seqLen, contextLen, dtype } = asked;
-      const { window, softcap, sinkLogits, isRing } = asked;
-      const capacity = isRing ? window! : contextLen;
+      const { window, softcap, sinkLogits, ring } = asked;
+      const capacity = ring ? window! : contextLen;
       const upload = async (data: Float32Array, shape: number[]) =>
         keep(await Tensor.upload(gpu, { data, shape }, { dtype }));
       try {
@@ -62,7 +62,7 @@ async function appendAll(cache: RingKvCache, asked: Asked, inputs: Inputs): Prom
   const { batch, numKvHeads, headDim, contextLen, dtype } = asked;
   const { gpu } = cache;
   const most = Math.floor(MOST_BYTES / (batch * numKvHeads * headDim * 4));
-  const step = asked.isRing ? 1 : Math.min(most, contextLen);
+  const step = asked.ring ? 1 : Math.min(most, contextLen);
   for (let first = 0; first < contextLen; first += step) {
     const count = Math.min(step, contextLen - first);
     const piece = async (data: Float32Array) => {

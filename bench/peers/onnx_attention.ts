@@ -35,8 +35,8 @@ export function groupQueryAttention(asked: Asked, inputs: Inputs): OnnxAttention
   const { batch, numHeads, numKvHeads, headDim, seqLen, contextLen, sinkLogits } = asked;
   const type = typeOf(asked);
   const newShape = [batch, seqLen, numKvHeads * headDim];
-  const { window, softcap, isRing } = asked;
-  const capacity = isRing ? window! : contextLen;
+  const { window, softcap, ring } = asked;
+  const capacity = ring ? window! : contextLen;
   const cacheShape = [batch, numKvHeads, capacity, headDim];
   const feed = (name: string, data: Float32Array, shape: number[]) => ({ name, type, data, shape });
   const integer = (name: string, shape: number[], value: number) => {
@@ -69,7 +69,7 @@ export function groupQueryAttention(asked: Asked, inputs: Inputs): OnnxAttention
         num_heads: numHeads,
         kv_num_heads: numKvHeads,
         ...(window !== undefined && { local_window_size: window }),
-        ...(isRing && { sliding_window_cache: 1 }),
+        ...(ring && { sliding_window_cache: 1 }),
       },
       floats: softcap === undefined ? {} : { softcap },
       inputs: operands,
@@ -81,7 +81,7 @@ export function groupQueryAttention(asked: Asked, inputs: Inputs): OnnxAttention
     },
     feeds: operands.filter((operand) => operand !== undefined),
     // What sheds tokens is not the same the second time.
-    inPlace: isRing ? {} : { present_key: "past_key", present_value: "past_value" },
+    inPlace: ring ? {} : { present_key: "past_key", present_value: "past_value" },
     arrange: (output) => output,
   };
 }
@@ -112,11 +112,6 @@ export function standardAttention(asked: Asked, inputs: Inputs): OnnxAttention {
     inPlace: {},
     arrange: (output) => swapMiddle(output, oShape),
   };
-}
-
-/** The elements of a feed as a runtime takes them. */
-export function elementsOf({ type, data }: Feed): ArrayBufferView {
-  return type === "float16" ? new Float16Array(data) : data;
 }
 
 function typeOf({ dtype }: Asked): "float32" | "float16" {

@@ -1,7 +1,6 @@
 /** ONNX Runtime's native CPU provider: what the same machine can do without a GPU. */
 import {
-  type Elements,
-  elementsOf,
+  type Feed,
   groupQueryAttention,
   type OnnxAttention,
   standardAttention,
@@ -17,6 +16,7 @@ export const onnxRuntimeCpu: PeerPackage = {
   name: `ONNX Runtime ${VERSION} CPU`,
   async load() {
     const ort = await import(PACKAGE);
+    withoutFloat16Array(() => new ort.Tensor("float32", new Float32Array(1), [1]));
     return {
       async prepare(asked, inputs) {
         const attention = attentionOnCpu(asked, inputs);
@@ -31,14 +31,17 @@ export const onnxRuntimeCpu: PeerPackage = {
           attention.node.outputs.map(({ name }) => [name, feeds[attention.inPlace[name]] ?? null]),
         );
         const [first] = attention.node.outputs;
-        let latest: Record<string, { data: Elements }>;
+        let latest: Record<string, { data: Float32Array | Uint16Array<ArrayBuffer> }>;
         return {
           async run(calls) {
             for (let i = 0; i < calls; i++) latest = await session.run(feeds, fetches);
           },
           // deno-lint-ignore require-await
           async output() {
-            return attention.arrange(latest[first.name].data);
+            const { data } = latest[first.name];
+            return attention.arrange(
+              data instanceof Uint16Array ? new Float16Array(data.buffer) : data,
+            );
           },
           async destroy() {
             await session.release();
@@ -55,4 +58,23 @@ function attentionOnCpu(asked: Asked, inputs: Inputs): OnnxAttention {
   const isWhole = seqLen === 1 || seqLen === contextLen;
   const isStandard = isWhole && window === undefined && !sinkLogits && !inputs.bias;
   return isStandard ? standardAttention(asked, inputs) : groupQueryAttention(asked, inputs);
+}
+
+/** The elements of a feed; f16 as their bits. */
+function elementsOf({ type, data }: Feed): ArrayBufferView {
+  return type === "float16" ? new Uint16Array(new Float16Array(data).buffer) : data;
+}
+
+/**
+ * Does something as if there were no `Float16Array`. ONNX Runtime looks for it once, with its first tensor, and takes bits
+ * where there is none; elements it would hand to native code through Deno's Node-API, which does not know them.
+ */
+function withoutFloat16Array(work: () => void): void {
+  const { Float16Array } = globalThis;
+  Reflect.deleteProperty(globalThis, "Float16Array");
+  try {
+    work();
+  } finally {
+    globalThis.Float16Array = Float16Array;
+  }
 }

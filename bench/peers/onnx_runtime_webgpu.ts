@@ -1,5 +1,5 @@
 /** ONNX Runtime Web's WebGPU provider: cache and output stay in GPU buffers. */
-import { elementsOf, type Feed, groupQueryAttention, VERSION } from "./onnx_attention.ts";
+import { type Feed, groupQueryAttention, VERSION } from "./onnx_attention.ts";
 import { encodeModel } from "./onnx_model.ts";
 import type { PeerPackage } from "./peer.ts";
 
@@ -22,14 +22,14 @@ export const onnxRuntimeWebGpu: PeerPackage = {
         const buffers: GPUBuffer[] = [];
         const onGpu = (
           { type, shape: dims }: Pick<Feed, "type" | "shape">,
-          data?: ArrayBufferView,
+          data?: BufferSource,
         ) => {
           const size = dims.reduce((a, b) => a * b) * (type === "float16" ? 2 : 4);
           const buffer = device.createBuffer({
             size: Math.ceil(size / 16) * 16,
             usage: USAGE.storage | USAGE.copySrc | USAGE.copyDst,
           });
-          if (data) device.queue.writeBuffer(buffer, 0, data as BufferSource);
+          if (data) device.queue.writeBuffer(buffer, 0, data);
           buffers.push(buffer);
           return ort.Tensor.fromGpuBuffer(buffer, { dataType: type, dims });
         };
@@ -67,6 +67,11 @@ export const onnxRuntimeWebGpu: PeerPackage = {
     };
   },
 };
+
+/** The elements of a feed. */
+function elementsOf({ type, data }: Feed): BufferSource {
+  return (type === "float16" ? new Float16Array(data) : data) as BufferSource;
+}
 
 async function download(device: GPUDevice, source: GPUBuffer): Promise<ArrayBuffer> {
   const { size } = source;

@@ -7,7 +7,7 @@ export interface Asked extends Shape, Pick<ScoreSpec, "window" | "softcap" | "si
   /** Whether numbers are added to the scores. */
   hasBias?: boolean;
   /** Whether the cache has room for the window alone, and so wraps. */
-  isRing?: boolean;
+  ring?: boolean;
 }
 
 /** What it is computed from, row-major; in f16 every element is one. */

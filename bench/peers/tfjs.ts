@@ -18,7 +18,7 @@ export const tfjs: PeerPackage = {
       // deno-lint-ignore require-await
       async prepare(asked, inputs) {
         const { batch, numHeads, numKvHeads, headDim, seqLen, contextLen, dtype } = asked;
-        refuse(asked, ["isRing"]);
+        refuse(asked, ["ring"]);
         if (dtype === "f16") throw new AbsentError("f16");
         const { softcap, sinkLogits } = asked;
         const rows = numHeads / numKvHeads * seqLen;

@@ -9,18 +9,19 @@ import type { Cell } from "../matrix/matrix.ts";
  */
 export function formatMatrix(adapter: string, cells: readonly Cell[]): string {
   const systems = [...new Set(cells.map(({ system }) => system))];
-  const byFeature = Map.groupBy(cells, ({ feature }) => feature);
-  const rows = [
-    [adapter, ...systems],
-    ["---", ...systems.map(() => "---")],
-    ...Array.from(byFeature, ([feature, cells]) => {
-      const texts = systems.map((system) =>
-        describe(cells.find((cell) => cell.system === system)!)
-      );
-      return [feature, ...texts];
-    }),
+  const features = [...new Set(cells.map(({ feature }) => feature))];
+  const textOf = (feature: string, system: string) =>
+    describe(cells.find((cell) => cell.feature === feature && cell.system === system)!);
+  const columns = [
+    [adapter, ...features],
+    ...systems.map((system) => [system, ...features.map((feature) => textOf(feature, system))]),
   ];
-  return rows.map((row) => `| ${row.join(" | ")} |\n`).join("");
+  const padded = columns.map((column) => {
+    const width = Math.max(...column.map((text) => text.length));
+    const [heading, ...texts] = column.map((text) => text.padEnd(width));
+    return [heading, "-".repeat(width), ...texts];
+  });
+  return padded[0].map((_, i) => `| ${padded.map((column) => column[i]).join(" | ")} |\n`).join("");
 }
 
 function describe({ verdict, error }: Cell): string {

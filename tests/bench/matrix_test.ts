@@ -81,12 +81,13 @@ Deno.test("formatMatrix() has a line for each feature and a column for each syst
     cell("bias", "Onehead", "not loaded"),
     cell("bias", "tfjs", "wrong"),
   ]);
-  assertEquals(text.trimEnd().split("\n"), [
-    "| llvmpipe | Onehead | tfjs |",
-    "| --- | --- | --- |",
-    "| window | right (4e-8) | absent |",
-    "| softcap | refused | **wrong, without an error** (2e-2) |",
-    "| bias | not loaded | **wrong, without an error** (NaN) |",
+  assertEquals(text.split("\n"), [
+    "| llvmpipe | Onehead      | tfjs                               |",
+    "| -------- | ------------ | ---------------------------------- |",
+    "| window   | right (4e-8) | absent                             |",
+    "| softcap  | refused      | **wrong, without an error** (2e-2) |",
+    "| bias     | not loaded   | **wrong, without an error** (NaN)  |",
+    "",
   ]);
 });
 

@@ -164,7 +164,7 @@ Deno.test("onehead() is right with every option, through a ring that wraps too",
   const gpu = await sharedGpu();
   const options: Partial<Asked>[] = [
     { window: 4, softcap: 0.5, sinkLogits: [1, -1, 0, 2], hasBias: true },
-    { seqLen: 1, window: 4, isRing: true },
+    { seqLen: 1, window: 4, ring: true },
     { batch: 2, numKvHeads: 1 },
   ];
   for (const option of options) {
@@ -303,7 +303,7 @@ Deno.test("groupQueryAttention() leaves out what is not asked for", () => {
 });
 
 Deno.test("groupQueryAttention() over a ring holds the last tokens of the past", () => {
-  const asked = { ...ASKED, seqLen: 1, window: 4, isRing: true };
+  const asked = { ...ASKED, seqLen: 1, window: 4, ring: true };
   const inputs = inputsOf(asked);
   const { node, feeds, inPlace } = groupQueryAttention(asked, inputs);
   assertEquals([node.integers!.sliding_window_cache, inPlace], [1, {}]);
