@@ -155,7 +155,8 @@ async function tryAndWrite(gpu: Gpu, { json }: BenchOptions): Promise<void> {
   progress.end();
   const adapter = adapterOf(gpu);
   console.log(formatMatrix(adapter.description, cells));
-  if (json) await Deno.writeTextFile(json, JSON.stringify({ schema: 1, adapter, cells }, null, 2));
+  if (!json) return;
+  await Deno.writeTextFile(json, JSON.stringify({ schema: 1, adapter, cells }, null, 2) + "\n");
 }
 
 /** Searches tile sizes, and writes and shows what was found. */

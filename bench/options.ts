@@ -136,8 +136,8 @@ export function parseOptions(args: readonly string[]): BenchOptions | string {
     refuseOptions("tune", ["impl", "input", "svg", "explain", "peers"], parsed);
   }
   if (isMatrix) {
-    const { json: _, ...others } = { ...parsed };
-    refuseOptions("try features", [...NAMES, ...NUMBERS, "quick", "explain", "peers"], others);
+    const names = [...NAMES, ...NUMBERS, "quick", "explain", "peers"] as const;
+    refuseOptions("try features", names.filter((name) => name !== "json"), parsed);
   }
   if (parsed.explain && parsed.peers) {
     throw new RangeError("Cannot run the bench as --explain measures nothing: leave out --peers");

@@ -1,6 +1,6 @@
 /** Checking a row of the bench before it is timed. */
 import { type Dtype, type Gpu, referenceRow } from "../mod.ts";
-import type { Asked } from "./peers/peer.ts";
+import type { Asked } from "./asked.ts";
 import { randomElements } from "./random.ts";
 import { SEEDS, type Subject } from "./subject.ts";
 

@@ -1,5 +1,5 @@
 /** What the matrix tries, as data. */
-import type { Asked } from "../peers/peer.ts";
+import type { Asked } from "../asked.ts";
 
 /** Something that attention can do, and the cases that show it. */
 export interface Feature {

@@ -1,8 +1,8 @@
 /** Trying features of attention on systems: each cell is computed and held against the float64 reference. */
+import { type Asked, inputsOf } from "../asked.ts";
 import type { Progress } from "../progress.ts";
 import { type Attempt, attempt } from "../peers/attempt.ts";
-import { inputsOf } from "../peers/inputs.ts";
-import type { Asked, Peer } from "../peers/peer.ts";
+import type { Peer } from "../peers/peer.ts";
 import type { Feature } from "./features.ts";
 import { withSubgroups } from "./subgroups.ts";
 

@@ -1,14 +1,8 @@
 /** Asking a system for one attention, and what came of it. */
+import type { Asked, Inputs } from "../asked.ts";
 import { DeviceLostError } from "../../mod.ts";
 import { errorOf, TOLERANCE } from "../verify.ts";
-import {
-  AbsentError,
-  type Asked,
-  type Inputs,
-  LoadError,
-  type Peer,
-  type Prepared,
-} from "./peer.ts";
+import { AbsentError, LoadError, type Peer, type Prepared } from "./peer.ts";
 
 /** `"refused"`: it says that it cannot; `"absent"`: its interface has no such option. */
 export type Attempt =
@@ -51,7 +45,7 @@ function verdictOn(error: unknown): "refused" | "absent" | "not loaded" {
 }
 
 /** The message in one line; systems throw all kinds of things. */
-function messageOf(error: unknown): string {
+export function messageOf(error: unknown): string {
   const message = error instanceof Error ? error.message : `${error}`;
   return message.replaceAll(/\s+/g, " ").trim() || "an error without a message";
 }

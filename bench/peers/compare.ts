@@ -1,11 +1,11 @@
 /** From a group of cases to rows of ours and of every peer: prepare, verify, time in turns by the wall clock. */
+import { inputsOf } from "../asked.ts";
 import type { Gpu } from "../../mod.ts";
 import type { Case, CaseGroup } from "../cases.ts";
 import type { PeerResult } from "../result.ts";
 import { median, quantile } from "../statistics.ts";
-import { type Effort, timeWorkInTurns } from "../stopwatch.ts";
-import { attempt, failureOf } from "./attempt.ts";
-import { inputsOf } from "./inputs.ts";
+import { type Effort, timeWorkInTurns, type Work } from "../stopwatch.ts";
+import { attempt, failureOf, messageOf } from "./attempt.ts";
 import { onehead } from "./onehead.ts";
 import type { Peer, Prepared } from "./peer.ts";
 
@@ -42,11 +42,11 @@ export async function compareGroup(
         if (result.verdict === "right") contenders.push({ row, prepared: result.prepared });
       }
     }
-    const works = contenders.map(({ prepared }) => prepared.run);
-    const times = await timeWorkInTurns(works, effort);
+    const times = await timeWorkInTurns(contenders.map(workOf), effort);
     contenders.forEach(({ row }, i) => {
-      const ours = contenders.findIndex(({ row: { impl, numKvHeads } }) =>
-        impl === group[0].impl && numKvHeads === row.numKvHeads
+      if (row.failure !== undefined) return;
+      const ours = contenders.findIndex(({ row: { impl, numKvHeads, failure } }) =>
+        impl === group[0].impl && numKvHeads === row.numKvHeads && failure === undefined
       );
       fillIn(row, times[i], times[ours]);
     });
@@ -54,6 +54,18 @@ export async function compareGroup(
   } finally {
     for (const { prepared } of contenders) await prepared.destroy();
   }
+}
+
+/** What is timed: nothing any more once it has failed. */
+function workOf({ row, prepared }: Contender): Work {
+  return async (calls) => {
+    if (row.failure !== undefined) return;
+    try {
+      await prepared.run(calls);
+    } catch (error) {
+      row.failure = messageOf(error);
+    }
+  };
 }
 
 function emptyRow({ name, ...shape }: Omit<Case, "impl">, impl: string): PeerResult {

@@ -1,5 +1,5 @@
 /** Arrays as peers want them: other orders of axes, and masks as numbers. */
-import type { Asked } from "./peer.ts";
+import type { Asked } from "../asked.ts";
 
 /** Exchanges the middle axes of [outer, a, b, size]: tokens before heads, or heads before tokens. */
 export function swapMiddle(

@@ -1,7 +1,8 @@
 /** Our own library as one of the systems: tokens go through the ring cache, and the last ones attend to it. */
+import type { Asked, Inputs } from "../asked.ts";
 import { Attention, type Gpu, type Implementation, RingKvCache, Tensor } from "../../mod.ts";
 import { workOf } from "../stopwatch.ts";
-import type { Asked, Inputs, Peer } from "./peer.ts";
+import type { Peer } from "./peer.ts";
 
 /** Bytes of a tensor of new tokens: less than any adapter binds. */
 const MOST_BYTES = 64 * 2 ** 20;

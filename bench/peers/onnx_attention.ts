@@ -1,7 +1,7 @@
 /** What ONNX Runtime is given for an attention: the operator and its tensors. */
+import type { Asked, Inputs } from "../asked.ts";
 import { swapMiddle } from "./layout.ts";
 import type { Node, Value } from "./onnx_model.ts";
-import type { Asked, Inputs } from "./peer.ts";
 
 /** The version of ONNX Runtime, for all of its packages. */
 export const VERSION = "1.30.0";

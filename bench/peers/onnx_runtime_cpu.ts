@@ -1,4 +1,5 @@
 /** ONNX Runtime's native CPU provider: what the same machine can do without a GPU. */
+import type { Asked, Inputs } from "../asked.ts";
 import {
   type Feed,
   groupQueryAttention,
@@ -7,7 +8,7 @@ import {
   VERSION,
 } from "./onnx_attention.ts";
 import { encodeModel } from "./onnx_model.ts";
-import type { Asked, Inputs, PeerPackage } from "./peer.ts";
+import type { PeerPackage } from "./peer.ts";
 
 /** By a name that is not analysed: it is fetched when it is asked for. */
 const PACKAGE = `npm:onnxruntime-node@${VERSION}`;

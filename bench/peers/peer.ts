@@ -1,26 +1,5 @@
 /** What the bench asks of every system that it measures or checks beside ours. */
-import type { ScoreSpec } from "../../mod.ts";
-import type { Shape } from "../result.ts";
-
-/** Causal attention of the last `seqLen` tokens of a context, and what else is asked of it. */
-export interface Asked extends Shape, Pick<ScoreSpec, "window" | "softcap" | "sinkLogits"> {
-  /** Whether numbers are added to the scores. */
-  hasBias?: boolean;
-  /** Whether the cache has room for the window alone, and so wraps. */
-  ring?: boolean;
-}
-
-/** What it is computed from, row-major; in f16 every element is one. */
-export interface Inputs {
-  /** [batch, seqLen, numHeads, headDim] */
-  q: Float32Array;
-  /** [batch, numKvHeads, contextLen, headDim] */
-  k: Float32Array;
-  /** [batch, numKvHeads, contextLen, headDim] */
-  v: Float32Array;
-  /** [numHeads, seqLen, contextLen] */
-  bias?: Float32Array;
-}
+import type { Asked, Inputs } from "../asked.ts";
 
 /** Attention of one shape, ready to run as often as one likes. */
 export interface Prepared {

@@ -1,15 +1,15 @@
+import { type Asked, type Inputs, inputsOf } from "../../bench/asked.ts";
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { PbfReader } from "pbf";
 import { planCases } from "../../bench/cases.ts";
 import { attempt, failureOf } from "../../bench/peers/attempt.ts";
 import { compareGroup } from "../../bench/peers/compare.ts";
-import { inputsOf } from "../../bench/peers/inputs.ts";
 import { addendOf, swapMiddle } from "../../bench/peers/layout.ts";
 import { loadPeer, PEERS } from "../../bench/peers/mod.ts";
 import { onehead } from "../../bench/peers/onehead.ts";
 import { groupQueryAttention, standardAttention } from "../../bench/peers/onnx_attention.ts";
 import { encodeModel, type Node } from "../../bench/peers/onnx_model.ts";
-import { AbsentError, type Asked, type Inputs, type Peer } from "../../bench/peers/peer.ts";
+import { AbsentError, type Peer } from "../../bench/peers/peer.ts";
 import { timeWorkInTurns } from "../../bench/stopwatch.ts";
 import { referenceAttention } from "../../mod.ts";
 import { sharedGpu } from "../_gpu.ts";
@@ -158,6 +158,26 @@ Deno.test("compareGroup() times what is right, and says why the rest has no time
     false,
     false,
   ]);
+});
+
+Deno.test("compareGroup() goes on without a peer that fails while it is timed", async () => {
+  const shape = { name: "small", numHeads: 2, headDim: 8, kvHeads: [1], maxContext: 9 };
+  const [group] = planCases([shape], {
+    ...{ phases: ["decode"], dtypes: ["f32"], impls: ["fused"], batches: [1] },
+    ...{ decodeContexts: [9], prefillContexts: [] },
+  });
+  const tiring: Peer = {
+    name: "tiring 1.0",
+    async prepare(...given) {
+      const prepared = await fakePeer("tiring 1.0").prepare(...given);
+      let runs = 0;
+      const run = () => runs++ < 3 ? Promise.resolve() : Promise.reject(new Error("tired"));
+      return { ...prepared, run };
+    },
+  };
+  const [ours, row] = await compareGroup(await sharedGpu(), group, [tiring], EFFORT);
+  assertEquals([ours.failure, ours.samples], [undefined, 2]);
+  assertEquals([row.failure, row.samples, row.timesOurs], ["tired", 0, null]);
 });
 
 Deno.test("onehead() is right with every option, through a ring that wraps too", async () => {
