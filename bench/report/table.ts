@@ -3,7 +3,7 @@ import type { Tiling } from "../../mod.ts";
 import type { Tuned } from "../tune.ts";
 import { alignDecimals, formatBytes, latencyUnit } from "./units.ts";
 import { type Column, formatColumns } from "./columns.ts";
-import { formatGroups } from "./rows.ts";
+import { formatGroups } from "./groups.ts";
 
 /**
  * Writes a report as tables for a terminal: the adapter and its roofline, then one table for each
