@@ -1,19 +1,29 @@
 /** `deno run bench`: the command line around the measurements. */
 import { openFile, Safetensors } from "../checkpoints/mod.ts";
 import { Gpu } from "../mod.ts";
+import type { CaseGroup } from "./cases.ts";
 import { explainCases } from "./explain.ts";
 import { FirstUses } from "./first_use.ts";
 import { type CapturedLayer, readLayers } from "./capture.ts";
 import { measureDecode } from "./decode_ceilings.ts";
 import { type BenchOptions, parseOptions } from "./options.ts";
+import { featuresOf } from "./matrix/features.ts";
+import { tryFeatures } from "./matrix/matrix.ts";
+import { compareGroup } from "./peers/compare.ts";
+import { loadPeers, PEERS } from "./peers/mod.ts";
+import { onehead } from "./peers/onehead.ts";
 import { Progress } from "./progress.ts";
 import { formatJson } from "./report/json.ts";
+import { formatMatrix } from "./report/matrix.ts";
 import { formatTable, formatTuned } from "./report/table.ts";
-import type { DecodeCeiling, FirstUse, Report, Result, Roofline } from "./result.ts";
+import type { AdapterInfo, DecodeCeiling, FirstUse, Report, Result, Roofline } from "./result.ts";
 import { measureRoofline } from "./roofline.ts";
 import { runGroup } from "./run.ts";
 import { runLayer } from "./run_capture.ts";
 import { casesByRows, STEPS, tune, type TuneEffort, tuningOf } from "./tune.ts";
+
+/** What progress shows while peers are fetched and loaded. */
+const LOADING = "loading peers";
 
 /** Runs the bench; the exit code is not 0 where a row failed. */
 async function main(args: readonly string[]): Promise<number> {
@@ -24,11 +34,20 @@ async function main(args: readonly string[]): Promise<number> {
   }
   for (const file of [options.json, options.svg]) if (file) await checkWritable(file);
 
+  const needsPeers = options.peers || options.matrix;
+  // Only the native addon of one of them needs it.
+  if (!needsPeers) await Deno.permissions.revoke({ name: "ffi" });
+
   const layers = options.input ? await readInput(options.input) : [];
 
   const gpu = await Gpu.open();
   if (options.explain) {
     console.log(explainCases(gpu, options.groups.flat()));
+    gpu.destroy();
+    return 0;
+  }
+  if (options.matrix) {
+    await tryAndWrite(gpu, options);
     gpu.destroy();
     return 0;
   }
@@ -38,7 +57,8 @@ async function main(args: readonly string[]): Promise<number> {
     return 0;
   }
   const runs = options.input ? layerRuns(layers, options) : groupRuns(options);
-  const progress = new Progress(runs.length + 1);
+  const peerSteps = options.peers ? options.groups.length + 1 : 0;
+  const progress = new Progress(1 + runs.length + peerSteps);
   progress.step("roofline of the adapter");
   const roofline = await measureRoofline(gpu, options.effort);
   const firstUses = new FirstUses();
@@ -48,9 +68,18 @@ async function main(args: readonly string[]): Promise<number> {
     progress.step(title);
     results.push(...await run(gpu, { roofline, firstUses }));
   }
+  const report = reportOf(gpu, roofline, firstUses.rows, results);
+  if (options.peers) {
+    report.peers = [];
+    progress.step(LOADING);
+    const peers = await loadPeers();
+    for (const group of options.groups) {
+      progress.step(`beside peers: ${titleOf(group)}`);
+      report.peers.push(...await compareGroup(gpu, group, peers, options.effort));
+    }
+  }
   progress.end();
 
-  const report = reportOf(gpu, roofline, firstUses.rows, results);
   console.log(formatTable(report));
   if (options.json) await Deno.writeTextFile(options.json, formatJson(report));
   if (options.svg) {
@@ -89,13 +118,14 @@ interface Shared {
 }
 
 function groupRuns({ groups, effort }: BenchOptions): Run[] {
-  return groups.map((group) => {
-    const { name, phase, contextLen, dtype } = group[0];
-    return {
-      title: `${name} ${phase} ${contextLen} ${dtype}`,
-      run: (gpu, shared) => runGroup(gpu, group, { effort, ...shared }),
-    };
-  });
+  return groups.map((group) => ({
+    title: titleOf(group),
+    run: (gpu, shared) => runGroup(gpu, group, { effort, ...shared }),
+  }));
+}
+
+function titleOf([{ name, phase, contextLen, dtype }]: CaseGroup): string {
+  return `${name} ${phase} ${contextLen} ${dtype}`;
 }
 
 function layerRuns(
@@ -113,6 +143,20 @@ function layerRuns(
       )
     )
   );
+}
+
+/** Tries features on this library and on its peers, and writes and shows what came of it. */
+async function tryAndWrite(gpu: Gpu, { json }: BenchOptions): Promise<void> {
+  const features = featuresOf(gpu.profile.subgroupSize);
+  const progress = new Progress(features.length * (PEERS.length + 1) + 1);
+  progress.step(LOADING);
+  const systems = [{ ...onehead(gpu, "auto"), name: "Onehead" }, ...await loadPeers()];
+  const cells = await tryFeatures(features, systems, progress);
+  progress.end();
+  const adapter = adapterOf(gpu);
+  console.log(formatMatrix(adapter.description, cells));
+  if (!json) return;
+  await Deno.writeTextFile(json, JSON.stringify({ schema: 1, adapter, cells }, null, 2) + "\n");
 }
 
 /** Searches tile sizes, and writes and shows what was found. */
@@ -145,9 +189,12 @@ function reportOf(
   firstUse: FirstUse[],
   results: Result[],
 ): Report {
+  return { schema: 1, adapter: adapterOf(gpu), roofline, firstUse, results };
+}
+
+function adapterOf(gpu: Gpu): AdapterInfo {
   const { description, isSoftware } = gpu.description;
-  const features = [...gpu.device.features].sort();
-  return { schema: 1, adapter: { description, features, isSoftware }, roofline, firstUse, results };
+  return { description, features: [...gpu.device.features].sort(), isSoftware };
 }
 
 /** Throws now what would otherwise be thrown after minutes of measuring. */

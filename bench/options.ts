@@ -12,6 +12,9 @@ export const HELP =
 Usage: deno run bench [options]         measures and compares
        deno run bench tune [options]    searches the tile sizes that suit this adapter (ten minutes; with --quick two)
                                         and writes them to tuning.json, or to --json FILE, for the library's \`tuning\`
+       deno run bench matrix [--json FILE]
+                                        tries features of attention on this library and on the peers, verifies each,
+                                        and prints a table in Markdown
 
 What to measure
   --models NAMES     models by name, separated by commas (default: all of them)
@@ -20,7 +23,8 @@ What to measure
   --impl NAMES       auto, fused (one pass over K and V), staged (three kernels), or several (default: fused,staged)
   --context NUMBERS  tokens of the context (default: decode 512,1024,2048,4096, prefill 512; cut to each model's own)
   --batch NUMBERS    sequences (default: 1)
-  --quick            seven models, fused, one context each, few samples: under a minute on a software adapter
+  --quick            seven models, fused, one context each, few samples: under a minute on a software adapter; with
+                     --peers one model, two minutes
 
 A shape of one's own instead of models; each takes a list
   --heads NUMBERS    query heads
@@ -32,6 +36,10 @@ Real inputs instead of random ones
   --input FILE       a safetensors file with NAME.q, NAME.k, NAME.v and, where known, the output NAME.o, each
                      [tokens, heads, size]: run through the ring cache as MHA (K/V repeated), as trained, and as MQA
                      (K/V averaged)
+
+Other systems on the same adapter, fetched from npm when asked for (half a GB)
+  --peers            time jax-js, tfjs and ONNX Runtime (WebGPU, and its CPU provider) beside ours: same inputs, same
+                     rounds, verified the same way; in tables of their own
 
 Where results go, besides the table
   --json FILE        all rows, for programs
@@ -54,6 +62,10 @@ export interface BenchOptions {
   json?: string;
   svg?: string;
   explain: boolean;
+  /** Whether other systems are measured beside ours. */
+  peers: boolean;
+  /** Whether features are tried, instead of measuring. */
+  matrix: boolean;
   /** How to search tile sizes, where that is asked for instead of measuring. */
   tune?: TuneEffort;
 }
@@ -64,6 +76,8 @@ const SHAPE_NUMBERS = ["kv-heads", "head-dim", "seq"] as const;
 const FULL_CONTEXTS = { decode: [512, 1024, 2048, 4096], prefill: [512] };
 const TUNE_CONTEXTS = { decode: [2048], prefill: [256] };
 const QUICK_MODELS = "LLaMA-2-7B,Mistral-7B,Falcon-7B,Gemma-2B,Gemma-3-1B,GPT-2,Shazeer-2019";
+/** Peers take a minute for each model. */
+const QUICK_PEER_MODELS = "LLaMA-2-7B";
 const QUICK_CONTEXTS = { decode: [512], prefill: [64] };
 const FULL_EFFORT: Effort = { minRounds: 11, maxRounds: 51, budgetMs: 2000 };
 const QUICK_EFFORT: Effort = { minRounds: 3, maxRounds: 11, budgetMs: 100 };
@@ -88,9 +102,10 @@ export function parseOptions(args: readonly string[]): BenchOptions | string {
     throw new TypeError(`Cannot run the bench as ${arg} is unknown: --help lists the options`);
   };
   const isTune = args[0] === "tune";
-  const parsed = parseArgs(args.slice(isTune ? 1 : 0), {
+  const isMatrix = args[0] === "matrix";
+  const parsed = parseArgs(args.slice(isTune || isMatrix ? 1 : 0), {
     string: [...NAMES, ...NUMBERS],
-    boolean: ["quick", "explain", "help"],
+    boolean: ["quick", "explain", "peers", "help"],
     alias: { help: "h" },
     unknown,
   });
@@ -118,30 +133,36 @@ export function parseOptions(args: readonly string[]): BenchOptions | string {
   }
 
   if (isTune) {
-    for (const name of ["impl", "input", "svg", "explain"] as const) {
-      if (!parsed[name]) continue;
-      throw new RangeError(`Cannot tune as --${name} is of no use there: --help says what is`);
-    }
+    refuseOptions("tune", ["impl", "input", "svg", "explain", "peers"], parsed);
+  }
+  if (isMatrix) {
+    const names = [...NAMES, ...NUMBERS, "quick", "explain", "peers"] as const;
+    refuseOptions("try features", names.filter((name) => name !== "json"), parsed);
+  }
+  if (parsed.explain && parsed.peers) {
+    throw new RangeError("Cannot run the bench as --explain measures nothing: leave out --peers");
   }
   if (parsed.input !== undefined) {
     if (parsed.explain) {
       throw new RangeError("Cannot run the bench as --explain takes shapes: leave out --input");
     }
-    for (const name of ["models", ...NUMBERS] as const) {
-      if (parsed[name] === undefined) continue;
+    for (const name of ["models", ...NUMBERS, "peers"] as const) {
+      if (!parsed[name]) continue;
       throw new RangeError(
         `Cannot run the bench as --input brings its own shapes: leave out --${name}`,
       );
     }
   }
 
+  const quickModels = parsed.peers ? QUICK_PEER_MODELS : QUICK_MODELS;
+  const usualModels = parsed.quick ? quickModels : "";
   const contexts = numbers("context");
   const usualContexts = isTune ? TUNE_CONTEXTS : FULL_CONTEXTS;
   const { decode, prefill } = parsed.quick ? QUICK_CONTEXTS : usualContexts;
   const seqLens = numbers("seq");
   const shapes = heads
     ? ownShapes(heads, numbers("kv-heads"), numbers("head-dim") ?? [128])
-    : findModels(split(parsed.models ?? (parsed.quick ? QUICK_MODELS : ""))).map(headShapeOf);
+    : findModels(split(parsed.models ?? usualModels)).map(headShapeOf);
   const groups = planCases(shapes, {
     phases: seqLens ? phases.filter((phase) => hasPhase(phase, seqLens)) : phases,
     dtypes,
@@ -161,8 +182,21 @@ export function parseOptions(args: readonly string[]): BenchOptions | string {
     json: parsed.json ?? (isTune ? "tuning.json" : undefined),
     svg: parsed.svg,
     explain: parsed.explain,
+    peers: parsed.peers,
+    matrix: isMatrix,
     tune: isTune ? (parsed.quick ? QUICK_TUNE : FULL_TUNE) : undefined,
   };
+}
+
+function refuseOptions<Name extends string>(
+  action: string,
+  names: readonly Name[],
+  parsed: Partial<Record<Name, unknown>>,
+): void {
+  for (const name of names) {
+    if (!parsed[name]) continue;
+    throw new RangeError(`Cannot ${action} as --${name} is of no use there: --help says what is`);
+  }
 }
 
 function hasPhase(phase: Phase, seqLens: readonly number[]): boolean {

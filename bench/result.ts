@@ -83,6 +83,21 @@ export interface Result extends Shape {
   failure?: string;
 }
 
+/** One system at one shape, timed by the wall clock in turns with the others (`--peers`). Times are as of {@linkcode Result}. */
+export interface PeerResult
+  extends
+    Shape,
+    Pick<Result, "case" | "phase" | "variant" | "medianMs" | "minMs" | "p90Ms" | "samples"> {
+  /** One of our implementations, e.g. "fused", or a peer with its version, e.g. "jax-js 0.1.25". */
+  impl: string;
+  /** Largest difference from the float64 reference; null when it is not a number, or there is no output. */
+  maxAbsError: number | null;
+  /** Median over interleaved pairs of this row's time over that of our first implementation; null where either failed. */
+  timesOurs: number | null;
+  /** Why this row was not timed: it is wrong, not supported, refused, or the peer cannot be loaded. */
+  failure?: string;
+}
+
 /** What a kernel costs once, before it can be used over and over. Times are in milliseconds. */
 export interface FirstUse {
   /** Name of the kernel, e.g. "attend". */
@@ -105,4 +120,6 @@ export interface Report {
   roofline: Roofline;
   firstUse: FirstUse[];
   results: Result[];
+  /** Ours beside other systems, where that was asked for. */
+  peers?: PeerResult[];
 }

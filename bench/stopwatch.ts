@@ -4,6 +4,9 @@ import type { Gpu } from "../mod.ts";
 /** Something to time: encodes one call into a pass; `call` counts up, so that inputs can rotate. */
 export type Call = (pass: GPUComputePassEncoder, call: number) => void;
 
+/** Something to time by the wall clock: starts so many calls, and waits once until all of them are done. */
+export type Work = (calls: number) => Promise<void>;
+
 /** How long to measure. */
 export interface Effort {
   /** Fewest and most rounds; each round times every call once. */
@@ -13,9 +16,9 @@ export interface Effort {
   budgetMs: number;
 }
 
-/** Shortest stretch of work that is timed at once: clocks are coarse. */
+/** Shortest stretch of work that is timed at once: clocks are coarse, and waiting takes some runtimes 10 ms. */
 const MIN_SAMPLE_MS = { timestamps: 1, wall: 150 };
-const MAX_CALLS_PER_SAMPLE = 512;
+const MAX_CALLS_PER_SAMPLE = { timestamps: 512, wall: 2048 };
 /** Queries that one set may hold, by the WebGPU standard. */
 const MAX_QUERIES = 4096;
 const USAGE = { queryResolve: 0x200, copySrc: 0x04, copyDst: 0x08, mapRead: 0x01 };
@@ -28,23 +31,79 @@ const USAGE = { queryResolve: 0x200, copySrc: 0x04, copyDst: 0x08, mapRead: 0x01
 export async function timeInTurns(
   gpu: Gpu,
   calls: readonly Call[],
-  { minRounds, maxRounds, budgetMs }: Effort,
+  effort: Effort,
 ): Promise<number[][]> {
-  const timeOnce = gpu.features.timestamps ? timeByTimestamps : timeByWallClock;
-  const minSampleMs = MIN_SAMPLE_MS[gpu.features.timestamps ? "timestamps" : "wall"];
+  if (!gpu.features.timestamps) {
+    return await timeWorkInTurns(calls.map((call) => workOf(gpu, call)), effort);
+  }
   // The first run pays for what drivers put off, the second shows how long a call takes.
-  await timeOnce(gpu, calls.map((call) => ({ call, repeats: 1 })), 1);
+  await timeByTimestamps(gpu, calls.map((call) => ({ call, repeats: 1 })), 1);
   const [estimates] = transpose(
-    await timeOnce(gpu, calls.map((call) => ({ call, repeats: 1 })), 1),
+    await timeByTimestamps(gpu, calls.map((call) => ({ call, repeats: 1 })), 1),
   );
   const samples = calls.map((call, i) => {
-    const repeats = Math.ceil(minSampleMs / Math.max(estimates[i], minSampleMs / 1e3));
-    return { call, repeats: Math.min(repeats, MAX_CALLS_PER_SAMPLE) };
+    const least = MIN_SAMPLE_MS.timestamps;
+    const repeats = Math.ceil(least / Math.max(estimates[i], least / 1e3));
+    return { call, repeats: Math.min(repeats, MAX_CALLS_PER_SAMPLE.timestamps) };
   });
   const roundMs = samples.reduce((sum, { repeats }, i) => sum + repeats * estimates[i], 0);
-  const affordable = Math.floor(budgetMs / roundMs);
-  const rounds = Math.min(maxRounds, Math.max(minRounds, affordable));
-  return await timeOnce(gpu, samples, rounds);
+  return await timeByTimestamps(gpu, samples, roundsOf(roundMs, effort));
+}
+
+/**
+ * Times works of any kind in turns by the wall clock, each for so many calls at once that the wait at their end, which
+ * counts, is a small part.
+ *
+ * @returns Milliseconds per call, [work][round].
+ */
+export async function timeWorkInTurns(
+  works: readonly Work[],
+  effort: Effort,
+): Promise<number[][]> {
+  const samples: { work: Work; calls: number; ms: number }[] = [];
+  for (const work of works) {
+    await work(1);
+    let calls = 1;
+    let ms = await wallTime(work, calls);
+    while (ms < MIN_SAMPLE_MS.wall && calls < MAX_CALLS_PER_SAMPLE.wall) {
+      const missing = Math.ceil(calls * MIN_SAMPLE_MS.wall / ms);
+      calls = Math.min(Math.max(2 * calls, missing), MAX_CALLS_PER_SAMPLE.wall);
+      ms = await wallTime(work, calls);
+    }
+    samples.push({ work, calls, ms });
+  }
+  const rounds = roundsOf(samples.reduce((sum, { ms }) => sum + ms, 0), effort);
+  const times: number[][] = works.map(() => []);
+  for (let round = 0; round < rounds; round++) {
+    for (const [i, { work, calls }] of samples.entries()) {
+      times[i].push(await wallTime(work, calls) / calls);
+    }
+  }
+  return times;
+}
+
+/** Calls that are submitted together, as work. */
+export function workOf(gpu: Gpu, call: Call): Work {
+  let count = 0;
+  return async (calls) => {
+    const encoder = gpu.device.createCommandEncoder();
+    const pass = encoder.beginComputePass();
+    for (let i = 0; i < calls; i++) call(pass, count++);
+    pass.end();
+    gpu.device.queue.submit([encoder.finish()]);
+    await gpu.settled();
+  };
+}
+
+async function wallTime(work: Work, calls: number): Promise<number> {
+  const start = performance.now();
+  await work(calls);
+  return performance.now() - start;
+}
+
+/** As many rounds as the budget allows, within bounds. */
+function roundsOf(roundMs: number, { minRounds, maxRounds, budgetMs }: Effort): number {
+  return Math.min(maxRounds, Math.max(minRounds, Math.floor(budgetMs / roundMs)));
 }
 
 interface Sample {
@@ -97,27 +156,6 @@ async function timeByTimestamps(
     resolved.destroy();
     querySet.destroy();
   }
-}
-
-async function timeByWallClock(
-  gpu: Gpu,
-  samples: readonly Sample[],
-  rounds: number,
-): Promise<number[][]> {
-  const times: number[][] = samples.map(() => []);
-  for (let round = 0; round < rounds; round++) {
-    for (const [i, { call, repeats }] of samples.entries()) {
-      const encoder = gpu.device.createCommandEncoder();
-      const pass = encoder.beginComputePass();
-      for (let n = 0; n < repeats; n++) call(pass, round * repeats + n);
-      pass.end();
-      const start = performance.now();
-      gpu.device.queue.submit([encoder.finish()]);
-      await gpu.settled();
-      times[i].push((performance.now() - start) / repeats);
-    }
-  }
-  return times;
 }
 
 function transpose(rows: readonly number[][]): number[][] {

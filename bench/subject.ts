@@ -17,8 +17,8 @@ const ROTATED_BYTES = 256 * 2 ** 20;
 /** As many caches as a model has layers: no real decode step rotates over more. */
 const MAX_COPIES = 32;
 
-/** Seeds of a case's random inputs; those of a copy follow on. */
-export const SEEDS = { q: 1, k: 2, v: 3, perCopy: 3 };
+/** Seeds of a case's random inputs; those of a copy follow on, but for a bias, which has none. */
+export const SEEDS = { bias: 0, q: 1, k: 2, v: 3, perCopy: 3 };
 
 /** The attention of a case. */
 export function specOf(case_: Case): AttentionSpec {

@@ -1,6 +1,6 @@
 /** Checking a row of the bench before it is timed. */
 import { type Dtype, type Gpu, referenceRow } from "../mod.ts";
-import type { Case } from "./cases.ts";
+import type { Asked } from "./asked.ts";
 import { randomElements } from "./random.ts";
 import { SEEDS, type Subject } from "./subject.ts";
 
@@ -16,7 +16,6 @@ const SAMPLED_ROWS = 6;
  * @returns The largest difference, or NaN where an element is not a finite number.
  */
 export async function maxAbsError(gpu: Gpu, subject: Subject): Promise<number> {
-  const { numHeads, headDim, seqLen } = subject.case;
   await gpu.guard("verify a case", () => {
     const encoder = gpu.device.createCommandEncoder();
     const pass = encoder.beginComputePass();
@@ -24,11 +23,22 @@ export async function maxAbsError(gpu: Gpu, subject: Subject): Promise<number> {
     pass.end();
     gpu.device.queue.submit([encoder.finish()]);
   });
-  const o = await subject.o.download();
-  if (!o.every(Number.isFinite)) return NaN;
+  return errorOf(subject.case, await subject.o.download());
+}
+
+/**
+ * Compares sampled rows of an output [batch, seqLen, numHeads, headDim] with the float64 reference over the inputs of
+ * these seeds.
+ *
+ * @returns The largest difference, or NaN where an element is missing or not a finite number.
+ */
+export function errorOf(asked: Asked, o: ArrayLike<number>): number {
+  const { batch, numHeads, headDim, seqLen } = asked;
+  const count = batch * seqLen * numHeads * headDim;
+  if (o.length !== count || !Array.prototype.every.call(o, Number.isFinite)) return NaN;
   let error = 0;
-  for (const { batch, head, token } of sampledRows(subject.case)) {
-    const expected = expectedRow(subject.case, batch, head, token);
+  for (const { batch, head, token } of sampledRows(asked)) {
+    const expected = expectedRow(asked, batch, head, token);
     const first = ((batch * seqLen + token) * numHeads + head) * headDim;
     expected.forEach((value, h) => error = Math.max(error, Math.abs(value - o[first + h])));
   }
@@ -36,7 +46,7 @@ export async function maxAbsError(gpu: Gpu, subject: Subject): Promise<number> {
 }
 
 /** The first and the last row, and others evenly between them. */
-function sampledRows({ batch, numHeads, seqLen }: Case) {
+function sampledRows({ batch, numHeads, seqLen }: Asked) {
   const rows = batch * numHeads * seqLen;
   const count = Math.min(rows, SAMPLED_ROWS);
   return Array.from({ length: count }, (_, i) => {
@@ -50,24 +60,26 @@ function sampledRows({ batch, numHeads, seqLen }: Case) {
 }
 
 /** The output of one query row, as attention of one token over the keys that it sees. */
-function expectedRow(
-  { numHeads, numKvHeads, headDim, seqLen, contextLen, dtype }: Case,
-  batch: number,
-  head: number,
-  token: number,
-): Float64Array {
+function expectedRow(asked: Asked, batch: number, head: number, token: number): Float64Array {
+  const { numHeads, numKvHeads, headDim, seqLen, contextLen, dtype, sinkLogits } = asked;
   const kvHead = Math.floor(head / (numHeads / numKvHeads));
   const visible = contextLen - seqLen + token + 1;
   const qFirst = ((batch * seqLen + token) * numHeads + head) * headDim;
   const kvFirst = (batch * numKvHeads + kvHead) * contextLen * headDim;
-  const elements = (name: "q" | "k" | "v", first: number, tokens: number) => ({
-    data: randomElements(first, tokens * headDim, { dtype, seed: SEEDS[name] }),
-    shape: [1, tokens, 1, headDim],
+  const biasFirst = (head * seqLen + token) * contextLen;
+  const elements = (name: "q" | "k" | "v" | "bias", first: number, shape: number[]) => ({
+    data: randomElements(first, shape.reduce((a, b) => a * b), { dtype, seed: SEEDS[name] }),
+    shape,
   });
   const inputs = {
-    q: elements("q", qFirst, 1),
-    k: elements("k", kvFirst, visible),
-    v: elements("v", kvFirst, visible),
+    q: elements("q", qFirst, [1, 1, 1, headDim]),
+    k: elements("k", kvFirst, [1, visible, 1, headDim]),
+    v: elements("v", kvFirst, [1, visible, 1, headDim]),
+    ...(asked.hasBias && { bias: elements("bias", biasFirst, [1, 1, 1, visible]) }),
   };
-  return referenceRow(inputs, { batch: 0, head: 0, token: 0 }).o;
+  return referenceRow(inputs, { batch: 0, head: 0, token: 0 }, {
+    window: asked.window,
+    softcap: asked.softcap,
+    ...(sinkLogits && { sinkLogits: [sinkLogits[head]] }),
+  }).o;
 }

@@ -1,4 +1,12 @@
-import type { AdapterInfo, DecodeCeiling, FirstUse, Report, Result, Roofline } from "../result.ts";
+import type {
+  AdapterInfo,
+  DecodeCeiling,
+  FirstUse,
+  PeerResult,
+  Report,
+  Result,
+  Roofline,
+} from "../result.ts";
 
 /** Every key of a report, in the order of writing; a key that is missing here fails to compile. */
 const KEYS = {
@@ -17,6 +25,7 @@ const KEYS = {
   pipelineMs: true,
   firstRunMs: true,
   results: true,
+  peers: true,
   case: true,
   phase: true,
   variant: true,
@@ -41,6 +50,7 @@ const KEYS = {
   rooflineShare: true,
   maxAbsError: true,
   speedupOverMha: true,
+  timesOurs: true,
   relativeChange: true,
   cosine: true,
   failure: true,
@@ -50,7 +60,8 @@ const KEYS = {
   | keyof Roofline
   | keyof DecodeCeiling
   | keyof FirstUse
-  | keyof Result,
+  | keyof Result
+  | keyof PeerResult,
   true
 >;
 

@@ -1,8 +1,9 @@
-import type { FirstUse, Report, Result } from "../result.ts";
+import type { FirstUse, PeerResult, Report, Result } from "../result.ts";
 import type { Tiling } from "../../mod.ts";
 import type { Tuned } from "../tune.ts";
 import { alignDecimals, formatBytes, latencyUnit } from "./units.ts";
 import { type Column, formatColumns } from "./columns.ts";
+import { formatGroups } from "./groups.ts";
 
 /**
  * Writes a report as tables for a terminal: the adapter and its roofline, then one table for each
@@ -13,18 +14,19 @@ import { type Column, formatColumns } from "./columns.ts";
  * device, "% roof" the time that the adapter needs for the bytes or the operations alone ("bound by") over the row's,
  * "x MHA" the times that the row is faster than MHA ("-" where MHA was not run), and "max
  * error" the largest difference from the float64 reference. Where K/V heads are not the model's own,
- * "change" and "cosine" tell how far the output is from the model's. A row that failed says why instead. The last table
- * is what kernels cost once: the slowest of them.
+ * "change" and "cosine" tell how far the output is from the model's. A row that failed says why instead. Then comes what
+ * kernels cost once: the slowest of them. The last tables are those of other systems, where they were asked for: "x ours"
+ * is the times that ours is faster.
  *
  * @param report What was measured.
  * @returns Lines of text, with a newline at the end.
  */
 export function formatTable(report: Report): string {
-  const groups = Map.groupBy(report.results, describeShape);
   return [
     describeDevice(report),
-    ...Array.from(groups, ([shape, rows]) => `${shape}\n${formatRows(rows)}`),
+    ...formatGroups(report.results, figureColumns),
     ...(report.firstUse.length > 0 ? [formatFirstUse(report.firstUse)] : []),
+    ...(report.peers ? [PEERS_TITLE, ...formatGroups(report.peers, peerColumns)] : []),
   ].join("\n\n") + "\n";
 }
 
@@ -44,39 +46,9 @@ function describeDevice({ adapter, roofline }: Report): string {
   return lines.join("\n");
 }
 
-/** What the rows of one table have in common. */
-function describeShape(row: Result): string {
-  return `${row.case}, ${row.phase}: ${row.numHeads} heads x ${row.headDim}, batch ${row.batch}, ` +
-    `seqLen ${row.seqLen}, context ${row.contextLen}`;
-}
-
-function formatRows(rows: Result[]): string {
-  const measured = rows.filter((row) => row.failure === undefined);
-  const labels: Column[] = [
-    { heading: "variant", align: "left", cells: rows.map((row) => row.variant) },
-    { heading: "KV heads", align: "right", cells: rows.map((row) => `${row.numKvHeads}`) },
-    { heading: "impl", align: "left", cells: rows.map((row) => row.impl) },
-    { heading: "dtype", align: "left", cells: rows.map((row) => row.dtype) },
-  ];
-  const labelLines = formatColumns(labels);
-  const figureLines = formatColumns(figureColumns(measured));
-  const lines = [`${labelLines[0]}  ${figureLines[0]}`];
-  let next = 1;
-  rows.forEach((row, i) => {
-    const rest = row.failure === undefined
-      ? figureLines[next++]
-      : `FAILED: ${row.failure.replaceAll(/\s+/g, " ")}`;
-    lines.push(`${labelLines[i + 1]}  ${rest}`);
-  });
-  return lines.join("\n");
-}
-
 function figureColumns(rows: Result[]): Column[] {
-  const { name, perMs } = latencyUnit(Math.min(...rows.map((row) => row.minMs)));
   const columns: [heading: string, cells: string[]][] = [
-    [`median ${name}`, alignDecimals(rows.map((row) => row.medianMs * perMs))],
-    [`min ${name}`, alignDecimals(rows.map((row) => row.minMs * perMs))],
-    [`p90 ${name}`, alignDecimals(rows.map((row) => row.p90Ms * perMs))],
+    ...timeColumns(rows),
     ["tokens/s", alignDecimals(rows.map((row) => row.tokensPerSecond))],
     ["KV/token", rows.map((row) => formatBytes(row.kvBytes / (row.batch * row.contextLen)))],
     ["KV cache", rows.map((row) => formatBytes(row.kvBytes))],
@@ -85,7 +57,7 @@ function figureColumns(rows: Result[]): Column[] {
     ["% roof", alignDecimals(rows.map((row) => 100 * row.rooflineShare))],
     ["bound by", rows.map((row) => row.boundBy)],
     ["x MHA", alignDecimals(rows.map((row) => row.speedupOverMha))],
-    ["max error", rows.map((row) => row.maxAbsError?.toExponential(1) ?? "NaN")],
+    errorColumn(rows),
   ];
   if (rows.some((row) => row.cosine !== undefined)) {
     columns.push(
@@ -94,6 +66,33 @@ function figureColumns(rows: Result[]): Column[] {
     );
   }
   return columns.map(([heading, cells]) => ({ heading, align: "right", cells }));
+}
+
+const PEERS_TITLE =
+  "Beside other systems: same inputs, same rounds, by the wall clock (x ours: how many times longer than ours)";
+
+function peerColumns(rows: PeerResult[]): Column[] {
+  const columns: [heading: string, cells: string[]][] = [
+    ...timeColumns(rows),
+    ["x ours", alignDecimals(rows.map((row) => row.timesOurs))],
+    errorColumn(rows),
+  ];
+  return columns.map(([heading, cells]) => ({ heading, align: "right", cells }));
+}
+
+function timeColumns(
+  rows: Pick<Result, "medianMs" | "minMs" | "p90Ms">[],
+): [heading: string, cells: string[]][] {
+  const { name, perMs } = latencyUnit(Math.min(...rows.map((row) => row.minMs)));
+  return [
+    [`median ${name}`, alignDecimals(rows.map((row) => row.medianMs * perMs))],
+    [`min ${name}`, alignDecimals(rows.map((row) => row.minMs * perMs))],
+    [`p90 ${name}`, alignDecimals(rows.map((row) => row.p90Ms * perMs))],
+  ];
+}
+
+function errorColumn(rows: Pick<Result, "maxAbsError">[]): [heading: string, cells: string[]] {
+  return ["max error", rows.map((row) => row.maxAbsError?.toExponential(1) ?? "NaN")];
 }
 
 const SHOWN_FIRST_USES = 6;

@@ -85,11 +85,22 @@ Deno.test("parseOptions() tunes the fused kernels, and says where to", () => {
   assertEquals([parse("").tune, parse("").json], [undefined, undefined]);
 });
 
+Deno.test("parseOptions() measures beside peers, quickly at one model, and tries features", () => {
+  assertEquals([parse("").peers, parse("--peers").peers, parse("--peers").matrix], [
+    ...[false, true, false],
+  ]);
+  const names = parse("--peers --quick").groups.flat().map(({ name }) => name);
+  assertEquals(new Set(names).size, 1);
+  const { groups } = parse("--peers --quick --heads 32 --kv-heads 32,8,1 --context 4096 --seq 1");
+  assertEquals(groups.flat().map(({ numKvHeads }) => numKvHeads), [32, 8, 1]);
+  assertEquals([parse("matrix").matrix, parse("matrix --json a.json").json], [true, "a.json"]);
+});
+
 Deno.test("parseOptions() helps, and the help names every option", () => {
   assertEquals(parseOptions(["--help"]), HELP);
   assertEquals(parseOptions(["-h"]), HELP);
   const names = ["models", "phase", "dtype", "impl", "context", "batch", "quick", "heads"];
-  const more = ["kv-heads", "head-dim", "seq", "input", "json", "svg", "explain", "help"];
+  const more = ["kv-heads", "head-dim", "seq", "input", "json", "svg", "explain", "peers", "help"];
   for (const name of [...names, ...more]) assertStringIncludes(HELP, `--${name}`);
 });
 
@@ -113,6 +124,12 @@ const MISTAKES: [line: string, kind: typeof TypeError | typeof RangeError, says:
   ["--input a.safetensors --heads 8", RangeError, "leave out --heads"],
   ["tune --impl staged", RangeError, "--impl is of no use there"],
   ["tune --svg a.svg", RangeError, "--svg is of no use there"],
+  ["tune --peers", RangeError, "--peers is of no use there"],
+  ["matrix --peers", RangeError, "--peers is of no use there"],
+  ["matrix --quick", RangeError, "--quick is of no use there"],
+  ["matrix --heads 8", RangeError, "--heads is of no use there"],
+  ["--explain --peers", RangeError, "leave out --peers"],
+  ["--input a.safetensors --peers", RangeError, "leave out --peers"],
   ["--quick tune", TypeError, "tune is unknown"],
   ["--input a.safetensors --explain", RangeError, "leave out --input"],
 ];

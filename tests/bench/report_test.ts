@@ -1,5 +1,12 @@
-import { assert, assertAlmostEquals, assertEquals, assertMatch, assertRejects } from "@std/assert";
-import type { Report, Result } from "../../bench/result.ts";
+import {
+  assert,
+  assertAlmostEquals,
+  assertEquals,
+  assertMatch,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
+import type { PeerResult, Report, Result } from "../../bench/result.ts";
 import { renderChart } from "../../bench/report/chart.ts";
 import { formatJson } from "../../bench/report/json.ts";
 import { formatTable } from "../../bench/report/table.ts";
@@ -113,6 +120,33 @@ Deno.test("formatTable() puts each figure under its heading", () => {
     "x MHA": "3.53",
     "max error": "0.0e+0",
   }]);
+});
+
+Deno.test("formatTable() closes with other systems, their times over ours, and why there are none", () => {
+  const { case: name, phase, variant, dtype, batch, numHeads, numKvHeads, ...rest } = makeResult();
+  const { headDim, seqLen, contextLen, medianMs, minMs, p90Ms, samples } = rest;
+  const row = (impl: string, changes: Partial<PeerResult>): PeerResult => ({
+    ...{ case: name, phase, variant, impl, dtype, batch, numHeads, numKvHeads, headDim, seqLen },
+    ...{ contextLen, medianMs, minMs, p90Ms, samples, maxAbsError: 1e-8, timesOurs: null },
+    ...changes,
+  });
+  const peers = [
+    row("fused", { timesOurs: 1 }),
+    row("jax-js 0.1.25", { medianMs: 24.7, timesOurs: 2 }),
+    row("tfjs 4.22.0", { failure: "wrong: error 3.5e-2" }),
+  ];
+  const report = { ...makeReport([]), peers };
+  const [, title, table] = formatTable(report).split("\n\n");
+  assertStringIncludes(title, "other systems");
+  const [group] = parseGroups(`\n\n${table}`);
+  assertEquals(group.rows.map((row) => [row["impl"], row["median ms"], row["x ours"]]), [
+    ["fused", "12.3", "1.00"],
+    ["jax-js 0.1.25", "24.7", "2.00"],
+    ["tfjs 4.22.0", "FAILED: wrong: error 3.5e-2", undefined],
+  ]);
+  const parsed = JSON.parse(formatJson(report));
+  assertEquals(parsed.peers[1].impl, "jax-js 0.1.25");
+  assertEquals(parsed.peers[2].timesOurs, null);
 });
 
 Deno.test("formatTable() ends with what kernels cost once, the slowest of them", () => {

@@ -1,0 +1,39 @@
+/** What a system is asked to compute, and from what. */
+import type { ScoreSpec } from "../mod.ts";
+import { randomElements } from "./random.ts";
+import type { Shape } from "./result.ts";
+import { SEEDS } from "./subject.ts";
+
+/** Causal attention of the last `seqLen` tokens of a context, and what else is asked of it. */
+export interface Asked extends Shape, Pick<ScoreSpec, "window" | "softcap" | "sinkLogits"> {
+  /** Whether numbers are added to the scores. */
+  hasBias?: boolean;
+  /** Whether the cache has room for the window alone, and so wraps. */
+  ring?: boolean;
+}
+
+/** What it is computed from, row-major; in f16 every element is one. */
+export interface Inputs {
+  /** [batch, seqLen, numHeads, headDim] */
+  q: Float32Array;
+  /** [batch, numKvHeads, contextLen, headDim] */
+  k: Float32Array;
+  /** [batch, numKvHeads, contextLen, headDim] */
+  v: Float32Array;
+  /** [numHeads, seqLen, contextLen] */
+  bias?: Float32Array;
+}
+
+/** The bench's random inputs on the host: the same that its own subjects have on the GPU. */
+export function inputsOf(asked: Asked): Inputs {
+  const { batch, numHeads, numKvHeads, headDim, seqLen, contextLen, dtype } = asked;
+  const elements = (name: "q" | "k" | "v" | "bias", count: number) =>
+    new Float32Array(randomElements(0, count, { dtype, seed: SEEDS[name] }));
+  const kvCount = batch * numKvHeads * contextLen * headDim;
+  return {
+    q: elements("q", batch * seqLen * numHeads * headDim),
+    k: elements("k", kvCount),
+    v: elements("v", kvCount),
+    ...(asked.hasBias && { bias: elements("bias", numHeads * seqLen * contextLen) }),
+  };
+}

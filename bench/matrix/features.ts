@@ -1,0 +1,50 @@
+/** What the matrix tries, as data. */
+import type { Asked } from "../asked.ts";
+
+/** Something that attention can do, and the cases that show it. */
+export interface Feature {
+  name: string;
+  /** All of them must be right. */
+  cases: readonly Asked[];
+  /** Whether devices that systems open for it have subgroups. */
+  withSubgroups?: boolean;
+}
+
+const BASE: Asked = {
+  ...{ dtype: "f32", batch: 1, numHeads: 8, numKvHeads: 2, headDim: 64 },
+  ...{ seqLen: 1, contextLen: 160 },
+};
+const DECODE = { seqLen: 1 };
+const CHUNK = { seqLen: 16 };
+const PREFILL = { seqLen: BASE.contextLen };
+
+/** The features, on an adapter whose subgroups have this size; 0 where it has none. */
+export function featuresOf(subgroupSize: number): Feature[] {
+  const window = { window: 20 };
+  const sinkLogits = [0.5, -1, 2, 0, 1.5, -0.5, 0.25, 3];
+  const features: Feature[] = [
+    feature("MQA", { numKvHeads: 1 }, [DECODE, PREFILL]),
+    feature("GQA", {}, [DECODE, PREFILL]),
+    feature("causal with cache", {}, [CHUNK]),
+    feature("window", window, [DECODE, CHUNK, PREFILL]),
+    feature("softcap", { softcap: 0.5 }, [DECODE, PREFILL]),
+    feature("sinks (learned logits)", { sinkLogits }, [DECODE, PREFILL]),
+    feature("bias", { hasBias: true }, [DECODE, PREFILL]),
+    feature("f16", { dtype: "f16" }, [DECODE, PREFILL]),
+    feature("K and V of 256 MiB each", {
+      ...{ numHeads: 32, numKvHeads: 32, headDim: 128, contextLen: 16384 },
+    }, [DECODE]),
+    feature("ring wrap", { ...window, ring: true }, [DECODE]),
+  ];
+  if (subgroupSize === 0) return features;
+  const subgroups = feature(`subgroups of ${subgroupSize}`, {}, [DECODE, PREFILL]);
+  return [...features, { ...subgroups, withSubgroups: true }];
+}
+
+function feature(
+  name: string,
+  asked: Partial<Asked>,
+  variants: readonly Partial<Asked>[],
+): Feature {
+  return { name, cases: variants.map((variant) => ({ ...BASE, ...asked, ...variant })) };
+}

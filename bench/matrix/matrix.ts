@@ -1,0 +1,55 @@
+/** Trying features of attention on systems: each cell is computed and held against the float64 reference. */
+import { type Asked, inputsOf } from "../asked.ts";
+import type { Progress } from "../progress.ts";
+import { type Attempt, attempt } from "../peers/attempt.ts";
+import type { Peer } from "../peers/peer.ts";
+import type { Feature } from "./features.ts";
+import { withSubgroups } from "./subgroups.ts";
+
+/** What came of a feature on a system. */
+export interface Cell {
+  feature: string;
+  system: string;
+  verdict: Attempt["verdict"];
+  /** Largest difference from the reference; null where it is not a number, or there is no output. */
+  error: number | null;
+  /** What the system said. */
+  message?: string;
+  /** The case that decided, where not all are right. */
+  asked?: Asked;
+}
+
+/** Tries every feature on every system. */
+export async function tryFeatures(
+  features: readonly Feature[],
+  systems: readonly Peer[],
+  progress: Pick<Progress, "step">,
+): Promise<Cell[]> {
+  const cells: Cell[] = [];
+  for (const feature of features) {
+    for (const system of systems) {
+      progress.step(`${feature.name}: ${system.name}`);
+      const work = () => tryFeature(feature, system);
+      cells.push(await (feature.withSubgroups ? withSubgroups(work) : work()));
+    }
+  }
+  return cells;
+}
+
+/** The first case that is not right decides; one that is wrong goes before those that are refused. */
+async function tryFeature({ name, cases }: Feature, system: Peer): Promise<Cell> {
+  const cell: Cell = { feature: name, system: system.name, verdict: "right", error: null };
+  for (const asked of cases) {
+    const result = await attempt(system, asked, inputsOf(asked));
+    if (result.verdict === "right") {
+      await result.prepared.destroy();
+      if (cell.verdict === "right") cell.error = Math.max(cell.error ?? 0, result.error);
+    } else if (result.verdict === "wrong") {
+      const error = Number.isFinite(result.error) ? result.error : null;
+      return { feature: name, system: system.name, verdict: "wrong", error, asked };
+    } else if (cell.verdict === "right") {
+      Object.assign(cell, { ...result, error: null, asked });
+    }
+  }
+  return cell;
+}

@@ -1,0 +1,51 @@
+/** Asking a system for one attention, and what came of it. */
+import type { Asked, Inputs } from "../asked.ts";
+import { DeviceLostError } from "../../mod.ts";
+import { errorOf, TOLERANCE } from "../verify.ts";
+import { AbsentError, LoadError, type Peer, type Prepared } from "./peer.ts";
+
+/** `"refused"`: it says that it cannot; `"absent"`: its interface has no such option. */
+export type Attempt =
+  | { verdict: "right"; error: number; prepared: Prepared }
+  | { verdict: "wrong"; error: number }
+  | { verdict: "refused" | "absent" | "not loaded"; message: string };
+
+/**
+ * Prepares and runs a system once, and compares with the float64 reference.
+ *
+ * @returns What came of it; where that is right, ready to run again, and the caller's to destroy.
+ */
+export async function attempt(peer: Peer, asked: Asked, inputs: Inputs): Promise<Attempt> {
+  let prepared: Prepared | undefined;
+  try {
+    prepared = await peer.prepare(asked, inputs);
+    await prepared.run(1);
+    const error = errorOf(asked, await prepared.output());
+    if (error <= TOLERANCE[asked.dtype]) return { verdict: "right", error, prepared };
+    await prepared.destroy();
+    return { verdict: "wrong", error };
+  } catch (error) {
+    if (error instanceof DeviceLostError) throw error;
+    await prepared?.destroy();
+    return { verdict: verdictOn(error), message: messageOf(error) };
+  }
+}
+
+/** Why there is nothing to time; nothing where it is right. */
+export function failureOf(attempt: Attempt): string | undefined {
+  if (attempt.verdict === "right") return undefined;
+  return attempt.verdict === "wrong"
+    ? `wrong: error ${attempt.error.toExponential(1)}`
+    : attempt.message;
+}
+
+function verdictOn(error: unknown): "refused" | "absent" | "not loaded" {
+  if (error instanceof AbsentError) return "absent";
+  return error instanceof LoadError ? "not loaded" : "refused";
+}
+
+/** The message in one line; systems throw all kinds of things. */
+export function messageOf(error: unknown): string {
+  const message = error instanceof Error ? error.message : `${error}`;
+  return message.replaceAll(/\s+/g, " ").trim() || "an error without a message";
+}

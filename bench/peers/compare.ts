@@ -1,0 +1,84 @@
+/** From a group of cases to rows of ours and of every peer: prepare, verify, time in turns by the wall clock. */
+import { inputsOf } from "../asked.ts";
+import type { Gpu } from "../../mod.ts";
+import type { Case, CaseGroup } from "../cases.ts";
+import type { PeerResult } from "../result.ts";
+import { median, quantile } from "../statistics.ts";
+import { type Effort, timeWorkInTurns, type Work } from "../stopwatch.ts";
+import { attempt, failureOf, messageOf } from "./attempt.ts";
+import { onehead } from "./onehead.ts";
+import type { Peer, Prepared } from "./peer.ts";
+
+/** What is timed, and its row. */
+interface Contender {
+  row: PeerResult;
+  prepared: Prepared;
+}
+
+/**
+ * Measures ours and the peers at the shapes of a group: over the same inputs, in the same rounds. The wait at the end of a
+ * sample counts for all of them alike; samples are long enough to make it small.
+ *
+ * @returns For each number of KV heads the rows of ours, then those of the peers.
+ */
+export async function compareGroup(
+  gpu: Gpu,
+  group: CaseGroup,
+  peers: readonly Peer[],
+  effort: Effort,
+): Promise<PeerResult[]> {
+  const rows: PeerResult[] = [];
+  const contenders: Contender[] = [];
+  try {
+    for (const cases of Map.groupBy(group, ({ numKvHeads }) => numKvHeads).values()) {
+      const [{ impl: _, ...case_ }] = cases;
+      const inputs = inputsOf(case_);
+      for (const peer of [...cases.map(({ impl }) => onehead(gpu, impl)), ...peers]) {
+        const row = emptyRow(case_, peer.name);
+        rows.push(row);
+        const result = await attempt(peer, case_, inputs);
+        if ("error" in result && Number.isFinite(result.error)) row.maxAbsError = result.error;
+        row.failure = failureOf(result);
+        if (result.verdict === "right") contenders.push({ row, prepared: result.prepared });
+      }
+    }
+    const times = await timeWorkInTurns(contenders.map(workOf), effort);
+    contenders.forEach(({ row }, i) => {
+      if (row.failure !== undefined) return;
+      const ours = contenders.findIndex(({ row: { impl, numKvHeads, failure } }) =>
+        impl === group[0].impl && numKvHeads === row.numKvHeads && failure === undefined
+      );
+      fillIn(row, times[i], times[ours]);
+    });
+    return rows;
+  } finally {
+    for (const { prepared } of contenders) await prepared.destroy();
+  }
+}
+
+/** What is timed: nothing any more once it has failed. */
+function workOf({ row, prepared }: Contender): Work {
+  return async (calls) => {
+    if (row.failure !== undefined) return;
+    try {
+      await prepared.run(calls);
+    } catch (error) {
+      row.failure = messageOf(error);
+    }
+  };
+}
+
+function emptyRow({ name, ...shape }: Omit<Case, "impl">, impl: string): PeerResult {
+  const noTimes = { medianMs: 0, minMs: 0, p90Ms: 0, samples: 0 };
+  return { case: name, ...shape, impl, ...noTimes, maxAbsError: null, timesOurs: null };
+}
+
+/** Fills in what was measured: times per call, and those of ours in the same rounds where it is right. */
+function fillIn(row: PeerResult, times: readonly number[], ours: readonly number[] | undefined) {
+  row.medianMs = median(times);
+  row.minMs = Math.min(...times);
+  row.p90Ms = quantile(times, 0.9);
+  row.samples = times.length;
+  // Pair by pair: what slows the machine for a while slows both of a pair.
+  if (ours) row.timesOurs = median(times.map((time, i) => time / ours[i]));
+}

@@ -1,0 +1,81 @@
+/** ONNX Runtime's native CPU provider: what the same machine can do without a GPU. */
+import type { Asked, Inputs } from "../asked.ts";
+import {
+  type Feed,
+  groupQueryAttention,
+  type OnnxAttention,
+  standardAttention,
+  VERSION,
+} from "./onnx_attention.ts";
+import { encodeModel } from "./onnx_model.ts";
+import type { PeerPackage } from "./peer.ts";
+
+/** By a name that is not analysed: it is fetched when it is asked for. */
+const PACKAGE = `npm:onnxruntime-node@${VERSION}`;
+
+export const onnxRuntimeCpu: PeerPackage = {
+  name: `ONNX Runtime ${VERSION} CPU`,
+  async load() {
+    const ort = await import(PACKAGE);
+    withoutFloat16Array(() => new ort.Tensor("float32", new Float32Array(1), [1]));
+    return {
+      async prepare(asked, inputs) {
+        const attention = attentionOnCpu(asked, inputs);
+        const session = await ort.InferenceSession.create(encodeModel(attention.node));
+        const feeds = Object.fromEntries(
+          attention.feeds.map((feed) => [
+            feed.name,
+            new ort.Tensor(feed.type, elementsOf(feed), feed.shape),
+          ]),
+        );
+        const fetches = Object.fromEntries(
+          attention.node.outputs.map(({ name }) => [name, feeds[attention.inPlace[name]] ?? null]),
+        );
+        const [first] = attention.node.outputs;
+        let latest: Record<string, { data: Float32Array | Uint16Array<ArrayBuffer> }>;
+        return {
+          async run(calls) {
+            for (let i = 0; i < calls; i++) latest = await session.run(feeds, fetches);
+          },
+          // deno-lint-ignore require-await
+          async output() {
+            const { data } = latest[first.name];
+            return attention.arrange(
+              data instanceof Uint16Array ? new Float16Array(data.buffer) : data,
+            );
+          },
+          async destroy() {
+            await session.release();
+          },
+        };
+      },
+    };
+  },
+};
+
+/** ONNX's own operator where it can: that of the other one copies its cache with each call. */
+function attentionOnCpu(asked: Asked, inputs: Inputs): OnnxAttention {
+  const { seqLen, contextLen, window, sinkLogits } = asked;
+  const isWhole = seqLen === 1 || seqLen === contextLen;
+  const isStandard = isWhole && window === undefined && !sinkLogits && !inputs.bias;
+  return isStandard ? standardAttention(asked, inputs) : groupQueryAttention(asked, inputs);
+}
+
+/** The elements of a feed; f16 as their bits. */
+function elementsOf({ type, data }: Feed): ArrayBufferView {
+  return type === "float16" ? new Uint16Array(new Float16Array(data).buffer) : data;
+}
+
+/**
+ * Does something as if there were no `Float16Array`. ONNX Runtime looks for it once, with its first tensor, and takes bits
+ * where there is none; elements it would hand to native code through Deno's Node-API, which does not know them.
+ */
+function withoutFloat16Array(work: () => void): void {
+  const { Float16Array } = globalThis;
+  Reflect.deleteProperty(globalThis, "Float16Array");
+  try {
+    work();
+  } finally {
+    globalThis.Float16Array = Float16Array;
+  }
+}

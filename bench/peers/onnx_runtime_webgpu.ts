@@ -1,0 +1,86 @@
+/** ONNX Runtime Web's WebGPU provider: cache and output stay in GPU buffers. */
+import { type Feed, groupQueryAttention, VERSION } from "./onnx_attention.ts";
+import { encodeModel } from "./onnx_model.ts";
+import type { PeerPackage } from "./peer.ts";
+
+/** By a name that is not analysed: it is fetched when it is asked for. */
+const PACKAGE = `npm:onnxruntime-web@${VERSION}/webgpu`;
+const USAGE = { mapRead: 0x01, copySrc: 0x04, copyDst: 0x08, storage: 0x80 };
+
+export const onnxRuntimeWebGpu: PeerPackage = {
+  name: `ONNX Runtime ${VERSION} WebGPU`,
+  async load() {
+    const ort = await import(PACKAGE);
+    ort.env.wasm.numThreads = 1;
+    return {
+      async prepare(asked, inputs) {
+        const attention = groupQueryAttention(asked, inputs);
+        const session = await ort.InferenceSession.create(encodeModel(attention.node), {
+          executionProviders: ["webgpu"],
+        });
+        const device: GPUDevice = await ort.env.webgpu.device;
+        const buffers: GPUBuffer[] = [];
+        const onGpu = (
+          { type, shape: dims }: Pick<Feed, "type" | "shape">,
+          data?: BufferSource,
+        ) => {
+          const size = dims.reduce((a, b) => a * b) * (type === "float16" ? 2 : 4);
+          const buffer = device.createBuffer({
+            size: Math.ceil(size / 16) * 16,
+            usage: USAGE.storage | USAGE.copySrc | USAGE.copyDst,
+          });
+          if (data) device.queue.writeBuffer(buffer, 0, data);
+          buffers.push(buffer);
+          return ort.Tensor.fromGpuBuffer(buffer, { dataType: type, dims });
+        };
+        const feeds = Object.fromEntries(attention.feeds.map((feed) => {
+          // Lengths are read on the host.
+          const tensor = feed.type === "int32"
+            ? new ort.Tensor("int32", feed.data, feed.shape)
+            : onGpu(feed, elementsOf(feed));
+          return [feed.name, tensor];
+        }));
+        const fetches = Object.fromEntries(attention.node.outputs.map((output) => {
+          const shared = attention.inPlace[output.name];
+          return [output.name, shared ? feeds[shared] : onGpu(output)];
+        }));
+        const [first] = attention.node.outputs;
+        return {
+          async run(calls) {
+            for (let i = 0; i < calls; i++) await session.run(feeds, fetches);
+            await device.queue.onSubmittedWorkDone();
+          },
+          async output() {
+            const buffer = await download(device, fetches[first.name].gpuBuffer);
+            const count = first.shape.reduce((a, b) => a * b);
+            const elements = first.type === "float16"
+              ? new Float16Array(buffer, 0, count)
+              : new Float32Array(buffer, 0, count);
+            return attention.arrange(elements);
+          },
+          async destroy() {
+            await session.release();
+            for (const buffer of buffers) buffer.destroy();
+          },
+        };
+      },
+    };
+  },
+};
+
+/** The elements of a feed. */
+function elementsOf({ type, data }: Feed): BufferSource {
+  return (type === "float16" ? new Float16Array(data) : data) as BufferSource;
+}
+
+async function download(device: GPUDevice, source: GPUBuffer): Promise<ArrayBuffer> {
+  const { size } = source;
+  const staging = device.createBuffer({ size, usage: USAGE.mapRead | USAGE.copyDst });
+  const encoder = device.createCommandEncoder();
+  encoder.copyBufferToBuffer(source, 0, staging, 0, size);
+  device.queue.submit([encoder.finish()]);
+  await staging.mapAsync(1);
+  const copy = staging.getMappedRange().slice(0);
+  staging.destroy();
+  return copy;
+}

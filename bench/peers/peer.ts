@@ -1,0 +1,56 @@
+/** What the bench asks of every system that it measures or checks beside ours. */
+import type { Asked, Inputs } from "../asked.ts";
+
+/** Attention of one shape, ready to run as often as one likes. */
+export interface Prepared {
+  /** Computes so many times, and waits once until all of them are done. */
+  run(calls: number): Promise<void>;
+  /** What the latest call computed [batch, seqLen, numHeads, headDim]. */
+  output(): Promise<ArrayLike<number>>;
+  /** Frees what it holds; others of the same system go on. */
+  destroy(): void | Promise<void>;
+}
+
+/** A system that has been loaded. */
+export interface Peer {
+  /** Name and version: "jax-js 0.1.25". */
+  name: string;
+  /**
+   * Prepares attention over these inputs.
+   *
+   * @throws {AbsentError} If the system has no option for what is asked.
+   */
+  prepare(asked: Asked, inputs: Inputs): Promise<Prepared>;
+}
+
+/** A system that can be loaded: nothing of it is touched before. */
+export interface PeerPackage {
+  /** Name and version, known without loading. */
+  name: string;
+  load(): Promise<Omit<Peer, "name">>;
+}
+
+/** A system's interface has no such option: nobody promised it. */
+export class AbsentError extends Error {
+  override name = "AbsentError";
+
+  constructor(option: string) {
+    super(`not supported: ${option}`);
+  }
+}
+
+/** A system cannot be loaded here: it could not even be asked. */
+export class LoadError extends Error {
+  override name = "LoadError";
+
+  constructor(cause: unknown) {
+    super(`cannot load: ${cause instanceof Error ? cause.message : cause}`);
+  }
+}
+
+/** Throws where one of these is asked for. */
+export function refuse(asked: Asked, options: readonly (keyof Asked)[]): void {
+  for (const option of options) {
+    if (asked[option] !== undefined) throw new AbsentError(option);
+  }
+}

@@ -1,0 +1,37 @@
+import type { Cell } from "../matrix/matrix.ts";
+
+/**
+ * Writes what came of features on systems as a table in Markdown: a line for each feature, a column for each system.
+ *
+ * @param adapter The name of the adapter that all of it ran on.
+ * @param cells What came of each feature on each system.
+ * @returns Lines of text, with a newline at the end.
+ */
+export function formatMatrix(adapter: string, cells: readonly Cell[]): string {
+  const systems = [...new Set(cells.map(({ system }) => system))];
+  const features = [...new Set(cells.map(({ feature }) => feature))];
+  const textOf = (feature: string, system: string) =>
+    describe(cells.find((cell) => cell.feature === feature && cell.system === system)!);
+  const columns = [
+    [adapter, ...features],
+    ...systems.map((system) => [system, ...features.map((feature) => textOf(feature, system))]),
+  ];
+  const padded = columns.map((column) => {
+    const width = Math.max(...column.map((text) => text.length));
+    const [heading, ...texts] = column.map((text) => text.padEnd(width));
+    return [heading, "-".repeat(width), ...texts];
+  });
+  return padded[0].map((_, i) => `| ${padded.map((column) => column[i]).join(" | ")} |\n`).join("");
+}
+
+function describe({ verdict, error }: Cell): string {
+  const size = error?.toExponential(0) ?? "NaN";
+  switch (verdict) {
+    case "right":
+      return `right (${size})`;
+    case "wrong":
+      return `**wrong, without an error** (${size})`;
+    default:
+      return verdict;
+  }
+}
