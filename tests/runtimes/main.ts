@@ -1,5 +1,6 @@
 /** `deno task runtimes`: the same cases in every runtime. */
 import { parseArgs } from "@std/cli/parse-args";
+import { EXAMPLES, runExample } from "./examples.ts";
 import { main as runGuest, type Report } from "./guest.ts";
 import { PROGRAMS, runProgram } from "./programs.ts";
 import { judge, type Verdict } from "./verdict.ts";
@@ -10,7 +11,8 @@ const HELP =
 
 Usage: deno task runtimes [options]
 
-  --only NAMES   of deno, node, bun, chromium and demo, separated by commas (default: all)
+  --only NAMES   of deno, node, bun, chromium, demo (the page in examples/browser), tfjs and onnx (the examples that share
+                 their device), separated by commas (default: all)
   --seed NUMBER  repeats a run (default: a fresh one)
   --help         this text
 
@@ -31,8 +33,12 @@ const RUNTIMES: Readonly<Record<string, Run>> = {
   ...Object.fromEntries(
     PROGRAMS.map((program) => [program.name, (seed: number) => runProgram(program, seed)]),
   ),
-  // Loaded when asked for, as Playwright is.
+  // Playwright is fetched when it is asked for.
   chromium: async (seed) => (await import("./chromium.ts")).runChromium(seed),
+  demo: async () => (await import("./chromium.ts")).runDemo(),
+  ...Object.fromEntries(
+    Object.entries(EXAMPLES).map(([name, example]) => [name, () => runExample(example)]),
+  ),
 };
 
 /** Runs one, and turns what is missing into a word. */
