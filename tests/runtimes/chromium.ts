@@ -1,6 +1,6 @@
 /** The cases and the demo page in headless Chromium, driven by Playwright. */
 import { fileURLToPath } from "node:url";
-import { type Browser, chromium } from "playwright-core";
+import { type BrowserContext, chromium } from "playwright-core";
 import { serveFolder } from "../../tools/serve.ts";
 import type { Report } from "./guest.ts";
 import { judge, type Verdict } from "./verdict.ts";
@@ -12,6 +12,8 @@ const ARGS = ["--enable-unsafe-webgpu", "--disable-dev-shm-usage", "--no-sandbox
 
 const DEMO = fileURLToPath(new URL("../../examples/browser/", import.meta.url));
 
+const TIMEOUT_MS = 120_000;
+
 const PAGE = `<!doctype html>
 <script type="importmap">{ "imports": { "@onehead/attention": "./onehead.mjs" } }</script>`;
 
@@ -22,8 +24,8 @@ const PAGE = `<!doctype html>
  */
 export async function runChromium(seed: number): Promise<Verdict> {
   await Deno.writeTextFile(`${WORKSPACE}index.html`, PAGE);
-  return await withBrowser(WORKSPACE, async (browser, address) => {
-    const page = await browser.newPage();
+  return await withBrowser(WORKSPACE, async (context, address) => {
+    const page = await context.newPage();
     const reports: Report[] = [];
     await page.exposeFunction("report", (report: Report) => reports.push(report));
     await page.goto(address);
@@ -39,16 +41,17 @@ export async function runChromium(seed: number): Promise<Verdict> {
  */
 export async function runDemo(): Promise<Verdict> {
   await bundleLibrary(`${DEMO}onehead.mjs`);
-  const failures = await withBrowser(DEMO, async (browser, address) => [
-    ...await visit(browser, address),
-    ...await visitWithoutWebGpu(browser, address),
+  const failures = await withBrowser(DEMO, async (context, address) => [
+    ...await visit(context, address),
+    ...await visitWithoutWebGpu(context, address),
   ]);
   const status = failures.length === 0 ? "passed" : "failed";
   return { status, summary: "measures, draws maps, and says where WebGPU is missing", failures };
 }
 
-async function visit(browser: Browser, address: string): Promise<string[]> {
-  const page = await browser.newPage({ viewport: { width: 360, height: 740 } });
+async function visit(context: BrowserContext, address: string): Promise<string[]> {
+  const page = await context.newPage();
+  await page.setViewportSize({ width: 360, height: 740 });
   const failures: string[] = [];
   const expect = (what: string, isTrue: boolean) => isTrue || failures.push(`not so: ${what}`);
   page.on("pageerror", ({ message }) => failures.push(`an error of the page: ${message}`));
@@ -89,8 +92,8 @@ async function visit(browser: Browser, address: string): Promise<string[]> {
   return failures;
 }
 
-async function visitWithoutWebGpu(browser: Browser, address: string): Promise<string[]> {
-  const page = await browser.newPage();
+async function visitWithoutWebGpu(context: BrowserContext, address: string): Promise<string[]> {
+  const page = await context.newPage();
   await page.addInitScript(`Object.defineProperty(navigator, "gpu", { value: undefined })`);
   await page.goto(address);
   await page.locator("#missing").waitFor();
@@ -101,13 +104,16 @@ async function visitWithoutWebGpu(browser: Browser, address: string): Promise<st
 /** Serves a folder to a Chromium of its own. */
 async function withBrowser<Result>(
   folder: string,
-  use: (browser: Browser, address: string) => Promise<Result>,
+  use: (context: BrowserContext, address: string) => Promise<Result>,
 ): Promise<Result> {
   const executablePath = await findChromium();
   const { server, address } = serveFolder(folder);
   const browser = await chromium.launch({ executablePath, args: ARGS });
   try {
-    return await use(browser, address);
+    const context = await browser.newContext();
+    // Software adapters compile for seconds.
+    context.setDefaultTimeout(TIMEOUT_MS);
+    return await use(context, address);
   } finally {
     await browser.close();
     await server.shutdown();

@@ -70,11 +70,15 @@ if (unknown !== undefined) {
 const seed = given === undefined ? crypto.getRandomValues(new Uint32Array(1))[0] : Number(given);
 console.log(`Attention in ${names.join(", ")}, seed ${seed}`);
 await prepareWorkspace();
-let isGood = true;
-for (const name of names) {
+// All at the same time, as each of them mostly waits for one thread that compiles kernels.
+const running = names.map(async (name) => {
   const start = performance.now();
-  const { status, summary, failures } = await attempt(RUNTIMES[name], seed);
-  const seconds = ((performance.now() - start) / 1000).toFixed(0);
+  const verdict = await attempt(RUNTIMES[name], seed);
+  return { name, ...verdict, seconds: ((performance.now() - start) / 1000).toFixed(0) };
+});
+let isGood = true;
+for (const outcome of running) {
+  const { name, status, summary, failures, seconds } = await outcome;
   console.log(`${name.padEnd(8)} ${status}: ${summary} (${seconds} s)`);
   for (const failure of failures) console.log(`         ${failure}`);
   isGood &&= status !== "failed";
