@@ -12,8 +12,8 @@ const TYPES: Record<string, string> = {
 export function serveFolder(folder: string, port = 0) {
   const base = folder.replace(/\/*$/, "/");
   const handle = async ({ url }: Request) => {
-    // The URL is normalised: no path of it leads out of the folder.
-    const name = decodeURIComponent(new URL(url).pathname).replace(/\/$/, "/index.html");
+    // URLs have no "..", and what is escaped in them stays so: no path leads out of the folder.
+    const name = new URL(url).pathname.replace(/\/$/, "/index.html");
     try {
       const type = TYPES[name.slice(name.lastIndexOf(".") + 1)] ?? "application/octet-stream";
       const headers = { "content-type": type, "cache-control": "no-cache" };

@@ -123,6 +123,7 @@ async function measure(gpu, signal) {
       try {
         await step.prepare(signal);
         checks.push(`${name} ${(await step.error()).toExponential(1)}`);
+        signal.throwIfAborted();
         measured.set(id, { times: [] });
       } catch (error) {
         signal.throwIfAborted();
@@ -185,7 +186,7 @@ function listenToShape(gpu) {
       say(current.signal.aborted ? "Cancelled." : String(error));
     } finally {
       measureButton.disabled = false;
-      measureButton.focus();
+      if (document.activeElement === cancelButton) measureButton.focus();
       cancelButton.disabled = true;
     }
   });
