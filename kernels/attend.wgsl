@@ -45,7 +45,7 @@ fn main(
 
   let rowGroup = invocation / LANES;
   let lane = invocation % LANES;
-  let strip = lane / VALUE_LANES;
+  let strip = stripOf(lane);
   let firstPack = lane % VALUE_LANES;
 
   var visible: array<vec2u, ROWS>;

@@ -1,4 +1,4 @@
-import { probeSubgroups, type Subgroups } from "./_subgroups.ts";
+import { probe, type Probed } from "./_probe.ts";
 import { DeviceLostError, GpuUnavailableError, GpuWorkError } from "./errors.ts";
 import type { DeviceProfile } from "./profile.ts";
 
@@ -74,16 +74,16 @@ export class Gpu {
   readonly #waiting = new Set<(error: DeviceLostError) => void>();
   readonly #errors: string[] = [];
 
-  private constructor(device: GPUDevice, subgroups: Subgroups) {
+  private constructor(device: GPUDevice, { mustEnable, subgroupSize }: Probed) {
     this.device = device;
-    this.dialect = { enableSubgroups: subgroups.mustEnable };
+    this.dialect = { enableSubgroups: mustEnable };
     this.features = {
       f16: device.features.has("shader-f16"),
-      subgroups: subgroups.size > 0,
+      subgroups: subgroupSize > 0,
       timestamps: device.features.has("timestamp-query"),
     };
     this.description = describe(device.adapterInfo);
-    this.profile = { isSoftware: this.description.isSoftware, subgroupSize: subgroups.size };
+    this.profile = { isSoftware: this.description.isSoftware, subgroupSize };
     device.lost.then(({ reason, message }) => this.#lose(reason, message));
     device.addEventListener("uncapturederror", (event) => {
       const { message } = (event as GPUUncapturedErrorEvent).error;
@@ -104,7 +104,8 @@ export class Gpu {
    *
    * @param options Which adapter to prefer.
    * @returns The opened device. Destroy it with {@linkcode Gpu.destroy}.
-   * @throws {GpuUnavailableError} If there is no WebGPU, no adapter, or the adapter gives no device.
+   * @throws {GpuUnavailableError} If there is no WebGPU, no adapter, the adapter gives no device, or the device does not
+   * compute.
    *
    * @example A small GPU beside a large one
    * ```ts
@@ -131,7 +132,13 @@ export class Gpu {
     if (!adapter) {
       throw new GpuUnavailableError(`Cannot open a GPU as there is no adapter: ${INSTALL_HINT}`);
     }
-    return await Gpu.from(await requestDevice(adapter));
+    const device = await requestDevice(adapter);
+    try {
+      return await Gpu.from(device);
+    } catch (error) {
+      device.destroy();
+      throw error;
+    }
   }
 
   /**
@@ -139,6 +146,7 @@ export class Gpu {
    *
    * @param device Any WebGPU device; what was not requested with it is not used.
    * @returns The same `Gpu` for the same device, so that pipelines are compiled once per device.
+   * @throws {GpuUnavailableError} If the device takes work and does nothing, as the null backend of Dawn does.
    *
    * @example A device of your own
    * ```ts
@@ -154,10 +162,21 @@ export class Gpu {
   static from(device: GPUDevice): Promise<Gpu> {
     let gpu = Gpu.#known.get(device);
     if (!gpu) {
-      gpu = probeSubgroups(device).then((subgroups) => new Gpu(device, subgroups));
+      gpu = Gpu.#probed(device);
       Gpu.#known.set(device, gpu);
     }
     return gpu;
+  }
+
+  static async #probed(device: GPUDevice): Promise<Gpu> {
+    const probed = await probe(device);
+    if (!probed.computes) {
+      const { description } = describe(device.adapterInfo);
+      throw new GpuUnavailableError(
+        `Cannot use the GPU device as the adapter "${description}" takes work and does nothing: ${INSTALL_HINT}`,
+      );
+    }
+    return new Gpu(device, probed);
   }
 
   /**

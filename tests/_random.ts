@@ -1,7 +1,7 @@
 import type { HostTensor } from "../mod.ts";
 
-/** Seed of this run: a fresh one, or that of `deno test ... -- --seed=N`, which repeats a failure. */
-const SEED = seedOf(Deno.args) ?? crypto.getRandomValues(new Uint32Array(1))[0];
+/** Seed of this run: a fresh one, or that of `deno test ... -- --seed=N`, which repeats a failure. Browsers get here too. */
+const SEED = seedOf(globalThis.Deno?.args ?? []) ?? crypto.getRandomValues(new Uint32Array(1))[0];
 
 /** Random numbers that a seed repeats (mulberry32). */
 export class Random {

@@ -114,6 +114,19 @@ Deno.test("gpu: another one for another device", async () => {
   });
 });
 
+Deno.test("gpu: a device that takes work and does nothing is refused", async () => {
+  const { device } = await sharedGpu();
+  const doesNothing = new Proxy(device, {
+    get(target, name) {
+      if (name === "queue") return { submit() {} };
+      const value = Reflect.get(target, name, target);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+  const says = `"${device.adapterInfo.description}" takes work and does nothing`;
+  await assertRejects(() => Gpu.from(doesNothing), GpuUnavailableError, says);
+});
+
 Deno.test("gpu: no WebGPU and no adapter are told apart, with a cure", async () => {
   const { gpu } = navigator;
   const withGpu = async (value: unknown, says: string) => {

@@ -21,3 +21,7 @@ fn queriesAt(queries: Queries, pack: u32) -> array<Wide, ROWS> {
 fn weightsAt(rowGroup: u32, lane: u32, column: u32) -> PerRow {
   return weights[rowGroup][column];
 }
+
+fn stripOf(lane: u32) -> u32 {
+  return lane / VALUE_LANES;
+}

@@ -1,0 +1,108 @@
+/** What every runtime must compute: each kernel, small, as a software driver takes long to compile. */
+import type { RingKvCacheOptions, RopeOptions, ScoreSpec } from "@onehead/attention";
+import type { Dtype, Implementation, KvDtype } from "@onehead/attention";
+
+/** One attention, over contiguous keys and values, over a ring, or over parts that are merged. */
+export interface RuntimeCase {
+  name: string;
+  batch?: number;
+  numHeads: number;
+  numKvHeads: number;
+  headDim: number;
+  valueDim?: number;
+  /** Queries: the last so many tokens. */
+  seqLen: number;
+  contextLen: number;
+  dtype?: Dtype;
+  kvDtype?: KvDtype;
+  impl?: Implementation;
+  score?: Omit<ScoreSpec, "bias" | "mask">;
+  sinks?: number;
+  /** Whether there is a mask, random. */
+  masked?: boolean;
+  /** Through a ring: what is appended at a time, up to the context. The last append is of the queries' tokens. */
+  ring?: {
+    appends: readonly number[];
+    options: Pick<RingKvCacheOptions, "capacity" | "window" | "sinks" | "maxSeqLen">;
+    rope?: RopeOptions;
+    /** Whether the sequence is copied over a second one, which attends too. */
+    forked?: boolean;
+  };
+  /** Lengths of the parts of the context that are attended to one by one and merged. */
+  parts?: readonly number[];
+}
+
+export const CASES: readonly RuntimeCase[] = [
+  {
+    ...{ name: "MHA, decode", numHeads: 4, numKvHeads: 4, headDim: 64 },
+    ...{ seqLen: 1, contextLen: 33 },
+  },
+  {
+    ...{ name: "GQA, prefill", numHeads: 6, numKvHeads: 2, headDim: 40 },
+    ...{ seqLen: 19, contextLen: 19, batch: 2 },
+  },
+  {
+    ...{ name: "MQA, decode in slices", numHeads: 7, numKvHeads: 1, headDim: 64 },
+    ...{ seqLen: 1, contextLen: 199 },
+  },
+  {
+    ...{ name: "MQA, odd sizes", numHeads: 5, numKvHeads: 1, headDim: 33, valueDim: 7 },
+    ...{ seqLen: 19, contextLen: 63, batch: 2 },
+  },
+  {
+    ...{ name: "MQA, not causal, masked", numHeads: 4, numKvHeads: 1, headDim: 8 },
+    ...{ seqLen: 5, contextLen: 65, masked: true, score: { causal: false } },
+  },
+  {
+    ...{ name: "MQA, window and sinks", numHeads: 4, numKvHeads: 1, headDim: 16 },
+    ...{ seqLen: 19, contextLen: 64, sinks: 2, score: { window: 7 } },
+  },
+  {
+    ...{ name: "GQA, softcap and ALiBi", numHeads: 4, numKvHeads: 2, headDim: 16 },
+    ...{
+      seqLen: 3,
+      contextLen: 65,
+      score: { softcap: 2, alibiSlopes: [0.5, 0.25, 0.125, 0.0625] },
+    },
+  },
+  {
+    ...{ name: "MQA, staged", impl: "staged", numHeads: 3, numKvHeads: 1, headDim: 24 },
+    ...{ seqLen: 3, contextLen: 65 },
+  },
+  {
+    ...{ name: "MQA, int4 keys and values", numHeads: 4, numKvHeads: 1, headDim: 20 },
+    ...{ seqLen: 3, contextLen: 65, kvDtype: "int4" },
+  },
+  {
+    ...{ name: "MQA, parts merged", numHeads: 4, numKvHeads: 1, headDim: 16 },
+    ...{ seqLen: 1, contextLen: 65, parts: [40, 25] },
+  },
+  {
+    ...{ name: "MQA, wrapped ring, forked", numHeads: 4, numKvHeads: 1, headDim: 16, seqLen: 2 },
+    ...{ contextLen: 37 },
+    ring: {
+      appends: [9, 1, 9, 7, 9, 2],
+      options: { capacity: 24, window: 14, sinks: 1, maxSeqLen: 9 },
+      forked: true,
+    },
+  },
+  {
+    ...{ name: "GQA, wrapped ring of int8", numHeads: 4, numKvHeads: 2, headDim: 16, seqLen: 1 },
+    ...{ contextLen: 24, kvDtype: "int8" },
+    ring: { appends: [10, 13, 1], options: { capacity: 29, window: 17, maxSeqLen: 13 } },
+  },
+  {
+    ...{ name: "MQA, ring with rotary positions", numHeads: 4, numKvHeads: 1, headDim: 16 },
+    ...{ seqLen: 3, contextLen: 20 },
+    ring: { appends: [17, 3], options: { capacity: 32 }, rope: { dims: 12 } },
+  },
+  {
+    ...{ name: "MQA in f16", dtype: "f16", numHeads: 8, numKvHeads: 1, headDim: 64 },
+    ...{ seqLen: 1, contextLen: 65 },
+  },
+  {
+    ...{ name: "MQA, wrapped ring of f16", dtype: "f16", numHeads: 4, numKvHeads: 1, headDim: 16 },
+    ...{ seqLen: 1, contextLen: 21 },
+    ring: { appends: [12, 8, 1], options: { capacity: 16, window: 9, maxSeqLen: 8 } },
+  },
+];

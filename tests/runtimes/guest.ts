@@ -1,0 +1,50 @@
+/** What runs inside a runtime: opens its GPU, computes the cases, and reports line by line. */
+import { Gpu, GpuUnavailableError } from "@onehead/attention";
+import { Random } from "../_random.ts";
+import { CASES } from "./cases.ts";
+import { errorOf } from "./compute.ts";
+
+/** What a runtime says: of its GPU first, or that it has none; then of each case; and that it is through. */
+export type Report =
+  | { kind: "unavailable"; why: string }
+  | { kind: "gpu"; adapter: string; subgroups: boolean; enableSubgroups: boolean; f16: boolean }
+  | { kind: "case"; name: string; error: number | null; tolerance: number }
+  | { kind: "skipped"; name: string; why: string }
+  | { kind: "failed"; name: string; why: string }
+  | { kind: "end" };
+
+/** Largest absolute difference, for inputs in [-1, 1]: sums are in f32 whatever the storage; outputs of f16 are not. */
+const TOLERANCE = { f32: 2e-5, f16: 1e-3 };
+
+/** Runs everything. */
+export async function main(seed: number, report: (report: Report) => void): Promise<void> {
+  let gpu: Gpu;
+  try {
+    gpu = await Gpu.open();
+  } catch (error) {
+    if (!(error instanceof GpuUnavailableError)) throw error;
+    return report({ kind: "unavailable", why: error.message });
+  }
+  const { description, features: { subgroups, f16 }, dialect: { enableSubgroups } } = gpu;
+  const adapter = description.description;
+  report({ kind: "gpu", adapter, subgroups, enableSubgroups, f16 });
+  const random = new Random(seed);
+  for (const asked of CASES) {
+    const { name, dtype = "f32" } = asked;
+    if (dtype === "f16" && !f16) {
+      report({ kind: "skipped", name, why: "the adapter has no f16" });
+      continue;
+    }
+    try {
+      const error = await errorOf(gpu, asked, random);
+      await gpu.settled();
+      // JSON has no NaN.
+      const shown = Number.isFinite(error) ? error : null;
+      report({ kind: "case", name, error: shown, tolerance: TOLERANCE[dtype] });
+    } catch (error) {
+      report({ kind: "failed", name, why: String(error) });
+    }
+  }
+  gpu.destroy();
+  report({ kind: "end" });
+}

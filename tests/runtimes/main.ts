@@ -1,0 +1,86 @@
+/** `deno task runtimes`: the same cases in every runtime. */
+import { parseArgs } from "@std/cli/parse-args";
+import { EXAMPLES, runExample } from "./examples.ts";
+import { main as runGuest, type Report } from "./guest.ts";
+import { PROGRAMS, runProgram } from "./programs.ts";
+import { judge, type Verdict } from "./verdict.ts";
+import { MissingError, prepareWorkspace } from "./workspace.ts";
+
+const HELP =
+  `Checks attention against the float64 reference in every runtime that this machine can have.
+
+Usage: deno task runtimes [options]
+
+  --only NAMES   of deno, node, bun, chromium, demo (the page in examples/browser), tfjs and onnx (the examples that share
+                 their device), separated by commas (default: all)
+  --seed NUMBER  repeats a run (default: a fresh one)
+  --help         this text
+
+Node, Bun and their WebGPU come from npm into dist/runtimes. Chromium must be installed; it also brings SwiftShader, which
+Node and Bun run on where they do not take the machine's own adapter. What is missing is said, and skipped.
+`;
+
+type Run = (seed: number) => Promise<Verdict>;
+
+async function runDeno(seed: number): Promise<Verdict> {
+  const reports: Report[] = [];
+  await runGuest(seed, (report) => reports.push(report));
+  return judge(reports);
+}
+
+const RUNTIMES: Readonly<Record<string, Run>> = {
+  deno: runDeno,
+  ...Object.fromEntries(
+    PROGRAMS.map((program) => [program.name, (seed: number) => runProgram(program, seed)]),
+  ),
+  // Playwright is fetched when it is asked for.
+  chromium: async (seed) => (await import("./chromium.ts")).runChromium(seed),
+  demo: async () => (await import("./chromium.ts")).runDemo(),
+  ...Object.fromEntries(
+    Object.entries(EXAMPLES).map(([name, example]) => [name, () => runExample(example)]),
+  ),
+};
+
+/** Runs one, and turns what is missing into a word. */
+async function attempt(run: Run, seed: number): Promise<Verdict> {
+  try {
+    return await run(seed);
+  } catch (error) {
+    if (error instanceof MissingError) {
+      return { status: "skipped", summary: error.message, failures: [] };
+    }
+    return { status: "failed", summary: "it did not run", failures: [String(error)] };
+  }
+}
+
+const { help, only, seed: given } = parseArgs(Deno.args, {
+  boolean: ["help"],
+  string: ["only", "seed"],
+});
+if (help) {
+  console.log(HELP);
+  Deno.exit(0);
+}
+const names = only?.split(",") ?? Object.keys(RUNTIMES);
+const unknown = names.find((name) => !(name in RUNTIMES));
+if (unknown !== undefined) {
+  console.error(`Cannot run "${unknown}" as it is none of ${Object.keys(RUNTIMES).join(", ")}`);
+  Deno.exit(2);
+}
+const seed = given === undefined ? crypto.getRandomValues(new Uint32Array(1))[0] : Number(given);
+console.log(`Attention in ${names.join(", ")}, seed ${seed}`);
+await prepareWorkspace();
+// All at the same time, as each of them mostly waits for one thread that compiles kernels.
+const running = names.map(async (name) => {
+  const start = performance.now();
+  const verdict = await attempt(RUNTIMES[name], seed);
+  return { name, ...verdict, seconds: ((performance.now() - start) / 1000).toFixed(0) };
+});
+let isGood = true;
+for (const outcome of running) {
+  const { name, status, summary, failures, seconds } = await outcome;
+  console.log(`${name.padEnd(8)} ${status}: ${summary} (${seconds} s)`);
+  for (const failure of failures) console.log(`         ${failure}`);
+  isGood &&= status !== "failed";
+}
+Deno.exit(isGood ? 0 : 1);
