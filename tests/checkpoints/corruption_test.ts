@@ -29,21 +29,18 @@ function watched(bytes: Uint8Array): ByteSource {
   };
 }
 
-/** Bytes flipped, cut off or added; in the header or anywhere. */
+/** Bytes cut off, added or flipped: among the data, in the header, in its first bytes, anywhere. */
 function corrupt(random: Random, bytes: Uint8Array, headerBytes: number): Uint8Array {
-  const damaged = bytes.slice();
-  const flip = (end: number) => {
-    damaged[random.integer(0, end - 1)] ^= random.integer(1, 255);
-  };
-  const kind = random.integer(0, 4);
+  const kind = random.integer(0, 5);
   if (kind === 0) return bytes.slice(0, random.integer(0, bytes.length - 1));
-  if (kind === 1) {
-    const longer = new Uint8Array(bytes.length + random.integer(1, 64));
-    longer.set(bytes);
-    return longer;
+  const damaged = new Uint8Array(bytes.length + (kind === 1 ? random.integer(1, 64) : 0));
+  damaged.set(bytes);
+  if (kind === 1) return damaged;
+  const ranges = [[headerBytes, bytes.length], [0, headerBytes], [0, 8], [0, bytes.length]];
+  const [start, end] = ranges[kind - 2];
+  for (let flips = random.integer(1, 4); flips > 0; flips--) {
+    damaged[random.integer(start, end - 1)] ^= random.integer(1, 255);
   }
-  const end = kind === 2 ? bytes.length : kind === 3 ? Math.min(8, headerBytes) : headerBytes;
-  for (let flips = random.integer(1, 4); flips > 0; flips--) flip(end);
   return damaged;
 }
 
