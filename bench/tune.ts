@@ -11,7 +11,7 @@ import { maxAbsError, TOLERANCE } from "./verify.ts";
 /** What to try, size by size. */
 const VALUES: Readonly<Record<keyof Tiling, readonly number[]>> = {
   fillingWorkgroups: [4, 8, 16, 32, 128, 512, 2048],
-  keys: [1, 2, 4, 8],
+  keys: [1, 2, 4, 8, 16],
   maxRows: [2, 4, 8, 16],
   lanes: [8, 16, 32, 64],
   workgroup: [8, 32, 64, 128, 256],
@@ -75,7 +75,7 @@ export async function tune(
     const subjects: Subject[] = [];
     try {
       for (const case_ of cases) subjects.push(await Subject.create(gpu, case_));
-      const standard = tilingOf(gpu.profile);
+      const standard = tilingOf(gpu.profile, leastRows);
       let best = standard;
       for (const name of Object.keys(VALUES) as (keyof Tiling)[]) {
         progress.step(`${leastRows} rows of a KV head: ${name}`);

@@ -1,4 +1,5 @@
 /** What planning knows of a device beyond its limits, and the tile sizes that suit it. */
+import { clamp, floorPowerOfTwo } from "./_plan.ts";
 
 /** What kind of device a plan is for. */
 export interface DeviceProfile {
@@ -40,10 +41,10 @@ export function loopRounds({ isSoftware }: DeviceProfile): number {
 }
 
 /**
- * Tile sizes by class of device: measured on Mesa lavapipe for software (bench/NOTES.md); for GPUs set by their limits
- * and yet to be measured.
+ * Tile sizes by class of device, for so many rows that read the same KV head: measured on Mesa lavapipe for software
+ * (bench/NOTES.md); for GPUs set by their limits and yet to be measured.
  */
-export function tilingOf({ isSoftware, subgroupSize }: DeviceProfile): Tiling {
+export function tilingOf({ isSoftware, subgroupSize }: DeviceProfile, rows: number): Tiling {
   if (!isSoftware) {
     return {
       ...{ maxRows: 8, maxRowGroups: 4, keys: 4, lanes: 16, workgroup: 64 },
@@ -59,6 +60,17 @@ export function tilingOf({ isSoftware, subgroupSize }: DeviceProfile): Tiling {
     };
   }
   return subgroupSize < SMALLEST_SUBGROUP
-    ? { ...software, maxRows: 8, maxRowGroups: 4, keys: 8, sharers: 0 }
-    : { ...software, maxRows: 16, maxRowGroups: 1, keys: 4, sharers: Math.min(8, subgroupSize) };
+    ? {
+      ...{ ...software, maxRows: Math.min(8, rows), maxRowGroups: 4, keys: keysFor(rows, 8) },
+      sharers: 0,
+    }
+    : {
+      ...{ ...software, maxRows: Math.min(16, rows), maxRowGroups: 1, keys: keysFor(rows, 4) },
+      sharers: Math.min(8, subgroupSize),
+    };
+}
+
+/** Fewer rows take more keys, up to 16: 64 sums of an invocation, and fewer loads of rows for each key. */
+function keysFor(rows: number, least: number): number {
+  return clamp(floorPowerOfTwo(64 / rows), least, 16);
 }

@@ -18,7 +18,7 @@ export interface Tuning {
 
 /** Bounds of each size: what kernels compile in reasonable time, and what no device exceeds. */
 const BOUNDS: Readonly<Record<keyof Tiling, readonly [min: number, max: number]>> = {
-  maxRows: [1, 16],
+  maxRows: [1, 32],
   maxRowGroups: [1, 16],
   keys: [1, 16],
   lanes: [2, 256],
@@ -85,7 +85,7 @@ function checkSize(name: string, value: unknown, key: keyof Tiling): void {
 export function tilingFor(spec: FilledSpec, profile: DeviceProfile): Tiling {
   const rows = rowsPerKvHead(spec);
   const tuned = spec.tuning?.tilings.findLast(({ leastRows }) => leastRows <= rows);
-  if (!tuned) return withPairs(tilingOf(profile), spec, profile);
+  if (!tuned) return withPairs(tilingOf(profile, rows), spec, profile);
   const { sharers } = tuned;
   const { subgroupSize } = profile;
   if (sharers > subgroupSize) {
