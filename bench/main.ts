@@ -1,7 +1,6 @@
 /** `deno run bench`: the command line around the measurements. */
 import { openFile, Safetensors } from "../checkpoints/mod.ts";
 import { Gpu } from "../mod.ts";
-import type { CaseGroup } from "./cases.ts";
 import { explainCases } from "./explain.ts";
 import { FirstUses } from "./first_use.ts";
 import { type CapturedLayer, readLayers } from "./capture.ts";
@@ -9,7 +8,7 @@ import { measureDecode } from "./decode_ceilings.ts";
 import { type BenchOptions, parseOptions } from "./options.ts";
 import { featuresOf } from "./matrix/features.ts";
 import { tryFeatures } from "./matrix/matrix.ts";
-import { compareGroup } from "./peers/compare.ts";
+import { compareGroup, stepsOf } from "./peers/compare.ts";
 import { loadPeers, PEERS } from "./peers/mod.ts";
 import { onehead } from "./peers/onehead.ts";
 import { Progress } from "./progress.ts";
@@ -57,8 +56,9 @@ async function main(args: readonly string[]): Promise<number> {
     return 0;
   }
   const runs = options.input ? layerRuns(layers, options) : groupRuns(options);
-  const peerSteps = options.peers ? options.groups.length + 1 : 0;
-  const progress = new Progress(1 + runs.length + peerSteps);
+  const peerSteps = options.groups.map((group) => stepsOf(group, PEERS.length));
+  const steps = 1 + runs.length + (options.peers ? peerSteps.reduce((a, b) => a + b, 1) : 0);
+  const progress = new Progress(steps);
   progress.step("roofline of the adapter");
   const roofline = await measureRoofline(gpu, options.effort);
   const firstUses = new FirstUses();
@@ -73,9 +73,9 @@ async function main(args: readonly string[]): Promise<number> {
     report.peers = [];
     progress.step(LOADING);
     const peers = await loadPeers();
+    const measuring = { effort: options.effort, progress };
     for (const group of options.groups) {
-      progress.step(`beside peers: ${titleOf(group)}`);
-      report.peers.push(...await compareGroup(gpu, group, peers, options.effort));
+      report.peers.push(...await compareGroup(gpu, group, peers, measuring));
     }
   }
   progress.end();
@@ -118,14 +118,13 @@ interface Shared {
 }
 
 function groupRuns({ groups, effort }: BenchOptions): Run[] {
-  return groups.map((group) => ({
-    title: titleOf(group),
-    run: (gpu, shared) => runGroup(gpu, group, { effort, ...shared }),
-  }));
-}
-
-function titleOf([{ name, phase, contextLen, dtype }]: CaseGroup): string {
-  return `${name} ${phase} ${contextLen} ${dtype}`;
+  return groups.map((group) => {
+    const { name, phase, contextLen, dtype } = group[0];
+    return {
+      title: `${name} ${phase} ${contextLen} ${dtype}`,
+      run: (gpu, shared) => runGroup(gpu, group, { effort, ...shared }),
+    };
+  });
 }
 
 function layerRuns(

@@ -2,6 +2,7 @@
 import { inputsOf } from "../asked.ts";
 import type { Gpu } from "../../mod.ts";
 import type { Case, CaseGroup } from "../cases.ts";
+import type { Progress } from "../progress.ts";
 import type { PeerResult } from "../result.ts";
 import { median, quantile } from "../statistics.ts";
 import { type Effort, timeWorkInTurns, type Work } from "../stopwatch.ts";
@@ -15,6 +16,11 @@ interface Contender {
   prepared: Prepared;
 }
 
+/** How often comparing a group tells its progress: once for each row, and once for timing. */
+export function stepsOf(group: CaseGroup, peers: number): number {
+  return group.length + new Set(group.map(({ numKvHeads }) => numKvHeads)).size * peers + 1;
+}
+
 /**
  * Measures ours and the peers at the shapes of a group: over the same inputs, in the same rounds. The wait at the end of a
  * sample counts for all of them alike; samples are long enough to make it small.
@@ -25,8 +31,10 @@ export async function compareGroup(
   gpu: Gpu,
   group: CaseGroup,
   peers: readonly Peer[],
-  effort: Effort,
+  { effort, progress }: { effort: Effort; progress: Pick<Progress, "step"> },
 ): Promise<PeerResult[]> {
+  const { name, phase, contextLen } = group[0];
+  const step = (what: string) => progress.step(`${name} ${phase} ${contextLen} ${what}`);
   const rows: PeerResult[] = [];
   const contenders: Contender[] = [];
   try {
@@ -34,6 +42,7 @@ export async function compareGroup(
       const [{ impl: _, ...case_ }] = cases;
       const inputs = inputsOf(case_);
       for (const peer of [...cases.map(({ impl }) => onehead(gpu, impl)), ...peers]) {
+        step(`${case_.variant}: ${peer.name}`);
         const row = emptyRow(case_, peer.name);
         rows.push(row);
         const result = await attempt(peer, case_, inputs);
@@ -42,6 +51,7 @@ export async function compareGroup(
         if (result.verdict === "right") contenders.push({ row, prepared: result.prepared });
       }
     }
+    step("in turns");
     const times = await timeWorkInTurns(contenders.map(workOf), effort);
     contenders.forEach(({ row }, i) => {
       if (row.failure !== undefined) return;

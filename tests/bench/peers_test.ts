@@ -3,7 +3,7 @@ import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/
 import { PbfReader } from "pbf";
 import { planCases } from "../../bench/cases.ts";
 import { attempt, failureOf } from "../../bench/peers/attempt.ts";
-import { compareGroup } from "../../bench/peers/compare.ts";
+import { compareGroup, stepsOf } from "../../bench/peers/compare.ts";
 import { addendOf, swapMiddle } from "../../bench/peers/layout.ts";
 import { loadPeer, PEERS } from "../../bench/peers/mod.ts";
 import { onehead } from "../../bench/peers/onehead.ts";
@@ -137,7 +137,11 @@ Deno.test("compareGroup() times what is right, and says why the rest has no time
     failingPeer("strict 1.0", new Error("too small")),
     await loadPeer({ name: "lost 1.0", load: () => Promise.reject(new Error("no wasm")) }),
   ];
-  const rows = await compareGroup(await sharedGpu(), group, peers, EFFORT);
+  const steps: string[] = [];
+  const progress = { step: (what: string) => void steps.push(what) };
+  const measuring = { effort: EFFORT, progress };
+  const rows = await compareGroup(await sharedGpu(), group, peers, measuring);
+  assertEquals(steps.length, stepsOf(group, peers.length));
   const names = ["fused", "staged", "right 1.0", "wrong 1.0", "strict 1.0", "lost 1.0"];
   assertEquals(rows.map(({ impl }) => impl), [...names, ...names]);
   assertEquals(rows.map(({ variant }) => variant).slice(5, 7), ["mha", "mqa"]);
@@ -175,7 +179,8 @@ Deno.test("compareGroup() goes on without a peer that fails while it is timed", 
       return { ...prepared, run };
     },
   };
-  const [ours, row] = await compareGroup(await sharedGpu(), group, [tiring], EFFORT);
+  const measuring = { effort: EFFORT, progress: { step() {} } };
+  const [ours, row] = await compareGroup(await sharedGpu(), group, [tiring], measuring);
   assertEquals([ours.failure, ours.samples], [undefined, 2]);
   assertEquals([row.failure, row.samples, row.timesOurs], ["tired", 0, null]);
 });
