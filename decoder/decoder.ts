@@ -427,15 +427,18 @@ function once<Made>(
   return one;
 }
 
-/** A windowed layer keeps what it sees, and what comes in at once; another one all tokens. */
+/** A windowed layer keeps what it sees, and what comes in at once, where that is less than all tokens. */
 function cacheOptions(
   { rope, window: own = Infinity }: DecoderLayer,
   options: DecoderOptions & { maxTokens: number; maxSeqLen: number },
-): Pick<RingKvCacheOptions, "capacity" | "window" | "sinks" | "maxSeqLen" | "kvDtype" | "rope"> {
+): Omit<RingKvCacheOptions, "numKvHeads" | "headDim"> {
   const { maxTokens, maxSeqLen, sinks = 0, kvDtype } = options;
   const window = Math.min(own, options.window ?? Infinity);
-  if (window + sinks >= maxTokens) return { capacity: maxTokens, kvDtype, rope };
-  return { capacity: sinks + window + maxSeqLen - 1, window, sinks, maxSeqLen, kvDtype, rope };
+  if (sinks + window >= maxTokens) return { capacity: maxTokens, kvDtype, rope };
+  const capacity = sinks + window + maxSeqLen - 1;
+  return capacity < maxTokens
+    ? { capacity, window, sinks, maxSeqLen, kvDtype, rope }
+    : { capacity: maxTokens, window, sinks, overflow: "error", kvDtype, rope };
 }
 
 /** The tokens in pieces of `most`, then of powers of {@linkcode PIECE_BASE}. */

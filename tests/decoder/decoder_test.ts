@@ -262,6 +262,23 @@ testRandomly("Decoder: keys and values in int8 and int4 change logits a little",
   assert(int4 > int8 && int4 < 0.3, `int4: ${int4}`);
 });
 
+testRandomly("Decoder: a window takes no more memory than none", async (random) => {
+  const weights = weightsOf(SMALL, random);
+  const tokens = tokensOf(SMALL, random, 30);
+  const reference = await ReferenceDecoder.create(SMALL, weights);
+  const bytes: number[] = [];
+  for (const window of [undefined, 29, 20, 5]) {
+    const { logits } = reference.forward(tokens, { window, sinks: 1 });
+    const options = { window, sinks: 1, maxTokens: 32, maxSeqLen: 8 };
+    await withDecoder({ spec: SMALL, weights }, options, async (decoder) => {
+      bytes.push(decoder.cacheBytes);
+      assertLogits(await logitsInPieces(decoder, tokens, [8]), logits, `window ${window}`);
+    });
+  }
+  const [all, ...others] = bytes;
+  assertEquals(others.map((some) => Math.sign(all - some)), [0, 1, 1]);
+});
+
 testRandomly(
   "Decoder: draws are repeated by their seed, and follow the likelihoods",
   async (random) => {
