@@ -1,5 +1,6 @@
 /** `deno run bench`: the command line around the measurements. */
 import { openFile, Safetensors } from "../checkpoints/mod.ts";
+import { exitCodeOf, terminal } from "../cli/run.ts";
 import { Gpu } from "../mod.ts";
 import { explainCases } from "./explain.ts";
 import { FirstUses } from "./first_use.ts";
@@ -25,11 +26,11 @@ import { casesByRows, STEPS, tune, type TuneEffort, tuningOf } from "./tune.ts";
 const LOADING = "loading peers";
 
 /** Runs the bench; the exit code is not 0 where a row failed. */
-async function main(args: readonly string[]): Promise<number> {
+async function main(args: readonly string[]): Promise<void> {
   const options = parseOptions(args);
   if (typeof options === "string") {
     console.log(options);
-    return 0;
+    return;
   }
   for (const file of [options.json, options.svg]) if (file) await checkWritable(file);
 
@@ -43,17 +44,17 @@ async function main(args: readonly string[]): Promise<number> {
   if (options.explain) {
     console.log(explainCases(gpu, options.groups.flat()));
     gpu.destroy();
-    return 0;
+    return;
   }
   if (options.matrix) {
     await tryAndWrite(gpu, options);
     gpu.destroy();
-    return 0;
+    return;
   }
   if (options.tune) {
     await tuneAndWrite(gpu, options, options.tune);
     gpu.destroy();
-    return 0;
+    return;
   }
   const runs = options.input ? layerRuns(layers, options) : groupRuns(options);
   const peerSteps = options.groups.map((group) => stepsOf(group, PEERS.length));
@@ -87,7 +88,7 @@ async function main(args: readonly string[]): Promise<number> {
     await Deno.writeTextFile(options.svg, await renderChart(report));
   }
   gpu.destroy();
-  return results.some(({ failure }) => failure) ? 1 : 0;
+  if (results.some(({ failure }) => failure)) Deno.exitCode = 1;
 }
 
 async function measureDecodes(
@@ -209,9 +210,5 @@ async function checkWritable(file: string): Promise<void> {
   }
 }
 
-try {
-  Deno.exitCode = await main(Deno.args);
-} catch (error) {
-  console.error(error instanceof Error ? `${error.name}: ${error.message}` : error);
-  Deno.exitCode = 1;
-}
+const code = await exitCodeOf(() => main(Deno.args), terminal);
+Deno.exitCode ||= code;

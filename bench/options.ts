@@ -1,6 +1,7 @@
 /** The bench's command line. */
-import { parseArgs } from "@std/cli/parse-args";
+import { Arguments } from "../cli/arguments.ts";
 import type { Dtype, Implementation } from "../mod.ts";
+import { DTYPES } from "../src/tensor.ts";
 import { type CaseGroup, findModels, type HeadShape, headShapeOf, planCases } from "./cases.ts";
 import type { Phase } from "./result.ts";
 import type { Effort } from "./stopwatch.ts";
@@ -70,14 +71,22 @@ export interface BenchOptions {
   tune?: TuneEffort;
 }
 
+const ACTION = "run the bench";
 const NAMES = ["models", "phase", "dtype", "impl", "input", "json", "svg"] as const;
 const NUMBERS = ["context", "batch", "heads", "kv-heads", "head-dim", "seq"] as const;
+const FLAGS = ["quick", "explain", "peers"] as const;
+type Name = typeof NAMES[number] | typeof NUMBERS[number];
+type Flag = typeof FLAGS[number];
+type Given = Arguments<Name, Flag>;
+const PHASES: readonly Phase[] = ["decode", "prefill"];
+const IMPLEMENTATIONS: readonly Implementation[] = ["auto", "fused", "staged"];
 const SHAPE_NUMBERS = ["kv-heads", "head-dim", "seq"] as const;
 const FULL_CONTEXTS = { decode: [512, 1024, 2048, 4096], prefill: [512] };
 const TUNE_CONTEXTS = { decode: [2048], prefill: [256] };
-const QUICK_MODELS = "LLaMA-2-7B,Mistral-7B,Falcon-7B,Gemma-2B,Gemma-3-1B,GPT-2,Shazeer-2019";
+const QUICK_MODELS = "LLaMA-2-7B,Mistral-7B,Falcon-7B,Gemma-2B,Gemma-3-1B,GPT-2,Shazeer-2019"
+  .split(",");
 /** Peers take a minute for each model. */
-const QUICK_PEER_MODELS = "LLaMA-2-7B";
+const QUICK_PEER_MODELS = ["LLaMA-2-7B"];
 const QUICK_CONTEXTS = { decode: [512], prefill: [64] };
 const FULL_EFFORT: Effort = { minRounds: 11, maxRounds: 51, budgetMs: 2000 };
 const QUICK_EFFORT: Effort = { minRounds: 3, maxRounds: 11, budgetMs: 100 };
@@ -98,76 +107,37 @@ const QUICK_TUNE: TuneEffort = {
  * @throws {RangeError} If a value is not among those known, or options contradict each other.
  */
 export function parseOptions(args: readonly string[]): BenchOptions | string {
-  const unknown = (arg: string): never => {
-    throw new TypeError(`Cannot run the bench as ${arg} is unknown: --help lists the options`);
-  };
   const isTune = args[0] === "tune";
   const isMatrix = args[0] === "matrix";
-  const parsed = parseArgs(args.slice(isTune || isMatrix ? 1 : 0), {
-    string: [...NAMES, ...NUMBERS],
-    boolean: ["quick", "explain", "peers", "help"],
-    alias: { help: "h" },
-    unknown,
+  const given = new Arguments(ACTION, args.slice(isTune || isMatrix ? 1 : 0), {
+    names: [...NAMES, ...NUMBERS],
+    flags: FLAGS,
   });
-  if (parsed.help) return HELP;
-  for (const name of [...NAMES, ...NUMBERS]) {
-    if (parsed[name] === "") {
-      throw new TypeError(`Cannot run the bench as --${name} needs a value: --help says which`);
-    }
-  }
+  if (given.isHelp) return HELP;
+  checkTogether(given, { isTune, isMatrix });
 
-  const numbers = (name: typeof NUMBERS[number]) => parseNumbers(name, parsed[name]);
-  const phases = parseChoices("phase", parsed.phase, ["decode", "prefill"] satisfies Phase[]);
-  const dtypes = parseChoices("dtype", parsed.dtype ?? "f32", ["f32", "f16"] satisfies Dtype[]);
-  const choices: Implementation[] = ["auto", "fused", "staged"];
-  const usual = parsed.quick || isTune ? "fused" : "fused,staged";
-  const impls = parseChoices("impl", parsed.impl ?? usual, choices);
-  const heads = numbers("heads");
-  if (heads && parsed.models) {
-    throw new RangeError("Cannot run the bench as --heads and --models exclude each other");
-  }
-  for (const name of SHAPE_NUMBERS) {
-    if (parsed[name] && !heads) {
-      throw new RangeError(`Cannot run the bench as --${name} needs --heads beside it`);
-    }
-  }
+  const isQuick = given.has("quick");
+  const phases = given.choices("phase", PHASES) ?? PHASES;
+  const dtypes = given.choices("dtype", DTYPES) ?? ["f32"];
+  const impls = given.choices("impl", IMPLEMENTATIONS) ??
+    (isQuick || isTune ? ["fused"] : ["fused", "staged"]);
+  const counts = (name: typeof NUMBERS[number]) => given.numbers(name, { min: 1 });
+  const heads = counts("heads");
+  const contexts = counts("context");
+  const seqLens = counts("seq");
 
-  if (isTune) {
-    refuseOptions("tune", ["impl", "input", "svg", "explain", "peers"], parsed);
-  }
-  if (isMatrix) {
-    const names = [...NAMES, ...NUMBERS, "quick", "explain", "peers"] as const;
-    refuseOptions("try features", names.filter((name) => name !== "json"), parsed);
-  }
-  if (parsed.explain && parsed.peers) {
-    throw new RangeError("Cannot run the bench as --explain measures nothing: leave out --peers");
-  }
-  if (parsed.input !== undefined) {
-    if (parsed.explain) {
-      throw new RangeError("Cannot run the bench as --explain takes shapes: leave out --input");
-    }
-    for (const name of ["models", ...NUMBERS, "peers"] as const) {
-      if (!parsed[name]) continue;
-      throw new RangeError(
-        `Cannot run the bench as --input brings its own shapes: leave out --${name}`,
-      );
-    }
-  }
-
-  const quickModels = parsed.peers ? QUICK_PEER_MODELS : QUICK_MODELS;
-  const usualModels = parsed.quick ? quickModels : "";
-  const contexts = numbers("context");
+  const quickModels = given.has("peers") ? QUICK_PEER_MODELS : QUICK_MODELS;
+  const models = given.list("models", (name) => name) ?? (isQuick ? quickModels : []);
   const usualContexts = isTune ? TUNE_CONTEXTS : FULL_CONTEXTS;
-  const { decode, prefill } = parsed.quick ? QUICK_CONTEXTS : usualContexts;
-  const seqLens = numbers("seq");
+  const { decode, prefill } = isQuick ? QUICK_CONTEXTS : usualContexts;
   const shapes = heads
-    ? ownShapes(heads, numbers("kv-heads"), numbers("head-dim") ?? [128])
-    : findModels(split(parsed.models ?? usualModels)).map(headShapeOf);
+    ? ownShapes(heads, counts("kv-heads"), counts("head-dim") ?? [128])
+    : findModels(models).map(headShapeOf);
   const groups = planCases(shapes, {
     phases: seqLens ? phases.filter((phase) => hasPhase(phase, seqLens)) : phases,
     dtypes,
     impls,
-    batches: numbers("batch") ?? [1],
+    batches: counts("batch") ?? [1],
     decodeContexts: contexts ?? decode,
     prefillContexts: contexts ?? prefill,
     prefillSeqLens: seqLens?.filter((seqLen) => seqLen > 1),
@@ -177,24 +147,47 @@ export function parseOptions(args: readonly string[]): BenchOptions | string {
     phases,
     dtypes,
     impls,
-    effort: parsed.quick ? QUICK_EFFORT : FULL_EFFORT,
-    input: parsed.input,
-    json: parsed.json ?? (isTune ? "tuning.json" : undefined),
-    svg: parsed.svg,
-    explain: parsed.explain,
-    peers: parsed.peers,
+    effort: isQuick ? QUICK_EFFORT : FULL_EFFORT,
+    input: given.text("input"),
+    json: given.text("json") ?? (isTune ? "tuning.json" : undefined),
+    svg: given.text("svg"),
+    explain: given.has("explain"),
+    peers: given.has("peers"),
     matrix: isMatrix,
-    tune: isTune ? (parsed.quick ? QUICK_TUNE : FULL_TUNE) : undefined,
+    tune: isTune ? (isQuick ? QUICK_TUNE : FULL_TUNE) : undefined,
   };
 }
 
-function refuseOptions<Name extends string>(
-  action: string,
-  names: readonly Name[],
-  parsed: Partial<Record<Name, unknown>>,
+/** Throws where options contradict each other. */
+function checkTogether(
+  given: Given,
+  { isTune, isMatrix }: { isTune: boolean; isMatrix: boolean },
 ): void {
+  if (isTune) refuse(given, "tune", ["impl", "input", "svg", "explain", "peers"]);
+  if (isMatrix) {
+    const names = [...NAMES, ...NUMBERS, ...FLAGS] as const;
+    refuse(given, "try features", names.filter((name) => name !== "json"));
+  }
+  const fail = (rule: string): never => {
+    throw new RangeError(`Cannot ${ACTION} as ${rule}`);
+  };
+  if (given.has("heads") && given.has("models")) fail("--heads and --models exclude each other");
+  for (const name of SHAPE_NUMBERS) {
+    if (given.has(name) && !given.has("heads")) fail(`--${name} needs --heads beside it`);
+  }
+  if (given.has("explain") && given.has("peers")) {
+    fail("--explain measures nothing: leave out --peers");
+  }
+  if (!given.has("input")) return;
+  if (given.has("explain")) fail("--explain takes shapes: leave out --input");
+  for (const name of ["models", ...NUMBERS, "peers"] as const) {
+    if (given.has(name)) fail(`--input brings its own shapes: leave out --${name}`);
+  }
+}
+
+function refuse(given: Given, action: string, names: readonly (Name | Flag)[]): void {
   for (const name of names) {
-    if (!parsed[name]) continue;
+    if (!given.has(name)) continue;
     throw new RangeError(`Cannot ${action} as --${name} is of no use there: --help says what is`);
   }
 }
@@ -213,7 +206,7 @@ function ownShapes(
     for (const numKvHeads of variants) {
       if (numHeads % numKvHeads === 0) continue;
       throw new RangeError(
-        `Cannot run the bench as --heads must be a multiple of --kv-heads: current values heads=${numHeads}, kv-heads=${numKvHeads}`,
+        `Cannot ${ACTION} as --heads must be a multiple of --kv-heads: current values heads=${numHeads}, kv-heads=${numKvHeads}`,
       );
     }
     return headDims.map((headDim) => ({
@@ -224,34 +217,5 @@ function ownShapes(
       kvHeads: [...variants].sort((a, b) => b - a),
       maxContext: Infinity,
     }));
-  });
-}
-
-function split(list: string): string[] {
-  return list.split(",").map((item) => item.trim()).filter((item) => item !== "");
-}
-
-function parseNumbers(name: string, list: string | undefined): number[] | undefined {
-  return list === undefined ? undefined : split(list).map((item) => {
-    const number = Number(item);
-    if (Number.isSafeInteger(number) && number > 0) return number;
-    throw new RangeError(
-      `Cannot run the bench as --${name} takes whole numbers of at least 1: current value ${item}`,
-    );
-  });
-}
-
-function parseChoices<Choice extends string>(
-  name: string,
-  list: string | undefined,
-  choices: readonly Choice[],
-): readonly Choice[] {
-  if (list === undefined) return choices;
-  return split(list).map((item) => {
-    const choice = choices.find((choice) => choice === item);
-    if (choice) return choice;
-    throw new RangeError(
-      `Cannot run the bench as --${name} takes ${choices.join(", ")}: current value ${item}`,
-    );
   });
 }

@@ -10,39 +10,50 @@ export interface NumberRange {
   isFraction?: boolean;
 }
 
-/** The options of a command line, each with a value; what is wrong with them is said in a sentence. */
-export class Arguments<Name extends string> {
+/** The options of a command line, with a value or as flags; what is wrong with them is said in a sentence. */
+export class Arguments<Name extends string, Flag extends string = never> {
   /** Whether help is asked for. */
   readonly isHelp: boolean;
   readonly #action: string;
   readonly #values: Readonly<Record<string, string | undefined>>;
+  readonly #flags: ReadonlySet<string>;
 
   /**
    * @param action What cannot be done where they are wrong: "plan".
    * @param args The command line.
-   * @param options The names of the options, and of those that may stand without a value.
+   * @param options The names of the options with a value, of those among them that may stand without, and of the flags.
    * @throws {TypeError} If an option is unknown or lacks its value.
    */
   constructor(
     action: string,
     args: readonly string[],
-    { names, bare = [] }: { names: readonly Name[]; bare?: readonly Name[] },
+    { names, bare = [], flags = [] }: {
+      names: readonly Name[];
+      bare?: readonly Name[];
+      flags?: readonly Flag[];
+    },
   ) {
     const unknown = (arg: string): never => {
       throw new TypeError(`Cannot ${action} as ${arg} is unknown: --help lists the options`);
     };
     const parsed: Record<string, unknown> = parseArgs([...args], {
       string: names as readonly string[],
-      boolean: ["help"],
+      boolean: ["help", ...flags],
       alias: { help: "h" },
       unknown,
     });
     this.isHelp = Boolean(parsed.help);
     this.#action = action;
     this.#values = parsed as Record<string, string | undefined>;
+    this.#flags = new Set(flags.filter((flag) => parsed[flag]));
     for (const name of names) {
       if (parsed[name] === "" && !bare.includes(name) && !this.isHelp) this.#lacks(name);
     }
+  }
+
+  /** Whether an option or a flag is there. */
+  has(name: Name | Flag): boolean {
+    return this.#flags.has(name) || typeof this.#values[name] === "string";
   }
 
   /** The value as it is written. */
