@@ -47,8 +47,10 @@ async function attempt(run: Run, seed: number): Promise<Verdict> {
   try {
     return await run(seed);
   } catch (error) {
-    if (error instanceof MissingError) {
-      return { status: "skipped", summary: error.message, failures: [] };
+    const { code, message } = error as Error & { code?: string };
+    // A package that npm does not bring is no module.
+    if (error instanceof MissingError || code === "ERR_MODULE_NOT_FOUND") {
+      return { status: "skipped", summary: message, failures: [] };
     }
     return { status: "failed", summary: "it did not run", failures: [String(error)] };
   }
