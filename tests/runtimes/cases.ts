@@ -1,6 +1,12 @@
 /** What every runtime must compute: each kernel, small, as a software driver takes long to compile. */
-import type { RingKvCacheOptions, RopeOptions, ScoreSpec } from "@onehead/attention";
-import type { Dtype, Implementation, KvDtype } from "@onehead/attention";
+import type {
+  Dtype,
+  Implementation,
+  KvDtype,
+  RingKvCacheOptions,
+  RopeOptions,
+  ScoreSpec,
+} from "@onehead/attention";
 
 /** One attention, over contiguous keys and values, over a ring, or over parts that are merged. */
 export interface RuntimeCase {

@@ -37,7 +37,7 @@ export async function runChromium(seed: number): Promise<Verdict> {
 /**
  * Uses the demo page as a visitor does, on a phone's width: measures, changes the maps, and comes without WebGPU.
  *
- * @throws {MissingError} If there is no Chromium.
+ * @throws {MissingError} If there is no Chromium, or it has no WebGPU.
  */
 export async function runDemo(): Promise<Verdict> {
   await bundleLibrary(`${DEMO}onehead.mjs`);
@@ -59,12 +59,22 @@ async function visit(context: BrowserContext, address: string): Promise<string[]
     if (message.type() === "error") failures.push(`an error in the console: ${message.text()}`);
   });
   await page.goto(address);
-  await page.waitForSelector("#maps canvas");
+  await page.locator("#maps canvas, #missing:not([hidden])").first().waitFor();
+  if (await page.isVisible("#missing")) {
+    throw new MissingError(await page.innerText("#missing-why"));
+  }
   expect("eight maps in one frame", await page.locator("fieldset").count() === 1);
   expect("eight maps", await page.locator("#maps canvas").count() === 8);
   await page.selectOption("[name=numKvHeads]", "4");
   await page.locator("fieldset").nth(3).waitFor();
   expect("eight maps in four frames", await page.locator("#maps canvas").count() === 8);
+
+  // By keys alone: measure, which moves the focus to cancel, and cancel, which moves it back.
+  await page.locator("[type=submit]").focus();
+  await page.keyboard.press("Enter");
+  await page.keyboard.press("Enter");
+  await page.getByText("Cancelled.").waitFor();
+  expect("the focus is where it was", await page.locator("[type=submit]:focus").count() === 1);
 
   const shape = { numHeads: "8", numGroups: "2", headDim: "64", contextLen: "256" };
   for (const [name, value] of Object.entries(shape)) {
@@ -72,12 +82,7 @@ async function visit(context: BrowserContext, address: string): Promise<string[]
   }
   const memory = (await page.locator("#memory span").allTextContents()).join(", ");
   expect(`memory of 8, 2 and 1 heads: ${memory}`, memory === "1 MiB, 256 KiB, 128 KiB");
-  await page.locator("[type=submit]").focus();
-  await page.keyboard.press("Enter");
-  await page.click("#cancel");
-  await page.getByText("Cancelled.").waitFor();
-  // The focus has come back to where it was.
-  await page.keyboard.press("Enter");
+  await page.click("[type=submit]");
   await page.waitForFunction(`document.getElementById("checked").textContent !== ""`);
   const checked = await page.locator("#checked").innerText();
   const errors = checked.match(/[\d.]+e[-+]\d+/g)?.map(Number) ?? [];

@@ -1,8 +1,9 @@
 /** What runs inside a runtime: opens its GPU, computes the cases, and reports line by line. */
-import { Gpu, GpuUnavailableError } from "@onehead/attention";
+import { type Dtype, Gpu, GpuUnavailableError } from "@onehead/attention";
 import { Random } from "../_random.ts";
 import { CASES } from "./cases.ts";
-import { errorOf } from "./compute.ts";
+import { attentionError } from "./attention.ts";
+import { layerError, LAYERS } from "./layer.ts";
 
 /** What a runtime says: of its GPU first, or that it has none; then of each case; and that it is through. */
 export type Report =
@@ -15,6 +16,19 @@ export type Report =
 
 /** Largest absolute difference, for inputs in [-1, 1]: sums are in f32 whatever the storage; outputs of f16 are not. */
 const TOLERANCE = { f32: 2e-5, f16: 1e-3 };
+
+type Check = (gpu: Gpu, random: Random) => Promise<number>;
+
+const CHECKS: readonly { name: string; dtype?: Dtype; check: Check }[] = [
+  ...CASES.map((asked) => ({
+    ...asked,
+    check: (gpu: Gpu, random: Random) => attentionError(gpu, asked, random),
+  })),
+  ...LAYERS.map((asked) => ({
+    name: asked.name,
+    check: (gpu: Gpu, random: Random) => layerError(gpu, asked, random),
+  })),
+];
 
 /** Runs everything. */
 export async function main(seed: number, report: (report: Report) => void): Promise<void> {
@@ -29,14 +43,13 @@ export async function main(seed: number, report: (report: Report) => void): Prom
   const adapter = description.description;
   report({ kind: "gpu", adapter, subgroups, enableSubgroups, f16 });
   const random = new Random(seed);
-  for (const asked of CASES) {
-    const { name, dtype = "f32" } = asked;
+  for (const { name, dtype = "f32", check } of CHECKS) {
     if (dtype === "f16" && !f16) {
       report({ kind: "skipped", name, why: "the adapter has no f16" });
       continue;
     }
     try {
-      const error = await errorOf(gpu, asked, random);
+      const error = await check(gpu, random);
       await gpu.settled();
       // JSON has no NaN.
       const shown = Number.isFinite(error) ? error : null;

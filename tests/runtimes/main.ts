@@ -1,5 +1,6 @@
 /** `deno task runtimes`: the same cases in every runtime. */
-import { parseArgs } from "@std/cli/parse-args";
+import { Arguments } from "../../cli/arguments.ts";
+import { exitCodeOf, terminal } from "../../cli/run.ts";
 import { EXAMPLES, runExample } from "./examples.ts";
 import { main as runGuest, type Report } from "./guest.ts";
 import { PROGRAMS, runProgram } from "./programs.ts";
@@ -22,12 +23,6 @@ Node and Bun run on where they do not take the machine's own adapter. What is mi
 
 type Run = (seed: number) => Promise<Verdict>;
 
-async function runDeno(seed: number): Promise<Verdict> {
-  const reports: Report[] = [];
-  await runGuest(seed, (report) => reports.push(report));
-  return judge(reports);
-}
-
 const RUNTIMES: Readonly<Record<string, Run>> = {
   deno: runDeno,
   ...Object.fromEntries(
@@ -41,46 +36,50 @@ const RUNTIMES: Readonly<Record<string, Run>> = {
   ),
 };
 
+async function runDeno(seed: number): Promise<Verdict> {
+  const reports: Report[] = [];
+  await runGuest(seed, (report) => reports.push(report));
+  return judge(reports);
+}
+
 /** Runs one, and turns what is missing into a word. */
 async function attempt(run: Run, seed: number): Promise<Verdict> {
   try {
     return await run(seed);
   } catch (error) {
-    if (error instanceof MissingError) {
-      return { status: "skipped", summary: error.message, failures: [] };
+    const { code, message } = error as Error & { code?: string };
+    // A package that npm does not bring is no module.
+    if (error instanceof MissingError || code === "ERR_MODULE_NOT_FOUND") {
+      return { status: "skipped", summary: message, failures: [] };
     }
     return { status: "failed", summary: "it did not run", failures: [String(error)] };
   }
 }
 
-const { help, only, seed: given } = parseArgs(Deno.args, {
-  boolean: ["help"],
-  string: ["only", "seed"],
-});
-if (help) {
-  console.log(HELP);
-  Deno.exit(0);
+async function main(): Promise<void> {
+  const options = new Arguments("run", Deno.args, { names: ["only", "seed"] });
+  if (options.isHelp) return terminal.log(HELP);
+  const names = options.choices("only", Object.keys(RUNTIMES)) ?? Object.keys(RUNTIMES);
+  const seed = options.number("seed", { min: 0, max: 2 ** 32 - 1 }) ??
+    crypto.getRandomValues(new Uint32Array(1))[0];
+
+  terminal.log(`Attention in ${names.join(", ")}, seed ${seed}`);
+  await prepareWorkspace();
+  // All at the same time, as each of them mostly waits for one thread that compiles kernels.
+  const running = names.map(async (name) => {
+    const start = performance.now();
+    const verdict = await attempt(RUNTIMES[name], seed);
+    return { name, ...verdict, seconds: Math.round((performance.now() - start) / 1000) };
+  });
+  const failed: string[] = [];
+  for (const pending of running) {
+    const { name, status, summary, failures, seconds } = await pending;
+    terminal.log(`${name.padEnd(8)} ${status}: ${summary} (${seconds} s)`);
+    for (const failure of failures) terminal.log(`         ${failure}`);
+    if (status === "failed") failed.push(name);
+  }
+  if (failed.length > 0) throw new Error(`Attention failed in ${failed.join(", ")}`);
 }
-const names = only?.split(",") ?? Object.keys(RUNTIMES);
-const unknown = names.find((name) => !(name in RUNTIMES));
-if (unknown !== undefined) {
-  console.error(`Cannot run "${unknown}" as it is none of ${Object.keys(RUNTIMES).join(", ")}`);
-  Deno.exit(2);
-}
-const seed = given === undefined ? crypto.getRandomValues(new Uint32Array(1))[0] : Number(given);
-console.log(`Attention in ${names.join(", ")}, seed ${seed}`);
-await prepareWorkspace();
-// All at the same time, as each of them mostly waits for one thread that compiles kernels.
-const running = names.map(async (name) => {
-  const start = performance.now();
-  const verdict = await attempt(RUNTIMES[name], seed);
-  return { name, ...verdict, seconds: ((performance.now() - start) / 1000).toFixed(0) };
-});
-let isGood = true;
-for (const outcome of running) {
-  const { name, status, summary, failures, seconds } = await outcome;
-  console.log(`${name.padEnd(8)} ${status}: ${summary} (${seconds} s)`);
-  for (const failure of failures) console.log(`         ${failure}`);
-  isGood &&= status !== "failed";
-}
-Deno.exit(isGood ? 0 : 1);
+
+// Playwright and ONNX Runtime leave things open.
+Deno.exit(await exitCodeOf(main, terminal));

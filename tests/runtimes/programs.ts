@@ -15,16 +15,15 @@ export interface Program {
   setup: string;
 }
 
-const ARCH = Deno.build.arch === "aarch64" ? "arm64" : "x64";
-const BUN_ARCH = Deno.build.arch === "aarch64" ? "aarch64" : "x64";
-const OS = Deno.build.os === "windows" ? "win" : Deno.build.os;
-const BUN_OS = Deno.build.os;
+const { os, arch } = Deno.build;
+const NODE = `node-${os}-${arch === "aarch64" ? "arm64" : "x64"}`;
+const BUN = `@oven/bun-${os}-${arch === "aarch64" ? "aarch64" : "x64"}`;
 
 export const PROGRAMS: readonly Program[] = [
   {
     name: "node",
-    packages: [`node-${OS}-${ARCH}@24.21.0`, "webgpu@0.6.2"],
-    executable: `node-${OS}-${ARCH}/bin/node`,
+    packages: [`${NODE}@24.21.0`, "webgpu@0.6.2"],
+    executable: `${NODE}/bin/node`,
     setup: `
       import { create, globals } from "webgpu";
       Object.assign(globalThis, globals);
@@ -32,8 +31,8 @@ export const PROGRAMS: readonly Program[] = [
   },
   {
     name: "bun",
-    packages: [`@oven/bun-${BUN_OS}-${BUN_ARCH}@1.4.5`, "bun-webgpu@0.1.7"],
-    executable: `@oven/bun-${BUN_OS}-${BUN_ARCH}/bin/bun`,
+    packages: [`${BUN}@1.4.5`, "bun-webgpu@0.1.7"],
+    executable: `${BUN}/bin/bun`,
     setup: `
       import { setupGlobals } from "bun-webgpu";
       setupGlobals();`,

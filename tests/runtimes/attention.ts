@@ -1,4 +1,4 @@
-/** Computes a case on the GPU and in float64. */
+/** Computes an attention on the GPU and in float64. */
 import {
   attend,
   Attention,
@@ -15,6 +15,7 @@ import {
 import type { Random } from "../_random.ts";
 import { rotatedTensor } from "../_rope.ts";
 import type { RuntimeCase } from "./cases.ts";
+import { difference } from "./difference.ts";
 
 interface Inputs {
   q: HostTensor;
@@ -26,7 +27,11 @@ interface Inputs {
 type State = AttentionState<HostTensor>;
 
 /** The largest difference from the reference, of outputs and log-sum-exps; NaN where something is not a number. */
-export async function errorOf(gpu: Gpu, asked: RuntimeCase, random: Random): Promise<number> {
+export async function attentionError(
+  gpu: Gpu,
+  asked: RuntimeCase,
+  random: Random,
+): Promise<number> {
   const inputs = await randomInputs(gpu, asked, random);
   const { o, lse } = asked.ring
     ? await throughRing(gpu, asked, inputs)
@@ -52,12 +57,6 @@ export async function errorOf(gpu: Gpu, asked: RuntimeCase, random: Random): Pro
 function optionsOf({ score, sinks, ring }: RuntimeCase) {
   const { window = score?.window, sinks: kept = sinks } = ring?.options ?? {};
   return { ...score, window, sinks: kept };
-}
-
-/** The largest difference of two elements; NaN if one is NaN. */
-function difference(actual: ArrayLike<number>, expected: Float64Array): number {
-  if (actual.length !== expected.length) return NaN;
-  return expected.reduce((worst, value, i) => Math.max(worst, Math.abs(actual[i] - value)), 0);
 }
 
 async function randomInputs(gpu: Gpu, asked: RuntimeCase, random: Random): Promise<Inputs> {
