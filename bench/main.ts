@@ -12,7 +12,7 @@ import { tryFeatures } from "./matrix/matrix.ts";
 import { compareGroup, stepsOf } from "./peers/compare.ts";
 import { loadPeers, PEERS } from "./peers/mod.ts";
 import { onehead } from "./peers/onehead.ts";
-import { Progress } from "./progress.ts";
+import { Progress } from "../cli/progress.ts";
 import { formatJson } from "./report/json.ts";
 import { formatMatrix } from "./report/matrix.ts";
 import { formatTable, formatTuned } from "./report/table.ts";

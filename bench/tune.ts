@@ -2,7 +2,7 @@
 import { DeviceLostError, type Gpu, planAttention, type Tiling, type Tuning } from "../mod.ts";
 import { tilingOf } from "../src/profile.ts";
 import type { Case } from "./cases.ts";
-import type { Progress } from "./progress.ts";
+import type { Progress } from "../cli/progress.ts";
 import { median } from "./statistics.ts";
 import { type Effort, timeInTurns } from "./stopwatch.ts";
 import { specOf, Subject } from "./subject.ts";

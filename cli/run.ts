@@ -1,4 +1,4 @@
-import { Progress } from "../bench/progress.ts";
+import { Progress } from "./progress.ts";
 import { CheckpointError } from "../mod.ts";
 
 /** Where a command writes what people read. */

@@ -42,7 +42,7 @@ type Rows = Float64Array[];
  *   norm: { kind: "rms", eps: 1e-5 },
  *   ...{ activation: "silu", isGated: true, isParallel: false },
  * };
- * const decoder = await ReferenceDecoder.create(spec, randomWeights(spec, 1));
+ * const decoder = await ReferenceDecoder.create(spec, randomWeights(spec));
  * const { logits, attention } = decoder.forward([1, 2, 3], { attentionOf: 0 });
  * console.log(logits.length, attention?.length); // 300 36: [3, 100] and [4, 3, 3]
  * ```
