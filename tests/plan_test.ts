@@ -39,6 +39,7 @@ Deno.test("plan: defaults", () => {
     maskKeys: "first",
     dtype: "f32",
     kvDtype: "f32",
+    products: "f32",
     layout: "BSNH",
     kvLayout: "BSNH",
     outputs: [],
