@@ -198,7 +198,8 @@ function planColumnGroups(
   profile: DeviceProfile,
 ): number {
   const blocks = Math.ceil(contextLen / (workgroup.scores * COLUMNS_PER_INVOCATION));
-  const filling = Math.ceil(tilingOf(profile).fillingWorkgroups / numTiles);
+  const { fillingWorkgroups } = tilingOf(profile, rowsPerKvHead(spec));
+  const filling = Math.ceil(fillingWorkgroups / numTiles);
   const least = Math.ceil(blocks / mostBlocks(spec, rowTile, profile));
   return Math.min(Math.max(filling, least), blocks, maxComputeWorkgroupsPerDimension);
 }
