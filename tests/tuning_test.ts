@@ -79,7 +79,7 @@ const WRONG: readonly [
   [tilings({ keys: "4" }), TypeError, 'tuning.tilings[0].keys="4"'],
   [tilings({ keys: 0 }), RangeError, "tuning.tilings[0].keys=0"],
   [tilings({ maxRows: 1.5 }), RangeError, "tuning.tilings[0].maxRows=1.5"],
-  [tilings({ maxRows: 1000 }), RangeError, "maxRows must be at most 16"],
+  [tilings({ maxRows: 1000 }), RangeError, "maxRows must be at most 32"],
   [tilings({ lanes: 24 }), RangeError, "lanes must be a power of two"],
   [tilings({ sharers: -1 }), RangeError, "tuning.tilings[0].sharers=-1"],
   [tilings({ sharers: 3 }), RangeError, "sharers must be a power of two"],
