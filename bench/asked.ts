@@ -2,7 +2,7 @@
 import type { ScoreSpec } from "../mod.ts";
 import { randomElements } from "./random.ts";
 import type { Shape } from "./result.ts";
-import { SEEDS } from "./subject.ts";
+import { SEEDS } from "./inputs.ts";
 
 /** Causal attention of the last `seqLen` tokens of a context, and what else is asked of it. */
 export interface Asked extends Shape, Pick<ScoreSpec, "window" | "softcap" | "sinkLogits"> {

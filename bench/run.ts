@@ -2,6 +2,7 @@
 import { DeviceLostError, type Gpu } from "../mod.ts";
 import type { Case, CaseGroup } from "./cases.ts";
 import type { FirstUses } from "./first_use.ts";
+import { CaseInputs } from "./inputs.ts";
 import type { Result, Roofline } from "./result.ts";
 import { emptyResult, fillIn, judge } from "./rows.ts";
 import { type Effort, timeInTurns } from "./stopwatch.ts";
@@ -25,10 +26,12 @@ export async function runGroup(
   { effort, roofline, firstUses }: Measuring,
 ): Promise<Result[]> {
   const results = group.map(emptyResult);
+  // By KV heads, all that cases of a group differ in but their implementation.
+  const inputs = new Map<number, CaseInputs>();
   const correct: { subject: Subject; result: Result }[] = [];
   try {
     for (const [i, case_] of group.entries()) {
-      const subject = await prepare(gpu, case_, results[i], firstUses);
+      const subject = await prepare(gpu, case_, results[i], { inputs, firstUses });
       if (subject) correct.push({ subject, result: results[i] });
     }
     if (correct.length > 0) {
@@ -44,6 +47,7 @@ export async function runGroup(
     return results;
   } finally {
     for (const { subject } of correct) subject.destroy();
+    for (const shared of inputs.values()) shared.destroy();
   }
 }
 
@@ -52,11 +56,13 @@ async function prepare(
   gpu: Gpu,
   case_: Case,
   result: Result,
-  firstUses: FirstUses,
+  { inputs, firstUses }: { inputs: Map<number, CaseInputs>; firstUses: FirstUses },
 ): Promise<Subject | undefined> {
   let subject: Subject | undefined;
   try {
-    subject = await Subject.create(gpu, case_);
+    const shared = inputs.get(case_.numKvHeads) ?? await CaseInputs.create(gpu, case_);
+    inputs.set(case_.numKvHeads, shared);
+    subject = await Subject.create(case_, shared);
     await firstUses.measure(gpu, case_, subject.dispatches);
     const error = await maxAbsError(gpu, subject);
     if (judge(result, error, TOLERANCE[case_.dtype])) return subject;

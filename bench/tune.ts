@@ -3,13 +3,14 @@ import { DeviceLostError, type Gpu, planAttention, type Tiling, type Tuning } fr
 import { tilingOf } from "../src/profile.ts";
 import type { Case } from "./cases.ts";
 import type { Progress } from "../cli/progress.ts";
+import { CaseInputs } from "./inputs.ts";
 import { median } from "./statistics.ts";
 import { type Effort, timeInTurns } from "./stopwatch.ts";
 import { specOf, Subject } from "./subject.ts";
 import { maxAbsError, TOLERANCE } from "./verify.ts";
 
-/** What to try, size by size. */
-const VALUES: Readonly<Record<keyof Tiling, readonly number[]>> = {
+/** What to try, size by size; what compilers take decides about `maxPairs`, not speed. */
+const VALUES: Readonly<Record<Exclude<keyof Tiling, "maxPairs">, readonly number[]>> = {
   fillingWorkgroups: [4, 8, 16, 32, 128, 512, 2048],
   keys: [1, 2, 4, 8, 16],
   maxRows: [2, 4, 8, 16],
@@ -72,17 +73,17 @@ export async function tune(
   const end = performance.now() + effort.totalMs;
   const found: Tuned[] = [];
   for (const [leastRows, cases] of byRows) {
-    const subjects: Subject[] = [];
+    const inputs: CaseInputs[] = [];
     try {
-      for (const case_ of cases) subjects.push(await Subject.create(gpu, case_));
+      for (const case_ of cases) inputs.push(await CaseInputs.create(gpu, case_));
       const standard = tilingOf(gpu.profile, leastRows);
       let best = standard;
-      for (const name of Object.keys(VALUES) as (keyof Tiling)[]) {
+      for (const name of Object.keys(VALUES) as (keyof typeof VALUES)[]) {
         progress.step(`${leastRows} rows of a KV head: ${name}`);
         if (performance.now() > end) continue;
-        best = await bestOf(subjects, best, name, effort);
+        best = await bestOf(inputs, best, name, effort);
       }
-      const [gain] = await meanGains(subjects, standard, [best], effort);
+      const [gain] = await meanGains(inputs, standard, [best], effort);
       const isBetter = gain >= LEAST_GAIN;
       found.push({
         ...{ leastRows, cases },
@@ -90,7 +91,7 @@ export async function tune(
         gain: isBetter ? gain : 1,
       });
     } finally {
-      for (const subject of subjects) subject.destroy();
+      for (const one of inputs) one.destroy();
     }
   }
   return found;
@@ -104,61 +105,61 @@ export function tuningOf(gpu: Gpu, tuned: readonly Tuned[]): Tuning {
 
 /** The best value of one size: the fastest in turns with the best so far, if it is faster a second time too. */
 async function bestOf(
-  subjects: readonly Subject[],
+  inputs: readonly CaseInputs[],
   best: Tiling,
-  name: keyof Tiling,
+  name: keyof typeof VALUES,
   effort: Effort,
 ): Promise<Tiling> {
   const tilings = VALUES[name]
     .filter((value) => value !== best[name])
     .map((value) => ({ ...best, [name]: value }))
     .filter(({ maxRows, keys }) => maxRows * keys <= MOST_SUMS);
-  const gains = await meanGains(subjects, best, tilings, effort);
+  const gains = await meanGains(inputs, best, tilings, effort);
   const most = Math.max(...gains);
   if (most < LEAST_GAIN) return best;
   // The fastest of many may be the luckiest.
   const winner = tilings[gains.indexOf(most)];
-  const [again] = await meanGains(subjects, best, [winner], effort);
+  const [again] = await meanGains(inputs, best, [winner], effort);
   return again < LEAST_GAIN ? best : winner;
 }
 
 /** How many times faster each tiling is than another, in the geometric mean over shapes. */
 async function meanGains(
-  subjects: readonly Subject[],
+  inputs: readonly CaseInputs[],
   base: Tiling,
   tilings: readonly Tiling[],
   effort: Effort,
 ): Promise<number[]> {
   const gains = tilings.map(() => 1);
-  for (const subject of subjects) {
-    const perTiling = await gainsOf(subject, base, tilings, effort);
-    perTiling.forEach((gain, i) => gains[i] *= gain ** (1 / subjects.length));
+  for (const one of inputs) {
+    const perTiling = await gainsOf(one, base, tilings, effort);
+    perTiling.forEach((gain, i) => gains[i] *= gain ** (1 / inputs.length));
   }
   return gains;
 }
 
 /** How many times faster each tiling is than another: 1 where its plan is the same, 0 where it fails. */
 async function gainsOf(
-  subject: Subject,
+  inputs: CaseInputs,
   base: Tiling,
   tilings: readonly Tiling[],
   effort: Effort,
 ): Promise<number[]> {
-  const { gpu } = subject.o;
-  const current = await subject.retiled(only(base));
+  const { gpu, case: case_ } = inputs;
+  const current = await Subject.create(case_, inputs, only(base));
   const runs: { index: number; subject: Subject }[] = [];
   const gains = tilings.map(() => 0);
   try {
-    const seen = new Set([planOf(gpu, subject.case, base)]);
+    const seen = new Set([planOf(gpu, case_, base)]);
     for (const [index, tiling] of tilings.entries()) {
-      const plan = planOf(gpu, subject.case, tiling);
+      const plan = planOf(gpu, case_, tiling);
       if (plan === undefined) continue;
       if (seen.has(plan)) {
         gains[index] = 1;
         continue;
       }
       seen.add(plan);
-      const candidate = await retiledAndVerified(subject, tiling);
+      const candidate = await verified(inputs, tiling);
       if (candidate) runs.push({ index, subject: candidate });
     }
     if (runs.length === 0) return gains;
@@ -178,11 +179,11 @@ async function gainsOf(
 }
 
 /** A subject whose output is right; nothing where the device refuses it. */
-async function retiledAndVerified(subject: Subject, tiling: Tiling): Promise<Subject | undefined> {
+async function verified(inputs: CaseInputs, tiling: Tiling): Promise<Subject | undefined> {
   let candidate: Subject | undefined;
   try {
-    candidate = await subject.retiled(only(tiling));
-    const error = await maxAbsError(candidate.o.gpu, candidate);
+    candidate = await Subject.create(inputs.case, inputs, only(tiling));
+    const error = await maxAbsError(inputs.gpu, candidate);
     if (error <= TOLERANCE[candidate.case.dtype]) return candidate;
     console.error(`Left out, as its output is wrong by ${error}: ${JSON.stringify(tiling)}`);
   } catch (error) {

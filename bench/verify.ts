@@ -2,7 +2,8 @@
 import { type Dtype, type Gpu, referenceRow } from "../mod.ts";
 import type { Asked } from "./asked.ts";
 import { randomElements } from "./random.ts";
-import { SEEDS, type Subject } from "./subject.ts";
+import { SEEDS } from "./inputs.ts";
+import type { Subject } from "./subject.ts";
 
 /** Largest error that inputs in [-1, 1] leave room for. */
 export const TOLERANCE: Readonly<Record<Dtype, number>> = { f32: 2e-5, f16: 5e-3 };

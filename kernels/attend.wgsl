@@ -12,8 +12,9 @@
 // value serves the whole query group; it walks what these see of the slice by TILE_COLUMNS columns. Each of its
 // ROW_GROUPS groups of LANES invocations owns ROWS rows. For the scores, a lane owns KEYS columns; for the output,
 // VALUE_PACKS packs of the value and every STRIPS-th column. What concerns all rows or lanes at once is in fragments:
-// rows_loaded or rows_broadcast, lanes_memory or lanes_shuffle. ROWS_DIFFER is 1 where rows of a tile may see different
-// columns. Loops marked `unroll` are written out, as arrays that are indexed at run time leave registers.
+// rows_loaded or rows_broadcast, lanes_memory or lanes_shuffle; so is what the products of queries and keys are computed
+// in: products_f32 or products_f16. ROWS_DIFFER is 1 where rows of a tile may see different columns. Loops marked `unroll` are
+// written out, as arrays that are indexed at run time leave registers.
 @group(0) @binding(2) var<storage, read> q: array<Pack>;
 
 const HEAD_PACKS = HEAD_DIM / PACK;
@@ -54,6 +55,7 @@ fn main(
   }
 
   let queries = queriesOf(tile, rowGroup, lane);
+  let shrink = shrinkOf(queries);
 
   var m: PerRow;
   var d: PerRow;
@@ -63,7 +65,7 @@ fn main(
   }
 
   for (var start = first; start < end; start += TILE_COLUMNS) {
-    var s = scoresOf(tile, context, seen, start + lane, queries);
+    var s = scoresOf(tile, context, seen, start + lane, queries, shrink);
     var most: PerRow;
     /*unroll*/ for (var i = 0u; i < ROWS; i++) {
       most[i] = MASKED;
@@ -151,6 +153,7 @@ fn scoresOf(
   seen: vec2u,
   index: u32,
   queries: Queries,
+  shrink: PerRow,
 ) -> array<array<f32, KEYS>, ROWS> {
   var kRow: array<u32, KEYS>;
   /*unroll*/ for (var j = 0u; j < KEYS; j++) {
@@ -159,21 +162,22 @@ fn scoresOf(
   }
   var s: array<array<f32, KEYS>, ROWS>;
   for (var h = 0u; h < HEAD_PACKS; h++) {
-    var keys: array<Wide, KEYS>;
+    var keys: array<Factor, KEYS>;
     /*unroll*/ for (var j = 0u; j < KEYS; j++) {
       keys[j] = keyAt(kRow[j], h);
     }
     let x = queriesAt(queries, h);
     /*unroll*/ for (var i = 0u; i < ROWS; i++) {
+      let factor = Factor(shrink[i] * x[i]);
       /*unroll*/ for (var j = 0u; j < KEYS; j++) {
-        s[i][j] = addInner(x[i], keys[j], s[i][j]);
+        s[i][j] = addProducts(factor, keys[j], s[i][j]);
       }
     }
   }
   /*unroll*/ for (var j = 0u; j < KEYS; j++) {
     let step = keyStep(kRow[j]);
     /*unroll*/ for (var i = 0u; i < ROWS; i++) {
-      s[i][j] *= step;
+      s[i][j] *= step / shrink[i];
     }
   }
   return s;

@@ -19,6 +19,8 @@ import broadcast from "./shared/broadcast.wgsl" with { type: "text" };
 import context from "./shared/context.wgsl" with { type: "text" };
 import forkAcross from "./shared/fork_across.wgsl" with { type: "text" };
 import forkWithin from "./shared/fork_within.wgsl" with { type: "text" };
+import halfScalar from "./shared/half_scalar.wgsl" with { type: "text" };
+import halfVec4 from "./shared/half_vec4.wgsl" with { type: "text" };
 import kvPlain from "./shared/kv_plain.wgsl" with { type: "text" };
 import kvQuantized from "./shared/kv_quantized.wgsl" with { type: "text" };
 import lanesMemory from "./shared/lanes_memory.wgsl" with { type: "text" };
@@ -35,6 +37,8 @@ import packScalar from "./shared/pack_scalar.wgsl" with { type: "text" };
 import packVec4 from "./shared/pack_vec4.wgsl" with { type: "text" };
 import params from "./shared/params.wgsl" with { type: "text" };
 import perHead from "./shared/per_head.wgsl" with { type: "text" };
+import productsF16 from "./shared/products_f16.wgsl" with { type: "text" };
+import productsF32 from "./shared/products_f32.wgsl" with { type: "text" };
 import put from "./shared/put.wgsl" with { type: "text" };
 import putQkv from "./shared/put_qkv.wgsl" with { type: "text" };
 import putSum from "./shared/put_sum.wgsl" with { type: "text" };
@@ -104,6 +108,8 @@ export const fragments: Readonly<
     | "context"
     | "forkAcross"
     | "forkWithin"
+    | "halfScalar"
+    | "halfVec4"
     | "kvPlain"
     | "kvQuantized"
     | "lanesMemory"
@@ -120,6 +126,8 @@ export const fragments: Readonly<
     | "packVec4"
     | "params"
     | "perHead"
+    | "productsF16"
+    | "productsF32"
     | "put"
     | "putQkv"
     | "putSum"
@@ -158,6 +166,8 @@ export const fragments: Readonly<
   context,
   forkAcross,
   forkWithin,
+  halfScalar,
+  halfVec4,
   kvPlain,
   kvQuantized,
   lanesMemory,
@@ -174,6 +184,8 @@ export const fragments: Readonly<
   packVec4,
   params,
   perHead,
+  productsF16,
+  productsF32,
   put,
   putQkv,
   putSum,

@@ -7,18 +7,23 @@
 //   k        [B, numKvHeads, capacity, H]      read   ring (or [B, capacity, numKvHeads, H]: kvStride), by keyAt
 //   scores   [rows of the block, contextLen]  f32  write
 //
-// Grid: (column blocks, row tiles). An invocation owns a tile of ROWS rows by 4 columns; query head n reads KV head
-// n / groupSize where it lies.
+// Grid: (column groups, row tiles). A workgroup owns blocks of WORKGROUP x 4 columns, the grid's width apart, and walks those
+// that the context has. An invocation owns a tile of ROWS rows by 4 columns of each; query head n reads KV head n / groupSize
+// where it lies.
 @group(0) @binding(2) var<storage, read> q: array<Pack>;
 @group(0) @binding(5) var<storage, read_write> scores: array<f32>;
 
 const PACKS = HEAD_DIM / PACK;
+const BLOCK = WORKGROUP * 4u;
 
 @compute @workgroup_size(WORKGROUP)
-fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_index) lane: u32) {
+fn main(
+  @builtin(workgroup_id) workgroupId: vec3u,
+  @builtin(num_workgroups) numWorkgroups: vec3u,
+  @builtin(local_invocation_index) lane: u32,
+) {
   let tile = rowTileOf(params.firstTile + workgroupId.y);
   let context = contextOf(tile.batch);
-  let firstColumn = workgroupId.x * WORKGROUP * 4u;
 
   var seen = vec2u(context.len, 0u);
   var visible: array<vec2u, ROWS>;
@@ -30,46 +35,54 @@ fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_ind
     qBase[i] = queryRow(tile.batch, headOf(row), tokenOf(row)) * PACKS;
   }
 
-  // Softmax reads visible columns only: what no row of the tile sees is left alone, unless someone reads it.
-  let isInWindow = firstColumn < seen.y && firstColumn + WORKGROUP * 4u > seen.x;
-  let isSeen = isInWindow || firstColumn < min(SINKS, seen.x);
-  if (!isSeen && firstColumn >= params.filledLen) {
-    return;
-  }
-
-  let columns = firstColumn + lane + WORKGROUP * vec4u(0u, 1u, 2u, 3u);
-  var acc: array<vec4f, ROWS>;
-  var steps: vec4f;
-  if (isSeen) {
-    let inContext = min(columns, vec4u(context.len - 1u));
-    let k0 = kvRow(tile.batch, tile.kvHead, slotOf(context, inContext.x));
-    let k1 = kvRow(tile.batch, tile.kvHead, slotOf(context, inContext.y));
-    let k2 = kvRow(tile.batch, tile.kvHead, slotOf(context, inContext.z));
-    let k3 = kvRow(tile.batch, tile.kvHead, slotOf(context, inContext.w));
-    steps = vec4f(keyStep(k0), keyStep(k1), keyStep(k2), keyStep(k3));
-    for (var h = 0u; h < PACKS; h++) {
-      let a = keyAt(k0, h);
-      let b = keyAt(k1, h);
-      let c = keyAt(k2, h);
-      let d = keyAt(k3, h);
-      for (var i = 0u; i < ROWS; i++) {
-        let x = Wide(q[qBase[i] + h]);
-        let sum = acc[i];
-        acc[i] = vec4f(addInner(x, a, sum.x), addInner(x, b, sum.y), addInner(x, c, sum.z), addInner(x, d, sum.w));
-      }
-    }
-  }
-
   let end = max(context.len, params.filledLen);
-  for (var i = 0u; i < tile.numRows; i++) {
-    let row = rowOf(tile, i);
-    let offset = scoresOffset(row);
-    for (var j = 0u; j < 4u; j++) {
-      let column = columns[j];
-      if (column < end) {
-        let score = scoreOf(steps[j] * acc[i][j], row, context, column);
-        scores[offset + column] = select(MASKED, score, isVisible(visible[i], column));
+  for (var first = workgroupId.x * BLOCK; first < end; first += numWorkgroups.x * BLOCK) {
+    // Softmax reads visible columns only: what no row of the tile sees is left alone, unless someone reads it.
+    let isSeen = (first < seen.y && first + BLOCK > seen.x) || first < min(SINKS, seen.x);
+    if (!isSeen && first >= params.filledLen) {
+      continue;
+    }
+
+    let columns = first + lane + WORKGROUP * vec4u(0u, 1u, 2u, 3u);
+    var products = array<vec4f, ROWS>();
+    if (isSeen) {
+      products = productsOf(tile, context, columns, qBase);
+    }
+    for (var i = 0u; i < tile.numRows; i++) {
+      let row = rowOf(tile, i);
+      let offset = scoresOffset(row);
+      for (var j = 0u; j < 4u; j++) {
+        let column = columns[j];
+        if (column < end) {
+          let score = scoreOf(products[i][j], row, context, column);
+          scores[offset + column] = select(MASKED, score, isVisible(visible[i], column));
+        }
       }
     }
   }
+}
+
+fn productsOf(tile: RowTile, context: Context, columns: vec4u, qBase: array<u32, ROWS>) -> array<vec4f, ROWS> {
+  let inContext = min(columns, vec4u(context.len - 1u));
+  let k0 = kvRow(tile.batch, tile.kvHead, slotOf(context, inContext.x));
+  let k1 = kvRow(tile.batch, tile.kvHead, slotOf(context, inContext.y));
+  let k2 = kvRow(tile.batch, tile.kvHead, slotOf(context, inContext.z));
+  let k3 = kvRow(tile.batch, tile.kvHead, slotOf(context, inContext.w));
+  var acc: array<vec4f, ROWS>;
+  for (var h = 0u; h < PACKS; h++) {
+    let a = keyAt(k0, h);
+    let b = keyAt(k1, h);
+    let c = keyAt(k2, h);
+    let d = keyAt(k3, h);
+    for (var i = 0u; i < ROWS; i++) {
+      let x = Wide(q[qBase[i] + h]);
+      let sum = acc[i];
+      acc[i] = vec4f(addInner(x, a, sum.x), addInner(x, b, sum.y), addInner(x, c, sum.z), addInner(x, d, sum.w));
+    }
+  }
+  let steps = vec4f(keyStep(k0), keyStep(k1), keyStep(k2), keyStep(k3));
+  for (var i = 0u; i < ROWS; i++) {
+    acc[i] *= steps;
+  }
+  return acc;
 }

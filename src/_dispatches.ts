@@ -1,11 +1,5 @@
 /** The dispatches of a plan, in order: what executors encode and what `explain` prints. */
-import {
-  columnBlocks,
-  EARLY_STAGES,
-  type EarlyStage,
-  type StagedPlan,
-  valueBlocks,
-} from "./plan_staged.ts";
+import { EARLY_STAGES, type EarlyStage, type StagedPlan, valueBlocks } from "./plan_staged.ts";
 import { numRows } from "./_plan.ts";
 import { fusedPacks, type FusedPlan, MERGE_WORKGROUP } from "./plan_fused.ts";
 
@@ -36,10 +30,11 @@ export function fusedDispatches(plan: FusedPlan): PlannedDispatch<"attend" | "me
 export function stagedDispatches(
   plan: StagedPlan,
 ): PlannedDispatch<EarlyStage | "scores" | "softmax" | "weightedSum">[] {
+  const { columnGroups } = plan;
   const early = EARLY_STAGES.filter((stage) => plan.spec.outputs.includes(stage));
   return plan.blocks.flatMap(({ numTiles, numRows }, block) => [
-    ...early.map((kernel) => ({ kernel, block, grid: [columnBlocks(plan), numTiles] as const })),
-    { kernel: "scores", block, grid: [columnBlocks(plan), numTiles] },
+    ...early.map((kernel) => ({ kernel, block, grid: [columnGroups, numTiles] as const })),
+    { kernel: "scores", block, grid: [columnGroups, numTiles] },
     { kernel: "softmax", block, grid: [numRows, 1] },
     { kernel: "weightedSum", block, grid: [numTiles, valueBlocks(plan)] },
   ]);

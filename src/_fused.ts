@@ -58,8 +58,8 @@ export async function createFused(gpu: Gpu, plan: FusedPlan): Promise<Executor> 
 async function compile(gpu: Gpu, plan: FusedPlan) {
   const { rows: ROWS, rowGroups: ROW_GROUPS, lanes: LANES, keys: KEYS } = plan;
   const { strips: STRIPS, valuePacks: VALUE_PACKS, sharers: SHARERS } = plan;
-  const { dtype, kvDtype, seqLen, bias, mask } = plan.spec;
-  const reads = kvReads(kvDtype, fusedPackSize(plan.spec));
+  const { dtype, kvDtype, products, seqLen, bias, mask } = plan.spec;
+  const reads = kvReads(kvDtype, fusedPackSize(plan.spec), products);
   const constants = constantsOf(plan);
   const TILE_ROWS = ROWS * ROW_GROUPS;
   const WORKGROUP = LANES * ROW_GROUPS;
@@ -68,6 +68,8 @@ async function compile(gpu: Gpu, plan: FusedPlan) {
   const base = [params, masked, context, pack, softmaxState, rowTile];
   const rows = SHARERS === 0 ? fragments.rowsLoaded : fragments.rowsBroadcast;
   const lanes = plan.shuffles ? fragments.lanesShuffle : fragments.lanesMemory;
+  const half = fusedPackSize(plan.spec) === 4 ? fragments.halfVec4 : fragments.halfScalar;
+  const multiplies = products === "f16" ? [fragments.productsF16, half] : [fragments.productsF32];
   const usesSubgroups = SHARERS > 0 || plan.shuffles;
   const isSplit = plan.slices > 1;
   const output = [...rowEnd(plan.spec), storeOutput];
@@ -94,6 +96,7 @@ async function compile(gpu: Gpu, plan: FusedPlan) {
         ...scoreOf(plan.spec),
         rows,
         lanes,
+        ...multiplies,
         ...(isSplit ? [storePartial] : output),
         texts.attend,
       ],

@@ -2,7 +2,7 @@
 import { fragments } from "../kernels/mod.ts";
 import { BITS, isQuantized, quantizedWords } from "./_quantized.ts";
 import type { WgslModule } from "./_wgsl.ts";
-import type { KvDtype } from "./tensor.ts";
+import type { Dtype, KvDtype } from "./tensor.ts";
 
 /** Types, constants and fragments that a module takes in. */
 type Parts = Required<Omit<WgslModule, "enables">>;
@@ -17,9 +17,14 @@ export function storedElements(size: number, dtype: KvDtype): number {
   return isQuantized(dtype) ? quantizedWords(size, dtype) : size;
 }
 
-/** What declares `k` and `v` and reads them by `keyAt` and `valueAt`, `packSize` elements at a time. */
-export function kvReads(dtype: KvDtype, packSize: 1 | 4): Parts {
-  return reads(dtype, packSize, { plain: fragments.kvPlain, quantized: fragments.kvQuantized });
+/**
+ * What declares `k` and `v` and reads them by `keyAt` and `valueAt`, `packSize` elements at a time; keys as factors of
+ * products in `products`.
+ */
+export function kvReads(dtype: KvDtype, packSize: 1 | 4, products: Dtype = "f32"): Parts {
+  const { kvPlain: plain, kvQuantized } = fragments;
+  const parts = reads(dtype, packSize, { plain, quantized: kvQuantized });
+  return { ...parts, types: { ...parts.types, Factor: packOf(products, packSize) } };
 }
 
 /** What declares `w` and reads it by `weightAt`, `packSize` elements at a time. */
@@ -40,8 +45,11 @@ function reads(
   by: { plain: string; quantized: string },
 ): Parts {
   if (isQuantized(dtype)) return quantized(dtype, fragments.quantizedPack, by.quantized);
-  const Stored = packSize === 4 ? `vec4<${dtype}>` : dtype;
-  return { types: { Stored }, constants: {}, fragments: [by.plain] };
+  return { types: { Stored: packOf(dtype, packSize) }, constants: {}, fragments: [by.plain] };
+}
+
+function packOf(dtype: Dtype, packSize: 1 | 4): string {
+  return packSize === 4 ? `vec4<${dtype}>` : dtype;
 }
 
 function quantized(dtype: keyof typeof BITS, ...ofRows: string[]): Parts {

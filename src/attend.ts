@@ -18,7 +18,15 @@ export type AttendOptions =
   & Omit<ScoreSpec, "bias" | "mask">
   & Pick<
     AttentionSpec,
-    "sinks" | "dtype" | "kvDtype" | "layout" | "outputs" | "maxScratchBytes" | "impl" | "tuning"
+    | "sinks"
+    | "dtype"
+    | "kvDtype"
+    | "products"
+    | "layout"
+    | "outputs"
+    | "maxScratchBytes"
+    | "impl"
+    | "tuning"
   >;
 
 /** Queries, keys and values, all on the host or all on the device. */

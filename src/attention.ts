@@ -139,6 +139,7 @@ export class Attention {
     const plan = planAttention(spec, device.limits, gpu.profile);
     checkDtype(gpu, "plan attention", plan.spec.dtype);
     checkDtype(gpu, "plan attention", plan.spec.kvDtype, "kvDtype");
+    checkDtype(gpu, "plan attention", plan.spec.products, "products");
     const fullLengths = await gpu.guard(
       "allocate attention",
       () => filledBuffer(device, plan.spec.batch, plan.spec.capacity),

@@ -72,6 +72,9 @@ function fusedRows(plan: FusedPlan): [string, string][] {
         ...(strips > 1 ? [`${strips} share a part of the value`] : []),
       ].join(", "),
     ],
+    ...(plan.spec.products === "f32" ? [] : [
+      ["products", `of queries and keys in ${plan.spec.products}, added up in f32`],
+    ] satisfies [string, string][]),
     ["slices", `${slices} of the context` + (slices === 1 ? "" : ", merged")],
     ["dispatches", grids(fusedDispatches(plan))],
   ];

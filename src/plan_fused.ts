@@ -1,5 +1,6 @@
 import {
   ceilPowerOfTwo,
+  clamp,
   numRows,
   packSize,
   type PlanBase,
@@ -60,7 +61,7 @@ export function planFused(
   const tiling = tilingFor(spec, profile);
   const { keys, fillingWorkgroups } = tiling;
   const perKvHead = rowsPerKvHead(spec);
-  const { rows, rowGroups } = planRows(perKvHead, tiling);
+  const { rows, rowGroups } = planRows(perKvHead, { ...tiling, maxRows: mostRows(spec, tiling) });
   const allPacks = fusedPacks(spec);
   const split = planLanes({ rows, rowGroups, keys }, spec, limits, tiling);
   if (!split) return undefined;
@@ -131,10 +132,15 @@ export function fusedWorkgroupBytes(
   return lanes * rowGroups * 4 * (rows * (keys + 1) + (strips === 1 ? 0 : 4));
 }
 
+/** Rows of an invocation: fewer where each of its rows and keys loads a bias or a mask. */
+function mostRows({ bias, mask }: FilledSpec, { maxRows, keys, maxPairs }: Tiling): number {
+  return bias || mask ? clamp(Math.floor(maxPairs / keys), 1, maxRows) : maxRows;
+}
+
 /** The fewest tiles, and rows in each as even as can be, so that few are computed in vain. */
 function planRows(
   perKvHead: number,
-  { maxRows, maxRowGroups }: Tiling,
+  { maxRows, maxRowGroups }: Pick<Tiling, "maxRows" | "maxRowGroups">,
 ): Pick<FusedPlan, "rows" | "rowGroups"> {
   const perTile = Math.ceil(perKvHead / Math.ceil(perKvHead / (maxRows * maxRowGroups)));
   const rowGroups = Math.min(maxRowGroups, ceilPowerOfTwo(Math.ceil(perTile / maxRows)));

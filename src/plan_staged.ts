@@ -10,7 +10,7 @@ import {
   type PlanLimits,
   rowsPerKvHead,
 } from "./_plan.ts";
-import { type DeviceProfile, loopRounds } from "./profile.ts";
+import { type DeviceProfile, loopRounds, tilingOf } from "./profile.ts";
 import { ACTION, type FilledSpec, stagesOf } from "./spec.ts";
 
 /** A range of query rows that is computed at once. A row is (batch, head, token), numbered as in [B, N, S]. */
@@ -35,6 +35,11 @@ export interface StagedPlan extends PlanBase {
   rowTile: number;
   /** Invocations of a workgroup, by kernel. */
   workgroup: { scores: number; softmax: number; weightedSum: number };
+  /**
+   * Workgroups of `scores` along the columns of a tile of rows: as many as keep the device at work. Each goes round for what
+   * the context has, so that a ring costs what is in it and not its capacity.
+   */
+  columnGroups: number;
   /** Invocations of `weightedSum` side by side along the value; the others split the context. */
   valueLanes: number;
   /** Row blocks, in order. */
@@ -51,6 +56,8 @@ const COLUMNS_PER_INVOCATION = 4;
 const COLUMNS_PER_ROUND = 4;
 /** Fewest columns that are worth a strip of the weighted sum. */
 const COLUMNS_PER_STRIP = 16;
+/** Invocations of a row's softmax on software, where more only wait for each other. */
+const MOST_SOFTWARE_SOFTMAX = 64;
 /** Invocations that keep a large GPU busy. */
 const FILLING_INVOCATIONS = 2 ** 16;
 
@@ -64,9 +71,9 @@ export function planStaged(
   const { outputs } = spec;
   const rows = numRows(spec);
   const rowTile = planRowTile(rowsPerKvHead(spec));
-  const tiles = planTiles(spec, { contextLen, rowTile, rowTiles: rows / rowTile }, limits);
-  checkGrid(contextLen, tiles.workgroup.scores, limits);
-  checkRounds(contextLen, tiles, profile);
+  const tiles = planTiles(spec, { contextLen, rowTile, rowTiles: rows / rowTile }, limits, profile);
+  const sizes = { contextLen, rowTile, ...tiles };
+  checkRounds(spec, sizes, limits, profile);
 
   const rowBytes = contextLen * 4;
   const isKept = keepsRows(spec);
@@ -92,22 +99,34 @@ export function planStaged(
     impl: "staged",
     spec,
     groupSize: spec.numHeads / spec.numKvHeads,
-    contextLen,
+    ...sizes,
     parts,
-    rowTile,
-    ...tiles,
+    columnGroups: planColumnGroups(
+      spec,
+      { ...sizes, numTiles: blocks[0].numTiles },
+      limits,
+      profile,
+    ),
     blocks,
     scratchBytes: outputs.includes("weights") ? 0 : storedRows * rowBytes,
   };
 }
 
-/** Throws if the weighted sum would walk more columns than the device's loops go round. */
+/** Throws if a workgroup would walk more columns than the device's loops go round. */
 function checkRounds(
-  contextLen: number,
-  { workgroup, valueLanes }: Pick<StagedPlan, "workgroup" | "valueLanes">,
+  spec: FilledSpec,
+  { contextLen, rowTile, workgroup, valueLanes }: Pick<
+    StagedPlan,
+    "contextLen" | "rowTile" | "workgroup" | "valueLanes"
+  >,
+  { maxComputeWorkgroupsPerDimension }: PlanLimits,
   profile: DeviceProfile,
 ): void {
-  const mostColumns = loopRounds(profile) * COLUMNS_PER_ROUND * workgroup.weightedSum / valueLanes;
+  const blockColumns = workgroup.scores * COLUMNS_PER_INVOCATION;
+  const mostColumns = Math.min(
+    loopRounds(profile) * COLUMNS_PER_ROUND * workgroup.weightedSum / valueLanes,
+    maxComputeWorkgroupsPerDimension * mostBlocks(spec, rowTile, profile) * blockColumns,
+  );
   if (contextLen <= mostColumns) return;
   throw new RangeError(
     sentence(ACTION, 'the loops of this adapter must go round the context (use impl "fused")', {
@@ -120,11 +139,6 @@ function checkRounds(
 /** Whether scores and weights of all rows are kept, and not of one block after the other. */
 export function keepsRows({ outputs }: FilledSpec): boolean {
   return outputs.includes("scores") || outputs.includes("weights");
-}
-
-/** Workgroups of the scores kernel along the columns of a context. */
-export function columnBlocks(plan: StagedPlan): number {
-  return Math.ceil(plan.contextLen / (plan.workgroup.scores * COLUMNS_PER_INVOCATION));
 }
 
 /** Workgroups of the weighted sum along the value. */
@@ -143,11 +157,15 @@ function planTiles(
   { valueDim }: FilledSpec,
   { contextLen, rowTile, rowTiles }: { contextLen: number; rowTile: number; rowTiles: number },
   limits: PlanLimits,
+  { isSoftware }: DeviceProfile,
 ): Pick<StagedPlan, "workgroup" | "valueLanes"> {
   const { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupStorageSize } = limits;
   const most = Math.min(256, floorPowerOfTwo(maxComputeInvocationsPerWorkgroup));
   // Softmax keeps a maximum and a denominator per invocation, the weighted sum four floats per row of its tile.
-  const mostSoftmax = Math.min(most, floorPowerOfTwo(maxComputeWorkgroupStorageSize / 8));
+  const mostSoftmax = Math.min(
+    isSoftware ? MOST_SOFTWARE_SOFTMAX : most,
+    floorPowerOfTwo(maxComputeWorkgroupStorageSize / 8),
+  );
   const mostSum = Math.min(
     most,
     floorPowerOfTwo(maxComputeWorkgroupStorageSize / (16 * rowTile)),
@@ -170,17 +188,26 @@ function planTiles(
   };
 }
 
-function checkGrid(contextLen: number, invocations: number, limits: PlanLimits): void {
-  const { maxComputeWorkgroupsPerDimension } = limits;
-  const most = maxComputeWorkgroupsPerDimension * invocations * COLUMNS_PER_INVOCATION;
-  if (contextLen > most) {
-    throw new RangeError(
-      sentence(ACTION, `a dispatch reaches ${most} tokens (use a window)`, {
-        contextLen,
-        maxComputeWorkgroupsPerDimension,
-      }),
-    );
-  }
+/** As many as fill the device together with the tiles of rows, and so many that loops go round all blocks of columns. */
+function planColumnGroups(
+  spec: FilledSpec,
+  { contextLen, rowTile, workgroup, numTiles }:
+    & Pick<StagedPlan, "contextLen" | "rowTile" | "workgroup">
+    & { numTiles: number },
+  { maxComputeWorkgroupsPerDimension }: PlanLimits,
+  profile: DeviceProfile,
+): number {
+  const blocks = Math.ceil(contextLen / (workgroup.scores * COLUMNS_PER_INVOCATION));
+  const { fillingWorkgroups } = tilingOf(profile, rowsPerKvHead(spec));
+  const filling = Math.ceil(fillingWorkgroups / numTiles);
+  const least = Math.ceil(blocks / mostBlocks(spec, rowTile, profile));
+  return Math.min(Math.max(filling, least), blocks, maxComputeWorkgroupsPerDimension);
+}
+
+/** Blocks of columns that one workgroup of the scores kernel can go round. */
+function mostBlocks({ headDim }: FilledSpec, rowTile: number, profile: DeviceProfile): number {
+  const rounds = packs(headDim) * (1 + rowTile) + rowTile * (1 + COLUMNS_PER_INVOCATION) + 1;
+  return Math.floor(loopRounds(profile) / rounds);
 }
 
 function scratchRowsFor(

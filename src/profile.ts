@@ -17,6 +17,11 @@ export interface Tiling {
   maxRowGroups: number;
   /** Keys that a lane scores at a time. */
   keys: number;
+  /**
+   * Most pairs of row and key of a lane where each loads a bias or a mask of its own, which takes compilers long: rows are
+   * cut accordingly.
+   */
+  maxPairs: number;
   /** Lanes of a row group, at least. */
   lanes: number;
   /** Invocations of a workgroup, at least. */
@@ -47,16 +52,16 @@ export function loopRounds({ isSoftware }: DeviceProfile): number {
 export function tilingOf({ isSoftware, subgroupSize }: DeviceProfile, rows: number): Tiling {
   if (!isSoftware) {
     return {
-      ...{ maxRows: 8, maxRowGroups: 4, keys: 4, lanes: 16, workgroup: 64 },
+      ...{ maxRows: 8, maxRowGroups: 4, keys: 4, maxPairs: 32, lanes: 16, workgroup: 64 },
       ...{ sharers: 0, fillingWorkgroups: 512 },
     };
   }
-  const software = { lanes: 8, workgroup: 8, fillingWorkgroups: 8 };
+  const software = { maxPairs: 16, lanes: 8, workgroup: 8, fillingWorkgroups: 8 };
   // SwiftShader takes minutes to compile more than 16 sums of an invocation.
   if (subgroupSize === SMALLEST_SUBGROUP) {
     return {
-      ...{ maxRows: 4, maxRowGroups: 1, keys: 4, lanes: 4, workgroup: 4 },
-      ...{ sharers: 4, fillingWorkgroups: 8 },
+      ...{ ...software, lanes: 4, workgroup: 4 },
+      ...{ maxRows: 4, maxRowGroups: 1, keys: 4, sharers: 4 },
     };
   }
   return subgroupSize < SMALLEST_SUBGROUP

@@ -66,6 +66,15 @@ export interface AttentionSpec extends ScoreSpec {
   dtype?: Dtype;
   /** Element type of k and v. The default is `dtype`. */
   kvDtype?: KvDtype;
+  /**
+   * What the products of queries and keys are computed in. `"f16"`, where 4 divides the sizes of a head four of them and
+   * their sum at a time, is for devices whose arithmetic is faster in f16: sums of these, softmax and values stay in f32.
+   * Keys must not be f32. A score is then off by at most `e = |scale| max |q| (6 |k|_1 + headDim step) / 1024`, where the
+   * step is that of an integer key and 1 for others, and an output by at most `(exp(2 e) - 1) max |v|`; no key, and no
+   * query up to 1e37, is too large. For the fused implementation: what is staged after all, as no fused tile fits, is in
+   * f32. The default is `"f32"`.
+   */
+  products?: Dtype;
   /** Axes of q and o, and of contiguous k and v. The default is `"BSNH"`. */
   layout?: Layout;
   /** Axes of k and v where they differ from those of q: a ring is `"BNSH"`. The default is `layout`. */
@@ -100,7 +109,7 @@ export function fillIn(spec: AttentionSpec): FilledSpec {
   const { batch = 1, numHeads, numKvHeads = numHeads, headDim, valueDim = headDim } = spec;
   const { seqLen = 1, capacity, sinks = 0, outputs = [], impl = "auto", tuning } = spec;
   const { dtype = "f32", kvDtype = dtype, layout = "BSNH", kvLayout = layout } = spec;
-  const { maxScratchBytes = DEFAULT_SCRATCH_BYTES } = spec;
+  const { products = "f32", maxScratchBytes = DEFAULT_SCRATCH_BYTES } = spec;
   const sizes = { batch, numHeads, numKvHeads, headDim, valueDim, seqLen, capacity };
   for (const [name, value] of Object.entries({ ...sizes, maxScratchBytes })) {
     checkInteger(ACTION, name, value);
@@ -110,6 +119,7 @@ export function fillIn(spec: AttentionSpec): FilledSpec {
   checkGroups(ACTION, { numHeads, numKvHeads });
   checkChoice(ACTION, "dtype", dtype, DTYPES);
   checkChoice(ACTION, "kvDtype", kvDtype, KV_DTYPES);
+  checkChoice(ACTION, "products", products, DTYPES);
   checkChoice(ACTION, "layout", layout, ["BSNH", "BNSH"]);
   checkChoice(ACTION, "kvLayout", kvLayout, ["BSNH", "BNSH"]);
   checkChoice(ACTION, "impl", impl, ["auto", "fused", "staged"]);
@@ -122,12 +132,28 @@ export function fillIn(spec: AttentionSpec): FilledSpec {
       sentence(ACTION, 'only impl "staged" has scores and weights to return', { impl, outputs }),
     );
   }
+  if (products === "f16") {
+    if (impl === "staged" || stagesOf(outputs).length > 0) {
+      throw new TypeError(
+        sentence(ACTION, 'only impl "fused" computes products in f16', { products, impl, outputs }),
+      );
+    }
+    if (kvDtype === "f32") {
+      throw new RangeError(
+        sentence(ACTION, "products in f16 are of keys in f16, int8 or int4 (choose kvDtype)", {
+          products,
+          kvDtype,
+        }),
+      );
+    }
+  }
   return {
     ...sizes,
     ...fillInScores(ACTION, spec, sizes),
     sinks,
     dtype,
     kvDtype,
+    products,
     layout,
     kvLayout,
     outputs,

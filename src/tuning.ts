@@ -21,6 +21,7 @@ const BOUNDS: Readonly<Record<keyof Tiling, readonly [min: number, max: number]>
   maxRows: [1, 32],
   maxRowGroups: [1, 16],
   keys: [1, 16],
+  maxPairs: [1, 512],
   lanes: [2, 256],
   workgroup: [2, 1024],
   sharers: [0, 128],
@@ -85,7 +86,7 @@ function checkSize(name: string, value: unknown, key: keyof Tiling): void {
 export function tilingFor(spec: FilledSpec, profile: DeviceProfile): Tiling {
   const rows = rowsPerKvHead(spec);
   const tuned = spec.tuning?.tilings.findLast(({ leastRows }) => leastRows <= rows);
-  if (!tuned) return withPairs(tilingOf(profile, rows), spec, profile);
+  if (!tuned) return tilingOf(profile, rows);
   const { sharers } = tuned;
   const { subgroupSize } = profile;
   if (sharers > subgroupSize) {
@@ -98,13 +99,4 @@ export function tilingFor(spec: FilledSpec, profile: DeviceProfile): Tiling {
     );
   }
   return tuned;
-}
-
-/** Pairs of row and key that software compiles in reasonable time where each loads a bias or a mask of its own. */
-const MOST_PAIRS = 16;
-
-function withPairs(tiling: Tiling, { bias, mask }: FilledSpec, profile: DeviceProfile): Tiling {
-  if (!profile.isSoftware || !(bias || mask)) return tiling;
-  const { maxRows, keys } = tiling;
-  return { ...tiling, maxRows: Math.max(1, Math.min(maxRows, Math.floor(MOST_PAIRS / keys))) };
 }

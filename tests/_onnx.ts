@@ -1,4 +1,10 @@
-import { type AttentionSpec, type Dtype, type HostTensor, RingKvCache } from "../mod.ts";
+import {
+  type AttentionSpec,
+  type Dtype,
+  type HostTensor,
+  RingKvCache,
+  type RopeOptions,
+} from "../mod.ts";
 import { sharedGpu } from "./_gpu.ts";
 import { type Inputs, runAttention, submit, swapLayout, Tensors } from "./_run.ts";
 import { downloadKv } from "./_transcript.ts";
@@ -33,11 +39,14 @@ export function onnxCases(): OnnxCase[] {
   }
 }
 
-/** Runs the Attention operator (opset 23 and 24): what comes out, by the names of its outputs. */
+/** What comes out of an operator, by the names of its outputs. */
+export type OnnxOutputs = Record<string, ArrayLike<number>>;
+
+/** Runs the Attention operator (opset 23 and 24). */
 export async function runOnnxAttention(
   { attributes, inputs, outputs }: OnnxCase,
   impl: "staged" | "fused",
-): Promise<Record<string, ArrayLike<number>>> {
+): Promise<OnnxOutputs> {
   const { Q, attn_mask, past_key, past_value, nonpad_kv_seqlen } = inputs;
   const numHeads = Number(attributes.q_num_heads ?? Q.shape[1]);
   const numKvHeads = Number(attributes.kv_num_heads ?? inputs.K.shape[1]);
@@ -98,6 +107,90 @@ export async function runOnnxAttention(
     present_value: await downloadKv(cache, "v"),
     ...qkMatmul(result[stage]),
   };
+}
+
+/** Runs the TensorScatter operator (opset 24): a full cache is rolled back to where it is to be written, and appended to. */
+export async function runOnnxTensorScatter({ attributes, inputs }: OnnxCase): Promise<OnnxOutputs> {
+  const { past_cache, update, write_indices } = inputs;
+  const [batch, numKvHeads, capacity, headDim] = past_cache.shape;
+  using tensors = new Tensors();
+  const cache = tensors.keep(
+    await RingKvCache.create(await sharedGpu(), {
+      ...{ batch, numKvHeads, headDim, capacity, layout: "BNSH", window: 1 },
+      maxSeqLen: update.shape[2],
+      overflow: attributes.mode === "circular" ? "wrap" : "error",
+    }),
+  );
+  const [past, tokens] = [await tensors.upload(past_cache), await tensors.upload(update)];
+  await submit((encoder) => {
+    cache.append(encoder, { k: past, v: past });
+    Array.from(write_indices.data, (index, b) => cache.truncate(encoder, index, b));
+    cache.append(encoder, { k: tokens, v: tokens });
+  });
+  return { present_cache: await downloadKv(cache, "k") };
+}
+
+/**
+ * Runs the RotaryEmbedding operator (opset 23), on queries or on keys that are appended.
+ *
+ * Its caches may hold any numbers, and those of the node tests are random: a cosine c and a sine s of no angle. Rope turns
+ * pair j by position x frequency, so what maps is the angle of (c, s), as a frequency at position 1; that the magnitude of
+ * (c, s) differs from pair to pair does not, and is multiplied in here.
+ */
+export async function runOnnxRotaryEmbedding(
+  { attributes, inputs }: OnnxCase,
+  role: "queries" | "keys",
+): Promise<OnnxOutputs> {
+  const { X, cos_cache, sin_cache, position_ids } = inputs;
+  const is3d = X.shape.length === 3;
+  const x = is3d ? swapLayout(withHeads(X, Number(attributes.num_heads))) : X;
+  const [batch, heads, seqLen, headDim] = x.shape;
+  const dims = Number(attributes.rotary_embedding_dim ?? 0) || headDim;
+  const pairs = dims / 2;
+  const style = attributes.interleaved ? "pairs" : "halves";
+  const y = new Float32Array(x.data.length);
+  for (let token = 0; token < batch * seqLen; token++) {
+    const first = (position_ids ? position_ids.data[token] : token) * pairs;
+    const [c, s] = [cos_cache, sin_cache].map(({ data }) => (pair: number) => data[first + pair]);
+    const pairOf = (h: number) => style === "halves" ? h % pairs : Math.floor(h / 2);
+    const frequencies = Array.from({ length: pairs }, (_, pair) => Math.atan2(s(pair), c(pair)));
+    const magnitudes = Array.from(
+      { length: headDim },
+      (_, h) => h < dims ? Math.hypot(c(pairOf(h)), s(pairOf(h))) : 1,
+    );
+    const rowOf = (head: number) =>
+      ((Math.floor(token / seqLen) * heads + head) * seqLen + token % seqLen) * headDim;
+    const rows = Array.from(
+      { length: heads },
+      (_, head) => magnitudes.map((factor, h) => factor * x.data[rowOf(head) + h]),
+    );
+    const rotated = await rotatedAtOne(rows, { dims, style, frequencies }, role);
+    for (let head = 0; head < heads; head++) {
+      y.set(rotated.subarray(head * headDim, (head + 1) * headDim), rowOf(head));
+    }
+  }
+  return { Y: is3d ? swapLayout({ data: y, shape: x.shape }).data : y };
+}
+
+/** The rows of a token's heads, rotated to position 1. */
+async function rotatedAtOne(
+  rows: readonly number[][],
+  rope: RopeOptions,
+  role: "queries" | "keys",
+): Promise<Float32Array> {
+  using tensors = new Tensors();
+  const [heads, headDim] = [rows.length, rows[0].length];
+  const shape = { numKvHeads: heads, headDim, capacity: 2 };
+  const cache = tensors.keep(await RingKvCache.create(await sharedGpu(), { ...shape, rope }));
+  const row = { data: rows.flat(), shape: [1, 1, heads, headDim] };
+  const [k, q] = [await tensors.upload(row), await tensors.upload(row)];
+  await submit((encoder) => {
+    for (let position = 0; position < 2; position++) cache.append(encoder, { k, v: k });
+    cache.rotate(encoder, q);
+  });
+  if (role === "queries") return await q.download();
+  const slots = await downloadKv(cache, "k");
+  return slots.filter((_, i) => Math.floor(i / headDim) % 2 === 1);
 }
 
 function qkMatmul(rows: Float32Array | undefined): Record<string, Float32Array> {

@@ -17,8 +17,12 @@ export const LIMITS: PlanLimits = {
 };
 
 /** The plan of the staged implementation. */
-export function stagedPlan(spec: AttentionSpec, limits = LIMITS): StagedPlan {
-  const plan = planAttention({ ...spec, impl: "staged" }, limits);
+export function stagedPlan(
+  spec: AttentionSpec,
+  limits = LIMITS,
+  profile?: DeviceProfile,
+): StagedPlan {
+  const plan = planAttention({ ...spec, impl: "staged" }, limits, profile);
   assert(plan.impl === "staged");
   return plan;
 }

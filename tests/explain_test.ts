@@ -63,7 +63,7 @@ Deno.test("explain: blocks are counted, and their first dispatches shown", () =>
   assertEquals(row(spec, "blocks"), `${blocks.length} of rows`);
   assertStringIncludes(
     row(spec, "dispatches"),
-    `${3 * blocks.length}: scores 16 x 64, softmax 512`,
+    `${3 * blocks.length}: scores 8 x 64, softmax 512`,
   );
   assertStringIncludes(row(spec, "dispatches"), ", ...");
 });

@@ -3,7 +3,7 @@ import { assertEquals, assertGreater } from "@std/assert";
 import { type AttentionSpec, referenceAttention, referenceRow } from "../mod.ts";
 import { createFused } from "../src/_fused.ts";
 import { assertClose, TOLERANCE } from "./_compare.ts";
-import { sharedGpu } from "./_gpu.ts";
+import { hasF16, sharedGpu } from "./_gpu.ts";
 import { fusedPlan, PROFILES } from "./_plan.ts";
 import { type Random, testRandomly } from "./_random.ts";
 import { randomInputs, runAttention, shapeOf, submit, Tensors } from "./_run.ts";
@@ -62,6 +62,9 @@ testRandomly("a long context reaches its end", async (random) => {
   assertClose(o.slice(31 * headDim), referenceRow(inputs, row).o, TOLERANCE.f32, "o");
 });
 
+/** What products in f16 make of inputs in [-1, 1]; the bound for any inputs is held by `products_test.ts`. */
+const HALF_PRODUCTS = 5e-4;
+
 const SHAPES: readonly AttentionSpec[] = [
   { numHeads: 32, numKvHeads: 1, headDim: 128, capacity: 1177 },
   { numHeads: 32, numKvHeads: 8, headDim: 128, capacity: 1177 },
@@ -70,13 +73,20 @@ const SHAPES: readonly AttentionSpec[] = [
   { numHeads: 8, numKvHeads: 2, headDim: 256, capacity: 65, seqLen: 65 },
   { numHeads: 9, numKvHeads: 3, headDim: 80, valueDim: 33, capacity: 199, seqLen: 19, window: 63 },
   { numHeads: 2, numKvHeads: 1, headDim: 512, capacity: 70 },
+  {
+    ...{ numHeads: 12, numKvHeads: 2, headDim: 64, capacity: 199 },
+    kvDtype: "f16",
+    products: "f16",
+  },
 ];
 
 for (const [name, profile] of Object.entries(PROFILES)) {
   for (const spec of SHAPES) {
-    const { numHeads, numKvHeads, headDim, seqLen = 1 } = spec;
-    const shape = `${numHeads} over ${numKvHeads} heads x ${headDim}, ${seqLen} tokens`;
+    const { numHeads, numKvHeads, headDim, seqLen = 1, kvDtype = "f32", products = "f32" } = spec;
+    const shape =
+      `${numHeads} over ${numKvHeads} heads x ${headDim}, ${seqLen} tokens, ${products}`;
     testRandomly(`fused tiles of ${name}: ${shape}`, async (random) => {
+      if (kvDtype === "f16" && !await hasF16()) return;
       const gpu = await sharedGpu();
       using tensors = new Tensors();
       const subgroupSize = Math.min(profile.subgroupSize, gpu.profile.subgroupSize);
@@ -84,8 +94,9 @@ for (const [name, profile] of Object.entries(PROFILES)) {
       const executor = tensors.keep(await createFused(gpu, plan));
       const inputs = randomInputs(random, spec);
       const { batch, valueDim, layout, capacity } = plan.spec;
-      const [q, k, v] = await Promise.all(
-        [inputs.q, inputs.k, inputs.v].map((input) => tensors.upload(input)),
+      const q = await tensors.upload(inputs.q);
+      const [k, v] = await Promise.all(
+        [inputs.k, inputs.v].map((input) => tensors.upload(input, kvDtype)),
       );
       const o = await tensors.poisoned(
         shapeOf(layout, { batch, heads: numHeads, tokens: seqLen, size: valueDim }),
@@ -99,7 +110,8 @@ for (const [name, profile] of Object.entries(PROFILES)) {
         for (const dispatch of executor.bind(buffers, kv)) dispatch.encode(pass);
         pass.end();
       });
-      assertClose(await o.download(), referenceAttention(inputs, spec).o, TOLERANCE.f32, "o");
+      const tolerance = products === "f16" ? HALF_PRODUCTS : TOLERANCE.f32;
+      assertClose(await o.download(), referenceAttention(inputs, spec).o, tolerance, "o");
     });
   }
 }

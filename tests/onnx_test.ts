@@ -1,13 +1,21 @@
 // ONNX's own node tests, through the public API.
 import { assertEquals } from "@std/assert";
-import { assertClose, maskedScores, TOLERANCE } from "./_compare.ts";
+import { assertClose, assertSame, maskedScores, TOLERANCE } from "./_compare.ts";
 import { hasF16 } from "./_gpu.ts";
-import { onnxCases, runOnnxAttention } from "./_onnx.ts";
+import {
+  onnxCases,
+  runOnnxAttention,
+  runOnnxRotaryEmbedding,
+  runOnnxTensorScatter,
+} from "./_onnx.ts";
 
 /** Outputs of f16 are rounded at other places than ours. */
 const HALF_TOLERANCE = 2e-3;
 
-for (const test of onnxCases().filter(({ op }) => op === "Attention")) {
+const cases = onnxCases();
+const casesOf = (name: string) => cases.filter(({ op }) => op === name);
+
+for (const test of casesOf("Attention")) {
   const { name, inputs, outputs } = test;
   Deno.test(`onnx: ${name}`, async () => {
     const isHalf = inputs.Q.type === "float16";
@@ -24,6 +32,22 @@ for (const test of onnxCases().filter(({ op }) => op === "Attention")) {
           `${output}, ${impl}`,
         );
       }
+    }
+  });
+}
+
+for (const test of casesOf("TensorScatter")) {
+  Deno.test(`onnx: ${test.name}`, async () => {
+    const { present_cache } = await runOnnxTensorScatter(test);
+    assertSame(present_cache, test.outputs.present_cache.data, "present_cache");
+  });
+}
+
+for (const test of casesOf("RotaryEmbedding")) {
+  Deno.test(`onnx: ${test.name}`, async () => {
+    for (const role of ["queries", "keys"] as const) {
+      const { Y } = await runOnnxRotaryEmbedding(test, role);
+      assertClose(Y, test.outputs.Y.data, 2e-6, `Y, as ${role}`);
     }
   });
 }

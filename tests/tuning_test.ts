@@ -1,10 +1,18 @@
 // Tunings: what planning takes from one, and what it refuses.
 import { assertEquals, assertNotEquals, assertThrows } from "@std/assert";
-import { type AttentionSpec, explain, planAttention, type Tiling, type Tuning } from "../mod.ts";
-import { fusedPlan, LIMITS } from "./_plan.ts";
+import {
+  type AttentionSpec,
+  type DeviceProfile,
+  explain,
+  planAttention,
+  type Tiling,
+  type Tuning,
+} from "../mod.ts";
+import { tilingOf } from "../src/profile.ts";
+import { fusedPlan, LIMITS, PROFILES } from "./_plan.ts";
 
 const TILING: Tiling = {
-  ...{ maxRows: 2, maxRowGroups: 2, keys: 2, lanes: 32, workgroup: 32 },
+  ...{ maxRows: 2, maxRowGroups: 2, keys: 2, maxPairs: 4, lanes: 32, workgroup: 32 },
   ...{ sharers: 0, fillingWorkgroups: 4 },
 };
 const TUNING: Tuning = {
@@ -29,6 +37,20 @@ Deno.test("tuning: every size arrives in the plan", () => {
   const spec: AttentionSpec = { numHeads: 4, numKvHeads: 1, headDim: 64, capacity: 4096 };
   const { rows, rowGroups, lanes, slices } = fusedPlan({ ...spec, tuning: TUNING });
   assertEquals([rows, rowGroups, lanes, slices], [2, 2, 32, 4]);
+});
+
+Deno.test("tuning: rows that load a bias or a mask are as many as the pairs allow", () => {
+  const spec: AttentionSpec = { numHeads: 8, numKvHeads: 1, headDim: 64, capacity: 512 };
+  const tuning: Tuning = { ...TUNING, tilings: [{ leastRows: 1, ...TILING, maxPairs: 2 }] };
+  const rows = (given: Partial<AttentionSpec>, profile?: DeviceProfile) =>
+    fusedPlan({ ...spec, ...given }, LIMITS, profile).rows;
+  assertEquals([rows({ tuning }), rows({ tuning, bias: [1, 512] })], [2, 1]);
+  for (const profile of Object.values(PROFILES)) {
+    const { maxPairs, keys } = tilingOf(profile, 8 * 16);
+    for (const masked of [{ bias: [1, 512] }, { mask: [1, 512] }]) {
+      assertEquals(rows({ ...masked, seqLen: 16 }, profile), maxPairs / keys);
+    }
+  }
 });
 
 Deno.test("tuning: comes through a file as it is", () => {
@@ -57,7 +79,7 @@ const WRONG: readonly [
   [tilings({ keys: "4" }), TypeError, 'tuning.tilings[0].keys="4"'],
   [tilings({ keys: 0 }), RangeError, "tuning.tilings[0].keys=0"],
   [tilings({ maxRows: 1.5 }), RangeError, "tuning.tilings[0].maxRows=1.5"],
-  [tilings({ maxRows: 1000 }), RangeError, "maxRows must be at most 16"],
+  [tilings({ maxRows: 1000 }), RangeError, "maxRows must be at most 32"],
   [tilings({ lanes: 24 }), RangeError, "lanes must be a power of two"],
   [tilings({ sharers: -1 }), RangeError, "tuning.tilings[0].sharers=-1"],
   [tilings({ sharers: 3 }), RangeError, "sharers must be a power of two"],

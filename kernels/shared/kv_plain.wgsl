@@ -5,8 +5,8 @@
 @group(0) @binding(3) var<storage, read> k: array<Stored>;
 @group(0) @binding(4) var<storage, read> v: array<Stored>;
 
-fn keyAt(row: u32, pack: u32) -> Wide {
-  return Wide(k[row * (HEAD_DIM / PACK) + pack]);
+fn keyAt(row: u32, pack: u32) -> Factor {
+  return Factor(k[row * (HEAD_DIM / PACK) + pack]);
 }
 
 fn keyStep(row: u32) -> f32 {

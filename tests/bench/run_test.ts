@@ -2,6 +2,7 @@ import { assert, assertAlmostEquals, assertEquals, assertLess } from "@std/asser
 import { readLayers, withKvHeads } from "../../bench/capture.ts";
 import { type Case, planCases } from "../../bench/cases.ts";
 import { FirstUses } from "../../bench/first_use.ts";
+import { CaseInputs } from "../../bench/inputs.ts";
 import { randomElements, randomTensor } from "../../bench/random.ts";
 import { measureDecode } from "../../bench/decode_ceilings.ts";
 import { measureRoofline } from "../../bench/roofline.ts";
@@ -13,6 +14,7 @@ import { casesByRows, tune, tuningOf } from "../../bench/tune.ts";
 import { maxAbsError } from "../../bench/verify.ts";
 import { bytesInMemory, Safetensors } from "../../checkpoints/mod.ts";
 import { Gpu } from "../../mod.ts";
+import { buffersOf } from "../_buffers.ts";
 import { hasF16, sharedGpu } from "../_gpu.ts";
 
 const EFFORT = { minRounds: 2, maxRounds: 2, budgetMs: 0 };
@@ -54,12 +56,15 @@ Deno.test("timeInTurns() gives every call as many samples as rounds, by either c
   const withoutTimestamps = await Gpu.from(await adapter!.requestDevice());
   assertEquals(withoutTimestamps.features.timestamps, false);
   for (const gpu of [await sharedGpu(), withoutTimestamps]) {
-    const subject = await Subject.create(gpu, smallGroup("f32")[0]);
+    const [case_] = smallGroup("f32");
+    const inputs = await CaseInputs.create(gpu, case_);
+    const subject = await Subject.create(case_, inputs);
     const calls = [subject.encode.bind(subject), subject.encode.bind(subject)];
     const times = await timeInTurns(gpu, calls, EFFORT);
     assertEquals(times.map((samples) => samples.length), [2, 2]);
     assert(times.flat().every((time) => time > 0 && time < 1e4));
     subject.destroy();
+    inputs.destroy();
   }
   withoutTimestamps.destroy();
 });
@@ -118,6 +123,23 @@ Deno.test("runGroup() verifies and compares", async () => {
   }
 });
 
+Deno.test("runGroup() makes inputs once for all implementations, and leaves nothing behind", async () => {
+  const gpu = await sharedGpu();
+  const group = smallGroup("f32").filter(({ variant }) => variant === "mqa");
+  const run = (cases: Case[]) =>
+    buffersOf(async () => {
+      const shared = { effort: EFFORT, roofline: ROOFLINE, firstUses: new FirstUses() };
+      const results = await runGroup(gpu, cases, shared);
+      assertEquals(results.map(({ failure }) => failure), cases.map(() => undefined));
+    });
+  const inputsOf = ({ made }: { made: string[] }) => made.filter((label) => label === "random");
+  const [one, both] = [await run(group.slice(0, 1)), await run(group)];
+  assertEquals(group.length, 2);
+  assert(inputsOf(one).length > 0);
+  assertEquals(inputsOf(both), inputsOf(one));
+  assertEquals(both.alive, []);
+});
+
 Deno.test("runGroup() says why a row failed and goes on with the others", async () => {
   const [mha, , gqa] = smallGroup("f32");
   const group = [mha, { ...gqa, numKvHeads: 4 }];
@@ -133,12 +155,14 @@ Deno.test("runGroup() says why a row failed and goes on with the others", async 
 Deno.test("maxAbsError() is not fooled by inputs other than the verified ones", async () => {
   const gpu = await sharedGpu();
   const [case_] = smallGroup("f32");
-  const subject = await Subject.create(gpu, case_);
+  const inputs = await CaseInputs.create(gpu, case_);
+  const subject = await Subject.create(case_, inputs);
   assertLess(await maxAbsError(gpu, subject), 1e-6);
   // The same work held against what another number of KV heads must give.
   Object.defineProperty(subject, "case", { value: { ...case_, numKvHeads: 1 } });
   assert(await maxAbsError(gpu, subject) > 1e-2);
   subject.destroy();
+  inputs.destroy();
 });
 
 Deno.test("tune() finds tilings that the library takes, and leaves out what fails", async () => {
@@ -151,11 +175,11 @@ Deno.test("tune() finds tilings that the library takes, and leaves out what fail
   assert(tuned.every(({ gain }) => gain >= 1));
   const tuning = JSON.parse(JSON.stringify(tuningOf(gpu, tuned)));
   assertEquals(tuning.tilings.map(({ leastRows }: { leastRows: number }) => leastRows), [8]);
-  const subject = await Subject.create(gpu, cases[1]);
-  const retiled = await subject.retiled(tuning);
-  assertLess(await maxAbsError(gpu, retiled), 1e-6);
-  retiled.destroy();
+  const inputs = await CaseInputs.create(gpu, cases[1]);
+  const subject = await Subject.create(cases[1], inputs, tuning);
+  assertLess(await maxAbsError(gpu, subject), 1e-6);
   subject.destroy();
+  inputs.destroy();
 });
 
 Deno.test("withKvHeads() repeats heads and averages neighbours", () => {

@@ -1,0 +1,62 @@
+/** Random queries, keys and values of a case on the GPU. */
+import type { Gpu, Tensor } from "../mod.ts";
+import type { Case } from "./cases.ts";
+import { cacheBytes } from "./counts.ts";
+import { randomTensor } from "./random.ts";
+
+/** Total size of the copies that calls rotate over, so that none is served from a cache. */
+const ROTATED_BYTES = 256 * 2 ** 20;
+/** As many caches as a model has layers: no real decode step rotates over more. */
+const MAX_COPIES = 32;
+
+/** Seeds of a case's random inputs; those of a copy follow on, but for a bias, which has none. */
+export const SEEDS = { bias: 0, q: 1, k: 2, v: 3, perCopy: 3 };
+
+/** Inputs for every implementation and tiling of a case, in copies that calls rotate over. */
+export class CaseInputs {
+  readonly gpu: Gpu;
+  /** What they were made for; cases of another implementation take them as well. */
+  readonly case: Case;
+  readonly copies: readonly Record<"q" | "k" | "v", Tensor>[];
+
+  private constructor(
+    gpu: Gpu,
+    case_: Case,
+    copies: readonly Record<"q" | "k" | "v", Tensor>[],
+  ) {
+    this.gpu = gpu;
+    this.case = case_;
+    this.copies = copies;
+  }
+
+  static async create(gpu: Gpu, case_: Case): Promise<CaseInputs> {
+    const { batch, numHeads, numKvHeads, headDim, seqLen, contextLen, dtype } = case_;
+    const made: Tensor[] = [];
+    const random = async (shape: number[], seed: number) => {
+      made.push(await randomTensor(gpu, shape, { dtype, seed }));
+      return made.at(-1)!;
+    };
+    try {
+      const count = Math.ceil(ROTATED_BYTES / cacheBytes(case_));
+      const copies = [];
+      for (let i = 0; i < Math.min(count, MAX_COPIES); i++) {
+        const first = i * SEEDS.perCopy;
+        copies.push({
+          q: await random([batch, seqLen, numHeads, headDim], first + SEEDS.q),
+          k: await random([batch, numKvHeads, contextLen, headDim], first + SEEDS.k),
+          v: await random([batch, numKvHeads, contextLen, headDim], first + SEEDS.v),
+        });
+      }
+      return new CaseInputs(gpu, case_, copies);
+    } catch (error) {
+      for (const tensor of made) tensor.destroy();
+      throw error;
+    }
+  }
+
+  destroy(): void {
+    for (const copy of this.copies) {
+      for (const tensor of Object.values(copy)) tensor.destroy();
+    }
+  }
+}

@@ -1,0 +1,9 @@
+// half_vec4: what products in f16 ask of packs of four elements.
+fn innerHalf(a: Factor, b: Factor) -> f16 {
+  return dot(a, b);
+}
+
+fn largestOf(x: Wide) -> f32 {
+  let most = max(abs(x.xy), abs(x.zw));
+  return max(most.x, most.y);
+}

@@ -1,0 +1,24 @@
+// products_f16: products of queries and keys in f16, those of a pack with their sum, added up in f32.
+//
+//   shrink = 2^(-3 - floor(log2(max |q|)))
+fn addProducts(a: Factor, b: Factor, sum: f32) -> f32 {
+  return sum + f32(innerHalf(a, b));
+}
+
+// Brings queries below 1/4, so that with no key that f16 holds the products of a pack leave its range.
+fn shrinkOf(queries: Queries) -> PerRow {
+  var most: PerRow;
+  for (var h = 0u; h < HEAD_PACKS; h++) {
+    let x = queriesAt(queries, h);
+    /*unroll*/ for (var i = 0u; i < ROWS; i++) {
+      most[i] = max(most[i], largestOf(x[i]));
+    }
+  }
+  var shrink: PerRow;
+  /*unroll*/ for (var i = 0u; i < ROWS; i++) {
+    // Bounds within which shrink and its inverse are normal numbers.
+    let exponent = clamp(bitcast<u32>(most[i]) >> 23u, 1u, 250u);
+    shrink[i] = bitcast<f32>((251u - exponent) << 23u);
+  }
+  return shrink;
+}
