@@ -44,18 +44,3 @@ export function packSize(headDim: number): 1 | 4 {
 export function packs(headDim: number): number {
   return headDim / packSize(headDim);
 }
-
-/** The value, or the bound it is beyond. */
-export function clamp(value: number, min: number, max: number): number {
-  return Math.min(Math.max(value, min), max);
-}
-
-/** The least power of two that is not below. */
-export function ceilPowerOfTwo(value: number): number {
-  return 2 ** Math.ceil(Math.log2(value));
-}
-
-/** The greatest power of two that is not above. */
-export function floorPowerOfTwo(value: number): number {
-  return 2 ** Math.floor(Math.log2(value));
-}

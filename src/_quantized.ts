@@ -1,6 +1,6 @@
 /** Rows of numbers as integers of 8 or 4 bits with a step: the layout of kernels/shared/quantized_row.wgsl. */
 
-import { clamp } from "./_plan.ts";
+import { clamp } from "./_numbers.ts";
 
 /** Bits of an integer. */
 export const BITS = { int8: 8, int4: 4 } as const;

@@ -1,12 +1,5 @@
-import {
-  ceilPowerOfTwo,
-  clamp,
-  numRows,
-  packSize,
-  type PlanBase,
-  type PlanLimits,
-  rowsPerKvHead,
-} from "./_plan.ts";
+import { ceilPowerOfTwo, clamp } from "./_numbers.ts";
+import { numRows, packSize, type PlanBase, type PlanLimits, rowsPerKvHead } from "./_plan.ts";
 import { type DeviceProfile, loopRounds, type Tiling } from "./profile.ts";
 import type { FilledSpec } from "./spec.ts";
 import { tilingFor } from "./tuning.ts";

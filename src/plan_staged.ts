@@ -1,15 +1,7 @@
 import { sentence } from "./_check.ts";
 import type { HeadRange } from "./_parts.ts";
-import {
-  ceilPowerOfTwo,
-  clamp,
-  floorPowerOfTwo,
-  numRows,
-  packs,
-  type PlanBase,
-  type PlanLimits,
-  rowsPerKvHead,
-} from "./_plan.ts";
+import { ceilPowerOfTwo, clamp, floorPowerOfTwo } from "./_numbers.ts";
+import { numRows, packs, type PlanBase, type PlanLimits, rowsPerKvHead } from "./_plan.ts";
 import { type DeviceProfile, loopRounds, tilingOf } from "./profile.ts";
 import { ACTION, type FilledSpec, stagesOf } from "./spec.ts";
 

@@ -1,5 +1,5 @@
 /** What planning knows of a device beyond its limits, and the tile sizes that suit it. */
-import { clamp, floorPowerOfTwo } from "./_plan.ts";
+import { clamp, floorPowerOfTwo } from "./_numbers.ts";
 
 /** What kind of device a plan is for. */
 export interface DeviceProfile {
