@@ -1,0 +1,14 @@
+/** The value, or the bound it is beyond. */
+export function clamp(value: number, min: number, max: number): number {
+  return Math.min(Math.max(value, min), max);
+}
+
+/** The least power of two that is not below. */
+export function ceilPowerOfTwo(value: number): number {
+  return 2 ** Math.ceil(Math.log2(value));
+}
+
+/** The greatest power of two that is not above. */
+export function floorPowerOfTwo(value: number): number {
+  return 2 ** Math.floor(Math.log2(value));
+}
