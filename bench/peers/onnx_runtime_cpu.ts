@@ -21,7 +21,10 @@ export const onnxRuntimeCpu: PeerPackage = {
     return {
       async prepare(asked, inputs) {
         const attention = attentionOnCpu(asked, inputs);
-        const session = await ort.InferenceSession.create(encodeModel(attention.node));
+        const session = await ort.InferenceSession.create(encodeModel(attention.node), {
+          // Threads that spin for a while after a call would slow whoever has the next turn.
+          extra: { session: { intra_op: { allow_spinning: "0" } } },
+        });
         const feeds = Object.fromEntries(
           attention.feeds.map((feed) => [
             feed.name,
