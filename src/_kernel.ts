@@ -21,7 +21,8 @@ export interface UniformValues {
 /** Throws if a kernel reads and writes more buffers than the device binds at once. */
 function checkBindings(gpu: Gpu, label: string, entries: readonly GPUBindGroupLayoutEntry[]): void {
   const { maxStorageBuffersPerShaderStage } = gpu.device.limits;
-  const storageBuffers = entries.filter(({ buffer }) => buffer?.type !== "uniform").length;
+  // What names no type is a uniform.
+  const storageBuffers = entries.filter(({ buffer }) => buffer?.type?.includes("storage")).length;
   if (storageBuffers > maxStorageBuffersPerShaderStage) {
     throw new RangeError(
       sentence(

@@ -97,9 +97,11 @@ Deno.test("kernel: more buffers than the device binds at once are refused", asyn
         `@group(0) @binding(${i}) var<storage, read_write> ${name}: array<f32>;`
       );
       const main = `@compute @workgroup_size(1) fn main() { ${
-        names.map((name) => `${name}[0] = 1.0;`).join(" ")
+        names.map((name) => `${name}[0] = factor;`).join(" ")
       } }`;
-      return { constants: {}, fragments: [...variables, main] };
+      // A uniform is none of them.
+      const uniform = `@group(0) @binding(${count}) var<uniform> factor: f32;`;
+      return { constants: {}, fragments: [...variables, uniform, main] };
     };
     await Kernel.compile(gpu, "full", using(most));
     const says = `storageBuffers=${most + 1}, maxStorageBuffersPerShaderStage=${most}`;
