@@ -14,7 +14,7 @@ import { assertClose } from "../_compare.ts";
 import { hasF16, sharedGpu } from "../_gpu.ts";
 import { type Random, testRandomly } from "../_random.ts";
 import { rounded } from "../_run.ts";
-import { memoryWeights, TINY, weightsWith } from "./_models.ts";
+import { memoryWeights, TINY, weightsOf, weightsWith } from "./_models.ts";
 import { greedyTokens, openStories, testStories } from "./_stories.ts";
 
 /** Part of the largest logit that a logit may be off by. */
@@ -78,13 +78,6 @@ const MODELS: readonly { name: string; spec: Partial<DecoderSpec>; has?: readonl
     has: ["up.bias", "q.bias", "v.bias"],
   },
 ];
-
-function weightsOf(spec: DecoderSpec, random: Random, has: readonly string[] = []): DecoderWeights {
-  return randomWeights(spec, {
-    seed: random.integer(0, 2 ** 31),
-    has: (name) => has.some((end) => name.endsWith(end)),
-  });
-}
 
 function tokensOf({ vocabSize }: DecoderSpec, random: Random, count: number): number[] {
   return Array.from({ length: count }, () => random.integer(0, vocabSize - 1));
