@@ -14,6 +14,7 @@ export class Embedding {
   readonly #kernel: Kernel;
   readonly #weights: { w: Tensor; positions?: Tensor };
   readonly #scale: number;
+  readonly #params: GPUBuffer[] = [];
 
   private constructor(kernel: Kernel, weights: { w: Tensor; positions?: Tensor }, scale: number) {
     this.#kernel = kernel;
@@ -49,9 +50,14 @@ export class Embedding {
     const { w, positions } = this.#weights;
     const [, numTokens, dim] = y.shape;
     const params = this.#kernel.uniform({ numTokens, scale: this.#scale });
+    this.#params.push(params);
     const grid = [Math.ceil(numTokens * dim / packSize(dim) / WORKGROUP), 1] as const;
     const buffers = { params, tokens: tokens.buffer, w: w.buffer, y: y.buffer };
     const learned = positions && { positions: positions.buffer, lengths };
     return boundWork([this.#kernel.bind({ ...buffers, ...learned }, grid)]);
+  }
+
+  destroy(): void {
+    for (const params of this.#params) params.destroy();
   }
 }

@@ -3,6 +3,8 @@ import type { Gpu, Tensor } from "../mod.ts";
 import { type BoundWork, boundWork } from "../src/bound.ts";
 import { checkInteger, sentence } from "../src/_check.ts";
 import { Kernel } from "../src/_kernel.ts";
+import { checkRounds } from "../src/_lanes.ts";
+import { loopRounds } from "../src/profile.ts";
 import { fragments as shared } from "../kernels/mod.ts";
 import { fragments, kernels } from "./kernels/mod.ts";
 
@@ -30,32 +32,49 @@ interface SamplerBuffers {
 
 /** Fewer lanes are faster where a barrier is dear. */
 const WORKGROUP = { software: 8, gpu: 256 };
+/** How often a kernel goes through the vocabulary. */
+const LOOPS = { argmax: 1, sample: 34 };
+const LARGEST_F32 = 3.4028234663852886e38;
 
-/** Binds the choice of a token: of the likeliest, or one drawn. */
+/** Binds the choice of a token, of the likeliest or one drawn; `destroy` frees what it took. */
 export async function bindSampler(
   gpu: Gpu,
   buffers: SamplerBuffers,
   { temperature, topP, seed }: Sampling,
-): Promise<BoundWork> {
-  const lanes = gpu.profile.isSoftware ? WORKGROUP.software : WORKGROUP.gpu;
-  const constants = { VOCAB: buffers.logits.length, WORKGROUP: lanes };
+): Promise<{ work: BoundWork; destroy(): void }> {
   const { lengths, logits, tokens, chosen } = buffers;
+  const VOCAB = logits.length;
   const bound = {
     ...{ logits: logits.buffer, tokens: tokens.buffer, chosen: chosen.buffer, lengths },
   };
   if (temperature === 0) {
     const kernel = await Kernel.compile(gpu, "argmax", {
-      constants,
+      constants: { VOCAB, WORKGROUP: lanesFor(gpu, VOCAB, LOOPS.argmax) },
       fragments: [fragments.choose, kernels.argmax],
     });
-    return boundWork([kernel.bind(bound, [1, 1])]);
+    return { work: boundWork([kernel.bind(bound, [1, 1])]), destroy: () => {} };
   }
+  const lanes = lanesFor(gpu, VOCAB, LOOPS.sample);
   const kernel = await Kernel.compile(gpu, "sample", {
-    constants: { ...constants, LANES: lanes, ROWS: 1 },
+    constants: { VOCAB, WORKGROUP: lanes, LANES: lanes, ROWS: 1 },
     fragments: [fragments.choose, shared.lanesMemory, kernels.sample],
   });
-  const params = kernel.uniform({ inverseTemperature: 1 / temperature, topP, seed });
-  return boundWork([kernel.bind({ ...bound, params }, [1, 1])]);
+  // Of a temperature too small for f32 only the likeliest token is left.
+  const inverseTemperature = Math.min(1 / temperature, LARGEST_F32);
+  const params = kernel.uniform({ inverseTemperature, topP, seed });
+  return {
+    work: boundWork([kernel.bind({ ...bound, params }, [1, 1])]),
+    destroy: () => params.destroy(),
+  };
+}
+
+/** Lanes that share the vocabulary: more than are fast, where so few would go round more often than the device does. */
+function lanesFor({ profile, device }: Gpu, vocabSize: number, loops: number): number {
+  const fast = profile.isSoftware ? WORKGROUP.software : WORKGROUP.gpu;
+  const needed = 2 ** Math.ceil(Math.log2(loops * vocabSize / loopRounds(profile)));
+  const lanes = Math.max(fast, Math.min(needed, device.limits.maxComputeInvocationsPerWorkgroup));
+  checkRounds(profile, "choose a token", Math.ceil(loops * vocabSize / lanes), { vocabSize });
+  return lanes;
 }
 
 /** Throws unless a sampling is one that can be. */

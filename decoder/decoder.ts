@@ -96,9 +96,13 @@ export class Decoder {
   readonly #classifier: Linear;
   /** What is fed: u32 [maxSeqLen]. */
   readonly #tokens: Tensor;
+  /** What the model makes of the last token: [1, vocabSize]. */
+  readonly #logits: Tensor;
   readonly #weightBytes: number;
   readonly #passes = new Map<number, Promise<Pass>>();
   readonly #heads = new Map<number, Promise<Head>>();
+  /** The last of the calls that feed. */
+  #turn: Promise<unknown> = Promise.resolve();
 
   private constructor(
     gpu: Gpu,
@@ -112,6 +116,7 @@ export class Decoder {
       finalNorm: Norm;
       classifier: Linear;
       tokens: Tensor;
+      logits: Tensor;
       otherBytes: number;
     },
   ) {
@@ -125,6 +130,7 @@ export class Decoder {
     this.#finalNorm = made.finalNorm;
     this.#classifier = made.classifier;
     this.#tokens = made.tokens;
+    this.#logits = made.logits;
     this.#weightBytes = made.blocks.reduce(
       (sum, block) => sum + block.weightBytes,
       made.otherBytes,
@@ -154,6 +160,7 @@ export class Decoder {
     const { weightDtype = "f32", progress } = options;
     checkInteger(CREATE, "maxTokens", maxTokens);
     checkInteger(CREATE, "maxSeqLen", maxSeqLen);
+    checkInteger(CREATE, "layers", spec.layers.length);
     if (weights.has("positions.weight") && maxTokens > spec.contextLen) {
       throw new RangeError(
         sentence(CREATE, "learned positions end with contextLen", {
@@ -184,10 +191,15 @@ export class Decoder {
       const tokens = uploads.keep(
         await Tensor.empty(gpu, [maxSeqLen], { dtype: "u32", label: "tokens" }),
       );
+      const logits = uploads.keep(
+        await Tensor.empty(gpu, [1, spec.vocabSize], { label: "logits" }),
+      );
       return new Decoder(gpu, spec, uploads, {
-        ...{ maxTokens, maxSeqLen, blocks, finalNorm, tokens },
-        embedding: await Embedding.create(gpu, { w, positions }, spec.embeddingScale ?? 1),
-        classifier: new Linear(gpu, "classifier", { w: classifier }),
+        ...{ maxTokens, maxSeqLen, blocks, finalNorm, tokens, logits },
+        embedding: uploads.keep(
+          await Embedding.create(gpu, { w, positions }, spec.embeddingScale ?? 1),
+        ),
+        classifier: uploads.keep(new Linear(gpu, "classifier", { w: classifier })),
         otherBytes: w.bytes + (positions?.bytes ?? 0) + (own ? classifier.bytes : 0) +
           finalNorm.bytes,
       });
@@ -223,26 +235,25 @@ export class Decoder {
    */
   async feed(tokens: readonly number[]): Promise<void> {
     this.#checkTokens(tokens);
-    const { dim } = this.spec;
-    const last = await this.#passOf(1);
-    const head = await this.#headOf(1);
-    const pieces = piecesOf(tokens, this.#maxSeqLen);
-    for (const piece of pieces) {
-      const { h, body } = await this.#passOf(piece.length);
-      const isLast = piece === pieces.at(-1);
-      await this.#submit(FEED, piece, (encoder) => {
-        body.encode(encoder);
-        if (!isLast) return;
-        if (h !== last.h) {
-          encoder.copyBufferToBuffer(h.buffer, (h.length - dim) * 4, last.h.buffer, 0, dim * 4);
-        }
-        head.work.encode(encoder);
-      });
-    }
+    await this.#inTurn(FEED, tokens.length, async () => {
+      const last = await this.#passOf(1);
+      const head = await this.#headOf(1);
+      const pieces = piecesOf(tokens, this.#maxSeqLen);
+      for (const piece of pieces) {
+        const { h, body } = await this.#passOf(piece.length);
+        const isLast = piece === pieces.at(-1);
+        await this.#submit(piece, (encoder) => {
+          body.encode(encoder);
+          if (!isLast) return;
+          copyLastRow(encoder, h, last.h);
+          head.work.encode(encoder);
+        });
+      }
+    });
   }
 
   /**
-   * Feeds tokens behind those so far, and returns what the model makes of each of them.
+   * Feeds tokens behind those so far, as {@linkcode Decoder.feed}, and returns what the model makes of each of them.
    *
    * @param tokens Token ids.
    * @returns Logits [tokens, vocabSize].
@@ -252,20 +263,22 @@ export class Decoder {
    */
   async forward(tokens: readonly number[]): Promise<Float32Array> {
     this.#checkTokens(tokens);
-    const { vocabSize } = this.spec;
-    const all = new Float32Array(tokens.length * vocabSize);
-    let offset = 0;
-    for (const piece of piecesOf(tokens, this.#maxSeqLen)) {
-      const { body } = await this.#passOf(piece.length);
-      const { logits, work } = await this.#headOf(piece.length);
-      await this.#submit(FEED, piece, (encoder) => {
-        body.encode(encoder);
-        work.encode(encoder);
-      });
-      all.set(await logits.download(), offset);
-      offset += logits.length;
-    }
-    return all;
+    return await this.#inTurn(FEED, tokens.length, async () => {
+      const all = new Float32Array(tokens.length * this.spec.vocabSize);
+      let offset = 0;
+      for (const piece of piecesOf(tokens, this.#maxSeqLen)) {
+        const { body } = await this.#passOf(piece.length);
+        const { logits, work } = await this.#headOf(piece.length);
+        await this.#submit(piece, (encoder) => {
+          body.encode(encoder);
+          work.encode(encoder);
+          copyLastRow(encoder, logits, this.#logits);
+        });
+        all.set(await logits.download(), offset);
+        offset += logits.length;
+      }
+      return all;
+    });
   }
 
   /**
@@ -283,46 +296,27 @@ export class Decoder {
     checkInteger(GENERATE, "tokens", count, 0);
     checkInteger(GENERATE, "batch", batch);
     checkSampling(GENERATE, { temperature, topP, seed });
-    if (this.length === 0) {
-      throw new RangeError(
-        sentence(GENERATE, "something must be fed before (a first token, such as BOS)", {
-          length: this.length,
-        }),
-      );
-    }
-    this.#checkRoom(GENERATE, count);
+    // All of them, before anything runs; each batch once more, as others may feed in between.
+    await this.#inTurn(GENERATE, count, () => this.#checkFed());
     const { gpu } = this;
     const { body } = await this.#passOf(1);
     const { logits, work } = await this.#headOf(1);
-    const chosen = await Tensor.empty(gpu, [1 + batch], { dtype: "u32", label: "chosen" });
+    const made: { destroy(): void }[] = [];
+    const keep = <Made extends { destroy(): void }>(one: Made): Made => (made.push(one), one);
     try {
+      const chosen = keep(
+        await Tensor.empty(gpu, [1 + batch], { dtype: "u32", label: "chosen" }),
+      );
       const lengths = this.#blocks[0].attention.cache.lengthsBuffer;
       const buffers = { logits, tokens: this.#tokens, chosen, lengths };
-      const choose = await bindSampler(gpu, buffers, { temperature, topP, seed });
-      const step = inSequence([choose, body, work]);
+      const choose = keep(await bindSampler(gpu, buffers, { temperature, topP, seed }));
+      const step = inSequence([choose.work, body, work]);
       for (let done = 0; done < count; done += batch) {
         const steps = Math.min(batch, count - done);
-        await gpu.guard(GENERATE, () => {
-          gpu.device.queue.writeBuffer(chosen.buffer, 0, new Uint32Array(1));
-          const encoder = gpu.device.createCommandEncoder();
-          const pass = encoder.beginComputePass();
-          for (let i = 0; i < steps; i++) step.encode(pass);
-          pass.end();
-          gpu.device.queue.submit([encoder.finish()]);
-        });
-        const ids = [...await chosen.download()].slice(1, 1 + steps);
-        const bad = ids.findIndex((id) => id >= this.spec.vocabSize);
-        if (bad >= 0) {
-          throw new GpuWorkError(
-            sentence(GENERATE, "a logit is not a number (check the weights)", {
-              position: this.length - steps + bad,
-            }),
-          );
-        }
-        yield ids;
+        yield await this.#inTurn(GENERATE, steps, () => this.#run(step, steps, chosen));
       }
     } finally {
-      chosen.destroy();
+      for (const one of made) one.destroy();
     }
   }
 
@@ -344,7 +338,14 @@ export class Decoder {
       throw new TypeError(sentence(FEED, "tokens must be an array of token ids", { tokens }));
     }
     checkTokens(FEED, tokens, this.spec.vocabSize);
-    this.#checkRoom(FEED, tokens.length);
+  }
+
+  #checkFed(): void {
+    const { length } = this;
+    if (length > 0) return;
+    throw new RangeError(
+      sentence(GENERATE, "something must be fed before (a first token, such as BOS)", { length }),
+    );
   }
 
   #checkRoom(action: string, tokens: number): void {
@@ -359,13 +360,48 @@ export class Decoder {
     );
   }
 
-  async #submit(
+  /** Feeds so many tokens when all calls before are done, as two at once would mix theirs; where there is room for them. */
+  #inTurn<Value>(
     action: string,
+    tokens: number,
+    run: () => Value | Promise<Value>,
+  ): Promise<Value> {
+    const turn = this.#turn.then(() => {
+      this.#checkRoom(action, tokens);
+      return run();
+    });
+    this.#turn = turn.then(() => {}, () => {});
+    return turn;
+  }
+
+  /** Runs steps that choose and feed a token each, and returns what was chosen. */
+  async #run(step: BoundWork, steps: number, chosen: Tensor): Promise<number[]> {
+    this.#checkFed();
+    const { gpu } = this;
+    await gpu.guard(GENERATE, () => {
+      gpu.device.queue.writeBuffer(chosen.buffer, 0, new Uint32Array(1));
+      const encoder = gpu.device.createCommandEncoder();
+      const pass = encoder.beginComputePass();
+      for (let i = 0; i < steps; i++) step.encode(pass);
+      pass.end();
+      gpu.device.queue.submit([encoder.finish()]);
+    });
+    const ids = [...await chosen.download()].slice(1, 1 + steps);
+    const bad = ids.findIndex((id) => id >= this.spec.vocabSize);
+    if (bad < 0) return ids;
+    throw new GpuWorkError(
+      sentence(GENERATE, "a logit is not a number (check the weights)", {
+        position: this.length - steps + bad,
+      }),
+    );
+  }
+
+  async #submit(
     tokens: readonly number[],
     encode: (encoder: GPUCommandEncoder) => void,
   ): Promise<void> {
     const { gpu } = this;
-    await gpu.guard(action, () => {
+    await gpu.guard(FEED, () => {
       gpu.device.queue.writeBuffer(this.#tokens.buffer, 0, new Uint32Array(tokens));
       const encoder = gpu.device.createCommandEncoder();
       encode(encoder);
@@ -401,7 +437,7 @@ export class Decoder {
       const normed = this.#uploads.keep(
         await Tensor.empty(gpu, [seqLen, dim], { label: "final norm" }),
       );
-      const logits = this.#uploads.keep(
+      const logits = seqLen === 1 ? this.#logits : this.#uploads.keep(
         await Tensor.empty(gpu, [seqLen, vocabSize], { label: "logits" }),
       );
       const work = inSequence([
@@ -411,6 +447,12 @@ export class Decoder {
       return { logits, work };
     });
   }
+}
+
+/** Copies the last row of `from` to `to`, a row of f32, unless they are the same. */
+function copyLastRow(encoder: GPUCommandEncoder, from: Tensor, to: Tensor): void {
+  if (from === to) return;
+  encoder.copyBufferToBuffer(from.buffer, from.bytes - to.bytes, to.buffer, 0, to.bytes);
 }
 
 /** Makes what is not there yet; what failed can be tried again. */

@@ -34,6 +34,18 @@ function checkBindings(gpu: Gpu, label: string, entries: readonly GPUBindGroupLa
   }
 }
 
+/** Throws if a grid is larger than the device's: what WebGPU would refuse when it is submitted. */
+function checkGrid(gpu: Gpu, label: string, grid: Grid): void {
+  const { maxComputeWorkgroupsPerDimension } = gpu.device.limits;
+  if (grid.every((size = 1) => size <= maxComputeWorkgroupsPerDimension)) return;
+  throw new RangeError(
+    sentence(`run ${label}`, "the grid must fit the device (use fewer tokens at once)", {
+      grid,
+      maxComputeWorkgroupsPerDimension,
+    }),
+  );
+}
+
 const compiled = new WeakMap<GPUDevice, Map<string, Promise<Kernel>>>();
 
 /**
@@ -124,8 +136,13 @@ export class Kernel implements CompiledKernel {
     return buffer;
   }
 
-  /** Binds buffers by the names of the kernel's variables, for runs over a grid; names that it does not use are passed over. */
+  /**
+   * Binds buffers by the names of the kernel's variables, for runs over a grid; names that it does not use are passed over.
+   *
+   * @throws {RangeError} If the grid is larger than the device's.
+   */
   bind(buffers: Readonly<Record<string, GPUBuffer>>, grid: Grid): Dispatch {
+    checkGrid(this.#gpu, this.label, grid);
     const { resources } = this.#definitions.entryPoints.main;
     const entries = resources.map(({ name, entry }) => {
       const buffer = buffers[name];

@@ -1,9 +1,8 @@
 /** Projections on the device: matrix times vector for one token, matrix times matrix for several. */
 import { fragments, kernels } from "../kernels/mod.ts";
-import { sentence } from "./_check.ts";
 import type { Buffers } from "./_executor.ts";
 import { Kernel } from "./_kernel.ts";
-import { laneSums } from "./_lanes.ts";
+import { checkRounds, laneSums } from "./_lanes.ts";
 import { packSize } from "./_plan.ts";
 import { weightReads } from "./_storage.ts";
 import { type BoundWork, boundWork } from "./bound.ts";
@@ -107,15 +106,6 @@ export class Linear {
       Math.ceil(w.shape[0] / rowsOfWorkgroup),
       Math.ceil(numTokens / tile.tokens),
     ] as const;
-    const { maxComputeWorkgroupsPerDimension } = this.#gpu.device.limits;
-    if (Math.max(...grid) > maxComputeWorkgroupsPerDimension) {
-      throw new RangeError(
-        sentence(`project by ${this.#label}`, "the grid must fit the device (use fewer tokens)", {
-          grid,
-          maxComputeWorkgroupsPerDimension,
-        }),
-      );
-    }
     const weights = { w: w.buffer, ...(bias && { bias: bias.buffer }) };
     return boundWork([kernel.bind({ ...buffers, ...weights, params }, grid)]);
   }
@@ -133,6 +123,8 @@ export class Linear {
     const { w, bias } = this.#weights;
     const [OUT, IN] = w.shape;
     const pack = packSize(IN);
+    const action = `project by ${this.#label}`;
+    checkRounds(this.#profile, action, Math.ceil(IN / pack / LANES), { inputs: IN });
     const reads = weightReads(w.dtype as KvDtype, pack);
     const sums = laneSums(this.#gpu, LANES);
     const end = endOf(this.#activation, target);

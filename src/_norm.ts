@@ -2,7 +2,7 @@
 import { fragments, kernels } from "../kernels/mod.ts";
 import type { Buffers } from "./_executor.ts";
 import { Kernel } from "./_kernel.ts";
-import { laneSums } from "./_lanes.ts";
+import { checkRounds, laneSums } from "./_lanes.ts";
 import { type BoundWork, boundWork } from "./bound.ts";
 import type { Gpu } from "./device.ts";
 import type { DeviceProfile } from "./profile.ts";
@@ -21,6 +21,8 @@ export interface NormOptions {
 }
 
 const LANES = { software: 8, gpu: 64 };
+/** How often a kernel goes through a row. */
+const LOOPS = { rms: 2, layer: 3 };
 
 /** A normalisation whose weights are on the device. */
 export class Norm {
@@ -54,11 +56,13 @@ export class Norm {
     { kind, eps, to = "y", profile = gpu.profile }: NormOptions,
   ): Promise<Norm> {
     const lanes = profile.isSoftware ? LANES.software : LANES.gpu;
+    const width = weights.gain.length;
+    checkRounds(profile, "normalise", LOOPS[kind] * Math.ceil(width / lanes), { width });
     const sums = laneSums(gpu, lanes);
     const kernel = await Kernel.compile(gpu, "norm", {
       enables: sums.enables,
       // One sum at a time is shared.
-      constants: { WIDTH: weights.gain.length, LANES: lanes, WORKGROUP: lanes, ROWS: 1 },
+      constants: { WIDTH: width, LANES: lanes, WORKGROUP: lanes, ROWS: 1 },
       fragments: [
         kind === "rms" ? fragments.momentsRms : fragments.momentsLayer,
         ...sums.fragments,

@@ -2,7 +2,7 @@
 import { checkGroups, checkInteger, sentence } from "./_check.ts";
 import type { AttentionWeights, Projection } from "./attention_weights.ts";
 import { splitQkv } from "./qkv_weights.ts";
-import type { HostTensor } from "./tensor.ts";
+import { elementCount, type HostTensor } from "./tensor.ts";
 
 /** Heads and sizes of a layer. */
 interface LayerShape {
@@ -57,7 +57,7 @@ function split(
   return { q: projection("q"), k: projection("k"), v: projection("v") };
 }
 
-/** Throws unless a tensor has the shape that is needed. */
+/** Throws unless a tensor has the shape that is needed, and as many elements. */
 export function checkShape(
   action: string,
   name: string,
@@ -65,10 +65,17 @@ export function checkShape(
   shape: readonly number[],
 ): void {
   const actual = tensor?.shape;
-  if (actual?.length === shape.length && actual.every((size, i) => size === shape[i])) return;
-  throw new RangeError(
-    sentence(action, `${name} must have shape [${shape.join(", ")}]`, { [name]: actual }),
-  );
+  if (actual?.length !== shape.length || actual.some((size, i) => size !== shape[i])) {
+    throw new RangeError(
+      sentence(action, `${name} must have shape [${shape.join(", ")}]`, { [name]: actual }),
+    );
+  }
+  const elements = tensor.data?.length;
+  if (elements !== elementCount(shape)) {
+    throw new RangeError(
+      sentence(action, `${name} must have as many elements as its shape`, { elements, shape }),
+    );
+  }
 }
 
 function checkProjection(

@@ -258,9 +258,11 @@ export class MultiQueryAttention {
    */
   async forward(x: HostTensor): Promise<HostTensor & { data: Float32Array }> {
     const { gpu } = this;
-    const input = await Tensor.upload(gpu, x, { label: "x" });
-    const output = await Tensor.empty(gpu, x.shape, { label: "y" });
+    const made: Tensor[] = [];
+    const keep = (tensor: Tensor) => (made.push(tensor), tensor);
     try {
+      const input = keep(await Tensor.upload(gpu, x, { label: "x" }));
+      const output = keep(await Tensor.empty(gpu, x.shape, { label: "y" }));
       const bound = await this.bind({ x: input, y: output });
       await gpu.guard(FORWARD, () => {
         const encoder = gpu.device.createCommandEncoder();
@@ -269,8 +271,7 @@ export class MultiQueryAttention {
       });
       return { data: await output.download(), shape: output.shape };
     } finally {
-      input.destroy();
-      output.destroy();
+      for (const tensor of made) tensor.destroy();
     }
   }
 

@@ -1,3 +1,5 @@
+import { sentence } from "./_check.ts";
+
 /** How far an output has moved. */
 export interface OutputChange {
   /** Length of the difference over the length of the output before: 0 where nothing has changed. */
@@ -12,6 +14,7 @@ export interface OutputChange {
  * @param before The output as it was.
  * @param after As many numbers.
  * @returns Relative change and cosine, from sums in float64.
+ * @throws {RangeError} If there are not as many.
  *
  * @example
  * ```ts
@@ -21,6 +24,14 @@ export interface OutputChange {
  * ```
  */
 export function outputChange(before: ArrayLike<number>, after: ArrayLike<number>): OutputChange {
+  if (before.length !== after.length) {
+    throw new RangeError(
+      sentence("compare outputs", "there must be as many numbers before and after", {
+        before: before.length,
+        after: after.length,
+      }),
+    );
+  }
   let [change, squareBefore, squareAfter, product] = [0, 0, 0, 0];
   for (let i = 0; i < before.length; i++) {
     change += (after[i] - before[i]) ** 2;

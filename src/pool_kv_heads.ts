@@ -14,8 +14,8 @@ const ACTION = "pool KV heads";
 
 /**
  * Gives the projection of keys, or that of values, fewer heads: from multi-head to grouped-query or multi-query attention.
- * Each new head takes the place of `from / to` neighbours, which are those that its query heads attended with. Averaging them
- * keeps most of what a model knows (Ainslie et al. 2023, "GQA", arXiv 2305.13245, section 3.4).
+ * Each new head takes the place of `from / to` neighbours, which are those that its query heads attended with. Their mean is
+ * what further training starts from best (Ainslie et al. 2023, "GQA", arXiv 2305.13245, section 3.4).
  *
  * @param weights Rows of all heads [from headDim, in], or a bias [from headDim]. A projection is linear, so that keys and
  * values themselves, one token's [from, headDim], are pooled alike.

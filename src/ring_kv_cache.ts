@@ -340,7 +340,6 @@ export class RingKvCache {
    *
    * @param sequence Index within the batch. The default is 0.
    * @returns The length, counting everything that has been encoded.
-   * @throws {TypeError} If a value is no number.
    * @throws {TypeError} If it is no number.
    * @throws {RangeError} If there is no such sequence.
    */

@@ -1,5 +1,6 @@
 // Projections and norms against float64, with the tiles of software and of GPUs.
-import type { KvDtype } from "../mod.ts";
+import { assertRejects } from "@std/assert";
+import { type KvDtype, Tensor } from "../mod.ts";
 import { type Activation, Linear, type LinearTarget } from "../src/_linear.ts";
 import { Norm } from "../src/_norm.ts";
 import type { BoundWork } from "../src/bound.ts";
@@ -195,6 +196,23 @@ for (const { name, profile } of PROFILES) {
     });
   }
 }
+
+Deno.test("Linear, Norm: what a device would leave undone is an error", async () => {
+  const gpu = await sharedGpu();
+  using tensors = new Tensors();
+  const { profile } = PROFILES[0];
+  const long = tensors.keep(await Tensor.empty(gpu, [1, 250_000]));
+  const linear = new Linear(gpu, "a long row", { w: long }, { profile });
+  const [x, y] = [long.buffer, long.buffer];
+  await assertRejects(() => linear.bind({ x, y }, 1), RangeError, "inputs=250000, rounds=62500");
+  const norm = () => Norm.create(gpu, { gain: long }, { kind: "rms", eps: 1e-6, profile });
+  await assertRejects(norm, RangeError, "width=250000, rounds=62500");
+
+  const w = tensors.keep(await Tensor.empty(gpu, [1, 4]));
+  const small = new Linear(gpu, "many tokens", { w }, { profile });
+  const numTokens = 4 * gpu.device.limits.maxComputeWorkgroupsPerDimension + 1;
+  await assertRejects(() => small.bind({ x, y }, numTokens), RangeError, "the grid must fit");
+});
 
 function normed(
   x: ArrayLike<number>,

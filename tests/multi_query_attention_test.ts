@@ -296,6 +296,12 @@ testRandomly("MultiQueryAttention: bad input is an error that names it", async (
   await rejects(RangeError, "headDim must be a whole number", { dim: 25, headDim: undefined });
   await rejects(TypeError, "weightDtype", { weightDtype: "f64" as "f32" });
   await rejects(TypeError, "v must have a weight", {}, { v: undefined });
+  // As many elements are there as in both, but not where they belong.
+  const moved = (extra: number) => ({
+    weight: { data: new Float32Array(8 * 24 + extra), shape: [8, 24] },
+  });
+  const wrong = { k: moved(24), v: moved(-24) };
+  await rejects(RangeError, "k.weight must have as many elements as its shape", {}, wrong);
   const bias = random.tensor([7]);
   await rejects(RangeError, "o.bias must have shape [24]", {}, { o: { ...weights.o, bias } });
   const cache = await RingKvCache.create(gpu, { numKvHeads: 2, headDim: 8, capacity: 8 });

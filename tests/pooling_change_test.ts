@@ -144,10 +144,13 @@ testRandomly("poolingChange() refuses shapes that do not agree", (random) => {
   refuses(() => poolingChange(weights, inputs, { ...options, rope: { dims: 8 } }), "dims=8");
   const short = { ...weights, v: { ...weights.v, bias: { data: [1], shape: [1] } } };
   refuses(() => poolingChange(short, inputs, options), "v.bias=[1]");
+  const cut = { ...weights, k: { weight: { ...weights.k.weight, data: [1, 2] } } };
+  refuses(() => poolingChange(cut, inputs, options), "elements=2, shape=[24, 12]");
 });
 
 Deno.test("outputChange() measures length and direction", () => {
   assertEquals(outputChange([3, 4], [3, 4]), { relativeChange: 0, cosine: 1 });
   assertEquals(outputChange([3, 4], [6, 8]), { relativeChange: 1, cosine: 1 });
   assertEquals(outputChange([3, 0], [0, 3]), { relativeChange: Math.SQRT2, cosine: 0 });
+  assertThrows(() => outputChange([3, 4], [3]), RangeError, "before=2, after=1");
 });

@@ -1,4 +1,5 @@
 // Small decoders for tests.
+import { randomWeights } from "../../decoder/random_weights.ts";
 import type { DecoderSpec } from "../../decoder/spec.ts";
 import { weightShapes } from "../../decoder/weight_shapes.ts";
 import type { DecoderWeights, WeightData } from "../../decoder/weights.ts";
@@ -44,23 +45,13 @@ export function weightsWith(
 }
 
 /** Random weights, the optional ones among them that are named: by the end of their names. */
-export function randomWeights(
+export function weightsOf(
   spec: DecoderSpec,
   random: Random,
-  optional: readonly string[] = [],
+  has: readonly string[] = [],
 ): DecoderWeights {
-  const weights = new Map<string, WeightData>();
-  for (const { name, shape, isOptional } of weightShapes(spec)) {
-    if (isOptional && !optional.some((end) => name.endsWith(end))) continue;
-    const { data } = random.tensor(shape);
-    const scale = 1 / Math.sqrt(shape.at(-1)!);
-    const isNorm = name.endsWith("orm.weight");
-    weights.set(name, {
-      shape,
-      data: data.map((value) =>
-        isNorm ? 1 + value / 4 : shape.length === 2 ? value * scale : value
-      ),
-    });
-  }
-  return memoryWeights(weights);
+  return randomWeights(spec, {
+    seed: random.integer(0, 2 ** 31),
+    has: (name) => has.some((end) => name.endsWith(end)),
+  });
 }

@@ -14,7 +14,7 @@ import { assertClose } from "../_compare.ts";
 import { hasF16, sharedGpu } from "../_gpu.ts";
 import { type Random, testRandomly } from "../_random.ts";
 import { rounded } from "../_run.ts";
-import { memoryWeights, TINY } from "./_models.ts";
+import { memoryWeights, TINY, weightsOf, weightsWith } from "./_models.ts";
 import { greedyTokens, openStories, testStories } from "./_stories.ts";
 
 /** Part of the largest logit that a logit may be off by. */
@@ -78,13 +78,6 @@ const MODELS: readonly { name: string; spec: Partial<DecoderSpec>; has?: readonl
     has: ["up.bias", "q.bias", "v.bias"],
   },
 ];
-
-function weightsOf(spec: DecoderSpec, random: Random, has: readonly string[] = []): DecoderWeights {
-  return randomWeights(spec, {
-    seed: random.integer(0, 2 ** 31),
-    has: (name) => has.some((end) => name.endsWith(end)),
-  });
-}
 
 function tokensOf({ vocabSize }: DecoderSpec, random: Random, count: number): number[] {
   return Array.from({ length: count }, () => random.integer(0, vocabSize - 1));
@@ -316,14 +309,23 @@ testRandomly(
       }
 
       for (const topP of [0.3, 0.7]) {
-        const nucleus = await draw({ tokens: 300, temperature: 1.3, topP, seed });
-        nucleus.forEach((next, i) => {
-          const likelihoods = softmax(reference.forward([[1, ...nucleus][i]]).logits, 1.3);
-          // Without those that are likelier there is not enough yet.
-          const above = likelihoods.filter((p) => p > likelihoods[next]).reduce((a, b) => a + b, 0);
-          assert(above < topP + 1e-4, `${next} at ${i} has ${above} above it`);
-        });
-        assert(new Set(nucleus).size > 1, "more than one token must come");
+        const drawn = await draw({ tokens: 600, temperature: 1.3, topP, seed });
+        for (let token = 0; token < spec.vocabSize; token++) {
+          const likelihoods = softmax(reference.forward([token]).logits, 1.3);
+          const sum = (some: Float64Array) => some.reduce((a, b) => a + b, 0);
+          const aboveOf = (next: number) => sum(likelihoods.filter((p) => p > likelihoods[next]));
+          const followers = drawn.filter((_, i) => [1, ...drawn][i] === token);
+          for (const next of new Set(followers)) {
+            // Without those that are likelier there is not enough yet.
+            assert(aboveOf(next) < topP + 1e-4, `${next} has ${aboveOf(next)} above it`);
+          }
+          if (followers.length < 100) continue;
+          const nucleus = likelihoods.map((p, next) => aboveOf(next) < topP - 1e-4 ? p : 0);
+          nucleus.forEach((p, next) => {
+            if (p < 0.2 * sum(nucleus)) return;
+            assert(followers.includes(next), `${next} must come after ${token}`);
+          });
+        }
       }
     });
   },
@@ -348,6 +350,80 @@ Deno.test("Decoder: of equally likely tokens the first is chosen", async () => {
   await withDecoder({ spec, weights: tied }, {}, async (decoder) => {
     await decoder.feed([7]);
     assertEquals(await generated(decoder, { tokens: 2 }), [0, 0]);
+  });
+});
+
+// Software drivers end loops after some ten thousand rounds without a word.
+for (
+  const { vocabSize, temperature, topP } of [
+    { vocabSize: 600_000, temperature: 0, topP: 1 },
+    { vocabSize: 20_000, temperature: 1, topP: 1e-6 },
+    { vocabSize: 20_000, temperature: 1e-40, topP: 1 },
+  ]
+) {
+  Deno.test(`Decoder: the likeliest of ${vocabSize} tokens is the last, at temperature ${temperature}`, async () => {
+    const { spec, weights } = lastIsLikeliest(vocabSize);
+    await withDecoder({ spec, weights }, { maxSeqLen: 1 }, async (decoder) => {
+      await decoder.feed([7]);
+      const last = vocabSize - 1;
+      assertEquals(await generated(decoder, { tokens: 2, temperature, topP }), [last, last]);
+    });
+  });
+}
+
+testRandomly("Decoder: draws from a large vocabulary follow the likelihoods", async (random) => {
+  const { spec, weights } = lastIsLikeliest(20_000);
+  // The last token has a logit of 4, all others of 2: at this temperature it is as likely as they are together.
+  const temperature = 2 / Math.log(spec.vocabSize - 1);
+  await withDecoder({ spec, weights }, { maxSeqLen: 1 }, async (decoder) => {
+    await decoder.feed([7]);
+    const seed = random.integer(0, 2 ** 32 - 1);
+    const tokens = await generated(decoder, { tokens: 120, temperature, seed });
+    const others = tokens.filter((token) => token !== spec.vocabSize - 1);
+    assert(Math.abs(others.length - 60) < 30, `${others.length} of 120`);
+    assert(new Set(others).size > others.length / 2, "others must be spread");
+  });
+});
+
+/** A model whose logits are 4 for the last token and 2 for all others, whatever it is fed. */
+function lastIsLikeliest(vocabSize: number): { spec: DecoderSpec; weights: DecoderWeights } {
+  const spec = { ...TINY, vocabSize, contextLen: 128 };
+  const embedding = new Array(2 * vocabSize).fill(1).fill(2, 2 * vocabSize - 2);
+  return { spec, weights: weightsWith(spec, { "embedding.weight": embedding }) };
+}
+
+testRandomly("Decoder: generating goes on from the last logits of forward", async (random) => {
+  const weights = weightsOf(SMALL, random);
+  await withDecoder({ spec: SMALL, weights }, { maxSeqLen: 4 }, async (decoder) => {
+    for (let i = 0; i < 3; i++) {
+      decoder.clear();
+      const last = (await decoder.forward(tokensOf(SMALL, random, 8))).subarray(-SMALL.vocabSize);
+      assertEquals(await generated(decoder, { tokens: 1 }), [last.indexOf(Math.max(...last))]);
+    }
+  });
+});
+
+testRandomly("Decoder: calls at once feed one after the other", async (random) => {
+  const weights = weightsOf(SMALL, random);
+  await withDecoder({ spec: SMALL, weights }, { maxSeqLen: 2 }, async (decoder) => {
+    const [first, second] = [tokensOf(SMALL, random, 7), tokensOf(SMALL, random, 5)];
+    await decoder.feed(first);
+    const expected = await decoder.forward(second);
+    const next = await generated(decoder, { tokens: 4, batch: 2 });
+    decoder.clear();
+    const [, actual, generatedNext] = await Promise.all([
+      decoder.feed(first),
+      decoder.forward(second),
+      generated(decoder, { tokens: 4, batch: 2 }),
+    ]);
+    assertEquals([actual, generatedNext], [expected, next]);
+
+    // There is room for each of them, and not for both.
+    decoder.clear();
+    const long = tokensOf(SMALL, random, 20);
+    const results = await Promise.allSettled([decoder.feed(long), decoder.feed(long)]);
+    assertEquals(results.map(({ status }) => status), ["fulfilled", "rejected"]);
+    assertEquals(decoder.length, 20);
   });
 });
 
@@ -398,6 +474,11 @@ Deno.test("Decoder: bad input is an error before anything runs", async () => {
     );
     assertEquals(decoder.length, 2);
   });
+  await assertRejects(
+    () => Decoder.create(gpu, { ...spec, layers: [] }, randomWeights(spec)),
+    RangeError,
+    "layers=0",
+  );
   const learned = randomWeights(spec, { has: (name) => name === "positions.weight" });
   await assertRejects(
     () => Decoder.create(gpu, spec, learned, { maxTokens: 7 }),

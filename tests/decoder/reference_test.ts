@@ -6,7 +6,7 @@ import type { DecoderSpec } from "../../decoder/spec.ts";
 import { referenceRow, type RopeOptions } from "../../mod.ts";
 import { assertClose } from "../_compare.ts";
 import { testRandomly } from "../_random.ts";
-import { memoryWeights, randomWeights, TINY, weightsWith } from "./_models.ts";
+import { memoryWeights, TINY, weightsOf, weightsWith } from "./_models.ts";
 import { greedyTokens, openStories, STORIES, testStories } from "./_stories.ts";
 
 const IDENTITY = [1, 0, 0, 1];
@@ -301,7 +301,7 @@ testRandomly(
   "ReferenceDecoder: later tokens change nothing before them, and heads share K/V",
   async (random) => {
     const optional = [".bias", "qNorm.weight", "postMlpNorm.weight", "classifier.weight"];
-    const decoder = await ReferenceDecoder.create(BROAD, randomWeights(BROAD, random, optional));
+    const decoder = await ReferenceDecoder.create(BROAD, weightsOf(BROAD, random, optional));
     const tokens = Array.from({ length: 9 }, () => random.integer(0, 10));
     const whole = decoder.forward(tokens, { attentionOf: 1 });
     const part = decoder.forward(tokens.slice(0, 5));
@@ -316,7 +316,7 @@ testRandomly(
 );
 
 testRandomly("ReferenceDecoder: GQA is MHA whose K/V heads are repeated", async (random) => {
-  const shared = randomWeights(BROAD, random);
+  const shared = weightsOf(BROAD, random);
   const mha = { ...BROAD, numKvHeads: BROAD.numHeads };
   const repeated = {
     has: shared.has,

@@ -10,7 +10,7 @@ import { scoreText } from "../../quality/score.ts";
 import { variantsOf } from "../../quality/variants.ts";
 import { assertClose } from "../_compare.ts";
 import { testRandomly } from "../_random.ts";
-import { randomWeights, TINY } from "../decoder/_models.ts";
+import { TINY, weightsOf } from "../decoder/_models.ts";
 
 const ALL = {
   kvDtypes: ["f32", "f16", "int8", "int4"] as const,
@@ -124,7 +124,7 @@ const SPEC = { ...TINY, dim: 8, numHeads: 4, numKvHeads: 2, layers: [{}, {}, {}]
 testRandomly(
   "attention maps: of the layer and heads that are asked for, in float64",
   async (random) => {
-    const weights = randomWeights(SPEC, random);
+    const weights = weightsOf(SPEC, random);
     const checkpoint = { spec: SPEC, weights, close: () => Promise.resolve() };
     const tokens = Array.from({ length: 30 }, () => random.integer(0, 2));
     const tokenizer = { decode: ([token]: readonly number[]) => ["", " b", "\n"][token] };
