@@ -72,7 +72,7 @@ export async function bindSampler(
 function lanesFor({ profile, device }: Gpu, vocabSize: number, loops: number): number {
   const fast = profile.isSoftware ? WORKGROUP.software : WORKGROUP.gpu;
   const needed = 2 ** Math.ceil(Math.log2(loops * vocabSize / loopRounds(profile)));
-  const lanes = Math.max(fast, Math.min(needed, device.limits.maxComputeInvocationsPerWorkgroup));
+  const lanes = Math.min(Math.max(fast, needed), device.limits.maxComputeInvocationsPerWorkgroup);
   checkRounds(profile, "choose a token", Math.ceil(loops * vocabSize / lanes), { vocabSize });
   return lanes;
 }

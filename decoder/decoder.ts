@@ -61,6 +61,8 @@ const PIECE_BASE = 8;
  * A decoder-only transformer whose attention is that of this library: the proof of it, and an example. Tokens stay on the
  * device from one step to the next; the host reads back what was chosen a few tokens at a time.
  *
+ * Calls that feed take turns: one that comes while another runs waits for it. After one that the GPU refused, `clear()`.
+ *
  * @example A model of random weights
  * ```ts
  * import { Gpu } from "@onehead/attention";
@@ -320,7 +322,7 @@ export class Decoder {
     }
   }
 
-  /** Forgets all tokens. */
+  /** Forgets all tokens; not while a call that feeds is under way. */
   clear(): void {
     const { device } = this.gpu;
     const encoder = device.createCommandEncoder();

@@ -3,6 +3,11 @@ import { HfConfig } from "../checkpoints/config.ts";
 import { GEMMA_3_DEFAULTS } from "../checkpoints/families/gemma3.ts";
 import { countParameters, type Model } from "./model.ts";
 
+/** What a field means that is not there, by model type. */
+const DEFAULTS: Readonly<Record<string, Record<string, unknown>>> = {
+  ...{ gemma3: GEMMA_3_DEFAULTS, gemma3_text: GEMMA_3_DEFAULTS },
+  ...{ falcon: { multi_query: true }, gpt_bigcode: { multi_query: true } },
+};
 /** Model types whose feed-forward layers have no gate. */
 const UNGATED = ["gpt2", "gpt_bigcode", "gpt_neox", "gptj", "falcon", "RefinedWeb", "opt", "bloom"];
 /** Model types that have an output layer of their own where the file does not say. */
@@ -20,7 +25,7 @@ const UNTIED = ["llama", "mistral", "qwen2", "phi3", "gpt_neox", "gptj"];
 export function parseConfig(text: string, name: string): Model {
   const given = HfConfig.parse(text, name);
   const type = String(given.value("model_type") ?? "");
-  const config = type.startsWith("gemma3") ? given.withDefaults(GEMMA_3_DEFAULTS) : given;
+  const config = given.withDefaults(DEFAULTS[type] ?? {});
   const numLayers = config.count("num_hidden_layers", "n_layer", "num_layers");
   const hiddenSize = config.count("hidden_size", "n_embd");
   const numHeads = config.count("num_attention_heads", "n_head");
@@ -82,7 +87,7 @@ function windowsOf(
     const count = types.filter((type) => type === "sliding_attention").length;
     return count > 0 ? { numLayers: count, window } : undefined;
   }
-  const every = config.findCount("sliding_window_pattern");
+  const every = config.findCount("_sliding_window_pattern", "sliding_window_pattern");
   const full = every ? Math.floor(numLayers / every) : 0;
   return { numLayers: numLayers - full, window };
 }

@@ -131,6 +131,21 @@ Deno.test("config.json: windows by a list of layer types", () => {
   assertEquals(parse(full).windowed, undefined);
 });
 
+Deno.test("config.json: windows by a pattern, under both of its names", () => {
+  const config = { ...LLAMA, num_hidden_layers: 7, sliding_window: 128 };
+  for (const name of ["sliding_window_pattern", "_sliding_window_pattern"]) {
+    assertEquals(parse({ ...config, [name]: 3 }).windowed, { numLayers: 5, window: 128 }, name);
+  }
+});
+
+Deno.test("config.json: Falcon and GPT-BigCode have one KV head unless they say otherwise", () => {
+  for (const model_type of ["falcon", "gpt_bigcode", "llama"]) {
+    const { num_key_value_heads: _, ...config } = { ...LLAMA, model_type, num_key_value_heads: 1 };
+    const { numHeads, numKvHeads } = parse(config);
+    assertEquals(numKvHeads, model_type === "llama" ? numHeads : 1, model_type);
+  }
+});
+
 Deno.test("config.json: a field that lacks is named", () => {
   const needed = ["hidden_size", "intermediate_size", "num_attention_heads", "num_hidden_layers"];
   for (const field of [...needed, "vocab_size"]) {

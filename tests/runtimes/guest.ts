@@ -3,6 +3,7 @@ import { type Dtype, Gpu, GpuUnavailableError } from "@onehead/attention";
 import { Random } from "../_random.ts";
 import { CASES } from "./cases.ts";
 import { attentionError } from "./attention.ts";
+import { decoderError, DECODERS } from "./decoder.ts";
 import { layerError, LAYERS } from "./layer.ts";
 
 /** What a runtime says: of its GPU first, or that it has none; then of each case; and that it is through. */
@@ -27,6 +28,10 @@ const CHECKS: readonly { name: string; dtype?: Dtype; check: Check }[] = [
   ...LAYERS.map((asked) => ({
     name: asked.name,
     check: (gpu: Gpu, random: Random) => layerError(gpu, asked, random),
+  })),
+  ...DECODERS.map((asked) => ({
+    name: asked.name,
+    check: (gpu: Gpu, random: Random) => decoderError(gpu, asked, random),
   })),
 ];
 
