@@ -1,11 +1,19 @@
 /** What decoding itself reaches at the two ends of its roofline: what predictions of other shapes start from. */
 import type { Dtype, Gpu, Implementation } from "../mod.ts";
 import type { Case } from "./cases.ts";
-import type { DecodeCeiling } from "./result.ts";
+import type { DecodeCeiling, Shape } from "./result.ts";
 import { type Measuring, runGroup } from "./run.ts";
 
 /** As many heads as common models have. Alone, each waits for its bytes; all on one KV head, it waits for their arithmetic. */
 const SHAPE = { batch: 1, numHeads: 32, headDim: 128, seqLen: 1, contextLen: 4096 };
+
+/** The two ends, in an element type. */
+export function endsOf(dtype: Dtype): Record<"mha" | "mqa", Shape> {
+  return {
+    mha: { ...SHAPE, dtype, numKvHeads: SHAPE.numHeads },
+    mqa: { ...SHAPE, dtype, numKvHeads: 1 },
+  };
+}
 
 /**
  * Measures one decode step of MHA and one of MQA: the bytes per second of the first and the operations per second of the
@@ -18,9 +26,10 @@ export async function measureDecode(
   { impl, dtype }: { impl: Implementation; dtype: Dtype },
   measuring: Measuring,
 ): Promise<DecodeCeiling | undefined> {
-  const common = { name: "roofline", phase: "decode", impl, dtype, ...SHAPE } as const;
-  const mha: Case = { ...common, variant: "mha", numKvHeads: SHAPE.numHeads };
-  const mqa: Case = { ...common, variant: "mqa", numKvHeads: 1 };
+  const common = { name: "roofline", phase: "decode", impl } as const;
+  const ends = endsOf(dtype);
+  const mha: Case = { ...common, variant: "mha", ...ends.mha };
+  const mqa: Case = { ...common, variant: "mqa", ...ends.mqa };
   const [bytes, arithmetic] = await runGroup(gpu, [mha, mqa], measuring);
   if (bytes.failure !== undefined || arithmetic.failure !== undefined) return undefined;
   return { impl, dtype, gbPerSecond: bytes.gbPerSecond, gflops: arithmetic.gflops };

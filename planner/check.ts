@@ -29,13 +29,13 @@ export interface CheckedRow {
 }
 
 /** Predicts every row that was measured. */
-export function checkReport({ adapter, roofline, results }: Report): CheckedRow[] {
-  const { isSoftware, features } = adapter;
+export function checkReport(report: Report): CheckedRow[] {
+  const { adapter: { isSoftware, features }, results } = report;
   const profile = { isSoftware, subgroupSize: features.includes("subgroups") ? SUBGROUP_SIZE : 0 };
   return results.filter(({ failure }) => failure === undefined).map((result) => {
     const flops = operations(result) * computedShare(result, profile);
     const work = { bytes: movedBytes(result), flops };
-    const { seconds, bound } = rooflineTime(work, ratesFor(roofline, result));
+    const { seconds, bound } = rooflineTime(work, ratesFor(report, result));
     const predictedMs = seconds * 1e3;
     return { result, predictedMs, ratio: predictedMs / result.medianMs, bound };
   });

@@ -65,7 +65,7 @@ async function findDevice({ gpu, dtypes }: PlanOptions, out: Out): Promise<Devic
   if (gpu === "this") return await measureDevice(dtypes, out);
   if (!gpu.endsWith(".json")) return findByName("GPU", GPUS, gpu);
   const { adapter, roofline } = parseReport(await files.readText(gpu), gpu);
-  return measuredDevice(adapter.description, roofline, dtypes[0]);
+  return measuredDevice(adapter.description, { adapter, roofline }, dtypes[0]);
 }
 
 /** The present adapter, decoding with a cache of f16 where that is asked for and can be had, of f32 otherwise. */
@@ -82,7 +82,11 @@ async function measureDevice(dtypes: readonly KvDtype[], out: Out): Promise<Devi
       firstUses: new FirstUses(),
     });
     if (ceiling) roofline.decode = [ceiling];
-    return measuredDevice(gpu.description.description, roofline, dtype);
+    return measuredDevice(
+      gpu.description.description,
+      { adapter: gpu.description, roofline },
+      dtype,
+    );
   } finally {
     gpu.destroy();
   }

@@ -11,6 +11,8 @@ export interface Device {
   f32FlopsPerSecond: number;
   /** f16 operations in a second, dense, in matrix units where there are any: what multiplies a model's weights. */
   f16FlopsPerSecond: number;
+  /** Whether it loads and computes by turns, as a software adapter does. */
+  isSerial?: boolean;
   /** Where all this is published, or how it was measured. */
   source: string;
 }

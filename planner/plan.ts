@@ -169,7 +169,7 @@ function planCache(
     // All weights are read once for the whole batch, and multiply-add once for each sequence.
     const weights = rooflineTime(
       { bytes: model.parameters * weightBits / 8, flops: 2 * model.parameters * batch },
-      { bytesPerSecond: device.bytesPerSecond, flopsPerSecond: device.f16FlopsPerSecond },
+      { ...attentionRates(device), flopsPerSecond: device.f16FlopsPerSecond },
     );
     return {
       contextLen,
@@ -211,16 +211,17 @@ function planGroups({ model, device, contextLens }: PlanRequest, dtype: KvDtype)
   });
   const crossing = crossingGroupSize({ ...model, dtype }, rates);
   if (crossing >= 1 && crossing <= numHeads) {
-    // Operations do not depend on the group, so that from the corner on the rate stays what it is there.
+    // Operations do not depend on the group; at the corner the bytes take as long as they do.
     const { computeSeconds } = decodeAttentionTime(model, rates, { contextLen, dtype });
-    points.push({ groupSize: crossing, tokensPerSecond: 1 / computeSeconds, bound: "both" });
+    const seconds = rates.isSerial ? 2 * computeSeconds : computeSeconds;
+    points.push({ groupSize: crossing, tokensPerSecond: 1 / seconds, bound: "both" });
     points.sort((a, b) => a.groupSize - b.groupSize);
   }
   return { dtype, contextLen, crossingGroupSize: crossing, points };
 }
 
-function attentionRates({ bytesPerSecond, f32FlopsPerSecond }: Device) {
-  return { bytesPerSecond, flopsPerSecond: f32FlopsPerSecond };
+function attentionRates({ bytesPerSecond, f32FlopsPerSecond, isSerial }: Device) {
+  return { bytesPerSecond, flopsPerSecond: f32FlopsPerSecond, isSerial };
 }
 
 function notesOn({ model, device, kvHeads, contextLens }: PlanRequest): string[] {

@@ -16,6 +16,11 @@ export interface DeviceRates {
   bytesPerSecond: number;
   /** Operations in a second, a multiply-add being two. */
   flopsPerSecond: number;
+  /**
+   * Whether the same threads load and compute, by turns, as a software adapter's do: both times add up then. The default
+   * is false, as on a GPU, which does one while it waits for the other.
+   */
+  isSerial?: boolean;
 }
 
 /** How long some work takes under a roofline. */
@@ -28,20 +33,21 @@ export interface RooflineTime {
   memorySeconds: number;
   /** What the operations take, were there nothing to move. */
   computeSeconds: number;
-  /** The longer of the two. */
+  /** The longer of the two; where rates are serial, their sum. */
   seconds: number;
-  /** Which of the two that is. */
+  /** Which of the two is longer. */
   bound: "memory" | "compute";
 }
 
 const ACTION = "predict a time";
 
 /**
- * The time of some work under a roofline: the longer of what its bytes and what its operations take.
+ * The time of some work under a roofline: the longer of what its bytes and what its operations take, or their sum on a
+ * device that does not do both at once.
  *
  * @param work Bytes and operations.
  * @param rates The ceilings.
- * @returns Both times and the longer one. No program is faster; many are slower.
+ * @returns Both times, and what they come to. No program is faster; many are slower.
  * @throws {TypeError} If a rate is not a number.
  * @throws {RangeError} If a rate is not above 0.
  *
@@ -65,7 +71,9 @@ export function rooflineTime(
     flops: work.flops,
     memorySeconds,
     computeSeconds,
-    seconds: Math.max(memorySeconds, computeSeconds),
+    seconds: rates.isSerial
+      ? memorySeconds + computeSeconds
+      : Math.max(memorySeconds, computeSeconds),
     bound: memorySeconds >= computeSeconds ? "memory" : "compute",
   };
 }

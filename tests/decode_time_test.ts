@@ -12,6 +12,14 @@ import { testRandomly } from "./_random.ts";
 const RATES: DeviceRates = { bytesPerSecond: 2e12, flopsPerSecond: 2e13 };
 const MHA = { numLayers: 32, numHeads: 32, numKvHeads: 32, headDim: 128 };
 
+Deno.test("rooflineTime() adds both times where a device loads and computes by turns", () => {
+  const work = { bytes: 3e9, flops: 4e10 };
+  const rates = { bytesPerSecond: 1e9, flopsPerSecond: 1e10 };
+  assertEquals(rooflineTime(work, rates).seconds, 4);
+  const serial = rooflineTime(work, { ...rates, isSerial: true });
+  assertEquals([serial.seconds, serial.bound], [7, "compute"]);
+});
+
 Deno.test("rooflineTime() is the longer of bytes and operations", () => {
   assertEquals(rooflineTime({ bytes: 4e12, flops: 2e13 }, RATES), {
     ...{ bytes: 4e12, flops: 2e13, memorySeconds: 2, computeSeconds: 1 },

@@ -26,8 +26,8 @@ function row(changes: Partial<Result>): Result {
   };
 }
 
-function reportOf(results: Result[], roofline = ROOFLINE): Report {
-  const adapter = { description: "test", features: [], isSoftware: true };
+function reportOf(results: Result[], roofline = ROOFLINE, isSoftware = false): Report {
+  const adapter = { description: "test", features: [], isSoftware };
   return { schema: 1, adapter, roofline, firstUse: [], results };
 }
 
@@ -60,16 +60,36 @@ Deno.test("checkReport() counts the query heads that a tile computes for nothing
 });
 
 Deno.test("ratesFor() falls back to another element type, and to plain reads and arithmetic", () => {
-  const f16 = ratesFor(ROOFLINE, { impl: "staged", dtype: "f16" });
+  const f16 = ratesFor(reportOf([]), { impl: "staged", dtype: "f16" });
   assertEquals(f16, { bytesPerSecond: 1e9, flopsPerSecond: 2e9 });
   const { decode: _, ...old } = ROOFLINE;
-  const plain = ratesFor(old, { impl: "fused", dtype: "f32" });
+  const plain = ratesFor(reportOf([], old), { impl: "fused", dtype: "f32" });
   assertEquals(plain, { bytesPerSecond: 3e9, flopsPerSecond: 3e10 });
   assertMatch(formatCheck(reportOf([row({})], old)), /no measured ceilings of decoding/);
 });
 
+Deno.test("checkReport() adds both times on software, which loads and computes by turns", () => {
+  // Of a device with 2 GB/s and 10 GFLOP/s: what its ends come to, and what another shape takes.
+  const seconds = (result: Result) => movedBytes(result) / 2e9 + operations(result) / 1e10;
+  const [mha, mqa] = [row({}), row({ numKvHeads: 1 })];
+  const decode = [{
+    ...{ impl: "fused", dtype: "f32" as const },
+    gbPerSecond: movedBytes(mha) / seconds(mha) / 1e9,
+    gflops: operations(mqa) / seconds(mqa) / 1e9,
+  }];
+  const gqa = row({ variant: "gqa", numKvHeads: 4, headDim: 64, contextLen: 1000 });
+  const checked = checkReport(reportOf([mha, mqa, gqa], { ...ROOFLINE, decode }, true));
+  for (const { result, predictedMs } of checked) {
+    assertAlmostEquals(predictedMs, seconds(result) * 1e3, 1e-9);
+  }
+  // Ends that no such device has: MQA as slow as MHA.
+  const odd = { ...ROOFLINE, decode: [{ ...decode[0], gflops: 1e-3 }] };
+  const [{ predictedMs }] = checkReport(reportOf([mqa], odd, true));
+  assertAlmostEquals(predictedMs, operations(mqa) / 1e6 * 1e3, 1e-6);
+});
+
 Deno.test("measuredDevice() attends at what fused decoding reached", () => {
-  const device = measuredDevice("test", ROOFLINE, "f32");
+  const device = measuredDevice("test", reportOf([]), "f32");
   assertEquals(device.bytesPerSecond, 1.5e9);
   assertEquals([device.f32FlopsPerSecond, device.f16FlopsPerSecond], [4e9, 30e9]);
   assertEquals(device.memoryBytes, undefined);
