@@ -197,6 +197,24 @@ for (const { name, profile } of PROFILES) {
   }
 }
 
+testRandomly("Norm: rows without a deviation become their bias, however large", async (random) => {
+  const gpu = await sharedGpu();
+  using tensors = new Tensors();
+  const [numRows, width] = [50, 67];
+  const rows = Array.from({ length: numRows }, () => 1e6 * random.next());
+  const x = { data: rows.flatMap((value) => Array(width).fill(value)), shape: [numRows, width] };
+  const [gain, bias] = [random.tensor([width]), random.tensor([width])];
+  const weights = { gain: await tensors.upload(gain), bias: await tensors.upload(bias) };
+  const input = await tensors.upload(x);
+  const expected = rows.flatMap(() => [...bias.data]);
+  for (const { name, profile } of PROFILES) {
+    const norm = await Norm.create(gpu, weights, { kind: "layer", eps: 1e-6, profile });
+    const y = await tensors.poisoned([numRows, width]);
+    await run(norm.bind({ x: input.buffer, y: y.buffer }, numRows));
+    assertClose(await y.download(), expected, 1e-5, name);
+  }
+});
+
 Deno.test("Linear, Norm: what a device would leave undone is an error", async () => {
   const gpu = await sharedGpu();
   using tensors = new Tensors();
