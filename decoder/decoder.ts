@@ -1,8 +1,9 @@
 import { type Gpu, GpuWorkError, type KvDtype, type RingKvCacheOptions, Tensor } from "../mod.ts";
 import { type BoundWork, inSequence } from "../src/bound.ts";
-import { checkInteger, sentence } from "../src/_check.ts";
+import { checkChoice, checkInteger, sentence } from "../src/_check.ts";
 import { Linear } from "../src/_linear.ts";
 import type { Norm } from "../src/_norm.ts";
+import { KV_DTYPES, storageBytes } from "../src/tensor.ts";
 import { Block } from "./_block.ts";
 import { Embedding } from "./_embedding.ts";
 import { bindSampler, checkSampling, type Sampling } from "./_sampler.ts";
@@ -171,6 +172,8 @@ export class Decoder {
         }),
       );
     }
+    checkChoice(CREATE, "weightDtype", weightDtype, KV_DTYPES);
+    checkMatrices(gpu, spec, weightDtype);
     const uploads = new Uploads(gpu, spec, weights);
     try {
       const w = await uploads.tensor(
@@ -241,16 +244,18 @@ export class Decoder {
       const last = await this.#passOf(1);
       const head = await this.#headOf(1);
       const pieces = piecesOf(tokens, this.#maxSeqLen);
-      for (const piece of pieces) {
-        const { h, body } = await this.#passOf(piece.length);
-        const isLast = piece === pieces.at(-1);
-        await this.#submit(piece, (encoder) => {
-          body.encode(encoder);
-          if (!isLast) return;
-          copyLastRow(encoder, h, last.h);
-          head.work.encode(encoder);
-        });
-      }
+      const passes = await Promise.all(pieces.map(({ length }) => this.#passOf(length)));
+      // One wait for all pieces.
+      await this.gpu.guard(FEED, () => {
+        passes.forEach(({ h, body }, i) =>
+          this.#submit(pieces[i], (encoder) => {
+            body.encode(encoder);
+            if (i < pieces.length - 1) return;
+            copyLastRow(encoder, h, last.h);
+            head.work.encode(encoder);
+          })
+        );
+      });
     });
   }
 
@@ -271,11 +276,12 @@ export class Decoder {
       for (const piece of piecesOf(tokens, this.#maxSeqLen)) {
         const { body } = await this.#passOf(piece.length);
         const { logits, work } = await this.#headOf(piece.length);
-        await this.#submit(piece, (encoder) => {
-          body.encode(encoder);
-          work.encode(encoder);
-          copyLastRow(encoder, logits, this.#logits);
-        });
+        await this.gpu.guard(FEED, () =>
+          this.#submit(piece, (encoder) => {
+            body.encode(encoder);
+            work.encode(encoder);
+            copyLastRow(encoder, logits, this.#logits);
+          }));
         all.set(await logits.download(), offset);
         offset += logits.length;
       }
@@ -398,17 +404,12 @@ export class Decoder {
     );
   }
 
-  async #submit(
-    tokens: readonly number[],
-    encode: (encoder: GPUCommandEncoder) => void,
-  ): Promise<void> {
-    const { gpu } = this;
-    await gpu.guard(FEED, () => {
-      gpu.device.queue.writeBuffer(this.#tokens.buffer, 0, new Uint32Array(tokens));
-      const encoder = gpu.device.createCommandEncoder();
-      encode(encoder);
-      gpu.device.queue.submit([encoder.finish()]);
-    });
+  #submit(tokens: readonly number[], encode: (encoder: GPUCommandEncoder) => void): void {
+    const { device } = this.gpu;
+    device.queue.writeBuffer(this.#tokens.buffer, 0, new Uint32Array(tokens));
+    const encoder = device.createCommandEncoder();
+    encode(encoder);
+    device.queue.submit([encoder.finish()]);
   }
 
   #passOf(seqLen: number): Promise<Pass> {
@@ -455,6 +456,30 @@ export class Decoder {
 function copyLastRow(encoder: GPUCommandEncoder, from: Tensor, to: Tensor): void {
   if (from === to) return;
   encoder.copyBufferToBuffer(from.buffer, from.bytes - to.bytes, to.buffer, 0, to.bytes);
+}
+
+/** Throws, before anything is read, unless each matrix as it is uploaded fits a binding. */
+function checkMatrices(gpu: Gpu, spec: DecoderSpec, weightDtype: KvDtype): void {
+  const { maxStorageBufferBindingSize, maxBufferSize } = gpu.device.limits;
+  const { vocabSize, dim, hiddenDim, numHeads, numKvHeads, headDim, isGated } = spec;
+  const matrices = {
+    embedding: [vocabSize, dim],
+    qkv: [(numHeads + 2 * numKvHeads) * headDim, dim],
+    o: [dim, numHeads * headDim],
+    up: [(isGated ? 2 : 1) * hiddenDim, dim],
+    down: [dim, hiddenDim],
+  };
+  for (const [matrix, shape] of Object.entries(matrices)) {
+    const bytes = storageBytes(shape, weightDtype);
+    if (bytes <= Math.min(maxStorageBufferBindingSize, maxBufferSize)) continue;
+    throw new RangeError(
+      sentence(
+        CREATE,
+        'each matrix must fit one storage binding of the device (try weightDtype "f16", "int8" or "int4")',
+        { matrix, shape, weightDtype, bytes, maxStorageBufferBindingSize, maxBufferSize },
+      ),
+    );
+  }
 }
 
 /** Makes what is not there yet; what failed can be tried again. */

@@ -1,5 +1,7 @@
 import type { Decoder } from "../decoder/decoder.ts";
 import { likeliest } from "../generate/measure.ts";
+import { GpuWorkError } from "../mod.ts";
+import { sentence } from "../src/_check.ts";
 
 /** How well a model predicts a text. */
 export interface Score {
@@ -17,6 +19,7 @@ const PIECE = 64;
  *
  * @param decoder An empty decoder with room for the text.
  * @param tokens The text, at least two tokens.
+ * @throws {GpuWorkError} If a logit is not a number.
  */
 export async function scoreText(
   decoder: Pick<Decoder, "forward">,
@@ -31,7 +34,16 @@ export async function scoreText(
     score.likeliest.push(...likeliest(logits, vocabSize).slice(0, next.length));
     next.forEach((token, i) => {
       const row = logits.subarray(i * vocabSize, (i + 1) * vocabSize);
-      score.nlls.push(logSumExp(row) - row[token]);
+      const nll = logSumExp(row) - row[token];
+      if (!Number.isFinite(nll)) {
+        throw new GpuWorkError(
+          sentence("score a text", "a logit is not a number (check the weights)", {
+            position: start + i,
+            token,
+          }),
+        );
+      }
+      score.nlls.push(nll);
     });
   }
   return score;

@@ -23,8 +23,8 @@ export interface Variant {
 /**
  * The model as it is, with a cache in f32, and then with one change at a time.
  *
- * @param tokens Tokens of the text: windows that are not smaller change nothing and are left out.
- * @throws {RangeError} If KV heads do not divide the model's.
+ * @param tokens Tokens of the text: windows and sinks that come to no less change nothing and are left out.
+ * @throws {RangeError} If KV heads do not divide the model's, or a window that is asked for changes nothing.
  */
 export function variantsOf(
   { numKvHeads }: Pick<DecoderSpec, "numKvHeads">,
@@ -43,6 +43,16 @@ export function variantsOf(
     throw new RangeError(
       sentence("measure quality", "--kv-heads must divide the model's", {
         ...{ "kv-heads": count, numKvHeads },
+      }),
+    );
+  }
+  for (const window of windows ?? []) {
+    if (sinks.some((sinks) => window + sinks < tokens)) continue;
+    throw new RangeError(
+      sentence("measure quality", "--window must be smaller than the text", {
+        window,
+        sinks,
+        tokens,
       }),
     );
   }

@@ -319,8 +319,13 @@ export class RingKvCache {
   static async restore(gpu: Gpu, snapshot: Uint8Array): Promise<RingKvCache> {
     const opened = await openSnapshot<FilledOptions>(snapshot);
     const cache = await RingKvCache.create(gpu, opened.options);
-    cache.#fill(opened);
-    return cache;
+    try {
+      cache.#fill(opened);
+      return cache;
+    } catch (error) {
+      cache.destroy();
+      throw error;
+    }
   }
 
   /** Bytes that the cache holds on the GPU: K, V, the counters and, for rope, 16 for each pair of elements. */

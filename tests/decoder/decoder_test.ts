@@ -497,6 +497,30 @@ Deno.test("Decoder: bad input is an error before anything runs", async () => {
   );
 });
 
+Deno.test("Decoder: a matrix beyond a binding is an error before any is read", async () => {
+  const gpu = await sharedGpu();
+  const unread: DecoderWeights = {
+    has: () => false,
+    read: (name) => Promise.reject(new Error(`${name} was read`)),
+  };
+  const { maxStorageBufferBindingSize } = gpu.device.limits;
+  const most = Math.floor(maxStorageBufferBindingSize / 4 / SMALL.dim);
+  const rejects = (changed: Partial<DecoderSpec>, message: string) =>
+    assertRejects(
+      () => Decoder.create(gpu, { ...SMALL, ...changed }, unread),
+      RangeError,
+      message,
+    );
+  await rejects({ vocabSize: most + 1 }, 'matrix="embedding"');
+  await rejects({ hiddenDim: Math.ceil((most + 1) / 2) }, 'matrix="up"');
+  await rejects({ numHeads: most, numKvHeads: most, headDim: 1 }, 'matrix="qkv"');
+  await assertRejects(
+    () => Decoder.create(gpu, { ...SMALL, vocabSize: most }, unread),
+    Error,
+    "embedding.weight was read",
+  );
+});
+
 Deno.test("Decoder: the attention shapes of Gemma 3 1B decode 64 tokens in the planned memory", async () => {
   const layers = Array.from({ length: 26 }, (_, i) => {
     const isGlobal = i % 6 === 5;

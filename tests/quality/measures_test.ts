@@ -1,9 +1,16 @@
 // What `deno run quality` measures and shows, without a GPU.
-import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
 import { renderSvg } from "../../bench/report/svg.ts";
 import { ReferenceDecoder } from "../../decoder/reference.ts";
 import { attentionMaps, chooseMaps } from "../../quality/attention_maps.ts";
 import { attentionFigure } from "../../quality/report/attention_figure.ts";
+import { GpuWorkError } from "../../mod.ts";
 import { formatTable } from "../../quality/report/table.ts";
 import { type Report, rowOf } from "../../quality/result.ts";
 import { scoreText } from "../../quality/score.ts";
@@ -75,6 +82,26 @@ Deno.test("scoreText(): by hand, and in pieces", async () => {
   const long = await scoreText(decoder, new Array(129).fill(1), 3);
   assertEquals([long.nlls.length, long.likeliest.length], [128, 128]);
   assertEquals(pieces.slice(1), [64, 64, 1]);
+});
+
+Deno.test("scoreText(): a logit that is not a number is an error", async () => {
+  for (const bad of [NaN, Infinity]) {
+    const decoder = {
+      forward: (tokens: readonly number[]) =>
+        Promise.resolve(Float32Array.from(tokens.flatMap((_, i) => [0, i === 2 ? bad : 0]))),
+    };
+    await assertRejects(
+      () => scoreText(decoder, [0, 1, 0, 1, 0], 2),
+      GpuWorkError,
+      "position=2",
+    );
+  }
+});
+
+Deno.test("variantsOf(): refuses a window that would change nothing", () => {
+  const of = (...windows: number[]) => variantsOf({ numKvHeads: 1 }, 64, { ...ALL, windows });
+  assertEquals(of(63).filter(({ change }) => change === "window").length, 1);
+  assertThrows(() => of(8, 64), RangeError, "window=64, sinks=[0, 4], tokens=64");
 });
 
 const ROW = { kvDtype: "f32", numKvHeads: 2, cacheBytes: 2048 } as const;
