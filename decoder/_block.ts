@@ -9,7 +9,8 @@ import type { DecoderSpec } from "./spec.ts";
 import type { WeightData } from "./weights.ts";
 
 /** How a block is made. */
-export interface BlockOptions extends Pick<MultiQueryAttentionOptions, "cache" | "weightDtype"> {
+export interface BlockOptions
+  extends Required<Pick<MultiQueryAttentionOptions, "cache" | "weightDtype">> {
   /** Its name in front of those of its weights. */
   name: string;
 }
@@ -154,10 +155,10 @@ async function linear(
   uploads: Uploads,
   label: string,
   { weight, bias }: { weight: WeightData; bias?: WeightData },
-  dtype?: KvDtype,
+  dtype: KvDtype,
   activation?: LinearActivation,
 ): Promise<Linear> {
-  const w = await uploads.tensor(label, weight, dtype);
+  const w = await uploads.matrix(label, weight, dtype);
   const weights = bias ? { w, bias: await uploads.tensor(label, bias) } : { w };
   return uploads.keep(new Linear(gpu, label, weights, { activation }));
 }

@@ -1,7 +1,8 @@
 /** From tokens to the residual stream. */
-import type { Gpu, KvDtype, Tensor } from "../mod.ts";
+import type { Gpu, Tensor } from "../mod.ts";
 import { type BoundWork, boundWork } from "../src/bound.ts";
 import { Kernel } from "../src/_kernel.ts";
+import type { Matrix } from "../src/_matrix.ts";
 import { packSize } from "../src/_plan.ts";
 import { weightReads } from "../src/_storage.ts";
 import { fragments as shared } from "../kernels/mod.ts";
@@ -12,11 +13,11 @@ const WORKGROUP = 64;
 /** Embeddings of tokens and, where they are learned, of positions. */
 export class Embedding {
   readonly #kernel: Kernel;
-  readonly #weights: { w: Tensor; positions?: Tensor };
+  readonly #weights: { w: Matrix; positions?: Tensor };
   readonly #scale: number;
   readonly #params: GPUBuffer[] = [];
 
-  private constructor(kernel: Kernel, weights: { w: Tensor; positions?: Tensor }, scale: number) {
+  private constructor(kernel: Kernel, weights: { w: Matrix; positions?: Tensor }, scale: number) {
     this.#kernel = kernel;
     this.#weights = weights;
     this.#scale = scale;
@@ -25,13 +26,13 @@ export class Embedding {
   /** Of weights [vocabSize, dim] and f32 [contextLen, dim], which stay the caller's. */
   static async create(
     gpu: Gpu,
-    weights: { w: Tensor; positions?: Tensor },
+    weights: { w: Matrix; positions?: Tensor },
     scale: number,
   ): Promise<Embedding> {
     const { w, positions } = weights;
     const IN = w.shape[1];
     const pack = packSize(IN);
-    const reads = weightReads(w.dtype as KvDtype, pack);
+    const reads = weightReads(w.dtype, pack);
     const kernel = await Kernel.compile(gpu, "embed", {
       types: { T: "f32", ...reads.types },
       constants: { IN, WORKGROUP, ...reads.constants },
@@ -49,12 +50,15 @@ export class Embedding {
   bind(tokens: Tensor, y: Tensor, lengths: GPUBuffer): BoundWork {
     const { w, positions } = this.#weights;
     const [, numTokens, dim] = y.shape;
-    const params = this.#kernel.uniform({ numTokens, scale: this.#scale });
-    this.#params.push(params);
     const grid = [Math.ceil(numTokens * dim / packSize(dim) / WORKGROUP), 1] as const;
-    const buffers = { params, tokens: tokens.buffer, w: w.buffer, y: y.buffer };
+    const buffers = { tokens: tokens.buffer, y: y.buffer };
     const learned = positions && { positions: positions.buffer, lengths };
-    return boundWork([this.#kernel.bind({ ...buffers, ...learned }, grid)]);
+    return boundWork(w.parts.map(({ w, firstRow }) => {
+      const rows = { firstRow, numRows: w.shape[0] };
+      const params = this.#kernel.uniform({ numTokens, scale: this.#scale, ...rows });
+      this.#params.push(params);
+      return this.#kernel.bind({ ...buffers, params, w: w.buffer, ...learned }, grid);
+    }));
   }
 
   destroy(): void {

@@ -1,6 +1,7 @@
 /** Weights on their way to the device, by their uniform names. */
 import { type Gpu, type KvDtype, Tensor } from "../mod.ts";
 import { checkShape } from "../src/_projections.ts";
+import { Matrix } from "../src/_matrix.ts";
 import { Norm, type NormOptions } from "../src/_norm.ts";
 import type { DecoderSpec } from "./spec.ts";
 import { weightShapes } from "./weight_shapes.ts";
@@ -31,8 +32,12 @@ export class Uploads {
     return this.#weights.has(name) ? await this.read(name) : undefined;
   }
 
-  async tensor(label: string, data: WeightData, dtype: KvDtype = "f32"): Promise<Tensor> {
-    return this.keep(await Tensor.upload(this.#gpu, data, { dtype, label }));
+  async tensor(label: string, data: WeightData): Promise<Tensor> {
+    return this.keep(await Tensor.upload(this.#gpu, data, { label }));
+  }
+
+  async matrix(label: string, data: WeightData, dtype: KvDtype): Promise<Matrix> {
+    return this.keep(await Matrix.upload(this.#gpu, data, { dtype, label }));
   }
 
   /** A norm that there must be. */

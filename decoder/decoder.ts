@@ -3,7 +3,7 @@ import { type BoundWork, inSequence } from "../src/bound.ts";
 import { checkChoice, checkInteger, sentence } from "../src/_check.ts";
 import { Linear } from "../src/_linear.ts";
 import type { Norm } from "../src/_norm.ts";
-import { KV_DTYPES, storageBytes } from "../src/tensor.ts";
+import { KV_DTYPES } from "../src/tensor.ts";
 import { Block } from "./_block.ts";
 import { Embedding } from "./_embedding.ts";
 import { bindSampler, checkSampling, type Sampling } from "./_sampler.ts";
@@ -173,10 +173,9 @@ export class Decoder {
       );
     }
     checkChoice(CREATE, "weightDtype", weightDtype, KV_DTYPES);
-    checkMatrices(gpu, spec, weightDtype);
     const uploads = new Uploads(gpu, spec, weights);
     try {
-      const w = await uploads.tensor(
+      const w = await uploads.matrix(
         "embedding",
         await uploads.read("embedding.weight"),
         weightDtype,
@@ -191,7 +190,7 @@ export class Decoder {
         progress?.(blocks.length, spec.layers.length);
       }
       const own = await uploads.optional("classifier.weight");
-      const classifier = own ? await uploads.tensor("classifier", own, weightDtype) : w;
+      const classifier = own ? await uploads.matrix("classifier", own, weightDtype) : w;
       const finalNorm = await uploads.norm("finalNorm", spec.norm);
       const tokens = uploads.keep(
         await Tensor.empty(gpu, [maxSeqLen], { dtype: "u32", label: "tokens" }),
@@ -456,30 +455,6 @@ export class Decoder {
 function copyLastRow(encoder: GPUCommandEncoder, from: Tensor, to: Tensor): void {
   if (from === to) return;
   encoder.copyBufferToBuffer(from.buffer, from.bytes - to.bytes, to.buffer, 0, to.bytes);
-}
-
-/** Throws, before anything is read, unless each matrix as it is uploaded fits a binding. */
-function checkMatrices(gpu: Gpu, spec: DecoderSpec, weightDtype: KvDtype): void {
-  const { maxStorageBufferBindingSize, maxBufferSize } = gpu.device.limits;
-  const { vocabSize, dim, hiddenDim, numHeads, numKvHeads, headDim, isGated } = spec;
-  const matrices = {
-    embedding: [vocabSize, dim],
-    qkv: [(numHeads + 2 * numKvHeads) * headDim, dim],
-    o: [dim, numHeads * headDim],
-    up: [(isGated ? 2 : 1) * hiddenDim, dim],
-    down: [dim, hiddenDim],
-  };
-  for (const [matrix, shape] of Object.entries(matrices)) {
-    const bytes = storageBytes(shape, weightDtype);
-    if (bytes <= Math.min(maxStorageBufferBindingSize, maxBufferSize)) continue;
-    throw new RangeError(
-      sentence(
-        CREATE,
-        'each matrix must fit one storage binding of the device (try weightDtype "f16", "int8" or "int4")',
-        { matrix, shape, weightDtype, bytes, maxStorageBufferBindingSize, maxBufferSize },
-      ),
-    );
-  }
 }
 
 /** Makes what is not there yet; what failed can be tried again. */

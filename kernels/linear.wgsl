@@ -3,7 +3,7 @@
 //   y[t, r] = sum_i x[t, i] w[r, i] + b[r]
 //
 //   x     [tokens, IN]  f32  read
-//   w     [OUT, IN]          read  by weightAt
+//   w     [PART, IN]         read  by weightAt: all OUT rows, or a part of them
 //   and what biasOf reads and put writes
 //
 // Grid: (blocks of rows, blocks of TOKENS tokens). A workgroup is ROW_GROUPS groups of LANES invocations; a group owns ROWS
@@ -11,13 +11,14 @@
 // sum over IN. An output is made of ROWS_PER_OUTPUT neighbouring rows.
 struct Params {
   numTokens: u32,
+  // Where the rows of w begin among all rows, where one binding cannot hold them.
+  firstRow: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<Wide>;
 
 const PACKS = IN / PACK;
-
 const WIDTH = OUT / ROWS_PER_OUTPUT;
 
 alias PerRow = array<f32, ROWS>;
@@ -25,7 +26,7 @@ alias PerRow = array<f32, ROWS>;
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_index) invocation: u32) {
   let lane = invocation % LANES;
-  let firstRow = (workgroupId.x * ROW_GROUPS + invocation / LANES) * ROWS;
+  let ownRow = (workgroupId.x * ROW_GROUPS + invocation / LANES) * ROWS;
   let firstToken = workgroupId.y * TOKENS;
 
   var sums: array<PerRow, TOKENS>;
@@ -35,7 +36,7 @@ fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_ind
       held[t] = x[min(firstToken + t, params.numTokens - 1u) * PACKS + i];
     }
     /*unroll*/ for (var r = 0u; r < ROWS; r++) {
-      let weight = weightAt(min(firstRow + r, OUT - 1u), i);
+      let weight = weightAt(min(ownRow + r, PART - 1u), i);
       /*unroll*/ for (var t = 0u; t < TOKENS; t++) {
         sums[t][r] = addInner(held[t], weight, sums[t][r]);
       }
@@ -45,8 +46,8 @@ fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_ind
   var scale: PerRow;
   var bias: PerRow;
   /*unroll*/ for (var r = 0u; r < ROWS; r++) {
-    scale[r] = weightStep(min(firstRow + r, OUT - 1u));
-    bias[r] = biasOf(min(firstRow + r, OUT - 1u));
+    scale[r] = weightStep(min(ownRow + r, PART - 1u));
+    bias[r] = biasOf(params.firstRow + min(ownRow + r, PART - 1u));
   }
   /*unroll*/ for (var t = 0u; t < TOKENS; t++) {
     var rows: PerRow;
@@ -55,8 +56,8 @@ fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_ind
     }
     if (lane == 0u && firstToken + t < params.numTokens) {
       /*unroll*/ for (var r = 0u; r < OUTPUTS; r++) {
-        if (firstRow / ROWS_PER_OUTPUT + r < WIDTH) {
-          put(firstToken + t, firstRow / ROWS_PER_OUTPUT + r, outputOf(rows, r));
+        if (ownRow / ROWS_PER_OUTPUT + r < PART / ROWS_PER_OUTPUT) {
+          put(firstToken + t, (params.firstRow + ownRow) / ROWS_PER_OUTPUT + r, outputOf(rows, r));
         }
       }
     }

@@ -3,12 +3,13 @@ import { fragments, kernels } from "../kernels/mod.ts";
 import type { Buffers } from "./_executor.ts";
 import { Kernel } from "./_kernel.ts";
 import { checkRounds, laneSums } from "./_lanes.ts";
+import type { Matrix } from "./_matrix.ts";
 import { packSize } from "./_plan.ts";
 import { weightReads } from "./_storage.ts";
 import { type BoundWork, boundWork } from "./bound.ts";
 import type { Gpu } from "./device.ts";
 import type { DeviceProfile } from "./profile.ts";
-import type { KvDtype, Tensor } from "./tensor.ts";
+import type { Tensor } from "./tensor.ts";
 
 /** What a feed-forward layer makes of its inside. */
 export type Activation = "silu" | "gelu" | "geluTanh";
@@ -30,7 +31,7 @@ export type LinearTarget = "y" | "sum" | { qWidth: number; kvWidth: number };
 
 /** A matrix [out, in] and what is added to its outputs. */
 export interface LinearWeights {
-  w: Tensor;
+  w: Matrix;
   /** f32 [out] */
   bias?: Tensor;
 }
@@ -68,7 +69,8 @@ export class Linear {
   readonly #weights: LinearWeights;
   readonly #activation: LinearActivation | undefined;
   readonly #profile: DeviceProfile;
-  readonly #params = new Map<number, GPUBuffer>();
+  /** For each number of tokens, those of each part. */
+  readonly #params = new Map<number, GPUBuffer[]>();
 
   /** `profile` is what kind of device tiles are cut for, by default the present one. */
   constructor(
@@ -96,43 +98,51 @@ export class Linear {
     numTokens: number,
     target: LinearTarget = "y",
   ): Promise<BoundWork> {
-    const { w, bias } = this.#weights;
+    const { w: { parts }, bias } = this.#weights;
     const tile = tileOf(this.#profile, numTokens);
-    const kernel = await this.#compile(tile, target);
+    const kernels = await Promise.all(
+      parts.map(({ w }) => this.#compile(tile, target, w.shape[0])),
+    );
     let params = this.#params.get(numTokens);
-    if (!params) this.#params.set(numTokens, params = kernel.uniform({ numTokens }));
+    if (!params) {
+      params = parts.map(({ firstRow }, i) => kernels[i].uniform({ numTokens, firstRow }));
+      this.#params.set(numTokens, params);
+    }
+    const uniforms = params;
     const rowsOfWorkgroup = tile.workgroup / tile.lanes * tile.rows;
-    const grid = [
-      Math.ceil(w.shape[0] / rowsOfWorkgroup),
-      Math.ceil(numTokens / tile.tokens),
-    ] as const;
-    const weights = { w: w.buffer, ...(bias && { bias: bias.buffer }) };
-    return boundWork([kernel.bind({ ...buffers, ...weights, params }, grid)]);
+    return boundWork(parts.map(({ w }, i) => {
+      const weights = { w: w.buffer, ...(bias && { bias: bias.buffer }) };
+      return kernels[i].bind({ ...buffers, ...weights, params: uniforms[i] }, [
+        Math.ceil(w.shape[0] / rowsOfWorkgroup),
+        Math.ceil(numTokens / tile.tokens),
+      ]);
+    }));
   }
 
   destroy(): void {
     this.#weights.w.destroy();
     this.#weights.bias?.destroy();
-    for (const params of this.#params.values()) params.destroy();
+    for (const params of [...this.#params.values()].flat()) params.destroy();
   }
 
   #compile(
     { rows: ROWS, tokens: TOKENS, lanes: LANES, workgroup: WORKGROUP }: Tile,
     target: LinearTarget,
+    PART: number,
   ): Promise<Kernel> {
     const { w, bias } = this.#weights;
     const [OUT, IN] = w.shape;
     const pack = packSize(IN);
     const action = `project by ${this.#label}`;
     checkRounds(this.#profile, action, Math.ceil(IN / pack / LANES), { inputs: IN });
-    const reads = weightReads(w.dtype as KvDtype, pack);
+    const reads = weightReads(w.dtype, pack);
     const sums = laneSums(this.#gpu, LANES);
     const end = endOf(this.#activation, target);
     return Kernel.compile(this.#gpu, this.#label, {
       enables: sums.enables,
       types: { T: "f32", ...reads.types },
       constants: {
-        ...{ IN, OUT, ROWS, TOKENS, LANES, WORKGROUP, ROW_GROUPS: WORKGROUP / LANES },
+        ...{ IN, OUT, PART, ROWS, TOKENS, LANES, WORKGROUP, ROW_GROUPS: WORKGROUP / LANES },
         ...{ ROWS_PER_OUTPUT: end.rowsPerOutput, OUTPUTS: ROWS / end.rowsPerOutput },
         ...reads.constants,
         ...end.constants,

@@ -12,3 +12,10 @@ export function ceilPowerOfTwo(value: number): number {
 export function floorPowerOfTwo(value: number): number {
   return 2 ** Math.floor(Math.log2(value));
 }
+
+/** A view where there can be one, as weights are large. */
+export function sliceOf(numbers: ArrayLike<number>, start: number, end: number): ArrayLike<number> {
+  return numbers instanceof Float32Array
+    ? numbers.subarray(start, end)
+    : Array.prototype.slice.call(numbers, start, end);
+}

@@ -1,5 +1,6 @@
 import { checkChoice, sentence } from "./_check.ts";
 import { Linear } from "./_linear.ts";
+import { Matrix } from "./_matrix.ts";
 import { Norm } from "./_norm.ts";
 import { concatenated, projectionsOf } from "./_projections.ts";
 import type { AttentionWeights, Projection } from "./attention_weights.ts";
@@ -146,8 +147,7 @@ export class MultiQueryAttention {
    * @param options Shapes, cache and storage.
    * @returns The layer. Destroy it with {@linkcode MultiQueryAttention.destroy}.
    * @throws {TypeError} If a value is of the wrong kind, or a given cache is of another device or element type.
-   * @throws {RangeError} If a weight has another shape, heads do not divide, the device lacks an element type, or a matrix
-   * does not fit one storage binding of the device.
+   * @throws {RangeError} If a weight has another shape, heads do not divide, or the device lacks an element type.
    * @throws {GpuWorkError} If the device refuses the memory or a kernel.
    */
   static async create(
@@ -166,7 +166,7 @@ export class MultiQueryAttention {
     const made: { destroy(): void }[] = [];
     const keep = <Made extends { destroy(): void }>(one: Made): Made => (made.push(one), one);
     const linear = async (label: string, { weight, bias }: Projection) => {
-      const w = keep(await Tensor.upload(gpu, weight, { dtype: weightDtype, label }));
+      const w = keep(await Matrix.upload(gpu, weight, { dtype: weightDtype, label }));
       if (!bias) return new Linear(gpu, label, { w });
       return new Linear(gpu, label, {
         w,

@@ -1,4 +1,5 @@
 import { checkChoice, checkGroups, checkInteger, sentence } from "./_check.ts";
+import { sliceOf } from "./_numbers.ts";
 
 /** How the heads of fused weights are told apart. */
 export interface QkvOptions {
@@ -84,11 +85,4 @@ export function splitQkv(weights: ArrayLike<number>, options: QkvOptions): Split
     }
   }
   return parts;
-}
-
-/** A view where there can be one, as weights are large. */
-function sliceOf(numbers: ArrayLike<number>, start: number, end: number): ArrayLike<number> {
-  return numbers instanceof Float32Array
-    ? numbers.subarray(start, end)
-    : Array.prototype.slice.call(numbers, start, end);
 }

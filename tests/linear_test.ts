@@ -1,10 +1,12 @@
 // Projections and norms against float64, with the tiles of software and of GPUs.
-import { assertRejects } from "@std/assert";
+import { assertEquals, assertRejects } from "@std/assert";
 import { type KvDtype, Tensor } from "../mod.ts";
 import { type Activation, Linear, type LinearTarget } from "../src/_linear.ts";
+import { Matrix } from "../src/_matrix.ts";
 import { Norm } from "../src/_norm.ts";
 import type { BoundWork } from "../src/bound.ts";
 import type { DeviceProfile } from "../src/profile.ts";
+import { rowBytes } from "../src/tensor.ts";
 import { assertClose } from "./_compare.ts";
 import { hasF16, sharedGpu } from "./_gpu.ts";
 import { type Random, testRandomly } from "./_random.ts";
@@ -73,16 +75,20 @@ interface Draw {
   size: Size;
   dtype?: KvDtype;
   hasBias?: boolean;
+  mostBytes?: number;
 }
 
 /** A projection of random tokens, what it should be, and what to run it over. */
-async function draw(tensors: Tensors, { random, profile, size, dtype = "f32", hasBias }: Draw) {
+async function draw(
+  tensors: Tensors,
+  { random, profile, size, dtype = "f32", hasBias, mostBytes }: Draw,
+) {
   const gpu = await sharedGpu();
   const { numTokens, inside, outside } = size;
   const [x, w] = [random.tensor([numTokens, inside]), random.tensor([outside, inside])];
   const bias = hasBias ? random.tensor([outside]) : undefined;
   const weights = {
-    w: await tensors.upload(w, dtype),
+    w: tensors.keep(await Matrix.upload(gpu, w, { dtype, label: "w", mostBytes })),
     ...(bias && { bias: await tensors.upload(bias) }),
   };
   const expected = projected(x.data, rounded(w, dtype).data, bias?.data, size);
@@ -131,6 +137,37 @@ for (const { name, profile } of PROFILES) {
         for (const [tensor, start, width] of [[q, 0, 12], [k, 12, 5], [v, 17, 5]] as const) {
           const part = expected.filter((_, i) => i % 22 >= start && i % 22 < start + width);
           assertClose(await tensor.download(), part, TOLERANCE, `from ${start}`);
+        }
+      }
+    },
+  );
+
+  testRandomly(
+    `Linear: a matrix cut between rows is one all the same, tiles of ${name}`,
+    async (random) => {
+      for (const numTokens of [1, 5]) {
+        for (const dtype of ["f32", "int8"] as const) {
+          using tensors = new Tensors();
+          const size = { numTokens, inside: 20, outside: 46 };
+          // Parts of 10 rows, the last of 6.
+          const mostBytes = 10 * rowBytes(20, dtype) + 7;
+          const options = { random, profile, size, dtype, hasBias: true, mostBytes };
+          const { gpu, weights, x, expected } = await draw(tensors, options);
+          assertEquals(weights.w.parts.map(({ firstRow }) => firstRow), [0, 10, 20, 30, 40]);
+          const plain = new Linear(gpu, "linear", weights, { profile });
+          const y = await tensors.poisoned([numTokens, 46]);
+          await run(await plain.bind({ x: x.buffer, y: y.buffer }, numTokens));
+          assertClose(await y.download(), expected, TOLERANCE, `${dtype}, ${numTokens}`);
+
+          const activation = { kind: "silu", isGated: true } as const;
+          const gated = new Linear(gpu, "linear", weights, { activation, profile });
+          const half = await tensors.poisoned([numTokens, 23]);
+          await run(await gated.bind({ x: x.buffer, y: half.buffer }, numTokens));
+          const outputs = Float64Array.from(
+            { length: half.length },
+            (_, i) => ACTIVATIONS.silu(expected[2 * i]) * expected[2 * i + 1],
+          );
+          assertClose(await half.download(), outputs, TOLERANCE, `gated, ${dtype}, ${numTokens}`);
         }
       }
     },
@@ -220,13 +257,17 @@ Deno.test("Linear, Norm: what a device would leave undone is an error", async ()
   using tensors = new Tensors();
   const { profile } = PROFILES[0];
   const long = tensors.keep(await Tensor.empty(gpu, [1, 250_000]));
-  const linear = new Linear(gpu, "a long row", { w: long }, { profile });
+  const matrix = async (rows: number, columns: number) => {
+    const zeros = { data: new Float32Array(rows * columns), shape: [rows, columns] };
+    return tensors.keep(await Matrix.upload(gpu, zeros, { dtype: "f32", label: "w" }));
+  };
+  const linear = new Linear(gpu, "a long row", { w: await matrix(1, 250_000) }, { profile });
   const [x, y] = [long.buffer, long.buffer];
   await assertRejects(() => linear.bind({ x, y }, 1), RangeError, "inputs=250000, rounds=62500");
   const norm = () => Norm.create(gpu, { gain: long }, { kind: "rms", eps: 1e-6, profile });
   await assertRejects(norm, RangeError, "width=250000, rounds=62500");
 
-  const w = tensors.keep(await Tensor.empty(gpu, [1, 4]));
+  const w = await matrix(1, 4);
   const small = new Linear(gpu, "many tokens", { w }, { profile });
   const numTokens = 4 * gpu.device.limits.maxComputeWorkgroupsPerDimension + 1;
   await assertRejects(() => small.bind({ x, y }, numTokens), RangeError, "the grid must fit");

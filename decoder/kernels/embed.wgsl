@@ -3,7 +3,7 @@
 //   y[t, i] = scale w[tokens[t], i] + position(t, i)
 //
 //   tokens  [S]      u32  read
-//   w       [V, IN]       read   by weightAt
+//   w       [rows, IN]    read   by weightAt: all of the vocabulary, or a part of it
 //   y       [S, IN]  f32  write
 //   and what positionAt reads
 //
@@ -11,6 +11,9 @@
 struct Params {
   numTokens: u32,
   scale: f32,
+  // The tokens of w: what is not among them is left to other dispatches.
+  firstRow: u32,
+  numRows: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -26,6 +29,9 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   if (token >= params.numTokens) {
     return;
   }
-  let row = tokens[token];
+  let row = tokens[token] - params.firstRow;
+  if (row >= params.numRows) {
+    return;
+  }
   y[id.x] = params.scale * weightStep(row) * weightAt(row, pack) + positionAt(token, pack);
 }
