@@ -7,7 +7,12 @@ let opened: Promise<Gpu> | undefined;
  * --plain` takes one that has nothing beyond WebGPU's default limits and f16: no subgroups, no timestamps.
  */
 export function sharedGpu(): Promise<Gpu> {
-  return opened ??= Deno.args.includes("--plain") ? openPlain() : Gpu.open();
+  return opened ??= openGpu();
+}
+
+/** A device of the same kind, for tests that lose it. The caller destroys it. */
+export function openGpu(): Promise<Gpu> {
+  return Deno.args.includes("--plain") ? openPlain() : Gpu.open();
 }
 
 async function openPlain(): Promise<Gpu> {

@@ -3,7 +3,6 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import {
   Attention,
   DeviceLostError,
-  Gpu,
   type HostTensor,
   RingKvCache,
   type RingKvCacheOptions,
@@ -12,7 +11,7 @@ import {
 } from "../mod.ts";
 import { withLimits, withRefusedBuffers } from "./_buffers.ts";
 import { assertSame } from "./_compare.ts";
-import { hasF16, sharedGpu } from "./_gpu.ts";
+import { hasF16, openGpu, sharedGpu } from "./_gpu.ts";
 import { type Random, testRandomly } from "./_random.ts";
 import { rounded, shapeOf, submit, Tensors } from "./_run.ts";
 import { downloadKv, downloadU32, poison } from "./_transcript.ts";
@@ -277,7 +276,7 @@ Deno.test("snapshot: a device that refuses the memory is heard", async () => {
 
 testRandomly("a cache outlives its device in a snapshot", async (random) => {
   const options = { batch: 2, numKvHeads: 1, headDim: 4, capacity: 5, window: 4, maxSeqLen: 2 };
-  const lost = await Gpu.open();
+  const lost = await openGpu();
   const cache = await RingKvCache.create(lost, options);
   for (let i = 0; i < 4; i++) await play(cache, randomStep(random, cache, 2));
   const saved = await cache.snapshot();
