@@ -4,8 +4,7 @@ import { type BoundWork, boundWork } from "../src/bound.ts";
 import { Kernel } from "../src/_kernel.ts";
 import type { Matrix } from "../src/_matrix.ts";
 import { packSize } from "../src/_plan.ts";
-import { weightReads } from "../src/_storage.ts";
-import { fragments as shared } from "../kernels/mod.ts";
+import { packFragment, weightReads } from "../src/_storage.ts";
 import { fragments, kernels } from "./kernels/mod.ts";
 
 const WORKGROUP = 64;
@@ -37,7 +36,7 @@ export class Embedding {
       types: { T: "f32", ...reads.types },
       constants: { IN, WORKGROUP, ...reads.constants },
       fragments: [
-        pack === 4 ? shared.packVec4 : shared.packScalar,
+        packFragment(pack),
         ...reads.fragments,
         positions ? fragments.positionLearned : fragments.positionNone,
         kernels.embed,

@@ -3,6 +3,7 @@ import { type BoundWork, inSequence } from "../src/bound.ts";
 import { checkChoice, checkInteger, sentence } from "../src/_check.ts";
 import { Linear } from "../src/_linear.ts";
 import type { Norm } from "../src/_norm.ts";
+import { once } from "../src/_once.ts";
 import { KV_DTYPES } from "../src/tensor.ts";
 import { Block } from "./_block.ts";
 import { Embedding } from "./_embedding.ts";
@@ -455,20 +456,6 @@ export class Decoder {
 function copyLastRow(encoder: GPUCommandEncoder, from: Tensor, to: Tensor): void {
   if (from === to) return;
   encoder.copyBufferToBuffer(from.buffer, from.bytes - to.bytes, to.buffer, 0, to.bytes);
-}
-
-/** Makes what is not there yet; what failed can be tried again. */
-function once<Made>(
-  made: Map<number, Promise<Made>>,
-  key: number,
-  make: () => Promise<Made>,
-): Promise<Made> {
-  let one = made.get(key);
-  if (!one) {
-    made.set(key, one = make());
-    one.catch(() => made.delete(key));
-  }
-  return one;
 }
 
 /** A windowed layer keeps what it sees, and what comes in at once, where that is less than all tokens. */

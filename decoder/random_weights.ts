@@ -1,3 +1,4 @@
+import { seedFrom, uniform } from "../src/_random.ts";
 import { elementCount } from "../src/tensor.ts";
 import type { DecoderSpec } from "./spec.ts";
 import { weightShapes } from "./weight_shapes.ts";
@@ -48,7 +49,7 @@ export function randomWeights(
     read(name) {
       const shape = shapes.get(name);
       if (!shape) return Promise.reject(new RangeError(`There is no weight of the name ${name}`));
-      const next = normal(seed ^ hash(name));
+      const next = normal(seed ^ seedFrom(name));
       const [mean, deviation] = shape.length > 1
         ? [0, 1 / Math.sqrt(shape[1])]
         : [name.endsWith(".bias") ? 0 : 1, 0.1];
@@ -59,21 +60,8 @@ export function randomWeights(
   };
 }
 
-/** FNV-1a. */
-function hash(text: string): number {
-  let value = 0x811c9dc5;
-  for (const char of text) value = Math.imul(value ^ char.codePointAt(0)!, 0x01000193);
-  return value;
-}
-
-/** The sum of four uniform numbers (mulberry32), with variance 1: close enough to normal, and fast. */
+/** The sum of four uniform numbers, with variance 1: close enough to normal, and fast. */
 function normal(seed: number): () => number {
-  let state = seed | 0;
-  const uniform = () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-  return () => (uniform() + uniform() + uniform() + uniform() - 2) * Math.sqrt(3);
+  const next = uniform(seed);
+  return () => (next() + next() + next() + next() - 2) * Math.sqrt(3);
 }

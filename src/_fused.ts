@@ -12,7 +12,7 @@ import {
 import { Kernel } from "./_kernel.ts";
 import { numRows } from "./_plan.ts";
 import { perHeadConstants, rowEnd, scoreOf } from "./_score.ts";
-import { kvReads } from "./_storage.ts";
+import { kvReads, packFragment } from "./_storage.ts";
 import type { Gpu } from "./device.ts";
 import { fusedPackSize, type FusedPlan, MERGE_WORKGROUP } from "./plan_fused.ts";
 
@@ -63,7 +63,7 @@ async function compile(gpu: Gpu, plan: FusedPlan) {
   const constants = constantsOf(plan);
   const TILE_ROWS = ROWS * ROW_GROUPS;
   const WORKGROUP = LANES * ROW_GROUPS;
-  const pack = fusedPackSize(plan.spec) === 4 ? fragments.packVec4 : fragments.packScalar;
+  const pack = packFragment(fusedPackSize(plan.spec));
   const { params, masked, context, softmaxState, rowTile, storeOutput, storePartial } = fragments;
   const base = [params, masked, context, pack, softmaxState, rowTile];
   const rows = SHARERS === 0 ? fragments.rowsLoaded : fragments.rowsBroadcast;

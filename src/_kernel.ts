@@ -6,6 +6,7 @@ import {
 } from "webgpu-utils";
 import { sentence } from "./_check.ts";
 import type { Grid } from "./_dispatches.ts";
+import { once } from "./_once.ts";
 import type { CompiledKernel, Dispatch } from "./bound.ts";
 import type { Gpu } from "./device.ts";
 import { GpuWorkError } from "./errors.ts";
@@ -81,13 +82,7 @@ export class Kernel implements CompiledKernel {
     let cache = compiled.get(gpu.device);
     if (!cache) compiled.set(gpu.device, cache = new Map());
     const code = compose(module);
-    let kernel = cache.get(code);
-    if (!kernel) {
-      kernel = Kernel.#compile(gpu, label, code, declare(module));
-      cache.set(code, kernel);
-      kernel.catch(() => cache.delete(code));
-    }
-    return kernel;
+    return once(cache, code, () => Kernel.#compile(gpu, label, code, declare(module)));
   }
 
   static async #compile(

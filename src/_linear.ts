@@ -5,7 +5,7 @@ import { Kernel } from "./_kernel.ts";
 import { checkRounds, laneSums } from "./_lanes.ts";
 import type { Matrix } from "./_matrix.ts";
 import { packSize } from "./_plan.ts";
-import { weightReads } from "./_storage.ts";
+import { packFragment, weightReads } from "./_storage.ts";
 import { type BoundWork, boundWork } from "./bound.ts";
 import type { Gpu } from "./device.ts";
 import type { DeviceProfile } from "./profile.ts";
@@ -148,7 +148,7 @@ export class Linear {
         ...end.constants,
       },
       fragments: [
-        pack === 4 ? fragments.packVec4 : fragments.packScalar,
+        packFragment(pack),
         ...reads.fragments,
         ...sums.fragments,
         bias ? fragments.bias : fragments.biasNone,

@@ -1,7 +1,7 @@
 /** Matrices of weights on the device. */
 import { sliceOf } from "./_numbers.ts";
 import type { Gpu } from "./device.ts";
-import { type HostTensor, type KvDtype, rowBytes, Tensor } from "./tensor.ts";
+import { type HostTensor, type KvDtype, mostBytes, rowBytes, Tensor } from "./tensor.ts";
 
 /** Rows of a matrix that one storage binding holds. */
 export interface MatrixPart {
@@ -39,11 +39,9 @@ export class Matrix {
   static async upload(
     gpu: Gpu,
     { data, shape }: HostTensor,
-    { dtype, label, mostBytes }: MatrixOptions,
+    { dtype, label, mostBytes: most = mostBytes(gpu) }: MatrixOptions,
   ): Promise<Matrix> {
     const [rows, columns] = shape;
-    const { maxStorageBufferBindingSize, maxBufferSize } = gpu.device.limits;
-    const most = mostBytes ?? Math.min(maxStorageBufferBindingSize, maxBufferSize);
     // Pairs of rows stay together: those of a gate and of what it is multiplied with.
     const step = Math.max(2, Math.floor(most / rowBytes(columns, dtype) / 2) * 2);
     const parts: MatrixPart[] = [];

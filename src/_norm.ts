@@ -1,5 +1,6 @@
 /** Normalisation of rows on the device. */
 import { fragments, kernels } from "../kernels/mod.ts";
+import { gridOfRows } from "./_dispatches.ts";
 import type { Buffers } from "./_executor.ts";
 import { Kernel } from "./_kernel.ts";
 import { checkRounds, laneSums } from "./_lanes.ts";
@@ -87,9 +88,8 @@ export class Norm {
       params = this.#kernel.uniform({ numRows, eps: this.#eps });
       this.#params.set(numRows, params);
     }
-    const width = Math.min(numRows, this.#gpu.device.limits.maxComputeWorkgroupsPerDimension);
     const weights = { gain: gain.buffer, ...(bias && { bias: bias.buffer }) };
-    const grid = [width, Math.ceil(numRows / width)] as const;
+    const grid = gridOfRows(numRows, this.#gpu.device.limits.maxComputeWorkgroupsPerDimension);
     return boundWork([this.#kernel.bind({ ...buffers, ...weights, params }, grid)]);
   }
 

@@ -12,7 +12,7 @@ import {
 import { Kernel } from "./_kernel.ts";
 import { packSize } from "./_plan.ts";
 import { perHeadConstants, rowEnd, scoreOf, unmasked } from "./_score.ts";
-import { kvReads } from "./_storage.ts";
+import { kvReads, packFragment } from "./_storage.ts";
 import type { Gpu } from "./device.ts";
 import { EARLY_STAGES, keepsRows, type StagedPlan } from "./plan_staged.ts";
 
@@ -78,11 +78,10 @@ async function compile(gpu: Gpu, plan: StagedPlan) {
   /** What reads keys or values of a head of this size. */
   const kv = (size: number) => {
     const reads = kvReads(kvDtype, packSize(size));
-    const pack = packSize(size) === 4 ? fragments.packVec4 : fragments.packScalar;
     return {
       types: { T: dtype, ...reads.types },
       constants: { ...tile, ...reads.constants },
-      fragments: [...base, pack, fragments.rowTile, ...reads.fragments],
+      fragments: [...base, packFragment(packSize(size)), fragments.rowTile, ...reads.fragments],
     };
   };
   const [keys, values] = [kv(plan.spec.headDim), kv(plan.spec.valueDim)];

@@ -17,6 +17,11 @@ export function storedElements(size: number, dtype: KvDtype): number {
   return isQuantized(dtype) ? quantizedWords(size, dtype) : size;
 }
 
+/** What declares `Pack`: so many elements that are loaded at once. */
+export function packFragment(packSize: 1 | 4): string {
+  return packSize === 4 ? fragments.packVec4 : fragments.packScalar;
+}
+
 /**
  * What declares `k` and `v` and reads them by `keyAt` and `valueAt`, `packSize` elements at a time; keys as factors of
  * products in `products`.

@@ -1,7 +1,9 @@
 import { fragments, kernels } from "../kernels/mod.ts";
 import { checkChoice, checkInteger, sentence } from "./_check.ts";
+import { gridOfRows } from "./_dispatches.ts";
 import { Kernel } from "./_kernel.ts";
 import { packSize } from "./_plan.ts";
+import { packFragment } from "./_storage.ts";
 import { inPass } from "./bound.ts";
 import type { Gpu } from "./device.ts";
 import {
@@ -120,7 +122,7 @@ export class MergeStates {
       constants: { VALUE_DIM, WORKGROUP },
       fragments: [
         fragments.masked,
-        packSize(VALUE_DIM) === 4 ? fragments.packVec4 : fragments.packScalar,
+        packFragment(packSize(VALUE_DIM)),
         fragments.softmaxState,
         kernels.mergeStates,
       ],
@@ -186,14 +188,14 @@ export class MergeStates {
     }
     const { maxComputeWorkgroupsPerDimension } = this.gpu.device.limits;
     const numRows = elementCount(this.shape.slice(0, -1));
-    const width = Math.min(numRows, maxComputeWorkgroupsPerDimension);
+    const grid = gridOfRows(numRows, maxComputeWorkgroupsPerDimension);
     const dispatches = others.map(({ o, lse }, i) => {
       const isFirst = i === 0 && others.length === parts.length;
       return this.#kernel.bind({
         params: isFirst ? this.#params.first : this.#params.next,
         ...{ oPart: o.buffer, lsePart: lse.buffer },
         ...{ o: whole.o.buffer, lse: whole.lse.buffer },
-      }, [width, Math.ceil(numRows / width)]);
+      }, grid);
     });
     inPass(target, (pass) => {
       for (const dispatch of dispatches) dispatch.encode(pass);

@@ -2,6 +2,7 @@ import { checkChoice, sentence } from "./_check.ts";
 import { Linear } from "./_linear.ts";
 import { Matrix } from "./_matrix.ts";
 import { Norm } from "./_norm.ts";
+import { once } from "./_once.ts";
 import { concatenated, projectionsOf } from "./_projections.ts";
 import type { AttentionWeights, Projection } from "./attention_weights.ts";
 import { Attention } from "./attention.ts";
@@ -224,12 +225,8 @@ export class MultiQueryAttention {
     const shape = [batch, seqLen, this.#dim];
     checkTensor(FORWARD, "x", x, { gpu, shape, dtype: "f32" });
     checkTensor(FORWARD, "y", y, { gpu, shape, dtype: "f32" });
-    let chunk = this.#chunks.get(seqLen);
-    if (!chunk) {
-      this.#chunks.set(seqLen, chunk = this.#makeChunk(seqLen));
-      chunk.catch(() => this.#chunks.delete(seqLen));
-    }
-    const { q, k, v, o, projectedQ, projectedK, attention } = await chunk;
+    const chunk = await once(this.#chunks, seqLen, () => this.#makeChunk(seqLen));
+    const { q, k, v, o, projectedQ, projectedK, attention } = chunk;
     const numTokens = batch * seqLen;
     const buffers = { q: projectedQ.buffer, k: projectedK.buffer, v: v.buffer };
     const widths = { qWidth: q.length / numTokens, kvWidth: k.length / numTokens };

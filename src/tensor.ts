@@ -89,11 +89,15 @@ export function checkDtype(gpu: Gpu, action: string, dtype: ElementType, name = 
   }
 }
 
+/** Bytes of the largest buffer that the device can make and bind as storage. */
+export function mostBytes({ device }: Gpu): number {
+  return Math.min(device.limits.maxStorageBufferBindingSize, device.limits.maxBufferSize);
+}
+
 /** Throws unless a buffer of `bytes` can be made and bound on the device. */
 export function checkBytes(gpu: Gpu, action: string, bytes: number): void {
   const { maxStorageBufferBindingSize, maxBufferSize } = gpu.device.limits;
-  const limit = Math.min(maxStorageBufferBindingSize, maxBufferSize);
-  if (bytes > limit) {
+  if (bytes > mostBytes(gpu)) {
     throw new RangeError(
       sentence(action, "a tensor must fit one storage binding of the device (split it)", {
         bytes,

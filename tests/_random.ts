@@ -1,22 +1,16 @@
 import type { HostTensor } from "../mod.ts";
+import { seedFrom, uniform } from "../src/_random.ts";
 
 /** Seed of this run: a fresh one, or that of `deno test ... -- --seed=N`, which repeats a failure. Browsers get here too. */
 const SEED = seedOf(globalThis.Deno?.args ?? []) ?? crypto.getRandomValues(new Uint32Array(1))[0];
 
-/** Random numbers that a seed repeats (mulberry32). */
+/** Random numbers that a seed repeats. */
 export class Random {
-  #state: number;
+  /** In [0, 1). */
+  readonly next: () => number;
 
   constructor(seed: number) {
-    this.#state = seed;
-  }
-
-  /** In [0, 1). */
-  next(): number {
-    this.#state = (this.#state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(this.#state ^ (this.#state >>> 15), 1 | this.#state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+    this.next = uniform(seed);
   }
 
   /** A whole number from `min` to `max`, both included. */
@@ -40,7 +34,7 @@ export class Random {
 export function testRandomly(name: string, test: (random: Random) => void | Promise<void>): void {
   Deno.test(name, async () => {
     try {
-      await test(new Random(SEED ^ hash(name)));
+      await test(new Random(SEED ^ seedFrom(name)));
     } catch (error) {
       // Not added to its message, which those of WebGPU do not let change.
       throw new Error(`(repeat: deno test ... -- --seed=${SEED})`, { cause: error });
@@ -51,11 +45,4 @@ export function testRandomly(name: string, test: (random: Random) => void | Prom
 function seedOf(args: readonly string[]): number | undefined {
   const given = args.find((arg) => arg.startsWith("--seed="));
   return given === undefined ? undefined : Number(given.slice("--seed=".length)) >>> 0;
-}
-
-/** FNV-1a. */
-function hash(text: string): number {
-  let value = 0x811c9dc5;
-  for (const char of text) value = Math.imul(value ^ char.codePointAt(0)!, 0x01000193);
-  return value >>> 0;
 }

@@ -1,6 +1,6 @@
 import type { TopLevelSpec } from "vega-lite";
 import type { Report, Result } from "../result.ts";
-import { logTicks } from "./log_ticks.ts";
+import { throughputAxis } from "./throughput_axis.ts";
 import { CONFIG, GREY, STYLES } from "./style.ts";
 
 const DASHES = [[1, 0], [7, 4], [2, 2], [9, 3, 2, 3], [14, 4], [2, 6]];
@@ -111,7 +111,6 @@ function describeReport({ adapter, results }: Report, drawn: Result[]): string[]
 
 function positions(rows: Result[]) {
   const contexts = [...new Set(rows.map((row) => row.contextLen))].sort((a, b) => a - b);
-  const ticks = logTicks(rows.map((row) => row.tokensPerSecond));
   return {
     x: {
       field: "contextLen",
@@ -123,19 +122,10 @@ function positions(rows: Result[]) {
         labelExpr: "datum.value % 1024 ? datum.value : datum.value / 1024 + 'K'",
       },
     },
-    y: {
-      field: "tokensPerSecond",
-      type: "quantitative" as const,
-      scale: { type: "log" as const, domain: [ticks[0], ticks.at(-1)!], nice: false },
-      axis: {
-        title: "tokens/s",
-        values: ticks,
-        // SI prefixes for the small, as in "500m", would be read as millions.
-        labelExpr: "datum.value < 1 ? datum.value : format(datum.value, '~s')",
-        minExtent: LABEL_WIDTH,
-        maxExtent: LABEL_WIDTH,
-      },
-    },
+    y: throughputAxis(rows.map(({ tokensPerSecond }) => tokensPerSecond), {
+      minExtent: LABEL_WIDTH,
+      maxExtent: LABEL_WIDTH,
+    }),
   };
 }
 

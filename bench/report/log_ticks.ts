@@ -8,12 +8,12 @@ const MAX_TICKS = 7;
  * @returns Rising ticks, two or more: the first is at most the least value, the last at least the
  * greatest.
  */
-export function logTicks(values: number[]): number[] {
+export function logTicks(values: readonly number[]): number[] {
   const ticks = ticksAround(values, [1, 2, 5]);
   return ticks.length <= MAX_TICKS ? ticks : ticksAround(values, [1]);
 }
 
-function ticksAround(values: number[], digits: number[]): number[] {
+function ticksAround(values: readonly number[], digits: number[]): number[] {
   const least = Math.min(...values);
   const greatest = Math.max(...values);
   const ticks: number[] = [];

@@ -1,7 +1,7 @@
 /** The planner's pictures, as specifications of Vega-Lite. */
 import type { TopLevelSpec } from "vega-lite";
-import { logTicks } from "../../bench/report/log_ticks.ts";
 import { CONFIG, GREY, STYLES } from "../../bench/report/style.ts";
+import { throughputAxis } from "../../bench/report/throughput_axis.ts";
 import type { CachePlan, Plan, VariantPlan } from "../plan.ts";
 import { shortBytes, shortCount, tinyBytes } from "./units.ts";
 
@@ -215,7 +215,6 @@ export function throughputFigure(plan: Plan): TopLevelSpec {
   );
   const sizes = points.filter(({ bound }) => bound !== "both").map(({ groupSize }) => groupSize);
   const dtypes = plan.groups.map(({ dtype }) => dtype);
-  const ticks = logTicks(points.map(({ tokensPerSecond }) => tokensPerSecond));
   const { contextLen } = plan.groups[0];
   const title = `Attention alone can decode so fast: one sequence of ${
     shortCount(contextLen)
@@ -229,16 +228,7 @@ export function throughputFigure(plan: Plan): TopLevelSpec {
       scale: { type: "log" as const, base: 2, nice: false, padding: 14 },
       axis: { title: "query heads per KV head", values: [...new Set(sizes)], format: "d" },
     },
-    y: {
-      field: "tokensPerSecond",
-      type: "quantitative" as const,
-      scale: { type: "log" as const, domain: [ticks[0], ticks.at(-1)!], nice: false },
-      axis: {
-        title: "tokens/s",
-        values: ticks,
-        labelExpr: "datum.value < 1 ? datum.value : format(datum.value, '~s')",
-      },
-    },
+    y: throughputAxis(points.map(({ tokensPerSecond }) => tokensPerSecond)),
   };
   return {
     ...frame(plan, title),

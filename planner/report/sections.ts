@@ -78,11 +78,16 @@ function growth(plan: Plan): Section {
   };
 }
 
-function feasible(plan: Plan): Section {
+/** A row for each context of each cache, and the batches that are its columns. */
+function cellRows(plan: Plan) {
   const rows = cachesOf(plan).flatMap((row) =>
     row.cache.largestBatches.map(({ contextLen, batch }) => ({ ...row, contextLen, batch }))
   );
-  const batches = plan.variants[0].caches[0].longestContexts;
+  return { rows, batches: plan.variants[0].caches[0].longestContexts };
+}
+
+function feasible(plan: Plan): Section {
+  const { rows, batches } = cellRows(plan);
   return {
     id: "feasible",
     title: "What fits",
@@ -152,10 +157,7 @@ function groups(plan: Plan): Section {
 }
 
 function decode(plan: Plan): Section {
-  const rows = cachesOf(plan).flatMap((row) =>
-    row.cache.largestBatches.map(({ contextLen }) => ({ ...row, contextLen }))
-  );
-  const batches = plan.variants[0].caches[0].longestContexts;
+  const { rows, batches } = cellRows(plan);
   return {
     id: "decode",
     title: "Decoding at the device's ceilings",
