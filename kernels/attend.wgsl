@@ -4,14 +4,14 @@
 //
 //   lengths  [B]                                   u32  read
 //   q        [B, S, N, H]                          T    read   (or [B, N, S, H]: qStride)
-//   k        [B, numKvHeads, capacity, H]               read   ring (or [B, capacity, numKvHeads, H]: kvStride), by keyAt
-//   v        [B, numKvHeads, capacity, VALUE_DIM]       read   ring, by valueAt
+//   k        [B, numKvHeads, capacity, H]               read   ring (or [B, capacity, numKvHeads, H]: kvStride), by keysAt
+//   v        [B, numKvHeads, capacity, VALUE_DIM]       read   ring, by valuesAt
 //   and what storeRow writes: the outputs, or the partial states {o, m, d} of the slice
 //
 // Grid: (slices, row tiles). A workgroup owns a slice and TILE_ROWS rows that share its KV head, so that a loaded key or
 // value serves the whole query group; it walks what these see of the slice by TILE_COLUMNS columns. Each of its
 // ROW_GROUPS groups of LANES invocations owns ROWS rows. For the scores, a lane owns KEYS columns; for the output,
-// VALUE_PACKS packs of the value and every STRIPS-th column. What concerns all rows or lanes at once is in fragments:
+// VALUE_LOADS loads of LOAD_PACKS packs of the value and every STRIPS-th column. What concerns all rows or lanes at once is in fragments:
 // rows_loaded or rows_broadcast, lanes_memory or lanes_shuffle; so is what the products of queries and keys are computed
 // in: products_f32 or products_f16. ROWS_DIFFER is 1 where rows of a tile may see different columns. Loops marked `unroll` are
 // written out, as arrays that are indexed at run time leave registers.
@@ -47,7 +47,7 @@ fn main(
   let rowGroup = invocation / LANES;
   let lane = invocation % LANES;
   let strip = stripOf(lane);
-  let firstPack = lane % VALUE_LANES;
+  let firstLoad = lane % VALUE_LANES;
 
   var visible: array<vec2u, ROWS>;
   /*unroll*/ for (var i = 0u; i < ROWS; i++) {
@@ -101,11 +101,15 @@ fn main(
       let row = kvRow(tile.batch, tile.kvHead, slotOf(context, columnAt(seen, start + c)));
       let step = valueStep(row);
       let w = weightsAt(rowGroup, lane, c);
-      /*unroll*/ for (var j = 0u; j < VALUE_PACKS; j++) {
-        let x = step * valueAt(row, min(firstPack + j * VALUE_LANES, PACKS - 1u));
-        /*unroll*/ for (var i = 0u; i < ROWS; i++) {
-          // What a row does not see must not reach it even where it is infinite or NaN.
-          acc[j][i] = fma(Wide(w[i]), select(x, Wide(), ROWS_DIFFER == 1u && w[i] == 0.0), acc[j][i]);
+      /*unroll*/ for (var j = 0u; j < VALUE_LOADS; j++) {
+        let values = valuesAt(row, min(firstLoad + j * VALUE_LANES, PACKS / LOAD_PACKS - 1u));
+        /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
+          let x = step * values[p];
+          /*unroll*/ for (var i = 0u; i < ROWS; i++) {
+            // What a row does not see must not reach it even where it is infinite or NaN.
+            let sum = acc[j * LOAD_PACKS + p][i];
+            acc[j * LOAD_PACKS + p][i] = fma(Wide(w[i]), select(x, Wide(), ROWS_DIFFER == 1u && w[i] == 0.0), sum);
+          }
         }
       }
     }
@@ -127,7 +131,7 @@ fn main(
     let isRow = rowGroup * ROWS + i < tile.numRows;
     let row = rowOf(tile, rowGroup * ROWS + i);
     /*unroll*/ for (var j = 0u; j < VALUE_PACKS; j++) {
-      let pack = firstPack + j * VALUE_LANES;
+      let pack = (firstLoad + j / LOAD_PACKS * VALUE_LANES) * LOAD_PACKS + j % LOAD_PACKS;
       let sum = sumOverStrips(sums[j], invocation, strip);
       if (isRow && strip == 0u && pack < PACKS) {
         storeRow(row, workgroupId.x, pack, sum, state);
@@ -161,16 +165,18 @@ fn scoresOf(
     kRow[j] = kvRow(tile.batch, tile.kvHead, slotOf(context, inContext));
   }
   var s: array<array<f32, KEYS>, ROWS>;
-  for (var h = 0u; h < HEAD_PACKS; h++) {
-    var keys: array<Factor, KEYS>;
+  for (var h = 0u; h < HEAD_PACKS / LOAD_PACKS; h++) {
+    var keys: array<array<Factor, LOAD_PACKS>, KEYS>;
     /*unroll*/ for (var j = 0u; j < KEYS; j++) {
-      keys[j] = keyAt(kRow[j], h);
+      keys[j] = keysAt(kRow[j], h);
     }
-    let x = queriesAt(queries, h);
-    /*unroll*/ for (var i = 0u; i < ROWS; i++) {
-      let factor = Factor(shrink[i] * x[i]);
-      /*unroll*/ for (var j = 0u; j < KEYS; j++) {
-        s[i][j] = addProducts(factor, keys[j], s[i][j]);
+    /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
+      let x = queriesAt(queries, h * LOAD_PACKS + p);
+      /*unroll*/ for (var i = 0u; i < ROWS; i++) {
+        let factor = Factor(shrink[i] * x[i]);
+        /*unroll*/ for (var j = 0u; j < KEYS; j++) {
+          s[i][j] = addProducts(factor, keys[j][p], s[i][j]);
+        }
       }
     }
   }

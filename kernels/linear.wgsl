@@ -3,7 +3,7 @@
 //   y[t, r] = sum_i x[t, i] w[r, i] + b[r]
 //
 //   x     [tokens, IN]  f32  read
-//   w     [PART, IN]         read  by weightAt: all OUT rows, or a part of them
+//   w     [PART, IN]         read  by weightsAt: all OUT rows, or a part of them
 //   and what biasOf reads and put writes
 //
 // Grid: (blocks of rows, blocks of TOKENS tokens). A workgroup is ROW_GROUPS groups of LANES invocations; a group owns ROWS
@@ -19,6 +19,7 @@ struct Params {
 @group(0) @binding(1) var<storage, read> x: array<Wide>;
 
 const PACKS = IN / PACK;
+const LOADS = PACKS / LOAD_PACKS;
 const WIDTH = OUT / ROWS_PER_OUTPUT;
 
 alias PerRow = array<f32, ROWS>;
@@ -30,15 +31,20 @@ fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_ind
   let firstToken = workgroupId.y * TOKENS;
 
   var sums: array<PerRow, TOKENS>;
-  for (var i = lane; i < PACKS; i += LANES) {
-    var held: array<Wide, TOKENS>;
+  for (var i = lane; i < LOADS; i += LANES) {
+    var held: array<array<Wide, LOAD_PACKS>, TOKENS>;
     /*unroll*/ for (var t = 0u; t < TOKENS; t++) {
-      held[t] = x[min(firstToken + t, params.numTokens - 1u) * PACKS + i];
+      let first = min(firstToken + t, params.numTokens - 1u) * PACKS + i * LOAD_PACKS;
+      /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
+        held[t][p] = x[first + p];
+      }
     }
     /*unroll*/ for (var r = 0u; r < ROWS; r++) {
-      let weight = weightAt(min(ownRow + r, PART - 1u), i);
+      let weight = weightsAt(min(ownRow + r, PART - 1u), i);
       /*unroll*/ for (var t = 0u; t < TOKENS; t++) {
-        sums[t][r] = addInner(held[t], weight, sums[t][r]);
+        /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
+          sums[t][r] = addInner(held[t][p], weight[p], sums[t][r]);
+        }
       }
     }
   }

@@ -21,12 +21,15 @@ import forkAcross from "./shared/fork_across.wgsl" with { type: "text" };
 import forkWithin from "./shared/fork_within.wgsl" with { type: "text" };
 import halfScalar from "./shared/half_scalar.wgsl" with { type: "text" };
 import halfVec4 from "./shared/half_vec4.wgsl" with { type: "text" };
+import kvLong from "./shared/kv_long.wgsl" with { type: "text" };
 import kvPlain from "./shared/kv_plain.wgsl" with { type: "text" };
 import kvQuantized from "./shared/kv_quantized.wgsl" with { type: "text" };
 import lanesMemory from "./shared/lanes_memory.wgsl" with { type: "text" };
 import lanesOne from "./shared/lanes_one.wgsl" with { type: "text" };
 import lanesShuffle from "./shared/lanes_shuffle.wgsl" with { type: "text" };
 import lseNone from "./shared/lse_none.wgsl" with { type: "text" };
+import longF16 from "./shared/long_f16.wgsl" with { type: "text" };
+import longF32 from "./shared/long_f32.wgsl" with { type: "text" };
 import masked from "./shared/masked.wgsl" with { type: "text" };
 import momentsLayer from "./shared/moments_layer.wgsl" with { type: "text" };
 import momentsRms from "./shared/moments_rms.wgsl" with { type: "text" };
@@ -63,6 +66,7 @@ import storeOutput from "./shared/store_output.wgsl" with { type: "text" };
 import storePartial from "./shared/store_partial.wgsl" with { type: "text" };
 import storePlain from "./shared/store_plain.wgsl" with { type: "text" };
 import storeQuantized from "./shared/store_quantized.wgsl" with { type: "text" };
+import weightLong from "./shared/weight_long.wgsl" with { type: "text" };
 import weightPlain from "./shared/weight_plain.wgsl" with { type: "text" };
 import weightQuantized from "./shared/weight_quantized.wgsl" with { type: "text" };
 
@@ -110,12 +114,15 @@ export const fragments: Readonly<
     | "forkWithin"
     | "halfScalar"
     | "halfVec4"
+    | "kvLong"
     | "kvPlain"
     | "kvQuantized"
     | "lanesMemory"
     | "lanesOne"
     | "lanesShuffle"
     | "lseNone"
+    | "longF16"
+    | "longF32"
     | "masked"
     | "momentsLayer"
     | "momentsRms"
@@ -152,6 +159,7 @@ export const fragments: Readonly<
     | "storePartial"
     | "storePlain"
     | "storeQuantized"
+    | "weightLong"
     | "weightPlain"
     | "weightQuantized",
     string
@@ -168,12 +176,15 @@ export const fragments: Readonly<
   forkWithin,
   halfScalar,
   halfVec4,
+  kvLong,
   kvPlain,
   kvQuantized,
   lanesMemory,
   lanesOne,
   lanesShuffle,
   lseNone,
+  longF16,
+  longF32,
   masked,
   momentsLayer,
   momentsRms,
@@ -210,6 +221,7 @@ export const fragments: Readonly<
   storePartial,
   storePlain,
   storeQuantized,
+  weightLong,
   weightPlain,
   weightQuantized,
 };

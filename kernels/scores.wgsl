@@ -4,7 +4,7 @@
 //
 //   lengths  [B]                          u32  read
 //   q        [B, S, N, H]                 T    read   (or [B, N, S, H]: qStride)
-//   k        [B, numKvHeads, capacity, H]      read   ring (or [B, capacity, numKvHeads, H]: kvStride), by keyAt
+//   k        [B, numKvHeads, capacity, H]      read   ring (or [B, capacity, numKvHeads, H]: kvStride), by keysAt
 //   scores   [rows of the block, contextLen]  f32  write
 //
 // Grid: (column groups, row tiles). A workgroup owns blocks of WORKGROUP x 4 columns, the grid's width apart, and walks those
@@ -69,15 +69,22 @@ fn productsOf(tile: RowTile, context: Context, columns: vec4u, qBase: array<u32,
   let k2 = kvRow(tile.batch, tile.kvHead, slotOf(context, inContext.z));
   let k3 = kvRow(tile.batch, tile.kvHead, slotOf(context, inContext.w));
   var acc: array<vec4f, ROWS>;
-  for (var h = 0u; h < PACKS; h++) {
-    let a = keyAt(k0, h);
-    let b = keyAt(k1, h);
-    let c = keyAt(k2, h);
-    let d = keyAt(k3, h);
+  for (var h = 0u; h < PACKS / LOAD_PACKS; h++) {
+    let a = keysAt(k0, h);
+    let b = keysAt(k1, h);
+    let c = keysAt(k2, h);
+    let d = keysAt(k3, h);
     for (var i = 0u; i < ROWS; i++) {
-      let x = Wide(q[qBase[i] + h]);
-      let sum = acc[i];
-      acc[i] = vec4f(addInner(x, a, sum.x), addInner(x, b, sum.y), addInner(x, c, sum.z), addInner(x, d, sum.w));
+      /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
+        let x = Wide(q[qBase[i] + h * LOAD_PACKS + p]);
+        let sum = acc[i];
+        acc[i] = vec4f(
+          addInner(x, a[p], sum.x),
+          addInner(x, b[p], sum.y),
+          addInner(x, c[p], sum.z),
+          addInner(x, d[p], sum.w),
+        );
+      }
     }
   }
   let steps = vec4f(keyStep(k0), keyStep(k1), keyStep(k2), keyStep(k3));

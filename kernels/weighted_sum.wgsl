@@ -5,25 +5,28 @@
 //   lengths  [B]                                    u32  read
 //   weights  [rows of the block, contextLen]        f32  read
 //   v        [B, numKvHeads, capacity, VALUE_DIM]        read   ring (or [B, capacity, numKvHeads, ...]: kvStride), by
-//                                                              valueAt
+//                                                              valuesAt
 //   o        [B, S, N, VALUE_DIM]                   T    write  (or [B, N, S, ...]: qStride)
 //
-// Grid: (row tiles, blocks of LANES packs of the head). A workgroup is STRIPS x LANES invocations: a lane owns one pack
-// of ROWS output rows, a strip every STRIPS-th quad of columns; the strips are added up in workgroup memory.
+// Grid: (row tiles, blocks of LANES loads of the head). A workgroup is STRIPS x LANES invocations: a lane owns the packs of
+// one load of ROWS output rows, a strip every STRIPS-th quad of columns; the strips are added up in workgroup memory.
 @group(0) @binding(2) var<storage, read> weights: array<f32>;
 @group(0) @binding(5) var<storage, read_write> o: array<Pack>;
 
 const PACKS = VALUE_DIM / PACK;
+const LOADS = PACKS / LOAD_PACKS;
 
-var<workgroup> sums: array<array<Wide, ROWS>, WORKGROUP>;
+alias OfLoad = array<Wide, LOAD_PACKS>;
+
+var<workgroup> sums: array<array<OfLoad, ROWS>, WORKGROUP>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_index) invocation: u32) {
   let tile = rowTileOf(params.firstTile + workgroupId.x);
   let context = contextOf(tile.batch);
-  let pack = workgroupId.y * LANES + invocation % LANES;
+  let load = workgroupId.y * LANES + invocation % LANES;
   let strip = invocation / LANES;
-  let loaded = min(pack, PACKS - 1u);
+  let loaded = min(load, LOADS - 1u);
 
   var seen = vec2u(context.len, 0u);
   var offset: array<u32, ROWS>;
@@ -34,18 +37,21 @@ fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_ind
     offset[i] = scoresOffset(row);
   }
 
-  var acc: array<Wide, ROWS>;
+  var acc: array<OfLoad, ROWS>;
   let count = countOf(seen);
   for (var first = strip * 4u; first < count; first += STRIPS * 4u) {
     for (var j = 0u; j < 4u; j++) {
       let column = columnAt(seen, min(first + j, count - 1u));
       let isOwn = f32(first + j < count);
       let stored = kvRow(tile.batch, tile.kvHead, slotOf(context, column));
-      let value = isOwn * valueStep(stored) * valueAt(stored, loaded);
+      let step = isOwn * valueStep(stored);
+      let values = valuesAt(stored, loaded);
       for (var i = 0u; i < ROWS; i++) {
         // What a row does not see must not reach it even where it is infinite or NaN.
         let weight = weights[offset[i] + column];
-        acc[i] += select(weight * value, Wide(), weight == 0.0);
+        /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
+          acc[i][p] += select(weight * step * values[p], Wide(), weight == 0.0);
+        }
       }
     }
   }
@@ -55,15 +61,20 @@ fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_ind
     workgroupBarrier();
     if (strip < stride) {
       for (var i = 0u; i < ROWS; i++) {
-        sums[invocation][i] += sums[invocation + stride * LANES][i];
+        /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
+          sums[invocation][i][p] += sums[invocation + stride * LANES][i][p];
+        }
       }
     }
   }
 
-  if (strip == 0u && pack < PACKS) {
+  if (strip == 0u && load < LOADS) {
     for (var i = 0u; i < tile.numRows; i++) {
       let row = rowOf(tile, i);
-      o[queryRow(tile.batch, headOf(row), tokenOf(row)) * PACKS + pack] = Pack(sums[invocation][i]);
+      let first = queryRow(tile.batch, headOf(row), tokenOf(row)) * PACKS + load * LOAD_PACKS;
+      /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
+        o[first + p] = Pack(sums[invocation][i][p]);
+      }
     }
   }
 }

@@ -31,7 +31,8 @@ export interface CheckedRow {
 /** Predicts every row that was measured. */
 export function checkReport(report: Report): CheckedRow[] {
   const { adapter: { isSoftware, features }, results } = report;
-  const profile = { isSoftware, subgroupSize: features.includes("subgroups") ? SUBGROUP_SIZE : 0 };
+  const subgroupSize = features.includes("subgroups") ? SUBGROUP_SIZE : 0;
+  const profile = { isSoftware, subgroupSize, longLoads: false };
   return results.filter(({ failure }) => failure === undefined).map((result) => {
     const flops = operations(result) * computedShare(result, profile);
     const work = { bytes: movedBytes(result), flops };

@@ -57,9 +57,9 @@ export async function createFused(gpu: Gpu, plan: FusedPlan): Promise<Executor> 
 
 async function compile(gpu: Gpu, plan: FusedPlan) {
   const { rows: ROWS, rowGroups: ROW_GROUPS, lanes: LANES, keys: KEYS } = plan;
-  const { strips: STRIPS, valuePacks: VALUE_PACKS, sharers: SHARERS } = plan;
+  const { strips: STRIPS, valueLoads: VALUE_LOADS, sharers: SHARERS } = plan;
   const { dtype, kvDtype, products, seqLen, bias, mask } = plan.spec;
-  const reads = kvReads(kvDtype, fusedPackSize(plan.spec), products);
+  const reads = kvReads(kvDtype, fusedPackSize(plan.spec), { products, loadPacks: plan.loadPacks });
   const constants = constantsOf(plan);
   const TILE_ROWS = ROWS * ROW_GROUPS;
   const WORKGROUP = LANES * ROW_GROUPS;
@@ -82,7 +82,12 @@ async function compile(gpu: Gpu, plan: FusedPlan) {
         ...constants,
         ...reads.constants,
         ...{ ROWS, ROW_GROUPS, TILE_ROWS, LANES, KEYS, WORKGROUP },
-        ...{ STRIPS, VALUE_PACKS, STRIP_INVOCATIONS: STRIPS === 1 ? 1 : WORKGROUP },
+        ...{
+          STRIPS,
+          VALUE_LOADS,
+          VALUE_PACKS: VALUE_LOADS * plan.loadPacks,
+          STRIP_INVOCATIONS: STRIPS === 1 ? 1 : WORKGROUP,
+        },
         ...{
           ROWS_DIFFER: seqLen > 1 || bias || mask ? 1 : 0,
           SHARERS,

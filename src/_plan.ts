@@ -1,6 +1,9 @@
 /** What planning has in common, whichever implementation is planned. */
 import type { HeadRange } from "./_parts.ts";
+import { isQuantized } from "./_quantized.ts";
+import type { DeviceProfile } from "./profile.ts";
 import type { FilledSpec } from "./spec.ts";
+import type { KvDtype } from "./tensor.ts";
 
 /** The limits of a device that planning asks for; a `GPUDevice.limits` is one. */
 export type PlanLimits = Pick<
@@ -40,7 +43,7 @@ export function packSize(headDim: number): 1 | 4 {
   return headDim % 4 === 0 ? 4 : 1;
 }
 
-/** Loads that a row of a head takes. */
-export function packs(headDim: number): number {
-  return headDim / packSize(headDim);
+/** Packs of rows stored in `dtype` that a load brings: two where long integers can be loaded and rows divide into them. */
+export function packsOfLoad({ longLoads }: DeviceProfile, dtype: KvDtype, size: number): 1 | 2 {
+  return longLoads && !isQuantized(dtype) && size % 8 === 0 ? 2 : 1;
 }

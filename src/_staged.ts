@@ -76,15 +76,16 @@ async function compile(gpu: Gpu, plan: StagedPlan) {
   const tile = { ...constants, ROWS, TILE_ROWS: ROWS };
   const base = [fragments.params, fragments.masked, fragments.context];
   /** What reads keys or values of a head of this size. */
-  const kv = (size: number) => {
-    const reads = kvReads(kvDtype, packSize(size));
+  const kv = (size: number, loadPacks: 1 | 2) => {
+    const reads = kvReads(kvDtype, packSize(size), { loadPacks });
     return {
       types: { T: dtype, ...reads.types },
       constants: { ...tile, ...reads.constants },
       fragments: [...base, packFragment(packSize(size)), fragments.rowTile, ...reads.fragments],
     };
   };
-  const [keys, values] = [kv(plan.spec.headDim), kv(plan.spec.valueDim)];
+  const keys = kv(plan.spec.headDim, plan.loadPacks.keys);
+  const values = kv(plan.spec.valueDim, plan.loadPacks.values);
   const source = outputs.includes("scores") ? fragments.scoresApart : fragments.scoresInPlace;
   const compileScores = (steps: readonly string[]) =>
     Kernel.compile(gpu, "scores", {

@@ -23,19 +23,23 @@ export function packFragment(packSize: 1 | 4): string {
 }
 
 /**
- * What declares `k` and `v` and reads them by `keyAt` and `valueAt`, `packSize` elements at a time; keys as factors of
- * products in `products`.
+ * What declares `k` and `v` and reads them by `keysAt` and `valuesAt`, `loadPacks` packs of `packSize` elements at a time;
+ * keys as factors of products in `products`.
  */
-export function kvReads(dtype: KvDtype, packSize: 1 | 4, products: Dtype = "f32"): Parts {
-  const { kvPlain: plain, kvQuantized } = fragments;
-  const parts = reads(dtype, packSize, { plain, quantized: kvQuantized });
+export function kvReads(
+  dtype: KvDtype,
+  packSize: 1 | 4,
+  { products = "f32", loadPacks = 1 }: { products?: Dtype; loadPacks?: 1 | 2 } = {},
+): Parts {
+  const { kvPlain: plain, kvLong: long, kvQuantized } = fragments;
+  const parts = reads(dtype, { packSize, loadPacks }, { plain, long, quantized: kvQuantized });
   return { ...parts, types: { ...parts.types, Factor: packOf(products, packSize) } };
 }
 
-/** What declares `w` and reads it by `weightAt`, `packSize` elements at a time. */
-export function weightReads(dtype: KvDtype, packSize: 1 | 4): Parts {
-  const { weightPlain: plain, weightQuantized } = fragments;
-  return reads(dtype, packSize, { plain, quantized: weightQuantized });
+/** What declares `w` and reads it by `weightsAt`, `loadPacks` packs of `packSize` elements at a time. */
+export function weightReads(dtype: KvDtype, packSize: 1 | 4, loadPacks: 1 | 2 = 1): Parts {
+  const { weightPlain: plain, weightLong: long, weightQuantized } = fragments;
+  return reads(dtype, { packSize, loadPacks }, { plain, long, quantized: weightQuantized });
 }
 
 /** What `store`s a new row. */
@@ -46,11 +50,19 @@ export function kvStores(dtype: KvDtype): Parts {
 
 function reads(
   dtype: KvDtype,
-  packSize: 1 | 4,
-  by: { plain: string; quantized: string },
+  { packSize, loadPacks }: { packSize: 1 | 4; loadPacks: 1 | 2 },
+  by: { plain: string; long: string; quantized: string },
 ): Parts {
-  if (isQuantized(dtype)) return quantized(dtype, fragments.quantizedPack, by.quantized);
-  return { types: { Stored: packOf(dtype, packSize) }, constants: {}, fragments: [by.plain] };
+  const constants = { LOAD_PACKS: loadPacks };
+  if (isQuantized(dtype)) {
+    const { types, ...parts } = quantized(dtype, fragments.quantizedPack, by.quantized);
+    return { types, constants: { ...constants, ...parts.constants }, fragments: parts.fragments };
+  }
+  if (loadPacks === 1) {
+    return { types: { Stored: packOf(dtype, packSize) }, constants, fragments: [by.plain] };
+  }
+  const long = dtype === "f32" ? fragments.longF32 : fragments.longF16;
+  return { types: {}, constants, fragments: [long, by.long] };
 }
 
 function packOf(dtype: Dtype, packSize: 1 | 4): string {

@@ -41,6 +41,9 @@ const INSTALL_HINT =
 
 const LOSS_NOTICE_MS = 20;
 
+/** Integers of 64 bits in kernels: a feature of wgpu, and so of Deno, that WebGPU does not have. */
+const LONG_INTEGERS = "wgpu-shader-int64" as GPUFeatureName;
+
 /**
  * A GPU device and what it can do: limits, features and WGSL dialect, decided once.
  *
@@ -83,7 +86,9 @@ export class Gpu {
       timestamps: device.features.has("timestamp-query"),
     };
     this.description = describe(device.adapterInfo);
-    this.profile = { isSoftware: this.description.isSoftware, subgroupSize };
+    const { isSoftware } = this.description;
+    const longLoads = isSoftware && device.features.has(LONG_INTEGERS);
+    this.profile = { isSoftware, subgroupSize, longLoads };
     device.lost.then(({ reason, message }) => this.#lose(reason, message));
     device.addEventListener("uncapturederror", (event) => {
       const { message } = (event as GPUUncapturedErrorEvent).error;
@@ -330,17 +335,22 @@ async function requestDevice(adapter: GPUAdapter): Promise<GPUDevice> {
   const listed = (["shader-f16", "timestamp-query"] as const).filter((name) =>
     adapter.features.has(name)
   );
-  const request = (requiredFeatures: GPUFeatureName[]) =>
-    adapter.requestDevice({ requiredFeatures, requiredLimits });
-  try {
-    // Deno grants subgroups without listing them, so they are asked for, and done without where refused.
-    return await request([...listed, "subgroups"]).catch(() => request(listed));
-  } catch (error) {
-    throw new GpuUnavailableError(
-      `Cannot open a GPU as the adapter "${adapter.info.description}" gave no device: ${
-        (error as Error).message
-      }`,
-    );
+  // Deno grants these without listing them, so they are asked for, and done without where refused.
+  const unlisted: GPUFeatureName[] = describe(adapter.info).isSoftware
+    ? ["subgroups", LONG_INTEGERS]
+    : ["subgroups"];
+  for (let asked = unlisted.length;; asked--) {
+    const requiredFeatures = [...listed, ...unlisted.slice(0, asked)];
+    try {
+      return await adapter.requestDevice({ requiredFeatures, requiredLimits });
+    } catch (error) {
+      if (asked > 0) continue;
+      throw new GpuUnavailableError(
+        `Cannot open a GPU as the adapter "${adapter.info.description}" gave no device: ${
+          (error as Error).message
+        }`,
+      );
+    }
   }
 }
 

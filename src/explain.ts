@@ -57,7 +57,7 @@ function shapes({ spec, groupSize, contextLen }: AttentionPlan): string {
 }
 
 function fusedRows(plan: FusedPlan): [string, string][] {
-  const { rows, rowGroups, lanes, keys, strips, sharers, shuffles, slices } = plan;
+  const { rows, rowGroups, lanes, keys, strips, sharers, shuffles, loadPacks, slices } = plan;
   return [
     [
       "tile",
@@ -70,6 +70,7 @@ function fusedRows(plan: FusedPlan): [string, string][] {
         `reduce ${shuffles ? "by subgroup shuffles" : "through workgroup memory"}`,
         sharers > 0 ? `${sharers} load rows for each other` : "each loads its own rows",
         ...(strips > 1 ? [`${strips} share a part of the value`] : []),
+        ...(loadPacks > 1 ? ["loads of 64-bit integers"] : []),
       ].join(", "),
     ],
     ...(plan.spec.products === "f32" ? [] : [

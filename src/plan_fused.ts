@@ -1,5 +1,12 @@
 import { ceilPowerOfTwo, clamp } from "./_numbers.ts";
-import { numRows, packSize, type PlanBase, type PlanLimits, rowsPerKvHead } from "./_plan.ts";
+import {
+  numRows,
+  packSize,
+  packsOfLoad,
+  type PlanBase,
+  type PlanLimits,
+  rowsPerKvHead,
+} from "./_plan.ts";
 import { type DeviceProfile, loopRounds, type Tiling } from "./profile.ts";
 import type { FilledSpec } from "./spec.ts";
 import { tilingFor } from "./tuning.ts";
@@ -26,8 +33,10 @@ export interface FusedPlan extends PlanBase {
   shuffles: boolean;
   /** Lanes of a row group that work on the same part of the value, on different columns. */
   strips: number;
+  /** Packs of elements that a load of keys or values brings. */
+  loadPacks: 1 | 2;
   /** Loads of the value that a lane owns. */
-  valuePacks: number;
+  valueLoads: number;
   /** Slices that the context is cut into. */
   slices: number;
   /** Dispatches: ranges of tiles of `rows * rowGroups` rows of one KV head, each within a part of keys and values. */
@@ -59,12 +68,14 @@ export function planFused(
   const split = planLanes({ rows, rowGroups, keys }, spec, limits, tiling);
   if (!split) return undefined;
   const { lanes, wantedLanes, strips } = split;
+  const loadPacks = planLoadPacks(spec, lanes, profile);
 
   const tilesPerKvHead = Math.ceil(perKvHead / (rows * rowGroups));
   const numTiles = batch * numKvHeads * tilesPerKvHead;
   const stateBytes = numRows(spec) * (valueDim + 2) * 4;
   const tileColumns = lanes * keys;
-  const roundsOfTile = spec.headDim / fusedPackSize(spec) + Math.ceil(tileColumns / strips) +
+  const roundsOfTile = spec.headDim / (fusedPackSize(spec) * loadPacks) +
+    Math.ceil(tileColumns / strips) +
     ROUNDS_BESIDE;
   const tilesOfSlice = Math.floor(loopRounds(profile) / roundsOfTile);
   const leastSlices = Math.max(1, Math.ceil(Math.ceil(contextLen / tileColumns) / tilesOfSlice));
@@ -94,7 +105,8 @@ export function planFused(
     sharers: tiling.sharers,
     shuffles: lanes <= profile.subgroupSize,
     strips,
-    valuePacks: Math.ceil(allPacks * strips / lanes),
+    loadPacks,
+    valueLoads: Math.ceil(allPacks * strips / (lanes * loadPacks)),
     slices,
     blocks: parts.flatMap(({ firstHead, numHeads }, part) =>
       tileBlocks(numHeads * tilesPerKvHead, limits.maxComputeWorkgroupsPerDimension).map((
@@ -158,6 +170,16 @@ function planLanes(
       fusedWorkgroupBytes({ ...tile, lanes, strips }) <= maxComputeWorkgroupStorageSize;
     if (fits) return { lanes, wantedLanes, strips };
   }
+}
+
+/** Keys and values are loaded alike: two packs at once where that leaves less than half of the lanes without a value. */
+function planLoadPacks(
+  { kvDtype, headDim, valueDim }: FilledSpec,
+  lanes: number,
+  profile: DeviceProfile,
+): 1 | 2 {
+  const most = Math.min(...[headDim, valueDim].map((size) => packsOfLoad(profile, kvDtype, size)));
+  return most === 2 && valueDim / 8 > lanes / 2 ? 2 : 1;
 }
 
 function tileBlocks(

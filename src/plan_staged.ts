@@ -1,7 +1,14 @@
 import { sentence } from "./_check.ts";
 import type { HeadRange } from "./_parts.ts";
 import { ceilPowerOfTwo, clamp, floorPowerOfTwo } from "./_numbers.ts";
-import { numRows, packs, type PlanBase, type PlanLimits, rowsPerKvHead } from "./_plan.ts";
+import {
+  numRows,
+  packSize,
+  packsOfLoad,
+  type PlanBase,
+  type PlanLimits,
+  rowsPerKvHead,
+} from "./_plan.ts";
 import { type DeviceProfile, loopRounds, tilingOf } from "./profile.ts";
 import { ACTION, type FilledSpec, stagesOf } from "./spec.ts";
 
@@ -32,6 +39,8 @@ export interface StagedPlan extends PlanBase {
    * the context has, so that a ring costs what is in it and not its capacity.
    */
   columnGroups: number;
+  /** Packs of elements that a load of keys and one of values bring. */
+  loadPacks: { keys: 1 | 2; values: 1 | 2 };
   /** Invocations of `weightedSum` side by side along the value; the others split the context. */
   valueLanes: number;
   /** Row blocks, in order. */
@@ -63,8 +72,13 @@ export function planStaged(
   const { outputs } = spec;
   const rows = numRows(spec);
   const rowTile = planRowTile(rowsPerKvHead(spec));
-  const tiles = planTiles(spec, { contextLen, rowTile, rowTiles: rows / rowTile }, limits, profile);
-  const sizes = { contextLen, rowTile, ...tiles };
+  const loadPacks = {
+    keys: packsOfLoad(profile, spec.kvDtype, spec.headDim),
+    values: packsOfLoad(profile, spec.kvDtype, spec.valueDim),
+  };
+  const loaded = { contextLen, rowTile, loadPacks };
+  const tiles = planTiles(spec, { ...loaded, rowTiles: rows / rowTile }, limits, profile);
+  const sizes = { ...loaded, ...tiles };
   checkRounds(spec, sizes, limits, profile);
 
   const rowBytes = contextLen * 4;
@@ -107,17 +121,15 @@ export function planStaged(
 /** Throws if a workgroup would walk more columns than the device's loops go round. */
 function checkRounds(
   spec: FilledSpec,
-  { contextLen, rowTile, workgroup, valueLanes }: Pick<
-    StagedPlan,
-    "contextLen" | "rowTile" | "workgroup" | "valueLanes"
-  >,
+  sizes: Pick<StagedPlan, "contextLen" | "rowTile" | "workgroup" | "valueLanes" | "loadPacks">,
   { maxComputeWorkgroupsPerDimension }: PlanLimits,
   profile: DeviceProfile,
 ): void {
+  const { contextLen, workgroup, valueLanes } = sizes;
   const blockColumns = workgroup.scores * COLUMNS_PER_INVOCATION;
   const mostColumns = Math.min(
     loopRounds(profile) * COLUMNS_PER_ROUND * workgroup.weightedSum / valueLanes,
-    maxComputeWorkgroupsPerDimension * mostBlocks(spec, rowTile, profile) * blockColumns,
+    maxComputeWorkgroupsPerDimension * mostBlocks(spec, sizes, profile) * blockColumns,
   );
   if (contextLen <= mostColumns) return;
   throw new RangeError(
@@ -133,9 +145,14 @@ export function keepsRows({ outputs }: FilledSpec): boolean {
   return outputs.includes("scores") || outputs.includes("weights");
 }
 
+/** Loads that a row of the value takes. */
+function valueLoads({ valueDim }: FilledSpec, { values }: StagedPlan["loadPacks"]): number {
+  return valueDim / (packSize(valueDim) * values);
+}
+
 /** Workgroups of the weighted sum along the value. */
 export function valueBlocks(plan: StagedPlan): number {
-  return Math.ceil(packs(plan.spec.valueDim) / plan.valueLanes);
+  return Math.ceil(valueLoads(plan.spec, plan.loadPacks) / plan.valueLanes);
 }
 
 /** More rows share each loaded key and value; fewer leave more tiles to run side by side. */
@@ -146,23 +163,25 @@ function planRowTile(rowsPerKvHead: number): number {
 }
 
 function planTiles(
-  { valueDim }: FilledSpec,
-  { contextLen, rowTile, rowTiles }: { contextLen: number; rowTile: number; rowTiles: number },
+  spec: FilledSpec,
+  { contextLen, rowTile, rowTiles, loadPacks }:
+    & Pick<StagedPlan, "contextLen" | "rowTile" | "loadPacks">
+    & { rowTiles: number },
   limits: PlanLimits,
   { isSoftware }: DeviceProfile,
 ): Pick<StagedPlan, "workgroup" | "valueLanes"> {
   const { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupStorageSize } = limits;
   const most = Math.min(256, floorPowerOfTwo(maxComputeInvocationsPerWorkgroup));
-  // Softmax keeps a maximum and a denominator per invocation, the weighted sum four floats per row of its tile.
+  // Softmax keeps a maximum and a denominator per invocation, the weighted sum the packs of a load per row of its tile.
   const mostSoftmax = Math.min(
     isSoftware ? MOST_SOFTWARE_SOFTMAX : most,
     floorPowerOfTwo(maxComputeWorkgroupStorageSize / 8),
   );
   const mostSum = Math.min(
     most,
-    floorPowerOfTwo(maxComputeWorkgroupStorageSize / (16 * rowTile)),
+    floorPowerOfTwo(maxComputeWorkgroupStorageSize / (16 * loadPacks.values * rowTile)),
   );
-  const valueLanes = Math.min(64, mostSum, ceilPowerOfTwo(packs(valueDim)));
+  const valueLanes = Math.min(64, mostSum, ceilPowerOfTwo(valueLoads(spec, loadPacks)));
   // Adding strips up costs time: the context is split only as far as the tiles alone leave a device idle, and while
   // every strip has some columns to itself.
   const wanted = Math.min(
@@ -183,22 +202,28 @@ function planTiles(
 /** As many as fill the device together with the tiles of rows, and so many that loops go round all blocks of columns. */
 function planColumnGroups(
   spec: FilledSpec,
-  { contextLen, rowTile, workgroup, numTiles }:
-    & Pick<StagedPlan, "contextLen" | "rowTile" | "workgroup">
-    & { numTiles: number },
+  sizes: Pick<StagedPlan, "contextLen" | "rowTile" | "workgroup" | "loadPacks"> & {
+    numTiles: number;
+  },
   { maxComputeWorkgroupsPerDimension }: PlanLimits,
   profile: DeviceProfile,
 ): number {
+  const { contextLen, workgroup, numTiles } = sizes;
   const blocks = Math.ceil(contextLen / (workgroup.scores * COLUMNS_PER_INVOCATION));
   const { fillingWorkgroups } = tilingOf(profile, rowsPerKvHead(spec));
   const filling = Math.ceil(fillingWorkgroups / numTiles);
-  const least = Math.ceil(blocks / mostBlocks(spec, rowTile, profile));
+  const least = Math.ceil(blocks / mostBlocks(spec, sizes, profile));
   return Math.min(Math.max(filling, least), blocks, maxComputeWorkgroupsPerDimension);
 }
 
 /** Blocks of columns that one workgroup of the scores kernel can go round. */
-function mostBlocks({ headDim }: FilledSpec, rowTile: number, profile: DeviceProfile): number {
-  const rounds = packs(headDim) * (1 + rowTile) + rowTile * (1 + COLUMNS_PER_INVOCATION) + 1;
+function mostBlocks(
+  { headDim }: FilledSpec,
+  { rowTile, loadPacks }: Pick<StagedPlan, "rowTile" | "loadPacks">,
+  profile: DeviceProfile,
+): number {
+  const loads = headDim / (packSize(headDim) * loadPacks.keys);
+  const rounds = loads * (1 + rowTile) + rowTile * (1 + COLUMNS_PER_INVOCATION) + 1;
   return Math.floor(loopRounds(profile) / rounds);
 }
 

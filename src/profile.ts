@@ -7,6 +7,11 @@ export interface DeviceProfile {
   isSoftware: boolean;
   /** Invocations of the smallest subgroup; 0 where there are no subgroup operations. */
   subgroupSize: number;
+  /**
+   * Whether keys, values and weights are loaded as integers of 64 bits: on software, where a load takes as long for each of
+   * its elements whatever their size.
+   */
+  longLoads: boolean;
 }
 
 /** How a device class cuts the fused attention into tiles. */
@@ -33,7 +38,7 @@ export interface Tiling {
 }
 
 /** A GPU without subgroup operations. */
-export const PLAIN_GPU: DeviceProfile = { isSoftware: false, subgroupSize: 0 };
+export const PLAIN_GPU: DeviceProfile = { isSoftware: false, subgroupSize: 0, longLoads: false };
 
 const SMALLEST_SUBGROUP = 4;
 

@@ -3,6 +3,7 @@ import {
   type AttentionSpec,
   type DeviceProfile,
   type FusedPlan,
+  type Gpu,
   planAttention,
   type PlanLimits,
   type StagedPlan,
@@ -40,9 +41,20 @@ export function fusedPlan(
 
 /** A device of every class. */
 export const PROFILES: Readonly<Record<string, DeviceProfile>> = {
-  "a GPU": { isSoftware: false, subgroupSize: 0 },
-  "a GPU with subgroups": { isSoftware: false, subgroupSize: 32 },
-  software: { isSoftware: true, subgroupSize: 0 },
-  "software with subgroups of 4": { isSoftware: true, subgroupSize: 4 },
-  "software with subgroups of 8": { isSoftware: true, subgroupSize: 8 },
+  "a GPU": { isSoftware: false, subgroupSize: 0, longLoads: false },
+  "a GPU with subgroups": { isSoftware: false, subgroupSize: 32, longLoads: false },
+  software: { isSoftware: true, subgroupSize: 0, longLoads: false },
+  "software with long loads": { isSoftware: true, subgroupSize: 0, longLoads: true },
+  "software with subgroups of 4": { isSoftware: true, subgroupSize: 4, longLoads: false },
+  "software with subgroups of 8": { isSoftware: true, subgroupSize: 8, longLoads: false },
+  "software with both": { isSoftware: true, subgroupSize: 8, longLoads: true },
 };
+
+/** A profile as far as a device can run what is planned for it. */
+export function profileOn({ profile: own }: Gpu, profile: DeviceProfile): DeviceProfile {
+  return {
+    ...profile,
+    subgroupSize: Math.min(profile.subgroupSize, own.subgroupSize),
+    longLoads: profile.longLoads && own.longLoads,
+  };
+}

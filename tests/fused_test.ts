@@ -4,7 +4,7 @@ import { type AttentionSpec, referenceAttention, referenceRow } from "../mod.ts"
 import { createFused } from "../src/_fused.ts";
 import { assertClose, TOLERANCE } from "./_compare.ts";
 import { hasF16, sharedGpu } from "./_gpu.ts";
-import { fusedPlan, PROFILES } from "./_plan.ts";
+import { fusedPlan, profileOn, PROFILES } from "./_plan.ts";
 import { type Random, testRandomly } from "./_random.ts";
 import { randomInputs, runAttention, shapeOf, submit, Tensors } from "./_run.ts";
 
@@ -89,8 +89,7 @@ for (const [name, profile] of Object.entries(PROFILES)) {
       if (kvDtype === "f16" && !await hasF16()) return;
       const gpu = await sharedGpu();
       using tensors = new Tensors();
-      const subgroupSize = Math.min(profile.subgroupSize, gpu.profile.subgroupSize);
-      const plan = fusedPlan(spec, gpu.device.limits, { ...profile, subgroupSize });
+      const plan = fusedPlan(spec, gpu.device.limits, profileOn(gpu, profile));
       const executor = tensors.keep(await createFused(gpu, plan));
       const inputs = randomInputs(random, spec);
       const { batch, valueDim, layout, capacity } = plan.spec;

@@ -5,21 +5,18 @@ import { type Activation, Linear, type LinearTarget } from "../src/_linear.ts";
 import { Matrix } from "../src/_matrix.ts";
 import { Norm } from "../src/_norm.ts";
 import type { BoundWork } from "../src/bound.ts";
-import type { DeviceProfile } from "../src/profile.ts";
 import { rowBytes } from "../src/tensor.ts";
 import { assertClose } from "./_compare.ts";
 import { hasF16, sharedGpu } from "./_gpu.ts";
+import { profileOn, PROFILES } from "./_plan.ts";
 import { type Random, testRandomly } from "./_random.ts";
 import { rounded, submit, Tensors } from "./_run.ts";
 
 /** Sums of up to some hundred products of numbers in [-1, 1]. */
 const TOLERANCE = 5e-5;
 
-const PROFILES: readonly { name: string; profile: DeviceProfile }[] = [
-  { name: "software", profile: { isSoftware: true, subgroupSize: 0 } },
-  { name: "a GPU with small subgroups", profile: { isSoftware: false, subgroupSize: 4 } },
-  { name: "a GPU", profile: { isSoftware: false, subgroupSize: 32 } },
-];
+/** Kinds of device whose tiles differ. */
+const TILES = ["software", "software with long loads", "a GPU", "a GPU with subgroups"];
 
 interface Size {
   numTokens: number;
@@ -35,6 +32,7 @@ const SIZES: readonly Size[] = [
   { numTokens: 2, inside: 8, outside: 4 },
   { numTokens: 5, inside: 300, outside: 66 },
   { numTokens: 17, inside: 37, outside: 6 },
+  { numTokens: 17, inside: 40, outside: 6 },
 ];
 
 const ACTIVATIONS: Readonly<Record<Activation, (x: number) => number>> = {
@@ -71,7 +69,8 @@ const run = (work: BoundWork) => submit((encoder) => work.encode(encoder));
 
 interface Draw {
   random: Random;
-  profile: DeviceProfile;
+  /** Name of the profile that tiles are cut for. */
+  tiles: string;
   size: Size;
   dtype?: KvDtype;
   hasBias?: boolean;
@@ -81,7 +80,7 @@ interface Draw {
 /** A projection of random tokens, what it should be, and what to run it over. */
 async function draw(
   tensors: Tensors,
-  { random, profile, size, dtype = "f32", hasBias, mostBytes }: Draw,
+  { random, tiles, size, dtype = "f32", hasBias, mostBytes }: Draw,
 ) {
   const gpu = await sharedGpu();
   const { numTokens, inside, outside } = size;
@@ -92,19 +91,20 @@ async function draw(
     ...(bias && { bias: await tensors.upload(bias) }),
   };
   const expected = projected(x.data, rounded(w, dtype).data, bias?.data, size);
+  const profile = profileOn(gpu, PROFILES[tiles]);
   return { gpu, profile, weights, x: await tensors.upload(x), expected, numTokens };
 }
 
-for (const { name, profile } of PROFILES) {
+for (const tiles of TILES) {
   for (const dtype of ["f32", "f16", "int8", "int4"] as const) {
-    testRandomly(`Linear: matrices in ${dtype}, tiles of ${name}`, async (random) => {
+    testRandomly(`Linear: matrices in ${dtype}, tiles of ${tiles}`, async (random) => {
       if (dtype === "f16" && !await hasF16()) return;
       for (const size of SIZES) {
         using tensors = new Tensors();
         const hasBias = random.next() < 0.5;
-        const drawn = await draw(tensors, { random, profile, size, dtype, hasBias });
+        const drawn = await draw(tensors, { random, tiles, size, dtype, hasBias });
         const y = await tensors.poisoned([size.numTokens, size.outside]);
-        const linear = new Linear(drawn.gpu, "linear", drawn.weights, { profile });
+        const linear = new Linear(drawn.gpu, "linear", drawn.weights, drawn);
         const buffers = { x: drawn.x.buffer, y: y.buffer };
         await run(await linear.bind(buffers, size.numTokens));
         assertClose(await y.download(), drawn.expected, TOLERANCE, JSON.stringify(size));
@@ -113,12 +113,13 @@ for (const { name, profile } of PROFILES) {
   }
 
   testRandomly(
-    `Linear: outputs are added or cut into q, k and v, tiles of ${name}`,
+    `Linear: outputs are added or cut into q, k and v, tiles of ${tiles}`,
     async (random) => {
       for (const numTokens of [1, 6]) {
         using tensors = new Tensors();
         const size = { numTokens, inside: 24, outside: 22 };
-        const { gpu, weights, x, expected } = await draw(tensors, { random, profile, size });
+        const drawn = await draw(tensors, { random, tiles, size });
+        const { gpu, profile, weights, x, expected } = drawn;
         const linear = new Linear(gpu, "linear", weights, { profile });
         const before = random.tensor([numTokens, 22]);
         const y = await tensors.upload(before);
@@ -143,7 +144,7 @@ for (const { name, profile } of PROFILES) {
   );
 
   testRandomly(
-    `Linear: a matrix cut between rows is one all the same, tiles of ${name}`,
+    `Linear: a matrix cut between rows is one all the same, tiles of ${tiles}`,
     async (random) => {
       for (const numTokens of [1, 5]) {
         for (const dtype of ["f32", "int8"] as const) {
@@ -151,8 +152,8 @@ for (const { name, profile } of PROFILES) {
           const size = { numTokens, inside: 20, outside: 46 };
           // Parts of 10 rows, the last of 6.
           const mostBytes = 10 * rowBytes(20, dtype) + 7;
-          const options = { random, profile, size, dtype, hasBias: true, mostBytes };
-          const { gpu, weights, x, expected } = await draw(tensors, options);
+          const options = { random, tiles, size, dtype, hasBias: true, mostBytes };
+          const { gpu, profile, weights, x, expected } = await draw(tensors, options);
           assertEquals(weights.w.parts.map(({ firstRow }) => firstRow), [0, 10, 20, 30, 40]);
           const plain = new Linear(gpu, "linear", weights, { profile });
           const y = await tensors.poisoned([numTokens, 46]);
@@ -174,11 +175,12 @@ for (const { name, profile } of PROFILES) {
   );
 
   for (const kind of ["silu", "gelu", "geluTanh"] as const) {
-    testRandomly(`Linear: ${kind}, gated and not, tiles of ${name}`, async (random) => {
+    testRandomly(`Linear: ${kind}, gated and not, tiles of ${tiles}`, async (random) => {
       for (const numTokens of [1, 3]) {
         using tensors = new Tensors();
         const size = { numTokens, inside: 40, outside: 14 };
-        const { gpu, weights, x, expected } = await draw(tensors, { random, profile, size });
+        const drawn = await draw(tensors, { random, tiles, size });
+        const { gpu, profile, weights, x, expected } = drawn;
         const act = ACTIVATIONS[kind];
         for (const isGated of [false, true]) {
           const linear = new Linear(gpu, "linear", weights, {
@@ -200,7 +202,7 @@ for (const { name, profile } of PROFILES) {
   }
 
   for (const kind of ["rms", "layer"] as const) {
-    testRandomly(`Norm: ${kind}, tiles of ${name}`, async (random) => {
+    testRandomly(`Norm: ${kind}, tiles of ${tiles}`, async (random) => {
       const gpu = await sharedGpu();
       for (const [numRows, width] of [[1, 64], [3, 1], [5, 67], [2, 300]]) {
         using tensors = new Tensors();
@@ -216,7 +218,12 @@ for (const { name, profile } of PROFILES) {
         const input = await tensors.upload(x);
         const expected = normed(x.data, width, { kind, gain: gain.data, bias: bias.data });
         for (const to of ["y", "sum"] as const) {
-          const norm = await Norm.create(gpu, weights, { kind, eps: 1e-6, to, profile });
+          const norm = await Norm.create(gpu, weights, {
+            kind,
+            eps: 1e-6,
+            to,
+            profile: PROFILES[tiles],
+          });
           const y = to === "y"
             ? await tensors.poisoned([numRows, width])
             : await tensors.upload(before);
@@ -244,18 +251,19 @@ testRandomly("Norm: rows without a deviation become their bias, however large", 
   const weights = { gain: await tensors.upload(gain), bias: await tensors.upload(bias) };
   const input = await tensors.upload(x);
   const expected = rows.flatMap(() => [...bias.data]);
-  for (const { name, profile } of PROFILES) {
+  for (const tiles of TILES) {
+    const profile = PROFILES[tiles];
     const norm = await Norm.create(gpu, weights, { kind: "layer", eps: 1e-6, profile });
     const y = await tensors.poisoned([numRows, width]);
     await run(norm.bind({ x: input.buffer, y: y.buffer }, numRows));
-    assertClose(await y.download(), expected, 1e-5, name);
+    assertClose(await y.download(), expected, 1e-5, tiles);
   }
 });
 
 Deno.test("Linear, Norm: what a device would leave undone is an error", async () => {
   const gpu = await sharedGpu();
   using tensors = new Tensors();
-  const { profile } = PROFILES[0];
+  const profile = PROFILES.software;
   const long = tensors.keep(await Tensor.empty(gpu, [1, 250_000]));
   const matrix = async (rows: number, columns: number) => {
     const zeros = { data: new Float32Array(rows * columns), shape: [rows, columns] };

@@ -399,7 +399,8 @@ testRandomly("plan: fused tiles cover all rows and values, within limits and scr
     if (plan?.impl !== "fused") continue;
     made++;
     const { batch, numKvHeads, valueDim, headDim, maxScratchBytes } = plan.spec;
-    const { rows, rowGroups, lanes, strips, valuePacks, slices, blocks, scratchBytes } = plan;
+    const { rows, rowGroups, lanes, strips, valueLoads, loadPacks, slices, blocks, scratchBytes } =
+      plan;
     const grid = limits.maxComputeWorkgroupsPerDimension;
     const perKvHead = plan.groupSize * plan.spec.seqLen;
     let tile = 0;
@@ -420,7 +421,7 @@ testRandomly("plan: fused tiles cover all rows and values, within limits and scr
     }
     assert(!plan.shuffles || lanes <= profile.subgroupSize);
     const pack = headDim % 4 === 0 && valueDim % 4 === 0 ? 4 : 1;
-    assert(lanes / strips * valuePacks * pack >= valueDim);
+    assert(lanes / strips * valueLoads * loadPacks * pack >= valueDim);
     assert(slices >= 1 && slices <= grid);
     assert(scratchBytes <= maxScratchBytes);
   }

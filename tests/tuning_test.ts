@@ -107,7 +107,7 @@ Deno.test("tuning: of a device with subgroups is refused on one without, by name
   const tuning: Tuning = { schema: 1, adapter: "another GPU", tilings: [tiling] };
   const spec: AttentionSpec = { numHeads: 1, headDim: 8, capacity: 8, tuning };
   const plan = (subgroupSize: number) =>
-    planAttention(spec, LIMITS, { isSoftware: true, subgroupSize });
+    planAttention(spec, LIMITS, { ...PROFILES.software, subgroupSize });
   const says = 'tuning.adapter="another GPU", sharers=8, subgroupSize=4';
   assertThrows(() => plan(4), RangeError, says);
   assertEquals(plan(8).impl, "fused");

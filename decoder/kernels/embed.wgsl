@@ -3,7 +3,7 @@
 //   y[t, i] = scale w[tokens[t], i] + position(t, i)
 //
 //   tokens  [S]      u32  read
-//   w       [rows, IN]    read   by weightAt: all of the vocabulary, or a part of it
+//   w       [rows, IN]    read   by weightsAt: all of the vocabulary, or a part of it
 //   y       [S, IN]  f32  write
 //   and what positionAt reads
 //
@@ -33,5 +33,5 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   if (row >= params.numRows) {
     return;
   }
-  y[id.x] = params.scale * weightStep(row) * weightAt(row, pack) + positionAt(token, pack);
+  y[id.x] = params.scale * weightStep(row) * weightsAt(row, pack)[0] + positionAt(token, pack);
 }

@@ -1,20 +1,20 @@
-// kv_plain: keys and values stored as numbers.
+// kv_plain: keys and values stored as numbers, a pack of them in each load.
 //
 //   k  [rows, H]          read
 //   v  [rows, VALUE_DIM]  read
 @group(0) @binding(3) var<storage, read> k: array<Stored>;
 @group(0) @binding(4) var<storage, read> v: array<Stored>;
 
-fn keyAt(row: u32, pack: u32) -> Factor {
-  return Factor(k[row * (HEAD_DIM / PACK) + pack]);
+fn keysAt(row: u32, load: u32) -> array<Factor, LOAD_PACKS> {
+  return array<Factor, LOAD_PACKS>(Factor(k[row * (HEAD_DIM / PACK) + load]));
 }
 
 fn keyStep(row: u32) -> f32 {
   return 1.0;
 }
 
-fn valueAt(row: u32, pack: u32) -> Wide {
-  return Wide(v[row * (VALUE_DIM / PACK) + pack]);
+fn valuesAt(row: u32, load: u32) -> array<Wide, LOAD_PACKS> {
+  return array<Wide, LOAD_PACKS>(Wide(v[row * (VALUE_DIM / PACK) + load]));
 }
 
 fn valueStep(row: u32) -> f32 {

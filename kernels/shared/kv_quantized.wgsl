@@ -5,16 +5,16 @@
 @group(0) @binding(3) var<storage, read> k: array<Stored>;
 @group(0) @binding(4) var<storage, read> v: array<Stored>;
 
-fn keyAt(row: u32, pack: u32) -> Factor {
-  return Factor(integersOf(k[row * wordsOf(HEAD_DIM) + 1u + pack * PACK / PER_WORD], pack));
+fn keysAt(row: u32, load: u32) -> array<Factor, LOAD_PACKS> {
+  return array<Factor, LOAD_PACKS>(Factor(integersOf(k[row * wordsOf(HEAD_DIM) + 1u + load * PACK / PER_WORD], load)));
 }
 
 fn keyStep(row: u32) -> f32 {
   return bitcast<f32>(k[row * wordsOf(HEAD_DIM)]);
 }
 
-fn valueAt(row: u32, pack: u32) -> Wide {
-  return integersOf(v[row * wordsOf(VALUE_DIM) + 1u + pack * PACK / PER_WORD], pack);
+fn valuesAt(row: u32, load: u32) -> array<Wide, LOAD_PACKS> {
+  return array<Wide, LOAD_PACKS>(integersOf(v[row * wordsOf(VALUE_DIM) + 1u + load * PACK / PER_WORD], load));
 }
 
 fn valueStep(row: u32) -> f32 {

@@ -1,10 +1,10 @@
-// weight_plain: a matrix stored as numbers.
+// weight_plain: a matrix stored as numbers, a pack of them in each load.
 //
 //   w  [OUT, IN]  read
 @group(0) @binding(2) var<storage, read> w: array<Stored>;
 
-fn weightAt(row: u32, pack: u32) -> Wide {
-  return Wide(w[row * (IN / PACK) + pack]);
+fn weightsAt(row: u32, load: u32) -> array<Wide, LOAD_PACKS> {
+  return array<Wide, LOAD_PACKS>(Wide(w[row * (IN / PACK) + load]));
 }
 
 fn weightStep(row: u32) -> f32 {

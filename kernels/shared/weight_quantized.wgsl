@@ -3,8 +3,8 @@
 //   w  [OUT, wordsOf(IN)]  u32  read
 @group(0) @binding(2) var<storage, read> w: array<Stored>;
 
-fn weightAt(row: u32, pack: u32) -> Wide {
-  return integersOf(w[row * wordsOf(IN) + 1u + pack * PACK / PER_WORD], pack);
+fn weightsAt(row: u32, load: u32) -> array<Wide, LOAD_PACKS> {
+  return array<Wide, LOAD_PACKS>(integersOf(w[row * wordsOf(IN) + 1u + load * PACK / PER_WORD], load));
 }
 
 fn weightStep(row: u32) -> f32 {

@@ -1,0 +1,23 @@
+// kv_long: keys and values stored as numbers, two packs of them in each load.
+//
+//   k  [rows, H]          read
+//   v  [rows, VALUE_DIM]  read
+@group(0) @binding(3) var<storage, read> k: array<Stored>;
+@group(0) @binding(4) var<storage, read> v: array<Stored>;
+
+fn keysAt(row: u32, load: u32) -> array<Factor, LOAD_PACKS> {
+  let x = numbersOf(k[row * (HEAD_DIM / (PACK * LOAD_PACKS)) + load]);
+  return array<Factor, LOAD_PACKS>(Factor(x[0]), Factor(x[1]));
+}
+
+fn keyStep(row: u32) -> f32 {
+  return 1.0;
+}
+
+fn valuesAt(row: u32, load: u32) -> array<Wide, LOAD_PACKS> {
+  return numbersOf(v[row * (VALUE_DIM / (PACK * LOAD_PACKS)) + load]);
+}
+
+fn valueStep(row: u32) -> f32 {
+  return 1.0;
+}
