@@ -31,7 +31,7 @@ export class Embedding {
     const { w, positions } = weights;
     const IN = w.shape[1];
     const pack = packSize(IN);
-    const reads = weightReads(w.dtype, pack);
+    const reads = weightReads(w.dtype, pack, "packs");
     const kernel = await Kernel.compile(gpu, "embed", {
       types: { T: "f32", ...reads.types },
       constants: { IN, WORKGROUP, ...reads.constants },

@@ -11,10 +11,13 @@
 // Grid: (slices, row tiles). A workgroup owns a slice and TILE_ROWS rows that share its KV head, so that a loaded key or
 // value serves the whole query group; it walks what these see of the slice by TILE_COLUMNS columns. Each of its
 // ROW_GROUPS groups of LANES invocations owns ROWS rows. For the scores, a lane owns KEYS columns; for the output,
-// VALUE_LOADS loads of LOAD_PACKS packs of the value and every STRIPS-th column. What concerns all rows or lanes at once is in fragments:
-// rows_loaded or rows_broadcast, lanes_memory or lanes_shuffle; so is what the products of queries and keys are computed
-// in: products_f32 or products_f16. ROWS_DIFFER is 1 where rows of a tile may see different columns. Loops marked `unroll` are
-// written out, as arrays that are indexed at run time leave registers.
+// VALUE_LOADS loads of LOAD_PACKS packs of the value and every STRIPS-th column. How it comes by them is in fragments:
+//   keys_apart with queries_loaded or queries_broadcast, or keys_shared
+//   products_f32 or products_f16
+//   lanes_memory or lanes_shuffle
+//   values_apart with weights_loaded or weights_broadcast
+// ROWS_DIFFER is 1 where rows of a tile may see different columns. Loops marked `unroll` are written out, as arrays that
+// are indexed at run time leave registers.
 @group(0) @binding(2) var<storage, read> q: array<Pack>;
 
 const HEAD_PACKS = HEAD_DIM / PACK;
@@ -24,6 +27,7 @@ const VALUE_LANES = LANES / STRIPS;
 const TILE_COLUMNS = LANES * KEYS;
 
 alias PerRow = array<f32, ROWS>;
+alias Sums = array<array<Wide, ROWS>, VALUE_PACKS>;
 
 // exp(s - m) by row group and column of the tile.
 var<workgroup> weights: array<array<PerRow, TILE_COLUMNS>, ROW_GROUPS>;
@@ -59,13 +63,13 @@ fn main(
 
   var m: PerRow;
   var d: PerRow;
-  var acc: array<array<Wide, ROWS>, VALUE_PACKS>;
+  var acc: Sums;
   /*unroll*/ for (var i = 0u; i < ROWS; i++) {
     m[i] = MASKED;
   }
 
   for (var start = first; start < end; start += TILE_COLUMNS) {
-    var s = scoresOf(tile, context, seen, start + lane, queries, shrink);
+    var s = scoresOf(tile, context, seen, start, lane, queries, shrink);
     var most: PerRow;
     /*unroll*/ for (var i = 0u; i < ROWS; i++) {
       most[i] = MASKED;
@@ -96,23 +100,7 @@ fn main(
     }
     workgroupBarrier();
 
-    let count = min(TILE_COLUMNS, end - start);
-    for (var c = strip; c < count; c += STRIPS) {
-      let row = kvRow(tile.batch, tile.kvHead, slotOf(context, columnAt(seen, start + c)));
-      let step = valueStep(row);
-      let w = weightsAt(rowGroup, lane, c);
-      /*unroll*/ for (var j = 0u; j < VALUE_LOADS; j++) {
-        let values = valuesAt(row, min(firstLoad + j * VALUE_LANES, PACKS / LOAD_PACKS - 1u));
-        /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
-          let x = step * values[p];
-          /*unroll*/ for (var i = 0u; i < ROWS; i++) {
-            // What a row does not see must not reach it even where it is infinite or NaN.
-            let sum = acc[j * LOAD_PACKS + p][i];
-            acc[j * LOAD_PACKS + p][i] = fma(Wide(w[i]), select(x, Wide(), ROWS_DIFFER == 1u && w[i] == 0.0), sum);
-          }
-        }
-      }
-    }
+    addValues(&acc, tile, context, seen, start, min(TILE_COLUMNS, end - start), rowGroup, lane);
   }
 
   // Not unrolled, as compilers take longer over stores than over the rest; so the row is picked from the registers.
@@ -149,44 +137,6 @@ fn columnsSeenBy(tile: RowTile, context: Context) -> vec2u {
     visibleColumns(context, select(0u, first, isOneHead)).x,
     visibleColumns(context, select(params.seqLen - 1u, last, isOneHead)).y,
   );
-}
-
-fn scoresOf(
-  tile: RowTile,
-  context: Context,
-  seen: vec2u,
-  index: u32,
-  queries: Queries,
-  shrink: PerRow,
-) -> array<array<f32, KEYS>, ROWS> {
-  var kRow: array<u32, KEYS>;
-  /*unroll*/ for (var j = 0u; j < KEYS; j++) {
-    let inContext = min(columnAt(seen, index + LANES * j), context.len - 1u);
-    kRow[j] = kvRow(tile.batch, tile.kvHead, slotOf(context, inContext));
-  }
-  var s: array<array<f32, KEYS>, ROWS>;
-  for (var h = 0u; h < HEAD_PACKS / LOAD_PACKS; h++) {
-    var keys: array<array<Factor, LOAD_PACKS>, KEYS>;
-    /*unroll*/ for (var j = 0u; j < KEYS; j++) {
-      keys[j] = keysAt(kRow[j], h);
-    }
-    /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
-      let x = queriesAt(queries, h * LOAD_PACKS + p);
-      /*unroll*/ for (var i = 0u; i < ROWS; i++) {
-        let factor = Factor(shrink[i] * x[i]);
-        /*unroll*/ for (var j = 0u; j < KEYS; j++) {
-          s[i][j] = addProducts(factor, keys[j][p], s[i][j]);
-        }
-      }
-    }
-  }
-  /*unroll*/ for (var j = 0u; j < KEYS; j++) {
-    let step = keyStep(kRow[j]);
-    /*unroll*/ for (var i = 0u; i < ROWS; i++) {
-      s[i][j] *= step / shrink[i];
-    }
-  }
-  return s;
 }
 
 // The sum reaches the first strip; neighbours of a strip are VALUE_LANES apart.

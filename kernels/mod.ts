@@ -21,15 +21,15 @@ import forkAcross from "./shared/fork_across.wgsl" with { type: "text" };
 import forkWithin from "./shared/fork_within.wgsl" with { type: "text" };
 import halfScalar from "./shared/half_scalar.wgsl" with { type: "text" };
 import halfVec4 from "./shared/half_vec4.wgsl" with { type: "text" };
-import kvLong from "./shared/kv_long.wgsl" with { type: "text" };
+import keysApart from "./shared/keys_apart.wgsl" with { type: "text" };
+import keysShared from "./shared/keys_shared.wgsl" with { type: "text" };
+import kvPairs from "./shared/kv_pairs.wgsl" with { type: "text" };
 import kvPlain from "./shared/kv_plain.wgsl" with { type: "text" };
 import kvQuantized from "./shared/kv_quantized.wgsl" with { type: "text" };
 import lanesMemory from "./shared/lanes_memory.wgsl" with { type: "text" };
 import lanesOne from "./shared/lanes_one.wgsl" with { type: "text" };
 import lanesShuffle from "./shared/lanes_shuffle.wgsl" with { type: "text" };
 import lseNone from "./shared/lse_none.wgsl" with { type: "text" };
-import longF16 from "./shared/long_f16.wgsl" with { type: "text" };
-import longF32 from "./shared/long_f32.wgsl" with { type: "text" };
 import masked from "./shared/masked.wgsl" with { type: "text" };
 import momentsLayer from "./shared/moments_layer.wgsl" with { type: "text" };
 import momentsRms from "./shared/moments_rms.wgsl" with { type: "text" };
@@ -38,6 +38,9 @@ import outputGated from "./shared/output_gated.wgsl" with { type: "text" };
 import outputLinear from "./shared/output_linear.wgsl" with { type: "text" };
 import packScalar from "./shared/pack_scalar.wgsl" with { type: "text" };
 import packVec4 from "./shared/pack_vec4.wgsl" with { type: "text" };
+import pairF16U32 from "./shared/pair_f16_u32.wgsl" with { type: "text" };
+import pairF16U64 from "./shared/pair_f16_u64.wgsl" with { type: "text" };
+import pairF32U64 from "./shared/pair_f32_u64.wgsl" with { type: "text" };
 import params from "./shared/params.wgsl" with { type: "text" };
 import perHead from "./shared/per_head.wgsl" with { type: "text" };
 import productsF16 from "./shared/products_f16.wgsl" with { type: "text" };
@@ -47,11 +50,11 @@ import putQkv from "./shared/put_qkv.wgsl" with { type: "text" };
 import putSum from "./shared/put_sum.wgsl" with { type: "text" };
 import quantizedPack from "./shared/quantized_pack.wgsl" with { type: "text" };
 import quantizedRow from "./shared/quantized_row.wgsl" with { type: "text" };
+import queriesBroadcast from "./shared/queries_broadcast.wgsl" with { type: "text" };
+import queriesLoaded from "./shared/queries_loaded.wgsl" with { type: "text" };
 import rope from "./shared/rope.wgsl" with { type: "text" };
 import ropeNone from "./shared/rope_none.wgsl" with { type: "text" };
 import rowTile from "./shared/row_tile.wgsl" with { type: "text" };
-import rowsBroadcast from "./shared/rows_broadcast.wgsl" with { type: "text" };
-import rowsLoaded from "./shared/rows_loaded.wgsl" with { type: "text" };
 import scoreAlibi from "./shared/score_alibi.wgsl" with { type: "text" };
 import scoreBias from "./shared/score_bias.wgsl" with { type: "text" };
 import scoreMask from "./shared/score_mask.wgsl" with { type: "text" };
@@ -66,9 +69,12 @@ import storeOutput from "./shared/store_output.wgsl" with { type: "text" };
 import storePartial from "./shared/store_partial.wgsl" with { type: "text" };
 import storePlain from "./shared/store_plain.wgsl" with { type: "text" };
 import storeQuantized from "./shared/store_quantized.wgsl" with { type: "text" };
-import weightLong from "./shared/weight_long.wgsl" with { type: "text" };
+import valuesApart from "./shared/values_apart.wgsl" with { type: "text" };
+import weightPairs from "./shared/weight_pairs.wgsl" with { type: "text" };
 import weightPlain from "./shared/weight_plain.wgsl" with { type: "text" };
 import weightQuantized from "./shared/weight_quantized.wgsl" with { type: "text" };
+import weightsBroadcast from "./shared/weights_broadcast.wgsl" with { type: "text" };
+import weightsLoaded from "./shared/weights_loaded.wgsl" with { type: "text" };
 
 /** One entry point each, named `main`. */
 export const kernels: Readonly<
@@ -114,15 +120,15 @@ export const fragments: Readonly<
     | "forkWithin"
     | "halfScalar"
     | "halfVec4"
-    | "kvLong"
+    | "keysApart"
+    | "keysShared"
+    | "kvPairs"
     | "kvPlain"
     | "kvQuantized"
     | "lanesMemory"
     | "lanesOne"
     | "lanesShuffle"
     | "lseNone"
-    | "longF16"
-    | "longF32"
     | "masked"
     | "momentsLayer"
     | "momentsRms"
@@ -131,6 +137,9 @@ export const fragments: Readonly<
     | "outputLinear"
     | "packScalar"
     | "packVec4"
+    | "pairF16U32"
+    | "pairF16U64"
+    | "pairF32U64"
     | "params"
     | "perHead"
     | "productsF16"
@@ -140,11 +149,11 @@ export const fragments: Readonly<
     | "putSum"
     | "quantizedPack"
     | "quantizedRow"
+    | "queriesBroadcast"
+    | "queriesLoaded"
     | "rope"
     | "ropeNone"
     | "rowTile"
-    | "rowsBroadcast"
-    | "rowsLoaded"
     | "scoreAlibi"
     | "scoreBias"
     | "scoreMask"
@@ -159,9 +168,12 @@ export const fragments: Readonly<
     | "storePartial"
     | "storePlain"
     | "storeQuantized"
-    | "weightLong"
+    | "valuesApart"
+    | "weightPairs"
     | "weightPlain"
-    | "weightQuantized",
+    | "weightQuantized"
+    | "weightsBroadcast"
+    | "weightsLoaded",
     string
   >
 > = {
@@ -176,15 +188,15 @@ export const fragments: Readonly<
   forkWithin,
   halfScalar,
   halfVec4,
-  kvLong,
+  keysApart,
+  keysShared,
+  kvPairs,
   kvPlain,
   kvQuantized,
   lanesMemory,
   lanesOne,
   lanesShuffle,
   lseNone,
-  longF16,
-  longF32,
   masked,
   momentsLayer,
   momentsRms,
@@ -193,6 +205,9 @@ export const fragments: Readonly<
   outputLinear,
   packScalar,
   packVec4,
+  pairF16U32,
+  pairF16U64,
+  pairF32U64,
   params,
   perHead,
   productsF16,
@@ -202,11 +217,11 @@ export const fragments: Readonly<
   putSum,
   quantizedPack,
   quantizedRow,
+  queriesBroadcast,
+  queriesLoaded,
   rope,
   ropeNone,
   rowTile,
-  rowsBroadcast,
-  rowsLoaded,
   scoreAlibi,
   scoreBias,
   scoreMask,
@@ -221,7 +236,10 @@ export const fragments: Readonly<
   storePartial,
   storePlain,
   storeQuantized,
-  weightLong,
+  valuesApart,
+  weightPairs,
   weightPlain,
   weightQuantized,
+  weightsBroadcast,
+  weightsLoaded,
 };

@@ -10,11 +10,12 @@ import {
   scratchBuffer,
 } from "./_executor.ts";
 import { Kernel } from "./_kernel.ts";
-import { numRows } from "./_plan.ts";
+import { loadPacks, numRows } from "./_plan.ts";
 import { perHeadConstants, rowEnd, scoreOf } from "./_score.ts";
 import { kvReads, packFragment } from "./_storage.ts";
+import type { WgslModule } from "./_wgsl.ts";
 import type { Gpu } from "./device.ts";
-import { fusedPackSize, type FusedPlan, MERGE_WORKGROUP } from "./plan_fused.ts";
+import { fusedPackSize, type FusedPlan, headLoads, MERGE_WORKGROUP } from "./plan_fused.ts";
 
 /** Compiles the kernels of a plan and allocates its scratch. */
 export async function createFused(gpu: Gpu, plan: FusedPlan): Promise<Executor> {
@@ -56,52 +57,42 @@ export async function createFused(gpu: Gpu, plan: FusedPlan): Promise<Executor> 
 }
 
 async function compile(gpu: Gpu, plan: FusedPlan) {
-  const { rows: ROWS, rowGroups: ROW_GROUPS, lanes: LANES, keys: KEYS } = plan;
-  const { strips: STRIPS, valueLoads: VALUE_LOADS, sharers: SHARERS } = plan;
-  const { dtype, kvDtype, products, seqLen, bias, mask } = plan.spec;
-  const reads = kvReads(kvDtype, fusedPackSize(plan.spec), { products, loadPacks: plan.loadPacks });
+  const { spec, loads } = plan;
+  const { dtype, kvDtype, products, seqLen, bias, mask } = spec;
+  const { rows: ROWS, rowGroups: ROW_GROUPS, lanes: LANES, keys: KEYS, strips: STRIPS } = plan;
+  const packSize = fusedPackSize(spec);
+  const reads = kvReads(kvDtype, packSize, loads, products);
   const constants = constantsOf(plan);
   const TILE_ROWS = ROWS * ROW_GROUPS;
   const WORKGROUP = LANES * ROW_GROUPS;
-  const pack = packFragment(fusedPackSize(plan.spec));
+  const VALUE_PACKS = plan.valueLoads * loadPacks(loads);
+  const STRIP_INVOCATIONS = STRIPS === 1 ? 1 : WORKGROUP;
+  const ROWS_DIFFER = seqLen > 1 || bias || mask ? 1 : 0;
   const { params, masked, context, softmaxState, rowTile, storeOutput, storePartial } = fragments;
-  const base = [params, masked, context, pack, softmaxState, rowTile];
-  const rows = SHARERS === 0 ? fragments.rowsLoaded : fragments.rowsBroadcast;
-  const lanes = plan.shuffles ? fragments.lanesShuffle : fragments.lanesMemory;
-  const half = fusedPackSize(plan.spec) === 4 ? fragments.halfVec4 : fragments.halfScalar;
-  const multiplies = products === "f16" ? [fragments.productsF16, half] : [fragments.productsF32];
-  const usesSubgroups = SHARERS > 0 || plan.shuffles;
+  const base = [params, masked, context, packFragment(packSize), softmaxState, rowTile];
+  const half = packSize === 4 ? fragments.halfVec4 : fragments.halfScalar;
+  const usesSubgroups = plan.partners > 1 || plan.sharers > 0 || plan.shuffles;
   const isSplit = plan.slices > 1;
-  const output = [...rowEnd(plan.spec), storeOutput];
-  const heads = perHeadConstants(plan.spec);
+  const output = [...rowEnd(spec), storeOutput];
+  const heads = perHeadConstants(spec);
+  const rows = rowsOf(plan);
   const [attend, merge] = await Promise.all([
     Kernel.compile(gpu, "attend", {
       enables: usesSubgroups && gpu.dialect.enableSubgroups ? ["subgroups"] : [],
       types: { T: dtype, ...reads.types },
       constants: {
-        ...constants,
-        ...reads.constants,
-        ...{ ROWS, ROW_GROUPS, TILE_ROWS, LANES, KEYS, WORKGROUP },
-        ...{
-          STRIPS,
-          VALUE_LOADS,
-          VALUE_PACKS: VALUE_LOADS * plan.loadPacks,
-          STRIP_INVOCATIONS: STRIPS === 1 ? 1 : WORKGROUP,
-        },
-        ...{
-          ROWS_DIFFER: seqLen > 1 || bias || mask ? 1 : 0,
-          SHARERS,
-          ROW_LOADS: Math.ceil(ROWS / Math.max(1, SHARERS)),
-        },
-        ...heads,
+        ...{ ...constants, ...reads.constants, ...rows.constants, ...heads },
+        ...{ ROWS, ROW_GROUPS, TILE_ROWS, LANES, KEYS, WORKGROUP, ROWS_DIFFER },
+        ...{ STRIPS, STRIP_INVOCATIONS, VALUE_PACKS, VALUE_LOADS: plan.valueLoads },
       },
       fragments: [
         ...base,
         ...reads.fragments,
-        ...scoreOf(plan.spec),
-        rows,
-        lanes,
-        ...multiplies,
+        ...scoreOf(spec),
+        ...rows.fragments,
+        plan.shuffles ? fragments.lanesShuffle : fragments.lanesMemory,
+        ...(products === "f16" ? [fragments.productsF16, half] : [fragments.productsF32]),
+        fragments.valuesApart,
         ...(isSplit ? [storePartial] : output),
         texts.attend,
       ],
@@ -115,4 +106,27 @@ async function compile(gpu: Gpu, plan: FusedPlan) {
       : undefined,
   ]);
   return { attend, merge };
+}
+
+/** How lanes come by queries and weights, and whose keys they score. */
+function rowsOf(plan: FusedPlan): Pick<WgslModule, "constants" | "fragments"> {
+  const { rows, sharers, partners, loads } = plan;
+  const { keysApart, keysShared, weightsBroadcast, weightsLoaded } = fragments;
+  if (partners > 1) {
+    const PART_LOADS = headLoads(plan) / partners;
+    return {
+      constants: {
+        ...{ PARTNERS: partners, HALF_PARTNERS: partners / 2, EXCHANGES: Math.log2(partners) },
+        ...{ PART_LOADS, PART_PACKS: PART_LOADS * loadPacks(loads) },
+      },
+      fragments: [keysShared, weightsLoaded],
+    };
+  }
+  if (sharers > 0) {
+    return {
+      constants: { SHARERS: sharers, ROW_LOADS: Math.ceil(rows / sharers) },
+      fragments: [keysApart, fragments.queriesBroadcast, weightsBroadcast],
+    };
+  }
+  return { constants: {}, fragments: [keysApart, fragments.queriesLoaded, weightsLoaded] };
 }

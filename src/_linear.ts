@@ -4,7 +4,7 @@ import type { Buffers } from "./_executor.ts";
 import { Kernel } from "./_kernel.ts";
 import { checkRounds, laneSums } from "./_lanes.ts";
 import type { Matrix } from "./_matrix.ts";
-import { packSize, packsOfLoad } from "./_plan.ts";
+import { loadPacks, loadsOf, packSize } from "./_plan.ts";
 import { packFragment, weightReads } from "./_storage.ts";
 import { type BoundWork, boundWork } from "./bound.ts";
 import type { Gpu } from "./device.ts";
@@ -134,9 +134,10 @@ export class Linear {
     const [OUT, IN] = w.shape;
     const pack = packSize(IN);
     const action = `project by ${this.#label}`;
-    const loadPacks = packsOfLoad(this.#profile, w.dtype, IN);
-    checkRounds(this.#profile, action, Math.ceil(IN / pack / loadPacks / LANES), { inputs: IN });
-    const reads = weightReads(w.dtype, pack, loadPacks);
+    const loads = loadsOf(this.#profile, w.dtype, IN);
+    const rounds = Math.ceil(IN / (pack * loadPacks(loads) * LANES));
+    checkRounds(this.#profile, action, rounds, { inputs: IN });
+    const reads = weightReads(w.dtype, pack, loads);
     const sums = laneSums(this.#gpu, LANES);
     const end = endOf(this.#activation, target);
     return Kernel.compile(this.#gpu, this.#label, {

@@ -43,7 +43,24 @@ export function packSize(headDim: number): 1 | 4 {
   return headDim % 4 === 0 ? 4 : 1;
 }
 
-/** Packs of rows stored in `dtype` that a load brings: two where long integers can be loaded and rows divide into them. */
-export function packsOfLoad({ longLoads }: DeviceProfile, dtype: KvDtype, size: number): 1 | 2 {
-  return longLoads && !isQuantized(dtype) && size % 8 === 0 ? 2 : 1;
+/**
+ * What a load of stored numbers brings: a pack of them, or two packs as integers of 32 or 64 bits, to be taken apart in
+ * registers.
+ */
+export type Loads = "packs" | "u32" | "u64";
+
+/** What loads of rows of `size` numbers in `dtype` should bring: 16 bytes on a GPU, as much as one lane loads at once. */
+export function loadsOf(
+  { isSoftware, longLoads }: DeviceProfile,
+  dtype: KvDtype,
+  size: number,
+): Loads {
+  if (isQuantized(dtype) || size % 8 !== 0) return "packs";
+  if (longLoads) return "u64";
+  return dtype === "f16" && !isSoftware ? "u32" : "packs";
+}
+
+/** Packs that a load brings. */
+export function loadPacks(loads: Loads): 1 | 2 {
+  return loads === "packs" ? 1 : 2;
 }

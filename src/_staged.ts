@@ -10,7 +10,7 @@ import {
   scratchBuffer,
 } from "./_executor.ts";
 import { Kernel } from "./_kernel.ts";
-import { packSize } from "./_plan.ts";
+import { type Loads, packSize } from "./_plan.ts";
 import { perHeadConstants, rowEnd, scoreOf, unmasked } from "./_score.ts";
 import { kvReads, packFragment } from "./_storage.ts";
 import type { Gpu } from "./device.ts";
@@ -76,16 +76,16 @@ async function compile(gpu: Gpu, plan: StagedPlan) {
   const tile = { ...constants, ROWS, TILE_ROWS: ROWS };
   const base = [fragments.params, fragments.masked, fragments.context];
   /** What reads keys or values of a head of this size. */
-  const kv = (size: number, loadPacks: 1 | 2) => {
-    const reads = kvReads(kvDtype, packSize(size), { loadPacks });
+  const kv = (size: number, loads: Loads) => {
+    const reads = kvReads(kvDtype, packSize(size), loads);
     return {
       types: { T: dtype, ...reads.types },
       constants: { ...tile, ...reads.constants },
       fragments: [...base, packFragment(packSize(size)), fragments.rowTile, ...reads.fragments],
     };
   };
-  const keys = kv(plan.spec.headDim, plan.loadPacks.keys);
-  const values = kv(plan.spec.valueDim, plan.loadPacks.values);
+  const keys = kv(plan.spec.headDim, plan.loads.keys);
+  const values = kv(plan.spec.valueDim, plan.loads.values);
   const source = outputs.includes("scores") ? fragments.scoresApart : fragments.scoresInPlace;
   const compileScores = (steps: readonly string[]) =>
     Kernel.compile(gpu, "scores", {

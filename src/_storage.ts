@@ -1,6 +1,7 @@
 /** What kernels are composed with to write and to read keys, values and weights of each element type. */
 import { fragments } from "../kernels/mod.ts";
 import { BITS, isQuantized, quantizedWords } from "./_quantized.ts";
+import { loadPacks, type Loads } from "./_plan.ts";
 import type { WgslModule } from "./_wgsl.ts";
 import type { Dtype, KvDtype } from "./tensor.ts";
 
@@ -23,23 +24,24 @@ export function packFragment(packSize: 1 | 4): string {
 }
 
 /**
- * What declares `k` and `v` and reads them by `keysAt` and `valuesAt`, `loadPacks` packs of `packSize` elements at a time;
- * keys as factors of products in `products`.
+ * What declares `k` and `v` and reads them by `keysAt` and `valuesAt`, the packs of a load at a time; keys as factors of
+ * products in `products`.
  */
 export function kvReads(
   dtype: KvDtype,
   packSize: 1 | 4,
-  { products = "f32", loadPacks = 1 }: { products?: Dtype; loadPacks?: 1 | 2 } = {},
+  loads: Loads,
+  products: Dtype = "f32",
 ): Parts {
-  const { kvPlain: plain, kvLong: long, kvQuantized } = fragments;
-  const parts = reads(dtype, { packSize, loadPacks }, { plain, long, quantized: kvQuantized });
+  const { kvPlain: plain, kvPairs: pairs, kvQuantized } = fragments;
+  const parts = reads(dtype, packSize, loads, { plain, pairs, quantized: kvQuantized });
   return { ...parts, types: { ...parts.types, Factor: packOf(products, packSize) } };
 }
 
-/** What declares `w` and reads it by `weightsAt`, `loadPacks` packs of `packSize` elements at a time. */
-export function weightReads(dtype: KvDtype, packSize: 1 | 4, loadPacks: 1 | 2 = 1): Parts {
-  const { weightPlain: plain, weightLong: long, weightQuantized } = fragments;
-  return reads(dtype, { packSize, loadPacks }, { plain, long, quantized: weightQuantized });
+/** What declares `w` and reads it by `weightsAt`, the packs of a load at a time. */
+export function weightReads(dtype: KvDtype, packSize: 1 | 4, loads: Loads): Parts {
+  const { weightPlain: plain, weightPairs: pairs, weightQuantized } = fragments;
+  return reads(dtype, packSize, loads, { plain, pairs, quantized: weightQuantized });
 }
 
 /** What `store`s a new row. */
@@ -50,19 +52,25 @@ export function kvStores(dtype: KvDtype): Parts {
 
 function reads(
   dtype: KvDtype,
-  { packSize, loadPacks }: { packSize: 1 | 4; loadPacks: 1 | 2 },
-  by: { plain: string; long: string; quantized: string },
+  packSize: 1 | 4,
+  loads: Loads,
+  by: { plain: string; pairs: string; quantized: string },
 ): Parts {
-  const constants = { LOAD_PACKS: loadPacks };
+  const constants = { LOAD_PACKS: loadPacks(loads) };
   if (isQuantized(dtype)) {
-    const { types, ...parts } = quantized(dtype, fragments.quantizedPack, by.quantized);
-    return { types, constants: { ...constants, ...parts.constants }, fragments: parts.fragments };
+    const { constants: own, ...parts } = quantized(dtype, fragments.quantizedPack, by.quantized);
+    return { ...parts, constants: { ...constants, ...own } };
   }
-  if (loadPacks === 1) {
+  if (loads === "packs") {
     return { types: { Stored: packOf(dtype, packSize) }, constants, fragments: [by.plain] };
   }
-  const long = dtype === "f32" ? fragments.longF32 : fragments.longF16;
-  return { types: {}, constants, fragments: [long, by.long] };
+  return { types: {}, constants, fragments: [pairOf(dtype, loads), by.pairs] };
+}
+
+function pairOf(dtype: Dtype, loads: Exclude<Loads, "packs">): string {
+  const { pairF16U32, pairF16U64, pairF32U64 } = fragments;
+  if (dtype === "f32") return pairF32U64;
+  return loads === "u32" ? pairF16U32 : pairF16U64;
 }
 
 function packOf(dtype: Dtype, packSize: 1 | 4): string {

@@ -57,7 +57,7 @@ function shapes({ spec, groupSize, contextLen }: AttentionPlan): string {
 }
 
 function fusedRows(plan: FusedPlan): [string, string][] {
-  const { rows, rowGroups, lanes, keys, strips, sharers, shuffles, loadPacks, slices } = plan;
+  const { rows, rowGroups, lanes, keys, strips, sharers, shuffles, partners, loads, slices } = plan;
   return [
     [
       "tile",
@@ -68,9 +68,10 @@ function fusedRows(plan: FusedPlan): [string, string][] {
       "lanes",
       [
         `reduce ${shuffles ? "by subgroup shuffles" : "through workgroup memory"}`,
+        ...(partners > 1 ? [`${partners} score a key together`] : []),
         sharers > 0 ? `${sharers} load rows for each other` : "each loads its own rows",
         ...(strips > 1 ? [`${strips} share a part of the value`] : []),
-        ...(loadPacks > 1 ? ["loads of 64-bit integers"] : []),
+        ...(loads === "packs" ? [] : [`loads of ${loads}`]),
       ].join(", "),
     ],
     ...(plan.spec.products === "f32" ? [] : [

@@ -1,8 +1,10 @@
-import { ceilPowerOfTwo, clamp } from "./_numbers.ts";
+import { ceilPowerOfTwo, clamp, floorPowerOfTwo } from "./_numbers.ts";
 import {
+  loadPacks,
+  type Loads,
+  loadsOf,
   numRows,
   packSize,
-  packsOfLoad,
   type PlanBase,
   type PlanLimits,
   rowsPerKvHead,
@@ -29,12 +31,14 @@ export interface FusedPlan extends PlanBase {
    * Lanes that load rows of q and of weights for their neighbours, by subgroup operations; 0 where each lane loads its own.
    */
   sharers: number;
+  /** Neighbouring lanes that score each of their keys together; 1 where each scores its own. */
+  partners: number;
   /** Whether lanes reduce by subgroup operations and not through workgroup memory. */
   shuffles: boolean;
   /** Lanes of a row group that work on the same part of the value, on different columns. */
   strips: number;
-  /** Packs of elements that a load of keys or values brings. */
-  loadPacks: 1 | 2;
+  /** What a load of keys or values brings. */
+  loads: Loads;
   /** Loads of the value that a lane owns. */
   valueLoads: number;
   /** Slices that the context is cut into. */
@@ -65,16 +69,15 @@ export function planFused(
   const perKvHead = rowsPerKvHead(spec);
   const { rows, rowGroups } = planRows(perKvHead, { ...tiling, maxRows: mostRows(spec, tiling) });
   const allPacks = fusedPacks(spec);
-  const split = planLanes({ rows, rowGroups, keys }, spec, limits, tiling);
+  const split = planLanes({ rows, rowGroups, keys }, spec, limits, profile, tiling);
   if (!split) return undefined;
-  const { lanes, wantedLanes, strips } = split;
-  const loadPacks = planLoadPacks(spec, lanes, profile);
+  const { lanes, wantedLanes, strips, loads } = split;
 
   const tilesPerKvHead = Math.ceil(perKvHead / (rows * rowGroups));
   const numTiles = batch * numKvHeads * tilesPerKvHead;
   const stateBytes = numRows(spec) * (valueDim + 2) * 4;
   const tileColumns = lanes * keys;
-  const roundsOfTile = spec.headDim / (fusedPackSize(spec) * loadPacks) +
+  const roundsOfTile = headLoads({ spec, loads }) +
     Math.ceil(tileColumns / strips) +
     ROUNDS_BESIDE;
   const tilesOfSlice = Math.floor(loopRounds(profile) / roundsOfTile);
@@ -103,10 +106,11 @@ export function planFused(
     wantedLanes,
     keys,
     sharers: tiling.sharers,
+    partners: planPartners(headLoads({ spec, loads }), lanes, profile, tiling),
     shuffles: lanes <= profile.subgroupSize,
     strips,
-    loadPacks,
-    valueLoads: Math.ceil(allPacks * strips / (lanes * loadPacks)),
+    loads,
+    valueLoads: Math.ceil(valueLoads({ spec, loads }) * strips / lanes),
     slices,
     blocks: parts.flatMap(({ firstHead, numHeads }, part) =>
       tileBlocks(numHeads * tilesPerKvHead, limits.maxComputeWorkgroupsPerDimension).map((
@@ -122,9 +126,18 @@ export function fusedPackSize({ headDim, valueDim }: FilledSpec): 1 | 4 {
   return packSize(headDim) === 4 ? packSize(valueDim) : 1;
 }
 
-/** Loads that a row of the value takes. */
+/** Packs that a row of the value has. */
 export function fusedPacks(spec: FilledSpec): number {
   return spec.valueDim / fusedPackSize(spec);
+}
+
+/** Loads that a row of keys takes. */
+export function headLoads({ spec, loads }: Pick<FusedPlan, "spec" | "loads">): number {
+  return spec.headDim / (fusedPackSize(spec) * loadPacks(loads));
+}
+
+function valueLoads({ spec, loads }: Pick<FusedPlan, "spec" | "loads">): number {
+  return fusedPacks(spec) / loadPacks(loads);
 }
 
 /** Bytes of workgroup memory: weights of the tile, a reduction over lanes and, where there are strips, one over them. */
@@ -156,30 +169,50 @@ function planLanes(
   tile: Pick<FusedPlan, "rows" | "rowGroups" | "keys">,
   spec: FilledSpec,
   limits: PlanLimits,
-  { lanes: wanted, workgroup, sharers }: Tiling,
-): Pick<FusedPlan, "lanes" | "wantedLanes" | "strips"> | undefined {
+  profile: DeviceProfile,
+  tiling: Tiling,
+): Pick<FusedPlan, "lanes" | "wantedLanes" | "strips" | "loads"> | undefined {
   const { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupStorageSize } = limits;
+  const { lanes: wanted, workgroup, sharers } = tiling;
   const leastLanes = ceilPowerOfTwo(spec.valueDim / MAX_LANE_FLOATS);
-  const valueLanes = ceilPowerOfTwo(fusedPacks(spec));
   const wantedLanes = Math.max(wanted, workgroup / tile.rowGroups, leastLanes);
   for (let lanes = wantedLanes; lanes > 1; lanes /= 2) {
+    const loads = planLoads(spec, lanes, profile, tiling);
+    const valueLanes = ceilPowerOfTwo(valueLoads({ spec, loads }));
     // Who shares weights with neighbours works on the same column.
     const strips = sharers > 0 ? 1 : Math.max(1, lanes / valueLanes);
     const fits = lanes >= sharers &&
       lanes * tile.rowGroups <= maxComputeInvocationsPerWorkgroup &&
       fusedWorkgroupBytes({ ...tile, lanes, strips }) <= maxComputeWorkgroupStorageSize;
-    if (fits) return { lanes, wantedLanes, strips };
+    if (fits) return { lanes, wantedLanes, strips, loads };
   }
 }
 
-/** Keys and values are loaded alike: two packs at once where that leaves less than half of the lanes without a value. */
-function planLoadPacks(
+/**
+ * Keys and values are loaded alike. Lanes that share weights with their neighbours have no strips: pairs of packs must then
+ * not leave half of the lanes without a value.
+ */
+function planLoads(
   { kvDtype, headDim, valueDim }: FilledSpec,
   lanes: number,
   profile: DeviceProfile,
-): 1 | 2 {
-  const most = Math.min(...[headDim, valueDim].map((size) => packsOfLoad(profile, kvDtype, size)));
-  return most === 2 && valueDim / 8 > lanes / 2 ? 2 : 1;
+  { sharers }: Tiling,
+): Loads {
+  const [keys, values] = [headDim, valueDim].map((size) => loadsOf(profile, kvDtype, size));
+  const leavesHalf = sharers > 0 && valueDim / 8 <= lanes / 2;
+  return keys === values && !leavesHalf ? keys : "packs";
+}
+
+/** As many as the tiling asks for, and as divide the lanes, a subgroup and the loads of a key. */
+function planPartners(
+  loads: number,
+  lanes: number,
+  { subgroupSize }: DeviceProfile,
+  { partners: wanted }: Tiling,
+): number {
+  let partners = Math.min(wanted, lanes, floorPowerOfTwo(Math.max(1, subgroupSize)));
+  while (loads % partners !== 0) partners /= 2;
+  return partners;
 }
 
 function tileBlocks(

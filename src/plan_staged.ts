@@ -2,9 +2,11 @@ import { sentence } from "./_check.ts";
 import type { HeadRange } from "./_parts.ts";
 import { ceilPowerOfTwo, clamp, floorPowerOfTwo } from "./_numbers.ts";
 import {
+  loadPacks,
+  type Loads,
+  loadsOf,
   numRows,
   packSize,
-  packsOfLoad,
   type PlanBase,
   type PlanLimits,
   rowsPerKvHead,
@@ -39,8 +41,8 @@ export interface StagedPlan extends PlanBase {
    * the context has, so that a ring costs what is in it and not its capacity.
    */
   columnGroups: number;
-  /** Packs of elements that a load of keys and one of values bring. */
-  loadPacks: { keys: 1 | 2; values: 1 | 2 };
+  /** What loads of keys and of values bring. */
+  loads: { keys: Loads; values: Loads };
   /** Invocations of `weightedSum` side by side along the value; the others split the context. */
   valueLanes: number;
   /** Row blocks, in order. */
@@ -72,11 +74,11 @@ export function planStaged(
   const { outputs } = spec;
   const rows = numRows(spec);
   const rowTile = planRowTile(rowsPerKvHead(spec));
-  const loadPacks = {
-    keys: packsOfLoad(profile, spec.kvDtype, spec.headDim),
-    values: packsOfLoad(profile, spec.kvDtype, spec.valueDim),
+  const loads = {
+    keys: loadsOf(profile, spec.kvDtype, spec.headDim),
+    values: loadsOf(profile, spec.kvDtype, spec.valueDim),
   };
-  const loaded = { contextLen, rowTile, loadPacks };
+  const loaded = { contextLen, rowTile, loads };
   const tiles = planTiles(spec, { ...loaded, rowTiles: rows / rowTile }, limits, profile);
   const sizes = { ...loaded, ...tiles };
   checkRounds(spec, sizes, limits, profile);
@@ -121,7 +123,7 @@ export function planStaged(
 /** Throws if a workgroup would walk more columns than the device's loops go round. */
 function checkRounds(
   spec: FilledSpec,
-  sizes: Pick<StagedPlan, "contextLen" | "rowTile" | "workgroup" | "valueLanes" | "loadPacks">,
+  sizes: Pick<StagedPlan, "contextLen" | "rowTile" | "workgroup" | "valueLanes" | "loads">,
   { maxComputeWorkgroupsPerDimension }: PlanLimits,
   profile: DeviceProfile,
 ): void {
@@ -146,13 +148,13 @@ export function keepsRows({ outputs }: FilledSpec): boolean {
 }
 
 /** Loads that a row of the value takes. */
-function valueLoads({ valueDim }: FilledSpec, { values }: StagedPlan["loadPacks"]): number {
-  return valueDim / (packSize(valueDim) * values);
+function valueLoads({ valueDim }: FilledSpec, { values }: StagedPlan["loads"]): number {
+  return valueDim / (packSize(valueDim) * loadPacks(values));
 }
 
 /** Workgroups of the weighted sum along the value. */
 export function valueBlocks(plan: StagedPlan): number {
-  return Math.ceil(valueLoads(plan.spec, plan.loadPacks) / plan.valueLanes);
+  return Math.ceil(valueLoads(plan.spec, plan.loads) / plan.valueLanes);
 }
 
 /** More rows share each loaded key and value; fewer leave more tiles to run side by side. */
@@ -164,8 +166,8 @@ function planRowTile(rowsPerKvHead: number): number {
 
 function planTiles(
   spec: FilledSpec,
-  { contextLen, rowTile, rowTiles, loadPacks }:
-    & Pick<StagedPlan, "contextLen" | "rowTile" | "loadPacks">
+  { contextLen, rowTile, rowTiles, loads }:
+    & Pick<StagedPlan, "contextLen" | "rowTile" | "loads">
     & { rowTiles: number },
   limits: PlanLimits,
   { isSoftware }: DeviceProfile,
@@ -179,9 +181,9 @@ function planTiles(
   );
   const mostSum = Math.min(
     most,
-    floorPowerOfTwo(maxComputeWorkgroupStorageSize / (16 * loadPacks.values * rowTile)),
+    floorPowerOfTwo(maxComputeWorkgroupStorageSize / (16 * loadPacks(loads.values) * rowTile)),
   );
-  const valueLanes = Math.min(64, mostSum, ceilPowerOfTwo(valueLoads(spec, loadPacks)));
+  const valueLanes = Math.min(64, mostSum, ceilPowerOfTwo(valueLoads(spec, loads)));
   // Adding strips up costs time: the context is split only as far as the tiles alone leave a device idle, and while
   // every strip has some columns to itself.
   const wanted = Math.min(
@@ -202,7 +204,7 @@ function planTiles(
 /** As many as fill the device together with the tiles of rows, and so many that loops go round all blocks of columns. */
 function planColumnGroups(
   spec: FilledSpec,
-  sizes: Pick<StagedPlan, "contextLen" | "rowTile" | "workgroup" | "loadPacks"> & {
+  sizes: Pick<StagedPlan, "contextLen" | "rowTile" | "workgroup" | "loads"> & {
     numTiles: number;
   },
   { maxComputeWorkgroupsPerDimension }: PlanLimits,
@@ -219,11 +221,11 @@ function planColumnGroups(
 /** Blocks of columns that one workgroup of the scores kernel can go round. */
 function mostBlocks(
   { headDim }: FilledSpec,
-  { rowTile, loadPacks }: Pick<StagedPlan, "rowTile" | "loadPacks">,
+  { rowTile, loads }: Pick<StagedPlan, "rowTile" | "loads">,
   profile: DeviceProfile,
 ): number {
-  const loads = headDim / (packSize(headDim) * loadPacks.keys);
-  const rounds = loads * (1 + rowTile) + rowTile * (1 + COLUMNS_PER_INVOCATION) + 1;
+  const keyLoads = headDim / (packSize(headDim) * loadPacks(loads.keys));
+  const rounds = keyLoads * (1 + rowTile) + rowTile * (1 + COLUMNS_PER_INVOCATION) + 1;
   return Math.floor(loopRounds(profile) / rounds);
 }
 

@@ -33,9 +33,16 @@ export interface Tiling {
   workgroup: number;
   /** Lanes that load rows for their neighbours; 0 where each lane loads its own. */
   sharers: number;
+  /** Most neighbouring lanes that score each of their keys together; 1 where each scores its own. */
+  partners: number;
   /** Workgroups that keep the whole device at work: how far a context is cut into slices. */
   fillingWorkgroups: number;
 }
+
+/** Rows that read the same KV head and do so few operations for each byte that any GPU waits for memory. */
+const MEMORY_BOUND_ROWS = 8;
+/** Lanes that load a key together: 8 times 16 bytes are a line of most caches. */
+const PARTNERS = 8;
 
 /** A GPU without subgroup operations. */
 export const PLAIN_GPU: DeviceProfile = { isSoftware: false, subgroupSize: 0, longLoads: false };
@@ -55,13 +62,8 @@ export function loopRounds({ isSoftware }: DeviceProfile): number {
  * (bench/NOTES.md); for GPUs set by their limits and yet to be measured.
  */
 export function tilingOf({ isSoftware, subgroupSize }: DeviceProfile, rows: number): Tiling {
-  if (!isSoftware) {
-    return {
-      ...{ maxRows: 8, maxRowGroups: 4, keys: 4, maxPairs: 32, lanes: 16, workgroup: 64 },
-      ...{ sharers: 0, fillingWorkgroups: 512 },
-    };
-  }
-  const software = { maxPairs: 16, lanes: 8, workgroup: 8, fillingWorkgroups: 8 };
+  if (!isSoftware) return gpuTiling(subgroupSize, rows);
+  const software = { maxPairs: 16, lanes: 8, workgroup: 8, partners: 1, fillingWorkgroups: 8 };
   // SwiftShader takes minutes to compile more than 16 sums of an invocation.
   if (subgroupSize === SMALLEST_SUBGROUP) {
     return {
@@ -78,6 +80,24 @@ export function tilingOf({ isSoftware, subgroupSize }: DeviceProfile, rows: numb
       ...{ ...software, maxRows: Math.min(16, rows), maxRowGroups: 1, keys: keysFor(rows, 4) },
       sharers: Math.min(8, subgroupSize),
     };
+}
+
+/**
+ * Few rows wait for memory: a workgroup is one subgroup of most GPUs, which does not wait for others, and its neighbours load
+ * neighbouring parts of a key. Many rows compute: tiles of rows, so that what is loaded serves all of them.
+ */
+function gpuTiling(subgroupSize: number, rows: number): Tiling {
+  const gpu = { maxRowGroups: 4, maxPairs: 32, sharers: 0 };
+  if (rows > MEMORY_BOUND_ROWS || subgroupSize < PARTNERS) {
+    return {
+      ...{ ...gpu, maxRows: 8, keys: 4, lanes: 16, workgroup: 64, partners: 1 },
+      fillingWorkgroups: 512,
+    };
+  }
+  return {
+    ...{ ...gpu, maxRows: 4, keys: 1, lanes: 32, workgroup: 32, partners: PARTNERS },
+    fillingWorkgroups: 2048,
+  };
 }
 
 /** Fewer rows take more keys, up to 16: 64 sums of an invocation, and fewer loads of rows for each key. */

@@ -5,7 +5,7 @@ import { ACTION, type FilledSpec } from "./spec.ts";
 
 /** Tile sizes that were measured on a device (`deno run bench tune`), for planning on that device. */
 export interface Tuning {
-  /** Version of this format: 1. */
+  /** Version of this format: 2. */
   schema: number;
   /** The adapter that was measured, for people. */
   adapter: string;
@@ -25,10 +25,17 @@ const BOUNDS: Readonly<Record<keyof Tiling, readonly [min: number, max: number]>
   lanes: [2, 256],
   workgroup: [2, 1024],
   sharers: [0, 128],
+  partners: [1, 32],
   fillingWorkgroups: [1, 65535],
 };
 /** Sizes by which invocations are halved or told apart; no sharers are none. */
-const POWERS_OF_TWO: readonly (keyof Tiling)[] = ["maxRowGroups", "lanes", "workgroup", "sharers"];
+const POWERS_OF_TWO: readonly (keyof Tiling)[] = [
+  "maxRowGroups",
+  "lanes",
+  "workgroup",
+  "sharers",
+  "partners",
+];
 
 /**
  * Checks what claims to be a tuning, as it may come from a file.
@@ -38,9 +45,9 @@ const POWERS_OF_TWO: readonly (keyof Tiling)[] = ["maxRowGroups", "lanes", "work
  */
 export function checkTuning(tuning: Tuning): void {
   const { schema, adapter, tilings } = tuning ?? {};
-  if (schema !== 1) {
+  if (schema !== 2) {
     throw new TypeError(
-      sentence(ACTION, "tuning must be of schema 1 (tune again)", { "tuning.schema": schema }),
+      sentence(ACTION, "tuning must be of schema 2 (tune again)", { "tuning.schema": schema }),
     );
   }
   if (typeof adapter !== "string" || !Array.isArray(tilings)) {
@@ -59,11 +66,11 @@ export function checkTuning(tuning: Tuning): void {
     for (const key of Object.keys(BOUNDS) as (keyof Tiling)[]) {
       checkSize(`${name}.${key}`, tiling[key], key);
     }
-    if (tiling.sharers > 0 && tiling.maxRowGroups > 1) {
+    const { sharers, maxRowGroups, partners } = tiling;
+    if (sharers > 0 && (maxRowGroups > 1 || partners > 1)) {
       throw new RangeError(
-        sentence(ACTION, `${name}.sharers must be 0 where there are row groups`, {
-          sharers: tiling.sharers,
-          maxRowGroups: tiling.maxRowGroups,
+        sentence(ACTION, `${name}.sharers must be 0 where there are row groups or partners`, {
+          ...{ sharers, maxRowGroups, partners },
         }),
       );
     }

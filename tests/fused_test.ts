@@ -6,7 +6,7 @@ import { assertClose, TOLERANCE } from "./_compare.ts";
 import { hasF16, sharedGpu } from "./_gpu.ts";
 import { fusedPlan, profileOn, PROFILES } from "./_plan.ts";
 import { type Random, testRandomly } from "./_random.ts";
-import { randomInputs, runAttention, shapeOf, submit, Tensors } from "./_run.ts";
+import { randomInputs, rounded, runAttention, shapeOf, submit, Tensors } from "./_run.ts";
 
 function randomSpec(random: Random): AttentionSpec {
   const size = (most: number) => Math.ceil(2 ** (random.next() * Math.log2(most)));
@@ -73,6 +73,10 @@ const SHAPES: readonly AttentionSpec[] = [
   { numHeads: 8, numKvHeads: 2, headDim: 256, capacity: 65, seqLen: 65 },
   { numHeads: 9, numKvHeads: 3, headDim: 80, valueDim: 33, capacity: 199, seqLen: 19, window: 63 },
   { numHeads: 2, numKvHeads: 1, headDim: 512, capacity: 70 },
+  { numHeads: 4, numKvHeads: 1, headDim: 128, capacity: 301, kvDtype: "f16" },
+  { numHeads: 3, numKvHeads: 3, headDim: 96, capacity: 199, window: 50, kvDtype: "f16" },
+  { numHeads: 4, numKvHeads: 2, headDim: 40, capacity: 77, seqLen: 3, kvDtype: "int8" },
+  { numHeads: 5, numKvHeads: 1, headDim: 33, capacity: 77 },
   {
     ...{ numHeads: 12, numKvHeads: 2, headDim: 64, capacity: 199 },
     kvDtype: "f16",
@@ -84,18 +88,20 @@ for (const [name, profile] of Object.entries(PROFILES)) {
   for (const spec of SHAPES) {
     const { numHeads, numKvHeads, headDim, seqLen = 1, kvDtype = "f32", products = "f32" } = spec;
     const shape =
-      `${numHeads} over ${numKvHeads} heads x ${headDim}, ${seqLen} tokens, ${products}`;
+      `${numHeads} over ${numKvHeads} heads x ${headDim} of ${kvDtype}, ${seqLen} tokens, ${products}`;
     testRandomly(`fused tiles of ${name}: ${shape}`, async (random) => {
       if (kvDtype === "f16" && !await hasF16()) return;
       const gpu = await sharedGpu();
       using tensors = new Tensors();
       const plan = fusedPlan(spec, gpu.device.limits, profileOn(gpu, profile));
       const executor = tensors.keep(await createFused(gpu, plan));
-      const inputs = randomInputs(random, spec);
+      const drawn = randomInputs(random, spec);
+      const [hostK, hostV] = [drawn.k, drawn.v].map((input) => rounded(input, kvDtype));
+      const inputs = { ...drawn, k: hostK, v: hostV };
       const { batch, valueDim, layout, capacity } = plan.spec;
       const q = await tensors.upload(inputs.q);
       const [k, v] = await Promise.all(
-        [inputs.k, inputs.v].map((input) => tensors.upload(input, kvDtype)),
+        [drawn.k, drawn.v].map((input) => tensors.upload(input, kvDtype)),
       );
       const o = await tensors.poisoned(
         shapeOf(layout, { batch, heads: numHeads, tokens: seqLen, size: valueDim }),

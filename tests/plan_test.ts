@@ -8,7 +8,7 @@ import {
   type PlanLimits,
   type StagedPlan,
 } from "../mod.ts";
-import { packSize } from "../src/_plan.ts";
+import { loadPacks, packSize } from "../src/_plan.ts";
 import { valueBlocks } from "../src/plan_staged.ts";
 import { fusedWorkgroupBytes } from "../src/plan_fused.ts";
 import { fusedPlan, LIMITS, PROFILES, stagedPlan } from "./_plan.ts";
@@ -218,10 +218,10 @@ testRandomly("plan: every dispatch and workgroup is within the limits", (random)
       assert(Number.isInteger(Math.log2(size)), `${size}`);
     }
     assert(workgroup.softmax * 8 <= limits.maxComputeWorkgroupStorageSize);
-    assert(workgroup.weightedSum * 16 * rowTile <= limits.maxComputeWorkgroupStorageSize);
+    const pack = packSize(spec.valueDim) * loadPacks(plan.loads.values);
+    assert(workgroup.weightedSum * 4 * pack * rowTile <= limits.maxComputeWorkgroupStorageSize);
     assertEquals(workgroup.weightedSum % valueLanes, 0);
     assert((columnGroups - 1) * workgroup.scores * 4 < contextLen, "an idle group of columns");
-    const pack = packSize(spec.valueDim);
     assertEquals(spec.valueDim % pack, 0);
     assert(valueBlocks(plan) * valueLanes * pack >= spec.valueDim);
     assert((valueBlocks(plan) - 1) * valueLanes * pack < spec.valueDim, "an idle block of values");
@@ -399,8 +399,7 @@ testRandomly("plan: fused tiles cover all rows and values, within limits and scr
     if (plan?.impl !== "fused") continue;
     made++;
     const { batch, numKvHeads, valueDim, headDim, maxScratchBytes } = plan.spec;
-    const { rows, rowGroups, lanes, strips, valueLoads, loadPacks, slices, blocks, scratchBytes } =
-      plan;
+    const { rows, rowGroups, lanes, strips, slices, blocks, scratchBytes } = plan;
     const grid = limits.maxComputeWorkgroupsPerDimension;
     const perKvHead = plan.groupSize * plan.spec.seqLen;
     let tile = 0;
@@ -421,7 +420,10 @@ testRandomly("plan: fused tiles cover all rows and values, within limits and scr
     }
     assert(!plan.shuffles || lanes <= profile.subgroupSize);
     const pack = headDim % 4 === 0 && valueDim % 4 === 0 ? 4 : 1;
-    assert(lanes / strips * valueLoads * loadPacks * pack >= valueDim);
+    const elements = pack * loadPacks(plan.loads);
+    assert(lanes / strips * plan.valueLoads * elements >= valueDim);
+    assertEquals(headDim % (elements * plan.partners), 0);
+    assert(plan.partners <= Math.max(1, profile.subgroupSize));
     assert(slices >= 1 && slices <= grid);
     assert(scratchBytes <= maxScratchBytes);
   }

@@ -13,10 +13,10 @@ import { fusedPlan, LIMITS, PROFILES } from "./_plan.ts";
 
 const TILING: Tiling = {
   ...{ maxRows: 2, maxRowGroups: 2, keys: 2, maxPairs: 4, lanes: 32, workgroup: 32 },
-  ...{ sharers: 0, fillingWorkgroups: 4 },
+  ...{ sharers: 0, partners: 1, fillingWorkgroups: 4 },
 };
 const TUNING: Tuning = {
-  schema: 1,
+  schema: 2,
   adapter: "any",
   tilings: [{ leastRows: 4, ...TILING }, { leastRows: 32, ...TILING, keys: 1 }],
 };
@@ -68,7 +68,7 @@ const WRONG: readonly [
   throws: typeof TypeError | typeof RangeError,
   says: string,
 ][] = [
-  [{ schema: 2 }, TypeError, "tuning.schema=2"],
+  [{ schema: 1 }, TypeError, "tuning.schema=1"],
   [{ schema: undefined }, TypeError, "tuning.schema=undefined"],
   [{ adapter: 5 }, TypeError, "tuning.adapter=5"],
   [{ tilings: {} }, TypeError, "tuning.tilings="],
@@ -83,7 +83,13 @@ const WRONG: readonly [
   [tilings({ lanes: 24 }), RangeError, "lanes must be a power of two"],
   [tilings({ sharers: -1 }), RangeError, "tuning.tilings[0].sharers=-1"],
   [tilings({ sharers: 3 }), RangeError, "sharers must be a power of two"],
-  [tilings({ sharers: 4 }), RangeError, "sharers=4, maxRowGroups=2"],
+  [tilings({ sharers: 4 }), RangeError, "sharers=4, maxRowGroups=2, partners=1"],
+  [
+    tilings({ sharers: 4, maxRowGroups: 1, partners: 2 }),
+    RangeError,
+    "sharers=4, maxRowGroups=1, partners=2",
+  ],
+  [tilings({ partners: 0 }), RangeError, "tuning.tilings[0].partners=0"],
   [tilings({ fillingWorkgroups: Infinity }), RangeError, "fillingWorkgroups=Infinity"],
 ];
 
@@ -98,13 +104,13 @@ for (const [given, throws, says] of WRONG) {
 Deno.test("tuning: refuses what is none", () => {
   for (const tuning of [5, "tuning.json", []] as unknown as Tuning[]) {
     const spec: AttentionSpec = { numHeads: 1, headDim: 8, capacity: 8, tuning };
-    assertThrows(() => planAttention(spec, LIMITS), TypeError, "tuning must be of schema 1");
+    assertThrows(() => planAttention(spec, LIMITS), TypeError, "tuning must be of schema 2");
   }
 });
 
 Deno.test("tuning: of a device with subgroups is refused on one without, by name", () => {
   const tiling = { leastRows: 1, ...TILING, sharers: 8, maxRowGroups: 1 };
-  const tuning: Tuning = { schema: 1, adapter: "another GPU", tilings: [tiling] };
+  const tuning: Tuning = { schema: 2, adapter: "another GPU", tilings: [tiling] };
   const spec: AttentionSpec = { numHeads: 1, headDim: 8, capacity: 8, tuning };
   const plan = (subgroupSize: number) =>
     planAttention(spec, LIMITS, { ...PROFILES.software, subgroupSize });

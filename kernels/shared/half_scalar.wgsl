@@ -2,7 +2,3 @@
 fn innerHalf(a: Factor, b: Factor) -> f16 {
   return a * b;
 }
-
-fn largestOf(x: Wide) -> f32 {
-  return abs(x);
-}

@@ -2,8 +2,3 @@
 fn innerHalf(a: Factor, b: Factor) -> f16 {
   return dot(a, b);
 }
-
-fn largestOf(x: Wide) -> f32 {
-  let most = max(abs(x.xy), abs(x.zw));
-  return max(most.x, most.y);
-}

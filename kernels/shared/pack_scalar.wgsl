@@ -9,3 +9,7 @@ const WITHIN_PACK = 0u;
 fn addInner(a: Wide, b: Wide, sum: f32) -> f32 {
   return fma(a, b, sum);
 }
+
+fn largestOf(x: Wide) -> f32 {
+  return abs(x);
+}

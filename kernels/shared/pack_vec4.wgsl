@@ -9,3 +9,8 @@ const WITHIN_PACK = vec4u(0u, 1u, 2u, 3u);
 fn addInner(a: Wide, b: Wide, sum: f32) -> f32 {
   return fma(a.w, b.w, fma(a.z, b.z, fma(a.y, b.y, fma(a.x, b.x, sum))));
 }
+
+fn largestOf(x: Wide) -> f32 {
+  let most = max(abs(x.xy), abs(x.zw));
+  return max(most.x, most.y);
+}

@@ -7,13 +7,7 @@ fn addProducts(a: Factor, b: Factor, sum: f32) -> f32 {
 
 // Brings queries below 1/4, so that with no key that f16 holds the products of a pack leave its range.
 fn shrinkOf(queries: Queries) -> PerRow {
-  var most: PerRow;
-  for (var h = 0u; h < HEAD_PACKS; h++) {
-    let x = queriesAt(queries, h);
-    /*unroll*/ for (var i = 0u; i < ROWS; i++) {
-      most[i] = max(most[i], largestOf(x[i]));
-    }
-  }
+  let most = largestQueries(queries);
   var shrink: PerRow;
   /*unroll*/ for (var i = 0u; i < ROWS; i++) {
     // Bounds within which shrink and its inverse are normal numbers.

@@ -1,4 +1,4 @@
-// kv_long: keys and values stored as numbers, two packs of them in each load.
+// kv_pairs: keys and values stored as numbers, two packs of them in each load.
 //
 //   k  [rows, H]          read
 //   v  [rows, VALUE_DIM]  read

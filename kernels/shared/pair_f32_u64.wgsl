@@ -1,4 +1,4 @@
-// long_f32: eight numbers of 32 bits in a load of four integers of 64.
+// pair_f32_u64: eight numbers of 32 bits in a load of four integers of 64.
 alias Stored = vec4<u64>;
 
 fn numbersOf(x: Stored) -> array<Wide, LOAD_PACKS> {

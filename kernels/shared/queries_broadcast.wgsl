@@ -1,4 +1,4 @@
-// rows_broadcast: what each invocation needs of all its rows, loaded by SHARERS neighbours and handed round.
+// queries_broadcast: a pack of the queries of all rows, loaded by SHARERS neighbours and handed round.
 //
 // For devices where a load costs as much when all lanes load the same. All lanes of a subgroup have the same rows: there is
 // one row group, and SHARERS divides the size of every subgroup.
@@ -23,21 +23,4 @@ fn queriesAt(queries: Queries, pack: u32) -> array<Wide, ROWS> {
     x[i] = subgroupBroadcast(held[i / SHARERS], i % SHARERS);
   }
   return x;
-}
-
-fn weightsAt(rowGroup: u32, lane: u32, column: u32) -> PerRow {
-  var held: array<f32, ROW_LOADS>;
-  /*unroll*/ for (var i = 0u; i < ROW_LOADS; i++) {
-    held[i] = weights[rowGroup][column][min(i * SHARERS + lane % SHARERS, ROWS - 1u)];
-  }
-  var w: PerRow;
-  /*unroll*/ for (var i = 0u; i < ROWS; i++) {
-    w[i] = subgroupBroadcast(held[i / SHARERS], i % SHARERS);
-  }
-  return w;
-}
-
-// There is one strip. Said as a constant, so that compilers see that all lanes broadcast at once.
-fn stripOf(lane: u32) -> u32 {
-  return 0u;
 }

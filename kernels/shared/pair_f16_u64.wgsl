@@ -1,4 +1,4 @@
-// long_f16: eight numbers of 16 bits in a load of two integers of 64.
+// pair_f16_u64: eight numbers of 16 bits in a load of two integers of 64.
 alias Stored = vec2<u64>;
 
 fn numbersOf(x: Stored) -> array<Wide, LOAD_PACKS> {

@@ -1,4 +1,4 @@
-// rows_loaded: what each invocation needs of all its rows, loaded by itself.
+// queries_loaded: a pack of the queries of all rows, loaded by each invocation itself.
 alias Queries = array<u32, ROWS>;
 
 fn queriesOf(tile: RowTile, rowGroup: u32, lane: u32) -> Queries {
@@ -16,12 +16,4 @@ fn queriesAt(queries: Queries, pack: u32) -> array<Wide, ROWS> {
     x[i] = Wide(q[queries[i] + pack]);
   }
   return x;
-}
-
-fn weightsAt(rowGroup: u32, lane: u32, column: u32) -> PerRow {
-  return weights[rowGroup][column];
-}
-
-fn stripOf(lane: u32) -> u32 {
-  return lane / VALUE_LANES;
 }

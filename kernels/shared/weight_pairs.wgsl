@@ -1,4 +1,4 @@
-// weight_long: a matrix stored as numbers, two packs of them in each load.
+// weight_pairs: a matrix stored as numbers, two packs of them in each load.
 //
 //   w  [OUT, IN]  read
 @group(0) @binding(2) var<storage, read> w: array<Stored>;

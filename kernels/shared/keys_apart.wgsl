@@ -1,0 +1,50 @@
+// keys_apart: each lane scores keys of its own.
+fn scoresOf(
+  tile: RowTile,
+  context: Context,
+  seen: vec2u,
+  start: u32,
+  lane: u32,
+  queries: Queries,
+  shrink: PerRow,
+) -> array<array<f32, KEYS>, ROWS> {
+  var kRow: array<u32, KEYS>;
+  /*unroll*/ for (var j = 0u; j < KEYS; j++) {
+    let inContext = min(columnAt(seen, start + lane + LANES * j), context.len - 1u);
+    kRow[j] = kvRow(tile.batch, tile.kvHead, slotOf(context, inContext));
+  }
+  var s: array<array<f32, KEYS>, ROWS>;
+  for (var h = 0u; h < HEAD_PACKS / LOAD_PACKS; h++) {
+    var keys: array<array<Factor, LOAD_PACKS>, KEYS>;
+    /*unroll*/ for (var j = 0u; j < KEYS; j++) {
+      keys[j] = keysAt(kRow[j], h);
+    }
+    /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
+      let x = queriesAt(queries, h * LOAD_PACKS + p);
+      /*unroll*/ for (var i = 0u; i < ROWS; i++) {
+        let factor = Factor(shrink[i] * x[i]);
+        /*unroll*/ for (var j = 0u; j < KEYS; j++) {
+          s[i][j] = addProducts(factor, keys[j][p], s[i][j]);
+        }
+      }
+    }
+  }
+  /*unroll*/ for (var j = 0u; j < KEYS; j++) {
+    let step = keyStep(kRow[j]);
+    /*unroll*/ for (var i = 0u; i < ROWS; i++) {
+      s[i][j] *= step / shrink[i];
+    }
+  }
+  return s;
+}
+
+fn largestQueries(queries: Queries) -> PerRow {
+  var most: PerRow;
+  for (var h = 0u; h < HEAD_PACKS; h++) {
+    let x = queriesAt(queries, h);
+    /*unroll*/ for (var i = 0u; i < ROWS; i++) {
+      most[i] = max(most[i], largestOf(x[i]));
+    }
+  }
+  return most;
+}
