@@ -84,8 +84,8 @@ async function asStored(gpu: Gpu, source: HostTensor, dtype: ElementType): Promi
 }
 
 async function atOnce(gpu: Gpu, asked: RuntimeCase, inputs: Inputs): Promise<State> {
-  const { dtype, kvDtype, impl } = asked;
-  const options = { ...optionsOf(asked), dtype, kvDtype, impl, outputs: ["lse"] } as const;
+  const { dtype, kvDtype, impl, tuning } = asked;
+  const options = { ...optionsOf(asked), dtype, kvDtype, impl, tuning, outputs: ["lse"] } as const;
   const { o, lse } = await attend(gpu, inputs, options);
   return { o, lse: lse! };
 }

@@ -6,6 +6,7 @@ import type {
   RingKvCacheOptions,
   RopeOptions,
   ScoreSpec,
+  Tuning,
 } from "@onehead/attention";
 
 /** One attention, over contiguous keys and values, over a ring, or over parts that are merged. */
@@ -23,6 +24,7 @@ export interface RuntimeCase {
   kvDtype?: KvDtype;
   impl?: Implementation;
   score?: Omit<ScoreSpec, "bias" | "mask">;
+  tuning?: Tuning;
   sinks?: number;
   /** Whether there is a mask, random. */
   masked?: boolean;
@@ -38,6 +40,24 @@ export interface RuntimeCase {
   parts?: readonly number[];
 }
 
+/** Few rows on a GPU, whatever the device: keys shared by neighbours, rows over several groups, values in strips. */
+const SHARED_KEYS: Tuning = {
+  schema: 2,
+  adapter: "any",
+  tilings: [{
+    ...{
+      leastRows: 1,
+      maxRows: 2,
+      maxRowGroups: 2,
+      keys: 1,
+      maxPairs: 32,
+      lanes: 32,
+      workgroup: 32,
+    },
+    ...{ sharers: 0, partners: 4, fillingWorkgroups: 4 },
+  }],
+};
+
 export const CASES: readonly RuntimeCase[] = [
   {
     ...{ name: "MHA, decode", numHeads: 4, numKvHeads: 4, headDim: 64 },
@@ -50,6 +70,10 @@ export const CASES: readonly RuntimeCase[] = [
   {
     ...{ name: "MQA, decode in slices", numHeads: 7, numKvHeads: 1, headDim: 64 },
     ...{ seqLen: 1, contextLen: 199 },
+  },
+  {
+    ...{ name: "GQA, keys shared by neighbours", numHeads: 6, numKvHeads: 2, headDim: 64 },
+    ...{ seqLen: 1, contextLen: 199, tuning: SHARED_KEYS },
   },
   {
     ...{ name: "MQA, odd sizes", numHeads: 5, numKvHeads: 1, headDim: 33, valueDim: 7 },
