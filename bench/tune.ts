@@ -19,6 +19,7 @@ const VALUES: Readonly<Record<Exclude<keyof Tiling, "maxPairs">, readonly number
   maxRowGroups: [1, 2, 4],
   sharers: [0, 4, 8, 16],
   partners: [1, 2, 4, 8, 16],
+  keyChunk: [0, 2, 4, 8],
 };
 /** Sums that an invocation keeps in registers: more would leave them, and take long to compile. */
 const MOST_SUMS = 64;

@@ -12,7 +12,7 @@
 // value serves the whole query group; it walks what these see of the slice by TILE_COLUMNS columns. Each of its
 // ROW_GROUPS groups of LANES invocations owns ROWS rows. For the scores, a lane owns KEYS columns; for the output,
 // VALUE_LOADS loads of LOAD_PACKS packs of the value and every STRIPS-th column. How it comes by them is in fragments:
-//   keys_apart with queries_loaded or queries_broadcast, or keys_shared
+//   keys_apart with queries_loaded or queries_broadcast, and keys_direct or keys_staged; or keys_shared
 //   products_f32 or products_f16
 //   lanes_memory or lanes_shuffle
 //   values_apart with weights_loaded or weights_broadcast
@@ -69,7 +69,7 @@ fn main(
   }
 
   for (var start = first; start < end; start += TILE_COLUMNS) {
-    var s = scoresOf(tile, context, seen, start, lane, queries, shrink);
+    var s = scoresOf(tile, context, seen, start, invocation, lane, queries, shrink);
     var most: PerRow;
     /*unroll*/ for (var i = 0u; i < ROWS; i++) {
       most[i] = MASKED;
@@ -137,6 +137,12 @@ fn columnsSeenBy(tile: RowTile, context: Context) -> vec2u {
     visibleColumns(context, select(0u, first, isOneHead)).x,
     visibleColumns(context, select(params.seqLen - 1u, last, isOneHead)).y,
   );
+}
+
+// The row of keys of what is index-th among the columns that a tile sees; of the last one for those beyond.
+fn kRowOf(tile: RowTile, context: Context, seen: vec2u, index: u32) -> u32 {
+  let inContext = min(columnAt(seen, index), context.len - 1u);
+  return kvRow(tile.batch, tile.kvHead, slotOf(context, inContext));
 }
 
 // The sum reaches the first strip; neighbours of a strip are VALUE_LANES apart.

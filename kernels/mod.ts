@@ -22,7 +22,9 @@ import forkWithin from "./shared/fork_within.wgsl" with { type: "text" };
 import halfScalar from "./shared/half_scalar.wgsl" with { type: "text" };
 import halfVec4 from "./shared/half_vec4.wgsl" with { type: "text" };
 import keysApart from "./shared/keys_apart.wgsl" with { type: "text" };
+import keysDirect from "./shared/keys_direct.wgsl" with { type: "text" };
 import keysShared from "./shared/keys_shared.wgsl" with { type: "text" };
+import keysStaged from "./shared/keys_staged.wgsl" with { type: "text" };
 import kvPairs from "./shared/kv_pairs.wgsl" with { type: "text" };
 import kvPlain from "./shared/kv_plain.wgsl" with { type: "text" };
 import kvQuantized from "./shared/kv_quantized.wgsl" with { type: "text" };
@@ -121,7 +123,9 @@ export const fragments: Readonly<
     | "halfScalar"
     | "halfVec4"
     | "keysApart"
+    | "keysDirect"
     | "keysShared"
+    | "keysStaged"
     | "kvPairs"
     | "kvPlain"
     | "kvQuantized"
@@ -189,7 +193,9 @@ export const fragments: Readonly<
   halfScalar,
   halfVec4,
   keysApart,
+  keysDirect,
   keysShared,
+  keysStaged,
   kvPairs,
   kvPlain,
   kvQuantized,

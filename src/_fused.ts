@@ -110,8 +110,8 @@ async function compile(gpu: Gpu, plan: FusedPlan) {
 
 /** How lanes come by queries and weights, and whose keys they score. */
 function rowsOf(plan: FusedPlan): Pick<WgslModule, "constants" | "fragments"> {
-  const { rows, sharers, partners, loads } = plan;
-  const { keysApart, keysShared, weightsBroadcast, weightsLoaded } = fragments;
+  const { rows, sharers, partners, keyChunk, loads } = plan;
+  const { keysApart, keysDirect, keysShared, keysStaged, weightsLoaded } = fragments;
   if (partners > 1) {
     const PART_LOADS = headLoads(plan) / partners;
     return {
@@ -125,8 +125,17 @@ function rowsOf(plan: FusedPlan): Pick<WgslModule, "constants" | "fragments"> {
   if (sharers > 0) {
     return {
       constants: { SHARERS: sharers, ROW_LOADS: Math.ceil(rows / sharers) },
-      fragments: [keysApart, fragments.queriesBroadcast, weightsBroadcast],
+      fragments: [
+        keysApart,
+        keysDirect,
+        fragments.queriesBroadcast,
+        fragments.weightsBroadcast,
+      ],
     };
   }
-  return { constants: {}, fragments: [keysApart, fragments.queriesLoaded, weightsLoaded] };
+  const keys = keyChunk === 0 ? keysDirect : keysStaged;
+  return {
+    constants: { CHUNK: keyChunk },
+    fragments: [keysApart, keys, fragments.queriesLoaded, weightsLoaded],
+  };
 }

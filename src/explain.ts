@@ -57,12 +57,24 @@ function shapes({ spec, groupSize, contextLen }: AttentionPlan): string {
 }
 
 function fusedRows(plan: FusedPlan): [string, string][] {
-  const { rows, rowGroups, lanes, keys, strips, sharers, shuffles, partners, loads, slices } = plan;
+  const {
+    rows,
+    rowGroups,
+    lanes,
+    keys,
+    strips,
+    sharers,
+    shuffles,
+    partners,
+    keyChunk,
+    loads,
+    slices,
+  } = plan;
   return [
     [
       "tile",
       `${rows} x ${rowGroups} of the ${rowsPerKvHead(plan.spec)} rows of a KV head, ` +
-      `${lanes} lanes x ${keys} keys`,
+      `${lanes} lanes x ${keys} ${keys === 1 ? "key" : "keys"}`,
     ],
     [
       "lanes",
@@ -70,8 +82,9 @@ function fusedRows(plan: FusedPlan): [string, string][] {
         `reduce ${shuffles ? "by subgroup shuffles" : "through workgroup memory"}`,
         ...(partners > 1 ? [`${partners} score a key together`] : []),
         sharers > 0 ? `${sharers} load rows for each other` : "each loads its own rows",
+        ...(keyChunk > 0 ? [`keys by workgroup memory, ${keyChunk} loads at a time`] : []),
         ...(strips > 1 ? [`${strips} share a part of the value`] : []),
-        ...(loads === "packs" ? [] : [`loads of ${loads}`]),
+        ...(loads === "packs" ? [] : [`loads of 8 numbers as ${loads}`]),
       ].join(", "),
     ],
     ...(plan.spec.products === "f32" ? [] : [

@@ -33,6 +33,8 @@ export interface FusedPlan extends PlanBase {
   sharers: number;
   /** Neighbouring lanes that score each of their keys together; 1 where each scores its own. */
   partners: number;
+  /** Loads of each key that a workgroup brings to its memory at a time; 0 where lanes load their keys where they lie. */
+  keyChunk: number;
   /** Whether lanes reduce by subgroup operations and not through workgroup memory. */
   shuffles: boolean;
   /** Lanes of a row group that work on the same part of the value, on different columns. */
@@ -71,15 +73,14 @@ export function planFused(
   const allPacks = fusedPacks(spec);
   const split = planLanes({ rows, rowGroups, keys }, spec, limits, profile, tiling);
   if (!split) return undefined;
-  const { lanes, wantedLanes, strips, loads } = split;
+  const { lanes, strips, loads, keyChunk } = split;
 
   const tilesPerKvHead = Math.ceil(perKvHead / (rows * rowGroups));
   const numTiles = batch * numKvHeads * tilesPerKvHead;
   const stateBytes = numRows(spec) * (valueDim + 2) * 4;
   const tileColumns = lanes * keys;
-  const roundsOfTile = headLoads({ spec, loads }) +
-    Math.ceil(tileColumns / strips) +
-    ROUNDS_BESIDE;
+  const roundsOfTile = headLoads({ spec, loads }) * (keyChunk === 0 ? 1 : 1 + keys) +
+    Math.ceil(tileColumns / strips) + ROUNDS_BESIDE;
   const tilesOfSlice = Math.floor(loopRounds(profile) / roundsOfTile);
   const leastSlices = Math.max(1, Math.ceil(Math.ceil(contextLen / tileColumns) / tilesOfSlice));
   const canMerge =
@@ -102,14 +103,10 @@ export function planFused(
     parts,
     rows,
     rowGroups,
-    lanes,
-    wantedLanes,
+    ...split,
     keys,
     sharers: tiling.sharers,
-    partners: planPartners(headLoads({ spec, loads }), lanes, profile, tiling),
     shuffles: lanes <= profile.subgroupSize,
-    strips,
-    loads,
     valueLoads: Math.ceil(valueLoads({ spec, loads }) * strips / lanes),
     slices,
     blocks: parts.flatMap(({ firstHead, numHeads }, part) =>
@@ -140,14 +137,20 @@ function valueLoads({ spec, loads }: Pick<FusedPlan, "spec" | "loads">): number 
   return fusedPacks(spec) / loadPacks(loads);
 }
 
-/** Bytes of workgroup memory: weights of the tile, a reduction over lanes and, where there are strips, one over them. */
+/**
+ * Bytes of workgroup memory: weights of the tile, a reduction over lanes and, where there are such, one over strips and a
+ * chunk of keys.
+ */
 export function fusedWorkgroupBytes(
-  { rows, rowGroups, keys, lanes, strips }: Pick<
+  { spec, rows, rowGroups, keys, lanes, strips, loads, keyChunk }: Pick<
     FusedPlan,
-    "rows" | "rowGroups" | "keys" | "lanes" | "strips"
+    "spec" | "rows" | "rowGroups" | "keys" | "lanes" | "strips" | "loads" | "keyChunk"
   >,
 ): number {
-  return lanes * rowGroups * 4 * (rows * (keys + 1) + (strips === 1 ? 0 : 4));
+  const keyLoads = keyChunk === 0 ? 0 : keyChunk + 1;
+  const staged = lanes * keys * keyLoads * fusedPackSize(spec) * loadPacks(loads);
+  const shared = lanes * rowGroups * (rows * (keys + 1) + (strips === 1 ? 0 : 4));
+  return 4 * (staged + shared);
 }
 
 /** Rows of an invocation: fewer where each of its rows and keys loads a bias or a mask. */
@@ -165,13 +168,19 @@ function planRows(
   return { rows: Math.ceil(perTile / rowGroups), rowGroups };
 }
 
+/** How the lanes of a row group divide its work. */
+type Lanes = Pick<
+  FusedPlan,
+  "lanes" | "wantedLanes" | "strips" | "loads" | "partners" | "keyChunk"
+>;
+
 function planLanes(
   tile: Pick<FusedPlan, "rows" | "rowGroups" | "keys">,
   spec: FilledSpec,
   limits: PlanLimits,
   profile: DeviceProfile,
   tiling: Tiling,
-): Pick<FusedPlan, "lanes" | "wantedLanes" | "strips" | "loads"> | undefined {
+): Lanes | undefined {
   const { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupStorageSize } = limits;
   const { lanes: wanted, workgroup, sharers } = tiling;
   const leastLanes = ceilPowerOfTwo(spec.valueDim / MAX_LANE_FLOATS);
@@ -181,10 +190,15 @@ function planLanes(
     const valueLanes = ceilPowerOfTwo(valueLoads({ spec, loads }));
     // Who shares weights with neighbours works on the same column.
     const strips = sharers > 0 ? 1 : Math.max(1, lanes / valueLanes);
+    const partners = planPartners(headLoads({ spec, loads }), lanes, profile, tiling);
+    const keyChunk = sharers > 0 || partners > 1
+      ? 0
+      : Math.min(tiling.keyChunk, ceilPowerOfTwo(headLoads({ spec, loads })));
+    const split = { lanes, wantedLanes, strips, loads, partners, keyChunk };
     const fits = lanes >= sharers &&
       lanes * tile.rowGroups <= maxComputeInvocationsPerWorkgroup &&
-      fusedWorkgroupBytes({ ...tile, lanes, strips }) <= maxComputeWorkgroupStorageSize;
-    if (fits) return { lanes, wantedLanes, strips, loads };
+      fusedWorkgroupBytes({ ...tile, ...split, spec }) <= maxComputeWorkgroupStorageSize;
+    if (fits) return split;
   }
 }
 

@@ -35,6 +35,11 @@ export interface Tiling {
   sharers: number;
   /** Most neighbouring lanes that score each of their keys together; 1 where each scores its own. */
   partners: number;
+  /**
+   * Loads of each key that a workgroup brings to its memory at a time; 0 where lanes load their keys where they lie, as they
+   * do where neighbours share rows or keys.
+   */
+  keyChunk: number;
   /** Workgroups that keep the whole device at work: how far a context is cut into slices. */
   fillingWorkgroups: number;
 }
@@ -63,7 +68,14 @@ export function loopRounds({ isSoftware }: DeviceProfile): number {
  */
 export function tilingOf({ isSoftware, subgroupSize }: DeviceProfile, rows: number): Tiling {
   if (!isSoftware) return gpuTiling(subgroupSize, rows);
-  const software = { maxPairs: 16, lanes: 8, workgroup: 8, partners: 1, fillingWorkgroups: 8 };
+  const software = {
+    maxPairs: 16,
+    lanes: 8,
+    workgroup: 8,
+    partners: 1,
+    keyChunk: 0,
+    fillingWorkgroups: 8,
+  };
   // SwiftShader takes minutes to compile more than 16 sums of an invocation.
   if (subgroupSize === SMALLEST_SUBGROUP) {
     return {
@@ -91,12 +103,12 @@ function gpuTiling(subgroupSize: number, rows: number): Tiling {
   if (rows > MEMORY_BOUND_ROWS || subgroupSize < PARTNERS) {
     return {
       ...{ ...gpu, maxRows: 8, keys: 4, lanes: 16, workgroup: 64, partners: 1 },
-      fillingWorkgroups: 512,
+      ...{ keyChunk: 4, fillingWorkgroups: 512 },
     };
   }
   return {
     ...{ ...gpu, maxRows: 4, keys: 1, lanes: 32, workgroup: 32, partners: PARTNERS },
-    fillingWorkgroups: 2048,
+    ...{ keyChunk: 0, fillingWorkgroups: 2048 },
   };
 }
 

@@ -26,6 +26,7 @@ const BOUNDS: Readonly<Record<keyof Tiling, readonly [min: number, max: number]>
   workgroup: [2, 1024],
   sharers: [0, 128],
   partners: [1, 32],
+  keyChunk: [0, 16],
   fillingWorkgroups: [1, 65535],
 };
 /** Sizes by which invocations are halved or told apart; no sharers are none. */
@@ -35,6 +36,7 @@ const POWERS_OF_TWO: readonly (keyof Tiling)[] = [
   "workgroup",
   "sharers",
   "partners",
+  "keyChunk",
 ];
 
 /**

@@ -13,7 +13,7 @@ import { fusedPlan, LIMITS, PROFILES } from "./_plan.ts";
 
 const TILING: Tiling = {
   ...{ maxRows: 2, maxRowGroups: 2, keys: 2, maxPairs: 4, lanes: 32, workgroup: 32 },
-  ...{ sharers: 0, partners: 1, fillingWorkgroups: 4 },
+  ...{ sharers: 0, partners: 1, keyChunk: 0, fillingWorkgroups: 4 },
 };
 const TUNING: Tuning = {
   schema: 2,

@@ -4,20 +4,21 @@ fn scoresOf(
   context: Context,
   seen: vec2u,
   start: u32,
+  invocation: u32,
   lane: u32,
   queries: Queries,
   shrink: PerRow,
 ) -> array<array<f32, KEYS>, ROWS> {
   var kRow: array<u32, KEYS>;
   /*unroll*/ for (var j = 0u; j < KEYS; j++) {
-    let inContext = min(columnAt(seen, start + lane + LANES * j), context.len - 1u);
-    kRow[j] = kvRow(tile.batch, tile.kvHead, slotOf(context, inContext));
+    kRow[j] = kRowOf(tile, context, seen, start + lane + LANES * j);
   }
   var s: array<array<f32, KEYS>, ROWS>;
   for (var h = 0u; h < HEAD_PACKS / LOAD_PACKS; h++) {
+    stageKeys(tile, context, seen, start, invocation, h);
     var keys: array<array<Factor, LOAD_PACKS>, KEYS>;
     /*unroll*/ for (var j = 0u; j < KEYS; j++) {
-      keys[j] = keysAt(kRow[j], h);
+      keys[j] = ownKeysAt(kRow[j], lane + LANES * j, h);
     }
     /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
       let x = queriesAt(queries, h * LOAD_PACKS + p);

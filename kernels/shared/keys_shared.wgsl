@@ -39,6 +39,7 @@ fn scoresOf(
   context: Context,
   seen: vec2u,
   start: u32,
+  invocation: u32,
   lane: u32,
   queries: Queries,
   shrink: PerRow,
@@ -57,11 +58,6 @@ fn scoresOf(
     }
   }
   return s;
-}
-
-fn kRowOf(tile: RowTile, context: Context, seen: vec2u, index: u32) -> u32 {
-  let inContext = min(columnAt(seen, index), context.len - 1u);
-  return kvRow(tile.batch, tile.kvHead, slotOf(context, inContext));
 }
 
 fn partOfScores(kRow: u32, lane: u32, queries: Queries, shrink: PerRow) -> PerRow {

@@ -6,6 +6,7 @@ import type {
   RingKvCacheOptions,
   RopeOptions,
   ScoreSpec,
+  Tiling,
   Tuning,
 } from "@onehead/attention";
 
@@ -40,23 +41,12 @@ export interface RuntimeCase {
   parts?: readonly number[];
 }
 
-/** Few rows on a GPU, whatever the device: keys shared by neighbours, rows over several groups, values in strips. */
-const SHARED_KEYS: Tuning = {
-  schema: 2,
-  adapter: "any",
-  tilings: [{
-    ...{
-      leastRows: 1,
-      maxRows: 2,
-      maxRowGroups: 2,
-      keys: 1,
-      maxPairs: 32,
-      lanes: 32,
-      workgroup: 32,
-    },
-    ...{ sharers: 0, partners: 4, fillingWorkgroups: 4 },
-  }],
-};
+/** What GPUs are planned, whatever the device: rows over several groups, values in strips. */
+function tuned(tiling: Pick<Tiling, "keys" | "lanes" | "partners" | "keyChunk">): Tuning {
+  const rows = { leastRows: 1, maxRows: 2, maxRowGroups: 2, maxPairs: 32, workgroup: 32 };
+  const tilings = [{ ...rows, ...tiling, sharers: 0, fillingWorkgroups: 4 }];
+  return { schema: 2, adapter: "any", tilings };
+}
 
 export const CASES: readonly RuntimeCase[] = [
   {
@@ -73,7 +63,13 @@ export const CASES: readonly RuntimeCase[] = [
   },
   {
     ...{ name: "GQA, keys shared by neighbours", numHeads: 6, numKvHeads: 2, headDim: 64 },
-    ...{ seqLen: 1, contextLen: 199, tuning: SHARED_KEYS },
+    ...{ seqLen: 1, contextLen: 199 },
+    tuning: tuned({ keys: 1, lanes: 32, partners: 4, keyChunk: 0 }),
+  },
+  {
+    ...{ name: "GQA, keys by workgroup memory", numHeads: 6, numKvHeads: 2, headDim: 40 },
+    ...{ seqLen: 19, contextLen: 71 },
+    tuning: tuned({ keys: 2, lanes: 16, partners: 1, keyChunk: 4 }),
   },
   {
     ...{ name: "MQA, odd sizes", numHeads: 5, numKvHeads: 1, headDim: 33, valueDim: 7 },
