@@ -1,6 +1,5 @@
 /** What planning has in common, whichever implementation is planned. */
 import type { HeadRange } from "./_parts.ts";
-import { isQuantized } from "./_quantized.ts";
 import type { DeviceProfile } from "./profile.ts";
 import type { FilledSpec } from "./spec.ts";
 import type { KvDtype } from "./tensor.ts";
@@ -55,7 +54,9 @@ export function loadsOf(
   dtype: KvDtype,
   size: number,
 ): Loads {
-  if (isQuantized(dtype) || size % 8 !== 0) return "packs";
+  if (size % 8 !== 0 || dtype === "int8") return "packs";
+  // A word is two packs of int4.
+  if (dtype === "int4") return "u32";
   if (longLoads) return "u64";
   return dtype === "f16" && !isSoftware ? "u32" : "packs";
 }

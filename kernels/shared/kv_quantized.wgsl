@@ -6,7 +6,12 @@
 @group(0) @binding(4) var<storage, read> v: array<Stored>;
 
 fn keysAt(row: u32, load: u32) -> array<Factor, LOAD_PACKS> {
-  return array<Factor, LOAD_PACKS>(Factor(integersOf(k[row * wordsOf(HEAD_DIM) + 1u + load * PACK / PER_WORD], load)));
+  let word = k[row * wordsOf(HEAD_DIM) + 1u + load * LOAD_PACKS * PACK / PER_WORD];
+  var keys: array<Factor, LOAD_PACKS>;
+  /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
+    keys[p] = Factor(integersOf(word, load * LOAD_PACKS + p));
+  }
+  return keys;
 }
 
 fn keyStep(row: u32) -> f32 {
@@ -14,7 +19,12 @@ fn keyStep(row: u32) -> f32 {
 }
 
 fn valuesAt(row: u32, load: u32) -> array<Wide, LOAD_PACKS> {
-  return array<Wide, LOAD_PACKS>(integersOf(v[row * wordsOf(VALUE_DIM) + 1u + load * PACK / PER_WORD], load));
+  let word = v[row * wordsOf(VALUE_DIM) + 1u + load * LOAD_PACKS * PACK / PER_WORD];
+  var values: array<Wide, LOAD_PACKS>;
+  /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
+    values[p] = integersOf(word, load * LOAD_PACKS + p);
+  }
+  return values;
 }
 
 fn valueStep(row: u32) -> f32 {

@@ -4,7 +4,12 @@
 @group(0) @binding(2) var<storage, read> w: array<Stored>;
 
 fn weightsAt(row: u32, load: u32) -> array<Wide, LOAD_PACKS> {
-  return array<Wide, LOAD_PACKS>(integersOf(w[row * wordsOf(IN) + 1u + load * PACK / PER_WORD], load));
+  let word = w[row * wordsOf(IN) + 1u + load * LOAD_PACKS * PACK / PER_WORD];
+  var weights: array<Wide, LOAD_PACKS>;
+  /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
+    weights[p] = integersOf(word, load * LOAD_PACKS + p);
+  }
+  return weights;
 }
 
 fn weightStep(row: u32) -> f32 {
