@@ -51,6 +51,9 @@ export interface FusedPlan extends PlanBase {
 
 /** Floats of a value that a lane sums up for each of its rows: more would leave registers, and compile for long. */
 const MAX_LANE_FLOATS = 16;
+/** Floats of its rows' queries that a lane with partners should keep, and keeps at most where their number must divide. */
+const LANE_QUERY_FLOATS = 64;
+const MAX_LANE_QUERY_FLOATS = 96;
 /** Tiles of columns that are worth a slice: each slice costs a partial state to write, read and merge. */
 const TILES_PER_SLICE = 2;
 /** Rounds of small loops for each tile, at most: reductions over lanes and what the walk itself takes. */
@@ -190,10 +193,15 @@ function planLanes(
     const valueLanes = ceilPowerOfTwo(valueLoads({ spec, loads }));
     // Who shares weights with neighbours works on the same column.
     const strips = sharers > 0 ? 1 : Math.max(1, lanes / valueLanes);
-    const partners = planPartners(headLoads({ spec, loads }), lanes, profile, tiling);
+    const keyLoads = headLoads({ spec, loads });
+    const partners = planPartners(
+      { spec, rows: tile.rows, lanes, loads: keyLoads },
+      profile,
+      tiling,
+    );
     const keyChunk = sharers > 0 || partners > 1
       ? 0
-      : Math.min(tiling.keyChunk, ceilPowerOfTwo(headLoads({ spec, loads })));
+      : Math.min(tiling.keyChunk, ceilPowerOfTwo(keyLoads));
     const split = { lanes, wantedLanes, strips, loads, partners, keyChunk };
     const fits = lanes >= sharers &&
       lanes * tile.rowGroups <= maxComputeInvocationsPerWorkgroup &&
@@ -217,16 +225,28 @@ function planLoads(
   return keys === values && !leavesHalf ? keys : "packs";
 }
 
-/** As many as the tiling asks for, and as divide the lanes, a subgroup and the loads of a key. */
+/**
+ * As many as the tiling asks for, or more where queries would leave registers, and as divide the lanes, a subgroup and the
+ * loads of a key; 1 where so many do not keep queries in registers.
+ */
 function planPartners(
-  loads: number,
-  lanes: number,
+  { spec: { headDim }, rows, lanes, loads }: {
+    spec: FilledSpec;
+    rows: number;
+    lanes: number;
+    loads: number;
+  },
   { subgroupSize }: DeviceProfile,
   { partners: wanted }: Tiling,
 ): number {
-  let partners = Math.min(wanted, lanes, floorPowerOfTwo(Math.max(1, subgroupSize)));
+  if (wanted === 1) return 1;
+  const most = Math.min(lanes, floorPowerOfTwo(Math.max(1, subgroupSize)));
+  let partners = Math.min(
+    most,
+    Math.max(wanted, ceilPowerOfTwo(headDim * rows / LANE_QUERY_FLOATS)),
+  );
   while (loads % partners !== 0) partners /= 2;
-  return partners;
+  return headDim * rows / partners <= MAX_LANE_QUERY_FLOATS ? partners : 1;
 }
 
 function tileBlocks(

@@ -33,11 +33,14 @@ export interface Tiling {
   workgroup: number;
   /** Lanes that load rows for their neighbours; 0 where each lane loads its own. */
   sharers: number;
-  /** Most neighbouring lanes that score each of their keys together; 1 where each scores its own. */
+  /**
+   * Neighbouring lanes that score each of their keys together, at least where their part of the queries fits registers; 1
+   * where each scores its own.
+   */
   partners: number;
   /**
-   * Loads of each key that a workgroup brings to its memory at a time; 0 where lanes load their keys where they lie, as they
-   * do where neighbours share rows or keys.
+   * Loads of each key that a workgroup brings to its memory at a time, where neighbours share neither rows nor keys; 0 where
+   * lanes load their keys where they lie.
    */
   keyChunk: number;
   /** Workgroups that keep the whole device at work: how far a context is cut into slices. */
@@ -108,7 +111,7 @@ function gpuTiling(subgroupSize: number, rows: number): Tiling {
   }
   return {
     ...{ ...gpu, maxRows: 4, keys: 1, lanes: 32, workgroup: 32, partners: PARTNERS },
-    ...{ keyChunk: 0, fillingWorkgroups: 2048 },
+    ...{ keyChunk: 4, fillingWorkgroups: 2048 },
   };
 }
 
