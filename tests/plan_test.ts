@@ -7,6 +7,7 @@ import {
   planAttention,
   type PlanLimits,
   type StagedPlan,
+  type Tuning,
 } from "../mod.ts";
 import { loadPacks, packSize } from "../src/_plan.ts";
 import { valueBlocks } from "../src/plan_staged.ts";
@@ -388,6 +389,19 @@ Deno.test("plan: software adapters walk a long context in more slices, as their 
   const scarce: AttentionSpec = { ...busy, maxScratchBytes: 1000 };
   const says = "maxScratchBytes=1000";
   assertThrows(() => fusedPlan(scarce, limits, PROFILES.software), RangeError, says);
+});
+
+Deno.test("plan: workgroup memory has room for more than the weights and the reduction", () => {
+  const tiling = { maxRows: 16, maxRowGroups: 1, keys: 3, maxPairs: 16, lanes: 64, workgroup: 64 };
+  const others = { sharers: 0, partners: 1, keyChunk: 0, fillingWorkgroups: 1 };
+  const tuning: Tuning = {
+    ...{ schema: 2, adapter: "any" },
+    tilings: [{ leastRows: 1, ...tiling, ...others }],
+  };
+  const spec: AttentionSpec = { numHeads: 16, numKvHeads: 1, headDim: 256, capacity: 512, tuning };
+  const lanes = (maxComputeWorkgroupStorageSize: number) =>
+    fusedPlan(spec, { ...LIMITS, maxComputeWorkgroupStorageSize }).lanes;
+  assertEquals([lanes(16384), lanes(16400)], [32, 64]);
 });
 
 testRandomly("plan: fused tiles cover all rows and values, within limits and scratch", (random) => {
