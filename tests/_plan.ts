@@ -7,7 +7,10 @@ import {
   planAttention,
   type PlanLimits,
   type StagedPlan,
+  type Tiling,
+  type Tuning,
 } from "../mod.ts";
+import type { Random } from "./_random.ts";
 
 /** What every WebGPU device has. */
 export const LIMITS: PlanLimits = {
@@ -57,4 +60,18 @@ export function profileOn({ profile: own }: Gpu, profile: DeviceProfile): Device
     subgroupSize: Math.min(profile.subgroupSize, own.subgroupSize),
     longLoads: profile.longLoads && own.longLoads,
   };
+}
+
+/**
+ * Tiles as GPUs have them, but narrower: groups of rows, and lanes in strips that reduce within the subgroups of a software
+ * adapter or through memory.
+ */
+export function gpuTuning(random: Random): Tuning {
+  const lanes = random.pick([4, 8, 16]);
+  const tiling: Tiling = {
+    ...{ maxRows: random.integer(1, 8), maxRowGroups: random.pick([1, 2, 4]), maxPairs: 16 },
+    ...{ keys: random.integer(1, 4), lanes, workgroup: random.pick([lanes, 64]) },
+    ...{ sharers: 0, fillingWorkgroups: random.pick([1, 512]) },
+  };
+  return { schema: 1, adapter: "any", tilings: [{ leastRows: 1, ...tiling }] };
 }

@@ -1,10 +1,18 @@
 // The fused implementation against the staged one and the reference, for tiles of every class of device.
 import { assertEquals, assertGreater } from "@std/assert";
-import { type AttentionSpec, referenceAttention, referenceRow } from "../mod.ts";
+import {
+  type AttentionSpec,
+  type DeviceProfile,
+  type FusedPlan,
+  type Gpu,
+  referenceAttention,
+  referenceRow,
+} from "../mod.ts";
 import { createFused } from "../src/_fused.ts";
+import { tilingOf } from "../src/profile.ts";
 import { assertClose, TOLERANCE } from "./_compare.ts";
 import { hasF16, sharedGpu } from "./_gpu.ts";
-import { fusedPlan, profileOn, PROFILES } from "./_plan.ts";
+import { fusedPlan, gpuTuning, profileOn, PROFILES } from "./_plan.ts";
 import { type Random, testRandomly } from "./_random.ts";
 import { randomInputs, rounded, runAttention, shapeOf, submit, Tensors } from "./_run.ts";
 
@@ -25,6 +33,7 @@ function randomSpec(random: Random): AttentionSpec {
     sinks: random.next() < 0.5 ? 0 : size(100),
     kvDtype: random.pick(["f32", "int8", "int4"]),
     layout: random.pick(["BSNH", "BNSH"]),
+    tuning: random.next() < 0.5 ? undefined : gpuTuning(random),
   };
 }
 
@@ -68,6 +77,7 @@ const HALF_PRODUCTS = 5e-4;
 const SHAPES: readonly AttentionSpec[] = [
   { numHeads: 32, numKvHeads: 1, headDim: 128, capacity: 1177 },
   { numHeads: 32, numKvHeads: 8, headDim: 128, capacity: 1177 },
+  { numHeads: 20, numKvHeads: 1, headDim: 16, capacity: 1177 },
   { numHeads: 3, numKvHeads: 3, headDim: 64, capacity: 1177 },
   { numHeads: 71, numKvHeads: 1, headDim: 64, capacity: 199, seqLen: 2 },
   { numHeads: 8, numKvHeads: 2, headDim: 256, capacity: 65, seqLen: 65 },
@@ -84,6 +94,37 @@ const SHAPES: readonly AttentionSpec[] = [
   },
 ];
 
+/** The plan of a device of another class; that of a GPU with lanes so few that they reduce within the subgroups of this one. */
+function planOn(gpu: Gpu, profile: DeviceProfile, spec: AttentionSpec): FusedPlan {
+  const here = profileOn(gpu, profile);
+  const lanes = here.subgroupSize;
+  const isNarrower = !profile.isSoftware && lanes > 0 && lanes < profile.subgroupSize;
+  if (!isNarrower) return fusedPlan(spec, gpu.device.limits, here);
+  const tiling = { ...tilingOf(profile, spec.numHeads), lanes, workgroup: lanes };
+  const tuning = { schema: 1, adapter: "any", tilings: [{ leastRows: 1, ...tiling }] };
+  return fusedPlan({ ...spec, tuning }, gpu.device.limits, here);
+}
+
+Deno.test("fused tiles: rows and lanes of every kind meet", async () => {
+  const gpu = await sharedGpu();
+  if (gpu.profile.subgroupSize < 8) return;
+  const plans = Object.values(PROFILES).flatMap((profile) =>
+    SHAPES.map((spec) => planOn(gpu, profile, spec))
+  );
+  const kinds = plans.map(({ sharers, shuffles, strips }) => {
+    const rows = sharers > 0 ? "broadcast" : "loaded";
+    return `rows ${rows}, lanes by ${shuffles ? "shuffle" : "memory"}, strips ${strips > 1}`;
+  });
+  assertEquals([...new Set(kinds)].sort(), [
+    "rows broadcast, lanes by memory, strips false",
+    "rows broadcast, lanes by shuffle, strips false",
+    "rows loaded, lanes by memory, strips false",
+    "rows loaded, lanes by memory, strips true",
+    "rows loaded, lanes by shuffle, strips false",
+    "rows loaded, lanes by shuffle, strips true",
+  ]);
+});
+
 for (const [name, profile] of Object.entries(PROFILES)) {
   for (const spec of SHAPES) {
     const { numHeads, numKvHeads, headDim, seqLen = 1, kvDtype = "f32", products = "f32" } = spec;
@@ -93,7 +134,7 @@ for (const [name, profile] of Object.entries(PROFILES)) {
       if (kvDtype === "f16" && !await hasF16()) return;
       const gpu = await sharedGpu();
       using tensors = new Tensors();
-      const plan = fusedPlan(spec, gpu.device.limits, profileOn(gpu, profile));
+      const plan = planOn(gpu, profile, spec);
       const executor = tensors.keep(await createFused(gpu, plan));
       const drawn = randomInputs(random, spec);
       const [hostK, hostV] = [drawn.k, drawn.v].map((input) => rounded(input, kvDtype));
