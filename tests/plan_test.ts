@@ -284,6 +284,11 @@ const WRONG: readonly {
   { given: { bias: [2, 5] }, throws: RangeError, says: "bias=[2, 5]" },
   { given: { mask: [2, 1, 3, 5] }, throws: RangeError, says: "batch=1, numHeads=4, seqLen=3" },
   { given: { mask: [3, 0] }, throws: RangeError, says: "mask[1]=0" },
+  {
+    given: { seqLen: 2 ** 16, mask: [2 ** 16, 2 ** 16 + 1] },
+    throws: RangeError,
+    says: "elements=4295032832, most=4294967296",
+  },
   { given: { mask: [1, 1, 1, 1, 1] }, throws: TypeError, says: "mask=[1, 1, 1, 1, 1]" },
   { given: { maskKeys: "end" }, throws: TypeError, says: 'maskKeys="end"' },
   { given: { dtype: "f64" }, throws: TypeError, says: 'dtype="f64"' },
