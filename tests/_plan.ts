@@ -46,6 +46,7 @@ export function fusedPlan(
 export const PROFILES: Readonly<Record<string, DeviceProfile>> = {
   "a GPU": { isSoftware: false, subgroupSize: 0, longLoads: false },
   "a GPU with subgroups": { isSoftware: false, subgroupSize: 32, longLoads: false },
+  "a GPU with small subgroups": { isSoftware: false, subgroupSize: 8, longLoads: false },
   software: { isSoftware: true, subgroupSize: 0, longLoads: false },
   "software with long loads": { isSoftware: true, subgroupSize: 0, longLoads: true },
   "software with subgroups of 4": { isSoftware: true, subgroupSize: 4, longLoads: false },
@@ -71,7 +72,8 @@ export function gpuTuning(random: Random): Tuning {
   const tiling: Tiling = {
     ...{ maxRows: random.integer(1, 8), maxRowGroups: random.pick([1, 2, 4]), maxPairs: 16 },
     ...{ keys: random.integer(1, 4), lanes, workgroup: random.pick([lanes, 64]) },
-    ...{ sharers: 0, fillingWorkgroups: random.pick([1, 512]) },
+    ...{ sharers: 0, partners: random.pick([1, 4, 8]), keyChunk: random.pick([0, 4]) },
+    fillingWorkgroups: random.pick([1, 512]),
   };
-  return { schema: 1, adapter: "any", tilings: [{ leastRows: 1, ...tiling }] };
+  return { schema: 2, adapter: "any", tilings: [{ leastRows: 1, ...tiling }] };
 }

@@ -78,6 +78,7 @@ const SHAPES: readonly AttentionSpec[] = [
   { numHeads: 32, numKvHeads: 1, headDim: 128, capacity: 1177 },
   { numHeads: 32, numKvHeads: 8, headDim: 128, capacity: 1177 },
   { numHeads: 20, numKvHeads: 1, headDim: 16, capacity: 1177 },
+  { numHeads: 4, numKvHeads: 1, headDim: 16, capacity: 301 },
   { numHeads: 3, numKvHeads: 3, headDim: 64, capacity: 1177 },
   { numHeads: 71, numKvHeads: 1, headDim: 64, capacity: 199, seqLen: 2 },
   { numHeads: 8, numKvHeads: 2, headDim: 256, capacity: 65, seqLen: 65 },
@@ -100,29 +101,28 @@ function planOn(gpu: Gpu, profile: DeviceProfile, spec: AttentionSpec): FusedPla
   const lanes = here.subgroupSize;
   const isNarrower = !profile.isSoftware && lanes > 0 && lanes < profile.subgroupSize;
   if (!isNarrower) return fusedPlan(spec, gpu.device.limits, here);
-  const tiling = { ...tilingOf(profile, spec.numHeads), lanes, workgroup: lanes };
-  const tuning = { schema: 1, adapter: "any", tilings: [{ leastRows: 1, ...tiling }] };
+  const { numHeads, numKvHeads = numHeads, seqLen = 1 } = spec;
+  const tiling = { ...tilingOf(profile, numHeads / numKvHeads * seqLen), lanes, workgroup: lanes };
+  const tuning = { schema: 2, adapter: "any", tilings: [{ leastRows: 1, ...tiling }] };
   return fusedPlan({ ...spec, tuning }, gpu.device.limits, here);
 }
 
-Deno.test("fused tiles: rows and lanes of every kind meet", async () => {
+Deno.test("fused tiles of GPUs: keys and lanes of every kind meet, in strips and not", async () => {
   const gpu = await sharedGpu();
   if (gpu.profile.subgroupSize < 8) return;
-  const plans = Object.values(PROFILES).flatMap((profile) =>
-    SHAPES.map((spec) => planOn(gpu, profile, spec))
+  const gpus = Object.values(PROFILES).filter(({ isSoftware }) => !isSoftware);
+  const plans = gpus.flatMap((profile) => SHAPES.map((spec) => planOn(gpu, profile, spec)));
+  const kinds = plans.map(({ partners, shuffles, strips }) =>
+    `keys ${partners > 1 ? "shared" : "staged"}, lanes ${shuffles ? "shuffle" : "memory"}, ${
+      strips > 1 ? "strips" : "no strips"
+    }`
   );
-  const kinds = plans.map(({ sharers, shuffles, strips }) => {
-    const rows = sharers > 0 ? "broadcast" : "loaded";
-    return `rows ${rows}, lanes by ${shuffles ? "shuffle" : "memory"}, strips ${strips > 1}`;
-  });
-  assertEquals([...new Set(kinds)].sort(), [
-    "rows broadcast, lanes by memory, strips false",
-    "rows broadcast, lanes by shuffle, strips false",
-    "rows loaded, lanes by memory, strips false",
-    "rows loaded, lanes by memory, strips true",
-    "rows loaded, lanes by shuffle, strips false",
-    "rows loaded, lanes by shuffle, strips true",
-  ]);
+  const expected = ["shared", "staged"].flatMap((keys) =>
+    ["memory", "shuffle"].flatMap((lanes) =>
+      ["no strips", "strips"].map((strips) => `keys ${keys}, lanes ${lanes}, ${strips}`)
+    )
+  );
+  assertEquals([...new Set(kinds)].sort(), expected);
 });
 
 for (const [name, profile] of Object.entries(PROFILES)) {

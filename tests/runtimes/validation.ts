@@ -23,6 +23,7 @@ const PROFILES: readonly DeviceProfile[] = [0, 16, 32, 64].map((subgroupSize) =>
 }));
 
 const WIDE = { numHeads: 64, numKvHeads: 2, headDim: 128, capacity: 4096 };
+const FEW = { ...WIDE, numKvHeads: 16 };
 const ODD = { ...WIDE, headDim: 33, seqLen: 9 };
 
 /** Tiles that tuning may find. */
@@ -34,12 +35,13 @@ function tuned(tiling: Pick<Tiling, "keys" | "lanes" | "sharers">): Tuning {
     workgroup: 16,
     fillingWorkgroups: 64,
   };
-  return { schema: 1, adapter: "any", tilings: [{ leastRows: 1, ...sizes, ...tiling }] };
+  const tilings = [{ leastRows: 1, ...sizes, partners: 1, keyChunk: 0, ...tiling }];
+  return { schema: 2, adapter: "any", tilings };
 }
 
-/** Attentions beside those of the cases: each storage, all options, and tiles that fill a workgroup to the byte. */
+/** Attentions beside those of the cases: each storage with few rows and many, all options, and tiles that fill a workgroup to the byte. */
 const SPECS: readonly AttentionSpec[] = [
-  ...[WIDE, ODD].flatMap((spec) => [
+  ...[WIDE, FEW, ODD].flatMap((spec) => [
     spec,
     ...(["f16", "int8", "int4"] as const).flatMap((kvDtype) =>
       (["f32", "f16"] as const).map((products) => ({ ...spec, kvDtype, products }))
