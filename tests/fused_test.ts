@@ -8,13 +8,12 @@ import {
   referenceAttention,
   referenceRow,
 } from "../mod.ts";
-import { createFused } from "../src/_fused.ts";
 import { tilingOf } from "../src/profile.ts";
 import { assertClose, TOLERANCE } from "./_compare.ts";
 import { hasF16, sharedGpu } from "./_gpu.ts";
 import { fusedPlan, gpuTuning, profileOn, PROFILES } from "./_plan.ts";
 import { type Random, testRandomly } from "./_random.ts";
-import { randomInputs, rounded, runAttention, shapeOf, submit, Tensors } from "./_run.ts";
+import { randomInputs, runAttention, runPlan } from "./_run.ts";
 
 function randomSpec(random: Random): AttentionSpec {
   const size = (most: number) => Math.ceil(2 ** (random.next() * Math.log2(most)));
@@ -133,31 +132,10 @@ for (const [name, profile] of Object.entries(PROFILES)) {
     testRandomly(`fused tiles of ${name}: ${shape}`, async (random) => {
       if (kvDtype === "f16" && !await hasF16()) return;
       const gpu = await sharedGpu();
-      using tensors = new Tensors();
-      const plan = planOn(gpu, profile, spec);
-      const executor = tensors.keep(await createFused(gpu, plan));
-      const drawn = randomInputs(random, spec);
-      const [hostK, hostV] = [drawn.k, drawn.v].map((input) => rounded(input, kvDtype));
-      const inputs = { ...drawn, k: hostK, v: hostV };
-      const { batch, valueDim, layout, capacity } = plan.spec;
-      const q = await tensors.upload(inputs.q);
-      const [k, v] = await Promise.all(
-        [drawn.k, drawn.v].map((input) => tensors.upload(input, kvDtype)),
-      );
-      const o = await tensors.poisoned(
-        shapeOf(layout, { batch, heads: numHeads, tokens: seqLen, size: valueDim }),
-      );
-      const lengths = await tensors.upload({ data: [capacity], shape: [1] });
-      gpu.device.queue.writeBuffer(lengths.buffer, 0, new Uint32Array([capacity]));
-      const buffers = { lengths: lengths.buffer, q: q.buffer, o: o.buffer };
-      const kv = [{ k: k.buffer, v: v.buffer }];
-      await submit((encoder) => {
-        const pass = encoder.beginComputePass();
-        for (const dispatch of executor.bind(buffers, kv)) dispatch.encode(pass);
-        pass.end();
-      });
+      const inputs = randomInputs(random, spec);
       const tolerance = products === "f16" ? HALF_PRODUCTS : TOLERANCE.f32;
-      assertClose(await o.download(), referenceAttention(inputs, spec).o, tolerance, "o");
+      const o = await runPlan(planOn(gpu, profile, spec), inputs);
+      assertClose(o, referenceAttention(inputs, spec).o, tolerance, "o");
     });
   }
 }
