@@ -33,6 +33,8 @@ fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_ind
     }
   }
   workgroupBarrier();
+  // Every lane has read the scores that others are about to overwrite.
+  storageBarrier();
 
   let whole = withSink(row, states[0]);
   if (lane == 0u) {

@@ -15,7 +15,13 @@ import { perHeadConstants, rowEnd, scoreOf } from "./_score.ts";
 import { kvReads, packFragment } from "./_storage.ts";
 import type { WgslModule } from "./_wgsl.ts";
 import type { Gpu } from "./device.ts";
-import { fusedPackSize, type FusedPlan, headLoads, MERGE_WORKGROUP } from "./plan_fused.ts";
+import {
+  fusedPackSize,
+  type FusedPlan,
+  headLoads,
+  MERGE_WORKGROUP,
+  stripInvocations,
+} from "./plan_fused.ts";
 
 /** Compiles the kernels of a plan and allocates its scratch. */
 export async function createFused(gpu: Gpu, plan: FusedPlan): Promise<Executor> {
@@ -66,7 +72,7 @@ async function compile(gpu: Gpu, plan: FusedPlan) {
   const TILE_ROWS = ROWS * ROW_GROUPS;
   const WORKGROUP = LANES * ROW_GROUPS;
   const VALUE_PACKS = plan.valueLoads * loadPacks(loads);
-  const STRIP_INVOCATIONS = STRIPS === 1 ? 1 : WORKGROUP;
+  const STRIP_INVOCATIONS = stripInvocations(plan);
   const ROWS_DIFFER = seqLen > 1 || bias || mask ? 1 : 0;
   const { params, masked, context, softmaxState, rowTile, storeOutput, storePartial } = fragments;
   const base = [params, masked, context, packFragment(packSize), softmaxState, rowTile];

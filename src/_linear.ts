@@ -59,7 +59,7 @@ function tileOf({ isSoftware, subgroupSize }: DeviceProfile, numTokens: number):
   const isOne = numTokens === 1;
   if (isSoftware) return { rows: isOne ? 8 : 4, tokens: isOne ? 1 : 4, lanes: 1, workgroup: 8 };
   if (!isOne) return { rows: 4, tokens: 4, lanes: 8, workgroup: 64 };
-  return { rows: 4, tokens: 1, lanes: subgroupSize >= 16 ? 32 : 16, workgroup: 128 };
+  return { rows: 4, tokens: 1, lanes: subgroupSize >= 32 ? 32 : 16, workgroup: 128 };
 }
 
 /** A projection whose weights are on the device. */

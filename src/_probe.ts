@@ -1,5 +1,7 @@
 /** What a device does with a small kernel: feature lists, names and runtimes differ too much to be asked. */
 
+import { SMALLEST_SUBGROUP } from "./profile.ts";
+
 /** What was found by trying. */
 export interface Probed {
   /** Whether a kernel that was accepted wrote what it should. Null backends accept everything and do nothing. */
@@ -43,7 +45,8 @@ export async function probe(device: GPUDevice): Promise<Probed> {
       const found = await run(device, mustEnable ? `enable subgroups;${SUBGROUPS}` : SUBGROUPS);
       if (!found) continue;
       const sizes = found.filter((_, i) => i % 2 === 1);
-      const listed = device.adapterInfo?.subgroupMinSize || Infinity;
+      // What this kernel found is no bound for others, as compilers may choose a size for each.
+      const listed = device.adapterInfo?.subgroupMinSize || SMALLEST_SUBGROUP;
       return {
         computes: isComputed(found),
         mustEnable,

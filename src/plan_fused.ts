@@ -140,10 +140,7 @@ function valueLoads({ spec, loads }: Pick<FusedPlan, "spec" | "loads">): number 
   return fusedPacks(spec) / loadPacks(loads);
 }
 
-/**
- * Bytes of workgroup memory: weights of the tile, a reduction over lanes and, where there are such, one over strips and a
- * chunk of keys.
- */
+/** Bytes of workgroup memory: weights of the tile, reductions over lanes and strips, and a chunk of keys where there is one. */
 export function fusedWorkgroupBytes(
   { spec, rows, rowGroups, keys, lanes, strips, loads, keyChunk }: Pick<
     FusedPlan,
@@ -152,8 +149,15 @@ export function fusedWorkgroupBytes(
 ): number {
   const keyLoads = keyChunk === 0 ? 0 : keyChunk + 1;
   const staged = lanes * keys * keyLoads * fusedPackSize(spec) * loadPacks(loads);
-  const shared = lanes * rowGroups * (rows * (keys + 1) + (strips === 1 ? 0 : 4));
-  return 4 * (staged + shared);
+  const shared = lanes * rowGroups * rows * (keys + 1);
+  return 4 * (staged + shared) + 16 * stripInvocations({ rowGroups, lanes, strips });
+}
+
+/** Invocations that strips are added up over. There is room for one even where there is nothing to add. */
+export function stripInvocations(
+  { rowGroups, lanes, strips }: Pick<FusedPlan, "rowGroups" | "lanes" | "strips">,
+): number {
+  return strips === 1 ? 1 : lanes * rowGroups;
 }
 
 /** Rows of an invocation: fewer where each of its rows and keys loads a bias or a mask. */

@@ -55,7 +55,8 @@ const PARTNERS = 8;
 /** A GPU without subgroup operations. */
 export const PLAIN_GPU: DeviceProfile = { isSoftware: false, subgroupSize: 0, longLoads: false };
 
-const SMALLEST_SUBGROUP = 4;
+/** Invocations of the smallest subgroup that WebGPU allows. */
+export const SMALLEST_SUBGROUP = 4;
 
 /**
  * Rounds of loops that an invocation may make, over all its loops: Mesa's lavapipe ends them after 65,535, and goes on as

@@ -1,4 +1,5 @@
 import { checkChoice, checkInteger, sentence } from "./_check.ts";
+import { elementCount } from "./tensor.ts";
 
 /**
  * Which tokens of the context the queries are: `"bottom-right"`, the last ones; `"top-left"`, the first ones; or the
@@ -52,6 +53,9 @@ export interface ScoreSpec {
 export type FilledScoreSpec =
   & ScoreSpec
   & Required<Pick<ScoreSpec, "causal" | "alignment" | "scale" | "maskKeys">>;
+
+/** Elements of a bias or a mask: kernels count them in 32 bits, and a binding of 512 MiB has room for as many of a mask. */
+const MOST_ELEMENTS = 2 ** 32;
 
 /** Fills in the defaults of what scores are made of, and checks it. */
 export function fillInScores(
@@ -140,6 +144,15 @@ function checkBroadcast(
       sentence(action, `${name} must broadcast to [batch, numHeads, seqLen, keys]`, {
         [name]: shape,
         ...{ batch, numHeads, seqLen },
+      }),
+    );
+  }
+  const elements = elementCount(shape);
+  if (elements > MOST_ELEMENTS) {
+    throw new RangeError(
+      sentence(action, `kernels must be able to count the elements of ${name} (split the batch)`, {
+        elements,
+        most: MOST_ELEMENTS,
       }),
     );
   }

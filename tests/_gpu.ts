@@ -4,7 +4,8 @@ let opened: Promise<Gpu> | undefined;
 
 /**
  * The GPU that all tests of a file share: devices are dear, and a device compiles each kernel once. `deno test ... --
- * --plain` takes one that has nothing beyond WebGPU's default limits and f16: no subgroups, no timestamps.
+ * --plain` takes one that has nothing beyond WebGPU's default limits and f16: no subgroups, no timestamps; and that runs the
+ * invocations of a workgroup in the reverse order.
  */
 export function sharedGpu(): Promise<Gpu> {
   return opened ??= openGpu();
@@ -18,7 +19,25 @@ export function openGpu(): Promise<Gpu> {
 async function openPlain(): Promise<Gpu> {
   const adapter = await navigator.gpu.requestAdapter({ powerPreference: "high-performance" });
   const requiredFeatures = (["shader-f16"] as const).filter((name) => adapter?.features.has(name));
-  return await Gpu.from(await adapter!.requestDevice({ requiredFeatures }));
+  const gpu = await Gpu.from(await adapter!.requestDevice({ requiredFeatures }));
+  reverseInvocations(gpu.device);
+  return gpu;
+}
+
+/**
+ * Numbers the invocations of every kernel to come from the last to the first. Software runs a workgroup's subgroups one after
+ * the other, up to a barrier: where one is missing, only one of the two orders goes wrong.
+ */
+function reverseInvocations(device: GPUDevice): void {
+  const create = device.createShaderModule.bind(device);
+  device.createShaderModule = (descriptor) => {
+    const [builtin, name] = /@builtin\(local_invocation_index\) (\w+)/.exec(descriptor.code) ?? [];
+    if (!builtin) return create(descriptor);
+    const code = descriptor.code
+      .replace(builtin, "@builtin(local_invocation_index) place")
+      .replace(/fn main\([^{]*\{/, `$&\n  let ${name} = WORKGROUP - 1u - place;`);
+    return create({ ...descriptor, code });
+  };
 }
 
 /** Whether the adapter has f16; says so once per file if not, so that nobody takes silence for success. */

@@ -7,7 +7,10 @@ import {
   planAttention,
   type PlanLimits,
   type StagedPlan,
+  type Tiling,
+  type Tuning,
 } from "../mod.ts";
+import type { Random } from "./_random.ts";
 
 /** What every WebGPU device has. */
 export const LIMITS: PlanLimits = {
@@ -43,6 +46,7 @@ export function fusedPlan(
 export const PROFILES: Readonly<Record<string, DeviceProfile>> = {
   "a GPU": { isSoftware: false, subgroupSize: 0, longLoads: false },
   "a GPU with subgroups": { isSoftware: false, subgroupSize: 32, longLoads: false },
+  "a GPU with small subgroups": { isSoftware: false, subgroupSize: 8, longLoads: false },
   software: { isSoftware: true, subgroupSize: 0, longLoads: false },
   "software with long loads": { isSoftware: true, subgroupSize: 0, longLoads: true },
   "software with subgroups of 4": { isSoftware: true, subgroupSize: 4, longLoads: false },
@@ -57,4 +61,19 @@ export function profileOn({ profile: own }: Gpu, profile: DeviceProfile): Device
     subgroupSize: Math.min(profile.subgroupSize, own.subgroupSize),
     longLoads: profile.longLoads && own.longLoads,
   };
+}
+
+/**
+ * Tiles as GPUs have them, but narrower: groups of rows, and lanes in strips that reduce within the subgroups of a software
+ * adapter or through memory.
+ */
+export function gpuTuning(random: Random): Tuning {
+  const lanes = random.pick([4, 8, 16]);
+  const tiling: Tiling = {
+    ...{ maxRows: random.integer(1, 8), maxRowGroups: random.pick([1, 2, 4]), maxPairs: 16 },
+    ...{ keys: random.integer(1, 4), lanes, workgroup: random.pick([lanes, 64]) },
+    ...{ sharers: 0, partners: random.pick([1, 4, 8]), keyChunk: random.pick([0, 4]) },
+    fillingWorkgroups: random.pick([1, 512]),
+  };
+  return { schema: 2, adapter: "any", tilings: [{ leastRows: 1, ...tiling }] };
 }

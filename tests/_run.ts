@@ -4,14 +4,19 @@ import {
   type AttentionSpec,
   type Dtype,
   type ElementType,
+  type FusedPlan,
   type HostMask,
   type HostTensor,
   type KvDtype,
   type Layout,
   type RingKvCache,
+  type StagedPlan,
   Tensor,
 } from "../mod.ts";
+import { createFused } from "../src/_fused.ts";
 import { dequantize, quantize } from "../src/_quantized.ts";
+import { createStaged } from "../src/_staged.ts";
+import { inPass } from "../src/bound.ts";
 import { sharedGpu } from "./_gpu.ts";
 import type { Random } from "./_random.ts";
 
@@ -151,4 +156,35 @@ export async function runAttention(
     [name, await tensor.download()] as const
   );
   return Object.fromEntries(await Promise.all(downloads)) as unknown as Outputs;
+}
+
+/** Runs what was planned, for whatever class of device, over contiguous K and V, and reads back the output. */
+export async function runPlan(
+  plan: FusedPlan | StagedPlan,
+  { q, k, v }: Inputs,
+): Promise<Float32Array> {
+  using tensors = new Tensors();
+  const gpu = await sharedGpu();
+  const { batch, numHeads, seqLen, valueDim, layout, capacity, dtype, kvDtype } = plan.spec;
+  const executor = tensors.keep(
+    await (plan.impl === "fused" ? createFused(gpu, plan) : createStaged(gpu, plan)),
+  );
+  const o = await tensors.poisoned(
+    shapeOf(layout, { batch, heads: numHeads, tokens: seqLen, size: valueDim }),
+    dtype,
+  );
+  const lengths = await tensors.upload(
+    { data: Array(batch).fill(capacity), shape: [batch] },
+    "u32",
+  );
+  const queries = await tensors.upload(q, dtype);
+  const [keys, values] = [await tensors.upload(k, kvDtype), await tensors.upload(v, kvDtype)];
+  const buffers = { lengths: lengths.buffer, q: queries.buffer, o: o.buffer };
+  const kv = [{ k: keys.buffer, v: values.buffer }];
+  await submit((encoder) =>
+    inPass(encoder, (pass) => {
+      for (const dispatch of executor.bind(buffers, kv)) dispatch.encode(pass);
+    })
+  );
+  return await o.download();
 }

@@ -1,4 +1,5 @@
 import type { AttentionSpec, HostMask, HostTensor, ReferenceOptions } from "../mod.ts";
+import { gpuTuning } from "./_plan.ts";
 import type { Random } from "./_random.ts";
 import { type Inputs, randomInputs, rounded, swapLayout } from "./_run.ts";
 
@@ -26,7 +27,7 @@ export function randomSizes(random: Random): AttentionSpec {
   };
 }
 
-/** Options that each change scores in their own way; a draw has some of them. */
+/** Options that each change scores, or how they are computed, in their own way; a draw has some of them. */
 export const OPTIONS: Readonly<Record<string, (random: Random, draw: Draw) => void>> = {
   "not causal": (_, { spec }) => {
     spec.causal = false;
@@ -73,6 +74,9 @@ export const OPTIONS: Readonly<Record<string, (random: Random, draw: Draw) => vo
     spec.maskKeys = "last";
     inputs.mask = randomMask(random, randomShape(random, spec));
   },
+  "tiles of a GPU": (random, { spec }) => {
+    spec.tuning = gpuTuning(random);
+  },
 };
 
 /** Sizes and inputs with some of the options: those that are named, or up to five. */
@@ -89,7 +93,7 @@ export function randomDraw(
 /** What the reference takes: K and V in the layout of q, and no shapes of what the inputs have. */
 export function referenceOf({ spec, inputs }: Draw): [Inputs, ReferenceOptions] {
   const { layout = "BSNH", kvLayout = layout } = spec;
-  const { bias: _, mask: __, ...options } = spec;
+  const { bias: _, mask: __, tuning: ___, ...options } = spec;
   if (kvLayout === layout) return [inputs, options];
   return [{ ...inputs, k: swapLayout(inputs.k), v: swapLayout(inputs.v) }, options];
 }

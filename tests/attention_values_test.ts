@@ -123,3 +123,15 @@ testRandomly("attention: what a row does not see cannot reach it, not even NaN",
     assertClose(o.subarray(0, seen), expected, TOLERANCE.f32, `o beside ${value}`);
   }
 });
+
+testRandomly("attention: a row that sees a NaN is NaN, capped or not", async (random) => {
+  const spec: AttentionSpec = { numHeads: 2, numKvHeads: 1, headDim: 4, capacity: 70 };
+  const inputs = randomInputs(random, spec);
+  (inputs.k.data as Float32Array)[4 * random.integer(0, 69)] = NaN;
+  for (const impl of ["fused", "staged"] as const) {
+    for (const softcap of [undefined, 5]) {
+      const { o } = await runAttention({ ...spec, impl, softcap }, inputs);
+      assertEquals(o.filter(Number.isNaN).length, o.length, `${impl}, softcap ${softcap}`);
+    }
+  }
+});

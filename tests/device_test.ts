@@ -306,3 +306,15 @@ Deno.test("gpu: a brought device without features works in f32", async () => {
     await gpu.settled();
   }, {});
 });
+
+Deno.test("gpu: subgroups are taken to be the smallest where the device does not list them", async () => {
+  const { features: { subgroups } } = await sharedGpu();
+  if (!subgroups) return;
+  const adapter = await navigator.gpu.requestAdapter();
+  const device = await adapter!.requestDevice({ requiredFeatures: ["subgroups"] });
+  const { description, vendor } = device.adapterInfo;
+  Object.defineProperty(device, "adapterInfo", { value: { description, vendor } });
+  const gpu = await Gpu.from(device);
+  assertEquals(gpu.profile.subgroupSize, 4);
+  gpu.destroy();
+});

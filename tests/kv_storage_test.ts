@@ -179,6 +179,19 @@ for (const kvDtype of ["int8", "int4"] as const) {
     }
   });
 
+  testRandomly(`storage: ${kvDtype} of more rows than workgroups`, async (random) => {
+    const [headDim, seqLen] = [20, 700];
+    using tensors = new Tensors();
+    const options = { numKvHeads: 1, headDim, capacity: seqLen, maxSeqLen: seqLen, kvDtype };
+    const cache = tensors.keep(await RingKvCache.create(await sharedGpu(), options));
+    const host = random.tensor([1, seqLen, 1, headDim]);
+    const k = await tensors.upload(host);
+    await submit((encoder) => cache.append(encoder, { k, v: k }));
+    for (const name of ["k", "v"] as const) {
+      assertClose(await downloadKv(cache, name), host.data, 0.501 / most, name);
+    }
+  });
+
   Deno.test(`storage: ${kvDtype} of the largest and of too small numbers`, async () => {
     const largest = 3.4028234663852886e38;
     const row = [largest, -largest, 0, largest / 2];

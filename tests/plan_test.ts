@@ -7,6 +7,7 @@ import {
   planAttention,
   type PlanLimits,
   type StagedPlan,
+  type Tuning,
 } from "../mod.ts";
 import { loadPacks, packSize } from "../src/_plan.ts";
 import { valueBlocks } from "../src/plan_staged.ts";
@@ -283,6 +284,11 @@ const WRONG: readonly {
   { given: { bias: [2, 5] }, throws: RangeError, says: "bias=[2, 5]" },
   { given: { mask: [2, 1, 3, 5] }, throws: RangeError, says: "batch=1, numHeads=4, seqLen=3" },
   { given: { mask: [3, 0] }, throws: RangeError, says: "mask[1]=0" },
+  {
+    given: { seqLen: 2 ** 16, mask: [2 ** 16, 2 ** 16 + 1] },
+    throws: RangeError,
+    says: "elements=4295032832, most=4294967296",
+  },
   { given: { mask: [1, 1, 1, 1, 1] }, throws: TypeError, says: "mask=[1, 1, 1, 1, 1]" },
   { given: { maskKeys: "end" }, throws: TypeError, says: 'maskKeys="end"' },
   { given: { dtype: "f64" }, throws: TypeError, says: 'dtype="f64"' },
@@ -388,6 +394,19 @@ Deno.test("plan: software adapters walk a long context in more slices, as their 
   const scarce: AttentionSpec = { ...busy, maxScratchBytes: 1000 };
   const says = "maxScratchBytes=1000";
   assertThrows(() => fusedPlan(scarce, limits, PROFILES.software), RangeError, says);
+});
+
+Deno.test("plan: workgroup memory has room for more than the weights and the reduction", () => {
+  const tiling = { maxRows: 16, maxRowGroups: 1, keys: 3, maxPairs: 16, lanes: 64, workgroup: 64 };
+  const others = { sharers: 0, partners: 1, keyChunk: 0, fillingWorkgroups: 1 };
+  const tuning: Tuning = {
+    ...{ schema: 2, adapter: "any" },
+    tilings: [{ leastRows: 1, ...tiling, ...others }],
+  };
+  const spec: AttentionSpec = { numHeads: 16, numKvHeads: 1, headDim: 256, capacity: 512, tuning };
+  const lanes = (maxComputeWorkgroupStorageSize: number) =>
+    fusedPlan(spec, { ...LIMITS, maxComputeWorkgroupStorageSize }).lanes;
+  assertEquals([lanes(16384), lanes(16400)], [32, 64]);
 });
 
 testRandomly("plan: fused tiles cover all rows and values, within limits and scratch", (random) => {

@@ -73,19 +73,27 @@ testRandomly("scores: options mixed, f16", async (random) => {
   }
 });
 
+const EVERYTHING = [
+  "window to the right",
+  "softcap",
+  "ALiBi",
+  "sink logits",
+  "lengths",
+  "bias",
+  "mask",
+];
+
 testRandomly("scores: everything at once", async (random) => {
-  const names = [
-    "window to the right",
-    "softcap",
-    "ALiBi",
-    "sink logits",
-    "lengths",
-    "bias",
-    "mask",
-  ];
   for (const alignment of ["bottom-right", 5] as const) {
     const sizes: AttentionSpec = { ...randomSizes(random), alignment, seqLen: 19, capacity: 199 };
-    await check(randomDraw(random, sizes, names));
+    await check(randomDraw(random, sizes, EVERYTHING));
+  }
+});
+
+testRandomly("scores: everything at once, in tiles of a GPU", async (random) => {
+  for (const capacity of [199, 1177]) {
+    const sizes: AttentionSpec = { ...randomSizes(random), seqLen: 7, capacity };
+    await check(randomDraw(random, sizes, [...EVERYTHING, "tiles of a GPU"]));
   }
 });
 

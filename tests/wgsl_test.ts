@@ -1,5 +1,6 @@
 // Composing modules, without a GPU; and the kernels' own text.
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
+import * as decoder from "../decoder/kernels/mod.ts";
 import { fragments, kernels } from "../kernels/mod.ts";
 import { compose } from "../src/_wgsl.ts";
 
@@ -50,5 +51,17 @@ Deno.test("kernels and fragments: each opens with its name and its purpose", () 
     name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
   for (const [name, code] of Object.entries({ ...kernels, ...fragments })) {
     assert(code.startsWith(`// ${snakeCase(name)}: `), name);
+  }
+});
+
+// By WGSL's table of accuracies, some hundred units in the last place or more; pow by the size of its exponent.
+const INACCURATE = "a?(sin|cos|tan)h?|atan2|pow";
+
+Deno.test("kernels: no function that devices may compute to a few digits", () => {
+  const call = new RegExp(`\\b(${INACCURATE})\\(`);
+  const all = { ...kernels, ...fragments, ...decoder.kernels, ...decoder.fragments };
+  for (const [name, code] of Object.entries(all)) {
+    const written = code.replace(/\/\/.*/g, "");
+    assertEquals(written.match(call)?.[0], undefined, name);
   }
 });

@@ -19,7 +19,9 @@ async function test(title: string, options: string[], env: Record<string, string
   return (await command.spawn().status).success;
 }
 
-const passed = [await test("without subgroups, default limits", ["--", "--plain"], {})];
+const passed = [
+  await test("without subgroups, default limits, invocations in reverse", ["--", "--plain"], {}),
+];
 const env = await swiftShader();
 if (env) {
   passed.push(await test("SwiftShader: subgroups of 4, no f16", SUBSET, env));

@@ -18,9 +18,11 @@ export type Report =
 /** Largest absolute difference, for inputs in [-1, 1]: sums are in f32 whatever the storage; outputs of f16 are not. */
 const TOLERANCE = { f32: 2e-5, f16: 1e-3 };
 
-type Check = (gpu: Gpu, random: Random) => Promise<number>;
+/** Computes something, and returns how far it is off. */
+export type Check = (gpu: Gpu, random: Random) => Promise<number>;
 
-const CHECKS: readonly { name: string; dtype?: Dtype; check: Check }[] = [
+/** What every runtime must compute. */
+export const CHECKS: readonly { name: string; dtype?: Dtype; check: Check }[] = [
   ...CASES.map((asked) => ({
     ...asked,
     check: (gpu: Gpu, random: Random) => attentionError(gpu, asked, random),

@@ -12,8 +12,9 @@ const HELP =
 
 Usage: deno task runtimes [options]
 
-  --only NAMES   of deno, node, bun, chromium, demo (the page in examples/browser), tfjs and onnx (the examples that share
-                 their device), separated by commas (default: all)
+  --only NAMES   of deno, node, dawn (what Dawn says of the kernels for GPUs, which nothing then runs), bun, chromium, demo
+                 (the page in examples/browser), tfjs and onnx (the examples that share their device), separated by commas
+                 (default: all)
   --seed NUMBER  repeats a run (default: a fresh one)
   --help         this text
 

@@ -2,7 +2,7 @@
 import { swiftShader } from "../../tools/swiftshader.ts";
 import type { Report } from "./guest.ts";
 import { judge, type Verdict } from "./verdict.ts";
-import { install, WORKSPACE } from "./workspace.ts";
+import { type Guest, install, WORKSPACE } from "./workspace.ts";
 
 /** A runtime that npm brings. */
 export interface Program {
@@ -13,22 +13,30 @@ export interface Program {
   executable: string;
   /** What a user of the runtime writes before the library can open a GPU. */
   setup: string;
+  /** What runs inside it. */
+  guest: Guest;
 }
 
 const { os, arch } = Deno.build;
 const NODE = `node-${os}-${arch === "aarch64" ? "arm64" : "x64"}`;
 const BUN = `@oven/bun-${os}-${arch === "aarch64" ? "aarch64" : "x64"}`;
 
-export const PROGRAMS: readonly Program[] = [
-  {
-    name: "node",
+/** Node on one of Dawn's backends. */
+function nodeOn(backend?: string): Omit<Program, "name" | "guest"> {
+  const flags = backend ? [`backend=${backend}`] : [];
+  return {
     packages: [`${NODE}@24.21.0`, "webgpu@0.6.2"],
     executable: `${NODE}/bin/node`,
     setup: `
       import { create, globals } from "webgpu";
       Object.assign(globalThis, globals);
-      navigator.gpu = create([]);`,
-  },
+      navigator.gpu = create(${JSON.stringify(flags)});`,
+  };
+}
+
+export const PROGRAMS: readonly Program[] = [
+  { name: "node", ...nodeOn(), guest: "guest" },
+  { name: "dawn", ...nodeOn("null"), guest: "validation" },
   {
     name: "bun",
     packages: [`${BUN}@1.4.5`, "bun-webgpu@0.1.7"],
@@ -36,6 +44,7 @@ export const PROGRAMS: readonly Program[] = [
     setup: `
       import { setupGlobals } from "bun-webgpu";
       setupGlobals();`,
+    guest: "guest",
   },
 ];
 
@@ -49,10 +58,10 @@ let installed: Promise<void> | undefined;
  * @throws {MissingError} If npm does not bring the runtime.
  */
 export async function runProgram(program: Program, seed: number): Promise<Verdict> {
-  const { name, setup } = program;
+  const { name, setup, guest } = program;
   // All at once: npm does not work twice in one folder.
   await (installed ??= install(PROGRAMS.flatMap(({ packages }) => packages)));
-  const start = `import { main } from "./guest.mjs";
+  const start = `import { main } from "./${guest}.mjs";
     await main(${seed}, (report) => console.log(JSON.stringify(report)));`;
   await Deno.writeTextFile(`${WORKSPACE}${name}.mjs`, setup + start);
   const own = await runOn(program, {});

@@ -7,6 +7,10 @@ const LIBRARY = "@onehead/attention";
 /** Where it is. */
 export const WORKSPACE = fileURLToPath(new URL("dist/runtimes/", ROOT));
 
+/** What runs inside runtimes: modules of this folder, by name. */
+const GUESTS = ["guest", "validation"] as const;
+export type Guest = typeof GUESTS[number];
+
 /** Something that a runtime needs is not on this machine: no defect, but not tested either. */
 export class MissingError extends Error {}
 
@@ -14,7 +18,10 @@ export class MissingError extends Error {}
 export async function prepareWorkspace(): Promise<void> {
   await Deno.mkdir(WORKSPACE, { recursive: true });
   await bundleLibrary(`${WORKSPACE}onehead.mjs`);
-  await bundle("tests/runtimes/guest.ts", `${WORKSPACE}guest.mjs`, ["--external", LIBRARY]);
+  for (const guest of GUESTS) {
+    const output = `${WORKSPACE}${guest}.mjs`;
+    await bundle(`tests/runtimes/${guest}.ts`, output, ["--external", LIBRARY]);
+  }
   const path = `${WORKSPACE}package.json`;
   const { dependencies } = JSON.parse(await Deno.readTextFile(path).catch(() => "{}"));
   // By this name, a package finds itself.
