@@ -61,7 +61,7 @@ export {
 export type { SequencePair } from "./src/_fork.ts";
 export type { KvPart } from "./src/_kv_memory.ts";
 export type { HeadRange } from "./src/_parts.ts";
-export type { PlanBase, PlanLimits } from "./src/_plan.ts";
+export type { Loads, PlanBase, PlanLimits } from "./src/_plan.ts";
 export { type AttentionPlan, kvBytes, planAttention } from "./src/plan.ts";
 export type { FusedPlan } from "./src/plan_fused.ts";
 export type { RowBlock, StagedPlan } from "./src/plan_staged.ts";
