@@ -21,9 +21,10 @@ const { os, arch } = Deno.build;
 const NODE = `node-${os}-${arch === "aarch64" ? "arm64" : "x64"}`;
 const BUN = `@oven/bun-${os}-${arch === "aarch64" ? "aarch64" : "x64"}`;
 
-/** Node on one of Dawn's backends. */
+/** Node on one of Dawn's backends, with Dawn's experiments. */
 function nodeOn(backend?: string): Omit<Program, "name" | "guest"> {
-  const flags = backend ? [`backend=${backend}`] : [];
+  const experiments = "enable-dawn-features=allow_unsafe_apis";
+  const flags = backend ? [`backend=${backend}`, experiments] : [experiments];
   return {
     packages: [`${NODE}@24.21.0`, "webgpu@0.6.2"],
     executable: `${NODE}/bin/node`,
