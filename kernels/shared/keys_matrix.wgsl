@@ -23,7 +23,7 @@ fn queriesOf(tile: RowTile, rowGroup: u32, lane: u32) -> Queries {
     let exponent = clamp(bitcast<u32>(most[i]) >> 23u, 15u, 254u);
     shrink[i] = bitcast<f32>((268u - exponent) << 23u);
     for (var h = lane; h < HEAD_WIDTH / PACK; h += LANES) {
-      var x: Factor;
+      var x = Factor();
       if (h < HEAD_PACKS) {
         x = Factor(shrink[i] * queryPack(tile, i, h));
       }
@@ -54,7 +54,7 @@ fn scoresOf(
   for (var n = lane; n < TILE_COLUMNS * HEAD_LOADS; n += LANES) {
     let c = n / HEAD_LOADS;
     let h = n % HEAD_LOADS;
-    var keys: array<Factor, LOAD_PACKS>;
+    var keys = array<Factor, LOAD_PACKS>();
     if (h < HEAD_PACKS / LOAD_PACKS) {
       keys = keysAt(storedRow(tile, context, seen, start + c), h);
     }

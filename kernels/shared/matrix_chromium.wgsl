@@ -1,8 +1,6 @@
 // matrix_chromium: matrix units as Dawn has them (chromium_experimental_subgroup_matrix), all lanes of a subgroup at once.
 //
 //   sum [BLOCK_ROWS, BLOCK_COLUMNS] += left [BLOCK_ROWS, BLOCK_INNER] right [BLOCK_INNER, BLOCK_COLUMNS]
-//
-// A sum begins as Sum(): one that is declared without a value in a loop keeps the last one's (Dawn in npm's webgpu 0.6.2).
 alias Left = subgroup_matrix_left<f16, BLOCK_INNER, BLOCK_ROWS>;
 alias Right = subgroup_matrix_right<f16, BLOCK_COLUMNS, BLOCK_INNER>;
 alias Sum = subgroup_matrix_result<f32, BLOCK_COLUMNS, BLOCK_ROWS>;

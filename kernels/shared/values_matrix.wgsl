@@ -27,7 +27,7 @@ fn addValues(
   for (var n = lane; n < TILE_COLUMNS * VALUE_LOADS_WIDE; n += LANES) {
     let c = n / VALUE_LOADS_WIDE;
     let h = n % VALUE_LOADS_WIDE;
-    var values: array<Wide, LOAD_PACKS>;
+    var values = array<Wide, LOAD_PACKS>();
     var step = 0.0;
     if (h < PACKS / LOAD_PACKS) {
       let row = storedRow(tile, context, seen, start + c);

@@ -5,6 +5,7 @@ import { CASES } from "./cases.ts";
 import { attentionError } from "./attention.ts";
 import { decoderError, DECODERS } from "./decoder.ts";
 import { layerError, LAYERS } from "./layer.ts";
+import { UNSEEN, unseenError } from "./unseen.ts";
 
 /** What a runtime says: of its GPU first, or that it has none; then of each case; and that it is through. */
 export type Report =
@@ -33,6 +34,10 @@ export const CHECKS: readonly {
   ...CASES.map((asked) => ({
     ...asked,
     check: (gpu: Gpu, random: Random) => attentionError(gpu, asked, random),
+  })),
+  ...UNSEEN.map((asked) => ({
+    ...asked,
+    check: (gpu: Gpu, random: Random) => unseenError(gpu, asked, random),
   })),
   ...LAYERS.map((asked) => ({
     name: asked.name,
