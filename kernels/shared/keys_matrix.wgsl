@@ -47,6 +47,7 @@ fn scoresOf(
   context: Context,
   seen: vec2u,
   start: u32,
+  invocation: u32,
   lane: u32,
   queries: Queries,
   shrink: PerRow,
@@ -56,7 +57,7 @@ fn scoresOf(
     let h = n % HEAD_LOADS;
     var keys = array<Factor, LOAD_PACKS>();
     if (h < HEAD_PACKS / LOAD_PACKS) {
-      keys = keysAt(storedRow(tile, context, seen, start + c), h);
+      keys = keysAt(kRowOf(tile, context, seen, start + c), h);
     }
     /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
       putFactors(STAGED + c * HEAD_WIDTH + (h * LOAD_PACKS + p) * PACK, keys[p]);
@@ -77,7 +78,7 @@ fn scoresOf(
   var s: array<array<f32, KEYS>, ROWS>;
   /*unroll*/ for (var j = 0u; j < KEYS; j++) {
     let c = lane + LANES * j;
-    let step = keyStep(storedRow(tile, context, seen, start + c));
+    let step = keyStep(kRowOf(tile, context, seen, start + c));
     /*unroll*/ for (var i = 0u; i < ROWS; i++) {
       s[i][j] = products[i * TILE_COLUMNS + c] * (step / shrink[i]);
     }

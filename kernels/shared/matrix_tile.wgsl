@@ -1,7 +1,7 @@
 // matrix_tile: the workgroup memory of a tile whose products are computed on matrix units. Its workgroup is one subgroup.
 //
-//   factors  queries [ROWS, HEAD_WIDTH], keys [TILE_COLUMNS, HEAD_WIDTH], weights [ROWS, TILE_COLUMNS]   f16
-//   products     scores [ROWS, TILE_COLUMNS]                                                                 f32
+//   factors   queries [ROWS, HEAD_WIDTH], keys [TILE_COLUMNS, HEAD_WIDTH], weights [ROWS, TILE_COLUMNS]  f16
+//   products  scores [ROWS, TILE_COLUMNS]                                                                 f32
 //
 // A width is the size of a head, filled up with zeros to whole blocks. Values [TILE_COLUMNS, VALUE_WIDTH] take the place of
 // the keys once these are scored, and outputs [ROWS, VALUE_WIDTH] that of the scores.
@@ -12,9 +12,3 @@ const WEIGHTS = STAGED + TILE_COLUMNS * MOST_WIDTH;
 
 var<workgroup> factors: array<f16, WEIGHTS + ROWS * TILE_COLUMNS>;
 var<workgroup> products: array<f32, ROWS * MOST_COLUMNS>;
-
-// Where the index-th column that the tile sees is stored; beyond the last, some column of the context.
-fn storedRow(tile: RowTile, context: Context, seen: vec2u, index: u32) -> u32 {
-  let inContext = min(columnAt(seen, index), context.len - 1u);
-  return kvRow(tile.batch, tile.kvHead, slotOf(context, inContext));
-}

@@ -30,7 +30,7 @@ fn addValues(
     var values = array<Wide, LOAD_PACKS>();
     var step = 0.0;
     if (h < PACKS / LOAD_PACKS) {
-      let row = storedRow(tile, context, seen, start + c);
+      let row = kRowOf(tile, context, seen, start + c);
       values = valuesAt(row, h);
       step = valueStep(row);
     }
@@ -76,7 +76,7 @@ fn addOthers(
   lane: u32,
 ) {
   for (var c = 0u; c < count; c++) {
-    let row = storedRow(tile, context, seen, start + c);
+    let row = kRowOf(tile, context, seen, start + c);
     let step = valueStep(row);
     /*unroll*/ for (var j = 0u; j < VALUE_LOADS; j++) {
       let values = valuesAt(row, min(lane + j * LANES, PACKS / LOAD_PACKS - 1u));
