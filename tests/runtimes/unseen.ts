@@ -13,7 +13,7 @@ export const UNSEEN: readonly UnseenCase[] = [
   { name: "matrix units: what a row does not see", products: "matrix" },
 ];
 
-const [HEADS, TOKENS, SIZE] = [3, 9, 16];
+const [HEADS, TOKENS, SIZE] = [2, 4, 16];
 
 /**
  * The largest change of outputs that do not see the last key and value, as these become infinite, NaN or too large for f16;
