@@ -63,8 +63,9 @@ export function matrixWorkgroupBytes(spec: FilledSpec, tile: MatrixTile): number
   const { rows, lanes, keys } = tile;
   const columns = lanes * keys;
   const factors = rows * HEAD_WIDTH + columns * MOST_WIDTH + rows * columns;
-  const unusedStrips = 16;
-  return 2 * factors + 4 * rows * (MOST_COLUMNS + columns) + unusedStrips;
+  // There is room for one strip even where there is nothing to add.
+  const strip = 16;
+  return 2 * factors + 4 * rows * (MOST_COLUMNS + columns) + strip;
 }
 
 /** Rounds of loops that a tile takes beyond those of every tile: staging, and blocks. */

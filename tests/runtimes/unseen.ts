@@ -16,8 +16,8 @@ export const UNSEEN: readonly UnseenCase[] = [
 const [HEADS, TOKENS, SIZE] = [2, 4, 16];
 
 /**
- * The largest change of outputs that do not see the last key and value, as these become infinite, NaN or too large for f16;
- * NaN where outputs that do see them are not told.
+ * The largest change of outputs that do not see the last key and value, as one of these becomes infinite, NaN or too large
+ * for f16; NaN where outputs that do see the value do not show it.
  */
 export async function unseenError(
   gpu: Gpu,
@@ -35,9 +35,9 @@ export async function unseenError(
   for (const value of [Infinity, NaN, 1e30]) {
     for (const [changedK, changedV] of [[k, endingIn(v, value)], [endingIn(k, value), v]]) {
       const changed = await outputs(changedK, changedV);
-      // Keys of 1e30 take all the weight, or none.
-      const isTold = changedV === v || changed.last.every((x) => !(Math.abs(x) < 1e20));
-      worst = Math.max(worst, isTold ? difference(changed.others, Float64Array.from(others)) : NaN);
+      const isShown = changedV === v || changed.last.every((x) => !(Math.abs(x) < 1e20));
+      const change = difference(changed.others, Float64Array.from(others));
+      worst = Math.max(worst, isShown ? change : NaN);
     }
   }
   return worst;
