@@ -65,7 +65,7 @@ export type { Loads, PlanBase, PlanLimits } from "./src/_plan.ts";
 export { type AttentionPlan, kvBytes, planAttention } from "./src/plan.ts";
 export type { FusedPlan } from "./src/plan_fused.ts";
 export type { RowBlock, StagedPlan } from "./src/plan_staged.ts";
-export type { DeviceProfile, Tiling } from "./src/profile.ts";
+export type { DeviceProfile, MatrixBlock, Tiling } from "./src/profile.ts";
 export * from "./src/merge_states.ts";
 export * from "./src/multi_query_attention.ts";
 export * from "./src/output_change.ts";
@@ -85,6 +85,7 @@ export type {
   FilledSpec,
   Implementation,
   Layout,
+  Products,
   StageOutput,
 } from "./src/spec.ts";
 export {

@@ -16,6 +16,7 @@
 //   products_f32 or products_f16
 //   lanes_memory or lanes_shuffle
 //   values_apart with weights_loaded or weights_broadcast
+// or, for products on matrix units, keys_matrix and values_matrix with matrix_tile, matrix_chromium and lanes_shuffle.
 // ROWS_DIFFER is 1 where rows of a tile may see different columns. Loops marked `unroll` are written out, as arrays that
 // are indexed at run time leave registers.
 @group(0) @binding(2) var<storage, read> q: array<Pack>;

@@ -23,6 +23,7 @@ import halfScalar from "./shared/half_scalar.wgsl" with { type: "text" };
 import halfVec4 from "./shared/half_vec4.wgsl" with { type: "text" };
 import keysApart from "./shared/keys_apart.wgsl" with { type: "text" };
 import keysDirect from "./shared/keys_direct.wgsl" with { type: "text" };
+import keysMatrix from "./shared/keys_matrix.wgsl" with { type: "text" };
 import keysShared from "./shared/keys_shared.wgsl" with { type: "text" };
 import keysStaged from "./shared/keys_staged.wgsl" with { type: "text" };
 import kvPairs from "./shared/kv_pairs.wgsl" with { type: "text" };
@@ -33,6 +34,10 @@ import lanesOne from "./shared/lanes_one.wgsl" with { type: "text" };
 import lanesShuffle from "./shared/lanes_shuffle.wgsl" with { type: "text" };
 import lseNone from "./shared/lse_none.wgsl" with { type: "text" };
 import masked from "./shared/masked.wgsl" with { type: "text" };
+import matrixChromium from "./shared/matrix_chromium.wgsl" with { type: "text" };
+import matrixScalar from "./shared/matrix_scalar.wgsl" with { type: "text" };
+import matrixTile from "./shared/matrix_tile.wgsl" with { type: "text" };
+import matrixVec4 from "./shared/matrix_vec4.wgsl" with { type: "text" };
 import momentsLayer from "./shared/moments_layer.wgsl" with { type: "text" };
 import momentsRms from "./shared/moments_rms.wgsl" with { type: "text" };
 import outputActivated from "./shared/output_activated.wgsl" with { type: "text" };
@@ -72,6 +77,7 @@ import storePartial from "./shared/store_partial.wgsl" with { type: "text" };
 import storePlain from "./shared/store_plain.wgsl" with { type: "text" };
 import storeQuantized from "./shared/store_quantized.wgsl" with { type: "text" };
 import valuesApart from "./shared/values_apart.wgsl" with { type: "text" };
+import valuesMatrix from "./shared/values_matrix.wgsl" with { type: "text" };
 import weightPairs from "./shared/weight_pairs.wgsl" with { type: "text" };
 import weightPlain from "./shared/weight_plain.wgsl" with { type: "text" };
 import weightQuantized from "./shared/weight_quantized.wgsl" with { type: "text" };
@@ -124,6 +130,7 @@ export const fragments: Readonly<
     | "halfVec4"
     | "keysApart"
     | "keysDirect"
+    | "keysMatrix"
     | "keysShared"
     | "keysStaged"
     | "kvPairs"
@@ -134,6 +141,10 @@ export const fragments: Readonly<
     | "lanesShuffle"
     | "lseNone"
     | "masked"
+    | "matrixChromium"
+    | "matrixScalar"
+    | "matrixTile"
+    | "matrixVec4"
     | "momentsLayer"
     | "momentsRms"
     | "outputActivated"
@@ -173,6 +184,7 @@ export const fragments: Readonly<
     | "storePlain"
     | "storeQuantized"
     | "valuesApart"
+    | "valuesMatrix"
     | "weightPairs"
     | "weightPlain"
     | "weightQuantized"
@@ -194,6 +206,7 @@ export const fragments: Readonly<
   halfVec4,
   keysApart,
   keysDirect,
+  keysMatrix,
   keysShared,
   keysStaged,
   kvPairs,
@@ -204,6 +217,10 @@ export const fragments: Readonly<
   lanesShuffle,
   lseNone,
   masked,
+  matrixChromium,
+  matrixScalar,
+  matrixTile,
+  matrixVec4,
   momentsLayer,
   momentsRms,
   outputActivated,
@@ -243,6 +260,7 @@ export const fragments: Readonly<
   storePlain,
   storeQuantized,
   valuesApart,
+  valuesMatrix,
   weightPairs,
   weightPlain,
   weightQuantized,

@@ -10,6 +10,8 @@ import {
   scratchBuffer,
 } from "./_executor.ts";
 import { Kernel } from "./_kernel.ts";
+import { matrixConstants } from "./_matrix_tile.ts";
+import { MATRIX_ENABLE } from "./_matrix_units.ts";
 import { loadPacks, numRows } from "./_plan.ts";
 import { perHeadConstants, rowEnd, scoreOf } from "./_score.ts";
 import { kvReads, packFragment } from "./_storage.ts";
@@ -67,7 +69,7 @@ async function compile(gpu: Gpu, plan: FusedPlan) {
   const { dtype, kvDtype, products, seqLen, bias, mask } = spec;
   const { rows: ROWS, rowGroups: ROW_GROUPS, lanes: LANES, keys: KEYS, strips: STRIPS } = plan;
   const packSize = fusedPackSize(spec);
-  const reads = kvReads(kvDtype, packSize, loads, products);
+  const reads = kvReads(kvDtype, packSize, loads, products === "f32" ? "f32" : "f16");
   const constants = constantsOf(plan);
   const TILE_ROWS = ROWS * ROW_GROUPS;
   const WORKGROUP = LANES * ROW_GROUPS;
@@ -76,7 +78,6 @@ async function compile(gpu: Gpu, plan: FusedPlan) {
   const ROWS_DIFFER = seqLen > 1 || bias || mask ? 1 : 0;
   const { params, masked, context, softmaxState, rowTile, storeOutput, storePartial } = fragments;
   const base = [params, masked, context, packFragment(packSize), softmaxState, rowTile];
-  const half = packSize === 4 ? fragments.halfVec4 : fragments.halfScalar;
   const usesSubgroups = plan.partners > 1 || plan.sharers > 0 || plan.shuffles;
   const isSplit = plan.slices > 1;
   const output = [...rowEnd(spec), storeOutput];
@@ -84,7 +85,10 @@ async function compile(gpu: Gpu, plan: FusedPlan) {
   const rows = rowsOf(plan);
   const [attend, merge] = await Promise.all([
     Kernel.compile(gpu, "attend", {
-      enables: usesSubgroups && gpu.dialect.enableSubgroups ? ["subgroups"] : [],
+      enables: [
+        ...(usesSubgroups && gpu.dialect.enableSubgroups ? ["subgroups"] : []),
+        ...(plan.matrix ? [MATRIX_ENABLE] : []),
+      ],
       types: { T: dtype, ...reads.types },
       constants: {
         ...{ ...constants, ...reads.constants, ...rows.constants, ...heads },
@@ -97,11 +101,11 @@ async function compile(gpu: Gpu, plan: FusedPlan) {
         ...scoreOf(spec),
         ...rows.fragments,
         plan.shuffles ? fragments.lanesShuffle : fragments.lanesMemory,
-        ...(products === "f16" ? [fragments.productsF16, half] : [fragments.productsF32]),
-        fragments.valuesApart,
+        ...productsOf(plan),
         ...(isSplit ? [storePartial] : output),
         texts.attend,
       ],
+      extensions: plan.matrix && [fragments.matrixChromium],
     }),
     isSplit
       ? Kernel.compile(gpu, "merge slices", {
@@ -114,10 +118,26 @@ async function compile(gpu: Gpu, plan: FusedPlan) {
   return { attend, merge };
 }
 
+/** What products are computed in, and how values are summed up. */
+function productsOf({ spec, matrix }: FusedPlan): string[] {
+  const { productsF16, productsF32, halfVec4, halfScalar, valuesApart, valuesMatrix } = fragments;
+  if (matrix) return [valuesMatrix];
+  if (spec.products === "f32") return [productsF32, valuesApart];
+  return [productsF16, fusedPackSize(spec) === 4 ? halfVec4 : halfScalar, valuesApart];
+}
+
 /** How lanes come by queries and weights, and whose keys they score. */
 function rowsOf(plan: FusedPlan): Pick<WgslModule, "constants" | "fragments"> {
-  const { rows, sharers, partners, keyChunk, loads } = plan;
+  const { rows, sharers, partners, keyChunk, loads, matrix } = plan;
   const { keysApart, keysDirect, keysShared, keysStaged, weightsLoaded } = fragments;
+  if (matrix) {
+    const { keysMatrix, matrixScalar, matrixTile, matrixVec4 } = fragments;
+    const pack = fusedPackSize(plan.spec) === 4 ? matrixVec4 : matrixScalar;
+    return {
+      constants: matrixConstants(plan.spec, { ...plan, matrix }),
+      fragments: [matrixTile, pack, keysMatrix],
+    };
+  }
   if (partners > 1) {
     const PART_LOADS = headLoads(plan) / partners;
     return {

@@ -6,7 +6,7 @@ import type { WgslModule } from "./_wgsl.ts";
 import type { Dtype, KvDtype } from "./tensor.ts";
 
 /** Types, constants and fragments that a module takes in. */
-type Parts = Required<Omit<WgslModule, "enables">>;
+type Parts = Required<Omit<WgslModule, "enables" | "extensions">>;
 
 /** The WGSL type that rows are made of. */
 export function storedType(dtype: KvDtype): string {

@@ -10,14 +10,18 @@ export interface WgslModule {
   constants: Readonly<Record<string, number>>;
   /** Texts that declare; exactly one has the entry point `main`. One that is given twice counts once. */
   fragments: readonly string[];
+  /** Texts in WGSL that only some compilers know, and the host's parser does not: they bind nothing. */
+  extensions?: readonly string[];
 }
 
 /** The module's text as compilers get it, with marked loops written out. */
 export function compose(module: WgslModule): string {
-  return textOf(module, (fragment) => unroll(fragment, module.constants));
+  const { fragments, extensions = [] } = module;
+  const whole = { ...module, fragments: [...fragments, ...extensions] };
+  return textOf(whole, (fragment) => unroll(fragment, module.constants));
 }
 
-/** The module's text as it is written: shorter, and with the same declarations. */
+/** The module's text as it is written: shorter, and with the same bindings. */
 export function declare(module: WgslModule): string {
   return textOf(module, (fragment) => fragment);
 }

@@ -139,7 +139,9 @@ export class Attention {
     const plan = planAttention(spec, device.limits, gpu.profile);
     checkDtype(gpu, "plan attention", plan.spec.dtype);
     checkDtype(gpu, "plan attention", plan.spec.kvDtype, "kvDtype");
-    checkDtype(gpu, "plan attention", plan.spec.products, "products");
+    const { products } = plan.spec;
+    // Who plans for matrix units has found them, and f16 with them.
+    if (products !== "matrix") checkDtype(gpu, "plan attention", products, "products");
     const fullLengths = await gpu.guard(
       "allocate attention",
       () => filledBuffer(device, plan.spec.batch, plan.spec.capacity),

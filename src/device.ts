@@ -1,3 +1,4 @@
+import { MATRIX_FEATURE, matrixBlockOf } from "./_matrix_units.ts";
 import { probe, type Probed } from "./_probe.ts";
 import { DeviceLostError, GpuUnavailableError, GpuWorkError } from "./errors.ts";
 import type { DeviceProfile } from "./profile.ts";
@@ -10,6 +11,12 @@ export interface GpuFeatures {
   subgroups: boolean;
   /** Timestamps written by the GPU (`timestamp-query`). */
   timestamps: boolean;
+  /**
+   * Matrix units (tensor cores) that `products: "matrix"` can use: of f16 with sums in f32, on a device whose subgroups are
+   * all of one size. An experiment of Dawn (`chromium-experimental-subgroup-matrix`): Chrome grants it with
+   * `--enable-unsafe-webgpu`, Node with `create(["enable-dawn-features=allow_unsafe_apis"])`, Deno not yet.
+   */
+  matrixUnits: boolean;
 }
 
 /** The WGSL that a runtime's compiler takes, where compilers differ. */
@@ -77,18 +84,24 @@ export class Gpu {
   readonly #waiting = new Set<(error: DeviceLostError) => void>();
   readonly #errors: string[] = [];
 
-  private constructor(device: GPUDevice, { mustEnable, subgroupSize }: Probed) {
+  private constructor(
+    device: GPUDevice,
+    info: GPUAdapterInfo,
+    { mustEnable, subgroupSize }: Probed,
+  ) {
     this.device = device;
     this.dialect = { enableSubgroups: mustEnable };
+    const matrix = matrixBlockOf(device, info, subgroupSize);
     this.features = {
       f16: device.features.has("shader-f16"),
       subgroups: subgroupSize > 0,
       timestamps: device.features.has("timestamp-query"),
+      matrixUnits: matrix !== undefined,
     };
     this.description = describe(device.adapterInfo);
     const { isSoftware } = this.description;
     const longLoads = isSoftware && device.features.has(LONG_INTEGERS);
-    this.profile = { isSoftware, subgroupSize, longLoads };
+    this.profile = { isSoftware, subgroupSize, longLoads, ...(matrix && { matrix }) };
     device.lost.then(({ reason, message }) => this.#lose(reason, message));
     device.addEventListener("uncapturederror", (event) => {
       const { message } = (event as GPUUncapturedErrorEvent).error;
@@ -105,7 +118,7 @@ export class Gpu {
   }
 
   /**
-   * Opens a device with the adapter's own limits, and with f16, subgroups and timestamps where they can be had.
+   * Opens a device with the adapter's own limits, and with f16, subgroups, timestamps and matrix units where they can be had.
    *
    * @param options Which adapter to prefer.
    * @returns The opened device. Destroy it with {@linkcode Gpu.destroy}.
@@ -139,7 +152,7 @@ export class Gpu {
     }
     const device = await requestDevice(adapter);
     try {
-      return await Gpu.from(device);
+      return await Gpu.#of(device, adapter.info);
     } catch (error) {
       device.destroy();
       throw error;
@@ -165,15 +178,20 @@ export class Gpu {
    * ```
    */
   static from(device: GPUDevice): Promise<Gpu> {
+    return Gpu.#of(device, device.adapterInfo);
+  }
+
+  /** Of the adapter, as npm's `webgpu` lists matrix units there alone. */
+  static #of(device: GPUDevice, info: GPUAdapterInfo): Promise<Gpu> {
     let gpu = Gpu.#known.get(device);
     if (!gpu) {
-      gpu = Gpu.#probed(device);
+      gpu = Gpu.#probed(device, info);
       Gpu.#known.set(device, gpu);
     }
     return gpu;
   }
 
-  static async #probed(device: GPUDevice): Promise<Gpu> {
+  static async #probed(device: GPUDevice, info: GPUAdapterInfo): Promise<Gpu> {
     const probed = await probe(device);
     if (!probed.computes) {
       const { description } = describe(device.adapterInfo);
@@ -181,7 +199,7 @@ export class Gpu {
         `Cannot use the GPU device as the adapter "${description}" takes work and does nothing: ${INSTALL_HINT}`,
       );
     }
-    return new Gpu(device, probed);
+    return new Gpu(device, info, probed);
   }
 
   /**
@@ -332,7 +350,7 @@ async function requestDevice(adapter: GPUAdapter): Promise<GPUDevice> {
     const value = adapter.limits[name as keyof GPUSupportedLimits];
     if (typeof value === "number") requiredLimits[name] = value;
   }
-  const listed = (["shader-f16", "timestamp-query"] as const).filter((name) =>
+  const listed = (["shader-f16", "timestamp-query", MATRIX_FEATURE] as const).filter((name) =>
     adapter.features.has(name)
   );
   // Deno grants these without listing them, so they are asked for, and done without where refused.

@@ -87,12 +87,19 @@ function fusedRows(plan: FusedPlan): [string, string][] {
         ...(loads === "packs" ? [] : [`loads of 8 numbers as ${loads}`]),
       ].join(", "),
     ],
-    ...(plan.spec.products === "f32" ? [] : [
-      ["products", `of queries and keys in ${plan.spec.products}, added up in f32`],
-    ] satisfies [string, string][]),
+    ...productsRow(plan),
     ["slices", `${slices} of the context` + (slices === 1 ? "" : ", merged")],
     ["dispatches", grids(fusedDispatches(plan))],
   ];
+}
+
+function productsRow({ spec, matrix }: FusedPlan): [string, string][] {
+  if (matrix) {
+    const { m, n, k } = matrix;
+    return [["products", `in f16 on matrix units, ${m} x ${k} by ${k} x ${n}, added up in f32`]];
+  }
+  if (spec.products === "f32") return [];
+  return [["products", `of queries and keys in ${spec.products}, added up in f32`]];
 }
 
 function stagedRows(plan: StagedPlan): [string, string][] {

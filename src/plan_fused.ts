@@ -9,7 +9,8 @@ import {
   type PlanLimits,
   rowsPerKvHead,
 } from "./_plan.ts";
-import { type DeviceProfile, loopRounds, type Tiling } from "./profile.ts";
+import { matrixRounds, matrixTile } from "./_matrix_tile.ts";
+import { type DeviceProfile, loopRounds, type MatrixBlock, type Tiling } from "./profile.ts";
 import type { FilledSpec } from "./spec.ts";
 import { tilingFor } from "./tuning.ts";
 
@@ -43,6 +44,8 @@ export interface FusedPlan extends PlanBase {
   loads: Loads;
   /** Loads of the value that a lane owns. */
   valueLoads: number;
+  /** What matrix units multiply at once; nothing where products are not computed on them. */
+  matrix?: MatrixBlock;
   /** Slices that the context is cut into. */
   slices: number;
   /** Dispatches: ranges of tiles of `rows * rowGroups` rows of one KV head, each within a part of keys and values. */
@@ -70,20 +73,21 @@ export function planFused(
 ): FusedPlan | undefined {
   const { batch, numKvHeads, valueDim, maxScratchBytes } = spec;
   const tiling = tilingFor(spec, profile);
-  const { keys, fillingWorkgroups } = tiling;
-  const perKvHead = rowsPerKvHead(spec);
-  const { rows, rowGroups } = planRows(perKvHead, { ...tiling, maxRows: mostRows(spec, tiling) });
-  const allPacks = fusedPacks(spec);
-  const split = planLanes({ rows, rowGroups, keys }, spec, limits, profile, tiling);
-  if (!split) return undefined;
-  const { lanes, strips, loads, keyChunk } = split;
+  const tile = spec.products === "matrix"
+    ? planMatrixTile(spec, limits, profile)
+    : planTile(spec, limits, profile, tiling);
+  if (!tile) return undefined;
+  const { rows, rowGroups, lanes, keys, strips, loads, keyChunk, matrix } = tile;
 
-  const tilesPerKvHead = Math.ceil(perKvHead / (rows * rowGroups));
+  const allPacks = fusedPacks(spec);
+  const tilesPerKvHead = Math.ceil(rowsPerKvHead(spec) / (rows * rowGroups));
   const numTiles = batch * numKvHeads * tilesPerKvHead;
   const stateBytes = numRows(spec) * (valueDim + 2) * 4;
   const tileColumns = lanes * keys;
   const roundsOfTile = headLoads({ spec, loads }) * (keyChunk === 0 ? 1 : 1 + keys) +
-    Math.ceil(tileColumns / strips) + ROUNDS_BESIDE;
+    Math.ceil(tileColumns / strips) +
+    (matrix ? matrixRounds(spec, { rows, lanes, keys, matrix }) : 0) +
+    ROUNDS_BESIDE;
   const tilesOfSlice = Math.floor(loopRounds(profile) / roundsOfTile);
   const leastSlices = Math.max(1, Math.ceil(Math.ceil(contextLen / tileColumns) / tilesOfSlice));
   const canMerge =
@@ -96,7 +100,8 @@ export function planFused(
     : 1;
   if (leastSlices > Math.max(1, mostSlices)) return undefined;
   const worthwhile = Math.floor(contextLen / (tileColumns * TILES_PER_SLICE));
-  const wanted = Math.min(Math.ceil(fillingWorkgroups / numTiles), worthwhile, mostSlices);
+  const filling = Math.ceil(tiling.fillingWorkgroups / numTiles);
+  const wanted = Math.min(filling, worthwhile, mostSlices);
   const slices = Math.max(leastSlices, wanted);
   return {
     impl: "fused",
@@ -104,12 +109,7 @@ export function planFused(
     groupSize: spec.numHeads / numKvHeads,
     contextLen,
     parts,
-    rows,
-    rowGroups,
-    ...split,
-    keys,
-    sharers: tiling.sharers,
-    shuffles: lanes <= profile.subgroupSize,
+    ...tile,
     valueLoads: Math.ceil(valueLoads({ spec, loads }) * strips / lanes),
     slices,
     blocks: parts.flatMap(({ firstHead, numHeads }, part) =>
@@ -160,6 +160,54 @@ export function stripInvocations(
   return strips === 1 ? 1 : lanes * rowGroups;
 }
 
+/** How the lanes of a row group divide its work. */
+type Lanes = Pick<
+  FusedPlan,
+  "lanes" | "wantedLanes" | "strips" | "loads" | "partners" | "keyChunk"
+>;
+
+/** What a workgroup works on, and how. */
+type Tile =
+  & Lanes
+  & Pick<FusedPlan, "rows" | "rowGroups" | "keys" | "sharers" | "shuffles" | "matrix">;
+
+/** On matrix units a workgroup is one subgroup, and what its lanes load is staged for all of them. */
+function planMatrixTile(
+  spec: FilledSpec,
+  limits: PlanLimits,
+  profile: DeviceProfile,
+): Tile | undefined {
+  const tile = matrixTile(spec, limits, profile);
+  if (!tile || tile.lanes < leastLanes(spec)) return undefined;
+  return {
+    ...tile,
+    ...{ rowGroups: 1, sharers: 0, shuffles: true },
+    ...{ wantedLanes: tile.lanes, partners: 1, keyChunk: 0, strips: 1 },
+    loads: planLoads(spec, tile.lanes, profile, { sharers: 0 }),
+  };
+}
+
+function planTile(
+  spec: FilledSpec,
+  limits: PlanLimits,
+  profile: DeviceProfile,
+  tiling: Tiling,
+): Tile | undefined {
+  const { keys, sharers } = tiling;
+  const maxRows = mostRows(spec, tiling);
+  const rows = planRows(rowsPerKvHead(spec), { ...tiling, maxRows });
+  const split = planLanes({ ...rows, keys }, spec, limits, profile, tiling);
+  return split && {
+    ...{ ...rows, ...split, keys, sharers },
+    shuffles: split.lanes <= profile.subgroupSize,
+  };
+}
+
+/** Lanes that a value needs at least. */
+function leastLanes({ valueDim }: FilledSpec): number {
+  return ceilPowerOfTwo(valueDim / MAX_LANE_FLOATS);
+}
+
 /** Rows of an invocation: fewer where each of its rows and keys loads a bias or a mask. */
 function mostRows({ bias, mask }: FilledSpec, { maxRows, keys, maxPairs }: Tiling): number {
   return bias || mask ? clamp(Math.floor(maxPairs / keys), 1, maxRows) : maxRows;
@@ -175,12 +223,6 @@ function planRows(
   return { rows: Math.ceil(perTile / rowGroups), rowGroups };
 }
 
-/** How the lanes of a row group divide its work. */
-type Lanes = Pick<
-  FusedPlan,
-  "lanes" | "wantedLanes" | "strips" | "loads" | "partners" | "keyChunk"
->;
-
 function planLanes(
   tile: Pick<FusedPlan, "rows" | "rowGroups" | "keys">,
   spec: FilledSpec,
@@ -190,8 +232,7 @@ function planLanes(
 ): Lanes | undefined {
   const { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupStorageSize } = limits;
   const { lanes: wanted, workgroup, sharers } = tiling;
-  const leastLanes = ceilPowerOfTwo(spec.valueDim / MAX_LANE_FLOATS);
-  const wantedLanes = Math.max(wanted, workgroup / tile.rowGroups, leastLanes);
+  const wantedLanes = Math.max(wanted, workgroup / tile.rowGroups, leastLanes(spec));
   for (let lanes = wantedLanes; lanes > 1; lanes /= 2) {
     const loads = planLoads(spec, lanes, profile, tiling);
     const valueLanes = ceilPowerOfTwo(valueLoads({ spec, loads }));
@@ -222,7 +263,7 @@ function planLoads(
   { kvDtype, headDim, valueDim }: FilledSpec,
   lanes: number,
   profile: DeviceProfile,
-  { sharers }: Tiling,
+  { sharers }: Pick<Tiling, "sharers">,
 ): Loads {
   const [keys, values] = [headDim, valueDim].map((size) => loadsOf(profile, kvDtype, size));
   const leavesHalf = sharers > 0 && valueDim / 8 <= lanes / 2;

@@ -12,6 +12,18 @@ export interface DeviceProfile {
    * its elements whatever their size.
    */
   longLoads: boolean;
+  /** What its matrix units multiply at once, factors in f16 and sums in f32; nothing where there are none to be used. */
+  matrix?: MatrixBlock;
+}
+
+/** Sizes of what matrix units multiply at once: `[m, k]` by `[k, n]`. */
+export interface MatrixBlock {
+  /** Rows of the product. */
+  m: number;
+  /** Columns of the product. */
+  n: number;
+  /** Products that are added up for each of its elements. */
+  k: number;
 }
 
 /** How a device class cuts the fused attention into tiles. */

@@ -38,6 +38,18 @@ export function stagesOf(outputs: readonly AttentionOutput[]): StageOutput[] {
  */
 export type Implementation = "auto" | "fused" | "staged";
 
+/**
+ * What products are computed in. {@linkcode AttentionSpec.products} says what each costs in precision.
+ *
+ * - `"f32"`: all of them in f32
+ * - `"f16"`: those of queries and keys in f16, added up in f32
+ * - `"matrix"`: those of queries and keys, and of weights and values, of factors in f16, on matrix units (tensor cores) that
+ *   add up in f32: an experiment
+ */
+export type Products = "f32" | "f16" | "matrix";
+
+const PRODUCTS: readonly Products[] = ["f32", "f16", "matrix"];
+
 /** Shapes and options of an attention. */
 export interface AttentionSpec extends ScoreSpec {
   /** Sequences. The default is 1. */
@@ -67,14 +79,21 @@ export interface AttentionSpec extends ScoreSpec {
   /** Element type of k and v. The default is `dtype`. */
   kvDtype?: KvDtype;
   /**
-   * What the products of queries and keys are computed in. `"f16"`, where 4 divides the sizes of a head four of them and
-   * their sum at a time, is for devices whose arithmetic is faster in f16: sums of these, softmax and values stay in f32.
-   * Keys must not be f32. A score is then off by at most `e = |scale| max |q| (6 |k|_1 + headDim step) / 1024`, where the
-   * step is that of an integer key and 1 for others, and an output by at most `(exp(2 e) - 1) max |v|`; no key, and no
-   * query up to 1e37, is too large. For the fused implementation: what is staged after all, as no fused tile fits, is in
+   * What products are computed in. For the fused implementation: what is staged after all, as no fused tile fits, is in
    * f32. The default is `"f32"`.
+   *
+   * `"f16"`, for queries and keys alone, and where 4 divides the sizes of a head four of them and their sum at a time, is for
+   * devices whose arithmetic is faster in f16: sums of these, softmax and values stay in f32. Keys must not be f32. A score
+   * is then off by at most `e = |scale| max |q| (6 |k|_1 + headDim step) / 1024`, where the step is that of an integer key
+   * and 1 for others, and an output by at most `(exp(2 e) - 1) max |v|`; no key, and no query up to 1e37, is too large.
+   *
+   * `"matrix"` is an experiment, whose speed has yet to be measured on a GPU: queries, keys, weights and values of any
+   * storage are rounded to f16 and multiplied on matrix units, where the device grants them ({@linkcode GpuFeatures}); sums
+   * and softmax are in f32. A score is then off by at most `e = |scale| max |q| (3 |k|_1 + headDim / 16) / 1024`, and an
+   * output by at most `(exp(2 e) - 1 + (3 + contextLen / 2^19) / 1024) max |v| + 6.2e-5`. No query and no value is too
+   * large; keys in f32 beyond 65504 are infinite, as they are when stored in f16.
    */
-  products?: Dtype;
+  products?: Products;
   /** Axes of q and o, and of contiguous k and v. The default is `"BSNH"`. */
   layout?: Layout;
   /** Axes of k and v where they differ from those of q: a ring is `"BNSH"`. The default is `layout`. */
@@ -119,7 +138,7 @@ export function fillIn(spec: AttentionSpec): FilledSpec {
   checkGroups(ACTION, { numHeads, numKvHeads });
   checkChoice(ACTION, "dtype", dtype, DTYPES);
   checkChoice(ACTION, "kvDtype", kvDtype, KV_DTYPES);
-  checkChoice(ACTION, "products", products, DTYPES);
+  checkChoice(ACTION, "products", products, PRODUCTS);
   checkChoice(ACTION, "layout", layout, ["BSNH", "BNSH"]);
   checkChoice(ACTION, "kvLayout", kvLayout, ["BSNH", "BNSH"]);
   checkChoice(ACTION, "impl", impl, ["auto", "fused", "staged"]);
@@ -132,20 +151,19 @@ export function fillIn(spec: AttentionSpec): FilledSpec {
       sentence(ACTION, 'only impl "staged" has scores and weights to return', { impl, outputs }),
     );
   }
-  if (products === "f16") {
-    if (impl === "staged" || stagesOf(outputs).length > 0) {
-      throw new TypeError(
-        sentence(ACTION, 'only impl "fused" computes products in f16', { products, impl, outputs }),
-      );
-    }
-    if (kvDtype === "f32") {
-      throw new RangeError(
-        sentence(ACTION, "products in f16 are of keys in f16, int8 or int4 (choose kvDtype)", {
-          products,
-          kvDtype,
-        }),
-      );
-    }
+  if (products !== "f32" && (impl === "staged" || stagesOf(outputs).length > 0)) {
+    const where = products === "f16" ? "in f16" : "on matrix units";
+    throw new TypeError(
+      sentence(ACTION, `only impl "fused" computes products ${where}`, { products, impl, outputs }),
+    );
+  }
+  if (products === "f16" && kvDtype === "f32") {
+    throw new RangeError(
+      sentence(ACTION, "products in f16 are of keys in f16, int8 or int4 (choose kvDtype)", {
+        products,
+        kvDtype,
+      }),
+    );
   }
   return {
     ...sizes,

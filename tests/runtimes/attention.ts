@@ -24,6 +24,9 @@ interface Inputs {
   mask?: HostMask;
 }
 
+/** The log-sum-exp of a row that sees nothing. */
+const MASKED = -3.4028234663852886e38;
+
 type State = AttentionState<HostTensor>;
 
 /** The largest difference from the reference, of outputs and log-sum-exps; NaN where something is not a number. */
@@ -50,7 +53,8 @@ export async function attentionError(
     },
     optionsOf(asked),
   );
-  return Math.max(difference(o.data, expected.o), difference(lse.data, expected.lse));
+  const lowest = expected.lse.map((lse) => Math.max(lse, MASKED));
+  return Math.max(difference(o.data, expected.o), difference(lse.data, lowest));
 }
 
 /** What queries see; of a ring, what it keeps. */
@@ -84,9 +88,11 @@ async function asStored(gpu: Gpu, source: HostTensor, dtype: ElementType): Promi
 }
 
 async function atOnce(gpu: Gpu, asked: RuntimeCase, inputs: Inputs): Promise<State> {
-  const { dtype, kvDtype, impl, tuning } = asked;
-  const options = { ...optionsOf(asked), dtype, kvDtype, impl, tuning, outputs: ["lse"] } as const;
-  const { o, lse } = await attend(gpu, inputs, options);
+  const { dtype, kvDtype, impl, products, tuning } = asked;
+  const given = { dtype, kvDtype, impl, products, tuning };
+  const { o, lse } = await attend(gpu, inputs, {
+    ...{ ...optionsOf(asked), ...given, outputs: ["lse"] },
+  });
   return { o, lse: lse! };
 }
 
@@ -102,7 +108,7 @@ async function inParts(gpu: Gpu, asked: RuntimeCase, { q, k, v }: Inputs): Promi
 }
 
 async function throughRing(gpu: Gpu, asked: RuntimeCase, { q, k, v }: Inputs): Promise<State> {
-  const { numHeads, numKvHeads, headDim, seqLen, dtype, kvDtype, score } = asked;
+  const { numHeads, numKvHeads, headDim, seqLen, dtype, kvDtype, score, impl, products } = asked;
   const { appends, options, rope, forked } = asked.ring!;
   const batch = forked ? 2 : 1;
   const cache = await RingKvCache.create(gpu, {
@@ -112,7 +118,7 @@ async function throughRing(gpu: Gpu, asked: RuntimeCase, { q, k, v }: Inputs): P
   const attention = await Attention.create(gpu, {
     ...cache.spec,
     ...score,
-    ...{ numHeads, seqLen, outputs: ["lse"] },
+    ...{ numHeads, seqLen, impl, products, outputs: ["lse"] },
   });
   const upload = (source: HostTensor) => Tensor.upload(gpu, ofEach(source, batch), { dtype });
   const encoder = gpu.device.createCommandEncoder();

@@ -3,6 +3,7 @@ import type {
   Dtype,
   Implementation,
   KvDtype,
+  Products,
   RingKvCacheOptions,
   RopeOptions,
   ScoreSpec,
@@ -24,6 +25,7 @@ export interface RuntimeCase {
   dtype?: Dtype;
   kvDtype?: KvDtype;
   impl?: Implementation;
+  products?: Products;
   score?: Omit<ScoreSpec, "bias" | "mask">;
   tuning?: Tuning;
   sinks?: number;
@@ -47,6 +49,50 @@ function tuned(tiling: Pick<Tiling, "keys" | "lanes" | "partners" | "keyChunk">)
   const tilings = [{ ...rows, ...tiling, sharers: 0, fillingWorkgroups: 4 }];
   return { schema: 2, adapter: "any", tilings };
 }
+
+/** Where products are computed on matrix units: rows, heads and contexts that fill blocks, and that do not. */
+const ON_MATRIX_UNITS: readonly RuntimeCase[] = [
+  {
+    ...{ name: "MQA, decode", numHeads: 8, numKvHeads: 1, headDim: 64 },
+    ...{ seqLen: 1, contextLen: 64 },
+  },
+  {
+    ...{ name: "MHA, decode in slices", numHeads: 2, numKvHeads: 2, headDim: 128 },
+    ...{ seqLen: 1, contextLen: 199 },
+  },
+  {
+    ...{ name: "GQA, prefill", numHeads: 6, numKvHeads: 2, headDim: 40 },
+    ...{ seqLen: 19, contextLen: 37, batch: 2 },
+  },
+  {
+    ...{ name: "MQA, odd sizes, many rows", numHeads: 13, numKvHeads: 1, headDim: 33, valueDim: 7 },
+    ...{ seqLen: 11, contextLen: 45 },
+  },
+  {
+    ...{ name: "MQA, wide values of f16", numHeads: 4, numKvHeads: 1, headDim: 16, valueDim: 72 },
+    ...{ seqLen: 2, contextLen: 40, kvDtype: "f16" },
+  },
+  {
+    ...{ name: "MQA, window and sinks", numHeads: 4, numKvHeads: 1, headDim: 16 },
+    ...{ seqLen: 19, contextLen: 64, sinks: 2, score: { window: 7 } },
+  },
+  {
+    ...{ name: "MHA, not causal, masked", numHeads: 2, numKvHeads: 2, headDim: 24 },
+    ...{ seqLen: 5, contextLen: 65, masked: true, score: { causal: false } },
+  },
+  {
+    ...{ name: "one head, rows that see nothing", numHeads: 1, numKvHeads: 1, headDim: 16 },
+    ...{ seqLen: 7, contextLen: 5 },
+  },
+  {
+    ...{ name: "MQA, wrapped ring of int8", numHeads: 4, numKvHeads: 1, headDim: 64, seqLen: 2 },
+    ...{ contextLen: 37, kvDtype: "int8" },
+    ring: {
+      appends: [9, 1, 9, 7, 9, 2],
+      options: { capacity: 24, window: 14, sinks: 1, maxSeqLen: 9 },
+    },
+  },
+];
 
 export const CASES: readonly RuntimeCase[] = [
   {
@@ -131,4 +177,8 @@ export const CASES: readonly RuntimeCase[] = [
     ...{ seqLen: 1, contextLen: 21 },
     ring: { appends: [12, 8, 1], options: { capacity: 16, window: 9, maxSeqLen: 8 } },
   },
+  ...ON_MATRIX_UNITS.map((asked): RuntimeCase => ({
+    ...asked,
+    ...{ name: `matrix units: ${asked.name}`, products: "matrix", impl: "fused" },
+  })),
 ];

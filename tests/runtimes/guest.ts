@@ -1,10 +1,11 @@
 /** What runs inside a runtime: opens its GPU, computes the cases, and reports line by line. */
-import { type Dtype, Gpu, GpuUnavailableError } from "@onehead/attention";
+import { type Dtype, Gpu, GpuUnavailableError, type Products } from "@onehead/attention";
 import { Random } from "../_random.ts";
 import { CASES } from "./cases.ts";
 import { attentionError } from "./attention.ts";
 import { decoderError, DECODERS } from "./decoder.ts";
 import { layerError, LAYERS } from "./layer.ts";
+import { UNSEEN, unseenError } from "./unseen.ts";
 
 /** What a runtime says: of its GPU first, or that it has none; then of each case; and that it is through. */
 export type Report =
@@ -17,15 +18,26 @@ export type Report =
 
 /** Largest absolute difference, for inputs in [-1, 1]: sums are in f32 whatever the storage; outputs of f16 are not. */
 const TOLERANCE = { f32: 2e-5, f16: 1e-3 };
+/** On matrix units queries, keys, weights and values are rounded to f16: below the bound of the docs, above what is seen. */
+const ON_MATRIX_UNITS = 1e-3;
 
 /** Computes something, and returns how far it is off. */
 export type Check = (gpu: Gpu, random: Random) => Promise<number>;
 
 /** What every runtime must compute. */
-export const CHECKS: readonly { name: string; dtype?: Dtype; check: Check }[] = [
+export const CHECKS: readonly {
+  name: string;
+  dtype?: Dtype;
+  products?: Products;
+  check: Check;
+}[] = [
   ...CASES.map((asked) => ({
     ...asked,
     check: (gpu: Gpu, random: Random) => attentionError(gpu, asked, random),
+  })),
+  ...UNSEEN.map((asked) => ({
+    ...asked,
+    check: (gpu: Gpu, random: Random) => unseenError(gpu, asked, random),
   })),
   ...LAYERS.map((asked) => ({
     name: asked.name,
@@ -46,13 +58,19 @@ export async function main(seed: number, report: (report: Report) => void): Prom
     if (!(error instanceof GpuUnavailableError)) throw error;
     return report({ kind: "unavailable", why: error.message });
   }
-  const { description, features: { subgroups, f16 }, dialect: { enableSubgroups } } = gpu;
+  const { description, features: { subgroups, f16, matrixUnits }, dialect: { enableSubgroups } } =
+    gpu;
   const adapter = description.description;
   report({ kind: "gpu", adapter, subgroups, enableSubgroups, f16 });
   const random = new Random(seed);
-  for (const { name, dtype = "f32", check } of CHECKS) {
+  for (const { name, dtype = "f32", products, check } of CHECKS) {
     if (dtype === "f16" && !f16) {
       report({ kind: "skipped", name, why: "the adapter has no f16" });
+      continue;
+    }
+    const isOnMatrixUnits = products === "matrix";
+    if (isOnMatrixUnits && !matrixUnits) {
+      report({ kind: "skipped", name, why: "the device grants no matrix units" });
       continue;
     }
     try {
@@ -60,7 +78,12 @@ export async function main(seed: number, report: (report: Report) => void): Prom
       await gpu.settled();
       // JSON has no NaN.
       const shown = Number.isFinite(error) ? error : null;
-      report({ kind: "case", name, error: shown, tolerance: TOLERANCE[dtype] });
+      report({
+        kind: "case",
+        name,
+        error: shown,
+        tolerance: isOnMatrixUnits ? ON_MATRIX_UNITS : TOLERANCE[dtype],
+      });
     } catch (error) {
       report({ kind: "failed", name, why: String(error) });
     }

@@ -21,22 +21,22 @@ const { os, arch } = Deno.build;
 const NODE = `node-${os}-${arch === "aarch64" ? "arm64" : "x64"}`;
 const BUN = `@oven/bun-${os}-${arch === "aarch64" ? "aarch64" : "x64"}`;
 
-/** Node on one of Dawn's backends. */
-function nodeOn(backend?: string): Omit<Program, "name" | "guest"> {
-  const flags = backend ? [`backend=${backend}`] : [];
+/** Node, with what Dawn is told. */
+function nodeWith(flag: string): Omit<Program, "name" | "guest"> {
   return {
     packages: [`${NODE}@24.21.0`, "webgpu@0.6.2"],
     executable: `${NODE}/bin/node`,
     setup: `
       import { create, globals } from "webgpu";
       Object.assign(globalThis, globals);
-      navigator.gpu = create(${JSON.stringify(flags)});`,
+      navigator.gpu = create([${JSON.stringify(flag)}]);`,
   };
 }
 
 export const PROGRAMS: readonly Program[] = [
-  { name: "node", ...nodeOn(), guest: "guest" },
-  { name: "dawn", ...nodeOn("null"), guest: "validation" },
+  // With its experiments, of which matrix units are one.
+  { name: "node", ...nodeWith("enable-dawn-features=allow_unsafe_apis"), guest: "guest" },
+  { name: "dawn", ...nodeWith("backend=null"), guest: "validation" },
   {
     name: "bun",
     packages: [`${BUN}@1.4.5`, "bun-webgpu@0.1.7"],

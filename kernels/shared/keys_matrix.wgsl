@@ -1,0 +1,87 @@
+// keys_matrix: the subgroup scores all keys of the tile on matrix units; each lane picks up the scores of its own.
+//
+//   shrink = 2^(14 - floor(log2(max |q|)))
+//
+// It brings the queries of a row as far up in f16 as they go, so that no small one is lost.
+
+// What the queries of each row were multiplied by.
+alias Queries = PerRow;
+
+const HEAD_LOADS = HEAD_WIDTH / (PACK * LOAD_PACKS);
+
+fn queriesOf(tile: RowTile, rowGroup: u32, lane: u32) -> Queries {
+  var most: PerRow;
+  /*unroll*/ for (var i = 0u; i < ROWS; i++) {
+    for (var h = lane; h < HEAD_PACKS; h += LANES) {
+      most[i] = max(most[i], largestOf(queryPack(tile, i, h)));
+    }
+  }
+  most = maxOverLanes(most, lane, lane);
+  var shrink: PerRow;
+  /*unroll*/ for (var i = 0u; i < ROWS; i++) {
+    // Bounds within which shrink and its inverse are normal numbers.
+    let exponent = clamp(bitcast<u32>(most[i]) >> 23u, 15u, 254u);
+    shrink[i] = bitcast<f32>((268u - exponent) << 23u);
+    for (var h = lane; h < HEAD_WIDTH / PACK; h += LANES) {
+      var x = Factor();
+      if (h < HEAD_PACKS) {
+        x = Factor(shrink[i] * queryPack(tile, i, h));
+      }
+      putFactors(i * HEAD_WIDTH + h * PACK, x);
+    }
+  }
+  return shrink;
+}
+
+fn queryPack(tile: RowTile, i: u32, pack: u32) -> Wide {
+  let row = rowOf(tile, i);
+  return Wide(q[queryRow(tile.batch, headOf(row), tokenOf(row)) * HEAD_PACKS + pack]);
+}
+
+fn shrinkOf(queries: Queries) -> PerRow {
+  return queries;
+}
+
+fn scoresOf(
+  tile: RowTile,
+  context: Context,
+  seen: vec2u,
+  start: u32,
+  invocation: u32,
+  lane: u32,
+  queries: Queries,
+  shrink: PerRow,
+) -> array<array<f32, KEYS>, ROWS> {
+  for (var n = lane; n < TILE_COLUMNS * HEAD_LOADS; n += LANES) {
+    let c = n / HEAD_LOADS;
+    let h = n % HEAD_LOADS;
+    var keys = array<Factor, LOAD_PACKS>();
+    if (h < HEAD_PACKS / LOAD_PACKS) {
+      keys = keysAt(kRowOf(tile, context, seen, start + c), h);
+    }
+    /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
+      putFactors(STAGED + c * HEAD_WIDTH + (h * LOAD_PACKS + p) * PACK, keys[p]);
+    }
+  }
+  workgroupBarrier();
+  for (var i = 0u; i < ROWS; i += BLOCK_ROWS) {
+    for (var c = 0u; c < TILE_COLUMNS; c += BLOCK_COLUMNS) {
+      var sum = Sum();
+      for (var h = 0u; h < HEAD_WIDTH; h += BLOCK_INNER) {
+        let left = leftAt(i * HEAD_WIDTH + h, HEAD_WIDTH);
+        sum = addProduct(left, transposedAt(STAGED + c * HEAD_WIDTH + h, HEAD_WIDTH), sum);
+      }
+      storeSum(i * TILE_COLUMNS + c, TILE_COLUMNS, sum);
+    }
+  }
+  workgroupBarrier();
+  var s: array<array<f32, KEYS>, ROWS>;
+  /*unroll*/ for (var j = 0u; j < KEYS; j++) {
+    let c = lane + LANES * j;
+    let step = keyStep(kRowOf(tile, context, seen, start + c));
+    /*unroll*/ for (var i = 0u; i < ROWS; i++) {
+      s[i][j] = products[i * TILE_COLUMNS + c] * (step / shrink[i]);
+    }
+  }
+  return s;
+}
