@@ -63,6 +63,7 @@ export type { KvPart } from "./src/_kv_memory.ts";
 export type { HeadRange } from "./src/_parts.ts";
 export type { Loads, PlanBase, PlanLimits } from "./src/_plan.ts";
 export { type AttentionPlan, kvBytes, planAttention } from "./src/plan.ts";
+export type { FusedTile } from "./src/fused_tile.ts";
 export type { FusedPlan } from "./src/plan_fused.ts";
 export type { RowBlock, StagedPlan } from "./src/plan_staged.ts";
 export type { DeviceProfile, MatrixBlock, Tiling } from "./src/profile.ts";

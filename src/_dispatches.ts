@@ -1,7 +1,8 @@
 /** The dispatches of a plan, in order: what executors encode and what `explain` prints. */
 import { EARLY_STAGES, type EarlyStage, type StagedPlan, valueBlocks } from "./plan_staged.ts";
 import { numRows } from "./_plan.ts";
-import { fusedPacks, type FusedPlan, MERGE_WORKGROUP } from "./plan_fused.ts";
+import { fusedPacks } from "./fused_tile.ts";
+import { type FusedPlan, MERGE_WORKGROUP } from "./plan_fused.ts";
 
 /** Numbers of workgroups along x, y and z. */
 export type Grid = readonly [x: number, y: number, z?: number];

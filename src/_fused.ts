@@ -17,13 +17,8 @@ import { perHeadConstants, rowEnd, scoreOf } from "./_score.ts";
 import { kvReads, packFragment } from "./_storage.ts";
 import type { WgslModule } from "./_wgsl.ts";
 import type { Gpu } from "./device.ts";
-import {
-  fusedPackSize,
-  type FusedPlan,
-  headLoads,
-  MERGE_WORKGROUP,
-  stripInvocations,
-} from "./plan_fused.ts";
+import { fusedPackSize, headLoads, stripInvocations } from "./fused_tile.ts";
+import { type FusedPlan, MERGE_WORKGROUP } from "./plan_fused.ts";
 
 /** Compiles the kernels of a plan and allocates its scratch. */
 export async function createFused(gpu: Gpu, plan: FusedPlan): Promise<Executor> {

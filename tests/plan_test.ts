@@ -11,7 +11,7 @@ import {
 } from "../mod.ts";
 import { loadPacks, packSize } from "../src/_plan.ts";
 import { valueBlocks } from "../src/plan_staged.ts";
-import { fusedWorkgroupBytes } from "../src/plan_fused.ts";
+import { fusedWorkgroupBytes } from "../src/fused_tile.ts";
 import { fusedPlan, LIMITS, PROFILES, stagedPlan } from "./_plan.ts";
 import { type Random, testRandomly } from "./_random.ts";
 
@@ -429,7 +429,7 @@ testRandomly("plan: fused tiles cover all rows and values, within limits and scr
     }
     assertEquals(tile, batch * numKvHeads * Math.ceil(perKvHead / (rows * rowGroups)));
     assert(lanes * rowGroups <= limits.maxComputeInvocationsPerWorkgroup);
-    assert(fusedWorkgroupBytes(plan) <= limits.maxComputeWorkgroupStorageSize);
+    assert(fusedWorkgroupBytes(plan.spec, plan) <= limits.maxComputeWorkgroupStorageSize);
     for (const size of [lanes, strips, rowGroups]) {
       assert(Number.isInteger(Math.log2(size)), `${size}`);
     }
