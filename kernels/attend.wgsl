@@ -27,6 +27,13 @@ const VALUE_LANES = LANES / STRIPS;
 
 const TILE_COLUMNS = LANES * KEYS;
 
+// What a workgroup looks at: rows, the tokens of their sequence, and the columns of these that any of the rows sees.
+struct View {
+  tile: RowTile,
+  context: Context,
+  seen: vec2u,
+}
+
 alias PerRow = array<f32, ROWS>;
 alias Sums = array<array<Wide, ROWS>, VALUE_PACKS>;
 
@@ -43,6 +50,7 @@ fn main(
   let tile = rowTileOf(params.firstTile + workgroupId.y);
   let context = contextOf(tile.batch);
   let seen = columnsSeenBy(tile, context);
+  let view = View(tile, context, seen);
   let total = countOf(seen);
   let tiles = (total + TILE_COLUMNS - 1u) / TILE_COLUMNS;
   let perSlice = (tiles + numWorkgroups.x - 1u) / numWorkgroups.x * TILE_COLUMNS;
@@ -70,8 +78,8 @@ fn main(
   }
 
   for (var start = first; start < end; start += TILE_COLUMNS) {
-    var s = scoresOf(tile, context, seen, start, invocation, lane, queries, shrink);
-    var most: PerRow;
+    var s = scoresOf(view, start, invocation, lane, queries, shrink);
+    var most = PerRow();
     /*unroll*/ for (var i = 0u; i < ROWS; i++) {
       most[i] = MASKED;
       let row = rowOf(tile, rowGroup * ROWS + i);
@@ -101,13 +109,13 @@ fn main(
     }
     workgroupBarrier();
 
-    addValues(&acc, tile, context, seen, start, min(TILE_COLUMNS, end - start), rowGroup, lane);
+    addValues(&acc, view, start, min(TILE_COLUMNS, end - start), rowGroup, lane);
   }
 
   // Not unrolled, as compilers take longer over stores than over the rest; so the row is picked from the registers.
   for (var i = 0u; i < ROWS; i++) {
-    var own: SoftmaxState;
-    var sums: array<Wide, VALUE_PACKS>;
+    var own = SoftmaxState();
+    var sums = array<Wide, VALUE_PACKS>();
     /*unroll*/ for (var k = 0u; k < ROWS; k++) {
       if (i == k) {
         own = SoftmaxState(m[k], d[k]);
@@ -140,10 +148,10 @@ fn columnsSeenBy(tile: RowTile, context: Context) -> vec2u {
   );
 }
 
-// The row of keys of what is index-th among the columns that a tile sees; of the last one for those beyond.
-fn kRowOf(tile: RowTile, context: Context, seen: vec2u, index: u32) -> u32 {
-  let inContext = min(columnAt(seen, index), context.len - 1u);
-  return kvRow(tile.batch, tile.kvHead, slotOf(context, inContext));
+// The row of keys and values of what is index-th among the columns that a tile sees; of the last one for those beyond.
+fn kvRowOf(view: View, index: u32) -> u32 {
+  let inContext = min(columnAt(view.seen, index), view.context.len - 1u);
+  return kvRow(view.tile.batch, view.tile.kvHead, slotOf(view.context, inContext));
 }
 
 // The sum reaches the first strip; neighbours of a strip are VALUE_LANES apart.

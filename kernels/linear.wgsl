@@ -32,7 +32,7 @@ fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_ind
 
   var sums: array<PerRow, TOKENS>;
   for (var i = lane; i < LOADS; i += LANES) {
-    var held: array<array<Wide, LOAD_PACKS>, TOKENS>;
+    var held = array<array<Wide, LOAD_PACKS>, TOKENS>();
     /*unroll*/ for (var t = 0u; t < TOKENS; t++) {
       let first = min(firstToken + t, params.numTokens - 1u) * PACKS + i * LOAD_PACKS;
       /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {

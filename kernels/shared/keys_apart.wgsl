@@ -1,8 +1,6 @@
 // keys_apart: each lane scores keys of its own.
 fn scoresOf(
-  tile: RowTile,
-  context: Context,
-  seen: vec2u,
+  view: View,
   start: u32,
   invocation: u32,
   lane: u32,
@@ -11,12 +9,12 @@ fn scoresOf(
 ) -> array<array<f32, KEYS>, ROWS> {
   var kRow: array<u32, KEYS>;
   /*unroll*/ for (var j = 0u; j < KEYS; j++) {
-    kRow[j] = kRowOf(tile, context, seen, start + lane + LANES * j);
+    kRow[j] = kvRowOf(view, start + lane + LANES * j);
   }
   var s: array<array<f32, KEYS>, ROWS>;
   for (var h = 0u; h < HEAD_PACKS / LOAD_PACKS; h++) {
-    stageKeys(tile, context, seen, start, invocation, h);
-    var keys: array<array<Factor, LOAD_PACKS>, KEYS>;
+    stageKeys(view, start, invocation, h);
+    var keys = array<array<Factor, LOAD_PACKS>, KEYS>();
     /*unroll*/ for (var j = 0u; j < KEYS; j++) {
       keys[j] = ownKeysAt(kRow[j], lane + LANES * j, h);
     }

@@ -1,5 +1,5 @@
 // keys_direct: a lane loads its keys where they lie.
-fn stageKeys(tile: RowTile, context: Context, seen: vec2u, start: u32, invocation: u32, load: u32) {
+fn stageKeys(view: View, start: u32, invocation: u32, load: u32) {
 }
 
 fn ownKeysAt(kRow: u32, column: u32, load: u32) -> array<Factor, LOAD_PACKS> {

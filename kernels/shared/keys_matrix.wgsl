@@ -43,9 +43,7 @@ fn shrinkOf(queries: Queries) -> PerRow {
 }
 
 fn scoresOf(
-  tile: RowTile,
-  context: Context,
-  seen: vec2u,
+  view: View,
   start: u32,
   invocation: u32,
   lane: u32,
@@ -57,7 +55,7 @@ fn scoresOf(
     let h = n % HEAD_LOADS;
     var keys = array<Factor, LOAD_PACKS>();
     if (h < HEAD_PACKS / LOAD_PACKS) {
-      keys = keysAt(kRowOf(tile, context, seen, start + c), h);
+      keys = keysAt(kvRowOf(view, start + c), h);
     }
     /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
       putFactors(STAGED + c * HEAD_WIDTH + (h * LOAD_PACKS + p) * PACK, keys[p]);
@@ -78,7 +76,7 @@ fn scoresOf(
   var s: array<array<f32, KEYS>, ROWS>;
   /*unroll*/ for (var j = 0u; j < KEYS; j++) {
     let c = lane + LANES * j;
-    let step = keyStep(kRowOf(tile, context, seen, start + c));
+    let step = keyStep(kvRowOf(view, start + c));
     /*unroll*/ for (var i = 0u; i < ROWS; i++) {
       s[i][j] = products[i * TILE_COLUMNS + c] * (step / shrink[i]);
     }

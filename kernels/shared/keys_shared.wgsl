@@ -35,9 +35,7 @@ fn largestQueries(queries: Queries) -> PerRow {
 }
 
 fn scoresOf(
-  tile: RowTile,
-  context: Context,
-  seen: vec2u,
+  view: View,
   start: u32,
   invocation: u32,
   lane: u32,
@@ -49,9 +47,9 @@ fn scoresOf(
     var sums: array<PerRow, PARTNERS>;
     let first = start + lane - lane % PARTNERS + LANES * j;
     /*unroll*/ for (var n = 0u; n < PARTNERS; n++) {
-      sums[n] = partOfScores(kRowOf(tile, context, seen, first + n), lane, queries, shrink);
+      sums[n] = partOfScores(kvRowOf(view, first + n), lane, queries, shrink);
     }
-    let step = keyStep(kRowOf(tile, context, seen, first + lane % PARTNERS));
+    let step = keyStep(kvRowOf(view, first + lane % PARTNERS));
     let own = ownOf(sums, lane);
     /*unroll*/ for (var i = 0u; i < ROWS; i++) {
       s[i][j] = own[i] * step / shrink[i];

@@ -4,7 +4,7 @@
 // One load more than are used lies between keys, so that lanes do not wait for the same bank.
 var<workgroup> staged: array<array<array<Factor, LOAD_PACKS>, CHUNK + 1u>, TILE_COLUMNS>;
 
-fn stageKeys(tile: RowTile, context: Context, seen: vec2u, start: u32, invocation: u32, load: u32) {
+fn stageKeys(view: View, start: u32, invocation: u32, load: u32) {
   if (load % CHUNK != 0u) {
     return;
   }
@@ -13,7 +13,7 @@ fn stageKeys(tile: RowTile, context: Context, seen: vec2u, start: u32, invocatio
   for (var i = invocation; i < TILE_COLUMNS * CHUNK; i += WORKGROUP) {
     let column = i / CHUNK;
     let at = min(load + i % CHUNK, HEAD_PACKS / LOAD_PACKS - 1u);
-    staged[column][i % CHUNK] = keysAt(kRowOf(tile, context, seen, start + column), at);
+    staged[column][i % CHUNK] = keysAt(kvRowOf(view, start + column), at);
   }
   workgroupBarrier();
 }

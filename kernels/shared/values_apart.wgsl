@@ -1,9 +1,7 @@
 // values_apart: each lane sums up its own part of the values, of every STRIPS-th column.
 fn addValues(
   acc: ptr<function, Sums>,
-  tile: RowTile,
-  context: Context,
-  seen: vec2u,
+  view: View,
   start: u32,
   count: u32,
   rowGroup: u32,
@@ -11,7 +9,7 @@ fn addValues(
 ) {
   let firstLoad = lane % VALUE_LANES;
   for (var c = stripOf(lane); c < count; c += STRIPS) {
-    let row = kvRow(tile.batch, tile.kvHead, slotOf(context, columnAt(seen, start + c)));
+    let row = kvRowOf(view, start + c);
     let step = valueStep(row);
     let w = weightsAt(rowGroup, lane, c);
     /*unroll*/ for (var j = 0u; j < VALUE_LOADS; j++) {

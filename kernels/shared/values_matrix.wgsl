@@ -9,9 +9,7 @@ const VALUE_LOADS_WIDE = VALUE_WIDTH / (PACK * LOAD_PACKS);
 
 fn addValues(
   acc: ptr<function, Sums>,
-  tile: RowTile,
-  context: Context,
-  seen: vec2u,
+  view: View,
   start: u32,
   count: u32,
   rowGroup: u32,
@@ -30,7 +28,7 @@ fn addValues(
     var values = array<Wide, LOAD_PACKS>();
     var step = 0.0;
     if (h < PACKS / LOAD_PACKS) {
-      let row = kRowOf(tile, context, seen, start + c);
+      let row = kvRowOf(view, start + c);
       values = valuesAt(row, h);
       step = valueStep(row);
     }
@@ -61,22 +59,20 @@ fn addValues(
     }
   }
   if (subgroupAny(hasOthers)) {
-    addOthers(acc, tile, context, seen, start, count, rowGroup, lane);
+    addOthers(acc, view, start, count, rowGroup, lane);
   }
 }
 
 fn addOthers(
   acc: ptr<function, Sums>,
-  tile: RowTile,
-  context: Context,
-  seen: vec2u,
+  view: View,
   start: u32,
   count: u32,
   rowGroup: u32,
   lane: u32,
 ) {
   for (var c = 0u; c < count; c++) {
-    let row = kRowOf(tile, context, seen, start + c);
+    let row = kvRowOf(view, start + c);
     let step = valueStep(row);
     /*unroll*/ for (var j = 0u; j < VALUE_LOADS; j++) {
       let values = valuesAt(row, min(lane + j * LANES, PACKS / LOAD_PACKS - 1u));
