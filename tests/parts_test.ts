@@ -72,7 +72,11 @@ testRandomly("parts: every block of a plan reads one part", (random) => {
       numHeads: numKvHeads * random.integer(1, 3),
       seqLen: random.integer(1, 2),
     };
-    const limits = { ...LIMITS, maxStorageBufferBindingSize: 400 * 9 * 4 * random.integer(1, 9) };
+    // Keys and values are cut into parts; queries and outputs are not.
+    const { headDim, valueDim = headDim } = spec;
+    const rowBytes = batch * spec.numHeads * spec.seqLen! * Math.max(headDim, valueDim) * 4;
+    const kvBytes = 400 * 9 * 4 * random.integer(1, 9);
+    const limits = { ...LIMITS, maxStorageBufferBindingSize: Math.max(rowBytes, kvBytes) };
     for (const plan of [fusedPlan(spec, limits), stagedPlan(spec, limits)]) {
       const tilesPerHead = plan.blocks.reduce((sum, { numTiles }) => sum + numTiles, 0) /
         (batch * numKvHeads);
