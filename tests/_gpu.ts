@@ -25,14 +25,14 @@ async function openPlain(): Promise<Gpu> {
 }
 
 /**
- * Numbers the invocations of every kernel to come from the last to the first. Software runs a workgroup's subgroups one after
+ * Numbers the invocations of every kernel of the library to come from the last to the first. Software runs a workgroup's subgroups one after
  * the other, up to a barrier: where one is missing, only one of the two orders goes wrong.
  */
 function reverseInvocations(device: GPUDevice): void {
   const create = device.createShaderModule.bind(device);
   device.createShaderModule = (descriptor) => {
     const [builtin, name] = /@builtin\(local_invocation_index\) (\w+)/.exec(descriptor.code) ?? [];
-    if (!builtin) return create(descriptor);
+    if (!builtin || !descriptor.code.includes("const WORKGROUP =")) return create(descriptor);
     const code = descriptor.code
       .replace(builtin, "@builtin(local_invocation_index) place")
       .replace(/fn main\([^{]*\{/, `$&\n  let ${name} = WORKGROUP - 1u - place;`);
