@@ -37,7 +37,7 @@ export function rowsPerKvHead({ numHeads, numKvHeads, seqLen }: FilledSpec): num
   return numHeads / numKvHeads * seqLen;
 }
 
-/** Elements of a head that are loaded at once. */
+/** Elements of a head in a pack: what kernels compute with at once, and what a load brings one or two of. */
 export function packSize(headDim: number): 1 | 4 {
   return headDim % 4 === 0 ? 4 : 1;
 }
