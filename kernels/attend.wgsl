@@ -27,11 +27,10 @@ const VALUE_LANES = LANES / STRIPS;
 
 const TILE_COLUMNS = LANES * KEYS;
 
-// What a workgroup looks at: rows, the tokens of their sequence, and the columns of these that any of the rows sees.
+// What a workgroup looks at: the columns that any of its rows sees.
 struct View {
-  tile: RowTile,
-  context: Context,
-  seen: vec2u,
+  kvRows: KvRows,
+  columns: u32,
 }
 
 alias PerRow = array<f32, ROWS>;
@@ -50,8 +49,8 @@ fn main(
   let tile = rowTileOf(params.firstTile + workgroupId.y);
   let context = contextOf(tile.batch);
   let seen = columnsSeenBy(tile, context);
-  let view = View(tile, context, seen);
   let total = countOf(seen);
+  let view = View(kvRowsOf(tile.batch, tile.kvHead, context, seen), total);
   let tiles = (total + TILE_COLUMNS - 1u) / TILE_COLUMNS;
   let perSlice = (tiles + numWorkgroups.x - 1u) / numWorkgroups.x * TILE_COLUMNS;
   let first = workgroupId.x * perSlice;
@@ -148,10 +147,9 @@ fn columnsSeenBy(tile: RowTile, context: Context) -> vec2u {
   );
 }
 
-// The row of keys and values of what is index-th among the columns that a tile sees; of the last one for those beyond.
+// The row of keys and values of a column; of the last one for those beyond.
 fn kvRowOf(view: View, index: u32) -> u32 {
-  let inContext = min(columnAt(view.seen, index), view.context.len - 1u);
-  return kvRow(view.tile.batch, view.tile.kvHead, slotOf(view.context, inContext));
+  return kvRowAt(view.kvRows, min(index, view.columns - 1u));
 }
 
 // The sum reaches the first strip; neighbours of a strip are VALUE_LANES apart.

@@ -29,6 +29,7 @@ import keysStaged from "./shared/keys_staged.wgsl" with { type: "text" };
 import kvPairs from "./shared/kv_pairs.wgsl" with { type: "text" };
 import kvPlain from "./shared/kv_plain.wgsl" with { type: "text" };
 import kvQuantized from "./shared/kv_quantized.wgsl" with { type: "text" };
+import kvRows from "./shared/kv_rows.wgsl" with { type: "text" };
 import lanesMemory from "./shared/lanes_memory.wgsl" with { type: "text" };
 import lanesOne from "./shared/lanes_one.wgsl" with { type: "text" };
 import lanesShuffle from "./shared/lanes_shuffle.wgsl" with { type: "text" };
@@ -136,6 +137,7 @@ export const fragments: Readonly<
     | "kvPairs"
     | "kvPlain"
     | "kvQuantized"
+    | "kvRows"
     | "lanesMemory"
     | "lanesOne"
     | "lanesShuffle"
@@ -212,6 +214,7 @@ export const fragments: Readonly<
   kvPairs,
   kvPlain,
   kvQuantized,
+  kvRows,
   lanesMemory,
   lanesOne,
   lanesShuffle,

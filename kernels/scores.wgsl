@@ -35,6 +35,7 @@ fn main(
     qBase[i] = queryRow(tile.batch, headOf(row), tokenOf(row)) * PACKS;
   }
 
+  let kvRows = kvRowsOf(tile.batch, tile.kvHead, context, vec2u(0u, context.len));
   let end = max(context.len, params.filledLen);
   for (var first = workgroupId.x * BLOCK; first < end; first += numWorkgroups.x * BLOCK) {
     // Softmax reads visible columns only: what no row of the tile sees is left alone, unless someone reads it.
@@ -46,7 +47,7 @@ fn main(
     let columns = first + lane + WORKGROUP * vec4u(0u, 1u, 2u, 3u);
     var products = array<vec4f, ROWS>();
     if (isSeen) {
-      products = productsOf(tile, context, columns, qBase);
+      products = productsOf(kvRows, min(columns, vec4u(context.len - 1u)), qBase);
     }
     for (var i = 0u; i < tile.numRows; i++) {
       let row = rowOf(tile, i);
@@ -62,12 +63,11 @@ fn main(
   }
 }
 
-fn productsOf(tile: RowTile, context: Context, columns: vec4u, qBase: array<u32, ROWS>) -> array<vec4f, ROWS> {
-  let inContext = min(columns, vec4u(context.len - 1u));
-  let k0 = kvRow(tile.batch, tile.kvHead, slotOf(context, inContext.x));
-  let k1 = kvRow(tile.batch, tile.kvHead, slotOf(context, inContext.y));
-  let k2 = kvRow(tile.batch, tile.kvHead, slotOf(context, inContext.z));
-  let k3 = kvRow(tile.batch, tile.kvHead, slotOf(context, inContext.w));
+fn productsOf(kvRows: KvRows, columns: vec4u, qBase: array<u32, ROWS>) -> array<vec4f, ROWS> {
+  let k0 = kvRowAt(kvRows, columns.x);
+  let k1 = kvRowAt(kvRows, columns.y);
+  let k2 = kvRowAt(kvRows, columns.z);
+  let k3 = kvRowAt(kvRows, columns.w);
   var acc: array<vec4f, ROWS>;
   for (var h = 0u; h < PACKS / LOAD_PACKS; h++) {
     let a = keysAt(k0, h);

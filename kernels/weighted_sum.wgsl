@@ -39,11 +39,13 @@ fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_ind
 
   var acc: array<OfLoad, ROWS>;
   let count = countOf(seen);
+  let kvRows = kvRowsOf(tile.batch, tile.kvHead, context, seen);
   for (var first = strip * 4u; first < count; first += STRIPS * 4u) {
     for (var j = 0u; j < 4u; j++) {
-      let column = columnAt(seen, min(first + j, count - 1u));
+      let index = min(first + j, count - 1u);
+      let column = columnAt(seen, index);
       let isOwn = f32(first + j < count);
-      let stored = kvRow(tile.batch, tile.kvHead, slotOf(context, column));
+      let stored = kvRowAt(kvRows, index);
       let step = isOwn * valueStep(stored);
       let values = valuesAt(stored, loaded);
       for (var i = 0u; i < ROWS; i++) {

@@ -24,8 +24,8 @@ export function packFragment(packSize: 1 | 4): string {
 }
 
 /**
- * What declares `k` and `v` and reads them by `keysAt` and `valuesAt`, the packs of a load at a time; keys as factors of
- * products in `products`.
+ * What declares `k` and `v`, finds their rows by `kvRowAt` and reads them by `keysAt` and `valuesAt`, the packs of a load at
+ * a time; keys as factors of products in `products`.
  */
 export function kvReads(
   dtype: KvDtype,
@@ -35,7 +35,11 @@ export function kvReads(
 ): Parts {
   const { kvPlain: plain, kvPairs: pairs, kvQuantized } = fragments;
   const parts = reads(dtype, packSize, loads, { plain, pairs, quantized: kvQuantized });
-  return { ...parts, types: { ...parts.types, Factor: packOf(products, packSize) } };
+  return {
+    ...parts,
+    types: { ...parts.types, Factor: packOf(products, packSize) },
+    fragments: [fragments.kvRows, ...parts.fragments],
+  };
 }
 
 /** What declares `w` and reads it by `weightsAt`, the packs of a load at a time. */

@@ -1,37 +1,24 @@
-// context: the tokens that attention looks over, and where the ring keeps them.
-//
-//   slot(t) = t < SINKS ? t : SINKS + (t - SINKS) mod (capacity - SINKS)
+// context: the tokens that attention looks over.
 //
 // The columns of a context of `len` tokens are its sinks, the first SINKS tokens of the sequence, and then its last
-// len - SINKS tokens. Among these positions cancel out, so that only slots depend on how often the ring has wrapped.
+// len - SINKS tokens. Among these positions cancel out, so that only slots (kv_rows) depend on how often the ring has wrapped.
 @group(0) @binding(1) var<storage, read> lengths: array<u32>; // [B] tokens ever appended
 
 struct Context {
   len: u32,
   // Tokens between the sinks and the others: those that no query looks at.
   skipped: u32,
-  firstSlot: u32,
 }
 
 fn contextOf(batch: u32) -> Context {
   let end = lengths[batch];
   let len = min(end, params.contextLen);
-  return Context(len, end - len, (end - len) % (params.capacity - SINKS));
+  return Context(len, end - len);
 }
 
 // The position of a column's token in its sequence.
 fn tokenAt(context: Context, column: u32) -> u32 {
   return select(context.skipped + column, column, column < SINKS);
-}
-
-fn slotOf(context: Context, column: u32) -> u32 {
-  let slot = context.firstSlot + column;
-  let wrapped = select(slot, slot - (params.capacity - SINKS), slot >= params.capacity);
-  return select(wrapped, column, column < SINKS);
-}
-
-fn kvRow(batch: u32, kvHead: u32, slot: u32) -> u32 {
-  return dot(vec3u(batch, kvHead, slot), params.kvStride) - params.firstKvRow;
 }
 
 // The position of a query in its sequence; it may lie before or after all of its tokens.

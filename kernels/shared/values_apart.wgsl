@@ -9,7 +9,7 @@ fn addValues(
 ) {
   let firstLoad = lane % VALUE_LANES;
   for (var c = stripOf(lane); c < count; c += STRIPS) {
-    let row = kvRowOf(view, start + c);
+    let row = kvRowAt(view.kvRows, start + c);
     let step = valueStep(row);
     let w = weightsAt(rowGroup, lane, c);
     /*unroll*/ for (var j = 0u; j < VALUE_LOADS; j++) {
