@@ -20,6 +20,7 @@ const VALUES: Readonly<Record<Exclude<keyof Tiling, "maxPairs">, readonly number
   sharers: [0, 4, 8, 16],
   partners: [1, 2, 4, 8, 16],
   keyChunk: [0, 2, 4, 8],
+  columns: [1, 2, 4, 8],
 };
 /** Sums that an invocation keeps in registers: more would leave them, and take long to compile. */
 const MOST_SUMS = 64;
@@ -102,7 +103,7 @@ export async function tune(
 /** The JSON that the library takes. */
 export function tuningOf(gpu: Gpu, tuned: readonly Tuned[]): Tuning {
   const tilings = tuned.map(({ leastRows, tiling }) => ({ leastRows, ...tiling }));
-  return { schema: 2, adapter: gpu.description.description, tilings };
+  return { schema: 3, adapter: gpu.description.description, tilings };
 }
 
 /** The best value of one size: the fastest in turns with the best so far, if it is faster a second time too. */
@@ -197,7 +198,7 @@ async function verified(inputs: CaseInputs, tiling: Tiling): Promise<Subject | u
 
 /** A tuning of one tiling for everything. */
 function only(tiling: Tiling): Tuning {
-  return { schema: 2, adapter: "", tilings: [{ leastRows: 1, ...tiling }] };
+  return { schema: 3, adapter: "", tilings: [{ leastRows: 1, ...tiling }] };
 }
 
 /** The plan as text, by which plans are told apart; nothing where no tile fits. */

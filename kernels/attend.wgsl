@@ -3,7 +3,7 @@
 //   s[c] = scoreOf(q . k[c])    m = max_c s[c]    d = sum_c exp(s[c] - m)    o[h] = sum_c exp(s[c] - m) v[c, h]
 //
 //   lengths  [B]                                   u32  read
-//   q        [B, S, N, H]                          T    read   (or [B, N, S, H]: qStride)
+//   q        [B, S, N, H]                          T    read   (or [B, N, S, H]: qStride), by queryAt
 //   k        [B, numKvHeads, capacity, H]               read   ring (or [B, capacity, numKvHeads, H]: kvStride), by keysAt
 //   v        [B, numKvHeads, capacity, VALUE_DIM]       read   ring, by valuesAt
 //   and what storeRow writes: the outputs, or the partial states {o, m, d} of the slice
@@ -11,17 +11,16 @@
 // Grid: (slices, row tiles). A workgroup owns a slice and TILE_ROWS rows that share its KV head, so that a loaded key or
 // value serves the whole query group; it walks what these see of the slice by TILE_COLUMNS columns. Each of its
 // ROW_GROUPS groups of LANES invocations owns ROWS rows. For the scores, a lane owns KEYS columns; for the output,
-// VALUE_LOADS loads of LOAD_PACKS packs of the value and every STRIPS-th column. How it comes by them is in fragments:
+// VALUE_LOADS loads of LOAD_PACKS packs of the value and every STRIPS-th column, COLUMNS of them at a time. How it comes by
+// them is in fragments:
 //   keys_apart with queries_loaded or queries_broadcast, and keys_direct or keys_staged; or keys_shared
 //   products_f32 or products_f16
 //   lanes_memory or lanes_shuffle
 //   values_apart with weights_loaded or weights_broadcast
 // or, for products on matrix units, keys_matrix and values_matrix with matrix_tile, matrix_chromium and lanes_shuffle.
-// ROWS_DIFFER is 1 where rows of a tile may see different columns. Loops marked `unroll` are written out, as arrays that
-// are indexed at run time leave registers.
-@group(0) @binding(2) var<storage, read> q: array<Pack>;
-
-const HEAD_PACKS = HEAD_DIM / PACK;
+// MAY_SKIP is 1 where rows may meet columns that they do not see: those of other rows, or the last one past the end of a
+// tile. Loops marked `unroll` are written out, as arrays that are indexed at run time leave registers.
+const HEAD_LOADS = HEAD_DIM / (PACK * LOAD_PACKS);
 const PACKS = VALUE_DIM / PACK;
 const VALUE_LANES = LANES / STRIPS;
 

@@ -26,8 +26,7 @@ import keysDirect from "./shared/keys_direct.wgsl" with { type: "text" };
 import keysMatrix from "./shared/keys_matrix.wgsl" with { type: "text" };
 import keysShared from "./shared/keys_shared.wgsl" with { type: "text" };
 import keysStaged from "./shared/keys_staged.wgsl" with { type: "text" };
-import kvPairs from "./shared/kv_pairs.wgsl" with { type: "text" };
-import kvPlain from "./shared/kv_plain.wgsl" with { type: "text" };
+import kvNumbers from "./shared/kv_numbers.wgsl" with { type: "text" };
 import kvQuantized from "./shared/kv_quantized.wgsl" with { type: "text" };
 import kvRows from "./shared/kv_rows.wgsl" with { type: "text" };
 import lanesMemory from "./shared/lanes_memory.wgsl" with { type: "text" };
@@ -60,6 +59,8 @@ import quantizedPack from "./shared/quantized_pack.wgsl" with { type: "text" };
 import quantizedRow from "./shared/quantized_row.wgsl" with { type: "text" };
 import queriesBroadcast from "./shared/queries_broadcast.wgsl" with { type: "text" };
 import queriesLoaded from "./shared/queries_loaded.wgsl" with { type: "text" };
+import queryNumbers from "./shared/query_numbers.wgsl" with { type: "text" };
+import queryPacks from "./shared/query_packs.wgsl" with { type: "text" };
 import rope from "./shared/rope.wgsl" with { type: "text" };
 import ropeNone from "./shared/rope_none.wgsl" with { type: "text" };
 import rowTile from "./shared/row_tile.wgsl" with { type: "text" };
@@ -69,6 +70,7 @@ import scoreMask from "./shared/score_mask.wgsl" with { type: "text" };
 import scoreSoftcap from "./shared/score_softcap.wgsl" with { type: "text" };
 import scoresApart from "./shared/scores_apart.wgsl" with { type: "text" };
 import scoresInPlace from "./shared/scores_in_place.wgsl" with { type: "text" };
+import singlePack from "./shared/single_pack.wgsl" with { type: "text" };
 import sinkLogits from "./shared/sink_logits.wgsl" with { type: "text" };
 import sinkNone from "./shared/sink_none.wgsl" with { type: "text" };
 import softmaxState from "./shared/softmax_state.wgsl" with { type: "text" };
@@ -79,8 +81,7 @@ import storePlain from "./shared/store_plain.wgsl" with { type: "text" };
 import storeQuantized from "./shared/store_quantized.wgsl" with { type: "text" };
 import valuesApart from "./shared/values_apart.wgsl" with { type: "text" };
 import valuesMatrix from "./shared/values_matrix.wgsl" with { type: "text" };
-import weightPairs from "./shared/weight_pairs.wgsl" with { type: "text" };
-import weightPlain from "./shared/weight_plain.wgsl" with { type: "text" };
+import weightNumbers from "./shared/weight_numbers.wgsl" with { type: "text" };
 import weightQuantized from "./shared/weight_quantized.wgsl" with { type: "text" };
 import weightsBroadcast from "./shared/weights_broadcast.wgsl" with { type: "text" };
 import weightsLoaded from "./shared/weights_loaded.wgsl" with { type: "text" };
@@ -134,8 +135,7 @@ export const fragments: Readonly<
     | "keysMatrix"
     | "keysShared"
     | "keysStaged"
-    | "kvPairs"
-    | "kvPlain"
+    | "kvNumbers"
     | "kvQuantized"
     | "kvRows"
     | "lanesMemory"
@@ -168,6 +168,8 @@ export const fragments: Readonly<
     | "quantizedRow"
     | "queriesBroadcast"
     | "queriesLoaded"
+    | "queryNumbers"
+    | "queryPacks"
     | "rope"
     | "ropeNone"
     | "rowTile"
@@ -177,6 +179,7 @@ export const fragments: Readonly<
     | "scoreSoftcap"
     | "scoresApart"
     | "scoresInPlace"
+    | "singlePack"
     | "sinkLogits"
     | "sinkNone"
     | "softmaxState"
@@ -187,8 +190,7 @@ export const fragments: Readonly<
     | "storeQuantized"
     | "valuesApart"
     | "valuesMatrix"
-    | "weightPairs"
-    | "weightPlain"
+    | "weightNumbers"
     | "weightQuantized"
     | "weightsBroadcast"
     | "weightsLoaded",
@@ -211,8 +213,7 @@ export const fragments: Readonly<
   keysMatrix,
   keysShared,
   keysStaged,
-  kvPairs,
-  kvPlain,
+  kvNumbers,
   kvQuantized,
   kvRows,
   lanesMemory,
@@ -245,6 +246,8 @@ export const fragments: Readonly<
   quantizedRow,
   queriesBroadcast,
   queriesLoaded,
+  queryNumbers,
+  queryPacks,
   rope,
   ropeNone,
   rowTile,
@@ -254,6 +257,7 @@ export const fragments: Readonly<
   scoreSoftcap,
   scoresApart,
   scoresInPlace,
+  singlePack,
   sinkLogits,
   sinkNone,
   softmaxState,
@@ -264,8 +268,7 @@ export const fragments: Readonly<
   storeQuantized,
   valuesApart,
   valuesMatrix,
-  weightPairs,
-  weightPlain,
+  weightNumbers,
   weightQuantized,
   weightsBroadcast,
   weightsLoaded,

@@ -3,17 +3,16 @@
 //   s[row, c] = scale * sum_h q[row, h] k[c, h], and what scoreOf makes of it
 //
 //   lengths  [B]                          u32  read
-//   q        [B, S, N, H]                 T    read   (or [B, N, S, H]: qStride)
+//   q        [B, S, N, H]                 T    read   (or [B, N, S, H]: qStride), by queryAt
 //   k        [B, numKvHeads, capacity, H]      read   ring (or [B, capacity, numKvHeads, H]: kvStride), by keysAt
 //   scores   [rows of the block, contextLen]  f32  write
 //
 // Grid: (column groups, row tiles). A workgroup owns blocks of WORKGROUP x 4 columns, the grid's width apart, and walks those
 // that the context has. An invocation owns a tile of ROWS rows by 4 columns of each; query head n reads KV head n / groupSize
 // where it lies.
-@group(0) @binding(2) var<storage, read> q: array<Pack>;
 @group(0) @binding(5) var<storage, read_write> scores: array<f32>;
 
-const PACKS = HEAD_DIM / PACK;
+const LOADS = HEAD_DIM / (PACK * LOAD_PACKS);
 const BLOCK = WORKGROUP * 4u;
 
 @compute @workgroup_size(WORKGROUP)
@@ -27,12 +26,12 @@ fn main(
 
   var seen = vec2u(context.len, 0u);
   var visible: array<vec2u, ROWS>;
-  var qBase: array<u32, ROWS>;
+  var firstLoad: array<u32, ROWS>;
   for (var i = 0u; i < ROWS; i++) {
     let row = rowOf(tile, i);
     visible[i] = visibleColumns(context, tokenOf(row));
     seen = vec2u(min(seen.x, visible[i].x), max(seen.y, visible[i].y));
-    qBase[i] = queryRow(tile.batch, headOf(row), tokenOf(row)) * PACKS;
+    firstLoad[i] = queryRow(tile.batch, headOf(row), tokenOf(row)) * LOADS;
   }
 
   let kvRows = kvRowsOf(tile.batch, tile.kvHead, context, vec2u(0u, context.len));
@@ -47,7 +46,7 @@ fn main(
     let columns = first + lane + WORKGROUP * vec4u(0u, 1u, 2u, 3u);
     var products = array<vec4f, ROWS>();
     if (isSeen) {
-      products = productsOf(kvRows, min(columns, vec4u(context.len - 1u)), qBase);
+      products = productsOf(kvRows, min(columns, vec4u(context.len - 1u)), firstLoad);
     }
     for (var i = 0u; i < tile.numRows; i++) {
       let row = rowOf(tile, i);
@@ -63,26 +62,26 @@ fn main(
   }
 }
 
-fn productsOf(kvRows: KvRows, columns: vec4u, qBase: array<u32, ROWS>) -> array<vec4f, ROWS> {
+fn productsOf(kvRows: KvRows, columns: vec4u, firstLoad: array<u32, ROWS>) -> array<vec4f, ROWS> {
   let k0 = kvRowAt(kvRows, columns.x);
   let k1 = kvRowAt(kvRows, columns.y);
   let k2 = kvRowAt(kvRows, columns.z);
   let k3 = kvRowAt(kvRows, columns.w);
   var acc: array<vec4f, ROWS>;
-  for (var h = 0u; h < PACKS / LOAD_PACKS; h++) {
+  for (var h = 0u; h < LOADS; h++) {
     let a = keysAt(k0, h);
     let b = keysAt(k1, h);
     let c = keysAt(k2, h);
     let d = keysAt(k3, h);
     for (var i = 0u; i < ROWS; i++) {
+      let x = queryAt(firstLoad[i] + h);
       /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
-        let x = Wide(q[qBase[i] + h * LOAD_PACKS + p]);
         let sum = acc[i];
         acc[i] = vec4f(
-          addInner(x, a[p], sum.x),
-          addInner(x, b[p], sum.y),
-          addInner(x, c[p], sum.z),
-          addInner(x, d[p], sum.w),
+          addInner(x[p], a[p], sum.x),
+          addInner(x[p], b[p], sum.y),
+          addInner(x[p], c[p], sum.z),
+          addInner(x[p], d[p], sum.w),
         );
       }
     }

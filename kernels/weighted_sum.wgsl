@@ -44,13 +44,12 @@ fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_ind
     for (var j = 0u; j < 4u; j++) {
       let index = min(first + j, count - 1u);
       let column = columnAt(seen, index);
-      let isOwn = f32(first + j < count);
       let stored = kvRowAt(kvRows, index);
-      let step = isOwn * valueStep(stored);
+      let step = valueStep(stored);
       let values = valuesAt(stored, loaded);
       for (var i = 0u; i < ROWS; i++) {
-        // What a row does not see must not reach it even where it is infinite or NaN.
-        let weight = weights[offset[i] + column];
+        // What a row does not see, or sees already, must not reach it even where it is infinite or NaN.
+        let weight = select(0.0, weights[offset[i] + column], first + j < count);
         /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
           acc[i][p] += select(weight * step * values[p], Wide(), weight == 0.0);
         }

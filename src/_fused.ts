@@ -14,7 +14,7 @@ import { matrixConstants } from "./_matrix_tile.ts";
 import { MATRIX_ENABLE } from "./_matrix_units.ts";
 import { loadPacks, numRows } from "./_plan.ts";
 import { perHeadConstants, rowEnd, scoreOf } from "./_score.ts";
-import { kvReads, packFragment } from "./_storage.ts";
+import { kvReads, packFragment, queryReads } from "./_storage.ts";
 import type { WgslModule } from "./_wgsl.ts";
 import type { Gpu } from "./device.ts";
 import { fusedPackSize, headLoads, stripInvocations } from "./fused_tile.ts";
@@ -62,7 +62,8 @@ export async function createFused(gpu: Gpu, plan: FusedPlan): Promise<Executor> 
 async function compile(gpu: Gpu, plan: FusedPlan) {
   const { spec, loads } = plan;
   const { dtype, kvDtype, products, seqLen, bias, mask } = spec;
-  const { rows: ROWS, rowGroups: ROW_GROUPS, lanes: LANES, keys: KEYS, strips: STRIPS } = plan;
+  const { rows: ROWS, rowGroups: ROW_GROUPS, lanes: LANES, keys: KEYS } = plan;
+  const { strips: STRIPS, columns: COLUMNS } = plan;
   const packSize = fusedPackSize(spec);
   const reads = kvReads(kvDtype, packSize, loads, products === "f32" ? "f32" : "f16");
   const constants = constantsOf(plan);
@@ -70,7 +71,7 @@ async function compile(gpu: Gpu, plan: FusedPlan) {
   const WORKGROUP = LANES * ROW_GROUPS;
   const VALUE_PACKS = plan.valueLoads * loadPacks(loads);
   const STRIP_INVOCATIONS = stripInvocations(plan);
-  const ROWS_DIFFER = seqLen > 1 || bias || mask ? 1 : 0;
+  const MAY_SKIP = plan.columns > 1 || seqLen > 1 || bias || mask ? 1 : 0;
   const { params, masked, context, softmaxState, rowTile, storeOutput, storePartial } = fragments;
   const base = [params, masked, context, packFragment(packSize), softmaxState, rowTile];
   const usesSubgroups = plan.partners > 1 || plan.sharers > 0 || plan.shuffles;
@@ -87,12 +88,13 @@ async function compile(gpu: Gpu, plan: FusedPlan) {
       types: { T: dtype, ...reads.types },
       constants: {
         ...{ ...constants, ...reads.constants, ...rows.constants, ...heads },
-        ...{ ROWS, ROW_GROUPS, TILE_ROWS, LANES, KEYS, WORKGROUP, ROWS_DIFFER },
+        ...{ ROWS, ROW_GROUPS, TILE_ROWS, LANES, KEYS, WORKGROUP, COLUMNS, MAY_SKIP },
         ...{ STRIPS, STRIP_INVOCATIONS, VALUE_PACKS, VALUE_LOADS: plan.valueLoads },
       },
       fragments: [
         ...base,
         ...reads.fragments,
+        queryReads(dtype, kvDtype),
         ...scoreOf(spec),
         ...rows.fragments,
         plan.shuffles ? fragments.lanesShuffle : fragments.lanesMemory,
@@ -123,7 +125,7 @@ function productsOf({ spec, matrix }: FusedPlan): string[] {
 
 /** How lanes come by queries and weights, and whose keys they score. */
 function rowsOf(plan: FusedPlan): Pick<WgslModule, "constants" | "fragments"> {
-  const { rows, sharers, partners, keyChunk, loads, matrix } = plan;
+  const { rows, sharers, partners, keyChunk, columns, loads, matrix } = plan;
   const { keysApart, keysDirect, keysShared, keysStaged, weightsLoaded } = fragments;
   if (matrix) {
     const { keysMatrix, matrixScalar, matrixTile, matrixVec4 } = fragments;
@@ -145,7 +147,11 @@ function rowsOf(plan: FusedPlan): Pick<WgslModule, "constants" | "fragments"> {
   }
   if (sharers > 0) {
     return {
-      constants: { SHARERS: sharers, ROW_LOADS: Math.ceil(rows / sharers) },
+      constants: {
+        SHARERS: sharers,
+        ROW_LOADS: Math.ceil(rows / sharers),
+        WEIGHT_LOADS: Math.ceil(rows * columns / sharers),
+      },
       fragments: [
         keysApart,
         keysDirect,

@@ -12,7 +12,7 @@ import {
 import { Kernel } from "./_kernel.ts";
 import { type Loads, packSize } from "./_plan.ts";
 import { perHeadConstants, rowEnd, scoreOf, unmasked } from "./_score.ts";
-import { kvReads, packFragment } from "./_storage.ts";
+import { kvReads, packFragment, queryReads } from "./_storage.ts";
 import type { Gpu } from "./device.ts";
 import { EARLY_STAGES, keepsRows, type StagedPlan } from "./plan_staged.ts";
 
@@ -91,7 +91,7 @@ async function compile(gpu: Gpu, plan: StagedPlan) {
     Kernel.compile(gpu, "scores", {
       types: keys.types,
       constants: { ...keys.constants, ...heads, WORKGROUP: workgroup.scores },
-      fragments: [...keys.fragments, ...steps, texts.scores],
+      fragments: [...keys.fragments, queryReads(dtype, kvDtype), ...steps, texts.scores],
     });
   const compileEarly = (stage: typeof EARLY_STAGES[number]) =>
     outputs.includes(stage) ? compileScores(scoreOf(plan.spec, stage)) : undefined;

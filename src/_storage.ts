@@ -33,8 +33,8 @@ export function kvReads(
   loads: Loads,
   products: Dtype = "f32",
 ): Parts {
-  const { kvPlain: plain, kvPairs: pairs, kvQuantized } = fragments;
-  const parts = reads(dtype, packSize, loads, { plain, pairs, quantized: kvQuantized });
+  const { kvNumbers, kvQuantized } = fragments;
+  const parts = reads(dtype, packSize, loads, { numbers: kvNumbers, quantized: kvQuantized });
   return {
     ...parts,
     types: { ...parts.types, Factor: packOf(products, packSize) },
@@ -42,10 +42,15 @@ export function kvReads(
   };
 }
 
+/** What declares `q` and reads it by `queryAt`, as many packs at a time as a load of keys brings. */
+export function queryReads(dtype: Dtype, kvDtype: KvDtype): string {
+  return dtype === kvDtype ? fragments.queryNumbers : fragments.queryPacks;
+}
+
 /** What declares `w` and reads it by `weightsAt`, the packs of a load at a time. */
 export function weightReads(dtype: KvDtype, packSize: 1 | 4, loads: Loads): Parts {
-  const { weightPlain: plain, weightPairs: pairs, weightQuantized } = fragments;
-  return reads(dtype, packSize, loads, { plain, pairs, quantized: weightQuantized });
+  const { weightNumbers: numbers, weightQuantized } = fragments;
+  return reads(dtype, packSize, loads, { numbers, quantized: weightQuantized });
 }
 
 /** What `store`s a new row. */
@@ -58,21 +63,23 @@ function reads(
   dtype: KvDtype,
   packSize: 1 | 4,
   loads: Loads,
-  by: { plain: string; pairs: string; quantized: string },
+  by: { numbers: string; quantized: string },
 ): Parts {
   const constants = { LOAD_PACKS: loadPacks(loads) };
   if (isQuantized(dtype)) {
     const { constants: own, ...parts } = quantized(dtype, fragments.quantizedPack, by.quantized);
     return { ...parts, constants: { ...constants, ...own } };
   }
-  if (loads === "packs") {
-    return { types: { Stored: packOf(dtype, packSize) }, constants, fragments: [by.plain] };
-  }
-  return { types: {}, constants, fragments: [pairOf(dtype, loads), by.pairs] };
+  // Pairs say themselves how they are stored.
+  const types: Record<string, string> = loads === "packs"
+    ? { Stored: packOf(dtype, packSize) }
+    : {};
+  return { types, constants, fragments: [numbersOf(dtype, loads), by.numbers] };
 }
 
-function pairOf(dtype: Dtype, loads: Exclude<Loads, "packs">): string {
-  const { pairF16U32, pairF16U64, pairF32U64 } = fragments;
+function numbersOf(dtype: Dtype, loads: Loads): string {
+  const { singlePack, pairF16U32, pairF16U64, pairF32U64 } = fragments;
+  if (loads === "packs") return singlePack;
   if (dtype === "f32") return pairF32U64;
   return loads === "u32" ? pairF16U32 : pairF16U64;
 }

@@ -36,6 +36,8 @@ export interface FusedTile {
   shuffles: boolean;
   /** Lanes of a row group that work on the same part of the value, on different columns. */
   strips: number;
+  /** Columns whose values a lane loads at a time. */
+  columns: number;
   /** What a load of keys or values brings. */
   loads: Loads;
   /** Loads of the value that a lane owns. */
@@ -47,7 +49,14 @@ export interface FusedTile {
 /** How the lanes of a row group divide its work. */
 type Lanes = Pick<
   FusedTile,
-  "lanes" | "wantedLanes" | "partners" | "keyChunk" | "strips" | "loads" | "valueLoads"
+  | "lanes"
+  | "wantedLanes"
+  | "partners"
+  | "keyChunk"
+  | "strips"
+  | "columns"
+  | "loads"
+  | "valueLoads"
 >;
 
 /** Floats of a value that a lane sums up for each of its rows: more would leave registers, and compile for long. */
@@ -72,9 +81,9 @@ export function planTile(
 
 /** Rounds of loops that a tile takes, at most. */
 export function roundsOfTile(spec: FilledSpec, tile: FusedTile): number {
-  const { lanes, keys, strips, loads, keyChunk, matrix } = tile;
+  const { lanes, keys, strips, columns, loads, keyChunk, matrix } = tile;
   return headLoads({ spec, loads }) * (keyChunk === 0 ? 1 : 1 + keys) +
-    Math.ceil(lanes * keys / strips) +
+    Math.ceil(lanes * keys / (strips * columns)) +
     (matrix ? matrixRounds(spec, { ...tile, matrix }) : 0) +
     ROUNDS_BESIDE;
 }
@@ -132,7 +141,7 @@ function planMatrixTile(
   return {
     ...tile,
     ...{ rowGroups: 1, wantedLanes: lanes, sharers: 0, partners: 1, keyChunk: 0, shuffles: true },
-    ...{ strips: 1, loads, valueLoads: Math.ceil(valueLoads({ spec, loads }) / lanes) },
+    ...{ strips: 1, columns: 1, loads, valueLoads: Math.ceil(valueLoads({ spec, loads }) / lanes) },
   };
 }
 
@@ -192,12 +201,23 @@ function planLanes(
     const keyChunk = sharers > 0 || partners > 1
       ? 0
       : Math.min(tiling.keyChunk, ceilPowerOfTwo(perKey));
-    const split = { lanes, wantedLanes, partners, keyChunk, strips, loads };
+    const columns = planColumns({ ...tile, lanes, strips }, tiling);
+    const split = { lanes, wantedLanes, partners, keyChunk, strips, columns, loads };
     const fits = lanes >= sharers &&
       lanes * tile.rowGroups <= maxComputeInvocationsPerWorkgroup &&
       fusedWorkgroupBytes(spec, { ...tile, ...split }) <= maxComputeWorkgroupStorageSize;
     if (fits) return { ...split, valueLoads: Math.ceil(perValue * strips / lanes) };
   }
+}
+
+/** As many as the tiling asks for, or as divide what a strip has of a tile. */
+function planColumns(
+  { keys, lanes, strips }: Pick<FusedTile, "keys" | "lanes" | "strips">,
+  { columns: wanted }: Pick<Tiling, "columns">,
+): number {
+  let columns = wanted;
+  while (keys * lanes % (columns * strips) !== 0) columns /= 2;
+  return columns;
 }
 
 /**

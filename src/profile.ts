@@ -55,6 +55,8 @@ export interface Tiling {
    * lanes load their keys where they lie.
    */
   keyChunk: number;
+  /** Columns whose values a lane loads at a time: so many loads are under way at once. */
+  columns: number;
   /** Workgroups that keep the whole device at work: how far a context is cut into slices. */
   fillingWorkgroups: number;
 }
@@ -90,12 +92,13 @@ export function tilingOf({ isSoftware, subgroupSize }: DeviceProfile, rows: numb
     workgroup: 8,
     partners: 1,
     keyChunk: 0,
+    columns: clamp(floorPowerOfTwo(8 / rows), 1, 4),
     fillingWorkgroups: 8,
   };
   // SwiftShader takes minutes to compile more than 16 sums of an invocation.
   if (subgroupSize === SMALLEST_SUBGROUP) {
     return {
-      ...{ ...software, lanes: 4, workgroup: 4 },
+      ...{ ...software, lanes: 4, workgroup: 4, columns: 1 },
       ...{ maxRows: 4, maxRowGroups: 1, keys: 4, sharers: 4 },
     };
   }
@@ -119,12 +122,12 @@ function gpuTiling(subgroupSize: number, rows: number): Tiling {
   if (rows > MEMORY_BOUND_ROWS || subgroupSize < PARTNERS) {
     return {
       ...{ ...gpu, maxRows: 8, keys: 4, lanes: 16, workgroup: 64, partners: 1 },
-      ...{ keyChunk: 4, fillingWorkgroups: 512 },
+      ...{ keyChunk: 4, columns: 2, fillingWorkgroups: 512 },
     };
   }
   return {
     ...{ ...gpu, maxRows: 4, keys: 1, lanes: 32, workgroup: 32, partners: PARTNERS },
-    ...{ keyChunk: 4, fillingWorkgroups: 2048 },
+    ...{ keyChunk: 4, columns: 8, fillingWorkgroups: 2048 },
   };
 }
 

@@ -5,7 +5,7 @@ import { ACTION, type FilledSpec } from "./spec.ts";
 
 /** Tile sizes that were measured on a device (`deno run bench tune`), for planning on that device. */
 export interface Tuning {
-  /** Version of this format: 2. */
+  /** Version of this format: 3. */
   schema: number;
   /** The adapter that was measured, for people. */
   adapter: string;
@@ -27,6 +27,7 @@ const BOUNDS: Readonly<Record<keyof Tiling, readonly [min: number, max: number]>
   sharers: [0, 128],
   partners: [1, 32],
   keyChunk: [0, 16],
+  columns: [1, 16],
   fillingWorkgroups: [1, 65535],
 };
 /** Sizes by which invocations are halved or told apart; no sharers are none. */
@@ -37,6 +38,7 @@ const POWERS_OF_TWO: readonly (keyof Tiling)[] = [
   "sharers",
   "partners",
   "keyChunk",
+  "columns",
 ];
 
 /**
@@ -47,9 +49,9 @@ const POWERS_OF_TWO: readonly (keyof Tiling)[] = [
  */
 export function checkTuning(tuning: Tuning): void {
   const { schema, adapter, tilings } = tuning ?? {};
-  if (schema !== 2) {
+  if (schema !== 3) {
     throw new TypeError(
-      sentence(ACTION, "tuning must be of schema 2 (tune again)", { "tuning.schema": schema }),
+      sentence(ACTION, "tuning must be of schema 3 (tune again)", { "tuning.schema": schema }),
     );
   }
   if (typeof adapter !== "string" || !Array.isArray(tilings)) {

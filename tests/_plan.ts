@@ -73,7 +73,7 @@ export function gpuTuning(random: Random): Tuning {
     ...{ maxRows: random.integer(1, 8), maxRowGroups: random.pick([1, 2, 4]), maxPairs: 16 },
     ...{ keys: random.integer(1, 4), lanes, workgroup: random.pick([lanes, 64]) },
     ...{ sharers: 0, partners: random.pick([1, 4, 8]), keyChunk: random.pick([0, 4]) },
-    fillingWorkgroups: random.pick([1, 512]),
+    ...{ columns: random.pick([1, 2, 8]), fillingWorkgroups: random.pick([1, 512]) },
   };
-  return { schema: 2, adapter: "any", tilings: [{ leastRows: 1, ...tiling }] };
+  return { schema: 3, adapter: "any", tilings: [{ leastRows: 1, ...tiling }] };
 }

@@ -124,6 +124,17 @@ testRandomly("attention: what a row does not see cannot reach it, not even NaN",
   }
 });
 
+testRandomly("attention: an infinite last value counts once, not past the end", async (random) => {
+  const capacity = random.integer(1, 260);
+  const spec: AttentionSpec = { numHeads: 2, headDim: 8, capacity };
+  const inputs = randomInputs(random, spec);
+  (inputs.v.data as Float32Array).fill(Infinity, (capacity - 1) * 2 * 8);
+  for (const impl of ["fused", "staged"] as const) {
+    const { o } = await runAttention({ ...spec, impl }, inputs);
+    assertEquals([...o], Array(o.length).fill(Infinity), `${impl}, ${capacity} tokens`);
+  }
+});
+
 testRandomly("attention: a row that sees a NaN is NaN, capped or not", async (random) => {
   const spec: AttentionSpec = { numHeads: 2, numKvHeads: 1, headDim: 4, capacity: 70 };
   const inputs = randomInputs(random, spec);

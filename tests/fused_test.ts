@@ -102,7 +102,7 @@ function planOn(gpu: Gpu, profile: DeviceProfile, spec: AttentionSpec): FusedPla
   if (!isNarrower) return fusedPlan(spec, gpu.device.limits, here);
   const { numHeads, numKvHeads = numHeads, seqLen = 1 } = spec;
   const tiling = { ...tilingOf(profile, numHeads / numKvHeads * seqLen), lanes, workgroup: lanes };
-  const tuning = { schema: 2, adapter: "any", tilings: [{ leastRows: 1, ...tiling }] };
+  const tuning = { schema: 3, adapter: "any", tilings: [{ leastRows: 1, ...tiling }] };
   return fusedPlan({ ...spec, tuning }, gpu.device.limits, here);
 }
 

@@ -381,15 +381,15 @@ Deno.test("plan: software adapters walk a long context in more slices, as their 
   const limits = { ...LIMITS, maxStorageBufferBindingSize: 2 ** 32 };
   assertEquals(fusedPlan(busy, limits).slices, 2);
   for (const profile of Object.values(PROFILES).filter(({ isSoftware }) => isSoftware)) {
-    const { slices, lanes, keys, strips } = fusedPlan(busy, limits, profile);
+    const { slices, lanes, keys, strips, columns } = fusedPlan(busy, limits, profile);
     const tiles = Math.ceil(2 ** 20 / (lanes * keys) / slices);
-    const rounds = tiles * (1 + lanes * keys / strips);
+    const rounds = tiles * (1 + lanes * keys / (strips * columns));
     assert(slices > 1 && rounds < 65535, `${slices} slices, ${rounds} rounds`);
   }
   // Keys are loaded one by one where values are.
   const odd = { ...long, headDim: 64, valueDim: 3 };
   const one = fusedPlan(odd, limits, PROFILES.software);
-  const oddRounds = 64 + one.lanes * one.keys / one.strips;
+  const oddRounds = 64 + one.lanes * one.keys / (one.strips * one.columns);
   assert(Math.ceil(2 ** 20 / (one.lanes * one.keys) / one.slices) * oddRounds < 65535);
   const scarce: AttentionSpec = { ...busy, maxScratchBytes: 1000 };
   const says = "maxScratchBytes=1000";
@@ -398,9 +398,9 @@ Deno.test("plan: software adapters walk a long context in more slices, as their 
 
 Deno.test("plan: workgroup memory has room for more than the weights and the reduction", () => {
   const tiling = { maxRows: 16, maxRowGroups: 1, keys: 3, maxPairs: 16, lanes: 64, workgroup: 64 };
-  const others = { sharers: 0, partners: 1, keyChunk: 0, fillingWorkgroups: 1 };
+  const others = { sharers: 0, partners: 1, keyChunk: 0, columns: 1, fillingWorkgroups: 1 };
   const tuning: Tuning = {
-    ...{ schema: 2, adapter: "any" },
+    ...{ schema: 3, adapter: "any" },
     tilings: [{ leastRows: 1, ...tiling, ...others }],
   };
   const spec: AttentionSpec = { numHeads: 16, numKvHeads: 1, headDim: 256, capacity: 512, tuning };
@@ -418,7 +418,7 @@ testRandomly("plan: fused tiles cover all rows and values, within limits and scr
     if (plan?.impl !== "fused") continue;
     made++;
     const { batch, numKvHeads, valueDim, headDim, maxScratchBytes } = plan.spec;
-    const { rows, rowGroups, lanes, strips, slices, blocks, scratchBytes } = plan;
+    const { rows, rowGroups, lanes, keys, strips, columns, slices, blocks, scratchBytes } = plan;
     const grid = limits.maxComputeWorkgroupsPerDimension;
     const perKvHead = plan.groupSize * plan.spec.seqLen;
     let tile = 0;
@@ -430,7 +430,8 @@ testRandomly("plan: fused tiles cover all rows and values, within limits and scr
     assertEquals(tile, batch * numKvHeads * Math.ceil(perKvHead / (rows * rowGroups)));
     assert(lanes * rowGroups <= limits.maxComputeInvocationsPerWorkgroup);
     assert(fusedWorkgroupBytes(plan.spec, plan) <= limits.maxComputeWorkgroupStorageSize);
-    for (const size of [lanes, strips, rowGroups]) {
+    assertEquals(lanes * keys % (strips * columns), 0);
+    for (const size of [lanes, strips, rowGroups, columns]) {
       assert(Number.isInteger(Math.log2(size)), `${size}`);
     }
     if (plan.sharers > 0) {

@@ -13,10 +13,10 @@ import { fusedPlan, LIMITS, PROFILES } from "./_plan.ts";
 
 const TILING: Tiling = {
   ...{ maxRows: 2, maxRowGroups: 2, keys: 2, maxPairs: 4, lanes: 32, workgroup: 32 },
-  ...{ sharers: 0, partners: 1, keyChunk: 0, fillingWorkgroups: 4 },
+  ...{ sharers: 0, partners: 1, keyChunk: 0, columns: 1, fillingWorkgroups: 4 },
 };
 const TUNING: Tuning = {
-  schema: 2,
+  schema: 3,
   adapter: "any",
   tilings: [{ leastRows: 4, ...TILING }, { leastRows: 32, ...TILING, keys: 1 }],
 };
@@ -90,6 +90,7 @@ const WRONG: readonly [
     "sharers=4, maxRowGroups=1, partners=2",
   ],
   [tilings({ partners: 0 }), RangeError, "tuning.tilings[0].partners=0"],
+  [tilings({ columns: 3 }), RangeError, "columns must be a power of two"],
   [tilings({ fillingWorkgroups: Infinity }), RangeError, "fillingWorkgroups=Infinity"],
 ];
 
@@ -104,13 +105,13 @@ for (const [given, throws, says] of WRONG) {
 Deno.test("tuning: refuses what is none", () => {
   for (const tuning of [5, "tuning.json", []] as unknown as Tuning[]) {
     const spec: AttentionSpec = { numHeads: 1, headDim: 8, capacity: 8, tuning };
-    assertThrows(() => planAttention(spec, LIMITS), TypeError, "tuning must be of schema 2");
+    assertThrows(() => planAttention(spec, LIMITS), TypeError, "tuning must be of schema 3");
   }
 });
 
 Deno.test("tuning: of a device with subgroups is refused on one without, by name", () => {
   const tiling = { leastRows: 1, ...TILING, sharers: 8, maxRowGroups: 1 };
-  const tuning: Tuning = { schema: 2, adapter: "another GPU", tilings: [tiling] };
+  const tuning: Tuning = { schema: 3, adapter: "another GPU", tilings: [tiling] };
   const spec: AttentionSpec = { numHeads: 1, headDim: 8, capacity: 8, tuning };
   const plan = (subgroupSize: number) =>
     planAttention(spec, LIMITS, { ...PROFILES.software, subgroupSize });

@@ -12,16 +12,16 @@ fn scoresOf(
     kRow[j] = kvRowOf(view, start + lane + LANES * j);
   }
   var s: array<array<f32, KEYS>, ROWS>;
-  for (var h = 0u; h < HEAD_PACKS / LOAD_PACKS; h++) {
+  for (var h = 0u; h < HEAD_LOADS; h++) {
     stageKeys(view, start, invocation, h);
     var keys = array<array<Factor, LOAD_PACKS>, KEYS>();
     /*unroll*/ for (var j = 0u; j < KEYS; j++) {
       keys[j] = ownKeysAt(kRow[j], lane + LANES * j, h);
     }
+    let x = queriesAt(queries, h);
     /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
-      let x = queriesAt(queries, h * LOAD_PACKS + p);
       /*unroll*/ for (var i = 0u; i < ROWS; i++) {
-        let factor = Factor(shrink[i] * x[i]);
+        let factor = Factor(shrink[i] * x[p][i]);
         /*unroll*/ for (var j = 0u; j < KEYS; j++) {
           s[i][j] = addProducts(factor, keys[j][p], s[i][j]);
         }
@@ -39,10 +39,12 @@ fn scoresOf(
 
 fn largestQueries(queries: Queries) -> PerRow {
   var most: PerRow;
-  for (var h = 0u; h < HEAD_PACKS; h++) {
+  for (var h = 0u; h < HEAD_LOADS; h++) {
     let x = queriesAt(queries, h);
-    /*unroll*/ for (var i = 0u; i < ROWS; i++) {
-      most[i] = max(most[i], largestOf(x[i]));
+    /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
+      /*unroll*/ for (var i = 0u; i < ROWS; i++) {
+        most[i] = max(most[i], largestOf(x[p][i]));
+      }
     }
   }
   return most;

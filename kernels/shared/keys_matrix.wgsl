@@ -7,13 +7,16 @@
 // What the queries of each row were multiplied by.
 alias Queries = PerRow;
 
-const HEAD_LOADS = HEAD_WIDTH / (PACK * LOAD_PACKS);
+const HEAD_LOADS_WIDE = HEAD_WIDTH / (PACK * LOAD_PACKS);
 
 fn queriesOf(tile: RowTile, rowGroup: u32, lane: u32) -> Queries {
   var most: PerRow;
   /*unroll*/ for (var i = 0u; i < ROWS; i++) {
-    for (var h = lane; h < HEAD_PACKS; h += LANES) {
-      most[i] = max(most[i], largestOf(queryPack(tile, i, h)));
+    for (var h = lane; h < HEAD_LOADS; h += LANES) {
+      let x = ownQueryAt(tile, i, h);
+      /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
+        most[i] = max(most[i], largestOf(x[p]));
+      }
     }
   }
   most = maxOverLanes(most, lane, lane);
@@ -22,20 +25,22 @@ fn queriesOf(tile: RowTile, rowGroup: u32, lane: u32) -> Queries {
     // Bounds within which shrink and its inverse are normal numbers.
     let exponent = clamp(bitcast<u32>(most[i]) >> 23u, 15u, 254u);
     shrink[i] = bitcast<f32>((268u - exponent) << 23u);
-    for (var h = lane; h < HEAD_WIDTH / PACK; h += LANES) {
-      var x = Factor();
-      if (h < HEAD_PACKS) {
-        x = Factor(shrink[i] * queryPack(tile, i, h));
+    for (var h = lane; h < HEAD_LOADS_WIDE; h += LANES) {
+      var x = array<Wide, LOAD_PACKS>();
+      if (h < HEAD_LOADS) {
+        x = ownQueryAt(tile, i, h);
       }
-      putFactors(i * HEAD_WIDTH + h * PACK, x);
+      /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
+        putFactors(i * HEAD_WIDTH + (h * LOAD_PACKS + p) * PACK, Factor(shrink[i] * x[p]));
+      }
     }
   }
   return shrink;
 }
 
-fn queryPack(tile: RowTile, i: u32, pack: u32) -> Wide {
+fn ownQueryAt(tile: RowTile, i: u32, load: u32) -> array<Wide, LOAD_PACKS> {
   let row = rowOf(tile, i);
-  return Wide(q[queryRow(tile.batch, headOf(row), tokenOf(row)) * HEAD_PACKS + pack]);
+  return queryAt(queryRow(tile.batch, headOf(row), tokenOf(row)) * HEAD_LOADS + load);
 }
 
 fn shrinkOf(queries: Queries) -> PerRow {
@@ -50,11 +55,11 @@ fn scoresOf(
   queries: Queries,
   shrink: PerRow,
 ) -> array<array<f32, KEYS>, ROWS> {
-  for (var n = lane; n < TILE_COLUMNS * HEAD_LOADS; n += LANES) {
-    let c = n / HEAD_LOADS;
-    let h = n % HEAD_LOADS;
+  for (var n = lane; n < TILE_COLUMNS * HEAD_LOADS_WIDE; n += LANES) {
+    let c = n / HEAD_LOADS_WIDE;
+    let h = n % HEAD_LOADS_WIDE;
     var keys = array<Factor, LOAD_PACKS>();
-    if (h < HEAD_PACKS / LOAD_PACKS) {
+    if (h < HEAD_LOADS) {
       keys = keysAt(kvRowOf(view, start + c), h);
     }
     /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {

@@ -9,9 +9,12 @@ fn queriesOf(tile: RowTile, rowGroup: u32, lane: u32) -> Queries {
   var queries: Queries;
   /*unroll*/ for (var i = 0u; i < ROWS; i++) {
     let row = rowOf(tile, rowGroup * ROWS + i);
-    let first = queryRow(tile.batch, headOf(row), tokenOf(row)) * HEAD_PACKS;
-    /*unroll*/ for (var n = 0u; n < PART_PACKS; n++) {
-      queries[n][i] = Wide(q[first + loadOfPart(lane, n / LOAD_PACKS) * LOAD_PACKS + n % LOAD_PACKS]);
+    let first = queryRow(tile.batch, headOf(row), tokenOf(row)) * HEAD_LOADS;
+    /*unroll*/ for (var n = 0u; n < PART_LOADS; n++) {
+      let x = queryAt(first + loadOfPart(lane, n));
+      /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
+        queries[n * LOAD_PACKS + p][i] = x[p];
+      }
     }
   }
   return queries;

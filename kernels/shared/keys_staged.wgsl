@@ -12,7 +12,7 @@ fn stageKeys(view: View, start: u32, invocation: u32, load: u32) {
   workgroupBarrier();
   for (var i = invocation; i < TILE_COLUMNS * CHUNK; i += WORKGROUP) {
     let column = i / CHUNK;
-    let at = min(load + i % CHUNK, HEAD_PACKS / LOAD_PACKS - 1u);
+    let at = min(load + i % CHUNK, HEAD_LOADS - 1u);
     staged[column][i % CHUNK] = keysAt(kvRowOf(view, start + column), at);
   }
   workgroupBarrier();

@@ -1,4 +1,4 @@
-// queries_broadcast: a pack of the queries of all rows, loaded by SHARERS neighbours and handed round.
+// queries_broadcast: a load of the queries of all rows, brought by SHARERS neighbours and handed round.
 //
 // For devices where a load costs as much when all lanes load the same. All lanes of a subgroup have the same rows: there is
 // one row group, and SHARERS divides the size of every subgroup.
@@ -8,19 +8,21 @@ fn queriesOf(tile: RowTile, rowGroup: u32, lane: u32) -> Queries {
   var queries: Queries;
   /*unroll*/ for (var i = 0u; i < ROW_LOADS; i++) {
     let row = rowOf(tile, i * SHARERS + lane % SHARERS);
-    queries[i] = queryRow(tile.batch, headOf(row), tokenOf(row)) * HEAD_PACKS;
+    queries[i] = queryRow(tile.batch, headOf(row), tokenOf(row)) * HEAD_LOADS;
   }
   return queries;
 }
 
-fn queriesAt(queries: Queries, pack: u32) -> array<Wide, ROWS> {
-  var held: array<Wide, ROW_LOADS>;
+fn queriesAt(queries: Queries, load: u32) -> array<array<Wide, ROWS>, LOAD_PACKS> {
+  var held: array<array<Wide, LOAD_PACKS>, ROW_LOADS>;
   /*unroll*/ for (var i = 0u; i < ROW_LOADS; i++) {
-    held[i] = Wide(q[queries[i] + pack]);
+    held[i] = queryAt(queries[i] + load);
   }
-  var x: array<Wide, ROWS>;
-  /*unroll*/ for (var i = 0u; i < ROWS; i++) {
-    x[i] = subgroupBroadcast(held[i / SHARERS], i % SHARERS);
+  var x: array<array<Wide, ROWS>, LOAD_PACKS>;
+  /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
+    /*unroll*/ for (var i = 0u; i < ROWS; i++) {
+      x[p][i] = subgroupBroadcast(held[i / SHARERS][p], i % SHARERS);
+    }
   }
   return x;
 }

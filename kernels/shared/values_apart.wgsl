@@ -1,4 +1,5 @@
-// values_apart: each lane sums up its own part of the values, of every STRIPS-th column.
+// values_apart: each lane sums up its own part of the values, of every STRIPS-th column, COLUMNS of them at a time, so that so
+// many loads are under way at once.
 fn addValues(
   acc: ptr<function, Sums>,
   view: View,
@@ -8,18 +9,21 @@ fn addValues(
   lane: u32,
 ) {
   let firstLoad = lane % VALUE_LANES;
-  for (var c = stripOf(lane); c < count; c += STRIPS) {
-    let row = kvRowAt(view.kvRows, start + c);
-    let step = valueStep(row);
+  for (var c = stripOf(lane); c < count; c += STRIPS * COLUMNS) {
     let w = weightsAt(rowGroup, lane, c);
-    /*unroll*/ for (var j = 0u; j < VALUE_LOADS; j++) {
-      let values = valuesAt(row, min(firstLoad + j * VALUE_LANES, PACKS / LOAD_PACKS - 1u));
-      /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
-        let x = step * values[p];
-        /*unroll*/ for (var i = 0u; i < ROWS; i++) {
-          // What a row does not see must not reach it even where it is infinite or NaN.
-          let seenX = select(x, Wide(), ROWS_DIFFER == 1u && w[i] == 0.0);
-          (*acc)[j * LOAD_PACKS + p][i] = fma(Wide(w[i]), seenX, (*acc)[j * LOAD_PACKS + p][i]);
+    /*unroll*/ for (var n = 0u; n < COLUMNS; n++) {
+      // Columns past the end have no weight.
+      let row = kvRowOf(view, start + c + n * STRIPS);
+      let step = valueStep(row);
+      /*unroll*/ for (var j = 0u; j < VALUE_LOADS; j++) {
+        let values = valuesAt(row, min(firstLoad + j * VALUE_LANES, PACKS / LOAD_PACKS - 1u));
+        /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
+          let x = step * values[p];
+          /*unroll*/ for (var i = 0u; i < ROWS; i++) {
+            // What a row does not see must not reach it even where it is infinite or NaN.
+            let seenX = select(x, Wide(), MAY_SKIP == 1u && w[n][i] == 0.0);
+            (*acc)[j * LOAD_PACKS + p][i] = fma(Wide(w[n][i]), seenX, (*acc)[j * LOAD_PACKS + p][i]);
+          }
         }
       }
     }

@@ -1,13 +1,16 @@
-// weights_broadcast: the weights of all rows for a column, loaded by SHARERS neighbours and handed round: see
+// weights_broadcast: the weights of all rows for COLUMNS columns, loaded by SHARERS neighbours and handed round: see
 // queries_broadcast.
-fn weightsAt(rowGroup: u32, lane: u32, column: u32) -> PerRow {
-  var held: array<f32, ROW_LOADS>;
-  /*unroll*/ for (var i = 0u; i < ROW_LOADS; i++) {
-    held[i] = weights[rowGroup][column][min(i * SHARERS + lane % SHARERS, ROWS - 1u)];
+fn weightsAt(rowGroup: u32, lane: u32, column: u32) -> array<PerRow, COLUMNS> {
+  var held: array<f32, WEIGHT_LOADS>;
+  /*unroll*/ for (var i = 0u; i < WEIGHT_LOADS; i++) {
+    let index = min(i * SHARERS + lane % SHARERS, COLUMNS * ROWS - 1u);
+    held[i] = weights[rowGroup][column + index / ROWS][index % ROWS];
   }
-  var w: PerRow;
-  /*unroll*/ for (var i = 0u; i < ROWS; i++) {
-    w[i] = subgroupBroadcast(held[i / SHARERS], i % SHARERS);
+  var w: array<PerRow, COLUMNS>;
+  /*unroll*/ for (var n = 0u; n < COLUMNS; n++) {
+    /*unroll*/ for (var i = 0u; i < ROWS; i++) {
+      w[n][i] = subgroupBroadcast(held[(n * ROWS + i) / SHARERS], (n * ROWS + i) % SHARERS);
+    }
   }
   return w;
 }

@@ -44,10 +44,12 @@ export interface RuntimeCase {
 }
 
 /** What GPUs are planned, whatever the device: rows over several groups, values in strips. */
-function tuned(tiling: Pick<Tiling, "keys" | "lanes" | "partners" | "keyChunk">): Tuning {
+function tuned(
+  tiling: Pick<Tiling, "keys" | "lanes" | "partners" | "keyChunk" | "columns">,
+): Tuning {
   const rows = { leastRows: 1, maxRows: 2, maxRowGroups: 2, maxPairs: 32, workgroup: 32 };
   const tilings = [{ ...rows, ...tiling, sharers: 0, fillingWorkgroups: 4 }];
-  return { schema: 2, adapter: "any", tilings };
+  return { schema: 3, adapter: "any", tilings };
 }
 
 /** Where products are computed on matrix units: rows, heads and contexts that fill blocks, and that do not. */
@@ -110,12 +112,12 @@ export const CASES: readonly RuntimeCase[] = [
   {
     ...{ name: "GQA, keys shared by neighbours", numHeads: 6, numKvHeads: 2, headDim: 64 },
     ...{ seqLen: 1, contextLen: 199 },
-    tuning: tuned({ keys: 1, lanes: 32, partners: 4, keyChunk: 0 }),
+    tuning: tuned({ keys: 1, lanes: 32, partners: 4, keyChunk: 0, columns: 4 }),
   },
   {
     ...{ name: "GQA, keys by workgroup memory", numHeads: 6, numKvHeads: 2, headDim: 40 },
     ...{ seqLen: 19, contextLen: 71 },
-    tuning: tuned({ keys: 2, lanes: 16, partners: 1, keyChunk: 4 }),
+    tuning: tuned({ keys: 2, lanes: 16, partners: 1, keyChunk: 4, columns: 2 }),
   },
   {
     ...{ name: "MQA, odd sizes", numHeads: 5, numKvHeads: 1, headDim: 33, valueDim: 7 },

@@ -35,8 +35,8 @@ function tuned(tiling: Pick<Tiling, "keys" | "lanes" | "sharers">): Tuning {
     workgroup: 16,
     fillingWorkgroups: 64,
   };
-  const tilings = [{ leastRows: 1, ...sizes, partners: 1, keyChunk: 0, ...tiling }];
-  return { schema: 2, adapter: "any", tilings };
+  const tilings = [{ leastRows: 1, ...sizes, partners: 1, keyChunk: 0, columns: 4, ...tiling }];
+  return { schema: 3, adapter: "any", tilings };
 }
 
 /** Attentions beside those of the cases: each storage with few rows and many, all options, and tiles that fill a workgroup to the byte. */

@@ -1,4 +1,4 @@
-// kv_pairs: keys and values stored as numbers, two packs of them in each load.
+// kv_numbers: keys and values stored as numbers.
 //
 //   k  [rows, H]          read
 //   v  [rows, VALUE_DIM]  read
@@ -7,7 +7,11 @@
 
 fn keysAt(row: u32, load: u32) -> array<Factor, LOAD_PACKS> {
   let x = numbersOf(k[row * (HEAD_DIM / (PACK * LOAD_PACKS)) + load]);
-  return array<Factor, LOAD_PACKS>(Factor(x[0]), Factor(x[1]));
+  var keys: array<Factor, LOAD_PACKS>;
+  /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
+    keys[p] = Factor(x[p]);
+  }
+  return keys;
 }
 
 fn keyStep(row: u32) -> f32 {

@@ -1,4 +1,4 @@
-// weight_pairs: a matrix stored as numbers, two packs of them in each load.
+// weight_numbers: a matrix stored as numbers.
 //
 //   w  [OUT, IN]  read
 @group(0) @binding(2) var<storage, read> w: array<Stored>;
