@@ -63,10 +63,10 @@ fn main(
 }
 
 fn productsOf(kvRows: KvRows, columns: vec4u, firstLoad: array<u32, ROWS>) -> array<vec4f, ROWS> {
-  let k0 = kvRowAt(kvRows, columns.x);
-  let k1 = kvRowAt(kvRows, columns.y);
-  let k2 = kvRowAt(kvRows, columns.z);
-  let k3 = kvRowAt(kvRows, columns.w);
+  let k0 = startOfKey(kvRowAt(kvRows, columns.x));
+  let k1 = startOfKey(kvRowAt(kvRows, columns.y));
+  let k2 = startOfKey(kvRowAt(kvRows, columns.z));
+  let k3 = startOfKey(kvRowAt(kvRows, columns.w));
   var acc: array<vec4f, ROWS>;
   for (var h = 0u; h < LOADS; h++) {
     let a = keysAt(k0, h);

@@ -44,9 +44,9 @@ fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_ind
     for (var j = 0u; j < 4u; j++) {
       let index = min(first + j, count - 1u);
       let column = columnAt(seen, index);
-      let stored = kvRowAt(kvRows, index);
-      let step = valueStep(stored);
-      let values = valuesAt(stored, loaded);
+      let value = startOfValue(kvRowAt(kvRows, index));
+      let step = valueStep(value);
+      let values = valuesAt(value, loaded);
       for (var i = 0u; i < ROWS; i++) {
         // What a row does not see, or sees already, must not reach it even where it is infinite or NaN.
         let weight = select(0.0, weights[offset[i] + column], first + j < count);

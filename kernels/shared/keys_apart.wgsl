@@ -7,16 +7,16 @@ fn scoresOf(
   queries: Queries,
   shrink: PerRow,
 ) -> array<array<f32, KEYS>, ROWS> {
-  var kRow: array<u32, KEYS>;
+  var key: array<u32, KEYS>;
   /*unroll*/ for (var j = 0u; j < KEYS; j++) {
-    kRow[j] = kvRowOf(view, start + lane + LANES * j);
+    key[j] = startOfKey(kvRowOf(view, start + lane + LANES * j));
   }
   var s: array<array<f32, KEYS>, ROWS>;
   for (var h = 0u; h < HEAD_LOADS; h++) {
     stageKeys(view, start, invocation, h);
     var keys = array<array<Factor, LOAD_PACKS>, KEYS>();
     /*unroll*/ for (var j = 0u; j < KEYS; j++) {
-      keys[j] = ownKeysAt(kRow[j], lane + LANES * j, h);
+      keys[j] = ownKeysAt(key[j], lane + LANES * j, h);
     }
     let x = queriesAt(queries, h);
     /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
@@ -29,7 +29,7 @@ fn scoresOf(
     }
   }
   /*unroll*/ for (var j = 0u; j < KEYS; j++) {
-    let step = keyStep(kRow[j]);
+    let step = keyStep(key[j]);
     /*unroll*/ for (var i = 0u; i < ROWS; i++) {
       s[i][j] *= step / shrink[i];
     }

@@ -2,6 +2,6 @@
 fn stageKeys(view: View, start: u32, invocation: u32, load: u32) {
 }
 
-fn ownKeysAt(kRow: u32, column: u32, load: u32) -> array<Factor, LOAD_PACKS> {
-  return keysAt(kRow, load);
+fn ownKeysAt(key: u32, column: u32, load: u32) -> array<Factor, LOAD_PACKS> {
+  return keysAt(key, load);
 }

@@ -50,9 +50,9 @@ fn scoresOf(
     var sums: array<PerRow, PARTNERS>;
     let first = start + lane - lane % PARTNERS + LANES * j;
     /*unroll*/ for (var n = 0u; n < PARTNERS; n++) {
-      sums[n] = partOfScores(kvRowOf(view, first + n), lane, queries, shrink);
+      sums[n] = partOfScores(startOfKey(kvRowOf(view, first + n)), lane, queries, shrink);
     }
-    let step = keyStep(kvRowOf(view, first + lane % PARTNERS));
+    let step = keyStep(startOfKey(kvRowOf(view, first + lane % PARTNERS)));
     let own = ownOf(sums, lane);
     /*unroll*/ for (var i = 0u; i < ROWS; i++) {
       s[i][j] = own[i] * step / shrink[i];
@@ -61,10 +61,10 @@ fn scoresOf(
   return s;
 }
 
-fn partOfScores(kRow: u32, lane: u32, queries: Queries, shrink: PerRow) -> PerRow {
+fn partOfScores(key: u32, lane: u32, queries: Queries, shrink: PerRow) -> PerRow {
   var sums: PerRow;
   /*unroll*/ for (var n = 0u; n < PART_LOADS; n++) {
-    let keys = keysAt(kRow, loadOfPart(lane, n));
+    let keys = keysAt(key, loadOfPart(lane, n));
     /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
       /*unroll*/ for (var i = 0u; i < ROWS; i++) {
         sums[i] = addProducts(Factor(shrink[i] * queries[n * LOAD_PACKS + p][i]), keys[p], sums[i]);

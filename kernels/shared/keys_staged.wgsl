@@ -13,11 +13,11 @@ fn stageKeys(view: View, start: u32, invocation: u32, load: u32) {
   for (var i = invocation; i < TILE_COLUMNS * CHUNK; i += WORKGROUP) {
     let column = i / CHUNK;
     let at = min(load + i % CHUNK, HEAD_LOADS - 1u);
-    staged[column][i % CHUNK] = keysAt(kvRowOf(view, start + column), at);
+    staged[column][i % CHUNK] = keysAt(startOfKey(kvRowOf(view, start + column)), at);
   }
   workgroupBarrier();
 }
 
-fn ownKeysAt(kRow: u32, column: u32, load: u32) -> array<Factor, LOAD_PACKS> {
+fn ownKeysAt(key: u32, column: u32, load: u32) -> array<Factor, LOAD_PACKS> {
   return staged[column][load % CHUNK];
 }

@@ -5,8 +5,17 @@
 @group(0) @binding(3) var<storage, read> k: array<Stored>;
 @group(0) @binding(4) var<storage, read> v: array<Stored>;
 
-fn keysAt(row: u32, load: u32) -> array<Factor, LOAD_PACKS> {
-  let word = k[row * wordsOf(HEAD_DIM) + 1u + load * LOAD_PACKS * PACK / PER_WORD];
+// Where a row begins, in words.
+fn startOfKey(row: u32) -> u32 {
+  return row * wordsOf(HEAD_DIM);
+}
+
+fn startOfValue(row: u32) -> u32 {
+  return row * wordsOf(VALUE_DIM);
+}
+
+fn keysAt(key: u32, load: u32) -> array<Factor, LOAD_PACKS> {
+  let word = k[key + 1u + load * LOAD_PACKS * PACK / PER_WORD];
   var keys: array<Factor, LOAD_PACKS>;
   /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
     keys[p] = Factor(integersOf(word, load * LOAD_PACKS + p));
@@ -14,12 +23,12 @@ fn keysAt(row: u32, load: u32) -> array<Factor, LOAD_PACKS> {
   return keys;
 }
 
-fn keyStep(row: u32) -> f32 {
-  return bitcast<f32>(k[row * wordsOf(HEAD_DIM)]);
+fn keyStep(key: u32) -> f32 {
+  return bitcast<f32>(k[key]);
 }
 
-fn valuesAt(row: u32, load: u32) -> array<Wide, LOAD_PACKS> {
-  let word = v[row * wordsOf(VALUE_DIM) + 1u + load * LOAD_PACKS * PACK / PER_WORD];
+fn valuesAt(value: u32, load: u32) -> array<Wide, LOAD_PACKS> {
+  let word = v[value + 1u + load * LOAD_PACKS * PACK / PER_WORD];
   var values: array<Wide, LOAD_PACKS>;
   /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
     values[p] = integersOf(word, load * LOAD_PACKS + p);
@@ -27,6 +36,6 @@ fn valuesAt(row: u32, load: u32) -> array<Wide, LOAD_PACKS> {
   return values;
 }
 
-fn valueStep(row: u32) -> f32 {
-  return bitcast<f32>(v[row * wordsOf(VALUE_DIM)]);
+fn valueStep(value: u32) -> f32 {
+  return bitcast<f32>(v[value]);
 }

@@ -13,10 +13,10 @@ fn addValues(
     let w = weightsAt(rowGroup, lane, c);
     /*unroll*/ for (var n = 0u; n < COLUMNS; n++) {
       // Columns past the end have no weight.
-      let row = kvRowOf(view, start + c + n * STRIPS);
-      let step = valueStep(row);
+      let value = startOfValue(kvRowOf(view, start + c + n * STRIPS));
+      let step = valueStep(value);
       /*unroll*/ for (var j = 0u; j < VALUE_LOADS; j++) {
-        let values = valuesAt(row, min(firstLoad + j * VALUE_LANES, PACKS / LOAD_PACKS - 1u));
+        let values = valuesAt(value, min(firstLoad + j * VALUE_LANES, PACKS / LOAD_PACKS - 1u));
         /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
           let x = step * values[p];
           /*unroll*/ for (var i = 0u; i < ROWS; i++) {

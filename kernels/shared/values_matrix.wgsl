@@ -28,9 +28,9 @@ fn addValues(
     var values = array<Wide, LOAD_PACKS>();
     var step = 0.0;
     if (h < PACKS / LOAD_PACKS) {
-      let row = kvRowOf(view, start + c);
-      values = valuesAt(row, h);
-      step = valueStep(row);
+      let value = startOfValue(kvRowOf(view, start + c));
+      values = valuesAt(value, h);
+      step = valueStep(value);
     }
     /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
       let x = step * values[p];
@@ -72,10 +72,10 @@ fn addOthers(
   lane: u32,
 ) {
   for (var c = 0u; c < count; c++) {
-    let row = kvRowOf(view, start + c);
-    let step = valueStep(row);
+    let value = startOfValue(kvRowOf(view, start + c));
+    let step = valueStep(value);
     /*unroll*/ for (var j = 0u; j < VALUE_LOADS; j++) {
-      let values = valuesAt(row, min(lane + j * LANES, PACKS / LOAD_PACKS - 1u));
+      let values = valuesAt(value, min(lane + j * LANES, PACKS / LOAD_PACKS - 1u));
       /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
         let x = step * values[p];
         let other = select(Wide(), x, magnitudeOf(x) > LARGEST_HALF);
