@@ -67,6 +67,7 @@ function fusedRows(plan: FusedPlan): [string, string][] {
     shuffles,
     partners,
     keyChunk,
+    columns,
     loads,
     slices,
   } = plan;
@@ -84,6 +85,7 @@ function fusedRows(plan: FusedPlan): [string, string][] {
         sharers > 0 ? `${sharers} load rows for each other` : "each loads its own rows",
         ...(keyChunk > 0 ? [`keys by workgroup memory, ${keyChunk} loads at a time`] : []),
         ...(strips > 1 ? [`${strips} share a part of the value`] : []),
+        ...(columns > 1 ? [`values of ${columns} columns at a time`] : []),
         ...(loads === "packs" ? [] : [`loads of 8 numbers as ${loads}`]),
       ].join(", "),
     ],
