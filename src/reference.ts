@@ -149,8 +149,9 @@ export function referenceRow(
     softcapped[key] = spec.softcap === undefined
       ? products[key]
       : spec.softcap * Math.tanh(products[key] / spec.softcap);
-    if (!isInWindow(key) || !isUnmasked(key)) continue;
-    const score = softcapped[key] - slope * Math.abs(position - key) + biasAt(key);
+    const added = biasAt(key);
+    if (!isInWindow(key) || !isUnmasked(key) || added <= LOWEST_F32) continue;
+    const score = softcapped[key] - slope * Math.abs(position - key) + added;
     if (bias && score <= LOWEST_F32) continue;
     scores[key] = score;
   }
@@ -255,7 +256,7 @@ export function referenceMergeStates(
   const lse = new Float64Array(parts[0].lse.length);
   const valueDim = o.length / lse.length;
   for (let row = 0; row < lse.length; row++) {
-    const seen = parts.filter((part) => part.lse[row] > LOWEST_F32);
+    const seen = parts.filter((part) => !(part.lse[row] <= LOWEST_F32));
     const max = Math.max(...seen.map((part) => part.lse[row]));
     const sum = seen.reduce((sum, part) => sum + Math.exp(part.lse[row] - max), 0);
     lse[row] = max + Math.log(sum);

@@ -8,7 +8,7 @@ fn withBias(s: f32, row: u32, context: Context, column: u32) -> f32 {
   if (key >= params.bias.keys) {
     return MASKED;
   }
-  let sum = s + f32(bias[rowOffset(params.bias, row) + key]);
-  // Minus infinity must not go on: what is masked is exactly MASKED.
-  return select(sum, MASKED, sum <= MASKED);
+  let added = f32(bias[rowOffset(params.bias, row) + key]);
+  // What is masked is exactly MASKED, even where the score is infinite or NaN.
+  return select(s + added, MASKED, added <= MASKED);
 }
