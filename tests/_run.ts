@@ -84,6 +84,17 @@ export function swapLayout({ data, shape }: HostTensor): HostTensor & { data: Fl
   return { data: swapped, shape: [batch, inner, outer, size] };
 }
 
+/** The prefix, then the suffix, of every sequence; all BSNH. */
+export function concatenate(prefix: HostTensor, suffix: HostTensor): HostTensor {
+  const [batch, tokens, heads, size] = suffix.shape;
+  const row = tokens * heads * size;
+  const data = Array.from({ length: batch }, (_, b) => [
+    ...Array.from(prefix.data),
+    ...Array.prototype.slice.call(suffix.data, b * row, (b + 1) * row),
+  ]).flat();
+  return { data, shape: [batch, prefix.shape[1] + tokens, heads, size] };
+}
+
 /** Tensors that are destroyed when the scope is left. */
 export class Tensors {
   readonly #made: { destroy(): void }[] = [];

@@ -10,7 +10,7 @@ import { rotatedRow } from "../src/_rotated_row.ts";
 import { assertClose, assertSame } from "./_compare.ts";
 import { sharedGpu } from "./_gpu.ts";
 import { rotatedTensor } from "./_rope.ts";
-import { shapeOf, submit } from "./_run.ts";
+import { shapeOf, submit, swapLayout } from "./_run.ts";
 
 /** Keys and values of one token, [numKvHeads][...]. */
 interface Token {
@@ -189,6 +189,30 @@ export function poison(cache: RingKvCache): void {
 export async function downloadKv(cache: RingKvCache, name: "k" | "v"): Promise<Float32Array> {
   const parts = await Promise.all(cache.parts.map((part) => part[name].download()));
   return Float32Array.from(parts.flatMap((part) => [...part]));
+}
+
+/**
+ * Reads the keys or values of all tokens, [B, S, numKvHeads, ...], zero where they are overwritten. All sequences have the
+ * same length.
+ */
+export async function downloadTokens(cache: RingKvCache, name: "k" | "v"): Promise<HostTensor> {
+  const { batch, numKvHeads, headDim, valueDim, capacity, sinks } = cache.spec;
+  const size = name === "k" ? headDim : valueDim;
+  const length = cache.length();
+  const { data } = swapLayout({
+    data: await downloadKv(cache, name),
+    shape: [batch, numKvHeads, capacity, size],
+  });
+  const perToken = numKvHeads * size;
+  const tokens = new Float32Array(batch * length * perToken);
+  for (let b = 0; b < batch; b++) {
+    for (let t = 0; t < length; t++) {
+      if (t >= sinks && t < length - (capacity - sinks)) continue;
+      const from = (b * capacity + slotOf(t, cache.spec)) * perToken;
+      tokens.set(data.subarray(from, from + perToken), (b * length + t) * perToken);
+    }
+  }
+  return { data: tokens, shape: [batch, length, numKvHeads, size] };
 }
 
 /** Reads a buffer of u32. */

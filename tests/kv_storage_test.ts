@@ -11,8 +11,8 @@ import {
 import { assertClose, assertSame, TOLERANCE } from "./_compare.ts";
 import { hasF16, sharedGpu } from "./_gpu.ts";
 import { type Random, testRandomly } from "./_random.ts";
-import { rounded, runAttention, submit, swapLayout, Tensors } from "./_run.ts";
-import { downloadKv, poison, slotOf } from "./_transcript.ts";
+import { rounded, runAttention, submit, Tensors } from "./_run.ts";
+import { downloadKv, downloadTokens, poison } from "./_transcript.ts";
 
 const [BATCH, HEADS, KV_HEADS] = [2, 6, 2];
 const LARGEST: Partial<Record<KvDtype, number>> = { int8: 127, int4: 7 };
@@ -56,24 +56,6 @@ function concatenated(tensors: readonly HostTensor[]): HostTensor {
   return { data, shape: [batch, data.length / (batch * heads * size), heads, size] };
 }
 
-/** What the slots of [B, N, capacity, H] hold of `length` tokens, as [B, S, N, H] and zero where it is overwritten. */
-function unrolled(
-  slots: HostTensor,
-  length: number,
-  spec: { capacity: number; sinks: number },
-): HostTensor {
-  const { data, shape: [batch, capacity, heads, size] } = swapLayout(slots);
-  const tokens = new Float32Array(batch * length * heads * size);
-  for (let b = 0; b < batch; b++) {
-    for (let t = 0; t < length; t++) {
-      if (t >= spec.sinks && t < length - (capacity - spec.sinks)) continue;
-      const from = (b * capacity + slotOf(t, spec)) * heads * size;
-      tokens.set(data.subarray(from, from + heads * size), (b * length + t) * heads * size);
-    }
-  }
-  return { data: tokens, shape: [batch, length, heads, size] };
-}
-
 /** The docs' bound of the error of an output row, from the inputs that nobody rounded. */
 function boundsOf(
   { q, k, v }: Record<"q" | "k" | "v", HostTensor>,
@@ -104,11 +86,7 @@ async function play(random: Random, options: RingKvCacheOptions): Promise<void> 
     const whole = { k: concatenated(appended.k), v: concatenated(appended.v) };
     const stored = { k: whole.k, v: whole.v };
     for (const name of ["k", "v"] as const) {
-      const slots = {
-        data: await downloadKv(cache, name),
-        shape: [BATCH, KV_HEADS, cache.spec.capacity, whole[name].shape[3]],
-      };
-      stored[name] = unrolled(slots, cache.length(), cache.spec);
+      stored[name] = await downloadTokens(cache, name);
       // Integers have a step for a row; a float is off by itself alone.
       const unit = LARGEST[kvDtype] ? whole[name].shape[3] : 1;
       const perToken = KV_HEADS * whole[name].shape[3] / unit;

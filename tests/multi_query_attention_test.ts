@@ -14,46 +14,14 @@ import {
 } from "../mod.ts";
 import { assertClose, assertSame } from "./_compare.ts";
 import { hasF16, sharedGpu } from "./_gpu.ts";
-import { type Random, testRandomly } from "./_random.ts";
+import { type LayerShape, weightsOf } from "./_layer.ts";
+import { testRandomly } from "./_random.ts";
 import { rounded, submit, Tensors } from "./_run.ts";
 
 /** Weights keep outputs about 1. */
 const TOLERANCE = 2e-5;
 
-interface Shape {
-  dim: number;
-  numHeads: number;
-  numKvHeads: number;
-  headDim: number;
-}
-
-const MQA: Shape = { dim: 24, numHeads: 6, numKvHeads: 1, headDim: 8 };
-
-/** A matrix of the variance that leaves outputs as large as inputs. */
-function matrix(
-  random: Random,
-  rows: number,
-  columns: number,
-): HostTensor & { data: Float32Array } {
-  const { data, shape } = random.tensor([rows, columns]);
-  return { data: data.map((value) => value * Math.sqrt(3 / columns)), shape };
-}
-
-function projection(random: Random, rows: number, columns: number, hasBias: boolean): Projection {
-  const weight = matrix(random, rows, columns);
-  return hasBias ? { weight, bias: random.tensor([rows]) } : { weight };
-}
-
-function weightsOf(random: Random, { dim, numHeads, numKvHeads, headDim }: Shape, biases = "qkvo") {
-  const make = (name: string, rows: number, columns: number) =>
-    projection(random, rows, columns, biases.includes(name));
-  return {
-    q: make("q", numHeads * headDim, dim),
-    k: make("k", numKvHeads * headDim, dim),
-    v: make("v", numKvHeads * headDim, dim),
-    o: make("o", dim, numHeads * headDim),
-  };
-}
+const MQA: LayerShape = { dim: 24, numHeads: 6, numKvHeads: 1, headDim: 8 };
 
 /** What a layer makes of tokens that come in steps of these sizes [B, S, dim]. */
 async function inSteps(
@@ -88,7 +56,7 @@ async function inSteps(
 
 const LAYERS: readonly {
   name: string;
-  shape: Shape;
+  shape: LayerShape;
   biases?: string;
   batch?: number;
   options?: Partial<MultiQueryAttentionOptions> & Partial<ReferenceLayerOptions>;

@@ -12,18 +12,7 @@ import { buffersOf } from "./_buffers.ts";
 import { assertClose, TOLERANCE } from "./_compare.ts";
 import { hasF16, sharedGpu } from "./_gpu.ts";
 import { type Random, testRandomly } from "./_random.ts";
-import { rounded, submit, swapLayout, Tensors } from "./_run.ts";
-
-/** The prefix, then the suffix, of every sequence; all BSNH. */
-function concatenate(prefix: HostTensor, suffix: HostTensor): HostTensor {
-  const [batch, tokens, heads, size] = suffix.shape;
-  const row = tokens * heads * size;
-  const data = Array.from({ length: batch }, (_, b) => [
-    ...Array.from(prefix.data),
-    ...Array.prototype.slice.call(suffix.data, b * row, (b + 1) * row),
-  ]).flat();
-  return { data, shape: [batch, prefix.shape[1] + tokens, heads, size] };
-}
+import { concatenate, rounded, submit, swapLayout, Tensors } from "./_run.ts";
 
 interface Shape {
   batch: number;
