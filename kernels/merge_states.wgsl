@@ -34,7 +34,7 @@ fn main(
   }
   let soFar = stateOf(select(lse[row], MASKED, params.isFirst == 1u));
   let part = stateOf(lsePart[row]);
-  let whole = mergeStates(soFar, part);
+  let whole = settled(mergeStates(soFar, part));
   // Every lane has read what the first one is about to write.
   storageBarrier();
   if (lane == 0u) {

@@ -36,7 +36,7 @@ fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_ind
   // Every lane has read the scores that others are about to overwrite.
   storageBarrier();
 
-  let whole = withSink(row, states[0]);
+  let whole = settled(withSink(row, states[0]));
   if (lane == 0u) {
     storeLse(row, whole);
   }

@@ -56,7 +56,7 @@ function losesFactors({ q, k }: Inputs): boolean {
 }
 
 testRandomly("not finite: q, k, v and bias, with scores of any kind", async (random) => {
-  for (let i = 0; i < 5; i++) {
+  for (let i = 0; i < 4; i++) {
     const dtype = await hasF16() ? random.pick(["f32", "f32", "f16"] as const) : "f32";
     const capacity = random.pick([1, 3, 19, 65, 199, 700]);
     const { spec, inputs } = randomDraw(random, {
@@ -94,7 +94,7 @@ testRandomly("not finite: keys that a bias masks, or has nothing for", async (ra
 
 testRandomly("not finite: plans for devices of every class", async (random) => {
   const gpu = await sharedGpu();
-  for (let i = 0; i < 4; i++) {
+  for (let i = 0; i < 3; i++) {
     const spec: AttentionSpec = {
       ...{ ...randomSizes(random), layout: "BSNH", kvLayout: "BSNH" },
       capacity: random.pick([3, 65, 199, 700]),
@@ -171,7 +171,9 @@ for (const kvDtype of ["f32", "f16", "int8", "int4"] as const) {
       const spec: AttentionSpec = {
         ...{ ...cache.spec, numHeads, seqLen },
         tuning: random.pick([undefined, gpuTuning(random)]),
-        products: kvDtype === "f32" ? "f32" : random.pick(["f32", "f16"] as const),
+        products: kvDtype !== "f32" && await hasF16()
+          ? random.pick(["f32", "f16"] as const)
+          : "f32",
       };
       await check(spec, { q: queries, cache }, { q: queries, ...stored });
     }

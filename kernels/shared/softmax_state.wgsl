@@ -14,3 +14,11 @@ fn mergeStates(a: SoftmaxState, b: SoftmaxState) -> SoftmaxState {
   let m = max(a.m, b.m);
   return SoftmaxState(m, a.d * exp(a.m - m) + b.d * exp(b.m - m));
 }
+
+// The state of a whole row: NaN where its sum is not finite, as there is a NaN or an infinite score. Not left to arithmetic, as
+// WGSL lets exponentials of NaN be infinite, and logarithms of NaN be numbers.
+fn settled(state: SoftmaxState) -> SoftmaxState {
+  let isFinite = state.d <= -MASKED;
+  let bits = select(vec2u(0x7fc00000u), bitcast<vec2u>(vec2f(state.m, state.d)), isFinite);
+  return SoftmaxState(bitcast<f32>(bits.x), bitcast<f32>(bits.y));
+}

@@ -4,7 +4,7 @@
 @group(0) @binding(5) var<storage, read_write> o: array<Pack>;
 
 fn storeRow(row: u32, slice: u32, pack: u32, sum: Wide, state: SoftmaxState) {
-  let whole = withSink(row, state);
+  let whole = settled(withSink(row, state));
   let share = select(exp(state.m - whole.m) / whole.d, 0.0, whole.d == 0.0);
   o[queryRow(batchOf(row), headOf(row), tokenOf(row)) * PACKS + pack] = Pack(sum * share);
   if (pack == 0u) {
