@@ -141,8 +141,9 @@ testRandomly("attention: a row that sees a NaN is NaN, capped or not", async (ra
   (inputs.k.data as Float32Array)[4 * random.integer(0, 69)] = NaN;
   for (const impl of ["fused", "staged"] as const) {
     for (const softcap of [undefined, 5]) {
-      const { o } = await runAttention({ ...spec, impl, softcap }, inputs);
-      assertEquals(o.filter(Number.isNaN).length, o.length, `${impl}, softcap ${softcap}`);
+      const { o, lse } = await runAttention({ ...spec, impl, softcap, outputs: ["lse"] }, inputs);
+      assertEquals(o.filter(Number.isNaN).length, o.length, `o, ${impl}, softcap ${softcap}`);
+      assertEquals([...lse!], [NaN, NaN], `lse, ${impl}, softcap ${softcap}`);
     }
   }
 });
