@@ -11,15 +11,16 @@
 // Grid: (slices, row tiles). A workgroup owns a slice and TILE_ROWS rows that share its KV head, so that a loaded key or
 // value serves the whole query group; it walks what these see of the slice by TILE_COLUMNS columns. Each of its
 // ROW_GROUPS groups of LANES invocations owns ROWS rows. For the scores, a lane owns KEYS columns; for the output,
-// VALUE_LOADS loads of LOAD_PACKS packs of the value and every STRIPS-th column, COLUMNS of them at a time. How it comes by
-// them is in fragments:
+// VALUE_LOADS loads of LOAD_PACKS packs of the value and every STRIPS-th group of COLUMNS columns. How it comes by them is in
+// fragments:
 //   keys_apart with queries_loaded or queries_broadcast, and keys_direct or keys_staged; or keys_shared
 //   products_f32 or products_f16
 //   lanes_memory or lanes_shuffle
 //   values_apart with weights_loaded or weights_broadcast
 // or, for products on matrix units, keys_matrix and values_matrix with matrix_tile, matrix_chromium and lanes_shuffle.
 // MAY_SKIP is 1 where rows may meet columns that they do not see: those of other rows, or the last one past the end of a
-// tile. Loops marked `unroll` are written out, as arrays that are indexed at run time leave registers.
+// tile; TELLS_WHOLE where tiles that have none of these are told apart. Loops marked `unroll` are written out, as arrays that
+// are indexed at run time leave registers.
 const HEAD_LOADS = HEAD_DIM / (PACK * LOAD_PACKS);
 const PACKS = VALUE_DIM / PACK;
 const VALUE_LANES = LANES / STRIPS;
@@ -35,8 +36,8 @@ struct View {
 alias PerRow = array<f32, ROWS>;
 alias Sums = array<array<Wide, ROWS>, VALUE_PACKS>;
 
-// exp(s - m) by row group and column of the tile.
-var<workgroup> weights: array<array<PerRow, TILE_COLUMNS>, ROW_GROUPS>;
+// weightStep exp(s - m) by row group and column of the tile, COLUMNS of which are loaded at once.
+var<workgroup> weights: array<array<array<PerRow, COLUMNS>, TILE_COLUMNS / COLUMNS>, ROW_GROUPS>;
 var<workgroup> strips: array<Wide, STRIP_INVOCATIONS>;
 
 @compute @workgroup_size(WORKGROUP)
@@ -47,7 +48,10 @@ fn main(
 ) {
   let tile = rowTileOf(params.firstTile + workgroupId.y);
   let context = contextOf(tile.batch);
-  let seen = columnsSeenBy(tile, context);
+  let tokens = tokensOf(tile);
+  // Columns that any row of the tile sees, and, beside sinks, those that all of them see.
+  let seen = vec2u(visibleColumns(context, tokens.x).x, visibleColumns(context, tokens.y).y);
+  let seenByAll = vec2u(visibleColumns(context, tokens.y).x, visibleColumns(context, tokens.x).y);
   let total = countOf(seen);
   let view = View(kvRowsOf(tile.batch, tile.kvHead, context, seen), total);
   let tiles = (total + TILE_COLUMNS - 1u) / TILE_COLUMNS;
@@ -91,23 +95,39 @@ fn main(
     }
     most = maxOverLanes(most, invocation, lane);
 
+    var w = array<PerRow, KEYS>();
+    var step = array<f32, KEYS>();
+    /*unroll*/ for (var j = 0u; j < KEYS; j++) {
+      step[j] = weightStep(kvRowOf(view, start + lane + LANES * j));
+    }
     /*unroll*/ for (var i = 0u; i < ROWS; i++) {
       let mNew = max(m[i], most[i]);
       let rescale = exp(m[i] - mNew);
       m[i] = mNew;
       d[i] *= rescale;
       /*unroll*/ for (var j = 0u; j < KEYS; j++) {
-        let w = select(exp(s[i][j] - mNew), 0.0, s[i][j] <= MASKED);
-        d[i] += w;
-        weights[rowGroup][lane + LANES * j][i] = w;
+        let isHidden = s[i][j] <= MASKED;
+        let weight = exp(s[i][j] - mNew);
+        d[i] += select(weight, 0.0, isHidden);
+        w[j][i] = select(step[j] * weight, 0.0, isHidden);
       }
       /*unroll*/ for (var j = 0u; j < VALUE_PACKS; j++) {
         acc[j][i] *= rescale;
       }
     }
+    /*unroll*/ for (var j = 0u; j < KEYS; j++) {
+      let c = lane + LANES * j;
+      weights[rowGroup][c / COLUMNS][c % COLUMNS] = w[j];
+    }
     workgroupBarrier();
 
-    addValues(&acc, view, start, min(TILE_COLUMNS, end - start), rowGroup, lane);
+    let isWhole = columnAt(seen, start) >= seenByAll.x && columnAt(seen, start + TILE_COLUMNS - 1u) < seenByAll.y;
+    // Two calls with a constant, of which compilers make two functions: one spends nothing on what is not seen.
+    if (MAY_SKIP == 0u || (TELLS_WHOLE == 1u && isWhole)) {
+      addValues(&acc, view, start, min(TILE_COLUMNS, end - start), rowGroup, lane, false);
+    } else {
+      addValues(&acc, view, start, min(TILE_COLUMNS, end - start), rowGroup, lane, true);
+    }
   }
 
   // Not unrolled, as compilers take longer over stores than over the rest; so the row is picked from the registers.
@@ -135,15 +155,12 @@ fn main(
   }
 }
 
-// Columns that any row of the tile sees. A tile of one head sees what its first and last tokens see.
-fn columnsSeenBy(tile: RowTile, context: Context) -> vec2u {
-  let first = tokenOf(rowOf(tile, 0u));
-  let last = tokenOf(rowOf(tile, tile.numRows - 1u));
-  let isOneHead = tile.firstRow / params.seqLen == (tile.firstRow + tile.numRows - 1u) / params.seqLen;
-  return vec2u(
-    visibleColumns(context, select(0u, first, isOneHead)).x,
-    visibleColumns(context, select(params.seqLen - 1u, last, isOneHead)).y,
-  );
+// The first and the last token of a tile. Where it has rows of several heads, any token may be among them.
+fn tokensOf(tile: RowTile) -> vec2u {
+  let first = tile.firstRow;
+  let last = tile.firstRow + tile.numRows - 1u;
+  let isOneHead = first / params.seqLen == last / params.seqLen;
+  return select(vec2u(0u, params.seqLen - 1u), vec2u(first, last) % params.seqLen, isOneHead);
 }
 
 // The row of keys and values of a column; of the last one for those beyond.

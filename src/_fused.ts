@@ -13,6 +13,7 @@ import { Kernel } from "./_kernel.ts";
 import { matrixConstants } from "./_matrix_tile.ts";
 import { MATRIX_ENABLE } from "./_matrix_units.ts";
 import { loadPacks, numRows } from "./_plan.ts";
+import { isQuantized } from "./_quantized.ts";
 import { perHeadConstants, rowEnd, scoreOf } from "./_score.ts";
 import { kvReads, packFragment, queryReads } from "./_storage.ts";
 import type { WgslModule } from "./_wgsl.ts";
@@ -71,7 +72,9 @@ async function compile(gpu: Gpu, plan: FusedPlan) {
   const WORKGROUP = LANES * ROW_GROUPS;
   const VALUE_PACKS = plan.valueLoads * loadPacks(loads);
   const STRIP_INVOCATIONS = stripInvocations(plan);
-  const MAY_SKIP = plan.columns > 1 || seqLen > 1 || bias || mask ? 1 : 0;
+  // Integers are finite: what is not seen has no weight, and that is enough.
+  const maySkip = !isQuantized(kvDtype) && (plan.columns > 1 || seqLen > 1 || bias || mask);
+  const MAY_SKIP = maySkip ? 1 : 0;
   const { params, masked, context, softmaxState, rowTile, storeOutput, storePartial } = fragments;
   const base = [params, masked, context, packFragment(packSize), softmaxState, rowTile];
   const usesSubgroups = plan.partners > 1 || plan.sharers > 0 || plan.shuffles;
@@ -89,6 +92,7 @@ async function compile(gpu: Gpu, plan: FusedPlan) {
       constants: {
         ...{ ...constants, ...reads.constants, ...rows.constants, ...heads },
         ...{ ROWS, ROW_GROUPS, TILE_ROWS, LANES, KEYS, WORKGROUP, COLUMNS, MAY_SKIP },
+        ...{ TELLS_WHOLE: plan.tellsWhole ? 1 : 0, HALVINGS: Math.log2(LANES) },
         ...{ STRIPS, STRIP_INVOCATIONS, VALUE_PACKS, VALUE_LOADS: plan.valueLoads },
       },
       fragments: [
@@ -123,9 +127,14 @@ function productsOf({ spec, matrix }: FusedPlan): string[] {
   return [productsF16, fusedPackSize(spec) === 4 ? halfVec4 : halfScalar, valuesApart];
 }
 
+/** As many of an invocation's loads at once as divide them: up to 4, as more would take the registers of queries. */
+function stagedLoads(loads: number): number {
+  return [4, 2].find((atOnce) => loads % atOnce === 0) ?? 1;
+}
+
 /** How lanes come by queries and weights, and whose keys they score. */
 function rowsOf(plan: FusedPlan): Pick<WgslModule, "constants" | "fragments"> {
-  const { rows, sharers, partners, keyChunk, columns, loads, matrix } = plan;
+  const { rows, rowGroups, keys, sharers, partners, keyChunk, columns, loads, matrix } = plan;
   const { keysApart, keysDirect, keysShared, keysStaged, weightsLoaded } = fragments;
   if (matrix) {
     const { keysMatrix, matrixScalar, matrixTile, matrixVec4 } = fragments;
@@ -160,9 +169,9 @@ function rowsOf(plan: FusedPlan): Pick<WgslModule, "constants" | "fragments"> {
       ],
     };
   }
-  const keys = keyChunk === 0 ? keysDirect : keysStaged;
+  const ownKeys = keyChunk === 0 ? keysDirect : keysStaged;
   return {
-    constants: { CHUNK: keyChunk },
-    fragments: [keysApart, keys, fragments.queriesLoaded, weightsLoaded],
+    constants: { CHUNK: keyChunk, STAGED_LOADS: stagedLoads(keyChunk * keys / rowGroups) },
+    fragments: [keysApart, ownKeys, fragments.queriesLoaded, weightsLoaded],
   };
 }

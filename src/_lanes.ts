@@ -6,11 +6,16 @@ import type { Gpu } from "./device.ts";
 import { type DeviceProfile, loopRounds } from "./profile.ts";
 
 /** What declares `sumOverLanes` for groups of so many lanes, a power of two. */
-export function laneSums(gpu: Gpu, lanes: number): Pick<WgslModule, "enables" | "fragments"> {
-  if (lanes === 1) return { fragments: [fragments.lanesOne] };
-  if (lanes > gpu.profile.subgroupSize) return { fragments: [fragments.lanesMemory] };
+export function laneSums(
+  gpu: Gpu,
+  lanes: number,
+): Pick<WgslModule, "enables" | "constants" | "fragments"> {
+  const constants = { HALVINGS: Math.log2(lanes) };
+  if (lanes === 1) return { constants, fragments: [fragments.lanesOne] };
+  if (lanes > gpu.profile.subgroupSize) return { constants, fragments: [fragments.lanesMemory] };
   return {
     enables: gpu.dialect.enableSubgroups ? ["subgroups"] : [],
+    constants,
     fragments: [fragments.lanesShuffle],
   };
 }

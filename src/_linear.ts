@@ -147,6 +147,7 @@ export class Linear {
         ...{ IN, OUT, PART, ROWS, TOKENS, LANES, WORKGROUP, ROW_GROUPS: WORKGROUP / LANES },
         ...{ ROWS_PER_OUTPUT: end.rowsPerOutput, OUTPUTS: ROWS / end.rowsPerOutput },
         ...reads.constants,
+        ...sums.constants,
         ...end.constants,
       },
       fragments: [

@@ -63,7 +63,7 @@ export class Norm {
     const kernel = await Kernel.compile(gpu, "norm", {
       enables: sums.enables,
       // One sum at a time is shared.
-      constants: { WIDTH: width, LANES: lanes, WORKGROUP: lanes, ROWS: 1 },
+      constants: { ...sums.constants, WIDTH: width, LANES: lanes, WORKGROUP: lanes, ROWS: 1 },
       fragments: [
         kind === "rms" ? fragments.momentsRms : fragments.momentsLayer,
         ...sums.fragments,

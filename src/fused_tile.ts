@@ -38,6 +38,11 @@ export interface FusedTile {
   strips: number;
   /** Columns whose values a lane loads at a time. */
   columns: number;
+  /**
+   * Whether values of columns that all rows of a tile see are summed up in a way of their own, without a look at each weight:
+   * not on software, which takes twice as long to compile both and gains little.
+   */
+  tellsWhole: boolean;
   /** What a load of keys or values brings. */
   loads: Loads;
   /** Loads of the value that a lane owns. */
@@ -141,7 +146,13 @@ function planMatrixTile(
   return {
     ...tile,
     ...{ rowGroups: 1, wantedLanes: lanes, sharers: 0, partners: 1, keyChunk: 0, shuffles: true },
-    ...{ strips: 1, columns: 1, loads, valueLoads: Math.ceil(valueLoads({ spec, loads }) / lanes) },
+    ...{
+      strips: 1,
+      columns: 1,
+      tellsWhole: false,
+      loads,
+      valueLoads: Math.ceil(valueLoads({ spec, loads }) / lanes),
+    },
   };
 }
 
@@ -158,6 +169,7 @@ function planLaneTile(
   return split && {
     ...{ ...rows, ...split, keys, sharers },
     shuffles: split.lanes <= profile.subgroupSize,
+    tellsWhole: !(profile.isSoftware || spec.bias || spec.mask),
   };
 }
 

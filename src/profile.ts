@@ -122,11 +122,12 @@ function gpuTiling(subgroupSize: number, rows: number): Tiling {
   if (rows > MEMORY_BOUND_ROWS || subgroupSize < PARTNERS) {
     return {
       ...{ ...gpu, maxRows: 8, keys: 4, lanes: 16, workgroup: 64, partners: 1 },
-      ...{ keyChunk: 4, columns: 2, fillingWorkgroups: 512 },
+      ...{ keyChunk: 4, columns: 4, fillingWorkgroups: 512 },
     };
   }
+  const lanes = clamp(subgroupSize, 32, 64);
   return {
-    ...{ ...gpu, maxRows: 4, keys: 1, lanes: 32, workgroup: 32, partners: PARTNERS },
+    ...{ ...gpu, maxRows: 4, keys: 1, lanes, workgroup: lanes, partners: PARTNERS },
     ...{ keyChunk: 4, columns: 8, fillingWorkgroups: 2048 },
   };
 }

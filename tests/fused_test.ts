@@ -146,6 +146,24 @@ testRandomly(
 );
 
 for (const [name, profile] of Object.entries(PROFILES)) {
+  testRandomly(`fused tiles of ${name}: infinities reach who sees them`, async (random) => {
+    const gpu = await sharedGpu();
+    const specs: readonly AttentionSpec[] = [
+      { numHeads: 4, numKvHeads: 1, headDim: 16, capacity: 301 },
+      // Its queries see 256 tokens from the 45th on, whole tiles of columns.
+      { numHeads: 2, numKvHeads: 1, headDim: 16, capacity: 301, seqLen: 40, window: 217 },
+    ];
+    for (const spec of specs) {
+      const { q, k, v } = randomInputs(random, spec);
+      const data = Float32Array.from(v.data);
+      // Of tokens that the first half of the queries see, the second half, and the last one.
+      for (const token of [65, 280, 300]) data[token * 16] = Infinity;
+      const inputs = { q, k, v: { ...v, data } };
+      const o = await runPlan(planOn(gpu, profile, spec), inputs);
+      assertClose(o, referenceAttention(inputs, spec).o, TOLERANCE.f32, JSON.stringify(spec));
+    }
+  });
+
   for (const spec of SHAPES) {
     const { numHeads, numKvHeads, headDim, seqLen = 1, kvDtype = "f32", products = "f32" } = spec;
     const shape =

@@ -10,10 +10,18 @@ fn stageKeys(view: View, start: u32, invocation: u32, load: u32) {
   }
   // Nobody may still read the chunk before.
   workgroupBarrier();
-  for (var i = invocation; i < TILE_COLUMNS * CHUNK; i += WORKGROUP) {
-    let column = i / CHUNK;
-    let at = min(load + i % CHUNK, HEAD_LOADS - 1u);
-    staged[column][i % CHUNK] = keysAt(startOfKey(kvRowOf(view, start + column)), at);
+  for (var first = invocation; first < TILE_COLUMNS * CHUNK; first += WORKGROUP * STAGED_LOADS) {
+    // All of these loads are under way before the first is waited for.
+    var held = array<array<Factor, LOAD_PACKS>, STAGED_LOADS>();
+    /*unroll*/ for (var n = 0u; n < STAGED_LOADS; n++) {
+      let i = first + n * WORKGROUP;
+      let key = startOfKey(kvRowOf(view, start + i / CHUNK));
+      held[n] = keysAt(key, min(load + i % CHUNK, HEAD_LOADS - 1u));
+    }
+    /*unroll*/ for (var n = 0u; n < STAGED_LOADS; n++) {
+      let i = first + n * WORKGROUP;
+      staged[i / CHUNK][i % CHUNK] = held[n];
+    }
   }
   workgroupBarrier();
 }

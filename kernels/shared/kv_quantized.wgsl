@@ -18,7 +18,7 @@ fn keysAt(key: u32, load: u32) -> array<Factor, LOAD_PACKS> {
   let word = k[key + 1u + load * LOAD_PACKS * PACK / PER_WORD];
   var keys: array<Factor, LOAD_PACKS>;
   /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
-    keys[p] = Factor(integersOf(word, load * LOAD_PACKS + p));
+    keys[p] = Factor(integersOf(word, packInWord(load, p)));
   }
   return keys;
 }
@@ -31,7 +31,7 @@ fn valuesAt(value: u32, load: u32) -> array<Wide, LOAD_PACKS> {
   let word = v[value + 1u + load * LOAD_PACKS * PACK / PER_WORD];
   var values: array<Wide, LOAD_PACKS>;
   /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
-    values[p] = integersOf(word, load * LOAD_PACKS + p);
+    values[p] = integersOf(word, packInWord(load, p));
   }
   return values;
 }

@@ -5,9 +5,10 @@ fn maxOverLanes(own: PerRow, invocation: u32, lane: u32) -> PerRow {
   // Nobody may still read the weights that come next.
   workgroupBarrier();
   var most = own;
-  for (var stride = LANES / 2u; stride > 0u; stride /= 2u) {
+  // Strides are constants here, for which GPUs have cheaper ways: this is done for every tile, sums but once.
+  /*unroll*/ for (var r = 0u; r < HALVINGS; r++) {
     /*unroll*/ for (var i = 0u; i < ROWS; i++) {
-      most[i] = max(most[i], subgroupShuffleXor(most[i], stride));
+      most[i] = max(most[i], subgroupShuffleXor(most[i], LANES >> (r + 1u)));
     }
   }
   return most;

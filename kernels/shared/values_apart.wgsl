@@ -1,5 +1,5 @@
-// values_apart: each lane sums up its own part of the values, of every STRIPS-th column, COLUMNS of them at a time, so that so
-// many loads are under way at once.
+// values_apart: each lane sums up its own part of the values, of every STRIPS-th group of COLUMNS columns: so many loads are
+// under way at once, and their weights lie side by side.
 fn addValues(
   acc: ptr<function, Sums>,
   view: View,
@@ -7,25 +7,29 @@ fn addValues(
   count: u32,
   rowGroup: u32,
   lane: u32,
+  maySkip: bool,
 ) {
   let firstLoad = lane % VALUE_LANES;
-  for (var c = stripOf(lane); c < count; c += STRIPS * COLUMNS) {
-    let w = weightsAt(rowGroup, lane, c);
+  for (var c = stripOf(lane) * COLUMNS; c < count; c += STRIPS * COLUMNS) {
+    let w = weightsFrom(rowGroup, lane, c);
     /*unroll*/ for (var n = 0u; n < COLUMNS; n++) {
       // Columns past the end have no weight.
-      let value = startOfValue(kvRowOf(view, start + c + n * STRIPS));
-      let step = valueStep(value);
+      let value = startOfValue(kvRowOf(view, start + c + n));
       /*unroll*/ for (var j = 0u; j < VALUE_LOADS; j++) {
         let values = valuesAt(value, min(firstLoad + j * VALUE_LANES, PACKS / LOAD_PACKS - 1u));
         /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
-          let x = step * values[p];
           /*unroll*/ for (var i = 0u; i < ROWS; i++) {
             // What a row does not see must not reach it even where it is infinite or NaN.
-            let seenX = select(x, Wide(), MAY_SKIP == 1u && w[n][i] == 0.0);
+            let seenX = select(values[p], Wide(), maySkip && w[n][i] == 0.0);
             (*acc)[j * LOAD_PACKS + p][i] = fma(Wide(w[n][i]), seenX, (*acc)[j * LOAD_PACKS + p][i]);
           }
         }
       }
     }
   }
+}
+
+// What the weights of a column are multiplied by: once, and not each of its values.
+fn weightStep(row: u32) -> f32 {
+  return valueStep(startOfValue(row));
 }

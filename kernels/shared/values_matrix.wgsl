@@ -14,11 +14,12 @@ fn addValues(
   count: u32,
   rowGroup: u32,
   lane: u32,
+  maySkip: bool,
 ) {
   /*unroll*/ for (var j = 0u; j < KEYS; j++) {
     let c = lane + LANES * j;
     /*unroll*/ for (var i = 0u; i < ROWS; i++) {
-      factors[WEIGHTS + i * TILE_COLUMNS + c] = f16(WEIGHT_SCALE * weights[rowGroup][c][i]);
+      factors[WEIGHTS + i * TILE_COLUMNS + c] = f16(WEIGHT_SCALE * weights[rowGroup][c][0u][i]);
     }
   }
   var hasOthers = false;
@@ -80,7 +81,7 @@ fn addOthers(
         let x = step * values[p];
         let other = select(Wide(), x, magnitudeOf(x) > LARGEST_HALF);
         /*unroll*/ for (var i = 0u; i < ROWS; i++) {
-          let w = weights[rowGroup][c][i];
+          let w = weights[rowGroup][c][0u][i];
           (*acc)[j * LOAD_PACKS + p][i] = fma(Wide(w), select(other, Wide(), w == 0.0), (*acc)[j * LOAD_PACKS + p][i]);
         }
       }
@@ -96,4 +97,9 @@ fn magnitudeOf(x: Wide) -> WideUint {
 // All lanes work on the same column.
 fn stripOf(lane: u32) -> u32 {
   return 0u;
+}
+
+// Here values are multiplied by their step, before they become factors in f16.
+fn weightStep(row: u32) -> f32 {
+  return 1.0;
 }

@@ -7,7 +7,7 @@ fn weightsAt(row: u32, load: u32) -> array<Wide, LOAD_PACKS> {
   let word = w[row * wordsOf(IN) + 1u + load * LOAD_PACKS * PACK / PER_WORD];
   var weights: array<Wide, LOAD_PACKS>;
   /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
-    weights[p] = integersOf(word, load * LOAD_PACKS + p);
+    weights[p] = integersOf(word, packInWord(load, p));
   }
   return weights;
 }
