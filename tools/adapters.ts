@@ -1,5 +1,7 @@
 // Runs the tests on other adapters than this machine's best: without optional features, and on SwiftShader.
 
+import { Arguments } from "../cli/arguments.ts";
+import { exitCodeOf, terminal } from "../cli/run.ts";
 import { swiftShader } from "./swiftshader.ts";
 
 /** What another driver may break, in few minutes on a slow one. It takes minutes to compile the tiles of other devices. */
@@ -19,13 +21,31 @@ async function test(title: string, options: string[], env: Record<string, string
   return (await command.spawn().status).success;
 }
 
-const passed = [
-  await test("without subgroups, default limits, invocations in reverse", ["--", "--plain"], {}),
-];
-const env = await swiftShader();
-if (env) {
-  passed.push(await test("SwiftShader: subgroups of 4, no f16", SUBSET, env));
-} else {
-  console.log("\n== SwiftShader is not tested: it comes with Debian's package chromium");
+async function main(): Promise<boolean> {
+  const passed = [
+    await test("without subgroups, default limits, invocations in reverse", ["--", "--plain"], {}),
+  ];
+  const env = await swiftShader();
+  if (env) {
+    passed.push(await test("SwiftShader: subgroups of 4, no f16", SUBSET, env));
+  } else {
+    console.log("\n== SwiftShader is not tested: it comes with Debian's package chromium");
+  }
+  return passed.every(Boolean);
 }
-Deno.exit(passed.every(Boolean) ? 0 : 1);
+
+const HELP =
+  `Runs the tests on other adapters than this machine's best: all of them without subgroups, on default limits and
+with invocations in reverse, and a part of them on SwiftShader, where Debian's package chromium brings it. Ten minutes.
+
+Usage: deno task adapters [options]
+
+  --help  this text`;
+
+Deno.exit(
+  await exitCodeOf(async () => {
+    const { isHelp } = new Arguments("test on other adapters", Deno.args, { names: [] });
+    if (isHelp) return console.log(HELP);
+    if (!await main()) throw new Error("Some tests failed.");
+  }, terminal),
+);
