@@ -98,7 +98,7 @@ fn main(
     var w = array<PerRow, KEYS>();
     var step = array<f32, KEYS>();
     /*unroll*/ for (var j = 0u; j < KEYS; j++) {
-      step[j] = weightStep(kvRowOf(view, start + lane + LANES * j));
+      step[j] = weightStep(valueOfColumn(view, start + lane + LANES * j));
     }
     /*unroll*/ for (var i = 0u; i < ROWS; i++) {
       let mNew = max(m[i], most[i]);
@@ -163,9 +163,13 @@ fn tokensOf(tile: RowTile) -> vec2u {
   return select(vec2u(0u, params.seqLen - 1u), vec2u(first, last) % params.seqLen, isOneHead);
 }
 
-// The row of keys and values of a column; of the last one for those beyond.
-fn kvRowOf(view: View, index: u32) -> u32 {
-  return kvRowAt(view.kvRows, min(index, view.columns - 1u));
+// Where the key and the value of a column begin; of the last one for those beyond.
+fn keyOfColumn(view: View, index: u32) -> u32 {
+  return startOfKey(kvRowAt(view.kvRows, min(index, view.columns - 1u)));
+}
+
+fn valueOfColumn(view: View, index: u32) -> u32 {
+  return startOfValue(kvRowAt(view.kvRows, min(index, view.columns - 1u)));
 }
 
 // The sum reaches the first strip; neighbours of a strip are VALUE_LANES apart.

@@ -25,8 +25,8 @@ async function openPlain(): Promise<Gpu> {
 }
 
 /**
- * Numbers the invocations of every kernel of the library to come from the last to the first. Software runs a workgroup's subgroups one after
- * the other, up to a barrier: where one is missing, only one of the two orders goes wrong.
+ * Numbers the invocations of every kernel of the library to come from the last to the first. Software runs a workgroup's
+ * subgroups one after the other, up to a barrier: where one is missing, only one of the two orders goes wrong.
  */
 function reverseInvocations(device: GPUDevice): void {
   const create = device.createShaderModule.bind(device);

@@ -9,7 +9,7 @@ fn scoresOf(
 ) -> array<array<f32, KEYS>, ROWS> {
   var key: array<u32, KEYS>;
   /*unroll*/ for (var j = 0u; j < KEYS; j++) {
-    key[j] = startOfKey(kvRowOf(view, start + lane + LANES * j));
+    key[j] = keyOfColumn(view, start + lane + LANES * j);
   }
   var s: array<array<f32, KEYS>, ROWS>;
   for (var h = 0u; h < HEAD_LOADS; h++) {

@@ -60,7 +60,7 @@ fn scoresOf(
     let h = n % HEAD_LOADS_WIDE;
     var keys = array<Factor, LOAD_PACKS>();
     if (h < HEAD_LOADS) {
-      keys = keysAt(startOfKey(kvRowOf(view, start + c)), h);
+      keys = keysAt(keyOfColumn(view, start + c), h);
     }
     /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
       putFactors(STAGED + c * HEAD_WIDTH + (h * LOAD_PACKS + p) * PACK, keys[p]);
@@ -81,7 +81,7 @@ fn scoresOf(
   var s: array<array<f32, KEYS>, ROWS>;
   /*unroll*/ for (var j = 0u; j < KEYS; j++) {
     let c = lane + LANES * j;
-    let step = keyStep(startOfKey(kvRowOf(view, start + c)));
+    let step = keyStep(keyOfColumn(view, start + c));
     /*unroll*/ for (var i = 0u; i < ROWS; i++) {
       s[i][j] = products[i * TILE_COLUMNS + c] * (step / shrink[i]);
     }

@@ -50,9 +50,9 @@ fn scoresOf(
     var sums: array<PerRow, PARTNERS>;
     let first = start + lane - lane % PARTNERS + LANES * j;
     /*unroll*/ for (var n = 0u; n < PARTNERS; n++) {
-      sums[n] = partOfScores(startOfKey(kvRowOf(view, first + n)), lane, queries, shrink);
+      sums[n] = partOfScores(keyOfColumn(view, first + n), lane, queries, shrink);
     }
-    let step = keyStep(startOfKey(kvRowOf(view, first + lane % PARTNERS)));
+    let step = keyStep(keyOfColumn(view, first + lane % PARTNERS));
     let own = ownOf(sums, lane);
     /*unroll*/ for (var i = 0u; i < ROWS; i++) {
       s[i][j] = own[i] * step / shrink[i];

@@ -15,7 +15,7 @@ fn stageKeys(view: View, start: u32, invocation: u32, load: u32) {
     var held = array<array<Factor, LOAD_PACKS>, STAGED_LOADS>();
     /*unroll*/ for (var n = 0u; n < STAGED_LOADS; n++) {
       let i = first + n * WORKGROUP;
-      let key = startOfKey(kvRowOf(view, start + i / CHUNK));
+      let key = keyOfColumn(view, start + i / CHUNK);
       held[n] = keysAt(key, min(load + i % CHUNK, HEAD_LOADS - 1u));
     }
     /*unroll*/ for (var n = 0u; n < STAGED_LOADS; n++) {

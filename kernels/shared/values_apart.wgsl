@@ -14,7 +14,7 @@ fn addValues(
     let w = weightsFrom(rowGroup, lane, c);
     /*unroll*/ for (var n = 0u; n < COLUMNS; n++) {
       // Columns past the end have no weight.
-      let value = startOfValue(kvRowOf(view, start + c + n));
+      let value = valueOfColumn(view, start + c + n);
       /*unroll*/ for (var j = 0u; j < VALUE_LOADS; j++) {
         let values = valuesAt(value, min(firstLoad + j * VALUE_LANES, PACKS / LOAD_PACKS - 1u));
         /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
@@ -30,6 +30,6 @@ fn addValues(
 }
 
 // What the weights of a column are multiplied by: once, and not each of its values.
-fn weightStep(row: u32) -> f32 {
-  return valueStep(startOfValue(row));
+fn weightStep(value: u32) -> f32 {
+  return valueStep(value);
 }

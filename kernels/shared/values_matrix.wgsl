@@ -29,7 +29,7 @@ fn addValues(
     var values = array<Wide, LOAD_PACKS>();
     var step = 0.0;
     if (h < PACKS / LOAD_PACKS) {
-      let value = startOfValue(kvRowOf(view, start + c));
+      let value = valueOfColumn(view, start + c);
       values = valuesAt(value, h);
       step = valueStep(value);
     }
@@ -73,7 +73,7 @@ fn addOthers(
   lane: u32,
 ) {
   for (var c = 0u; c < count; c++) {
-    let value = startOfValue(kvRowOf(view, start + c));
+    let value = valueOfColumn(view, start + c);
     let step = valueStep(value);
     /*unroll*/ for (var j = 0u; j < VALUE_LOADS; j++) {
       let values = valuesAt(value, min(lane + j * LANES, PACKS / LOAD_PACKS - 1u));
@@ -100,6 +100,6 @@ fn stripOf(lane: u32) -> u32 {
 }
 
 // Here values are multiplied by their step, before they become factors in f16.
-fn weightStep(row: u32) -> f32 {
+fn weightStep(value: u32) -> f32 {
   return 1.0;
 }
