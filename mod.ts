@@ -28,8 +28,7 @@
 export * from "./src/attend.ts";
 export * from "./src/attention.ts";
 export * from "./src/attention_weights.ts";
-export type { Grid } from "./src/_dispatches.ts";
-export type { BoundWork, CompiledKernel, Dispatch } from "./src/bound.ts";
+export type { BoundWork, CompiledKernel, Dispatch, Grid } from "./src/bound.ts";
 export {
   crossingGroupSize,
   decodeAttentionTime,
@@ -61,12 +60,17 @@ export {
 export type { SequencePair } from "./src/_fork.ts";
 export type { KvPart } from "./src/_kv_memory.ts";
 export type { HeadRange } from "./src/_parts.ts";
-export type { Loads, PlanBase, PlanLimits } from "./src/_plan.ts";
-export { type AttentionPlan, kvBytes, planAttention } from "./src/plan.ts";
+export type { CacheSpec } from "./src/cache_spec.ts";
+export { kvBytes, type KvShape } from "./src/kv_shape.ts";
+export type { PlanLimits } from "./src/limits.ts";
+export type { Loads } from "./src/loads.ts";
+export type { PlanBase } from "./src/_plan.ts";
+export { type AttentionPlan, planAttention } from "./src/plan.ts";
 export type { FusedTile } from "./src/fused_tile.ts";
 export type { FusedPlan } from "./src/plan_fused.ts";
 export type { RowBlock, StagedPlan } from "./src/plan_staged.ts";
-export type { DeviceProfile, MatrixBlock, Tiling } from "./src/profile.ts";
+export type { DeviceProfile, MatrixBlock } from "./src/profile.ts";
+export type { Tiling } from "./src/tiling.ts";
 export * from "./src/merge_states.ts";
 export * from "./src/multi_query_attention.ts";
 export * from "./src/output_change.ts";
@@ -85,18 +89,11 @@ export type {
   AttentionSpec,
   FilledSpec,
   Implementation,
-  Layout,
   Products,
   StageOutput,
 } from "./src/spec.ts";
-export {
-  type Dtype,
-  type ElementType,
-  type HostMask,
-  type HostTensor,
-  type KvDtype,
-  Tensor,
-  type TensorOptions,
-} from "./src/tensor.ts";
+export type { Layout } from "./src/layout.ts";
+export type { Dtype, ElementType, KvDtype } from "./src/dtype.ts";
+export { type HostMask, type HostTensor, Tensor, type TensorOptions } from "./src/tensor.ts";
 export * from "./src/tree_mask.ts";
 export type { Tuning } from "./src/tuning.ts";

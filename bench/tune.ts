@@ -1,6 +1,6 @@
 /** Searches tile and slice settings on the present adapter, by coordinate descent: one size at a time, the best is kept. */
 import { DeviceLostError, type Gpu, planAttention, type Tiling, type Tuning } from "../mod.ts";
-import { tilingOf } from "../src/profile.ts";
+import { tilingOf } from "../src/tiling.ts";
 import type { Case } from "./cases.ts";
 import type { Progress } from "../cli/progress.ts";
 import { CaseInputs } from "./inputs.ts";

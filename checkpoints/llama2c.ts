@@ -1,5 +1,5 @@
 import type { WeightData } from "../decoder/weights.ts";
-import { elementCount } from "../src/tensor.ts";
+import { elementCount } from "../src/dtype.ts";
 import { type ByteSource, readBuffer } from "./byte_source.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { closeOnError } from "./_close_on_error.ts";

@@ -1,5 +1,4 @@
 import type { DecoderWeights, WeightData } from "../decoder/weights.ts";
-
 import { checkPooling, poolKvHeads, type PoolOptions } from "../src/pool_kv_heads.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 

@@ -3,7 +3,7 @@ import type { Gpu, Tensor } from "../mod.ts";
 import { type BoundWork, boundWork } from "../src/bound.ts";
 import { Kernel } from "../src/_kernel.ts";
 import type { Matrix } from "../src/_matrix.ts";
-import { packSize } from "../src/_plan.ts";
+import { packSize } from "../src/loads.ts";
 import { packFragment, weightReads } from "../src/_storage.ts";
 import { fragments, kernels } from "./kernels/mod.ts";
 

@@ -3,7 +3,7 @@ import type { Gpu, Tensor } from "../mod.ts";
 import { type BoundWork, boundWork } from "../src/bound.ts";
 import { checkInteger, sentence } from "../src/_check.ts";
 import { Kernel } from "../src/_kernel.ts";
-import { checkRounds } from "../src/_lanes.ts";
+import { checkRounds } from "../src/_rounds.ts";
 import { loopRounds } from "../src/profile.ts";
 import { fragments as shared } from "../kernels/mod.ts";
 import { fragments, kernels } from "./kernels/mod.ts";

@@ -4,7 +4,7 @@ import { checkChoice, checkInteger, sentence } from "../src/_check.ts";
 import { Linear } from "../src/_linear.ts";
 import type { Norm } from "../src/_norm.ts";
 import { once } from "../src/_once.ts";
-import { KV_DTYPES } from "../src/tensor.ts";
+import { KV_DTYPES } from "../src/dtype.ts";
 import { Block } from "./_block.ts";
 import { Embedding } from "./_embedding.ts";
 import { bindSampler, checkSampling, type Sampling } from "./_sampler.ts";

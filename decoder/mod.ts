@@ -9,5 +9,6 @@ export * from "./random_weights.ts";
 export * from "./reference.ts";
 export * from "./spec.ts";
 export * from "./text_stream.ts";
+export * from "./parse_tokenizer.ts";
 export * from "./tokenizer.ts";
 export * from "./weights.ts";

@@ -1,5 +1,5 @@
 import { seedFrom, uniform } from "../src/_random.ts";
-import { elementCount } from "../src/tensor.ts";
+import { elementCount } from "../src/dtype.ts";
 import type { DecoderSpec } from "./spec.ts";
 import { weightShapes } from "./weight_shapes.ts";
 import type { DecoderWeights } from "./weights.ts";

@@ -1,6 +1,7 @@
 import { type Checkpoint, openCheckpoint } from "../checkpoints/mod.ts";
 import { Files } from "../cli/files.ts";
-import { parseTokenizer, type Tokenizer } from "../decoder/tokenizer.ts";
+import { parseTokenizer } from "../decoder/parse_tokenizer.ts";
+import type { Tokenizer } from "../decoder/tokenizer.ts";
 import type { ModelOptions } from "./options.ts";
 
 /** A checkpoint and its tokenizer. */

@@ -1,6 +1,6 @@
 /** The command line of `deno run generate`. */
 import type { KvDtype } from "../mod.ts";
-import { KV_DTYPES } from "../src/tensor.ts";
+import { KV_DTYPES } from "../src/dtype.ts";
 import { Arguments } from "../cli/arguments.ts";
 
 export const HELP = `Continues a text by a model on this machine's GPU, and says how fast.

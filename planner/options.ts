@@ -1,7 +1,7 @@
 /** The planner's command line. */
 import type { KvDtype } from "../mod.ts";
 import { Arguments } from "../cli/arguments.ts";
-import { KV_DTYPES } from "../src/tensor.ts";
+import { KV_DTYPES } from "../src/dtype.ts";
 import { GPUS } from "./gpus.ts";
 import { MODELS } from "./models.ts";
 

@@ -1,6 +1,6 @@
 /** The command line of `deno run quality`. */
 import type { KvDtype } from "../mod.ts";
-import { KV_DTYPES } from "../src/tensor.ts";
+import { KV_DTYPES } from "../src/dtype.ts";
 import { Arguments } from "../cli/arguments.ts";
 import { type ModelOptions, POOL_METHODS, type PoolMethod } from "../generate/options.ts";
 

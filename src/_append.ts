@@ -3,14 +3,14 @@ import { kernels } from "../kernels/mod.ts";
 import { Kernel } from "./_kernel.ts";
 import type { KvPart } from "./_kv_memory.ts";
 import { ropeParts, type Rotations } from "./_rope.ts";
-import { rowStrides } from "./_sizes.ts";
+import { rowStrides } from "./layout.ts";
 import { kvStores } from "./_storage.ts";
 import type { Dispatch } from "./bound.ts";
 import type { Gpu } from "./device.ts";
-import type { RingKvCache } from "./ring_kv_cache.ts";
+import type { CacheSpec } from "./cache_spec.ts";
 
 /** What decides how tokens are written. */
-type AppendSpec = Omit<RingKvCache["spec"], "window" | "kvLayout">;
+type AppendSpec = Omit<CacheSpec, "window" | "kvLayout">;
 
 /** Where tokens go. */
 interface Memory {

@@ -1,17 +1,9 @@
 /** The dispatches of a plan, in order: what executors encode and what `explain` prints. */
 import { EARLY_STAGES, type EarlyStage, type StagedPlan, valueBlocks } from "./plan_staged.ts";
 import { numRows } from "./_plan.ts";
+import type { Grid } from "./bound.ts";
 import { fusedPacks } from "./fused_tile.ts";
 import { type FusedPlan, MERGE_WORKGROUP } from "./plan_fused.ts";
-
-/** Numbers of workgroups along x, y and z. */
-export type Grid = readonly [x: number, y: number, z?: number];
-
-/** A workgroup for each row, in as many lines as the device needs. */
-export function gridOfRows(numRows: number, most: number): Grid {
-  const width = Math.min(numRows, most);
-  return [width, Math.ceil(numRows / width)];
-}
 
 /** One run of a kernel over a block of the plan. */
 export interface PlannedDispatch<Name extends string> {

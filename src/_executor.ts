@@ -1,13 +1,10 @@
 /** What runs a plan: compiled kernels and the buffers that belong to them. */
-import type { UniformValues } from "./_kernel.ts";
+import type { Buffers, UniformValues } from "./_kernel.ts";
 import { numRows, type PlanBase } from "./_plan.ts";
 import { hasPerHead, perHeadNumbers, scoreParams } from "./_score.ts";
-import { rowStrides } from "./_sizes.ts";
+import { rowStrides } from "./layout.ts";
 import type { Dispatch } from "./bound.ts";
 import type { FilledSpec } from "./spec.ts";
-
-/** Buffers by the names of the kernels' variables. */
-export type Buffers = Readonly<Record<string, GPUBuffer>>;
 
 /** Keys and values, a part of them in each buffer. */
 export type KvBuffers = readonly Readonly<Record<"k" | "v", GPUBuffer>>[];

@@ -4,8 +4,8 @@ import { Kernel } from "./_kernel.ts";
 import type { KvPart } from "./_kv_memory.ts";
 import { storedElements, storedType } from "./_storage.ts";
 import type { Gpu } from "./device.ts";
-import type { FilledSpec } from "./spec.ts";
-import type { KvDtype } from "./tensor.ts";
+import type { KvShape } from "./kv_shape.ts";
+import type { KvDtype } from "./dtype.ts";
 
 /** Which sequence becomes a copy of which; indices within the batch. */
 export interface SequencePair {
@@ -19,7 +19,7 @@ export interface SequencePair {
 interface Memory {
   parts: readonly KvPart[];
   lengths: GPUBuffer;
-  spec: Pick<FilledSpec, "numKvHeads" | "capacity" | "headDim" | "valueDim" | "kvDtype">;
+  spec: Omit<KvShape, "batch">;
 }
 
 const WORKGROUP = 64;

@@ -12,7 +12,8 @@ import {
 import { Kernel } from "./_kernel.ts";
 import { matrixConstants } from "./_matrix_tile.ts";
 import { MATRIX_ENABLE } from "./_matrix_units.ts";
-import { loadPacks, numRows } from "./_plan.ts";
+import { loadPacks } from "./loads.ts";
+import { numRows } from "./_plan.ts";
 import { isQuantized } from "./_quantized.ts";
 import { perHeadConstants, rowEnd, scoreOf } from "./_score.ts";
 import { kvReads, packFragment, queryReads } from "./_storage.ts";

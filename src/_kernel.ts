@@ -5,14 +5,16 @@ import {
   type ShaderDataDefinitions,
 } from "webgpu-utils";
 import { sentence } from "./_check.ts";
-import type { Grid } from "./_dispatches.ts";
 import { once } from "./_once.ts";
-import type { CompiledKernel, Dispatch } from "./bound.ts";
+import type { CompiledKernel, Dispatch, Grid } from "./bound.ts";
 import type { Gpu } from "./device.ts";
 import { GpuWorkError } from "./errors.ts";
 import { compose, declare, type WgslModule } from "./_wgsl.ts";
 
 const USAGE = { uniform: 0x40, copyDst: 0x08 };
+
+/** Buffers by the names of the kernels' variables. */
+export type Buffers = Readonly<Record<string, GPUBuffer>>;
 
 /** Values of a uniform by the names of its members. */
 export interface UniformValues {

@@ -1,8 +1,9 @@
 /** The memory of a cache: its keys and values on the device, and how they get to the host and back. */
 import { headParts, type HeadRange } from "./_parts.ts";
 import type { Gpu } from "./device.ts";
-import type { FilledSpec } from "./spec.ts";
-import { rowBytes, Tensor } from "./tensor.ts";
+import type { KvShape as KvSpec } from "./kv_shape.ts";
+import { rowBytes } from "./dtype.ts";
+import { Tensor } from "./tensor.ts";
 
 /** Keys and values of neighbouring KV heads, as many as one storage binding of the device holds. */
 export interface KvPart extends HeadRange {
@@ -11,11 +12,6 @@ export interface KvPart extends HeadRange {
   /** Values [numHeads, capacity, valueDim]. */
   v: Tensor;
 }
-
-type KvSpec = Pick<
-  FilledSpec,
-  "batch" | "numKvHeads" | "capacity" | "headDim" | "valueDim" | "kvDtype"
->;
 
 /** The first rows of one head: where they lie in the tensor of a part. */
 interface Region {

@@ -1,10 +1,10 @@
 /** Projections on the device: matrix times vector for one token, matrix times matrix for several. */
 import { fragments, kernels } from "../kernels/mod.ts";
-import type { Buffers } from "./_executor.ts";
-import { Kernel } from "./_kernel.ts";
-import { checkRounds, laneSums } from "./_lanes.ts";
+import { type Buffers, Kernel } from "./_kernel.ts";
+import { checkRounds } from "./_rounds.ts";
+import { laneSums } from "./_lanes.ts";
 import type { Matrix } from "./_matrix.ts";
-import { loadPacks, loadsOf, packSize } from "./_plan.ts";
+import { loadPacks, loadsOf, packSize } from "./loads.ts";
 import { packFragment, weightReads } from "./_storage.ts";
 import { type BoundWork, boundWork } from "./bound.ts";
 import type { Gpu } from "./device.ts";

@@ -1,7 +1,8 @@
 /** Matrices of weights on the device. */
 import { sliceOf } from "./_numbers.ts";
 import type { Gpu } from "./device.ts";
-import { type HostTensor, type KvDtype, mostBytes, rowBytes, Tensor } from "./tensor.ts";
+import { type HostTensor, mostBytes, Tensor } from "./tensor.ts";
+import { type KvDtype, rowBytes } from "./dtype.ts";
 
 /** Rows of a matrix that one storage binding holds. */
 export interface MatrixPart {

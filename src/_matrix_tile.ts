@@ -1,6 +1,7 @@
 /** The tile of a fused attention whose products are computed on matrix units. */
 import { sentence } from "./_check.ts";
-import { type PlanLimits, rowsPerKvHead } from "./_plan.ts";
+import type { PlanLimits } from "./limits.ts";
+import { rowsPerKvHead } from "./_plan.ts";
 import type { DeviceProfile, MatrixBlock } from "./profile.ts";
 import { ACTION, type FilledSpec } from "./spec.ts";
 

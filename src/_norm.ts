@@ -1,10 +1,9 @@
 /** Normalisation of rows on the device. */
 import { fragments, kernels } from "../kernels/mod.ts";
-import { gridOfRows } from "./_dispatches.ts";
-import type { Buffers } from "./_executor.ts";
-import { Kernel } from "./_kernel.ts";
-import { checkRounds, laneSums } from "./_lanes.ts";
-import { type BoundWork, boundWork } from "./bound.ts";
+import { type Buffers, Kernel } from "./_kernel.ts";
+import { checkRounds } from "./_rounds.ts";
+import { laneSums } from "./_lanes.ts";
+import { type BoundWork, boundWork, gridOfRows } from "./bound.ts";
 import type { Gpu } from "./device.ts";
 import type { DeviceProfile } from "./profile.ts";
 import type { Tensor } from "./tensor.ts";

@@ -1,8 +1,8 @@
 /** Cutting keys and values over buffers, where one storage binding cannot hold them. */
 import { sentence } from "./_check.ts";
-import type { PlanLimits } from "./_plan.ts";
-import type { FilledSpec } from "./spec.ts";
-import { rowBytes } from "./tensor.ts";
+import type { PlanLimits } from "./limits.ts";
+import type { KvShape } from "./kv_shape.ts";
+import { rowBytes } from "./dtype.ts";
 
 /** Neighbouring KV heads whose keys and values share a buffer. Heads are numbered as in [B, numKvHeads]. */
 export interface HeadRange {
@@ -11,12 +11,6 @@ export interface HeadRange {
   /** How many. */
   numHeads: number;
 }
-
-/** Shapes that decide how many heads fit a binding. */
-type KvShape = Pick<
-  FilledSpec,
-  "batch" | "numKvHeads" | "capacity" | "headDim" | "valueDim" | "kvDtype"
->;
 
 /**
  * Cuts the KV heads of all sequences into as few parts as fit one storage binding each, alike for keys and values.

@@ -2,7 +2,8 @@
 import { checkGroups, checkInteger, sentence } from "./_check.ts";
 import type { AttentionWeights, Projection } from "./attention_weights.ts";
 import { splitQkv } from "./qkv_weights.ts";
-import { elementCount, type HostTensor } from "./tensor.ts";
+import { elementCount } from "./dtype.ts";
+import type { HostTensor } from "./tensor.ts";
 
 /** Heads and sizes of a layer. */
 interface LayerShape {

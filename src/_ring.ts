@@ -1,6 +1,5 @@
 /** Position arithmetic of the ring, apart from any GPU. */
 import { checkChoice, checkInteger, sentence } from "./_check.ts";
-import type { FilledSpec } from "./spec.ts";
 
 /** What happens to the oldest tokens when a ring is full. */
 export type Overflow = "wrap" | "error";
@@ -115,9 +114,12 @@ export function truncated(rules: RingRules, kept: KeptTokens, length: number): K
 /** Throws if queries would see tokens that were overwritten. */
 export function checkKept(
   { length, oldest }: KeptTokens,
-  { sinks, window, seqLen, alignment = "bottom-right" }:
-    & Pick<FilledSpec, "sinks" | "window" | "seqLen">
-    & Partial<Pick<FilledSpec, "alignment">>,
+  { sinks, window, seqLen, alignment = "bottom-right" }: {
+    sinks: number;
+    window?: number;
+    seqLen: number;
+    alignment?: string | number;
+  },
 ): void {
   if (oldest > 0 && alignment !== "bottom-right") {
     throw new RangeError(

@@ -2,13 +2,12 @@
 import { fragments, kernels } from "../kernels/mod.ts";
 import { checkChoice, checkInteger, sentence } from "./_check.ts";
 import { Kernel } from "./_kernel.ts";
-import { rowStrides } from "./_sizes.ts";
+import { type Layout, rowStrides } from "./layout.ts";
 import type { WgslModule } from "./_wgsl.ts";
 import type { Dispatch } from "./bound.ts";
 import type { Gpu } from "./device.ts";
 import type { RopeOptions } from "./rope.ts";
-import type { Layout } from "./spec.ts";
-import type { Dtype } from "./tensor.ts";
+import type { Dtype } from "./dtype.ts";
 
 const WORKGROUP = 64;
 const MAX_WORKGROUPS = 1024;

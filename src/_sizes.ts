@@ -1,5 +1,5 @@
 import { checkChoice, checkGroups, checkInteger, sentence } from "./_check.ts";
-import type { Layout } from "./spec.ts";
+import type { Layout } from "./layout.ts";
 
 /** Sizes that the tensors of an attention agree on. */
 export interface AttentionSizes {
@@ -44,29 +44,4 @@ export function sizesOf(
     seqLen: q[tokens],
     contextLen: k[tokens],
   };
-}
-
-/** Rows of a head from one batch, head and token to the next. */
-export function rowStrides(
-  layout: Layout,
-  heads: number,
-  tokens: number,
-): [batch: number, head: number, token: number] {
-  return layout === "BSNH" ? [tokens * heads, 1, heads] : [heads * tokens, tokens, 1];
-}
-
-/** A shape in a layout. */
-export function shapeIn(
-  layout: Layout,
-  batch: number,
-  heads: number,
-  tokens: number,
-  size: number,
-): number[] {
-  return layout === "BSNH" ? [batch, tokens, heads, size] : [batch, heads, tokens, size];
-}
-
-/** The shape of numbers of each query row, such as log-sum-exps: that of the output without its last axis. */
-export function rowShape(layout: Layout, batch: number, heads: number, tokens: number): number[] {
-  return shapeIn(layout, batch, heads, tokens, 1).slice(0, -1);
 }

@@ -10,7 +10,7 @@ import {
   scratchBuffer,
 } from "./_executor.ts";
 import { Kernel } from "./_kernel.ts";
-import { type Loads, packSize } from "./_plan.ts";
+import { type Loads, packSize } from "./loads.ts";
 import { perHeadConstants, rowEnd, scoreOf, unmasked } from "./_score.ts";
 import { kvReads, packFragment, queryReads } from "./_storage.ts";
 import type { Gpu } from "./device.ts";

@@ -1,9 +1,9 @@
 /** What kernels are composed with to write and to read keys, values and weights of each element type. */
 import { fragments } from "../kernels/mod.ts";
 import { BITS, isQuantized, quantizedWords } from "./_quantized.ts";
-import { loadPacks, type Loads } from "./_plan.ts";
+import { loadPacks, type Loads } from "./loads.ts";
 import type { WgslModule } from "./_wgsl.ts";
-import type { Dtype, KvDtype } from "./tensor.ts";
+import type { Dtype, KvDtype } from "./dtype.ts";
 
 /** Types, constants and fragments that a module takes in. */
 type Parts = Required<Omit<WgslModule, "enables" | "extensions">>;

@@ -1,17 +1,12 @@
 import { checkInteger, sentence } from "./_check.ts";
-import { rowShape, shapeIn, sizesOf } from "./_sizes.ts";
+import { rowShape, shapeIn } from "./layout.ts";
+import { sizesOf } from "./_sizes.ts";
 import { Attention } from "./attention.ts";
 import type { Gpu } from "./device.ts";
 import type { ScoreSpec } from "./score_spec.ts";
 import type { AttentionOutput, AttentionSpec } from "./spec.ts";
-import {
-  type Dtype,
-  type ElementType,
-  type HostMask,
-  type HostTensor,
-  type KvDtype,
-  Tensor,
-} from "./tensor.ts";
+import type { Dtype, ElementType, KvDtype } from "./dtype.ts";
+import { type HostMask, type HostTensor, Tensor } from "./tensor.ts";
 
 /** Options of {@linkcode attend}. */
 export type AttendOptions =

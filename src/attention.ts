@@ -2,14 +2,16 @@ import { sentence } from "./_check.ts";
 import type { Executor } from "./_executor.ts";
 import { createFused } from "./_fused.ts";
 import { checkKept } from "./_ring.ts";
-import { rowShape, shapeIn } from "./_sizes.ts";
+import { rowShape, shapeIn } from "./layout.ts";
 import { createStaged } from "./_staged.ts";
 import { type BoundWork, boundWork } from "./bound.ts";
 import type { Gpu } from "./device.ts";
 import { type AttentionPlan, planAttention } from "./plan.ts";
 import { RingKvCache } from "./ring_kv_cache.ts";
 import { type AttentionOutput, type AttentionSpec, type FilledSpec, OUTPUTS } from "./spec.ts";
-import { checkDtype, checkTensor, type ElementType, type Tensor } from "./tensor.ts";
+import { checkDtype, checkTensor, type Tensor } from "./tensor.ts";
+import type { ElementType } from "./dtype.ts";
+import type { CacheSpec } from "./cache_spec.ts";
 
 /** Keys and values that lie one after the other. */
 export interface ContiguousKv {
@@ -355,7 +357,7 @@ function checkTokens(cache: RingKvCache, spec: FilledSpec): void {
 
 function checkSame(
   kind: typeof TypeError | typeof RangeError,
-  name: keyof RingKvCache["spec"],
+  name: keyof CacheSpec,
   cache: RingKvCache,
   spec: FilledSpec,
 ): void {

@@ -1,4 +1,11 @@
-import type { Grid } from "./_dispatches.ts";
+/** Numbers of workgroups along x, y and z. */
+export type Grid = readonly [x: number, y: number, z?: number];
+
+/** A workgroup for each row, in as many lines as the device needs. */
+export function gridOfRows(numRows: number, most: number): Grid {
+  const width = Math.min(numRows, most);
+  return [width, Math.ceil(numRows / width)];
+}
 
 /** A compiled kernel: the same object wherever the same kernel runs. */
 export interface CompiledKernel {

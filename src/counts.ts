@@ -1,7 +1,8 @@
 /** Bytes and operations that an attention cannot do without: the floor under its time. */
-import { type AttentionPlan, kvBytes } from "./plan.ts";
+import type { AttentionPlan } from "./plan.ts";
+import { kvBytes } from "./kv_shape.ts";
 import { type FilledSpec, stagesOf } from "./spec.ts";
-import { storageBytes } from "./tensor.ts";
+import { storageBytes } from "./dtype.ts";
 
 /** Bytes that must move at least once: q, K and V in, o and what else is returned out. */
 export function movedBytes({ spec, contextLen }: CountedPlan): number {

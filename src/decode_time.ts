@@ -1,5 +1,5 @@
 import { checkGroups, checkInteger, sentence } from "./_check.ts";
-import { type KvDtype, rowBytes } from "./tensor.ts";
+import { type KvDtype, rowBytes } from "./dtype.ts";
 import {
   type CacheOptions,
   type CacheShape,

@@ -1,4 +1,5 @@
-import { fusedDispatches, type Grid, stagedDispatches } from "./_dispatches.ts";
+import { fusedDispatches, stagedDispatches } from "./_dispatches.ts";
+import type { Grid } from "./bound.ts";
 import { rowsPerKvHead } from "./_plan.ts";
 import { movedBytes, operations } from "./counts.ts";
 import type { AttentionPlan } from "./plan.ts";

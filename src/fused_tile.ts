@@ -1,15 +1,11 @@
 /** What a workgroup of the fused implementation works on at a time, and how its lanes divide it. */
 import { matrixRounds, matrixTile } from "./_matrix_tile.ts";
 import { ceilPowerOfTwo, clamp, floorPowerOfTwo } from "./_numbers.ts";
-import {
-  loadPacks,
-  type Loads,
-  loadsOf,
-  packSize,
-  type PlanLimits,
-  rowsPerKvHead,
-} from "./_plan.ts";
-import type { DeviceProfile, MatrixBlock, Tiling } from "./profile.ts";
+import { loadPacks, type Loads, loadsOf, packSize } from "./loads.ts";
+import type { PlanLimits } from "./limits.ts";
+import { rowsPerKvHead } from "./_plan.ts";
+import type { DeviceProfile, MatrixBlock } from "./profile.ts";
+import type { Tiling } from "./tiling.ts";
 import type { FilledSpec } from "./spec.ts";
 
 /** The rows and columns that a workgroup works on at a time, and how its lanes divide them. */

@@ -1,6 +1,6 @@
 import { checkChoice, checkGroups, checkInteger, sentence } from "./_check.ts";
-import { KV_DTYPES, type KvDtype } from "./tensor.ts";
-import { kvBytes } from "./plan.ts";
+import { KV_DTYPES, type KvDtype } from "./dtype.ts";
+import { kvBytes } from "./kv_shape.ts";
 
 /** What the size of a model's KV cache depends on. */
 export interface CacheShape {

@@ -1,20 +1,12 @@
 import { fragments, kernels } from "../kernels/mod.ts";
 import { checkChoice, checkInteger, sentence } from "./_check.ts";
-import { gridOfRows } from "./_dispatches.ts";
 import { Kernel } from "./_kernel.ts";
-import { packSize } from "./_plan.ts";
+import { packSize } from "./loads.ts";
 import { packFragment } from "./_storage.ts";
-import { inPass } from "./bound.ts";
+import { gridOfRows, inPass } from "./bound.ts";
 import type { Gpu } from "./device.ts";
-import {
-  checkDtype,
-  checkTensor,
-  type Dtype,
-  elementCount,
-  type HostTensor,
-  Tensor,
-  type TensorOptions,
-} from "./tensor.ts";
+import { checkDtype, checkTensor, type HostTensor, Tensor, type TensorOptions } from "./tensor.ts";
+import { type Dtype, elementCount } from "./dtype.ts";
 
 /**
  * Attention over a part of a context: what `Attention` and `attend` return with `outputs: ["lse"]`.

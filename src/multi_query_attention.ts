@@ -11,14 +11,8 @@ import type { Gpu } from "./device.ts";
 import { type AttentionParameters, attentionParameters } from "./memory.ts";
 import { RingKvCache, type RingKvCacheOptions } from "./ring_kv_cache.ts";
 import type { AttentionSpec } from "./spec.ts";
-import {
-  checkDtype,
-  checkTensor,
-  type HostTensor,
-  KV_DTYPES,
-  type KvDtype,
-  Tensor,
-} from "./tensor.ts";
+import { checkDtype, checkTensor, type HostTensor, Tensor } from "./tensor.ts";
+import { KV_DTYPES, type KvDtype } from "./dtype.ts";
 
 /** Options of {@linkcode MultiQueryAttention.create}. */
 export interface MultiQueryAttentionOptions

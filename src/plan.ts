@@ -1,11 +1,11 @@
 import { sentence } from "./_check.ts";
 import { headParts } from "./_parts.ts";
-import type { PlanLimits } from "./_plan.ts";
+import type { PlanLimits } from "./limits.ts";
 import { type FusedPlan, planFused } from "./plan_fused.ts";
 import { type DeviceProfile, PLAIN_GPU } from "./profile.ts";
 import { planStaged, type StagedPlan } from "./plan_staged.ts";
 import { ACTION, type AttentionSpec, type FilledSpec, fillIn, stagesOf } from "./spec.ts";
-import { storageBytes } from "./tensor.ts";
+import { storageBytes } from "./dtype.ts";
 
 /** How an attention runs: implementation, tile sizes, dispatches and bytes of scratch. */
 export type AttentionPlan = (StagedPlan | FusedPlan) & {
@@ -84,31 +84,6 @@ function contextLenOf(
   { capacity, seqLen, alignment, sinks, window = Infinity }: FilledSpec,
 ): number {
   return alignment === "bottom-right" ? Math.min(capacity, sinks + window - 1 + seqLen) : capacity;
-}
-
-/**
- * Bytes of K and V of one attention layer for so many tokens of every sequence, each in a buffer of whole words.
- *
- * @param shape Sequences, KV heads, elements of a key and of a value, and their type.
- * @param tokens Tokens per sequence.
- * @returns Bytes.
- *
- * @example
- * ```ts
- * import { kvBytes } from "@onehead/attention";
- *
- * const head = { batch: 1, numKvHeads: 1, headDim: 128, valueDim: 128 };
- * console.log(kvBytes({ ...head, kvDtype: "f16" }, 4096)); // 2097152
- * console.log(kvBytes({ ...head, kvDtype: "int4" }, 4096)); // 557056: 64 bytes and a step of 4 for each row
- * ```
- */
-export function kvBytes(
-  shape: Pick<FilledSpec, "batch" | "numKvHeads" | "headDim" | "valueDim" | "kvDtype">,
-  tokens: number,
-): number {
-  const { batch, numKvHeads, headDim, valueDim, kvDtype } = shape;
-  const rows = batch * numKvHeads * tokens;
-  return storageBytes([rows, headDim], kvDtype) + storageBytes([rows, valueDim], kvDtype);
 }
 
 /** A tensor needs a binding that holds all of it; keys and values that lie head by head may be a cache, cut into parts. */

@@ -1,8 +1,9 @@
 import { fusedPacks, type FusedTile, planTile, roundsOfTile } from "./fused_tile.ts";
-import { numRows, type PlanBase, type PlanLimits, rowsPerKvHead } from "./_plan.ts";
+import { numRows, type PlanBase, rowsPerKvHead } from "./_plan.ts";
+import type { PlanLimits } from "./limits.ts";
 import { type DeviceProfile, loopRounds } from "./profile.ts";
 import type { FilledSpec } from "./spec.ts";
-import { tilingFor } from "./tuning.ts";
+import { tilingFor } from "./_tiling_for.ts";
 
 /** How a fused attention runs: one pass over each slice of the context, then, for several slices, a merge. */
 export interface FusedPlan extends PlanBase, FusedTile {

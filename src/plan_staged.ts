@@ -1,17 +1,11 @@
 import { sentence } from "./_check.ts";
 import type { HeadRange } from "./_parts.ts";
 import { ceilPowerOfTwo, clamp, floorPowerOfTwo } from "./_numbers.ts";
-import {
-  loadPacks,
-  type Loads,
-  loadsOf,
-  numRows,
-  packSize,
-  type PlanBase,
-  type PlanLimits,
-  rowsPerKvHead,
-} from "./_plan.ts";
-import { type DeviceProfile, loopRounds, tilingOf } from "./profile.ts";
+import { loadPacks, type Loads, loadsOf, packSize } from "./loads.ts";
+import { numRows, type PlanBase, rowsPerKvHead } from "./_plan.ts";
+import type { PlanLimits } from "./limits.ts";
+import { type DeviceProfile, loopRounds } from "./profile.ts";
+import { tilingOf } from "./tiling.ts";
 import { ACTION, type FilledSpec, stagesOf } from "./spec.ts";
 
 /** A range of query rows that is computed at once. A row is (batch, head, token), numbered as in [B, N, S]. */

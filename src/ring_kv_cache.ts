@@ -12,21 +12,15 @@ import {
   truncated,
 } from "./_ring.ts";
 import { fillInRope, Rope, type Rotations } from "./_rope.ts";
-import { shapeIn } from "./_sizes.ts";
+import { type Layout, shapeIn } from "./layout.ts";
 import { openSnapshot, packSnapshot, type Snapshot } from "./_snapshot.ts";
 import { type BoundWork, boundWork, inPass } from "./bound.ts";
 import type { Gpu } from "./device.ts";
 import { SnapshotError } from "./errors.ts";
 import type { RopeOptions } from "./rope.ts";
-import type { AttentionSpec, Layout } from "./spec.ts";
-import {
-  checkDtype,
-  checkTensor,
-  type Dtype,
-  DTYPES,
-  type KvDtype,
-  type Tensor,
-} from "./tensor.ts";
+import type { CacheSpec } from "./cache_spec.ts";
+import { checkDtype, checkTensor, type Tensor } from "./tensor.ts";
+import { type Dtype, DTYPES, type KvDtype } from "./dtype.ts";
 
 /** Options of {@linkcode RingKvCache.create}. */
 export interface RingKvCacheOptions {
@@ -155,23 +149,7 @@ export class RingKvCache {
   /** Where the cache lives. */
   readonly gpu: Gpu;
   /** The part of an attention's specification that the cache decides: spread it into `Attention.create`. */
-  readonly spec:
-    & Required<
-      Pick<
-        AttentionSpec,
-        | "batch"
-        | "numKvHeads"
-        | "headDim"
-        | "valueDim"
-        | "capacity"
-        | "sinks"
-        | "dtype"
-        | "kvDtype"
-        | "layout"
-        | "kvLayout"
-      >
-    >
-    & Pick<AttentionSpec, "window">;
+  readonly spec: CacheSpec;
   /** Keys and values, [B, numKvHeads, capacity, ...] cut between heads where one storage binding cannot hold them. */
   readonly parts: readonly KvPart[];
   /** Tokens ever appended per sequence [B], u32, as of the work that the GPU has done. */

@@ -1,5 +1,5 @@
 import { checkChoice, checkInteger, sentence } from "./_check.ts";
-import { elementCount } from "./tensor.ts";
+import { elementCount } from "./dtype.ts";
 
 /**
  * Which tokens of the context the queries are: `"bottom-right"`, the last ones; `"top-left"`, the first ones; or the

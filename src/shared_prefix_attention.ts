@@ -1,5 +1,5 @@
 import { sentence } from "./_check.ts";
-import { shapeIn } from "./_sizes.ts";
+import { shapeIn } from "./layout.ts";
 import { Attention, type CachedKv, type ContiguousKv } from "./attention.ts";
 import type { Gpu } from "./device.ts";
 import { MergeStates } from "./merge_states.ts";

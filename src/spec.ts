@@ -1,10 +1,8 @@
 import { checkChoice, checkGroups, checkInteger, sentence } from "./_check.ts";
 import { type FilledScoreSpec, fillInScores, type ScoreSpec } from "./score_spec.ts";
-import { type Dtype, DTYPES, KV_DTYPES, type KvDtype } from "./tensor.ts";
+import { type Dtype, DTYPES, KV_DTYPES, type KvDtype } from "./dtype.ts";
 import { checkTuning, type Tuning } from "./tuning.ts";
-
-/** Order of the axes of tensors: B batch, S tokens, N heads, H head size. */
-export type Layout = "BSNH" | "BNSH";
+import type { Layout } from "./layout.ts";
 
 /**
  * What attention can return besides its output, in the order in which it comes about:
@@ -134,7 +132,7 @@ export function fillIn(spec: AttentionSpec): FilledSpec {
     checkInteger(ACTION, name, value);
   }
   checkInteger(ACTION, "sinks", sinks, 0);
-  if (tuning !== undefined) checkTuning(tuning);
+  if (tuning !== undefined) checkTuning(ACTION, tuning);
   checkGroups(ACTION, { numHeads, numKvHeads });
   checkChoice(ACTION, "dtype", dtype, DTYPES);
   checkChoice(ACTION, "kvDtype", kvDtype, KV_DTYPES);

@@ -1,7 +1,5 @@
 import { checkInteger, sentence } from "./_check.ts";
-import { rowsPerKvHead } from "./_plan.ts";
-import { type DeviceProfile, type Tiling, tilingOf } from "./profile.ts";
-import { ACTION, type FilledSpec } from "./spec.ts";
+import type { Tiling } from "./tiling.ts";
 
 /** Tile sizes that were measured on a device (`deno run bench tune`), for planning on that device. */
 export interface Tuning {
@@ -47,16 +45,16 @@ const POWERS_OF_TWO: readonly (keyof Tiling)[] = [
  * @throws {TypeError} If something is missing or of the wrong kind.
  * @throws {RangeError} If a value is out of range, or rows do not ascend.
  */
-export function checkTuning(tuning: Tuning): void {
+export function checkTuning(action: string, tuning: Tuning): void {
   const { schema, adapter, tilings } = tuning ?? {};
   if (schema !== 3) {
     throw new TypeError(
-      sentence(ACTION, "tuning must be of schema 3 (tune again)", { "tuning.schema": schema }),
+      sentence(action, "tuning must be of schema 3 (tune again)", { "tuning.schema": schema }),
     );
   }
   if (typeof adapter !== "string" || !Array.isArray(tilings)) {
     throw new TypeError(
-      sentence(ACTION, "tuning must name its adapter and list its tilings (tune again)", {
+      sentence(action, "tuning must name its adapter and list its tilings (tune again)", {
         "tuning.adapter": adapter,
         "tuning.tilings": tilings,
       }),
@@ -65,15 +63,15 @@ export function checkTuning(tuning: Tuning): void {
   let least = 0;
   for (const [i, tiling] of tilings.entries()) {
     const name = `tuning.tilings[${i}]`;
-    checkInteger(ACTION, `${name}.leastRows`, tiling?.leastRows, least + 1);
+    checkInteger(action, `${name}.leastRows`, tiling?.leastRows, least + 1);
     least = tiling.leastRows;
     for (const key of Object.keys(BOUNDS) as (keyof Tiling)[]) {
-      checkSize(`${name}.${key}`, tiling[key], key);
+      checkSize(action, `${name}.${key}`, tiling[key], key);
     }
     const { sharers, maxRowGroups, partners } = tiling;
     if (sharers > 0 && (maxRowGroups > 1 || partners > 1)) {
       throw new RangeError(
-        sentence(ACTION, `${name}.sharers must be 0 where there are row groups or partners`, {
+        sentence(action, `${name}.sharers must be 0 where there are row groups or partners`, {
           ...{ sharers, maxRowGroups, partners },
         }),
       );
@@ -81,33 +79,14 @@ export function checkTuning(tuning: Tuning): void {
   }
 }
 
-function checkSize(name: string, value: unknown, key: keyof Tiling): void {
+function checkSize(action: string, name: string, value: unknown, key: keyof Tiling): void {
   const [min, max] = BOUNDS[key];
-  checkInteger(ACTION, name, value, min);
+  checkInteger(action, name, value, min);
   const size = value as number;
   if (size > max) {
-    throw new RangeError(sentence(ACTION, `${name} must be at most ${max}`, { [name]: size }));
+    throw new RangeError(sentence(action, `${name} must be at most ${max}`, { [name]: size }));
   }
   if (POWERS_OF_TWO.includes(key) && size > 0 && !Number.isInteger(Math.log2(size))) {
-    throw new RangeError(sentence(ACTION, `${name} must be a power of two`, { [name]: size }));
+    throw new RangeError(sentence(action, `${name} must be a power of two`, { [name]: size }));
   }
-}
-
-/** The tiling of an attention on a device: the one that was measured for its rows, or that of the device's class. */
-export function tilingFor(spec: FilledSpec, profile: DeviceProfile): Tiling {
-  const rows = rowsPerKvHead(spec);
-  const tuned = spec.tuning?.tilings.findLast(({ leastRows }) => leastRows <= rows);
-  if (!tuned) return tilingOf(profile, rows);
-  const { sharers } = tuned;
-  const { subgroupSize } = profile;
-  if (sharers > subgroupSize) {
-    throw new RangeError(
-      sentence(ACTION, "tuning must be of a device with the same subgroups (tune on this one)", {
-        "tuning.adapter": spec.tuning?.adapter,
-        sharers,
-        subgroupSize,
-      }),
-    );
-  }
-  return tuned;
 }

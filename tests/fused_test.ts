@@ -8,7 +8,7 @@ import {
   referenceAttention,
   referenceRow,
 } from "../mod.ts";
-import { tilingOf } from "../src/profile.ts";
+import { tilingOf } from "../src/tiling.ts";
 import { assertClose, TOLERANCE } from "./_compare.ts";
 import { hasF16, sharedGpu } from "./_gpu.ts";
 import { fusedPlan, gpuTuning, profileOn, PROFILES } from "./_plan.ts";

@@ -5,7 +5,7 @@ import { type Activation, Linear, type LinearTarget } from "../src/_linear.ts";
 import { Matrix } from "../src/_matrix.ts";
 import { Norm } from "../src/_norm.ts";
 import type { BoundWork } from "../src/bound.ts";
-import { rowBytes } from "../src/tensor.ts";
+import { rowBytes } from "../src/dtype.ts";
 import { assertClose } from "./_compare.ts";
 import { hasF16, sharedGpu } from "./_gpu.ts";
 import { profileOn, PROFILES } from "./_plan.ts";

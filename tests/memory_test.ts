@@ -13,7 +13,7 @@ import {
   type MemoryBudget,
   RingKvCache,
 } from "../mod.ts";
-import { rowBytes } from "../src/tensor.ts";
+import { rowBytes } from "../src/dtype.ts";
 import { hasF16, sharedGpu } from "./_gpu.ts";
 import { type Random, testRandomly } from "./_random.ts";
 

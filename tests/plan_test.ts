@@ -9,7 +9,7 @@ import {
   type StagedPlan,
   type Tuning,
 } from "../mod.ts";
-import { loadPacks, packSize } from "../src/_plan.ts";
+import { loadPacks, packSize } from "../src/loads.ts";
 import { valueBlocks } from "../src/plan_staged.ts";
 import { fusedWorkgroupBytes } from "../src/fused_tile.ts";
 import { fusedPlan, LIMITS, PROFILES, stagedPlan } from "./_plan.ts";

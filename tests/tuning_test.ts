@@ -8,7 +8,7 @@ import {
   type Tiling,
   type Tuning,
 } from "../mod.ts";
-import { tilingOf } from "../src/profile.ts";
+import { tilingOf } from "../src/tiling.ts";
 import { fusedPlan, LIMITS, PROFILES } from "./_plan.ts";
 
 const TILING: Tiling = {

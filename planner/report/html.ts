@@ -1,8 +1,8 @@
 import { renderSvg } from "../../bench/report/svg.ts";
 import type { Column } from "../../bench/report/columns.ts";
 import type { Plan } from "../plan.ts";
-import style from "./page.css" with { type: "text" };
 import { headOf, type Section, sectionsOf } from "./sections.ts";
+import style from "./page.css" with { type: "text" };
 
 /**
  * Writes a plan as a page that needs nothing beside itself: pictures inline, a table under each, light or dark as the

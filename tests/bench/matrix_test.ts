@@ -1,10 +1,10 @@
 import type { Asked } from "../../bench/asked.ts";
-import { assert, assertEquals, assertRejects } from "@std/assert";
 import { featuresOf } from "../../bench/matrix/features.ts";
 import { type Cell, tryFeatures } from "../../bench/matrix/matrix.ts";
 import { withSubgroups } from "../../bench/matrix/subgroups.ts";
 import { AbsentError, type Peer } from "../../bench/peers/peer.ts";
 import { formatMatrix } from "../../bench/report/matrix.ts";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 
 const NO_PROGRESS = { step() {} };
 const CASE: Asked = {

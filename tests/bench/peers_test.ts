@@ -1,6 +1,4 @@
 import { type Asked, type Inputs, inputsOf } from "../../bench/asked.ts";
-import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { PbfReader } from "pbf";
 import { planCases } from "../../bench/cases.ts";
 import { attempt, failureOf } from "../../bench/peers/attempt.ts";
 import { compareGroup, stepsOf } from "../../bench/peers/compare.ts";
@@ -13,6 +11,8 @@ import { AbsentError, type Peer } from "../../bench/peers/peer.ts";
 import { timeWorkInTurns } from "../../bench/stopwatch.ts";
 import { referenceAttention } from "../../mod.ts";
 import { sharedGpu } from "../_gpu.ts";
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { PbfReader } from "pbf";
 
 const ASKED: Asked = {
   ...{ dtype: "f32", batch: 1, numHeads: 4, numKvHeads: 2, headDim: 8 },

@@ -1,5 +1,5 @@
 /** Files that tests write: in memory, and in a folder of their own. */
-import { elementCount } from "../../src/tensor.ts";
+import { elementCount } from "../../src/dtype.ts";
 import type { WeightData } from "../../checkpoints/mod.ts";
 
 /** Element types that are read. */

@@ -12,7 +12,7 @@ import { HfConfig } from "../../checkpoints/config.ts";
 import { readFamily } from "../../checkpoints/families/mod.ts";
 import { familyWeights } from "../../checkpoints/family_weights.ts";
 import { type Random, testRandomly } from "../_random.ts";
-import { elementCount } from "../../src/tensor.ts";
+import { elementCount } from "../../src/dtype.ts";
 import { encode, llama2c, safetensors } from "./_files.ts";
 
 const CORRUPTIONS = 1000;

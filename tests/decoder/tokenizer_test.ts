@@ -1,7 +1,8 @@
 // Tokenizers: a trained model's own file, small ones written here, damaged ones, and texts in portions.
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { TextStream } from "../../decoder/text_stream.ts";
-import { parseTokenizer, type Tokenizer } from "../../decoder/tokenizer.ts";
+import { parseTokenizer } from "../../decoder/parse_tokenizer.ts";
+import type { Tokenizer } from "../../decoder/tokenizer.ts";
 import { CheckpointError } from "../../mod.ts";
 import { type Random, testRandomly } from "../_random.ts";
 import { byteNames, type FileOptions, FIRST_PIECE, tokenizerFile } from "./_tokenizer_file.ts";
