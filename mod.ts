@@ -25,26 +25,26 @@
  *
  * @module
  */
-export * from "./src/attend.ts";
-export * from "./src/attention.ts";
-export * from "./src/attention_weights.ts";
-export type { BoundWork, CompiledKernel, Dispatch, Grid } from "./src/bound.ts";
+export * from "./src/attend/attend.ts";
+export * from "./src/attend/attention.ts";
+export * from "./src/layer/attention_weights.ts";
+export type { BoundWork, CompiledKernel, Dispatch, Grid } from "./src/gpu/bound_work.ts";
 export {
   crossingGroupSize,
   decodeAttentionTime,
   type DeviceRates,
   type RooflineTime,
   rooflineTime,
-} from "./src/decode_time.ts";
+} from "./src/costs/decode_time.ts";
 export {
   Gpu,
   type GpuDescription,
   type GpuFeatures,
   type GpuOptions,
   type WgslDialect,
-} from "./src/device.ts";
-export * from "./src/errors.ts";
-export * from "./src/explain.ts";
+} from "./src/gpu/device.ts";
+export * from "./src/base/errors.ts";
+export * from "./src/plan/explain.ts";
 export {
   type AttentionParameters,
   attentionParameters,
@@ -56,34 +56,34 @@ export {
   largestBatch,
   longestContext,
   type MemoryBudget,
-} from "./src/memory.ts";
-export type { SequencePair } from "./src/_fork.ts";
-export type { KvPart } from "./src/_kv_memory.ts";
-export type { HeadRange } from "./src/_parts.ts";
-export type { CacheSpec } from "./src/cache_spec.ts";
-export { kvBytes, type KvShape } from "./src/kv_shape.ts";
-export type { PlanLimits } from "./src/limits.ts";
-export type { Loads } from "./src/loads.ts";
-export type { PlanBase } from "./src/_plan.ts";
-export { type AttentionPlan, planAttention } from "./src/plan.ts";
-export type { FusedTile } from "./src/fused_tile.ts";
-export type { FusedPlan } from "./src/plan_fused.ts";
-export type { RowBlock, StagedPlan } from "./src/plan_staged.ts";
-export type { DeviceProfile, MatrixBlock } from "./src/profile.ts";
-export type { Tiling } from "./src/tiling.ts";
-export * from "./src/merge_states.ts";
-export * from "./src/multi_query_attention.ts";
-export * from "./src/output_change.ts";
-export { poolKvHeads, type PoolOptions } from "./src/pool_kv_heads.ts";
-export * from "./src/pooling_change.ts";
-export * from "./src/qkv_weights.ts";
-export * from "./src/reference.ts";
-export * from "./src/reference_layer.ts";
-export type { Overflow } from "./src/_ring.ts";
-export * from "./src/ring_kv_cache.ts";
-export type { RopeOptions } from "./src/rope.ts";
-export * from "./src/shared_prefix_attention.ts";
-export type { Alignment, FilledScoreSpec, ScoreSpec } from "./src/score_spec.ts";
+} from "./src/costs/memory.ts";
+export type { SequencePair } from "./src/cache/fork.ts";
+export type { KvPart } from "./src/cache/kv_memory.ts";
+export type { HeadRange } from "./src/cache/head_parts.ts";
+export type { CacheSpec } from "./src/cache/cache_spec.ts";
+export { kvBytes, type KvShape } from "./src/cache/kv_shape.ts";
+export type { PlanLimits } from "./src/gpu/limits.ts";
+export type { Loads } from "./src/tensor/loads.ts";
+export type { PlanBase } from "./src/plan/plan_base.ts";
+export { type AttentionPlan, planAttention } from "./src/plan/plan.ts";
+export type { FusedTile } from "./src/plan/fused_tile.ts";
+export type { FusedPlan } from "./src/plan/fused.ts";
+export type { RowBlock, StagedPlan } from "./src/plan/staged.ts";
+export type { DeviceProfile, MatrixBlock } from "./src/gpu/profile.ts";
+export type { Tiling } from "./src/plan/tiling.ts";
+export * from "./src/attend/merge_states.ts";
+export * from "./src/layer/multi_query_attention.ts";
+export * from "./src/reference/output_change.ts";
+export { poolKvHeads, type PoolOptions } from "./src/layer/pool_kv_heads.ts";
+export * from "./src/reference/pooling_change.ts";
+export * from "./src/layer/qkv_weights.ts";
+export * from "./src/reference/attention.ts";
+export * from "./src/reference/layer.ts";
+export type { Overflow } from "./src/cache/ring_rules.ts";
+export * from "./src/cache/ring_kv_cache.ts";
+export type { RopeOptions } from "./src/cache/rope.ts";
+export * from "./src/attend/shared_prefix_attention.ts";
+export type { Alignment, FilledScoreSpec, ScoreSpec } from "./src/score/score_spec.ts";
 export type {
   AttentionOutput,
   AttentionSpec,
@@ -91,9 +91,9 @@ export type {
   Implementation,
   Products,
   StageOutput,
-} from "./src/spec.ts";
-export type { Layout } from "./src/layout.ts";
-export type { Dtype, ElementType, KvDtype } from "./src/dtype.ts";
-export { type HostMask, type HostTensor, Tensor, type TensorOptions } from "./src/tensor.ts";
-export * from "./src/tree_mask.ts";
-export type { Tuning } from "./src/tuning.ts";
+} from "./src/plan/spec.ts";
+export type { Layout } from "./src/tensor/layout.ts";
+export type { Dtype, ElementType, KvDtype } from "./src/tensor/dtype.ts";
+export { type HostMask, type HostTensor, Tensor, type TensorOptions } from "./src/tensor/tensor.ts";
+export * from "./src/score/tree_mask.ts";
+export type { Tuning } from "./src/plan/tuning.ts";

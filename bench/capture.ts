@@ -1,5 +1,5 @@
 /** Captured attention inputs: reading them from a file, and giving them more or fewer KV heads. */
-import type { TensorFile } from "../checkpoints/mod.ts";
+import type { TensorFile } from "../src/checkpoints/mod.ts";
 import { type HostTensor, poolKvHeads } from "../mod.ts";
 
 /** Inputs of one attention layer, causal, and its output where the file has it. All are [1, tokens, heads, size]. */

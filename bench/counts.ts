@@ -1,7 +1,7 @@
 /** Bytes and operations of the bench's shapes: what its times are held against. */
 import { kvBytes } from "../mod.ts";
 import type { Shape } from "./result.ts";
-import * as counts from "../src/counts.ts";
+import * as counts from "../src/plan/counts.ts";
 
 /** Bytes of K and V over the whole context. */
 export function cacheBytes(shape: Shape): number {

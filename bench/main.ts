@@ -1,6 +1,6 @@
 /** `deno run bench`: the command line around the measurements. */
-import { openFile, Safetensors } from "../checkpoints/mod.ts";
-import { exitCodeOf, terminal } from "../cli/run.ts";
+import { openFile, Safetensors } from "../src/checkpoints/mod.ts";
+import { exitCodeOf, terminal } from "../cli/shared/run.ts";
 import { Gpu } from "../mod.ts";
 import { explainCases } from "./explain.ts";
 import { FirstUses } from "./first_use.ts";
@@ -12,7 +12,7 @@ import { tryFeatures } from "./matrix/matrix.ts";
 import { compareGroup, stepsOf } from "./peers/compare.ts";
 import { loadPeers, PEERS } from "./peers/mod.ts";
 import { onehead } from "./peers/onehead.ts";
-import { Progress } from "../cli/progress.ts";
+import { Progress } from "../cli/shared/progress.ts";
 import { formatJson } from "./report/json.ts";
 import { formatMatrix } from "./report/matrix.ts";
 import { formatTable, formatTuned } from "./report/table.ts";

@@ -1,5 +1,5 @@
 /** Attention shapes of real models, each compared as MHA, GQA and MQA of the same query heads. */
-import { MODELS as PRESETS } from "../planner/models.ts";
+import { MODELS as PRESETS } from "../cli/shared/presets.ts";
 
 export interface ModelShape {
   name: string;

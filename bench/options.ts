@@ -1,7 +1,7 @@
 /** The bench's command line. */
-import { Arguments } from "../cli/arguments.ts";
+import { Arguments } from "../cli/shared/arguments.ts";
 import type { Dtype, Implementation } from "../mod.ts";
-import { DTYPES } from "../src/dtype.ts";
+import { DTYPES } from "../src/tensor/dtype.ts";
 import { type CaseGroup, findModels, type HeadShape, headShapeOf, planCases } from "./cases.ts";
 import type { Phase } from "./result.ts";
 import type { Effort } from "./stopwatch.ts";

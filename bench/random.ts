@@ -1,7 +1,7 @@
 /** Random tensors that are made on the GPU and can be computed again on the host, element by element. */
 import { type Dtype, type Gpu, Tensor } from "../mod.ts";
-import { Kernel } from "../src/_kernel.ts";
-import { inPass } from "../src/bound.ts";
+import { Kernel } from "../src/gpu/kernel.ts";
+import { inPass } from "../src/gpu/bound_work.ts";
 import { kernels } from "./kernels/mod.ts";
 
 const WORKGROUP = 256;

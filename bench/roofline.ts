@@ -1,6 +1,6 @@
 /** What the adapter reaches on plain streams and plain arithmetic: the ceiling that every figure stands under. */
 import { type Gpu, Tensor } from "../mod.ts";
-import { Kernel } from "../src/_kernel.ts";
+import { Kernel } from "../src/gpu/kernel.ts";
 import { kernels } from "./kernels/mod.ts";
 import { randomTensor } from "./random.ts";
 import type { Roofline } from "./result.ts";

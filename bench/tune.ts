@@ -1,8 +1,8 @@
 /** Searches tile and slice settings on the present adapter, by coordinate descent: one size at a time, the best is kept. */
 import { DeviceLostError, type Gpu, planAttention, type Tiling, type Tuning } from "../mod.ts";
-import { tilingOf } from "../src/tiling.ts";
+import { tilingOf } from "../src/plan/tiling.ts";
 import type { Case } from "./cases.ts";
-import type { Progress } from "../cli/progress.ts";
+import type { Progress } from "../cli/shared/progress.ts";
 import { CaseInputs } from "./inputs.ts";
 import { median } from "./statistics.ts";
 import { type Effort, timeInTurns } from "./stopwatch.ts";

@@ -1,18 +1,18 @@
 // Runs the tests on other adapters than this machine's best: without optional features, and on SwiftShader.
 
-import { Arguments } from "../cli/arguments.ts";
-import { exitCodeOf, terminal } from "../cli/run.ts";
+import { Arguments } from "../cli/shared/arguments.ts";
+import { exitCodeOf, terminal } from "../cli/shared/run.ts";
 import { swiftShader } from "./swiftshader.ts";
 
 /** What another driver may break, in few minutes on a slow one. It takes minutes to compile the tiles of other devices. */
 const SUBSET = [
-  "device",
-  "tensor",
-  "kernel",
-  "bound",
-  "attention_relations",
-  "attention_values",
-  "ring_kv_cache_relations",
+  "gpu/device",
+  "tensor/tensor",
+  "gpu/kernel",
+  "gpu/bound_work",
+  "attend/attention_relations",
+  "attend/attention_values",
+  "cache/ring_kv_cache_relations",
 ].map((name) => `tests/${name}_test.ts`);
 
 async function test(title: string, options: string[], env: Record<string, string>) {

@@ -1,6 +1,6 @@
 /** Trying features of attention on systems: each cell is computed and held against the float64 reference. */
 import { type Asked, inputsOf } from "../asked.ts";
-import type { Progress } from "../../cli/progress.ts";
+import type { Progress } from "../../cli/shared/progress.ts";
 import { type Attempt, attempt } from "../peers/attempt.ts";
 import type { Peer } from "../peers/peer.ts";
 import type { Feature } from "./features.ts";

@@ -2,7 +2,7 @@
 import { inputsOf } from "../asked.ts";
 import type { Gpu } from "../../mod.ts";
 import type { Case, CaseGroup } from "../cases.ts";
-import type { Progress } from "../../cli/progress.ts";
+import type { Progress } from "../../cli/shared/progress.ts";
 import type { PeerResult } from "../result.ts";
 import { median, quantile } from "../statistics.ts";
 import { type Effort, timeWorkInTurns, type Work } from "../stopwatch.ts";

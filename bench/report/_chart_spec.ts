@@ -1,7 +1,7 @@
 import type { TopLevelSpec } from "vega-lite";
 import type { Report, Result } from "../result.ts";
-import { throughputAxis } from "./throughput_axis.ts";
-import { CONFIG, GREY, STYLES } from "./style.ts";
+import { throughputAxis } from "../../cli/shared/report/throughput_axis.ts";
+import { CONFIG, GREY, STYLES } from "../../cli/shared/report/style.ts";
 
 const DASHES = [[1, 0], [7, 4], [2, 2], [9, 3, 2, 3], [14, 4], [2, 6]];
 

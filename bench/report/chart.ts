@@ -1,6 +1,6 @@
 import type { Report } from "../result.ts";
 import { chartSpec } from "./_chart_spec.ts";
-import { renderSvg } from "./svg.ts";
+import { renderSvg } from "../../cli/shared/report/svg.ts";
 
 /**
  * Draws throughput against context length, as an SVG that stands on light and dark pages.

@@ -1,5 +1,5 @@
 import type { Result } from "../result.ts";
-import { type Column, formatColumns } from "./columns.ts";
+import { type Column, formatColumns } from "../../cli/shared/report/columns.ts";
 
 /** What tells rows apart. */
 type Row =

@@ -1,8 +1,8 @@
 import type { FirstUse, PeerResult, Report, Result } from "../result.ts";
 import type { Tiling } from "../../mod.ts";
 import type { Tuned } from "../tune.ts";
-import { alignDecimals, formatBytes, latencyUnit } from "./units.ts";
-import { type Column, formatColumns } from "./columns.ts";
+import { alignDecimals, formatBytes, latencyUnit } from "../../cli/shared/report/units.ts";
+import { type Column, formatColumns } from "../../cli/shared/report/columns.ts";
 import { formatGroups } from "./groups.ts";
 
 /**

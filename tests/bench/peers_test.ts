@@ -10,7 +10,7 @@ import { encodeModel, type Node } from "../../bench/peers/onnx_model.ts";
 import { AbsentError, type Peer } from "../../bench/peers/peer.ts";
 import { timeWorkInTurns } from "../../bench/stopwatch.ts";
 import { referenceAttention } from "../../mod.ts";
-import { sharedGpu } from "../_gpu.ts";
+import { sharedGpu } from "../support/gpu.ts";
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { PbfReader } from "pbf";
 

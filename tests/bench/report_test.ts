@@ -10,8 +10,8 @@ import type { PeerResult, Report, Result } from "../../bench/result.ts";
 import { renderChart } from "../../bench/report/chart.ts";
 import { formatJson } from "../../bench/report/json.ts";
 import { formatTable } from "../../bench/report/table.ts";
-import { logTicks } from "../../bench/report/log_ticks.ts";
-import { alignDecimals, formatBytes, latencyUnit } from "../../bench/report/units.ts";
+import { logTicks } from "../../cli/shared/report/log_ticks.ts";
+import { alignDecimals, formatBytes, latencyUnit } from "../../cli/shared/report/units.ts";
 
 function makeResult(changes: Partial<Result> = {}): Result {
   return {

@@ -12,10 +12,10 @@ import { timeInTurns } from "../../bench/stopwatch.ts";
 import { Subject } from "../../bench/subject.ts";
 import { casesByRows, tune, tuningOf } from "../../bench/tune.ts";
 import { maxAbsError } from "../../bench/verify.ts";
-import { bytesInMemory, Safetensors } from "../../checkpoints/mod.ts";
+import { bytesInMemory, Safetensors } from "../../src/checkpoints/mod.ts";
 import { Gpu } from "../../mod.ts";
-import { buffersOf } from "../_buffers.ts";
-import { hasF16, sharedGpu } from "../_gpu.ts";
+import { buffersOf } from "../support/buffers.ts";
+import { hasF16, sharedGpu } from "../support/gpu.ts";
 
 const EFFORT = { minRounds: 2, maxRounds: 2, budgetMs: 0 };
 const ROOFLINE = { copyGBps: 1, readGBps: 1, fmaGFlops: 1 };

@@ -1,7 +1,7 @@
 // config.json: the shapes of published models, and what is refused.
 import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
-import { CheckpointError, parseDecoderConfig } from "../../checkpoints/mod.ts";
-import { testRandomly } from "../_random.ts";
+import { CheckpointError, parseDecoderConfig } from "../../src/checkpoints/mod.ts";
+import { testRandomly } from "../support/random.ts";
 
 const parse = (config: unknown) => parseDecoderConfig(JSON.stringify(config), "config.json");
 

@@ -7,13 +7,13 @@ import {
   openLlama2c,
   Safetensors,
   type WeightData,
-} from "../../checkpoints/mod.ts";
-import { HfConfig } from "../../checkpoints/config.ts";
-import { readFamily } from "../../checkpoints/families/mod.ts";
-import { familyWeights } from "../../checkpoints/family_weights.ts";
-import { type Random, testRandomly } from "../_random.ts";
-import { elementCount } from "../../src/dtype.ts";
-import { encode, llama2c, safetensors } from "./_files.ts";
+} from "../../src/checkpoints/mod.ts";
+import { HfConfig } from "../../src/checkpoints/config.ts";
+import { readFamily } from "../../src/checkpoints/families/mod.ts";
+import { familyWeights } from "../../src/checkpoints/family_weights.ts";
+import { type Random, testRandomly } from "../support/random.ts";
+import { elementCount } from "../../src/tensor/dtype.ts";
+import { encode, llama2c, safetensors } from "../support/checkpoint_files.ts";
 
 const CORRUPTIONS = 1000;
 

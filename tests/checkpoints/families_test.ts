@@ -6,10 +6,10 @@ import {
   openCheckpoint,
   type WeightData,
   withPooledKvHeads,
-} from "../../checkpoints/mod.ts";
+} from "../../src/checkpoints/mod.ts";
 import { poolKvHeads } from "../../mod.ts";
-import { type Random, testRandomly } from "../_random.ts";
-import { type FloatDtype, inFolder, safetensors } from "./_files.ts";
+import { type Random, testRandomly } from "../support/random.ts";
+import { type FloatDtype, inFolder, safetensors } from "../support/checkpoint_files.ts";
 
 type Shape = readonly number[];
 

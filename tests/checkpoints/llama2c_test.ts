@@ -7,10 +7,10 @@ import {
   openFile,
   openLlama2c,
   Safetensors,
-} from "../../checkpoints/mod.ts";
-import { rotatedRow } from "../../src/_rotated_row.ts";
-import { greedyTokens, STORIES, testStories } from "../decoder/_stories.ts";
-import { inFolder, llama2c } from "./_files.ts";
+} from "../../src/checkpoints/mod.ts";
+import { rotatedRow } from "../../src/reference/rope.ts";
+import { greedyTokens, STORIES, testStories } from "../support/stories.ts";
+import { inFolder, llama2c } from "../support/checkpoint_files.ts";
 
 /** dim, hidden, layers, heads, KV heads, vocabulary, context. */
 const SIZES = [8, 6, 2, 4, 2, -5, 3];

@@ -5,9 +5,9 @@ import {
   openFile,
   Safetensors,
   ShardedSafetensors,
-} from "../../checkpoints/mod.ts";
-import { STORIES, testStories } from "../decoder/_stories.ts";
-import { encode, inFolder, numbered, safetensors } from "./_files.ts";
+} from "../../src/checkpoints/mod.ts";
+import { STORIES, testStories } from "../support/stories.ts";
+import { encode, inFolder, numbered, safetensors } from "../support/checkpoint_files.ts";
 
 const open = (bytes: Uint8Array) => Safetensors.open(bytesInMemory("a.safetensors", bytes));
 const zeros = (length: number) => new Uint8Array(length);

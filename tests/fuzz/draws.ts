@@ -1,6 +1,6 @@
 /** What the fuzz calls the library with: right arguments, and how they are spoiled. A new option goes in here. */
 import type { AttendOptions, AttentionSpec, HostTensor, RingKvCacheOptions } from "../../mod.ts";
-import type { Random } from "../_random.ts";
+import type { Random } from "../support/random.ts";
 
 /** What no option may be, or only some. */
 const STRANGE: readonly unknown[] = [

@@ -11,10 +11,10 @@ import {
   SnapshotError,
   Tensor,
 } from "../../mod.ts";
-import { assertClose, TOLERANCE } from "../_compare.ts";
-import type { Random } from "../_random.ts";
-import { shapeOf, Tensors } from "../_run.ts";
-import { poison, Transcript } from "../_transcript.ts";
+import { assertClose, TOLERANCE } from "../support/compare.ts";
+import type { Random } from "../support/random.ts";
+import { shapeOf, Tensors } from "../support/run.ts";
+import { poison, Transcript } from "../support/transcript.ts";
 import { drawAttend, drawCacheOptions, drawSpec, spoiled, strange } from "./draws.ts";
 
 /** How many calls there were of each kind, and how many of them were refused. */

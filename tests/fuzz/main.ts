@@ -1,7 +1,7 @@
 /** `deno run fuzz`: the command line around the fuzz. */
-import { sharedGpu } from "../_gpu.ts";
-import { runLong } from "../_long_run.ts";
-import { Random } from "../_random.ts";
+import { sharedGpu } from "../support/gpu.ts";
+import { runLong } from "../support/long_run.ts";
+import { Random } from "../support/random.ts";
 import { fuzz } from "./fuzz.ts";
 
 if (import.meta.main) {

@@ -12,8 +12,8 @@ import {
   RingKvCache,
   Tensor,
 } from "@onehead/attention";
-import type { Random } from "../_random.ts";
-import { rotatedTensor } from "../_rope.ts";
+import type { Random } from "../support/random.ts";
+import { rotatedTensor } from "../support/rope.ts";
 import type { RuntimeCase } from "./cases.ts";
 import { difference } from "./difference.ts";
 

@@ -1,10 +1,10 @@
 /** Generates tokens by a small decoder, and computes its logits in float64. */
 import type { Gpu } from "@onehead/attention";
-import { Decoder } from "../../decoder/decoder.ts";
-import { randomWeights } from "../../decoder/random_weights.ts";
-import { ReferenceDecoder } from "../../decoder/reference.ts";
-import type { DecoderSpec } from "../../decoder/spec.ts";
-import type { Random } from "../_random.ts";
+import { Decoder } from "../../src/model/decoder.ts";
+import { randomWeights } from "../../src/model/random_weights.ts";
+import { ReferenceDecoder } from "../../src/model/reference.ts";
+import type { DecoderSpec } from "../../src/model/spec.ts";
+import type { Random } from "../support/random.ts";
 import { difference } from "./difference.ts";
 
 /** A decoder of random weights. */

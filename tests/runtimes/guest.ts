@@ -1,6 +1,6 @@
 /** What runs inside a runtime: opens its GPU, computes the cases, and reports line by line. */
 import { type Dtype, Gpu, GpuUnavailableError, type Products } from "@onehead/attention";
-import { Random } from "../_random.ts";
+import { Random } from "../support/random.ts";
 import { CASES } from "./cases.ts";
 import { attentionError } from "./attention.ts";
 import { decoderError, DECODERS } from "./decoder.ts";

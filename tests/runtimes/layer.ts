@@ -6,7 +6,7 @@ import {
   referenceLayer,
   Tensor,
 } from "@onehead/attention";
-import type { Random } from "../_random.ts";
+import type { Random } from "../support/random.ts";
 import { difference } from "./difference.ts";
 
 /** A layer with rotary positions. */

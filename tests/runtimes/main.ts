@@ -1,6 +1,6 @@
 /** `deno task runtimes`: the same cases in every runtime. */
-import { Arguments } from "../../cli/arguments.ts";
-import { exitCodeOf, terminal } from "../../cli/run.ts";
+import { Arguments } from "../../cli/shared/arguments.ts";
+import { exitCodeOf, terminal } from "../../cli/shared/run.ts";
 import { EXAMPLES, runExample } from "./examples.ts";
 import { main as runGuest, type Report } from "./guest.ts";
 import { PROGRAMS, runProgram } from "./programs.ts";

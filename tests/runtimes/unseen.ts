@@ -1,6 +1,6 @@
 /** What a row does not see must not reach it, not even where products of other rows take it in. */
 import { attend, type Gpu, type HostTensor, type Products } from "@onehead/attention";
-import type { Random } from "../_random.ts";
+import type { Random } from "../support/random.ts";
 import { difference } from "./difference.ts";
 
 /** A prompt whose last token only the last queries see. */

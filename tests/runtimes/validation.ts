@@ -12,7 +12,7 @@ import {
   type Tiling,
   type Tuning,
 } from "@onehead/attention";
-import { Random } from "../_random.ts";
+import { Random } from "../support/random.ts";
 import { type Check, CHECKS, type Report } from "./guest.ts";
 
 const NAME = "Dawn's validation";

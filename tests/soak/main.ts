@@ -1,8 +1,8 @@
 /** `deno run soak`: the command line around the soak. */
 import { Gpu } from "../../mod.ts";
-import { TOLERANCE } from "../_compare.ts";
-import { runLong } from "../_long_run.ts";
-import { Random } from "../_random.ts";
+import { TOLERANCE } from "../support/compare.ts";
+import { runLong } from "../support/long_run.ts";
+import { Random } from "../support/random.ts";
 import { type Checkpoint, faultsOf, soak } from "./soak.ts";
 
 const HEADS = ["tokens", "appends", "max error", "MiB"];

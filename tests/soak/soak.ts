@@ -1,6 +1,6 @@
 /** A small ring that is appended to for a long time: neither memory nor error may grow. */
 import { Attention, type Gpu, referenceAttention, RingKvCache, Tensor } from "../../mod.ts";
-import type { Random } from "../_random.ts";
+import type { Random } from "../support/random.ts";
 
 /** How it went, up to a checkpoint. */
 export interface Checkpoint {

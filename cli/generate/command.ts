@@ -1,0 +1,124 @@
+/** The command: from arguments to a text, around the decoder. */
+import { type Checkpoint, withPooledKvHeads } from "../../src/checkpoints/mod.ts";
+import { exitCodeOf, type Out } from "../shared/run.ts";
+import { Decoder, type DecoderOptions } from "../../src/model/decoder.ts";
+import { attentionParameters, Gpu } from "../../mod.ts";
+import { sentence } from "../../src/base/check.ts";
+import { continuePrompt, logitChange } from "./measure.ts";
+import { type Model, openModel } from "../shared/open_model.ts";
+import { type GenerateOptions, parseOptions } from "./options.ts";
+import { formatPooling, formatSpeed } from "./report.ts";
+
+const ACTION = "generate";
+/** Logits of a long prompt and a large vocabulary would not fit memory: these tokens of it are compared. */
+const COMPARED_TOKENS = 64;
+
+/** Runs the command and returns its exit code. */
+export function runCommand(args: readonly string[], out: Out): Promise<number> {
+  return exitCodeOf(async () => {
+    const options = parseOptions(args);
+    if (typeof options === "string") return out.log(options);
+    const model = await openModel(ACTION, options);
+    try {
+      const prompt = promptOf(model, options);
+      const gpu = await Gpu.open();
+      try {
+        await generate(gpu, model, { ...options, prompt }, out);
+      } finally {
+        gpu.destroy();
+      }
+    } finally {
+      await model.checkpoint.close();
+    }
+  }, out);
+}
+
+/** The prompt's tokens: at least one, and with those to come no more than the model was made for. */
+function promptOf(
+  { checkpoint: { spec: { contextLen } }, tokenizer }: Model,
+  { prompt, tokens: newTokens }: GenerateOptions,
+): number[] {
+  const tokens = tokenizer.encode(prompt);
+  if (tokens.length === 0) {
+    throw new RangeError(
+      "Cannot generate as this model's texts begin with no token: give --prompt",
+    );
+  }
+  if (tokens.length + newTokens > contextLen) {
+    throw new RangeError(
+      sentence(
+        ACTION,
+        "prompt and new tokens must fit the model's context (shorten --prompt or --tokens)",
+        { promptTokens: tokens.length, newTokens, contextLen },
+      ),
+    );
+  }
+  return tokens;
+}
+
+async function generate(
+  gpu: Gpu,
+  { checkpoint, tokenizer }: Model,
+  options: Omit<GenerateOptions, "prompt"> & { prompt: readonly number[] },
+  out: Out,
+): Promise<void> {
+  const { prompt, tokens, sampling, kvHeads, pool, kvDtype, weightDtype, window, sinks } = options;
+  const room = prompt.length + tokens;
+  const create = async ({ spec, weights }: Checkpoint) =>
+    await Decoder.create(gpu, spec, weights, {
+      ...{ maxTokens: room, kvDtype, weightDtype, window, sinks },
+      progress: uploadProgress(out),
+    });
+
+  const isPooled = kvHeads !== undefined && kvHeads !== checkpoint.spec.numKvHeads;
+  const pooled = isPooled ? withPooledKvHeads(checkpoint, { kvHeads, method: pool }) : checkpoint;
+  const compared = prompt.slice(0, COMPARED_TOKENS);
+  const before = isPooled ? await runOnce(await create(checkpoint), compared) : undefined;
+
+  const decoder = await create(pooled);
+  if (before) {
+    const after = await decoder.forward(compared);
+    decoder.clear();
+    out.log(
+      formatPooling({
+        ...{ from: checkpoint.spec.numKvHeads, to: pooled.spec.numKvHeads, method: pool },
+        parameters: {
+          before: parametersOf(checkpoint),
+          after: parametersOf(pooled),
+        },
+        cacheBytes: { before: before.cacheBytes, after: decoder.cacheBytes },
+        change: logitChange(before.logits, after, checkpoint.spec.vocabSize),
+      }) + "\n",
+    );
+  }
+  const speed = await continuePrompt(decoder, prompt, {
+    ...{ tokens, sampling, tokenizer, write: out.write, settled: () => gpu.settled() },
+  });
+  out.log("\n" + formatSpeed(speed, decoder, { kvDtype, weightDtype, room }));
+  decoder.destroy();
+}
+
+/** What a decoder makes of tokens, and the bytes of its caches; it is gone afterwards. */
+async function runOnce(decoder: Decoder, tokens: readonly number[]) {
+  try {
+    return { logits: await decoder.forward(tokens), cacheBytes: decoder.cacheBytes };
+  } finally {
+    decoder.destroy();
+  }
+}
+
+function parametersOf({ spec }: Checkpoint): number {
+  const { dim: hiddenSize, numHeads, numKvHeads, headDim, layers } = spec;
+  const { total } = attentionParameters({ hiddenSize, numHeads, numKvHeads, headDim });
+  return layers.length * total;
+}
+
+/** Shows how many layers are uploaded. */
+function uploadProgress(out: Out): DecoderOptions["progress"] {
+  let progress: ReturnType<Out["progress"]> | undefined;
+  return (done, of) => {
+    progress ??= out.progress(of);
+    progress.step("layers uploaded");
+    if (done === of) progress.end();
+  };
+}

@@ -1,0 +1,97 @@
+/** What a decoder does, timed and compared. It is told apart from its kernels here, so that any other one can be measured. */
+import type { Decoder } from "../../src/model/decoder.ts";
+import { TextStream } from "../../src/model/tokenizer/text_stream.ts";
+import type { Tokenizer } from "../../src/model/tokenizer/tokenizer.ts";
+import { outputChange } from "../../mod.ts";
+import type { GenerateOptions } from "./options.ts";
+
+/** How fast a text was continued. */
+export interface Speed {
+  promptTokens: number;
+  prefillMs: number;
+  newTokens: number;
+  decodeMs: number;
+}
+
+/** How far the outputs of a model are from those of the one it was made of. */
+export interface LogitChange {
+  /** Tokens that both were fed. */
+  tokens: number;
+  /** Length of the difference over the length of the logits before. */
+  relativeChange: number;
+  /** Share of the tokens after which both hold the same next token for the likeliest. */
+  agreement: number;
+}
+
+/** The kinds of pieces that a prompt goes in; what is longer brings nothing new to compile. */
+const WARM_TOKENS = 64 + 8 + 1;
+
+/**
+ * Continues a prompt, and hands out the text as it comes. Kernels run once before, as drivers compile them then.
+ *
+ * @param decoder An empty decoder with room for the prompt and the new tokens.
+ * @param prompt At least one token.
+ * @param options What to generate, what reads the tokens, and what takes the text, the prompt's own first.
+ */
+export async function continuePrompt(
+  decoder: Pick<Decoder, "feed" | "generate" | "clear">,
+  prompt: readonly number[],
+  { tokens, sampling, tokenizer, write, settled }:
+    & Pick<GenerateOptions, "tokens" | "sampling">
+    & {
+      tokenizer: Pick<Tokenizer, "decode" | "endOfText">;
+      write: (text: string) => void;
+      /** Waits for the device. */
+      settled: () => Promise<void>;
+    },
+): Promise<Speed> {
+  await decoder.feed(prompt.slice(0, WARM_TOKENS));
+  for await (const _ of decoder.generate({ ...sampling, tokens: 1 })) { /* only runs */ }
+  decoder.clear();
+  await settled();
+
+  write(tokenizer.decode(prompt));
+  const start = performance.now();
+  await decoder.feed(prompt);
+  await settled();
+  const fed = performance.now();
+  const stream = new TextStream(tokenizer, prompt);
+  let newTokens = 0;
+  for await (const batch of decoder.generate({ ...sampling, tokens })) {
+    newTokens += batch.length;
+    const end = batch.findIndex((token) => tokenizer.endOfText.includes(token));
+    write(stream.push(end === -1 ? batch : batch.slice(0, end)));
+    if (end !== -1) break;
+  }
+  const decodeMs = performance.now() - fed;
+  write(stream.end() + "\n");
+  return { promptTokens: prompt.length, prefillMs: fed - start, newTokens, decodeMs };
+}
+
+/**
+ * Compares two models' logits after the same tokens.
+ *
+ * @param before Logits [tokens, vocabSize] of the first.
+ * @param after Those of the second.
+ */
+export function logitChange(
+  before: Float32Array,
+  after: Float32Array,
+  vocabSize: number,
+): LogitChange {
+  const [a, b] = [before, after].map((logits) => likeliest(logits, vocabSize));
+  const same = a.filter((token, i) => token === b[i]).length;
+  const { relativeChange } = outputChange(before, after);
+  return { tokens: a.length, relativeChange, agreement: same / a.length };
+}
+
+/** The token of the highest logit after each token, the first of several. */
+export function likeliest(logits: ArrayLike<number>, vocabSize: number): number[] {
+  return Array.from({ length: logits.length / vocabSize }, (_, row) => {
+    let best = 0;
+    for (let token = 1; token < vocabSize; token++) {
+      if (logits[row * vocabSize + token] > logits[row * vocabSize + best]) best = token;
+    }
+    return best;
+  });
+}

@@ -1,0 +1,99 @@
+/** The command line of `deno run generate`. */
+import type { KvDtype } from "../../mod.ts";
+import { KV_DTYPES } from "../../src/tensor/dtype.ts";
+import { Arguments } from "../shared/arguments.ts";
+
+export const HELP = `Continues a text by a model on this machine's GPU, and says how fast.
+
+Usage: deno run generate --model FILE --tokenizer FILE [options]
+
+The model
+  --model FILE         a checkpoint: a .bin of llama2.c, a .safetensors or its index, or the folder of a Hugging Face model
+  --tokenizer FILE     its tokenizer: a .bin of llama2.c, or a tokenizer.json (default: tokenizer.json beside the model)
+  --kv-heads NUMBER    pool the model's KV heads into so many first, and say what that costs (default: the model's own)
+  --pool NAME          how to pool: mean, or first (of each group the first head) (default: mean)
+
+The text
+  --prompt TEXT        what to continue (default: nothing)
+  --tokens NUMBER      most tokens to generate (default: 128)
+  --temperature NUMBER 0 takes the likeliest token; the higher, the more daring (default: 0)
+  --top-p NUMBER       draw from the likeliest tokens of this share, above 0 and up to 1 (default: 1)
+  --seed NUMBER        repeats what was drawn (default: 0)
+
+Memory
+  --cache-dtype NAME   element type of the KV cache: f32, f16, int8, int4 (default: f32)
+  --weight-dtype NAME  element type of the weights: f32, f16, int8 (default: f32)
+  --window NUMBER      tokens that a query sees, its own included (default: as the model was trained)
+  --sinks NUMBER       first tokens that stay visible past the window (default: 0)
+
+  --help               this text
+`;
+
+/** Element types that weights may be kept in. */
+export const WEIGHT_DTYPES = ["f32", "f16", "int8"] as const;
+/** How key/value heads may be pooled. */
+export const POOL_METHODS = ["mean", "first"] as const;
+
+/** How key/value heads are pooled. */
+export type PoolMethod = typeof POOL_METHODS[number];
+
+/** Which model. */
+export interface ModelOptions {
+  model: string;
+  tokenizer?: string;
+}
+
+/** What the command line asks for. */
+export interface GenerateOptions extends ModelOptions {
+  kvHeads?: number;
+  pool: PoolMethod;
+  prompt: string;
+  tokens: number;
+  sampling: { temperature: number; topP: number; seed: number };
+  kvDtype: KvDtype;
+  weightDtype: typeof WEIGHT_DTYPES[number];
+  window?: number;
+  sinks?: number;
+}
+
+const NAMES = [
+  ...["model", "tokenizer", "kv-heads", "pool", "prompt", "tokens", "temperature", "top-p"],
+  ...["seed", "cache-dtype", "weight-dtype", "window", "sinks"],
+] as const;
+
+/**
+ * Reads the command line.
+ *
+ * @returns The options, or the help text where that is asked for.
+ * @throws {TypeError} If an option is unknown, or lacks or lacks its value.
+ * @throws {RangeError} If a value is out of range, or options contradict each other.
+ */
+export function parseOptions(args: readonly string[]): GenerateOptions | string {
+  const given = new Arguments("generate", args, { names: NAMES, bare: ["prompt"] });
+  if (given.isHelp) return HELP;
+  const count = { min: 1 };
+  const options: GenerateOptions = {
+    model: given.required("model"),
+    tokenizer: given.text("tokenizer"),
+    kvHeads: given.number("kv-heads", count),
+    pool: given.choice("pool", POOL_METHODS) ?? "mean",
+    prompt: given.text("prompt") ?? "",
+    tokens: given.number("tokens", count) ?? 128,
+    sampling: {
+      temperature: given.number("temperature", { min: 0, isFraction: true }) ?? 0,
+      topP: given.number("top-p", { min: Number.MIN_VALUE, max: 1, isFraction: true }) ?? 1,
+      seed: given.number("seed", { min: 0, max: 2 ** 32 - 1 }) ?? 0,
+    },
+    kvDtype: given.choice("cache-dtype", KV_DTYPES) ?? "f32",
+    weightDtype: given.choice("weight-dtype", WEIGHT_DTYPES) ?? "f32",
+    window: given.number("window", count),
+    sinks: given.number("sinks", { min: 0 }),
+  };
+  if (options.sinks !== undefined && options.window === undefined) {
+    throw new RangeError("Cannot generate as --sinks needs --window beside it");
+  }
+  if (given.text("pool") !== undefined && options.kvHeads === undefined) {
+    throw new RangeError("Cannot generate as --pool needs --kv-heads beside it");
+  }
+  return options;
+}

@@ -1,0 +1,212 @@
+/** A plan in sections: each a table, most with a picture of it. What is printed, drawn and put on the page comes from here. */
+import type { TopLevelSpec } from "vega-lite";
+import { alignDecimals } from "../../shared/report/units.ts";
+import type { Column } from "../../shared/report/columns.ts";
+import type { CachePlan, Plan, VariantPlan } from "../plan.ts";
+import { feasibleFigure, growthFigure, parametersFigure, throughputFigure } from "./figures.ts";
+import { shortBytes, shortCount } from "./units.ts";
+
+/** A table, and the picture that shows the same. */
+export interface Section {
+  /** Also the picture's file name. */
+  id: string;
+  title: string;
+  /** What the figures mean. */
+  text: string;
+  columns: Column[];
+  figure?: TopLevelSpec;
+}
+
+/** All sections of a plan; what fits is left out where the device's memory is not known. */
+export function sectionsOf(plan: Plan): Section[] {
+  return [
+    growth(plan),
+    ...(plan.freeBytes === null ? [] : [feasible(plan)]),
+    parameters(plan),
+    groups(plan),
+    decode(plan),
+  ];
+}
+
+/** What a plan is about, a line each. */
+export function headOf({ model, device, weightBytes, freeBytes, activationBytes }: Plan): [
+  label: string,
+  text: string,
+][] {
+  const giga = (value: number) => `${Number((value / 1e9).toPrecision(4))}`;
+  const heads = `${model.numLayers} layers, ${model.numHeads} heads x ${model.headDim}, ` +
+    `${model.numKvHeads} KV heads`;
+  const rates =
+    `${giga(device.bytesPerSecond)} GB/s, f32 ${giga(device.f32FlopsPerSecond)} Gflop/s, ` +
+    `f16 ${giga(device.f16FlopsPerSecond)} Gflop/s`;
+  const head: [string, string][] = [
+    ["Model", `${model.name}: ${heads} (${model.source})`],
+    ["GPU", `${device.name}: ${rates} (${device.source})`],
+  ];
+  if (device.memoryBytes !== undefined && freeBytes !== null) {
+    head.push([
+      "Memory",
+      `${giga(device.memoryBytes)} GB (1e9 bytes); weights take ${giga(weightBytes)} and leave ${
+        giga(freeBytes)
+      } GB; activations ${shortBytes(activationBytes)} a sequence`,
+    ]);
+  }
+  return head;
+}
+
+function growth(plan: Plan): Section {
+  const rows = cachesOf(plan);
+  const contexts = rows[0].cache.largestBatches.map(({ contextLen }) => contextLen);
+  return {
+    id: "growth",
+    title: "KV cache of one sequence",
+    text: "Bytes of keys and values in all layers. Equal distances are equal ratios.",
+    columns: [
+      ...variantColumns(rows),
+      right("per token", rows.map(({ cache }) => shortBytes(cache.bytesPerToken))),
+      ...contexts.map((contextLen) =>
+        right(
+          shortCount(contextLen),
+          rows.map(({ cache }) => {
+            const [{ kvBytes, batch }] = cellsOf(cache, contextLen);
+            return shortBytes(kvBytes / batch);
+          }),
+        )
+      ),
+    ],
+    figure: growthFigure(plan),
+  };
+}
+
+/** A row for each context of each cache, and the batches that are its columns. */
+function cellRows(plan: Plan) {
+  const rows = cachesOf(plan).flatMap((row) =>
+    row.cache.largestBatches.map(({ contextLen, batch }) => ({ ...row, contextLen, batch }))
+  );
+  return { rows, batches: plan.variants[0].caches[0].longestContexts };
+}
+
+function feasible(plan: Plan): Section {
+  const { rows, batches } = cellRows(plan);
+  return {
+    id: "feasible",
+    title: "What fits",
+    text:
+      "KV cache by context and batch; in brackets what does not fit beside weights and activations.",
+    columns: [
+      ...variantColumns(rows),
+      right("context", rows.map(({ contextLen }) => shortCount(contextLen))),
+      ...batches.map(({ batch }, i) =>
+        right(
+          `batch ${batch}`,
+          rows.map(({ cache, contextLen }) => {
+            const { kvBytes, fits } = cellsOf(cache, contextLen)[i];
+            return fits ? shortBytes(kvBytes) : `(${shortBytes(kvBytes)})`;
+          }),
+        )
+      ),
+      right("largest batch", rows.map(({ batch }) => `${batch}`)),
+    ],
+    figure: feasibleFigure(plan),
+  };
+}
+
+function parameters(plan: Plan): Section {
+  const { model, variants } = plan;
+  const count = (value: number) => value.toLocaleString("en-US");
+  const total = variants.map(({ parameters }) => parameters.total);
+  return {
+    id: "parameters",
+    title: "Parameters of one attention layer",
+    text:
+      "The projections of queries, keys, values and output; sharing heads shrinks those of keys and values.",
+    columns: [
+      left("variant", variants.map(({ label }) => label)),
+      right("KV heads", variants.map(({ numKvHeads }) => `${numKvHeads}`)),
+      ...(["q", "k", "v", "o", "total"] as const).map((name) =>
+        right(name, variants.map(({ parameters }) => count(parameters[name])))
+      ),
+      right("all layers", total.map((value) => count(value * model.numLayers))),
+    ],
+    figure: parametersFigure(plan),
+  };
+}
+
+function groups(plan: Plan): Section {
+  const rows = plan.groups.flatMap(({ dtype, points }) =>
+    points.map((point) => ({ dtype, ...point }))
+  );
+  const [{ contextLen }] = plan.groups;
+  return {
+    id: "throughput",
+    title: "Decoding against the group size",
+    text: `Attention of one sequence of ${
+      shortCount(contextLen)
+    } tokens, weights left aside, at the device's ceilings. Left of the corner it waits for memory, and sharing heads pays in proportion; right of it, for arithmetic in f32.`,
+    columns: [
+      left("dtype", rows.map(({ dtype }) => dtype)),
+      right(
+        "query heads per KV head",
+        rows.map(({ groupSize }) => `${Number(groupSize.toPrecision(3))}`),
+      ),
+      right("tokens/s", alignDecimals(rows.map(({ tokensPerSecond }) => tokensPerSecond))),
+      left("bound by", rows.map(({ bound }) => bound === "both" ? "both: the corner" : bound)),
+    ],
+    figure: throughputFigure(plan),
+  };
+}
+
+function decode(plan: Plan): Section {
+  const { rows, batches } = cellRows(plan);
+  return {
+    id: "decode",
+    title: "Decoding at the device's ceilings",
+    text:
+      "New tokens per second over the whole batch: attention, and everything else, which waits for the weights. A dash stands where the cache does not fit.",
+    columns: [
+      ...variantColumns(rows),
+      right("context", rows.map(({ contextLen }) => shortCount(contextLen))),
+      ...batches.map(({ batch }, i) =>
+        right(
+          `batch ${batch}`,
+          alignDecimals(rows.map(({ cache, contextLen }) => {
+            const { fits, tokensPerSecond } = cellsOf(cache, contextLen)[i];
+            return fits === false ? null : tokensPerSecond;
+          })),
+        )
+      ),
+      left("attention bound by", rows.map(({ cache }) => cache.cells[0].bound)),
+    ],
+  };
+}
+
+interface Row {
+  variant: VariantPlan;
+  cache: CachePlan;
+}
+
+function cachesOf({ variants }: Plan): Row[] {
+  return variants.flatMap((variant) => variant.caches.map((cache) => ({ variant, cache })));
+}
+
+function cellsOf({ cells }: CachePlan, contextLen: number) {
+  return cells.filter((cell) => cell.contextLen === contextLen);
+}
+
+function variantColumns(rows: readonly Row[]): Column[] {
+  return [
+    left(
+      "variant",
+      rows.map(({ variant }) => variant.isOwn ? `${variant.label} *` : variant.label),
+    ),
+    left("dtype", rows.map(({ cache }) => cache.dtype)),
+  ];
+}
+
+function left(heading: string, cells: string[]): Column {
+  return { heading, align: "left", cells };
+}
+
+function right(heading: string, cells: string[]): Column {
+  return { heading, align: "right", cells };
+}

@@ -1,0 +1,144 @@
+/** The command: from arguments to results, around the measurements. */
+import { renderSvg } from "../shared/report/svg.ts";
+import { type Checkpoint, withPooledKvHeads } from "../../src/checkpoints/mod.ts";
+import { Files } from "../shared/files.ts";
+import { exitCodeOf, type Out } from "../shared/run.ts";
+import { Decoder } from "../../src/model/decoder.ts";
+import { type Model, openModel } from "../shared/open_model.ts";
+import { Gpu } from "../../mod.ts";
+import { sentence } from "../../src/base/check.ts";
+import { attentionMaps, chooseMaps } from "./attention_maps.ts";
+import { parseOptions, type QualityOptions } from "./options.ts";
+import { attentionFigure } from "./report/attention_figure.ts";
+import { formatTable } from "./report/table.ts";
+import { type Report, type Row, rowOf } from "./result.ts";
+import { type Score, scoreText } from "./score.ts";
+import { type Variant, variantsOf } from "./variants.ts";
+
+const ACTION = "measure quality";
+const USUAL_TOKENS = 512;
+const files = new Files(ACTION);
+
+/** Runs the command and returns its exit code. */
+export function runCommand(args: readonly string[], out: Out): Promise<number> {
+  return exitCodeOf(async () => {
+    const options = parseOptions(args);
+    if (typeof options === "string") return out.log(options);
+    const model = await openModel(ACTION, options);
+    try {
+      await measure(model, options, out);
+    } finally {
+      await model.checkpoint.close();
+    }
+  }, out);
+}
+
+async function measure(model: Model, options: QualityOptions, out: Out): Promise<void> {
+  const { json, svg } = options;
+  const { checkpoint, tokenizer } = model;
+  const { spec } = checkpoint;
+  const most = mostTokens(spec.contextLen, options.tokens);
+  const maps = chooseMaps(spec, options);
+  const given = options.text === undefined
+    ? undefined
+    : await readTokens(model, options.text, most);
+  const variants = variantsOf(spec, given?.length ?? most, options);
+
+  const gpu = await Gpu.open();
+  try {
+    const possible = variants.filter(({ kvDtype }) => kvDtype !== "f16" || gpu.features.f16);
+    if (possible.length < variants.length) out.error("f16 is left out: this adapter lacks it");
+    const tokens = given ?? await drawText(gpu, model, most, options.seed);
+    const report: Report = {
+      schema: 1,
+      model: options.model,
+      adapter: {
+        description: gpu.description.description,
+        isSoftware: gpu.description.isSoftware,
+      },
+      text: {
+        source: options.text ?? `drawn by the model, seed ${options.seed}`,
+        tokens: tokens.length - 1,
+      },
+      rows: await measureRows(gpu, checkpoint, { tokens, variants: possible, out }),
+    };
+
+    const text = JSON.stringify(report, null, 2);
+    out.log(json === "" ? text : formatTable(report));
+    if (json) await files.write(json, text + "\n");
+    if (svg !== undefined) {
+      await files.makeFolder(svg);
+      const attention = await attentionMaps(checkpoint, { ...maps, tokens, tokenizer });
+      await files.write(`${svg}/attention.svg`, await renderSvg(attentionFigure(attention)));
+    }
+  } finally {
+    gpu.destroy();
+  }
+}
+
+function mostTokens(contextLen: number, asked?: number): number {
+  if (asked === undefined) return Math.min(USUAL_TOKENS, contextLen);
+  if (asked <= contextLen) return asked;
+  throw new RangeError(
+    sentence(ACTION, "--tokens must fit the model's context", { tokens: asked, contextLen }),
+  );
+}
+
+async function readTokens({ tokenizer }: Model, file: string, most: number): Promise<number[]> {
+  const tokens = tokenizer.encode(await files.readText(file));
+  if (tokens.length >= 2) return tokens.slice(0, most);
+  throw new RangeError(
+    sentence(ACTION, `there must be at least two tokens in ${file}`, { tokens: tokens.length }),
+  );
+}
+
+/** A text of so many tokens, as likely as the model holds it to be. */
+async function drawText(
+  gpu: Gpu,
+  { checkpoint: { spec, weights }, tokenizer }: Model,
+  tokens: number,
+  seed: number,
+): Promise<number[]> {
+  const [first] = [...tokenizer.encode(""), ...tokenizer.endOfText];
+  if (first === undefined) {
+    throw new RangeError(`Cannot ${ACTION} as no token begins this model's texts: give --text`);
+  }
+  const decoder = await Decoder.create(gpu, spec, weights, { maxTokens: tokens });
+  try {
+    await decoder.feed([first]);
+    const text = [first];
+    const draw = { tokens: tokens - 1, temperature: 1, seed };
+    for await (const drawn of decoder.generate(draw)) text.push(...drawn);
+    return text;
+  } finally {
+    decoder.destroy();
+  }
+}
+
+async function measureRows(
+  gpu: Gpu,
+  checkpoint: Checkpoint,
+  { tokens, variants, out }: { tokens: readonly number[]; variants: readonly Variant[]; out: Out },
+): Promise<Row[]> {
+  const rows: Row[] = [];
+  let unchanged: Score | undefined;
+  const progress = out.progress(variants.length);
+  for (const variant of variants) {
+    const { kvDtype, window, sinks, numKvHeads, pool } = variant;
+    progress.step(`${kvDtype}, window ${window ?? "all"}, ${numKvHeads} KV heads`);
+    const { spec, weights } = pool
+      ? withPooledKvHeads(checkpoint, { kvHeads: numKvHeads, method: pool })
+      : checkpoint;
+    const decoder = await Decoder.create(gpu, spec, weights, {
+      ...{ maxTokens: tokens.length, kvDtype, window, sinks },
+    });
+    try {
+      const score = await scoreText(decoder, tokens, spec.vocabSize);
+      rows.push(rowOf(variant, decoder.cacheBytes, score, unchanged ??= score));
+    } finally {
+      decoder.destroy();
+    }
+  }
+  progress.end();
+  return rows;
+}

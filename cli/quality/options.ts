@@ -1,0 +1,93 @@
+/** The command line of `deno run quality`. */
+import type { KvDtype } from "../../mod.ts";
+import { KV_DTYPES } from "../../src/tensor/dtype.ts";
+import { Arguments } from "../shared/arguments.ts";
+import { type ModelOptions, POOL_METHODS, type PoolMethod } from "../generate/options.ts";
+
+export const HELP =
+  `Says what a smaller KV cache costs a model: how well it predicts a text with a cache in fewer bits, with a window, and with
+its KV heads pooled, one change at a time.
+
+Usage: deno run quality --model FILE --tokenizer FILE [options]
+
+The model
+  --model FILE         a checkpoint: a .bin of llama2.c, a .safetensors or its index, or the folder of a Hugging Face model
+  --tokenizer FILE     its tokenizer: a .bin of llama2.c, or a tokenizer.json (default: tokenizer.json beside the model)
+
+The text
+  --text FILE          what to predict (default: a text that the model draws itself)
+  --tokens NUMBER      most tokens of it (default: 512, or the model's context)
+  --seed NUMBER        repeats the text that the model draws (default: 0)
+
+What to change
+  --cache-dtype NAMES  element types of the KV cache, separated by commas (default: f32,f16,int8,int4)
+  --window NUMBERS     tokens that a query sees (default: a half, a quarter and an eighth of the text)
+  --sinks NUMBERS      first tokens that stay visible past the window (default: 0,4)
+  --kv-heads NUMBERS   KV heads to pool into (default: every smaller number that divides the model's)
+  --pool NAMES         how to pool: mean, first (of each group the first head) (default: mean,first)
+
+Where results go, besides the table
+  --json [FILE]        all figures, for programs; without a FILE to the standard output, in the table's place
+  --svg DIR            a picture: attention maps of heads, with those that share keys and values in one colour
+  --layer NUMBER       layer of the attention maps, from 0 (default: the middle one)
+  --heads NUMBERS      query heads of the attention maps, from 0 (default: the first 8)
+
+  --help               this text
+`;
+
+/** What the command line asks for. */
+export interface QualityOptions extends ModelOptions {
+  /** A file; none where the model draws the text. */
+  text?: string;
+  tokens?: number;
+  seed: number;
+  kvDtypes: readonly KvDtype[];
+  windows?: readonly number[];
+  sinks: readonly number[];
+  kvHeads?: readonly number[];
+  pools: readonly PoolMethod[];
+  /** A file, or "" for the standard output. */
+  json?: string;
+  svg?: string;
+  layer?: number;
+  heads?: readonly number[];
+}
+
+const NAMES = [
+  ...["model", "tokenizer", "text", "tokens", "seed", "cache-dtype", "window", "sinks"],
+  ...["kv-heads", "pool", "json", "svg", "layer", "heads"],
+] as const;
+
+/**
+ * Reads the command line.
+ *
+ * @returns The options, or the help text where that is asked for.
+ * @throws {TypeError} If an option is unknown, or lacks or lacks its value.
+ * @throws {RangeError} If a value is out of range, or options contradict each other.
+ */
+export function parseOptions(args: readonly string[]): QualityOptions | string {
+  const given = new Arguments("measure quality", args, { names: NAMES, bare: ["json"] });
+  if (given.isHelp) return HELP;
+  const count = { min: 1 };
+  const index = { min: 0 };
+  for (const name of ["layer", "heads"] as const) {
+    if (given.text(name) === undefined || given.text("svg") !== undefined) continue;
+    throw new RangeError(`Cannot measure quality as --${name} needs --svg beside it`);
+  }
+  return {
+    model: given.required("model"),
+    tokenizer: given.text("tokenizer"),
+    text: given.text("text"),
+    tokens: given.number("tokens", { min: 2 }),
+    seed: given.number("seed", { min: 0, max: 2 ** 32 - 1 }) ?? 0,
+    kvDtypes: given.choices("cache-dtype", KV_DTYPES) ?? KV_DTYPES,
+    windows: given.numbers("window", count),
+    sinks: given.numbers("sinks", index) ?? [0, 4],
+    kvHeads: given.numbers("kv-heads", count),
+    pools: given.choices("pool", POOL_METHODS) ?? POOL_METHODS,
+    json: given.text("json"),
+    svg: given.text("svg"),
+    layer: given.number("layer", index),
+    heads: given.numbers("heads", index),
+  };
+}

@@ -1,0 +1,37 @@
+import { type Column, formatColumns } from "../../shared/report/columns.ts";
+import { alignDecimals, formatBytes } from "../../shared/report/units.ts";
+import type { Report, Row } from "../result.ts";
+
+/**
+ * Writes a report as a table: a line for each change. "NLL" is the mean negative log-likelihood of a token in nats, "x" how
+ * many times larger the perplexity is than without a change, "agreement" the share of tokens for which the likeliest is the
+ * same.
+ */
+export function formatTable({ model, adapter, text, rows }: Report): string {
+  const [unchanged] = rows;
+  const left = (heading: string, cellOf: (row: Row) => string): Column => ({
+    ...{ heading, align: "left", cells: rows.map(cellOf) },
+  });
+  const right = (heading: string, cells: string[]): Column => ({ heading, align: "right", cells });
+  const ratios = rows.map(({ perplexity }) => perplexity / unchanged.perplexity);
+  const columns = [
+    left("change", ({ change }) => change),
+    left("cache", ({ kvDtype }) => kvDtype),
+    right("window", rows.map(({ window }) => window === undefined ? "-" : `${window}`)),
+    right("sinks", rows.map(({ sinks }) => sinks === undefined ? "-" : `${sinks}`)),
+    right("KV heads", rows.map(({ numKvHeads }) => `${numKvHeads}`)),
+    left("pooled", ({ pool }) => pool ?? "-"),
+    right("KV cache", rows.map(({ cacheBytes }) => formatBytes(cacheBytes))),
+    right("NLL", rows.map(({ nll }) => nll.toFixed(4))),
+    right("perplexity", alignDecimals(rows.map(({ perplexity }) => perplexity))),
+    right("x", ratios.map((ratio) => ratio.toFixed(3))),
+    right("agreement", rows.map(({ agreement }) => `${(100 * agreement).toFixed(1)} %`)),
+  ];
+  return [
+    `Model    ${model}`,
+    `Adapter  ${adapter.description}`,
+    `Text     ${text.source}: ${text.tokens} tokens predicted`,
+    "",
+    ...formatColumns(columns).map((line) => line.trimEnd()),
+  ].join("\n");
+}

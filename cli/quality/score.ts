@@ -1,0 +1,55 @@
+import type { Decoder } from "../../src/model/decoder.ts";
+import { likeliest } from "../generate/measure.ts";
+import { GpuWorkError } from "../../mod.ts";
+import { sentence } from "../../src/base/check.ts";
+
+/** How well a model predicts a text. */
+export interface Score {
+  /** Negative log-likelihood in nats of each token but the first. */
+  nlls: number[];
+  /** The token that the model holds for the likeliest, in place of each of them. */
+  likeliest: number[];
+}
+
+/** Logits of so many tokens are in memory at a time. */
+const PIECE = 64;
+
+/**
+ * Feeds a text to a model and scores each token by those before it.
+ *
+ * @param decoder An empty decoder with room for the text.
+ * @param tokens The text, at least two tokens.
+ * @throws {GpuWorkError} If a logit is not a number.
+ */
+export async function scoreText(
+  decoder: Pick<Decoder, "forward">,
+  tokens: readonly number[],
+  vocabSize: number,
+): Promise<Score> {
+  const score: Score = { nlls: [], likeliest: [] };
+  for (let start = 0; start < tokens.length; start += PIECE) {
+    // The last token is fed for nothing but whole pieces.
+    const logits = await decoder.forward(tokens.slice(start, start + PIECE));
+    const next = tokens.slice(start + 1, start + PIECE + 1);
+    score.likeliest.push(...likeliest(logits, vocabSize).slice(0, next.length));
+    next.forEach((token, i) => {
+      const row = logits.subarray(i * vocabSize, (i + 1) * vocabSize);
+      const nll = logSumExp(row) - row[token];
+      if (!Number.isFinite(nll)) {
+        throw new GpuWorkError(
+          sentence("score a text", "a logit is not a number (check the weights)", {
+            position: start + i,
+            token,
+          }),
+        );
+      }
+      score.nlls.push(nll);
+    });
+  }
+  return score;
+}
+
+function logSumExp(row: Float32Array): number {
+  const max = row.reduce((max, value) => Math.max(max, value), -Infinity);
+  return max + Math.log(row.reduce((sum, value) => sum + Math.exp(value - max), 0));
+}

@@ -1,0 +1,39 @@
+import { Progress } from "./progress.ts";
+import { CheckpointError } from "../../mod.ts";
+
+/** Where a command writes what people read. */
+export interface Out {
+  /** A line of results. */
+  log(text: string): void;
+  /** A line of what went wrong, or of what is under way. */
+  error(text: string): void;
+  /** A part of a line of results. */
+  write(text: string): void;
+  /** Shows how far work of so many steps is. */
+  progress(steps: number): Pick<Progress, "step" | "end">;
+}
+
+/** The terminal, or whatever stands in its place. */
+export const terminal: Out = {
+  log: (text) => console.log(text),
+  error: (text) => console.error(text),
+  write: (text) => void Deno.stdout.writeSync(new TextEncoder().encode(text)),
+  progress: (steps) => new Progress(steps),
+};
+
+/** What is thrown where what a command was given is wrong. */
+const WRONG_INPUT = [TypeError, RangeError, CheckpointError];
+
+/** Runs a command and returns its exit code: 2 where what it was given is wrong, 1 where something else failed. */
+export async function exitCodeOf(
+  run: () => Promise<void>,
+  out: Pick<Out, "error">,
+): Promise<number> {
+  try {
+    await run();
+    return 0;
+  } catch (error) {
+    out.error(error instanceof Error ? `${error.name}: ${error.message}` : `${error}`);
+    return WRONG_INPUT.some((kind) => error instanceof kind) ? 2 : 1;
+  }
+}

@@ -1,5 +1,0 @@
-/** `deno run generate` */
-import { terminal } from "../cli/run.ts";
-import { runCommand } from "./command.ts";
-
-Deno.exitCode = await runCommand(Deno.args, terminal);

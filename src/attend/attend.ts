@@ -1,0 +1,226 @@
+import { checkInteger, sentence } from "../base/check.ts";
+import { rowShape, shapeIn } from "../tensor/layout.ts";
+import { sizesOf } from "../plan/sizes.ts";
+import { Attention } from "./attention.ts";
+import type { Gpu } from "../gpu/device.ts";
+import type { ScoreSpec } from "../score/score_spec.ts";
+import type { AttentionOutput, AttentionSpec } from "../plan/spec.ts";
+import type { Dtype, ElementType, KvDtype } from "../tensor/dtype.ts";
+import { type HostMask, type HostTensor, Tensor } from "../tensor/tensor.ts";
+
+/** Options of {@linkcode attend}. */
+export type AttendOptions =
+  & Omit<ScoreSpec, "bias" | "mask">
+  & Pick<
+    AttentionSpec,
+    | "sinks"
+    | "dtype"
+    | "kvDtype"
+    | "products"
+    | "layout"
+    | "outputs"
+    | "maxScratchBytes"
+    | "impl"
+    | "tuning"
+  >;
+
+/** Queries, keys and values, all on the host or all on the device. */
+export interface AttendInputs<Kind extends HostTensor | Tensor> {
+  /** Queries [B, S, N, H] (or [B, N, S, H] in layout `"BNSH"`): the last S tokens, or those that `alignment` says. */
+  q: Kind;
+  /** Keys [B, C, numKvHeads, H] (or [B, numKvHeads, C, H]). */
+  k: Kind;
+  /** Values [B, C, numKvHeads, valueDim] (or [B, numKvHeads, C, valueDim]). */
+  v: Kind;
+  /** Keys that each sequence has, from its first [B]; on the device `"u32"`. The default is all C. */
+  lengths?: Kind;
+  /** Numbers that are added to the scores [B, N, S, K], or as {@linkcode ScoreSpec.bias} says. The default is none. */
+  bias?: Kind;
+  /** What queries see [B, N, S, K], or as {@linkcode ScoreSpec.mask} says; on the device `"bool"`. The default is all. */
+  mask?: Kind extends Tensor ? Tensor : HostMask;
+}
+
+/**
+ * What {@linkcode attend} returns, of the kind that came in: the output [B, S, N, valueDim] (or [B, N, S, valueDim]) and
+ * what `outputs` asks for: `lse` [B, S, N] (or [B, N, S]), the other ones [B, N, S, C], about -3.4e38 where masked.
+ */
+export type AttendResult<Kind extends HostTensor | Tensor> =
+  & { o: Kind }
+  & Partial<Record<AttentionOutput, Kind>>;
+
+/** A tensor on the host whose elements are f32. */
+export interface HostFloats extends HostTensor {
+  /** The elements, as many as the product of `shape`. */
+  data: Float32Array;
+}
+
+/**
+ * Attention in one call: plans, compiles, runs and, for tensors of the host, reads back.
+ *
+ * For loops use {@linkcode Attention} (and `RingKvCache`), which plan once and wait for nothing; it names its sources.
+ *
+ * @param gpu Where to run.
+ * @param inputs Queries, keys and values, and what masks them.
+ * @param options What a query sees, element type, layout and what to return besides the output. `dtype` and `kvDtype` are for
+ * tensors of the host; those of the device have their own.
+ * @returns Output and what was asked for: arrays for arrays, tensors for tensors. The caller destroys tensors.
+ * @throws {TypeError} If a value is of the wrong kind.
+ * @throws {RangeError} If shapes do not agree, heads do not divide, or a limit of the device is exceeded.
+ * @throws {GpuWorkError} If the GPU refused some work.
+ * @throws {DeviceLostError} If the device is lost.
+ *
+ * @example Four query heads that share one key/value head
+ * ```ts
+ * import { attend, Gpu } from "@onehead/attention";
+ *
+ * const gpu = await Gpu.open();
+ * const random = (...shape: number[]) => ({
+ *   data: Float32Array.from({ length: shape.reduce((a, b) => a * b) }, Math.random),
+ *   shape,
+ * });
+ * const { o, weights } = await attend(gpu, {
+ *   q: random(1, 10, 4, 16), // [batch, tokens, heads, head size]
+ *   k: random(1, 10, 1, 16),
+ *   v: random(1, 10, 1, 16),
+ * }, { outputs: ["weights"] });
+ * console.log(o.shape, weights?.shape); // [1, 10, 4, 16] [1, 4, 10, 10]
+ * gpu.destroy();
+ * ```
+ */
+export function attend(
+  gpu: Gpu,
+  inputs: AttendInputs<Tensor>,
+  options?: AttendOptions,
+): Promise<AttendResult<Tensor>>;
+/**
+ * Attention in one call, from arrays to arrays.
+ *
+ * @param gpu Where to run.
+ * @param inputs Queries, keys and values, and what masks them, each as an array with its shape.
+ * @param options What a query sees, element type, layout and what to return besides the output.
+ * @returns Output and what was asked for, in f32.
+ * @throws {TypeError} If a value is of the wrong kind.
+ * @throws {RangeError} If shapes do not agree, heads do not divide, or a limit of the device is exceeded.
+ * @throws {GpuWorkError} If the GPU refused some work.
+ * @throws {DeviceLostError} If the device is lost.
+ */
+export function attend(
+  gpu: Gpu,
+  inputs: AttendInputs<HostTensor>,
+  options?: AttendOptions,
+): Promise<AttendResult<HostFloats>>;
+export async function attend(
+  gpu: Gpu,
+  inputs: AttendInputs<Tensor> | AttendInputs<HostTensor>,
+  options: AttendOptions = {},
+): Promise<AttendResult<Tensor> | AttendResult<HostFloats>> {
+  return isOnDevice(inputs)
+    ? await attendOnDevice(gpu, inputs, { ...options, ...dtypesOf(inputs) })
+    : await attendFromHost(gpu, inputs, options);
+}
+
+function isOnDevice(
+  inputs: AttendInputs<Tensor> | AttendInputs<HostTensor>,
+): inputs is AttendInputs<Tensor> {
+  return inputs.q instanceof Tensor;
+}
+
+/** What the tensors hold; planning refuses what attention cannot read. */
+function dtypesOf({ q, k }: AttendInputs<Tensor>): Pick<AttentionSpec, "dtype" | "kvDtype"> {
+  return { dtype: q.dtype as Dtype, kvDtype: k.dtype as KvDtype };
+}
+
+async function attendOnDevice(
+  gpu: Gpu,
+  inputs: AttendInputs<Tensor>,
+  options: AttendOptions,
+): Promise<AttendResult<Tensor>> {
+  const { layout = "BSNH", dtype = "f32", outputs = [] } = options;
+  const { contextLen, ...sizes } = sizesOf(inputs, layout);
+  const { batch, numHeads, seqLen, valueDim } = sizes;
+  const attention = await Attention.create(gpu, {
+    ...sizes,
+    capacity: contextLen,
+    ...options,
+    bias: inputs.bias?.shape,
+    mask: inputs.mask?.shape,
+  });
+  const made: Tensor[] = [];
+  const empty = async (shape: number[], options: { dtype?: "f32" | "f16"; label: string }) => {
+    made.push(await Tensor.empty(gpu, shape, options));
+    return made.at(-1)!;
+  };
+  try {
+    const shape = shapeIn(layout, batch, numHeads, seqLen, valueDim);
+    const result: AttendResult<Tensor> = { o: await empty(shape, { dtype, label: "o" }) };
+    for (const label of new Set(outputs)) {
+      const shape = label === "lse"
+        ? rowShape(layout, batch, numHeads, seqLen)
+        : [batch, numHeads, seqLen, attention.plan.contextLen];
+      result[label] = await empty(shape, { label });
+    }
+    await gpu.guard("attend", () => {
+      const encoder = gpu.device.createCommandEncoder();
+      attention.encode(encoder, { ...inputs, ...result });
+      gpu.device.queue.submit([encoder.finish()]);
+    });
+    return result;
+  } catch (error) {
+    for (const tensor of made) tensor.destroy();
+    throw error;
+  } finally {
+    attention.destroy();
+  }
+}
+
+async function attendFromHost(
+  gpu: Gpu,
+  inputs: AttendInputs<HostTensor>,
+  options: AttendOptions,
+): Promise<AttendResult<HostFloats>> {
+  const { dtype = "f32", kvDtype = dtype, layout } = options;
+  const { batch, contextLen } = sizesOf(inputs, layout);
+  if (inputs.lengths) checkLengths(inputs.lengths, batch, contextLen);
+  const made: Tensor[] = [];
+  const upload = async (label: keyof AttendInputs<HostTensor>, dtype: ElementType) => {
+    const source = inputs[label];
+    if (!source) return undefined;
+    made.push(await Tensor.upload(gpu, source, { dtype, label }));
+    return made.at(-1)!;
+  };
+  try {
+    const uploaded = {
+      q: (await upload("q", dtype))!,
+      k: (await upload("k", kvDtype))!,
+      v: (await upload("v", kvDtype))!,
+      lengths: await upload("lengths", "u32"),
+      bias: await upload("bias", dtype),
+      mask: await upload("mask", "bool"),
+    };
+    const result = await attendOnDevice(gpu, uploaded, { ...options, dtype, kvDtype });
+    made.push(...Object.values(result));
+    const entries = Object.entries(result).map(async ([name, tensor]) =>
+      [name, { data: await tensor.download(), shape: tensor.shape }] as const
+    );
+    return Object.fromEntries(await Promise.all(entries)) as unknown as AttendResult<HostFloats>;
+  } finally {
+    for (const tensor of made) tensor.destroy();
+  }
+}
+
+function checkLengths({ data, shape }: HostTensor, batch: number, contextLen: number): void {
+  if (shape?.length !== 1 || shape[0] !== batch) {
+    throw new RangeError(sentence("attend", "lengths must have shape [batch]", { shape, batch }));
+  }
+  for (let sequence = 0; sequence < batch; sequence++) {
+    checkInteger("attend", `lengths[${sequence}]`, data[sequence], 0);
+    if (data[sequence] > contextLen) {
+      throw new RangeError(
+        sentence("attend", "a sequence has no more keys than k", {
+          [`lengths[${sequence}]`]: data[sequence],
+          contextLen,
+        }),
+      );
+    }
+  }
+}

@@ -1,0 +1,388 @@
+import { sentence } from "../base/check.ts";
+import type { Executor } from "./executor.ts";
+import { createFused } from "./fused_module.ts";
+import { checkKept } from "../cache/ring_rules.ts";
+import { rowShape, shapeIn } from "../tensor/layout.ts";
+import { createStaged } from "./staged_module.ts";
+import { type BoundWork, boundWork } from "../gpu/bound_work.ts";
+import type { Gpu } from "../gpu/device.ts";
+import { type AttentionPlan, planAttention } from "../plan/plan.ts";
+import { RingKvCache } from "../cache/ring_kv_cache.ts";
+import {
+  type AttentionOutput,
+  type AttentionSpec,
+  type FilledSpec,
+  OUTPUTS,
+} from "../plan/spec.ts";
+import { checkDtype, checkTensor, type Tensor } from "../tensor/tensor.ts";
+import type { ElementType } from "../tensor/dtype.ts";
+import type { CacheSpec } from "../cache/cache_spec.ts";
+
+/** Keys and values that lie one after the other. */
+export interface ContiguousKv {
+  /** Keys [B, capacity, numKvHeads, headDim] (or [B, numKvHeads, capacity, headDim] in layout `"BNSH"`). */
+  k: Tensor;
+  /** Values [B, capacity, numKvHeads, valueDim] (or [B, numKvHeads, capacity, valueDim]). */
+  v: Tensor;
+  /**
+   * Keys that each sequence has, from its first: `"u32"` [B], each at most `capacity`. What lies behind them has no
+   * influence. The default is all.
+   */
+  lengths?: Tensor;
+  /** Not beside `k` and `v`. */
+  cache?: undefined;
+}
+
+/** Keys and values of a ring, all the tokens it has when the work runs. */
+export interface CachedKv {
+  /** A cache of the shape that the attention was created for. */
+  cache: RingKvCache;
+  /** Not beside `cache`. */
+  k?: undefined;
+  /** Not beside `cache`. */
+  v?: undefined;
+  /** Not beside `cache`, which has its own. */
+  lengths?: undefined;
+}
+
+/**
+ * What {@linkcode Attention.encode} reads and writes; all of it is the caller's. The outputs that `outputs` asks for are
+ * written beside o, each in f32: `lse` [B, S, N] (or [B, N, S]), about -3.4e38 for a row that sees nothing, and the others
+ * [B, N, S, contextLen], about -3.4e38 where masked.
+ */
+export type AttentionTensors =
+  & (ContiguousKv | CachedKv)
+  & {
+    /** Queries [B, S, N, headDim] (or [B, N, S, headDim]). */
+    q: Tensor;
+    /** Output [B, S, N, valueDim] (or [B, N, S, valueDim]), written. */
+    o: Tensor;
+    /** Numbers that are added to the scores, in the planned shape and the element type of q. */
+    bias?: Tensor;
+    /** What queries see, in the planned shape, `"bool"`. */
+    mask?: Tensor;
+  }
+  & Partial<Record<AttentionOutput, Tensor>>;
+
+const ACTION = "encode attention";
+const USAGE_STORAGE = 0x80;
+
+/**
+ * Attention of one shape on one device, ready to be encoded as often as one likes: `softmax(scale q K^T) V`, with query
+ * head h reading KV head `h / groupSize` where it lies. Either fused, in one pass over keys and values (FlashAttention, Dao
+ * et al. 2022, arXiv 2205.14135; split contexts as in Flash-Decoding, 2023), or staged, in three kernels (scores, softmax,
+ * weighted sum) that can return what lies between them.
+ *
+ * What a query sees, and what becomes of its scores before softmax, is composed of what {@linkcode ScoreSpec} asks for, in
+ * both implementations alike; what nobody asks for is not in the kernels.
+ *
+ * Multi-query attention: Shazeer 2019, arXiv 1911.02150. Grouped-query attention: Ainslie et al. 2023, arXiv 2305.13245.
+ *
+ * @example
+ * ```ts
+ * import { Attention, Gpu, Tensor } from "@onehead/attention";
+ *
+ * const gpu = await Gpu.open();
+ * const attention = await Attention.create(gpu, {
+ *   numHeads: 2,
+ *   numKvHeads: 1,
+ *   headDim: 4,
+ *   capacity: 3,
+ * });
+ * const q = await Tensor.upload(gpu, { data: [1, 0, 0, 0, 0, 1, 0, 0], shape: [1, 1, 2, 4] });
+ * const kv = { data: Array.from({ length: 12 }, (_, i) => i / 12), shape: [1, 3, 1, 4] };
+ * const k = await Tensor.upload(gpu, kv);
+ * const o = await Tensor.empty(gpu, [1, 1, 2, 4]);
+ *
+ * const encoder = gpu.device.createCommandEncoder();
+ * attention.encode(encoder, { q, k, v: k, o });
+ * gpu.device.queue.submit([encoder.finish()]);
+ * console.log(await o.download());
+ * gpu.destroy();
+ * ```
+ */
+export class Attention {
+  /** Where it runs. */
+  readonly gpu: Gpu;
+  /** How it runs. */
+  readonly plan: AttentionPlan;
+
+  readonly #executor: Executor;
+  readonly #fullLengths: GPUBuffer;
+
+  private constructor(gpu: Gpu, plan: AttentionPlan, executor: Executor, fullLengths: GPUBuffer) {
+    this.gpu = gpu;
+    this.plan = plan;
+    this.#executor = executor;
+    this.#fullLengths = fullLengths;
+  }
+
+  /**
+   * Plans, compiles what is not compiled yet, and allocates the scratch.
+   *
+   * @param gpu Where to run.
+   * @param spec Shapes and options; `{ ...cache.spec, numHeads, seqLen }` for attention over a cache.
+   * @returns The attention. Destroy it with {@linkcode Attention.destroy}.
+   * @throws {TypeError} If a value is of the wrong kind.
+   * @throws {RangeError} If a value is out of range, heads do not divide, the device lacks the element type, or a limit of
+   * the device is exceeded.
+   * @throws {GpuWorkError} If the device refuses the memory or a kernel.
+   *
+   * @example For a cache, and for two new tokens at once
+   * ```ts
+   * import { Attention, explain, Gpu, RingKvCache } from "@onehead/attention";
+   *
+   * const gpu = await Gpu.open();
+   * const shape = { numKvHeads: 1, headDim: 16, capacity: 64, maxSeqLen: 2 };
+   * const cache = await RingKvCache.create(gpu, shape);
+   * const attention = await Attention.create(gpu, { ...cache.spec, numHeads: 4, seqLen: 2 });
+   * console.log(explain(attention.plan)); // fused       as nothing but the output is asked for ...
+   * attention.destroy();
+   * gpu.destroy();
+   * ```
+   */
+  static async create(gpu: Gpu, spec: AttentionSpec): Promise<Attention> {
+    const { device } = gpu;
+    const plan = planAttention(spec, device.limits, gpu.profile);
+    checkDtype(gpu, "plan attention", plan.spec.dtype);
+    checkDtype(gpu, "plan attention", plan.spec.kvDtype, "kvDtype");
+    const { products } = plan.spec;
+    // Who plans for matrix units has found them, and f16 with them.
+    if (products !== "matrix") checkDtype(gpu, "plan attention", products, "products");
+    const fullLengths = await gpu.guard(
+      "allocate attention",
+      () => filledBuffer(device, plan.spec.batch, plan.spec.capacity),
+    );
+    try {
+      const executor =
+        await (plan.impl === "fused" ? createFused(gpu, plan) : createStaged(gpu, plan));
+      return new Attention(gpu, plan, executor, fullLengths);
+    } catch (error) {
+      fullLengths.destroy();
+      throw error;
+    }
+  }
+
+  /**
+   * Encodes the attention once: per block of rows three dispatches where it is staged, one where it is fused and one to
+   * merge. For the same tensors over and over, {@linkcode Attention.bind} them.
+   *
+   * @param target The encoder or compute pass to encode into; nothing is submitted.
+   * @param tensors What to read and write.
+   * @throws {TypeError} If a tensor is missing, of another device or of another element type, or read and written at once.
+   * @throws {RangeError} If a shape does not match the plan, the cache is empty, or it no longer has tokens that a query
+   * would see.
+   *
+   * @example Output and weights, in one submit with what comes before and after
+   * ```ts
+   * import { Attention, Gpu, Tensor } from "@onehead/attention";
+   *
+   * const gpu = await Gpu.open();
+   * const attention = await Attention.create(gpu, {
+   *   ...{ numHeads: 2, numKvHeads: 1, headDim: 4, capacity: 3, outputs: ["weights"] },
+   * });
+   * const q = await Tensor.upload(gpu, { data: [1, 0, 0, 0, 0, 0, 0, 0], shape: [1, 1, 2, 4] });
+   * const k = await Tensor.upload(gpu, { data: Array(12).fill(1), shape: [1, 3, 1, 4] });
+   * const o = await Tensor.empty(gpu, [1, 1, 2, 4]);
+   * const weights = await Tensor.empty(gpu, [1, 2, 1, 3]); // [B, N, S, contextLen]
+   *
+   * const encoder = gpu.device.createCommandEncoder();
+   * const pass = encoder.beginComputePass();
+   * attention.encode(pass, { q, k, v: k, o, weights });
+   * pass.end();
+   * gpu.device.queue.submit([encoder.finish()]);
+   * console.log(await weights.download()); // a third for each key
+   * gpu.destroy();
+   * ```
+   */
+  encode(target: GPUCommandEncoder | GPUComputePassEncoder, tensors: AttentionTensors): void {
+    this.bind(tensors).encode(target);
+  }
+
+  /**
+   * Checks and binds the tensors of a loop once, so that a step costs the host no more than its dispatches. A cache may
+   * grow, wrap and be cleared in between: its lengths are read on the GPU.
+   *
+   * @param tensors What each encoding reads and writes. They and the attention must outlive what is returned.
+   * @returns The attention over these tensors, to be encoded as often as one likes.
+   * @throws {TypeError} If a tensor is missing, of another device or of another element type, or read and written at once.
+   * @throws {RangeError} If a shape does not match the plan.
+   *
+   * @example A decode loop that is bound once
+   * ```ts
+   * import { Attention, Gpu, RingKvCache, Tensor } from "@onehead/attention";
+   *
+   * const gpu = await Gpu.open();
+   * const cache = await RingKvCache.create(gpu, { numKvHeads: 1, headDim: 64, capacity: 256 });
+   * const attention = await Attention.create(gpu, { ...cache.spec, numHeads: 8 });
+   * const empty = (heads: number) => Tensor.empty(gpu, [1, 1, heads, 64]);
+   * const [q, k, v, o] = await Promise.all([8, 1, 1, 8].map(empty));
+   *
+   * const append = cache.bindAppend({ k, v });
+   * const attend = attention.bind({ q, cache, o });
+   * for (let token = 0; token < 3; token++) {
+   *   const encoder = gpu.device.createCommandEncoder();
+   *   append.encode(encoder);
+   *   attend.encode(encoder);
+   *   gpu.device.queue.submit([encoder.finish()]);
+   * }
+   * await gpu.settled();
+   * gpu.destroy();
+   * ```
+   */
+  bind(tensors: AttentionTensors): BoundWork {
+    this.#check(tensors);
+    const { cache, lengths, k: _k, v: _v, ...others } = tensors;
+    const buffers: Record<string, GPUBuffer> = {
+      lengths: cache?.lengthsBuffer ?? lengths?.buffer ?? this.#fullLengths,
+    };
+    for (const [name, tensor] of Object.entries(others)) {
+      if (tensor) buffers[name] = tensor.buffer;
+    }
+    const kv = partsOf(tensors).map(({ k, v }) => ({ k: k.buffer, v: v.buffer }));
+    return boundWork(this.#executor.bind(buffers, kv), () => {
+      if (cache) checkTokens(cache, this.plan.spec);
+    });
+  }
+
+  /** Frees the scratch. */
+  destroy(): void {
+    this.#executor.destroy();
+    this.#fullLengths.destroy();
+  }
+
+  #check(tensors: AttentionTensors): void {
+    const { gpu, plan } = this;
+    const { batch, numHeads, numKvHeads, headDim, valueDim } = plan.spec;
+    const { seqLen, capacity, dtype, kvDtype, layout, kvLayout, outputs } = plan.spec;
+    const check = (
+      name: string,
+      tensor: Tensor | undefined,
+      shape: readonly number[],
+      type: ElementType = dtype,
+    ) => checkTensor(ACTION, name, tensor!, { gpu, shape, dtype: type });
+    check("q", tensors.q, shapeIn(layout, batch, numHeads, seqLen, headDim));
+    if (tensors.cache) {
+      checkSpec(gpu, tensors.cache, plan.spec);
+    } else {
+      check("k", tensors.k, shapeIn(kvLayout, batch, numKvHeads, capacity, headDim), kvDtype);
+      check("v", tensors.v, shapeIn(kvLayout, batch, numKvHeads, capacity, valueDim), kvDtype);
+    }
+    check("o", tensors.o, shapeIn(layout, batch, numHeads, seqLen, valueDim));
+    if (tensors.lengths) check("lengths", tensors.lengths, [batch], "u32");
+    for (const name of ["bias", "mask"] as const) {
+      const shape = plan.spec[name];
+      if (shape) check(name, tensors[name], shape, name === "mask" ? "bool" : dtype);
+      else checkAbsent(name, tensors[name], `planned (give its shape)`, { [name]: shape });
+    }
+    for (const output of OUTPUTS) {
+      if (!outputs.includes(output)) {
+        checkAbsent(output, tensors[output], "asked for", { outputs });
+        continue;
+      }
+      const shape = output === "lse"
+        ? rowShape(layout, batch, numHeads, seqLen)
+        : [batch, numHeads, seqLen, plan.contextLen];
+      check(output, tensors[output], shape, "f32");
+    }
+    const { q, lengths, bias, mask } = tensors;
+    const kv = partsOf(tensors).flatMap(({ k, v }) => [k, v]);
+    const read = buffersOf([q, ...kv, lengths, bias, mask]);
+    const written = buffersOf([tensors.o, ...OUTPUTS.map((output) => tensors[output])]);
+    if (new Set([...written, ...read]).size < written.length + new Set(read).size) {
+      throw new TypeError(
+        sentence(ACTION, "every output must have a buffer of its own", {
+          outputs: ["o", ...outputs],
+        }),
+      );
+    }
+  }
+}
+
+/** Keys and values, in the parts that they are cut into. */
+function partsOf(tensors: AttentionTensors): readonly { k: Tensor; v: Tensor }[] {
+  return tensors.cache ? tensors.cache.parts : [tensors];
+}
+
+function buffersOf(tensors: readonly (Tensor | undefined)[]): GPUBuffer[] {
+  return tensors.flatMap((tensor) => tensor ? [tensor.buffer] : []);
+}
+
+function checkAbsent(
+  name: string,
+  tensor: Tensor | undefined,
+  what: string,
+  values: Record<string, unknown>,
+): void {
+  if (!tensor) return;
+  throw new TypeError(
+    sentence(ACTION, `${name} must be ${what} when the attention is created`, values),
+  );
+}
+
+function checkSpec(gpu: Gpu, cache: RingKvCache, spec: FilledSpec): void {
+  if (!(cache instanceof RingKvCache)) {
+    throw new TypeError(sentence(ACTION, "cache must be a RingKvCache", { cache }));
+  }
+  if (cache.gpu.device !== gpu.device) {
+    throw new TypeError(
+      sentence(ACTION, "the cache must live on the same device", {
+        cache: cache.gpu.description.description,
+        device: gpu.description.description,
+      }),
+    );
+  }
+  for (const name of ["kvLayout", "dtype", "kvDtype"] as const) {
+    checkSame(TypeError, name, cache, spec);
+  }
+  for (
+    const name of [
+      "batch",
+      "numKvHeads",
+      "capacity",
+      "headDim",
+      "valueDim",
+      "sinks",
+    ] as const
+  ) {
+    checkSame(RangeError, name, cache, spec);
+  }
+}
+
+/** Throws unless the cache has what queries see, as of what has been encoded. */
+function checkTokens(cache: RingKvCache, spec: FilledSpec): void {
+  const { storedLen } = cache;
+  if (storedLen === 0) {
+    throw new RangeError(sentence(ACTION, "the cache is empty (append first)", { storedLen }));
+  }
+  for (let b = 0; b < spec.batch; b++) {
+    checkKept({ length: cache.length(b), oldest: cache.oldest(b) }, spec);
+  }
+}
+
+function checkSame(
+  kind: typeof TypeError | typeof RangeError,
+  name: keyof CacheSpec,
+  cache: RingKvCache,
+  spec: FilledSpec,
+): void {
+  if (spec[name] === cache.spec[name]) return;
+  throw new kind(
+    sentence(ACTION, `the cache must have the planned ${name} (spread cache.spec)`, {
+      [name]: spec[name],
+      [`cache.spec.${name}`]: cache.spec[name],
+    }),
+  );
+}
+
+function filledBuffer(device: GPUDevice, count: number, value: number): GPUBuffer {
+  const buffer = device.createBuffer({
+    label: "attention lengths",
+    size: count * 4,
+    usage: USAGE_STORAGE,
+    mappedAtCreation: true,
+  });
+  new Uint32Array(buffer.getMappedRange()).fill(value);
+  buffer.unmap();
+  return buffer;
+}

@@ -1,0 +1,72 @@
+/** What runs a plan: compiled kernels and the buffers that belong to them. */
+import type { Buffers, UniformValues } from "../gpu/kernel.ts";
+import { numRows, type PlanBase } from "../plan/plan_base.ts";
+import { hasPerHead, perHeadNumbers, scoreParams } from "../score/pieces.ts";
+import { rowStrides } from "../tensor/layout.ts";
+import type { Dispatch } from "../gpu/bound_work.ts";
+import type { FilledSpec } from "../plan/spec.ts";
+
+/** Keys and values, a part of them in each buffer. */
+export type KvBuffers = readonly Readonly<Record<"k" | "v", GPUBuffer>>[];
+
+/** An implementation made ready on a device. */
+export interface Executor {
+  /** Binds the buffers of one attention: what to dispatch, in order. */
+  bind(buffers: Buffers, kv: KvBuffers): Dispatch[];
+  /** Frees the buffers. */
+  destroy(): void;
+}
+
+/** Values for the `Params` of the attention kernels, but for those that differ between dispatches. */
+export function paramsOf({ spec, contextLen }: PlanBase): UniformValues {
+  const { numHeads, numKvHeads, seqLen, capacity, layout, kvLayout } = spec;
+  return {
+    qStride: rowStrides(layout, numHeads, seqLen),
+    numHeads,
+    kvStride: rowStrides(kvLayout, numKvHeads, capacity),
+    numKvHeads,
+    seqLen,
+    capacity,
+    contextLen,
+    filledLen: 0,
+    ...scoreParams(spec),
+    firstTile: 0,
+    firstRow: 0,
+    scratchRow: 0,
+    firstKvRow: 0,
+    numRows: numRows(spec),
+  };
+}
+
+/** Constants of every attention kernel. */
+export function constantsOf({ spec }: PlanBase): Record<string, number> {
+  const { headDim, valueDim, sinks, capacity } = spec;
+  // A contiguous K/V may have fewer tokens than there could be sinks.
+  return { HEAD_DIM: headDim, VALUE_DIM: valueDim, SINKS: Math.min(sinks, capacity) };
+}
+
+/** Numbers of the query heads; nothing where no kernel reads any. */
+export function perHeadBuffer(device: GPUDevice, spec: FilledSpec): GPUBuffer | undefined {
+  if (!hasPerHead(spec)) return undefined;
+  const numbers = perHeadNumbers(spec);
+  const buffer = device.createBuffer({
+    label: "attention heads",
+    size: numbers.byteLength,
+    usage: 0x40, // UNIFORM
+    mappedAtCreation: true,
+  });
+  new Float32Array(buffer.getMappedRange()).set(numbers);
+  buffer.unmap();
+  return buffer;
+}
+
+/** The row of keys and values with which the part of a block begins. */
+export function firstKvRow({ spec, parts }: PlanBase, block: { part: number }): number {
+  return parts[block.part].firstHead * spec.capacity;
+}
+
+/** The scratch of a plan; nothing where it needs none. */
+export function scratchBuffer(device: GPUDevice, size: number): GPUBuffer | undefined {
+  const usage = 0x80; // STORAGE
+  return size === 0 ? undefined : device.createBuffer({ label: "attention scratch", size, usage });
+}

@@ -1,0 +1,333 @@
+import { fragments, kernels } from "../../kernels/mod.ts";
+import { checkChoice, checkInteger, sentence } from "../base/check.ts";
+import { Kernel } from "../gpu/kernel.ts";
+import { packSize } from "../tensor/loads.ts";
+import { packFragment } from "../tensor/wgsl_reads.ts";
+import { gridOfRows, inPass } from "../gpu/bound_work.ts";
+import type { Gpu } from "../gpu/device.ts";
+import {
+  checkDtype,
+  checkTensor,
+  type HostTensor,
+  Tensor,
+  type TensorOptions,
+} from "../tensor/tensor.ts";
+import { type Dtype, elementCount } from "../tensor/dtype.ts";
+
+/**
+ * Attention over a part of a context: what `Attention` and `attend` return with `outputs: ["lse"]`.
+ *
+ * It is all that another device or machine needs to know about its part. On the wire: `lse` as little-endian f32, then `o`
+ * as little-endian f32 or f16, each row-major as its shape says; a row that sees nothing of the part has an o of 0 and an
+ * lse of -3.4028234663852886e38 or less.
+ */
+export interface AttentionState<Kind extends HostTensor | Tensor> {
+  /** Output [..., valueDim]. */
+  o: Kind;
+  /** Natural logarithm of the sum of the scores' exponentials, shaped as o without its last axis. */
+  lse: Kind;
+}
+
+const ACTION = "merge states";
+const WORKGROUP = 32;
+
+/**
+ * Merges attention over the parts of a context into attention over the whole, ready to be encoded as often as one likes:
+ * `o = sum_i exp(lse_i - lse) o_i` with `lse = log(sum_i exp(lse_i))` (Flash-Decoding, 2023; cascade attention, FlashInfer,
+ * Ye et al. 2025, arXiv 2501.01005). Parts may come from a prefix and a suffix, from several devices or machines.
+ *
+ * @example
+ * ```ts
+ * import { Gpu, MergeStates, Tensor } from "@onehead/attention";
+ *
+ * const gpu = await Gpu.open();
+ * const merge = await MergeStates.create(gpu, { shape: [1, 1, 2, 4] });
+ * const state = async (value: number) => ({
+ *   o: await Tensor.upload(gpu, { data: Array(8).fill(value), shape: [1, 1, 2, 4] }),
+ *   lse: await Tensor.upload(gpu, { data: [0, value], shape: [1, 1, 2] }),
+ * });
+ * const [a, b, whole] = await Promise.all([0, 3, NaN].map(state));
+ *
+ * const encoder = gpu.device.createCommandEncoder();
+ * merge.encode(encoder, [a, b], whole);
+ * gpu.device.queue.submit([encoder.finish()]);
+ * console.log(await whole.o.download()); // 1.5 where both weigh alike, and 2.86 where b does more
+ * gpu.destroy();
+ * ```
+ */
+export class MergeStates {
+  /** Where it runs. */
+  readonly gpu: Gpu;
+  /** Shape of an output. */
+  readonly shape: readonly number[];
+  /** Element type of an output. */
+  readonly dtype: Dtype;
+
+  readonly #kernel: Kernel;
+  readonly #params: Readonly<Record<"first" | "next", GPUBuffer>>;
+
+  private constructor(
+    gpu: Gpu,
+    { shape, dtype }: { shape: readonly number[]; dtype: Dtype },
+    kernel: Kernel,
+    params: Readonly<Record<"first" | "next", GPUBuffer>>,
+  ) {
+    this.gpu = gpu;
+    this.shape = [...shape];
+    this.dtype = dtype;
+    this.#kernel = kernel;
+    this.#params = params;
+  }
+
+  /**
+   * Compiles what is not compiled yet.
+   *
+   * @param gpu Where to run.
+   * @param outputs Shape of an output, its last axis the value, and its element type, by default `"f32"`.
+   * @returns The merge. Destroy it with {@linkcode MergeStates.destroy}.
+   * @throws {TypeError} If the shape has fewer than two axes, or the element type is none of numbers.
+   * @throws {RangeError} If a size is not a positive whole number, or the device lacks the element type.
+   * @throws {GpuWorkError} If the device refuses the memory or the kernel.
+   *
+   * @example For f16 outputs of two sequences, where the device has f16
+   * ```ts
+   * import { Gpu, MergeStates } from "@onehead/attention";
+   *
+   * const gpu = await Gpu.open();
+   * const dtype = gpu.features.f16 ? "f16" : "f32";
+   * const merge = await MergeStates.create(gpu, { shape: [2, 1, 8, 64], dtype });
+   * console.log(merge.shape); // [2, 1, 8, 64]
+   * merge.destroy();
+   * gpu.destroy();
+   * ```
+   */
+  static async create(
+    gpu: Gpu,
+    outputs: { shape: readonly number[]; dtype?: Dtype },
+  ): Promise<MergeStates> {
+    const { shape, dtype = "f32" } = outputs;
+    if (!Array.isArray(shape) || shape.length < 2) {
+      throw new TypeError(
+        sentence(ACTION, "an output must have rows and a value (two axes or more)", { shape }),
+      );
+    }
+    shape.forEach((size, axis) => checkInteger(ACTION, `shape[${axis}]`, size));
+    checkChoice(ACTION, "dtype", dtype, ["f32", "f16"]);
+    checkDtype(gpu, ACTION, dtype);
+    const VALUE_DIM = shape.at(-1)!;
+    const kernel = await Kernel.compile(gpu, "merge states", {
+      types: { T: dtype },
+      constants: { VALUE_DIM, WORKGROUP },
+      fragments: [
+        fragments.masked,
+        packFragment(packSize(VALUE_DIM)),
+        fragments.softmaxState,
+        kernels.mergeStates,
+      ],
+    });
+    const numRows = elementCount(shape.slice(0, -1));
+    const params = await gpu.guard("allocate a merge", () => ({
+      first: kernel.uniform({ numRows, isFirst: 1 }),
+      next: kernel.uniform({ numRows, isFirst: 0 }),
+    }));
+    return new MergeStates(gpu, { shape, dtype }, kernel, params);
+  }
+
+  /**
+   * Encodes the merge: one dispatch per part. Parts that are f16 are rounded once each.
+   *
+   * @param target The encoder or compute pass to encode into; nothing is submitted.
+   * @param parts One part or more, in any order. The first may be the whole itself, which the others are then merged into.
+   * @param whole What to write.
+   * @throws {TypeError} If there is no part, a tensor is missing, of another device or of another element type, or one is
+   * read and written at once.
+   * @throws {RangeError} If a shape does not match.
+   *
+   * @example Into the first part, in place
+   * ```ts
+   * import { Gpu, MergeStates, Tensor } from "@onehead/attention";
+   *
+   * const gpu = await Gpu.open();
+   * const merge = await MergeStates.create(gpu, { shape: [1, 4] });
+   * const state = async (value: number) => ({
+   *   o: await Tensor.upload(gpu, { data: Array(4).fill(value), shape: [1, 4] }),
+   *   lse: await Tensor.upload(gpu, { data: [0], shape: [1] }),
+   * });
+   * const [whole, part] = await Promise.all([1, 2].map(state));
+   *
+   * const encoder = gpu.device.createCommandEncoder();
+   * merge.encode(encoder, [whole, part], whole);
+   * gpu.device.queue.submit([encoder.finish()]);
+   * console.log(await whole.o.download()); // [1.5, 1.5, 1.5, 1.5]
+   * gpu.destroy();
+   * ```
+   */
+  encode(
+    target: GPUCommandEncoder | GPUComputePassEncoder,
+    parts: readonly AttentionState<Tensor>[],
+    whole: AttentionState<Tensor>,
+  ): void {
+    const isWhole = ({ o, lse }: AttentionState<Tensor>) =>
+      o?.buffer === whole.o.buffer && lse?.buffer === whole.lse.buffer;
+    this.#check("whole", whole);
+    if (parts.length === 0) {
+      throw new TypeError(sentence(ACTION, "there must be a part", { parts: parts.length }));
+    }
+    parts.forEach((part, i) => this.#check(`parts[${i}]`, part));
+    const others = isWhole(parts[0]) ? parts.slice(1) : parts;
+    const written = new Set([whole.o.buffer, whole.lse.buffer]);
+    const isApart = others.every(({ o, lse }) =>
+      !written.has(o.buffer) && !written.has(lse.buffer)
+    );
+    if (written.size < 2 || !isApart) {
+      throw new TypeError(
+        sentence(ACTION, "only the first part may be the whole itself", { parts: parts.length }),
+      );
+    }
+    const { maxComputeWorkgroupsPerDimension } = this.gpu.device.limits;
+    const numRows = elementCount(this.shape.slice(0, -1));
+    const grid = gridOfRows(numRows, maxComputeWorkgroupsPerDimension);
+    const dispatches = others.map(({ o, lse }, i) => {
+      const isFirst = i === 0 && others.length === parts.length;
+      return this.#kernel.bind({
+        params: isFirst ? this.#params.first : this.#params.next,
+        ...{ oPart: o.buffer, lsePart: lse.buffer },
+        ...{ o: whole.o.buffer, lse: whole.lse.buffer },
+      }, grid);
+    });
+    inPass(target, (pass) => {
+      for (const dispatch of dispatches) dispatch.encode(pass);
+    });
+  }
+
+  /** Frees the parameters. */
+  destroy(): void {
+    for (const buffer of Object.values(this.#params)) buffer.destroy();
+  }
+
+  #check(name: string, state: AttentionState<Tensor>): void {
+    const { gpu, shape, dtype } = this;
+    checkTensor(ACTION, `${name}.o`, state?.o, { gpu, shape, dtype });
+    const rows = { gpu, shape: shape.slice(0, -1), dtype: "f32" } as const;
+    checkTensor(ACTION, `${name}.lse`, state?.lse, rows);
+  }
+}
+
+/**
+ * Merges attention over the parts of a context in one call: see {@linkcode MergeStates}.
+ *
+ * @param gpu Where to run.
+ * @param parts One part or more, all on the host or all on the device, with the same shapes.
+ * @returns Attention over the whole, of the kind that came in. The caller destroys tensors.
+ * @throws {TypeError} If there is no part, or one is of the wrong kind.
+ * @throws {RangeError} If a shape does not match.
+ * @throws {GpuWorkError} If the GPU refused some work.
+ * @throws {DeviceLostError} If the device is lost.
+ *
+ * @example The keys of two shards
+ * ```ts
+ * import { attend, Gpu, mergeStates } from "@onehead/attention";
+ *
+ * const gpu = await Gpu.open();
+ * const random = (...shape: number[]) => ({
+ *   data: Float32Array.from({ length: shape.reduce((a, b) => a * b) }, Math.random),
+ *   shape,
+ * });
+ * const q = random(1, 1, 4, 16);
+ * const shards = [5, 7].map((tokens) => ({ k: random(1, tokens, 1, 16), v: random(1, tokens, 1, 16) }));
+ * const parts = await Promise.all(shards.map(async (shard) => {
+ *   const { o, lse } = await attend(gpu, { q, ...shard }, { causal: false, outputs: ["lse"] });
+ *   return { o, lse: lse! };
+ * }));
+ * const { o } = await mergeStates(gpu, parts);
+ * console.log(o.shape); // [1, 1, 4, 16]: attention over all 12 tokens
+ * gpu.destroy();
+ * ```
+ */
+export function mergeStates(
+  gpu: Gpu,
+  parts: readonly AttentionState<Tensor>[],
+): Promise<AttentionState<Tensor>>;
+/**
+ * Merges parts from arrays to arrays.
+ *
+ * @param gpu Where to run.
+ * @param parts One part or more on the host: `o` [..., valueDim] and `lse` [...].
+ * @returns Attention over the whole, in f32.
+ * @throws {TypeError} If there is no part, or one is of the wrong kind.
+ * @throws {RangeError} If a shape does not match.
+ * @throws {GpuWorkError} If the GPU refused some work.
+ * @throws {DeviceLostError} If the device is lost.
+ */
+export function mergeStates(
+  gpu: Gpu,
+  parts: readonly AttentionState<HostTensor>[],
+): Promise<AttentionState<HostTensor & { data: Float32Array }>>;
+export async function mergeStates(
+  gpu: Gpu,
+  parts: readonly AttentionState<Tensor>[] | readonly AttentionState<HostTensor>[],
+): Promise<AttentionState<Tensor> | AttentionState<HostTensor>> {
+  if (parts.length === 0) {
+    throw new TypeError(sentence(ACTION, "there must be a part", { parts: parts.length }));
+  }
+  return areOnDevice(parts) ? await mergeOnDevice(gpu, parts) : await mergeFromHost(gpu, parts);
+}
+
+function areOnDevice(
+  parts: readonly AttentionState<Tensor>[] | readonly AttentionState<HostTensor>[],
+): parts is readonly AttentionState<Tensor>[] {
+  return parts[0]?.o instanceof Tensor;
+}
+
+async function mergeOnDevice(
+  gpu: Gpu,
+  parts: readonly AttentionState<Tensor>[],
+): Promise<AttentionState<Tensor>> {
+  const { shape, dtype } = parts[0].o;
+  const merge = await MergeStates.create(gpu, { shape, dtype: dtype as Dtype });
+  const made: Tensor[] = [];
+  const empty = async (shape: readonly number[], options: TensorOptions) => {
+    made.push(await Tensor.empty(gpu, shape, options));
+    return made.at(-1)!;
+  };
+  try {
+    const o = await empty(shape, { dtype, label: "o" });
+    const lse = await empty(shape.slice(0, -1), { label: "lse" });
+    await gpu.guard(ACTION, () => {
+      const encoder = gpu.device.createCommandEncoder();
+      merge.encode(encoder, parts, { o, lse });
+      gpu.device.queue.submit([encoder.finish()]);
+    });
+    return { o, lse };
+  } catch (error) {
+    for (const tensor of made) tensor.destroy();
+    throw error;
+  } finally {
+    merge.destroy();
+  }
+}
+
+async function mergeFromHost(
+  gpu: Gpu,
+  parts: readonly AttentionState<HostTensor>[],
+): Promise<AttentionState<HostTensor>> {
+  const made: Tensor[] = [];
+  const upload = async (source: HostTensor, label: string) => {
+    made.push(await Tensor.upload(gpu, source, { label }));
+    return made.at(-1)!;
+  };
+  try {
+    const uploaded = [];
+    for (const { o, lse } of parts) {
+      uploaded.push({ o: await upload(o, "o"), lse: await upload(lse, "lse") });
+    }
+    const { o, lse } = await mergeOnDevice(gpu, uploaded);
+    made.push(o, lse);
+    return {
+      o: { data: await o.download(), shape: o.shape },
+      lse: { data: await lse.download(), shape: lse.shape },
+    };
+  } finally {
+    for (const tensor of made) tensor.destroy();
+  }
+}

@@ -1,0 +1,238 @@
+import { sentence } from "../base/check.ts";
+import { shapeIn } from "../tensor/layout.ts";
+import { Attention, type CachedKv, type ContiguousKv } from "./attention.ts";
+import type { Gpu } from "../gpu/device.ts";
+import { MergeStates } from "./merge_states.ts";
+import { type AttentionSpec, type FilledSpec, fillIn } from "../plan/spec.ts";
+import { checkTensor, Tensor } from "../tensor/tensor.ts";
+
+/** Shapes and options of an attention to a shared prefix: those of attention to the suffixes, and the prefix. */
+export interface SharedPrefixSpec extends AttentionSpec {
+  /** The prefix: `cache.spec` of a cache of one sequence, or its tokens, axes and element type (by default the suffixes'). */
+  prefix: Pick<AttentionSpec, "capacity" | "kvLayout" | "kvDtype" | "sinks">;
+}
+
+/** What {@linkcode SharedPrefixAttention.encode} reads and writes; all of it is the caller's. */
+export interface SharedPrefixTensors {
+  /** Queries [B, S, N, headDim] (or [B, N, S, headDim]). */
+  q: Tensor;
+  /** Keys and values that come before those of every sequence, of batch 1. */
+  prefix: ContiguousKv | CachedKv;
+  /** Keys and values of each sequence, of batch B. */
+  suffix: ContiguousKv | CachedKv;
+  /** What queries see of the suffixes, in the planned shape, `"bool"`. */
+  mask?: Tensor;
+  /** Output [B, S, N, valueDim] (or [B, N, S, valueDim]), written. */
+  o: Tensor;
+  /** Log-sum-exp [B, S, N] (or [B, N, S]), f32, written. */
+  lse: Tensor;
+}
+
+const ACTION = "share a prefix";
+
+/**
+ * Attention of a batch to one shared prefix and to a suffix of each sequence, reading the prefix once for all of them.
+ *
+ * The queries of all sequences are taken for tokens of one sequence, so that a loaded key or value of the prefix serves the
+ * whole batch; a second pass attends to the suffixes, and both are merged ({@linkcode MergeStates}). Hydragen (Juravsky et
+ * al. 2024, arXiv 2402.05099), cascade attention (FlashInfer).
+ *
+ * @example Three continuations of one prompt
+ * ```ts
+ * import { Gpu, RingKvCache, SharedPrefixAttention, Tensor } from "@onehead/attention";
+ *
+ * const gpu = await Gpu.open();
+ * const shape = { numKvHeads: 1, headDim: 16, capacity: 64 };
+ * const prefix = await RingKvCache.create(gpu, shape);
+ * const suffix = await RingKvCache.create(gpu, { ...shape, batch: 3 });
+ * const attention = await SharedPrefixAttention.create(gpu, {
+ *   ...suffix.spec,
+ *   numHeads: 4,
+ *   prefix: prefix.spec,
+ * });
+ * const random = async (...shape: number[]) => {
+ *   const data = Array.from({ length: shape.reduce((a, b) => a * b) }, Math.random);
+ *   return await Tensor.upload(gpu, { data, shape });
+ * };
+ * const prompt = await random(1, 40, 1, 16);
+ * const token = await random(3, 1, 1, 16);
+ * const q = await random(3, 1, 4, 16);
+ * const o = await Tensor.empty(gpu, [3, 1, 4, 16]);
+ * const lse = await Tensor.empty(gpu, [3, 1, 4]);
+ *
+ * const encoder = gpu.device.createCommandEncoder();
+ * prefix.append(encoder, { k: prompt, v: prompt });
+ * suffix.append(encoder, { k: token, v: token });
+ * attention.encode(encoder, { q, prefix: { cache: prefix }, suffix: { cache: suffix }, o, lse });
+ * gpu.device.queue.submit([encoder.finish()]);
+ * console.log((await o.download()).length); // 192
+ * gpu.destroy();
+ * ```
+ */
+export class SharedPrefixAttention {
+  /** Where it runs. */
+  readonly gpu: Gpu;
+
+  readonly #spec: FilledSpec;
+  readonly #prefix: Attention;
+  readonly #suffix: Attention;
+  readonly #merge: MergeStates;
+  /** Attention to the suffixes, before it is merged. */
+  readonly #part: { o: Tensor; lse: Tensor };
+
+  private constructor(
+    gpu: Gpu,
+    spec: FilledSpec,
+    [prefix, suffix]: readonly [Attention, Attention],
+    merge: MergeStates,
+    part: { o: Tensor; lse: Tensor },
+  ) {
+    this.gpu = gpu;
+    this.#spec = spec;
+    this.#prefix = prefix;
+    this.#suffix = suffix;
+    this.#merge = merge;
+    this.#part = part;
+  }
+
+  /**
+   * Plans, compiles what is not compiled yet, and allocates the scratch.
+   *
+   * @param gpu Where to run.
+   * @param spec Shapes and options: `{ ...suffix.spec, numHeads, prefix: prefix.spec }` for caches.
+   * @returns The attention. Destroy it with {@linkcode SharedPrefixAttention.destroy}.
+   * @throws {TypeError} If a value is of the wrong kind, or an option is asked for that depends on how far a query is from
+   * the prefix (windows, ALiBi, bias, another alignment), or `outputs`, of which the log-sum-exp is always there.
+   * @throws {RangeError} If a value is out of range, or as `Attention.create`.
+   * @throws {GpuWorkError} If the device refuses the memory or a kernel.
+   *
+   * @example Over contiguous keys and values
+   * ```ts
+   * import { Gpu, SharedPrefixAttention } from "@onehead/attention";
+   *
+   * const gpu = await Gpu.open();
+   * const attention = await SharedPrefixAttention.create(gpu, {
+   *   ...{ batch: 3, numHeads: 4, numKvHeads: 1, headDim: 16 },
+   *   capacity: 8, // tokens of each suffix
+   *   prefix: { capacity: 40 },
+   * });
+   * attention.destroy();
+   * gpu.destroy();
+   * ```
+   */
+  static async create(gpu: Gpu, spec: SharedPrefixSpec): Promise<SharedPrefixAttention> {
+    const { prefix, ...suffix } = spec;
+    const filled = fillIn({ ...suffix, outputs: ["lse"] });
+    checkSpec(filled, suffix);
+    const { batch, numHeads, numKvHeads, headDim, valueDim, seqLen, dtype, layout } = filled;
+    const { scale, softcap, maxScratchBytes, products, impl } = filled;
+    const made: { destroy(): void }[] = [];
+    const keep = <Kind extends { destroy(): void }>(one: Kind): Kind => {
+      made.push(one);
+      return one;
+    };
+    try {
+      const prefixAttention = keep(
+        await Attention.create(gpu, {
+          ...{ numHeads, numKvHeads, headDim, valueDim, scale, softcap, dtype, products },
+          ...{ maxScratchBytes, impl, outputs: ["lse"], causal: false },
+          seqLen: batch * seqLen,
+          capacity: prefix?.capacity,
+          kvLayout: prefix?.kvLayout ?? filled.kvLayout,
+          kvDtype: prefix?.kvDtype ?? filled.kvDtype,
+          sinks: prefix?.sinks,
+        }),
+      );
+      const suffixAttention = keep(await Attention.create(gpu, filled));
+      const shape = shapeIn(layout, batch, numHeads, seqLen, valueDim);
+      const merge = keep(await MergeStates.create(gpu, { shape, dtype }));
+      const o = keep(await Tensor.empty(gpu, shape, { dtype, label: "o of suffixes" }));
+      const lse = keep(
+        await Tensor.empty(gpu, shape.slice(0, -1), { label: "lse of suffixes" }),
+      );
+      const attentions = [prefixAttention, suffixAttention] as const;
+      return new SharedPrefixAttention(gpu, filled, attentions, merge, { o, lse });
+    } catch (error) {
+      for (const one of made) one.destroy();
+      throw error;
+    }
+  }
+
+  /**
+   * Encodes the attention: to the prefix, to the suffixes, and the merge.
+   *
+   * @param target The encoder or compute pass to encode into; nothing is submitted.
+   * @param tensors What to read and write.
+   * @throws {TypeError} As `Attention.encode`.
+   * @throws {RangeError} As `Attention.encode`.
+   *
+   * @example Suffixes of different lengths
+   * ```ts
+   * import { Gpu, SharedPrefixAttention, Tensor } from "@onehead/attention";
+   *
+   * const gpu = await Gpu.open();
+   * const shape = { batch: 2, numHeads: 4, numKvHeads: 1, headDim: 4 };
+   * const attention = await SharedPrefixAttention.create(gpu, {
+   *   ...{ ...shape, capacity: 3, prefix: { capacity: 5 } },
+   * });
+   * const empty = (...shape: number[]) => Tensor.empty(gpu, shape);
+   * const prefix = { k: await empty(1, 5, 1, 4), v: await empty(1, 5, 1, 4) };
+   * const lengths = await Tensor.upload(gpu, { data: [3, 1], shape: [2] }, { dtype: "u32" });
+   * const suffix = { k: await empty(2, 3, 1, 4), v: await empty(2, 3, 1, 4), lengths };
+   * const [q, o, lse] = [await empty(2, 1, 4, 4), await empty(2, 1, 4, 4), await empty(2, 1, 4)];
+   *
+   * const encoder = gpu.device.createCommandEncoder();
+   * attention.encode(encoder, { q, prefix, suffix, o, lse });
+   * gpu.device.queue.submit([encoder.finish()]);
+   * console.log(await lse.download()); // log(8) in the first sequence, log(6) in the second
+   * gpu.destroy();
+   * ```
+   */
+  encode(target: GPUCommandEncoder | GPUComputePassEncoder, tensors: SharedPrefixTensors): void {
+    const { gpu } = this;
+    const { q, o, lse, prefix, suffix, mask } = tensors;
+    const { batch, numHeads, seqLen, headDim, valueDim, dtype, layout } = this.#spec;
+    const check = (name: string, tensor: Tensor, shape: number[], type = dtype) =>
+      checkTensor(ACTION, name, tensor, { gpu, shape, dtype: type });
+    const oShape = shapeIn(layout, batch, numHeads, seqLen, valueDim);
+    check("q", q, shapeIn(layout, batch, numHeads, seqLen, headDim));
+    check("o", o, oShape);
+    check("lse", lse, oShape.slice(0, -1), "f32");
+    const asOneSequence = ({ buffer, dtype }: Tensor, ...size: number[]) =>
+      Tensor.wrap(gpu, buffer, [1, batch * seqLen, numHeads, ...size], dtype);
+    this.#prefix.encode(target, {
+      ...prefix,
+      q: asOneSequence(q, headDim),
+      o: asOneSequence(o, valueDim),
+      lse: asOneSequence(lse),
+    });
+    this.#suffix.encode(target, { ...suffix, q, mask, ...this.#part });
+    this.#merge.encode(target, [{ o, lse }, this.#part], { o, lse });
+  }
+
+  /** Frees the scratch. */
+  destroy(): void {
+    for (const one of [this.#prefix, this.#suffix, this.#merge]) one.destroy();
+    for (const tensor of Object.values(this.#part)) tensor.destroy();
+  }
+}
+
+function checkSpec(filled: FilledSpec, given: AttentionSpec): void {
+  const { window, windowRight, alibiSlopes, bias, alignment, layout, seqLen } = filled;
+  const fromPrefix = { window, windowRight, alibiSlopes, bias };
+  const asked = Object.entries(fromPrefix).filter(([, value]) => value !== undefined);
+  if (asked.length > 0 || alignment !== "bottom-right" || (given.outputs ?? []).length > 0) {
+    throw new TypeError(
+      sentence(
+        ACTION,
+        "windows, alibiSlopes, bias, alignment and outputs are not for shared prefixes (attend twice and merge)",
+        { ...Object.fromEntries(asked), alignment, outputs: given.outputs ?? [] },
+      ),
+    );
+  }
+  if (layout === "BNSH" && seqLen > 1) {
+    throw new RangeError(
+      sentence(ACTION, 'several tokens of a batch must lie in layout "BSNH"', { layout, seqLen }),
+    );
+  }
+}

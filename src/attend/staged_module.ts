@@ -1,0 +1,118 @@
+/** Attention in three kernels: scores, softmax, weighted sum. */
+import { fragments, kernels as texts } from "../../kernels/mod.ts";
+import { stagedDispatches } from "../plan/dispatches.ts";
+import {
+  constantsOf,
+  type Executor,
+  firstKvRow,
+  paramsOf,
+  perHeadBuffer,
+  scratchBuffer,
+} from "./executor.ts";
+import { Kernel } from "../gpu/kernel.ts";
+import { type Loads, packSize } from "../tensor/loads.ts";
+import { perHeadConstants, rowEnd, scoreOf, unmasked } from "../score/pieces.ts";
+import { kvReads, packFragment, queryReads } from "../tensor/wgsl_reads.ts";
+import type { Gpu } from "../gpu/device.ts";
+import { EARLY_STAGES, keepsRows, type StagedPlan } from "../plan/staged.ts";
+
+/** Compiles the kernels of a plan and allocates its scratch. */
+export async function createStaged(gpu: Gpu, plan: StagedPlan): Promise<Executor> {
+  const { spec } = plan;
+  const kernels = await compile(gpu, plan);
+  const isKept = keepsRows(spec);
+  const hasEarly = EARLY_STAGES.some((stage) => spec.outputs.includes(stage));
+  const { params, earlyParams, scratch, perHead } = await gpu.guard("allocate attention", () => ({
+    params: plan.blocks.map(({ firstTile, firstRow, part }) =>
+      kernels.scores.uniform({
+        ...paramsOf(plan),
+        filledLen: isKept ? plan.contextLen : 0,
+        firstTile,
+        firstRow,
+        scratchRow: isKept ? 0 : firstRow,
+        firstKvRow: firstKvRow(plan, { part }),
+      })
+    ),
+    earlyParams: !hasEarly ? [] : plan.blocks.map(({ firstTile, part }) =>
+      kernels.scores.uniform({
+        ...paramsOf({ ...plan, spec: unmasked(spec) }),
+        filledLen: plan.contextLen,
+        firstTile,
+        firstKvRow: firstKvRow(plan, { part }),
+      })
+    ),
+    scratch: scratchBuffer(gpu.device, plan.scratchBytes),
+    perHead: perHeadBuffer(gpu.device, spec),
+  }));
+  return {
+    bind(given, kv) {
+      const weights = given.weights ?? scratch!;
+      const buffers = {
+        ...given,
+        ...{ weights, scores: given.scores ?? weights },
+        ...(perHead && { perHead }),
+      };
+      return stagedDispatches(plan).map(({ kernel, block, grid }) => {
+        const early = EARLY_STAGES.find((stage) => stage === kernel);
+        const bound = early
+          ? { ...given, scores: given[early], params: earlyParams[block] }
+          : { ...buffers, params: params[block] };
+        return kernels[kernel]!.bind({ ...bound, ...kv[plan.blocks[block].part] }, grid);
+      });
+    },
+    destroy() {
+      scratch?.destroy();
+      perHead?.destroy();
+      for (const buffer of [...params, ...earlyParams]) buffer.destroy();
+    },
+  };
+}
+
+async function compile(gpu: Gpu, plan: StagedPlan) {
+  const { workgroup, rowTile: ROWS, valueLanes: LANES } = plan;
+  const { dtype, kvDtype, outputs } = plan.spec;
+  const constants = constantsOf(plan);
+  const heads = perHeadConstants(plan.spec);
+  const tile = { ...constants, ROWS, TILE_ROWS: ROWS };
+  const base = [fragments.params, fragments.masked, fragments.context];
+  /** What reads keys or values of a head of this size. */
+  const kv = (size: number, loads: Loads) => {
+    const reads = kvReads(kvDtype, packSize(size), loads);
+    return {
+      types: { T: dtype, ...reads.types },
+      constants: { ...tile, ...reads.constants },
+      fragments: [...base, packFragment(packSize(size)), fragments.rowTile, ...reads.fragments],
+    };
+  };
+  const keys = kv(plan.spec.headDim, plan.loads.keys);
+  const values = kv(plan.spec.valueDim, plan.loads.values);
+  const source = outputs.includes("scores") ? fragments.scoresApart : fragments.scoresInPlace;
+  const compileScores = (steps: readonly string[]) =>
+    Kernel.compile(gpu, "scores", {
+      types: keys.types,
+      constants: { ...keys.constants, ...heads, WORKGROUP: workgroup.scores },
+      fragments: [...keys.fragments, queryReads(dtype, kvDtype), ...steps, texts.scores],
+    });
+  const compileEarly = (stage: typeof EARLY_STAGES[number]) =>
+    outputs.includes(stage) ? compileScores(scoreOf(plan.spec, stage)) : undefined;
+  const [scores, softmax, weightedSum, products, softcapped] = await Promise.all([
+    compileScores(scoreOf(plan.spec)),
+    Kernel.compile(gpu, "softmax", {
+      constants: { ...constants, ...heads, WORKGROUP: workgroup.softmax },
+      fragments: [...base, fragments.softmaxState, ...rowEnd(plan.spec), source, texts.softmax],
+    }),
+    Kernel.compile(gpu, "weighted sum", {
+      types: values.types,
+      constants: {
+        ...values.constants,
+        LANES,
+        STRIPS: workgroup.weightedSum / LANES,
+        WORKGROUP: workgroup.weightedSum,
+      },
+      fragments: [...values.fragments, texts.weightedSum],
+    }),
+    compileEarly("products"),
+    compileEarly("softcapped"),
+  ]);
+  return { scores, softmax, weightedSum, products, softcapped };
+}

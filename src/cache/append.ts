@@ -1,0 +1,140 @@
+/** Writing new tokens into a cache, on the device. */
+import { kernels } from "../../kernels/mod.ts";
+import { Kernel } from "../gpu/kernel.ts";
+import type { KvPart } from "./kv_memory.ts";
+import { ropeParts, type Rotations } from "./rope_kernel.ts";
+import { rowStrides } from "../tensor/layout.ts";
+import { kvStores } from "../tensor/wgsl_reads.ts";
+import type { Dispatch } from "../gpu/bound_work.ts";
+import type { Gpu } from "../gpu/device.ts";
+import type { CacheSpec } from "./cache_spec.ts";
+
+/** What decides how tokens are written. */
+type AppendSpec = Omit<CacheSpec, "window" | "kvLayout">;
+
+/** Where tokens go. */
+interface Memory {
+  parts: readonly KvPart[];
+  lengths: GPUBuffer;
+  /** Table of rotations; nothing where keys are not rotated. */
+  rotations: GPUBuffer | undefined;
+}
+
+const WORKGROUP = 64;
+/** More workgroups than this do not make an append faster; each goes round for the rest. */
+const MAX_WORKGROUPS = 1024;
+const USAGE_STORAGE = 0x80;
+/** The part of a uniform buffer that the other values leave for the counts of the sequences. */
+const PARAMS_BYTES = 64;
+
+/** The most sequences that one append can write to. */
+export function mostSequences(limits: GPUSupportedLimits): number {
+  const { maxComputeWorkgroupsPerDimension, maxUniformBufferBindingSize } = limits;
+  return Math.min(
+    maxComputeWorkgroupsPerDimension,
+    Math.floor((maxUniformBufferBindingSize - PARAMS_BYTES) / 16) * 4,
+  );
+}
+
+/** The kernel that appends to one cache, and its parameters by the number of tokens. */
+export class Append {
+  /** Workgroups that have read the length of a sequence [B], u32; zero between dispatches. */
+  readonly arrivals: GPUBuffer;
+  readonly #kernel: Kernel;
+  readonly #spec: AppendSpec;
+  readonly #memory: Memory;
+  readonly #params = new Map<number, GPUBuffer[]>();
+
+  private constructor(kernel: Kernel, spec: AppendSpec, memory: Memory, arrivals: GPUBuffer) {
+    this.#kernel = kernel;
+    this.#spec = spec;
+    this.#memory = memory;
+    this.arrivals = arrivals;
+  }
+
+  static async create(
+    gpu: Gpu,
+    spec: AppendSpec,
+    rope: Rotations | undefined,
+    memory: Memory,
+  ): Promise<Append> {
+    const { batch, headDim, valueDim, sinks, dtype, kvDtype } = spec;
+    const stores = kvStores(kvDtype);
+    const rotates = ropeParts(rope);
+    const kernel = await Kernel.compile(gpu, "append", {
+      types: { T: dtype, ...stores.types },
+      constants: {
+        ...{ HEAD_DIM: headDim, VALUE_DIM: valueDim, SINKS: sinks, WORKGROUP },
+        ...stores.constants,
+        ...rotates.constants,
+        COUNT_VECTORS: Math.ceil(batch / 4),
+      },
+      fragments: [...rotates.fragments, ...stores.fragments, kernels.append],
+    });
+    const arrivals = await gpu.guard("allocate cache counters", () =>
+      gpu.device.createBuffer({
+        ...{ label: "cache arrivals", size: batch * 4, usage: USAGE_STORAGE },
+      }));
+    return new Append(kernel, spec, memory, arrivals);
+  }
+
+  /**
+   * One dispatch for each part.
+   *
+   * @param tokens New keys and values of `seqLen` tokens.
+   * @param counts How many of them each sequence takes; all of them where there are none.
+   */
+  bind(
+    tokens: { k: GPUBuffer; v: GPUBuffer },
+    seqLen: number,
+    counts?: readonly number[],
+  ): Dispatch[] {
+    const { batch, numKvHeads } = this.#spec;
+    const { parts, lengths, rotations } = this.#memory;
+    const params = counts ? this.#makeParams(seqLen, counts) : this.#paramsFor(seqLen);
+    const grid = [Math.min(seqLen * numKvHeads * 2, MAX_WORKGROUPS), batch] as const;
+    return parts.map(({ k, v }, i) =>
+      this.#kernel.bind({
+        ...{ params: params[i], lengths, arrivals: this.arrivals },
+        ...{ kNew: tokens.k, vNew: tokens.v, k: k.buffer, v: v.buffer },
+        ...(rotations && { rotations }),
+      }, grid)
+    );
+  }
+
+  /** Frees what it made. */
+  destroy(): void {
+    this.arrivals.destroy();
+    for (const params of this.#params.values()) {
+      for (const buffer of params) buffer.destroy();
+    }
+  }
+
+  /** Kept for the lengths of all appends so far: a decode loop makes none anew. */
+  #paramsFor(seqLen: number): GPUBuffer[] {
+    let params = this.#params.get(seqLen);
+    if (!params) {
+      params = this.#makeParams(seqLen, new Array(this.#spec.batch).fill(seqLen));
+      this.#params.set(seqLen, params);
+    }
+    return params;
+  }
+
+  /** For each part. */
+  #makeParams(seqLen: number, lengths: readonly number[]): GPUBuffer[] {
+    const { layout, batch, numKvHeads, capacity } = this.#spec;
+    const { parts } = this.#memory;
+    const counts = [...lengths, ...new Array(-batch & 3).fill(0)];
+    return parts.map(({ firstHead, numHeads }, i) =>
+      this.#kernel.uniform({
+        newStride: rowStrides(layout, numKvHeads, seqLen),
+        numKvHeads,
+        firstHead,
+        endHead: firstHead + numHeads,
+        capacity,
+        advance: i === parts.length - 1 ? 1 : 0,
+        counts,
+      })
+    );
+  }
+}

@@ -1,0 +1,91 @@
+/** Copying one sequence of a cache over another, on the device. */
+import { fragments, kernels } from "../../kernels/mod.ts";
+import { Kernel } from "../gpu/kernel.ts";
+import type { KvPart } from "./kv_memory.ts";
+import { storedElements, storedType } from "../tensor/wgsl_reads.ts";
+import type { Gpu } from "../gpu/device.ts";
+import type { KvShape } from "./kv_shape.ts";
+import type { KvDtype } from "../tensor/dtype.ts";
+
+/** Which sequence becomes a copy of which; indices within the batch. */
+export interface SequencePair {
+  /** The sequence that is copied, and does not change. */
+  from: number;
+  /** The sequence that is overwritten. */
+  to: number;
+}
+
+/** A cache's memory. */
+interface Memory {
+  parts: readonly KvPart[];
+  lengths: GPUBuffer;
+  spec: Omit<KvShape, "batch">;
+}
+
+const WORKGROUP = 64;
+/** More workgroups than this do not make a copy faster; each goes round for the rest. */
+const MAX_WORKGROUPS = 1024;
+
+/** The kernels that copy: within the buffers of a part, and between those of two. */
+export class Fork {
+  readonly #within: Kernel;
+  readonly #across: Kernel;
+
+  private constructor(within: Kernel, across: Kernel) {
+    this.#within = within;
+    this.#across = across;
+  }
+
+  static async compile(gpu: Gpu, kvDtype: KvDtype): Promise<Fork> {
+    const compile = (source: string) =>
+      Kernel.compile(gpu, "fork", {
+        types: { T: storedType(kvDtype) },
+        constants: { WORKGROUP },
+        fragments: [source, kernels.fork],
+      });
+    const { forkWithin, forkAcross } = fragments;
+    return new Fork(...await Promise.all([compile(forkWithin), compile(forkAcross)]));
+  }
+
+  encode(pass: GPUComputePassEncoder, memory: Memory, pair: SequencePair): void {
+    const { capacity, headDim, valueDim, kvDtype } = memory.spec;
+    for (const { source, destination, numHeads } of headRuns(memory, pair)) {
+      const kernel = source.part === destination.part ? this.#within : this.#across;
+      for (const [name, size] of [["k", headDim], ["v", valueDim]] as const) {
+        const headSize = capacity * storedElements(size, kvDtype);
+        const params = kernel.uniform({
+          source: source.head * headSize,
+          destination: destination.head * headSize,
+          count: numHeads * headSize,
+          fromSequence: pair.from,
+          toSequence: pair.to,
+        });
+        const workgroups = Math.ceil(numHeads * headSize / WORKGROUP);
+        const dispatch = kernel.bind({
+          params,
+          lengths: memory.lengths,
+          rows: destination.part[name].buffer,
+          sourceRows: source.part[name].buffer,
+        }, [Math.min(workgroups, MAX_WORKGROUPS), 1]);
+        dispatch.encode(pass);
+      }
+    }
+  }
+}
+
+/** Runs of heads that lie in one part on either side; heads are numbered within their part. */
+function* headRuns({ parts, spec: { numKvHeads } }: Memory, { from, to }: SequencePair) {
+  for (let head = 0; head < numKvHeads;) {
+    const source = place(parts, from * numKvHeads + head);
+    const destination = place(parts, to * numKvHeads + head);
+    const numHeads = Math.min(numKvHeads - head, source.left, destination.left);
+    yield { source, destination, numHeads };
+    head += numHeads;
+  }
+}
+
+function place(parts: readonly KvPart[], head: number) {
+  const part = parts.findLast(({ firstHead }) => firstHead <= head)!;
+  const within = head - part.firstHead;
+  return { part, head: within, left: part.numHeads - within };
+}

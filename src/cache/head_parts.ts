@@ -1,0 +1,40 @@
+/** Cutting keys and values over buffers, where one storage binding cannot hold them. */
+import { sentence } from "../base/check.ts";
+import type { PlanLimits } from "../gpu/limits.ts";
+import type { KvShape } from "./kv_shape.ts";
+import { rowBytes } from "../tensor/dtype.ts";
+
+/** Neighbouring KV heads whose keys and values share a buffer. Heads are numbered as in [B, numKvHeads]. */
+export interface HeadRange {
+  /** First of them. */
+  firstHead: number;
+  /** How many. */
+  numHeads: number;
+}
+
+/**
+ * Cuts the KV heads of all sequences into as few parts as fit one storage binding each, alike for keys and values.
+ *
+ * Both a cache and the plan of an attention over it are cut by this, so that they agree.
+ */
+export function headParts(action: string, shape: KvShape, limits: PlanLimits): HeadRange[] {
+  const { batch, numKvHeads, capacity, headDim, valueDim, kvDtype } = shape;
+  const { maxStorageBufferBindingSize } = limits;
+  const headBytes = capacity * rowBytes(Math.max(headDim, valueDim), kvDtype);
+  if (headBytes > maxStorageBufferBindingSize) {
+    throw new RangeError(
+      sentence(
+        action,
+        "one KV head of one sequence must fit one storage binding (lower capacity, or use a smaller kvDtype)",
+        { capacity, headDim, valueDim, kvDtype, headBytes, maxStorageBufferBindingSize },
+      ),
+    );
+  }
+  const heads = batch * numKvHeads;
+  const numParts = Math.ceil(heads / Math.floor(maxStorageBufferBindingSize / headBytes));
+  const perPart = Math.ceil(heads / numParts);
+  return Array.from({ length: Math.ceil(heads / perPart) }, (_, i) => ({
+    firstHead: i * perPart,
+    numHeads: Math.min(perPart, heads - i * perPart),
+  }));
+}

@@ -1,0 +1,144 @@
+/** The memory of a cache: its keys and values on the device, and how they get to the host and back. */
+import { headParts, type HeadRange } from "./head_parts.ts";
+import type { Gpu } from "../gpu/device.ts";
+import type { KvShape as KvSpec } from "./kv_shape.ts";
+import { rowBytes } from "../tensor/dtype.ts";
+import { Tensor } from "../tensor/tensor.ts";
+
+/** Keys and values of neighbouring KV heads, as many as one storage binding of the device holds. */
+export interface KvPart extends HeadRange {
+  /** Keys [numHeads, capacity, headDim]. */
+  k: Tensor;
+  /** Values [numHeads, capacity, valueDim]. */
+  v: Tensor;
+}
+
+/** The first rows of one head: where they lie in the tensor of a part. */
+interface Region {
+  tensor: Tensor;
+  offset: number;
+  bytes: number;
+}
+
+const USAGE = { mapRead: 0x01, copyDst: 0x08 };
+
+/** Allocates keys and values, in as many parts as the device needs. */
+export async function allocateParts(gpu: Gpu, action: string, spec: KvSpec): Promise<KvPart[]> {
+  const { capacity, headDim, valueDim, kvDtype } = spec;
+  const made: Tensor[] = [];
+  const empty = async (numHeads: number, size: number, label: string) => {
+    made.push(await Tensor.empty(gpu, [numHeads, capacity, size], { dtype: kvDtype, label }));
+    return made.at(-1)!;
+  };
+  const parts: KvPart[] = [];
+  try {
+    for (const heads of headParts(action, spec, gpu.device.limits)) {
+      parts.push({
+        ...heads,
+        k: await empty(heads.numHeads, headDim, "cache k"),
+        v: await empty(heads.numHeads, valueDim, "cache v"),
+      });
+    }
+    return parts;
+  } catch (error) {
+    for (const tensor of made) tensor.destroy();
+    throw error;
+  }
+}
+
+/** The rows of the first `stored[b]` slots, head by head: those of K, then those of V, part by part. */
+function* regions(parts: readonly KvPart[], spec: KvSpec, stored: readonly number[]) {
+  const { numKvHeads, capacity, headDim, valueDim, kvDtype } = spec;
+  for (const { firstHead, numHeads, k, v } of parts) {
+    for (const [tensor, size] of [[k, headDim], [v, valueDim]] as const) {
+      const bytesOfRow = rowBytes(size, kvDtype);
+      const ofTensor = Array.from({ length: numHeads }, (_, head): Region => ({
+        tensor,
+        offset: head * capacity * bytesOfRow,
+        bytes: stored[Math.floor((firstHead + head) / numKvHeads)] * bytesOfRow,
+      }));
+      yield { tensor, regions: ofTensor };
+    }
+  }
+}
+
+/** Bytes of the rows of the first `stored[b]` slots of each sequence. */
+export function storedBytes(spec: KvSpec, stored: readonly number[]): number {
+  const rows = spec.numKvHeads * stored.reduce((sum, count) => sum + count, 0);
+  return rows * (rowBytes(spec.headDim, spec.kvDtype) + rowBytes(spec.valueDim, spec.kvDtype));
+}
+
+/**
+ * Reads the rows of the first `stored[b]` slots, and the lengths that belong to them.
+ *
+ * Everything is copied by one submit, so that later work on the queue does not show in some of it.
+ */
+export async function readRows(
+  gpu: Gpu,
+  memory: { parts: readonly KvPart[]; lengths: GPUBuffer; spec: KvSpec },
+  stored: readonly number[],
+): Promise<{ rows: Uint8Array<ArrayBuffer>; lengths: Uint32Array }> {
+  const { parts, lengths, spec } = memory;
+  const stagings: GPUBuffer[] = [];
+  const stage = (size: number) => {
+    const usage = USAGE.mapRead | USAGE.copyDst;
+    stagings.push(gpu.device.createBuffer({ label: "cache rows", size, usage }));
+    return stagings.at(-1)!;
+  };
+  const pieces: { staging: GPUBuffer; offset: number; bytes: number }[] = [];
+  try {
+    const stagedLengths = await gpu.guard("read RingKvCache", () => {
+      const encoder = gpu.device.createCommandEncoder();
+      for (const { tensor, regions: ofTensor } of regions(parts, spec, stored)) {
+        // Copies begin and end on multiples of four, which rows of odd halves do not.
+        const aligned = ofTensor.map(({ offset, bytes }) => {
+          const start = offset - offset % 4;
+          return { start, size: Math.ceil((offset + bytes - start) / 4) * 4, skip: offset - start };
+        });
+        const total = aligned.reduce((sum, { size }) => sum + size, 0);
+        if (total === 0) continue;
+        const staging = stage(total);
+        let at = 0;
+        aligned.forEach(({ start, size, skip }, i) => {
+          encoder.copyBufferToBuffer(tensor.buffer, start, staging, at, size);
+          pieces.push({ staging, offset: at + skip, bytes: ofTensor[i].bytes });
+          at += size;
+        });
+      }
+      const stagedLengths = stage(lengths.size);
+      encoder.copyBufferToBuffer(lengths, 0, stagedLengths, 0, lengths.size);
+      gpu.device.queue.submit([encoder.finish()]);
+      return stagedLengths;
+    });
+    await gpu.waitFor(Promise.all(stagings.map((staging) => staging.mapAsync(1))));
+    const rows = new Uint8Array(storedBytes(spec, stored));
+    const mapped = new Map(stagings.map((staging) => [staging, staging.getMappedRange()]));
+    let at = 0;
+    for (const { staging, offset, bytes } of pieces) {
+      rows.set(new Uint8Array(mapped.get(staging)!, offset, bytes), at);
+      at += bytes;
+    }
+    return { rows, lengths: new Uint32Array(mapped.get(stagedLengths)!).slice() };
+  } finally {
+    for (const staging of stagings) staging.destroy();
+  }
+}
+
+/** Writes what {@linkcode readRows} read; all other slots become zero. */
+export function writeRows(
+  gpu: Gpu,
+  { parts, spec }: { parts: readonly KvPart[]; spec: KvSpec },
+  stored: readonly number[],
+  rows: Uint8Array,
+): void {
+  let at = 0;
+  for (const { tensor, regions: ofTensor } of regions(parts, spec, stored)) {
+    // Whole tensors, as writes begin and end on multiples of four, which rows of odd halves do not.
+    const bytes = new Uint8Array(tensor.bytes);
+    for (const region of ofTensor) {
+      bytes.set(rows.subarray(at, at + region.bytes), region.offset);
+      at += region.bytes;
+    }
+    gpu.device.queue.writeBuffer(tensor.buffer, 0, bytes);
+  }
+}

@@ -1,0 +1,775 @@
+import { Append, mostSequences } from "./append.ts";
+import { checkChoice, checkInteger, sentence } from "../base/check.ts";
+import { Fork, type SequencePair } from "./fork.ts";
+import { allocateParts, type KvPart, readRows, storedBytes, writeRows } from "./kv_memory.ts";
+import {
+  appended,
+  type KeptTokens,
+  type Overflow,
+  type RingRules,
+  ringRules,
+  storedTokens,
+  truncated,
+} from "./ring_rules.ts";
+import { fillInRope, Rope, type Rotations } from "./rope_kernel.ts";
+import { type Layout, shapeIn } from "../tensor/layout.ts";
+import { openSnapshot, packSnapshot, type Snapshot } from "./snapshot.ts";
+import { type BoundWork, boundWork, inPass } from "../gpu/bound_work.ts";
+import type { Gpu } from "../gpu/device.ts";
+import { SnapshotError } from "../base/errors.ts";
+import type { RopeOptions } from "./rope.ts";
+import type { CacheSpec } from "./cache_spec.ts";
+import { checkDtype, checkTensor, type Tensor } from "../tensor/tensor.ts";
+import { type Dtype, DTYPES, type KvDtype } from "../tensor/dtype.ts";
+
+/** Options of {@linkcode RingKvCache.create}. */
+export interface RingKvCacheOptions {
+  /** Sequences. The default is 1. */
+  batch?: number;
+  /** Key/value heads: 1 for multi-query attention. */
+  numKvHeads: number;
+  /** Elements of a key. */
+  headDim: number;
+  /** Elements of a value. The default is `headDim`. */
+  valueDim?: number;
+  /** Slots per sequence: tokens that are kept. */
+  capacity: number;
+  /**
+   * First tokens of a sequence that are never overwritten: every later query sees them besides its window. The default
+   * is 0.
+   */
+  sinks?: number;
+  /**
+   * Tokens besides the sinks that a query sees, its own included. The default is `capacity - sinks - maxSeqLen + 1`, the
+   * most that a ring of this capacity can promise.
+   */
+  window?: number;
+  /** Most tokens of one append once the ring is full. The default is 1. */
+  maxSeqLen?: number;
+  /**
+   * What happens when the ring is full: `"wrap"` overwrites the oldest tokens, `"error"` refuses to append. The default
+   * is `"wrap"` where a window is given and `"error"` where not, so that nothing is lost unasked.
+   */
+  overflow?: Overflow;
+  /** Element type of the tensors that are appended, and of queries. The default is `"f32"`. */
+  dtype?: Dtype;
+  /** Element type in storage; {@linkcode KvDtype} says what it takes and what it costs. The default is `dtype`. */
+  kvDtype?: KvDtype;
+  /** Rotary position embedding: keys are rotated while they are appended. The default is none. */
+  rope?: RopeOptions;
+  /** Axes of the tensors that are appended. The default is `"BSNH"`. */
+  layout?: Layout;
+}
+
+/** New keys and values. */
+export interface NewTokens {
+  /** Keys [B, S, numKvHeads, headDim] (or [B, numKvHeads, S, headDim] in layout `"BNSH"`). */
+  k: Tensor;
+  /** Values [B, S, numKvHeads, valueDim] (or [B, numKvHeads, S, valueDim]). */
+  v: Tensor;
+  /**
+   * How many of the S tokens each sequence takes [B]: the first so many, from 0 to S. The default is all of them. Queries
+   * of an attention are the last tokens of each sequence all the same: put those of a sequence that took n tokens into the
+   * last n rows of q.
+   */
+  lengths?: readonly number[];
+}
+
+/** The options of a cache with their defaults filled in. */
+type FilledOptions =
+  & Required<Omit<RingKvCacheOptions, "window" | "rope">>
+  & Pick<RingKvCacheOptions, "window">
+  & { rope?: Rotations };
+
+const ACTION = "create RingKvCache";
+const USAGE = { storage: 0x80, copySrc: 0x04, copyDst: 0x08 };
+
+/**
+ * A cache of keys and values on the GPU: a ring of `capacity` slots per sequence, allocated once, in as many buffers as the
+ * bindings of the device need.
+ *
+ * Token t of a sequence lies in slot `t mod capacity`; where there are sinks, the first tokens keep the first slots and the
+ * others go round in the rest. Appending writes the new tokens in place and never moves old ones, so that a decode step
+ * costs the same however long the history. Lengths live on the GPU beside the tokens and follow
+ * the order in which encoded work runs; {@linkcode RingKvCache.length} counts what has been encoded, so submit what you
+ * encode, in order. A rolling buffer as in Mistral 7B (Jiang et al. 2023, arXiv 2310.06825), its sinks as in StreamingLLM
+ * (Xiao et al. 2023, arXiv 2309.17453).
+ *
+ * Keys and values can be stored as f16, or as int8 or int4 with a step for each token and head ({@linkcode KvDtype}). Stored
+ * keys are then off by at most d_k and values by d_v, half a step of their row or 1/1024 of themselves, so that a score is
+ * off by at most `e = scale |q|_1 d_k` and an output by at most `d_v + (exp(2 e) - 1) max |v|`. As integers a row with an
+ * infinity or a NaN reads as NaN throughout, and one of magnitudes below 1.5e-36 as zero. In f16 what is beyond 65504 becomes
+ * an infinity or the largest number, as the device has it.
+ *
+ * @example A decode loop
+ * ```ts
+ * import { Attention, Gpu, RingKvCache, Tensor } from "@onehead/attention";
+ *
+ * const gpu = await Gpu.open();
+ * const cache = await RingKvCache.create(gpu, { numKvHeads: 1, headDim: 64, capacity: 256 });
+ * const attention = await Attention.create(gpu, { ...cache.spec, numHeads: 8 });
+ * const random = (shape: number[]) =>
+ *   Tensor.upload(gpu, { data: Array.from({ length: shape[2] * 64 }, Math.random), shape });
+ * const [q, k, v] = await Promise.all([8, 1, 1].map((heads) => random([1, 1, heads, 64])));
+ * const o = await Tensor.empty(gpu, [1, 1, 8, 64]);
+ *
+ * for (let token = 0; token < 3; token++) {
+ *   const encoder = gpu.device.createCommandEncoder();
+ *   cache.append(encoder, { k, v });
+ *   attention.encode(encoder, { q, cache, o });
+ *   gpu.device.queue.submit([encoder.finish()]);
+ * }
+ * console.log(cache.length(), (await o.download()).length); // 3 512
+ * gpu.destroy();
+ * ```
+ *
+ * @example Rotary positions, four sinks, and keys and values in int8
+ * ```ts
+ * import { Attention, Gpu, RingKvCache, Tensor } from "@onehead/attention";
+ *
+ * const gpu = await Gpu.open();
+ * const cache = await RingKvCache.create(gpu, {
+ *   ...{ numKvHeads: 1, headDim: 64, capacity: 256, window: 252, sinks: 4 },
+ *   ...{ kvDtype: "int8", rope: { base: 500_000 } },
+ * });
+ * const attention = await Attention.create(gpu, { ...cache.spec, numHeads: 8 });
+ * const [q, k, v, o] = await Promise.all(
+ *   [8, 1, 1, 8].map((heads) => Tensor.empty(gpu, [1, 1, heads, 64])),
+ * );
+ * const encoder = gpu.device.createCommandEncoder();
+ * cache.append(encoder, { k, v });
+ * cache.rotate(encoder, q);
+ * attention.encode(encoder, { q, cache, o });
+ * gpu.device.queue.submit([encoder.finish()]);
+ * console.log(cache.bytes); // 35336: 256 tokens of 2 x 68 bytes, counters, table of rotations
+ * gpu.destroy();
+ * ```
+ */
+export class RingKvCache {
+  /** Where the cache lives. */
+  readonly gpu: Gpu;
+  /** The part of an attention's specification that the cache decides: spread it into `Attention.create`. */
+  readonly spec: CacheSpec;
+  /** Keys and values, [B, numKvHeads, capacity, ...] cut between heads where one storage binding cannot hold them. */
+  readonly parts: readonly KvPart[];
+  /** Tokens ever appended per sequence [B], u32, as of the work that the GPU has done. */
+  readonly lengthsBuffer: GPUBuffer;
+
+  readonly #options: FilledOptions;
+  readonly #rules: RingRules;
+  readonly #rope: Rope | undefined;
+  readonly #append: Append;
+  readonly #fork: Fork;
+  #kept: KeptTokens[];
+
+  private constructor(
+    gpu: Gpu,
+    options: FilledOptions,
+    rules: RingRules,
+    made: {
+      parts: KvPart[];
+      append: Append;
+      fork: Fork;
+      rope: Rope | undefined;
+      lengths: GPUBuffer;
+    },
+  ) {
+    const { batch, numKvHeads, headDim, valueDim, capacity, sinks, dtype, kvDtype, layout } =
+      options;
+    const window = rules.overflow === "wrap" ? rules.window : options.window;
+    this.gpu = gpu;
+    this.spec = {
+      ...{ batch, numKvHeads, headDim, valueDim, capacity, sinks, window, dtype, kvDtype, layout },
+      kvLayout: "BNSH",
+    };
+    this.parts = made.parts;
+    this.lengthsBuffer = made.lengths;
+    this.#options = options;
+    this.#rules = rules;
+    this.#append = made.append;
+    this.#fork = made.fork;
+    this.#rope = made.rope;
+    this.#kept = new Array(batch).fill({ oldest: 0, length: 0 });
+  }
+
+  /**
+   * Allocates an empty cache and compiles what it needs.
+   *
+   * @param gpu Where to allocate.
+   * @param options Shapes and rules.
+   * @returns The cache. Destroy it with {@linkcode RingKvCache.destroy}.
+   * @throws {TypeError} If a value is of the wrong kind.
+   * @throws {RangeError} If a value is out of range, `capacity < sinks + window + maxSeqLen - 1`, the device lacks the element
+   * type, or the keys or values of one head of one sequence do not fit one storage binding of the device.
+   * @throws {GpuWorkError} If the device refuses the memory.
+   *
+   * @example Chunks of up to 16 tokens over a window of 1024, keys and values in f16 where the device has it
+   * ```ts
+   * import { Gpu, RingKvCache } from "@onehead/attention";
+   *
+   * const gpu = await Gpu.open();
+   * const cache = await RingKvCache.create(gpu, {
+   *   ...{ numKvHeads: 1, headDim: 64, window: 1024, maxSeqLen: 16, capacity: 1039 },
+   *   kvDtype: gpu.features.f16 ? "f16" : "f32",
+   * });
+   * console.log(cache.bytes, cache.parts.length); // 265992 1 in f16
+   * cache.destroy();
+   * gpu.destroy();
+   * ```
+   */
+  static async create(gpu: Gpu, options: RingKvCacheOptions): Promise<RingKvCache> {
+    const { batch = 1, numKvHeads, headDim, valueDim = headDim, capacity } = options;
+    const { window, maxSeqLen = 1, dtype = "f32", kvDtype = dtype, layout = "BSNH" } = options;
+    const sizes = { batch, numKvHeads, headDim, valueDim };
+    for (const [name, value] of Object.entries(sizes)) {
+      checkInteger(ACTION, name, value);
+    }
+    checkChoice(ACTION, "dtype", dtype, DTYPES);
+    checkDtype(gpu, ACTION, dtype);
+    checkDtype(gpu, ACTION, kvDtype, "kvDtype");
+    checkChoice(ACTION, "layout", layout, ["BSNH", "BNSH"]);
+    const rules = ringRules(ACTION, options);
+    const rotations = options.rope && fillInRope(ACTION, options.rope, headDim);
+    const mostBatch = mostSequences(gpu.device.limits);
+    if (batch > mostBatch) {
+      throw new RangeError(
+        sentence(ACTION, "batch must fit one dispatch of the device (use several caches)", {
+          batch,
+          mostBatch,
+        }),
+      );
+    }
+
+    const { sinks, overflow } = rules;
+    const spec = { ...sizes, capacity, sinks, dtype, kvDtype, layout };
+    const parts = await allocateParts(gpu, ACTION, spec);
+    const made: { destroy(): void }[] = parts.flatMap(({ k, v }) => [k, v]);
+    try {
+      const usage = USAGE.storage | USAGE.copySrc | USAGE.copyDst;
+      const lengths = await gpu.guard(
+        "allocate cache counters",
+        () => gpu.device.createBuffer({ label: "cache lengths", size: batch * 4, usage }),
+      );
+      made.push(lengths);
+      const rope = rotations && await Rope.create(gpu, rotations, { headDim, dtype });
+      if (rope) made.push(rope);
+      const memory = { parts, lengths, rotations: rope?.rotations };
+      const append = await Append.create(gpu, spec, rotations, memory);
+      made.push(append);
+      const fork = await Fork.compile(gpu, kvDtype);
+      const filled = { ...spec, window, maxSeqLen, overflow, rope: rotations };
+      return new RingKvCache(gpu, filled, rules, { parts, append, fork, rope, lengths });
+    } catch (error) {
+      for (const one of made) one.destroy();
+      throw error;
+    }
+  }
+
+  /**
+   * Creates a cache and fills it with what a snapshot holds: also on another device than the snapshot was taken on, and
+   * after that was lost.
+   *
+   * @param gpu Where to allocate.
+   * @param snapshot What {@linkcode RingKvCache.snapshot} returned.
+   * @returns A cache that resumes where the other was, bit for bit.
+   * @throws {TypeError} If it is no `Uint8Array`.
+   * @throws {SnapshotError} If the bytes are no snapshot, or not every one of them is as it was.
+   * @throws {RangeError} If the device cannot hold the cache, as {@linkcode RingKvCache.create}.
+   * @throws {GpuWorkError} If the device refuses the memory.
+   *
+   * @example
+   * ```ts
+   * import { Gpu, RingKvCache, Tensor } from "@onehead/attention";
+   *
+   * const gpu = await Gpu.open();
+   * const cache = await RingKvCache.create(gpu, { numKvHeads: 1, headDim: 4, capacity: 16 });
+   * const k = await Tensor.upload(gpu, { data: [1, 2, 3, 4], shape: [1, 1, 1, 4] });
+   * const encoder = gpu.device.createCommandEncoder();
+   * cache.append(encoder, { k, v: k });
+   * gpu.device.queue.submit([encoder.finish()]);
+   *
+   * const saved = await cache.snapshot(); // bytes for a file or a database
+   * const resumed = await RingKvCache.restore(gpu, saved);
+   * console.log(resumed.length()); // 1
+   * gpu.destroy();
+   * ```
+   */
+  static async restore(gpu: Gpu, snapshot: Uint8Array): Promise<RingKvCache> {
+    const opened = await openSnapshot<FilledOptions>(snapshot);
+    const cache = await RingKvCache.create(gpu, opened.options);
+    try {
+      cache.#fill(opened);
+      return cache;
+    } catch (error) {
+      cache.destroy();
+      throw error;
+    }
+  }
+
+  /** Bytes that the cache holds on the GPU: K, V, the counters and, for rope, 16 for each pair of elements. */
+  get bytes(): number {
+    const kv = this.parts.reduce((sum, { k, v }) => sum + k.bytes + v.bytes, 0);
+    const counters = this.lengthsBuffer.size + this.#append.arrivals.size;
+    return kv + counters + (this.#rope?.rotations.size ?? 0);
+  }
+
+  /** Whether keys are rotated while they are appended, so that queries have to be. */
+  get rotates(): boolean {
+    return this.#rope !== undefined;
+  }
+
+  /**
+   * Tokens ever appended to a sequence, the overwritten ones included, less those that were rolled back.
+   *
+   * @param sequence Index within the batch. The default is 0.
+   * @returns The length, counting everything that has been encoded.
+   * @throws {TypeError} If it is no number.
+   * @throws {RangeError} If there is no such sequence.
+   */
+  length(sequence = 0): number {
+    this.#checkSequence("read a length of RingKvCache", sequence);
+    return this.#kept[sequence].length;
+  }
+
+  /**
+   * Position of the oldest token of a sequence that the ring still has.
+   *
+   * @param sequence Index within the batch. The default is 0.
+   * @returns The position, counting everything that has been encoded; the length where there is no token.
+   * @throws {TypeError} If a value is no number.
+   * @throws {RangeError} If there is no such sequence.
+   *
+   * @example Seven tokens through a ring of four
+   * ```ts
+   * import { Gpu, RingKvCache, Tensor } from "@onehead/attention";
+   *
+   * const gpu = await Gpu.open();
+   * const cache = await RingKvCache.create(gpu, { numKvHeads: 1, headDim: 4, capacity: 4, window: 4 });
+   * const k = await Tensor.empty(gpu, [1, 1, 1, 4]);
+   * const encoder = gpu.device.createCommandEncoder();
+   * for (let token = 0; token < 7; token++) cache.append(encoder, { k, v: k });
+   * gpu.device.queue.submit([encoder.finish()]);
+   * console.log(cache.length(), cache.oldest(), cache.storedLen); // 7 3 4
+   * gpu.destroy();
+   * ```
+   */
+  oldest(sequence = 0): number {
+    this.#checkSequence("read the oldest token of RingKvCache", sequence);
+    return this.#kept[sequence].oldest;
+  }
+
+  /** Tokens ever appended to the longest sequence. */
+  get maxLength(): number {
+    return Math.max(...this.#kept.map(({ length }) => length));
+  }
+
+  /** Tokens of the longest sequence that are still in the cache. */
+  get storedLen(): number {
+    return storedTokens(this.maxLength, this.spec.capacity);
+  }
+
+  /**
+   * Encodes the writing of new tokens to every sequence: one dispatch for each part of the cache. For the same tensors over
+   * and over, {@linkcode RingKvCache.bindAppend} them.
+   *
+   * @param target The encoder or compute pass to encode into; nothing is submitted.
+   * @param tokens New keys and values, and how many of them each sequence takes.
+   * @throws {TypeError} If a tensor is of another device or element type, or `lengths` is no array of numbers.
+   * @throws {RangeError} If a shape does not match the cache, or tokens would be lost that the rules keep. The cache is
+   * unchanged.
+   *
+   * @example A ragged batch: the first sequence takes two tokens, the second one
+   * ```ts
+   * import { Gpu, RingKvCache, Tensor } from "@onehead/attention";
+   *
+   * const gpu = await Gpu.open();
+   * const cache = await RingKvCache.create(gpu, { batch: 2, numKvHeads: 1, headDim: 4, capacity: 8 });
+   * const k = await Tensor.empty(gpu, [2, 2, 1, 4]);
+   * const encoder = gpu.device.createCommandEncoder();
+   * cache.append(encoder, { k, v: k, lengths: [2, 1] });
+   * gpu.device.queue.submit([encoder.finish()]);
+   * console.log(cache.length(0), cache.length(1)); // 2 1
+   * gpu.destroy();
+   * ```
+   */
+  append(target: GPUCommandEncoder | GPUComputePassEncoder, tokens: NewTokens): void {
+    this.bindAppend(tokens).encode(target);
+  }
+
+  /**
+   * Checks and binds the tensors of new tokens once, for loops that fill them anew for each step.
+   *
+   * @param tokens Where each encoding finds new keys and values. They and the cache must outlive what is returned.
+   * @returns The append, to be encoded as often as the rules of the ring allow: each encoding counts its tokens, and throws
+   * a `RangeError` where tokens would be lost that the rules keep.
+   * @throws {TypeError} If a tensor is of another device or element type.
+   * @throws {RangeError} If a shape does not match the cache.
+   *
+   * @example
+   * ```ts
+   * import { Gpu, RingKvCache, Tensor } from "@onehead/attention";
+   *
+   * const gpu = await Gpu.open();
+   * const cache = await RingKvCache.create(gpu, { numKvHeads: 1, headDim: 4, capacity: 8 });
+   * const k = await Tensor.empty(gpu, [1, 1, 1, 4]);
+   * const append = cache.bindAppend({ k, v: k });
+   * for (let token = 0; token < 3; token++) {
+   *   const encoder = gpu.device.createCommandEncoder();
+   *   // ... what computes the key and the value of the next token ...
+   *   append.encode(encoder);
+   *   gpu.device.queue.submit([encoder.finish()]);
+   * }
+   * console.log(cache.length()); // 3
+   * gpu.destroy();
+   * ```
+   */
+  bindAppend(tokens: NewTokens): BoundWork {
+    const { layout, batch, numKvHeads, headDim, valueDim } = this.spec;
+    const seqLen = tokens.k?.shape?.[layout === "BSNH" ? 1 : 2];
+    this.#checkTensor("k", tokens.k, shapeIn(layout, batch, numKvHeads, seqLen, headDim));
+    this.#checkTensor("v", tokens.v, shapeIn(layout, batch, numKvHeads, seqLen, valueDim));
+
+    const { lengths } = tokens;
+    if (lengths !== undefined) this.#checkLengths(lengths, seqLen);
+    const buffers = { k: tokens.k.buffer, v: tokens.v.buffer };
+    const dispatches = this.#append.bind(buffers, seqLen, lengths);
+    return boundWork(dispatches, () => {
+      this.#kept = this.#kept.map((kept, b) => appended(this.#rules, kept, lengths?.[b] ?? seqLen));
+    });
+  }
+
+  /**
+   * Encodes the rotation of queries in place, to the positions of the last S tokens: after their append, before attention.
+   * Up to position 2^24 an element is off by at most 3e-7 of the magnitude of its pair, besides the rounding to `dtype`.
+   *
+   * @param target The encoder or compute pass to encode into; nothing is submitted.
+   * @param q Queries [B, S, N, headDim] (or [B, N, S, headDim]) for any number N of heads, read and written.
+   * @throws {TypeError} If the cache has no rope, or the tensor is of another device or element type.
+   * @throws {RangeError} If the shape does not match the cache, or the cache has not as many tokens.
+   *
+   * @example
+   * ```ts
+   * import { Gpu, RingKvCache, Tensor } from "@onehead/attention";
+   *
+   * const gpu = await Gpu.open();
+   * const shape = { numKvHeads: 1, headDim: 2, capacity: 8 };
+   * const cache = await RingKvCache.create(gpu, { ...shape, rope: {} });
+   * const k = await Tensor.upload(gpu, { data: [1, 0, 1, 0], shape: [1, 2, 1, 2] });
+   * const q = await Tensor.upload(gpu, { data: [1, 0], shape: [1, 1, 1, 2] });
+   * const encoder = gpu.device.createCommandEncoder();
+   * cache.append(encoder, { k, v: k }); // positions 0 and 1
+   * cache.rotate(encoder, q); // position 1
+   * gpu.device.queue.submit([encoder.finish()]);
+   * console.log(await q.download()); // [0.54..., 0.84...]: cosine and sine of 1
+   * gpu.destroy();
+   * ```
+   */
+  rotate(target: GPUCommandEncoder | GPUComputePassEncoder, q: Tensor): void {
+    this.bindRotate(q).encode(target);
+  }
+
+  /**
+   * Checks and binds queries once, for loops that fill them anew for each step: see {@linkcode RingKvCache.rotate}.
+   *
+   * @param q Queries [B, S, N, headDim] (or [B, N, S, headDim]), read and written by each encoding. They and the cache must
+   * outlive what is returned.
+   * @returns The rotation, to be encoded after the append of the same tokens; throws a `RangeError` where the cache has
+   * not as many tokens.
+   * @throws {TypeError} If the cache has no rope, or the tensor is of another device or element type.
+   * @throws {RangeError} If the shape does not match the cache.
+   */
+  bindRotate(q: Tensor): BoundWork {
+    const action = "rotate queries";
+    if (!this.#rope) {
+      throw new TypeError(
+        sentence(action, "the cache must be created with rope", { rope: undefined }),
+      );
+    }
+    const { gpu } = this;
+    const { layout, batch, headDim, dtype } = this.spec;
+    const [seqLen, numHeads] = layout === "BSNH"
+      ? [q?.shape?.[1], q?.shape?.[2]]
+      : [q?.shape?.[2], q?.shape?.[1]];
+    const shape = shapeIn(layout, batch, numHeads, seqLen, headDim);
+    checkTensor(action, "q", q, { gpu, shape, dtype });
+    const queries = { layout, batch, numHeads, seqLen, buffer: q.buffer };
+    return boundWork([this.#rope.bind(queries, this.lengthsBuffer)], () => {
+      const { maxLength } = this;
+      if (seqLen <= maxLength) return;
+      throw new RangeError(
+        sentence(action, "their tokens must be in the cache (append first)", { seqLen, maxLength }),
+      );
+    });
+  }
+
+  /**
+   * Encodes the forgetting of the newest tokens, such as speculated ones that were rejected.
+   *
+   * Tokens that were overwritten do not come back: a ring that has wrapped can be rolled back as far as the next token
+   * still sees its whole window, which are at least the tokens of its last append.
+   *
+   * @param encoder The encoder to encode into; nothing is submitted.
+   * @param length Tokens that are left.
+   * @param sequence Index within the batch. The default is all, each of them left with `length` tokens.
+   * @throws {TypeError} If a value is no number.
+   * @throws {RangeError} If there is no such sequence, it is shorter, or tokens that the next one sees were overwritten.
+   * The cache is unchanged.
+   *
+   * @example Two of three guesses were wrong
+   * ```ts
+   * import { Gpu, RingKvCache, Tensor } from "@onehead/attention";
+   *
+   * const gpu = await Gpu.open();
+   * const cache = await RingKvCache.create(gpu, { numKvHeads: 1, headDim: 4, capacity: 8 });
+   * const guesses = await Tensor.empty(gpu, [1, 3, 1, 4]);
+   * const encoder = gpu.device.createCommandEncoder();
+   * cache.append(encoder, { k: guesses, v: guesses });
+   * cache.truncate(encoder, cache.length() - 2);
+   * gpu.device.queue.submit([encoder.finish()]);
+   * console.log(cache.length()); // 1
+   * gpu.destroy();
+   * ```
+   */
+  truncate(encoder: GPUCommandEncoder, length: number, sequence?: number): void {
+    if (sequence !== undefined) this.#checkSequence("truncate RingKvCache", sequence);
+    const kept = this.#kept.map((kept, b) =>
+      sequence === undefined || sequence === b ? truncated(this.#rules, kept, length) : kept
+    );
+    const { device } = this.gpu;
+    const lengths = device.createBuffer({
+      label: "cache truncated lengths",
+      size: (sequence === undefined ? this.spec.batch : 1) * 4,
+      usage: USAGE.copySrc | USAGE.copyDst,
+    });
+    device.queue.writeBuffer(lengths, 0, new Uint32Array(lengths.size / 4).fill(length));
+    const offset = (sequence ?? 0) * 4;
+    encoder.copyBufferToBuffer(lengths, 0, this.lengthsBuffer, offset, lengths.size);
+    this.#kept = kept;
+  }
+
+  /**
+   * Encodes the copying of one sequence over another, which then goes its own way: beams, samples of one prompt.
+   *
+   * @param target The encoder or compute pass to encode into; nothing is submitted.
+   * @param pair Which sequence becomes a copy of which.
+   * @throws {TypeError} If a value is no number.
+   * @throws {RangeError} If there is no such sequence, or both are the same. The cache is unchanged.
+   *
+   * @example Two samples of one prompt
+   * ```ts
+   * import { Gpu, RingKvCache, Tensor } from "@onehead/attention";
+   *
+   * const gpu = await Gpu.open();
+   * const cache = await RingKvCache.create(gpu, { batch: 2, numKvHeads: 1, headDim: 4, capacity: 8 });
+   * const prompt = await Tensor.empty(gpu, [2, 5, 1, 4]);
+   * const encoder = gpu.device.createCommandEncoder();
+   * cache.append(encoder, { k: prompt, v: prompt, lengths: [5, 0] });
+   * cache.fork(encoder, { from: 0, to: 1 });
+   * gpu.device.queue.submit([encoder.finish()]);
+   * console.log(cache.length(1)); // 5
+   * gpu.destroy();
+   * ```
+   */
+  fork(target: GPUCommandEncoder | GPUComputePassEncoder, pair: SequencePair): void {
+    const action = "fork RingKvCache";
+    const { from, to } = pair;
+    this.#checkSequence(action, from);
+    this.#checkSequence(action, to);
+    if (from === to) {
+      throw new RangeError(sentence(action, "from and to must be two sequences", { from, to }));
+    }
+    const { parts, lengthsBuffer: lengths, spec } = this;
+    inPass(target, (pass) => this.#fork.encode(pass, { parts, lengths, spec }, pair));
+    this.#kept = this.#kept.with(to, this.#kept[from]);
+  }
+
+  /**
+   * Encodes the forgetting of all tokens, of every sequence or of one.
+   *
+   * @param encoder The encoder to encode into; nothing is submitted.
+   * @param sequence Index within the batch. The default is all.
+   * @throws {TypeError} If a value is no number.
+   * @throws {RangeError} If there is no such sequence.
+   *
+   * @example
+   * ```ts
+   * import { Gpu, RingKvCache, Tensor } from "@onehead/attention";
+   *
+   * const gpu = await Gpu.open();
+   * const cache = await RingKvCache.create(gpu, { batch: 2, numKvHeads: 1, headDim: 4, capacity: 8 });
+   * const k = await Tensor.empty(gpu, [2, 3, 1, 4]);
+   * const encoder = gpu.device.createCommandEncoder();
+   * cache.append(encoder, { k, v: k });
+   * cache.clear(encoder, 1);
+   * gpu.device.queue.submit([encoder.finish()]);
+   * console.log(cache.length(0), cache.length(1)); // 3 0
+   * gpu.destroy();
+   * ```
+   */
+  clear(encoder: GPUCommandEncoder, sequence?: number): void {
+    const empty = { oldest: 0, length: 0 };
+    if (sequence === undefined) {
+      encoder.clearBuffer(this.lengthsBuffer);
+      this.#kept = this.#kept.map(() => empty);
+    } else {
+      this.#checkSequence("clear RingKvCache", sequence);
+      encoder.clearBuffer(this.lengthsBuffer, sequence * 4, 4);
+      this.#kept = this.#kept.with(sequence, empty);
+    }
+  }
+
+  /**
+   * Copies the cache to the host, as it is after all work submitted so far: options, lengths, and the rows of the slots
+   * that hold tokens, closed by a checksum. Takes as much memory again on the device for as long as it lasts.
+   *
+   * @returns Bytes for {@linkcode RingKvCache.restore}.
+   * @throws {SnapshotError} If something was encoded that has not been submitted: submit it first.
+   * @throws {DeviceLostError} If the device is lost.
+   * @throws {GpuWorkError} If the GPU refused some work.
+   *
+   * @example
+   * ```ts
+   * import { Gpu, RingKvCache, SnapshotError, Tensor } from "@onehead/attention";
+   *
+   * const gpu = await Gpu.open();
+   * const cache = await RingKvCache.create(gpu, { numKvHeads: 1, headDim: 4, capacity: 8 });
+   * const k = await Tensor.empty(gpu, [1, 3, 1, 4]);
+   * const encoder = gpu.device.createCommandEncoder();
+   * cache.append(encoder, { k, v: k });
+   * const early = await cache.snapshot().catch((error) => error);
+   * console.log(early instanceof SnapshotError); // true: encoded, and not submitted
+   * gpu.device.queue.submit([encoder.finish()]);
+   * console.log((await cache.snapshot()).length); // bytes: header, three rows of K and of V, checksum
+   * gpu.destroy();
+   * ```
+   */
+  async snapshot(): Promise<Uint8Array<ArrayBuffer>> {
+    const { gpu, parts, spec, lengthsBuffer } = this;
+    const kept = this.#kept;
+    const memory = { parts, lengths: lengthsBuffer, spec };
+    const { rows, lengths } = await readRows(gpu, memory, storedOf(kept, spec.capacity));
+    if (kept.some(({ length }, b) => length !== lengths[b])) {
+      throw new SnapshotError(
+        sentence("snapshot RingKvCache", "encoded work has not run (submit it first)", {
+          encoded: kept.map(({ length }) => length),
+          run: [...lengths],
+        }),
+      );
+    }
+    return packSnapshot({ options: this.#options, kept, rows });
+  }
+
+  /**
+   * Replaces what the cache holds by what a snapshot holds, after all work submitted so far; submit what you encode before.
+   *
+   * @param snapshot What {@linkcode RingKvCache.snapshot} returned, of a cache with the same options.
+   * @returns When the cache has it.
+   * @throws {TypeError} If it is no `Uint8Array`.
+   * @throws {SnapshotError} If the bytes are no snapshot, not every one of them is as it was, or the options differ. The
+   * cache is unchanged.
+   * @throws {DeviceLostError} If the device is lost.
+   *
+   * @example Back to where it was
+   * ```ts
+   * import { Gpu, RingKvCache, Tensor } from "@onehead/attention";
+   *
+   * const gpu = await Gpu.open();
+   * const cache = await RingKvCache.create(gpu, { numKvHeads: 1, headDim: 4, capacity: 8 });
+   * const saved = await cache.snapshot();
+   * const k = await Tensor.empty(gpu, [1, 3, 1, 4]);
+   * const encoder = gpu.device.createCommandEncoder();
+   * cache.append(encoder, { k, v: k });
+   * gpu.device.queue.submit([encoder.finish()]);
+   * await cache.restore(saved);
+   * console.log(cache.length()); // 0
+   * gpu.destroy();
+   * ```
+   */
+  async restore(snapshot: Uint8Array): Promise<void> {
+    const opened = await openSnapshot<FilledOptions>(snapshot);
+    this.gpu.throwIfFailed();
+    this.#fill(opened);
+  }
+
+  #fill({ options, kept, rows }: Snapshot<FilledOptions>): void {
+    const { gpu, parts, spec } = this;
+    const action = "restore RingKvCache";
+    for (const [name, value] of Object.entries(this.#options)) {
+      const saved = options[name as keyof FilledOptions];
+      if (JSON.stringify(saved) === JSON.stringify(value)) continue;
+      throw new SnapshotError(
+        sentence(action, "the snapshot must be of a cache with the same options", {
+          [`snapshot.${name}`]: saved,
+          [`cache.${name}`]: value,
+        }),
+      );
+    }
+    const stored = storedOf(kept, spec.capacity);
+    if (rows.length !== storedBytes(spec, stored)) {
+      throw new SnapshotError(
+        sentence(action, "the snapshot must hold the rows of its tokens", { bytes: rows.length }),
+      );
+    }
+    writeRows(gpu, { parts, spec }, stored, rows);
+    const lengths = Uint32Array.from(kept, ({ length }) => length);
+    gpu.device.queue.writeBuffer(this.lengthsBuffer, 0, lengths);
+    this.#kept = [...kept];
+  }
+
+  /** Frees the cache's memory on the GPU. */
+  destroy(): void {
+    for (const { k, v } of this.parts) {
+      k.destroy();
+      v.destroy();
+    }
+    this.lengthsBuffer.destroy();
+    this.#append.destroy();
+    this.#rope?.destroy();
+  }
+
+  #checkLengths(lengths: readonly number[], seqLen: number): void {
+    const action = "append to RingKvCache";
+    const { batch } = this.spec;
+    if (!Array.isArray(lengths)) {
+      throw new TypeError(sentence(action, "lengths must be an array", { lengths }));
+    }
+    if (lengths.length !== batch) {
+      throw new RangeError(
+        sentence(action, "lengths must have a number for each sequence", { lengths, batch }),
+      );
+    }
+    lengths.forEach((length, b) => {
+      checkInteger(action, `lengths[${b}]`, length, 0);
+      if (length <= seqLen) return;
+      throw new RangeError(
+        sentence(action, "a sequence takes at most all new tokens", {
+          sequence: b,
+          length,
+          seqLen,
+        }),
+      );
+    });
+  }
+
+  #checkSequence(action: string, sequence: number): void {
+    checkInteger(action, "sequence", sequence, 0);
+    if (sequence >= this.spec.batch) {
+      throw new RangeError(
+        sentence(action, "sequence must be within the batch", {
+          sequence,
+          batch: this.spec.batch,
+        }),
+      );
+    }
+  }
+
+  #checkTensor(name: string, tensor: Tensor, shape: readonly number[]): void {
+    const { gpu, spec } = this;
+    checkTensor("append to RingKvCache", name, tensor, { gpu, shape, dtype: spec.dtype });
+  }
+}
+
+/** Slots that hold tokens, per sequence. */
+function storedOf(kept: readonly KeptTokens[], capacity: number): number[] {
+  return kept.map(({ length }) => storedTokens(length, capacity));
+}

@@ -1,0 +1,148 @@
+/** Position arithmetic of the ring, apart from any GPU. */
+import { checkChoice, checkInteger, sentence } from "../base/check.ts";
+
+/** What happens to the oldest tokens when a ring is full. */
+export type Overflow = "wrap" | "error";
+
+/** The part of a cache that decides what it keeps. */
+export interface RingRules {
+  /** Slots per sequence. */
+  capacity: number;
+  /** First tokens of a sequence that are never overwritten and stay visible. */
+  sinks: number;
+  /** Tokens besides them that stay visible to a query, its own included. */
+  window: number;
+  /** Whether an append may overwrite tokens that have left the window. */
+  overflow: Overflow;
+}
+
+/** The tokens of one sequence that a ring has: its sinks, and positions from `oldest` up to, but not including, `length`. */
+export interface KeptTokens {
+  /** Position of the oldest token besides the sinks that was not overwritten; 0 while none was. */
+  oldest: number;
+  /** Tokens ever appended, less those that were rolled back. */
+  length: number;
+}
+
+/** Fills in and checks the rules of a ring. */
+export function ringRules(
+  action: string,
+  options: Partial<RingRules> & { capacity: number; maxSeqLen?: number },
+): RingRules {
+  const { capacity, sinks = 0, maxSeqLen = 1 } = options;
+  checkInteger(action, "capacity", capacity);
+  checkInteger(action, "sinks", sinks, 0);
+  checkInteger(action, "maxSeqLen", maxSeqLen);
+  const { window = capacity - sinks - maxSeqLen + 1 } = options;
+  const { overflow = options.window === undefined ? "error" : "wrap" } = options;
+  checkChoice(action, "overflow", overflow, ["wrap", "error"]);
+  const values = { capacity, sinks, window, maxSeqLen };
+  if (sinks + maxSeqLen > capacity) {
+    throw new RangeError(sentence(action, "sinks + maxSeqLen must be at most capacity", values));
+  }
+  checkInteger(action, "window", window);
+  // Of the maxSeqLen tokens that are appended before any of them attends, the first still needs its whole window.
+  if (capacity < sinks + window + maxSeqLen - 1) {
+    throw new RangeError(
+      sentence(action, "capacity must be >= sinks + window + maxSeqLen - 1", values),
+    );
+  }
+  return { capacity, sinks, window, overflow };
+}
+
+/** Throws unless `seqLen` more tokens leave every query that is still to come its whole window. */
+export function checkAppend(rules: RingRules, length: number, seqLen: number): void {
+  const { capacity, sinks, window, overflow } = rules;
+  if (length + seqLen <= capacity) return;
+  const action = "append to RingKvCache";
+  if (overflow === "error") {
+    throw new RangeError(
+      sentence(action, 'tokens would be lost (raise capacity, clear, or choose overflow "wrap")', {
+        length,
+        seqLen,
+        capacity,
+      }),
+    );
+  }
+  if (seqLen > capacity - sinks - window + 1) {
+    throw new RangeError(
+      sentence(
+        action,
+        "tokens that are still in the window would be overwritten (append at most capacity - sinks - window + 1 at once)",
+        { length, seqLen, capacity, sinks, window },
+      ),
+    );
+  }
+}
+
+/** What is kept after `seqLen` more tokens; throws where the rules keep what would be lost. */
+export function appended(rules: RingRules, kept: KeptTokens, seqLen: number): KeptTokens {
+  checkAppend(rules, kept.length, seqLen);
+  const length = kept.length + seqLen;
+  const { capacity, sinks } = rules;
+  const overwritten = length > capacity ? length - (capacity - sinks) : 0;
+  return { oldest: Math.max(kept.oldest, overwritten), length };
+}
+
+/** What is kept after rolling back to `length` tokens; throws where the next token would miss some of its window. */
+export function truncated(rules: RingRules, kept: KeptTokens, length: number): KeptTokens {
+  const action = "truncate RingKvCache";
+  checkInteger(action, "length", length, 0);
+  const { oldest } = kept;
+  if (length > kept.length) {
+    throw new RangeError(
+      sentence(action, "length must be at most the current one", {
+        length,
+        currentLength: kept.length,
+      }),
+    );
+  }
+  const { window, sinks } = rules;
+  const overwritten = oldest - Math.max(sinks, length + 1 - window);
+  if (overwritten > 0) {
+    throw new RangeError(
+      sentence(
+        action,
+        "tokens that the next one sees were overwritten (truncate to at least oldest + window - 1, or clear)",
+        { length, overwritten, oldest, window },
+      ),
+    );
+  }
+  return { oldest, length };
+}
+
+/** Throws if queries would see tokens that were overwritten. */
+export function checkKept(
+  { length, oldest }: KeptTokens,
+  { sinks, window, seqLen, alignment = "bottom-right" }: {
+    sinks: number;
+    window?: number;
+    seqLen: number;
+    alignment?: string | number;
+  },
+): void {
+  if (oldest > 0 && alignment !== "bottom-right") {
+    throw new RangeError(
+      sentence(
+        "attend to RingKvCache",
+        'tokens that a query would see were overwritten (choose alignment "bottom-right")',
+        { alignment, length, oldest },
+      ),
+    );
+  }
+  const firstSeen = Math.max(sinks, length - seqLen + 1 - (window ?? Infinity));
+  if (firstSeen < oldest) {
+    throw new RangeError(
+      sentence(
+        "attend to RingKvCache",
+        "tokens that a query would see were overwritten (keep window + seqLen - 1 within the tokens that are kept)",
+        { sinks, window, seqLen, length, oldest },
+      ),
+    );
+  }
+}
+
+/** Tokens that are still there after `length` were appended. */
+export function storedTokens(length: number, capacity: number): number {
+  return Math.min(length, capacity);
+}

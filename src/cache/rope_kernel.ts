@@ -1,0 +1,174 @@
+/** Rotary position embedding on the device: the table of rotations, and the rotation of queries. */
+import { fragments, kernels } from "../../kernels/mod.ts";
+import { checkChoice, checkInteger, sentence } from "../base/check.ts";
+import { Kernel } from "../gpu/kernel.ts";
+import { type Layout, rowStrides } from "../tensor/layout.ts";
+import type { WgslModule } from "../gpu/compose.ts";
+import type { Dispatch } from "../gpu/bound_work.ts";
+import type { Gpu } from "../gpu/device.ts";
+import type { RopeOptions } from "./rope.ts";
+import type { Dtype } from "../tensor/dtype.ts";
+
+const WORKGROUP = 64;
+const MAX_WORKGROUPS = 1024;
+const USAGE_STORAGE = 0x80;
+/** u32s of a `Rotation`: frequency, factor and padding. */
+const ROTATION_WORDS = 4;
+
+/** Options with their defaults filled in. */
+export interface Rotations {
+  dims: number;
+  style: "halves" | "pairs";
+  /** Radians per position of each pair. */
+  frequencies: readonly number[];
+  attentionFactor: number;
+}
+
+/** Fills in and checks the options. */
+export function fillInRope(action: string, options: RopeOptions, headDim: number): Rotations {
+  const { dims = headDim, style = "halves", base = 10000, attentionFactor = 1 } = options;
+  checkInteger(action, "rope.dims", dims, 2);
+  if (dims % 2 !== 0 || dims > headDim) {
+    throw new RangeError(
+      sentence(action, "rope.dims must be even and at most headDim", { dims, headDim }),
+    );
+  }
+  checkChoice(action, "rope.style", style, ["halves", "pairs"]);
+  checkFinite(action, "rope.attentionFactor", attentionFactor);
+  checkFinite(action, "rope.base", base);
+  if (base <= 0) throw new RangeError(sentence(action, "rope.base must be above 0", { base }));
+  const frequencies = frequenciesOf(action, options.frequencies, { dims, base });
+  if (frequencies.length !== dims / 2) {
+    throw new RangeError(
+      sentence(action, "rope.frequencies must be dims / 2 numbers", {
+        frequencies: frequencies.length,
+        dims,
+      }),
+    );
+  }
+  frequencies.forEach((value, pair) => checkFinite(action, `rope.frequencies[${pair}]`, value));
+  return { dims, style, frequencies, attentionFactor };
+}
+
+function frequenciesOf(
+  action: string,
+  given: RopeOptions["frequencies"],
+  { dims, base }: { dims: number; base: number },
+): readonly number[] {
+  if (Array.isArray(given)) return [...given];
+  const defaults = Array.from({ length: dims / 2 }, (_, pair) => base ** (-2 * pair / dims));
+  if (given === undefined) return defaults;
+  if (typeof given === "function") return defaults.map((value, pair) => given(value, pair));
+  throw new TypeError(
+    sentence(action, "rope.frequencies must be an array or a function", { frequencies: given }),
+  );
+}
+
+function checkFinite(action: string, name: string, value: unknown): void {
+  if (typeof value !== "number") {
+    throw new TypeError(sentence(action, `${name} must be a number`, { [name]: value }));
+  }
+  if (!Number.isFinite(value)) {
+    throw new RangeError(sentence(action, `${name} must be finite`, { [name]: value }));
+  }
+}
+
+/** What rotates keys while they are appended; without options, what leaves them. */
+export function ropeParts(rope?: Rotations): Omit<WgslModule, "types"> {
+  if (!rope) return { constants: {}, fragments: [fragments.ropeNone] };
+  const { dims, style } = rope;
+  return {
+    constants: { ROPE_DIMS: dims, ROPE_PARTNER: style === "halves" ? dims / 2 : 1 },
+    fragments: [fragments.rope],
+  };
+}
+
+/**
+ * The table of `Rotation`s. A frequency is kept as a fraction of a turn in 64 bits, so that position x frequency modulo a
+ * turn needs nothing but integers.
+ */
+export function rotationTable({ frequencies, attentionFactor }: Rotations): ArrayBuffer {
+  const table = new DataView(new ArrayBuffer(frequencies.length * ROTATION_WORDS * 4));
+  frequencies.forEach((frequency, pair) => {
+    const turns = frequency / (2 * Math.PI);
+    const parts = BigInt.asUintN(64, BigInt(Math.floor((turns - Math.floor(turns)) * 2 ** 64)));
+    const offset = pair * ROTATION_WORDS * 4;
+    table.setUint32(offset, Number(parts >> 32n), true);
+    table.setUint32(offset + 4, Number(parts & 0xffff_ffffn), true);
+    table.setFloat32(offset + 8, attentionFactor, true);
+  });
+  return table.buffer;
+}
+
+/** Queries to rotate: [B, S, N, H] or [B, N, S, H]. */
+interface Queries {
+  layout: Layout;
+  batch: number;
+  numHeads: number;
+  seqLen: number;
+  buffer: GPUBuffer;
+}
+
+/** The table of rotations on a device, and the kernel that rotates queries by it. */
+export class Rope {
+  /** [dims / 2] `Rotation` */
+  readonly rotations: GPUBuffer;
+  readonly #kernel: Kernel;
+  readonly #pairs: number;
+  readonly #params = new Map<string, GPUBuffer>();
+
+  private constructor(rotations: GPUBuffer, kernel: Kernel, pairs: number) {
+    this.rotations = rotations;
+    this.#kernel = kernel;
+    this.#pairs = pairs;
+  }
+
+  static async create(
+    gpu: Gpu,
+    rope: Rotations,
+    { headDim, dtype }: { headDim: number; dtype: Dtype },
+  ): Promise<Rope> {
+    const { constants, fragments } = ropeParts(rope);
+    const kernel = await Kernel.compile(gpu, "rotate", {
+      types: { T: dtype },
+      constants: { ...constants, HEAD_DIM: headDim, WORKGROUP },
+      fragments: [...fragments, kernels.rotate],
+    });
+    const table = new Uint8Array(rotationTable(rope));
+    const rotations = await gpu.guard("allocate rope", () => {
+      const size = table.byteLength;
+      const buffer = gpu.device.createBuffer({
+        ...{ label: "rope rotations", size, usage: USAGE_STORAGE, mappedAtCreation: true },
+      });
+      new Uint8Array(buffer.getMappedRange()).set(table);
+      buffer.unmap();
+      return buffer;
+    });
+    return new Rope(rotations, kernel, rope.dims / 2);
+  }
+
+  bind(queries: Queries, lengths: GPUBuffer): Dispatch {
+    const { batch, numHeads, seqLen } = queries;
+    const workgroups = Math.ceil(seqLen * numHeads * this.#pairs / WORKGROUP);
+    return this.#kernel.bind({
+      ...{ params: this.#paramsFor(queries), lengths, rotations: this.rotations },
+      x: queries.buffer,
+    }, [Math.min(workgroups, MAX_WORKGROUPS), batch]);
+  }
+
+  destroy(): void {
+    this.rotations.destroy();
+    for (const params of this.#params.values()) params.destroy();
+  }
+
+  #paramsFor({ layout, numHeads, seqLen }: Queries): GPUBuffer {
+    const key = `${numHeads} ${seqLen}`;
+    let params = this.#params.get(key);
+    if (!params) {
+      const stride = rowStrides(layout, numHeads, seqLen);
+      params = this.#kernel.uniform({ stride, numHeads, seqLen });
+      this.#params.set(key, params);
+    }
+    return params;
+  }
+}

@@ -1,0 +1,64 @@
+/** The families that there are, by what `config.json` calls them. */
+import type { DecoderSpec } from "../../model/spec.ts";
+import { checkpointError } from "../_error.ts";
+import { HfConfig } from "../config.ts";
+import type { Family } from "../family.ts";
+import { falcon } from "./falcon.ts";
+import { gemma } from "./gemma.ts";
+import { gemma3 } from "./gemma3.ts";
+import { gptBigCode } from "./gpt_bigcode.ts";
+import { llama, mistral } from "./llama.ts";
+
+const FAMILIES = {
+  ...{ llama, mistral, falcon, gemma, gemma3, gemma3_text: gemma3 },
+  gpt_bigcode: gptBigCode,
+};
+
+/** Options that no decoder here has, whatever its family: only these values mean that they are not used. */
+const UNUSED: Readonly<Record<string, readonly unknown[]>> = {
+  quantization_config: [],
+  attn_logit_softcapping: [],
+  final_logit_softcapping: [],
+  add_cross_attention: [false],
+  is_encoder_decoder: [false],
+  use_bidirectional_attention: [false],
+};
+
+/**
+ * Reads the shape of a decoder from a `config.json` of a Hugging Face repository: of the families llama, mistral, gpt_bigcode
+ * (StarCoder, SantaCoder), falcon, gemma, and the text models of gemma3.
+ *
+ * @param text The file's text.
+ * @param name What messages call it.
+ * @returns The decoder's shape.
+ * @throws {CheckpointError} If the text is no JSON object, a field that is needed is missing or makes no sense, or the file
+ * asks for something that the decoder does not have; the message names field and value.
+ *
+ * @example
+ * ```ts
+ * import { parseDecoderConfig } from "@onehead/attention/checkpoints";
+ *
+ * const spec = parseDecoderConfig(
+ *   '{"model_type": "gemma3_text", "hidden_size": 1152, "intermediate_size": 6912,' +
+ *     '"num_attention_heads": 4, "num_key_value_heads": 1, "sliding_window": 512}',
+ *   "gemma-3-1b",
+ * );
+ * console.log(spec.numKvHeads, spec.layers[0].window, spec.layers[5].window); // 1 512 undefined
+ * ```
+ */
+export function parseDecoderConfig(text: string, name: string): DecoderSpec {
+  return readFamily(HfConfig.parse(text, name)).spec;
+}
+
+/** As {@linkcode parseDecoderConfig}, and what the family calls its tensors. */
+export function readFamily(config: HfConfig): Family {
+  for (const [field, values] of Object.entries(UNUSED)) config.allowOnly(field, ...values);
+  const family = config.choice<(config: HfConfig) => Family>("model_type", FAMILIES)(config);
+  const { numHeads, numKvHeads, headDim } = family.spec;
+  if (!Number.isInteger(headDim) || numHeads % numKvHeads !== 0) {
+    throw checkpointError(config.name, "heads must divide the width, and KV heads the heads", {
+      ...{ dim: family.spec.dim, numHeads, numKvHeads, headDim },
+    });
+  }
+  return family;
+}

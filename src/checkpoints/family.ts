@@ -1,0 +1,28 @@
+import type { DecoderSpec } from "../model/spec.ts";
+import type { Part } from "../model/weight_shapes.ts";
+
+/** A family of models: what its `config.json` means, and what its checkpoints call the weights. */
+export interface Family {
+  /** The decoder's shape. */
+  spec: DecoderSpec;
+  /** What the names of the decoder's tensors may start with, depending on what they were saved with. */
+  prefixes: readonly string[];
+  /** What the file calls each part, after the prefix, with N for the number of a layer. */
+  tensors: Readonly<Partial<Record<Part, string>>>;
+  /** The parts that have a bias besides their weight; norms of `kind: "layer"` always have. */
+  biased: readonly Part[];
+  /** Whether norms keep the difference of their weights to 1. */
+  addsOneToNorms: boolean;
+  /** Whether the embedding serves as classifier. */
+  isTied: boolean;
+}
+
+/** What `config.json` calls the activations that the decoder has. */
+export const ACTIVATIONS: Readonly<Record<string, DecoderSpec["activation"]>> = {
+  silu: "silu",
+  swish: "silu",
+  gelu: "gelu",
+  gelu_new: "geluTanh",
+  gelu_fast: "geluTanh",
+  gelu_pytorch_tanh: "geluTanh",
+};

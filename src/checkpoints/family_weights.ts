@@ -1,0 +1,137 @@
+import type { DecoderWeights, WeightData } from "../model/weights.ts";
+import { splitQkv } from "../layer/qkv_weights.ts";
+import { checkpointError, tensorOf } from "./_error.ts";
+import { FLOAT_TYPES } from "./_floats.ts";
+import { type Part, partShapes } from "../model/weight_shapes.ts";
+import type { Family } from "./family.ts";
+import type { TensorFile } from "./tensor_file.ts";
+
+/** What the classifier is called: it has no part in the prefix of the rest. */
+const CLASSIFIERS = ["lm_head", "language_model.lm_head"];
+
+/** What some programs saved with the weights, and is none: frequencies and masks. */
+const BUFFERS = /\.(inv_freq|attn\.bias|attn\.masked_bias)$/;
+
+const PROJECTIONS = ["q", "k", "v"] as const;
+
+/** Where a weight comes from. */
+interface WeightSource {
+  /** The tensor's name in the file. */
+  tensor: string;
+  /** The weight's shape. */
+  shape: readonly number[];
+  /** Which rows of the tensor are the weight's, where it is fused with others. */
+  fused?: typeof PROJECTIONS[number];
+  /** Whether 1 is to be added. */
+  addsOne: boolean;
+}
+
+/**
+ * The weights of a family's checkpoint by their uniform names.
+ *
+ * @param file The tensors as the family calls them.
+ * @param family What they are called.
+ * @throws {CheckpointError} If a tensor is missing, of another shape or not of floats, or there is one that has no place.
+ */
+export function familyWeights(file: TensorFile, family: Family): DecoderWeights {
+  const sources = findSources(file, family);
+  const read = async (name: string): Promise<WeightData> => {
+    const source = sources.get(name);
+    if (!source) {
+      throw checkpointError(tensorOf(file.name, name), "the decoder has none of that name", {
+        weights: [...sources.keys()],
+      });
+    }
+    const { tensor, shape, fused, addsOne } = source;
+    let { data } = await file.read(tensor);
+    // All families keep the heads of a group together; with one KV head that is the same as one projection after the other.
+    if (fused) data = splitQkv(data, { ...family.spec, arrangement: "interleaved" })[fused];
+    if (addsOne) data = data.map((difference) => 1 + difference);
+    return { data, shape };
+  };
+  return { has: (name) => sources.has(name), read };
+}
+
+/** Finds everything that the family has, and checks it by what the file says of it. */
+function findSources(file: TensorFile, family: Family): Map<string, WeightSource> {
+  const { spec, tensors, biased, addsOneToNorms } = family;
+  const shapes = partShapes(spec);
+  const sources = new Map<string, WeightSource>();
+  const used = new Set<string>();
+
+  const add = (part: Part, module: string, layer = "") => {
+    const isNorm = part.endsWith("Norm");
+    const hasBias = biased.includes(part) || (isNorm && spec.norm.kind === "layer");
+    for (const kind of hasBias ? ["weight", "bias"] : ["weight"]) {
+      const shapeOf = (part: Part) => kind === "weight" ? shapes[part] : shapes[part].slice(0, 1);
+      const tensor = `${module}.${kind}`;
+      checkTensor(file, tensor, shapeOf(part));
+      used.add(tensor);
+      if (part !== "qkv") {
+        const addsOne = isNorm && addsOneToNorms;
+        sources.set(`${layer}${part}.${kind}`, { tensor, shape: shapeOf(part), addsOne });
+        continue;
+      }
+      for (const fused of PROJECTIONS) {
+        const shape = shapeOf(fused);
+        sources.set(`${layer}${fused}.${kind}`, { tensor, shape, fused, addsOne: false });
+      }
+    }
+  };
+
+  const prefix = findPrefix(file, family);
+  for (const [part, name] of Object.entries(tensors) as [Part, string][]) {
+    if (name.includes(".N.")) {
+      for (let layer = 0; layer < spec.layers.length; layer++) {
+        add(part, prefix + name.replace(".N.", `.${layer}.`), `layers.${layer}.`);
+      }
+    } else add(part, prefix + name);
+  }
+  if (!family.isTied) {
+    add("classifier", CLASSIFIERS.find((name) => file.describe(`${name}.weight`)) ?? "lm_head");
+  }
+  checkLeftovers(file, prefix, used);
+  return sources;
+}
+
+function findPrefix(file: TensorFile, { prefixes, tensors }: Family): string {
+  const prefix = prefixes.find((prefix) => file.describe(`${prefix}${tensors.embedding}.weight`));
+  if (prefix !== undefined) return prefix;
+  throw checkpointError(
+    file.name,
+    `there must be a tensor ${
+      prefixes.map((it) => `${it}${tensors.embedding}.weight`).join(" or ")
+    }`,
+    { tensors: file.names },
+  );
+}
+
+function checkTensor(file: TensorFile, tensor: string, shape: readonly number[]): void {
+  const found = file.describe(tensor);
+  if (!found) {
+    throw checkpointError(tensorOf(file.name, tensor), "it is missing", { needed: shape });
+  }
+  const what = tensorOf(found.file, tensor);
+  if (!FLOAT_TYPES.has(found.dtype)) {
+    const types = [...FLOAT_TYPES.keys()].join(", ");
+    throw checkpointError(what, `its dtype must be ${types} (convert it)`, { dtype: found.dtype });
+  }
+  if (`${found.shape}` !== `${shape}`) {
+    throw checkpointError(what, "its shape must be that of the configuration", {
+      ...{ needed: shape, shape: found.shape },
+    });
+  }
+}
+
+/** A bias or a layer that the configuration does not tell of is one that would silently be left out. */
+function checkLeftovers(file: TensorFile, prefix: string, used: ReadonlySet<string>): void {
+  const known = CLASSIFIERS.map((name) => `${name}.weight`);
+  const leftover = file.names.find((name) =>
+    name.startsWith(prefix) && !used.has(name) && !known.includes(name) && !BUFFERS.test(name)
+  );
+  if (leftover === undefined) return;
+  const { file: name, shape } = file.describe(leftover)!;
+  throw checkpointError(tensorOf(name, leftover), "the configuration has no place for it", {
+    shape,
+  });
+}

@@ -1,0 +1,149 @@
+import type { WeightData } from "../model/weights.ts";
+import { elementCount } from "../tensor/dtype.ts";
+import { type ByteSource, readBuffer } from "./byte_source.ts";
+import type { Checkpoint } from "./checkpoint.ts";
+import { closeOnError } from "./_close_on_error.ts";
+import { checkpointError, tensorOf } from "./_error.ts";
+import { FLOAT_TYPES } from "./_floats.ts";
+import { type DecoderSizes, type Part, partShapes } from "../model/weight_shapes.ts";
+
+/** The header: seven int32. */
+const FIELDS = ["dim", "hiddenDim", "layers", "numHeads", "numKvHeads", "vocab", "contextLen"];
+const HEADER_BYTES = 4 * FIELDS.length;
+
+/** The parts of a layer in the file's order; each is there for all layers before the next begins. */
+const LAYER_PARTS: readonly Part[] = [
+  ...["attentionNorm", "q", "k", "v", "o"] as const,
+  ...["mlpNorm", "gate", "down", "up"] as const,
+];
+
+const f32 = FLOAT_TYPES.get("F32")!;
+
+/** What the header says. */
+interface Header {
+  sizes: DecoderSizes;
+  numLayers: number;
+  isTied: boolean;
+}
+
+/** Where a weight lies, in bytes from the file's start. */
+interface Place {
+  offset: number;
+  shape: readonly number[];
+}
+
+/**
+ * Opens a checkpoint in the first layout of {@link https://github.com/karpathy/llama2.c | llama2.c}: seven int32, then all
+ * weights as f32. All sizes are checked against the file's before anything else is read.
+ *
+ * @param source The file; it is closed with the result, and where this fails.
+ * @returns The decoder: RMSNorm, SwiGLU, rotary positions of adjacent pairs.
+ * @throws {CheckpointError} If the sizes in the header make no decoder, or the file is not as large as they say.
+ *
+ * @example
+ * ```ts ignore
+ * import { openFile, openLlama2c } from "@onehead/attention/checkpoints";
+ *
+ * const checkpoint = await openLlama2c(await openFile("stories260K.bin"));
+ * const { shape } = await checkpoint.weights.read("layers.0.k.weight");
+ * console.log(shape); // [32, 64]
+ * await checkpoint.close();
+ * ```
+ */
+export async function openLlama2c(source: ByteSource): Promise<Checkpoint> {
+  const { header, places } = await closeOnError(source, async () => {
+    const header = await readHeader(source);
+    return { header, places: placesOf(source, header) };
+  });
+  const read = async (name: string): Promise<WeightData> => {
+    const place = places.get(name);
+    if (!place) {
+      throw checkpointError(tensorOf(source.name, name), "the file has none of that name", {
+        tensors: [...places.keys()],
+      });
+    }
+    const { offset, shape } = place;
+    const bytes = await readBuffer(source, offset, elementCount(shape) * f32.bytes);
+    return { data: f32.decode(bytes), shape: [...shape] };
+  };
+  return {
+    spec: {
+      ...header.sizes,
+      layers: Array.from({ length: header.numLayers }, () => ({
+        rope: { style: "pairs", base: 10000 },
+      })),
+      norm: { kind: "rms", eps: 1e-5 },
+      activation: "silu",
+      isGated: true,
+      isParallel: false,
+    },
+    weights: { has: (name) => places.has(name), read },
+    close: () => source.close(),
+  };
+}
+
+async function readHeader(source: ByteSource): Promise<Header> {
+  const { name, size } = source;
+  if (size < HEADER_BYTES) {
+    throw checkpointError(
+      name,
+      `it must start with ${HEADER_BYTES} bytes of sizes (it was cut short: fetch it again)`,
+      { size },
+    );
+  }
+  const view = new DataView(await readBuffer(source, 0, HEADER_BYTES));
+  const numbers = FIELDS.map((_, i) => view.getInt32(4 * i, true));
+  const [dim, hiddenDim, numLayers, numHeads, numKvHeads, vocab, contextLen] = numbers;
+  const sizes = {
+    ...{ vocabSize: Math.abs(vocab), dim, hiddenDim, contextLen },
+    ...{ numHeads, numKvHeads, headDim: dim / numHeads },
+  };
+  const arePositive = [...Object.values(sizes), numLayers].every((value) => value >= 1);
+  if (!arePositive || sizes.headDim % 2 !== 0 || numHeads % numKvHeads !== 0) {
+    throw checkpointError(
+      name,
+      "its sizes must be those of a decoder (it is damaged or of another format)",
+      Object.fromEntries(FIELDS.map((field, i) => [field, numbers[i]])),
+    );
+  }
+  return { sizes, numLayers, isTied: vocab > 0 };
+}
+
+/** Where everything lies, if the file is as large as its header says. */
+function placesOf(source: ByteSource, { sizes, numLayers, isTied }: Header): Map<string, Place> {
+  const shapes = partShapes(sizes);
+  const section = (part: Part, copies: number) => ({ part, copies, shape: shapes[part] });
+  const sections: { part?: Part; copies: number; shape: readonly number[] }[] = [
+    section("embedding", 1),
+    ...LAYER_PARTS.map((part) => section(part, numLayers)),
+    section("finalNorm", 1),
+    // Cosines and sines, which are not read any more.
+    { copies: 1, shape: [sizes.contextLen, sizes.headDim] },
+    ...(isTied ? [] : [section("classifier", 1)]),
+  ];
+  const bytesOf = (shape: readonly number[]) => elementCount(shape) * f32.bytes;
+  const needed = sections.reduce(
+    (sum, { copies, shape }) => sum + copies * bytesOf(shape),
+    HEADER_BYTES,
+  );
+  if (needed !== source.size) {
+    throw checkpointError(
+      source.name,
+      "it must be as large as its header says (it was cut short or is of another format)",
+      { needed, size: source.size, ...sizes, layers: numLayers, isTied },
+    );
+  }
+
+  const places = new Map<string, Place>();
+  let offset = HEADER_BYTES;
+  for (const { part, copies, shape } of sections) {
+    for (let copy = 0; copy < copies; copy++) {
+      const isOfLayer = part && LAYER_PARTS.includes(part);
+      if (part) {
+        places.set(`${isOfLayer ? `layers.${copy}.` : ""}${part}.weight`, { offset, shape });
+      }
+      offset += bytesOf(shape);
+    }
+  }
+  return places;
+}

@@ -1,0 +1,29 @@
+import type { WeightData } from "../model/weights.ts";
+
+/** What a file says of a tensor. */
+export interface TensorDescription {
+  /** Which file holds it. */
+  file: string;
+  /** The element type in the file, as the format calls it: "F32", "F16", "BF16" or another. */
+  dtype: string;
+  /** Outermost dimension first; empty for a scalar. */
+  shape: readonly number[];
+}
+
+/** Named tensors of one file, or of several that belong together. */
+export interface TensorFile {
+  /** What messages call it: the path of a file. */
+  readonly name: string;
+  /** The names of all tensors. */
+  readonly names: readonly string[];
+  /** What the file says of a tensor; nothing where it has none of that name. */
+  describe(name: string): TensorDescription | undefined;
+  /**
+   * Reads a tensor, converted to f32.
+   *
+   * @throws {CheckpointError} If there is none of that name, its elements are no floats, or it cannot be read.
+   */
+  read(name: string): Promise<WeightData>;
+  /** Lets go of the file. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,384 @@
+import { MATRIX_FEATURE, matrixBlockOf } from "./matrix_units.ts";
+import { probe, type Probed } from "./probe.ts";
+import { DeviceLostError, GpuUnavailableError, GpuWorkError } from "../base/errors.ts";
+import type { DeviceProfile } from "./profile.ts";
+
+/** What a {@linkcode Gpu} can do beyond plain WebGPU. */
+export interface GpuFeatures {
+  /** f16 storage and arithmetic (`shader-f16`). */
+  f16: boolean;
+  /** Subgroup operations, whether the runtime lists them or not. */
+  subgroups: boolean;
+  /** Timestamps written by the GPU (`timestamp-query`). */
+  timestamps: boolean;
+  /**
+   * Matrix units (tensor cores) that `products: "matrix"` can use: of f16 with sums in f32, on a device whose subgroups are
+   * all of one size. An experiment of Dawn (`chromium-experimental-subgroup-matrix`): Chrome grants it with
+   * `--enable-unsafe-webgpu`, Node with `create(["enable-dawn-features=allow_unsafe_apis"])`, Deno not yet.
+   */
+  matrixUnits: boolean;
+}
+
+/** The WGSL that a runtime's compiler takes, where compilers differ. */
+export interface WgslDialect {
+  /** Whether a module must declare `enable subgroups;` (Dawn) or must not (naga). */
+  enableSubgroups: boolean;
+}
+
+/** What the device calls itself. */
+export interface GpuDescription {
+  /** Name of the adapter, e.g. "NVIDIA H200" or "llvmpipe (LLVM 15.0.6, 256 bits)". */
+  description: string;
+  /** Who made it, as the driver says. */
+  vendor: string;
+  /** Its family, as the driver says; often empty. */
+  architecture: string;
+  /** Whether the adapter is a program on the CPU, whose speed says little about GPUs. */
+  isSoftware: boolean;
+}
+
+/** Options of {@linkcode Gpu.open}. */
+export interface GpuOptions {
+  /** Which of several adapters to prefer. The default is `"high-performance"`. */
+  powerPreference?: GPUPowerPreference;
+}
+
+const INSTALL_HINT =
+  "on Linux install a Vulkan driver for your GPU, or without a GPU the software driver: apt-get install mesa-vulkan-drivers libvulkan1";
+
+const LOSS_NOTICE_MS = 20;
+
+/** Integers of 64 bits in kernels: a feature of wgpu, and so of Deno, that WebGPU does not have. */
+const LONG_INTEGERS = "wgpu-shader-int64" as GPUFeatureName;
+
+/**
+ * A GPU device and what it can do: limits, features and WGSL dialect, decided once.
+ *
+ * Errors that nobody caught and the loss of the device reach whoever waits next ({@linkcode Gpu.settled},
+ * `Tensor.download`), as runtimes otherwise drop them silently; each error is also printed once.
+ *
+ * @example
+ * ```ts
+ * import { Gpu } from "@onehead/attention";
+ *
+ * const gpu = await Gpu.open();
+ * console.log(gpu.description.description, gpu.features);
+ * gpu.destroy();
+ * ```
+ */
+export class Gpu {
+  static readonly #known = new WeakMap<GPUDevice, Promise<Gpu>>();
+
+  /** The WebGPU device: yours to use for everything else. */
+  readonly device: GPUDevice;
+  /** What it can do beyond plain WebGPU. */
+  readonly features: Readonly<GpuFeatures>;
+  /** The WGSL its compiler takes. */
+  readonly dialect: Readonly<WgslDialect>;
+  /** What it calls itself. */
+  readonly description: Readonly<GpuDescription>;
+  /** What planning for it needs to know beside its limits. */
+  readonly profile: Readonly<DeviceProfile>;
+
+  #lost: DeviceLostError | undefined;
+  readonly #waiting = new Set<(error: DeviceLostError) => void>();
+  readonly #errors: string[] = [];
+
+  private constructor(
+    device: GPUDevice,
+    info: GPUAdapterInfo,
+    { mustEnable, subgroupSize }: Probed,
+  ) {
+    this.device = device;
+    this.dialect = { enableSubgroups: mustEnable };
+    const matrix = matrixBlockOf(device, info, subgroupSize);
+    this.features = {
+      f16: device.features.has("shader-f16"),
+      subgroups: subgroupSize > 0,
+      timestamps: device.features.has("timestamp-query"),
+      matrixUnits: matrix !== undefined,
+    };
+    this.description = describe(device.adapterInfo);
+    const { isSoftware } = this.description;
+    const longLoads = isSoftware && device.features.has(LONG_INTEGERS);
+    this.profile = { isSoftware, subgroupSize, longLoads, ...(matrix && { matrix }) };
+    device.lost.then(({ reason, message }) => this.#lose(reason, message));
+    device.addEventListener("uncapturederror", (event) => {
+      const { message } = (event as GPUUncapturedErrorEvent).error;
+      console.error(`WebGPU error: ${message}`);
+      this.#errors.push(message);
+    });
+  }
+
+  #lose(reason: string, message: string): void {
+    this.#lost ??= new DeviceLostError(
+      `Cannot use the GPU device as it was lost (${reason}): ${message || "no message"}`,
+    );
+    for (const reject of this.#waiting) reject(this.#lost);
+  }
+
+  /**
+   * Opens a device with the adapter's own limits, and with f16, subgroups, timestamps and matrix units where they can be had.
+   *
+   * @param options Which adapter to prefer.
+   * @returns The opened device. Destroy it with {@linkcode Gpu.destroy}.
+   * @throws {GpuUnavailableError} If there is no WebGPU, no adapter, the adapter gives no device, or the device does not
+   * compute.
+   *
+   * @example A small GPU beside a large one
+   * ```ts
+   * import { Gpu, GpuUnavailableError } from "@onehead/attention";
+   *
+   * try {
+   *   const gpu = await Gpu.open({ powerPreference: "low-power" });
+   *   console.log(gpu.device.limits.maxStorageBufferBindingSize); // bytes
+   *   gpu.destroy();
+   * } catch (error) {
+   *   if (!(error instanceof GpuUnavailableError)) throw error;
+   *   console.log(error.message); // what to install
+   * }
+   * ```
+   */
+  static async open(options: GpuOptions = {}): Promise<Gpu> {
+    const { powerPreference = "high-performance" } = options;
+    if (!globalThis.navigator?.gpu) {
+      throw new GpuUnavailableError(
+        "Cannot open a GPU as this runtime has no WebGPU (navigator.gpu): use Deno 2, a current browser, or Node with the npm package webgpu",
+      );
+    }
+    const adapter = await navigator.gpu.requestAdapter({ powerPreference });
+    if (!adapter) {
+      throw new GpuUnavailableError(`Cannot open a GPU as there is no adapter: ${INSTALL_HINT}`);
+    }
+    const device = await requestDevice(adapter);
+    try {
+      return await Gpu.#of(device, adapter.info);
+    } catch (error) {
+      device.destroy();
+      throw error;
+    }
+  }
+
+  /**
+   * Takes a device that the caller brings. It stays the caller's: nothing here changes its settings.
+   *
+   * @param device Any WebGPU device; what was not requested with it is not used.
+   * @returns The same `Gpu` for the same device, so that pipelines are compiled once per device.
+   * @throws {GpuUnavailableError} If the device takes work and does nothing, as the null backend of Dawn does.
+   *
+   * @example A device of your own
+   * ```ts
+   * import { Gpu } from "@onehead/attention";
+   *
+   * const adapter = await navigator.gpu.requestAdapter();
+   * const device = await adapter!.requestDevice();
+   * const gpu = await Gpu.from(device);
+   * console.log(gpu === await Gpu.from(device), gpu.features); // true { f16: false, ... }: nothing was requested
+   * gpu.destroy();
+   * ```
+   */
+  static from(device: GPUDevice): Promise<Gpu> {
+    return Gpu.#of(device, device.adapterInfo);
+  }
+
+  /** Of the adapter, as npm's `webgpu` lists matrix units there alone. */
+  static #of(device: GPUDevice, info: GPUAdapterInfo): Promise<Gpu> {
+    let gpu = Gpu.#known.get(device);
+    if (!gpu) {
+      gpu = Gpu.#probed(device, info);
+      Gpu.#known.set(device, gpu);
+    }
+    return gpu;
+  }
+
+  static async #probed(device: GPUDevice, info: GPUAdapterInfo): Promise<Gpu> {
+    const probed = await probe(device);
+    if (!probed.computes) {
+      const { description } = describe(device.adapterInfo);
+      throw new GpuUnavailableError(
+        `Cannot use the GPU device as the adapter "${description}" takes work and does nothing: ${INSTALL_HINT}`,
+      );
+    }
+    return new Gpu(device, info, probed);
+  }
+
+  /**
+   * Throws what has gone wrong on the device since it was last asked.
+   *
+   * @throws {DeviceLostError} If the device is lost.
+   * @throws {GpuWorkError} If the GPU refused some work.
+   *
+   * @example
+   * ```ts
+   * import { Gpu } from "@onehead/attention";
+   *
+   * const gpu = await Gpu.open();
+   * gpu.throwIfFailed(); // nothing has gone wrong so far
+   * gpu.destroy();
+   * try {
+   *   gpu.throwIfFailed();
+   * } catch (error) {
+   *   console.log((error as Error).name); // DeviceLostError
+   * }
+   * ```
+   */
+  throwIfFailed(): void {
+    if (this.#lost) throw this.#lost;
+    if (this.#errors.length > 0) {
+      throw new GpuWorkError(
+        `Cannot trust the results as the GPU refused work: ${this.#errors.splice(0).join("; ")}`,
+      );
+    }
+  }
+
+  /**
+   * Waits for something that the device is to bring, and for nothing if the device is lost.
+   *
+   * @param pending A promise of WebGPU, such as that of `mapAsync`.
+   * @returns What it resolved to.
+   * @throws {DeviceLostError} If the device is lost before.
+   * @throws {GpuWorkError} If the GPU refused some work before.
+   *
+   * @example A readback that ends also where the device is lost
+   * ```ts
+   * import { Gpu } from "@onehead/attention";
+   *
+   * const gpu = await Gpu.open();
+   * const { MAP_READ, COPY_DST } = GPUBufferUsage;
+   * const buffer = gpu.device.createBuffer({ size: 16, usage: MAP_READ | COPY_DST });
+   * await gpu.waitFor(buffer.mapAsync(GPUMapMode.READ));
+   * console.log(new Float32Array(buffer.getMappedRange())); // [0, 0, 0, 0]
+   * gpu.destroy();
+   * ```
+   */
+  async waitFor<Value>(pending: Promise<Value>): Promise<Value> {
+    if (this.#lost) throw this.#lost;
+    const lost = Promise.withResolvers<never>();
+    this.#waiting.add(lost.reject);
+    try {
+      const value = await Promise.race([pending, lost.promise]);
+      this.throwIfFailed();
+      return value;
+    } catch (error) {
+      // A lost device rejects what is pending in words of its own, at times before it says that it is lost.
+      if (!this.#lost && !(error instanceof GpuWorkError)) {
+        await new Promise((resolve) => setTimeout(resolve, LOSS_NOTICE_MS));
+      }
+      throw this.#lost ?? error;
+    } finally {
+      this.#waiting.delete(lost.reject);
+    }
+  }
+
+  /**
+   * Waits until the GPU has done everything that was submitted.
+   *
+   * @returns When it is done.
+   * @throws {DeviceLostError} If the device is lost.
+   * @throws {GpuWorkError} If the GPU refused some work.
+   *
+   * @example
+   * ```ts
+   * import { Gpu } from "@onehead/attention";
+   *
+   * const gpu = await Gpu.open();
+   * gpu.device.queue.submit([gpu.device.createCommandEncoder().finish()]);
+   * await gpu.settled(); // done, and nothing was refused
+   * gpu.destroy();
+   * ```
+   */
+  async settled(): Promise<void> {
+    await this.waitFor(this.device.queue.onSubmittedWorkDone());
+  }
+
+  /**
+   * Creates GPU objects under error scopes.
+   *
+   * @param action What is being made, for the message: "allocate a cache".
+   * @param create Makes the objects; only what it does before it returns is watched.
+   * @returns What `create` returned.
+   * @throws {GpuWorkError} If WebGPU refused it.
+   * @throws {DeviceLostError} If the device is lost.
+   *
+   * @example
+   * ```ts
+   * import { Gpu } from "@onehead/attention";
+   *
+   * const gpu = await Gpu.open();
+   * const usage = GPUBufferUsage.STORAGE;
+   * try {
+   *   const size = gpu.device.limits.maxBufferSize + 4;
+   *   await gpu.guard("allocate too much", () => gpu.device.createBuffer({ size, usage }));
+   * } catch (error) {
+   *   console.log((error as Error).name); // GpuWorkError
+   * }
+   * gpu.destroy();
+   * ```
+   */
+  async guard<Value>(action: string, create: () => Value): Promise<Value> {
+    this.throwIfFailed();
+    this.device.pushErrorScope("out-of-memory");
+    this.device.pushErrorScope("validation");
+    // Scopes are a stack: both are popped before anything else on the device can run.
+    const created = attempt(create);
+    const scopes = Promise.all([this.device.popErrorScope(), this.device.popErrorScope()]);
+    const error = (await this.waitFor(scopes)).find((error) => error !== null);
+    // What `create` threw may only be what WebGPU's refusal led to.
+    if (error) throw new GpuWorkError(`Cannot ${action} as WebGPU refused it: ${error.message}`);
+    if ("thrown" in created) throw created.thrown;
+    return created.value;
+  }
+
+  /** Destroys the device and everything on it. Whoever waits gets a `DeviceLostError`. */
+  destroy(): void {
+    this.device.destroy();
+    this.#lose("destroyed", "Gpu.destroy() was called");
+  }
+}
+
+function attempt<Value>(create: () => Value): { value: Value } | { thrown: unknown } {
+  try {
+    return { value: create() };
+  } catch (thrown) {
+    return { thrown };
+  }
+}
+
+async function requestDevice(adapter: GPUAdapter): Promise<GPUDevice> {
+  const requiredLimits: Record<string, number> = {};
+  for (const name in adapter.limits) {
+    const value = adapter.limits[name as keyof GPUSupportedLimits];
+    if (typeof value === "number") requiredLimits[name] = value;
+  }
+  const listed = (["shader-f16", "timestamp-query", MATRIX_FEATURE] as const).filter((name) =>
+    adapter.features.has(name)
+  );
+  // Deno grants these without listing them, so they are asked for, and done without where refused.
+  const unlisted: GPUFeatureName[] = describe(adapter.info).isSoftware
+    ? ["subgroups", LONG_INTEGERS]
+    : ["subgroups"];
+  for (let asked = unlisted.length;; asked--) {
+    const requiredFeatures = [...listed, ...unlisted.slice(0, asked)];
+    try {
+      return await adapter.requestDevice({ requiredFeatures, requiredLimits });
+    } catch (error) {
+      if (asked > 0) continue;
+      throw new GpuUnavailableError(
+        `Cannot open a GPU as the adapter "${adapter.info.description}" gave no device: ${
+          (error as Error).message
+        }`,
+      );
+    }
+  }
+}
+
+function describe(info: GPUAdapterInfo): GpuDescription {
+  const { description, vendor, architecture, device } = info;
+  return {
+    description: description || [vendor, architecture, device].filter(Boolean).join(" "),
+    vendor,
+    architecture,
+    isSoftware: info.isFallbackAdapter ||
+      /llvmpipe|swiftshader|software|basic render/i.test(`${description} ${architecture}`),
+  };
+}

@@ -1,0 +1,100 @@
+/** Normalisation of rows on the device. */
+import { fragments, kernels } from "../../kernels/mod.ts";
+import { type Buffers, Kernel } from "../gpu/kernel.ts";
+import { checkRounds } from "../gpu/loop_rounds.ts";
+import { laneSums } from "./lanes.ts";
+import { type BoundWork, boundWork, gridOfRows } from "../gpu/bound_work.ts";
+import type { Gpu } from "../gpu/device.ts";
+import type { DeviceProfile } from "../gpu/profile.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+
+/** How rows are normalised. */
+export interface NormOptions {
+  /** By their root mean square, or by mean and deviation. */
+  kind: "rms" | "layer";
+  /** What keeps a variance from 0. */
+  eps: number;
+  /** Where the rows go: to `y`, or to the sum of them and `y`. The default is `y`. */
+  to?: "y" | "sum";
+  /** What kind of device rows are cut for. The default is the present one. */
+  profile?: DeviceProfile;
+}
+
+const LANES = { software: 8, gpu: 64 };
+/** How often a kernel goes through a row. */
+const LOOPS = { rms: 2, layer: 3 };
+
+/** A normalisation whose weights are on the device. */
+export class Norm {
+  readonly #gpu: Gpu;
+  readonly #kernel: Kernel;
+  readonly #weights: { gain: Tensor; bias?: Tensor };
+  readonly #eps: number;
+  readonly #params = new Map<number, GPUBuffer>();
+
+  private constructor(
+    gpu: Gpu,
+    kernel: Kernel,
+    weights: { gain: Tensor; bias?: Tensor },
+    eps: number,
+  ) {
+    this.#gpu = gpu;
+    this.#kernel = kernel;
+    this.#weights = weights;
+    this.#eps = eps;
+  }
+
+  /**
+   * Compiles the kernel.
+   *
+   * @param weights f32 [width] each.
+   * @param options How, and where to.
+   */
+  static async create(
+    gpu: Gpu,
+    weights: { gain: Tensor; bias?: Tensor },
+    { kind, eps, to = "y", profile = gpu.profile }: NormOptions,
+  ): Promise<Norm> {
+    const lanes = profile.isSoftware ? LANES.software : LANES.gpu;
+    const width = weights.gain.length;
+    checkRounds(profile, "normalise", LOOPS[kind] * Math.ceil(width / lanes), { width });
+    const sums = laneSums(gpu, lanes);
+    const kernel = await Kernel.compile(gpu, "norm", {
+      enables: sums.enables,
+      // One sum at a time is shared.
+      constants: { ...sums.constants, WIDTH: width, LANES: lanes, WORKGROUP: lanes, ROWS: 1 },
+      fragments: [
+        kind === "rms" ? fragments.momentsRms : fragments.momentsLayer,
+        ...sums.fragments,
+        weights.bias ? fragments.bias : fragments.biasNone,
+        to === "y" ? fragments.put : fragments.putSum,
+        kernels.norm,
+      ],
+    });
+    return new Norm(gpu, kernel, weights, eps);
+  }
+
+  /** Bytes of the weights. */
+  get bytes(): number {
+    return this.#weights.gain.bytes + (this.#weights.bias?.bytes ?? 0);
+  }
+
+  /** Binds rows `x` and `y`, so many of them. */
+  bind(buffers: Buffers, numRows: number): BoundWork {
+    const { gain, bias } = this.#weights;
+    let params = this.#params.get(numRows);
+    if (!params) {
+      params = this.#kernel.uniform({ numRows, eps: this.#eps });
+      this.#params.set(numRows, params);
+    }
+    const weights = { gain: gain.buffer, ...(bias && { bias: bias.buffer }) };
+    const grid = gridOfRows(numRows, this.#gpu.device.limits.maxComputeWorkgroupsPerDimension);
+    return boundWork([this.#kernel.bind({ ...buffers, ...weights, params }, grid)]);
+  }
+
+  destroy(): void {
+    this.#weights.gain.destroy();
+    this.#weights.bias?.destroy();
+    for (const params of this.#params.values()) params.destroy();
+  }
+}

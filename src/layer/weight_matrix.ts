@@ -1,0 +1,73 @@
+/** Matrices of weights on the device. */
+import { sliceOf } from "../base/numbers.ts";
+import type { Gpu } from "../gpu/device.ts";
+import { type HostTensor, mostBytes, Tensor } from "../tensor/tensor.ts";
+import { type KvDtype, rowBytes } from "../tensor/dtype.ts";
+
+/** Rows of a matrix that one storage binding holds. */
+export interface MatrixPart {
+  /** [rows, in] */
+  w: Tensor;
+  /** The first of them, of all rows. */
+  firstRow: number;
+}
+
+/** Options of {@linkcode Matrix.upload}. */
+export interface MatrixOptions {
+  dtype: KvDtype;
+  label: string;
+  /** Bytes of the largest part. The default is what the device binds. */
+  mostBytes?: number;
+}
+
+/** A matrix [out, in], cut between rows where one storage binding of the device cannot hold it. */
+export class Matrix {
+  /** [out, in] */
+  readonly shape: readonly [number, number];
+  readonly dtype: KvDtype;
+  readonly parts: readonly MatrixPart[];
+
+  private constructor(
+    shape: readonly [number, number],
+    dtype: KvDtype,
+    parts: readonly MatrixPart[],
+  ) {
+    this.shape = shape;
+    this.dtype = dtype;
+    this.parts = parts;
+  }
+
+  static async upload(
+    gpu: Gpu,
+    { data, shape }: HostTensor,
+    { dtype, label, mostBytes: most = mostBytes(gpu) }: MatrixOptions,
+  ): Promise<Matrix> {
+    const [rows, columns] = shape;
+    // Pairs of rows stay together: those of a gate and of what it is multiplied with.
+    const step = Math.max(2, Math.floor(most / rowBytes(columns, dtype) / 2) * 2);
+    const parts: MatrixPart[] = [];
+    try {
+      for (let firstRow = 0; firstRow < rows; firstRow += step) {
+        const end = Math.min(firstRow + step, rows);
+        const part = {
+          data: end - firstRow === rows ? data : sliceOf(data, firstRow * columns, end * columns),
+          shape: [end - firstRow, columns],
+        };
+        parts.push({ w: await Tensor.upload(gpu, part, { dtype, label }), firstRow });
+      }
+    } catch (error) {
+      for (const { w } of parts) w.destroy();
+      throw error;
+    }
+    return new Matrix([rows, columns], dtype, parts);
+  }
+
+  /** Bytes on the device. */
+  get bytes(): number {
+    return this.parts.reduce((sum, { w }) => sum + w.bytes, 0);
+  }
+
+  destroy(): void {
+    for (const { w } of this.parts) w.destroy();
+  }
+}

@@ -1,0 +1,180 @@
+/** One layer of a decoder: attention and feed-forward, each added to the residual stream. */
+import { type Gpu, type KvDtype, MultiQueryAttention, type Tensor } from "../../mod.ts";
+import { type BoundWork, inSequence } from "../gpu/bound_work.ts";
+import { Linear, type LinearActivation } from "../layer/linear.ts";
+import type { Norm } from "../layer/norm.ts";
+import type { MultiQueryAttentionOptions } from "../layer/multi_query_attention.ts";
+import type { Uploads } from "./uploads.ts";
+import type { DecoderSpec } from "./spec.ts";
+import type { WeightData } from "./weights.ts";
+
+/** How a block is made. */
+export interface BlockOptions
+  extends Required<Pick<MultiQueryAttentionOptions, "cache" | "weightDtype">> {
+  /** Its name in front of those of its weights. */
+  name: string;
+}
+
+/** Rows of so many tokens, shared by all blocks. */
+export interface BlockTensors {
+  /** The residual stream [1, S, dim]. */
+  h: Tensor;
+  /** What attention reads [1, S, dim]. */
+  attentionInput: Tensor;
+  /** What the feed-forward layer reads [1, S, dim]. */
+  mlpInput: Tensor;
+  /** Its inside [1, S, hiddenDim]. */
+  inside: Tensor;
+  /** What is normalised before it is added [1, S, dim]. */
+  addend: Tensor;
+}
+
+/** Parts of a block; norms that it does not have are missing. */
+interface BlockParts {
+  attentionNorm: Norm;
+  attention: MultiQueryAttention;
+  postAttentionNorm?: Norm;
+  mlpNorm?: Norm;
+  up: Linear;
+  down: Linear;
+  postMlpNorm?: Norm;
+}
+
+export class Block {
+  readonly attention: MultiQueryAttention;
+  readonly #isParallel: boolean;
+  readonly #parts: BlockParts;
+
+  private constructor(isParallel: boolean, parts: BlockParts) {
+    this.attention = parts.attention;
+    this.#isParallel = isParallel;
+    this.#parts = parts;
+  }
+
+  /** Uploads the weights of a layer; `uploads` frees them. */
+  static async create(
+    gpu: Gpu,
+    spec: DecoderSpec,
+    uploads: Uploads,
+    { name, cache, weightDtype }: BlockOptions,
+  ): Promise<Block> {
+    const { dim, numHeads, numKvHeads, headDim, scale, alibiSlopes, norm } = spec;
+    const projection = async (part: string) => ({
+      weight: await uploads.read(`${name}.${part}.weight`),
+      bias: await uploads.optional(`${name}.${part}.bias`),
+    });
+    const weights = {
+      q: await projection("q"),
+      k: await projection("k"),
+      v: await projection("v"),
+      o: await projection("o"),
+      qNorm: await uploads.optional(`${name}.qNorm.weight`),
+      kNorm: await uploads.optional(`${name}.kNorm.weight`),
+    };
+    const attention = uploads.keep(
+      await MultiQueryAttention.create(gpu, weights, {
+        ...{ dim, numHeads, numKvHeads, headDim, scale, alibiSlopes, cache, weightDtype },
+        normEps: norm.eps,
+      }),
+    );
+    const mlpNorm = spec.isParallel
+      ? await uploads.optionalNorm(`${name}.mlpNorm`, norm)
+      : await uploads.norm(`${name}.mlpNorm`, norm);
+    const post = { ...norm, to: "sum" } as const;
+    return new Block(spec.isParallel, {
+      attentionNorm: await uploads.norm(`${name}.attentionNorm`, norm),
+      attention,
+      postAttentionNorm: await uploads.optionalNorm(`${name}.postAttentionNorm`, post),
+      mlpNorm,
+      up: await upOf(gpu, spec, uploads, { name, weightDtype }),
+      down: await linear(gpu, uploads, `${name}.down`, await projection("down"), weightDtype),
+      postMlpNorm: await uploads.optionalNorm(`${name}.postMlpNorm`, post),
+    });
+  }
+
+  /** Bytes of the weights on the device. */
+  get weightBytes(): number {
+    const { attention, ...others } = this.#parts;
+    return Object.values(others).reduce(
+      (sum, part) => sum + (part?.bytes ?? 0),
+      attention.weightBytes,
+    );
+  }
+
+  /** Binds the layer over so many tokens: `h` is read and added to. */
+  async bind(tensors: BlockTensors): Promise<BoundWork> {
+    const { attentionNorm, attention, postAttentionNorm, mlpNorm, up, down, postMlpNorm } =
+      this.#parts;
+    const { h, attentionInput, inside, addend } = tensors;
+    const mlpInput = mlpNorm ? tensors.mlpInput : attentionInput;
+    const numTokens = h.shape[1];
+    const normed = (norm: Norm | undefined, x: Tensor, y: Tensor) =>
+      norm ? [norm.bind({ x: x.buffer, y: y.buffer }, numTokens)] : [];
+
+    const attend = [
+      await attention.bind(
+        postAttentionNorm
+          ? { x: attentionInput, y: addend }
+          : { x: attentionInput, y: h, adds: true },
+      ),
+      ...normed(postAttentionNorm, addend, h),
+    ];
+    const beforeMlp = normed(mlpNorm, h, mlpInput);
+    return inSequence([
+      ...normed(attentionNorm, h, attentionInput),
+      ...(this.#isParallel ? [...beforeMlp, ...attend] : [...attend, ...beforeMlp]),
+      await up.bind({ x: mlpInput.buffer, y: inside.buffer }, numTokens),
+      postMlpNorm
+        ? await down.bind({ x: inside.buffer, y: addend.buffer }, numTokens)
+        : await down.bind({ x: inside.buffer, y: h.buffer }, numTokens, "sum"),
+      ...normed(postMlpNorm, addend, h),
+    ]);
+  }
+}
+
+/** The first projection of the feed-forward layer, with the rows of the gate between its own. */
+async function upOf(
+  gpu: Gpu,
+  { activation: kind, isGated }: DecoderSpec,
+  uploads: Uploads,
+  { name, weightDtype }: Omit<BlockOptions, "cache">,
+): Promise<Linear> {
+  const weight = await uploads.read(`${name}.up.weight`);
+  const bias = await uploads.optional(`${name}.up.bias`);
+  const up = isGated
+    ? {
+      weight: alternating(await uploads.read(`${name}.gate.weight`), weight),
+      bias: bias && alternating(zerosLike(bias), bias),
+    }
+    : { weight, bias };
+  return await linear(gpu, uploads, `${name}.up`, up, weightDtype, { kind, isGated });
+}
+
+async function linear(
+  gpu: Gpu,
+  uploads: Uploads,
+  label: string,
+  { weight, bias }: { weight: WeightData; bias?: WeightData },
+  dtype: KvDtype,
+  activation?: LinearActivation,
+): Promise<Linear> {
+  const w = await uploads.matrix(label, weight, dtype);
+  const weights = bias ? { w, bias: await uploads.tensor(label, bias) } : { w };
+  return uploads.keep(new Linear(gpu, label, weights, { activation }));
+}
+
+/** The rows of two matrices in turns. */
+function alternating(first: WeightData, second: WeightData): WeightData {
+  const [rows, size = 1] = first.shape;
+  const data = new Float32Array(2 * rows * size);
+  for (let row = 0; row < rows; row++) {
+    const part = (matrix: WeightData) => matrix.data.subarray(row * size, (row + 1) * size);
+    data.set(part(first), 2 * row * size);
+    data.set(part(second), (2 * row + 1) * size);
+  }
+  return { data, shape: [2 * rows, ...first.shape.slice(1)] };
+}
+
+function zerosLike({ data, shape }: WeightData): WeightData {
+  return { data: new Float32Array(data.length), shape };
+}

@@ -1,0 +1,13 @@
+import { checkInteger, sentence } from "../base/check.ts";
+
+/** Throws a `TypeError` for what is no number, and a `RangeError` for what is no token of the vocabulary. */
+export function checkTokens(action: string, tokens: readonly number[], vocabSize: number): void {
+  for (const token of tokens) {
+    checkInteger(action, "each token", token, 0);
+    if (token >= vocabSize) {
+      throw new RangeError(
+        sentence(action, "each token must be below vocabSize", { token, vocabSize }),
+      );
+    }
+  }
+}

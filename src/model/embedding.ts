@@ -1,0 +1,66 @@
+/** From tokens to the residual stream. */
+import type { Gpu, Tensor } from "../../mod.ts";
+import { type BoundWork, boundWork } from "../gpu/bound_work.ts";
+import { Kernel } from "../gpu/kernel.ts";
+import type { Matrix } from "../layer/weight_matrix.ts";
+import { packSize } from "../tensor/loads.ts";
+import { packFragment, weightReads } from "../tensor/wgsl_reads.ts";
+import { fragments, kernels } from "../../kernels/model/mod.ts";
+
+const WORKGROUP = 64;
+
+/** Embeddings of tokens and, where they are learned, of positions. */
+export class Embedding {
+  readonly #kernel: Kernel;
+  readonly #weights: { w: Matrix; positions?: Tensor };
+  readonly #scale: number;
+  readonly #params: GPUBuffer[] = [];
+
+  private constructor(kernel: Kernel, weights: { w: Matrix; positions?: Tensor }, scale: number) {
+    this.#kernel = kernel;
+    this.#weights = weights;
+    this.#scale = scale;
+  }
+
+  /** Of weights [vocabSize, dim] and f32 [contextLen, dim], which stay the caller's. */
+  static async create(
+    gpu: Gpu,
+    weights: { w: Matrix; positions?: Tensor },
+    scale: number,
+  ): Promise<Embedding> {
+    const { w, positions } = weights;
+    const IN = w.shape[1];
+    const pack = packSize(IN);
+    const reads = weightReads(w.dtype, pack, "packs");
+    const kernel = await Kernel.compile(gpu, "embed", {
+      types: { T: "f32", ...reads.types },
+      constants: { IN, WORKGROUP, ...reads.constants },
+      fragments: [
+        packFragment(pack),
+        ...reads.fragments,
+        positions ? fragments.positionLearned : fragments.positionNone,
+        kernels.embed,
+      ],
+    });
+    return new Embedding(kernel, weights, scale);
+  }
+
+  /** Binds `tokens` u32 [S or more], `y` f32 [1, S, dim] and the lengths of a cache that has the tokens before them. */
+  bind(tokens: Tensor, y: Tensor, lengths: GPUBuffer): BoundWork {
+    const { w, positions } = this.#weights;
+    const [, numTokens, dim] = y.shape;
+    const grid = [Math.ceil(numTokens * dim / packSize(dim) / WORKGROUP), 1] as const;
+    const buffers = { tokens: tokens.buffer, y: y.buffer };
+    const learned = positions && { positions: positions.buffer, lengths };
+    return boundWork(w.parts.map(({ w, firstRow }) => {
+      const rows = { firstRow, numRows: w.shape[0] };
+      const params = this.#kernel.uniform({ numTokens, scale: this.#scale, ...rows });
+      this.#params.push(params);
+      return this.#kernel.bind({ ...buffers, params, w: w.buffer, ...learned }, grid);
+    }));
+  }
+
+  destroy(): void {
+    for (const params of this.#params) params.destroy();
+  }
+}

@@ -1,0 +1,67 @@
+import { seedFrom, uniform } from "../base/random.ts";
+import { elementCount } from "../tensor/dtype.ts";
+import type { DecoderSpec } from "./spec.ts";
+import { weightShapes } from "./weight_shapes.ts";
+import type { DecoderWeights } from "./weights.ts";
+
+/** Options of {@linkcode randomWeights}. */
+export interface RandomWeightsOptions {
+  /** Repeats the weights. The default is 0. */
+  seed?: number;
+  /** Which of the weights that a decoder may lack are there, by their names. The default is none. */
+  has?: (name: string) => boolean;
+}
+
+/**
+ * Weights of a model that nobody trained, for trying out shapes: about normally distributed, those of a matrix with the
+ * variance that keeps what it is multiplied with about as large as it is, gains about 1.
+ *
+ * @param spec The model's shape.
+ * @param options Seed, and what there is besides what every model has.
+ * @returns The weights, each the same whenever it is read.
+ *
+ * @example
+ * ```ts
+ * import { type DecoderSpec, randomWeights } from "@onehead/attention/decoder";
+ *
+ * const spec: DecoderSpec = {
+ *   ...{ vocabSize: 100, dim: 32, hiddenDim: 64, numHeads: 4, numKvHeads: 1, headDim: 8, contextLen: 64 },
+ *   layers: [{ rope: {} }],
+ *   norm: { kind: "rms", eps: 1e-5 },
+ *   ...{ activation: "silu", isGated: true, isParallel: false },
+ * };
+ * const { data, shape } = await randomWeights(spec, { seed: 7 }).read("layers.0.k.weight");
+ * console.log(shape, data.length); // [8, 32] 256
+ * ```
+ */
+export function randomWeights(
+  spec: DecoderSpec,
+  options: RandomWeightsOptions = {},
+): DecoderWeights {
+  const { seed = 0, has = () => false } = options;
+  const shapes = new Map(
+    weightShapes(spec)
+      .filter(({ name, isOptional }) => !isOptional || has(name))
+      .map(({ name, shape }) => [name, shape]),
+  );
+  return {
+    has: (name) => shapes.has(name),
+    read(name) {
+      const shape = shapes.get(name);
+      if (!shape) return Promise.reject(new RangeError(`There is no weight of the name ${name}`));
+      const next = normal(seed ^ seedFrom(name));
+      const [mean, deviation] = shape.length > 1
+        ? [0, 1 / Math.sqrt(shape[1])]
+        : [name.endsWith(".bias") ? 0 : 1, 0.1];
+      const data = new Float32Array(elementCount(shape));
+      for (let i = 0; i < data.length; i++) data[i] = mean + deviation * next();
+      return Promise.resolve({ data, shape });
+    },
+  };
+}
+
+/** The sum of four uniform numbers, with variance 1: close enough to normal, and fast. */
+function normal(seed: number): () => number {
+  const next = uniform(seed);
+  return () => (next() + next() + next() + next() - 2) * Math.sqrt(3);
+}

@@ -1,0 +1,94 @@
+/** From logits to the next token, on the device. */
+import type { Gpu, Tensor } from "../../mod.ts";
+import { type BoundWork, boundWork } from "../gpu/bound_work.ts";
+import { checkInteger, sentence } from "../base/check.ts";
+import { Kernel } from "../gpu/kernel.ts";
+import { checkRounds } from "../gpu/loop_rounds.ts";
+import { loopRounds } from "../gpu/profile.ts";
+import { fragments as shared } from "../../kernels/mod.ts";
+import { fragments, kernels } from "../../kernels/model/mod.ts";
+
+/** How the next token is chosen. */
+export interface Sampling {
+  /** Divides the logits; at 0 the likeliest token is chosen. */
+  temperature: number;
+  /** Share of the likeliest tokens that are drawn from, above 0 and up to 1. */
+  topP: number;
+  /** Repeats the draws: a whole number below 2^32. */
+  seed: number;
+}
+
+/** What choosing reads and writes. */
+interface SamplerBuffers {
+  /** f32 [vocabSize] */
+  logits: Tensor;
+  /** u32, the first of them written: what the model reads next. */
+  tokens: Tensor;
+  /** u32: how many were chosen, then those. */
+  chosen: Tensor;
+  /** Tokens so far. */
+  lengths: GPUBuffer;
+}
+
+/** Fewer lanes are faster where a barrier is dear. */
+const WORKGROUP = { software: 8, gpu: 256 };
+/** How often a kernel goes through the vocabulary. */
+const LOOPS = { argmax: 1, sample: 34 };
+const LARGEST_F32 = 3.4028234663852886e38;
+
+/** Binds the choice of a token, of the likeliest or one drawn; `destroy` frees what it took. */
+export async function bindSampler(
+  gpu: Gpu,
+  buffers: SamplerBuffers,
+  { temperature, topP, seed }: Sampling,
+): Promise<{ work: BoundWork; destroy(): void }> {
+  const { lengths, logits, tokens, chosen } = buffers;
+  const VOCAB = logits.length;
+  const bound = {
+    ...{ logits: logits.buffer, tokens: tokens.buffer, chosen: chosen.buffer, lengths },
+  };
+  if (temperature === 0) {
+    const kernel = await Kernel.compile(gpu, "argmax", {
+      constants: { VOCAB, WORKGROUP: lanesFor(gpu, VOCAB, LOOPS.argmax) },
+      fragments: [fragments.choose, kernels.argmax],
+    });
+    return { work: boundWork([kernel.bind(bound, [1, 1])]), destroy: () => {} };
+  }
+  const lanes = lanesFor(gpu, VOCAB, LOOPS.sample);
+  const kernel = await Kernel.compile(gpu, "sample", {
+    constants: { VOCAB, WORKGROUP: lanes, LANES: lanes, ROWS: 1 },
+    fragments: [fragments.choose, shared.lanesMemory, kernels.sample],
+  });
+  // Of a temperature too small for f32 only the likeliest token is left.
+  const inverseTemperature = Math.min(1 / temperature, LARGEST_F32);
+  const params = kernel.uniform({ inverseTemperature, topP, seed });
+  return {
+    work: boundWork([kernel.bind({ ...bound, params }, [1, 1])]),
+    destroy: () => params.destroy(),
+  };
+}
+
+/** Lanes that share the vocabulary: more than are fast, where so few would go round more often than the device does. */
+function lanesFor({ profile, device }: Gpu, vocabSize: number, loops: number): number {
+  const fast = profile.isSoftware ? WORKGROUP.software : WORKGROUP.gpu;
+  const needed = 2 ** Math.ceil(Math.log2(loops * vocabSize / loopRounds(profile)));
+  const lanes = Math.min(Math.max(fast, needed), device.limits.maxComputeInvocationsPerWorkgroup);
+  checkRounds(profile, "choose a token", Math.ceil(loops * vocabSize / lanes), { vocabSize });
+  return lanes;
+}
+
+/** Throws unless a sampling is one that can be. */
+export function checkSampling(action: string, { temperature, topP, seed }: Sampling): void {
+  checkInteger(action, "seed", seed, 0);
+  if (seed >= 2 ** 32) {
+    throw new RangeError(sentence(action, "seed must be below 2^32", { seed }));
+  }
+  if (!(temperature >= 0 && Number.isFinite(temperature))) {
+    throw new RangeError(
+      sentence(action, "temperature must be a finite number of at least 0", { temperature }),
+    );
+  }
+  if (!(topP > 0 && topP <= 1)) {
+    throw new RangeError(sentence(action, "topP must be above 0 and at most 1", { topP }));
+  }
+}

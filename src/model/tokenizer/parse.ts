@@ -1,0 +1,29 @@
+import { parseHuggingFaceTokenizer } from "./hugging_face.ts";
+import { parseLlama2cTokenizer } from "./llama2c.ts";
+import type { Tokenizer, TokenizerOptions } from "./tokenizer.ts";
+
+/**
+ * Reads a tokenizer: the file of llama2.c, or Hugging Face's `tokenizer.json`.
+ *
+ * @param bytes The whole file.
+ * @param options What it is called, and the model that it is for.
+ * @returns The tokenizer.
+ * @throws {CheckpointError} If the file is damaged or cut short, or has another vocabulary than the model.
+ *
+ * @example
+ * ```ts ignore
+ * import { parseTokenizer } from "@onehead/attention/decoder";
+ *
+ * const file = "tok512.bin";
+ * const tokenizer = await parseTokenizer(await Deno.readFile(file), { file, vocabSize: 512 });
+ * console.log(tokenizer.encode("Once upon a time")); // [1, 403, 407, 261, 378]
+ * ```
+ */
+export async function parseTokenizer(
+  bytes: Uint8Array,
+  options: TokenizerOptions,
+): Promise<Tokenizer> {
+  return options.file.endsWith(".json")
+    ? await parseHuggingFaceTokenizer(new TextDecoder().decode(bytes), options)
+    : parseLlama2cTokenizer(bytes, options);
+}

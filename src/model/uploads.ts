@@ -1,0 +1,70 @@
+/** Weights on their way to the device, by their uniform names. */
+import { type Gpu, type KvDtype, Tensor } from "../../mod.ts";
+import { checkShape } from "../layer/projections.ts";
+import { Matrix } from "../layer/weight_matrix.ts";
+import { Norm, type NormOptions } from "../layer/norm.ts";
+import type { DecoderSpec } from "./spec.ts";
+import { weightShapes } from "./weight_shapes.ts";
+import type { DecoderWeights, WeightData } from "./weights.ts";
+
+/** Uploads weights, and frees all that it was told to keep. */
+export class Uploads {
+  readonly #gpu: Gpu;
+  readonly #weights: DecoderWeights;
+  readonly #shapes: ReadonlyMap<string, readonly number[]>;
+  readonly #made: { destroy(): void }[] = [];
+
+  constructor(gpu: Gpu, spec: DecoderSpec, weights: DecoderWeights) {
+    this.#gpu = gpu;
+    this.#weights = weights;
+    this.#shapes = new Map(weightShapes(spec).map(({ name, shape }) => [name, shape]));
+  }
+
+  /** Reads a weight that there must be. */
+  async read(name: string): Promise<WeightData> {
+    const weight = await this.#weights.read(name);
+    checkShape("create Decoder", name, weight, this.#shapes.get(name)!);
+    return weight;
+  }
+
+  /** Reads a weight that there may be. */
+  async optional(name: string): Promise<WeightData | undefined> {
+    return this.#weights.has(name) ? await this.read(name) : undefined;
+  }
+
+  async tensor(label: string, data: WeightData): Promise<Tensor> {
+    return this.keep(await Tensor.upload(this.#gpu, data, { label }));
+  }
+
+  async matrix(label: string, data: WeightData, dtype: KvDtype): Promise<Matrix> {
+    return this.keep(await Matrix.upload(this.#gpu, data, { dtype, label }));
+  }
+
+  /** A norm that there must be. */
+  async norm(name: string, options: NormOptions): Promise<Norm> {
+    const bias = await this.optional(`${name}.bias`);
+    return this.keep(
+      await Norm.create(this.#gpu, {
+        gain: await this.tensor(name, await this.read(`${name}.weight`)),
+        ...(bias && { bias: await this.tensor(name, bias) }),
+      }, options),
+    );
+  }
+
+  /** A norm that there may be. */
+  async optionalNorm(
+    name: string,
+    options: NormOptions,
+  ): Promise<Norm | undefined> {
+    return this.#weights.has(`${name}.weight`) ? await this.norm(name, options) : undefined;
+  }
+
+  keep<Made extends { destroy(): void }>(made: Made): Made {
+    this.#made.push(made);
+    return made;
+  }
+
+  destroy(): void {
+    for (const made of this.#made) made.destroy();
+  }
+}

@@ -1,0 +1,57 @@
+/** Bytes and operations that an attention cannot do without: the floor under its time. */
+import type { AttentionPlan } from "./plan.ts";
+import { kvBytes } from "../cache/kv_shape.ts";
+import { type FilledSpec, stagesOf } from "./spec.ts";
+import { storageBytes } from "../tensor/dtype.ts";
+
+/** Bytes that must move at least once: q, K and V in, o and what else is returned out. */
+export function movedBytes({ spec, contextLen }: CountedPlan): number {
+  const { batch, numHeads, seqLen, headDim, valueDim, dtype, outputs } = spec;
+  const rows = batch * numHeads * seqLen;
+  const perRow = stagesOf(outputs).length * contextLen + Number(outputs.includes("lse"));
+  return storageBytes([rows, headDim], dtype) + storageBytes([rows, valueDim], dtype) +
+    kvBytes(spec, contextLen) + rows * perRow * 4;
+}
+
+/** Pairs of a query and a key that it sees in a full context, over all heads and sequences. */
+export function visiblePairs({ spec, contextLen }: CountedPlan): number {
+  const { batch, numHeads, seqLen, causal, sinks, alignment } = spec;
+  const { window = Infinity, windowRight = Infinity } = spec;
+  const named = { "bottom-right": contextLen - seqLen, "top-left": 0 };
+  const start = typeof alignment === "number" ? alignment : named[alignment];
+  let pairs = 0;
+  for (let token = 0; token < seqLen; token++) {
+    const own = start + token;
+    const first = Math.max(0, own - window + 1);
+    const end = Math.min(contextLen, causal ? own + 1 : own + windowRight + 1);
+    pairs += Math.max(0, end - first) + Math.min(sinks, first, contextLen);
+  }
+  return batch * numHeads * pairs;
+}
+
+/** Operations of QK^T and AV over the visible pairs, a multiply-add being two. */
+export function operations(plan: CountedPlan): number {
+  const { headDim, valueDim } = plan.spec;
+  return visiblePairs(plan) * 2 * (headDim + valueDim);
+}
+
+/** What counts: shapes and mask, however the attention is computed. */
+export interface CountedPlan extends Pick<AttentionPlan, "contextLen"> {
+  spec: Pick<
+    FilledSpec,
+    | "batch"
+    | "numHeads"
+    | "numKvHeads"
+    | "headDim"
+    | "valueDim"
+    | "seqLen"
+    | "causal"
+    | "alignment"
+    | "window"
+    | "windowRight"
+    | "sinks"
+    | "dtype"
+    | "kvDtype"
+    | "outputs"
+  >;
+}

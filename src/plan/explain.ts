@@ -1,0 +1,132 @@
+import { fusedDispatches, stagedDispatches } from "./dispatches.ts";
+import type { Grid } from "../gpu/bound_work.ts";
+import { rowsPerKvHead } from "./plan_base.ts";
+import { movedBytes, operations } from "./counts.ts";
+import type { AttentionPlan } from "./plan.ts";
+import type { FusedPlan } from "./fused.ts";
+import type { StagedPlan } from "./staged.ts";
+
+/**
+ * Describes a plan for people: which implementation and why, tiles, grids, scratch, and the floor that its time stands on.
+ *
+ * Bytes and operations are those that no implementation can do without, for a full context: q, K and V read once, outputs
+ * written once, two multiply-adds for each visible pair and element.
+ *
+ * @param plan From `planAttention`, or `Attention.plan`.
+ * @returns Lines of text, without a newline at the end.
+ *
+ * @example
+ * ```ts
+ * import { explain, planAttention } from "@onehead/attention";
+ *
+ * const plan = planAttention(
+ *   { numHeads: 32, numKvHeads: 1, headDim: 128, capacity: 4096 },
+ *   {
+ *     maxStorageBufferBindingSize: 128 * 2 ** 20,
+ *     maxComputeInvocationsPerWorkgroup: 256,
+ *     maxComputeWorkgroupStorageSize: 16384,
+ *     maxComputeWorkgroupsPerDimension: 65535,
+ *   },
+ * );
+ * console.log(explain(plan)); // fused       as nothing but the output is asked for ...
+ * ```
+ */
+export function explain(plan: AttentionPlan): string {
+  const rows: [label: string, text: string][] = [
+    [plan.impl, `as ${plan.reason}`],
+    ["attention", shapes(plan)],
+    ...(plan.impl === "fused" ? fusedRows(plan) : stagedRows(plan)),
+    ["scratch", `${count(plan.scratchBytes)} bytes`],
+    ["moves", `${count(movedBytes(plan))} bytes at least`],
+    ["computes", `${count(operations(plan))} operations at least`],
+  ];
+  const width = Math.max(...rows.map(([label]) => label.length));
+  return rows.map(([label, text]) => `${label.padEnd(width)}  ${text}`).join("\n");
+}
+
+function shapes({ spec, groupSize, contextLen }: AttentionPlan): string {
+  const { batch, numHeads, numKvHeads, headDim, valueDim, seqLen, dtype, causal, window } = spec;
+  const sizes = valueDim === headDim ? `${headDim}` : `${headDim}, values of ${valueDim}`;
+  return [
+    `${numHeads} query heads over ${numKvHeads} (groups of ${groupSize}) of size ${sizes}`,
+    `batch ${batch}`,
+    `${seqLen} new of up to ${contextLen} tokens`,
+    dtype,
+    causal ? "causal" : "not causal",
+    ...(window === undefined ? [] : [`window ${window}`]),
+  ].join(", ");
+}
+
+function fusedRows(plan: FusedPlan): [string, string][] {
+  const {
+    rows,
+    rowGroups,
+    lanes,
+    keys,
+    strips,
+    sharers,
+    shuffles,
+    partners,
+    keyChunk,
+    columns,
+    loads,
+    slices,
+  } = plan;
+  return [
+    [
+      "tile",
+      `${rows} x ${rowGroups} of the ${rowsPerKvHead(plan.spec)} rows of a KV head, ` +
+      `${lanes} lanes x ${keys} ${keys === 1 ? "key" : "keys"}`,
+    ],
+    [
+      "lanes",
+      [
+        `reduce ${shuffles ? "by subgroup shuffles" : "through workgroup memory"}`,
+        ...(partners > 1 ? [`${partners} score a key together`] : []),
+        sharers > 0 ? `${sharers} load rows for each other` : "each loads its own rows",
+        ...(keyChunk > 0 ? [`keys by workgroup memory, ${keyChunk} loads at a time`] : []),
+        ...(strips > 1 ? [`${strips} share a part of the value`] : []),
+        ...(columns > 1 ? [`values of ${columns} columns at a time`] : []),
+        ...(loads === "packs" ? [] : [`loads of 8 numbers as ${loads}`]),
+      ].join(", "),
+    ],
+    ...productsRow(plan),
+    ["slices", `${slices} of the context` + (slices === 1 ? "" : ", merged")],
+    ["dispatches", grids(fusedDispatches(plan))],
+  ];
+}
+
+function productsRow({ spec, matrix }: FusedPlan): [string, string][] {
+  if (matrix) {
+    const { m, n, k } = matrix;
+    return [["products", `in f16 on matrix units, ${m} x ${k} by ${k} x ${n}, added up in f32`]];
+  }
+  if (spec.products === "f32") return [];
+  return [["products", `of queries and keys in ${spec.products}, added up in f32`]];
+}
+
+function stagedRows(plan: StagedPlan): [string, string][] {
+  const { rowTile, workgroup, valueLanes, blocks } = plan;
+  return [
+    [
+      "tile",
+      `${rowTile} of the ${
+        rowsPerKvHead(plan.spec)
+      } rows of a KV head; workgroups of ${workgroup.scores}, ` +
+      `${workgroup.softmax} and ${workgroup.weightedSum}, ${valueLanes} lanes along the value`,
+    ],
+    ["blocks", `${blocks.length} of rows`],
+    ["dispatches", grids(stagedDispatches(plan))],
+  ];
+}
+
+/** How many, and the grids of the first few: blocks repeat. */
+function grids(dispatches: readonly { kernel: string; grid: Grid }[]): string {
+  const shown = dispatches.slice(0, 3).map(({ kernel, grid }) => `${kernel} ${grid.join(" x ")}`);
+  const rest = dispatches.length > shown.length ? ", ..." : "";
+  return `${dispatches.length}: ${shown.join(", ")}${rest}`;
+}
+
+function count(value: number): string {
+  return value.toLocaleString("en-US");
+}

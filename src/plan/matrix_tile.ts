@@ -1,0 +1,88 @@
+/** The tile of a fused attention whose products are computed on matrix units. */
+import { sentence } from "../base/check.ts";
+import type { PlanLimits } from "../gpu/limits.ts";
+import { rowsPerKvHead } from "./plan_base.ts";
+import type { DeviceProfile, MatrixBlock } from "../gpu/profile.ts";
+import { ACTION, type FilledSpec } from "./spec.ts";
+
+/** A workgroup of one subgroup: its rows, its lanes, and the keys that each lane scores at a time. */
+export interface MatrixTile {
+  rows: number;
+  lanes: number;
+  keys: number;
+  matrix: MatrixBlock;
+}
+
+/** Rows of a tile, where a block of the matrix units has no more. */
+const MAX_ROWS = 16;
+/** Columns of a tile, where a subgroup has no more lanes. */
+const TILE_COLUMNS = 32;
+/** Elements that are staged together, and aligned alike: two packs of four. */
+const ALIGNMENT = 8;
+
+/**
+ * The most rows whose tile fits the workgroup memory; nothing where there are none, or blocks do not divide tiles.
+ *
+ * @throws {RangeError} If the device has no matrix units.
+ */
+export function matrixTile(
+  spec: FilledSpec,
+  limits: PlanLimits,
+  { matrix, subgroupSize: lanes }: DeviceProfile,
+): MatrixTile | undefined {
+  const { products } = spec;
+  if (!matrix) {
+    const rule = "a device must grant matrix units of f16 with sums in f32, and subgroups of one " +
+      'size (use products "f32" or "f16"; Chrome grants them with --enable-unsafe-webgpu, Node ' +
+      'with create(["enable-dawn-features=allow_unsafe_apis"]), Deno not yet)';
+    throw new RangeError(sentence(ACTION, rule, { products, matrix, subgroupSize: lanes }));
+  }
+  const { m, n, k } = matrix;
+  const keys = Math.max(1, TILE_COLUMNS / lanes);
+  const divides = [n, k].every((size) => lanes * keys % size === 0 && size % ALIGNMENT === 0);
+  if (!divides || lanes > limits.maxComputeInvocationsPerWorkgroup) return undefined;
+  for (let rows = upTo(Math.min(rowsPerKvHead(spec), MAX_ROWS), m); rows > 0; rows -= m) {
+    const tile = { rows, lanes, keys, matrix };
+    if (matrixWorkgroupBytes(spec, tile) <= limits.maxComputeWorkgroupStorageSize) return tile;
+  }
+}
+
+/** Constants of the kernel beyond those of every tile. */
+export function matrixConstants(spec: FilledSpec, tile: MatrixTile): Record<string, number> {
+  const { headWidth, valueWidth } = widths(spec, tile);
+  const { m: BLOCK_ROWS, n: BLOCK_COLUMNS, k: BLOCK_INNER } = tile.matrix;
+  return {
+    ...{ BLOCK_ROWS, BLOCK_COLUMNS, BLOCK_INNER, HEAD_WIDTH: headWidth, VALUE_WIDTH: valueWidth },
+    MOST_WIDTH: Math.max(headWidth, valueWidth),
+    MOST_COLUMNS: Math.max(tile.lanes * tile.keys, valueWidth),
+  };
+}
+
+/** Bytes of workgroup memory: factors in f16, their products, and the weights of the tile. */
+export function matrixWorkgroupBytes(spec: FilledSpec, tile: MatrixTile): number {
+  const { HEAD_WIDTH, MOST_WIDTH, MOST_COLUMNS } = matrixConstants(spec, tile);
+  const { rows, lanes, keys } = tile;
+  const columns = lanes * keys;
+  const factors = rows * HEAD_WIDTH + columns * MOST_WIDTH + rows * columns;
+  // There is room for one strip even where there is nothing to add.
+  const strip = 16;
+  return 2 * factors + 4 * rows * (MOST_COLUMNS + columns) + strip;
+}
+
+/** Rounds of loops that a tile takes beyond those of every tile: staging, and blocks. */
+export function matrixRounds(spec: FilledSpec, tile: MatrixTile): number {
+  const { headWidth, valueWidth } = widths(spec, tile);
+  const { rows, lanes, keys, matrix: { m, n, k } } = tile;
+  const blocks = (rows / m) * (lanes * keys / n) * (headWidth / k) +
+    (rows / m) * (valueWidth / n) * (lanes * keys / k);
+  return keys * (headWidth + valueWidth) + 2 * blocks;
+}
+
+/** Sizes of a key and of a value, filled up to whole blocks. */
+function widths({ headDim, valueDim }: FilledSpec, { matrix: { n, k } }: MatrixTile) {
+  return { headWidth: upTo(headDim, k), valueWidth: upTo(valueDim, n) };
+}
+
+function upTo(size: number, multiple: number): number {
+  return Math.ceil(size / multiple) * multiple;
+}

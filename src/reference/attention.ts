@@ -1,0 +1,269 @@
+import { sizesOf } from "../plan/sizes.ts";
+import { fillInScores, leadingAxes, type ScoreSpec } from "../score/score_spec.ts";
+import type { AttentionSpec } from "../plan/spec.ts";
+import type { HostMask, HostTensor } from "../tensor/tensor.ts";
+
+/** What attention is computed from. */
+export interface ReferenceInputs {
+  /** Queries [B, S, N, H] (or [B, N, S, H] in layout `"BNSH"`). */
+  q: HostTensor;
+  /** Keys [B, C, numKvHeads, H] (or [B, numKvHeads, C, H]). */
+  k: HostTensor;
+  /** Values [B, C, numKvHeads, valueDim] (or [B, numKvHeads, C, valueDim]). */
+  v: HostTensor;
+  /** Keys that each sequence has, from its first [B]. The default is all C. */
+  lengths?: HostTensor;
+  /** Numbers that are added to the scores [B, N, S, K], or as {@linkcode ScoreSpec.bias} says. The default is none. */
+  bias?: HostTensor;
+  /** What queries see [B, N, S, K], or as {@linkcode ScoreSpec.mask} says. The default is everything. */
+  mask?: HostMask;
+}
+
+/** Options of {@linkcode referenceAttention}, as of the attention it checks. */
+export type ReferenceOptions =
+  & Omit<ScoreSpec, "bias" | "mask">
+  & Pick<AttentionSpec, "layout" | "sinks">;
+
+/** Which query row: sequence, query head and new token. */
+export interface QueryRow {
+  /** Sequence within the batch. */
+  batch: number;
+  /** Query head. */
+  head: number;
+  /** New token. */
+  token: number;
+}
+
+/** Everything about one query row, over the C tokens of the context. */
+export interface ReferenceRow {
+  /** `scale * q . k` [C], of every key; -Infinity past the end of the sequence. */
+  products: Float64Array;
+  /** After the softcap [C]. */
+  softcapped: Float64Array;
+  /** After bias and masks [C]; -Infinity where the query must not see the key. */
+  scores: Float64Array;
+  /** Softmax of the scores [C]; all zero for a row that sees nothing. */
+  weights: Float64Array;
+  /** Values averaged by the weights [valueDim]; all zero for a row that sees nothing. */
+  o: Float64Array;
+  /** Natural logarithm of the sum of the scores' exponentials; -Infinity for a row that sees nothing. */
+  lse: number;
+}
+
+/** Everything about all rows. */
+export interface ReferenceResult {
+  /** [B, N, S, C] */
+  products: Float64Array;
+  /** [B, N, S, C] */
+  softcapped: Float64Array;
+  /** [B, N, S, C] */
+  scores: Float64Array;
+  /** [B, N, S, C] */
+  weights: Float64Array;
+  /** Shaped as q, with `valueDim` for H. */
+  o: Float64Array;
+  /** Shaped as o without its last axis. */
+  lse: Float64Array;
+}
+
+/** The lowest f32: a bias of it masks, as one of -Infinity does. */
+const LOWEST_F32 = -3.4028234663852886e38;
+
+/**
+ * Attention of one query row in float64: the textbook definition, as an oracle for the kernels.
+ *
+ * `softmax(scale q K^T) V` (Vaswani et al. 2017, arXiv 1706.03762), with query head h reading KV head `h / groupSize`
+ * (Shazeer 2019, arXiv 1911.02150; Ainslie et al. 2023, arXiv 2305.13245), and between product and softmax, in this order:
+ * softcap, ALiBi, bias, masks.
+ *
+ * @param inputs Queries, keys, values and what masks them.
+ * @param row Which row.
+ * @param options What a query sees, and layout.
+ * @returns Every stage of the row, its output and its log-sum-exp.
+ * @throws {TypeError} If a shape has the wrong number of axes.
+ * @throws {RangeError} If the shapes do not agree, or heads do not divide.
+ *
+ * @example
+ * ```ts
+ * import { referenceRow } from "@onehead/attention";
+ *
+ * const inputs = {
+ *   q: { data: [1, 0], shape: [1, 1, 1, 2] },
+ *   k: { data: [1, 0, 1, 0], shape: [1, 2, 1, 2] },
+ *   v: { data: [2, 4, 6, 8], shape: [1, 2, 1, 2] },
+ * };
+ * const { weights, o, lse } = referenceRow(inputs, { batch: 0, head: 0, token: 0 }, { scale: 1 });
+ * console.log(weights, o, lse); // [0.5, 0.5] [4, 6] 1.693...: 1 + log(2)
+ * ```
+ */
+export function referenceRow(
+  inputs: ReferenceInputs,
+  row: QueryRow,
+  options: ReferenceOptions = {},
+): ReferenceRow {
+  const { q, k, v, bias, mask } = inputs;
+  const { layout = "BSNH", sinks = 0 } = options;
+  const sizes = sizesOf(inputs, layout);
+  const { numHeads, numKvHeads, headDim, valueDim, seqLen, contextLen } = sizes;
+  const spec = fillInScores(
+    "compute a reference",
+    { ...options, bias: bias?.shape, mask: mask?.shape },
+    sizes,
+  );
+  const kvHead = Math.floor(row.head / (numHeads / numKvHeads));
+  const offset = (head: number, token: number, heads: number, tokens: number, size: number) =>
+    layout === "BSNH"
+      ? ((row.batch * tokens + token) * heads + head) * size
+      : ((row.batch * heads + head) * tokens + token) * size;
+
+  const length = inputs.lengths?.data[row.batch] ?? contextLen;
+  const first = { "bottom-right": length - seqLen, "top-left": 0 };
+  const position = row.token +
+    (typeof spec.alignment === "number" ? spec.alignment : first[spec.alignment]);
+  const { window = Infinity, windowRight = Infinity } = spec;
+  const isInWindow = (key: number) =>
+    (key > position - window || key < sinks) && key <= position + (spec.causal ? 0 : windowRight);
+
+  const slope = spec.alibiSlopes?.[row.head] ?? 0;
+  const biasAt = (key: number) => {
+    if (!bias) return 0;
+    return key < bias.shape.at(-1)! ? bias.data[broadcastIndex(bias.shape, row, key)] : -Infinity;
+  };
+  const isUnmasked = (key: number) => {
+    if (!mask) return true;
+    const numKeys = mask.shape.at(-1)!;
+    const element = spec.maskKeys === "first" ? key : key - (length - numKeys);
+    if (element < 0) return true;
+    return element < numKeys && Boolean(mask.data[broadcastIndex(mask.shape, row, element)]);
+  };
+
+  const products = new Float64Array(contextLen).fill(-Infinity);
+  const softcapped = products.slice();
+  const scores = products.slice();
+  const qOffset = offset(row.head, row.token, numHeads, seqLen, headDim);
+  for (let key = 0; key < length; key++) {
+    const kOffset = offset(kvHead, key, numKvHeads, contextLen, headDim);
+    let dot = 0;
+    for (let h = 0; h < headDim; h++) dot += q.data[qOffset + h] * k.data[kOffset + h];
+    products[key] = spec.scale * dot;
+    softcapped[key] = spec.softcap === undefined
+      ? products[key]
+      : spec.softcap * Math.tanh(products[key] / spec.softcap);
+    const added = biasAt(key);
+    if (!isInWindow(key) || !isUnmasked(key) || added <= LOWEST_F32) continue;
+    const score = softcapped[key] - slope * Math.abs(position - key) + added;
+    if (bias && score <= LOWEST_F32) continue;
+    scores[key] = score;
+  }
+
+  const stages = { products, softcapped, scores };
+  const o = new Float64Array(valueDim);
+  const weights = new Float64Array(contextLen);
+  const sink = spec.sinkLogits?.[row.head] ?? -Infinity;
+  const max = scores.reduce((a, b) => Math.max(a, b), sink);
+  if (max === -Infinity) return { ...stages, weights, o, lse: -Infinity };
+  const denominator = scores.reduce(
+    (sum, score) => sum + Math.exp(score - max),
+    Math.exp(sink - max),
+  );
+  for (let key = 0; key < contextLen; key++) {
+    if (scores[key] === -Infinity) continue;
+    weights[key] = Math.exp(scores[key] - max) / denominator;
+    const vOffset = offset(kvHead, key, numKvHeads, contextLen, valueDim);
+    for (let h = 0; h < valueDim; h++) o[h] += weights[key] * v.data[vOffset + h];
+  }
+  return { ...stages, weights, o, lse: max + Math.log(denominator) };
+}
+
+/** Where the element of a row and a key lies in a tensor that is broadcast to [B, N, S, K]. */
+function broadcastIndex(shape: readonly number[], row: QueryRow, key: number): number {
+  const [batches, heads, tokens] = leadingAxes(shape);
+  const [batch, head, token] = [row.batch % batches, row.head % heads, row.token % tokens];
+  return ((batch * heads + head) * tokens + token) * shape.at(-1)! + key;
+}
+
+/**
+ * Attention in float64, all rows: see {@linkcode referenceRow}.
+ *
+ * @param inputs Queries, keys, values and what masks them.
+ * @param options What a query sees, and layout.
+ * @returns Every stage, outputs and log-sum-exps.
+ * @throws {TypeError} If a shape has the wrong number of axes.
+ * @throws {RangeError} If the shapes do not agree, or heads do not divide.
+ *
+ * @example
+ * ```ts
+ * import { referenceAttention } from "@onehead/attention";
+ *
+ * const { o } = referenceAttention({
+ *   q: { data: [1, 0], shape: [1, 1, 1, 2] },
+ *   k: { data: [1, 0, 1, 0], shape: [1, 2, 1, 2] },
+ *   v: { data: [2, 4, 6, 8], shape: [1, 2, 1, 2] },
+ * });
+ * console.log(o); // Float64Array [4, 6]: both keys match equally well
+ * ```
+ */
+export function referenceAttention(
+  inputs: ReferenceInputs,
+  options: ReferenceOptions = {},
+): ReferenceResult {
+  const { layout = "BSNH" } = options;
+  const sizes = sizesOf(inputs, layout);
+  const { batch: batches, numHeads, seqLen, contextLen, valueDim } = sizes;
+  const rows = batches * numHeads * seqLen;
+  const matrix = () => new Float64Array(rows * contextLen);
+  const stages = {
+    products: matrix(),
+    softcapped: matrix(),
+    scores: matrix(),
+    weights: matrix(),
+  };
+  const o = new Float64Array(rows * valueDim);
+  const lse = new Float64Array(rows);
+  for (let index = 0; index < rows; index++) {
+    const token = index % seqLen;
+    const head = Math.floor(index / seqLen) % numHeads;
+    const batch = Math.floor(index / (seqLen * numHeads));
+    const row = referenceRow(inputs, { batch, head, token }, options);
+    for (const stage of ["products", "softcapped", "scores", "weights"] as const) {
+      stages[stage].set(row[stage], index * contextLen);
+    }
+    const oRow = layout === "BSNH" ? (batch * seqLen + token) * numHeads + head : index;
+    o.set(row.o, oRow * valueDim);
+    lse[oRow] = row.lse;
+  }
+  return { ...stages, o, lse };
+}
+
+/**
+ * Merges attention over the parts of a context into attention over the whole, in float64: an oracle for `MergeStates`.
+ *
+ * @param parts Outputs [rows, valueDim] and log-sum-exps [rows]; -Infinity, or the lowest f32, for a row that sees nothing.
+ * @returns Outputs and log-sum-exps over the whole.
+ *
+ * @example
+ * ```ts
+ * import { referenceMergeStates } from "@onehead/attention";
+ *
+ * const { o, lse } = referenceMergeStates([{ o: [4], lse: [0] }, { o: [8], lse: [Math.log(3)] }]);
+ * console.log(o, lse); // [7] [1.386...]: log(4)
+ * ```
+ */
+export function referenceMergeStates(
+  parts: readonly { o: ArrayLike<number>; lse: ArrayLike<number> }[],
+): { o: Float64Array; lse: Float64Array } {
+  const o = new Float64Array(parts[0].o.length);
+  const lse = new Float64Array(parts[0].lse.length);
+  const valueDim = o.length / lse.length;
+  for (let row = 0; row < lse.length; row++) {
+    const seen = parts.filter((part) => !(part.lse[row] <= LOWEST_F32));
+    const max = Math.max(...seen.map((part) => part.lse[row]));
+    const sum = seen.reduce((sum, part) => sum + Math.exp(part.lse[row] - max), 0);
+    lse[row] = max + Math.log(sum);
+    for (const part of seen) {
+      const share = Math.exp(part.lse[row] - lse[row]);
+      for (let h = row * valueDim; h < (row + 1) * valueDim; h++) o[h] += share * part.o[h];
+    }
+  }
+  return { o, lse };
+}

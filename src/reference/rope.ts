@@ -1,0 +1,24 @@
+/** Rotary positions in float64, as an oracle for the kernels. */
+import type { RopeOptions } from "../cache/rope.ts";
+
+/** A row of numbers at a position, rotated: the textbook definition, pair by pair. */
+export function rotatedRow(
+  row: ArrayLike<number>,
+  position: number,
+  options: RopeOptions,
+): number[] {
+  const { dims = row.length, style = "halves", base = 10000, attentionFactor = 1 } = options;
+  const { frequencies } = options;
+  const rotated = Array.from(row);
+  for (let j = 0; j < dims / 2; j++) {
+    const [x, y] = style === "halves" ? [j, j + dims / 2] : [2 * j, 2 * j + 1];
+    const usual = base ** (-2 * j / dims);
+    const frequency = typeof frequencies === "function"
+      ? frequencies(usual, j)
+      : frequencies?.[j] ?? usual;
+    const angle = position * frequency;
+    rotated[x] = attentionFactor * (row[x] * Math.cos(angle) - row[y] * Math.sin(angle));
+    rotated[y] = attentionFactor * (row[y] * Math.cos(angle) + row[x] * Math.sin(angle));
+  }
+  return rotated;
+}

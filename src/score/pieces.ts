@@ -1,0 +1,101 @@
+/** The pieces of kernels that a specification of scores asks for, and the values they read. */
+import { fragments } from "../../kernels/mod.ts";
+import type { FilledSpec, StageOutput } from "../plan/spec.ts";
+import { leadingAxes } from "./score_spec.ts";
+
+/**
+ * `scoreOf`: from the product of a query and a key to the score that softmax reads, or to an earlier stage of it. Each step
+ * is a fragment with a function `(s: f32, row: u32, context: Context, column: u32) -> f32`; those that nobody asks for are
+ * not there.
+ */
+export function scoreOf(
+  spec: FilledSpec,
+  stage: Exclude<StageOutput, "weights"> = "scores",
+): string[] {
+  const { softcap, alibiSlopes, bias, mask } = spec;
+  const isWhole = stage === "scores";
+  const steps = [
+    { name: "withSoftcap", isAsked: softcap && stage !== "products", text: fragments.scoreSoftcap },
+    { name: "withAlibi", isAsked: alibiSlopes && isWhole, text: fragments.scoreAlibi },
+    { name: "withBias", isAsked: bias && isWhole, text: fragments.scoreBias },
+    { name: "withMask", isAsked: mask && isWhole, text: fragments.scoreMask },
+  ].filter(({ isAsked }) => isAsked);
+  const calls = steps.map(({ name }) => `  s = ${name}(s, row, context, column);\n`).join("");
+  const start = "fn scoreOf(product: f32, row: u32, context: Context, column: u32) -> f32 {\n";
+  return [
+    `${start}  var s = params.scale * product;\n${calls}  return s;\n}`,
+    ...steps.map(({ text }) => text),
+    ...(isWhole && alibiSlopes ? [fragments.perHead] : []),
+    ...(isWhole && (bias || mask) ? [fragments.broadcast] : []),
+  ];
+}
+
+/** `withSink` and `storeLse`: what becomes of the softmax state of a whole row. */
+export function rowEnd({ sinkLogits, outputs }: FilledSpec): string[] {
+  return [
+    ...(sinkLogits ? [fragments.sinkLogits, fragments.perHead] : [fragments.sinkNone]),
+    outputs.includes("lse") ? fragments.storeLse : fragments.lseNone,
+  ];
+}
+
+/** What the text of `perHead` needs. */
+export function perHeadConstants(spec: FilledSpec): Record<string, number> {
+  return hasPerHead(spec) ? { NUM_HEADS: spec.numHeads } : {};
+}
+
+/** Whether a kernel may read numbers of each query head. */
+export function hasPerHead({ alibiSlopes, sinkLogits }: FilledSpec): boolean {
+  return alibiSlopes !== undefined || sinkLogits !== undefined;
+}
+
+/** Beyond every position of a query, which is itself beyond every key; their sum is within i32. */
+const UNBOUNDED = 2 ** 30;
+const FARTHEST_QUERY = 2 ** 29;
+
+/** Values of `Params` by which scores are computed. */
+export function scoreParams(spec: FilledSpec) {
+  const { seqLen, causal, alignment, scale, softcap = 0 } = spec;
+  const { window = Infinity, windowRight = Infinity } = spec;
+  const named = { "bottom-right": -seqLen, "top-left": 0 };
+  const firstQuery = typeof alignment === "number" ? alignment : named[alignment];
+  return {
+    firstQuery: Math.min(firstQuery, FARTHEST_QUERY),
+    isFromEnd: Number(alignment === "bottom-right"),
+    windowLeft: Math.min(window - 1, UNBOUNDED),
+    windowRight: causal ? 0 : Math.min(windowRight, UNBOUNDED),
+    scale,
+    softcap,
+    isMaskFromEnd: Number(spec.maskKeys === "last"),
+    bias: broadcastParams(spec.bias),
+    mask: broadcastParams(spec.mask),
+  };
+}
+
+/** The values of one that sees every key, as for products that nobody has masked yet. */
+export function unmasked(spec: FilledSpec): FilledSpec {
+  return { ...spec, causal: false, window: undefined, windowRight: undefined };
+}
+
+/** Whatever is of each query head, as `perHead` lies in memory. */
+export function perHeadNumbers({ numHeads, alibiSlopes, sinkLogits }: FilledSpec): Float32Array {
+  const numbers = new Float32Array(4 * numHeads);
+  for (let head = 0; head < numHeads; head++) {
+    numbers[4 * head] = alibiSlopes?.[head] ?? 0;
+    numbers[4 * head + 1] = sinkLogits?.[head] ?? 0;
+  }
+  return numbers;
+}
+
+function broadcastParams(shape: readonly number[] = [0, 0]) {
+  const keys = shape.at(-1)!;
+  const [batch, heads, tokens] = leadingAxes(shape);
+  const stride = (size: number, elements: number) => size === 1 ? 0 : elements;
+  return {
+    keys,
+    stride: [
+      stride(batch, heads * tokens * keys),
+      stride(heads, tokens * keys),
+      stride(tokens, keys),
+    ],
+  };
+}

@@ -1,0 +1,43 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import { checkChoice, checkInteger, sentence } from "../../src/base/check.ts";
+
+Deno.test("sentence: action, rule and values", () => {
+  assertEquals(
+    sentence("add", "a must be less than b", { a: 3, b: [1, "x"] }),
+    'Cannot add as a must be less than b: current values a=3, b=[1, "x"]',
+  );
+  assertEquals(
+    sentence("add", "a must be 1", { a: 3 }),
+    "Cannot add as a must be 1: current value a=3",
+  );
+  assertEquals(
+    sentence("add", "a must be empty", { a: [1, 2] }),
+    "Cannot add as a must be empty: current value a=[1, 2]",
+  );
+});
+
+Deno.test("sentence: shows what is no text, whatever it is", () => {
+  for (const value of [undefined, null, 2n, NaN, Symbol("s"), {}, () => {}]) {
+    sentence("add", "a must be a number", { a: value });
+  }
+});
+
+Deno.test("checkInteger: whole numbers from the least on", () => {
+  for (const value of [1, 2, Number.MAX_SAFE_INTEGER]) checkInteger("add", "a", value);
+  checkInteger("add", "a", 0, 0);
+  for (const value of [0, -1, 0.5, NaN, Infinity, 2 ** 53]) {
+    const says = `Cannot add as a must be a whole number of at least 1: current value a=${value}`;
+    assertThrows(() => checkInteger("add", "a", value), RangeError, says);
+  }
+  for (const value of ["1", 1n, null, undefined, true, [1], {}]) {
+    assertThrows(() => checkInteger("add", "a", value), TypeError, "a must be a number");
+  }
+});
+
+Deno.test("checkChoice: one of those, of the same kind", () => {
+  checkChoice("add", "a", "x", ["x", "y"]);
+  checkChoice("add", "a", false, [true, false]);
+  const says = 'Cannot add as a must be one of "x", "y": current value a="z"';
+  assertThrows(() => checkChoice("add", "a", "z", ["x", "y"]), TypeError, says);
+  assertThrows(() => checkChoice("add", "a", 0, [true, false]), TypeError, "a=0");
+});

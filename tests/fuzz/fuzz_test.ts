@@ -1,0 +1,15 @@
+// The short form of `deno run fuzz`.
+import { assert } from "@std/assert";
+import { fuzz } from "./fuzz.ts";
+import { sharedGpu } from "../support/gpu.ts";
+import { testRandomly } from "../support/random.ts";
+
+testRandomly(
+  "fuzz: every call is right, or refused by a typed error before any work",
+  async (random) => {
+    const report = await fuzz(await sharedGpu(), random, { count: 200 });
+    for (const kind of ["append", "truncate", "fork", "clear", "encode", "restore"]) {
+      assert(report[kind].calls > report[kind].refused, `${kind}: ${JSON.stringify(report[kind])}`);
+    }
+  },
+);

@@ -1,0 +1,324 @@
+// Devices: what they can do, and how their errors and their loss reach whoever waits.
+import { assert, assertEquals, assertMatch, assertRejects, assertStrictEquals } from "@std/assert";
+import {
+  attend,
+  Attention,
+  DeviceLostError,
+  Gpu,
+  GpuUnavailableError,
+  GpuWorkError,
+  RingKvCache,
+  Tensor,
+} from "../../mod.ts";
+import { sharedGpu } from "../support/gpu.ts";
+
+/** Something that WebGPU refuses, outside every error scope. */
+function doWrong({ device }: Gpu): void {
+  device.createBuffer({ label: "wrong", size: 4, usage: 0x4000_0000 });
+}
+
+/** What `work` prints as errors. */
+async function printed(work: () => Promise<void>): Promise<string[]> {
+  const lines: string[] = [];
+  const { error } = console;
+  console.error = (...values: unknown[]) => lines.push(values.join(" "));
+  try {
+    await work();
+  } finally {
+    console.error = error;
+  }
+  return lines;
+}
+
+/** Fails instead of hanging. */
+async function within<Value>(ms: number, pending: Promise<Value>): Promise<Value> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => late.reject(new Error(`still waiting after ${ms} ms`)), ms);
+  try {
+    return await Promise.race([pending, late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** A device of its own, for tests that break it. */
+async function withOwnGpu(
+  test: (gpu: Gpu) => Promise<void>,
+  descriptor?: GPUDeviceDescriptor,
+): Promise<void> {
+  const adapter = await navigator.gpu.requestAdapter();
+  const gpu = descriptor
+    ? await Gpu.from(await adapter!.requestDevice(descriptor))
+    : await Gpu.open();
+  try {
+    await test(gpu);
+  } finally {
+    gpu.destroy();
+  }
+}
+
+Deno.test("gpu: features are those of the device", async () => {
+  const { device, features, description } = await sharedGpu();
+  assertEquals(features, {
+    f16: device.features.has("shader-f16"),
+    subgroups: device.features.has("subgroups"),
+    timestamps: device.features.has("timestamp-query"),
+    // Deno does not grant them yet.
+    matrixUnits: false,
+  });
+  assert(description.description.length > 0);
+  assertEquals(typeof description.isSoftware, "boolean");
+});
+
+Deno.test("gpu: everything that the adapter lists and we use is asked for", async () => {
+  const { device } = await Gpu.open();
+  const adapter = await navigator.gpu.requestAdapter({ powerPreference: "high-performance" });
+  for (const name of ["shader-f16", "timestamp-query"] as const) {
+    assertEquals(device.features.has(name), adapter!.features.has(name), name);
+  }
+  for (
+    const name of [
+      "maxBufferSize",
+      "maxStorageBufferBindingSize",
+      "maxComputeWorkgroupStorageSize",
+      "maxComputeInvocationsPerWorkgroup",
+    ] as const
+  ) assertEquals(device.limits[name], adapter!.limits[name], name);
+  device.destroy();
+});
+
+Deno.test("gpu: features that are announced compile", async () => {
+  const gpu = await sharedGpu();
+  const compiles = (code: string) =>
+    gpu.guard("compile a probe", () => gpu.device.createShaderModule({ code }));
+  if (gpu.features.f16) {
+    await compiles("enable f16; @compute @workgroup_size(1) fn main() { _ = f16(1); }");
+  }
+  if (gpu.features.subgroups) {
+    const enable = gpu.dialect.enableSubgroups ? "enable subgroups;" : "";
+    await compiles(`${enable} @compute @workgroup_size(32) fn main() { _ = subgroupAdd(1u); }`);
+  }
+});
+
+Deno.test("gpu: the same for the same device", async () => {
+  const gpu = await sharedGpu();
+  assertStrictEquals(await Gpu.from(gpu.device), gpu);
+  const [one, two] = await Promise.all([Gpu.from(gpu.device), Gpu.from(gpu.device)]);
+  assertStrictEquals(one, two);
+});
+
+Deno.test("gpu: another one for another device", async () => {
+  const gpu = await sharedGpu();
+  await withOwnGpu((other) => {
+    assert(other !== gpu);
+    assert(other.device !== gpu.device);
+    return Promise.resolve();
+  });
+});
+
+Deno.test("gpu: a device that takes work and does nothing is refused", async () => {
+  const { device } = await sharedGpu();
+  const doesNothing = new Proxy(device, {
+    get(target, name) {
+      if (name === "queue") return { submit() {} };
+      const value = Reflect.get(target, name, target);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+  const says = `"${device.adapterInfo.description}" takes work and does nothing`;
+  await assertRejects(() => Gpu.from(doesNothing), GpuUnavailableError, says);
+});
+
+Deno.test("gpu: no WebGPU and no adapter are told apart, with a cure", async () => {
+  const { gpu } = navigator;
+  const withGpu = async (value: unknown, says: string) => {
+    Object.defineProperty(navigator, "gpu", { value, configurable: true });
+    try {
+      await assertRejects(() => Gpu.open(), GpuUnavailableError, says);
+    } finally {
+      delete (navigator as { gpu?: unknown }).gpu;
+    }
+  };
+  await withGpu(undefined, "this runtime has no WebGPU");
+  await withGpu({ requestAdapter: () => Promise.resolve(null) }, "apt-get install");
+  assertStrictEquals(navigator.gpu, gpu);
+});
+
+Deno.test("gpu: settled resolves when all is well, and again", async () => {
+  const gpu = await sharedGpu();
+  await gpu.settled();
+  await gpu.settled();
+});
+
+Deno.test("gpu: an error that nobody caught reaches settled once, and is printed once", async () => {
+  const gpu = await sharedGpu();
+  const lines = await printed(async () => {
+    doWrong(gpu);
+    await assertRejects(() => gpu.settled(), GpuWorkError, "Cannot trust the results");
+    await gpu.settled();
+  });
+  assertEquals(lines.length, 1);
+  assertMatch(lines[0], /^WebGPU error: ./);
+});
+
+Deno.test("gpu: an error that nobody caught reaches download", async () => {
+  const gpu = await sharedGpu();
+  const tensor = await Tensor.upload(gpu, { data: [1, 2], shape: [2] });
+  await printed(async () => {
+    doWrong(gpu);
+    await assertRejects(() => tensor.download(), GpuWorkError, "the GPU refused work");
+  });
+  assertEquals(await tensor.download(), Float32Array.of(1, 2));
+  tensor.destroy();
+});
+
+Deno.test("gpu: an error of submitted work reaches download", async () => {
+  const gpu = await sharedGpu();
+  const tensor = await Tensor.upload(gpu, { data: [1, 2], shape: [2] });
+  const destroyed = await Tensor.empty(gpu, [2]);
+  destroyed.destroy();
+  await printed(async () => {
+    const encoder = gpu.device.createCommandEncoder();
+    encoder.copyBufferToBuffer(destroyed.buffer, 0, tensor.buffer, 0, 8);
+    gpu.device.queue.submit([encoder.finish()]);
+    await assertRejects(() => tensor.download(), GpuWorkError);
+  });
+  tensor.destroy();
+});
+
+Deno.test("gpu: two errors are told at once", async () => {
+  const gpu = await sharedGpu();
+  const lines = await printed(async () => {
+    doWrong(gpu);
+    doWrong(gpu);
+    const error = await assertRejects(() => gpu.settled(), GpuWorkError);
+    assertEquals(error.message.split("; ").length, 2);
+  });
+  assertEquals(lines.length, 2);
+});
+
+Deno.test("gpu: guard returns what was made", async () => {
+  const gpu = await sharedGpu();
+  const usage = GPUBufferUsage.STORAGE;
+  const buffer = await gpu.guard(
+    "make a buffer",
+    () => gpu.device.createBuffer({ size: 4, usage }),
+  );
+  assertEquals(buffer.size, 4);
+  buffer.destroy();
+});
+
+Deno.test("gpu: guard says what was refused, and keeps it from others", async () => {
+  const gpu = await sharedGpu();
+  const wrong = () => gpu.guard("make a buffer", () => doWrong(gpu));
+  assertEquals(
+    await printed(async () => {
+      await assertRejects(wrong, GpuWorkError, "Cannot make a buffer as WebGPU refused it: ");
+    }),
+    [],
+  );
+  await gpu.settled();
+});
+
+Deno.test("gpu: guard passes on what its function throws, and leaves no scope open", async () => {
+  const gpu = await sharedGpu();
+  const thrown = new RangeError("of its own");
+  const error = await assertRejects(() =>
+    gpu.guard("make a buffer", () => {
+      throw thrown;
+    })
+  );
+  assertStrictEquals(error, thrown);
+  // In an open scope the error would be caught, and settled would not hear of it.
+  await printed(async () => {
+    doWrong(gpu);
+    await assertRejects(() => gpu.settled(), GpuWorkError);
+  });
+});
+
+Deno.test("gpu: guards at the same time do not hear each other's errors", async () => {
+  const gpu = await sharedGpu();
+  const results = await Promise.allSettled([
+    gpu.guard("one", () => 1),
+    gpu.guard("two", () => doWrong(gpu)),
+    gpu.guard("three", () => 3),
+  ]);
+  assertEquals(results.map(({ status }) => status), ["fulfilled", "rejected", "fulfilled"]);
+});
+
+Deno.test("gpu: a lost device rejects what waits, and hangs nobody", async () => {
+  await withOwnGpu(async (gpu) => {
+    const tensor = await Tensor.upload(gpu, { data: [1, 2], shape: [2] });
+    const waiting = [
+      tensor.download(),
+      gpu.settled(),
+      gpu.waitFor(new Promise<never>(() => {})),
+    ];
+    gpu.destroy();
+    const results = await within(5000, Promise.allSettled(waiting));
+    // What the GPU did before it was lost may come through; what it never did must not.
+    for (const result of results) {
+      if (result.status === "rejected") assert(result.reason instanceof DeviceLostError);
+    }
+    assertEquals(results[2].status, "rejected");
+  });
+});
+
+Deno.test("gpu: a lost device rejects everything that is asked of it later", async () => {
+  await withOwnGpu(async (gpu) => {
+    const tensor = await Tensor.upload(gpu, { data: [1, 2], shape: [2] });
+    const spec = { numHeads: 1, headDim: 4, capacity: 4 };
+    gpu.destroy();
+    const rejected = (work: () => Promise<unknown>) =>
+      within(5000, assertRejects(work, DeviceLostError, "it was lost (destroyed)"));
+    await rejected(() => tensor.download());
+    await rejected(() => gpu.settled());
+    await rejected(() => gpu.guard("work", () => {}));
+    await rejected(() => Tensor.empty(gpu, [3]));
+    await rejected(() => Tensor.upload(gpu, { data: [1], shape: [1] }));
+    await rejected(() => Attention.create(gpu, spec));
+    await rejected(() => RingKvCache.create(gpu, { ...spec, numKvHeads: 1 }));
+  });
+});
+
+Deno.test("gpu: nobody waits for a device that is lost already", async () => {
+  await withOwnGpu(async (gpu) => {
+    gpu.destroy();
+    await assertRejects(() => gpu.settled(), DeviceLostError);
+    const never = new Promise<never>(() => {});
+    await assertRejects(() => within(1000, gpu.waitFor(never)), DeviceLostError);
+  });
+});
+
+Deno.test("gpu: a brought device without features works in f32", async () => {
+  const host = (data: number[], ...shape: number[]) => ({ data, shape });
+  await withOwnGpu(async (gpu) => {
+    assertEquals(gpu.features, {
+      ...{ f16: false, subgroups: false, timestamps: false, matrixUnits: false },
+    });
+    const inputs = {
+      q: host([1, 0], 1, 1, 1, 2),
+      k: host([1, 0, 1, 0], 1, 2, 1, 2),
+      v: host([2, 4, 6, 8], 1, 2, 1, 2),
+    };
+    assertEquals((await attend(gpu, inputs)).o.data, Float32Array.of(4, 6));
+    const says = 'the device lacks shader-f16 (use dtype "f32"): current values dtype="f16"';
+    await assertRejects(() => attend(gpu, inputs, { dtype: "f16" }), RangeError, says);
+    const spec = { numHeads: 1, numKvHeads: 1, headDim: 4, capacity: 4, dtype: "f16" } as const;
+    await assertRejects(() => Attention.create(gpu, spec), RangeError, says);
+    await assertRejects(() => RingKvCache.create(gpu, spec), RangeError, says);
+    await gpu.settled();
+  }, {});
+});
+
+Deno.test("gpu: subgroups are taken to be the smallest where the device does not list them", async () => {
+  const { features: { subgroups } } = await sharedGpu();
+  if (!subgroups) return;
+  const adapter = await navigator.gpu.requestAdapter();
+  const device = await adapter!.requestDevice({ requiredFeatures: ["subgroups"] });
+  const { description, vendor } = device.adapterInfo;
+  Object.defineProperty(device, "adapterInfo", { value: { description, vendor } });
+  const gpu = await Gpu.from(device);
+  assertEquals(gpu.profile.subgroupSize, 4);
+  gpu.destroy();
+});

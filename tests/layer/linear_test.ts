@@ -1,0 +1,298 @@
+// Projections and norms against float64, with the tiles of software and of GPUs.
+import { assertEquals, assertRejects } from "@std/assert";
+import { type KvDtype, Tensor } from "../../mod.ts";
+import { type Activation, Linear, type LinearTarget } from "../../src/layer/linear.ts";
+import { Matrix } from "../../src/layer/weight_matrix.ts";
+import { Norm } from "../../src/layer/norm.ts";
+import type { BoundWork } from "../../src/gpu/bound_work.ts";
+import { rowBytes } from "../../src/tensor/dtype.ts";
+import { assertClose } from "../support/compare.ts";
+import { hasF16, sharedGpu } from "../support/gpu.ts";
+import { profileOn, PROFILES } from "../support/plan.ts";
+import { type Random, testRandomly } from "../support/random.ts";
+import { rounded, submit, Tensors } from "../support/run.ts";
+
+/** Sums of up to some hundred products of numbers in [-1, 1]. */
+const TOLERANCE = 5e-5;
+
+/** Kinds of device whose tiles differ. */
+const TILES = ["software", "software with long loads", "a GPU", "a GPU with subgroups"];
+
+interface Size {
+  numTokens: number;
+  inside: number;
+  outside: number;
+}
+
+const SIZES: readonly Size[] = [
+  { numTokens: 1, inside: 64, outside: 8 },
+  { numTokens: 1, inside: 1, outside: 1 },
+  { numTokens: 1, inside: 172, outside: 130 },
+  { numTokens: 1, inside: 63, outside: 34 },
+  { numTokens: 2, inside: 8, outside: 4 },
+  { numTokens: 5, inside: 300, outside: 66 },
+  { numTokens: 17, inside: 37, outside: 6 },
+  { numTokens: 17, inside: 40, outside: 6 },
+];
+
+const ACTIVATIONS: Readonly<Record<Activation, (x: number) => number>> = {
+  silu: (x) => x / (1 + Math.exp(-x)),
+  gelu: (x) => x * normalShare(x),
+  geluTanh: (x) => x / 2 * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3))),
+};
+
+/** The share of a normal distribution below x, by Simpson's rule. */
+function normalShare(x: number): number {
+  const steps = 2000;
+  const density = (z: number) => Math.exp(-z * z / 2) / Math.sqrt(2 * Math.PI);
+  let sum = density(0) + density(x);
+  for (let i = 1; i < steps; i++) sum += density(x * i / steps) * (i % 2 ? 4 : 2);
+  return 0.5 + sum * x / steps / 3;
+}
+
+/** x W^T + b in float64 [tokens, out]. */
+function projected(
+  x: ArrayLike<number>,
+  w: ArrayLike<number>,
+  bias: ArrayLike<number> | undefined,
+  { numTokens, inside, outside }: Size,
+): Float64Array {
+  return Float64Array.from({ length: numTokens * outside }, (_, i) => {
+    const [token, row] = [Math.floor(i / outside), i % outside];
+    let sum = bias?.[row] ?? 0;
+    for (let j = 0; j < inside; j++) sum += x[token * inside + j] * w[row * inside + j];
+    return sum;
+  });
+}
+
+const run = (work: BoundWork) => submit((encoder) => work.encode(encoder));
+
+interface Draw {
+  random: Random;
+  /** Name of the profile that tiles are cut for. */
+  tiles: string;
+  size: Size;
+  dtype?: KvDtype;
+  hasBias?: boolean;
+  mostBytes?: number;
+}
+
+/** A projection of random tokens, what it should be, and what to run it over. */
+async function draw(
+  tensors: Tensors,
+  { random, tiles, size, dtype = "f32", hasBias, mostBytes }: Draw,
+) {
+  const gpu = await sharedGpu();
+  const { numTokens, inside, outside } = size;
+  const [x, w] = [random.tensor([numTokens, inside]), random.tensor([outside, inside])];
+  const bias = hasBias ? random.tensor([outside]) : undefined;
+  const weights = {
+    w: tensors.keep(await Matrix.upload(gpu, w, { dtype, label: "w", mostBytes })),
+    ...(bias && { bias: await tensors.upload(bias) }),
+  };
+  const expected = projected(x.data, rounded(w, dtype).data, bias?.data, size);
+  const profile = profileOn(gpu, PROFILES[tiles]);
+  return { gpu, profile, weights, x: await tensors.upload(x), expected, numTokens };
+}
+
+for (const tiles of TILES) {
+  for (const dtype of ["f32", "f16", "int8", "int4"] as const) {
+    testRandomly(`Linear: matrices in ${dtype}, tiles of ${tiles}`, async (random) => {
+      if (dtype === "f16" && !await hasF16()) return;
+      for (const size of SIZES) {
+        using tensors = new Tensors();
+        const hasBias = random.next() < 0.5;
+        const drawn = await draw(tensors, { random, tiles, size, dtype, hasBias });
+        const y = await tensors.poisoned([size.numTokens, size.outside]);
+        const linear = new Linear(drawn.gpu, "linear", drawn.weights, drawn);
+        const buffers = { x: drawn.x.buffer, y: y.buffer };
+        await run(await linear.bind(buffers, size.numTokens));
+        assertClose(await y.download(), drawn.expected, TOLERANCE, JSON.stringify(size));
+      }
+    });
+  }
+
+  testRandomly(
+    `Linear: outputs are added or cut into q, k and v, tiles of ${tiles}`,
+    async (random) => {
+      for (const numTokens of [1, 6]) {
+        using tensors = new Tensors();
+        const size = { numTokens, inside: 24, outside: 22 };
+        const drawn = await draw(tensors, { random, tiles, size });
+        const { gpu, profile, weights, x, expected } = drawn;
+        const linear = new Linear(gpu, "linear", weights, { profile });
+        const before = random.tensor([numTokens, 22]);
+        const y = await tensors.upload(before);
+        await run(await linear.bind({ x: x.buffer, y: y.buffer }, numTokens, "sum"));
+        const sums = expected.map((value, i) => value + before.data[i]);
+        assertClose(await y.download(), sums, TOLERANCE, "sums");
+
+        const widths: LinearTarget = { qWidth: 12, kvWidth: 5 };
+        const [q, k, v] = [
+          await tensors.poisoned([numTokens, 12]),
+          await tensors.poisoned([numTokens, 5]),
+          await tensors.poisoned([numTokens, 5]),
+        ];
+        const buffers = { x: x.buffer, q: q.buffer, k: k.buffer, v: v.buffer };
+        await run(await linear.bind(buffers, numTokens, widths));
+        for (const [tensor, start, width] of [[q, 0, 12], [k, 12, 5], [v, 17, 5]] as const) {
+          const part = expected.filter((_, i) => i % 22 >= start && i % 22 < start + width);
+          assertClose(await tensor.download(), part, TOLERANCE, `from ${start}`);
+        }
+      }
+    },
+  );
+
+  testRandomly(
+    `Linear: a matrix cut between rows is one all the same, tiles of ${tiles}`,
+    async (random) => {
+      for (const numTokens of [1, 5]) {
+        for (const dtype of ["f32", "int8"] as const) {
+          using tensors = new Tensors();
+          const size = { numTokens, inside: 20, outside: 46 };
+          // Parts of 10 rows, the last of 6.
+          const mostBytes = 10 * rowBytes(20, dtype) + 7;
+          const options = { random, tiles, size, dtype, hasBias: true, mostBytes };
+          const { gpu, profile, weights, x, expected } = await draw(tensors, options);
+          assertEquals(weights.w.parts.map(({ firstRow }) => firstRow), [0, 10, 20, 30, 40]);
+          const plain = new Linear(gpu, "linear", weights, { profile });
+          const y = await tensors.poisoned([numTokens, 46]);
+          await run(await plain.bind({ x: x.buffer, y: y.buffer }, numTokens));
+          assertClose(await y.download(), expected, TOLERANCE, `${dtype}, ${numTokens}`);
+
+          const activation = { kind: "silu", isGated: true } as const;
+          const gated = new Linear(gpu, "linear", weights, { activation, profile });
+          const half = await tensors.poisoned([numTokens, 23]);
+          await run(await gated.bind({ x: x.buffer, y: half.buffer }, numTokens));
+          const outputs = Float64Array.from(
+            { length: half.length },
+            (_, i) => ACTIVATIONS.silu(expected[2 * i]) * expected[2 * i + 1],
+          );
+          assertClose(await half.download(), outputs, TOLERANCE, `gated, ${dtype}, ${numTokens}`);
+        }
+      }
+    },
+  );
+
+  for (const kind of ["silu", "gelu", "geluTanh"] as const) {
+    testRandomly(`Linear: ${kind}, gated and not, tiles of ${tiles}`, async (random) => {
+      for (const numTokens of [1, 3]) {
+        using tensors = new Tensors();
+        const size = { numTokens, inside: 40, outside: 14 };
+        const drawn = await draw(tensors, { random, tiles, size });
+        const { gpu, profile, weights, x, expected } = drawn;
+        const act = ACTIVATIONS[kind];
+        for (const isGated of [false, true]) {
+          const linear = new Linear(gpu, "linear", weights, {
+            activation: { kind, isGated },
+            profile,
+          });
+          const y = await tensors.poisoned([numTokens, isGated ? 7 : 14]);
+          await run(await linear.bind({ x: x.buffer, y: y.buffer }, numTokens));
+          const outputs = isGated
+            ? Float64Array.from(
+              { length: y.length },
+              (_, i) => act(expected[2 * i]) * expected[2 * i + 1],
+            )
+            : expected.map(act);
+          assertClose(await y.download(), outputs, TOLERANCE, isGated ? "gated" : "not gated");
+        }
+      }
+    });
+  }
+
+  for (const kind of ["rms", "layer"] as const) {
+    testRandomly(`Norm: ${kind}, tiles of ${tiles}`, async (random) => {
+      const gpu = await sharedGpu();
+      for (const [numRows, width] of [[1, 64], [3, 1], [5, 67], [2, 300]]) {
+        using tensors = new Tensors();
+        const host = random.tensor([numRows, width]);
+        // Far from zero and small: where a difference of squares would lose the deviation.
+        const x = {
+          ...host,
+          data: host.data.map((value) => value * 1e-2 + (kind === "layer" ? 8 : 0)),
+        };
+        const [gain, bias] = [random.tensor([width]), random.tensor([width])];
+        const before = random.tensor([numRows, width]);
+        const weights = { gain: await tensors.upload(gain), bias: await tensors.upload(bias) };
+        const input = await tensors.upload(x);
+        const expected = normed(x.data, width, { kind, gain: gain.data, bias: bias.data });
+        for (const to of ["y", "sum"] as const) {
+          const norm = await Norm.create(gpu, weights, {
+            kind,
+            eps: 1e-6,
+            to,
+            profile: PROFILES[tiles],
+          });
+          const y = to === "y"
+            ? await tensors.poisoned([numRows, width])
+            : await tensors.upload(before);
+          await run(norm.bind({ x: input.buffer, y: y.buffer }, numRows));
+          const rows = to === "y" ? expected : expected.map((value, i) => value + before.data[i]);
+          assertClose(
+            await y.download(),
+            rows,
+            kind === "rms" ? 1e-5 : 2e-4,
+            `${numRows} x ${width}`,
+          );
+        }
+      }
+    });
+  }
+}
+
+testRandomly("Norm: rows without a deviation become their bias, however large", async (random) => {
+  const gpu = await sharedGpu();
+  using tensors = new Tensors();
+  const [numRows, width] = [50, 67];
+  const rows = Array.from({ length: numRows }, () => 1e6 * random.next());
+  const x = { data: rows.flatMap((value) => Array(width).fill(value)), shape: [numRows, width] };
+  const [gain, bias] = [random.tensor([width]), random.tensor([width])];
+  const weights = { gain: await tensors.upload(gain), bias: await tensors.upload(bias) };
+  const input = await tensors.upload(x);
+  const expected = rows.flatMap(() => [...bias.data]);
+  for (const tiles of TILES) {
+    const profile = PROFILES[tiles];
+    const norm = await Norm.create(gpu, weights, { kind: "layer", eps: 1e-6, profile });
+    const y = await tensors.poisoned([numRows, width]);
+    await run(norm.bind({ x: input.buffer, y: y.buffer }, numRows));
+    assertClose(await y.download(), expected, 1e-5, tiles);
+  }
+});
+
+Deno.test("Linear, Norm: what a device would leave undone is an error", async () => {
+  const gpu = await sharedGpu();
+  using tensors = new Tensors();
+  const profile = PROFILES.software;
+  const long = tensors.keep(await Tensor.empty(gpu, [1, 250_000]));
+  const matrix = async (rows: number, columns: number) => {
+    const zeros = { data: new Float32Array(rows * columns), shape: [rows, columns] };
+    return tensors.keep(await Matrix.upload(gpu, zeros, { dtype: "f32", label: "w" }));
+  };
+  const linear = new Linear(gpu, "a long row", { w: await matrix(1, 250_000) }, { profile });
+  const [x, y] = [long.buffer, long.buffer];
+  await assertRejects(() => linear.bind({ x, y }, 1), RangeError, "inputs=250000, rounds=62500");
+  const norm = () => Norm.create(gpu, { gain: long }, { kind: "rms", eps: 1e-6, profile });
+  await assertRejects(norm, RangeError, "width=250000, rounds=62500");
+
+  const w = await matrix(1, 4);
+  const small = new Linear(gpu, "many tokens", { w }, { profile });
+  const numTokens = 4 * gpu.device.limits.maxComputeWorkgroupsPerDimension + 1;
+  await assertRejects(() => small.bind({ x, y }, numTokens), RangeError, "the grid must fit");
+});
+
+function normed(
+  x: ArrayLike<number>,
+  width: number,
+  { kind, gain, bias }: { kind: "rms" | "layer"; gain: ArrayLike<number>; bias: ArrayLike<number> },
+): Float64Array {
+  const y = new Float64Array(x.length);
+  for (let start = 0; start < x.length; start += width) {
+    const row = Array.from({ length: width }, (_, i) => x[start + i]);
+    const average = (values: number[]) => values.reduce((a, b) => a + b, 0) / width;
+    const mean = kind === "rms" ? 0 : average(row);
+    const deviation = Math.sqrt(average(row.map((value) => (value - mean) ** 2)) + 1e-6);
+    row.forEach((value, i) => y[start + i] = (value - mean) / deviation * gain[i] + bias[i]);
+  }
+  return y;
+}

@@ -1,0 +1,78 @@
+import { sharedGpu } from "./gpu.ts";
+
+type CreateBuffer = GPUDevice["createBuffer"];
+
+/** Runs `work` with another `createBuffer` on the shared device. */
+async function withCreateBuffer<Value>(
+  replace: (device: GPUDevice, createBuffer: CreateBuffer) => CreateBuffer,
+  work: () => Promise<Value>,
+): Promise<Value> {
+  const { device } = await sharedGpu();
+  const { createBuffer } = device;
+  device.createBuffer = replace(device, createBuffer.bind(device));
+  try {
+    return await work();
+  } finally {
+    device.createBuffer = createBuffer;
+  }
+}
+
+/** Runs `work` on a device whose new buffers start as NaN instead of zeros. */
+export function withPoisonedBuffers<Value>(work: () => Promise<Value>): Promise<Value> {
+  return withCreateBuffer((device, createBuffer) => (descriptor) => {
+    if (descriptor.mappedAtCreation || !(descriptor.usage & GPUBufferUsage.STORAGE)) {
+      return createBuffer(descriptor);
+    }
+    const usage = descriptor.usage | GPUBufferUsage.COPY_DST;
+    const buffer = createBuffer({ ...descriptor, usage });
+    device.queue.writeBuffer(buffer, 0, new Uint8Array(buffer.size).fill(0xff));
+    return buffer;
+  }, work);
+}
+
+/** Runs `work` on a device that refuses every new buffer, although its limits allow them. */
+export function withRefusedBuffers<Value>(work: () => Promise<Value>): Promise<Value> {
+  const unknownUsage = 0x4000_0000;
+  return withCreateBuffer(
+    (_, createBuffer) => (descriptor) => createBuffer({ ...descriptor, usage: unknownUsage }),
+    work,
+  );
+}
+
+/** Labels of the buffers that `work` made, and of those of them that it did not destroy. */
+export async function buffersOf(
+  work: () => Promise<void>,
+): Promise<{ made: string[]; alive: string[] }> {
+  const made: GPUBuffer[] = [];
+  const alive = new Set<GPUBuffer>();
+  await withCreateBuffer((_, createBuffer) => (descriptor) => {
+    const buffer = createBuffer(descriptor);
+    const destroy = buffer.destroy.bind(buffer);
+    buffer.destroy = () => {
+      alive.delete(buffer);
+      destroy();
+    };
+    made.push(buffer);
+    alive.add(buffer);
+    return buffer;
+  }, work);
+  const labels = (buffers: Iterable<GPUBuffer>) => [...buffers].map(({ label }) => label);
+  return { made: labels(made), alive: labels(alive) };
+}
+
+/** Runs `work` on a device that says it has other limits: lower ones than it has. */
+export async function withLimits<Value>(
+  lower: Partial<Record<keyof GPUSupportedLimits, number>>,
+  work: () => Promise<Value>,
+): Promise<Value> {
+  const { device } = await sharedGpu();
+  const limits = new Proxy(device.limits, {
+    get: (target, name: keyof GPUSupportedLimits) => lower[name] ?? target[name],
+  });
+  Object.defineProperty(device, "limits", { value: limits, configurable: true });
+  try {
+    return await work();
+  } finally {
+    delete (device as { limits?: unknown }).limits;
+  }
+}

@@ -1,0 +1,42 @@
+// Commands as tests run them: what they print, and a model that is small enough for every test.
+import type { Out } from "../../cli/shared/run.ts";
+import { inFolder } from "./checkpoint_files.ts";
+import { FIRST_PIECE, tokenizerFile } from "./tokenizer_file.ts";
+import type { Random } from "./random.ts";
+
+/** Runs a command; what it prints is kept. */
+export async function run(
+  command: (args: readonly string[], out: Out) => Promise<number>,
+  ...args: string[]
+): Promise<{ code: number; out: string; err: string }> {
+  let [out, err] = ["", ""];
+  const code = await command(args, {
+    log: (text) => void (out += `${text}\n`),
+    write: (text) => void (out += text),
+    error: (text) => void (err += `${text}\n`),
+    progress: () => ({ step() {}, end() {} }),
+  });
+  return { code, out, err };
+}
+
+const PIECES = [" ", "a", "b", " a", "ab"];
+/** dim, hidden, layers, heads, KV heads, vocabulary, context. */
+const HEADER = [16, 12, 2, 4, 2, FIRST_PIECE + PIECES.length, 48];
+
+/** Writes a llama2.c model of random weights and its tokenizer, in llama2.c's layout. */
+export async function withModel(
+  random: Random,
+  test: (files: { folder: string; model: string; tokenizer: string }) => Promise<void>,
+): Promise<void> {
+  const [dim, hidden, layers, heads, kvHeads, vocab, context] = HEADER;
+  const headDim = dim / heads;
+  const layer = 2 * dim + 2 * dim * dim + 2 * kvHeads * headDim * dim + 3 * hidden * dim;
+  const floats = vocab * dim + layers * layer + dim + context * headDim;
+  const weights = random.tensor([floats]).data;
+  const bytes = new Uint8Array(4 * (HEADER.length + floats));
+  bytes.set(new Uint8Array(Int32Array.from(HEADER).buffer));
+  bytes.set(new Uint8Array(weights.buffer), 4 * HEADER.length);
+  await inFolder({ "model.bin": bytes, "tok.bin": tokenizerFile(PIECES) }, async (folder) => {
+    await test({ folder, model: `${folder}/model.bin`, tokenizer: `${folder}/tok.bin` });
+  });
+}
