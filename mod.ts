@@ -85,11 +85,11 @@ export type { RopeOptions } from "./src/cache/rope.ts";
 export * from "./src/attend/shared_prefix_attention.ts";
 export type { Alignment, FilledScoreSpec, ScoreSpec } from "./src/score/score_spec.ts";
 export type {
+  Arithmetic,
   AttentionOutput,
   AttentionSpec,
   FilledSpec,
   Implementation,
-  Products,
   StageOutput,
 } from "./src/plan/spec.ts";
 export type { Layout } from "./src/tensor/layout.ts";

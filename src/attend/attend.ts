@@ -16,7 +16,7 @@ export type AttendOptions =
     | "sinks"
     | "dtype"
     | "kvDtype"
-    | "products"
+    | "arithmetic"
     | "layout"
     | "outputs"
     | "maxScratchBytes"

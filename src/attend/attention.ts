@@ -146,9 +146,9 @@ export class Attention {
     const plan = planAttention(spec, device.limits, gpu.profile);
     checkDtype(gpu, "plan attention", plan.spec.dtype);
     checkDtype(gpu, "plan attention", plan.spec.kvDtype, "kvDtype");
-    const { products } = plan.spec;
+    const { arithmetic } = plan.spec;
     // Who plans for matrix units has found them, and f16 with them.
-    if (products !== "matrix") checkDtype(gpu, "plan attention", products, "products");
+    if (arithmetic !== "matrix") checkDtype(gpu, "plan attention", arithmetic, "arithmetic");
     const fullLengths = await gpu.guard(
       "allocate attention",
       () => filledBuffer(device, plan.spec.batch, plan.spec.capacity),

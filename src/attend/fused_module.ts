@@ -63,11 +63,11 @@ export async function createFused(gpu: Gpu, plan: FusedPlan): Promise<Executor> 
 
 async function compile(gpu: Gpu, plan: FusedPlan) {
   const { spec, loads } = plan;
-  const { dtype, kvDtype, products, seqLen, bias, mask } = spec;
+  const { dtype, kvDtype, arithmetic, seqLen, bias, mask } = spec;
   const { rows: ROWS, rowGroups: ROW_GROUPS, lanes: LANES, keys: KEYS } = plan;
   const { strips: STRIPS, columns: COLUMNS } = plan;
   const packSize = fusedPackSize(spec);
-  const reads = kvReads(kvDtype, packSize, loads, products === "f32" ? "f32" : "f16");
+  const reads = kvReads(kvDtype, packSize, loads, arithmetic === "f32" ? "f32" : "f16");
   const constants = constantsOf(plan);
   const TILE_ROWS = ROWS * ROW_GROUPS;
   const WORKGROUP = LANES * ROW_GROUPS;
@@ -124,7 +124,7 @@ async function compile(gpu: Gpu, plan: FusedPlan) {
 function productsOf({ spec, matrix }: FusedPlan): string[] {
   const { productsF16, productsF32, halfVec4, halfScalar, valuesApart, valuesMatrix } = fragments;
   if (matrix) return [valuesMatrix];
-  if (spec.products === "f32") return [productsF32, valuesApart];
+  if (spec.arithmetic === "f32") return [productsF32, valuesApart];
   return [productsF16, fusedPackSize(spec) === 4 ? halfVec4 : halfScalar, valuesApart];
 }
 

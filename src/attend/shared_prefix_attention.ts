@@ -125,7 +125,7 @@ export class SharedPrefixAttention {
     const filled = fillIn({ ...suffix, outputs: ["lse"] });
     checkSpec(filled, suffix);
     const { batch, numHeads, numKvHeads, headDim, valueDim, seqLen, dtype, layout } = filled;
-    const { scale, softcap, maxScratchBytes, products, impl } = filled;
+    const { scale, softcap, maxScratchBytes, arithmetic, impl } = filled;
     const made: { destroy(): void }[] = [];
     const keep = <Kind extends { destroy(): void }>(one: Kind): Kind => {
       made.push(one);
@@ -134,7 +134,7 @@ export class SharedPrefixAttention {
     try {
       const prefixAttention = keep(
         await Attention.create(gpu, {
-          ...{ numHeads, numKvHeads, headDim, valueDim, scale, softcap, dtype, products },
+          ...{ numHeads, numKvHeads, headDim, valueDim, scale, softcap, dtype, arithmetic },
           ...{ maxScratchBytes, impl, outputs: ["lse"], causal: false },
           seqLen: batch * seqLen,
           capacity: prefix?.capacity,

@@ -12,7 +12,7 @@ export interface GpuFeatures {
   /** Timestamps written by the GPU (`timestamp-query`). */
   timestamps: boolean;
   /**
-   * Matrix units (tensor cores) that `products: "matrix"` can use: of f16 with sums in f32, on a device whose subgroups are
+   * Matrix units (tensor cores) that `arithmetic: "matrix"` can use: of f16 with sums in f32, on a device whose subgroups are
    * all of one size. An experiment of Dawn (`chromium-experimental-subgroup-matrix`): Chrome grants it with
    * `--enable-unsafe-webgpu`, Node with `create(["enable-dawn-features=allow_unsafe_apis"])`, Deno not yet.
    */

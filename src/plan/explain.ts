@@ -101,8 +101,8 @@ function productsRow({ spec, matrix }: FusedPlan): [string, string][] {
     const { m, n, k } = matrix;
     return [["products", `in f16 on matrix units, ${m} x ${k} by ${k} x ${n}, added up in f32`]];
   }
-  if (spec.products === "f32") return [];
-  return [["products", `of queries and keys in ${spec.products}, added up in f32`]];
+  if (spec.arithmetic === "f32") return [];
+  return [["products", `of queries and keys in ${spec.arithmetic}, added up in f32`]];
 }
 
 function stagedRows(plan: StagedPlan): [string, string][] {

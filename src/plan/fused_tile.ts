@@ -75,7 +75,7 @@ export function planTile(
   profile: DeviceProfile,
   tiling: Tiling,
 ): FusedTile | undefined {
-  return spec.products === "matrix"
+  return spec.arithmetic === "matrix"
     ? planMatrixTile(spec, limits, profile)
     : planLaneTile(spec, limits, profile, tiling);
 }

@@ -30,12 +30,12 @@ export function matrixTile(
   limits: PlanLimits,
   { matrix, subgroupSize: lanes }: DeviceProfile,
 ): MatrixTile | undefined {
-  const { products } = spec;
+  const { arithmetic } = spec;
   if (!matrix) {
     const rule = "a device must grant matrix units of f16 with sums in f32, and subgroups of one " +
-      'size (use products "f32" or "f16"; Chrome grants them with --enable-unsafe-webgpu, Node ' +
+      'size (use arithmetic "f32" or "f16"; Chrome grants them with --enable-unsafe-webgpu, Node ' +
       'with create(["enable-dawn-features=allow_unsafe_apis"]), Deno not yet)';
-    throw new RangeError(sentence(ACTION, rule, { products, matrix, subgroupSize: lanes }));
+    throw new RangeError(sentence(ACTION, rule, { arithmetic, matrix, subgroupSize: lanes }));
   }
   const { m, n, k } = matrix;
   const keys = Math.max(1, TILE_COLUMNS / lanes);

@@ -37,16 +37,16 @@ export function stagesOf(outputs: readonly AttentionOutput[]): StageOutput[] {
 export type Implementation = "auto" | "fused" | "staged";
 
 /**
- * What products are computed in. {@linkcode AttentionSpec.products} says what each costs in precision.
+ * What products are computed in. {@linkcode AttentionSpec.arithmetic} says what each costs in precision.
  *
  * - `"f32"`: all of them in f32
  * - `"f16"`: those of queries and keys in f16, added up in f32
  * - `"matrix"`: those of queries and keys, and of weights and values, of factors in f16, on matrix units (tensor cores) that
  *   add up in f32: an experiment
  */
-export type Products = "f32" | "f16" | "matrix";
+export type Arithmetic = "f32" | "f16" | "matrix";
 
-const PRODUCTS: readonly Products[] = ["f32", "f16", "matrix"];
+const ARITHMETIC: readonly Arithmetic[] = ["f32", "f16", "matrix"];
 
 /** Shapes and options of an attention. */
 export interface AttentionSpec extends ScoreSpec {
@@ -91,7 +91,7 @@ export interface AttentionSpec extends ScoreSpec {
    * output by at most `(exp(2 e) - 1 + (3 + contextLen / 2^19) / 1024) max |v| + 6.2e-5`. No query and no value is too
    * large; keys in f32 beyond 65504 are infinite, as they are when stored in f16.
    */
-  products?: Products;
+  arithmetic?: Arithmetic;
   /** Axes of q and o, and of contiguous k and v. The default is `"BSNH"`. */
   layout?: Layout;
   /** Axes of k and v where they differ from those of q: a ring is `"BNSH"`. The default is `layout`. */
@@ -126,7 +126,7 @@ export function fillIn(spec: AttentionSpec): FilledSpec {
   const { batch = 1, numHeads, numKvHeads = numHeads, headDim, valueDim = headDim } = spec;
   const { seqLen = 1, capacity, sinks = 0, outputs = [], impl = "auto", tuning } = spec;
   const { dtype = "f32", kvDtype = dtype, layout = "BSNH", kvLayout = layout } = spec;
-  const { products = "f32", maxScratchBytes = DEFAULT_SCRATCH_BYTES } = spec;
+  const { arithmetic = "f32", maxScratchBytes = DEFAULT_SCRATCH_BYTES } = spec;
   const sizes = { batch, numHeads, numKvHeads, headDim, valueDim, seqLen, capacity };
   for (const [name, value] of Object.entries({ ...sizes, maxScratchBytes })) {
     checkInteger(ACTION, name, value);
@@ -136,7 +136,7 @@ export function fillIn(spec: AttentionSpec): FilledSpec {
   checkGroups(ACTION, { numHeads, numKvHeads });
   checkChoice(ACTION, "dtype", dtype, DTYPES);
   checkChoice(ACTION, "kvDtype", kvDtype, KV_DTYPES);
-  checkChoice(ACTION, "products", products, PRODUCTS);
+  checkChoice(ACTION, "arithmetic", arithmetic, ARITHMETIC);
   checkChoice(ACTION, "layout", layout, ["BSNH", "BNSH"]);
   checkChoice(ACTION, "kvLayout", kvLayout, ["BSNH", "BNSH"]);
   checkChoice(ACTION, "impl", impl, ["auto", "fused", "staged"]);
@@ -149,16 +149,20 @@ export function fillIn(spec: AttentionSpec): FilledSpec {
       sentence(ACTION, 'only impl "staged" has scores and weights to return', { impl, outputs }),
     );
   }
-  if (products !== "f32" && (impl === "staged" || stagesOf(outputs).length > 0)) {
-    const where = products === "f16" ? "in f16" : "on matrix units";
+  if (arithmetic !== "f32" && (impl === "staged" || stagesOf(outputs).length > 0)) {
+    const where = arithmetic === "f16" ? "in f16" : "on matrix units";
     throw new TypeError(
-      sentence(ACTION, `only impl "fused" computes products ${where}`, { products, impl, outputs }),
+      sentence(ACTION, `only impl "fused" computes products ${where}`, {
+        arithmetic,
+        impl,
+        outputs,
+      }),
     );
   }
-  if (products === "f16" && kvDtype === "f32") {
+  if (arithmetic === "f16" && kvDtype === "f32") {
     throw new RangeError(
       sentence(ACTION, "products in f16 are of keys in f16, int8 or int4 (choose kvDtype)", {
-        products,
+        arithmetic,
         kvDtype,
       }),
     );
@@ -169,7 +173,7 @@ export function fillIn(spec: AttentionSpec): FilledSpec {
     sinks,
     dtype,
     kvDtype,
-    products,
+    arithmetic,
     layout,
     kvLayout,
     outputs,

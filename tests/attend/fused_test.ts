@@ -90,7 +90,7 @@ const SHAPES: readonly AttentionSpec[] = [
   {
     ...{ numHeads: 12, numKvHeads: 2, headDim: 64, capacity: 199 },
     kvDtype: "f16",
-    products: "f16",
+    arithmetic: "f16",
   },
 ];
 
@@ -165,14 +165,14 @@ for (const [name, profile] of Object.entries(PROFILES)) {
   });
 
   for (const spec of SHAPES) {
-    const { numHeads, numKvHeads, headDim, seqLen = 1, kvDtype = "f32", products = "f32" } = spec;
+    const { numHeads, numKvHeads, headDim, seqLen = 1, kvDtype = "f32", arithmetic = "f32" } = spec;
     const shape =
-      `${numHeads} over ${numKvHeads} heads x ${headDim} of ${kvDtype}, ${seqLen} tokens, ${products}`;
+      `${numHeads} over ${numKvHeads} heads x ${headDim} of ${kvDtype}, ${seqLen} tokens, ${arithmetic}`;
     testRandomly(`fused tiles of ${name}: ${shape}`, async (random) => {
       if (kvDtype === "f16" && !await hasF16()) return;
       const gpu = await sharedGpu();
       const inputs = randomInputs(random, spec);
-      const tolerance = products === "f16" ? HALF_PRODUCTS : TOLERANCE.f32;
+      const tolerance = arithmetic === "f16" ? HALF_PRODUCTS : TOLERANCE.f32;
       const o = await runPlan(planOn(gpu, profile, spec), inputs);
       assertClose(o, referenceAttention(inputs, spec).o, tolerance, "o");
     });

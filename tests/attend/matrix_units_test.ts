@@ -14,7 +14,7 @@ import { fusedPlan, LIMITS } from "../support/plan.ts";
 import { testRandomly } from "../support/random.ts";
 
 const SPEC: AttentionSpec = {
-  ...{ numHeads: 8, numKvHeads: 1, headDim: 64, capacity: 4096, products: "matrix" },
+  ...{ numHeads: 8, numKvHeads: 1, headDim: 64, capacity: 4096, arithmetic: "matrix" },
 };
 const BLOCKS: readonly MatrixBlock[] = [
   { m: 8, n: 8, k: 8 },
@@ -88,7 +88,7 @@ Deno.test("matrix units: what cannot be is refused, with the cure", () => {
   refuses({ impl: "staged" }, TypeError, onlyFused);
   refuses({ outputs: ["weights"] }, TypeError, onlyFused);
   refuses({}, RangeError, "--enable-unsafe-webgpu");
-  refuses({}, RangeError, 'current values products="matrix", matrix=undefined, subgroupSize=0');
+  refuses({}, RangeError, 'current values arithmetic="matrix", matrix=undefined, subgroupSize=0');
 });
 
 Deno.test("matrix units: a device has those that it lists and grants", async () => {

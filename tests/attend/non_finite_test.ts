@@ -43,9 +43,9 @@ async function check(
   given: Parameters<typeof runAttention>[1],
   stored: Inputs,
 ): Promise<void> {
-  const products = losesFactors(stored) ? "f32" : spec.products;
-  for (const impl of products === "f16" ? ["fused"] as const : ["fused", "staged"] as const) {
-    const run = { ...spec, products, impl };
+  const arithmetic = losesFactors(stored) ? "f32" : spec.arithmetic;
+  for (const impl of arithmetic === "f16" ? ["fused"] as const : ["fused", "staged"] as const) {
+    const run = { ...spec, arithmetic, impl };
     const stages = impl === "staged" && spec.window === undefined
       ? ["scores", "weights"] as const
       : [];
@@ -67,7 +67,7 @@ testRandomly("not finite: q, k, v and bias, with scores of any kind", async (ran
     const capacity = random.pick([1, 3, 19, 65, 199, 700]);
     const { spec, inputs } = randomDraw(random, {
       ...{ ...randomSizes(random), layout: "BSNH", dtype, capacity },
-      products: dtype === "f16" ? random.pick(["f32", "f16"] as const) : "f32",
+      arithmetic: dtype === "f16" ? random.pick(["f32", "f16"] as const) : "f32",
       maxScratchBytes: random.pick([undefined, 8 * capacity * 4]),
     });
     const stored = (x: HostTensor) => spec.kvLayout === "BNSH" ? swapLayout(x) : x;
@@ -177,7 +177,7 @@ for (const kvDtype of ["f32", "f16", "int8", "int4"] as const) {
       const spec: AttentionSpec = {
         ...{ ...cache.spec, numHeads, seqLen },
         tuning: random.pick([undefined, gpuTuning(random)]),
-        products: kvDtype !== "f32" && await hasF16()
+        arithmetic: kvDtype !== "f32" && await hasF16()
           ? random.pick(["f32", "f16"] as const)
           : "f32",
       };

@@ -41,7 +41,7 @@ async function check(draw: Draw): Promise<void> {
   const what = JSON.stringify(spec);
   const bound = scoreBound(draw);
   const largest = Math.max(...Array.from(inputs.v.data, Math.abs));
-  const actual = await runAttention({ ...spec, products: "f16", outputs: ["lse"] }, inputs);
+  const actual = await runAttention({ ...spec, arithmetic: "f16", outputs: ["lse"] }, inputs);
   const inSums = TOLERANCE.f32 * Math.max(1, Math.abs(spec.scale ?? 1));
   assertClose(actual.lse!, maskedScores(expected.lse), bound + inSums, `lse of ${what}`);
   const off = (Math.exp(2 * bound) - 1) * largest;
@@ -101,7 +101,8 @@ testRandomly("products in f16 are: a factor is rounded to 11 bits", async (rando
   const score = 1 + 2 ** -13;
   inputs.q.data = [score, 0, 0, 0];
   inputs.k.data = [1, 0, 0, 0];
-  const lseOf = async (products: Dtype) => (await runAttention({ ...spec, products }, inputs)).lse!;
+  const lseOf = async (arithmetic: Dtype) =>
+    (await runAttention({ ...spec, arithmetic }, inputs)).lse!;
   assertSame(await lseOf("f32"), [score], "in f32");
   assertSame((await lseOf("f16")).map((x) => Number(x === score)), [0], "in f16");
 });
@@ -110,7 +111,7 @@ testRandomly("products in f16: what a row does not see has no influence", async 
   if (!await hasF16()) return;
   const spec: AttentionSpec = {
     ...{ numHeads: 6, numKvHeads: 2, headDim: 8, seqLen: 9, capacity: 4, kvDtype: "f16" },
-    ...{ products: "f16", outputs: ["lse"], layout: "BNSH" },
+    ...{ arithmetic: "f16", outputs: ["lse"], layout: "BNSH" },
   };
   const inputs = randomInputs(random, spec);
   const { o, lse } = await runAttention(spec, inputs);
@@ -145,7 +146,7 @@ testRandomly("products in f16: over a ring that has wrapped", async (random) => 
     const spec: AttentionSpec = { ...cache.spec, numHeads: 8, outputs: ["lse"] };
     const inputs = { q: random.tensor([1, 1, 8, 64]), cache };
     const expected = await runAttention(spec, inputs);
-    const actual = await runAttention({ ...spec, products: "f16" }, inputs);
+    const actual = await runAttention({ ...spec, arithmetic: "f16" }, inputs);
     assertClose(actual.lse!, expected.lse!, 5e-4, `lse, ${kvDtype}`);
     assertClose(actual.o, expected.o, 5e-4, `o, ${kvDtype}`);
   }
@@ -154,7 +155,7 @@ testRandomly("products in f16: over a ring that has wrapped", async (random) => 
 Deno.test("products in f16: what cannot be is refused, and explained", async () => {
   const spec: AttentionSpec = {
     ...{ numHeads: 4, numKvHeads: 1, headDim: 8, capacity: 8 },
-    ...{ kvDtype: "int8", products: "f16" },
+    ...{ kvDtype: "int8", arithmetic: "f16" },
   };
   const refuses = (given: Partial<AttentionSpec>, kind: typeof TypeError, says: string) => {
     assertThrows(() => planAttention({ ...spec, ...given }, LIMITS), kind, says);
@@ -162,8 +163,8 @@ Deno.test("products in f16: what cannot be is refused, and explained", async () 
   const onlyFused = 'only impl "fused" computes products in f16';
   refuses({ impl: "staged" }, TypeError, onlyFused);
   refuses({ outputs: ["lse", "weights"] }, TypeError, onlyFused);
-  refuses({ kvDtype: undefined }, RangeError, 'products="f16", kvDtype="f32"');
-  refuses({ products: "int8" as never }, TypeError, "products must be");
+  refuses({ kvDtype: undefined }, RangeError, 'arithmetic="f16", kvDtype="f32"');
+  refuses({ arithmetic: "int8" as never }, TypeError, "arithmetic must be");
 
   const fits = planAttention(spec, LIMITS);
   assertStringIncludes(explain(fits), "products    of queries and keys in f16, added up in f32");
@@ -173,7 +174,8 @@ Deno.test("products in f16: what cannot be is refused, and explained", async () 
 
   const adapter = await navigator.gpu.requestAdapter();
   const plain = await Gpu.from(await adapter!.requestDevice());
-  const says = 'the device lacks shader-f16 (use products "f32"): current values products="f16"';
+  const says =
+    'the device lacks shader-f16 (use arithmetic "f32"): current values arithmetic="f16"';
   await assertRejects(() => Attention.create(plain, spec), RangeError, says);
   plain.destroy();
 });

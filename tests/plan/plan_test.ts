@@ -41,7 +41,7 @@ Deno.test("plan: defaults", () => {
     maskKeys: "first",
     dtype: "f32",
     kvDtype: "f32",
-    products: "f32",
+    arithmetic: "f32",
     layout: "BSNH",
     kvLayout: "BSNH",
     outputs: [],

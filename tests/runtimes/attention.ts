@@ -88,8 +88,8 @@ async function asStored(gpu: Gpu, source: HostTensor, dtype: ElementType): Promi
 }
 
 async function atOnce(gpu: Gpu, asked: RuntimeCase, inputs: Inputs): Promise<State> {
-  const { dtype, kvDtype, impl, products, tuning } = asked;
-  const given = { dtype, kvDtype, impl, products, tuning };
+  const { dtype, kvDtype, impl, arithmetic, tuning } = asked;
+  const given = { dtype, kvDtype, impl, arithmetic, tuning };
   const { o, lse } = await attend(gpu, inputs, {
     ...{ ...optionsOf(asked), ...given, outputs: ["lse"] },
   });
@@ -108,7 +108,7 @@ async function inParts(gpu: Gpu, asked: RuntimeCase, { q, k, v }: Inputs): Promi
 }
 
 async function throughRing(gpu: Gpu, asked: RuntimeCase, { q, k, v }: Inputs): Promise<State> {
-  const { numHeads, numKvHeads, headDim, seqLen, dtype, kvDtype, score, impl, products } = asked;
+  const { numHeads, numKvHeads, headDim, seqLen, dtype, kvDtype, score, impl, arithmetic } = asked;
   const { appends, options, rope, forked } = asked.ring!;
   const batch = forked ? 2 : 1;
   const cache = await RingKvCache.create(gpu, {
@@ -118,7 +118,7 @@ async function throughRing(gpu: Gpu, asked: RuntimeCase, { q, k, v }: Inputs): P
   const attention = await Attention.create(gpu, {
     ...cache.spec,
     ...score,
-    ...{ numHeads, seqLen, impl, products, outputs: ["lse"] },
+    ...{ numHeads, seqLen, impl, arithmetic, outputs: ["lse"] },
   });
   const upload = (source: HostTensor) => Tensor.upload(gpu, ofEach(source, batch), { dtype });
   const encoder = gpu.device.createCommandEncoder();

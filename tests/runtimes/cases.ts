@@ -1,9 +1,9 @@
 /** What every runtime must compute: each kernel, small, as a software driver takes long to compile. */
 import type {
+  Arithmetic,
   Dtype,
   Implementation,
   KvDtype,
-  Products,
   RingKvCacheOptions,
   RopeOptions,
   ScoreSpec,
@@ -25,7 +25,7 @@ export interface RuntimeCase {
   dtype?: Dtype;
   kvDtype?: KvDtype;
   impl?: Implementation;
-  products?: Products;
+  arithmetic?: Arithmetic;
   score?: Omit<ScoreSpec, "bias" | "mask">;
   tuning?: Tuning;
   sinks?: number;
@@ -181,6 +181,6 @@ export const CASES: readonly RuntimeCase[] = [
   },
   ...ON_MATRIX_UNITS.map((asked): RuntimeCase => ({
     ...asked,
-    ...{ name: `matrix units: ${asked.name}`, products: "matrix", impl: "fused" },
+    ...{ name: `matrix units: ${asked.name}`, arithmetic: "matrix", impl: "fused" },
   })),
 ];

@@ -1,5 +1,5 @@
 /** What runs inside a runtime: opens its GPU, computes the cases, and reports line by line. */
-import { type Dtype, Gpu, GpuUnavailableError, type Products } from "@onehead/attention";
+import { type Arithmetic, type Dtype, Gpu, GpuUnavailableError } from "@onehead/attention";
 import { Random } from "../support/random.ts";
 import { CASES } from "./cases.ts";
 import { attentionError } from "./attention.ts";
@@ -28,7 +28,7 @@ export type Check = (gpu: Gpu, random: Random) => Promise<number>;
 export const CHECKS: readonly {
   name: string;
   dtype?: Dtype;
-  products?: Products;
+  arithmetic?: Arithmetic;
   check: Check;
 }[] = [
   ...CASES.map((asked) => ({
@@ -63,12 +63,12 @@ export async function main(seed: number, report: (report: Report) => void): Prom
   const adapter = description.description;
   report({ kind: "gpu", adapter, subgroups, enableSubgroups, f16 });
   const random = new Random(seed);
-  for (const { name, dtype = "f32", products, check } of CHECKS) {
+  for (const { name, dtype = "f32", arithmetic, check } of CHECKS) {
     if (dtype === "f16" && !f16) {
       report({ kind: "skipped", name, why: "the adapter has no f16" });
       continue;
     }
-    const isOnMatrixUnits = products === "matrix";
+    const isOnMatrixUnits = arithmetic === "matrix";
     if (isOnMatrixUnits && !matrixUnits) {
       report({ kind: "skipped", name, why: "the device grants no matrix units" });
       continue;

@@ -1,16 +1,16 @@
 /** What a row does not see must not reach it, not even where products of other rows take it in. */
-import { attend, type Gpu, type HostTensor, type Products } from "@onehead/attention";
+import { type Arithmetic, attend, type Gpu, type HostTensor } from "@onehead/attention";
 import type { Random } from "../support/random.ts";
 import { difference } from "./difference.ts";
 
 /** A prompt whose last token only the last queries see. */
 export interface UnseenCase {
   name: string;
-  products: Products;
+  arithmetic: Arithmetic;
 }
 
 export const UNSEEN: readonly UnseenCase[] = [
-  { name: "matrix units: what a row does not see", products: "matrix" },
+  { name: "matrix units: what a row does not see", arithmetic: "matrix" },
 ];
 
 const [HEADS, TOKENS, SIZE] = [2, 4, 16];
@@ -21,12 +21,12 @@ const [HEADS, TOKENS, SIZE] = [2, 4, 16];
  */
 export async function unseenError(
   gpu: Gpu,
-  { products }: UnseenCase,
+  { arithmetic }: UnseenCase,
   random: Random,
 ): Promise<number> {
   const [q, k, v] = [HEADS, 1, 1].map((heads) => random.tensor([1, TOKENS, heads, SIZE]));
   const outputs = async (k: HostTensor, v: HostTensor) => {
-    const { o } = await attend(gpu, { q, k, v }, { products, impl: "fused" });
+    const { o } = await attend(gpu, { q, k, v }, { arithmetic, impl: "fused" });
     const seeing = (TOKENS - 1) * HEADS * SIZE;
     return { others: o.data.slice(0, seeing), last: o.data.slice(seeing) };
   };

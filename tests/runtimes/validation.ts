@@ -44,7 +44,7 @@ const SPECS: readonly AttentionSpec[] = [
   ...[WIDE, FEW, ODD].flatMap((spec) => [
     spec,
     ...(["f16", "int8", "int4"] as const).flatMap((kvDtype) =>
-      (["f32", "f16"] as const).map((products) => ({ ...spec, kvDtype, products }))
+      (["f32", "f16"] as const).map((arithmetic) => ({ ...spec, kvDtype, arithmetic }))
     ),
   ]),
   ...(["fused", "staged"] as const).map((impl) => ({
@@ -70,7 +70,7 @@ export async function main(seed: number, report: (report: Report) => void): Prom
     );
     const checks: readonly { name: string; check: Check }[] = [
       // This device lists no matrix units.
-      ...CHECKS.filter(({ products }) => products !== "matrix"),
+      ...CHECKS.filter(({ arithmetic }) => arithmetic !== "matrix"),
       ...specs.map((spec) => ({ name: JSON.stringify(spec), check: compiled(spec) })),
     ];
     for (const { name: what, check } of checks) {

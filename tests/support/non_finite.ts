@@ -55,8 +55,8 @@ export function assertReference(
   const { bias: _, mask: __, ...given } = spec;
   const options = { ...given, layout: "BSNH" as const };
   const expected = referenceAttention(stored, options);
-  const { dtype = "f32", products = "f32", scale = 1, softcap = 1 } = spec;
-  const within = (products === "f16" ? 5e-3 : TOLERANCE.f32) *
+  const { dtype = "f32", arithmetic = "f32", scale = 1, softcap = 1 } = spec;
+  const within = (arithmetic === "f16" ? 5e-3 : TOLERANCE.f32) *
     Math.max(1, Math.abs(scale), softcap / 10, largest(expected.scores) / 20);
   for (const name of ["scores", "weights", "lse"] as const) {
     if (actual[name]) assertAlike(actual[name], expected[name], within, `${name}, ${what}`);
