@@ -2,7 +2,7 @@
 import { kernels } from "../../kernels/mod.ts";
 import { Kernel } from "../gpu/kernel.ts";
 import type { KvPart } from "./kv_memory.ts";
-import { ropeParts, type Rotations } from "./rope_kernel.ts";
+import { type FilledRope, ropePiece } from "./rope_kernel.ts";
 import { rowStrides } from "../tensor/layout.ts";
 import { kvStores } from "../tensor/wgsl_reads.ts";
 import type { Dispatch } from "../gpu/bound_work.ts";
@@ -55,21 +55,21 @@ export class Append {
   static async create(
     gpu: Gpu,
     spec: AppendSpec,
-    rope: Rotations | undefined,
+    rope: FilledRope | undefined,
     memory: Memory,
   ): Promise<Append> {
     const { batch, headDim, valueDim, sinks, dtype, kvDtype } = spec;
     const stores = kvStores(kvDtype);
-    const rotates = ropeParts(rope);
+    const roped = ropePiece(rope);
     const kernel = await Kernel.compile(gpu, "append", {
       types: { T: dtype, ...stores.types },
       constants: {
         ...{ HEAD_DIM: headDim, VALUE_DIM: valueDim, SINKS: sinks, WORKGROUP },
         ...stores.constants,
-        ...rotates.constants,
+        ...roped.constants,
         COUNT_VECTORS: Math.ceil(batch / 4),
       },
-      fragments: [...rotates.fragments, ...stores.fragments, kernels.append],
+      fragments: [...roped.fragments, ...stores.fragments, kernels.append],
     });
     const arrivals = await gpu.guard("allocate cache counters", () =>
       gpu.device.createBuffer({

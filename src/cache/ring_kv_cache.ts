@@ -11,7 +11,7 @@ import {
   storedTokens,
   truncated,
 } from "./ring_rules.ts";
-import { fillInRope, Rope, type Rotations } from "./rope_kernel.ts";
+import { type FilledRope, fillInRope, Rope } from "./rope_kernel.ts";
 import { type Layout, shapeIn } from "../tensor/layout.ts";
 import { openSnapshot, packSnapshot, type Snapshot } from "./snapshot.ts";
 import { type BoundWork, boundWork, inPass } from "../gpu/bound_work.ts";
@@ -79,7 +79,7 @@ export interface NewTokens {
 type FilledOptions =
   & Required<Omit<RingKvCacheOptions, "window" | "rope">>
   & Pick<RingKvCacheOptions, "window">
-  & { rope?: Rotations };
+  & { rope?: FilledRope };
 
 const ACTION = "create RingKvCache";
 const USAGE = { storage: 0x80, copySrc: 0x04, copyDst: 0x08 };
@@ -138,7 +138,7 @@ const USAGE = { storage: 0x80, copySrc: 0x04, copyDst: 0x08 };
  * );
  * const encoder = gpu.device.createCommandEncoder();
  * cache.append(encoder, { k, v });
- * cache.rotate(encoder, q);
+ * cache.ropeQueries(encoder, q);
  * attention.encode(encoder, { q, cache, o });
  * gpu.device.queue.submit([encoder.finish()]);
  * console.log(cache.bytes); // 35336: 256 tokens of 2 x 68 bytes, counters, table of rotations
@@ -314,7 +314,7 @@ export class RingKvCache {
   }
 
   /** Whether keys are rotated while they are appended, so that queries have to be. */
-  get rotates(): boolean {
+  get hasRope(): boolean {
     return this.#rope !== undefined;
   }
 
@@ -458,18 +458,18 @@ export class RingKvCache {
    * const q = await Tensor.upload(gpu, { data: [1, 0], shape: [1, 1, 1, 2] });
    * const encoder = gpu.device.createCommandEncoder();
    * cache.append(encoder, { k, v: k }); // positions 0 and 1
-   * cache.rotate(encoder, q); // position 1
+   * cache.ropeQueries(encoder, q); // position 1
    * gpu.device.queue.submit([encoder.finish()]);
    * console.log(await q.download()); // [0.54..., 0.84...]: cosine and sine of 1
    * gpu.destroy();
    * ```
    */
-  rotate(target: GPUCommandEncoder | GPUComputePassEncoder, q: Tensor): void {
-    this.bindRotate(q).encode(target);
+  ropeQueries(target: GPUCommandEncoder | GPUComputePassEncoder, q: Tensor): void {
+    this.bindRopeQueries(q).encode(target);
   }
 
   /**
-   * Checks and binds queries once, for loops that fill them anew for each step: see {@linkcode RingKvCache.rotate}.
+   * Checks and binds queries once, for loops that fill them anew for each step: see {@linkcode RingKvCache.ropeQueries}.
    *
    * @param q Queries [B, S, N, headDim] (or [B, N, S, headDim]), read and written by each encoding. They and the cache must
    * outlive what is returned.
@@ -478,7 +478,7 @@ export class RingKvCache {
    * @throws {TypeError} If the cache has no rope, or the tensor is of another device or element type.
    * @throws {RangeError} If the shape does not match the cache.
    */
-  bindRotate(q: Tensor): BoundWork {
+  bindRopeQueries(q: Tensor): BoundWork {
     const action = "rotate queries";
     if (!this.#rope) {
       throw new TypeError(

@@ -16,7 +16,7 @@ const USAGE_STORAGE = 0x80;
 const ROTATION_WORDS = 4;
 
 /** Options with their defaults filled in. */
-export interface Rotations {
+export interface FilledRope {
   dims: number;
   style: "halves" | "pairs";
   /** Radians per position of each pair. */
@@ -25,7 +25,7 @@ export interface Rotations {
 }
 
 /** Fills in and checks the options. */
-export function fillInRope(action: string, options: RopeOptions, headDim: number): Rotations {
+export function fillInRope(action: string, options: RopeOptions, headDim: number): FilledRope {
   const { dims = headDim, style = "halves", base = 10000, attentionFactor = 1 } = options;
   checkInteger(action, "rope.dims", dims, 2);
   if (dims % 2 !== 0 || dims > headDim) {
@@ -74,7 +74,7 @@ function checkFinite(action: string, name: string, value: unknown): void {
 }
 
 /** What rotates keys while they are appended; without options, what leaves them. */
-export function ropeParts(rope?: Rotations): Omit<WgslModule, "types"> {
+export function ropePiece(rope?: FilledRope): Omit<WgslModule, "types"> {
   if (!rope) return { constants: {}, fragments: [fragments.ropeNone] };
   const { dims, style } = rope;
   return {
@@ -87,7 +87,7 @@ export function ropeParts(rope?: Rotations): Omit<WgslModule, "types"> {
  * The table of `Rotation`s. A frequency is kept as a fraction of a turn in 64 bits, so that position x frequency modulo a
  * turn needs nothing but integers.
  */
-export function rotationTable({ frequencies, attentionFactor }: Rotations): ArrayBuffer {
+export function ropeTable({ frequencies, attentionFactor }: FilledRope): ArrayBuffer {
   const table = new DataView(new ArrayBuffer(frequencies.length * ROTATION_WORDS * 4));
   frequencies.forEach((frequency, pair) => {
     const turns = frequency / (2 * Math.PI);
@@ -125,16 +125,16 @@ export class Rope {
 
   static async create(
     gpu: Gpu,
-    rope: Rotations,
+    rope: FilledRope,
     { headDim, dtype }: { headDim: number; dtype: Dtype },
   ): Promise<Rope> {
-    const { constants, fragments } = ropeParts(rope);
+    const { constants, fragments } = ropePiece(rope);
     const kernel = await Kernel.compile(gpu, "rotate", {
       types: { T: dtype },
       constants: { ...constants, HEAD_DIM: headDim, WORKGROUP },
       fragments: [...fragments, kernels.rotate],
     });
-    const table = new Uint8Array(rotationTable(rope));
+    const table = new Uint8Array(ropeTable(rope));
     const rotations = await gpu.guard("allocate rope", () => {
       const size = table.byteLength;
       const buffer = gpu.device.createBuffer({

@@ -3,7 +3,7 @@ import { fragments, kernels } from "../../kernels/mod.ts";
 import { type Buffers, Kernel } from "../gpu/kernel.ts";
 import { checkRounds } from "../gpu/loop_rounds.ts";
 import { laneSums } from "./lanes.ts";
-import type { Matrix } from "./weight_matrix.ts";
+import type { WeightMatrix } from "./weight_matrix.ts";
 import { loadPacks, loadsOf, packSize } from "../tensor/loads.ts";
 import { packFragment, weightReads } from "../tensor/wgsl_reads.ts";
 import { type BoundWork, boundWork } from "../gpu/bound_work.ts";
@@ -31,7 +31,7 @@ export type LinearTarget = "y" | "sum" | { qWidth: number; kvWidth: number };
 
 /** A matrix [out, in] and what is added to its outputs. */
 export interface LinearWeights {
-  w: Matrix;
+  w: WeightMatrix;
   /** f32 [out] */
   bias?: Tensor;
 }

@@ -1,6 +1,6 @@
 import { checkChoice, sentence } from "../base/check.ts";
 import { Linear } from "./linear.ts";
-import { Matrix } from "./weight_matrix.ts";
+import { WeightMatrix } from "./weight_matrix.ts";
 import { Norm } from "./norm.ts";
 import { once } from "../base/once.ts";
 import { concatenated, projectionsOf } from "./projections.ts";
@@ -161,7 +161,7 @@ export class MultiQueryAttention {
     const made: { destroy(): void }[] = [];
     const keep = <Made extends { destroy(): void }>(one: Made): Made => (made.push(one), one);
     const linear = async (label: string, { weight, bias }: Projection) => {
-      const w = keep(await Matrix.upload(gpu, weight, { dtype: weightDtype, label }));
+      const w = keep(await WeightMatrix.upload(gpu, weight, { dtype: weightDtype, label }));
       if (!bias) return new Linear(gpu, label, { w });
       return new Linear(gpu, label, {
         w,
@@ -231,7 +231,7 @@ export class MultiQueryAttention {
       ...normed(this.#qNorm, projectedQ, q),
       ...normed(this.#kNorm, projectedK, k),
       cache.bindAppend({ k, v }),
-      ...(cache.rotates ? [cache.bindRotate(q)] : []),
+      ...(cache.hasRope ? [cache.bindRopeQueries(q)] : []),
       attention.bind({ q, cache, o }),
       await this.#o.bind({ x: o.buffer, y: y.buffer }, numTokens, adds ? "sum" : "y"),
     ]);

@@ -12,7 +12,7 @@ export interface MatrixPart {
   firstRow: number;
 }
 
-/** Options of {@linkcode Matrix.upload}. */
+/** Options of {@linkcode WeightMatrix.upload}. */
 export interface MatrixOptions {
   dtype: KvDtype;
   label: string;
@@ -21,7 +21,7 @@ export interface MatrixOptions {
 }
 
 /** A matrix [out, in], cut between rows where one storage binding of the device cannot hold it. */
-export class Matrix {
+export class WeightMatrix {
   /** [out, in] */
   readonly shape: readonly [number, number];
   readonly dtype: KvDtype;
@@ -41,7 +41,7 @@ export class Matrix {
     gpu: Gpu,
     { data, shape }: HostTensor,
     { dtype, label, mostBytes: most = mostBytes(gpu) }: MatrixOptions,
-  ): Promise<Matrix> {
+  ): Promise<WeightMatrix> {
     const [rows, columns] = shape;
     // Pairs of rows stay together: those of a gate and of what it is multiplied with.
     const step = Math.max(2, Math.floor(most / rowBytes(columns, dtype) / 2) * 2);
@@ -59,7 +59,7 @@ export class Matrix {
       for (const { w } of parts) w.destroy();
       throw error;
     }
-    return new Matrix([rows, columns], dtype, parts);
+    return new WeightMatrix([rows, columns], dtype, parts);
   }
 
   /** Bytes on the device. */

@@ -2,7 +2,7 @@
 import type { Gpu, Tensor } from "../../mod.ts";
 import { type BoundWork, boundWork } from "../gpu/bound_work.ts";
 import { Kernel } from "../gpu/kernel.ts";
-import type { Matrix } from "../layer/weight_matrix.ts";
+import type { WeightMatrix } from "../layer/weight_matrix.ts";
 import { packSize } from "../tensor/loads.ts";
 import { packFragment, weightReads } from "../tensor/wgsl_reads.ts";
 import { fragments, kernels } from "../../kernels/model/mod.ts";
@@ -12,11 +12,15 @@ const WORKGROUP = 64;
 /** Embeddings of tokens and, where they are learned, of positions. */
 export class Embedding {
   readonly #kernel: Kernel;
-  readonly #weights: { w: Matrix; positions?: Tensor };
+  readonly #weights: { w: WeightMatrix; positions?: Tensor };
   readonly #scale: number;
   readonly #params: GPUBuffer[] = [];
 
-  private constructor(kernel: Kernel, weights: { w: Matrix; positions?: Tensor }, scale: number) {
+  private constructor(
+    kernel: Kernel,
+    weights: { w: WeightMatrix; positions?: Tensor },
+    scale: number,
+  ) {
     this.#kernel = kernel;
     this.#weights = weights;
     this.#scale = scale;
@@ -25,7 +29,7 @@ export class Embedding {
   /** Of weights [vocabSize, dim] and f32 [contextLen, dim], which stay the caller's. */
   static async create(
     gpu: Gpu,
-    weights: { w: Matrix; positions?: Tensor },
+    weights: { w: WeightMatrix; positions?: Tensor },
     scale: number,
   ): Promise<Embedding> {
     const { w, positions } = weights;

@@ -1,7 +1,7 @@
 /** A decoder-only transformer in float64: the textbook definition, as an oracle for the GPU. */
 import { type HostTensor, referenceRow } from "../../mod.ts";
 import { sentence } from "../base/check.ts";
-import { rotatedRow } from "../reference/rope.ts";
+import { ropedRow } from "../reference/rope.ts";
 import { activations } from "./activations.ts";
 import { checkTokens } from "./check_tokens.ts";
 import type { DecoderSpec } from "./spec.ts";
@@ -167,7 +167,7 @@ export class ReferenceDecoder {
       this.#linear(name(part), x).map((row, position) =>
         headsOf(row, headDim).flatMap((head) => {
           const [normed] = this.#normIfAny(name(`${part}Norm`), [head], "rms");
-          return rope ? rotatedRow(normed, position, rope) : Array.from(normed);
+          return rope ? ropedRow(normed, position, rope) : Array.from(normed);
         })
       );
     const tensor = (rows: readonly ArrayLike<number>[], heads: number): HostTensor => ({

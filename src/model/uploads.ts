@@ -1,7 +1,7 @@
 /** Weights on their way to the device, by their uniform names. */
 import { type Gpu, type KvDtype, Tensor } from "../../mod.ts";
 import { checkShape } from "../layer/projections.ts";
-import { Matrix } from "../layer/weight_matrix.ts";
+import { WeightMatrix } from "../layer/weight_matrix.ts";
 import { Norm, type NormOptions } from "../layer/norm.ts";
 import type { DecoderSpec } from "./spec.ts";
 import { weightShapes } from "./weight_shapes.ts";
@@ -36,8 +36,8 @@ export class Uploads {
     return this.keep(await Tensor.upload(this.#gpu, data, { label }));
   }
 
-  async matrix(label: string, data: WeightData, dtype: KvDtype): Promise<Matrix> {
-    return this.keep(await Matrix.upload(this.#gpu, data, { dtype, label }));
+  async matrix(label: string, data: WeightData, dtype: KvDtype): Promise<WeightMatrix> {
+    return this.keep(await WeightMatrix.upload(this.#gpu, data, { dtype, label }));
   }
 
   /** A norm that there must be. */

@@ -1,7 +1,7 @@
 import { sentence } from "../base/check.ts";
 import { projectionsOf } from "../layer/projections.ts";
 import { fillInRope } from "../cache/rope_kernel.ts";
-import { rotatedRow } from "./rope.ts";
+import { ropedRow } from "./rope.ts";
 import type { AttentionWeights, Projection } from "../layer/attention_weights.ts";
 import { referenceAttention, type ReferenceOptions } from "./attention.ts";
 import type { RopeOptions } from "../cache/rope.ts";
@@ -67,7 +67,7 @@ export function referenceLayer(
     for (let row = 0; row < data.length / headDim; row++) {
       const head = data.subarray(row * headDim, (row + 1) * headDim);
       if (gain) head.set(normalised(head, gain.data, normEps));
-      if (rotates && rope) head.set(rotatedRow(head, Math.floor(row / count) % tokens, rope));
+      if (rotates && rope) head.set(ropedRow(head, Math.floor(row / count) % tokens, rope));
     }
     return { data, shape: [batch, tokens, count, headDim] };
   };

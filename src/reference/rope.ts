@@ -2,7 +2,7 @@
 import type { RopeOptions } from "../cache/rope.ts";
 
 /** A row of numbers at a position, rotated: the textbook definition, pair by pair. */
-export function rotatedRow(
+export function ropedRow(
   row: ArrayLike<number>,
   position: number,
   options: RopeOptions,

@@ -23,7 +23,7 @@ import {
 } from "../support/non_finite.ts";
 import { fusedPlan, gpuTuning, profileOn, PROFILES, stagedPlan } from "../support/plan.ts";
 import { testRandomly } from "../support/random.ts";
-import { rotatedTensor } from "../support/rope.ts";
+import { ropedTensor } from "../support/rope.ts";
 import {
   concatenate,
   type Inputs,
@@ -164,10 +164,10 @@ for (const kvDtype of ["f32", "f16", "int8", "int4"] as const) {
       };
       await submit((encoder) => {
         cache.append(encoder, read);
-        if (rope) cache.rotate(encoder, read.q);
+        if (rope) cache.ropeQueries(encoder, read.q);
       });
       const rotated = (x: HostTensor) =>
-        rope ? rotatedTensor(x, ([, token]) => first + token, rope) : x;
+        rope ? ropedTensor(x, ([, token]) => first + token, rope) : x;
       const queries = { data: await read.q.download(), shape: q.shape };
       assertAlike(queries.data, rotated(q).data, TOLERANCE.f32, "rotated q");
       const stored = { k: await downloadTokens(cache, "k"), v: await downloadTokens(cache, "v") };

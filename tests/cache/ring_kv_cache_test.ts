@@ -398,7 +398,7 @@ async function playHere(random: Random, scenario: Scenario, encoding: Encoding):
     );
     calls.push({
       encode(target) {
-        if (rope) cache.rotate(target, q);
+        if (rope) cache.ropeQueries(target, q);
         attention.encode(target, { q, cache, o });
       },
     });

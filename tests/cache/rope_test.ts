@@ -1,7 +1,7 @@
 // Rotary position embedding: keys on append, queries by rotate, against float64.
 import { assertThrows } from "@std/assert";
 import { RingKvCache, type RopeOptions, Tensor } from "../../mod.ts";
-import { rotatedRow } from "../../src/reference/rope.ts";
+import { ropedRow } from "../../src/reference/rope.ts";
 import { assertClose, assertSame } from "../support/compare.ts";
 import { hasF16, sharedGpu } from "../support/gpu.ts";
 import { type Random, testRandomly } from "../support/random.ts";
@@ -40,7 +40,7 @@ const OPTIONS: readonly { name: string; headDim: number; rope: RopeOptions }[] =
 ];
 
 /** The same tensor of one token, appended as a key at a position and rotated as a query of that position. */
-async function rotatedOnDevice(
+async function ropedOnDevice(
   cache: RingKvCache,
   row: { data: Float32Array; shape: readonly number[] },
   position: number,
@@ -51,7 +51,7 @@ async function rotatedOnDevice(
   cache.gpu.device.queue.writeBuffer(cache.lengthsBuffer, 0, new Uint32Array([position]));
   await submit((encoder) => {
     cache.append(encoder, { k: x, v: x });
-    cache.rotate(encoder, q);
+    cache.ropeQueries(encoder, q);
   });
   return { key: await downloadKv(cache, "k"), query: await q.download() };
 }
@@ -68,10 +68,10 @@ async function check(
   const rounding = dtype === "f16" ? 2 ** -10 : 0;
   for (const position of POSITIONS) {
     const row = rounded(random.tensor([1, 1, 1, headDim]), dtype) as ReturnType<Random["tensor"]>;
-    const { key, query } = await rotatedOnDevice(cache, row, position);
+    const { key, query } = await ropedOnDevice(cache, row, position);
     const { attentionFactor = 1 } = rope;
     const magnitude = Math.SQRT2 * attentionFactor;
-    const expected = rotatedRow(row.data, position, rope);
+    const expected = ropedRow(row.data, position, rope);
     assertClose(key, expected, magnitude * (BOUND + rounding), `key at ${position}`);
     assertClose(query, expected, magnitude * (BOUND + rounding), `query at ${position}`);
   }
@@ -90,7 +90,7 @@ testRandomly("rope: values and what is beyond dims stay to the bit", async (rand
   const shape = { numKvHeads: 1, headDim: 9, capacity: 1, overflow: "wrap" } as const;
   const cache = tensors.keep(await RingKvCache.create(gpu, { ...shape, rope: { dims: 4 } }));
   const row = random.tensor([1, 1, 1, 9]);
-  const { key, query } = await rotatedOnDevice(cache, row, 1234);
+  const { key, query } = await ropedOnDevice(cache, row, 1234);
   assertSame(key.subarray(4), row.data.subarray(4), "key");
   assertSame(query.subarray(4), row.data.subarray(4), "query");
   assertSame(await downloadKv(cache, "v"), row.data, "value");
@@ -103,8 +103,8 @@ testRandomly("rope: a key and a query match by their distance alone", async (ran
   const cache = tensors.keep(await RingKvCache.create(gpu, { ...shape, rope: {} }));
   const [k, q] = [random.tensor([1, 1, 1, 64]), random.tensor([1, 1, 1, 64])];
   const scoreAt = async (keyAt: number, queryAt: number) => {
-    const { key } = await rotatedOnDevice(cache, k, keyAt);
-    const { query } = await rotatedOnDevice(cache, q, queryAt);
+    const { key } = await ropedOnDevice(cache, k, keyAt);
+    const { query } = await ropedOnDevice(cache, q, queryAt);
     return key.reduce((sum, x, h) => sum + x * query[h], 0);
   };
   const scores: number[] = [];
@@ -125,10 +125,14 @@ Deno.test("rope: queries that cannot be rotated are refused", async () => {
     cache.append(encoder, { k: one, v: one });
     plain.append(encoder, { k: one, v: one });
     const says = "the cache must be created with rope";
-    assertThrows(() => plain.rotate(encoder, one), TypeError, says);
-    assertThrows(() => cache.rotate(encoder, two), RangeError, "seqLen=2, maxLength=1");
-    assertThrows(() => cache.rotate(encoder, narrow), RangeError, "q=[1, 1, 1, 4]");
-    assertThrows(() => cache.rotate(encoder, undefined as never), TypeError, "q must be a Tensor");
-    cache.rotate(encoder, one);
+    assertThrows(() => plain.ropeQueries(encoder, one), TypeError, says);
+    assertThrows(() => cache.ropeQueries(encoder, two), RangeError, "seqLen=2, maxLength=1");
+    assertThrows(() => cache.ropeQueries(encoder, narrow), RangeError, "q=[1, 1, 1, 4]");
+    assertThrows(
+      () => cache.ropeQueries(encoder, undefined as never),
+      TypeError,
+      "q must be a Tensor",
+    );
+    cache.ropeQueries(encoder, one);
   });
 });

@@ -8,7 +8,7 @@ import {
   openLlama2c,
   Safetensors,
 } from "../../src/checkpoints/mod.ts";
-import { rotatedRow } from "../../src/reference/rope.ts";
+import { ropedRow } from "../../src/reference/rope.ts";
 import { greedyTokens, STORIES, testStories } from "../support/stories.ts";
 import { inFolder, llama2c } from "../support/checkpoint_files.ts";
 
@@ -134,7 +134,7 @@ testStories(
         const projected = await project(checkpoint, token, part);
         for (let head = 0; head < seen.shape[1]; head++) {
           const row = projected.slice(8 * head, 8 * head + 8);
-          const rotated = part === "v" ? row : rotatedRow(row, position, spec.layers[0].rope!);
+          const rotated = part === "v" ? row : ropedRow(row, position, spec.layers[0].rope!);
           rotated.forEach((value, i) =>
             assertAlmostEquals(value, seen.data[position * size + 8 * head + i], 1e-5)
           );

@@ -2,7 +2,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { type KvDtype, Tensor } from "../../mod.ts";
 import { type Activation, Linear, type LinearTarget } from "../../src/layer/linear.ts";
-import { Matrix } from "../../src/layer/weight_matrix.ts";
+import { WeightMatrix } from "../../src/layer/weight_matrix.ts";
 import { Norm } from "../../src/layer/norm.ts";
 import type { BoundWork } from "../../src/gpu/bound_work.ts";
 import { rowBytes } from "../../src/tensor/dtype.ts";
@@ -87,7 +87,7 @@ async function draw(
   const [x, w] = [random.tensor([numTokens, inside]), random.tensor([outside, inside])];
   const bias = hasBias ? random.tensor([outside]) : undefined;
   const weights = {
-    w: tensors.keep(await Matrix.upload(gpu, w, { dtype, label: "w", mostBytes })),
+    w: tensors.keep(await WeightMatrix.upload(gpu, w, { dtype, label: "w", mostBytes })),
     ...(bias && { bias: await tensors.upload(bias) }),
   };
   const expected = projected(x.data, rounded(w, dtype).data, bias?.data, size);
@@ -267,7 +267,7 @@ Deno.test("Linear, Norm: what a device would leave undone is an error", async ()
   const long = tensors.keep(await Tensor.empty(gpu, [1, 250_000]));
   const matrix = async (rows: number, columns: number) => {
     const zeros = { data: new Float32Array(rows * columns), shape: [rows, columns] };
-    return tensors.keep(await Matrix.upload(gpu, zeros, { dtype: "f32", label: "w" }));
+    return tensors.keep(await WeightMatrix.upload(gpu, zeros, { dtype: "f32", label: "w" }));
   };
   const linear = new Linear(gpu, "a long row", { w: await matrix(1, 250_000) }, { profile });
   const [x, y] = [long.buffer, long.buffer];

@@ -13,7 +13,7 @@ import {
   Tensor,
 } from "@onehead/attention";
 import type { Random } from "../support/random.ts";
-import { rotatedTensor } from "../support/rope.ts";
+import { ropedTensor } from "../support/rope.ts";
 import type { RuntimeCase } from "./cases.ts";
 import { difference } from "./difference.ts";
 
@@ -47,8 +47,8 @@ export async function attentionError(
     {
       ...inputs,
       ...(rope && {
-        q: rotatedTensor(inputs.q, ([, token]) => first + token, rope),
-        k: rotatedTensor(inputs.k, ([, token]) => token, rope),
+        q: ropedTensor(inputs.q, ([, token]) => first + token, rope),
+        k: ropedTensor(inputs.k, ([, token]) => token, rope),
       }),
     },
     optionsOf(asked),
@@ -132,7 +132,7 @@ async function throughRing(gpu: Gpu, asked: RuntimeCase, { q, k, v }: Inputs): P
   }
   if (forked) cache.fork(encoder, { from: 0, to: 1 });
   const queries = await upload(q);
-  if (rope) cache.rotate(encoder, queries);
+  if (rope) cache.ropeQueries(encoder, queries);
   const o = await Tensor.empty(gpu, [batch, seqLen, numHeads, headDim], { dtype });
   const lse = await Tensor.empty(gpu, [batch, seqLen, numHeads]);
   attention.encode(encoder, { q: queries, cache, o, lse });

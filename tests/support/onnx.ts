@@ -186,7 +186,7 @@ async function rotatedAtOne(
   const [k, q] = [await tensors.upload(row), await tensors.upload(row)];
   await submit((encoder) => {
     for (let position = 0; position < 2; position++) cache.append(encoder, { k, v: k });
-    cache.rotate(encoder, q);
+    cache.ropeQueries(encoder, q);
   });
   if (role === "queries") return await q.download();
   const slots = await downloadKv(cache, "k");

@@ -6,10 +6,10 @@ import {
   type RopeOptions,
   type SequencePair,
 } from "../../mod.ts";
-import { rotatedRow } from "../../src/reference/rope.ts";
+import { ropedRow } from "../../src/reference/rope.ts";
 import { assertClose, assertSame } from "./compare.ts";
 import { sharedGpu } from "./gpu.ts";
-import { rotatedTensor } from "./rope.ts";
+import { ropedTensor } from "./rope.ts";
 import { shapeOf, submit, swapLayout } from "./run.ts";
 
 /** Keys and values of one token, [numKvHeads][...]. */
@@ -58,7 +58,7 @@ export class Transcript {
   }
 
   #rotated(row: number[], position: number): number[] {
-    return this.#rope ? rotatedRow(row, position, this.#rope) : row;
+    return this.#rope ? ropedRow(row, position, this.#rope) : row;
   }
 
   clear(sequence?: number): void {
@@ -134,7 +134,7 @@ export class Transcript {
     if (!this.#rope) return q;
     const isBsnh = this.#cache.spec.layout === "BSNH";
     const seqLen = q.shape[isBsnh ? 1 : 2];
-    return rotatedTensor(
+    return ropedTensor(
       q,
       ([b, outer, inner]) => this.lengths[b] - seqLen + (isBsnh ? outer : inner),
       this.#rope,
