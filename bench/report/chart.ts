@@ -1,5 +1,5 @@
 import type { Report } from "../result.ts";
-import { chartSpec } from "./_chart_spec.ts";
+import { chartSpec } from "./chart_spec.ts";
 import { renderSvg } from "../../cli/shared/report/svg.ts";
 
 /**

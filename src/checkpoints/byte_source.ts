@@ -1,5 +1,5 @@
 import type { FileHandle } from "node:fs/promises";
-import { checkpointError } from "./_error.ts";
+import { checkpointError } from "./checkpoint_error.ts";
 
 /** Bytes that can be read in ranges: a file on disk, bytes in memory, or what else the caller has. */
 export interface ByteSource {

@@ -1,7 +1,7 @@
 import type { DecoderWeights, WeightData } from "../model/weights.ts";
 import { splitQkv } from "../layer/qkv_weights.ts";
-import { checkpointError, tensorOf } from "./_error.ts";
-import { FLOAT_TYPES } from "./_floats.ts";
+import { checkpointError, tensorOf } from "./checkpoint_error.ts";
+import { FLOAT_TYPES } from "./floats.ts";
 import { type Part, partShapes } from "../model/weight_shapes.ts";
 import type { Family } from "./family.ts";
 import type { TensorFile } from "./tensor_file.ts";

@@ -2,9 +2,9 @@ import type { WeightData } from "../model/weights.ts";
 import { elementCount } from "../tensor/dtype.ts";
 import { type ByteSource, readBuffer } from "./byte_source.ts";
 import type { Checkpoint } from "./checkpoint.ts";
-import { closeOnError } from "./_close_on_error.ts";
-import { checkpointError, tensorOf } from "./_error.ts";
-import { FLOAT_TYPES } from "./_floats.ts";
+import { closeOnError } from "./close_on_error.ts";
+import { checkpointError, tensorOf } from "./checkpoint_error.ts";
+import { FLOAT_TYPES } from "./floats.ts";
 import { type DecoderSizes, type Part, partShapes } from "../model/weight_shapes.ts";
 
 /** The header: seven int32. */

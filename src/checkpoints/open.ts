@@ -1,11 +1,11 @@
 import { openFile } from "./byte_source.ts";
 import type { Checkpoint } from "./checkpoint.ts";
-import { closeOnError } from "./_close_on_error.ts";
+import { closeOnError } from "./close_on_error.ts";
 import { HfConfig } from "./config.ts";
-import { checkpointError } from "./_error.ts";
+import { checkpointError } from "./checkpoint_error.ts";
 import { readFamily } from "./families/mod.ts";
 import { familyWeights } from "./family_weights.ts";
-import { readText } from "./_json.ts";
+import { readText } from "./json.ts";
 import { openLlama2c } from "./llama2c.ts";
 import { Safetensors } from "./safetensors.ts";
 import { ShardedSafetensors } from "./sharded.ts";

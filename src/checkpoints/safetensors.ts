@@ -1,9 +1,9 @@
 import type { WeightData } from "../model/weights.ts";
 import { type ByteSource, readBuffer } from "./byte_source.ts";
-import { closeOnError } from "./_close_on_error.ts";
-import { checkpointError, tensorOf } from "./_error.ts";
-import { FLOAT_TYPES } from "./_floats.ts";
-import { isJsonObject, type JsonObject, readJsonObject } from "./_json.ts";
+import { closeOnError } from "./close_on_error.ts";
+import { checkpointError, tensorOf } from "./checkpoint_error.ts";
+import { FLOAT_TYPES } from "./floats.ts";
+import { isJsonObject, type JsonObject, readJsonObject } from "./json.ts";
 import type { TensorDescription, TensorFile } from "./tensor_file.ts";
 
 /** Bytes per element of the types that the format counts in whole bytes. */

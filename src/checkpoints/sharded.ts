@@ -1,7 +1,7 @@
 import type { WeightData } from "../model/weights.ts";
 import type { ByteSource } from "./byte_source.ts";
-import { checkpointError, tensorOf } from "./_error.ts";
-import { isJsonObject, readJsonObject } from "./_json.ts";
+import { checkpointError, tensorOf } from "./checkpoint_error.ts";
+import { isJsonObject, readJsonObject } from "./json.ts";
 import { Safetensors } from "./safetensors.ts";
 import type { TensorDescription, TensorFile } from "./tensor_file.ts";
 

@@ -1,5 +1,5 @@
 /** Falcon (Almazrouei et al. 2023, arXiv 2311.16867). */
-import { readRope } from "../_rope.ts";
+import { readRope } from "../rope.ts";
 import type { Part } from "../../model/weight_shapes.ts";
 import type { HfConfig } from "../config.ts";
 import { ACTIVATIONS, type Family } from "../family.ts";

@@ -1,5 +1,5 @@
 /** Gemma (Gemma Team 2024, arXiv 2403.08295). */
-import { readRope } from "../_rope.ts";
+import { readRope } from "../rope.ts";
 import type { HfConfig } from "../config.ts";
 import { ACTIVATIONS, type Family } from "../family.ts";
 import { LLAMA_TENSORS, llamaSizes } from "./llama.ts";

@@ -1,5 +1,5 @@
 /** Llama (Touvron et al. 2023, arXiv 2302.13971) and Mistral (Jiang et al. 2023, arXiv 2310.06825). */
-import { readRope } from "../_rope.ts";
+import { readRope } from "../rope.ts";
 import type { DecoderSizes } from "../../model/weight_shapes.ts";
 import type { HfConfig } from "../config.ts";
 import { ACTIVATIONS, type Family } from "../family.ts";

@@ -1,6 +1,6 @@
 /** The families that there are, by what `config.json` calls them. */
 import type { DecoderSpec } from "../../model/spec.ts";
-import { checkpointError } from "../_error.ts";
+import { checkpointError } from "../checkpoint_error.ts";
 import { HfConfig } from "../config.ts";
 import type { Family } from "../family.ts";
 import { falcon } from "./falcon.ts";

@@ -1,5 +1,5 @@
 import type { RopeOptions } from "../../mod.ts";
-import { checkpointError } from "./_error.ts";
+import { checkpointError } from "./checkpoint_error.ts";
 import type { HfConfig } from "./config.ts";
 
 /** The file's fields for rotary positions: all of the first scheme, or those of a newer one, which has them in a section. */

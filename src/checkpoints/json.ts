@@ -1,5 +1,5 @@
 import { type ByteSource, readBuffer } from "./byte_source.ts";
-import { checkpointError } from "./_error.ts";
+import { checkpointError } from "./checkpoint_error.ts";
 
 /** An object of JSON. */
 export type JsonObject = Record<string, unknown>;
