@@ -27,6 +27,9 @@
  */
 export * from "./src/attend/attend.ts";
 export * from "./src/attend/attention.ts";
+export type { AttentionTensors, CachedKv } from "./src/attend/attention_tensors.ts";
+export type { ContiguousKv } from "./src/cache/contiguous_kv.ts";
+export type { KvView, ViewingQueries } from "./src/cache/kv_view.ts";
 export * from "./src/layer/attention_weights.ts";
 export type { BoundWork, CompiledKernel, Dispatch, Grid } from "./src/gpu/bound_work.ts";
 export {

@@ -1,68 +1,12 @@
-import { sentence } from "../base/check.ts";
 import type { Executor } from "./executor.ts";
 import { createFused } from "./fused_module.ts";
-import { checkKept } from "../cache/ring_rules.ts";
-import { rowShape, shapeIn } from "../tensor/layout.ts";
 import { createStaged } from "./staged_module.ts";
 import { type BoundWork, boundWork } from "../gpu/bound_work.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { type AttentionPlan, planAttention } from "../plan/plan.ts";
-import { RingKvCache } from "../cache/ring_kv_cache.ts";
-import {
-  type AttentionOutput,
-  type AttentionSpec,
-  type FilledSpec,
-  OUTPUTS,
-} from "../plan/spec.ts";
-import { checkDtype, checkTensor, type Tensor } from "../tensor/tensor.ts";
-import type { ElementType } from "../tensor/dtype.ts";
-import type { CacheSpec } from "../cache/cache_spec.ts";
-
-/** Keys and values that lie one after the other. */
-export interface ContiguousKv {
-  /** Keys [B, capacity, numKvHeads, headDim] (or [B, numKvHeads, capacity, headDim] in layout `"BNSH"`). */
-  k: Tensor;
-  /** Values [B, capacity, numKvHeads, valueDim] (or [B, numKvHeads, capacity, valueDim]). */
-  v: Tensor;
-  /**
-   * Keys that each sequence has, from its first: `"u32"` [B], each at most `capacity`. What lies behind them has no
-   * influence. The default is all.
-   */
-  lengths?: Tensor;
-  /** Not beside `k` and `v`. */
-  cache?: undefined;
-}
-
-/** Keys and values of a ring, all the tokens it has when the work runs. */
-export interface CachedKv {
-  /** A cache of the shape that the attention was created for. */
-  cache: RingKvCache;
-  /** Not beside `cache`. */
-  k?: undefined;
-  /** Not beside `cache`. */
-  v?: undefined;
-  /** Not beside `cache`, which has its own. */
-  lengths?: undefined;
-}
-
-/**
- * What {@linkcode Attention.encode} reads and writes; all of it is the caller's. The outputs that `outputs` asks for are
- * written beside o, each in f32: `lse` [B, S, N] (or [B, N, S]), about -3.4e38 for a row that sees nothing, and the others
- * [B, N, S, contextLen], about -3.4e38 where masked.
- */
-export type AttentionTensors =
-  & (ContiguousKv | CachedKv)
-  & {
-    /** Queries [B, S, N, headDim] (or [B, N, S, headDim]). */
-    q: Tensor;
-    /** Output [B, S, N, valueDim] (or [B, N, S, valueDim]), written. */
-    o: Tensor;
-    /** Numbers that are added to the scores, in the planned shape and the element type of q. */
-    bias?: Tensor;
-    /** What queries see, in the planned shape, `"bool"`. */
-    mask?: Tensor;
-  }
-  & Partial<Record<AttentionOutput, Tensor>>;
+import type { AttentionSpec } from "../plan/spec.ts";
+import { checkDtype } from "../tensor/tensor.ts";
+import { type AttentionTensors, viewTensors } from "./attention_tensors.ts";
 
 const ACTION = "encode attention";
 const USAGE_STORAGE = 0x80;
@@ -231,18 +175,15 @@ export class Attention {
    * ```
    */
   bind(tensors: AttentionTensors): BoundWork {
-    this.#check(tensors);
-    const { cache, lengths, k: _k, v: _v, ...others } = tensors;
-    const buffers: Record<string, GPUBuffer> = {
-      lengths: cache?.lengthsBuffer ?? lengths?.buffer ?? this.#fullLengths,
-    };
+    const { gpu, plan } = this;
+    const view = viewTensors(ACTION, gpu, plan, tensors, this.#fullLengths);
+    const { cache: _cache, lengths: _lengths, k: _k, v: _v, ...others } = tensors;
+    const buffers: Record<string, GPUBuffer> = { lengths: view.lengthsBuffer };
     for (const [name, tensor] of Object.entries(others)) {
       if (tensor) buffers[name] = tensor.buffer;
     }
-    const kv = partsOf(tensors).map(({ k, v }) => ({ k: k.buffer, v: v.buffer }));
-    return boundWork(this.#executor.bind(buffers, kv), () => {
-      if (cache) checkTokens(cache, this.plan.spec);
-    });
+    const kv = view.parts.map(({ k, v }) => ({ k: k.buffer, v: v.buffer }));
+    return boundWork(this.#executor.bind(buffers, kv), () => view.checkVisible(plan.spec));
   }
 
   /** Frees the scratch. */
@@ -250,129 +191,6 @@ export class Attention {
     this.#executor.destroy();
     this.#fullLengths.destroy();
   }
-
-  #check(tensors: AttentionTensors): void {
-    const { gpu, plan } = this;
-    const { batch, numHeads, numKvHeads, headDim, valueDim } = plan.spec;
-    const { seqLen, capacity, dtype, kvDtype, layout, kvLayout, outputs } = plan.spec;
-    const check = (
-      name: string,
-      tensor: Tensor | undefined,
-      shape: readonly number[],
-      type: ElementType = dtype,
-    ) => checkTensor(ACTION, name, tensor!, { gpu, shape, dtype: type });
-    check("q", tensors.q, shapeIn(layout, batch, numHeads, seqLen, headDim));
-    if (tensors.cache) {
-      checkSpec(gpu, tensors.cache, plan.spec);
-    } else {
-      check("k", tensors.k, shapeIn(kvLayout, batch, numKvHeads, capacity, headDim), kvDtype);
-      check("v", tensors.v, shapeIn(kvLayout, batch, numKvHeads, capacity, valueDim), kvDtype);
-    }
-    check("o", tensors.o, shapeIn(layout, batch, numHeads, seqLen, valueDim));
-    if (tensors.lengths) check("lengths", tensors.lengths, [batch], "u32");
-    for (const name of ["bias", "mask"] as const) {
-      const shape = plan.spec[name];
-      if (shape) check(name, tensors[name], shape, name === "mask" ? "bool" : dtype);
-      else checkAbsent(name, tensors[name], `planned (give its shape)`, { [name]: shape });
-    }
-    for (const output of OUTPUTS) {
-      if (!outputs.includes(output)) {
-        checkAbsent(output, tensors[output], "asked for", { outputs });
-        continue;
-      }
-      const shape = output === "lse"
-        ? rowShape(layout, batch, numHeads, seqLen)
-        : [batch, numHeads, seqLen, plan.contextLen];
-      check(output, tensors[output], shape, "f32");
-    }
-    const { q, lengths, bias, mask } = tensors;
-    const kv = partsOf(tensors).flatMap(({ k, v }) => [k, v]);
-    const read = buffersOf([q, ...kv, lengths, bias, mask]);
-    const written = buffersOf([tensors.o, ...OUTPUTS.map((output) => tensors[output])]);
-    if (new Set([...written, ...read]).size < written.length + new Set(read).size) {
-      throw new TypeError(
-        sentence(ACTION, "every output must have a buffer of its own", {
-          outputs: ["o", ...outputs],
-        }),
-      );
-    }
-  }
-}
-
-/** Keys and values, in the parts that they are cut into. */
-function partsOf(tensors: AttentionTensors): readonly { k: Tensor; v: Tensor }[] {
-  return tensors.cache ? tensors.cache.parts : [tensors];
-}
-
-function buffersOf(tensors: readonly (Tensor | undefined)[]): GPUBuffer[] {
-  return tensors.flatMap((tensor) => tensor ? [tensor.buffer] : []);
-}
-
-function checkAbsent(
-  name: string,
-  tensor: Tensor | undefined,
-  what: string,
-  values: Record<string, unknown>,
-): void {
-  if (!tensor) return;
-  throw new TypeError(
-    sentence(ACTION, `${name} must be ${what} when the attention is created`, values),
-  );
-}
-
-function checkSpec(gpu: Gpu, cache: RingKvCache, spec: FilledSpec): void {
-  if (!(cache instanceof RingKvCache)) {
-    throw new TypeError(sentence(ACTION, "cache must be a RingKvCache", { cache }));
-  }
-  if (cache.gpu.device !== gpu.device) {
-    throw new TypeError(
-      sentence(ACTION, "the cache must live on the same device", {
-        cache: cache.gpu.description.description,
-        device: gpu.description.description,
-      }),
-    );
-  }
-  for (const name of ["kvLayout", "dtype", "kvDtype"] as const) {
-    checkSame(TypeError, name, cache, spec);
-  }
-  for (
-    const name of [
-      "batch",
-      "numKvHeads",
-      "capacity",
-      "headDim",
-      "valueDim",
-      "sinks",
-    ] as const
-  ) {
-    checkSame(RangeError, name, cache, spec);
-  }
-}
-
-/** Throws unless the cache has what queries see, as of what has been encoded. */
-function checkTokens(cache: RingKvCache, spec: FilledSpec): void {
-  const { storedLen } = cache;
-  if (storedLen === 0) {
-    throw new RangeError(sentence(ACTION, "the cache is empty (append first)", { storedLen }));
-  }
-  for (let b = 0; b < spec.batch; b++) {
-    checkKept({ length: cache.length(b), oldest: cache.oldest(b) }, spec);
-  }
-}
-
-function checkSame(
-  kind: typeof TypeError | typeof RangeError,
-  name: keyof CacheSpec,
-  cache: RingKvCache,
-  spec: FilledSpec,
-): void {
-  if (spec[name] === cache.spec[name]) return;
-  throw new kind(
-    sentence(ACTION, `the cache must have the planned ${name} (spread cache.spec)`, {
-      [name]: spec[name],
-      [`cache.spec.${name}`]: cache.spec[name],
-    }),
-  );
 }
 
 function filledBuffer(device: GPUDevice, count: number, value: number): GPUBuffer {

@@ -1,6 +1,8 @@
 import { sentence } from "../base/check.ts";
 import { shapeIn } from "../tensor/layout.ts";
-import { Attention, type CachedKv, type ContiguousKv } from "./attention.ts";
+import type { ContiguousKv } from "../cache/contiguous_kv.ts";
+import { Attention } from "./attention.ts";
+import type { CachedKv } from "./attention_tensors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { MergeStates } from "./merge_states.ts";
 import { type AttentionSpec, type FilledSpec, fillIn } from "../plan/spec.ts";
@@ -17,9 +19,9 @@ export interface SharedPrefixTensors {
   /** Queries [B, S, N, headDim] (or [B, N, S, headDim]). */
   q: Tensor;
   /** Keys and values that come before those of every sequence, of batch 1. */
-  prefix: ContiguousKv | CachedKv;
+  prefix: (ContiguousKv & { cache?: undefined }) | CachedKv;
   /** Keys and values of each sequence, of batch B. */
-  suffix: ContiguousKv | CachedKv;
+  suffix: (ContiguousKv & { cache?: undefined }) | CachedKv;
   /** What queries see of the suffixes, in the planned shape, `"bool"`. */
   mask?: Tensor;
   /** Output [B, S, N, valueDim] (or [B, N, S, valueDim]), written. */

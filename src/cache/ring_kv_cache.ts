@@ -1,9 +1,11 @@
 import { Append, mostSequences } from "./append.ts";
 import { checkChoice, checkInteger, sentence } from "../base/check.ts";
 import { Fork, type SequencePair } from "./fork.ts";
+import type { KvView, ViewingQueries } from "./kv_view.ts";
 import { allocateParts, type KvPart, readRows, storedBytes, writeRows } from "./kv_memory.ts";
 import {
   appended,
+  checkKept,
   type KeptTokens,
   type Overflow,
   type RingRules,
@@ -145,7 +147,7 @@ const USAGE = { storage: 0x80, copySrc: 0x04, copyDst: 0x08 };
  * gpu.destroy();
  * ```
  */
-export class RingKvCache {
+export class RingKvCache implements KvView {
   /** Where the cache lives. */
   readonly gpu: Gpu;
   /** The part of an attention's specification that the cache decides: spread it into `Attention.create`. */
@@ -366,6 +368,22 @@ export class RingKvCache {
   /** Tokens of the longest sequence that are still in the cache. */
   get storedLen(): number {
     return storedTokens(this.maxLength, this.spec.capacity);
+  }
+
+  /**
+   * Throws unless the ring holds every token that queries at the end of each sequence see, as of what has been encoded.
+   *
+   * @param queries Which tokens they look at.
+   * @throws {RangeError} If the cache is empty, or tokens that a query would see were overwritten.
+   */
+  checkVisible(queries: ViewingQueries): void {
+    const { storedLen } = this;
+    if (storedLen === 0) {
+      throw new RangeError(
+        sentence("attend to RingKvCache", "the cache is empty (append first)", { storedLen }),
+      );
+    }
+    for (const kept of this.#kept) checkKept(kept, queries);
   }
 
   /**

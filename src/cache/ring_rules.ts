@@ -1,5 +1,6 @@
 /** Position arithmetic of the ring, apart from any GPU. */
 import { checkChoice, checkInteger, sentence } from "../base/check.ts";
+import type { ViewingQueries } from "./kv_view.ts";
 
 /** What happens to the oldest tokens when a ring is full. */
 export type Overflow = "wrap" | "error";
@@ -114,12 +115,7 @@ export function truncated(rules: RingRules, kept: KeptTokens, length: number): K
 /** Throws if queries would see tokens that were overwritten. */
 export function checkKept(
   { length, oldest }: KeptTokens,
-  { sinks, window, seqLen, alignment = "bottom-right" }: {
-    sinks: number;
-    window?: number;
-    seqLen: number;
-    alignment?: string | number;
-  },
+  { sinks, window, seqLen, alignment = "bottom-right" }: ViewingQueries,
 ): void {
   if (oldest > 0 && alignment !== "bottom-right") {
     throw new RangeError(

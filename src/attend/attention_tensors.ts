@@ -1,0 +1,141 @@
+/** The tensors of an attention, and what they must be. */
+import { type ContiguousKv, viewContiguous } from "../cache/contiguous_kv.ts";
+import type { KvView } from "../cache/kv_view.ts";
+import { sentence } from "../base/check.ts";
+import type { Gpu } from "../gpu/device.ts";
+import type { AttentionPlan } from "../plan/plan.ts";
+import { type AttentionOutput, type FilledSpec, OUTPUTS } from "../plan/spec.ts";
+import type { ElementType } from "../tensor/dtype.ts";
+import { rowShape, shapeIn } from "../tensor/layout.ts";
+import { checkTensor, type Tensor } from "../tensor/tensor.ts";
+
+/** Keys and values of a cache, all the tokens it has when the work runs. */
+export interface CachedKv {
+  /** A cache of the shape that the attention was created for, such as a `RingKvCache`. */
+  cache: KvView;
+  /** Not beside `cache`. */
+  k?: undefined;
+  /** Not beside `cache`. */
+  v?: undefined;
+  /** Not beside `cache`, which has its own. */
+  lengths?: undefined;
+}
+
+/**
+ * What {@linkcode Attention.encode} reads and writes; all of it is the caller's. The outputs that `outputs` asks for are
+ * written beside o, each in f32: `lse` [B, S, N] (or [B, N, S]), about -3.4e38 for a row that sees nothing, and the others
+ * [B, N, S, contextLen], about -3.4e38 where masked.
+ */
+export type AttentionTensors =
+  & ((ContiguousKv & { cache?: undefined }) | CachedKv)
+  & {
+    /** Queries [B, S, N, headDim] (or [B, N, S, headDim]). */
+    q: Tensor;
+    /** Output [B, S, N, valueDim] (or [B, N, S, valueDim]), written. */
+    o: Tensor;
+    /** Numbers that are added to the scores, in the planned shape and the element type of q. */
+    bias?: Tensor;
+    /** What queries see, in the planned shape, `"bool"`. */
+    mask?: Tensor;
+  }
+  & Partial<Record<AttentionOutput, Tensor>>;
+
+/**
+ * Views keys and values; throws unless every tensor is what was planned, and nothing is read and written at once.
+ * `fullLengths` stands in for lengths that are not given.
+ */
+export function viewTensors(
+  action: string,
+  gpu: Gpu,
+  plan: AttentionPlan,
+  tensors: AttentionTensors,
+  fullLengths: GPUBuffer,
+): KvView {
+  const { batch, numHeads, headDim, valueDim, seqLen, dtype, layout, outputs } = plan.spec;
+  const check = (
+    name: string,
+    tensor: Tensor | undefined,
+    shape: readonly number[],
+    type: ElementType = dtype,
+  ) => checkTensor(action, name, tensor!, { gpu, shape, dtype: type });
+  check("q", tensors.q, shapeIn(layout, batch, numHeads, seqLen, headDim));
+  const view = tensors.cache ?? viewContiguous(action, gpu, plan.spec, tensors, fullLengths);
+  if (tensors.cache) checkView(action, gpu, view, plan.spec);
+  check("o", tensors.o, shapeIn(layout, batch, numHeads, seqLen, valueDim));
+  for (const name of ["bias", "mask"] as const) {
+    const shape = plan.spec[name];
+    if (shape) check(name, tensors[name], shape, name === "mask" ? "bool" : dtype);
+    else checkAbsent(action, name, tensors[name], `planned (give its shape)`, { [name]: shape });
+  }
+  for (const output of OUTPUTS) {
+    if (!outputs.includes(output)) {
+      checkAbsent(action, output, tensors[output], "asked for", { outputs });
+      continue;
+    }
+    const shape = output === "lse"
+      ? rowShape(layout, batch, numHeads, seqLen)
+      : [batch, numHeads, seqLen, plan.contextLen];
+    check(output, tensors[output], shape, "f32");
+  }
+  const { q, bias, mask } = tensors;
+  const kv = view.parts.flatMap(({ k, v }) => [k, v]);
+  const read = [...buffersOf([q, ...kv, bias, mask]), view.lengthsBuffer];
+  const written = buffersOf([tensors.o, ...OUTPUTS.map((output) => tensors[output])]);
+  if (new Set([...written, ...read]).size < written.length + new Set(read).size) {
+    throw new TypeError(
+      sentence(action, "every output must have a buffer of its own", {
+        outputs: ["o", ...outputs],
+      }),
+    );
+  }
+  return view;
+}
+
+function buffersOf(tensors: readonly (Tensor | undefined)[]): GPUBuffer[] {
+  return tensors.flatMap((tensor) => tensor ? [tensor.buffer] : []);
+}
+
+function checkAbsent(
+  action: string,
+  name: string,
+  tensor: Tensor | undefined,
+  what: string,
+  values: Record<string, unknown>,
+): void {
+  if (!tensor) return;
+  throw new TypeError(
+    sentence(action, `${name} must be ${what} when the attention is created`, values),
+  );
+}
+
+/** Throws unless a cache is on the device, and of the shapes that were planned. */
+function checkView(action: string, gpu: Gpu, cache: KvView, spec: FilledSpec): void {
+  if (!cache.gpu || !cache.spec || !Array.isArray(cache.parts)) {
+    throw new TypeError(
+      sentence(action, "cache must be a view of keys and values, such as a RingKvCache", { cache }),
+    );
+  }
+  if (cache.gpu.device !== gpu.device) {
+    throw new TypeError(
+      sentence(action, "the cache must live on the same device", {
+        cache: cache.gpu.description.description,
+        device: gpu.description.description,
+      }),
+    );
+  }
+  const checkSame = (kind: typeof TypeError | typeof RangeError, name: keyof KvView["spec"]) => {
+    if (spec[name] === cache.spec[name]) return;
+    throw new kind(
+      sentence(action, `the cache must have the planned ${name} (spread cache.spec)`, {
+        [name]: spec[name],
+        [`cache.spec.${name}`]: cache.spec[name],
+      }),
+    );
+  };
+  for (const name of ["kvLayout", "dtype", "kvDtype"] as const) checkSame(TypeError, name);
+  for (
+    const name of ["batch", "numKvHeads", "capacity", "headDim", "valueDim", "sinks"] as const
+  ) {
+    checkSame(RangeError, name);
+  }
+}

@@ -1,0 +1,49 @@
+/** Keys and values as attention reads them, whichever way they are kept. */
+import type { Gpu } from "../gpu/device.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+import type { CacheSpec } from "./cache_spec.ts";
+
+/** The queries of an attention, as far as they decide which tokens it reads. */
+export interface ViewingQueries {
+  /** New tokens per sequence. */
+  seqLen: number;
+  /** First tokens of a sequence that every query sees. */
+  sinks: number;
+  /** Tokens besides the sinks that a query sees; all of them where there is none. */
+  window?: number;
+  /** Where the queries lie in the context. The default is `"bottom-right"`: they are its last tokens. */
+  alignment?: "bottom-right" | "top-left" | number;
+}
+
+/**
+ * What attention asks of a cache: shapes, buffers, lengths, and whether queries still see all that they should. A ring is
+ * one, and so are keys and values that lie one after the other.
+ */
+export interface KvView {
+  /** Where keys and values live. */
+  readonly gpu: Gpu;
+  /** Shapes and element types, which an attention over the view is planned for. */
+  readonly spec: Pick<
+    CacheSpec,
+    | "batch"
+    | "numKvHeads"
+    | "capacity"
+    | "headDim"
+    | "valueDim"
+    | "dtype"
+    | "kvDtype"
+    | "sinks"
+    | "kvLayout"
+  >;
+  /** Keys and values [B, numKvHeads, capacity, ...] in `kvLayout`, cut between heads as `headParts` cuts them. */
+  readonly parts: readonly { k: Tensor; v: Tensor }[];
+  /** Tokens of each sequence [B], u32, as of the work that the GPU has done. */
+  readonly lengthsBuffer: GPUBuffer;
+  /**
+   * Throws unless the view holds every token that the queries see, as of what has been encoded.
+   *
+   * @param queries Which tokens are looked at.
+   * @throws {RangeError} If there is no token, or some that a query would see are gone.
+   */
+  checkVisible(queries: ViewingQueries): void;
+}
