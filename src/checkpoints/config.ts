@@ -1,4 +1,4 @@
-import type { CheckpointError } from "../../mod.ts";
+import type { CheckpointError } from "../base/errors.ts";
 import { checkpointError } from "./checkpoint_error.ts";
 import { isJsonObject, type JsonObject, parseJsonObject } from "./json.ts";
 

@@ -1,4 +1,4 @@
-import type { RopeOptions } from "../../mod.ts";
+import type { RopeOptions } from "../cache/rope.ts";
 import { checkpointError } from "./checkpoint_error.ts";
 import type { HfConfig } from "./config.ts";
 

@@ -1,9 +1,14 @@
 /** One layer of a decoder: attention and feed-forward, each added to the residual stream. */
-import { type Gpu, type KvDtype, MultiQueryAttention, type Tensor } from "../../mod.ts";
+import type { Gpu } from "../gpu/device.ts";
+import {
+  MultiQueryAttention,
+  type MultiQueryAttentionOptions,
+} from "../layer/multi_query_attention.ts";
+import type { KvDtype } from "../tensor/dtype.ts";
+import type { Tensor } from "../tensor/tensor.ts";
 import { type BoundWork, inSequence } from "../gpu/bound_work.ts";
 import { Linear, type LinearActivation } from "../layer/linear.ts";
 import type { Norm } from "../layer/norm.ts";
-import type { MultiQueryAttentionOptions } from "../layer/multi_query_attention.ts";
 import type { Uploads } from "./uploads.ts";
 import type { DecoderSpec } from "./spec.ts";
 import type { WeightData } from "./weights.ts";

@@ -1,41 +1,17 @@
-import {
-  type Gpu,
-  GpuWorkError,
-  type KvDtype,
-  type RingKvCacheOptions,
-  Tensor,
-} from "../../mod.ts";
-import { type BoundWork, inSequence } from "../gpu/bound_work.ts";
-import { checkChoice, checkInteger, sentence } from "../base/check.ts";
-import { Linear } from "../layer/linear.ts";
-import type { Norm } from "../layer/norm.ts";
-import { once } from "../base/once.ts";
-import { KV_DTYPES } from "../tensor/dtype.ts";
-import { Block } from "./block.ts";
-import { Embedding } from "./embedding.ts";
-import { bindSampler, checkSampling, type Sampling } from "./sampler.ts";
+import { checkInteger, sentence } from "../base/check.ts";
+import type { Gpu } from "../gpu/device.ts";
+import type { Tensor } from "../tensor/tensor.ts";
 import { checkTokens } from "./check_tokens.ts";
-import { Uploads } from "./uploads.ts";
-import type { DecoderLayer, DecoderSpec } from "./spec.ts";
+import { type DecoderOptions, Model } from "./model.ts";
+import { Passes } from "./passes.ts";
+import { promptChunks } from "./prompt_chunks.ts";
+import { checkSampling, type Sampling } from "./sampler.ts";
+import type { DecoderSpec } from "./spec.ts";
+import { TokenSteps } from "./token_steps.ts";
+import { Turns } from "./turns.ts";
 import type { DecoderWeights } from "./weights.ts";
 
-/** Options of {@linkcode Decoder.create}. */
-export interface DecoderOptions {
-  /** Tokens of the longest sequence. The default is the spec's `contextLen`. */
-  maxTokens?: number;
-  /** Tokens that each layer sees, where its own window is not smaller. The default is its own. */
-  window?: number;
-  /** First tokens that windowed layers see besides. The default is 0. */
-  sinks?: number;
-  /** Element type of keys and values in the caches. The default is `"f32"`. */
-  kvDtype?: KvDtype;
-  /** Element type of matrices; integers have a step for each output. The default is `"f32"`. */
-  weightDtype?: KvDtype;
-  /** Most tokens that are fed at once; longer prompts go in pieces. The default is 64. */
-  maxSeqLen?: number;
-  /** Told how many layers are uploaded. */
-  progress?: (done: number, of: number) => void;
-}
+export type { DecoderOptions };
 
 /** Options of {@linkcode Decoder.generate}. */
 export interface GenerateOptions extends Partial<Sampling> {
@@ -45,25 +21,8 @@ export interface GenerateOptions extends Partial<Sampling> {
   batch?: number;
 }
 
-/** All layers over so many tokens. */
-interface Pass {
-  /** The residual stream [1, S, dim]. */
-  h: Tensor;
-  /** From `tokens` to `h`. */
-  body: BoundWork;
-}
-
-/** From a residual stream to logits [S, vocabSize]. */
-interface Head {
-  logits: Tensor;
-  work: BoundWork;
-}
-
-const CREATE = "create Decoder";
 const FEED = "feed Decoder";
 const GENERATE = "generate tokens";
-/** A prompt goes in pieces of `maxSeqLen`, then of powers of this, so that few numbers of tokens are compiled. */
-const PIECE_BASE = 8;
 
 /**
  * A decoder-only transformer whose attention is that of this library: the proof of it, and an example. Tokens stay on the
@@ -91,60 +50,14 @@ const PIECE_BASE = 8;
  * ```
  */
 export class Decoder {
-  /** Where it runs. */
-  readonly gpu: Gpu;
-  /** Its shape. */
-  readonly spec: DecoderSpec;
-  /** Tokens of the longest sequence. */
-  readonly maxTokens: number;
+  readonly #model: Model;
+  readonly #passes: Passes;
+  /** Two calls that feed at once would mix their tokens. */
+  readonly #turns = new Turns();
 
-  readonly #uploads: Uploads;
-  readonly #maxSeqLen: number;
-  readonly #embedding: Embedding;
-  readonly #blocks: readonly Block[];
-  readonly #finalNorm: Norm;
-  readonly #classifier: Linear;
-  /** What is fed: u32 [maxSeqLen]. */
-  readonly #tokens: Tensor;
-  /** What the model makes of the last token: [1, vocabSize]. */
-  readonly #logits: Tensor;
-  readonly #weightBytes: number;
-  readonly #passes = new Map<number, Promise<Pass>>();
-  readonly #heads = new Map<number, Promise<Head>>();
-  /** The last of the calls that feed. */
-  #turn: Promise<unknown> = Promise.resolve();
-
-  private constructor(
-    gpu: Gpu,
-    spec: DecoderSpec,
-    uploads: Uploads,
-    made: {
-      maxTokens: number;
-      maxSeqLen: number;
-      embedding: Embedding;
-      blocks: readonly Block[];
-      finalNorm: Norm;
-      classifier: Linear;
-      tokens: Tensor;
-      logits: Tensor;
-      otherBytes: number;
-    },
-  ) {
-    this.gpu = gpu;
-    this.spec = spec;
-    this.maxTokens = made.maxTokens;
-    this.#uploads = uploads;
-    this.#maxSeqLen = made.maxSeqLen;
-    this.#embedding = made.embedding;
-    this.#blocks = made.blocks;
-    this.#finalNorm = made.finalNorm;
-    this.#classifier = made.classifier;
-    this.#tokens = made.tokens;
-    this.#logits = made.logits;
-    this.#weightBytes = made.blocks.reduce(
-      (sum, block) => sum + block.weightBytes,
-      made.otherBytes,
-    );
+  private constructor(passes: Passes) {
+    this.#model = passes.model;
+    this.#passes = passes;
   }
 
   /**
@@ -166,73 +79,43 @@ export class Decoder {
     weights: DecoderWeights,
     options: DecoderOptions = {},
   ): Promise<Decoder> {
-    const { maxTokens = spec.contextLen, maxSeqLen = Math.min(64, maxTokens) } = options;
-    const { weightDtype = "f32", progress } = options;
-    checkInteger(CREATE, "maxTokens", maxTokens);
-    checkInteger(CREATE, "maxSeqLen", maxSeqLen);
-    checkInteger(CREATE, "layers", spec.layers.length);
-    if (weights.has("positions.weight") && maxTokens > spec.contextLen) {
-      throw new RangeError(
-        sentence(CREATE, "learned positions end with contextLen", {
-          maxTokens,
-          contextLen: spec.contextLen,
-        }),
-      );
-    }
-    checkChoice(CREATE, "weightDtype", weightDtype, KV_DTYPES);
-    const uploads = new Uploads(gpu, spec, weights);
+    const model = await Model.create(gpu, spec, weights, options);
     try {
-      const w = await uploads.matrix(
-        "embedding",
-        await uploads.read("embedding.weight"),
-        weightDtype,
-      );
-      const learned = await uploads.optional("positions.weight");
-      const positions = learned && await uploads.tensor("positions", learned);
-      const blocks: Block[] = [];
-      for (const layer of spec.layers) {
-        const cache = cacheOptions(layer, { ...options, maxTokens, maxSeqLen });
-        const name = `layers.${blocks.length}`;
-        blocks.push(await Block.create(gpu, spec, uploads, { name, cache, weightDtype }));
-        progress?.(blocks.length, spec.layers.length);
-      }
-      const own = await uploads.optional("classifier.weight");
-      const classifier = own ? await uploads.matrix("classifier", own, weightDtype) : w;
-      const finalNorm = await uploads.norm("finalNorm", spec.norm);
-      const tokens = uploads.keep(
-        await Tensor.empty(gpu, [maxSeqLen], { dtype: "u32", label: "tokens" }),
-      );
-      const logits = uploads.keep(
-        await Tensor.empty(gpu, [1, spec.vocabSize], { label: "logits" }),
-      );
-      return new Decoder(gpu, spec, uploads, {
-        ...{ maxTokens, maxSeqLen, blocks, finalNorm, tokens, logits },
-        embedding: uploads.keep(
-          await Embedding.create(gpu, { w, positions }, spec.embeddingScale ?? 1),
-        ),
-        classifier: uploads.keep(new Linear(gpu, "classifier", { w: classifier })),
-        otherBytes: w.bytes + (positions?.bytes ?? 0) + (own ? classifier.bytes : 0) +
-          finalNorm.bytes,
-      });
+      return new Decoder(await Passes.create(model));
     } catch (error) {
-      uploads.destroy();
+      model.destroy();
       throw error;
     }
   }
 
+  /** Where it runs. */
+  get gpu(): Gpu {
+    return this.#model.gpu;
+  }
+
+  /** Its shape. */
+  get spec(): DecoderSpec {
+    return this.#model.spec;
+  }
+
+  /** Tokens of the longest sequence. */
+  get maxTokens(): number {
+    return this.#model.options.maxTokens;
+  }
+
   /** Tokens so far, fed and generated. */
   get length(): number {
-    return this.#blocks[0].attention.cache.length();
+    return this.#model.firstCache.length();
   }
 
   /** Bytes of all caches on the device. */
   get cacheBytes(): number {
-    return this.#blocks.reduce((sum, { attention }) => sum + attention.cache.bytes, 0);
+    return this.#model.cacheBytes;
   }
 
   /** Bytes of the weights on the device. */
   get weightBytes(): number {
-    return this.#weightBytes;
+    return this.#model.weightBytes;
   }
 
   /**
@@ -247,16 +130,16 @@ export class Decoder {
   async feed(tokens: readonly number[]): Promise<void> {
     this.#checkTokens(tokens);
     await this.#inTurn(FEED, tokens.length, async () => {
-      const last = await this.#passOf(1);
-      const head = await this.#headOf(1);
-      const pieces = piecesOf(tokens, this.#maxSeqLen);
-      const passes = await Promise.all(pieces.map(({ length }) => this.#passOf(length)));
-      // One wait for all pieces.
+      const last = await this.#passes.layers(1);
+      const head = await this.#passes.head(1);
+      const chunks = this.#chunksOf(tokens);
+      const passes = await Promise.all(chunks.map(({ length }) => this.#passes.layers(length)));
+      // One wait for all chunks.
       await this.gpu.guard(FEED, () => {
-        passes.forEach(({ h, body }, i) =>
-          this.#submit(pieces[i], (encoder) => {
-            body.encode(encoder);
-            if (i < pieces.length - 1) return;
+        passes.forEach(({ h, work }, i) =>
+          this.#passes.submit(chunks[i], (encoder) => {
+            work.encode(encoder);
+            if (i < chunks.length - 1) return;
             copyLastRow(encoder, h, last.h);
             head.work.encode(encoder);
           })
@@ -279,14 +162,14 @@ export class Decoder {
     return await this.#inTurn(FEED, tokens.length, async () => {
       const all = new Float32Array(tokens.length * this.spec.vocabSize);
       let offset = 0;
-      for (const piece of piecesOf(tokens, this.#maxSeqLen)) {
-        const { body } = await this.#passOf(piece.length);
-        const { logits, work } = await this.#headOf(piece.length);
+      for (const chunk of this.#chunksOf(tokens)) {
+        const layers = await this.#passes.layers(chunk.length);
+        const { logits, work } = await this.#passes.head(chunk.length);
         await this.gpu.guard(FEED, () =>
-          this.#submit(piece, (encoder) => {
-            body.encode(encoder);
+          this.#passes.submit(chunk, (encoder) => {
+            layers.work.encode(encoder);
             work.encode(encoder);
-            copyLastRow(encoder, logits, this.#logits);
+            copyLastRow(encoder, logits, this.#passes.logits);
           }));
         all.set(await logits.download(), offset);
         offset += logits.length;
@@ -312,25 +195,17 @@ export class Decoder {
     checkSampling(GENERATE, { temperature, topP, seed });
     // All of them, before anything runs; each batch once more, as others may feed in between.
     await this.#inTurn(GENERATE, count, () => this.#checkFed());
-    const { gpu } = this;
-    const { body } = await this.#passOf(1);
-    const { logits, work } = await this.#headOf(1);
-    const made: { destroy(): void }[] = [];
-    const keep = <Made extends { destroy(): void }>(one: Made): Made => (made.push(one), one);
+    const steps = await TokenSteps.create(this.#passes, { temperature, topP, seed }, batch);
     try {
-      const chosen = keep(
-        await Tensor.empty(gpu, [1 + batch], { dtype: "u32", label: "chosen" }),
-      );
-      const lengths = this.#blocks[0].attention.cache.lengthsBuffer;
-      const buffers = { logits, tokens: this.#tokens, chosen, lengths };
-      const choose = keep(await bindSampler(gpu, buffers, { temperature, topP, seed }));
-      const step = inSequence([choose.work, body, work]);
       for (let done = 0; done < count; done += batch) {
-        const steps = Math.min(batch, count - done);
-        yield await this.#inTurn(GENERATE, steps, () => this.#run(step, steps, chosen));
+        const size = Math.min(batch, count - done);
+        yield await this.#inTurn(GENERATE, size, () => {
+          this.#checkFed();
+          return steps.run(GENERATE, size);
+        });
       }
     } finally {
-      for (const one of made) one.destroy();
+      steps.destroy();
     }
   }
 
@@ -338,13 +213,13 @@ export class Decoder {
   clear(): void {
     const { device } = this.gpu;
     const encoder = device.createCommandEncoder();
-    for (const { attention } of this.#blocks) attention.cache.clear(encoder);
+    for (const { attention } of this.#model.blocks) attention.cache.clear(encoder);
     device.queue.submit([encoder.finish()]);
   }
 
   /** Frees everything. */
   destroy(): void {
-    this.#uploads.destroy();
+    this.#model.destroy();
   }
 
   #checkTokens(tokens: readonly number[]): void {
@@ -374,87 +249,20 @@ export class Decoder {
     );
   }
 
-  /** Feeds so many tokens when all calls before are done, as two at once would mix theirs; where there is room for them. */
+  /** Runs a call that feeds tokens when it is its turn, if there is room for them. */
   #inTurn<Value>(
     action: string,
     tokens: number,
     run: () => Value | Promise<Value>,
   ): Promise<Value> {
-    const turn = this.#turn.then(() => {
+    return this.#turns.take(() => {
       this.#checkRoom(action, tokens);
       return run();
     });
-    this.#turn = turn.then(() => {}, () => {});
-    return turn;
   }
 
-  /** Runs steps that choose and feed a token each, and returns what was chosen. */
-  async #run(step: BoundWork, steps: number, chosen: Tensor): Promise<number[]> {
-    this.#checkFed();
-    const { gpu } = this;
-    await gpu.guard(GENERATE, () => {
-      gpu.device.queue.writeBuffer(chosen.buffer, 0, new Uint32Array(1));
-      const encoder = gpu.device.createCommandEncoder();
-      const pass = encoder.beginComputePass();
-      for (let i = 0; i < steps; i++) step.encode(pass);
-      pass.end();
-      gpu.device.queue.submit([encoder.finish()]);
-    });
-    const ids = [...await chosen.download()].slice(1, 1 + steps);
-    const bad = ids.findIndex((id) => id >= this.spec.vocabSize);
-    if (bad < 0) return ids;
-    throw new GpuWorkError(
-      sentence(GENERATE, "a logit is not a number (check the weights)", {
-        position: this.length - steps + bad,
-      }),
-    );
-  }
-
-  #submit(tokens: readonly number[], encode: (encoder: GPUCommandEncoder) => void): void {
-    const { device } = this.gpu;
-    device.queue.writeBuffer(this.#tokens.buffer, 0, new Uint32Array(tokens));
-    const encoder = device.createCommandEncoder();
-    encode(encoder);
-    device.queue.submit([encoder.finish()]);
-  }
-
-  #passOf(seqLen: number): Promise<Pass> {
-    return once(this.#passes, seqLen, async () => {
-      const { dim, hiddenDim } = this.spec;
-      const tensor = async (label: string, width: number) =>
-        this.#uploads.keep(await Tensor.empty(this.gpu, [1, seqLen, width], { label }));
-      const h = await tensor("h", dim);
-      const tensors = {
-        h,
-        attentionInput: await tensor("attention input", dim),
-        mlpInput: await tensor("mlp input", dim),
-        inside: await tensor("inside", hiddenDim),
-        addend: await tensor("addend", dim),
-      };
-      const { lengthsBuffer } = this.#blocks[0].attention.cache;
-      const works = [this.#embedding.bind(this.#tokens, h, lengthsBuffer)];
-      for (const block of this.#blocks) works.push(await block.bind(tensors));
-      return { h, body: inSequence(works) };
-    });
-  }
-
-  #headOf(seqLen: number): Promise<Head> {
-    return once(this.#heads, seqLen, async () => {
-      const { gpu } = this;
-      const { dim, vocabSize } = this.spec;
-      const { h } = await this.#passOf(seqLen);
-      const normed = this.#uploads.keep(
-        await Tensor.empty(gpu, [seqLen, dim], { label: "final norm" }),
-      );
-      const logits = seqLen === 1 ? this.#logits : this.#uploads.keep(
-        await Tensor.empty(gpu, [seqLen, vocabSize], { label: "logits" }),
-      );
-      const work = inSequence([
-        this.#finalNorm.bind({ x: h.buffer, y: normed.buffer }, seqLen),
-        await this.#classifier.bind({ x: normed.buffer, y: logits.buffer }, seqLen),
-      ]);
-      return { logits, work };
-    });
+  #chunksOf(tokens: readonly number[]): (readonly number[])[] {
+    return promptChunks(tokens, this.#model.options.maxSeqLen);
   }
 }
 
@@ -462,32 +270,4 @@ export class Decoder {
 function copyLastRow(encoder: GPUCommandEncoder, from: Tensor, to: Tensor): void {
   if (from === to) return;
   encoder.copyBufferToBuffer(from.buffer, from.bytes - to.bytes, to.buffer, 0, to.bytes);
-}
-
-/** A windowed layer keeps what it sees, and what comes in at once, where that is less than all tokens. */
-function cacheOptions(
-  { rope, window: own = Infinity }: DecoderLayer,
-  options: DecoderOptions & { maxTokens: number; maxSeqLen: number },
-): Omit<RingKvCacheOptions, "numKvHeads" | "headDim"> {
-  const { maxTokens, maxSeqLen, sinks = 0, kvDtype } = options;
-  const window = Math.min(own, options.window ?? Infinity);
-  if (sinks + window >= maxTokens) return { capacity: maxTokens, kvDtype, rope };
-  const capacity = sinks + window + maxSeqLen - 1;
-  return capacity < maxTokens
-    ? { capacity, window, sinks, maxSeqLen, kvDtype, rope }
-    : { capacity: maxTokens, window, sinks, overflow: "error", kvDtype, rope };
-}
-
-/** The tokens in pieces of `most`, then of powers of {@linkcode PIECE_BASE}. */
-function piecesOf(tokens: readonly number[], most: number): (readonly number[])[] {
-  const pieces = [];
-  let start = 0;
-  for (let size = most; start < tokens.length;) {
-    if (tokens.length - start < size) {
-      size = PIECE_BASE ** Math.floor(Math.log(tokens.length - start) / Math.log(PIECE_BASE));
-    }
-    pieces.push(tokens.slice(start, start + size));
-    start += size;
-  }
-  return pieces;
 }

@@ -1,5 +1,6 @@
 /** From tokens to the residual stream. */
-import type { Gpu, Tensor } from "../../mod.ts";
+import type { Gpu } from "../gpu/device.ts";
+import type { Tensor } from "../tensor/tensor.ts";
 import { type BoundWork, boundWork } from "../gpu/bound_work.ts";
 import { Kernel } from "../gpu/kernel.ts";
 import type { WeightMatrix } from "../layer/weight_matrix.ts";

@@ -1,5 +1,6 @@
 /** A decoder-only transformer in float64: the textbook definition, as an oracle for the GPU. */
-import { type HostTensor, referenceRow } from "../../mod.ts";
+import { referenceRow } from "../reference/attention.ts";
+import type { HostTensor } from "../tensor/tensor.ts";
 import { sentence } from "../base/check.ts";
 import { ropedRow } from "../reference/rope.ts";
 import { activations } from "./activations.ts";

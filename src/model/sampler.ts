@@ -1,5 +1,6 @@
 /** From logits to the next token, on the device. */
-import type { Gpu, Tensor } from "../../mod.ts";
+import type { Gpu } from "../gpu/device.ts";
+import type { Tensor } from "../tensor/tensor.ts";
 import { type BoundWork, boundWork } from "../gpu/bound_work.ts";
 import { checkInteger, sentence } from "../base/check.ts";
 import { Kernel } from "../gpu/kernel.ts";

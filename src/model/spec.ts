@@ -1,4 +1,4 @@
-import type { RopeOptions } from "../../mod.ts";
+import type { RopeOptions } from "../cache/rope.ts";
 
 /** What differs between the layers of a decoder. */
 export interface DecoderLayer {

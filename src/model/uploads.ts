@@ -1,5 +1,7 @@
 /** Weights on their way to the device, by their uniform names. */
-import { type Gpu, type KvDtype, Tensor } from "../../mod.ts";
+import type { Gpu } from "../gpu/device.ts";
+import type { KvDtype } from "../tensor/dtype.ts";
+import { Tensor } from "../tensor/tensor.ts";
 import { checkShape } from "../layer/projections.ts";
 import { WeightMatrix } from "../layer/weight_matrix.ts";
 import { Norm, type NormOptions } from "../layer/norm.ts";

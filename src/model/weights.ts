@@ -1,4 +1,4 @@
-import type { HostTensor } from "../../mod.ts";
+import type { HostTensor } from "../tensor/tensor.ts";
 
 /** Numbers of one weight. */
 export type WeightData = HostTensor & { data: Float32Array };

@@ -1,5 +1,5 @@
 /** Gemma 3, its text models (Gemma Team 2025, arXiv 2503.19786). */
-import type { RopeOptions } from "../../../mod.ts";
+import type { RopeOptions } from "../../cache/rope.ts";
 import { ropeOptions } from "../rope.ts";
 import type { HfConfig } from "../config.ts";
 import { ACTIVATIONS, type Family } from "../family.ts";
