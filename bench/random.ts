@@ -2,7 +2,7 @@
 import { type Dtype, type Gpu, Tensor } from "../mod.ts";
 import { Kernel } from "../src/gpu/kernel.ts";
 import { inPass } from "../src/gpu/bound_work.ts";
-import { kernels } from "./kernels/mod.ts";
+import * as wgsl from "./kernels/mod.ts";
 
 const WORKGROUP = 256;
 const MAX_WORKGROUPS = 4096;
@@ -16,7 +16,7 @@ export async function randomTensor(
   const fill = await Kernel.compile(gpu, "fill", {
     types: { T: dtype },
     constants: { WORKGROUP },
-    fragments: [kernels.fill],
+    fragments: [wgsl.fill],
   });
   const tensor = await Tensor.empty(gpu, shape, { dtype, label: "random" });
   await gpu.guard("fill a random tensor", () => {

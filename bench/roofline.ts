@@ -1,7 +1,7 @@
 /** What the adapter reaches on plain streams and plain arithmetic: the ceiling that every figure stands under. */
 import { type Gpu, Tensor } from "../mod.ts";
 import { Kernel } from "../src/gpu/kernel.ts";
-import { kernels } from "./kernels/mod.ts";
+import * as wgsl from "./kernels/mod.ts";
 import { randomTensor } from "./random.ts";
 import type { Roofline } from "./result.ts";
 import { median } from "./statistics.ts";
@@ -35,13 +35,13 @@ export async function measureRoofline(gpu: Gpu, effort: Effort): Promise<Rooflin
     return await prepare(gpu, code, constants, { source, [output]: target }, count / WORKGROUP);
   };
   const calls = await Promise.all([
-    stream(kernels.copy, "target_", "neighbours"),
-    stream(kernels.copy, "target_", "runs"),
-    stream(kernels.read, "sums", "neighbours"),
-    stream(kernels.read, "sums", "runs"),
+    stream(wgsl.copy, "target_", "neighbours"),
+    stream(wgsl.copy, "target_", "runs"),
+    stream(wgsl.read, "sums", "neighbours"),
+    stream(wgsl.read, "sums", "runs"),
     prepare(
       gpu,
-      kernels.fma,
+      wgsl.fma,
       { STEPS: FMA.steps, ROUNDS: FMA.rounds },
       { seeds: source, sums: target },
       invocations / WORKGROUP,

@@ -1,275 +1,2007 @@
-/** The kernels as text: the one place where WGSL files are imported. */
-import append from "./cache/append.wgsl" with { type: "text" };
-import attend from "./attend/attend.wgsl" with { type: "text" };
-import fork from "./cache/fork.wgsl" with { type: "text" };
-import linear from "./layer/linear.wgsl" with { type: "text" };
-import mergeSlices from "./softmax/merge_slices.wgsl" with { type: "text" };
-import mergeStates from "./softmax/merge_states.wgsl" with { type: "text" };
-import norm from "./layer/norm.wgsl" with { type: "text" };
-import rotate from "./cache/rope_queries.wgsl" with { type: "text" };
-import scores from "./staged/scores.wgsl" with { type: "text" };
-import softmax from "./staged/softmax.wgsl" with { type: "text" };
-import weightedSum from "./staged/weighted_sum.wgsl" with { type: "text" };
-import activationGelu from "./layer/activation_gelu.wgsl" with { type: "text" };
-import activationGeluTanh from "./layer/activation_gelu_tanh.wgsl" with { type: "text" };
-import activationSilu from "./layer/activation_silu.wgsl" with { type: "text" };
-import bias from "./layer/linear_bias.wgsl" with { type: "text" };
-import biasNone from "./layer/linear_bias_none.wgsl" with { type: "text" };
-import broadcast from "./score/broadcast.wgsl" with { type: "text" };
-import context from "./attend/context.wgsl" with { type: "text" };
-import forkAcross from "./cache/fork_across.wgsl" with { type: "text" };
-import forkWithin from "./cache/fork_within.wgsl" with { type: "text" };
-import halfScalar from "./attend/half_scalar.wgsl" with { type: "text" };
-import halfVec4 from "./attend/half_vec4.wgsl" with { type: "text" };
-import keysApart from "./attend/keys_apart.wgsl" with { type: "text" };
-import keysDirect from "./attend/keys_direct.wgsl" with { type: "text" };
-import keysMatrix from "./attend/matrix_units/keys_matrix.wgsl" with { type: "text" };
-import keysShared from "./attend/keys_shared.wgsl" with { type: "text" };
-import keysStaged from "./attend/keys_staged.wgsl" with { type: "text" };
-import kvNumbers from "./cache/kv_numbers.wgsl" with { type: "text" };
-import kvQuantized from "./cache/kv_quantized.wgsl" with { type: "text" };
-import kvRows from "./cache/slots.wgsl" with { type: "text" };
-import lanesMemory from "./softmax/lanes_memory.wgsl" with { type: "text" };
-import lanesOne from "./softmax/lanes_one.wgsl" with { type: "text" };
-import lanesShuffle from "./softmax/lanes_shuffle.wgsl" with { type: "text" };
-import lseNone from "./score/lse_none.wgsl" with { type: "text" };
-import masked from "./score/masked.wgsl" with { type: "text" };
-import matrixChromium from "./attend/matrix_units/matrix_chromium.wgsl" with { type: "text" };
-import matrixScalar from "./attend/matrix_units/matrix_scalar.wgsl" with { type: "text" };
-import matrixTile from "./attend/matrix_units/matrix_tile.wgsl" with { type: "text" };
-import matrixVec4 from "./attend/matrix_units/matrix_vec4.wgsl" with { type: "text" };
-import momentsLayer from "./layer/moments_layer.wgsl" with { type: "text" };
-import momentsRms from "./layer/moments_rms.wgsl" with { type: "text" };
-import outputActivated from "./layer/output_activated.wgsl" with { type: "text" };
-import outputGated from "./layer/output_gated.wgsl" with { type: "text" };
-import outputLinear from "./layer/output_linear.wgsl" with { type: "text" };
-import packScalar from "./tensor/pack_scalar.wgsl" with { type: "text" };
-import packVec4 from "./tensor/pack_vec4.wgsl" with { type: "text" };
-import pairF16U32 from "./tensor/pair_f16_u32.wgsl" with { type: "text" };
-import pairF16U64 from "./tensor/pair_f16_u64.wgsl" with { type: "text" };
-import pairF32U64 from "./tensor/pair_f32_u64.wgsl" with { type: "text" };
-import params from "./attend/params.wgsl" with { type: "text" };
-import perHead from "./score/per_head.wgsl" with { type: "text" };
-import productsF16 from "./attend/products_f16.wgsl" with { type: "text" };
-import productsF32 from "./attend/products_f32.wgsl" with { type: "text" };
-import put from "./layer/put.wgsl" with { type: "text" };
-import putQkv from "./layer/put_qkv.wgsl" with { type: "text" };
-import putSum from "./layer/put_sum.wgsl" with { type: "text" };
-import quantizedPack from "./tensor/quantized_pack.wgsl" with { type: "text" };
-import quantizedRow from "./tensor/quantized_row.wgsl" with { type: "text" };
-import queriesBroadcast from "./attend/queries_broadcast.wgsl" with { type: "text" };
-import queriesLoaded from "./attend/queries_loaded.wgsl" with { type: "text" };
-import queryNumbers from "./attend/query_numbers.wgsl" with { type: "text" };
-import queryPacks from "./attend/query_packs.wgsl" with { type: "text" };
-import rope from "./cache/rope.wgsl" with { type: "text" };
-import ropeNone from "./cache/rope_none.wgsl" with { type: "text" };
-import rowTile from "./attend/row_tile.wgsl" with { type: "text" };
-import scoreAlibi from "./score/alibi.wgsl" with { type: "text" };
-import scoreBias from "./score/bias.wgsl" with { type: "text" };
-import scoreMask from "./score/mask.wgsl" with { type: "text" };
-import scoreSoftcap from "./score/softcap.wgsl" with { type: "text" };
-import scoresApart from "./staged/scores_apart.wgsl" with { type: "text" };
-import scoresInPlace from "./staged/scores_in_place.wgsl" with { type: "text" };
-import singlePack from "./tensor/single_pack.wgsl" with { type: "text" };
-import sinkLogits from "./score/sink_logits.wgsl" with { type: "text" };
-import sinkNone from "./score/sink_none.wgsl" with { type: "text" };
-import softmaxState from "./softmax/state.wgsl" with { type: "text" };
-import storeLse from "./score/store_lse.wgsl" with { type: "text" };
-import storeOutput from "./attend/store_output.wgsl" with { type: "text" };
-import storePartial from "./attend/store_partial.wgsl" with { type: "text" };
-import storePlain from "./cache/store_plain.wgsl" with { type: "text" };
-import storeQuantized from "./cache/store_quantized.wgsl" with { type: "text" };
-import valuesApart from "./attend/values_apart.wgsl" with { type: "text" };
-import valuesMatrix from "./attend/matrix_units/values_matrix.wgsl" with { type: "text" };
-import weightNumbers from "./tensor/weight_numbers.wgsl" with { type: "text" };
-import weightQuantized from "./tensor/weight_quantized.wgsl" with { type: "text" };
-import weightsBroadcast from "./attend/weights_broadcast.wgsl" with { type: "text" };
-import weightsLoaded from "./attend/weights_loaded.wgsl" with { type: "text" };
+/** The WGSL of this folder, written by `deno task kernels`. */
 
-/** One entry point each, named `main`. */
-export const kernels: Readonly<
-  Record<
-    | "append"
-    | "attend"
-    | "fork"
-    | "linear"
-    | "mergeSlices"
-    | "mergeStates"
-    | "norm"
-    | "rotate"
-    | "scores"
-    | "softmax"
-    | "weightedSum",
-    string
-  >
-> = {
-  append,
-  attend,
-  fork,
-  linear,
-  mergeSlices,
-  mergeStates,
-  norm,
-  rotate,
-  scores,
-  softmax,
-  weightedSum,
-};
+/** attend/attend.wgsl */
+export const attend: string = `const HEAD_LOADS = HEAD_DIM / (PACK * LOAD_PACKS);
+const PACKS = VALUE_DIM / PACK;
+const VALUE_LANES = LANES / STRIPS;
+const TILE_COLUMNS = LANES * KEYS;
+struct View {
+kvRows: KvRows,
+columns: u32,
+}
+alias PerRow = array<f32, ROWS>;
+alias Sums = array<array<Wide, ROWS>, VALUE_PACKS>;
+var<workgroup> weights: array<array<array<PerRow, COLUMNS>, TILE_COLUMNS / COLUMNS>, ROW_GROUPS>;
+var<workgroup> strips: array<Wide, STRIP_INVOCATIONS>;
+@compute @workgroup_size(WORKGROUP)
+fn main(
+@builtin(workgroup_id) workgroupId: vec3u,
+@builtin(num_workgroups) numWorkgroups: vec3u,
+@builtin(local_invocation_index) invocation: u32,
+) {
+let tile = rowTileOf(params.firstTile + workgroupId.y);
+let context = contextOf(tile.batch);
+let tokens = tokensOf(tile);
+let seen = vec2u(visibleColumns(context, tokens.x).x, visibleColumns(context, tokens.y).y);
+let seenByAll = vec2u(visibleColumns(context, tokens.y).x, visibleColumns(context, tokens.x).y);
+let total = countOf(seen);
+let view = View(kvRowsOf(tile.batch, tile.kvHead, context, seen), total);
+let tiles = (total + TILE_COLUMNS - 1u) / TILE_COLUMNS;
+let perSlice = (tiles + numWorkgroups.x - 1u) / numWorkgroups.x * TILE_COLUMNS;
+let first = workgroupId.x * perSlice;
+let end = min(total, first + perSlice);
+let rowGroup = invocation / LANES;
+let lane = invocation % LANES;
+let strip = stripOf(lane);
+let firstLoad = lane % VALUE_LANES;
+var visible: array<vec2u, ROWS>;
+/*unroll*/ for (var i = 0u; i < ROWS; i++) {
+visible[i] = visibleColumns(context, tokenOf(rowOf(tile, rowGroup * ROWS + i)));
+}
+let queries = queriesOf(tile, rowGroup, lane);
+let shrink = shrinkOf(queries);
+var m: PerRow;
+var d: PerRow;
+var acc: Sums;
+/*unroll*/ for (var i = 0u; i < ROWS; i++) {
+m[i] = MASKED;
+}
+for (var start = first; start < end; start += TILE_COLUMNS) {
+var s = scoresOf(view, start, invocation, lane, queries, shrink);
+var most = PerRow();
+/*unroll*/ for (var i = 0u; i < ROWS; i++) {
+most[i] = MASKED;
+let row = rowOf(tile, rowGroup * ROWS + i);
+/*unroll*/ for (var j = 0u; j < KEYS; j++) {
+let index = start + lane + LANES * j;
+let column = columnAt(seen, index);
+let isOwn = index < end && isVisible(visible[i], column);
+s[i][j] = select(MASKED, scoreOf(s[i][j], row, context, column), isOwn);
+most[i] = max(most[i], s[i][j]);
+}
+}
+most = maxOverLanes(most, invocation, lane);
+var w = array<PerRow, KEYS>();
+var step = array<f32, KEYS>();
+/*unroll*/ for (var j = 0u; j < KEYS; j++) {
+step[j] = weightStep(valueOfColumn(view, start + lane + LANES * j));
+}
+/*unroll*/ for (var i = 0u; i < ROWS; i++) {
+let mNew = max(m[i], most[i]);
+let rescale = exp(m[i] - mNew);
+m[i] = mNew;
+d[i] *= rescale;
+/*unroll*/ for (var j = 0u; j < KEYS; j++) {
+let isHidden = s[i][j] <= MASKED;
+let weight = exp(s[i][j] - mNew);
+d[i] += select(weight, 0.0, isHidden);
+w[j][i] = select(step[j] * weight, 0.0, isHidden);
+}
+/*unroll*/ for (var j = 0u; j < VALUE_PACKS; j++) {
+acc[j][i] *= rescale;
+}
+}
+/*unroll*/ for (var j = 0u; j < KEYS; j++) {
+let c = lane + LANES * j;
+weights[rowGroup][c / COLUMNS][c % COLUMNS] = w[j];
+}
+workgroupBarrier();
+let isWhole = columnAt(seen, start) >= seenByAll.x && columnAt(seen, start + TILE_COLUMNS - 1u) < seenByAll.y;
+if (MAY_SKIP == 0u || (TELLS_WHOLE == 1u && isWhole)) {
+addValues(&acc, view, start, min(TILE_COLUMNS, end - start), rowGroup, lane, false);
+} else {
+addValues(&acc, view, start, min(TILE_COLUMNS, end - start), rowGroup, lane, true);
+}
+}
+for (var i = 0u; i < ROWS; i++) {
+var own = SoftmaxState();
+var sums = array<Wide, VALUE_PACKS>();
+/*unroll*/ for (var k = 0u; k < ROWS; k++) {
+if (i == k) {
+own = SoftmaxState(m[k], d[k]);
+/*unroll*/ for (var j = 0u; j < VALUE_PACKS; j++) {
+sums[j] = acc[j][k];
+}
+}
+}
+let state = SoftmaxState(own.m, sumOverLanes(own.d, invocation, lane));
+let isRow = rowGroup * ROWS + i < tile.numRows;
+let row = rowOf(tile, rowGroup * ROWS + i);
+/*unroll*/ for (var j = 0u; j < VALUE_PACKS; j++) {
+let pack = (firstLoad + j / LOAD_PACKS * VALUE_LANES) * LOAD_PACKS + j % LOAD_PACKS;
+let sum = sumOverStrips(sums[j], invocation, strip);
+if (isRow && strip == 0u && pack < PACKS) {
+storeRow(row, workgroupId.x, pack, sum, state);
+}
+}
+}
+}
+fn tokensOf(tile: RowTile) -> vec2u {
+let first = tile.firstRow;
+let last = tile.firstRow + tile.numRows - 1u;
+let isOneHead = first / params.seqLen == last / params.seqLen;
+return select(vec2u(0u, params.seqLen - 1u), vec2u(first, last) % params.seqLen, isOneHead);
+}
+fn keyOfColumn(view: View, index: u32) -> u32 {
+return startOfKey(kvRowAt(view.kvRows, min(index, view.columns - 1u)));
+}
+fn valueOfColumn(view: View, index: u32) -> u32 {
+return startOfValue(kvRowAt(view.kvRows, min(index, view.columns - 1u)));
+}
+fn sumOverStrips(own: Wide, invocation: u32, strip: u32) -> Wide {
+if (STRIPS == 1u) {
+return own;
+}
+workgroupBarrier();
+strips[invocation] = own;
+for (var stride = STRIPS / 2u; stride > 0u; stride /= 2u) {
+workgroupBarrier();
+if (strip < stride) {
+strips[invocation] += strips[invocation + stride * VALUE_LANES];
+}
+}
+return strips[invocation];
+}`;
 
-/** Pieces that kernels are composed with. */
-export const fragments: Readonly<
-  Record<
-    | "activationGelu"
-    | "activationGeluTanh"
-    | "activationSilu"
-    | "bias"
-    | "biasNone"
-    | "broadcast"
-    | "context"
-    | "forkAcross"
-    | "forkWithin"
-    | "halfScalar"
-    | "halfVec4"
-    | "keysApart"
-    | "keysDirect"
-    | "keysMatrix"
-    | "keysShared"
-    | "keysStaged"
-    | "kvNumbers"
-    | "kvQuantized"
-    | "kvRows"
-    | "lanesMemory"
-    | "lanesOne"
-    | "lanesShuffle"
-    | "lseNone"
-    | "masked"
-    | "matrixChromium"
-    | "matrixScalar"
-    | "matrixTile"
-    | "matrixVec4"
-    | "momentsLayer"
-    | "momentsRms"
-    | "outputActivated"
-    | "outputGated"
-    | "outputLinear"
-    | "packScalar"
-    | "packVec4"
-    | "pairF16U32"
-    | "pairF16U64"
-    | "pairF32U64"
-    | "params"
-    | "perHead"
-    | "productsF16"
-    | "productsF32"
-    | "put"
-    | "putQkv"
-    | "putSum"
-    | "quantizedPack"
-    | "quantizedRow"
-    | "queriesBroadcast"
-    | "queriesLoaded"
-    | "queryNumbers"
-    | "queryPacks"
-    | "rope"
-    | "ropeNone"
-    | "rowTile"
-    | "scoreAlibi"
-    | "scoreBias"
-    | "scoreMask"
-    | "scoreSoftcap"
-    | "scoresApart"
-    | "scoresInPlace"
-    | "singlePack"
-    | "sinkLogits"
-    | "sinkNone"
-    | "softmaxState"
-    | "storeLse"
-    | "storeOutput"
-    | "storePartial"
-    | "storePlain"
-    | "storeQuantized"
-    | "valuesApart"
-    | "valuesMatrix"
-    | "weightNumbers"
-    | "weightQuantized"
-    | "weightsBroadcast"
-    | "weightsLoaded",
-    string
-  >
-> = {
-  activationGelu,
-  activationGeluTanh,
-  activationSilu,
-  bias,
-  biasNone,
-  broadcast,
-  context,
-  forkAcross,
-  forkWithin,
-  halfScalar,
-  halfVec4,
-  keysApart,
-  keysDirect,
-  keysMatrix,
-  keysShared,
-  keysStaged,
-  kvNumbers,
-  kvQuantized,
-  kvRows,
-  lanesMemory,
-  lanesOne,
-  lanesShuffle,
-  lseNone,
-  masked,
-  matrixChromium,
-  matrixScalar,
-  matrixTile,
-  matrixVec4,
-  momentsLayer,
-  momentsRms,
-  outputActivated,
-  outputGated,
-  outputLinear,
-  packScalar,
-  packVec4,
-  pairF16U32,
-  pairF16U64,
-  pairF32U64,
-  params,
-  perHead,
-  productsF16,
-  productsF32,
-  put,
-  putQkv,
-  putSum,
-  quantizedPack,
-  quantizedRow,
-  queriesBroadcast,
-  queriesLoaded,
-  queryNumbers,
-  queryPacks,
-  rope,
-  ropeNone,
-  rowTile,
-  scoreAlibi,
-  scoreBias,
-  scoreMask,
-  scoreSoftcap,
-  scoresApart,
-  scoresInPlace,
-  singlePack,
-  sinkLogits,
-  sinkNone,
-  softmaxState,
-  storeLse,
-  storeOutput,
-  storePartial,
-  storePlain,
-  storeQuantized,
-  valuesApart,
-  valuesMatrix,
-  weightNumbers,
-  weightQuantized,
-  weightsBroadcast,
-  weightsLoaded,
-};
+/** attend/context.wgsl */
+export const context: string = `@group(0) @binding(1) var<storage, read> lengths: array<u32>;
+struct Context {
+len: u32,
+skipped: u32,
+}
+fn contextOf(batch: u32) -> Context {
+let end = lengths[batch];
+let len = min(end, params.contextLen);
+return Context(len, end - len);
+}
+fn tokenAt(context: Context, column: u32) -> u32 {
+return select(context.skipped + column, column, column < SINKS);
+}
+fn queryPosition(context: Context, token: u32) -> i32 {
+let first = select(0u, context.skipped + context.len, params.isFromEnd == 1u);
+return i32(first + token) + params.firstQuery;
+}
+fn visibleColumns(context: Context, token: u32) -> vec2u {
+let len = i32(context.len);
+let own = queryPosition(context, token) - i32(context.skipped);
+let first = clamp(own - params.windowLeft, 0, len);
+let end = clamp(own + params.windowRight + 1, first, len);
+return vec2u(u32(first), u32(end));
+}
+fn isVisible(visible: vec2u, column: u32) -> bool {
+return (column >= visible.x && column < visible.y) || column < min(SINKS, visible.x);
+}
+fn countOf(visible: vec2u) -> u32 {
+return min(SINKS, visible.x) + visible.y - visible.x;
+}
+fn columnAt(visible: vec2u, index: u32) -> u32 {
+let sinks = min(SINKS, visible.x);
+return select(visible.x - sinks + index, index, index < sinks);
+}`;
+
+/** attend/half_scalar.wgsl */
+export const halfScalar: string = `fn innerHalf(a: Factor, b: Factor) -> f16 {
+return a * b;
+}`;
+
+/** attend/half_vec4.wgsl */
+export const halfVec4: string = `fn innerHalf(a: Factor, b: Factor) -> f16 {
+return dot(a, b);
+}`;
+
+/** attend/keys_apart.wgsl */
+export const keysApart: string = `fn scoresOf(
+view: View,
+start: u32,
+invocation: u32,
+lane: u32,
+queries: Queries,
+shrink: PerRow,
+) -> array<array<f32, KEYS>, ROWS> {
+var key: array<u32, KEYS>;
+/*unroll*/ for (var j = 0u; j < KEYS; j++) {
+key[j] = keyOfColumn(view, start + lane + LANES * j);
+}
+var s: array<array<f32, KEYS>, ROWS>;
+for (var h = 0u; h < HEAD_LOADS; h++) {
+stageKeys(view, start, invocation, h);
+var keys = array<array<Factor, LOAD_PACKS>, KEYS>();
+/*unroll*/ for (var j = 0u; j < KEYS; j++) {
+keys[j] = ownKeysAt(key[j], lane + LANES * j, h);
+}
+let x = queriesAt(queries, h);
+/*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
+/*unroll*/ for (var i = 0u; i < ROWS; i++) {
+let factor = Factor(shrink[i] * x[p][i]);
+/*unroll*/ for (var j = 0u; j < KEYS; j++) {
+s[i][j] = addProducts(factor, keys[j][p], s[i][j]);
+}
+}
+}
+}
+/*unroll*/ for (var j = 0u; j < KEYS; j++) {
+let step = keyStep(key[j]);
+/*unroll*/ for (var i = 0u; i < ROWS; i++) {
+s[i][j] *= step / shrink[i];
+}
+}
+return s;
+}
+fn largestQueries(queries: Queries) -> PerRow {
+var most: PerRow;
+for (var h = 0u; h < HEAD_LOADS; h++) {
+let x = queriesAt(queries, h);
+/*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
+/*unroll*/ for (var i = 0u; i < ROWS; i++) {
+most[i] = max(most[i], largestOf(x[p][i]));
+}
+}
+}
+return most;
+}`;
+
+/** attend/keys_direct.wgsl */
+export const keysDirect: string = `fn stageKeys(view: View, start: u32, invocation: u32, load: u32) {
+}
+fn ownKeysAt(key: u32, column: u32, load: u32) -> array<Factor, LOAD_PACKS> {
+return keysAt(key, load);
+}`;
+
+/** attend/keys_shared.wgsl */
+export const keysShared: string = `alias Queries = array<array<Wide, ROWS>, PART_PACKS>;
+fn queriesOf(tile: RowTile, rowGroup: u32, lane: u32) -> Queries {
+var queries: Queries;
+/*unroll*/ for (var i = 0u; i < ROWS; i++) {
+let row = rowOf(tile, rowGroup * ROWS + i);
+let first = queryRow(tile.batch, headOf(row), tokenOf(row)) * HEAD_LOADS;
+/*unroll*/ for (var n = 0u; n < PART_LOADS; n++) {
+let x = queryAt(first + loadOfPart(lane, n));
+/*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
+queries[n * LOAD_PACKS + p][i] = x[p];
+}
+}
+}
+return queries;
+}
+fn loadOfPart(lane: u32, n: u32) -> u32 {
+return n * PARTNERS + lane % PARTNERS;
+}
+fn largestQueries(queries: Queries) -> PerRow {
+var most: PerRow;
+/*unroll*/ for (var i = 0u; i < ROWS; i++) {
+/*unroll*/ for (var n = 0u; n < PART_PACKS; n++) {
+most[i] = max(most[i], largestOf(queries[n][i]));
+}
+for (var stride = PARTNERS / 2u; stride > 0u; stride /= 2u) {
+most[i] = max(most[i], subgroupShuffleXor(most[i], stride));
+}
+}
+return most;
+}
+fn scoresOf(
+view: View,
+start: u32,
+invocation: u32,
+lane: u32,
+queries: Queries,
+shrink: PerRow,
+) -> array<array<f32, KEYS>, ROWS> {
+var s: array<array<f32, KEYS>, ROWS>;
+/*unroll*/ for (var j = 0u; j < KEYS; j++) {
+var sums: array<PerRow, PARTNERS>;
+let first = start + lane - lane % PARTNERS + LANES * j;
+/*unroll*/ for (var n = 0u; n < PARTNERS; n++) {
+sums[n] = partOfScores(keyOfColumn(view, first + n), lane, queries, shrink);
+}
+let step = keyStep(keyOfColumn(view, first + lane % PARTNERS));
+let own = ownOf(sums, lane);
+/*unroll*/ for (var i = 0u; i < ROWS; i++) {
+s[i][j] = own[i] * step / shrink[i];
+}
+}
+return s;
+}
+fn partOfScores(key: u32, lane: u32, queries: Queries, shrink: PerRow) -> PerRow {
+var sums: PerRow;
+/*unroll*/ for (var n = 0u; n < PART_LOADS; n++) {
+let keys = keysAt(key, loadOfPart(lane, n));
+/*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
+/*unroll*/ for (var i = 0u; i < ROWS; i++) {
+sums[i] = addProducts(Factor(shrink[i] * queries[n * LOAD_PACKS + p][i]), keys[p], sums[i]);
+}
+}
+}
+return sums;
+}
+fn ownOf(parts: array<PerRow, PARTNERS>, lane: u32) -> PerRow {
+var sums = parts;
+/*unroll*/ for (var r = 0u; r < EXCHANGES; r++) {
+let stride = PARTNERS >> (r + 1u);
+let isUpper = (lane & stride) != 0u;
+/*unroll*/ for (var n = 0u; n < HALF_PARTNERS; n++) {
+if (n < stride) {
+/*unroll*/ for (var i = 0u; i < ROWS; i++) {
+let given = select(sums[n + stride][i], sums[n][i], isUpper);
+let kept = select(sums[n][i], sums[n + stride][i], isUpper);
+sums[n][i] = kept + subgroupShuffleXor(given, stride);
+}
+}
+}
+}
+return sums[0];
+}`;
+
+/** attend/keys_staged.wgsl */
+export const keysStaged: string = `var<workgroup> staged: array<array<array<Factor, LOAD_PACKS>, CHUNK + 1u>, TILE_COLUMNS>;
+fn stageKeys(view: View, start: u32, invocation: u32, load: u32) {
+if (load % CHUNK != 0u) {
+return;
+}
+workgroupBarrier();
+for (var first = invocation; first < TILE_COLUMNS * CHUNK; first += WORKGROUP * STAGED_LOADS) {
+var held = array<array<Factor, LOAD_PACKS>, STAGED_LOADS>();
+/*unroll*/ for (var n = 0u; n < STAGED_LOADS; n++) {
+let i = first + n * WORKGROUP;
+let key = keyOfColumn(view, start + i / CHUNK);
+held[n] = keysAt(key, min(load + i % CHUNK, HEAD_LOADS - 1u));
+}
+/*unroll*/ for (var n = 0u; n < STAGED_LOADS; n++) {
+let i = first + n * WORKGROUP;
+staged[i / CHUNK][i % CHUNK] = held[n];
+}
+}
+workgroupBarrier();
+}
+fn ownKeysAt(key: u32, column: u32, load: u32) -> array<Factor, LOAD_PACKS> {
+return staged[column][load % CHUNK];
+}`;
+
+/** attend/matrix_units/keys_matrix.wgsl */
+export const keysMatrix: string = `alias Queries = PerRow;
+const HEAD_LOADS_WIDE = HEAD_WIDTH / (PACK * LOAD_PACKS);
+fn queriesOf(tile: RowTile, rowGroup: u32, lane: u32) -> Queries {
+var most: PerRow;
+/*unroll*/ for (var i = 0u; i < ROWS; i++) {
+for (var h = lane; h < HEAD_LOADS; h += LANES) {
+let x = ownQueryAt(tile, i, h);
+/*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
+most[i] = max(most[i], largestOf(x[p]));
+}
+}
+}
+most = maxOverLanes(most, lane, lane);
+var shrink: PerRow;
+/*unroll*/ for (var i = 0u; i < ROWS; i++) {
+let exponent = clamp(bitcast<u32>(most[i]) >> 23u, 15u, 254u);
+shrink[i] = bitcast<f32>((268u - exponent) << 23u);
+for (var h = lane; h < HEAD_LOADS_WIDE; h += LANES) {
+var x = array<Wide, LOAD_PACKS>();
+if (h < HEAD_LOADS) {
+x = ownQueryAt(tile, i, h);
+}
+/*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
+putFactors(i * HEAD_WIDTH + (h * LOAD_PACKS + p) * PACK, Factor(shrink[i] * x[p]));
+}
+}
+}
+return shrink;
+}
+fn ownQueryAt(tile: RowTile, i: u32, load: u32) -> array<Wide, LOAD_PACKS> {
+let row = rowOf(tile, i);
+return queryAt(queryRow(tile.batch, headOf(row), tokenOf(row)) * HEAD_LOADS + load);
+}
+fn shrinkOf(queries: Queries) -> PerRow {
+return queries;
+}
+fn scoresOf(
+view: View,
+start: u32,
+invocation: u32,
+lane: u32,
+queries: Queries,
+shrink: PerRow,
+) -> array<array<f32, KEYS>, ROWS> {
+for (var n = lane; n < TILE_COLUMNS * HEAD_LOADS_WIDE; n += LANES) {
+let c = n / HEAD_LOADS_WIDE;
+let h = n % HEAD_LOADS_WIDE;
+var keys = array<Factor, LOAD_PACKS>();
+if (h < HEAD_LOADS) {
+keys = keysAt(keyOfColumn(view, start + c), h);
+}
+/*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
+putFactors(STAGED + c * HEAD_WIDTH + (h * LOAD_PACKS + p) * PACK, keys[p]);
+}
+}
+workgroupBarrier();
+for (var i = 0u; i < ROWS; i += BLOCK_ROWS) {
+for (var c = 0u; c < TILE_COLUMNS; c += BLOCK_COLUMNS) {
+var sum = Sum();
+for (var h = 0u; h < HEAD_WIDTH; h += BLOCK_INNER) {
+let left = leftAt(i * HEAD_WIDTH + h, HEAD_WIDTH);
+sum = addProduct(left, transposedAt(STAGED + c * HEAD_WIDTH + h, HEAD_WIDTH), sum);
+}
+storeSum(i * TILE_COLUMNS + c, TILE_COLUMNS, sum);
+}
+}
+workgroupBarrier();
+var s: array<array<f32, KEYS>, ROWS>;
+/*unroll*/ for (var j = 0u; j < KEYS; j++) {
+let c = lane + LANES * j;
+let step = keyStep(keyOfColumn(view, start + c));
+/*unroll*/ for (var i = 0u; i < ROWS; i++) {
+s[i][j] = products[i * TILE_COLUMNS + c] * (step / shrink[i]);
+}
+}
+return s;
+}`;
+
+/** attend/matrix_units/matrix_chromium.wgsl */
+export const matrixChromium: string = `alias Left = subgroup_matrix_left<f16, BLOCK_INNER, BLOCK_ROWS>;
+alias Right = subgroup_matrix_right<f16, BLOCK_COLUMNS, BLOCK_INNER>;
+alias Sum = subgroup_matrix_result<f32, BLOCK_COLUMNS, BLOCK_ROWS>;
+fn leftAt(at: u32, stride: u32) -> Left {
+return subgroupMatrixLoad<Left, row_major>(&factors, at, stride);
+}
+fn rightAt(at: u32, stride: u32) -> Right {
+return subgroupMatrixLoad<Right, row_major>(&factors, at, stride);
+}
+fn transposedAt(at: u32, stride: u32) -> Right {
+return subgroupMatrixLoad<Right, col_major>(&factors, at, stride);
+}
+fn addProduct(left: Left, right: Right, sum: Sum) -> Sum {
+return subgroupMatrixMultiplyAccumulate(left, right, sum);
+}
+fn storeSum(at: u32, stride: u32, sum: Sum) {
+subgroupMatrixStore<row_major>(&products, at, sum, stride);
+}`;
+
+/** attend/matrix_units/matrix_scalar.wgsl */
+export const matrixScalar: string = `fn putFactors(at: u32, x: Factor) {
+factors[at] = x;
+}
+fn productsAt(at: u32) -> Wide {
+return products[at];
+}`;
+
+/** attend/matrix_units/matrix_tile.wgsl */
+export const matrixTile: string = `const STAGED = ROWS * HEAD_WIDTH;
+const WEIGHTS = STAGED + TILE_COLUMNS * MOST_WIDTH;
+var<workgroup> factors: array<f16, WEIGHTS + ROWS * TILE_COLUMNS>;
+var<workgroup> products: array<f32, ROWS * MOST_COLUMNS>;`;
+
+/** attend/matrix_units/matrix_vec4.wgsl */
+export const matrixVec4: string = `fn putFactors(at: u32, x: Factor) {
+factors[at] = x.x;
+factors[at + 1u] = x.y;
+factors[at + 2u] = x.z;
+factors[at + 3u] = x.w;
+}
+fn productsAt(at: u32) -> Wide {
+return Wide(products[at], products[at + 1u], products[at + 2u], products[at + 3u]);
+}`;
+
+/** attend/matrix_units/values_matrix.wgsl */
+export const valuesMatrix: string = `const WEIGHT_SCALE = 32768.0;
+const LARGEST_HALF = WideUint(0x477fe000u);
+const VALUE_LOADS_WIDE = VALUE_WIDTH / (PACK * LOAD_PACKS);
+fn addValues(
+acc: ptr<function, Sums>,
+view: View,
+start: u32,
+count: u32,
+rowGroup: u32,
+lane: u32,
+maySkip: bool,
+) {
+/*unroll*/ for (var j = 0u; j < KEYS; j++) {
+let c = lane + LANES * j;
+/*unroll*/ for (var i = 0u; i < ROWS; i++) {
+factors[WEIGHTS + i * TILE_COLUMNS + c] = f16(WEIGHT_SCALE * weights[rowGroup][c][0u][i]);
+}
+}
+var hasOthers = false;
+for (var n = lane; n < TILE_COLUMNS * VALUE_LOADS_WIDE; n += LANES) {
+let c = n / VALUE_LOADS_WIDE;
+let h = n % VALUE_LOADS_WIDE;
+var values = array<Wide, LOAD_PACKS>();
+var step = 0.0;
+if (h < PACKS / LOAD_PACKS) {
+let value = valueOfColumn(view, start + c);
+values = valuesAt(value, h);
+step = valueStep(value);
+}
+/*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
+let x = step * values[p];
+let isOther = magnitudeOf(x) > LARGEST_HALF;
+hasOthers = hasOthers || any(isOther);
+putFactors(STAGED + c * VALUE_WIDTH + (h * LOAD_PACKS + p) * PACK, Factor(select(x, Wide(), isOther)));
+}
+}
+workgroupBarrier();
+for (var i = 0u; i < ROWS; i += BLOCK_ROWS) {
+for (var h = 0u; h < VALUE_WIDTH; h += BLOCK_COLUMNS) {
+var sum = Sum();
+for (var c = 0u; c < TILE_COLUMNS; c += BLOCK_INNER) {
+let left = leftAt(WEIGHTS + i * TILE_COLUMNS + c, TILE_COLUMNS);
+sum = addProduct(left, rightAt(STAGED + c * VALUE_WIDTH + h, VALUE_WIDTH), sum);
+}
+storeSum(i * VALUE_WIDTH + h, VALUE_WIDTH, sum);
+}
+}
+workgroupBarrier();
+/*unroll*/ for (var j = 0u; j < VALUE_PACKS; j++) {
+let pack = (lane + j / LOAD_PACKS * LANES) * LOAD_PACKS + j % LOAD_PACKS;
+/*unroll*/ for (var i = 0u; i < ROWS; i++) {
+let sum = productsAt(i * VALUE_WIDTH + min(pack, PACKS - 1u) * PACK);
+(*acc)[j][i] = fma(sum, Wide(1.0 / WEIGHT_SCALE), (*acc)[j][i]);
+}
+}
+if (subgroupAny(hasOthers)) {
+addOthers(acc, view, start, count, rowGroup, lane);
+}
+}
+fn addOthers(
+acc: ptr<function, Sums>,
+view: View,
+start: u32,
+count: u32,
+rowGroup: u32,
+lane: u32,
+) {
+for (var c = 0u; c < count; c++) {
+let value = valueOfColumn(view, start + c);
+let step = valueStep(value);
+/*unroll*/ for (var j = 0u; j < VALUE_LOADS; j++) {
+let values = valuesAt(value, min(lane + j * LANES, PACKS / LOAD_PACKS - 1u));
+/*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
+let x = step * values[p];
+let other = select(Wide(), x, magnitudeOf(x) > LARGEST_HALF);
+/*unroll*/ for (var i = 0u; i < ROWS; i++) {
+let w = weights[rowGroup][c][0u][i];
+(*acc)[j * LOAD_PACKS + p][i] = fma(Wide(w), select(other, Wide(), w == 0.0), (*acc)[j * LOAD_PACKS + p][i]);
+}
+}
+}
+}
+}
+fn magnitudeOf(x: Wide) -> WideUint {
+return bitcast<WideUint>(x) & WideUint(0x7fffffffu);
+}
+fn stripOf(lane: u32) -> u32 {
+return 0u;
+}
+fn weightStep(value: u32) -> f32 {
+return 1.0;
+}`;
+
+/** attend/params.wgsl */
+export const params: string = `struct Broadcast {
+stride: vec3u,
+keys: u32,
+}
+struct Params {
+qStride: vec3u,
+numHeads: u32,
+kvStride: vec3u,
+numKvHeads: u32,
+seqLen: u32,
+capacity: u32,
+contextLen: u32,
+filledLen: u32,
+firstQuery: i32,
+isFromEnd: u32,
+windowLeft: i32,
+windowRight: i32,
+scale: f32,
+softcap: f32,
+isMaskFromEnd: u32,
+bias: Broadcast,
+mask: Broadcast,
+firstTile: u32,
+firstRow: u32,
+scratchRow: u32,
+firstKvRow: u32,
+numRows: u32,
+}
+@group(0) @binding(0) var<uniform> params: Params;
+fn tokenOf(row: u32) -> u32 {
+return row % params.seqLen;
+}
+fn headOf(row: u32) -> u32 {
+return row / params.seqLen % params.numHeads;
+}
+fn batchOf(row: u32) -> u32 {
+return row / (params.numHeads * params.seqLen);
+}
+fn queryRow(batch: u32, head: u32, token: u32) -> u32 {
+return dot(vec3u(batch, head, token), params.qStride);
+}
+fn scoresOffset(row: u32) -> u32 {
+return (row - params.scratchRow) * params.contextLen;
+}`;
+
+/** attend/products_f16.wgsl */
+export const productsF16: string = `fn addProducts(a: Factor, b: Factor, sum: f32) -> f32 {
+return sum + f32(innerHalf(a, b));
+}
+fn shrinkOf(queries: Queries) -> PerRow {
+let most = largestQueries(queries);
+var shrink: PerRow;
+/*unroll*/ for (var i = 0u; i < ROWS; i++) {
+let exponent = clamp(bitcast<u32>(most[i]) >> 23u, 1u, 250u);
+shrink[i] = bitcast<f32>((251u - exponent) << 23u);
+}
+return shrink;
+}`;
+
+/** attend/products_f32.wgsl */
+export const productsF32: string = `fn addProducts(a: Factor, b: Factor, sum: f32) -> f32 {
+return addInner(a, b, sum);
+}
+fn shrinkOf(queries: Queries) -> PerRow {
+var shrink: PerRow;
+/*unroll*/ for (var i = 0u; i < ROWS; i++) {
+shrink[i] = 1.0;
+}
+return shrink;
+}`;
+
+/** attend/queries_broadcast.wgsl */
+export const queriesBroadcast: string = `alias Queries = array<u32, ROW_LOADS>;
+fn queriesOf(tile: RowTile, rowGroup: u32, lane: u32) -> Queries {
+var queries: Queries;
+/*unroll*/ for (var i = 0u; i < ROW_LOADS; i++) {
+let row = rowOf(tile, i * SHARERS + lane % SHARERS);
+queries[i] = queryRow(tile.batch, headOf(row), tokenOf(row)) * HEAD_LOADS;
+}
+return queries;
+}
+fn queriesAt(queries: Queries, load: u32) -> array<array<Wide, ROWS>, LOAD_PACKS> {
+var held: array<array<Wide, LOAD_PACKS>, ROW_LOADS>;
+/*unroll*/ for (var i = 0u; i < ROW_LOADS; i++) {
+held[i] = queryAt(queries[i] + load);
+}
+var x: array<array<Wide, ROWS>, LOAD_PACKS>;
+/*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
+/*unroll*/ for (var i = 0u; i < ROWS; i++) {
+x[p][i] = subgroupBroadcast(held[i / SHARERS][p], i % SHARERS);
+}
+}
+return x;
+}`;
+
+/** attend/queries_loaded.wgsl */
+export const queriesLoaded: string = `alias Queries = array<u32, ROWS>;
+fn queriesOf(tile: RowTile, rowGroup: u32, lane: u32) -> Queries {
+var queries: Queries;
+/*unroll*/ for (var i = 0u; i < ROWS; i++) {
+let row = rowOf(tile, rowGroup * ROWS + i);
+queries[i] = queryRow(tile.batch, headOf(row), tokenOf(row)) * HEAD_LOADS;
+}
+return queries;
+}
+fn queriesAt(queries: Queries, load: u32) -> array<array<Wide, ROWS>, LOAD_PACKS> {
+var x: array<array<Wide, ROWS>, LOAD_PACKS>;
+/*unroll*/ for (var i = 0u; i < ROWS; i++) {
+let held = queryAt(queries[i] + load);
+/*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
+x[p][i] = held[p];
+}
+}
+return x;
+}`;
+
+/** attend/query_numbers.wgsl */
+export const queryNumbers: string = `@group(0) @binding(2) var<storage, read> q: array<Stored>;
+fn queryAt(load: u32) -> array<Wide, LOAD_PACKS> {
+return numbersOf(q[load]);
+}`;
+
+/** attend/query_packs.wgsl */
+export const queryPacks: string = `@group(0) @binding(2) var<storage, read> q: array<Pack>;
+fn queryAt(load: u32) -> array<Wide, LOAD_PACKS> {
+var x: array<Wide, LOAD_PACKS>;
+/*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
+x[p] = Wide(q[load * LOAD_PACKS + p]);
+}
+return x;
+}`;
+
+/** attend/row_tile.wgsl */
+export const rowTile: string = `struct RowTile {
+batch: u32,
+kvHead: u32,
+firstRow: u32,
+numRows: u32,
+}
+fn rowsPerKvHead() -> u32 {
+return params.numHeads / params.numKvHeads * params.seqLen;
+}
+fn rowTileOf(index: u32) -> RowTile {
+let tilesPerKvHead = (rowsPerKvHead() + TILE_ROWS - 1u) / TILE_ROWS;
+let kvHead = index / tilesPerKvHead;
+let firstRow = index % tilesPerKvHead * TILE_ROWS;
+return RowTile(
+kvHead / params.numKvHeads,
+kvHead % params.numKvHeads,
+firstRow,
+min(TILE_ROWS, rowsPerKvHead() - firstRow),
+);
+}
+fn rowOf(tile: RowTile, i: u32) -> u32 {
+return (tile.batch * params.numKvHeads + tile.kvHead) * rowsPerKvHead() + tile.firstRow + min(i, tile.numRows - 1u);
+}`;
+
+/** attend/store_output.wgsl */
+export const storeOutput: string = `@group(0) @binding(5) var<storage, read_write> o: array<Pack>;
+fn storeRow(row: u32, slice: u32, pack: u32, sum: Wide, state: SoftmaxState) {
+let whole = settled(withSink(row, state));
+let share = select(exp(state.m - whole.m) / whole.d, 0.0, whole.d == 0.0);
+o[queryRow(batchOf(row), headOf(row), tokenOf(row)) * PACKS + pack] = Pack(sum * share);
+if (pack == 0u) {
+storeLse(row, whole);
+}
+}`;
+
+/** attend/store_partial.wgsl */
+export const storePartial: string = `@group(0) @binding(5) var<storage, read_write> partials: array<Wide>;
+@group(0) @binding(6) var<storage, read_write> states: array<SoftmaxState>;
+fn storeRow(row: u32, slice: u32, pack: u32, o: Wide, state: SoftmaxState) {
+let index = slice * params.numRows + row;
+partials[index * PACKS + pack] = o;
+if (pack == 0u) {
+states[index] = state;
+}
+}`;
+
+/** attend/values_apart.wgsl */
+export const valuesApart: string = `fn addValues(
+acc: ptr<function, Sums>,
+view: View,
+start: u32,
+count: u32,
+rowGroup: u32,
+lane: u32,
+maySkip: bool,
+) {
+let firstLoad = lane % VALUE_LANES;
+for (var c = stripOf(lane) * COLUMNS; c < count; c += STRIPS * COLUMNS) {
+let w = weightsFrom(rowGroup, lane, c);
+/*unroll*/ for (var n = 0u; n < COLUMNS; n++) {
+let value = valueOfColumn(view, start + c + n);
+/*unroll*/ for (var j = 0u; j < VALUE_LOADS; j++) {
+let values = valuesAt(value, min(firstLoad + j * VALUE_LANES, PACKS / LOAD_PACKS - 1u));
+/*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
+/*unroll*/ for (var i = 0u; i < ROWS; i++) {
+let seenX = select(values[p], Wide(), maySkip && w[n][i] == 0.0);
+(*acc)[j * LOAD_PACKS + p][i] = fma(Wide(w[n][i]), seenX, (*acc)[j * LOAD_PACKS + p][i]);
+}
+}
+}
+}
+}
+}
+fn weightStep(value: u32) -> f32 {
+return valueStep(value);
+}`;
+
+/** attend/weights_broadcast.wgsl */
+export const weightsBroadcast: string = `fn weightsFrom(rowGroup: u32, lane: u32, column: u32) -> array<PerRow, COLUMNS> {
+var held: array<f32, WEIGHT_LOADS>;
+/*unroll*/ for (var i = 0u; i < WEIGHT_LOADS; i++) {
+let index = min(i * SHARERS + lane % SHARERS, COLUMNS * ROWS - 1u);
+held[i] = weights[rowGroup][column / COLUMNS][index / ROWS][index % ROWS];
+}
+var w: array<PerRow, COLUMNS>;
+/*unroll*/ for (var n = 0u; n < COLUMNS; n++) {
+/*unroll*/ for (var i = 0u; i < ROWS; i++) {
+w[n][i] = subgroupBroadcast(held[(n * ROWS + i) / SHARERS], (n * ROWS + i) % SHARERS);
+}
+}
+return w;
+}
+fn stripOf(lane: u32) -> u32 {
+return 0u;
+}`;
+
+/** attend/weights_loaded.wgsl */
+export const weightsLoaded: string = `fn weightsFrom(rowGroup: u32, lane: u32, column: u32) -> array<PerRow, COLUMNS> {
+return weights[rowGroup][column / COLUMNS];
+}
+fn stripOf(lane: u32) -> u32 {
+return lane / VALUE_LANES;
+}`;
+
+/** cache/append.wgsl */
+export const append: string = `struct Params {
+newStride: vec3u,
+numKvHeads: u32,
+firstHead: u32,
+endHead: u32,
+capacity: u32,
+advance: u32,
+counts: array<vec4u, COUNT_VECTORS>,
+}
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read_write> lengths: array<atomic<u32>>;
+@group(0) @binding(2) var<storage, read_write> arrivals: array<atomic<u32>>;
+@group(0) @binding(3) var<storage, read> kNew: array<T>;
+@group(0) @binding(4) var<storage, read> vNew: array<T>;
+@group(0) @binding(5) var<storage, read_write> k: array<Stored>;
+@group(0) @binding(6) var<storage, read_write> v: array<Stored>;
+struct NewRow {
+isKey: bool,
+index: u32,
+position: u32,
+}
+fn sizeOf(row: NewRow) -> u32 {
+return select(VALUE_DIM, HEAD_DIM, row.isKey);
+}
+fn elementOf(row: NewRow, h: u32) -> f32 {
+if (row.isKey) {
+let first = row.index * HEAD_DIM;
+return rotated(f32(kNew[first + h]), f32(kNew[first + partnerOf(h)]), row.position, h);
+}
+return f32(vNew[row.index * VALUE_DIM + h]);
+}
+fn put(row: NewRow, index: u32, stored: Stored) {
+if (row.isKey) {
+k[index] = stored;
+} else {
+v[index] = stored;
+}
+}
+fn slotOf(position: u32) -> u32 {
+return select(SINKS + (position - SINKS) % (params.capacity - SINKS), position, position < SINKS);
+}
+var<workgroup> sharedLength: u32;
+@compute @workgroup_size(WORKGROUP)
+fn main(
+@builtin(workgroup_id) workgroupId: vec3u,
+@builtin(num_workgroups) numWorkgroups: vec3u,
+@builtin(local_invocation_index) lane: u32,
+) {
+let batch = workgroupId.y;
+if (lane == 0u) {
+sharedLength = atomicLoad(&lengths[batch]);
+}
+let length = workgroupUniformLoad(&sharedLength);
+let numTokens = params.counts[batch / 4u][batch % 4u];
+let batchHead = batch * params.numKvHeads;
+let firstHead = clamp(params.firstHead, batchHead, batchHead + params.numKvHeads);
+let numHeads = clamp(params.endHead, batchHead, batchHead + params.numKvHeads) - firstHead;
+let count = numTokens * numHeads * 2u;
+for (var i = workgroupId.x; i < count; i += numWorkgroups.x) {
+let head = firstHead + i / 2u % numHeads;
+let token = i / 2u / numHeads;
+let position = length + token;
+let row = NewRow(i % 2u == 0u, dot(vec3u(batch, head - batchHead, token), params.newStride), position);
+store(row, (head - params.firstHead) * params.capacity + slotOf(position), lane);
+}
+if (lane == 0u && atomicAdd(&arrivals[batch], 1u) == numWorkgroups.x - 1u) {
+atomicStore(&arrivals[batch], 0u);
+atomicStore(&lengths[batch], length + numTokens * params.advance);
+}
+}`;
+
+/** cache/fork.wgsl */
+export const fork: string = `struct Params {
+source: u32,
+destination: u32,
+count: u32,
+fromSequence: u32,
+toSequence: u32,
+}
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read_write> lengths: array<u32>;
+@group(0) @binding(2) var<storage, read_write> rows: array<T>;
+@compute @workgroup_size(WORKGROUP)
+fn main(
+@builtin(global_invocation_id) invocation: vec3u,
+@builtin(num_workgroups) numWorkgroups: vec3u,
+) {
+for (var i = invocation.x; i < params.count; i += numWorkgroups.x * WORKGROUP) {
+rows[params.destination + i] = sourceAt(params.source + i);
+}
+if (invocation.x == 0u) {
+lengths[params.toSequence] = lengths[params.fromSequence];
+}
+}`;
+
+/** cache/fork_across.wgsl */
+export const forkAcross: string = `@group(0) @binding(3) var<storage, read> sourceRows: array<T>;
+fn sourceAt(index: u32) -> T {
+return sourceRows[index];
+}`;
+
+/** cache/fork_within.wgsl */
+export const forkWithin: string = `fn sourceAt(index: u32) -> T {
+return rows[index];
+}`;
+
+/** cache/kv_numbers.wgsl */
+export const kvNumbers: string = `@group(0) @binding(3) var<storage, read> k: array<Stored>;
+@group(0) @binding(4) var<storage, read> v: array<Stored>;
+fn startOfKey(row: u32) -> u32 {
+return row * (HEAD_DIM / (PACK * LOAD_PACKS));
+}
+fn startOfValue(row: u32) -> u32 {
+return row * (VALUE_DIM / (PACK * LOAD_PACKS));
+}
+fn keysAt(key: u32, load: u32) -> array<Factor, LOAD_PACKS> {
+let x = numbersOf(k[key + load]);
+var keys: array<Factor, LOAD_PACKS>;
+/*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
+keys[p] = Factor(x[p]);
+}
+return keys;
+}
+fn keyStep(key: u32) -> f32 {
+return 1.0;
+}
+fn valuesAt(value: u32, load: u32) -> array<Wide, LOAD_PACKS> {
+return numbersOf(v[value + load]);
+}
+fn valueStep(value: u32) -> f32 {
+return 1.0;
+}`;
+
+/** cache/kv_quantized.wgsl */
+export const kvQuantized: string = `@group(0) @binding(3) var<storage, read> k: array<Stored>;
+@group(0) @binding(4) var<storage, read> v: array<Stored>;
+fn startOfKey(row: u32) -> u32 {
+return row * wordsOf(HEAD_DIM);
+}
+fn startOfValue(row: u32) -> u32 {
+return row * wordsOf(VALUE_DIM);
+}
+fn keysAt(key: u32, load: u32) -> array<Factor, LOAD_PACKS> {
+let word = k[key + 1u + load * LOAD_PACKS * PACK / PER_WORD];
+var keys: array<Factor, LOAD_PACKS>;
+/*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
+keys[p] = Factor(integersOf(word, packInWord(load, p)));
+}
+return keys;
+}
+fn keyStep(key: u32) -> f32 {
+return bitcast<f32>(k[key]);
+}
+fn valuesAt(value: u32, load: u32) -> array<Wide, LOAD_PACKS> {
+let word = v[value + 1u + load * LOAD_PACKS * PACK / PER_WORD];
+var values: array<Wide, LOAD_PACKS>;
+/*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
+values[p] = integersOf(word, packInWord(load, p));
+}
+return values;
+}
+fn valueStep(value: u32) -> f32 {
+return bitcast<f32>(v[value]);
+}`;
+
+/** cache/rope.wgsl */
+export const rope: string = `struct Rotation {
+frequency: vec2u,
+factor: f32,
+}
+@group(0) @binding(7) var<storage, read> rotations: array<Rotation>;
+fn firstOfPair(pair: u32) -> u32 {
+return pair / ROPE_PARTNER * ROPE_PARTNER * 2u + pair % ROPE_PARTNER;
+}
+fn pairOf(h: u32) -> u32 {
+return h / (ROPE_PARTNER * 2u) * ROPE_PARTNER + h % ROPE_PARTNER;
+}
+fn isFirstOfPair(h: u32) -> bool {
+return h / ROPE_PARTNER % 2u == 0u;
+}
+fn partnerOf(h: u32) -> u32 {
+return select(select(h - ROPE_PARTNER, h + ROPE_PARTNER, isFirstOfPair(h)), h, h >= ROPE_DIMS);
+}
+fn rotationOf(position: u32, pair: u32) -> vec2f {
+let rotation = rotations[pair];
+let turn = position * rotation.frequency.x + mulHigh(position, rotation.frequency.y);
+return rotation.factor * cosSin(turn);
+}
+fn rotated(own: f32, partner: f32, position: u32, h: u32) -> f32 {
+if (h >= ROPE_DIMS) {
+return own;
+}
+let rotation = rotationOf(position, pairOf(h));
+return own * rotation.x + select(partner, -partner, isFirstOfPair(h)) * rotation.y;
+}
+fn mulHigh(a: u32, b: u32) -> u32 {
+let a1 = a >> 16u;
+let b1 = b >> 16u;
+return a1 * b1 + ((a1 * (b & 0xffffu)) >> 16u) + (((a & 0xffffu) * b1) >> 16u);
+}
+fn cosSin(turn: u32) -> vec2f {
+let quarter = (turn + (1u << 29u)) >> 30u;
+let x = f32(bitcast<i32>(turn - (quarter << 30u))) * (6.283185307179586 / 4294967296.0);
+let z = x * x;
+let c = 1.0 + z * (-1.0 / 2.0 + z * (1.0 / 24.0 + z * (-1.0 / 720.0 + z * (1.0 / 40320.0))));
+let s = x + x * z * (-1.0 / 6.0 + z * (1.0 / 120.0 + z * (-1.0 / 5040.0 + z * (1.0 / 362880.0))));
+let within = select(vec2f(c, s), vec2f(-s, c), quarter % 2u == 1u);
+return select(within, -within, quarter >= 2u);
+}`;
+
+/** cache/rope_none.wgsl */
+export const ropeNone: string = `fn partnerOf(h: u32) -> u32 {
+return h;
+}
+fn rotated(own: f32, partner: f32, position: u32, h: u32) -> f32 {
+return own;
+}`;
+
+/** cache/rope_queries.wgsl */
+export const ropeQueries: string = `struct Params {
+stride: vec3u,
+numHeads: u32,
+seqLen: u32,
+}
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> lengths: array<u32>;
+@group(0) @binding(2) var<storage, read_write> x: array<T>;
+const PAIRS = ROPE_DIMS / 2u;
+@compute @workgroup_size(WORKGROUP)
+fn main(
+@builtin(workgroup_id) workgroupId: vec3u,
+@builtin(num_workgroups) numWorkgroups: vec3u,
+@builtin(local_invocation_index) lane: u32,
+) {
+let batch = workgroupId.y;
+let count = params.seqLen * params.numHeads * PAIRS;
+for (var i = workgroupId.x * WORKGROUP + lane; i < count; i += numWorkgroups.x * WORKGROUP) {
+let pair = i % PAIRS;
+let head = i / PAIRS % params.numHeads;
+let token = i / PAIRS / params.numHeads;
+let first = dot(vec3u(batch, head, token), params.stride) * HEAD_DIM + firstOfPair(pair);
+let second = first + ROPE_PARTNER;
+let a = f32(x[first]);
+let b = f32(x[second]);
+let rotation = rotationOf(lengths[batch] - params.seqLen + token, pair);
+x[first] = T(a * rotation.x - b * rotation.y);
+x[second] = T(b * rotation.x + a * rotation.y);
+}
+}`;
+
+/** cache/slots.wgsl */
+export const slots: string = `struct KvRows {
+stride: u32,
+sinks: u32,
+before: u32,
+behind: u32,
+wrapsAt: u32,
+}
+fn kvRowsOf(batch: u32, kvHead: u32, context: Context, visible: vec2u) -> KvRows {
+let ring = params.capacity - SINKS;
+let stride = params.kvStride.z;
+let sinks = dot(vec2u(batch, kvHead), params.kvStride.xy) - params.firstKvRow;
+let firstSlot = context.skipped % ring + columnAt(visible, SINKS) - SINKS;
+let before = sinks + firstSlot * stride;
+return KvRows(
+stride,
+sinks,
+before,
+before - ring * stride,
+max(params.capacity, firstSlot) - firstSlot,
+);
+}
+fn kvRowAt(rows: KvRows, index: u32) -> u32 {
+let first = select(rows.before, rows.behind, index >= rows.wrapsAt);
+return select(first, rows.sinks, index < SINKS) + index * rows.stride;
+}`;
+
+/** cache/store_plain.wgsl */
+export const storePlain: string = `fn store(row: NewRow, storedRow: u32, lane: u32) {
+let size = sizeOf(row);
+for (var h = lane; h < size; h += WORKGROUP) {
+put(row, storedRow * size + h, Stored(elementOf(row, h)));
+}
+}`;
+
+/** cache/store_quantized.wgsl */
+export const storeQuantized: string = `const LEAST_STEP = 1.1754943508222875e-38;
+const MOST = 3.4028e38;
+const NAN_BITS = 0x7fc00000u;
+const INFINITY_BITS = 0x7f800000u;
+var<workgroup> largest: atomic<u32>;
+fn store(row: NewRow, storedRow: u32, lane: u32) {
+if (lane == 0u) {
+atomicStore(&largest, 0u);
+}
+workgroupBarrier();
+let size = sizeOf(row);
+var own = 0u;
+for (var h = lane; h < size; h += WORKGROUP) {
+own = max(own, bitcast<u32>(elementOf(row, h)) & 0x7fffffffu);
+}
+atomicMax(&largest, own);
+workgroupBarrier();
+let largestBits = atomicLoad(&largest);
+let step = min(bitcast<f32>(largestBits), MOST) / LARGEST;
+let isFinite = largestBits < INFINITY_BITS;
+let hasStep = isFinite && step >= LEAST_STEP;
+let base = storedRow * wordsOf(size);
+if (lane == 0u) {
+put(row, base, select(select(NAN_BITS, 0u, isFinite), bitcast<u32>(step), hasStep));
+}
+for (var word = lane; word < wordsOf(size) - 1u; word += WORKGROUP) {
+var packed = 0u;
+for (var i = 0u; i < PER_WORD; i++) {
+let h = word * PER_WORD + i;
+if (hasStep && h < size) {
+let n = clamp(round(elementOf(row, h) / step), -LARGEST, LARGEST);
+packed = insertBits(packed, bitcast<u32>(i32(n)), i * BITS, BITS);
+}
+}
+put(row, base + 1u + word, packed);
+}
+workgroupBarrier();
+}`;
+
+/** layer/activation_gelu.wgsl */
+export const activationGelu: string = `fn activation(x: f32) -> f32 {
+let z = abs(x) * 0.7071067811865476;
+let t = 1.0 / fma(0.3275911, z, 1.0);
+let series = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))));
+let tail = 0.5 * series * exp(-z * z);
+return x * select(tail, 1.0 - tail, x > 0.0);
+}`;
+
+/** layer/activation_gelu_tanh.wgsl */
+export const activationGeluTanh: string = `fn activation(x: f32) -> f32 {
+let z = 1.5957691216057308 * fma(0.044715 * x * x, x, x);
+return x / (1.0 + exp(-z));
+}`;
+
+/** layer/activation_silu.wgsl */
+export const activationSilu: string = `fn activation(x: f32) -> f32 {
+return x / (1.0 + exp(-x));
+}`;
+
+/** layer/linear.wgsl */
+export const linear: string = `struct Params {
+numTokens: u32,
+firstRow: u32,
+}
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<Wide>;
+const PACKS = IN / PACK;
+const LOADS = PACKS / LOAD_PACKS;
+const WIDTH = OUT / ROWS_PER_OUTPUT;
+alias PerRow = array<f32, ROWS>;
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_index) invocation: u32) {
+let lane = invocation % LANES;
+let ownRow = (workgroupId.x * ROW_GROUPS + invocation / LANES) * ROWS;
+let firstToken = workgroupId.y * TOKENS;
+var sums: array<PerRow, TOKENS>;
+for (var i = lane; i < LOADS; i += LANES) {
+var held = array<array<Wide, LOAD_PACKS>, TOKENS>();
+/*unroll*/ for (var t = 0u; t < TOKENS; t++) {
+let first = min(firstToken + t, params.numTokens - 1u) * PACKS + i * LOAD_PACKS;
+/*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
+held[t][p] = x[first + p];
+}
+}
+/*unroll*/ for (var r = 0u; r < ROWS; r++) {
+let weight = weightsAt(min(ownRow + r, PART - 1u), i);
+/*unroll*/ for (var t = 0u; t < TOKENS; t++) {
+/*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
+sums[t][r] = addInner(held[t][p], weight[p], sums[t][r]);
+}
+}
+}
+}
+var scale: PerRow;
+var bias: PerRow;
+/*unroll*/ for (var r = 0u; r < ROWS; r++) {
+scale[r] = weightStep(min(ownRow + r, PART - 1u));
+bias[r] = biasOf(params.firstRow + min(ownRow + r, PART - 1u));
+}
+/*unroll*/ for (var t = 0u; t < TOKENS; t++) {
+var rows: PerRow;
+/*unroll*/ for (var r = 0u; r < ROWS; r++) {
+rows[r] = fma(sumOverLanes(sums[t][r], invocation, lane), scale[r], bias[r]);
+}
+if (lane == 0u && firstToken + t < params.numTokens) {
+/*unroll*/ for (var r = 0u; r < OUTPUTS; r++) {
+if (ownRow / ROWS_PER_OUTPUT + r < PART / ROWS_PER_OUTPUT) {
+put(firstToken + t, (params.firstRow + ownRow) / ROWS_PER_OUTPUT + r, outputOf(rows, r));
+}
+}
+}
+}
+}`;
+
+/** layer/linear_bias.wgsl */
+export const linearBias: string = `@group(0) @binding(3) var<storage, read> bias: array<f32>;
+fn biasOf(i: u32) -> f32 {
+return bias[i];
+}`;
+
+/** layer/linear_bias_none.wgsl */
+export const linearBiasNone: string = `fn biasOf(i: u32) -> f32 {
+return 0.0;
+}`;
+
+/** layer/moments_layer.wgsl */
+export const momentsLayer: string = `fn momentsOf(offset: u32, lane: u32) -> Moments {
+var own = 0.0;
+for (var i = lane; i < WIDTH; i += LANES) {
+own += x[offset + i];
+}
+let about = sumOverLanes(own, lane, lane) / f32(WIDTH);
+var rest = 0.0;
+var squares = 0.0;
+for (var i = lane; i < WIDTH; i += LANES) {
+let difference = x[offset + i] - about;
+rest += difference;
+squares = fma(difference, difference, squares);
+}
+let shift = sumOverLanes(rest, lane, lane) / f32(WIDTH);
+let variance = max(sumOverLanes(squares, lane, lane) / f32(WIDTH) - shift * shift, 0.0);
+return Moments(about + shift, inverseSqrt(variance + params.eps));
+}`;
+
+/** layer/moments_rms.wgsl */
+export const momentsRms: string = `fn momentsOf(offset: u32, lane: u32) -> Moments {
+var squares = 0.0;
+for (var i = lane; i < WIDTH; i += LANES) {
+squares = fma(x[offset + i], x[offset + i], squares);
+}
+return Moments(0.0, inverseSqrt(sumOverLanes(squares, lane, lane) / f32(WIDTH) + params.eps));
+}`;
+
+/** layer/norm.wgsl */
+export const norm: string = `struct Params {
+numRows: u32,
+eps: f32,
+}
+struct Moments {
+mean: f32,
+rstd: f32,
+}
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read> gain: array<f32>;
+alias PerRow = array<f32, ROWS>;
+@compute @workgroup_size(WORKGROUP)
+fn main(
+@builtin(workgroup_id) workgroupId: vec3u,
+@builtin(num_workgroups) numWorkgroups: vec3u,
+@builtin(local_invocation_index) lane: u32,
+) {
+let row = workgroupId.y * numWorkgroups.x + workgroupId.x;
+if (row >= params.numRows) {
+return;
+}
+let moments = momentsOf(row * WIDTH, lane);
+for (var i = lane; i < WIDTH; i += LANES) {
+put(row, i, fma((x[row * WIDTH + i] - moments.mean) * moments.rstd, gain[i], biasOf(i)));
+}
+}`;
+
+/** layer/output_activated.wgsl */
+export const outputActivated: string = `fn outputOf(rows: PerRow, i: u32) -> f32 {
+return activation(rows[i]);
+}`;
+
+/** layer/output_gated.wgsl */
+export const outputGated: string = `fn outputOf(rows: PerRow, i: u32) -> f32 {
+return activation(rows[2u * i]) * rows[2u * i + 1u];
+}`;
+
+/** layer/output_linear.wgsl */
+export const outputLinear: string = `fn outputOf(rows: PerRow, i: u32) -> f32 {
+return rows[i];
+}`;
+
+/** layer/put.wgsl */
+export const put: string = `@group(0) @binding(4) var<storage, read_write> y: array<f32>;
+fn put(row: u32, i: u32, value: f32) {
+y[row * WIDTH + i] = value;
+}`;
+
+/** layer/put_qkv.wgsl */
+export const putQkv: string = `@group(0) @binding(4) var<storage, read_write> q: array<f32>;
+@group(0) @binding(5) var<storage, read_write> k: array<f32>;
+@group(0) @binding(6) var<storage, read_write> v: array<f32>;
+fn put(row: u32, i: u32, value: f32) {
+if (i < Q_WIDTH) {
+q[row * Q_WIDTH + i] = value;
+} else if (i < Q_WIDTH + KV_WIDTH) {
+k[row * KV_WIDTH + i - Q_WIDTH] = value;
+} else {
+v[row * KV_WIDTH + i - Q_WIDTH - KV_WIDTH] = value;
+}
+}`;
+
+/** layer/put_sum.wgsl */
+export const putSum: string = `@group(0) @binding(4) var<storage, read_write> y: array<f32>;
+fn put(row: u32, i: u32, value: f32) {
+y[row * WIDTH + i] += value;
+}`;
+
+/** model/argmax.wgsl */
+export const argmax: string = `@group(0) @binding(1) var<storage, read> logits: array<f32>;
+struct Candidate {
+logit: f32,
+token: u32,
+}
+var<workgroup> candidates: array<Candidate, WORKGROUP>;
+fn better(a: Candidate, b: Candidate) -> Candidate {
+if (a.token == NOTHING || b.token == NOTHING) {
+return Candidate(0.0, NOTHING);
+}
+let isB = b.logit > a.logit || (b.logit == a.logit && b.token < a.token);
+return Candidate(select(a.logit, b.logit, isB), select(a.token, b.token, isB));
+}
+fn candidateOf(token: u32) -> Candidate {
+let logit = logits[token];
+return Candidate(logit, select(token, NOTHING, isNan(logit)));
+}
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(local_invocation_index) lane: u32) {
+var best = candidateOf(min(lane, VOCAB - 1u));
+for (var i = lane + WORKGROUP; i < VOCAB; i += WORKGROUP) {
+best = better(best, candidateOf(i));
+}
+candidates[lane] = best;
+for (var stride = WORKGROUP / 2u; stride > 0u; stride /= 2u) {
+workgroupBarrier();
+if (lane < stride) {
+candidates[lane] = better(candidates[lane], candidates[lane + stride]);
+}
+}
+if (lane == 0u) {
+choose(candidates[0].token);
+}
+}`;
+
+/** model/choose.wgsl */
+export const choose: string = `@group(0) @binding(2) var<storage, read_write> tokens: array<u32>;
+@group(0) @binding(3) var<storage, read_write> chosen: array<u32>;
+const NOTHING = 0xffffffffu;
+fn isNan(x: f32) -> bool {
+return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;
+}
+fn choose(token: u32) {
+tokens[0] = token;
+chosen[0] += 1u;
+chosen[chosen[0]] = token;
+}`;
+
+/** model/embed.wgsl */
+export const embed: string = `struct Params {
+numTokens: u32,
+scale: f32,
+firstRow: u32,
+numRows: u32,
+}
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> tokens: array<u32>;
+@group(0) @binding(3) var<storage, read_write> y: array<Wide>;
+const PACKS = IN / PACK;
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(global_invocation_id) id: vec3u) {
+let token = id.x / PACKS;
+let pack = id.x % PACKS;
+if (token >= params.numTokens) {
+return;
+}
+let row = tokens[token] - params.firstRow;
+if (row >= params.numRows) {
+return;
+}
+y[id.x] = params.scale * weightStep(row) * weightsAt(row, pack)[0] + positionAt(token, pack);
+}`;
+
+/** model/position_learned.wgsl */
+export const positionLearned: string = `@group(0) @binding(4) var<storage, read> positions: array<Wide>;
+@group(0) @binding(5) var<storage, read> lengths: array<u32>;
+fn positionAt(token: u32, pack: u32) -> Wide {
+return positions[(lengths[0] + token) * PACKS + pack];
+}`;
+
+/** model/position_none.wgsl */
+export const positionNone: string = `fn positionAt(token: u32, pack: u32) -> Wide {
+return Wide();
+}`;
+
+/** model/sample.wgsl */
+export const sample: string = `struct Params {
+inverseTemperature: f32,
+topP: f32,
+seed: u32,
+}
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> logits: array<f32>;
+@group(0) @binding(4) var<storage, read> lengths: array<u32>;
+const CHUNK = (VOCAB + WORKGROUP - 1u) / WORKGROUP;
+const LOWEST = -3.4028234663852886e38;
+const MOST_BITS = 0x3f800000u;
+alias PerRow = array<f32, ROWS>;
+var<workgroup> chunks: array<f32, WORKGROUP>;
+fn likelihoodOf(token: u32, largest: f32, bound: f32) -> f32 {
+let p = exp((logits[token] - largest) * params.inverseTemperature);
+return select(0.0, p, p >= bound);
+}
+fn massFrom(bound: f32, largest: f32, lane: u32) -> f32 {
+var own = 0.0;
+for (var i = lane; i < VOCAB; i += WORKGROUP) {
+own += likelihoodOf(i, largest, bound);
+}
+return sumOverLanes(own, lane, lane);
+}
+fn hash(x: u32) -> u32 {
+let state = x * 747796405u + 2891336453u;
+let word = ((state >> ((state >> 28u) + 4u)) ^ state) * 277803737u;
+return (word >> 22u) ^ word;
+}
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(local_invocation_index) lane: u32) {
+var most = PerRow(LOWEST);
+var nans = 0.0;
+for (var i = lane; i < VOCAB; i += WORKGROUP) {
+most[0] = max(most[0], logits[i]);
+nans += select(0.0, 1.0, isNan(logits[i]));
+}
+let largest = maxOverLanes(most, lane, lane)[0];
+let hasNan = sumOverLanes(nans, lane, lane) > 0.0;
+let enough = params.topP * massFrom(0.0, largest, lane);
+var low = 0u;
+var high = MOST_BITS;
+for (var i = 0u; i < 30u; i++) {
+let middle = low + (high - low + 1u) / 2u;
+let isEnough = massFrom(bitcast<f32>(middle), largest, lane) >= enough;
+low = select(low, middle, isEnough);
+high = select(middle - 1u, high, isEnough);
+}
+let bound = bitcast<f32>(low);
+var own = 0.0;
+for (var i = lane * CHUNK; i < min(lane * CHUNK + CHUNK, VOCAB); i++) {
+own += likelihoodOf(i, largest, bound);
+}
+chunks[lane] = own;
+workgroupBarrier();
+if (lane > 0u) {
+return;
+}
+var mass = 0.0;
+for (var i = 0u; i < WORKGROUP; i++) {
+mass += chunks[i];
+}
+let random = f32(hash(params.seed ^ hash(lengths[0])) >> 8u) / 16777216.0;
+let drawn = random * mass;
+var below = 0.0;
+var chunk = 0u;
+var belowChunk = 0.0;
+for (var i = 0u; i < WORKGROUP; i++) {
+if (chunks[i] > 0.0 && below <= drawn) {
+chunk = i;
+belowChunk = below;
+}
+below += chunks[i];
+}
+var token = NOTHING;
+for (var i = chunk * CHUNK; i < min(chunk * CHUNK + CHUNK, VOCAB); i++) {
+let p = likelihoodOf(i, largest, bound);
+if (p > 0.0 && belowChunk <= drawn) {
+token = i;
+}
+belowChunk += p;
+}
+choose(select(token, NOTHING, hasNan));
+}`;
+
+/** score/alibi.wgsl */
+export const alibi: string = `fn withAlibi(s: f32, row: u32, context: Context, column: u32) -> f32 {
+let distance = abs(queryPosition(context, tokenOf(row)) - i32(tokenAt(context, column)));
+return s - perHead[headOf(row)].x * f32(distance);
+}`;
+
+/** score/bias.wgsl */
+export const bias: string = `@group(0) @binding(21) var<storage, read> bias: array<T>;
+fn withBias(s: f32, row: u32, context: Context, column: u32) -> f32 {
+let key = tokenAt(context, column);
+if (key >= params.bias.keys) {
+return MASKED;
+}
+let added = f32(bias[rowOffset(params.bias, row) + key]);
+return select(s + added, MASKED, added <= MASKED);
+}`;
+
+/** score/broadcast.wgsl */
+export const broadcast: string = `fn rowOffset(shape: Broadcast, row: u32) -> u32 {
+return dot(vec3u(batchOf(row), headOf(row), tokenOf(row)), shape.stride);
+}`;
+
+/** score/lse_none.wgsl */
+export const lseNone: string = `fn storeLse(row: u32, state: SoftmaxState) {
+}`;
+
+/** score/mask.wgsl */
+export const mask: string = `@group(0) @binding(22) var<storage, read> mask: array<u32>;
+fn withMask(s: f32, row: u32, context: Context, column: u32) -> f32 {
+let keys = i32(params.mask.keys);
+let end = i32(context.skipped + context.len);
+let key = i32(tokenAt(context, column)) - select(0, end - keys, params.isMaskFromEnd == 1u);
+if (key < 0) {
+return s;
+}
+if (key >= keys) {
+return MASKED;
+}
+let element = rowOffset(params.mask, row) + u32(key);
+let isSeen = ((mask[element / 32u] >> (element % 32u)) & 1u) == 1u;
+return select(MASKED, s, isSeen);
+}`;
+
+/** score/masked.wgsl */
+export const masked: string = `const MASKED = -3.4028234663852886e38;`;
+
+/** score/per_head.wgsl */
+export const perHead: string = `@group(0) @binding(23) var<uniform> perHead: array<vec4f, NUM_HEADS>;`;
+
+/** score/sink_logits.wgsl */
+export const sinkLogits: string = `fn withSink(row: u32, state: SoftmaxState) -> SoftmaxState {
+return mergeStates(state, SoftmaxState(perHead[headOf(row)].y, 1.0));
+}`;
+
+/** score/sink_none.wgsl */
+export const sinkNone: string = `fn withSink(row: u32, state: SoftmaxState) -> SoftmaxState {
+return state;
+}`;
+
+/** score/softcap.wgsl */
+export const softcap: string = `fn withSoftcap(s: f32, row: u32, context: Context, column: u32) -> f32 {
+let x = s / params.softcap;
+let decay = exp(-2.0 * abs(x));
+let pressed = sign(x) * (1.0 - decay) / (1.0 + decay);
+let series = x * (1.0 - x * x * (0.333333333 - 0.133333333 * x * x));
+return params.softcap * select(pressed, series, abs(x) < 0.1);
+}`;
+
+/** score/store_lse.wgsl */
+export const storeLse: string = `@group(0) @binding(20) var<storage, read_write> lse: array<f32>;
+fn storeLse(row: u32, state: SoftmaxState) {
+let index = queryRow(batchOf(row), headOf(row), tokenOf(row));
+lse[index] = select(state.m + log(state.d), MASKED, state.d == 0.0);
+}`;
+
+/** softmax/lanes_memory.wgsl */
+export const lanesMemory: string = `var<workgroup> reduced: array<PerRow, WORKGROUP>;
+fn maxOverLanes(own: PerRow, invocation: u32, lane: u32) -> PerRow {
+reduced[invocation] = own;
+for (var stride = LANES / 2u; stride > 0u; stride /= 2u) {
+workgroupBarrier();
+if (lane < stride) {
+/*unroll*/ for (var i = 0u; i < ROWS; i++) {
+reduced[invocation][i] = max(reduced[invocation][i], reduced[invocation + stride][i]);
+}
+}
+}
+workgroupBarrier();
+return reduced[invocation - lane];
+}
+fn sumOverLanes(own: f32, invocation: u32, lane: u32) -> f32 {
+workgroupBarrier();
+reduced[invocation][0] = own;
+for (var stride = LANES / 2u; stride > 0u; stride /= 2u) {
+workgroupBarrier();
+if (lane < stride) {
+reduced[invocation][0] += reduced[invocation + stride][0];
+}
+}
+workgroupBarrier();
+return reduced[invocation - lane][0];
+}`;
+
+/** softmax/lanes_one.wgsl */
+export const lanesOne: string = `fn sumOverLanes(own: f32, invocation: u32, lane: u32) -> f32 {
+return own;
+}`;
+
+/** softmax/lanes_shuffle.wgsl */
+export const lanesShuffle: string = `fn maxOverLanes(own: PerRow, invocation: u32, lane: u32) -> PerRow {
+workgroupBarrier();
+var most = own;
+/*unroll*/ for (var r = 0u; r < HALVINGS; r++) {
+/*unroll*/ for (var i = 0u; i < ROWS; i++) {
+most[i] = max(most[i], subgroupShuffleXor(most[i], LANES >> (r + 1u)));
+}
+}
+return most;
+}
+fn sumOverLanes(own: f32, invocation: u32, lane: u32) -> f32 {
+var sum = own;
+for (var stride = LANES / 2u; stride > 0u; stride /= 2u) {
+sum += subgroupShuffleXor(sum, stride);
+}
+return sum;
+}`;
+
+/** softmax/merge_slices.wgsl */
+export const mergeSlices: string = `@group(0) @binding(2) var<storage, read> partials: array<Wide>;
+@group(0) @binding(3) var<storage, read> states: array<SoftmaxState>;
+const PACKS = VALUE_DIM / PACK;
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(global_invocation_id) invocation: vec3u) {
+let row = invocation.x / PACKS;
+let pack = invocation.x % PACKS;
+if (row >= params.numRows) {
+return;
+}
+var whole = emptyState();
+var sum = Wide();
+let numSlices = arrayLength(&states) / params.numRows;
+for (var slice = 0u; slice < numSlices; slice++) {
+let index = slice * params.numRows + row;
+let merged = mergeStates(whole, states[index]);
+sum = exp(whole.m - merged.m) * sum + exp(states[index].m - merged.m) * partials[index * PACKS + pack];
+whole = merged;
+}
+storeRow(row, 0u, pack, sum, whole);
+}`;
+
+/** softmax/merge_states.wgsl */
+export const mergeStates: string = `struct Params {
+numRows: u32,
+isFirst: u32,
+}
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> oPart: array<Pack>;
+@group(0) @binding(2) var<storage, read> lsePart: array<f32>;
+@group(0) @binding(3) var<storage, read_write> o: array<Pack>;
+@group(0) @binding(4) var<storage, read_write> lse: array<f32>;
+const PACKS = VALUE_DIM / PACK;
+@compute @workgroup_size(WORKGROUP)
+fn main(
+@builtin(workgroup_id) workgroupId: vec3u,
+@builtin(num_workgroups) numWorkgroups: vec3u,
+@builtin(local_invocation_index) lane: u32,
+) {
+let row = workgroupId.y * numWorkgroups.x + workgroupId.x;
+if (row >= params.numRows) {
+return;
+}
+let soFar = stateOf(select(lse[row], MASKED, params.isFirst == 1u));
+let part = stateOf(lsePart[row]);
+let whole = settled(mergeStates(soFar, part));
+storageBarrier();
+if (lane == 0u) {
+lse[row] = select(whole.m + log(whole.d), MASKED, whole.d == 0.0);
+}
+let shares = vec2f(shareOf(soFar, whole), shareOf(part, whole));
+for (var i = row * PACKS + lane; i < (row + 1u) * PACKS; i += WORKGROUP) {
+let a = select(shares.x * Wide(o[i]), Wide(), shares.x == 0.0);
+let b = select(shares.y * Wide(oPart[i]), Wide(), shares.y == 0.0);
+o[i] = Pack(a + b);
+}
+}
+fn stateOf(lse: f32) -> SoftmaxState {
+if (lse <= MASKED) {
+return emptyState();
+}
+return SoftmaxState(lse, 1.0);
+}
+fn shareOf(state: SoftmaxState, whole: SoftmaxState) -> f32 {
+return select(exp(state.m - whole.m) * state.d / whole.d, 0.0, state.d == 0.0);
+}`;
+
+/** softmax/state.wgsl */
+export const state: string = `struct SoftmaxState {
+m: f32,
+d: f32,
+}
+fn emptyState() -> SoftmaxState {
+return SoftmaxState(MASKED, 0.0);
+}
+fn mergeStates(a: SoftmaxState, b: SoftmaxState) -> SoftmaxState {
+let m = max(a.m, b.m);
+return SoftmaxState(m, a.d * exp(a.m - m) + b.d * exp(b.m - m));
+}
+fn settled(state: SoftmaxState) -> SoftmaxState {
+let isFinite = state.d <= -MASKED;
+let bits = select(vec2u(0x7fc00000u), bitcast<vec2u>(vec2f(state.m, state.d)), isFinite);
+return SoftmaxState(bitcast<f32>(bits.x), bitcast<f32>(bits.y));
+}`;
+
+/** staged/scores.wgsl */
+export const scores: string = `@group(0) @binding(5) var<storage, read_write> scores: array<f32>;
+const LOADS = HEAD_DIM / (PACK * LOAD_PACKS);
+const BLOCK = WORKGROUP * 4u;
+@compute @workgroup_size(WORKGROUP)
+fn main(
+@builtin(workgroup_id) workgroupId: vec3u,
+@builtin(num_workgroups) numWorkgroups: vec3u,
+@builtin(local_invocation_index) lane: u32,
+) {
+let tile = rowTileOf(params.firstTile + workgroupId.y);
+let context = contextOf(tile.batch);
+var seen = vec2u(context.len, 0u);
+var visible: array<vec2u, ROWS>;
+var firstLoad: array<u32, ROWS>;
+for (var i = 0u; i < ROWS; i++) {
+let row = rowOf(tile, i);
+visible[i] = visibleColumns(context, tokenOf(row));
+seen = vec2u(min(seen.x, visible[i].x), max(seen.y, visible[i].y));
+firstLoad[i] = queryRow(tile.batch, headOf(row), tokenOf(row)) * LOADS;
+}
+let kvRows = kvRowsOf(tile.batch, tile.kvHead, context, vec2u(0u, context.len));
+let end = max(context.len, params.filledLen);
+for (var first = workgroupId.x * BLOCK; first < end; first += numWorkgroups.x * BLOCK) {
+let isSeen = (first < seen.y && first + BLOCK > seen.x) || first < min(SINKS, seen.x);
+if (!isSeen && first >= params.filledLen) {
+continue;
+}
+let columns = first + lane + WORKGROUP * vec4u(0u, 1u, 2u, 3u);
+var products = array<vec4f, ROWS>();
+if (isSeen) {
+products = productsOf(kvRows, min(columns, vec4u(context.len - 1u)), firstLoad);
+}
+for (var i = 0u; i < tile.numRows; i++) {
+let row = rowOf(tile, i);
+let offset = scoresOffset(row);
+for (var j = 0u; j < 4u; j++) {
+let column = columns[j];
+if (column < end) {
+let score = scoreOf(products[i][j], row, context, column);
+scores[offset + column] = select(MASKED, score, isVisible(visible[i], column));
+}
+}
+}
+}
+}
+fn productsOf(kvRows: KvRows, columns: vec4u, firstLoad: array<u32, ROWS>) -> array<vec4f, ROWS> {
+let k0 = startOfKey(kvRowAt(kvRows, columns.x));
+let k1 = startOfKey(kvRowAt(kvRows, columns.y));
+let k2 = startOfKey(kvRowAt(kvRows, columns.z));
+let k3 = startOfKey(kvRowAt(kvRows, columns.w));
+var acc: array<vec4f, ROWS>;
+for (var h = 0u; h < LOADS; h++) {
+let a = keysAt(k0, h);
+let b = keysAt(k1, h);
+let c = keysAt(k2, h);
+let d = keysAt(k3, h);
+for (var i = 0u; i < ROWS; i++) {
+let x = queryAt(firstLoad[i] + h);
+/*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
+let sum = acc[i];
+acc[i] = vec4f(
+addInner(x[p], a[p], sum.x),
+addInner(x[p], b[p], sum.y),
+addInner(x[p], c[p], sum.z),
+addInner(x[p], d[p], sum.w),
+);
+}
+}
+}
+let steps = vec4f(keyStep(k0), keyStep(k1), keyStep(k2), keyStep(k3));
+for (var i = 0u; i < ROWS; i++) {
+acc[i] *= steps;
+}
+return acc;
+}`;
+
+/** staged/scores_apart.wgsl */
+export const scoresApart: string = `@group(0) @binding(3) var<storage, read> scores: array<f32>;
+fn scoreAt(index: u32) -> f32 {
+return scores[index];
+}`;
+
+/** staged/scores_in_place.wgsl */
+export const scoresInPlace: string = `fn scoreAt(index: u32) -> f32 {
+return weights[index];
+}`;
+
+/** staged/softmax.wgsl */
+export const softmax: string = `@group(0) @binding(2) var<storage, read_write> weights: array<f32>;
+var<workgroup> states: array<SoftmaxState, WORKGROUP>;
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_index) lane: u32) {
+let row = params.firstRow + workgroupId.x;
+let context = contextOf(batchOf(row));
+let visible = visibleColumns(context, tokenOf(row));
+let offset = scoresOffset(row);
+var state = emptyState();
+let count = countOf(visible);
+for (var i = lane; i < count; i += WORKGROUP) {
+let score = scoreAt(offset + columnAt(visible, i));
+state = mergeStates(state, SoftmaxState(score, select(1.0, 0.0, score <= MASKED)));
+}
+states[lane] = state;
+for (var stride = WORKGROUP / 2u; stride > 0u; stride /= 2u) {
+workgroupBarrier();
+if (lane < stride) {
+states[lane] = mergeStates(states[lane], states[lane + stride]);
+}
+}
+workgroupBarrier();
+storageBarrier();
+let whole = settled(withSink(row, states[0]));
+if (lane == 0u) {
+storeLse(row, whole);
+}
+let end = max(context.len, params.filledLen);
+for (var c = lane; c < end; c += WORKGROUP) {
+if (isVisible(visible, c)) {
+let score = scoreAt(offset + c);
+weights[offset + c] = select(exp(score - whole.m) / whole.d, 0.0, score <= MASKED);
+} else {
+weights[offset + c] = 0.0;
+}
+}
+}`;
+
+/** staged/weighted_sum.wgsl */
+export const weightedSum: string = `@group(0) @binding(2) var<storage, read> weights: array<f32>;
+@group(0) @binding(5) var<storage, read_write> o: array<Pack>;
+const PACKS = VALUE_DIM / PACK;
+const LOADS = PACKS / LOAD_PACKS;
+alias OfLoad = array<Wide, LOAD_PACKS>;
+var<workgroup> sums: array<array<OfLoad, ROWS>, WORKGROUP>;
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_index) invocation: u32) {
+let tile = rowTileOf(params.firstTile + workgroupId.x);
+let context = contextOf(tile.batch);
+let load = workgroupId.y * LANES + invocation % LANES;
+let strip = invocation / LANES;
+let loaded = min(load, LOADS - 1u);
+var seen = vec2u(context.len, 0u);
+var offset: array<u32, ROWS>;
+for (var i = 0u; i < ROWS; i++) {
+let row = rowOf(tile, i);
+let visible = visibleColumns(context, tokenOf(row));
+seen = vec2u(min(seen.x, visible.x), max(seen.y, visible.y));
+offset[i] = scoresOffset(row);
+}
+var acc: array<OfLoad, ROWS>;
+let count = countOf(seen);
+let kvRows = kvRowsOf(tile.batch, tile.kvHead, context, seen);
+for (var first = strip * 4u; first < count; first += STRIPS * 4u) {
+for (var j = 0u; j < 4u; j++) {
+let index = min(first + j, count - 1u);
+let column = columnAt(seen, index);
+let value = startOfValue(kvRowAt(kvRows, index));
+let step = valueStep(value);
+let values = valuesAt(value, loaded);
+for (var i = 0u; i < ROWS; i++) {
+let weight = select(0.0, weights[offset[i] + column], first + j < count);
+/*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
+acc[i][p] += select(weight * step * values[p], Wide(), weight == 0.0);
+}
+}
+}
+}
+sums[invocation] = acc;
+for (var stride = STRIPS / 2u; stride > 0u; stride /= 2u) {
+workgroupBarrier();
+if (strip < stride) {
+for (var i = 0u; i < ROWS; i++) {
+/*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
+sums[invocation][i][p] += sums[invocation + stride * LANES][i][p];
+}
+}
+}
+}
+if (strip == 0u && load < LOADS) {
+for (var i = 0u; i < tile.numRows; i++) {
+let row = rowOf(tile, i);
+let first = queryRow(tile.batch, headOf(row), tokenOf(row)) * PACKS + load * LOAD_PACKS;
+/*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
+o[first + p] = Pack(sums[invocation][i][p]);
+}
+}
+}
+}`;
+
+/** tensor/pack_scalar.wgsl */
+export const packScalar: string = `alias Pack = T;
+alias Wide = f32;
+alias WideUint = u32;
+const PACK = 1u;
+fn addInner(a: Wide, b: Wide, sum: f32) -> f32 {
+return fma(a, b, sum);
+}
+fn largestOf(x: Wide) -> f32 {
+return abs(x);
+}
+fn integersFrom(word: i32, bit: u32, size: u32) -> i32 {
+return extractBits(word, bit, size);
+}`;
+
+/** tensor/pack_vec4.wgsl */
+export const packVec4: string = `alias Pack = vec4<T>;
+alias Wide = vec4f;
+alias WideUint = vec4u;
+const PACK = 4u;
+fn addInner(a: Wide, b: Wide, sum: f32) -> f32 {
+return fma(a.w, b.w, fma(a.z, b.z, fma(a.y, b.y, fma(a.x, b.x, sum))));
+}
+fn largestOf(x: Wide) -> f32 {
+let most = max(abs(x.xy), abs(x.zw));
+return max(most.x, most.y);
+}
+fn integersFrom(word: i32, bit: u32, size: u32) -> vec4i {
+return vec4i(
+extractBits(word, bit, size),
+extractBits(word, bit + size, size),
+extractBits(word, bit + 2u * size, size),
+extractBits(word, bit + 3u * size, size),
+);
+}`;
+
+/** tensor/pair_f16_u32.wgsl */
+export const pairF16U32: string = `alias Stored = vec4u;
+fn numbersOf(x: Stored) -> array<Wide, LOAD_PACKS> {
+return array<Wide, LOAD_PACKS>(
+vec4f(unpack2x16float(x.x), unpack2x16float(x.y)),
+vec4f(unpack2x16float(x.z), unpack2x16float(x.w)),
+);
+}`;
+
+/** tensor/pair_f16_u64.wgsl */
+export const pairF16U64: string = `alias Stored = vec2<u64>;
+fn numbersOf(x: Stored) -> array<Wide, LOAD_PACKS> {
+let low = vec2u(x);
+let high = vec2u(x >> vec2u(32u));
+return array<Wide, LOAD_PACKS>(
+vec4f(unpack2x16float(low.x), unpack2x16float(high.x)),
+vec4f(unpack2x16float(low.y), unpack2x16float(high.y)),
+);
+}`;
+
+/** tensor/pair_f32_u64.wgsl */
+export const pairF32U64: string = `alias Stored = vec4<u64>;
+fn numbersOf(x: Stored) -> array<Wide, LOAD_PACKS> {
+let low = vec4u(x);
+let high = vec4u(x >> vec4<u32>(32u));
+return array<Wide, LOAD_PACKS>(
+bitcast<vec4f>(vec4u(low.x, high.x, low.y, high.y)),
+bitcast<vec4f>(vec4u(low.z, high.z, low.w, high.w)),
+);
+}`;
+
+/** tensor/quantized_pack.wgsl */
+export const quantizedPack: string = `fn integersOf(word: u32, pack: u32) -> Wide {
+return Wide(integersFrom(bitcast<i32>(word), pack * PACK * BITS, BITS));
+}
+fn packInWord(load: u32, p: u32) -> u32 {
+return load % (PER_WORD / (LOAD_PACKS * PACK)) * LOAD_PACKS + p;
+}`;
+
+/** tensor/quantized_row.wgsl */
+export const quantizedRow: string = `const PER_WORD = 32u / BITS;
+const LARGEST = f32((1u << (BITS - 1u)) - 1u);
+fn wordsOf(size: u32) -> u32 {
+return 1u + (size + PER_WORD - 1u) / PER_WORD;
+}`;
+
+/** tensor/single_pack.wgsl */
+export const singlePack: string = `fn numbersOf(x: Stored) -> array<Wide, LOAD_PACKS> {
+return array<Wide, LOAD_PACKS>(Wide(x));
+}`;
+
+/** tensor/weight_numbers.wgsl */
+export const weightNumbers: string = `@group(0) @binding(2) var<storage, read> w: array<Stored>;
+fn weightsAt(row: u32, load: u32) -> array<Wide, LOAD_PACKS> {
+return numbersOf(w[row * (IN / (PACK * LOAD_PACKS)) + load]);
+}
+fn weightStep(row: u32) -> f32 {
+return 1.0;
+}`;
+
+/** tensor/weight_quantized.wgsl */
+export const weightQuantized: string = `@group(0) @binding(2) var<storage, read> w: array<Stored>;
+fn weightsAt(row: u32, load: u32) -> array<Wide, LOAD_PACKS> {
+let word = w[row * wordsOf(IN) + 1u + load * LOAD_PACKS * PACK / PER_WORD];
+var weights: array<Wide, LOAD_PACKS>;
+/*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
+weights[p] = integersOf(word, packInWord(load, p));
+}
+return weights;
+}
+fn weightStep(row: u32) -> f32 {
+return bitcast<f32>(w[row * wordsOf(IN)]);
+}`;

@@ -1,7 +1,78 @@
-/** The bench's own kernels as text. */
-import copy from "./copy.wgsl" with { type: "text" };
-import fill from "./fill.wgsl" with { type: "text" };
-import fma from "./fma.wgsl" with { type: "text" };
-import read from "./read.wgsl" with { type: "text" };
+/** The WGSL of this folder, written by `deno task kernels`. */
 
-export const kernels = { copy, fill, fma, read };
+/** copy.wgsl */
+export const copy: string = `@group(0) @binding(0) var<storage, read> source: array<vec4f>;
+@group(0) @binding(1) var<storage, read_write> target_: array<vec4f>;
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(global_invocation_id) invocation: vec3u) {
+let first = invocation.x * INVOCATION_STEP;
+for (var i = 0u; i < PER_INVOCATION; i += 4u) {
+let a = source[first + i * STEP];
+let b = source[first + (i + 1u) * STEP];
+let c = source[first + (i + 2u) * STEP];
+let d = source[first + (i + 3u) * STEP];
+target_[first + i * STEP] = a;
+target_[first + (i + 1u) * STEP] = b;
+target_[first + (i + 2u) * STEP] = c;
+target_[first + (i + 3u) * STEP] = d;
+}
+}`;
+
+/** fill.wgsl */
+export const fill: string = `struct Params {
+count: u32,
+first: u32,
+}
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read_write> x: array<T>;
+fn hash(seed: u32) -> u32 {
+let state = seed * 747796405u + 2891336453u;
+let word = ((state >> ((state >> 28u) + 4u)) ^ state) * 277803737u;
+return (word >> 22u) ^ word;
+}
+@compute @workgroup_size(WORKGROUP)
+fn main(
+@builtin(global_invocation_id) invocation: vec3u,
+@builtin(num_workgroups) numWorkgroups: vec3u,
+) {
+for (var i = invocation.x; i < params.count; i += numWorkgroups.x * WORKGROUP) {
+x[i] = T(f32(hash(i + params.first) >> 8u) / 8388608.0 - 1.0);
+}
+}`;
+
+/** fma.wgsl */
+export const fma: string = `@group(0) @binding(0) var<storage, read> seeds: array<vec4f>;
+@group(0) @binding(1) var<storage, read_write> sums: array<vec4f>;
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(global_invocation_id) invocation: vec3u) {
+let x = seeds[invocation.x];
+let y = x.yzwx;
+var a = x;
+var b = x + 1.0;
+for (var i = 0u; i < STEPS; i++) {
+/*unroll*/ for (var j = 0u; j < ROUNDS; j++) {
+a = fma(a, x, y);
+b = fma(b, x, y);
+}
+}
+sums[invocation.x] = a + b;
+}`;
+
+/** read.wgsl */
+export const read: string = `@group(0) @binding(0) var<storage, read> source: array<vec4f>;
+@group(0) @binding(1) var<storage, read_write> sums: array<vec4f>;
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(global_invocation_id) invocation: vec3u) {
+let first = invocation.x * INVOCATION_STEP;
+var a = vec4f();
+var b = vec4f();
+var c = vec4f();
+var d = vec4f();
+for (var i = 0u; i < PER_INVOCATION; i += 4u) {
+a += source[first + i * STEP];
+b += source[first + (i + 1u) * STEP];
+c += source[first + (i + 2u) * STEP];
+d += source[first + (i + 3u) * STEP];
+}
+sums[invocation.x] = (a + b) + (c + d);
+}`;

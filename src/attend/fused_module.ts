@@ -1,5 +1,5 @@
 /** Attention in one pass over keys and values, for a whole query group; slices of the context are merged. */
-import { fragments, kernels as texts } from "../../kernels/mod.ts";
+import * as wgsl from "../../kernels/mod.ts";
 import { fusedDispatches } from "../plan/dispatches.ts";
 import {
   constantsOf,
@@ -76,8 +76,8 @@ async function compile(gpu: Gpu, plan: FusedPlan) {
   // Integers are finite: what is not seen has no weight, and that is enough.
   const maySkip = !isQuantized(kvDtype) && (plan.columns > 1 || seqLen > 1 || bias || mask);
   const MAY_SKIP = maySkip ? 1 : 0;
-  const { params, masked, context, softmaxState, rowTile, storeOutput, storePartial } = fragments;
-  const base = [params, masked, context, packFragment(packSize), softmaxState, rowTile];
+  const { params, masked, context, state, rowTile, storeOutput, storePartial } = wgsl;
+  const base = [params, masked, context, packFragment(packSize), state, rowTile];
   const usesSubgroups = plan.partners > 1 || plan.sharers > 0 || plan.shuffles;
   const isSplit = plan.slices > 1;
   const output = [...rowEnd(spec), storeOutput];
@@ -102,18 +102,18 @@ async function compile(gpu: Gpu, plan: FusedPlan) {
         queryReads(dtype, kvDtype),
         ...scoreOf(spec),
         ...rows.fragments,
-        plan.shuffles ? fragments.lanesShuffle : fragments.lanesMemory,
+        plan.shuffles ? wgsl.lanesShuffle : wgsl.lanesMemory,
         ...productsOf(plan),
         ...(isSplit ? [storePartial] : output),
-        texts.attend,
+        wgsl.attend,
       ],
-      extensions: plan.matrix && [fragments.matrixChromium],
+      extensions: plan.matrix && [wgsl.matrixChromium],
     }),
     isSplit
       ? Kernel.compile(gpu, "merge slices", {
         types: { T: dtype },
         constants: { ...constants, TILE_ROWS, WORKGROUP: MERGE_WORKGROUP, ...heads },
-        fragments: [...base, ...output, texts.mergeSlices],
+        fragments: [...base, ...output, wgsl.mergeSlices],
       })
       : undefined,
   ]);
@@ -122,7 +122,7 @@ async function compile(gpu: Gpu, plan: FusedPlan) {
 
 /** What products are computed in, and how values are summed up. */
 function productsOf({ spec, matrix }: FusedPlan): string[] {
-  const { productsF16, productsF32, halfVec4, halfScalar, valuesApart, valuesMatrix } = fragments;
+  const { productsF16, productsF32, halfVec4, halfScalar, valuesApart, valuesMatrix } = wgsl;
   if (matrix) return [valuesMatrix];
   if (spec.arithmetic === "f32") return [productsF32, valuesApart];
   return [productsF16, fusedPackSize(spec) === 4 ? halfVec4 : halfScalar, valuesApart];
@@ -136,9 +136,9 @@ function stagedLoads(loads: number): number {
 /** How lanes come by queries and weights, and whose keys they score. */
 function rowsOf(plan: FusedPlan): Pick<WgslModule, "constants" | "fragments"> {
   const { rows, rowGroups, keys, sharers, partners, keyChunk, columns, loads, matrix } = plan;
-  const { keysApart, keysDirect, keysShared, keysStaged, weightsLoaded } = fragments;
+  const { keysApart, keysDirect, keysShared, keysStaged, weightsLoaded } = wgsl;
   if (matrix) {
-    const { keysMatrix, matrixScalar, matrixTile, matrixVec4 } = fragments;
+    const { keysMatrix, matrixScalar, matrixTile, matrixVec4 } = wgsl;
     const pack = fusedPackSize(plan.spec) === 4 ? matrixVec4 : matrixScalar;
     return {
       constants: matrixConstants(plan.spec, { ...plan, matrix }),
@@ -165,14 +165,14 @@ function rowsOf(plan: FusedPlan): Pick<WgslModule, "constants" | "fragments"> {
       fragments: [
         keysApart,
         keysDirect,
-        fragments.queriesBroadcast,
-        fragments.weightsBroadcast,
+        wgsl.queriesBroadcast,
+        wgsl.weightsBroadcast,
       ],
     };
   }
   const ownKeys = keyChunk === 0 ? keysDirect : keysStaged;
   return {
     constants: { CHUNK: keyChunk, STAGED_LOADS: stagedLoads(keyChunk * keys / rowGroups) },
-    fragments: [keysApart, ownKeys, fragments.queriesLoaded, weightsLoaded],
+    fragments: [keysApart, ownKeys, wgsl.queriesLoaded, weightsLoaded],
   };
 }

@@ -1,4 +1,4 @@
-import { fragments, kernels } from "../../kernels/mod.ts";
+import * as wgsl from "../../kernels/mod.ts";
 import { checkChoice, checkInteger, sentence } from "../base/check.ts";
 import { Kernel } from "../gpu/kernel.ts";
 import { packSize } from "../tensor/loads.ts";
@@ -119,10 +119,10 @@ export class MergeStates {
       types: { T: dtype },
       constants: { VALUE_DIM, WORKGROUP },
       fragments: [
-        fragments.masked,
+        wgsl.masked,
         packFragment(packSize(VALUE_DIM)),
-        fragments.softmaxState,
-        kernels.mergeStates,
+        wgsl.state,
+        wgsl.mergeStates,
       ],
     });
     const numRows = elementCount(shape.slice(0, -1));

@@ -1,5 +1,5 @@
 /** Attention in three kernels: scores, softmax, weighted sum. */
-import { fragments, kernels as texts } from "../../kernels/mod.ts";
+import * as wgsl from "../../kernels/mod.ts";
 import { stagedDispatches } from "../plan/dispatches.ts";
 import {
   constantsOf,
@@ -74,24 +74,24 @@ async function compile(gpu: Gpu, plan: StagedPlan) {
   const constants = constantsOf(plan);
   const heads = perHeadConstants(plan.spec);
   const tile = { ...constants, ROWS, TILE_ROWS: ROWS };
-  const base = [fragments.params, fragments.masked, fragments.context];
+  const base = [wgsl.params, wgsl.masked, wgsl.context];
   /** What reads keys or values of a head of this size. */
   const kv = (size: number, loads: Loads) => {
     const reads = kvReads(kvDtype, packSize(size), loads);
     return {
       types: { T: dtype, ...reads.types },
       constants: { ...tile, ...reads.constants },
-      fragments: [...base, packFragment(packSize(size)), fragments.rowTile, ...reads.fragments],
+      fragments: [...base, packFragment(packSize(size)), wgsl.rowTile, ...reads.fragments],
     };
   };
   const keys = kv(plan.spec.headDim, plan.loads.keys);
   const values = kv(plan.spec.valueDim, plan.loads.values);
-  const source = outputs.includes("scores") ? fragments.scoresApart : fragments.scoresInPlace;
+  const source = outputs.includes("scores") ? wgsl.scoresApart : wgsl.scoresInPlace;
   const compileScores = (steps: readonly string[]) =>
     Kernel.compile(gpu, "scores", {
       types: keys.types,
       constants: { ...keys.constants, ...heads, WORKGROUP: workgroup.scores },
-      fragments: [...keys.fragments, queryReads(dtype, kvDtype), ...steps, texts.scores],
+      fragments: [...keys.fragments, queryReads(dtype, kvDtype), ...steps, wgsl.scores],
     });
   const compileEarly = (stage: typeof EARLY_STAGES[number]) =>
     outputs.includes(stage) ? compileScores(scoreOf(plan.spec, stage)) : undefined;
@@ -99,7 +99,7 @@ async function compile(gpu: Gpu, plan: StagedPlan) {
     compileScores(scoreOf(plan.spec)),
     Kernel.compile(gpu, "softmax", {
       constants: { ...constants, ...heads, WORKGROUP: workgroup.softmax },
-      fragments: [...base, fragments.softmaxState, ...rowEnd(plan.spec), source, texts.softmax],
+      fragments: [...base, wgsl.state, ...rowEnd(plan.spec), source, wgsl.softmax],
     }),
     Kernel.compile(gpu, "weighted sum", {
       types: values.types,
@@ -109,7 +109,7 @@ async function compile(gpu: Gpu, plan: StagedPlan) {
         STRIPS: workgroup.weightedSum / LANES,
         WORKGROUP: workgroup.weightedSum,
       },
-      fragments: [...values.fragments, texts.weightedSum],
+      fragments: [...values.fragments, wgsl.weightedSum],
     }),
     compileEarly("products"),
     compileEarly("softcapped"),

@@ -1,5 +1,5 @@
 /** Writing new tokens into a cache, on the device. */
-import { kernels } from "../../kernels/mod.ts";
+import * as wgsl from "../../kernels/mod.ts";
 import { Kernel } from "../gpu/kernel.ts";
 import type { KvPart } from "./kv_memory.ts";
 import { type FilledRope, ropePiece } from "./rope_kernel.ts";
@@ -69,7 +69,7 @@ export class Append {
         ...roped.constants,
         COUNT_VECTORS: Math.ceil(batch / 4),
       },
-      fragments: [...roped.fragments, ...stores.fragments, kernels.append],
+      fragments: [...roped.fragments, ...stores.fragments, wgsl.append],
     });
     const arrivals = await gpu.guard("allocate cache counters", () =>
       gpu.device.createBuffer({

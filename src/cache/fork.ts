@@ -1,5 +1,5 @@
 /** Copying one sequence of a cache over another, on the device. */
-import { fragments, kernels } from "../../kernels/mod.ts";
+import * as wgsl from "../../kernels/mod.ts";
 import { Kernel } from "../gpu/kernel.ts";
 import type { KvPart } from "./kv_memory.ts";
 import { storedElements, storedType } from "../tensor/wgsl_reads.ts";
@@ -41,9 +41,9 @@ export class Fork {
       Kernel.compile(gpu, "fork", {
         types: { T: storedType(kvDtype) },
         constants: { WORKGROUP },
-        fragments: [source, kernels.fork],
+        fragments: [source, wgsl.fork],
       });
-    const { forkWithin, forkAcross } = fragments;
+    const { forkWithin, forkAcross } = wgsl;
     return new Fork(...await Promise.all([compile(forkWithin), compile(forkAcross)]));
   }
 

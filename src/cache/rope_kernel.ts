@@ -1,5 +1,5 @@
 /** Rotary position embedding on the device: the table of rotations, and the rotation of queries. */
-import { fragments, kernels } from "../../kernels/mod.ts";
+import * as wgsl from "../../kernels/mod.ts";
 import { checkChoice, checkInteger, sentence } from "../base/check.ts";
 import { Kernel } from "../gpu/kernel.ts";
 import { type Layout, rowStrides } from "../tensor/layout.ts";
@@ -75,11 +75,11 @@ function checkFinite(action: string, name: string, value: unknown): void {
 
 /** What rotates keys while they are appended; without options, what leaves them. */
 export function ropePiece(rope?: FilledRope): Omit<WgslModule, "types"> {
-  if (!rope) return { constants: {}, fragments: [fragments.ropeNone] };
+  if (!rope) return { constants: {}, fragments: [wgsl.ropeNone] };
   const { dims, style } = rope;
   return {
     constants: { ROPE_DIMS: dims, ROPE_PARTNER: style === "halves" ? dims / 2 : 1 },
-    fragments: [fragments.rope],
+    fragments: [wgsl.rope],
   };
 }
 
@@ -132,7 +132,7 @@ export class Rope {
     const kernel = await Kernel.compile(gpu, "rotate", {
       types: { T: dtype },
       constants: { ...constants, HEAD_DIM: headDim, WORKGROUP },
-      fragments: [...fragments, kernels.rotate],
+      fragments: [...fragments, wgsl.ropeQueries],
     });
     const table = new Uint8Array(ropeTable(rope));
     const rotations = await gpu.guard("allocate rope", () => {

@@ -1,4 +1,5 @@
 /** Composing a WGSL module: a prelude of types and constants, then fragments in any order. */
+import { withoutComments } from "./wgsl_text.ts";
 
 /** What a module is made of. */
 export interface WgslModule {
@@ -18,7 +19,7 @@ export interface WgslModule {
 export function compose(module: WgslModule): string {
   const { fragments, extensions = [] } = module;
   const whole = { ...module, fragments: [...fragments, ...extensions] };
-  return textOf(whole, (fragment) => unroll(fragment, module.constants));
+  return textOf(whole, (fragment) => unroll(withoutComments(fragment), module.constants));
 }
 
 /** The module's text as it is written: shorter, and with the same bindings. */
@@ -53,7 +54,8 @@ function unroll(text: string, constants: Readonly<Record<string, number>>): stri
   }
   const start = loop.index + head.length;
   const end = closingBrace(text, start);
-  const name = new RegExp(`\\b${counter}\\b`, "g");
+  // A member may have the counter's name.
+  const name = new RegExp(`(?<!\\.\\s*)\\b${counter}\\b`, "g");
   const body = text.slice(start, end);
   const copies = Array.from(
     { length: constants[bound] },

@@ -1,5 +1,5 @@
 /** Projections on the device: matrix times vector for one token, matrix times matrix for several. */
-import { fragments, kernels } from "../../kernels/mod.ts";
+import * as wgsl from "../../kernels/mod.ts";
 import { type Buffers, Kernel } from "../gpu/kernel.ts";
 import { checkRounds } from "../gpu/loop_rounds.ts";
 import { laneSums } from "./lanes.ts";
@@ -46,9 +46,9 @@ interface Tile {
 }
 
 const ACTIVATIONS: Readonly<Record<Activation, string>> = {
-  silu: fragments.activationSilu,
-  gelu: fragments.activationGelu,
-  geluTanh: fragments.activationGeluTanh,
+  silu: wgsl.activationSilu,
+  gelu: wgsl.activationGelu,
+  geluTanh: wgsl.activationGeluTanh,
 };
 
 /**
@@ -154,9 +154,9 @@ export class Linear {
         packFragment(pack),
         ...reads.fragments,
         ...sums.fragments,
-        bias ? fragments.bias : fragments.biasNone,
+        bias ? wgsl.linearBias : wgsl.linearBiasNone,
         ...end.fragments,
-        kernels.linear,
+        wgsl.linear,
       ],
     });
   }
@@ -165,10 +165,10 @@ export class Linear {
 function endOf(activation: LinearActivation | undefined, target: LinearTarget) {
   const { constants, fragment } = putOf(target);
   if (!activation) {
-    return { rowsPerOutput: 1, constants, fragments: [fragments.outputLinear, fragment] };
+    return { rowsPerOutput: 1, constants, fragments: [wgsl.outputLinear, fragment] };
   }
   const { kind, isGated } = activation;
-  const output = isGated ? fragments.outputGated : fragments.outputActivated;
+  const output = isGated ? wgsl.outputGated : wgsl.outputActivated;
   return {
     rowsPerOutput: isGated ? 2 : 1,
     constants,
@@ -177,8 +177,8 @@ function endOf(activation: LinearActivation | undefined, target: LinearTarget) {
 }
 
 function putOf(target: LinearTarget): { constants: Record<string, number>; fragment: string } {
-  if (target === "y") return { constants: {}, fragment: fragments.put };
-  if (target === "sum") return { constants: {}, fragment: fragments.putSum };
+  if (target === "y") return { constants: {}, fragment: wgsl.put };
+  if (target === "sum") return { constants: {}, fragment: wgsl.putSum };
   const constants = { Q_WIDTH: target.qWidth, KV_WIDTH: target.kvWidth };
-  return { constants, fragment: fragments.putQkv };
+  return { constants, fragment: wgsl.putQkv };
 }

@@ -1,5 +1,5 @@
 /** Normalisation of rows on the device. */
-import { fragments, kernels } from "../../kernels/mod.ts";
+import * as wgsl from "../../kernels/mod.ts";
 import { type Buffers, Kernel } from "../gpu/kernel.ts";
 import { checkRounds } from "../gpu/loop_rounds.ts";
 import { laneSums } from "./lanes.ts";
@@ -64,11 +64,11 @@ export class Norm {
       // One sum at a time is shared.
       constants: { ...sums.constants, WIDTH: width, LANES: lanes, WORKGROUP: lanes, ROWS: 1 },
       fragments: [
-        kind === "rms" ? fragments.momentsRms : fragments.momentsLayer,
+        kind === "rms" ? wgsl.momentsRms : wgsl.momentsLayer,
         ...sums.fragments,
-        weights.bias ? fragments.bias : fragments.biasNone,
-        to === "y" ? fragments.put : fragments.putSum,
-        kernels.norm,
+        weights.bias ? wgsl.linearBias : wgsl.linearBiasNone,
+        to === "y" ? wgsl.put : wgsl.putSum,
+        wgsl.norm,
       ],
     });
     return new Norm(gpu, kernel, weights, eps);

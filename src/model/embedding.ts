@@ -6,7 +6,7 @@ import { Kernel } from "../gpu/kernel.ts";
 import type { WeightMatrix } from "../layer/weight_matrix.ts";
 import { packSize } from "../tensor/loads.ts";
 import { packFragment, weightReads } from "../tensor/wgsl_reads.ts";
-import { fragments, kernels } from "../../kernels/model/mod.ts";
+import * as wgsl from "../../kernels/mod.ts";
 
 const WORKGROUP = 64;
 
@@ -43,8 +43,8 @@ export class Embedding {
       fragments: [
         packFragment(pack),
         ...reads.fragments,
-        positions ? fragments.positionLearned : fragments.positionNone,
-        kernels.embed,
+        positions ? wgsl.positionLearned : wgsl.positionNone,
+        wgsl.embed,
       ],
     });
     return new Embedding(kernel, weights, scale);

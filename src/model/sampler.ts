@@ -6,8 +6,7 @@ import { checkInteger, sentence } from "../base/check.ts";
 import { Kernel } from "../gpu/kernel.ts";
 import { checkRounds } from "../gpu/loop_rounds.ts";
 import { loopRounds } from "../gpu/profile.ts";
-import { fragments as shared } from "../../kernels/mod.ts";
-import { fragments, kernels } from "../../kernels/model/mod.ts";
+import * as wgsl from "../../kernels/mod.ts";
 
 /** How the next token is chosen. */
 export interface Sampling {
@@ -51,14 +50,14 @@ export async function bindSampler(
   if (temperature === 0) {
     const kernel = await Kernel.compile(gpu, "argmax", {
       constants: { VOCAB, WORKGROUP: lanesFor(gpu, VOCAB, LOOPS.argmax) },
-      fragments: [fragments.choose, kernels.argmax],
+      fragments: [wgsl.choose, wgsl.argmax],
     });
     return { work: boundWork([kernel.bind(bound, [1, 1])]), destroy: () => {} };
   }
   const lanes = lanesFor(gpu, VOCAB, LOOPS.sample);
   const kernel = await Kernel.compile(gpu, "sample", {
     constants: { VOCAB, WORKGROUP: lanes, LANES: lanes, ROWS: 1 },
-    fragments: [fragments.choose, shared.lanesMemory, kernels.sample],
+    fragments: [wgsl.choose, wgsl.lanesMemory, wgsl.sample],
   });
   // Of a temperature too small for f32 only the likeliest token is left.
   const inverseTemperature = Math.min(1 / temperature, LARGEST_F32);

@@ -1,5 +1,5 @@
 /** The pieces of kernels that a specification of scores asks for, and the values they read. */
-import { fragments } from "../../kernels/mod.ts";
+import * as wgsl from "../../kernels/mod.ts";
 import type { FilledSpec, StageOutput } from "../plan/spec.ts";
 import { leadingAxes } from "./score_spec.ts";
 
@@ -15,26 +15,26 @@ export function scoreOf(
   const { softcap, alibiSlopes, bias, mask } = spec;
   const isWhole = stage === "scores";
   const steps = [
-    { name: "withSoftcap", isAsked: softcap && stage !== "products", text: fragments.scoreSoftcap },
-    { name: "withAlibi", isAsked: alibiSlopes && isWhole, text: fragments.scoreAlibi },
-    { name: "withBias", isAsked: bias && isWhole, text: fragments.scoreBias },
-    { name: "withMask", isAsked: mask && isWhole, text: fragments.scoreMask },
+    { name: "withSoftcap", isAsked: softcap && stage !== "products", text: wgsl.softcap },
+    { name: "withAlibi", isAsked: alibiSlopes && isWhole, text: wgsl.alibi },
+    { name: "withBias", isAsked: bias && isWhole, text: wgsl.bias },
+    { name: "withMask", isAsked: mask && isWhole, text: wgsl.mask },
   ].filter(({ isAsked }) => isAsked);
   const calls = steps.map(({ name }) => `  s = ${name}(s, row, context, column);\n`).join("");
   const start = "fn scoreOf(product: f32, row: u32, context: Context, column: u32) -> f32 {\n";
   return [
     `${start}  var s = params.scale * product;\n${calls}  return s;\n}`,
     ...steps.map(({ text }) => text),
-    ...(isWhole && alibiSlopes ? [fragments.perHead] : []),
-    ...(isWhole && (bias || mask) ? [fragments.broadcast] : []),
+    ...(isWhole && alibiSlopes ? [wgsl.perHead] : []),
+    ...(isWhole && (bias || mask) ? [wgsl.broadcast] : []),
   ];
 }
 
 /** `withSink` and `storeLse`: what becomes of the softmax state of a whole row. */
 export function rowEnd({ sinkLogits, outputs }: FilledSpec): string[] {
   return [
-    ...(sinkLogits ? [fragments.sinkLogits, fragments.perHead] : [fragments.sinkNone]),
-    outputs.includes("lse") ? fragments.storeLse : fragments.lseNone,
+    ...(sinkLogits ? [wgsl.sinkLogits, wgsl.perHead] : [wgsl.sinkNone]),
+    outputs.includes("lse") ? wgsl.storeLse : wgsl.lseNone,
   ];
 }
 

@@ -1,5 +1,5 @@
 /** What kernels are composed with to write and to read keys, values and weights of each element type. */
-import { fragments } from "../../kernels/mod.ts";
+import * as wgsl from "../../kernels/mod.ts";
 import { BITS, isQuantized, quantizedWords } from "./quantized.ts";
 import { loadPacks, type Loads } from "./loads.ts";
 import type { WgslModule } from "../gpu/compose.ts";
@@ -20,7 +20,7 @@ export function storedElements(size: number, dtype: KvDtype): number {
 
 /** What declares `Pack`: so many elements that are loaded at once. */
 export function packFragment(packSize: 1 | 4): string {
-  return packSize === 4 ? fragments.packVec4 : fragments.packScalar;
+  return packSize === 4 ? wgsl.packVec4 : wgsl.packScalar;
 }
 
 /**
@@ -33,30 +33,30 @@ export function kvReads(
   loads: Loads,
   products: Dtype = "f32",
 ): Parts {
-  const { kvNumbers, kvQuantized } = fragments;
+  const { kvNumbers, kvQuantized } = wgsl;
   const parts = reads(dtype, packSize, loads, { numbers: kvNumbers, quantized: kvQuantized });
   return {
     ...parts,
     types: { ...parts.types, Factor: packOf(products, packSize) },
-    fragments: [fragments.kvRows, ...parts.fragments],
+    fragments: [wgsl.slots, ...parts.fragments],
   };
 }
 
 /** What declares `q` and reads it by `queryAt`, as many packs at a time as a load of keys brings. */
 export function queryReads(dtype: Dtype, kvDtype: KvDtype): string {
-  return dtype === kvDtype ? fragments.queryNumbers : fragments.queryPacks;
+  return dtype === kvDtype ? wgsl.queryNumbers : wgsl.queryPacks;
 }
 
 /** What declares `w` and reads it by `weightsAt`, the packs of a load at a time. */
 export function weightReads(dtype: KvDtype, packSize: 1 | 4, loads: Loads): Parts {
-  const { weightNumbers: numbers, weightQuantized } = fragments;
+  const { weightNumbers: numbers, weightQuantized } = wgsl;
   return reads(dtype, packSize, loads, { numbers, quantized: weightQuantized });
 }
 
 /** What `store`s a new row. */
 export function kvStores(dtype: KvDtype): Parts {
-  if (isQuantized(dtype)) return quantized(dtype, fragments.storeQuantized);
-  return { types: { Stored: storedType(dtype) }, constants: {}, fragments: [fragments.storePlain] };
+  if (isQuantized(dtype)) return quantized(dtype, wgsl.storeQuantized);
+  return { types: { Stored: storedType(dtype) }, constants: {}, fragments: [wgsl.storePlain] };
 }
 
 function reads(
@@ -67,7 +67,7 @@ function reads(
 ): Parts {
   const constants = { LOAD_PACKS: loadPacks(loads) };
   if (isQuantized(dtype)) {
-    const { constants: own, ...parts } = quantized(dtype, fragments.quantizedPack, by.quantized);
+    const { constants: own, ...parts } = quantized(dtype, wgsl.quantizedPack, by.quantized);
     return { ...parts, constants: { ...constants, ...own } };
   }
   // Pairs say themselves how they are stored.
@@ -78,7 +78,7 @@ function reads(
 }
 
 function numbersOf(dtype: Dtype, loads: Loads): string {
-  const { singlePack, pairF16U32, pairF16U64, pairF32U64 } = fragments;
+  const { singlePack, pairF16U32, pairF16U64, pairF32U64 } = wgsl;
   if (loads === "packs") return singlePack;
   if (dtype === "f32") return pairF32U64;
   return loads === "u32" ? pairF16U32 : pairF16U64;
@@ -92,6 +92,6 @@ function quantized(dtype: keyof typeof BITS, ...ofRows: string[]): Parts {
   return {
     types: { Stored: storedType(dtype) },
     constants: { BITS: BITS[dtype] },
-    fragments: [fragments.quantizedRow, ...ofRows],
+    fragments: [wgsl.quantizedRow, ...ofRows],
   };
 }
