@@ -80,7 +80,17 @@ export * from "./src/reference/output_change.ts";
 export { poolKvHeads, type PoolOptions } from "./src/layer/pool_kv_heads.ts";
 export * from "./src/reference/pooling_change.ts";
 export * from "./src/layer/qkv_weights.ts";
-export * from "./src/reference/attention.ts";
+export {
+  type QueryRow,
+  referenceAttention,
+  type ReferenceInputs,
+  referenceMergeStates,
+  type ReferenceOptions,
+  type ReferenceResult,
+  type ReferenceRow,
+  referenceRow,
+} from "./src/reference/attention.ts";
+export * from "./src/reference/attention_gradient.ts";
 export * from "./src/reference/layer.ts";
 export type { Overflow } from "./src/cache/ring_rules.ts";
 export * from "./src/cache/ring_kv_cache.ts";

@@ -1,5 +1,5 @@
 import { sizesOf } from "../plan/sizes.ts";
-import { fillInScores, leadingAxes, type ScoreSpec } from "../score/score_spec.ts";
+import { type Alignment, fillInScores, leadingAxes, type ScoreSpec } from "../score/score_spec.ts";
 import type { AttentionSpec } from "../plan/spec.ts";
 import type { HostMask, HostTensor } from "../tensor/tensor.ts";
 
@@ -117,9 +117,7 @@ export function referenceRow(
       : ((row.batch * heads + head) * tokens + token) * size;
 
   const length = inputs.lengths?.data[row.batch] ?? contextLen;
-  const first = { "bottom-right": length - seqLen, "top-left": 0 };
-  const position = row.token +
-    (typeof spec.alignment === "number" ? spec.alignment : first[spec.alignment]);
+  const position = positionOf(row, { length, seqLen, alignment: spec.alignment });
   const { window = Infinity, windowRight = Infinity } = spec;
   const isInWindow = (key: number) =>
     (key > position - window || key < sinks) && key <= position + (spec.causal ? 0 : windowRight);
@@ -175,8 +173,17 @@ export function referenceRow(
   return { ...stages, weights, o, lse: max + Math.log(denominator) };
 }
 
+/** The position of a query in its sequence of `length` tokens. */
+export function positionOf(
+  { token }: QueryRow,
+  { length, seqLen, alignment }: { length: number; seqLen: number; alignment: Alignment | number },
+): number {
+  const first = { "bottom-right": length - seqLen, "top-left": 0 };
+  return token + (typeof alignment === "number" ? alignment : first[alignment]);
+}
+
 /** Where the element of a row and a key lies in a tensor that is broadcast to [B, N, S, K]. */
-function broadcastIndex(shape: readonly number[], row: QueryRow, key: number): number {
+export function broadcastIndex(shape: readonly number[], row: QueryRow, key: number): number {
   const [batches, heads, tokens] = leadingAxes(shape);
   const [batch, head, token] = [row.batch % batches, row.head % heads, row.token % tokens];
   return ((batch * heads + head) * tokens + token) * shape.at(-1)! + key;
