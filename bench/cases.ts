@@ -1,7 +1,8 @@
 /** What is measured, as data: models and options in, groups of comparable cases out. */
 import type { Dtype, Implementation } from "../mod.ts";
+import { type Variant, variantOf } from "../cli/shared/variant.ts";
 import { MODELS, type ModelShape } from "./models.ts";
-import type { Phase, Shape, Variant } from "./result.ts";
+import type { Phase, Shape } from "./result.ts";
 
 /** One attention to measure. */
 export interface Case extends Shape {
@@ -55,12 +56,6 @@ export function findModels(names: readonly string[]): readonly ModelShape[] {
       `Cannot run the bench as there is no model "${name}": choose from ${known}`,
     );
   });
-}
-
-/** What a number of KV heads makes of attention. */
-export function variantOf(numHeads: number, numKvHeads: number): Variant {
-  if (numKvHeads === numHeads) return "mha";
-  return numKvHeads === 1 ? "mqa" : "gqa";
 }
 
 /** Every group of cases, contexts cut to what each model was trained for. */

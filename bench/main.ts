@@ -5,7 +5,7 @@ import { Gpu } from "../mod.ts";
 import { explainCases } from "./explain.ts";
 import { FirstUses } from "./first_use.ts";
 import { type CapturedLayer, readLayers } from "./capture.ts";
-import { measureDecode } from "./decode_ceilings.ts";
+import { measureCeilings } from "./ceilings.ts";
 import { type BenchOptions, parseOptions } from "./options.ts";
 import { featuresOf } from "./matrix/features.ts";
 import { tryFeatures } from "./matrix/matrix.ts";
@@ -16,8 +16,7 @@ import { Progress } from "../cli/shared/progress.ts";
 import { formatJson } from "./report/json.ts";
 import { formatMatrix } from "./report/matrix.ts";
 import { formatTable, formatTuned } from "./report/table.ts";
-import type { AdapterInfo, DecodeCeiling, FirstUse, Report, Result, Roofline } from "./result.ts";
-import { measureRoofline } from "./roofline.ts";
+import type { AdapterInfo, FirstUse, Report, Result, Roofline } from "./result.ts";
 import { runGroup } from "./run.ts";
 import { runLayer } from "./run_capture.ts";
 import { casesByRows, STEPS, tune, type TuneEffort, tuningOf } from "./tune.ts";
@@ -61,9 +60,8 @@ async function main(args: readonly string[]): Promise<void> {
   const steps = 1 + runs.length + (options.peers ? peerSteps.reduce((a, b) => a + b, 1) : 0);
   const progress = new Progress(steps);
   progress.step("roofline of the adapter");
-  const roofline = await measureRoofline(gpu, options.effort);
   const firstUses = new FirstUses();
-  roofline.decode = await measureDecodes(gpu, { roofline, firstUses }, options);
+  const roofline = await measureCeilings(gpu, options, firstUses);
   const results: Result[] = [];
   for (const { title, run } of runs) {
     progress.step(title);
@@ -89,21 +87,6 @@ async function main(args: readonly string[]): Promise<void> {
   }
   gpu.destroy();
   if (results.some(({ failure }) => failure)) Deno.exitCode = 1;
-}
-
-async function measureDecodes(
-  gpu: Gpu,
-  shared: Shared,
-  { impls, dtypes, effort }: BenchOptions,
-): Promise<DecodeCeiling[]> {
-  const decode: DecodeCeiling[] = [];
-  for (const impl of impls) {
-    for (const dtype of dtypes) {
-      const ceiling = await measureDecode(gpu, { impl, dtype }, { effort, ...shared });
-      if (ceiling) decode.push(ceiling);
-    }
-  }
-  return decode;
 }
 
 /** Something to measure, by the title that progress shows. */

@@ -1,7 +1,7 @@
 /** What the bench measures, in the shape that `--json` writes and other programs read. GB are 1e9 bytes. */
+import type { Variant } from "../cli/shared/variant.ts";
 
 export type Phase = "decode" | "prefill";
-export type Variant = "mha" | "gqa" | "mqa";
 export type Bound = "bytes" | "operations";
 
 /** The device that everything in a report was measured on. */

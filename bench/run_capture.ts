@@ -11,7 +11,8 @@ import {
   Tensor,
 } from "../mod.ts";
 import { type CapturedLayer, withKvHeads } from "./capture.ts";
-import { type Case, variantOf } from "./cases.ts";
+import { variantOf } from "../cli/shared/variant.ts";
+import type { Case } from "./cases.ts";
 import type { Phase, Result, Roofline } from "./result.ts";
 import { emptyResult, fillIn, judge } from "./rows.ts";
 import { type Call, type Effort, timeInTurns } from "./stopwatch.ts";

@@ -3,6 +3,7 @@ import type { Decoder } from "../../src/model/decoder.ts";
 import { TextStream } from "../../src/model/tokenizer/text_stream.ts";
 import type { Tokenizer } from "../../src/model/tokenizer/tokenizer.ts";
 import { outputChange } from "../../mod.ts";
+import { likeliest } from "../shared/likeliest.ts";
 import type { GenerateOptions } from "./options.ts";
 
 /** How fast a text was continued. */
@@ -83,15 +84,4 @@ export function logitChange(
   const same = a.filter((token, i) => token === b[i]).length;
   const { relativeChange } = outputChange(before, after);
   return { tokens: a.length, relativeChange, agreement: same / a.length };
-}
-
-/** The token of the highest logit after each token, the first of several. */
-export function likeliest(logits: ArrayLike<number>, vocabSize: number): number[] {
-  return Array.from({ length: logits.length / vocabSize }, (_, row) => {
-    let best = 0;
-    for (let token = 1; token < vocabSize; token++) {
-      if (logits[row * vocabSize + token] > logits[row * vocabSize + best]) best = token;
-    }
-    return best;
-  });
 }

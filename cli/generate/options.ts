@@ -2,6 +2,7 @@
 import type { KvDtype } from "../../mod.ts";
 import { KV_DTYPES } from "../../src/tensor/dtype.ts";
 import { Arguments } from "../shared/arguments.ts";
+import { type ModelOptions, POOL_METHODS, type PoolMethod } from "../shared/model_options.ts";
 
 export const HELP = `Continues a text by a model on this machine's GPU, and says how fast.
 
@@ -31,18 +32,6 @@ Memory
 
 /** Element types that weights may be kept in. */
 export const WEIGHT_DTYPES = ["f32", "f16", "int8"] as const;
-/** How key/value heads may be pooled. */
-export const POOL_METHODS = ["mean", "first"] as const;
-
-/** How key/value heads are pooled. */
-export type PoolMethod = typeof POOL_METHODS[number];
-
-/** Which model. */
-export interface ModelOptions {
-  model: string;
-  tokenizer?: string;
-}
-
 /** What the command line asks for. */
 export interface GenerateOptions extends ModelOptions {
   kvHeads?: number;

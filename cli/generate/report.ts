@@ -1,8 +1,8 @@
 /** What `deno run generate` says around the text. */
 import { formatColumns } from "../shared/report/columns.ts";
-import { shortBytes } from "../plan/report/units.ts";
+import { shortBytes } from "../shared/report/units.ts";
 import type { LogitChange, Speed } from "./measure.ts";
-import type { PoolMethod } from "./options.ts";
+import type { PoolMethod } from "../shared/model_options.ts";
 
 /** What a decoder takes on the device. */
 export interface Memory {

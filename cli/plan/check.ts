@@ -1,9 +1,7 @@
 /** Prediction against measurement: each row of a bench's report beside what the roofline says of its shape. */
-import { movedBytes, operations } from "../../bench/counts.ts";
+import { median, movedBytes, operations, type Report, type Result } from "../../bench/mod.ts";
 import { alignDecimals } from "../shared/report/units.ts";
 import { type Column, formatColumns } from "../shared/report/columns.ts";
-import type { Report, Result } from "../../bench/result.ts";
-import { median } from "../../bench/statistics.ts";
 import { type DeviceProfile, type Implementation, planAttention, rooflineTime } from "../../mod.ts";
 import { ratesFor } from "./measured_rates.ts";
 

@@ -1,10 +1,7 @@
 /** The command: from arguments to results, around the arithmetic. */
 import { Gpu, type KvDtype } from "../../mod.ts";
-import { FirstUses } from "../../bench/first_use.ts";
-import type { Roofline } from "../../bench/result.ts";
+import { measureCeilings } from "../../bench/mod.ts";
 import { renderSvg } from "../shared/report/svg.ts";
-import { measureDecode } from "../../bench/decode_ceilings.ts";
-import { measureRoofline } from "../../bench/roofline.ts";
 import { Files } from "../shared/files.ts";
 import { exitCodeOf, type Out as Terminal } from "../shared/run.ts";
 import { formatCheck } from "./check.ts";
@@ -73,15 +70,9 @@ async function measureDevice(dtypes: readonly KvDtype[], out: Out): Promise<Devi
   const gpu = await Gpu.open();
   out.error(`measuring ${gpu.description.description} ...`);
   try {
-    const roofline: Roofline = await measureRoofline(gpu, EFFORT);
     const dtype = gpu.features.f16 && dtypes.includes("f16") ? "f16" : "f32";
-    const asked = { impl: "fused", dtype } as const;
-    const ceiling = await measureDecode(gpu, asked, {
-      effort: EFFORT,
-      roofline,
-      firstUses: new FirstUses(),
-    });
-    if (ceiling) roofline.decode = [ceiling];
+    const asked = { impls: ["fused"], dtypes: [dtype], effort: EFFORT } as const;
+    const roofline = await measureCeilings(gpu, asked);
     return measuredDevice(
       gpu.description.description,
       { adapter: gpu.description, roofline },

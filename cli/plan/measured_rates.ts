@@ -1,7 +1,12 @@
 /** From what the bench measured to the two ceilings of a roofline. */
-import { movedBytes, operations } from "../../bench/counts.ts";
-import { endsOf } from "../../bench/decode_ceilings.ts";
-import type { AdapterInfo, DecodeCeiling, Roofline } from "../../bench/result.ts";
+import {
+  type AdapterInfo,
+  type DecodeCeiling,
+  endsOf,
+  movedBytes,
+  operations,
+  type Roofline,
+} from "../../bench/mod.ts";
 import type { DeviceRates, KvDtype } from "../../mod.ts";
 import type { Device } from "./gpus.ts";
 

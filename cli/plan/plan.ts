@@ -11,8 +11,7 @@ import {
   longestContext,
   rooflineTime,
 } from "../../mod.ts";
-import { variantOf } from "../../bench/cases.ts";
-import type { Variant } from "../../bench/result.ts";
+import { type Variant, variantOf } from "../shared/variant.ts";
 import type { Device } from "./gpus.ts";
 import { activationBytes, type Model } from "../shared/preset.ts";
 

@@ -1,5 +1,5 @@
 /** Reading what `deno run bench --json` writes. */
-import type { Report } from "../../bench/result.ts";
+import type { Report } from "../../bench/mod.ts";
 
 /**
  * Reads a bench's report.

@@ -2,7 +2,7 @@
 import type { KvDtype } from "../../mod.ts";
 import { KV_DTYPES } from "../../src/tensor/dtype.ts";
 import { Arguments } from "../shared/arguments.ts";
-import { type ModelOptions, POOL_METHODS, type PoolMethod } from "../generate/options.ts";
+import { type ModelOptions, POOL_METHODS, type PoolMethod } from "../shared/model_options.ts";
 
 export const HELP =
   `Says what a smaller KV cache costs a model: how well it predicts a text with a cache in fewer bits, with a window, and with

@@ -1,5 +1,5 @@
 import type { DecoderSpec } from "../../src/model/spec.ts";
-import type { PoolMethod } from "../generate/options.ts";
+import type { PoolMethod } from "../shared/model_options.ts";
 import type { KvDtype } from "../../mod.ts";
 import { sentence } from "../../src/base/check.ts";
 import type { QualityOptions } from "./options.ts";

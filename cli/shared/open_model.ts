@@ -2,7 +2,7 @@ import { type Checkpoint, openCheckpoint } from "../../src/checkpoints/mod.ts";
 import { Files } from "./files.ts";
 import { parseTokenizer } from "../../src/model/tokenizer/parse.ts";
 import type { Tokenizer } from "../../src/model/tokenizer/tokenizer.ts";
-import type { ModelOptions } from "../generate/options.ts";
+import type { ModelOptions } from "./model_options.ts";
 
 /** A checkpoint and its tokenizer. */
 export interface Model {

@@ -1,7 +1,13 @@
 /** The pieces of kernels that a specification of scores asks for, and the values they read. */
 import * as wgsl from "../../kernels/mod.ts";
-import type { FilledSpec, StageOutput } from "../plan/spec.ts";
-import { leadingAxes } from "./score_spec.ts";
+import { type FilledScoreSpec, leadingAxes, type ScoreStage } from "./score_spec.ts";
+
+/** A score specification, the sizes its values depend on, and the outputs that are asked for. */
+export interface ScoredSpec extends FilledScoreSpec {
+  numHeads: number;
+  seqLen: number;
+  outputs: readonly string[];
+}
 
 /**
  * `scoreOf`: from the product of a query and a key to the score that softmax reads, or to an earlier stage of it. Each step
@@ -9,8 +15,8 @@ import { leadingAxes } from "./score_spec.ts";
  * not there.
  */
 export function scoreOf(
-  spec: FilledSpec,
-  stage: Exclude<StageOutput, "weights"> = "scores",
+  spec: FilledScoreSpec,
+  stage: ScoreStage = "scores",
 ): string[] {
   const { softcap, alibiSlopes, bias, mask } = spec;
   const isWhole = stage === "scores";
@@ -31,7 +37,7 @@ export function scoreOf(
 }
 
 /** `withSink` and `storeLse`: what becomes of the softmax state of a whole row. */
-export function rowEnd({ sinkLogits, outputs }: FilledSpec): string[] {
+export function rowEnd({ sinkLogits, outputs }: ScoredSpec): string[] {
   return [
     ...(sinkLogits ? [wgsl.sinkLogits, wgsl.perHead] : [wgsl.sinkNone]),
     outputs.includes("lse") ? wgsl.storeLse : wgsl.lseNone,
@@ -39,12 +45,12 @@ export function rowEnd({ sinkLogits, outputs }: FilledSpec): string[] {
 }
 
 /** What the text of `perHead` needs. */
-export function perHeadConstants(spec: FilledSpec): Record<string, number> {
+export function perHeadConstants(spec: ScoredSpec): Record<string, number> {
   return hasPerHead(spec) ? { NUM_HEADS: spec.numHeads } : {};
 }
 
 /** Whether a kernel may read numbers of each query head. */
-export function hasPerHead({ alibiSlopes, sinkLogits }: FilledSpec): boolean {
+export function hasPerHead({ alibiSlopes, sinkLogits }: FilledScoreSpec): boolean {
   return alibiSlopes !== undefined || sinkLogits !== undefined;
 }
 
@@ -53,7 +59,7 @@ const UNBOUNDED = 2 ** 30;
 const FARTHEST_QUERY = 2 ** 29;
 
 /** Values of `Params` by which scores are computed. */
-export function scoreParams(spec: FilledSpec) {
+export function scoreParams(spec: ScoredSpec) {
   const { seqLen, causal, alignment, scale, softcap = 0 } = spec;
   const { window = Infinity, windowRight = Infinity } = spec;
   const named = { "bottom-right": -seqLen, "top-left": 0 };
@@ -72,12 +78,12 @@ export function scoreParams(spec: FilledSpec) {
 }
 
 /** The values of one that sees every key, as for products that nobody has masked yet. */
-export function unmasked(spec: FilledSpec): FilledSpec {
+export function unmasked<Spec extends FilledScoreSpec>(spec: Spec): Spec {
   return { ...spec, causal: false, window: undefined, windowRight: undefined };
 }
 
 /** Whatever is of each query head, as `perHead` lies in memory. */
-export function perHeadNumbers({ numHeads, alibiSlopes, sinkLogits }: FilledSpec): Float32Array {
+export function perHeadNumbers({ numHeads, alibiSlopes, sinkLogits }: ScoredSpec): Float32Array {
   const numbers = new Float32Array(4 * numHeads);
   for (let head = 0; head < numHeads; head++) {
     numbers[4 * head] = alibiSlopes?.[head] ?? 0;

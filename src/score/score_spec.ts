@@ -7,6 +7,9 @@ import { elementCount } from "../tensor/dtype.ts";
  */
 export type Alignment = "bottom-right" | "top-left" | number;
 
+/** The matrices on the way to softmax: the scaled products, those after the softcap, those after bias and masks. */
+export type ScoreStage = "products" | "softcapped" | "scores";
+
 /** What a query sees, and how strongly: from the product of a query and a key to the score that softmax reads. */
 export interface ScoreSpec {
   /** Whether a query sees no later keys. The default is true. */

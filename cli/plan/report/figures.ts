@@ -3,7 +3,8 @@ import type { TopLevelSpec } from "vega-lite";
 import { CONFIG, GREY, STYLES } from "../../shared/report/style.ts";
 import { throughputAxis } from "../../shared/report/throughput_axis.ts";
 import type { CachePlan, Plan, VariantPlan } from "../plan.ts";
-import { shortBytes, shortCount, tinyBytes } from "./units.ts";
+import { shortBytes } from "../../shared/report/units.ts";
+import { shortCount, tinyBytes } from "./units.ts";
 
 /** Dashes by element type, the first solid. */
 const DASHES = [[1, 0], [7, 4], [2, 2], [9, 3, 2, 3]];

@@ -1,10 +1,10 @@
 /** A plan in sections: each a table, most with a picture of it. What is printed, drawn and put on the page comes from here. */
 import type { TopLevelSpec } from "vega-lite";
-import { alignDecimals } from "../../shared/report/units.ts";
+import { alignDecimals, shortBytes } from "../../shared/report/units.ts";
 import type { Column } from "../../shared/report/columns.ts";
 import type { CachePlan, Plan, VariantPlan } from "../plan.ts";
 import { feasibleFigure, growthFigure, parametersFigure, throughputFigure } from "./figures.ts";
-import { shortBytes, shortCount } from "./units.ts";
+import { shortCount } from "./units.ts";
 
 /** A table, and the picture that shows the same. */
 export interface Section {

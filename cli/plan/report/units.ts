@@ -1,12 +1,6 @@
 /** Short texts for labels and cells. */
-import { formatBytes } from "../../shared/report/units.ts";
 
 const LETTERS = ["", "K", "M", "G", "T"];
-
-/** Bytes in a binary unit, e.g. "8 GiB". */
-export function shortBytes(bytes: number): string {
-  return formatBytes(bytes).trimEnd();
-}
 
 /** A number of tokens, e.g. "4K" or "1000". */
 export function shortCount(count: number): string {

@@ -1,6 +1,6 @@
 /** What every figure has in common: colours, fonts, and marks by variant. */
 import type { TopLevelSpec } from "vega-lite";
-import type { Variant } from "../../../bench/result.ts";
+import type { Variant } from "../variant.ts";
 
 /** Colours after Okabe and Ito, who chose them for every kind of colour vision. */
 export const STYLES: Record<Variant, { label: string; color: string; shape: string }> = {

@@ -49,3 +49,8 @@ export function formatBytes(bytes: number): string {
   const rounded = value < 100 ? Number(value.toPrecision(3)) : Math.round(value);
   return `${rounded} ${BYTE_UNITS[unit]}`;
 }
+
+/** Bytes in a binary unit, e.g. "8 GiB". */
+export function shortBytes(bytes: number): string {
+  return formatBytes(bytes).trimEnd();
+}

@@ -1,5 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
-import { continuePrompt, likeliest, logitChange } from "../../../cli/generate/measure.ts";
+import { continuePrompt, logitChange } from "../../../cli/generate/measure.ts";
+import { likeliest } from "../../../cli/shared/likeliest.ts";
 import { formatPooling, formatSpeed } from "../../../cli/generate/report.ts";
 
 const LETTERS = ["<", "a", "b", "c", ">"];

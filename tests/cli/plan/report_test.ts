@@ -8,7 +8,8 @@ import { makePlan, type Plan, type PlanRequest } from "../../../cli/plan/plan.ts
 import { formatHtml } from "../../../cli/plan/report/html.ts";
 import { sectionsOf } from "../../../cli/plan/report/sections.ts";
 import { formatText } from "../../../cli/plan/report/text.ts";
-import { shortBytes, shortCount, tinyBytes } from "../../../cli/plan/report/units.ts";
+import { shortCount, tinyBytes } from "../../../cli/plan/report/units.ts";
+import { shortBytes } from "../../../cli/shared/report/units.ts";
 
 function planOf(changes: Partial<PlanRequest> = {}): Plan {
   return makePlan({

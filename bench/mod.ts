@@ -1,0 +1,6 @@
+/** Measuring for other programs: the ceilings of a device, and the report that `deno run bench --json` writes. */
+export { measureCeilings } from "./ceilings.ts";
+export { movedBytes, operations } from "./counts.ts";
+export { endsOf } from "./decode_ceilings.ts";
+export type { AdapterInfo, DecodeCeiling, Report, Result, Roofline } from "./result.ts";
+export { median } from "./statistics.ts";

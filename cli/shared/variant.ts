@@ -1,0 +1,8 @@
+/** The names of attention by its number of KV heads. */
+export type Variant = "mha" | "gqa" | "mqa";
+
+/** The name of attention with these heads. */
+export function variantOf(numHeads: number, numKvHeads: number): Variant {
+  if (numKvHeads === numHeads) return "mha";
+  return numKvHeads === 1 ? "mqa" : "gqa";
+}
