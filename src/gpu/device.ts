@@ -1,5 +1,6 @@
 import { MATRIX_FEATURE, matrixBlockOf } from "./matrix_units.ts";
 import { probe, type Probed } from "./probe.ts";
+import { sentence } from "../base/check.ts";
 import { DeviceLostError, GpuUnavailableError, GpuWorkError } from "../base/errors.ts";
 import type { DeviceProfile } from "./profile.ts";
 
@@ -41,10 +42,18 @@ export interface GpuDescription {
 export interface GpuOptions {
   /** Which of several adapters to prefer. The default is `"high-performance"`. */
   powerPreference?: GPUPowerPreference;
+  /**
+   * Where adapters come from, such as what `create([])` of npm's `webgpu` returns; it is kept for as long as the device. The
+   * default is `navigator.gpu`.
+   */
+  gpu?: GPU;
 }
 
 const INSTALL_HINT =
   "on Linux install a Vulkan driver for your GPU, or without a GPU the software driver: apt-get install mesa-vulkan-drivers libvulkan1";
+// WebGPU does not tell a driver that it refuses from one that is missing.
+const REFUSED_HINT =
+  "where a driver is installed, the runtime refuses it (as Dawn, in Node and Bun, refuses the software driver of Debian 12): set VK_DRIVER_FILES to the file of another, such as vk_swiftshader_icd.json of the package chromium";
 
 const LOSS_NOTICE_MS = 20;
 
@@ -68,6 +77,8 @@ const LONG_INTEGERS = "wgpu-shader-int64" as GPUFeatureName;
  */
 export class Gpu {
   static readonly #known = new WeakMap<GPUDevice, Promise<Gpu>>();
+  /** Kept from being collected: npm's `webgpu` crashes where its GPU object goes before a device does. */
+  static readonly #sources = new WeakMap<GPUDevice, GPU>();
 
   /** The WebGPU device: yours to use for everything else. */
   readonly device: GPUDevice;
@@ -120,8 +131,9 @@ export class Gpu {
   /**
    * Opens a device with the adapter's own limits, and with f16, subgroups, timestamps and matrix units where they can be had.
    *
-   * @param options Which adapter to prefer.
+   * @param options Which adapter to prefer, and where adapters come from.
    * @returns The opened device. Destroy it with {@linkcode Gpu.destroy}.
+   * @throws {TypeError} If `gpu` has no adapters to give.
    * @throws {GpuUnavailableError} If there is no WebGPU, no adapter, the adapter gives no device, or the device does not
    * compute.
    *
@@ -138,19 +150,33 @@ export class Gpu {
    *   console.log(error.message); // what to install
    * }
    * ```
+   *
+   * @example In Node, with the npm package webgpu
+   * ```ts ignore
+   * import { create } from "webgpu";
+   * import { Gpu } from "@onehead/attention";
+   *
+   * const gpu = await Gpu.open({ gpu: create([]) });
+   * ```
    */
   static async open(options: GpuOptions = {}): Promise<Gpu> {
-    const { powerPreference = "high-performance" } = options;
-    if (!globalThis.navigator?.gpu) {
+    const { powerPreference = "high-performance", gpu = globalThis.navigator?.gpu } = options;
+    if (gpu === undefined) {
       throw new GpuUnavailableError(
-        "Cannot open a GPU as this runtime has no WebGPU (navigator.gpu): use Deno 2, a current browser, or Node with the npm package webgpu",
+        "Cannot open a GPU as this runtime has no WebGPU (navigator.gpu): use Deno 2, a current browser, or Node with the npm package webgpu (Gpu.open({ gpu: create([]) }))",
       );
     }
-    const adapter = await navigator.gpu.requestAdapter({ powerPreference });
+    if (typeof gpu?.requestAdapter !== "function") {
+      throw new TypeError(sentence("open a GPU", "gpu must be a GPU object of WebGPU", { gpu }));
+    }
+    const adapter = await gpu.requestAdapter({ powerPreference });
     if (!adapter) {
-      throw new GpuUnavailableError(`Cannot open a GPU as there is no adapter: ${INSTALL_HINT}`);
+      throw new GpuUnavailableError(
+        `Cannot open a GPU as there is no adapter: ${INSTALL_HINT}; ${REFUSED_HINT}`,
+      );
     }
     const device = await requestDevice(adapter);
+    Gpu.#sources.set(device, gpu);
     try {
       return await Gpu.#of(device, adapter.info);
     } catch (error) {
@@ -184,7 +210,7 @@ export class Gpu {
   /** Of the adapter, as npm's `webgpu` lists matrix units there alone. */
   static #of(device: GPUDevice, info: GPUAdapterInfo): Promise<Gpu> {
     let gpu = Gpu.#known.get(device);
-    if (!gpu) {
+    if (gpu === undefined) {
       gpu = Gpu.#probed(device, info);
       Gpu.#known.set(device, gpu);
     }

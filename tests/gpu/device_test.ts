@@ -129,6 +129,24 @@ Deno.test("gpu: a device that takes work and does nothing is refused", async () 
   await assertRejects(() => Gpu.from(doesNothing), GpuUnavailableError, says);
 });
 
+Deno.test("gpu: opens adapters of a GPU object that the caller gives", async () => {
+  const asked: (GPURequestAdapterOptions | undefined)[] = [];
+  const gpu = {
+    requestAdapter: (options?: GPURequestAdapterOptions) => {
+      asked.push(options);
+      return navigator.gpu.requestAdapter(options);
+    },
+  } as GPU;
+  const own = await Gpu.open({ gpu, powerPreference: "low-power" });
+  assertEquals(asked, [{ powerPreference: "low-power" }]);
+  own.destroy();
+  const none = { requestAdapter: () => Promise.resolve(null) } as unknown as GPU;
+  await assertRejects(() => Gpu.open({ gpu: none }), GpuUnavailableError, "there is no adapter");
+  for (const gpu of [{}, null, "navigator"]) {
+    await assertRejects(() => Gpu.open({ gpu: gpu as GPU }), TypeError, "gpu must be a GPU object");
+  }
+});
+
 Deno.test("gpu: no WebGPU and no adapter are told apart, with a cure", async () => {
   const { gpu } = navigator;
   const withGpu = async (value: unknown, says: string) => {
@@ -140,7 +158,10 @@ Deno.test("gpu: no WebGPU and no adapter are told apart, with a cure", async () 
     }
   };
   await withGpu(undefined, "this runtime has no WebGPU");
-  await withGpu({ requestAdapter: () => Promise.resolve(null) }, "apt-get install");
+  const nothing = { requestAdapter: () => Promise.resolve(null) };
+  await withGpu(nothing, "apt-get install");
+  await withGpu(nothing, "where a driver is installed, the runtime refuses it");
+  await withGpu(nothing, "set VK_DRIVER_FILES");
   assertStrictEquals(navigator.gpu, gpu);
 });
 
