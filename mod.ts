@@ -107,6 +107,12 @@ export type {
 } from "./src/plan/spec.ts";
 export type { Layout } from "./src/tensor/layout.ts";
 export type { Dtype, ElementType, KvDtype } from "./src/tensor/dtype.ts";
-export { type HostMask, type HostTensor, Tensor, type TensorOptions } from "./src/tensor/tensor.ts";
+export {
+  type HostFloats,
+  type HostMask,
+  type HostTensor,
+  Tensor,
+  type TensorOptions,
+} from "./src/tensor/tensor.ts";
 export * from "./src/score/tree_mask.ts";
 export type { Tuning } from "./src/plan/tuning.ts";

@@ -6,10 +6,12 @@ import type { Gpu } from "../gpu/device.ts";
 import type { ScoreSpec } from "../score/score_spec.ts";
 import type { AttentionOutput, AttentionSpec } from "../plan/spec.ts";
 import type { Dtype, ElementType, KvDtype } from "../tensor/dtype.ts";
-import { type HostMask, type HostTensor, Tensor } from "../tensor/tensor.ts";
+import { type HostFloats, type HostMask, type HostTensor, Tensor } from "../tensor/tensor.ts";
 
-/** Options of {@linkcode attend}. */
-export type AttendOptions =
+/** Options of {@linkcode attend}; `Outputs` is the list that `outputs` gives. */
+export type AttendOptions<
+  Outputs extends readonly AttentionOutput[] = readonly AttentionOutput[],
+> =
   & Omit<ScoreSpec, "bias" | "mask">
   & Pick<
     AttentionSpec,
@@ -18,11 +20,14 @@ export type AttendOptions =
     | "kvDtype"
     | "arithmetic"
     | "layout"
-    | "outputs"
     | "maxScratchBytes"
     | "impl"
     | "tuning"
-  >;
+  >
+  & {
+    /** What to return besides the output, as {@linkcode AttentionSpec.outputs} says. The default is nothing. */
+    outputs?: Outputs;
+  };
 
 /** Queries, keys and values, all on the host or all on the device. */
 export interface AttendInputs<Kind extends HostTensor | Tensor> {
@@ -42,17 +47,24 @@ export interface AttendInputs<Kind extends HostTensor | Tensor> {
 
 /**
  * What {@linkcode attend} returns, of the kind that came in: the output [B, S, N, valueDim] (or [B, N, S, valueDim]) and
- * what `outputs` asks for: `lse` [B, S, N] (or [B, N, S]), the other ones [B, N, S, C], about -3.4e38 where masked.
+ * what `outputs` asks for: `lse` [B, S, N] (or [B, N, S]), the other ones [B, N, S, C], about -3.4e38 where masked. An output
+ * that is written in the call's own list is there by its type; of a list of another type, any may be missing.
  */
-export type AttendResult<Kind extends HostTensor | Tensor> =
+export type AttendResult<
+  Kind extends HostTensor | Tensor,
+  Outputs extends readonly AttentionOutput[] = readonly AttentionOutput[],
+> =
   & { o: Kind }
-  & Partial<Record<AttentionOutput, Kind>>;
+  & Partial<Record<AttentionOutput, Kind>>
+  & NamedOutputs<Outputs, Kind>;
 
-/** A tensor on the host whose elements are f32. */
-export interface HostFloats extends HostTensor {
-  /** The elements, as many as the product of `shape`. */
-  data: Float32Array;
-}
+/** A `Kind` for each output in a list of known length; where an output or the list is one of several, one of the results. */
+export type NamedOutputs<Outputs extends readonly AttentionOutput[], Kind> = Outputs extends
+  readonly [
+    infer Output extends AttentionOutput,
+    ...infer Others extends readonly AttentionOutput[],
+  ] ? (Output extends unknown ? Record<Output, Kind> : never) & NamedOutputs<Others, Kind>
+  : unknown;
 
 /**
  * Attention in one call: plans, compiles, runs and, for tensors of the host, reads back.
@@ -83,15 +95,15 @@ export interface HostFloats extends HostTensor {
  *   k: random(1, 10, 1, 16),
  *   v: random(1, 10, 1, 16),
  * }, { outputs: ["weights"] });
- * console.log(o.shape, weights?.shape); // [1, 10, 4, 16] [1, 4, 10, 10]
+ * console.log(o.shape, weights.shape); // [1, 10, 4, 16] [1, 4, 10, 10]
  * gpu.destroy();
  * ```
  */
-export function attend(
+export function attend<const Outputs extends readonly AttentionOutput[] = readonly []>(
   gpu: Gpu,
   inputs: AttendInputs<Tensor>,
-  options?: AttendOptions,
-): Promise<AttendResult<Tensor>>;
+  options?: AttendOptions<Outputs>,
+): Promise<AttendResult<Tensor, Outputs>>;
 /**
  * Attention in one call, from arrays to arrays.
  *
@@ -104,11 +116,11 @@ export function attend(
  * @throws {GpuWorkError} If the GPU refused some work.
  * @throws {DeviceLostError} If the device is lost.
  */
-export function attend(
+export function attend<const Outputs extends readonly AttentionOutput[] = readonly []>(
   gpu: Gpu,
   inputs: AttendInputs<HostTensor>,
-  options?: AttendOptions,
-): Promise<AttendResult<HostFloats>>;
+  options?: AttendOptions<Outputs>,
+): Promise<AttendResult<HostFloats, Outputs>>;
 export async function attend(
   gpu: Gpu,
   inputs: AttendInputs<Tensor> | AttendInputs<HostTensor>,

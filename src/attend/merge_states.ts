@@ -8,6 +8,7 @@ import type { Gpu } from "../gpu/device.ts";
 import {
   checkDtype,
   checkTensor,
+  type HostFloats,
   type HostTensor,
   Tensor,
   type TensorOptions,
@@ -237,7 +238,7 @@ export class MergeStates {
  * const shards = [5, 7].map((tokens) => ({ k: random(1, tokens, 1, 16), v: random(1, tokens, 1, 16) }));
  * const parts = await Promise.all(shards.map(async (shard) => {
  *   const { o, lse } = await attend(gpu, { q, ...shard }, { causal: false, outputs: ["lse"] });
- *   return { o, lse: lse! };
+ *   return { o, lse };
  * }));
  * const { o } = await mergeStates(gpu, parts);
  * console.log(o.shape); // [1, 1, 4, 16]: attention over all 12 tokens
@@ -262,11 +263,11 @@ export function mergeStates(
 export function mergeStates(
   gpu: Gpu,
   parts: readonly AttentionState<HostTensor>[],
-): Promise<AttentionState<HostTensor & { data: Float32Array }>>;
+): Promise<AttentionState<HostFloats>>;
 export async function mergeStates(
   gpu: Gpu,
   parts: readonly AttentionState<Tensor>[] | readonly AttentionState<HostTensor>[],
-): Promise<AttentionState<Tensor> | AttentionState<HostTensor>> {
+): Promise<AttentionState<Tensor> | AttentionState<HostFloats>> {
   if (parts.length === 0) {
     throw new TypeError(sentence(ACTION, "there must be a part", { parts: parts.length }));
   }
@@ -310,7 +311,7 @@ async function mergeOnDevice(
 async function mergeFromHost(
   gpu: Gpu,
   parts: readonly AttentionState<HostTensor>[],
-): Promise<AttentionState<HostTensor>> {
+): Promise<AttentionState<HostFloats>> {
   const made: Tensor[] = [];
   const upload = async (source: HostTensor, label: string) => {
     made.push(await Tensor.upload(gpu, source, { label }));

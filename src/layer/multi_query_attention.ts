@@ -11,7 +11,13 @@ import type { Gpu } from "../gpu/device.ts";
 import { type AttentionParameters, attentionParameters } from "../costs/memory.ts";
 import { RingKvCache, type RingKvCacheOptions } from "../cache/ring_kv_cache.ts";
 import type { AttentionSpec } from "../plan/spec.ts";
-import { checkDtype, checkTensor, type HostTensor, Tensor } from "../tensor/tensor.ts";
+import {
+  checkDtype,
+  checkTensor,
+  type HostFloats,
+  type HostTensor,
+  Tensor,
+} from "../tensor/tensor.ts";
 import { KV_DTYPES, type KvDtype } from "../tensor/dtype.ts";
 
 /** Options of {@linkcode MultiQueryAttention.create}. */
@@ -247,7 +253,7 @@ export class MultiQueryAttention {
    * @throws {GpuWorkError} If the GPU refused some work.
    * @throws {DeviceLostError} If the device is lost.
    */
-  async forward(x: HostTensor): Promise<HostTensor & { data: Float32Array }> {
+  async forward(x: HostTensor): Promise<HostFloats> {
     const { gpu } = this;
     const made: Tensor[] = [];
     const keep = (tensor: Tensor) => (made.push(tensor), tensor);

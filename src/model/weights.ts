@@ -1,7 +1,7 @@
-import type { HostTensor } from "../tensor/tensor.ts";
+import type { HostFloats } from "../tensor/tensor.ts";
 
 /** Numbers of one weight. */
-export type WeightData = HostTensor & { data: Float32Array };
+export type WeightData = HostFloats;
 
 /**
  * The weights of a decoder by uniform names, whatever its checkpoint calls them. Matrices are [out, in].

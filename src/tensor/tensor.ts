@@ -11,6 +11,12 @@ export interface HostTensor {
   shape: readonly number[];
 }
 
+/** A tensor on the host whose elements are f32. */
+export interface HostFloats extends HostTensor {
+  /** The elements, as many as the product of `shape`. */
+  data: Float32Array;
+}
+
 /** A mask on the host with its shape, row-major: whether a query sees a key. */
 export interface HostMask {
   /** The elements, as many as the product of `shape`: true or 1 for what is seen, false or 0 for what is not. */

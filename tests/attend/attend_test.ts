@@ -5,6 +5,7 @@ import {
   assertInstanceOf,
   assertNotEquals,
   assertRejects,
+  assertThrows,
 } from "@std/assert";
 import {
   attend,
@@ -37,10 +38,10 @@ testRandomly("attend: arrays to arrays", async (random) => {
 
 testRandomly("attend: every option", async (random) => {
   const gpu = await sharedGpu();
-  const options: AttendOptions = {
+  const options = {
     ...{ layout: "BNSH", causal: false, window: 4, scale: -0.5 },
     outputs: ["scores", "weights"],
-  };
+  } as const satisfies AttendOptions;
   const inputs = randomInputs(random, { ...SPEC, ...options });
   const expected = referenceAttention(inputs, options);
   const { o, scores, weights } = await attend(gpu, inputs, options);
@@ -48,10 +49,39 @@ testRandomly("attend: every option", async (random) => {
   assertClose(o.data, expected.o, TOLERANCE.f32, "o");
   // A window of 4 leaves 3 queries 6 columns.
   const lastColumns = (rows: Float64Array) => rows.filter((_, index) => index % 19 >= 13);
-  assertEquals(scores!.shape, [2, 6, 3, 6]);
-  assertClose(scores!.data, maskedScores(lastColumns(expected.scores)), TOLERANCE.f32, "scores");
-  assertEquals(weights!.shape, [2, 6, 3, 6]);
-  assertClose(weights!.data, lastColumns(expected.weights), TOLERANCE.f32, "weights");
+  assertEquals(scores.shape, [2, 6, 3, 6]);
+  assertClose(scores.data, maskedScores(lastColumns(expected.scores)), TOLERANCE.f32, "scores");
+  assertEquals(weights.shape, [2, 6, 3, 6]);
+  assertClose(weights.data, lastColumns(expected.weights), TOLERANCE.f32, "weights");
+});
+
+// `deno check` is half of this test: a line that it must refuse says so.
+testRandomly("attend: the result's type has the outputs that the call names", async (random) => {
+  const gpu = await sharedGpu();
+  const inputs = randomInputs(random, SPEC);
+  const { lse, weights } = await attend(gpu, inputs, { outputs: ["lse", "weights"] });
+  lse.data satisfies Float32Array;
+  assertEquals([lse.data.length, weights.data.length], [2 * 3 * 6, 2 * 6 * 3 * 19]);
+
+  const none = await attend(gpu, inputs);
+  // @ts-expect-error: no call asked for the log-sum-exp.
+  assertThrows(() => none.lse.data, TypeError);
+  const other = await attend(gpu, inputs, { outputs: ["lse"] });
+  // @ts-expect-error: the call asked for another output.
+  assertThrows(() => other.weights.data, TypeError);
+
+  const some: AttendOptions = { outputs: ["lse"] };
+  const ofSome = await attend(gpu, inputs, some);
+  // @ts-expect-error: the type of the options does not say which outputs there are.
+  assertEquals(ofSome.lse.data.length, 2 * 3 * 6);
+  const name = random.pick(["lse", "weights"] as const);
+  const either = await attend(gpu, inputs, { outputs: [name] });
+  // @ts-expect-error: the output is one of two.
+  assertThrows(() => either[name === "lse" ? "weights" : "lse"].data, TypeError);
+  const list = await attend(gpu, inputs, { outputs: random.pick([["lse"], []] as const) });
+  assertEquals(list.lse === undefined, Object.keys(list).length === 1);
+  // @ts-expect-error: one of the two lists lacks it.
+  list.lse satisfies { data: Float32Array };
 });
 
 testRandomly("attend: tensors to tensors, which stay on the device", async (random) => {
@@ -63,12 +93,12 @@ testRandomly("attend: tensors to tensors, which stay on the device", async (rand
   );
   const result = await attend(gpu, { q, k, v }, { outputs: ["weights"] });
   tensors.keep(result.o);
-  tensors.keep(result.weights!);
+  tensors.keep(result.weights);
   const expected = referenceAttention(inputs);
   assert(result.o instanceof Tensor);
   assert(result.scores === undefined);
   assertClose(await result.o.download(), expected.o, TOLERANCE.f32, "o");
-  assertClose(await result.weights!.download(), expected.weights, TOLERANCE.f32, "weights");
+  assertClose(await result.weights.download(), expected.weights, TOLERANCE.f32, "weights");
   // What was given is the caller's still.
   assertEquals((await q.download()).length, q.length);
 });
@@ -237,14 +267,15 @@ testRandomly("attend: lengths, bias, mask and log-sum-exp", async (random) => {
     bias: random.tensor([6, 1, 19]),
     mask: { data: Array.from({ length: 3 * 19 }, () => random.next() < 0.7), shape: [3, 19] },
   };
-  const options: AttendOptions = {
-    ...{ causal: false, softcap: 5, sinkLogits: [0, 1, 2, 3, 4, 5], outputs: ["lse"] },
-  };
+  const options = {
+    ...{ causal: false, softcap: 5, sinkLogits: [0, 1, 2, 3, 4, 5] },
+    outputs: ["lse"],
+  } as const satisfies AttendOptions;
   const expected = referenceAttention(inputs, options);
   const { o, lse } = await attend(gpu, inputs, options);
   assertClose(o.data, expected.o, TOLERANCE.f32, "o");
-  assertEquals(lse!.shape, [2, 3, 6]);
-  assertClose(lse!.data, expected.lse, TOLERANCE.f32, "lse");
+  assertEquals(lse.shape, [2, 3, 6]);
+  assertClose(lse.data, expected.lse, TOLERANCE.f32, "lse");
 });
 
 Deno.test("attend: refuses lengths beyond the keys", async () => {
