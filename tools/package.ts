@@ -1,5 +1,6 @@
 // Writes the package for npm from what JSR gets: dist/npm/, and beside it the tarball.
 
+import { fileURLToPath } from "node:url";
 import { Arguments } from "../cli/shared/arguments.ts";
 import { exitCodeOf, terminal } from "../cli/shared/run.ts";
 import config from "../deno.json" with { type: "json" };
@@ -18,7 +19,9 @@ Usage: deno task package [options]
 /** The library as one file, for pages without a build. */
 export const ONE_FILE = "onehead.min.mjs";
 
-const FOLDER = "dist/npm";
+const ROOT = fileURLToPath(new URL("../", import.meta.url));
+const DIST = `${ROOT}dist/`;
+const FOLDER = `${DIST}npm/`;
 
 /** What package.json says beyond what `deno pack` takes from deno.json. */
 const DESCRIBED = {
@@ -49,7 +52,10 @@ export function manifestOf(packed: Manifest, repository: string): Manifest {
     homepage: `${repository}#readme`,
     bugs: `${repository}/issues`,
     repository: { type: "git", url: `git+${repository}.git` },
-    exports: { ...packed.exports, [`./${ONE_FILE}`]: `./${ONE_FILE}` },
+    exports: {
+      ...packed.exports,
+      [`./${ONE_FILE}`]: { types: "./mod.d.ts", default: `./${ONE_FILE}` },
+    },
   };
 }
 
@@ -72,29 +78,30 @@ export function withAbsoluteLinks(markdown: string, repository: string, tag: str
 
 /** Writes the package, and returns the path of its tarball. */
 export async function writePackage(repository: string = REPOSITORY): Promise<string> {
+  const deno = Deno.execPath();
   await Deno.remove(FOLDER, { recursive: true }).catch(() => {});
   await Deno.mkdir(FOLDER, { recursive: true });
-  const packed = `${FOLDER}/packed.tgz`;
-  const deno = Deno.execPath();
-  await outputOf(deno, ["pack", "--no-source-maps", "--allow-dirty", "--output", packed]);
-  await outputOf("tar", ["-xzf", packed, "-C", FOLDER, "--strip-components", "1"]);
+  const packed = `${FOLDER}packed.tgz`;
+  await inRoot(deno, "pack", "--no-source-maps", "--allow-dirty", "--output", packed);
+  await inRoot("tar", "-xzf", packed, "-C", FOLDER, "--strip-components", "1");
   await Deno.remove(packed);
-
-  const bundle = ["bundle", "--quiet", "--minify", "--platform", "browser"];
-  await outputOf(deno, [...bundle, "--output", `${FOLDER}/${ONE_FILE}`, "mod.ts"]);
+  await inRoot(deno, "task", "--quiet", "bundle");
+  await Deno.rename(`${DIST}${ONE_FILE}`, `${FOLDER}${ONE_FILE}`);
   await edit("package.json", (text) => {
     return `${JSON.stringify(manifestOf(JSON.parse(text), repository), null, 2)}\n`;
   });
   await edit("README.md", (text) => withAbsoluteLinks(text, repository, `v${config.version}`));
+  const said = await inRoot("npm", "pack", FOLDER, "--pack-destination", DIST, "--json");
+  const [{ filename }] = JSON.parse(said);
+  return DIST + filename;
+}
 
-  const tarballs = ["pack", `./${FOLDER}`, "--pack-destination", "dist", "--json"];
-  const [{ filename }] = JSON.parse(await outputOf("npm", tarballs));
-  return `dist/${filename}`;
+function inRoot(program: string, ...args: string[]): Promise<string> {
+  return outputOf(program, args, { cwd: ROOT });
 }
 
 async function edit(name: string, change: (text: string) => string): Promise<void> {
-  const path = `${FOLDER}/${name}`;
-  await Deno.writeTextFile(path, change(await Deno.readTextFile(path)));
+  await Deno.writeTextFile(FOLDER + name, change(await Deno.readTextFile(FOLDER + name)));
 }
 
 if (import.meta.main) {
@@ -103,7 +110,7 @@ if (import.meta.main) {
     if (options.isHelp) return terminal.log(HELP);
     const tarball = await writePackage(options.text("repository"));
     const { size } = await Deno.stat(tarball);
-    terminal.log(`${tarball}: ${Math.round(size / 1024)} KiB, of ${FOLDER}/`);
+    terminal.log(`${tarball.slice(ROOT.length)}: ${Math.round(size / 1024)} KiB, of dist/npm/`);
   };
   Deno.exit(await exitCodeOf(run, terminal));
 }

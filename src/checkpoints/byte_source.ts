@@ -1,5 +1,6 @@
 import type { FileHandle } from "node:fs/promises";
 import { checkpointError } from "./checkpoint_error.ts";
+import { fileSystem } from "./file_system.ts";
 
 /** Bytes that can be read in ranges: a file on disk, bytes in memory, or what else the caller has. */
 export interface ByteSource {
@@ -53,12 +54,12 @@ export function bytesInMemory(name: string, bytes: Uint8Array): ByteSource {
 const LARGEST_READ = 2 ** 30;
 
 /**
- * Opens a file for reading in ranges, so that one that is larger than memory can be read tensor by tensor. Works where there
- * is `node:fs`: in Deno, Node and Bun.
+ * Opens a file for reading in ranges, so that one that is larger than memory can be read tensor by tensor. Files are there in
+ * Deno, Node and Bun, and not in browsers.
  *
  * @param path Where the file is.
  * @returns Where to read it; close it when done.
- * @throws {CheckpointError} If there is no such file, or it cannot be opened.
+ * @throws {CheckpointError} If there is no such file, it cannot be opened, or the runtime has no files.
  *
  * @example
  * ```ts ignore
@@ -70,8 +71,7 @@ const LARGEST_READ = 2 ** 30;
  * ```
  */
 export async function openFile(path: string): Promise<ByteSource> {
-  // Imported here, so that readers of bytes in memory run where there are no files.
-  const { open } = await import("node:fs/promises");
+  const { open } = fileSystem(path);
   let file: FileHandle | undefined;
   try {
     file = await open(path, "r");

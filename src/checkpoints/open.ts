@@ -3,6 +3,7 @@ import type { Checkpoint } from "./checkpoint.ts";
 import { closeOnError } from "./close_on_error.ts";
 import { HfConfig } from "./config.ts";
 import { checkpointError } from "./checkpoint_error.ts";
+import { fileSystem } from "./file_system.ts";
 import { readFamily } from "./families/mod.ts";
 import { familyWeights } from "./family_weights.ts";
 import { readText } from "./json.ts";
@@ -56,7 +57,7 @@ async function readConfig(path: string): Promise<HfConfig> {
 
 /** The file itself, or that of a folder. */
 async function findFile(path: string): Promise<string> {
-  const { readdir, stat } = await import("node:fs/promises");
+  const { readdir, stat } = fileSystem(path);
   // What cannot be asked about cannot be opened either, and is told of then.
   const isFolder = await stat(path).then((stats) => stats.isDirectory(), () => false);
   if (!isFolder) return path;

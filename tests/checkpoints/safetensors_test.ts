@@ -2,6 +2,7 @@ import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/
 import {
   bytesInMemory,
   CheckpointError,
+  openCheckpoint,
   openFile,
   Safetensors,
   ShardedSafetensors,
@@ -259,6 +260,18 @@ Deno.test("Safetensors reads files in ranges, and says what is wrong with them",
     await assertRejects(() => openFile(`${folder}/absent`), CheckpointError, `${folder}/absent`);
     await assertRejects(() => openFile(folder), CheckpointError, folder);
   });
+});
+
+Deno.test("where there are no files, as in a browser, opening one says what to do instead", async () => {
+  const { process } = globalThis;
+  Reflect.deleteProperty(globalThis, "process");
+  try {
+    for (const open of [openFile, openCheckpoint]) {
+      await assertRejects(() => open("model.bin"), CheckpointError, "bytesInMemory");
+    }
+  } finally {
+    Object.assign(globalThis, { process });
+  }
 });
 
 Deno.test("Safetensors reads what lies beyond 4 GiB, and nothing before it", async () => {

@@ -1,0 +1,21 @@
+import { checkpointError } from "./checkpoint_error.ts";
+
+/** The functions of `node:fs/promises`, in Deno, Node and Bun alike. */
+type FileSystem = typeof import("node:fs/promises");
+
+/**
+ * The files of this machine. Asked of the runtime and not imported: bundlers for browsers refuse an import of `node:fs`,
+ * though a page that reads bytes in memory never gets to it.
+ *
+ * @param path What is to be opened, for the message.
+ * @throws {CheckpointError} If the runtime has no files, as in a browser.
+ */
+export function fileSystem(path: string): FileSystem {
+  const files = globalThis.process?.getBuiltinModule?.("node:fs/promises");
+  if (files) return files;
+  throw checkpointError(
+    path,
+    "there must be files, in Deno, Node or Bun; elsewhere bytesInMemory takes what was fetched",
+    { process: typeof globalThis.process },
+  );
+}
