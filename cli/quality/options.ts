@@ -62,7 +62,7 @@ const NAMES = [
  * Reads the command line.
  *
  * @returns The options, or the help text where that is asked for.
- * @throws {TypeError} If an option is unknown, or lacks or lacks its value.
+ * @throws {TypeError} If an option is unknown or lacks its value.
  * @throws {RangeError} If a value is out of range, or options contradict each other.
  */
 export function parseOptions(args: readonly string[]): QualityOptions | string {
