@@ -3,6 +3,7 @@ import type { Gpu, Tensor } from "../mod.ts";
 import type { Case } from "./cases.ts";
 import { cacheBytes } from "./counts.ts";
 import { randomTensor } from "./random.ts";
+import { Owned } from "../src/gpu/owned.ts";
 
 /** Total size of the copies that calls rotate over, so that none is served from a cache. */
 const ROTATED_BYTES = 256 * 2 ** 20;
@@ -18,25 +19,25 @@ export class CaseInputs {
   /** What they were made for; cases of another implementation take them as well. */
   readonly case: Case;
   readonly copies: readonly Record<"q" | "k" | "v", Tensor>[];
+  readonly #owned: Owned;
 
   private constructor(
     gpu: Gpu,
     case_: Case,
     copies: readonly Record<"q" | "k" | "v", Tensor>[],
+    owned: Owned,
   ) {
     this.gpu = gpu;
     this.case = case_;
     this.copies = copies;
+    this.#owned = owned;
   }
 
   static async create(gpu: Gpu, case_: Case): Promise<CaseInputs> {
     const { batch, numHeads, numKvHeads, headDim, seqLen, contextLen, dtype } = case_;
-    const made: Tensor[] = [];
-    const random = async (shape: number[], seed: number) => {
-      made.push(await randomTensor(gpu, shape, { dtype, seed }));
-      return made.at(-1)!;
-    };
-    try {
+    return await Owned.make(async (owned) => {
+      const random = async (shape: number[], seed: number) =>
+        owned.keep(await randomTensor(gpu, shape, { dtype, seed }));
       const count = Math.ceil(ROTATED_BYTES / cacheBytes(case_));
       const copies = [];
       for (let i = 0; i < Math.min(count, MAX_COPIES); i++) {
@@ -47,16 +48,11 @@ export class CaseInputs {
           v: await random([batch, numKvHeads, contextLen, headDim], first + SEEDS.v),
         });
       }
-      return new CaseInputs(gpu, case_, copies);
-    } catch (error) {
-      for (const tensor of made) tensor.destroy();
-      throw error;
-    }
+      return new CaseInputs(gpu, case_, copies, owned);
+    });
   }
 
   destroy(): void {
-    for (const copy of this.copies) {
-      for (const tensor of Object.values(copy)) tensor.destroy();
-    }
+    this.#owned.destroy();
   }
 }

@@ -1,5 +1,7 @@
 /** Timing GPU work, by the GPU's own clock where it has one. */
 import type { Gpu } from "../mod.ts";
+import { Owned } from "../src/gpu/owned.ts";
+import { MAP_READ, USAGE } from "../src/gpu/usage.ts";
 
 /** Something to time: encodes one call into a pass; `call` counts up, so that inputs can rotate. */
 export type Call = (pass: GPUComputePassEncoder, call: number) => void;
@@ -21,7 +23,6 @@ const MIN_SAMPLE_MS = { timestamps: 1, wall: 150 };
 const MAX_CALLS_PER_SAMPLE = { timestamps: 512, wall: 2048 };
 /** Queries that one set may hold, by the WebGPU standard. */
 const MAX_QUERIES = 4096;
-const USAGE = { queryResolve: 0x200, copySrc: 0x04, copyDst: 0x08, mapRead: 0x01 };
 
 /**
  * Times several calls in turns, so that what slows the machine for a while slows all of them alike.
@@ -118,11 +119,13 @@ async function timeByTimestamps(
 ): Promise<number[][]> {
   const { device } = gpu;
   const count = 2 * samples.length * Math.min(rounds, Math.floor(MAX_QUERIES / 2 / samples.length));
-  const querySet = device.createQuerySet({ type: "timestamp", count });
-  const size = count * 8;
-  const resolved = device.createBuffer({ size, usage: USAGE.queryResolve | USAGE.copySrc });
-  const staging = device.createBuffer({ size, usage: USAGE.mapRead | USAGE.copyDst });
-  try {
+  return await Owned.use(async (owned) => {
+    const querySet = owned.keep(device.createQuerySet({ type: "timestamp", count }));
+    const size = count * 8;
+    const resolveUsage = USAGE.queryResolve | USAGE.copySrc;
+    const resolved = owned.keep(device.createBuffer({ size, usage: resolveUsage }));
+    const stagingUsage = USAGE.mapRead | USAGE.copyDst;
+    const staging = owned.keep(device.createBuffer({ size, usage: stagingUsage }));
     let query = 0;
     for (let round = 0; query < count; round++) {
       const encoder = device.createCommandEncoder();
@@ -143,7 +146,7 @@ async function timeByTimestamps(
     encoder.resolveQuerySet(querySet, 0, count, resolved, 0);
     encoder.copyBufferToBuffer(resolved, 0, staging, 0, size);
     device.queue.submit([encoder.finish()]);
-    await gpu.waitFor(staging.mapAsync(1));
+    await gpu.waitFor(staging.mapAsync(MAP_READ));
     const stamps = new BigUint64Array(staging.getMappedRange());
     return samples.map(({ repeats }, i) =>
       Array.from({ length: count / 2 / samples.length }, (_, round) => {
@@ -151,11 +154,7 @@ async function timeByTimestamps(
         return Number(stamps[at + 1] - stamps[at]) / 1e6 / repeats;
       })
     );
-  } finally {
-    staging.destroy();
-    resolved.destroy();
-    querySet.destroy();
-  }
+  });
 }
 
 function transpose(rows: readonly number[][]): number[][] {

@@ -2,6 +2,7 @@
 import type { Asked, Inputs } from "../asked.ts";
 import { Attention, type Gpu, type Implementation, RingKvCache, Tensor } from "../../mod.ts";
 import { workOf } from "../stopwatch.ts";
+import { Owned } from "../../src/gpu/owned.ts";
 import type { Peer } from "./peer.ts";
 
 /** Bytes of a tensor of new tokens: less than any adapter binds. */
@@ -11,19 +12,14 @@ const MOST_BYTES = 64 * 2 ** 20;
 export function onehead(gpu: Gpu, impl: Implementation): Peer {
   return {
     name: impl,
-    async prepare(asked, inputs) {
-      const made: { destroy(): void }[] = [];
-      const keep = <Made extends { destroy(): void }>(one: Made) => {
-        made.push(one);
-        return one;
-      };
-      const { batch, numHeads, numKvHeads, headDim, seqLen, contextLen, dtype } = asked;
-      const { window, softcap, sinkLogits, ring } = asked;
-      const capacity = ring ? window! : contextLen;
-      const upload = async (data: Float32Array, shape: number[]) =>
-        keep(await Tensor.upload(gpu, { data, shape }, { dtype }));
-      try {
-        const cache = keep(
+    prepare: (asked, inputs) =>
+      Owned.make(async (owned) => {
+        const { batch, numHeads, numKvHeads, headDim, seqLen, contextLen, dtype } = asked;
+        const { window, softcap, sinkLogits, ring } = asked;
+        const capacity = ring ? window! : contextLen;
+        const upload = async (data: Float32Array, shape: number[]) =>
+          owned.keep(await Tensor.upload(gpu, { data, shape }, { dtype }));
+        const cache = owned.keep(
           await RingKvCache.create(gpu, {
             ...{ batch, numKvHeads, headDim, capacity, window, dtype },
             layout: "BNSH",
@@ -31,7 +27,7 @@ export function onehead(gpu: Gpu, impl: Implementation): Peer {
         );
         await appendAll(cache, asked, inputs);
         const biasShape = [numHeads, seqLen, contextLen];
-        const attention = keep(
+        const attention = owned.keep(
           await Attention.create(gpu, {
             ...{ ...cache.spec, layout: "BSNH", numHeads, seqLen, softcap, sinkLogits, impl },
             ...(inputs.bias && { bias: biasShape }),
@@ -46,15 +42,9 @@ export function onehead(gpu: Gpu, impl: Implementation): Peer {
         return {
           run: workOf(gpu, (pass) => bound.encode(pass)),
           output: () => o.download(),
-          destroy() {
-            for (const one of made) one.destroy();
-          },
+          destroy: () => owned.destroy(),
         };
-      } catch (error) {
-        for (const one of made) one.destroy();
-        throw error;
-      }
-    },
+      }),
   };
 }
 

@@ -1,11 +1,11 @@
 /** ONNX Runtime Web's WebGPU provider: cache and output stay in GPU buffers. */
+import { MAP_READ, USAGE } from "../../src/gpu/usage.ts";
 import { type Feed, groupQueryAttention, VERSION } from "./onnx_attention.ts";
 import { encodeModel } from "./onnx_model.ts";
 import type { PeerPackage } from "./peer.ts";
 
 /** By a name that is not analysed: it is fetched when it is asked for. */
 const PACKAGE = `npm:onnxruntime-web@${VERSION}/webgpu`;
-const USAGE = { mapRead: 0x01, copySrc: 0x04, copyDst: 0x08, storage: 0x80 };
 
 export const onnxRuntimeWebGpu: PeerPackage = {
   name: `ONNX Runtime ${VERSION} WebGPU`,
@@ -79,7 +79,7 @@ async function download(device: GPUDevice, source: GPUBuffer): Promise<ArrayBuff
   const encoder = device.createCommandEncoder();
   encoder.copyBufferToBuffer(source, 0, staging, 0, size);
   device.queue.submit([encoder.finish()]);
-  await staging.mapAsync(1);
+  await staging.mapAsync(MAP_READ);
   const copy = staging.getMappedRange().slice(0);
   staging.destroy();
   return copy;

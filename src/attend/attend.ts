@@ -3,6 +3,7 @@ import { rowShape, shapeIn } from "../tensor/layout.ts";
 import { sizesOf } from "../plan/sizes.ts";
 import { Attention } from "./attention.ts";
 import type { Gpu } from "../gpu/device.ts";
+import { Owned } from "../gpu/owned.ts";
 import type { ScoreSpec } from "../score/score_spec.ts";
 import type { AttentionOutput, AttentionSpec } from "../plan/spec.ts";
 import type { Dtype, ElementType, KvDtype } from "../tensor/dtype.ts";
@@ -157,29 +158,25 @@ async function attendOnDevice(
     bias: inputs.bias?.shape,
     mask: inputs.mask?.shape,
   });
-  const made: Tensor[] = [];
-  const empty = async (shape: number[], options: { dtype?: "f32" | "f16"; label: string }) => {
-    made.push(await Tensor.empty(gpu, shape, options));
-    return made.at(-1)!;
-  };
   try {
-    const shape = shapeIn(layout, batch, numHeads, seqLen, valueDim);
-    const result: AttendResult<Tensor> = { o: await empty(shape, { dtype, label: "o" }) };
-    for (const label of new Set(outputs)) {
-      const shape = label === "lse"
-        ? rowShape(layout, batch, numHeads, seqLen)
-        : [batch, numHeads, seqLen, attention.plan.contextLen];
-      result[label] = await empty(shape, { label });
-    }
-    await gpu.guard("attend", () => {
-      const encoder = gpu.device.createCommandEncoder();
-      attention.encode(encoder, { ...inputs, ...result });
-      gpu.device.queue.submit([encoder.finish()]);
+    return await Owned.make(async (owned) => {
+      const empty = async (shape: number[], options: { dtype?: "f32" | "f16"; label: string }) =>
+        owned.keep(await Tensor.empty(gpu, shape, options));
+      const shape = shapeIn(layout, batch, numHeads, seqLen, valueDim);
+      const result: AttendResult<Tensor> = { o: await empty(shape, { dtype, label: "o" }) };
+      for (const label of new Set(outputs)) {
+        const shape = label === "lse"
+          ? rowShape(layout, batch, numHeads, seqLen)
+          : [batch, numHeads, seqLen, attention.plan.contextLen];
+        result[label] = await empty(shape, { label });
+      }
+      await gpu.guard("attend", () => {
+        const encoder = gpu.device.createCommandEncoder();
+        attention.encode(encoder, { ...inputs, ...result });
+        gpu.device.queue.submit([encoder.finish()]);
+      });
+      return result;
     });
-    return result;
-  } catch (error) {
-    for (const tensor of made) tensor.destroy();
-    throw error;
   } finally {
     attention.destroy();
   }
@@ -193,14 +190,11 @@ async function attendFromHost(
   const { dtype = "f32", kvDtype = dtype, layout } = options;
   const { batch, contextLen } = sizesOf(inputs, layout);
   if (inputs.lengths) checkLengths(inputs.lengths, batch, contextLen);
-  const made: Tensor[] = [];
-  const upload = async (label: keyof AttendInputs<HostTensor>, dtype: ElementType) => {
-    const source = inputs[label];
-    if (!source) return undefined;
-    made.push(await Tensor.upload(gpu, source, { dtype, label }));
-    return made.at(-1)!;
-  };
-  try {
+  return await Owned.use(async (owned) => {
+    const upload = async (label: keyof AttendInputs<HostTensor>, dtype: ElementType) => {
+      const source = inputs[label];
+      return source && owned.keep(await Tensor.upload(gpu, source, { dtype, label }));
+    };
     const uploaded = {
       q: (await upload("q", dtype))!,
       k: (await upload("k", kvDtype))!,
@@ -210,14 +204,11 @@ async function attendFromHost(
       mask: await upload("mask", "bool"),
     };
     const result = await attendOnDevice(gpu, uploaded, { ...options, dtype, kvDtype });
-    made.push(...Object.values(result));
     const entries = Object.entries(result).map(async ([name, tensor]) =>
-      [name, { data: await tensor.download(), shape: tensor.shape }] as const
+      [name, { data: await owned.keep(tensor).download(), shape: tensor.shape }] as const
     );
     return Object.fromEntries(await Promise.all(entries)) as unknown as AttendResult<HostFloats>;
-  } finally {
-    for (const tensor of made) tensor.destroy();
-  }
+  });
 }
 
 function checkLengths({ data, shape }: HostTensor, batch: number, contextLen: number): void {

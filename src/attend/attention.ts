@@ -3,13 +3,14 @@ import { createFused } from "./fused_module.ts";
 import { createStaged } from "./staged_module.ts";
 import { type BoundWork, boundWork } from "../gpu/bound_work.ts";
 import type { Gpu } from "../gpu/device.ts";
+import { Owned } from "../gpu/owned.ts";
+import { USAGE } from "../gpu/usage.ts";
 import { type AttentionPlan, planAttention } from "../plan/plan.ts";
 import type { AttentionSpec } from "../plan/spec.ts";
 import { checkDtype } from "../tensor/tensor.ts";
 import { type AttentionTensors, viewTensors } from "./attention_tensors.ts";
 
 const ACTION = "encode attention";
-const USAGE_STORAGE = 0x80;
 
 /**
  * Attention of one shape on one device, ready to be encoded as often as one likes: `softmax(scale q K^T) V`, with query
@@ -51,14 +52,20 @@ export class Attention {
   /** How it runs. */
   readonly plan: AttentionPlan;
 
+  readonly #owned: Owned;
   readonly #executor: Executor;
   readonly #fullLengths: GPUBuffer;
 
-  private constructor(gpu: Gpu, plan: AttentionPlan, executor: Executor, fullLengths: GPUBuffer) {
+  private constructor(
+    gpu: Gpu,
+    plan: AttentionPlan,
+    made: { owned: Owned; executor: Executor; fullLengths: GPUBuffer },
+  ) {
     this.gpu = gpu;
     this.plan = plan;
-    this.#executor = executor;
-    this.#fullLengths = fullLengths;
+    this.#owned = made.owned;
+    this.#executor = made.executor;
+    this.#fullLengths = made.fullLengths;
   }
 
   /**
@@ -93,18 +100,16 @@ export class Attention {
     const { arithmetic } = plan.spec;
     // Who plans for matrix units has found them, and f16 with them.
     if (arithmetic !== "matrix") checkDtype(gpu, "plan attention", arithmetic, "arithmetic");
-    const fullLengths = await gpu.guard(
-      "allocate attention",
-      () => filledBuffer(device, plan.spec.batch, plan.spec.capacity),
-    );
-    try {
-      const executor =
-        await (plan.impl === "fused" ? createFused(gpu, plan) : createStaged(gpu, plan));
-      return new Attention(gpu, plan, executor, fullLengths);
-    } catch (error) {
-      fullLengths.destroy();
-      throw error;
-    }
+    return await Owned.make(async (owned) => {
+      const fullLengths = await gpu.guard(
+        "allocate attention",
+        () => owned.keep(filledBuffer(device, plan.spec.batch, plan.spec.capacity)),
+      );
+      const executor = plan.impl === "fused"
+        ? await createFused(gpu, owned, plan)
+        : await createStaged(gpu, owned, plan);
+      return new Attention(gpu, plan, { owned, executor, fullLengths });
+    });
   }
 
   /**
@@ -188,8 +193,7 @@ export class Attention {
 
   /** Frees the scratch. */
   destroy(): void {
-    this.#executor.destroy();
-    this.#fullLengths.destroy();
+    this.#owned.destroy();
   }
 }
 
@@ -197,7 +201,7 @@ function filledBuffer(device: GPUDevice, count: number, value: number): GPUBuffe
   const buffer = device.createBuffer({
     label: "attention lengths",
     size: count * 4,
-    usage: USAGE_STORAGE,
+    usage: USAGE.storage,
     mappedAtCreation: true,
   });
   new Uint32Array(buffer.getMappedRange()).fill(value);

@@ -4,6 +4,9 @@ import { numRows, type PlanBase } from "../plan/plan_base.ts";
 import { hasPerHead, perHeadNumbers, scoreParams } from "../score/pieces.ts";
 import { rowStrides } from "../tensor/layout.ts";
 import type { Dispatch } from "../gpu/bound_work.ts";
+import type { Gpu } from "../gpu/device.ts";
+import type { Owned } from "../gpu/owned.ts";
+import { USAGE } from "../gpu/usage.ts";
 import type { FilledSpec } from "../plan/spec.ts";
 
 /** Keys and values, a part of them in each buffer. */
@@ -13,8 +16,6 @@ export type KvBuffers = readonly Readonly<Record<"k" | "v", GPUBuffer>>[];
 export interface Executor {
   /** Binds the buffers of one attention: what to dispatch, in order. */
   bind(buffers: Buffers, kv: KvBuffers): Dispatch[];
-  /** Frees the buffers. */
-  destroy(): void;
 }
 
 /** Values for the `Params` of the attention kernels, but for those that differ between dispatches. */
@@ -46,15 +47,19 @@ export function constantsOf({ spec }: PlanBase): Record<string, number> {
 }
 
 /** Numbers of the query heads; nothing where no kernel reads any. */
-export function perHeadBuffer(device: GPUDevice, spec: FilledSpec): GPUBuffer | undefined {
+export function perHeadBuffer(
+  { device }: Gpu,
+  owned: Owned,
+  spec: FilledSpec,
+): GPUBuffer | undefined {
   if (!hasPerHead(spec)) return undefined;
   const numbers = perHeadNumbers(spec);
-  const buffer = device.createBuffer({
+  const buffer = owned.keep(device.createBuffer({
     label: "attention heads",
     size: numbers.byteLength,
-    usage: 0x40, // UNIFORM
+    usage: USAGE.uniform,
     mappedAtCreation: true,
-  });
+  }));
   new Float32Array(buffer.getMappedRange()).set(numbers);
   buffer.unmap();
   return buffer;
@@ -66,7 +71,8 @@ export function firstKvRow({ spec, parts }: PlanBase, block: { part: number }): 
 }
 
 /** The scratch of a plan; nothing where it needs none. */
-export function scratchBuffer(device: GPUDevice, size: number): GPUBuffer | undefined {
-  const usage = 0x80; // STORAGE
-  return size === 0 ? undefined : device.createBuffer({ label: "attention scratch", size, usage });
+export function scratchBuffer({ device }: Gpu, owned: Owned, size: number): GPUBuffer | undefined {
+  if (size === 0) return undefined;
+  const label = "attention scratch";
+  return owned.keep(device.createBuffer({ label, size, usage: USAGE.storage }));
 }

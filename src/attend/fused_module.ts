@@ -9,6 +9,7 @@ import {
   perHeadBuffer,
   scratchBuffer,
 } from "./executor.ts";
+import type { Owned } from "../gpu/owned.ts";
 import { Kernel } from "../gpu/kernel.ts";
 import { matrixConstants } from "../plan/matrix_tile.ts";
 import { MATRIX_ENABLE } from "../gpu/matrix_units.ts";
@@ -22,23 +23,23 @@ import type { Gpu } from "../gpu/device.ts";
 import { fusedPackSize, headLoads, stripInvocations } from "../plan/fused_tile.ts";
 import { type FusedPlan, MERGE_WORKGROUP } from "../plan/fused.ts";
 
-/** Compiles the kernels of a plan and allocates its scratch. */
-export async function createFused(gpu: Gpu, plan: FusedPlan): Promise<Executor> {
+/** Compiles the kernels of a plan and allocates its scratch, which `owned` keeps. */
+export async function createFused(gpu: Gpu, owned: Owned, plan: FusedPlan): Promise<Executor> {
   const { slices } = plan;
   const rows = numRows(plan.spec);
   const kernels = await compile(gpu, plan);
   const statesBytes = slices * rows * 8;
   const { params, partials, states, perHead } = await gpu.guard("allocate attention", () => ({
     params: plan.blocks.map((block) =>
-      kernels.attend.uniform({
+      owned.keep(kernels.attend.uniform({
         ...paramsOf(plan),
         firstTile: block.firstTile,
         firstKvRow: firstKvRow(plan, block),
-      })
+      }))
     ),
-    partials: scratchBuffer(gpu.device, slices === 1 ? 0 : plan.scratchBytes - statesBytes),
-    states: scratchBuffer(gpu.device, slices === 1 ? 0 : statesBytes),
-    perHead: perHeadBuffer(gpu.device, plan.spec),
+    partials: scratchBuffer(gpu, owned, slices === 1 ? 0 : plan.scratchBytes - statesBytes),
+    states: scratchBuffer(gpu, owned, slices === 1 ? 0 : statesBytes),
+    perHead: perHeadBuffer(gpu, owned, plan.spec),
   }));
   return {
     bind(given, kv) {
@@ -51,12 +52,6 @@ export async function createFused(gpu: Gpu, plan: FusedPlan): Promise<Executor> 
         const { part } = plan.blocks[block];
         return kernels[kernel]!.bind({ ...buffers, ...kv[part], params: params[block] }, grid);
       });
-    },
-    destroy() {
-      partials?.destroy();
-      states?.destroy();
-      perHead?.destroy();
-      for (const buffer of params) buffer.destroy();
     },
   };
 }

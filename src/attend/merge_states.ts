@@ -5,13 +5,13 @@ import { packSize } from "../tensor/loads.ts";
 import { packFragment } from "../tensor/wgsl_reads.ts";
 import { gridOfRows, inPass } from "../gpu/bound_work.ts";
 import type { Gpu } from "../gpu/device.ts";
+import { Owned } from "../gpu/owned.ts";
 import {
   checkDtype,
   checkTensor,
   type HostFloats,
   type HostTensor,
   Tensor,
-  type TensorOptions,
 } from "../tensor/tensor.ts";
 import { type Dtype, elementCount } from "../tensor/dtype.ts";
 
@@ -64,18 +64,21 @@ export class MergeStates {
   /** Element type of an output. */
   readonly dtype: Dtype;
 
+  readonly #owned: Owned;
   readonly #kernel: Kernel;
   readonly #params: Readonly<Record<"first" | "next", GPUBuffer>>;
 
   private constructor(
     gpu: Gpu,
     { shape, dtype }: { shape: readonly number[]; dtype: Dtype },
+    owned: Owned,
     kernel: Kernel,
     params: Readonly<Record<"first" | "next", GPUBuffer>>,
   ) {
     this.gpu = gpu;
     this.shape = [...shape];
     this.dtype = dtype;
+    this.#owned = owned;
     this.#kernel = kernel;
     this.#params = params;
   }
@@ -127,11 +130,13 @@ export class MergeStates {
       ],
     });
     const numRows = elementCount(shape.slice(0, -1));
-    const params = await gpu.guard("allocate a merge", () => ({
-      first: kernel.uniform({ numRows, isFirst: 1 }),
-      next: kernel.uniform({ numRows, isFirst: 0 }),
-    }));
-    return new MergeStates(gpu, { shape, dtype }, kernel, params);
+    return await Owned.make(async (owned) => {
+      const params = await gpu.guard("allocate a merge", () => ({
+        first: owned.keep(kernel.uniform({ numRows, isFirst: 1 })),
+        next: owned.keep(kernel.uniform({ numRows, isFirst: 0 })),
+      }));
+      return new MergeStates(gpu, { shape, dtype }, owned, kernel, params);
+    });
   }
 
   /**
@@ -203,7 +208,7 @@ export class MergeStates {
 
   /** Frees the parameters. */
   destroy(): void {
-    for (const buffer of Object.values(this.#params)) buffer.destroy();
+    this.#owned.destroy();
   }
 
   #check(name: string, state: AttentionState<Tensor>): void {
@@ -286,23 +291,17 @@ async function mergeOnDevice(
 ): Promise<AttentionState<Tensor>> {
   const { shape, dtype } = parts[0].o;
   const merge = await MergeStates.create(gpu, { shape, dtype: dtype as Dtype });
-  const made: Tensor[] = [];
-  const empty = async (shape: readonly number[], options: TensorOptions) => {
-    made.push(await Tensor.empty(gpu, shape, options));
-    return made.at(-1)!;
-  };
   try {
-    const o = await empty(shape, { dtype, label: "o" });
-    const lse = await empty(shape.slice(0, -1), { label: "lse" });
-    await gpu.guard(ACTION, () => {
-      const encoder = gpu.device.createCommandEncoder();
-      merge.encode(encoder, parts, { o, lse });
-      gpu.device.queue.submit([encoder.finish()]);
+    return await Owned.make(async (owned) => {
+      const o = owned.keep(await Tensor.empty(gpu, shape, { dtype, label: "o" }));
+      const lse = owned.keep(await Tensor.empty(gpu, shape.slice(0, -1), { label: "lse" }));
+      await gpu.guard(ACTION, () => {
+        const encoder = gpu.device.createCommandEncoder();
+        merge.encode(encoder, parts, { o, lse });
+        gpu.device.queue.submit([encoder.finish()]);
+      });
+      return { o, lse };
     });
-    return { o, lse };
-  } catch (error) {
-    for (const tensor of made) tensor.destroy();
-    throw error;
   } finally {
     merge.destroy();
   }
@@ -312,23 +311,19 @@ async function mergeFromHost(
   gpu: Gpu,
   parts: readonly AttentionState<HostTensor>[],
 ): Promise<AttentionState<HostFloats>> {
-  const made: Tensor[] = [];
-  const upload = async (source: HostTensor, label: string) => {
-    made.push(await Tensor.upload(gpu, source, { label }));
-    return made.at(-1)!;
-  };
-  try {
+  return await Owned.use(async (owned) => {
+    const upload = async (source: HostTensor, label: string) =>
+      owned.keep(await Tensor.upload(gpu, source, { label }));
     const uploaded = [];
     for (const { o, lse } of parts) {
       uploaded.push({ o: await upload(o, "o"), lse: await upload(lse, "lse") });
     }
     const { o, lse } = await mergeOnDevice(gpu, uploaded);
-    made.push(o, lse);
+    owned.keep(o);
+    owned.keep(lse);
     return {
       o: { data: await o.download(), shape: o.shape },
       lse: { data: await lse.download(), shape: lse.shape },
     };
-  } finally {
-    for (const tensor of made) tensor.destroy();
-  }
+  });
 }

@@ -4,6 +4,7 @@ import type { ContiguousKv } from "../cache/contiguous_kv.ts";
 import { Attention } from "./attention.ts";
 import type { CachedKv } from "./attention_tensors.ts";
 import type { Gpu } from "../gpu/device.ts";
+import { Owned } from "../gpu/owned.ts";
 import { MergeStates } from "./merge_states.ts";
 import { type AttentionSpec, type FilledSpec, fillIn } from "../plan/spec.ts";
 import { checkTensor, Tensor } from "../tensor/tensor.ts";
@@ -75,6 +76,7 @@ export class SharedPrefixAttention {
   /** Where it runs. */
   readonly gpu: Gpu;
 
+  readonly #owned: Owned;
   readonly #spec: FilledSpec;
   readonly #prefix: Attention;
   readonly #suffix: Attention;
@@ -85,16 +87,21 @@ export class SharedPrefixAttention {
   private constructor(
     gpu: Gpu,
     spec: FilledSpec,
-    [prefix, suffix]: readonly [Attention, Attention],
-    merge: MergeStates,
-    part: { o: Tensor; lse: Tensor },
+    made: {
+      owned: Owned;
+      prefix: Attention;
+      suffix: Attention;
+      merge: MergeStates;
+      part: { o: Tensor; lse: Tensor };
+    },
   ) {
     this.gpu = gpu;
+    this.#owned = made.owned;
     this.#spec = spec;
-    this.#prefix = prefix;
-    this.#suffix = suffix;
-    this.#merge = merge;
-    this.#part = part;
+    this.#prefix = made.prefix;
+    this.#suffix = made.suffix;
+    this.#merge = made.merge;
+    this.#part = made.part;
   }
 
   /**
@@ -128,13 +135,8 @@ export class SharedPrefixAttention {
     checkSpec(filled, suffix);
     const { batch, numHeads, numKvHeads, headDim, valueDim, seqLen, dtype, layout } = filled;
     const { scale, softcap, maxScratchBytes, arithmetic, impl } = filled;
-    const made: { destroy(): void }[] = [];
-    const keep = <Kind extends { destroy(): void }>(one: Kind): Kind => {
-      made.push(one);
-      return one;
-    };
-    try {
-      const prefixAttention = keep(
+    return await Owned.make(async (owned) => {
+      const prefixAttention = owned.keep(
         await Attention.create(gpu, {
           ...{ numHeads, numKvHeads, headDim, valueDim, scale, softcap, dtype, arithmetic },
           ...{ maxScratchBytes, impl, outputs: ["lse"], causal: false },
@@ -145,19 +147,18 @@ export class SharedPrefixAttention {
           sinks: prefix?.sinks,
         }),
       );
-      const suffixAttention = keep(await Attention.create(gpu, filled));
+      const suffixAttention = owned.keep(await Attention.create(gpu, filled));
       const shape = shapeIn(layout, batch, numHeads, seqLen, valueDim);
-      const merge = keep(await MergeStates.create(gpu, { shape, dtype }));
-      const o = keep(await Tensor.empty(gpu, shape, { dtype, label: "o of suffixes" }));
-      const lse = keep(
+      const merge = owned.keep(await MergeStates.create(gpu, { shape, dtype }));
+      const o = owned.keep(await Tensor.empty(gpu, shape, { dtype, label: "o of suffixes" }));
+      const lse = owned.keep(
         await Tensor.empty(gpu, shape.slice(0, -1), { label: "lse of suffixes" }),
       );
-      const attentions = [prefixAttention, suffixAttention] as const;
-      return new SharedPrefixAttention(gpu, filled, attentions, merge, { o, lse });
-    } catch (error) {
-      for (const one of made) one.destroy();
-      throw error;
-    }
+      return new SharedPrefixAttention(gpu, filled, {
+        ...{ owned, prefix: prefixAttention, suffix: suffixAttention, merge },
+        part: { o, lse },
+      });
+    });
   }
 
   /**
@@ -214,8 +215,7 @@ export class SharedPrefixAttention {
 
   /** Frees the scratch. */
   destroy(): void {
-    for (const one of [this.#prefix, this.#suffix, this.#merge]) one.destroy();
-    for (const tensor of Object.values(this.#part)) tensor.destroy();
+    this.#owned.destroy();
   }
 }
 

@@ -9,6 +9,7 @@ import {
   perHeadBuffer,
   scratchBuffer,
 } from "./executor.ts";
+import type { Owned } from "../gpu/owned.ts";
 import { Kernel } from "../gpu/kernel.ts";
 import { type Loads, packSize } from "../tensor/loads.ts";
 import { perHeadConstants, rowEnd, scoreOf, unmasked } from "../score/pieces.ts";
@@ -16,33 +17,35 @@ import { kvReads, packFragment, queryReads } from "../tensor/wgsl_reads.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { EARLY_STAGES, keepsRows, type StagedPlan } from "../plan/staged.ts";
 
-/** Compiles the kernels of a plan and allocates its scratch. */
-export async function createStaged(gpu: Gpu, plan: StagedPlan): Promise<Executor> {
+/** Compiles the kernels of a plan and allocates its scratch, which `owned` keeps. */
+export async function createStaged(gpu: Gpu, owned: Owned, plan: StagedPlan): Promise<Executor> {
   const { spec } = plan;
   const kernels = await compile(gpu, plan);
   const isKept = keepsRows(spec);
   const hasEarly = EARLY_STAGES.some((stage) => spec.outputs.includes(stage));
   const { params, earlyParams, scratch, perHead } = await gpu.guard("allocate attention", () => ({
     params: plan.blocks.map(({ firstTile, firstRow, part }) =>
-      kernels.scores.uniform({
+      owned.keep(kernels.scores.uniform({
         ...paramsOf(plan),
         filledLen: isKept ? plan.contextLen : 0,
         firstTile,
         firstRow,
         scratchRow: isKept ? 0 : firstRow,
         firstKvRow: firstKvRow(plan, { part }),
-      })
+      }))
     ),
-    earlyParams: !hasEarly ? [] : plan.blocks.map(({ firstTile, part }) =>
-      kernels.scores.uniform({
-        ...paramsOf({ ...plan, spec: unmasked(spec) }),
-        filledLen: plan.contextLen,
-        firstTile,
-        firstKvRow: firstKvRow(plan, { part }),
-      })
-    ),
-    scratch: scratchBuffer(gpu.device, plan.scratchBytes),
-    perHead: perHeadBuffer(gpu.device, spec),
+    earlyParams: !hasEarly
+      ? []
+      : plan.blocks.map(({ firstTile, part }) =>
+        owned.keep(kernels.scores.uniform({
+          ...paramsOf({ ...plan, spec: unmasked(spec) }),
+          filledLen: plan.contextLen,
+          firstTile,
+          firstKvRow: firstKvRow(plan, { part }),
+        }))
+      ),
+    scratch: scratchBuffer(gpu, owned, plan.scratchBytes),
+    perHead: perHeadBuffer(gpu, owned, spec),
   }));
   return {
     bind(given, kv) {
@@ -59,11 +62,6 @@ export async function createStaged(gpu: Gpu, plan: StagedPlan): Promise<Executor
           : { ...buffers, params: params[block] };
         return kernels[kernel]!.bind({ ...bound, ...kv[plan.blocks[block].part] }, grid);
       });
-    },
-    destroy() {
-      scratch?.destroy();
-      perHead?.destroy();
-      for (const buffer of [...params, ...earlyParams]) buffer.destroy();
     },
   };
 }

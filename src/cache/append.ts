@@ -7,6 +7,9 @@ import { rowStrides } from "../tensor/layout.ts";
 import { kvStores } from "../tensor/wgsl_reads.ts";
 import type { Dispatch } from "../gpu/bound_work.ts";
 import type { Gpu } from "../gpu/device.ts";
+import { KeptBuffers } from "../gpu/kept_buffers.ts";
+import type { Owned } from "../gpu/owned.ts";
+import { USAGE } from "../gpu/usage.ts";
 import type { CacheSpec } from "./cache_spec.ts";
 
 /** What decides how tokens are written. */
@@ -23,7 +26,6 @@ interface Memory {
 const WORKGROUP = 64;
 /** More workgroups than this do not make an append faster; each goes round for the rest. */
 const MAX_WORKGROUPS = 1024;
-const USAGE_STORAGE = 0x80;
 /** The part of a uniform buffer that the other values leave for the counts of the sequences. */
 const PARAMS_BYTES = 64;
 
@@ -36,24 +38,32 @@ export function mostSequences(limits: GPUSupportedLimits): number {
   );
 }
 
-/** The kernel that appends to one cache, and its parameters by the number of tokens. */
+/** The kernel that appends to one cache, and its parameters by the numbers of tokens. */
 export class Append {
   /** Workgroups that have read the length of a sequence [B], u32; zero between dispatches. */
   readonly arrivals: GPUBuffer;
   readonly #kernel: Kernel;
   readonly #spec: AppendSpec;
   readonly #memory: Memory;
-  readonly #params = new Map<number, GPUBuffer[]>();
+  readonly #params: KeptBuffers;
 
-  private constructor(kernel: Kernel, spec: AppendSpec, memory: Memory, arrivals: GPUBuffer) {
+  private constructor(
+    kernel: Kernel,
+    spec: AppendSpec,
+    memory: Memory,
+    made: { arrivals: GPUBuffer; params: KeptBuffers },
+  ) {
     this.#kernel = kernel;
     this.#spec = spec;
     this.#memory = memory;
-    this.arrivals = arrivals;
+    this.arrivals = made.arrivals;
+    this.#params = made.params;
   }
 
+  /** Compiles the kernel; `owned` keeps what it needs. */
   static async create(
     gpu: Gpu,
+    owned: Owned,
     spec: AppendSpec,
     rope: FilledRope | undefined,
     memory: Memory,
@@ -71,11 +81,15 @@ export class Append {
       },
       fragments: [...roped.fragments, ...stores.fragments, wgsl.append],
     });
-    const arrivals = await gpu.guard("allocate cache counters", () =>
-      gpu.device.createBuffer({
-        ...{ label: "cache arrivals", size: batch * 4, usage: USAGE_STORAGE },
-      }));
-    return new Append(kernel, spec, memory, arrivals);
+    const label = "cache arrivals";
+    const arrivals = await gpu.guard(
+      "allocate cache counters",
+      () =>
+        owned.keep(
+          gpu.device.createBuffer({ label, size: batch * 4, usage: USAGE.storage }),
+        ),
+    );
+    return new Append(kernel, spec, memory, { arrivals, params: owned.keep(new KeptBuffers()) });
   }
 
   /**
@@ -91,7 +105,7 @@ export class Append {
   ): Dispatch[] {
     const { batch, numKvHeads } = this.#spec;
     const { parts, lengths, rotations } = this.#memory;
-    const params = counts ? this.#makeParams(seqLen, counts) : this.#paramsFor(seqLen);
+    const params = this.#paramsFor(seqLen, counts ?? new Array(batch).fill(seqLen));
     const grid = [Math.min(seqLen * numKvHeads * 2, MAX_WORKGROUPS), batch] as const;
     return parts.map(({ k, v }, i) =>
       this.#kernel.bind({
@@ -102,39 +116,22 @@ export class Append {
     );
   }
 
-  /** Frees what it made. */
-  destroy(): void {
-    this.arrivals.destroy();
-    for (const params of this.#params.values()) {
-      for (const buffer of params) buffer.destroy();
-    }
-  }
-
-  /** Kept for the lengths of all appends so far: a decode loop makes none anew. */
-  #paramsFor(seqLen: number): GPUBuffer[] {
-    let params = this.#params.get(seqLen);
-    if (!params) {
-      params = this.#makeParams(seqLen, new Array(this.#spec.batch).fill(seqLen));
-      this.#params.set(seqLen, params);
-    }
-    return params;
-  }
-
-  /** For each part. */
-  #makeParams(seqLen: number, lengths: readonly number[]): GPUBuffer[] {
+  /** For each part; a decode loop makes none anew. */
+  #paramsFor(seqLen: number, lengths: readonly number[]): GPUBuffer[] {
     const { layout, batch, numKvHeads, capacity } = this.#spec;
     const { parts } = this.#memory;
     const counts = [...lengths, ...new Array(-batch & 3).fill(0)];
     return parts.map(({ firstHead, numHeads }, i) =>
-      this.#kernel.uniform({
-        newStride: rowStrides(layout, numKvHeads, seqLen),
-        numKvHeads,
-        firstHead,
-        endHead: firstHead + numHeads,
-        capacity,
-        advance: i === parts.length - 1 ? 1 : 0,
-        counts,
-      })
+      this.#params.get(`${i}: ${counts} of ${seqLen}`, () =>
+        this.#kernel.uniform({
+          newStride: rowStrides(layout, numKvHeads, seqLen),
+          numKvHeads,
+          firstHead,
+          endHead: firstHead + numHeads,
+          capacity,
+          advance: i === parts.length - 1 ? 1 : 0,
+          counts,
+        }))
     );
   }
 }

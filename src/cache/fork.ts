@@ -4,6 +4,8 @@ import { Kernel } from "../gpu/kernel.ts";
 import type { KvPart } from "./kv_memory.ts";
 import { storedElements, storedType } from "../tensor/wgsl_reads.ts";
 import type { Gpu } from "../gpu/device.ts";
+import { KeptBuffers } from "../gpu/kept_buffers.ts";
+import type { Owned } from "../gpu/owned.ts";
 import type { KvShape } from "./kv_shape.ts";
 import type { KvDtype } from "../tensor/dtype.ts";
 
@@ -30,13 +32,16 @@ const MAX_WORKGROUPS = 1024;
 export class Fork {
   readonly #within: Kernel;
   readonly #across: Kernel;
+  readonly #params: KeptBuffers;
 
-  private constructor(within: Kernel, across: Kernel) {
+  private constructor(within: Kernel, across: Kernel, params: KeptBuffers) {
     this.#within = within;
     this.#across = across;
+    this.#params = params;
   }
 
-  static async compile(gpu: Gpu, kvDtype: KvDtype): Promise<Fork> {
+  /** Compiles the kernels; `owned` keeps their parameters. */
+  static async compile(gpu: Gpu, owned: Owned, kvDtype: KvDtype): Promise<Fork> {
     const compile = (source: string) =>
       Kernel.compile(gpu, "fork", {
         types: { T: storedType(kvDtype) },
@@ -44,22 +49,25 @@ export class Fork {
         fragments: [source, wgsl.fork],
       });
     const { forkWithin, forkAcross } = wgsl;
-    return new Fork(...await Promise.all([compile(forkWithin), compile(forkAcross)]));
+    const [within, across] = await Promise.all([compile(forkWithin), compile(forkAcross)]);
+    return new Fork(within, across, owned.keep(new KeptBuffers()));
   }
 
   encode(pass: GPUComputePassEncoder, memory: Memory, pair: SequencePair): void {
     const { capacity, headDim, valueDim, kvDtype } = memory.spec;
-    for (const { source, destination, numHeads } of headRuns(memory, pair)) {
+    for (const { firstHead, source, destination, numHeads } of headRuns(memory, pair)) {
       const kernel = source.part === destination.part ? this.#within : this.#across;
       for (const [name, size] of [["k", headDim], ["v", valueDim]] as const) {
         const headSize = capacity * storedElements(size, kvDtype);
-        const params = kernel.uniform({
-          source: source.head * headSize,
-          destination: destination.head * headSize,
-          count: numHeads * headSize,
-          fromSequence: pair.from,
-          toSequence: pair.to,
-        });
+        const key = `${pair.from} to ${pair.to}: ${name} from head ${firstHead}`;
+        const params = this.#params.get(key, () =>
+          kernel.uniform({
+            source: source.head * headSize,
+            destination: destination.head * headSize,
+            count: numHeads * headSize,
+            fromSequence: pair.from,
+            toSequence: pair.to,
+          }));
         const workgroups = Math.ceil(numHeads * headSize / WORKGROUP);
         const dispatch = kernel.bind({
           params,
@@ -73,14 +81,14 @@ export class Fork {
   }
 }
 
-/** Runs of heads that lie in one part on either side; heads are numbered within their part. */
+/** Runs of heads that lie in one part on either side, where the heads of each are numbered within their part. */
 function* headRuns({ parts, spec: { numKvHeads } }: Memory, { from, to }: SequencePair) {
-  for (let head = 0; head < numKvHeads;) {
-    const source = place(parts, from * numKvHeads + head);
-    const destination = place(parts, to * numKvHeads + head);
-    const numHeads = Math.min(numKvHeads - head, source.left, destination.left);
-    yield { source, destination, numHeads };
-    head += numHeads;
+  for (let firstHead = 0; firstHead < numKvHeads;) {
+    const source = place(parts, from * numKvHeads + firstHead);
+    const destination = place(parts, to * numKvHeads + firstHead);
+    const numHeads = Math.min(numKvHeads - firstHead, source.left, destination.left);
+    yield { firstHead, source, destination, numHeads };
+    firstHead += numHeads;
   }
 }
 

@@ -1,6 +1,8 @@
 /** The memory of a cache: its keys and values on the device, and how they get to the host and back. */
 import { headParts, type HeadRange } from "./head_parts.ts";
 import type { Gpu } from "../gpu/device.ts";
+import { Owned } from "../gpu/owned.ts";
+import { MAP_READ, USAGE } from "../gpu/usage.ts";
 import type { KvShape as KvSpec } from "./kv_shape.ts";
 import { rowBytes } from "../tensor/dtype.ts";
 import { Tensor } from "../tensor/tensor.ts";
@@ -20,30 +22,27 @@ interface Region {
   bytes: number;
 }
 
-const USAGE = { mapRead: 0x01, copyDst: 0x08 };
-
-/** Allocates keys and values, in as many parts as the device needs. */
-export async function allocateParts(gpu: Gpu, action: string, spec: KvSpec): Promise<KvPart[]> {
+/** Allocates keys and values, in as many parts as the device needs; `owned` keeps them. */
+export async function allocateParts(
+  gpu: Gpu,
+  owned: Owned,
+  action: string,
+  spec: KvSpec,
+): Promise<KvPart[]> {
   const { capacity, headDim, valueDim, kvDtype } = spec;
-  const made: Tensor[] = [];
-  const empty = async (numHeads: number, size: number, label: string) => {
-    made.push(await Tensor.empty(gpu, [numHeads, capacity, size], { dtype: kvDtype, label }));
-    return made.at(-1)!;
-  };
+  const empty = async (numHeads: number, size: number, label: string) =>
+    owned.keep(
+      await Tensor.empty(gpu, [numHeads, capacity, size], { dtype: kvDtype, label }),
+    );
   const parts: KvPart[] = [];
-  try {
-    for (const heads of headParts(action, spec, gpu.device.limits)) {
-      parts.push({
-        ...heads,
-        k: await empty(heads.numHeads, headDim, "cache k"),
-        v: await empty(heads.numHeads, valueDim, "cache v"),
-      });
-    }
-    return parts;
-  } catch (error) {
-    for (const tensor of made) tensor.destroy();
-    throw error;
+  for (const heads of headParts(action, spec, gpu.device.limits)) {
+    parts.push({
+      ...heads,
+      k: await empty(heads.numHeads, headDim, "cache k"),
+      v: await empty(heads.numHeads, valueDim, "cache v"),
+    });
   }
+  return parts;
 }
 
 /** The rows of the first `stored[b]` slots, head by head: those of K, then those of V, part by part. */
@@ -79,14 +78,14 @@ export async function readRows(
   stored: readonly number[],
 ): Promise<{ rows: Uint8Array<ArrayBuffer>; lengths: Uint32Array }> {
   const { parts, lengths, spec } = memory;
-  const stagings: GPUBuffer[] = [];
-  const stage = (size: number) => {
-    const usage = USAGE.mapRead | USAGE.copyDst;
-    stagings.push(gpu.device.createBuffer({ label: "cache rows", size, usage }));
-    return stagings.at(-1)!;
-  };
-  const pieces: { staging: GPUBuffer; offset: number; bytes: number }[] = [];
-  try {
+  return await Owned.use(async (owned) => {
+    const stagings: GPUBuffer[] = [];
+    const stage = (size: number) => {
+      const usage = USAGE.mapRead | USAGE.copyDst;
+      stagings.push(owned.keep(gpu.device.createBuffer({ label: "cache rows", size, usage })));
+      return stagings.at(-1)!;
+    };
+    const pieces: { staging: GPUBuffer; offset: number; bytes: number }[] = [];
     const stagedLengths = await gpu.guard("read RingKvCache", () => {
       const encoder = gpu.device.createCommandEncoder();
       for (const { tensor, regions: ofTensor } of regions(parts, spec, stored)) {
@@ -110,7 +109,7 @@ export async function readRows(
       gpu.device.queue.submit([encoder.finish()]);
       return stagedLengths;
     });
-    await gpu.waitFor(Promise.all(stagings.map((staging) => staging.mapAsync(1))));
+    await gpu.waitFor(Promise.all(stagings.map((staging) => staging.mapAsync(MAP_READ))));
     const rows = new Uint8Array(storedBytes(spec, stored));
     const mapped = new Map(stagings.map((staging) => [staging, staging.getMappedRange()]));
     let at = 0;
@@ -119,9 +118,7 @@ export async function readRows(
       at += bytes;
     }
     return { rows, lengths: new Uint32Array(mapped.get(stagedLengths)!).slice() };
-  } finally {
-    for (const staging of stagings) staging.destroy();
-  }
+  });
 }
 
 /** Writes what {@linkcode readRows} read; all other slots become zero. */

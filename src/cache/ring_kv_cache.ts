@@ -18,6 +18,9 @@ import { type Layout, shapeIn } from "../tensor/layout.ts";
 import { openSnapshot, packSnapshot, type Snapshot } from "./snapshot.ts";
 import { type BoundWork, boundWork, inPass } from "../gpu/bound_work.ts";
 import type { Gpu } from "../gpu/device.ts";
+import { KeptBuffers } from "../gpu/kept_buffers.ts";
+import { Owned } from "../gpu/owned.ts";
+import { USAGE } from "../gpu/usage.ts";
 import { SnapshotError } from "../base/errors.ts";
 import type { RopeOptions } from "./rope.ts";
 import type { CacheSpec } from "./cache_spec.ts";
@@ -84,7 +87,6 @@ type FilledOptions =
   & { rope?: FilledRope };
 
 const ACTION = "create RingKvCache";
-const USAGE = { storage: 0x80, copySrc: 0x04, copyDst: 0x08 };
 
 /**
  * A cache of keys and values on the GPU: a ring of `capacity` slots per sequence, allocated once, in as many buffers as the
@@ -157,11 +159,14 @@ export class RingKvCache implements KvView {
   /** Tokens ever appended per sequence [B], u32, as of the work that the GPU has done. */
   readonly lengthsBuffer: GPUBuffer;
 
+  readonly #owned: Owned;
   readonly #options: FilledOptions;
   readonly #rules: RingRules;
   readonly #rope: Rope | undefined;
   readonly #append: Append;
   readonly #fork: Fork;
+  /** Lengths to truncate to, for as many sequences. */
+  readonly #truncatedLengths: KeptBuffers;
   #kept: KeptTokens[];
 
   private constructor(
@@ -169,6 +174,7 @@ export class RingKvCache implements KvView {
     options: FilledOptions,
     rules: RingRules,
     made: {
+      owned: Owned;
       parts: KvPart[];
       append: Append;
       fork: Fork;
@@ -186,6 +192,8 @@ export class RingKvCache implements KvView {
     };
     this.parts = made.parts;
     this.lengthsBuffer = made.lengths;
+    this.#owned = made.owned;
+    this.#truncatedLengths = made.owned.keep(new KeptBuffers());
     this.#options = options;
     this.#rules = rules;
     this.#append = made.append;
@@ -244,27 +252,21 @@ export class RingKvCache implements KvView {
 
     const { sinks, overflow } = rules;
     const spec = { ...sizes, capacity, sinks, dtype, kvDtype, layout };
-    const parts = await allocateParts(gpu, ACTION, spec);
-    const made: { destroy(): void }[] = parts.flatMap(({ k, v }) => [k, v]);
-    try {
+    return await Owned.make(async (owned) => {
+      const parts = await allocateParts(gpu, owned, ACTION, spec);
+      const label = "cache lengths";
       const usage = USAGE.storage | USAGE.copySrc | USAGE.copyDst;
       const lengths = await gpu.guard(
         "allocate cache counters",
-        () => gpu.device.createBuffer({ label: "cache lengths", size: batch * 4, usage }),
+        () => owned.keep(gpu.device.createBuffer({ label, size: batch * 4, usage })),
       );
-      made.push(lengths);
-      const rope = rotations && await Rope.create(gpu, rotations, { headDim, dtype });
-      if (rope) made.push(rope);
+      const rope = rotations && await Rope.create(gpu, owned, rotations, { headDim, dtype });
       const memory = { parts, lengths, rotations: rope?.rotations };
-      const append = await Append.create(gpu, spec, rotations, memory);
-      made.push(append);
-      const fork = await Fork.compile(gpu, kvDtype);
+      const append = await Append.create(gpu, owned, spec, rotations, memory);
+      const fork = await Fork.compile(gpu, owned, kvDtype);
       const filled = { ...spec, window, maxSeqLen, overflow, rope: rotations };
-      return new RingKvCache(gpu, filled, rules, { parts, append, fork, rope, lengths });
-    } catch (error) {
-      for (const one of made) one.destroy();
-      throw error;
-    }
+      return new RingKvCache(gpu, filled, rules, { owned, parts, append, fork, rope, lengths });
+    });
   }
 
   /**
@@ -554,12 +556,14 @@ export class RingKvCache implements KvView {
       sequence === undefined || sequence === b ? truncated(this.#rules, kept, length) : kept
     );
     const { device } = this.gpu;
-    const lengths = device.createBuffer({
-      label: "cache truncated lengths",
-      size: (sequence === undefined ? this.spec.batch : 1) * 4,
-      usage: USAGE.copySrc | USAGE.copyDst,
+    const count = sequence === undefined ? this.spec.batch : 1;
+    const lengths = this.#truncatedLengths.get(`${count} of ${length}`, () => {
+      const label = "cache truncated lengths";
+      const usage = USAGE.copySrc | USAGE.copyDst;
+      const buffer = device.createBuffer({ label, size: count * 4, usage });
+      device.queue.writeBuffer(buffer, 0, new Uint32Array(count).fill(length));
+      return buffer;
     });
-    device.queue.writeBuffer(lengths, 0, new Uint32Array(lengths.size / 4).fill(length));
     const offset = (sequence ?? 0) * 4;
     encoder.copyBufferToBuffer(lengths, 0, this.lengthsBuffer, offset, lengths.size);
     this.#kept = kept;
@@ -736,13 +740,7 @@ export class RingKvCache implements KvView {
 
   /** Frees the cache's memory on the GPU. */
   destroy(): void {
-    for (const { k, v } of this.parts) {
-      k.destroy();
-      v.destroy();
-    }
-    this.lengthsBuffer.destroy();
-    this.#append.destroy();
-    this.#rope?.destroy();
+    this.#owned.destroy();
   }
 
   #checkLengths(lengths: readonly number[], seqLen: number): void {

@@ -6,12 +6,14 @@ import { type Layout, rowStrides } from "../tensor/layout.ts";
 import type { WgslModule } from "../gpu/compose.ts";
 import type { Dispatch } from "../gpu/bound_work.ts";
 import type { Gpu } from "../gpu/device.ts";
+import { KeptBuffers } from "../gpu/kept_buffers.ts";
+import type { Owned } from "../gpu/owned.ts";
+import { USAGE } from "../gpu/usage.ts";
 import type { RopeOptions } from "./rope.ts";
 import type { Dtype } from "../tensor/dtype.ts";
 
 const WORKGROUP = 64;
 const MAX_WORKGROUPS = 1024;
-const USAGE_STORAGE = 0x80;
 /** u32s of a `Rotation`: frequency, factor and padding. */
 const ROTATION_WORDS = 4;
 
@@ -115,16 +117,23 @@ export class Rope {
   readonly rotations: GPUBuffer;
   readonly #kernel: Kernel;
   readonly #pairs: number;
-  readonly #params = new Map<string, GPUBuffer>();
+  readonly #params: KeptBuffers;
 
-  private constructor(rotations: GPUBuffer, kernel: Kernel, pairs: number) {
-    this.rotations = rotations;
+  private constructor(
+    kernel: Kernel,
+    pairs: number,
+    made: { rotations: GPUBuffer; params: KeptBuffers },
+  ) {
+    this.rotations = made.rotations;
     this.#kernel = kernel;
     this.#pairs = pairs;
+    this.#params = made.params;
   }
 
+  /** Compiles the kernel; `owned` keeps what it needs. */
   static async create(
     gpu: Gpu,
+    owned: Owned,
     rope: FilledRope,
     { headDim, dtype }: { headDim: number; dtype: Dtype },
   ): Promise<Rope> {
@@ -137,14 +146,14 @@ export class Rope {
     const table = new Uint8Array(ropeTable(rope));
     const rotations = await gpu.guard("allocate rope", () => {
       const size = table.byteLength;
-      const buffer = gpu.device.createBuffer({
-        ...{ label: "rope rotations", size, usage: USAGE_STORAGE, mappedAtCreation: true },
-      });
+      const buffer = owned.keep(gpu.device.createBuffer({
+        ...{ label: "rope rotations", size, usage: USAGE.storage, mappedAtCreation: true },
+      }));
       new Uint8Array(buffer.getMappedRange()).set(table);
       buffer.unmap();
       return buffer;
     });
-    return new Rope(rotations, kernel, rope.dims / 2);
+    return new Rope(kernel, rope.dims / 2, { rotations, params: owned.keep(new KeptBuffers()) });
   }
 
   bind(queries: Queries, lengths: GPUBuffer): Dispatch {
@@ -156,19 +165,11 @@ export class Rope {
     }, [Math.min(workgroups, MAX_WORKGROUPS), batch]);
   }
 
-  destroy(): void {
-    this.rotations.destroy();
-    for (const params of this.#params.values()) params.destroy();
-  }
-
   #paramsFor({ layout, numHeads, seqLen }: Queries): GPUBuffer {
-    const key = `${numHeads} ${seqLen}`;
-    let params = this.#params.get(key);
-    if (!params) {
-      const stride = rowStrides(layout, numHeads, seqLen);
-      params = this.#kernel.uniform({ stride, numHeads, seqLen });
-      this.#params.set(key, params);
-    }
-    return params;
+    const stride = rowStrides(layout, numHeads, seqLen);
+    return this.#params.get(
+      `${numHeads} heads of ${seqLen} tokens`,
+      () => this.#kernel.uniform({ stride, numHeads, seqLen }),
+    );
   }
 }

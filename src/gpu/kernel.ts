@@ -9,9 +9,8 @@ import { once } from "../base/once.ts";
 import type { CompiledKernel, Dispatch, Grid } from "./bound_work.ts";
 import type { Gpu } from "./device.ts";
 import { GpuWorkError } from "../base/errors.ts";
+import { USAGE } from "./usage.ts";
 import { compose, declare, type WgslModule } from "./compose.ts";
-
-const USAGE = { uniform: 0x40, copyDst: 0x08 };
 
 /** Buffers by the names of the kernels' variables. */
 export type Buffers = Readonly<Record<string, GPUBuffer>>;

@@ -1,6 +1,7 @@
 /** What a device does with a small kernel: feature lists, names and runtimes differ too much to be asked. */
 
 import { SMALLEST_SUBGROUP } from "./profile.ts";
+import { MAP_READ, USAGE } from "./usage.ts";
 
 /** What was found by trying. */
 export interface Probed {
@@ -14,8 +15,6 @@ export interface Probed {
 
 const INVOCATIONS = 128;
 const BYTES = INVOCATIONS * 8;
-const USAGE = { mapRead: 0x01, copySrc: 0x04, copyDst: 0x08, storage: 0x80 };
-const MAP_READ = 1;
 
 // Each invocation says which one it is, so that memory that nobody wrote is told from an answer.
 const PLAIN = `

@@ -8,6 +8,7 @@ import { loadPacks, loadsOf, packSize } from "../tensor/loads.ts";
 import { packFragment, weightReads } from "../tensor/wgsl_reads.ts";
 import { type BoundWork, boundWork } from "../gpu/bound_work.ts";
 import type { Gpu } from "../gpu/device.ts";
+import { KeptBuffers } from "../gpu/kept_buffers.ts";
 import type { DeviceProfile } from "../gpu/profile.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 
@@ -62,15 +63,14 @@ function tileOf({ isSoftware, subgroupSize }: DeviceProfile, numTokens: number):
   return { rows: 4, tokens: 1, lanes: subgroupSize >= 32 ? 32 : 16, workgroup: 128 };
 }
 
-/** A projection whose weights are on the device. */
+/** A projection whose weights are on the device, and stay the caller's. */
 export class Linear {
   readonly #gpu: Gpu;
   readonly #label: string;
   readonly #weights: LinearWeights;
   readonly #activation: LinearActivation | undefined;
   readonly #profile: DeviceProfile;
-  /** For each number of tokens, those of each part. */
-  readonly #params = new Map<number, GPUBuffer[]>();
+  readonly #params = new KeptBuffers();
 
   /** `profile` is what kind of device tiles are cut for, by default the present one. */
   constructor(
@@ -103,16 +103,14 @@ export class Linear {
     const kernels = await Promise.all(
       parts.map(({ w }) => this.#compile(tile, target, w.shape[0])),
     );
-    let params = this.#params.get(numTokens);
-    if (!params) {
-      params = parts.map(({ firstRow }, i) => kernels[i].uniform({ numTokens, firstRow }));
-      this.#params.set(numTokens, params);
-    }
-    const uniforms = params;
     const rowsOfWorkgroup = tile.workgroup / tile.lanes * tile.rows;
-    return boundWork(parts.map(({ w }, i) => {
+    return boundWork(parts.map(({ w, firstRow }, i) => {
       const weights = { w: w.buffer, ...(bias && { bias: bias.buffer }) };
-      return kernels[i].bind({ ...buffers, ...weights, params: uniforms[i] }, [
+      const params = this.#params.get(
+        `${numTokens} tokens from row ${firstRow}`,
+        () => kernels[i].uniform({ numTokens, firstRow }),
+      );
+      return kernels[i].bind({ ...buffers, ...weights, params }, [
         Math.ceil(w.shape[0] / rowsOfWorkgroup),
         Math.ceil(numTokens / tile.tokens),
       ]);
@@ -120,9 +118,7 @@ export class Linear {
   }
 
   destroy(): void {
-    this.#weights.w.destroy();
-    this.#weights.bias?.destroy();
-    for (const params of [...this.#params.values()].flat()) params.destroy();
+    this.#params.destroy();
   }
 
   #compile(

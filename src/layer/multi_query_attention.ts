@@ -8,6 +8,7 @@ import type { AttentionWeights, Projection } from "./attention_weights.ts";
 import { Attention } from "../attend/attention.ts";
 import { type BoundWork, inSequence } from "../gpu/bound_work.ts";
 import type { Gpu } from "../gpu/device.ts";
+import { Owned } from "../gpu/owned.ts";
 import { type AttentionParameters, attentionParameters } from "../costs/memory.ts";
 import { RingKvCache, type RingKvCacheOptions } from "../cache/ring_kv_cache.ts";
 import type { AttentionSpec } from "../plan/spec.ts";
@@ -108,7 +109,7 @@ export class MultiQueryAttention {
 
   readonly #dim: number;
   readonly #spec: Omit<AttentionSpec, "seqLen">;
-  readonly #ownsCache: boolean;
+  readonly #owned: Owned;
   readonly #qkv: Linear;
   readonly #o: Linear;
   readonly #qNorm: Norm | undefined;
@@ -118,7 +119,7 @@ export class MultiQueryAttention {
   private constructor(
     cache: RingKvCache,
     spec: Omit<AttentionSpec, "seqLen">,
-    options: { dim: number; ownsCache: boolean },
+    { owned, dim }: { owned: Owned; dim: number },
     weights: { qkv: Linear; o: Linear; qNorm?: Norm; kNorm?: Norm },
   ) {
     const { numHeads, headDim } = spec;
@@ -126,14 +127,14 @@ export class MultiQueryAttention {
     this.gpu = cache.gpu;
     this.cache = cache;
     this.parameters = attentionParameters({
-      hiddenSize: options.dim,
+      hiddenSize: dim,
       numHeads,
       numKvHeads,
       headDim,
     });
-    this.#dim = options.dim;
+    this.#dim = dim;
     this.#spec = spec;
-    this.#ownsCache = options.ownsCache;
+    this.#owned = owned;
     this.#qkv = weights.qkv;
     this.#o = weights.o;
     this.#qNorm = weights.qNorm;
@@ -164,30 +165,27 @@ export class MultiQueryAttention {
     checkDtype(gpu, ACTION, weightDtype, "weightDtype");
     const { q, k, v, o } = projectionsOf(ACTION, weights, { dim, ...shape });
 
-    const made: { destroy(): void }[] = [];
-    const keep = <Made extends { destroy(): void }>(one: Made): Made => (made.push(one), one);
-    const linear = async (label: string, { weight, bias }: Projection) => {
-      const w = keep(await WeightMatrix.upload(gpu, weight, { dtype: weightDtype, label }));
-      if (!bias) return new Linear(gpu, label, { w });
-      return new Linear(gpu, label, {
-        w,
-        bias: keep(await Tensor.upload(gpu, bias, { label: `${label} bias` })),
-      });
-    };
-    const norm = async (label: string, gain: HostTensor | undefined) =>
-      gain && await Norm.create(
-        gpu,
-        { gain: keep(await Tensor.upload(gpu, gain, { label })) },
-        { kind: "rms", eps: normEps },
-      );
-    try {
+    return await Owned.make(async (owned) => {
+      const tensor = async (label: string, data: HostTensor) =>
+        owned.keep(await Tensor.upload(gpu, data, { label }));
+      const linear = async (label: string, { weight, bias }: Projection) => {
+        const matrix = await WeightMatrix.upload(gpu, weight, { dtype: weightDtype, label });
+        const w = owned.keep(matrix);
+        const weights = bias ? { w, bias: await tensor(`${label} bias`, bias) } : { w };
+        return owned.keep(new Linear(gpu, label, weights));
+      };
+      const norm = async (label: string, gain: HostTensor | undefined) => {
+        if (!gain) return undefined;
+        const weights = { gain: await tensor(label, gain) };
+        return owned.keep(await Norm.create(gpu, weights, { kind: "rms", eps: normEps }));
+      };
       const cache = given instanceof RingKvCache
         ? checkCache(gpu, given, shape)
-        : keep(await RingKvCache.create(gpu, { ...given, numKvHeads, headDim }));
+        : owned.keep(await RingKvCache.create(gpu, { ...given, numKvHeads, headDim }));
       return new MultiQueryAttention(
         cache,
         { ...cache.spec, numHeads, scale, softcap, alibiSlopes, impl, tuning },
-        { dim, ownsCache: cache !== given },
+        { owned, dim },
         {
           qkv: await linear("project qkv", concatenated([q, k, v])),
           o: await linear("project o", o),
@@ -195,10 +193,7 @@ export class MultiQueryAttention {
           kNorm: await norm("norm k", weights.kNorm),
         },
       );
-    } catch (error) {
-      for (const one of made) one.destroy();
-      throw error;
-    }
+    });
   }
 
   /** Bytes of the weights on the device. */
@@ -255,11 +250,9 @@ export class MultiQueryAttention {
    */
   async forward(x: HostTensor): Promise<HostFloats> {
     const { gpu } = this;
-    const made: Tensor[] = [];
-    const keep = (tensor: Tensor) => (made.push(tensor), tensor);
-    try {
-      const input = keep(await Tensor.upload(gpu, x, { label: "x" }));
-      const output = keep(await Tensor.empty(gpu, x.shape, { label: "y" }));
+    return await Owned.use(async (owned) => {
+      const input = owned.keep(await Tensor.upload(gpu, x, { label: "x" }));
+      const output = owned.keep(await Tensor.empty(gpu, x.shape, { label: "y" }));
       const bound = await this.bind({ x: input, y: output });
       await gpu.guard(FORWARD, () => {
         const encoder = gpu.device.createCommandEncoder();
@@ -267,49 +260,36 @@ export class MultiQueryAttention {
         gpu.device.queue.submit([encoder.finish()]);
       });
       return { data: await output.download(), shape: output.shape };
-    } finally {
-      for (const tensor of made) tensor.destroy();
-    }
+    });
   }
 
   /** Frees weights and scratch, and the cache unless it was given. */
   destroy(): void {
-    for (const part of [this.#qkv, this.#o, this.#qNorm, this.#kNorm]) part?.destroy();
-    if (this.#ownsCache) this.cache.destroy();
-    for (const chunk of this.#chunks.values()) chunk.then(freeChunk, () => {});
+    this.#owned.destroy();
   }
 
   async #makeChunk(seqLen: number): Promise<Chunk> {
     const { gpu } = this;
     const { batch, numKvHeads, headDim } = this.cache.spec;
-    const made: { destroy(): void }[] = [];
-    const empty = async (label: string, numHeads: number) => {
-      const tensor = await Tensor.empty(gpu, [batch, seqLen, numHeads, headDim], { label });
-      made.push(tensor);
-      return tensor;
-    };
     const { numHeads } = this.#spec;
-    try {
+    return await Owned.make(async (owned) => {
+      const empty = async (label: string, numHeads: number) =>
+        owned.keep(await Tensor.empty(gpu, [batch, seqLen, numHeads, headDim], { label }));
       const q = await empty("q", numHeads);
       const k = await empty("k", numKvHeads);
-      return {
+      const chunk = {
         q,
         k,
         v: await empty("v", numKvHeads),
         o: await empty("o", numHeads),
         projectedQ: this.#qNorm ? await empty("projected q", numHeads) : q,
         projectedK: this.#kNorm ? await empty("projected k", numKvHeads) : k,
-        attention: await Attention.create(gpu, { ...this.#spec, seqLen }),
+        attention: owned.keep(await Attention.create(gpu, { ...this.#spec, seqLen })),
       };
-    } catch (error) {
-      for (const one of made) one.destroy();
-      throw error;
-    }
+      this.#owned.keep(owned);
+      return chunk;
+    });
   }
-}
-
-function freeChunk(chunk: Chunk): void {
-  for (const one of Object.values(chunk)) one.destroy();
 }
 
 function checkCache(

@@ -5,6 +5,7 @@ import { checkRounds } from "../gpu/loop_rounds.ts";
 import { laneSums } from "./lanes.ts";
 import { type BoundWork, boundWork, gridOfRows } from "../gpu/bound_work.ts";
 import type { Gpu } from "../gpu/device.ts";
+import { KeptBuffers } from "../gpu/kept_buffers.ts";
 import type { DeviceProfile } from "../gpu/profile.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 
@@ -24,13 +25,13 @@ const LANES = { software: 8, gpu: 64 };
 /** How often a kernel goes through a row. */
 const LOOPS = { rms: 2, layer: 3 };
 
-/** A normalisation whose weights are on the device. */
+/** A normalisation whose weights are on the device, and stay the caller's. */
 export class Norm {
   readonly #gpu: Gpu;
   readonly #kernel: Kernel;
   readonly #weights: { gain: Tensor; bias?: Tensor };
   readonly #eps: number;
-  readonly #params = new Map<number, GPUBuffer>();
+  readonly #params = new KeptBuffers();
 
   private constructor(
     gpu: Gpu,
@@ -82,19 +83,16 @@ export class Norm {
   /** Binds rows `x` and `y`, so many of them. */
   bind(buffers: Buffers, numRows: number): BoundWork {
     const { gain, bias } = this.#weights;
-    let params = this.#params.get(numRows);
-    if (!params) {
-      params = this.#kernel.uniform({ numRows, eps: this.#eps });
-      this.#params.set(numRows, params);
-    }
+    const params = this.#params.get(
+      `${numRows} rows`,
+      () => this.#kernel.uniform({ numRows, eps: this.#eps }),
+    );
     const weights = { gain: gain.buffer, ...(bias && { bias: bias.buffer }) };
     const grid = gridOfRows(numRows, this.#gpu.device.limits.maxComputeWorkgroupsPerDimension);
     return boundWork([this.#kernel.bind({ ...buffers, ...weights, params }, grid)]);
   }
 
   destroy(): void {
-    this.#weights.gain.destroy();
-    this.#weights.bias?.destroy();
-    for (const params of this.#params.values()) params.destroy();
+    this.#params.destroy();
   }
 }

@@ -1,6 +1,7 @@
 /** Matrices of weights on the device. */
 import { sliceOf } from "../base/numbers.ts";
 import type { Gpu } from "../gpu/device.ts";
+import { Owned } from "../gpu/owned.ts";
 import { type HostTensor, mostBytes, Tensor } from "../tensor/tensor.ts";
 import { type KvDtype, rowBytes } from "../tensor/dtype.ts";
 
@@ -45,21 +46,18 @@ export class WeightMatrix {
     const [rows, columns] = shape;
     // Pairs of rows stay together: those of a gate and of what it is multiplied with.
     const step = Math.max(2, Math.floor(most / rowBytes(columns, dtype) / 2) * 2);
-    const parts: MatrixPart[] = [];
-    try {
+    return await Owned.make(async (owned) => {
+      const parts: MatrixPart[] = [];
       for (let firstRow = 0; firstRow < rows; firstRow += step) {
         const end = Math.min(firstRow + step, rows);
         const part = {
           data: end - firstRow === rows ? data : sliceOf(data, firstRow * columns, end * columns),
           shape: [end - firstRow, columns],
         };
-        parts.push({ w: await Tensor.upload(gpu, part, { dtype, label }), firstRow });
+        parts.push({ w: owned.keep(await Tensor.upload(gpu, part, { dtype, label })), firstRow });
       }
-    } catch (error) {
-      for (const { w } of parts) w.destroy();
-      throw error;
-    }
-    return new WeightMatrix([rows, columns], dtype, parts);
+      return new WeightMatrix([rows, columns], dtype, parts);
+    });
   }
 
   /** Bytes on the device. */

@@ -56,7 +56,7 @@ export class Block {
     this.#parts = parts;
   }
 
-  /** Uploads the weights of a layer; `uploads` frees them. */
+  /** Uploads the weights of a layer. */
   static async create(
     gpu: Gpu,
     spec: DecoderSpec,
@@ -76,7 +76,7 @@ export class Block {
       qNorm: await uploads.optional(`${name}.qNorm.weight`),
       kNorm: await uploads.optional(`${name}.kNorm.weight`),
     };
-    const attention = uploads.keep(
+    const attention = uploads.owned.keep(
       await MultiQueryAttention.create(gpu, weights, {
         ...{ dim, numHeads, numKvHeads, headDim, scale, alibiSlopes, cache, weightDtype },
         normEps: norm.eps,
@@ -165,7 +165,7 @@ async function linear(
 ): Promise<Linear> {
   const w = await uploads.matrix(label, weight, dtype);
   const weights = bias ? { w, bias: await uploads.tensor(label, bias) } : { w };
-  return uploads.keep(new Linear(gpu, label, weights, { activation }));
+  return uploads.owned.keep(new Linear(gpu, label, weights, { activation }));
 }
 
 /** The rows of two matrices in turns. */

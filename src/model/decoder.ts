@@ -1,5 +1,6 @@
 import { checkInteger, sentence } from "../base/check.ts";
 import type { Gpu } from "../gpu/device.ts";
+import { Owned } from "../gpu/owned.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { checkTokens } from "./check_tokens.ts";
 import { type DecoderOptions, Model } from "./model.ts";
@@ -79,13 +80,10 @@ export class Decoder {
     weights: DecoderWeights,
     options: DecoderOptions = {},
   ): Promise<Decoder> {
-    const model = await Model.create(gpu, spec, weights, options);
-    try {
+    return await Owned.make(async (owned) => {
+      const model = owned.keep(await Model.create(gpu, spec, weights, options));
       return new Decoder(await Passes.create(model));
-    } catch (error) {
-      model.destroy();
-      throw error;
-    }
+    });
   }
 
   /** Where it runs. */

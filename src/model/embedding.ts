@@ -2,6 +2,7 @@
 import type { Gpu } from "../gpu/device.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { type BoundWork, boundWork } from "../gpu/bound_work.ts";
+import { KeptBuffers } from "../gpu/kept_buffers.ts";
 import { Kernel } from "../gpu/kernel.ts";
 import type { WeightMatrix } from "../layer/weight_matrix.ts";
 import { packSize } from "../tensor/loads.ts";
@@ -15,7 +16,7 @@ export class Embedding {
   readonly #kernel: Kernel;
   readonly #weights: { w: WeightMatrix; positions?: Tensor };
   readonly #scale: number;
-  readonly #params: GPUBuffer[] = [];
+  readonly #params = new KeptBuffers();
 
   private constructor(
     kernel: Kernel,
@@ -59,13 +60,15 @@ export class Embedding {
     const learned = positions && { positions: positions.buffer, lengths };
     return boundWork(w.parts.map(({ w, firstRow }) => {
       const rows = { firstRow, numRows: w.shape[0] };
-      const params = this.#kernel.uniform({ numTokens, scale: this.#scale, ...rows });
-      this.#params.push(params);
+      const params = this.#params.get(
+        `${numTokens} tokens from row ${firstRow}`,
+        () => this.#kernel.uniform({ numTokens, scale: this.#scale, ...rows }),
+      );
       return this.#kernel.bind({ ...buffers, params, w: w.buffer, ...learned }, grid);
     }));
   }
 
   destroy(): void {
-    for (const params of this.#params) params.destroy();
+    this.#params.destroy();
   }
 }

@@ -2,6 +2,7 @@
 import { checkChoice, checkInteger, sentence } from "../base/check.ts";
 import type { RingKvCache, RingKvCacheOptions } from "../cache/ring_kv_cache.ts";
 import type { Gpu } from "../gpu/device.ts";
+import { type Destroyable, Owned } from "../gpu/owned.ts";
 import { Linear } from "../layer/linear.ts";
 import type { Norm } from "../layer/norm.ts";
 import { KV_DTYPES, type KvDtype } from "../tensor/dtype.ts";
@@ -57,19 +58,19 @@ export class Model {
   /** Bytes of the weights. */
   readonly weightBytes: number;
 
-  readonly #uploads: Uploads;
+  readonly #owned: Owned;
 
   private constructor(
     gpu: Gpu,
     spec: DecoderSpec,
     options: FilledOptions,
-    uploads: Uploads,
+    owned: Owned,
     modules: ModelModules,
   ) {
     this.gpu = gpu;
     this.spec = spec;
     this.options = options;
-    this.#uploads = uploads;
+    this.#owned = owned;
     this.embedding = modules.embedding;
     this.blocks = modules.blocks;
     this.finalNorm = modules.finalNorm;
@@ -85,13 +86,10 @@ export class Model {
     options: DecoderOptions,
   ): Promise<Model> {
     const filled = fillIn(spec, weights, options);
-    const uploads = new Uploads(gpu, spec, weights);
-    try {
-      return new Model(gpu, spec, filled, uploads, await upload(gpu, spec, uploads, filled));
-    } catch (error) {
-      uploads.destroy();
-      throw error;
-    }
+    return await Owned.make(async (owned) => {
+      const uploads = new Uploads(gpu, owned, spec, weights);
+      return new Model(gpu, spec, filled, owned, await upload(gpu, spec, uploads, filled));
+    });
   }
 
   /** The cache of the first layer, whose lengths are those of all. */
@@ -105,12 +103,12 @@ export class Model {
   }
 
   /** Frees what is made later together with the model. */
-  keep<Made extends { destroy(): void }>(made: Made): Made {
-    return this.#uploads.keep(made);
+  keep<Made extends Destroyable>(made: Made): Made {
+    return this.#owned.keep(made);
   }
 
   destroy(): void {
-    this.#uploads.destroy();
+    this.#owned.destroy();
   }
 }
 
@@ -159,10 +157,10 @@ async function upload(
   const finalNorm = await uploads.norm("finalNorm", spec.norm);
   const embedding = await Embedding.create(gpu, { w, positions }, spec.embeddingScale ?? 1);
   return {
-    embedding: uploads.keep(embedding),
+    embedding: uploads.owned.keep(embedding),
     blocks,
     finalNorm,
-    classifier: uploads.keep(new Linear(gpu, "classifier", { w: classifier })),
+    classifier: uploads.owned.keep(new Linear(gpu, "classifier", { w: classifier })),
     weightBytes: blocks.reduce((sum, block) => sum + block.weightBytes, 0) +
       w.bytes + (positions?.bytes ?? 0) + (own ? classifier.bytes : 0) + finalNorm.bytes,
   };

@@ -1,5 +1,6 @@
 /** From logits to the next token, on the device. */
 import type { Gpu } from "../gpu/device.ts";
+import type { Owned } from "../gpu/owned.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { type BoundWork, boundWork } from "../gpu/bound_work.ts";
 import { checkInteger, sentence } from "../base/check.ts";
@@ -36,12 +37,13 @@ const WORKGROUP = { software: 8, gpu: 256 };
 const LOOPS = { argmax: 1, sample: 34 };
 const LARGEST_F32 = 3.4028234663852886e38;
 
-/** Binds the choice of a token, of the likeliest or one drawn; `destroy` frees what it took. */
+/** Binds the choice of a token, of the likeliest or one drawn; `owned` keeps what it takes. */
 export async function bindSampler(
   gpu: Gpu,
+  owned: Owned,
   buffers: SamplerBuffers,
   { temperature, topP, seed }: Sampling,
-): Promise<{ work: BoundWork; destroy(): void }> {
+): Promise<BoundWork> {
   const { lengths, logits, tokens, chosen } = buffers;
   const VOCAB = logits.length;
   const bound = {
@@ -52,7 +54,7 @@ export async function bindSampler(
       constants: { VOCAB, WORKGROUP: lanesFor(gpu, VOCAB, LOOPS.argmax) },
       fragments: [wgsl.choose, wgsl.argmax],
     });
-    return { work: boundWork([kernel.bind(bound, [1, 1])]), destroy: () => {} };
+    return boundWork([kernel.bind(bound, [1, 1])]);
   }
   const lanes = lanesFor(gpu, VOCAB, LOOPS.sample);
   const kernel = await Kernel.compile(gpu, "sample", {
@@ -61,11 +63,8 @@ export async function bindSampler(
   });
   // Of a temperature too small for f32 only the likeliest token is left.
   const inverseTemperature = Math.min(1 / temperature, LARGEST_F32);
-  const params = kernel.uniform({ inverseTemperature, topP, seed });
-  return {
-    work: boundWork([kernel.bind({ ...bound, params }, [1, 1])]),
-    destroy: () => params.destroy(),
-  };
+  const params = owned.keep(kernel.uniform({ inverseTemperature, topP, seed }));
+  return boundWork([kernel.bind({ ...bound, params }, [1, 1])]);
 }
 
 /** Lanes that share the vocabulary: more than are fast, where so few would go round more often than the device does. */

@@ -2,6 +2,7 @@
 import { sentence } from "../base/check.ts";
 import { GpuWorkError } from "../base/errors.ts";
 import { type BoundWork, inSequence } from "../gpu/bound_work.ts";
+import { Owned } from "../gpu/owned.ts";
 import { Tensor } from "../tensor/tensor.ts";
 import type { Passes } from "./passes.ts";
 import { bindSampler, type Sampling } from "./sampler.ts";
@@ -12,18 +13,13 @@ export class TokenSteps {
   readonly #step: BoundWork;
   /** u32 [1 + most]: the number of chosen tokens, then the tokens. */
   readonly #chosen: Tensor;
-  readonly #sampler: { destroy(): void };
+  readonly #owned: Owned;
 
-  private constructor(
-    passes: Passes,
-    step: BoundWork,
-    chosen: Tensor,
-    sampler: { destroy(): void },
-  ) {
+  private constructor(passes: Passes, step: BoundWork, chosen: Tensor, owned: Owned) {
     this.#passes = passes;
     this.#step = step;
     this.#chosen = chosen;
-    this.#sampler = sampler;
+    this.#owned = owned;
   }
 
   /** Binds a step; `most` is the largest number of steps of one run. */
@@ -32,16 +28,13 @@ export class TokenSteps {
     const { gpu } = model;
     const layers = await passes.layers(1);
     const { logits, work: head } = await passes.head(1);
-    const chosen = await Tensor.empty(gpu, [1 + most], { dtype: "u32", label: "chosen" });
-    try {
-      const lengths = model.firstCache.lengthsBuffer;
-      const sampler = await bindSampler(gpu, { logits, tokens, chosen, lengths }, sampling);
-      const step = inSequence([sampler.work, layers.work, head]);
-      return new TokenSteps(passes, step, chosen, sampler);
-    } catch (error) {
-      chosen.destroy();
-      throw error;
-    }
+    return await Owned.make(async (owned) => {
+      const options = { dtype: "u32", label: "chosen" } as const;
+      const chosen = owned.keep(await Tensor.empty(gpu, [1 + most], options));
+      const buffers = { logits, tokens, chosen, lengths: model.firstCache.lengthsBuffer };
+      const choose = await bindSampler(gpu, owned, buffers, sampling);
+      return new TokenSteps(passes, inSequence([choose, layers.work, head]), chosen, owned);
+    });
   }
 
   /** Runs steps and returns the tokens they choose. */
@@ -67,7 +60,6 @@ export class TokenSteps {
   }
 
   destroy(): void {
-    this.#sampler.destroy();
-    this.#chosen.destroy();
+    this.#owned.destroy();
   }
 }

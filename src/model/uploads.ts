@@ -5,18 +5,20 @@ import { Tensor } from "../tensor/tensor.ts";
 import { checkShape } from "../layer/projections.ts";
 import { WeightMatrix } from "../layer/weight_matrix.ts";
 import { Norm, type NormOptions } from "../layer/norm.ts";
+import type { Owned } from "../gpu/owned.ts";
 import type { DecoderSpec } from "./spec.ts";
 import { weightShapes } from "./weight_shapes.ts";
 import type { DecoderWeights, WeightData } from "./weights.ts";
 
-/** Uploads weights, and frees all that it was told to keep. */
+/** Uploads weights, all of which `owned` keeps. */
 export class Uploads {
+  readonly owned: Owned;
   readonly #gpu: Gpu;
   readonly #weights: DecoderWeights;
   readonly #shapes: ReadonlyMap<string, readonly number[]>;
-  readonly #made: { destroy(): void }[] = [];
 
-  constructor(gpu: Gpu, spec: DecoderSpec, weights: DecoderWeights) {
+  constructor(gpu: Gpu, owned: Owned, spec: DecoderSpec, weights: DecoderWeights) {
+    this.owned = owned;
     this.#gpu = gpu;
     this.#weights = weights;
     this.#shapes = new Map(weightShapes(spec).map(({ name, shape }) => [name, shape]));
@@ -35,17 +37,17 @@ export class Uploads {
   }
 
   async tensor(label: string, data: WeightData): Promise<Tensor> {
-    return this.keep(await Tensor.upload(this.#gpu, data, { label }));
+    return this.owned.keep(await Tensor.upload(this.#gpu, data, { label }));
   }
 
   async matrix(label: string, data: WeightData, dtype: KvDtype): Promise<WeightMatrix> {
-    return this.keep(await WeightMatrix.upload(this.#gpu, data, { dtype, label }));
+    return this.owned.keep(await WeightMatrix.upload(this.#gpu, data, { dtype, label }));
   }
 
   /** A norm that there must be. */
   async norm(name: string, options: NormOptions): Promise<Norm> {
     const bias = await this.optional(`${name}.bias`);
-    return this.keep(
+    return this.owned.keep(
       await Norm.create(this.#gpu, {
         gain: await this.tensor(name, await this.read(`${name}.weight`)),
         ...(bias && { bias: await this.tensor(name, bias) }),
@@ -59,14 +61,5 @@ export class Uploads {
     options: NormOptions,
   ): Promise<Norm | undefined> {
     return this.#weights.has(`${name}.weight`) ? await this.norm(name, options) : undefined;
-  }
-
-  keep<Made extends { destroy(): void }>(made: Made): Made {
-    this.#made.push(made);
-    return made;
-  }
-
-  destroy(): void {
-    for (const made of this.#made) made.destroy();
   }
 }

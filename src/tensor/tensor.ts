@@ -1,6 +1,7 @@
 import { checkChoice, checkInteger, sentence } from "../base/check.ts";
 import { dequantize, isQuantized, quantize } from "./quantized.ts";
 import type { Gpu } from "../gpu/device.ts";
+import { MAP_READ, USAGE } from "../gpu/usage.ts";
 import { ELEMENT_TYPES, elementCount, type ElementType, storageBytes } from "./dtype.ts";
 
 /** Numbers on the host with their shape, row-major. */
@@ -35,7 +36,6 @@ export interface TensorOptions {
 
 const LARGEST_F16 = 65504;
 const LARGEST_F32 = 3.4028234663852886e38;
-const USAGE = { storage: 0x80, copySrc: 0x04, copyDst: 0x08, mapRead: 0x01 };
 
 /** Throws unless `dtype` is one that the device can store. */
 export function checkDtype(gpu: Gpu, action: string, dtype: ElementType, name = "dtype"): void {
@@ -330,7 +330,7 @@ export class Tensor {
       const encoder = gpu.device.createCommandEncoder();
       encoder.copyBufferToBuffer(buffer, 0, staging, 0, bytes);
       gpu.device.queue.submit([encoder.finish()]);
-      await gpu.waitFor(staging.mapAsync(1));
+      await gpu.waitFor(staging.mapAsync(MAP_READ));
       const mapped = staging.getMappedRange().slice(0);
       return decode(mapped, this.shape, this.dtype);
     } finally {

@@ -104,6 +104,34 @@ Deno.test("ring: destroy frees every buffer", async () => {
   assertEquals(alive, []);
 });
 
+Deno.test("ring: ragged appends, forks and truncates of a loop make no buffers, and destroy frees what they use", async () => {
+  const gpu = await sharedGpu();
+  using tensors = new Tensors();
+  const k = await tensors.upload(zeros(2, 3, 1, 4));
+  const { made, alive } = await buffersOf(async () => {
+    const options = { batch: 2, numKvHeads: 1, headDim: 4, capacity: 64 };
+    const cache = await RingKvCache.create(gpu, { ...options, rope: {} });
+    const step = (lengths: number[], length: number) =>
+      submit((encoder) => {
+        cache.append(encoder, { k, v: k, lengths });
+        cache.fork(encoder, { from: 0, to: 1 });
+        cache.fork(encoder, { from: 1, to: 0 });
+        cache.ropeQueries(encoder, k);
+        cache.truncate(encoder, length);
+        cache.truncate(encoder, length, 1);
+      });
+    await step([3, 2], 1);
+    await step([3, 2], 2);
+    await buffersOf(async () => {
+      for (let i = 0; i < 20; i++) await step([3, 2], 1 + i % 2);
+    }).then(({ made }) => assertEquals(made, [], "in the loop"));
+    await gpu.settled();
+    cache.destroy();
+  });
+  assertNotEquals(made, []);
+  assertEquals(alive, []);
+});
+
 const SHAPE: RingKvCacheOptions = { numKvHeads: 2, headDim: 8, capacity: 16 };
 const WRONG_OPTIONS: readonly {
   given: Record<string, unknown>;

@@ -30,23 +30,35 @@ export function withPoisonedBuffers<Value>(work: () => Promise<Value>): Promise<
   }, work);
 }
 
+/** What no WebGPU takes. */
+const UNKNOWN_USAGE = 0x4000_0000;
+
 /** Runs `work` on a device that refuses every new buffer, although its limits allow them. */
 export function withRefusedBuffers<Value>(work: () => Promise<Value>): Promise<Value> {
-  const unknownUsage = 0x4000_0000;
   return withCreateBuffer(
-    (_, createBuffer) => (descriptor) => createBuffer({ ...descriptor, usage: unknownUsage }),
+    (_, createBuffer) => (descriptor) => createBuffer({ ...descriptor, usage: UNKNOWN_USAGE }),
     work,
   );
 }
 
-/** Labels of the buffers that `work` made, and of those of them that it did not destroy. */
+/**
+ * Labels of the buffers that `work` made, and of those of them that it did not destroy; on a device that refuses the buffer
+ * of this index, where one is given.
+ */
 export async function buffersOf(
   work: () => Promise<void>,
+  refused?: number,
 ): Promise<{ made: string[]; alive: string[] }> {
   const made: GPUBuffer[] = [];
   const alive = new Set<GPUBuffer>();
   await withCreateBuffer((_, createBuffer) => (descriptor) => {
-    const buffer = createBuffer(descriptor);
+    const isRefused = made.length === refused;
+    const usage = isRefused ? UNKNOWN_USAGE : descriptor.usage;
+    const buffer = createBuffer({
+      ...descriptor,
+      usage,
+      ...(isRefused && { mappedAtCreation: false }),
+    });
     const destroy = buffer.destroy.bind(buffer);
     buffer.destroy = () => {
       alive.delete(buffer);

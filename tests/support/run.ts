@@ -17,6 +17,7 @@ import { createFused } from "../../src/attend/fused_module.ts";
 import { dequantize, quantize } from "../../src/tensor/quantized.ts";
 import { createStaged } from "../../src/attend/staged_module.ts";
 import { inPass } from "../../src/gpu/bound_work.ts";
+import { Owned } from "../../src/gpu/owned.ts";
 import { sharedGpu } from "./gpu.ts";
 import type { Random } from "./random.ts";
 
@@ -177,9 +178,10 @@ export async function runPlan(
   using tensors = new Tensors();
   const gpu = await sharedGpu();
   const { batch, numHeads, seqLen, valueDim, layout, capacity, dtype, kvDtype } = plan.spec;
-  const executor = tensors.keep(
-    await (plan.impl === "fused" ? createFused(gpu, plan) : createStaged(gpu, plan)),
-  );
+  const owned = tensors.keep(new Owned());
+  const executor = plan.impl === "fused"
+    ? await createFused(gpu, owned, plan)
+    : await createStaged(gpu, owned, plan);
   const o = await tensors.poisoned(
     shapeOf(layout, { batch, heads: numHeads, tokens: seqLen, size: valueDim }),
     dtype,

@@ -1,0 +1,14 @@
+/** Bits of WebGPU, whose globals (`GPUBufferUsage`, `GPUMapMode`) not every runtime has. */
+
+/** What a buffer may be used for: the bits of `GPUBufferUsage`. */
+export const USAGE = {
+  mapRead: 0x0001,
+  copySrc: 0x0004,
+  copyDst: 0x0008,
+  uniform: 0x0040,
+  storage: 0x0080,
+  queryResolve: 0x0200,
+} as const;
+
+/** The mode of `mapAsync` for readers: `GPUMapMode.READ`. */
+export const MAP_READ = 0x0001;
