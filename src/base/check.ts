@@ -1,15 +1,14 @@
 /** Checks of what callers give, with errors that name the values. */
+import { cut, excerpt } from "./excerpt.ts";
+
+/** Most characters of an action: it may name a file, and names in files may be long. */
+const LONGEST_ACTION = 500;
 
 /** "Cannot <action> as <rule>: current values a=1, b=2" */
 export function sentence(action: string, rule: string, values: Record<string, unknown>): string {
-  const list = Object.entries(values).map(([name, value]) => `${name}=${show(value)}`);
+  const list = Object.entries(values).map(([name, value]) => `${name}=${excerpt(value)}`);
   const noun = list.length === 1 ? "current value" : "current values";
-  return `Cannot ${action} as ${rule}: ${noun} ${list.join(", ")}`;
-}
-
-function show(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map(show).join(", ")}]`;
-  return typeof value === "string" ? JSON.stringify(value) : String(value);
+  return `Cannot ${cut(action, LONGEST_ACTION)} as ${rule}: ${noun} ${list.join(", ")}`;
 }
 
 /** Throws a `TypeError` for what is not a number and a `RangeError` for what is not a whole number of at least `min`. */
@@ -44,7 +43,9 @@ export function checkChoice(
 ): void {
   if (!choices.includes(value)) {
     throw new TypeError(
-      sentence(action, `${name} must be one of ${choices.map(show).join(", ")}`, { [name]: value }),
+      sentence(action, `${name} must be one of ${choices.map(excerpt).join(", ")}`, {
+        [name]: value,
+      }),
     );
   }
 }

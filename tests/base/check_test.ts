@@ -1,4 +1,4 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { checkChoice, checkInteger, sentence } from "../../src/base/check.ts";
 
 Deno.test("sentence: action, rule and values", () => {
@@ -20,6 +20,31 @@ Deno.test("sentence: shows what is no text, whatever it is", () => {
   for (const value of [undefined, null, 2n, NaN, Symbol("s"), {}, () => {}]) {
     sentence("add", "a must be a number", { a: value });
   }
+});
+
+Deno.test("sentence: shows what is long, deep or holds itself by its beginning", () => {
+  const ofA = (a: unknown) => sentence("add", "a must be 1", { a });
+  assertEquals(
+    ofA({ b: [1, null, undefined], "c d": { e: "f" } }).split("value ")[1],
+    'a={"b":[1, null, undefined], "c d":{"e":"f"}}',
+  );
+  assertEquals(ofA("x".repeat(1e7)).split("value ")[1], `a="${"x".repeat(99)}...`);
+  assertEquals(ofA(new Float32Array(1e7)).split("value ")[1], "a=Float32Array(10000000)");
+  assertEquals(ofA(new Map()).split("value ")[1], "a=Map");
+  assertEquals(ofA(new RangeError("b")).split("value ")[1], "a=RangeError: b");
+  assertEquals(ofA(Object.create(null)).split("value ")[1], "a={}");
+  assertEquals(ofA(Object.create(Object.create(null))).split("value ")[1], "a=object");
+
+  const cyclic: Record<string, unknown> = {};
+  cyclic.itself = cyclic;
+  let deep: unknown = [];
+  for (let level = 0; level < 1e5; level++) deep = [deep];
+  const error = new Error("x".repeat(1e7));
+  for (const value of [cyclic, deep, error, new Array(1e7), new Array(1e5).fill("x".repeat(1e4))]) {
+    assert(ofA(value).length < 200, ofA(value));
+    assert(ofA({ [`${"y".repeat(1e5)}`]: value }).length < 200);
+  }
+  assert(sentence(`read ${"x".repeat(1e7)}`, "it must be short", { a: 1 }).length < 600);
 });
 
 Deno.test("checkInteger: whole numbers from the least on", () => {

@@ -406,7 +406,7 @@ testRandomly("tensors that do not fit the configuration are refused, by name", a
   const q = "model.layers.1.self_attn.q_proj";
   const wrong: [tensors: Tiny["tensors"], config: unknown, says: string][] = [
     [{ ...tensors, [`${q}.weight`]: [8, 4] }, config, `${q}.weight`],
-    [{ ...tensors, [`${q}.weight`]: [8, 4] }, config, "needed=[8,8], shape=[8,4]"],
+    [{ ...tensors, [`${q}.weight`]: [8, 4] }, config, "needed=[8, 8], shape=[8, 4]"],
     [{ ...tensors, [`${q}.bias`]: [8] }, config, `"${q}.bias"`],
     [{ ...tensors, "model.layers.2.mlp.up_proj.weight": [6, 8] }, config, "layers.2.mlp.up_proj"],
     [tensors, { ...config, num_hidden_layers: 3 }, "layers.2.input_layernorm.weight"],

@@ -87,7 +87,7 @@ Deno.test("Safetensors.read() refuses what is not there and what is not a float"
   const refuses = (name: string, message: string) =>
     assertRejects(() => file.read(name), CheckpointError, message);
   await refuses("idx", 'tensor "idx" of a.safetensors');
-  await refuses("idx", '["ids","tiny"]');
+  await refuses("idx", '["ids", "tiny"]');
   await refuses("ids", 'dtype="I64"');
   await refuses("tiny", 'dtype="F4"');
 });
@@ -112,14 +112,18 @@ const DAMAGED: [what: string, bytes: Uint8Array, says: string][] = [
   ["a header that starts with a byte order mark", encode("\ufeff{}"), noJson],
   ["a header of no bytes", zeros(8), noJson],
   ["a header that is not JSON", encode("{'a': 1}"), noJson],
-  ["a header that is an array", encode([1, 2]), "must be a JSON object: current value value=[1,2]"],
+  [
+    "a header that is an array",
+    encode([1, 2]),
+    "must be a JSON object: current value value=[1, 2]",
+  ],
   ["a header that is null", encode(null), "must be a JSON object: current value value=null"],
   ["metadata that is text", encode({ __metadata__: "pt" }), '__metadata__="pt"'],
   ["metadata that is null", encode({ __metadata__: null }), "__metadata__=null"],
   [
     "metadata that holds a number",
     encode({ __metadata__: { format: "pt", version: 1 } }),
-    '__metadata__={"format":"pt","version":1}',
+    '__metadata__={"format":"pt", "version":1}',
   ],
   ["an entry that is not an object", encode({ a: 1 }), "a JSON object: current value entry=1"],
   [
@@ -128,31 +132,31 @@ const DAMAGED: [what: string, bytes: Uint8Array, says: string][] = [
     `${of("a")} as its dtype must be a string: current value dtype=undefined`,
   ],
   ["a shape that is not an array", encode({ a: f32(1, 0, 4) }, zeros(4)), "current value shape=1"],
-  ["a negative size", encode({ a: f32([-1, -1], 0, 4) }, zeros(4)), "shape=[-1,-1]"],
-  ["a fractional size", encode({ a: f32([0.5, 2], 0, 4) }, zeros(4)), "shape=[0.5,2]"],
+  ["a negative size", encode({ a: f32([-1, -1], 0, 4) }, zeros(4)), "shape=[-1, -1]"],
+  ["a fractional size", encode({ a: f32([0.5, 2], 0, 4) }, zeros(4)), "shape=[0.5, 2]"],
   ["a size that is text", encode({ a: f32(["1"], 0, 4) }, zeros(4)), 'shape=["1"]'],
   [
     "one offset",
     encode({ a: { dtype: "F32", shape: [1], data_offsets: [0] } }, zeros(4)),
     "data_offsets=[0]",
   ],
-  ["a fractional offset", encode({ a: f32([1], 0.5, 4.5) }, zeros(4)), "data_offsets=[0.5,4.5]"],
-  ["a negative offset", encode({ a: f32([1], -4, 0) }, zeros(4)), "data_offsets=[-4,0]"],
+  ["a fractional offset", encode({ a: f32([1], 0.5, 4.5) }, zeros(4)), "data_offsets=[0.5, 4.5]"],
+  ["a negative offset", encode({ a: f32([1], -4, 0) }, zeros(4)), "data_offsets=[-4, 0]"],
   [
     "an offset beyond 2^53",
     encode({ a: f32([1], 2 ** 53, 2 ** 53 + 4) }, zeros(4)),
-    "data_offsets=[9007199254740992,9007199254740996]",
+    "data_offsets=[9007199254740992, 9007199254740996]",
   ],
   ["offsets out of order", encode({ a: f32([1], 4, 0) }, zeros(4)), "begin=4, end=0"],
   [
     "data shorter than the shape",
     encode({ a: f32([2, 3], 0, 20) }, zeros(20)),
-    'shape=[2,3], dtype="F32", needed=24, data_offsets=[0,20], bytes=20',
+    'shape=[2, 3], dtype="F32", needed=24, data_offsets=[0, 20], bytes=20',
   ],
   [
     "data longer than the shape, in a type that is not read",
     encode({ a: { dtype: "I8", shape: [3], data_offsets: [0, 4] } }, zeros(4)),
-    "needed=3, data_offsets=[0,4], bytes=4",
+    "needed=3, data_offsets=[0, 4], bytes=4",
   ],
   [
     "a shape whose product is no number",

@@ -1,0 +1,54 @@
+/** Most characters of a value in a message: what a file or a caller holds may be long, deep, or hold itself. */
+const LONGEST = 100;
+
+/** A value as a message shows it: close to JSON, in bounded time and length. */
+export function excerpt(value: unknown): string {
+  return cut(beginning(value, LONGEST + 1), LONGEST);
+}
+
+/** The text, or its first characters. */
+export function cut(text: string, most: number): string {
+  return text.length > most ? `${text.slice(0, most)}...` : text;
+}
+
+/** The value in at least `room` characters, or in all that it takes. */
+function beginning(value: unknown, room: number): string {
+  if (typeof value === "string") return JSON.stringify(value.slice(0, room));
+  if (typeof value === "function") return `function ${value.name.slice(0, room)}`;
+  if (typeof value !== "object" || value === null) return String(value);
+  if (Array.isArray(value)) {
+    return inBrackets("[]", room, value.keys(), (i, rest) => beginning(value[i], rest));
+  }
+  const prototype = Object.getPrototypeOf(value);
+  if (prototype === null || prototype === Object.prototype) {
+    const fields = value as Record<string, unknown>;
+    return inBrackets("{}", room, Object.keys(fields), (name, rest) => {
+      const label = `${beginning(name, rest)}:`;
+      return label + beginning(fields[name], rest - label.length);
+    });
+  }
+  return instance(value).slice(0, room);
+}
+
+function inBrackets<Key>(
+  [open, close]: string,
+  room: number,
+  keys: Iterable<Key>,
+  itemOf: (key: Key, room: number) => string,
+): string {
+  let text = open;
+  for (const key of keys) {
+    // What is beyond is cut off: it is not even looked at.
+    if (text.length >= room) return text;
+    if (text !== open) text += ", ";
+    text += itemOf(key, room - text.length);
+  }
+  return text + close;
+}
+
+/** An error by its message, another object by its class: what it holds may be large. */
+function instance(value: object): string {
+  if (value instanceof Error) return `${value.name}: ${value.message}`;
+  const name = value.constructor?.name || "object";
+  return ArrayBuffer.isView(value) && "length" in value ? `${name}(${value.length})` : name;
+}
