@@ -1,6 +1,6 @@
 import type { CheckpointError } from "../base/errors.ts";
+import { isJsonObject, type JsonObject, parseJsonObject } from "../base/json.ts";
 import { checkpointError } from "./checkpoint_error.ts";
-import { isJsonObject, type JsonObject, parseJsonObject } from "./json.ts";
 
 /** Most of what a decoder has one object for: layers, heads, pairs of a head. More is a lie, and would take all memory. */
 const MANY = 65_536;

@@ -6,7 +6,7 @@ import { checkpointError } from "./checkpoint_error.ts";
 import { fileSystem } from "./file_system.ts";
 import { readFamily } from "./families/mod.ts";
 import { familyWeights } from "./family_weights.ts";
-import { readText } from "./json.ts";
+import { readText } from "./text_file.ts";
 import { openLlama2c } from "./llama2c.ts";
 import { Safetensors } from "./safetensors.ts";
 import { ShardedSafetensors } from "./sharded.ts";

@@ -1,9 +1,12 @@
+import { excerpt } from "../base/excerpt.ts";
+import { isJsonObject, type JsonObject, parseJsonObject } from "../base/json.ts";
+import { decodeText } from "../base/text.ts";
 import type { WeightData } from "../model/weights.ts";
 import { type ByteSource, readBuffer } from "./byte_source.ts";
 import { closeOnError } from "./close_on_error.ts";
 import { checkpointError, tensorOf } from "./checkpoint_error.ts";
 import { FLOAT_TYPES } from "./floats.ts";
-import { isJsonObject, type JsonObject, readJsonObject } from "./json.ts";
+import { readShort } from "./text_file.ts";
 import type { TensorDescription, TensorFile } from "./tensor_file.ts";
 
 /** Bytes per element of the types that the format counts in whole bytes. */
@@ -16,6 +19,9 @@ const ELEMENT_BYTES: ReadonlyMap<string, number> = new Map([
 
 /** Bytes before the header, which tell its length. */
 const LENGTH_BYTES = 8;
+
+/** What a header begins with. */
+const BRACE = "{".charCodeAt(0);
 
 /** A tensor's line in the header; `begin` and `end` count bytes from the start of the data. */
 interface Entry {
@@ -82,9 +88,7 @@ export class Safetensors implements TensorFile {
   static async open(source: ByteSource): Promise<Safetensors> {
     return await closeOnError(source, async () => {
       const length = await readHeaderLength(source);
-      const what = `the header of ${source.name}`;
-      const header = await readJsonObject(source, { what, offset: LENGTH_BYTES, length });
-      return new Safetensors(source, LENGTH_BYTES + length, header);
+      return new Safetensors(source, LENGTH_BYTES + length, await readHeader(source, length));
     });
   }
 
@@ -159,6 +163,23 @@ async function readHeaderLength(source: ByteSource): Promise<number> {
   return Number(header);
 }
 
+async function readHeader(source: ByteSource, length: number): Promise<JsonObject> {
+  const what = `the header of ${source.name}`;
+  const bytes = await readShort(source, { what, offset: LENGTH_BYTES, length });
+  // The format asks for it, and so leaves no room for a byte order mark.
+  if (bytes[0] !== BRACE) {
+    throw checkpointError(
+      what,
+      "it must begin with a brace (it is damaged: fetch the file again)",
+      {
+        byte: bytes[0],
+        length,
+      },
+    );
+  }
+  return parseJsonObject(decodeText(bytes, what), what);
+}
+
 function readMetadata(file: string, value: unknown = {}): Record<string, string> {
   if (!isJsonObject(value) || !Object.values(value).every((text) => typeof text === "string")) {
     throw checkpointError(file, "__metadata__ must map names to strings", { __metadata__: value });
@@ -214,7 +235,7 @@ function checkCoverage(file: string, entries: readonly Entry[], dataBytes: numbe
       });
     }
     covered = end;
-    previous = `tensor "${name}"`;
+    previous = `tensor ${excerpt(name)}`;
   }
   if (covered !== dataBytes) {
     throw checkpointError(file, `nothing may follow ${previous} (use no name twice)`, {

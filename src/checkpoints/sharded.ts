@@ -1,7 +1,8 @@
+import { isJsonObject } from "../base/json.ts";
 import type { WeightData } from "../model/weights.ts";
 import type { ByteSource } from "./byte_source.ts";
 import { checkpointError, tensorOf } from "./checkpoint_error.ts";
-import { isJsonObject, readJsonObject } from "./json.ts";
+import { readJsonObject } from "./text_file.ts";
 import { Safetensors } from "./safetensors.ts";
 import type { TensorDescription, TensorFile } from "./tensor_file.ts";
 

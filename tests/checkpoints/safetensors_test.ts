@@ -98,6 +98,7 @@ const hugeHeader = encode({});
 hugeHeader[7] = 0xff;
 const of = (name: string) => `tensor "${name}" of a.safetensors`;
 const noJson = "the header of a.safetensors as it is no JSON";
+const noBrace = "the header of a.safetensors as it must begin with a brace";
 
 const DAMAGED: [what: string, bytes: Uint8Array, says: string][] = [
   ["an empty file", zeros(0), "size=0"],
@@ -109,15 +110,15 @@ const DAMAGED: [what: string, bytes: Uint8Array, says: string][] = [
   ],
   ["a header length beyond 2^53", hugeHeader, "header=18374686479671623682"],
   ["a header that is not UTF-8", invalidUtf8, "must be text in UTF-8"],
-  ["a header that starts with a byte order mark", encode("\ufeff{}"), noJson],
-  ["a header of no bytes", zeros(8), noJson],
+  ["a header that starts with a byte order mark", encode("\ufeff{}"), noBrace],
+  ["a header of no bytes", zeros(8), noBrace],
   ["a header that is not JSON", encode("{'a': 1}"), noJson],
   [
     "a header that is an array",
     encode([1, 2]),
-    "must be a JSON object: current value value=[1, 2]",
+    "must begin with a brace (it is damaged: fetch the file again): current values byte=91",
   ],
-  ["a header that is null", encode(null), "must be a JSON object: current value value=null"],
+  ["a header that is null", encode(null), noBrace],
   ["metadata that is text", encode({ __metadata__: "pt" }), '__metadata__="pt"'],
   ["metadata that is null", encode({ __metadata__: null }), "__metadata__=null"],
   [
@@ -223,7 +224,7 @@ Deno.test("Safetensors takes no header that is longer than the format allows", a
       return Promise.resolve(bytes);
     },
   };
-  await assertRejects(() => Safetensors.open(lying), CheckpointError, "length=4294967296");
+  await assertRejects(() => Safetensors.open(lying), CheckpointError, "bytes=4294967296");
 });
 
 Deno.test("a source may answer with a part of its memory, not with fewer bytes", async () => {
@@ -240,12 +241,25 @@ Deno.test("a source may answer with a part of its memory, not with fewer bytes",
   await assertRejects(() => opening, CheckpointError, "it ends before");
 });
 
-Deno.test("a message is short, however long what is damaged", async () => {
-  const { message } = await assertRejects(
-    () => open(encode({ ["x".repeat(1e6)]: { dtype: 1, shape: Array(1e5).fill(7) } })),
-    CheckpointError,
-  );
-  assert(message.length < 500, message);
+Deno.test("a message is short, however long or deep what is damaged", async () => {
+  const long = "x".repeat(1e6);
+  const deep = "[".repeat(1e6) + "]".repeat(1e6);
+  const headers: unknown[] = [
+    { [long]: { dtype: 1, shape: Array(1e5).fill(7) } },
+    { [long]: f32([1], 0, 4), [`${long}y`]: f32([1], 0, 4) },
+    `{"a":${deep}}`,
+    `{"a":{"dtype":${deep}}}`,
+    `{"a":{"dtype":"F32","shape":${deep}}}`,
+    `{"__metadata__":${deep}}`,
+    deep,
+  ];
+  for (const header of headers) {
+    const { message } = await assertRejects(() => open(encode(header, zeros(8))), CheckpointError);
+    assert(message.length < 1000, message);
+  }
+  const file = await open(encode({ [long]: f32([1], 0, 4) }, zeros(4)));
+  const { message } = await assertRejects(() => file.read(`${long}y`), CheckpointError);
+  assert(message.length < 1000, message);
 });
 
 Deno.test("Safetensors reads files in ranges, and says what is wrong with them", async () => {
