@@ -59,8 +59,9 @@ export function viewTensors(
     type: ElementType = dtype,
   ) => checkTensor(action, name, tensor!, { gpu, shape, dtype: type });
   check("q", tensors.q, shapeIn(layout, batch, numHeads, seqLen, headDim));
-  const view = tensors.cache ?? viewContiguous(action, gpu, plan.spec, tensors, fullLengths);
-  if (tensors.cache) checkView(action, gpu, view, plan.spec);
+  const view = tensors.cache === undefined
+    ? viewContiguous(action, gpu, plan.spec, tensors, fullLengths)
+    : checkedView(action, gpu, tensors.cache, plan.spec);
   check("o", tensors.o, shapeIn(layout, batch, numHeads, seqLen, valueDim));
   for (const name of ["bias", "mask"] as const) {
     const shape = plan.spec[name];
@@ -108,9 +109,9 @@ function checkAbsent(
   );
 }
 
-/** Throws unless a cache is on the device, and of the shapes that were planned. */
-function checkView(action: string, gpu: Gpu, cache: KvView, spec: FilledSpec): void {
-  if (!cache.gpu || !cache.spec || !Array.isArray(cache.parts)) {
+/** The cache, if it is on the device, and of the shapes that were planned. */
+function checkedView(action: string, gpu: Gpu, cache: KvView, spec: FilledSpec): KvView {
+  if (!cache?.gpu || !cache.spec || !Array.isArray(cache.parts)) {
     throw new TypeError(
       sentence(action, "cache must be a view of keys and values, such as a RingKvCache", { cache }),
     );
@@ -138,4 +139,5 @@ function checkView(action: string, gpu: Gpu, cache: KvView, spec: FilledSpec): v
   ) {
     checkSame(RangeError, name);
   }
+  return cache;
 }

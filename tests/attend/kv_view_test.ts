@@ -48,7 +48,7 @@ testRandomly(
       "gone",
     );
     const says = "cache must be a view of keys and values, such as a RingKvCache";
-    for (const none of [{}, { gpu }, 3]) {
+    for (const none of [{}, { gpu }, 3, 0, "", null]) {
       assertThrows(() => attention.bind({ q, cache: none as never, o: own }), TypeError, says);
     }
   },
