@@ -68,10 +68,12 @@ export { kvBytes, type KvShape } from "./src/cache/kv_shape.ts";
 export type { PlanLimits } from "./src/gpu/limits.ts";
 export type { Loads } from "./src/tensor/loads.ts";
 export type { PlanBase } from "./src/plan/plan_base.ts";
+export type { StagedTile } from "./src/plan/staged_tile.ts";
 export { type AttentionPlan, planAttention } from "./src/plan/plan.ts";
 export type { FusedTile } from "./src/plan/fused_tile.ts";
-export type { FusedPlan } from "./src/plan/fused.ts";
-export type { RowBlock, StagedPlan } from "./src/plan/staged.ts";
+export type { FusedPlan, TileBlock } from "./src/plan/fused.ts";
+export type { RowBlock } from "./src/plan/row_blocks.ts";
+export type { StagedPlan } from "./src/plan/staged.ts";
 export type { DeviceProfile, MatrixBlock } from "./src/gpu/profile.ts";
 export type { Tiling } from "./src/plan/tiling.ts";
 export * from "./src/attend/merge_states.ts";
@@ -97,14 +99,8 @@ export * from "./src/cache/ring_kv_cache.ts";
 export type { RopeOptions } from "./src/cache/rope.ts";
 export * from "./src/attend/shared_prefix_attention.ts";
 export type { Alignment, FilledScoreSpec, ScoreSpec } from "./src/score/score_spec.ts";
-export type {
-  Arithmetic,
-  AttentionOutput,
-  AttentionSpec,
-  FilledSpec,
-  Implementation,
-  StageOutput,
-} from "./src/plan/spec.ts";
+export type { Arithmetic, AttentionSpec, FilledSpec, Implementation } from "./src/plan/spec.ts";
+export type { AttentionOutput, StageOutput } from "./src/plan/outputs.ts";
 export type { Layout } from "./src/tensor/layout.ts";
 export type { Dtype, ElementType, KvDtype } from "./src/tensor/dtype.ts";
 export {

@@ -5,7 +5,8 @@ import { Attention } from "./attention.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { Owned } from "../gpu/owned.ts";
 import type { ScoreSpec } from "../score/score_spec.ts";
-import type { AttentionOutput, AttentionSpec } from "../plan/spec.ts";
+import type { AttentionSpec } from "../plan/spec.ts";
+import type { AttentionOutput } from "../plan/outputs.ts";
 import type { Dtype, ElementType, KvDtype } from "../tensor/dtype.ts";
 import { type HostFloats, type HostMask, type HostTensor, Tensor } from "../tensor/tensor.ts";
 

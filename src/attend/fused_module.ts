@@ -21,7 +21,8 @@ import { kvReads, packFragment, queryReads } from "../tensor/wgsl_reads.ts";
 import type { WgslModule } from "../gpu/compose.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { fusedPackSize, headLoads, stripInvocations } from "../plan/fused_tile.ts";
-import { type FusedPlan, MERGE_WORKGROUP } from "../plan/fused.ts";
+import type { FusedPlan } from "../plan/fused.ts";
+import { MERGE_WORKGROUP } from "../plan/slices.ts";
 
 /** Compiles the kernels of a plan and allocates its scratch, which `owned` keeps. */
 export async function createFused(gpu: Gpu, owned: Owned, plan: FusedPlan): Promise<Executor> {

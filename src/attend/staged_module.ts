@@ -15,13 +15,14 @@ import { type Loads, packSize } from "../tensor/loads.ts";
 import { perHeadConstants, rowEnd, scoreOf, unmasked } from "../score/pieces.ts";
 import { kvReads, packFragment, queryReads } from "../tensor/wgsl_reads.ts";
 import type { Gpu } from "../gpu/device.ts";
-import { EARLY_STAGES, keepsRows, type StagedPlan } from "../plan/staged.ts";
+import type { StagedPlan } from "../plan/staged.ts";
+import { EARLY_STAGES, keepsRows } from "../plan/outputs.ts";
 
 /** Compiles the kernels of a plan and allocates its scratch, which `owned` keeps. */
 export async function createStaged(gpu: Gpu, owned: Owned, plan: StagedPlan): Promise<Executor> {
   const { spec } = plan;
   const kernels = await compile(gpu, plan);
-  const isKept = keepsRows(spec);
+  const isKept = keepsRows(spec.outputs);
   const hasEarly = EARLY_STAGES.some((stage) => spec.outputs.includes(stage));
   const { params, earlyParams, scratch, perHead } = await gpu.guard("allocate attention", () => ({
     params: plan.blocks.map(({ firstTile, firstRow, part }) =>

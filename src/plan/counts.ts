@@ -1,7 +1,8 @@
 /** Bytes and operations that an attention cannot do without: the floor under its time. */
 import type { AttentionPlan } from "./plan.ts";
 import { kvBytes } from "../cache/kv_shape.ts";
-import { type FilledSpec, stagesOf } from "./spec.ts";
+import type { FilledSpec } from "./spec.ts";
+import { stagesOf } from "./outputs.ts";
 import { storageBytes } from "../tensor/dtype.ts";
 
 /** Bytes that must move at least once: q, K and V in, o and what else is returned out. */

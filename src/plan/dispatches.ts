@@ -1,9 +1,10 @@
 /** The dispatches of a plan, in order: what executors encode and what `explain` prints. */
-import { EARLY_STAGES, type EarlyStage, type StagedPlan, valueBlocks } from "./staged.ts";
-import { numRows } from "./plan_base.ts";
 import type { Grid } from "../gpu/bound_work.ts";
-import { fusedPacks } from "./fused_tile.ts";
-import { type FusedPlan, MERGE_WORKGROUP } from "./fused.ts";
+import type { FusedPlan } from "./fused.ts";
+import { EARLY_STAGES, type EarlyStage } from "./outputs.ts";
+import { mergeWorkgroups } from "./slices.ts";
+import type { StagedPlan } from "./staged.ts";
+import { valueBlocks } from "./staged_tile.ts";
 
 /** One run of a kernel over a block of the plan. */
 export interface PlannedDispatch<Name extends string> {
@@ -21,11 +22,10 @@ export function fusedDispatches(plan: FusedPlan): PlannedDispatch<"attend" | "me
     return { kernel: "attend" as const, block, grid };
   });
   if (slices === 1) return attends;
-  const mergeGroups = Math.ceil(numRows(spec) * fusedPacks(spec) / MERGE_WORKGROUP);
-  return [...attends, { kernel: "merge", block: 0, grid: [mergeGroups, 1] }];
+  return [...attends, { kernel: "merge", block: 0, grid: [mergeWorkgroups(spec), 1] }];
 }
 
-/** Stages that someone reads; then scores, softmax and weighted sum, block by block. */
+/** For each block the early stages that are asked for, then scores, softmax and weighted sum. */
 export function stagedDispatches(
   plan: StagedPlan,
 ): PlannedDispatch<EarlyStage | "scores" | "softmax" | "weightedSum">[] {

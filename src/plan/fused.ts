@@ -1,9 +1,22 @@
-import { fusedPacks, type FusedTile, planTile, roundsOfTile } from "./fused_tile.ts";
-import { numRows, type PlanBase, rowsPerKvHead } from "./plan_base.ts";
-import type { PlanLimits } from "../gpu/limits.ts";
-import { type DeviceProfile, loopRounds } from "../gpu/profile.ts";
-import type { FilledSpec } from "./spec.ts";
-import { tilingFor } from "./tiling_for.ts";
+import type { Loads } from "../tensor/loads.ts";
+import { fusedLoads, type FusedTile } from "./fused_tile.ts";
+import { planLaneTile } from "./lane_tile.ts";
+import { planMatrixTile } from "./matrix_tile.ts";
+import { type PlanBase, type PlanDevice, type PlanStart, rowsPerKvHead } from "./plan_base.ts";
+import { planSlices, sliceBytes } from "./slices.ts";
+import { ACTION, type FilledSpec } from "./spec.ts";
+import type { Tiling } from "./tiling.ts";
+import { tilingFor } from "./tuning.ts";
+
+/** A range of tiles that is dispatched at once. */
+export interface TileBlock {
+  /** First tile of `rows * rowGroups` rows of one KV head. */
+  firstTile: number;
+  /** Number of tiles. */
+  numTiles: number;
+  /** The part of keys and values that they read. */
+  part: number;
+}
 
 /** How a fused attention runs: one pass over each slice of the context, then, for several slices, a merge. */
 export interface FusedPlan extends PlanBase, FusedTile {
@@ -11,71 +24,58 @@ export interface FusedPlan extends PlanBase, FusedTile {
   impl: "fused";
   /** Slices that the context is cut into. */
   slices: number;
-  /** Dispatches: ranges of tiles of `rows * rowGroups` rows of one KV head, each within a part of keys and values. */
-  blocks: readonly { firstTile: number; numTiles: number; part: number }[];
+  /** Blocks of tiles, in order. */
+  blocks: readonly TileBlock[];
 }
 
-/** Tiles of columns that are worth a slice: each slice costs a partial state to write, read and merge. */
-const TILES_PER_SLICE = 2;
-/** Invocations of a workgroup of the merge. */
-export const MERGE_WORKGROUP = 64;
-
 /** Plans the fused implementation; nothing where it cannot fit the device. */
-export function planFused(
-  spec: FilledSpec,
-  { contextLen, parts }: Pick<PlanBase, "contextLen" | "parts">,
-  limits: PlanLimits,
-  profile: DeviceProfile,
-): FusedPlan | undefined {
-  const { batch, numKvHeads, valueDim, maxScratchBytes } = spec;
-  const tiling = tilingFor(spec, profile);
-  const tile = planTile(spec, limits, profile, tiling);
+export function planFused(start: PlanStart, device: PlanDevice): FusedPlan | undefined {
+  const { spec, parts } = start;
+  const { batch, numKvHeads, tuning } = spec;
+  const tiling = tilingFor(ACTION, tuning, rowsPerKvHead(spec), device.profile);
+  const loads = fusedLoads(spec, device.profile);
+  const tile = planTile(start.spec, loads, device, tiling);
   if (!tile) return undefined;
-  const { rows, rowGroups, lanes, keys } = tile;
 
-  const allPacks = fusedPacks(spec);
-  const tilesPerKvHead = Math.ceil(rowsPerKvHead(spec) / (rows * rowGroups));
+  const tilesPerKvHead = Math.ceil(rowsPerKvHead(spec) / (tile.rows * tile.rowGroups));
   const numTiles = batch * numKvHeads * tilesPerKvHead;
-  const stateBytes = numRows(spec) * (valueDim + 2) * 4;
-  const tileColumns = lanes * keys;
-  const tilesOfSlice = Math.floor(loopRounds(profile) / roundsOfTile(spec, tile));
-  const leastSlices = Math.max(1, Math.ceil(Math.ceil(contextLen / tileColumns) / tilesOfSlice));
-  const canMerge =
-    numRows(spec) * allPacks <= MERGE_WORKGROUP * limits.maxComputeWorkgroupsPerDimension;
-  const mostSlices = canMerge
-    ? Math.min(
-      Math.floor(Math.min(maxScratchBytes, limits.maxStorageBufferBindingSize) / stateBytes),
-      limits.maxComputeWorkgroupsPerDimension,
-    )
-    : 1;
-  if (leastSlices > Math.max(1, mostSlices)) return undefined;
-  const worthwhile = Math.floor(contextLen / (tileColumns * TILES_PER_SLICE));
-  const filling = Math.ceil(tiling.fillingWorkgroups / numTiles);
-  const wanted = Math.min(filling, worthwhile, mostSlices);
-  const slices = Math.max(leastSlices, wanted);
+  const { fillingWorkgroups } = tiling;
+  const slices = planSlices(start, tile, { numTiles, fillingWorkgroups }, device);
+  if (slices === undefined) return undefined;
   return {
     impl: "fused",
-    spec,
-    groupSize: spec.numHeads / numKvHeads,
-    contextLen,
-    parts,
+    ...start,
     ...tile,
     slices,
-    blocks: parts.flatMap(({ firstHead, numHeads }, part) =>
-      tileBlocks(numHeads * tilesPerKvHead, limits.maxComputeWorkgroupsPerDimension).map((
-        { firstTile, numTiles },
-      ) => ({ firstTile: firstHead * tilesPerKvHead + firstTile, numTiles, part }))
-    ),
-    scratchBytes: slices === 1 ? 0 : slices * stateBytes,
+    blocks: planBlocks(parts, tilesPerKvHead, device.limits.maxComputeWorkgroupsPerDimension),
+    scratchBytes: sliceBytes(spec, slices),
   };
 }
 
-function tileBlocks(
-  numTiles: number,
+/** The tile of the arithmetic that is asked for; nothing where none fits the device. */
+function planTile(
+  spec: FilledSpec,
+  loads: Loads,
+  device: PlanDevice,
+  tiling: Tiling,
+): FusedTile | undefined {
+  return spec.arithmetic === "matrix"
+    ? planMatrixTile(spec, loads, device)
+    : planLaneTile(spec, loads, device, tiling);
+}
+
+/** Cuts the tiles of each part into blocks of at most `most`. */
+function planBlocks(
+  parts: PlanBase["parts"],
+  tilesPerKvHead: number,
   most: number,
-): { firstTile: number; numTiles: number }[] {
-  return Array.from({ length: Math.ceil(numTiles / most) }, (_, i) => ({
-    firstTile: i * most,
-    numTiles: Math.min(most, numTiles - i * most),
-  }));
+): TileBlock[] {
+  return parts.flatMap(({ firstHead, numHeads }, part) => {
+    const [first, count] = [firstHead * tilesPerKvHead, numHeads * tilesPerKvHead];
+    return Array.from({ length: Math.ceil(count / most) }, (_, i) => ({
+      firstTile: first + i * most,
+      numTiles: Math.min(most, count - i * most),
+      part,
+    }));
+  });
 }

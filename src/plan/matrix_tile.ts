@@ -1,15 +1,13 @@
 /** The tile of a fused attention whose products are computed on matrix units. */
 import { sentence } from "../base/check.ts";
-import type { PlanLimits } from "../gpu/limits.ts";
-import { rowsPerKvHead } from "./plan_base.ts";
-import type { DeviceProfile, MatrixBlock } from "../gpu/profile.ts";
+import type { MatrixBlock } from "../gpu/profile.ts";
+import type { Loads } from "../tensor/loads.ts";
+import { type FusedTile, headLoads, leastLanes, ROUNDS_BESIDE, valueLoads } from "./fused_tile.ts";
+import { type PlanDevice, rowsPerKvHead } from "./plan_base.ts";
 import { ACTION, type FilledSpec } from "./spec.ts";
 
 /** A workgroup of one subgroup: its rows, its lanes, and the keys that each lane scores at a time. */
-export interface MatrixTile {
-  rows: number;
-  lanes: number;
-  keys: number;
+export interface MatrixTile extends Pick<FusedTile, "rows" | "lanes" | "keys"> {
   matrix: MatrixBlock;
 }
 
@@ -21,14 +19,32 @@ const TILE_COLUMNS = 32;
 const ALIGNMENT = 8;
 
 /**
- * The most rows whose tile fits the workgroup memory; nothing where there are none, or blocks do not divide tiles.
+ * The tile with the most rows that fits the device; nothing where none fits, or blocks do not divide tiles. A workgroup is
+ * one subgroup, and what its lanes load is staged for all of them.
  *
  * @throws {RangeError} If the device has no matrix units.
  */
-export function matrixTile(
+export function planMatrixTile(
   spec: FilledSpec,
-  limits: PlanLimits,
-  { matrix, subgroupSize: lanes }: DeviceProfile,
+  loads: Loads,
+  { limits, profile }: PlanDevice,
+): FusedTile | undefined {
+  const tile = matrixTile(spec, { limits, profile });
+  if (!tile || tile.lanes < leastLanes(spec)) return undefined;
+  const { lanes, keys } = tile;
+  return {
+    ...tile,
+    ...{ rowGroups: 1, wantedLanes: lanes, strips: 1, columns: 1, shuffles: true },
+    ...{ sharers: 0, partners: 1, keyChunk: 0, tellsWhole: false },
+    loads,
+    valueLoads: Math.ceil(valueLoads({ spec, loads }) / lanes),
+    rounds: headLoads({ spec, loads }) + lanes * keys + matrixRounds(spec, tile) + ROUNDS_BESIDE,
+  };
+}
+
+function matrixTile(
+  spec: FilledSpec,
+  { limits, profile: { matrix, subgroupSize: lanes } }: PlanDevice,
 ): MatrixTile | undefined {
   const { arithmetic } = spec;
   if (!matrix) {
@@ -69,8 +85,8 @@ export function matrixWorkgroupBytes(spec: FilledSpec, tile: MatrixTile): number
   return 2 * factors + 4 * rows * (MOST_COLUMNS + columns) + strip;
 }
 
-/** Rounds of loops that a tile takes beyond those of every tile: staging, and blocks. */
-export function matrixRounds(spec: FilledSpec, tile: MatrixTile): number {
+/** Rounds of loops beyond those of every tile: staging, and blocks. */
+function matrixRounds(spec: FilledSpec, tile: MatrixTile): number {
   const { headWidth, valueWidth } = widths(spec, tile);
   const { rows, lanes, keys, matrix: { m, n, k } } = tile;
   const blocks = (rows / m) * (lanes * keys / n) * (headWidth / k) +

@@ -1,6 +1,16 @@
-/** What planning has in common, whichever implementation is planned. */
-import type { HeadRange } from "../cache/head_parts.ts";
-import type { FilledSpec } from "./spec.ts";
+/** The start of every plan, whichever implementation it is of. */
+import { sentence } from "../base/check.ts";
+import { headParts, type HeadRange } from "../cache/head_parts.ts";
+import type { PlanLimits } from "../gpu/limits.ts";
+import type { DeviceProfile } from "../gpu/profile.ts";
+import { storageBytes } from "../tensor/dtype.ts";
+import { ACTION, type FilledSpec } from "./spec.ts";
+
+/** The device that a plan is for. */
+export interface PlanDevice {
+  limits: PlanLimits;
+  profile: DeviceProfile;
+}
 
 /** What every plan says. */
 export interface PlanBase {
@@ -8,12 +18,26 @@ export interface PlanBase {
   spec: FilledSpec;
   /** Query heads per KV head. */
   groupSize: number;
-  /** Most tokens that any query row looks over: columns of scores and weights. */
+  /** Most tokens that a query row may see: the columns of scores and weights. */
   contextLen: number;
-  /** Where keys and values are cut into buffers; those of a cache that fits one storage binding are whole. */
+  /** The KV heads of each buffer of keys and values; all of them where one storage binding holds them. */
   parts: readonly HeadRange[];
   /** Bytes of scratch. */
   scratchBytes: number;
+}
+
+/** What a plan starts from: everything but tiles and scratch. */
+export type PlanStart = Omit<PlanBase, "scratchBytes">;
+
+/** Starts a plan; throws where a tensor does not fit a storage binding. */
+export function startPlan(spec: FilledSpec, limits: PlanLimits): PlanStart {
+  checkTensors(spec, limits);
+  return {
+    spec,
+    groupSize: spec.numHeads / spec.numKvHeads,
+    contextLen: contextLenOf(spec),
+    parts: headParts(ACTION, spec, limits),
+  };
 }
 
 /** Query rows in all. A row is (batch, head, token), numbered as in [B, N, S]. */
@@ -24,4 +48,36 @@ export function numRows({ batch, numHeads, seqLen }: FilledSpec): number {
 /** Query rows that read the same KV head. */
 export function rowsPerKvHead({ numHeads, numKvHeads, seqLen }: FilledSpec): number {
   return numHeads / numKvHeads * seqLen;
+}
+
+/** Queries at the end of the context see no more than the window of the first of them; others may see all of it. */
+function contextLenOf(
+  { capacity, seqLen, alignment, sinks, window = Infinity }: FilledSpec,
+): number {
+  return alignment === "bottom-right" ? Math.min(capacity, sinks + window - 1 + seqLen) : capacity;
+}
+
+/** A tensor must fit one binding; keys and values that lie head by head may be a cache, cut into parts. */
+function checkTensors(spec: FilledSpec, { maxStorageBufferBindingSize }: PlanLimits): void {
+  const { batch, numHeads, numKvHeads, seqLen, capacity, headDim, valueDim } = spec;
+  const { dtype, kvDtype, kvLayout } = spec;
+  const queryRows = batch * numHeads * seqLen;
+  const keyRows = batch * numKvHeads * capacity;
+  const tensors = {
+    q: storageBytes([queryRows, headDim], dtype),
+    ...(kvLayout === "BNSH" ? {} : {
+      k: storageBytes([keyRows, headDim], kvDtype),
+      v: storageBytes([keyRows, valueDim], kvDtype),
+    }),
+    o: storageBytes([queryRows, valueDim], dtype),
+  };
+  for (const [name, bytes] of Object.entries(tensors)) {
+    if (bytes <= maxStorageBufferBindingSize) continue;
+    throw new RangeError(
+      sentence(ACTION, `${name} must fit one storage binding (split the batch or the context)`, {
+        bytes,
+        maxStorageBufferBindingSize,
+      }),
+    );
+  }
 }

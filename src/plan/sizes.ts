@@ -1,5 +1,5 @@
 import { checkChoice, checkGroups, checkInteger, sentence } from "../base/check.ts";
-import type { Layout } from "../tensor/layout.ts";
+import { type Layout, LAYOUTS } from "../tensor/layout.ts";
 
 /** Sizes that the tensors of an attention agree on. */
 export interface AttentionSizes {
@@ -18,7 +18,7 @@ export function sizesOf(
   layout: Layout = "BSNH",
 ): AttentionSizes {
   const action = "attend";
-  checkChoice(action, "layout", layout, ["BSNH", "BNSH"]);
+  checkChoice(action, "layout", layout, LAYOUTS);
   const [q, k, v] = (["q", "k", "v"] as const).map((name) => {
     const shape = inputs[name]?.shape;
     if (shape?.length !== 4) {

@@ -1,34 +1,9 @@
 import { checkChoice, checkGroups, checkInteger, sentence } from "../base/check.ts";
 import { type FilledScoreSpec, fillInScores, type ScoreSpec } from "../score/score_spec.ts";
 import { type Dtype, DTYPES, KV_DTYPES, type KvDtype } from "../tensor/dtype.ts";
+import { type Layout, LAYOUTS } from "../tensor/layout.ts";
+import { type AttentionOutput, OUTPUTS, stagesOf } from "./outputs.ts";
 import { checkTuning, type Tuning } from "./tuning.ts";
-import type { Layout } from "../tensor/layout.ts";
-
-/**
- * What attention can return besides its output, in the order in which it comes about:
- *
- * - `"products"`: `scale q . k` of every key, seen or not
- * - `"softcapped"`: after the softcap, of every key
- * - `"scores"`: after bias and masks, about -3.4e38 where masked: what softmax reads
- * - `"weights"`: softmax of the scores
- * - `"lse"`: natural logarithm of the sum of the scores' exponentials, one number per query row
- *
- * `"lse"` costs nothing; the others exist in the staged implementation alone.
- */
-export type AttentionOutput = "products" | "softcapped" | "scores" | "weights" | "lse";
-
-/** The outputs that are matrices, [B, N, S, contextLen]. */
-export type StageOutput = Exclude<AttentionOutput, "lse">;
-
-const STAGES: readonly StageOutput[] = ["products", "softcapped", "scores", "weights"];
-
-/** All that attention can return besides its output. */
-export const OUTPUTS: readonly AttentionOutput[] = [...STAGES, "lse"];
-
-/** The outputs that are matrices, in the order in which they come about. */
-export function stagesOf(outputs: readonly AttentionOutput[]): StageOutput[] {
-  return STAGES.filter((stage) => outputs.includes(stage));
-}
 
 /**
  * How attention is computed: `"staged"` in three kernels with scores and weights in memory, `"fused"` in one pass over keys
@@ -116,40 +91,61 @@ export type FilledSpec =
   & Pick<AttentionSpec, "tuning">
   & FilledScoreSpec;
 
-/** What errors about a specification say cannot be done. */
+/** A specification without its scores. */
+type OwnSpec = Omit<FilledSpec, keyof FilledScoreSpec>;
+
+/** What an error about a specification says cannot be done. */
 export const ACTION = "plan attention";
 
 const DEFAULT_SCRATCH_BYTES = 128 * 2 ** 20;
 
-/** Fills in the defaults of a specification and checks each value by itself. */
+/** Fills in the defaults of a specification, and checks its values by themselves and with each other. */
 export function fillIn(spec: AttentionSpec): FilledSpec {
   const { batch = 1, numHeads, numKvHeads = numHeads, headDim, valueDim = headDim } = spec;
   const { seqLen = 1, capacity, sinks = 0, outputs = [], impl = "auto", tuning } = spec;
   const { dtype = "f32", kvDtype = dtype, layout = "BSNH", kvLayout = layout } = spec;
   const { arithmetic = "f32", maxScratchBytes = DEFAULT_SCRATCH_BYTES } = spec;
+  const own: OwnSpec = {
+    ...{ batch, numHeads, numKvHeads, headDim, valueDim, seqLen, capacity, sinks },
+    ...{ dtype, kvDtype, arithmetic, layout, kvLayout, outputs, maxScratchBytes, impl, tuning },
+  };
+  checkEach(own);
+  checkTogether(own);
+  return { ...own, ...fillInScores(ACTION, spec, own) };
+}
+
+/** Checks each value by itself. */
+function checkEach(spec: OwnSpec): void {
+  const { batch, numHeads, numKvHeads, headDim, valueDim, seqLen, capacity } = spec;
+  const { maxScratchBytes, outputs, tuning } = spec;
   const sizes = { batch, numHeads, numKvHeads, headDim, valueDim, seqLen, capacity };
   for (const [name, value] of Object.entries({ ...sizes, maxScratchBytes })) {
     checkInteger(ACTION, name, value);
   }
-  checkInteger(ACTION, "sinks", sinks, 0);
+  checkInteger(ACTION, "sinks", spec.sinks, 0);
   if (tuning !== undefined) checkTuning(ACTION, tuning);
   checkGroups(ACTION, { numHeads, numKvHeads });
-  checkChoice(ACTION, "dtype", dtype, DTYPES);
-  checkChoice(ACTION, "kvDtype", kvDtype, KV_DTYPES);
-  checkChoice(ACTION, "arithmetic", arithmetic, ARITHMETIC);
-  checkChoice(ACTION, "layout", layout, ["BSNH", "BNSH"]);
-  checkChoice(ACTION, "kvLayout", kvLayout, ["BSNH", "BNSH"]);
-  checkChoice(ACTION, "impl", impl, ["auto", "fused", "staged"]);
+  checkChoice(ACTION, "dtype", spec.dtype, DTYPES);
+  checkChoice(ACTION, "kvDtype", spec.kvDtype, KV_DTYPES);
+  checkChoice(ACTION, "arithmetic", spec.arithmetic, ARITHMETIC);
+  checkChoice(ACTION, "layout", spec.layout, LAYOUTS);
+  checkChoice(ACTION, "kvLayout", spec.kvLayout, LAYOUTS);
+  checkChoice(ACTION, "impl", spec.impl, ["auto", "fused", "staged"]);
   if (!Array.isArray(outputs)) {
     throw new TypeError(sentence(ACTION, "outputs must be an array", { outputs }));
   }
   for (const output of outputs) checkChoice(ACTION, "outputs", output, OUTPUTS);
-  if (impl === "fused" && stagesOf(outputs).length > 0) {
+}
+
+/** Checks values that exclude each other. */
+function checkTogether({ impl, outputs, arithmetic, kvDtype }: OwnSpec): void {
+  const asksForStages = stagesOf(outputs).length > 0;
+  if (impl === "fused" && asksForStages) {
     throw new TypeError(
       sentence(ACTION, 'only impl "staged" has scores and weights to return', { impl, outputs }),
     );
   }
-  if (arithmetic !== "f32" && (impl === "staged" || stagesOf(outputs).length > 0)) {
+  if (arithmetic !== "f32" && (impl === "staged" || asksForStages)) {
     const where = arithmetic === "f16" ? "in f16" : "on matrix units";
     throw new TypeError(
       sentence(ACTION, `only impl "fused" computes products ${where}`, {
@@ -167,18 +163,4 @@ export function fillIn(spec: AttentionSpec): FilledSpec {
       }),
     );
   }
-  return {
-    ...sizes,
-    ...fillInScores(ACTION, spec, sizes),
-    sinks,
-    dtype,
-    kvDtype,
-    arithmetic,
-    layout,
-    kvLayout,
-    outputs,
-    maxScratchBytes,
-    impl,
-    tuning,
-  };
 }

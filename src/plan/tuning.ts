@@ -1,5 +1,6 @@
 import { checkInteger, sentence } from "../base/check.ts";
-import type { Tiling } from "./tiling.ts";
+import type { DeviceProfile } from "../gpu/profile.ts";
+import { type Tiling, tilingOf } from "./tiling.ts";
 
 /** Tile sizes that were measured on a device (`deno run bench tune`), for planning on that device. */
 export interface Tuning {
@@ -12,6 +13,29 @@ export interface Tuning {
    * the next one's. Below the first, the defaults of the device's class do.
    */
   tilings: readonly ({ leastRows: number } & Tiling)[];
+}
+
+/** The tiling for `rows` rows that read the same KV head: the one that was measured, or that of the device's class. */
+export function tilingFor(
+  action: string,
+  tuning: Tuning | undefined,
+  rows: number,
+  profile: DeviceProfile,
+): Tiling {
+  const tuned = tuning?.tilings.findLast(({ leastRows }) => leastRows <= rows);
+  if (!tuned) return tilingOf(profile, rows);
+  const { sharers } = tuned;
+  const { subgroupSize } = profile;
+  if (sharers > subgroupSize) {
+    throw new RangeError(
+      sentence(action, "tuning must be of a device with the same subgroups (tune on this one)", {
+        "tuning.adapter": tuning?.adapter,
+        sharers,
+        subgroupSize,
+      }),
+    );
+  }
+  return tuned;
 }
 
 /** Bounds of each size: what kernels compile in reasonable time, and what no device exceeds. */
@@ -28,7 +52,7 @@ const BOUNDS: Readonly<Record<keyof Tiling, readonly [min: number, max: number]>
   columns: [1, 16],
   fillingWorkgroups: [1, 65535],
 };
-/** Sizes by which invocations are halved or told apart; no sharers are none. */
+/** Sizes by which invocations are halved or divided; 0 sharers are none. */
 const POWERS_OF_TWO: readonly (keyof Tiling)[] = [
   "maxRowGroups",
   "lanes",
@@ -40,9 +64,9 @@ const POWERS_OF_TWO: readonly (keyof Tiling)[] = [
 ];
 
 /**
- * Checks what claims to be a tuning, as it may come from a file.
+ * Checks a tuning, as it may come from a file.
  *
- * @throws {TypeError} If something is missing or of the wrong kind.
+ * @throws {TypeError} If a value is missing or of the wrong kind.
  * @throws {RangeError} If a value is out of range, or rows do not ascend.
  */
 export function checkTuning(action: string, tuning: Tuning): void {

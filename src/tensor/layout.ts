@@ -3,6 +3,8 @@
 /** Order of the axes of tensors: B batch, S tokens, N heads, H head size. */
 export type Layout = "BSNH" | "BNSH";
 
+export const LAYOUTS: readonly Layout[] = ["BSNH", "BNSH"];
+
 /** Rows of a head from one batch, head and token to the next. */
 export function rowStrides(
   layout: Layout,

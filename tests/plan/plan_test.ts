@@ -10,8 +10,8 @@ import {
   type Tuning,
 } from "../../mod.ts";
 import { loadPacks, packSize } from "../../src/tensor/loads.ts";
-import { valueBlocks } from "../../src/plan/staged.ts";
-import { fusedWorkgroupBytes } from "../../src/plan/fused_tile.ts";
+import { valueBlocks } from "../../src/plan/staged_tile.ts";
+import { laneWorkgroupBytes } from "../../src/plan/lane_tile.ts";
 import { fusedPlan, LIMITS, PROFILES, stagedPlan } from "../support/plan.ts";
 import { type Random, testRandomly } from "../support/random.ts";
 
@@ -429,7 +429,7 @@ testRandomly("plan: fused tiles cover all rows and values, within limits and scr
     }
     assertEquals(tile, batch * numKvHeads * Math.ceil(perKvHead / (rows * rowGroups)));
     assert(lanes * rowGroups <= limits.maxComputeInvocationsPerWorkgroup);
-    assert(fusedWorkgroupBytes(plan.spec, plan) <= limits.maxComputeWorkgroupStorageSize);
+    assert(laneWorkgroupBytes(plan.spec, plan) <= limits.maxComputeWorkgroupStorageSize);
     assertEquals(lanes * keys % (strips * columns), 0);
     for (const size of [lanes, strips, rowGroups, columns]) {
       assert(Number.isInteger(Math.log2(size)), `${size}`);

@@ -1,0 +1,87 @@
+/** The blocks of rows of a staged attention: as many rows at a time as scratch, bindings and grids have room for. */
+import { sentence } from "../base/check.ts";
+import type { PlanLimits } from "../gpu/limits.ts";
+import { keepsRows, stagesOf } from "./outputs.ts";
+import { numRows, type PlanStart, rowsPerKvHead } from "./plan_base.ts";
+import { ACTION } from "./spec.ts";
+
+/** A range of query rows that is computed at once. A row is (batch, head, token), numbered as in [B, N, S]. */
+export interface RowBlock {
+  /** First tile of rows. */
+  firstTile: number;
+  /** Tiles of at most `rowTile` rows of one KV head. */
+  numTiles: number;
+  /** First row of the first tile. */
+  firstRow: number;
+  /** Rows of all tiles. */
+  numRows: number;
+  /** The part of keys and values that they read. */
+  part: number;
+}
+
+/**
+ * Cuts the rows of each part at tiles, into blocks as long as there is room for.
+ *
+ * @throws {RangeError} If the scores of one tile do not fit, or those that are returned do not fit a binding.
+ */
+export function planRowBlocks(
+  { spec, contextLen, parts }: PlanStart,
+  rowTile: number,
+  limits: PlanLimits,
+): RowBlock[] {
+  const { outputs, maxScratchBytes } = spec;
+  const { maxStorageBufferBindingSize, maxComputeWorkgroupsPerDimension } = limits;
+  const rowBytes = contextLen * 4;
+  const allBytes = numRows(spec) * rowBytes;
+  const scratchRows = Math.floor(Math.min(maxScratchBytes, maxStorageBufferBindingSize) / rowBytes);
+  if (!keepsRows(outputs) && scratchRows < rowTile) {
+    throw new RangeError(
+      sentence(ACTION, "scratch must hold the scores of one tile of rows (raise maxScratchBytes)", {
+        tileBytes: rowTile * rowBytes,
+        maxScratchBytes,
+        maxStorageBufferBindingSize,
+      }),
+    );
+  }
+  if (stagesOf(outputs).length > 0 && allBytes > maxStorageBufferBindingSize) {
+    throw new RangeError(
+      sentence(ACTION, "returned scores or weights must fit one binding (attend to fewer rows)", {
+        outputs,
+        bytes: allBytes,
+        maxStorageBufferBindingSize,
+      }),
+    );
+  }
+  const mostRows = keepsRows(outputs) ? numRows(spec) : scratchRows;
+  return parts.flatMap(({ firstHead, numHeads }, part) =>
+    cut(
+      { first: firstHead * rowsPerKvHead(spec), count: numHeads * rowsPerKvHead(spec) },
+      { rowTile, rowsPerKvHead: rowsPerKvHead(spec) },
+      Math.min(mostRows, maxComputeWorkgroupsPerDimension),
+    ).map((block) => ({ ...block, part }))
+  );
+}
+
+/** Cuts `count` rows from `first` on, at tiles of the rows of a KV head, into blocks of at most `mostRows`. */
+function cut(
+  { first, count }: { first: number; count: number },
+  { rowTile, rowsPerKvHead }: { rowTile: number; rowsPerKvHead: number },
+  mostRows: number,
+): Omit<RowBlock, "part">[] {
+  const tilesPerKvHead = Math.ceil(rowsPerKvHead / rowTile);
+  const tileAt = (row: number) =>
+    Math.floor(row / rowsPerKvHead) * tilesPerKvHead + Math.floor(row % rowsPerKvHead / rowTile);
+  const firstRowOf = (tile: number) =>
+    Math.floor(tile / tilesPerKvHead) * rowsPerKvHead + tile % tilesPerKvHead * rowTile;
+  const blocks: Omit<RowBlock, "part">[] = [];
+  const end = first + count;
+  for (let firstRow = first; firstRow < end;) {
+    const firstTile = tileAt(firstRow);
+    const endTile = tileAt(Math.min(end, firstRow + mostRows));
+    const endRow = firstRowOf(endTile);
+    const [numTiles, numRows] = [endTile - firstTile, endRow - firstRow];
+    blocks.push({ firstTile, numTiles, firstRow, numRows });
+    firstRow = endRow;
+  }
+  return blocks;
+}

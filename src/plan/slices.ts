@@ -1,0 +1,49 @@
+/** The slices that the context is cut into, so that few tiles of rows keep the whole device at work. */
+import { loopRounds } from "../gpu/profile.ts";
+import { fusedPacks, type FusedTile } from "./fused_tile.ts";
+import { numRows, type PlanDevice, type PlanStart } from "./plan_base.ts";
+import type { FilledSpec } from "./spec.ts";
+
+/** Tiles of columns that are worth a slice: each slice costs a partial state to write, read and merge. */
+const TILES_PER_SLICE = 2;
+/** Invocations of a workgroup of the merge. */
+export const MERGE_WORKGROUP = 64;
+
+/**
+ * As many slices as fill the device, where each is worth its merge; at least as many as its loops need to go round the
+ * context. Nothing where memory or the grid has no room for these.
+ */
+export function planSlices(
+  { spec, contextLen }: PlanStart,
+  tile: FusedTile,
+  { numTiles, fillingWorkgroups }: { numTiles: number; fillingWorkgroups: number },
+  { limits, profile }: PlanDevice,
+): number | undefined {
+  const { maxStorageBufferBindingSize, maxComputeWorkgroupsPerDimension } = limits;
+  const tileColumns = tile.lanes * tile.keys;
+  const tilesOfSlice = Math.floor(loopRounds(profile) / tile.rounds);
+  const least = Math.max(1, Math.ceil(Math.ceil(contextLen / tileColumns) / tilesOfSlice));
+  const scratchBytes = Math.min(spec.maxScratchBytes, maxStorageBufferBindingSize);
+  const most = mergeWorkgroups(spec) > maxComputeWorkgroupsPerDimension
+    ? 1
+    : Math.min(Math.floor(scratchBytes / stateBytes(spec)), maxComputeWorkgroupsPerDimension);
+  if (least > Math.max(1, most)) return undefined;
+  const filling = Math.ceil(fillingWorkgroups / numTiles);
+  const worthwhile = Math.floor(contextLen / (tileColumns * TILES_PER_SLICE));
+  return Math.max(least, Math.min(filling, worthwhile, most));
+}
+
+/** Bytes of scratch: the partial states of all slices, where there are several. */
+export function sliceBytes(spec: FilledSpec, slices: number): number {
+  return slices === 1 ? 0 : slices * stateBytes(spec);
+}
+
+/** Workgroups of the merge: an invocation for each pack of the output. */
+export function mergeWorkgroups(spec: FilledSpec): number {
+  return Math.ceil(numRows(spec) * fusedPacks(spec) / MERGE_WORKGROUP);
+}
+
+/** Bytes of the partial states of a slice: for each row a value, a maximum and a denominator, in f32. */
+function stateBytes(spec: FilledSpec): number {
+  return numRows(spec) * (spec.valueDim + 2) * 4;
+}
