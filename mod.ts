@@ -32,13 +32,8 @@ export type { ContiguousKv } from "./src/cache/contiguous_kv.ts";
 export type { KvView, ViewingQueries } from "./src/cache/kv_view.ts";
 export * from "./src/layer/attention_weights.ts";
 export type { BoundWork, CompiledKernel, Dispatch, Grid } from "./src/gpu/bound_work.ts";
-export {
-  crossingGroupSize,
-  decodeAttentionTime,
-  type DeviceRates,
-  type RooflineTime,
-  rooflineTime,
-} from "./src/costs/decode_time.ts";
+export { crossingGroupSize, decodeAttentionTime } from "./src/costs/decode_time.ts";
+export { type DeviceRates, type RooflineTime, rooflineTime } from "./src/costs/roofline.ts";
 export {
   Gpu,
   type GpuDescription,
@@ -48,14 +43,11 @@ export {
 } from "./src/gpu/device.ts";
 export * from "./src/base/errors.ts";
 export * from "./src/plan/explain.ts";
+export { type AttentionParameters, attentionParameters } from "./src/costs/attention_parameters.ts";
+export { type CacheOptions, type CacheShape, kvCacheBytes } from "./src/costs/cache_bytes.ts";
 export {
-  type AttentionParameters,
-  attentionParameters,
-  type CacheOptions,
-  type CacheShape,
   type FeasibleCell,
   feasibleSpace,
-  kvCacheBytes,
   largestBatch,
   longestContext,
   type MemoryBudget,

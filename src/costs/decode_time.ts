@@ -1,82 +1,17 @@
-import { checkGroups, checkInteger, sentence } from "../base/check.ts";
+/** The time that attention takes in a decode step, predicted by a roofline. */
+import { checkGroups, checkInteger } from "../base/check.ts";
 import { type KvDtype, rowBytes } from "../tensor/dtype.ts";
 import {
   type CacheOptions,
   type CacheShape,
-  checkOptions,
-  checkShape,
+  checkCacheOptions,
+  checkCacheShape,
   kvCacheBytes,
-  layerKinds,
   layerSlots,
-} from "./memory.ts";
-
-/** The two ceilings of a roofline (Williams et al. 2009): as a maker promises them, or as measured. */
-export interface DeviceRates {
-  /** Bytes that memory delivers in a second. */
-  bytesPerSecond: number;
-  /** Operations in a second, a multiply-add being two. */
-  flopsPerSecond: number;
-  /**
-   * Whether the same threads load and compute, by turns, as a software adapter's do: both times add up then. The default
-   * is false, as on a GPU, which does one while it waits for the other.
-   */
-  isSerial?: boolean;
-}
-
-/** How long some work takes under a roofline. */
-export interface RooflineTime {
-  /** Bytes that must move. */
-  bytes: number;
-  /** Operations that must be done. */
-  flops: number;
-  /** What the bytes take, were there nothing to compute. */
-  memorySeconds: number;
-  /** What the operations take, were there nothing to move. */
-  computeSeconds: number;
-  /** The longer of the two; where rates are serial, their sum. */
-  seconds: number;
-  /** Which of the two is longer. */
-  bound: "memory" | "compute";
-}
+} from "./cache_bytes.ts";
+import { checkRates, type DeviceRates, type RooflineTime, rooflineTime } from "./roofline.ts";
 
 const ACTION = "predict a time";
-
-/**
- * The time of some work under a roofline: the longer of what its bytes and what its operations take, or their sum on a
- * device that does not do both at once.
- *
- * @param work Bytes and operations.
- * @param rates The ceilings.
- * @returns Both times, and what they come to. No program is faster; many are slower.
- * @throws {TypeError} If a rate is not a number.
- * @throws {RangeError} If a rate is not above 0.
- *
- * @example
- * ```ts
- * import { rooflineTime } from "@onehead/attention";
- *
- * const { seconds, bound } = rooflineTime({ bytes: 4e9, flops: 4e9 }, { bytesPerSecond: 2e12, flopsPerSecond: 2e13 });
- * console.log(seconds, bound); // 0.002 memory
- * ```
- */
-export function rooflineTime(
-  work: { bytes: number; flops: number },
-  rates: DeviceRates,
-): RooflineTime {
-  checkRates(rates);
-  const memorySeconds = work.bytes / rates.bytesPerSecond;
-  const computeSeconds = work.flops / rates.flopsPerSecond;
-  return {
-    bytes: work.bytes,
-    flops: work.flops,
-    memorySeconds,
-    computeSeconds,
-    seconds: rates.isSerial
-      ? memorySeconds + computeSeconds
-      : Math.max(memorySeconds, computeSeconds),
-    bound: memorySeconds >= computeSeconds ? "memory" : "compute",
-  };
-}
 
 /**
  * The time that attention takes in one decode step, a new token for each sequence, over all layers: every visible key and
@@ -105,12 +40,12 @@ export function decodeAttentionTime(
   options: Omit<CacheOptions, "maxSeqLen">,
 ): RooflineTime {
   const { numHeads, numKvHeads, headDim, valueDim = headDim } = shape;
-  checkShape(shape);
-  checkOptions(options);
+  checkCacheShape(shape);
+  checkCacheOptions(options);
   checkInteger(ACTION, "numHeads", numHeads);
   checkGroups(ACTION, { numHeads, numKvHeads });
-  const visible = layerKinds(shape)
-    .reduce((sum, { count, windowed }) => sum + count * layerSlots(options, windowed), 0);
+  const visible = layerSlots(shape, options)
+    .reduce((sum, { numLayers, slots }) => sum + numLayers * slots, 0);
   const pairs = visible * numHeads * (options.batch ?? 1);
   const work = { bytes: kvCacheBytes(shape, options), flops: 2 * pairs * (headDim + valueDim) };
   return rooflineTime(work, rates);
@@ -141,20 +76,9 @@ export function crossingGroupSize(
   const { headDim, valueDim = headDim, dtype = "f16" } = head;
   checkInteger(ACTION, "headDim", headDim);
   checkInteger(ACTION, "valueDim", valueDim);
-  checkOptions({ contextLen: 1, dtype });
+  checkCacheOptions({ contextLen: 1, dtype });
   checkRates(rates);
   const bytes = rowBytes(headDim, dtype) + rowBytes(valueDim, dtype);
   const flopsPerHead = 2 * (headDim + valueDim);
   return bytes / rates.bytesPerSecond / (flopsPerHead / rates.flopsPerSecond);
-}
-
-function checkRates({ bytesPerSecond, flopsPerSecond }: DeviceRates): void {
-  for (const [name, value] of Object.entries({ bytesPerSecond, flopsPerSecond })) {
-    if (typeof value !== "number") {
-      throw new TypeError(sentence(ACTION, `${name} must be a number`, { [name]: value }));
-    }
-    if (!(value > 0)) {
-      throw new RangeError(sentence(ACTION, `${name} must be above 0`, { [name]: value }));
-    }
-  }
 }

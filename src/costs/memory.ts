@@ -1,35 +1,12 @@
-import { checkChoice, checkGroups, checkInteger, sentence } from "../base/check.ts";
-import { KV_DTYPES, type KvDtype } from "../tensor/dtype.ts";
-import { kvBytes } from "../cache/kv_shape.ts";
-
-/** What the size of a model's KV cache depends on. */
-export interface CacheShape {
-  /** Attention layers. */
-  numLayers: number;
-  /** Key/value heads of each layer: 1 for multi-query attention. */
-  numKvHeads: number;
-  /** Elements of a key. */
-  headDim: number;
-  /** Elements of a value. The default is `headDim`. */
-  valueDim?: number;
-  /**
-   * The layers, of all `numLayers`, that see a window of the context only: the last `window` tokens, and the first `sinks`
-   * of the sequence.
-   */
-  windowed?: { numLayers: number; window: number; sinks?: number };
-}
-
-/** What a cache is to hold. */
-export interface CacheOptions {
-  /** Tokens per sequence. */
-  contextLen: number;
-  /** Sequences. The default is 1. */
-  batch?: number;
-  /** Element type. The default is `"f16"`. */
-  dtype?: KvDtype;
-  /** Most tokens of one append, for which a windowed layer keeps slots beside its window. The default is 1. */
-  maxSeqLen?: number;
-}
+/** What fits the memory of a device beside a model's weights. */
+import { sentence } from "../base/check.ts";
+import {
+  cacheBytes,
+  type CacheOptions,
+  type CacheShape,
+  checkCacheOptions,
+  checkCacheShape,
+} from "./cache_bytes.ts";
 
 /** The memory of a device, and what else is in it. */
 export interface MemoryBudget {
@@ -53,86 +30,9 @@ export interface FeasibleCell {
   fits: boolean;
 }
 
-/** Parameters of the four projections of an attention layer, biases left out. */
-export interface AttentionParameters {
-  /** Of the queries: hidden size x heads x head size. */
-  q: number;
-  /** Of the keys: hidden size x KV heads x head size. */
-  k: number;
-  /** Of the values: hidden size x KV heads x value size. */
-  v: number;
-  /** Of the output: heads x value size x hidden size. */
-  o: number;
-  /** Of all four. */
-  total: number;
-}
-
 const ACTION = "plan memory";
 /** A ring counts the tokens and the arrivals of each sequence, in u32. */
 const COUNTER_BYTES = 8;
-
-/**
- * Bytes of K and V of a model: for a cache without windows 2 x layers x KV heads x head size x tokens x batch x bytes of
- * an element (Shazeer 2019, arXiv 1911.02150). Quantized rows are larger by their scales; a windowed layer stops growing
- * at the slots that its ring needs.
- *
- * @param shape Layers and heads.
- * @param options Tokens, sequences and element type.
- * @returns Bytes, without the ring's counters.
- * @throws {TypeError} If a value is of the wrong kind.
- * @throws {RangeError} If a count is not a whole number of at least 1.
- *
- * @example LLaMA-2-7B at 16K, as trained (MHA) and with one KV head (MQA)
- * ```ts
- * import { kvCacheBytes } from "@onehead/attention";
- *
- * const layers = { numLayers: 32, headDim: 128 };
- * console.log(kvCacheBytes({ ...layers, numKvHeads: 32 }, { contextLen: 16384 }) / 2 ** 30); // 8 (GiB)
- * console.log(kvCacheBytes({ ...layers, numKvHeads: 1 }, { contextLen: 16384 }) / 2 ** 30); // 0.25
- * ```
- */
-export function kvCacheBytes(shape: CacheShape, options: CacheOptions): number {
-  checkShape(shape);
-  checkOptions(options);
-  return bytesOf(shape, options);
-}
-
-/**
- * Parameters of an attention layer: what sharing K/V heads saves in weights.
- *
- * @param layer Heads and sizes; `valueDim` is `headDim` where not given.
- * @returns Numbers of parameters, by projection.
- * @throws {TypeError} If a value is of the wrong kind.
- * @throws {RangeError} If a count is not a whole number of at least 1, or the heads do not divide.
- *
- * @example
- * ```ts
- * import { attentionParameters } from "@onehead/attention";
- *
- * const layer = { hiddenSize: 4096, numHeads: 32, headDim: 128 };
- * console.log(attentionParameters({ ...layer, numKvHeads: 32 }).total); // 67108864
- * console.log(attentionParameters({ ...layer, numKvHeads: 1 }).total); // 34603008
- * ```
- */
-export function attentionParameters(
-  layer: {
-    hiddenSize: number;
-    numHeads: number;
-    numKvHeads: number;
-    headDim: number;
-    valueDim?: number;
-  },
-): AttentionParameters {
-  const { hiddenSize, numHeads, numKvHeads, headDim, valueDim = headDim } = layer;
-  const sizes = { hiddenSize, numHeads, numKvHeads, headDim, valueDim };
-  for (const [name, value] of Object.entries(sizes)) checkInteger(ACTION, name, value);
-  checkGroups(ACTION, { numHeads, numKvHeads });
-  const q = hiddenSize * numHeads * headDim;
-  const k = hiddenSize * numKvHeads * headDim;
-  const v = hiddenSize * numKvHeads * valueDim;
-  const o = numHeads * valueDim * hiddenSize;
-  return { q, k, v, o, total: q + k + v + o };
-}
 
 /**
  * The longest context that a device holds.
@@ -159,8 +59,8 @@ export function longestContext(
   options: Omit<CacheOptions, "contextLen"> = {},
 ): number {
   const free = freeBytes(budget);
-  checkShape(shape);
-  checkOptions({ ...options, contextLen: 1 });
+  checkCacheShape(shape);
+  checkCacheOptions({ ...options, contextLen: 1 });
   return largest((contextLen) => neededBytes(shape, budget, { ...options, contextLen }) <= free);
 }
 
@@ -190,8 +90,8 @@ export function largestBatch(
   options: Omit<CacheOptions, "batch">,
 ): number {
   const free = freeBytes(budget);
-  checkShape(shape);
-  checkOptions(options);
+  checkCacheShape(shape);
+  checkCacheOptions(options);
   return largest((batch) => neededBytes(shape, budget, { ...options, batch }) <= free);
 }
 
@@ -225,78 +125,21 @@ export function feasibleSpace(
 ): FeasibleCell[] {
   const { contextLens, batches, ...rest } = options;
   const free = freeBytes(budget);
-  checkShape(shape);
+  checkCacheShape(shape);
   return contextLens.flatMap((contextLen) =>
     batches.map((batch) => {
-      checkOptions({ ...rest, contextLen, batch });
+      checkCacheOptions({ ...rest, contextLen, batch });
       const bytes = neededBytes(shape, budget, { ...rest, contextLen, batch });
       return { contextLen, batch, bytes, fits: bytes <= free };
     })
   );
 }
 
-/** Tokens that a layer keeps: all of them, or those of its window, its sinks and an append that is still to attend. */
-export function layerSlots(
-  { contextLen, maxSeqLen = 1 }: CacheOptions,
-  windowed?: CacheShape["windowed"],
-): number {
-  if (!windowed) return contextLen;
-  return Math.min(contextLen, windowed.window + maxSeqLen - 1 + (windowed.sinks ?? 0));
-}
-
-/** The layers of a model by what they see: all of the context, or a window. */
-export function layerKinds(
-  { numLayers, windowed }: CacheShape,
-): { count: number; windowed?: CacheShape["windowed"] }[] {
-  const kinds = [{ count: numLayers - (windowed?.numLayers ?? 0) }, {
-    count: windowed?.numLayers ?? 0,
-    windowed,
-  }];
-  return kinds.filter(({ count }) => count > 0);
-}
-
-/** Throws unless the shape makes sense. */
-export function checkShape(shape: CacheShape): void {
-  const { numLayers, numKvHeads, headDim, valueDim = headDim, windowed } = shape;
-  const sizes = { numLayers, numKvHeads, headDim, valueDim };
-  for (const [name, value] of Object.entries(sizes)) checkInteger(ACTION, name, value);
-  if (!windowed) return;
-  checkInteger(ACTION, "windowed.numLayers", windowed.numLayers, 0);
-  checkInteger(ACTION, "windowed.window", windowed.window);
-  checkInteger(ACTION, "windowed.sinks", windowed.sinks ?? 0, 0);
-  if (windowed.numLayers > numLayers) {
-    throw new RangeError(
-      sentence(ACTION, "the windowed layers must be among all layers", {
-        numLayers,
-        "windowed.numLayers": windowed.numLayers,
-      }),
-    );
-  }
-}
-
-/** Throws unless the options make sense. */
-export function checkOptions(options: CacheOptions): void {
-  const { contextLen, batch = 1, dtype = "f16", maxSeqLen = 1 } = options;
-  for (const [name, value] of Object.entries({ contextLen, batch, maxSeqLen })) {
-    checkInteger(ACTION, name, value);
-  }
-  checkChoice(ACTION, "dtype", dtype, KV_DTYPES);
-}
-
-function bytesOf(shape: CacheShape, options: CacheOptions): number {
-  const { numKvHeads, headDim, valueDim = headDim } = shape;
-  const { batch = 1, dtype = "f16" } = options;
-  return layerKinds(shape).reduce((sum, { count, windowed }) => {
-    const slots = layerSlots(options, windowed);
-    return sum + count * kvBytes({ batch, numKvHeads, headDim, valueDim, kvDtype: dtype }, slots);
-  }, 0);
-}
-
 /** What grows with the batch: the cache as it is allocated, and activations. */
 function neededBytes(shape: CacheShape, budget: MemoryBudget, options: CacheOptions): number {
   const { batch = 1 } = options;
   const counters = batch * shape.numLayers * COUNTER_BYTES;
-  return bytesOf(shape, options) + counters + batch * (budget.activationBytes ?? 0);
+  return cacheBytes(shape, options) + counters + batch * (budget.activationBytes ?? 0);
 }
 
 /** What the weights leave. */

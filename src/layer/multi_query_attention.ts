@@ -9,7 +9,7 @@ import { Attention } from "../attend/attention.ts";
 import { type BoundWork, inSequence } from "../gpu/bound_work.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { Owned } from "../gpu/owned.ts";
-import { type AttentionParameters, attentionParameters } from "../costs/memory.ts";
+import { type AttentionParameters, attentionParameters } from "../costs/attention_parameters.ts";
 import { RingKvCache, type RingKvCacheOptions } from "../cache/ring_kv_cache.ts";
 import type { AttentionSpec } from "../plan/spec.ts";
 import {

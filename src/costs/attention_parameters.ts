@@ -1,0 +1,54 @@
+import { checkGroups, checkInteger } from "../base/check.ts";
+
+/** Parameters of the four projections of an attention layer, biases left out. */
+export interface AttentionParameters {
+  /** Of the queries: hidden size x heads x head size. */
+  q: number;
+  /** Of the keys: hidden size x KV heads x head size. */
+  k: number;
+  /** Of the values: hidden size x KV heads x value size. */
+  v: number;
+  /** Of the output: heads x value size x hidden size. */
+  o: number;
+  /** Of all four. */
+  total: number;
+}
+
+const ACTION = "plan memory";
+
+/**
+ * Parameters of an attention layer: what sharing K/V heads saves in weights.
+ *
+ * @param layer Heads and sizes; `valueDim` is `headDim` where not given.
+ * @returns Numbers of parameters, by projection.
+ * @throws {TypeError} If a value is of the wrong kind.
+ * @throws {RangeError} If a count is not a whole number of at least 1, or the heads do not divide.
+ *
+ * @example
+ * ```ts
+ * import { attentionParameters } from "@onehead/attention";
+ *
+ * const layer = { hiddenSize: 4096, numHeads: 32, headDim: 128 };
+ * console.log(attentionParameters({ ...layer, numKvHeads: 32 }).total); // 67108864
+ * console.log(attentionParameters({ ...layer, numKvHeads: 1 }).total); // 34603008
+ * ```
+ */
+export function attentionParameters(
+  layer: {
+    hiddenSize: number;
+    numHeads: number;
+    numKvHeads: number;
+    headDim: number;
+    valueDim?: number;
+  },
+): AttentionParameters {
+  const { hiddenSize, numHeads, numKvHeads, headDim, valueDim = headDim } = layer;
+  const sizes = { hiddenSize, numHeads, numKvHeads, headDim, valueDim };
+  for (const [name, value] of Object.entries(sizes)) checkInteger(ACTION, name, value);
+  checkGroups(ACTION, { numHeads, numKvHeads });
+  const q = hiddenSize * numHeads * headDim;
+  const k = hiddenSize * numKvHeads * headDim;
+  const v = hiddenSize * numKvHeads * valueDim;
+  const o = numHeads * valueDim * hiddenSize;
+  return { q, k, v, o, total: q + k + v + o };
+}
