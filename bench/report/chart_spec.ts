@@ -1,9 +1,9 @@
 import type { TopLevelSpec } from "vega-lite";
 import type { Report, Result } from "../result.ts";
+import { contextAxis } from "../../cli/shared/report/context_axis.ts";
+import { dashesBy, variantMarks } from "../../cli/shared/report/marks.ts";
 import { throughputAxis } from "../../cli/shared/report/throughput_axis.ts";
-import { CONFIG, GREY, STYLES } from "../../cli/shared/report/style.ts";
-
-const DASHES = [[1, 0], [7, 4], [2, 2], [9, 3, 2, 3], [14, 4], [2, 6]];
+import { CONFIG, STYLES } from "../../cli/shared/report/style.ts";
 
 /** In pixels, as are all sizes here. */
 const WIDTH = 900;
@@ -112,16 +112,7 @@ function describeReport({ adapter, results }: Report, drawn: Result[]): string[]
 function positions(rows: Result[]) {
   const contexts = [...new Set(rows.map((row) => row.contextLen))].sort((a, b) => a - b);
   return {
-    x: {
-      field: "contextLen",
-      type: "quantitative" as const,
-      scale: { type: "log" as const, base: 2, nice: false, padding: 12 },
-      axis: {
-        title: "context (tokens)",
-        values: contexts,
-        labelExpr: "datum.value % 1024 ? datum.value : datum.value / 1024 + 'K'",
-      },
-    },
+    x: contextAxis(contexts),
     y: throughputAxis(rows.map(({ tokensPerSecond }) => tokensPerSecond), {
       minExtent: LABEL_WIDTH,
       maxExtent: LABEL_WIDTH,
@@ -133,20 +124,9 @@ function positions(rows: Result[]) {
 function lineAndPoints(rows: Result[]) {
   const variants = (["mha", "gqa", "mqa"] as const)
     .filter((variant) => rows.some((row) => row.variant === variant))
-    .map((variant) => STYLES[variant]);
-  const lines = [...new Set(rows.map(describeLine))];
-  const variant = { field: "variant", type: "nominal" as const };
-  const domain = variants.map(({ label }) => label);
-  const color = { ...variant, scale: { domain, range: variants.map(({ color }) => color) } };
-  const shape = { ...variant, scale: { domain, range: variants.map(({ shape }) => shape) } };
-  const strokeDash = {
-    field: "line",
-    type: "nominal" as const,
-    scale: { domain: lines, range: lines.map((_, i) => DASHES[i % DASHES.length]) },
-    legend: lines.length === 1
-      ? null
-      : { symbolType: "stroke", symbolSize: 500, symbolStrokeColor: GREY },
-  };
+    .map((variant) => ({ variant, label: STYLES[variant].label }));
+  const { color, shape } = variantMarks(variants);
+  const strokeDash = dashesBy("line", [...new Set(rows.map(describeLine))]);
   return [
     {
       mark: { type: "line" as const, strokeWidth: 2 },

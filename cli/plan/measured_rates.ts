@@ -8,7 +8,7 @@ import {
   type Roofline,
 } from "../../bench/mod.ts";
 import type { DeviceRates, KvDtype } from "../../mod.ts";
-import type { Device } from "./gpus.ts";
+import type { Device } from "./device.ts";
 
 /**
  * What attention can count on: what decoding was measured to reach, with this implementation and element type where they

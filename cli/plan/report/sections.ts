@@ -2,8 +2,11 @@
 import type { TopLevelSpec } from "vega-lite";
 import { alignDecimals, shortBytes } from "../../shared/report/units.ts";
 import type { Column } from "../../shared/report/columns.ts";
-import type { CachePlan, Plan, VariantPlan } from "../plan.ts";
-import { feasibleFigure, growthFigure, parametersFigure, throughputFigure } from "./figures.ts";
+import type { CachePlan, Plan, PlanCell, VariantPlan } from "../plan.ts";
+import { feasibleFigure } from "./figures/feasible.ts";
+import { growthFigure } from "./figures/growth.ts";
+import { parametersFigure } from "./figures/parameters.ts";
+import { throughputFigure } from "./figures/throughput.ts";
 import { shortCount } from "./units.ts";
 
 /** A table, and the picture that shows the same. */
@@ -78,32 +81,44 @@ function growth(plan: Plan): Section {
   };
 }
 
-/** A row for each context of each cache, and the batches that are its columns. */
+/** A row for each context of each cache. */
 function cellRows(plan: Plan) {
-  const rows = cachesOf(plan).flatMap((row) =>
+  return cachesOf(plan).flatMap((row) =>
     row.cache.largestBatches.map(({ contextLen, batch }) => ({ ...row, contextLen, batch }))
   );
-  return { rows, batches: plan.variants[0].caches[0].longestContexts };
+}
+
+/** The columns before a row's cells, and one for each batch with what `textsOf` says of its cells. */
+function cellColumns(
+  plan: Plan,
+  rows: ReturnType<typeof cellRows>,
+  textsOf: (cells: readonly PlanCell[]) => string[],
+): Column[] {
+  return [
+    ...variantColumns(rows),
+    right("context", rows.map(({ contextLen }) => shortCount(contextLen))),
+    ...plan.variants[0].caches[0].longestContexts.map(({ batch }, i) =>
+      right(
+        `batch ${batch}`,
+        textsOf(rows.map(({ cache, contextLen }) => cellsOf(cache, contextLen)[i])),
+      )
+    ),
+  ];
 }
 
 function feasible(plan: Plan): Section {
-  const { rows, batches } = cellRows(plan);
+  const rows = cellRows(plan);
   return {
     id: "feasible",
     title: "What fits",
     text:
       "KV cache by context and batch; in brackets what does not fit beside weights and activations.",
     columns: [
-      ...variantColumns(rows),
-      right("context", rows.map(({ contextLen }) => shortCount(contextLen))),
-      ...batches.map(({ batch }, i) =>
-        right(
-          `batch ${batch}`,
-          rows.map(({ cache, contextLen }) => {
-            const { kvBytes, fits } = cellsOf(cache, contextLen)[i];
-            return fits ? shortBytes(kvBytes) : `(${shortBytes(kvBytes)})`;
-          }),
-        )
+      ...cellColumns(
+        plan,
+        rows,
+        (cells) =>
+          cells.map(({ kvBytes, fits }) => fits ? shortBytes(kvBytes) : `(${shortBytes(kvBytes)})`),
       ),
       right("largest batch", rows.map(({ batch }) => `${batch}`)),
     ],
@@ -157,24 +172,17 @@ function groups(plan: Plan): Section {
 }
 
 function decode(plan: Plan): Section {
-  const { rows, batches } = cellRows(plan);
+  const rows = cellRows(plan);
   return {
     id: "decode",
     title: "Decoding at the device's ceilings",
     text:
       "New tokens per second over the whole batch: attention, and everything else, which waits for the weights. A dash stands where the cache does not fit.",
     columns: [
-      ...variantColumns(rows),
-      right("context", rows.map(({ contextLen }) => shortCount(contextLen))),
-      ...batches.map(({ batch }, i) =>
-        right(
-          `batch ${batch}`,
-          alignDecimals(rows.map(({ cache, contextLen }) => {
-            const { fits, tokensPerSecond } = cellsOf(cache, contextLen)[i];
-            return fits === false ? null : tokensPerSecond;
-          })),
-        )
-      ),
+      ...cellColumns(plan, rows, (cells) =>
+        alignDecimals(
+          cells.map(({ fits, tokensPerSecond }) => fits === false ? null : tokensPerSecond),
+        )),
       left("attention bound by", rows.map(({ cache }) => cache.cells[0].bound)),
     ],
   };

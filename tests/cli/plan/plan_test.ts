@@ -1,9 +1,11 @@
 // The plan: its figures, and where they come from.
 import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
-import { type Device, GPUS } from "../../../cli/plan/gpus.ts";
+import type { Device } from "../../../cli/plan/device.ts";
+import { GPUS } from "../../../cli/plan/gpus.ts";
 import { MODELS } from "../../../cli/shared/presets.ts";
 import { findByName } from "../../../cli/shared/names.ts";
-import { makePlan, type PlanRequest } from "../../../cli/plan/plan.ts";
+import { makePlan } from "../../../cli/plan/make_plan.ts";
+import type { PlanRequest } from "../../../cli/plan/plan.ts";
 
 const DEVICE: Device = {
   name: "test",
