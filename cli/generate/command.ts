@@ -5,7 +5,7 @@ import { Decoder, type DecoderOptions } from "../../src/model/decoder.ts";
 import { attentionParameters, Gpu } from "../../mod.ts";
 import { sentence } from "../../src/base/check.ts";
 import { continuePrompt, logitChange } from "./measure.ts";
-import { type Model, openModel } from "../shared/open_model.ts";
+import { type Model, withModel } from "../shared/model_files.ts";
 import { type GenerateOptions, parseOptions } from "./options.ts";
 import { formatPooling, formatSpeed } from "./report.ts";
 
@@ -18,8 +18,7 @@ export function runCommand(args: readonly string[], out: Out): Promise<number> {
   return exitCodeOf(async () => {
     const options = parseOptions(args);
     if (typeof options === "string") return out.log(options);
-    const model = await openModel(ACTION, options);
-    try {
+    await withModel(ACTION, options, async (model) => {
       const prompt = promptOf(model, options);
       const gpu = await Gpu.open();
       try {
@@ -27,9 +26,7 @@ export function runCommand(args: readonly string[], out: Out): Promise<number> {
       } finally {
         gpu.destroy();
       }
-    } finally {
-      await model.checkpoint.close();
-    }
+    });
   }, out);
 }
 

@@ -4,7 +4,7 @@ import { type Checkpoint, withPooledKvHeads } from "../../src/checkpoints/mod.ts
 import { Files } from "../shared/files.ts";
 import { exitCodeOf, type Out } from "../shared/run.ts";
 import { Decoder } from "../../src/model/decoder.ts";
-import { type Model, openModel } from "../shared/open_model.ts";
+import { type Model, withModel } from "../shared/model_files.ts";
 import { Gpu } from "../../mod.ts";
 import { sentence } from "../../src/base/check.ts";
 import { attentionMaps, chooseMaps } from "./attention_maps.ts";
@@ -24,12 +24,7 @@ export function runCommand(args: readonly string[], out: Out): Promise<number> {
   return exitCodeOf(async () => {
     const options = parseOptions(args);
     if (typeof options === "string") return out.log(options);
-    const model = await openModel(ACTION, options);
-    try {
-      await measure(model, options, out);
-    } finally {
-      await model.checkpoint.close();
-    }
+    await withModel(ACTION, options, (model) => measure(model, options, out));
   }, out);
 }
 

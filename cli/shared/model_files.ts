@@ -13,13 +13,27 @@ export interface Model {
 const JSON_NAME = "tokenizer.json";
 const CONFIG_NAME = "tokenizer_config.json";
 
+/** Runs `use` over a model, and closes the model. */
+export async function withModel(
+  action: string,
+  options: ModelOptions,
+  use: (model: Model) => Promise<void>,
+): Promise<void> {
+  const model = await openModel(action, options);
+  try {
+    await use(model);
+  } finally {
+    await model.checkpoint.close();
+  }
+}
+
 /**
  * Opens a model: both of its files, or none.
  *
  * @throws {CheckpointError} If a file is damaged, or the tokenizer is of another vocabulary.
  * @throws {RangeError} If the tokenizer cannot be read, or none is named and there is none beside the model.
  */
-export async function openModel(action: string, options: ModelOptions): Promise<Model> {
+async function openModel(action: string, options: ModelOptions): Promise<Model> {
   const checkpoint = await openCheckpoint(options.model);
   try {
     const file = options.tokenizer ?? `${await folderOf(options.model)}/${JSON_NAME}`;
