@@ -2,6 +2,9 @@ import { checkInteger, sentence } from "../base/check.ts";
 
 /** Throws a `TypeError` for what is no number, and a `RangeError` for what is no token of the vocabulary. */
 export function checkTokens(action: string, tokens: readonly number[], vocabSize: number): void {
+  if (!Array.isArray(tokens)) {
+    throw new TypeError(sentence(action, "tokens must be a list", { tokens }));
+  }
   for (const token of tokens) {
     checkInteger(action, "each token", token, 0);
     if (token >= vocabSize) {

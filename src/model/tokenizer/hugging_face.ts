@@ -1,85 +1,187 @@
-/** Hugging Face's `tokenizer.json`, read by their own package, which is loaded where such a file is. */
+/** Hugging Face's `tokenizer.json`: encoded by their own package, which is loaded where such a file is. */
 import { sentence } from "../../base/check.ts";
 import { CheckpointError } from "../../base/errors.ts";
+import { type JsonObject, parseJsonObject } from "../../base/json.ts";
 import { checkTokens } from "../check_tokens.ts";
+import { decoding } from "./decoding.ts";
+import { Fields } from "./fields.ts";
+import { readSettings, type Settings } from "./settings.ts";
+import { readSteps } from "./steps.ts";
+import { tokensBefore } from "./template.ts";
 import type { Tokenizer, TokenizerOptions } from "./tokenizer.ts";
+import { readVocabulary, type Vocabulary } from "./vocabulary.ts";
 
 type Package = typeof import("@huggingface/tokenizers");
 
 /**
- * Reads a `tokenizer.json`.
+ * Reads a `tokenizer.json`. All sizes, numbers and patterns in it are checked before the package sees it.
  *
- * @throws {CheckpointError} If it is no tokenizer, or has tokens that the model does not know.
+ * @throws {CheckpointError} If it is no tokenizer, has tokens that the model does not know, or would never end.
  */
 export async function parseHuggingFaceTokenizer(
   json: string,
-  { file, vocabSize, config = "{}" }: TokenizerOptions,
+  options: TokenizerOptions,
 ): Promise<Tokenizer> {
-  const { Tokenizer } = await import("@huggingface/tokenizers");
-  const settings = parseJson<{ eos_token?: string | { content: string } | null }>(
-    config,
-    `${file}'s tokenizer_config.json`,
-  );
-  const tokenizer = readTokenizer(() => new Tokenizer(parseJson(json, file), settings), file);
-  const tokens = [...tokenizer.get_vocab(true).values()];
-  const largestToken = tokens.reduce((largest, token) => Math.max(largest, token), -1);
-  // A model may know more tokens, as the rows of its matrices are rounded up.
-  if (!(largestToken < vocabSize)) {
-    throw new CheckpointError(
-      sentence(`read ${file}`, "its tokens must be of the model's vocabulary", {
-        ...{ largestToken, vocabSize },
+  const { file: name, vocabSize, endOfText = [], warn = console.warn } = options;
+  checkTokens("read a tokenizer's endOfText", endOfText, Infinity);
+  const file = new Fields(name, parseJsonObject(json, name));
+  const settings = readSettings(options);
+  const vocabulary = readVocabulary(file, vocabSize);
+  readSteps(file, "normalizer");
+  readSteps(file, "pre_tokenizer");
+  const decoders = readSteps(file, "decoder");
+  const template = tokensBefore(readSteps(file, "post_processor"), vocabulary);
+
+  const { ReplaceDecoder, Tokenizer } = await import("@huggingface/tokenizers");
+  return readWithPackage(name, () =>
+    new HuggingFaceTokenizer({
+      vocabSize,
+      vocabulary,
+      warn,
+      tokenizer: new Tokenizer(encodingOf(file.values), {}),
+      prefix: prefixOf(template.map(({ id }) => id), settings, vocabulary, warn),
+      endOfText: endsOf(endOfText, settings, { vocabulary, vocabSize, name, warn }),
+      special: new Set([...vocabulary.special, ...settings.special]),
+      decode: decoding(decoders, {
+        added: vocabulary.added,
+        compile: (pattern) =>
+          new ReplaceDecoder({ type: "Replace", pattern, content: "" }).pattern!,
       }),
-    );
+    }));
+}
+
+/** What the package is to do: to make tokens of texts. What comes before and after is done here. */
+function encodingOf(json: JsonObject): JsonObject {
+  const { model, normalizer = null, pre_tokenizer = null, added_tokens } = json;
+  const rest = { post_processor: null, decoder: null };
+  return { model, normalizer, pre_tokenizer, added_tokens: added_tokens ?? [], ...rest };
+}
+
+/** Tokens before a text: those of the template, with BOS or without as the settings say. */
+function prefixOf(
+  template: readonly number[],
+  { bos, addsBos }: Settings,
+  { ids }: Vocabulary,
+  warn: (sentence: string) => void,
+): number[] {
+  if (addsBos === undefined) return [...template];
+  const id = bos && ids.get(bos.token);
+  if (!addsBos) return template.filter((token) => token !== id);
+  if (id === undefined) {
+    const token = bos ? `${bos.token}, which the vocabulary lacks` : "BOS, which no file names";
+    if (template.length === 0) {
+      warn(`No text begins with ${token}, though the settings ask for it.`);
+    }
+    return [...template];
   }
-  const { eos_token: eos } = settings;
-  const end = tokenizer.token_to_id((typeof eos === "string" ? eos : eos?.content) ?? "");
-  return new HuggingFaceTokenizer(tokenizer, vocabSize, end === undefined ? [] : [end]);
+  return template.includes(id) ? [...template] : [id, ...template];
+}
+
+/** The tokens that end a text, by the model's files and the tokenizer's; what the vocabulary lacks is said. */
+function endsOf(
+  ofModel: readonly number[],
+  { eos }: Settings,
+  { vocabulary: { ids, tokens }, vocabSize, name, warn }: {
+    vocabulary: Vocabulary;
+    vocabSize: number;
+    name: string;
+    warn: (sentence: string) => void;
+  },
+): number[] {
+  const ends = new Set(ofModel);
+  if (eos) {
+    const id = ids.get(eos.token);
+    if (id !== undefined) ends.add(id);
+    else warn(`No text will end with ${eos.token}, as ${eos.file} asks: ${name} lacks it.`);
+  }
+  for (const id of ends) {
+    if (tokens.has(id) && id < vocabSize) continue;
+    warn(
+      `Texts end with token ${id} by the model's files, and the vocabulary of ${name} lacks it.`,
+    );
+    if (id >= vocabSize) ends.delete(id);
+  }
+  return [...ends];
 }
 
 class HuggingFaceTokenizer implements Tokenizer {
   readonly vocabSize: number;
   readonly endOfText: readonly number[];
   readonly #tokenizer: InstanceType<Package["Tokenizer"]>;
+  readonly #vocabulary: Vocabulary;
+  readonly #prefix: readonly number[];
+  readonly #special: ReadonlySet<string>;
+  readonly #decode: (tokens: readonly string[]) => string;
+  readonly #warn: (sentence: string) => void;
+  #isToldOfBos = false;
 
-  constructor(
-    tokenizer: InstanceType<Package["Tokenizer"]>,
-    vocabSize: number,
-    endOfText: readonly number[],
-  ) {
-    this.#tokenizer = tokenizer;
-    this.vocabSize = vocabSize;
-    this.endOfText = endOfText;
+  constructor(made: {
+    vocabSize: number;
+    endOfText: readonly number[];
+    tokenizer: InstanceType<Package["Tokenizer"]>;
+    vocabulary: Vocabulary;
+    prefix: readonly number[];
+    special: ReadonlySet<string>;
+    decode: (tokens: readonly string[]) => string;
+    warn: (sentence: string) => void;
+  }) {
+    this.vocabSize = made.vocabSize;
+    this.endOfText = made.endOfText;
+    this.#tokenizer = made.tokenizer;
+    this.#vocabulary = made.vocabulary;
+    this.#prefix = made.prefix;
+    this.#special = made.special;
+    this.#decode = made.decode;
+    this.#warn = made.warn;
   }
 
   encode(text: string): number[] {
-    return this.#tokenizer.encode(text).ids;
+    if (typeof text !== "string") {
+      throw new TypeError(sentence("encode a text", "it must be a string", { text }));
+    }
+    const { ids, tokens } = this.#tokenizer.encode(text, { add_special_tokens: false });
+    const all = [...this.#prefixOf(ids), ...ids];
+    const bad = all.findIndex((id) => !(id < this.vocabSize));
+    if (bad < 0) return all;
+    const id = all[bad];
+    const token = this.#vocabulary.tokens.get(id) ?? tokens[bad - (all.length - ids.length)];
+    throw new RangeError(
+      sentence("encode a text", "the model has no row for a token of it (leave the token out)", {
+        ...{ token, id, vocabSize: this.vocabSize },
+      }),
+    );
   }
 
   decode(tokens: readonly number[]): string {
     checkTokens("decode tokens", tokens, this.vocabSize);
-    const known = tokens.filter((token) => this.#tokenizer.id_to_token(token) !== undefined);
-    if (known.length === 0) return "";
-    return this.#tokenizer.decode(known, {
-      skip_special_tokens: true,
-      clean_up_tokenization_spaces: false,
-    });
+    return this.#decode(
+      tokens.map((id) => this.#vocabulary.tokens.get(id))
+        .filter((token) => token !== undefined && !this.#special.has(token)) as string[],
+    );
+  }
+
+  /** What is to be put before the tokens of a text: nothing where they begin so already. */
+  #prefixOf(ids: readonly number[]): readonly number[] {
+    const [bos] = this.#prefix;
+    if (bos === undefined || ids[0] !== bos) return this.#prefix;
+    if (!this.#isToldOfBos) {
+      const token = this.#vocabulary.tokens.get(bos);
+      this.#warn(`The text begins with ${token} itself: it is not put before it once more.`);
+    }
+    this.#isToldOfBos = true;
+    return [];
   }
 }
 
-function parseJson<Value extends object>(text: string, file: string): Value {
-  const value = readTokenizer(() => JSON.parse(text), file);
-  if (typeof value === "object" && value !== null) return value;
-  throw new CheckpointError(sentence(`read ${file}`, "it must be a JSON object", { value }));
-}
-
-/** The package throws whatever comes of a field that lacks or is of another kind. */
-function readTokenizer<Value>(read: () => Value, file: string): Value {
+/** The package throws whatever comes of a field that it does not understand. */
+function readWithPackage<Value>(file: string, read: () => Value): Value {
   try {
     return read();
-  } catch (error) {
-    if (error instanceof CheckpointError) throw error;
-    throw new CheckpointError(`Cannot read ${file} as it is no tokenizer: ${error}`, {
-      cause: error,
-    });
+  } catch (cause) {
+    if (cause instanceof CheckpointError) throw cause;
+    throw new CheckpointError(
+      sentence(`read ${file}`, "it is no tokenizer of a known kind", { error: cause }),
+      { cause },
+    );
   }
 }

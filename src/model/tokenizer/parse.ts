@@ -1,3 +1,5 @@
+import { checkInteger } from "../../base/check.ts";
+import { decodeText } from "../../base/text.ts";
 import { parseHuggingFaceTokenizer } from "./hugging_face.ts";
 import { parseLlama2cTokenizer } from "./llama2c.ts";
 import type { Tokenizer, TokenizerOptions } from "./tokenizer.ts";
@@ -6,8 +8,10 @@ import type { Tokenizer, TokenizerOptions } from "./tokenizer.ts";
  * Reads a tokenizer: the file of llama2.c, or Hugging Face's `tokenizer.json`.
  *
  * @param bytes The whole file.
- * @param options What it is called, and the model that it is for.
+ * @param options What it is called, the model that it is for, and what other files say of it.
  * @returns The tokenizer.
+ * @throws {TypeError} If an option is of another kind.
+ * @throws {RangeError} If an option is out of range.
  * @throws {CheckpointError} If the file is damaged or cut short, or has another vocabulary than the model.
  *
  * @example
@@ -23,7 +27,8 @@ export async function parseTokenizer(
   bytes: Uint8Array,
   options: TokenizerOptions,
 ): Promise<Tokenizer> {
+  checkInteger("read a tokenizer", "vocabSize", options.vocabSize);
   return options.file.endsWith(".json")
-    ? await parseHuggingFaceTokenizer(new TextDecoder().decode(bytes), options)
+    ? await parseHuggingFaceTokenizer(decodeText(bytes, options.file), options)
     : parseLlama2cTokenizer(bytes, options);
 }

@@ -1,10 +1,13 @@
 import type { Tokenizer } from "./tokenizer.ts";
 
 /** What stands for bytes that are no UTF-8, an unfinished character's among them. */
-const REPLACEMENT = "\uFFFD";
+const REPLACEMENTS = /\uFFFD+$/;
+/** Tokens that are kept so that those after them are decoded as in the whole text. */
+const CONTEXT = 8;
 
 /**
  * Tokens as they come to text as it is complete: a character whose bytes are spread over tokens is held until its last one.
+ * All portions together are what {@linkcode Tokenizer.decode} makes of all tokens at once, wherever they are cut.
  *
  * @example Two tokens make one character
  * ```ts
@@ -19,9 +22,10 @@ const REPLACEMENT = "\uFFFD";
  */
 export class TextStream {
   readonly #tokenizer: Pick<Tokenizer, "decode">;
-  /** Tokens whose text is out, as many as the text of those after them may depend on. */
-  #before: readonly number[];
-  #held: number[] = [];
+  /** The last tokens. */
+  #tokens: readonly number[] = [];
+  /** How much of their text is out. */
+  #length = 0;
 
   /**
    * Begins a stream.
@@ -31,30 +35,40 @@ export class TextStream {
    */
   constructor(tokenizer: Pick<Tokenizer, "decode">, before: readonly number[] = []) {
     this.#tokenizer = tokenizer;
-    this.#before = before;
+    this.#take(before);
   }
 
   /** Takes tokens, and returns what text is complete by them. */
   push(tokens: readonly number[]): string {
-    return tokens.map((token) => {
-      this.#held.push(token);
-      const text = this.#heldText();
-      return text.endsWith(REPLACEMENT) ? "" : this.#release(text);
-    }).join("");
+    return tokens.map((token) => this.#take([token])).join("");
   }
 
   /** Returns what was held back, as it will not be completed. */
   end(): string {
-    return this.#release(this.#heldText());
+    return this.#release(this.#tokenizer.decode(this.#tokens));
   }
 
-  #heldText(): string {
-    const before = this.#tokenizer.decode(this.#before);
-    return this.#tokenizer.decode([...this.#before, ...this.#held]).slice(before.length);
+  #take(tokens: readonly number[]): string {
+    this.#tokens = [...this.#tokens, ...tokens];
+    const text = this.#tokenizer.decode(this.#tokens);
+    const complete = text.replace(REPLACEMENTS, "");
+    const released = this.#release(complete);
+    if (complete === text && this.#tokens.length >= 2 * CONTEXT) this.#forget();
+    return released;
   }
 
   #release(text: string): string {
-    if (this.#held.length > 0) [this.#before, this.#held] = [this.#held, []];
-    return text;
+    const released = text.slice(this.#length);
+    this.#length = Math.max(this.#length, text.length);
+    return released;
+  }
+
+  /** Keeps the last tokens alone, if they have text: what a decoder does to a text's first words is done by then. */
+  #forget(): void {
+    const tokens = this.#tokens.slice(-CONTEXT);
+    const text = this.#tokenizer.decode(tokens);
+    if (text === "") return;
+    this.#tokens = tokens;
+    this.#length = text.length;
   }
 }

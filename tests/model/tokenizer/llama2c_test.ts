@@ -1,17 +1,12 @@
-// Tokenizers: a trained model's own file, small ones written here, damaged ones, and texts in portions.
+// llama2.c's tokenizers: a trained model's own file, small ones written here, damaged ones, and texts in portions.
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { TextStream } from "../../src/model/tokenizer/text_stream.ts";
-import { parseTokenizer } from "../../src/model/tokenizer/parse.ts";
-import type { Tokenizer } from "../../src/model/tokenizer/tokenizer.ts";
-import { CheckpointError } from "../../mod.ts";
-import { type Random, testRandomly } from "../support/random.ts";
-import {
-  byteNames,
-  type FileOptions,
-  FIRST_PIECE,
-  tokenizerFile,
-} from "../support/tokenizer_file.ts";
-import { greedyTokens, STORIES, testStories } from "../support/stories.ts";
+import { TextStream } from "../../../src/model/tokenizer/text_stream.ts";
+import { parseTokenizer } from "../../../src/model/tokenizer/parse.ts";
+import type { Tokenizer } from "../../../src/model/tokenizer/tokenizer.ts";
+import { CheckpointError } from "../../../mod.ts";
+import { type Random, testRandomly } from "../../support/random.ts";
+import { type FileOptions, FIRST_PIECE, tokenizerFile } from "../../support/tokenizer_file.ts";
+import { greedyTokens, STORIES, testStories } from "../../support/stories.ts";
 
 const PIECES = ["ab", " a", "bc", " ab", " ", "a", "b", "c", "é"];
 /** The token of a piece. */
@@ -180,79 +175,3 @@ testRandomly(
     assert(refused > 500, `${refused}`);
   },
 );
-
-/** A `tokenizer.json` of Llama's kind: BOS, bytes, and words that begin with their space. */
-const LLAMA_JSON = {
-  added_tokens: ["<unk>", "<s>", "</s>"].map((content, id) => ({ id, content, special: true })),
-  normalizer: {
-    type: "Sequence",
-    normalizers: [
-      { type: "Prepend", prepend: "▁" },
-      { type: "Replace", pattern: { String: " " }, content: "▁" },
-    ],
-  },
-  pre_tokenizer: null,
-  post_processor: {
-    type: "TemplateProcessing",
-    single: [{ SpecialToken: { id: "<s>", type_id: 0 } }, { Sequence: { id: "A", type_id: 0 } }],
-    pair: [],
-    special_tokens: { "<s>": { id: "<s>", ids: [1], tokens: ["<s>"] } },
-  },
-  decoder: {
-    type: "Sequence",
-    decoders: [
-      { type: "Replace", pattern: { String: "▁" }, content: " " },
-      { type: "ByteFallback" },
-      { type: "Fuse" },
-      { type: "Strip", content: " ", start: 1, stop: 0 },
-    ],
-  },
-  model: {
-    type: "BPE",
-    unk_token: "<unk>",
-    fuse_unk: true,
-    byte_fallback: true,
-    vocab: Object.fromEntries(
-      ["<unk>", "<s>", "</s>", ...byteNames, "▁", "a", "b", "ab", "▁ab"].map((
-        piece,
-        id,
-      ) => [piece, id]),
-    ),
-    merges: ["a b", "▁ ab"],
-  },
-};
-const JSON_OPTIONS = { file: "tokenizer.json", vocabSize: 320 };
-
-async function parseJson(json: unknown, options = {}): Promise<Tokenizer> {
-  const bytes = new TextEncoder().encode(typeof json === "string" ? json : JSON.stringify(json));
-  return await parseTokenizer(bytes, { ...JSON_OPTIONS, ...options });
-}
-
-Deno.test("tokenizer.json: encodes, decodes, streams, and knows what ends a text", async () => {
-  const tokenizer = await parseJson(LLAMA_JSON, { config: '{"eos_token":{"content":"</s>"}}' });
-  assertEquals([tokenizer.vocabSize, tokenizer.endOfText], [320, [2]]);
-  const tokens = tokenizer.encode("ab b€");
-  assertEquals(tokens, [1, 263, 259, 261, 3 + 0xe2, 3 + 0x82, 3 + 0xac]);
-  assertEquals(tokenizer.decode(tokens), "ab b€");
-  const stream = new TextStream(tokenizer, tokens.slice(0, 1));
-  assertEquals(tokens.slice(1).map((token) => stream.push([token])), ["ab", " ", "b", "", "", "€"]);
-  // The model's matrices may have more rows than there are tokens.
-  assertEquals(tokenizer.decode([300, 319]), "");
-  assertThrows(() => tokenizer.decode([320]), RangeError, "vocabSize=320");
-  assertEquals((await parseJson(LLAMA_JSON)).endOfText, []);
-});
-
-Deno.test("tokenizer.json: refuses what is none, and another vocabulary", async () => {
-  const cases: [json: unknown, options: object, says: string][] = [
-    ['{"model":', {}, "Cannot read tokenizer.json as it is no tokenizer: SyntaxError"],
-    ["[]", {}, "no tokenizer"],
-    ["7", {}, "must be a JSON object: current value value=7"],
-    ["{}", {}, "no tokenizer"],
-    [{ ...LLAMA_JSON, model: { type: "Dice" } }, {}, "no tokenizer"],
-    [LLAMA_JSON, { config: "{" }, "tokenizer.json's tokenizer_config.json"],
-    [LLAMA_JSON, { vocabSize: 263 }, "largestToken=263, vocabSize=263"],
-  ];
-  for (const [json, options, says] of cases) {
-    await assertRejects(() => parseJson(json, options), CheckpointError, says);
-  }
-});

@@ -1,0 +1,82 @@
+import { isJsonObject, parseJsonObject } from "../../base/json.ts";
+import { Fields } from "./fields.ts";
+import type { TokenizerOptions } from "./tokenizer.ts";
+
+/** What special tokens are for. */
+const ROLES = ["bos", "eos", "unk", "sep", "pad", "cls", "mask"] as const;
+
+/**
+ * The tokenizers of transformers that put BOS before texts, or do not, as `add_bos_token` says, which is true where it is
+ * absent, and whatever `tokenizer.json` says (`LlamaTokenizerFast.update_post_processor` and its copies).
+ */
+const ADD_BOS = ["LlamaTokenizer", "CodeLlamaTokenizer", "GemmaTokenizer", "CohereTokenizer"];
+
+/** What the files beside a `tokenizer.json` say. */
+export interface Settings {
+  /** The token before texts, and which file names it. */
+  bos?: NamedToken;
+  /** The token that ends texts. */
+  eos?: NamedToken;
+  /** All that are named for a purpose, and so are no text. */
+  special: readonly string[];
+  /** Whether texts begin with BOS; where they leave it open, `tokenizer.json` says. */
+  addsBos?: boolean;
+}
+
+/** A token that a file names. */
+export interface NamedToken {
+  token: string;
+  file: string;
+}
+
+/**
+ * Reads `tokenizer_config.json` and, for what that leaves out, `special_tokens_map.json`.
+ *
+ * @throws {CheckpointError} If one of them is no JSON object, or a field of another kind.
+ */
+export function readSettings(
+  { file, config = "{}", specialTokensMap = "{}" }: TokenizerOptions,
+): Settings {
+  const folder = file.replace(/[^/\\]*$/, "");
+  const open = (name: string, text: string) =>
+    new Fields(folder + name, parseJsonObject(text, folder + name));
+  const own = open("tokenizer_config.json", config);
+  const files = [own, open("special_tokens_map.json", specialTokensMap)];
+  const named = ROLES.flatMap((role) => {
+    const found = files.map((fields) => ({
+      role,
+      token: tokenOf(fields, `${role}_token`, fields.values[`${role}_token`]),
+      file: fields.name,
+    })).find(({ token }) => token !== undefined);
+    return found ? [{ ...found, token: found.token! }] : [];
+  });
+  const more = files.flatMap((fields) =>
+    (fields.list("additional_special_tokens") ?? []).map((token, i) =>
+      tokenOf(fields, `additional_special_tokens.${i}`, token)
+    )
+  ).filter((token) => token !== undefined);
+  return {
+    bos: named.find(({ role }) => role === "bos"),
+    eos: named.find(({ role }) => role === "eos"),
+    special: [...named.map(({ token }) => token), ...more],
+    addsBos: readAddsBos(own),
+  };
+}
+
+/** A special token is a text, or an object with its text as content. */
+function tokenOf(fields: Fields, field: string, value: unknown): string | undefined {
+  if (value === undefined || value === null || typeof value === "string") return value ?? undefined;
+  const content = isJsonObject(value) ? value.content : undefined;
+  if (typeof content === "string") return content;
+  throw fields.error(`"${field}" must be a text, or an object with one as content`, {
+    [field]: value,
+  });
+}
+
+/** A setting counts where it asks for BOS; where it asks for none, only these tokenizers follow it. */
+function readAddsBos(settings: Fields): boolean | undefined {
+  const setting = settings.flag("add_bos_token");
+  const name = settings.text("tokenizer_class")?.replace(/Fast$/, "") ?? "";
+  if (ADD_BOS.includes(name)) return setting ?? true;
+  return setting || undefined;
+}
