@@ -220,7 +220,7 @@ Deno.test("BOS: from special_tokens_map.json where the settings leave it out; wh
 });
 
 Deno.test("the end of a text: the model's files and the tokenizer's, and what the vocabulary lacks is said", async () => {
-  const ends = async (options: object) => {
+  const ends = async (options: object): Promise<[number[], number, string?]> => {
     const { endOfText, said } = await parseJson(LLAMA_JSON, {
       file: "m/tokenizer.json",
       ...options,
