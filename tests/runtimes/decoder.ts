@@ -1,9 +1,11 @@
 /** Generates tokens by a small decoder, and computes its logits in float64. */
 import type { Gpu } from "@onehead/attention";
-import { Decoder } from "../../src/model/decoder.ts";
-import { randomWeights } from "../../src/model/random_weights.ts";
-import { ReferenceDecoder } from "../../src/model/reference.ts";
-import type { DecoderSpec } from "../../src/model/spec.ts";
+import {
+  Decoder,
+  type DecoderSpec,
+  randomWeights,
+  ReferenceDecoder,
+} from "@onehead/attention/decoder";
 import type { Random } from "../support/random.ts";
 import { difference } from "./difference.ts";
 

@@ -49,11 +49,15 @@ export const CHECKS: readonly {
   })),
 ];
 
-/** Runs everything. */
-export async function main(seed: number, report: (report: Report) => void): Promise<void> {
+/** Runs everything, on a GPU object of the runtime's own or on that of `navigator`. */
+export async function main(
+  seed: number,
+  report: (report: Report) => void,
+  source?: GPU,
+): Promise<void> {
   let gpu: Gpu;
   try {
-    gpu = await Gpu.open();
+    gpu = await Gpu.open({ gpu: source });
   } catch (error) {
     if (!(error instanceof GpuUnavailableError)) throw error;
     return report({ kind: "unavailable", why: error.message });

@@ -4,22 +4,34 @@ import { exitCodeOf, terminal } from "../../cli/shared/run.ts";
 import { EXAMPLES, runExample } from "./examples.ts";
 import { main as runGuest, type Report } from "./guest.ts";
 import { PROGRAMS, runProgram } from "./programs.ts";
+import { runPublish } from "./publish.ts";
+import { runSizes } from "./sizes.ts";
+import { runTypes } from "./types.ts";
 import { judge, type Verdict } from "./verdict.ts";
-import { MissingError, prepareWorkspace } from "./workspace.ts";
+import { MissingError } from "./workspace.ts";
 
 const HELP =
   `Checks attention against the float64 reference in every runtime that this machine can have.
 
 Usage: deno task runtimes [options]
 
-  --only NAMES   of deno, node, dawn (what Dawn says of the kernels for GPUs, which nothing then runs), bun, chromium, demo
-                 (the page in examples/browser), tfjs and onnx (the examples that share their device), separated by commas
-                 (default: all)
+  --only NAMES   separated by commas (default: all):
+                   deno                 the cases, from source
+                   node24, node22, bun  the cases and the README's program, from the package
+                   chromium             the cases in a page that Vite builds from the package
+                   web                  the README's programs for pages, by bundlers and as one file
+                   types                the package's types in two versions of TypeScript
+                   sizes                what is in the package, and the README's figures
+                   publish              the steps of the workflow that publishes, without publishing
+                   dawn                 what Dawn says of the kernels for GPUs, which nothing then runs
+                   demo                 the page in examples/browser
+                   tfjs, onnx           the examples that share their device
   --seed NUMBER  repeats a run (default: a fresh one)
   --help         this text
 
-Node, Bun and their WebGPU come from npm into dist/runtimes. Chromium must be installed; it also brings SwiftShader, which
-Node and Bun run on where they do not take the machine's own adapter. What is missing is said, and skipped.
+The package is written and installed into folders of dist/runtimes, beside what npm brings of runtimes and tools. Chromium must
+be installed; it also brings SwiftShader, which Node and Bun run on where they do not take the machine's own adapter. What is
+missing is said, and skipped.
 `;
 
 type Run = (seed: number) => Promise<Verdict>;
@@ -30,8 +42,12 @@ const RUNTIMES: Readonly<Record<string, Run>> = {
     PROGRAMS.map((program) => [program.name, (seed: number) => runProgram(program, seed)]),
   ),
   // Playwright is fetched when it is asked for.
-  chromium: async (seed) => (await import("./chromium.ts")).runChromium(seed),
-  demo: async () => (await import("./chromium.ts")).runDemo(),
+  chromium: async (seed) => (await import("./web.ts")).runChromium(seed),
+  types: runTypes,
+  sizes: runSizes,
+  publish: runPublish,
+  web: async () => (await import("./web.ts")).runWeb(),
+  demo: async () => (await import("./demo.ts")).runDemo(),
   ...Object.fromEntries(
     Object.entries(EXAMPLES).map(([name, example]) => [name, () => runExample(example)]),
   ),
@@ -65,20 +81,20 @@ async function main(): Promise<void> {
     crypto.getRandomValues(new Uint32Array(1))[0];
 
   terminal.log(`Attention in ${names.join(", ")}, seed ${seed}`);
-  await prepareWorkspace();
-  // All at the same time, as each of them mostly waits for one thread that compiles kernels.
-  const running = names.map(async (name) => {
-    const start = performance.now();
-    const verdict = await attempt(RUNTIMES[name], seed);
-    return { name, ...verdict, seconds: Math.round((performance.now() - start) / 1000) };
-  });
   const failed: string[] = [];
-  for (const pending of running) {
-    const { name, status, summary, failures, seconds } = await pending;
-    terminal.log(`${name.padEnd(8)} ${status}: ${summary} (${seconds} s)`);
-    for (const failure of failures) terminal.log(`         ${failure}`);
-    if (status === "failed") failed.push(name);
-  }
+  const waiting = [...names];
+  const runInTurn = async () => {
+    for (let name = waiting.shift(); name !== undefined; name = waiting.shift()) {
+      const start = performance.now();
+      const { status, summary, failures } = await attempt(RUNTIMES[name], seed);
+      const seconds = Math.round((performance.now() - start) / 1000);
+      terminal.log(`${name.padEnd(8)} ${status}: ${summary} (${seconds} s)`);
+      for (const failure of failures) terminal.log(`         ${failure}`);
+      if (status === "failed") failed.push(name);
+    }
+  };
+  // As many at a time as there are cores: each of them mostly waits for one thread that compiles kernels.
+  await Promise.all(Array.from({ length: navigator.hardwareConcurrency }, runInTurn));
   if (failed.length > 0) throw new Error(`Attention failed in ${failed.join(", ")}`);
 }
 

@@ -1,96 +1,116 @@
-/** Runtimes that are programs: what they need of npm, and how they get a GPU. */
+/** The cases in runtimes that are programs, with the library installed from its tarball. */
 import { swiftShader } from "../../tools/swiftshader.ts";
 import type { Report } from "./guest.ts";
+import { misprints, readmeProgram } from "./readme.ts";
 import { judge, type Verdict } from "./verdict.ts";
-import { type Guest, install, WORKSPACE } from "./workspace.ts";
+import { Project, type ProjectName } from "./workspace.ts";
 
 /** A runtime that npm brings. */
 export interface Program {
   name: string;
-  /** With their versions. */
-  packages: readonly string[];
-  /** Its executable in `node_modules`. */
-  executable: string;
-  /** What a user of the runtime writes before the library can open a GPU. */
+  project: ProjectName;
+  runtime: "node" | "bun";
+  /** Makes `gpu`, as a user of the runtime does. */
   setup: string;
-  /** What runs inside it. */
-  guest: Guest;
+  /** What runs inside it: a module of this folder. */
+  guest: "guest" | "validation";
+  /** The heading in the README below which its users find a program. */
+  heading?: string;
 }
 
-const { os, arch } = Deno.build;
-const NODE = `node-${os}-${arch === "aarch64" ? "arm64" : "x64"}`;
-const BUN = `@oven/bun-${os}-${arch === "aarch64" ? "aarch64" : "x64"}`;
-
-/** Node, with what Dawn is told. */
-function nodeWith(flag: string): Omit<Program, "name" | "guest"> {
-  return {
-    packages: [`${NODE}@24.21.0`, "webgpu@0.6.2"],
-    executable: `${NODE}/bin/node`,
-    setup: `
-      import { create, globals } from "webgpu";
-      Object.assign(globalThis, globals);
-      navigator.gpu = create([${JSON.stringify(flag)}]);`,
-  };
+/** How Node gets a GPU, with what Dawn is told. */
+function inNode(flag: string): Pick<Program, "runtime" | "setup"> {
+  const setup = `import { create } from "webgpu";
+    const gpu = create([${JSON.stringify(flag)}]);`;
+  return { runtime: "node", setup };
 }
+
+/** With the experiments of Dawn, of which matrix units are one. */
+const WITH_EXPERIMENTS = inNode("enable-dawn-features=allow_unsafe_apis");
 
 export const PROGRAMS: readonly Program[] = [
-  // With its experiments, of which matrix units are one.
-  { name: "node", ...nodeWith("enable-dawn-features=allow_unsafe_apis"), guest: "guest" },
-  { name: "dawn", ...nodeWith("backend=null"), guest: "validation" },
+  { name: "dawn", project: "node24", guest: "validation", ...inNode("backend=null") },
+  { name: "node24", project: "node24", guest: "guest", heading: "Node", ...WITH_EXPERIMENTS },
+  { name: "node22", project: "node22", guest: "guest", heading: "Node", ...WITH_EXPERIMENTS },
   {
-    name: "bun",
-    packages: [`${BUN}@1.4.5`, "bun-webgpu@0.1.7"],
-    executable: `${BUN}/bin/bun`,
-    setup: `
-      import { setupGlobals } from "bun-webgpu";
-      setupGlobals();`,
-    guest: "guest",
+    ...{ name: "bun", project: "bun", guest: "guest", runtime: "bun" },
+    heading: "Bun",
+    setup: `import { createGPUInstance } from "bun-webgpu";
+      const gpu = createGPUInstance();`,
   },
 ];
 
-const TIMEOUT_MS = 180_000;
-
-let installed: Promise<void> | undefined;
+const TIMEOUT_MS = 300_000;
 
 /**
- * Runs the cases on the first adapter that the runtime takes: the machine's own, or SwiftShader.
+ * Runs the cases on the first adapter that the runtime takes, the machine's own or SwiftShader, and there the README's program
+ * for the runtime.
  *
  * @throws {MissingError} If npm does not bring the runtime.
  */
 export async function runProgram(program: Program, seed: number): Promise<Verdict> {
-  const { name, setup, guest } = program;
-  // All at once: npm does not work twice in one folder.
-  await (installed ??= install(PROGRAMS.flatMap(({ packages }) => packages)));
+  const { name, setup, guest, heading } = program;
+  const project = await Project.install(program.project);
+  await project.bundle(guest, `${guest}.mjs`);
   const start = `import { main } from "./${guest}.mjs";
-    await main(${seed}, (report) => console.log(JSON.stringify(report)));`;
-  await Deno.writeTextFile(`${WORKSPACE}${name}.mjs`, setup + start);
-  const own = await runOn(program, {});
-  if (own.status !== "skipped") return own;
+    await main(${seed}, (report) => console.log(JSON.stringify(report)), gpu);`;
+  await project.write(`${name}.mjs`, `${setup}\n${start}`);
+
+  const own = await runCases(program, project, {});
+  if (own.status !== "skipped") return await withReadme(own, heading, program, project, {});
   const env = await swiftShader();
   if (!env) return { ...own, summary: `${own.summary}; and there is no SwiftShader (chromium)` };
-  const { summary, ...others } = await runOn(program, env);
+  const verdict = await runCases(program, project, env);
   const [why] = own.summary.split(": ");
-  return { ...others, summary: `${summary}; without SwiftShader: ${why}` };
+  const summary = `${verdict.summary}; without SwiftShader: ${why}`;
+  return await withReadme({ ...verdict, summary }, heading, program, project, env);
 }
 
-async function runOn(
-  { name, executable }: Program,
-  env: Record<string, string>,
+async function runCases(program: Program, project: Project, env: Environment): Promise<Verdict> {
+  const { code, out, err } = await run(program, project, `${program.name}.mjs`, env);
+  const lines = out.filter((line) => line.startsWith("{"));
+  const verdict = judge(lines.map((line): Report => JSON.parse(line)));
+  return code === 0 ? verdict : withFailures(verdict, [`it exited with ${code}: ${err}`]);
+}
+
+/** The verdict, with what the README's program below a heading does wrong. */
+async function withReadme(
+  verdict: Verdict,
+  heading: string | undefined,
+  program: Program,
+  project: Project,
+  env: Environment,
 ): Promise<Verdict> {
-  const command = new Deno.Command(`${WORKSPACE}node_modules/${executable}`, {
-    args: [`${name}.mjs`],
-    cwd: WORKSPACE,
+  if (!heading) return verdict;
+  const shown = await readmeProgram(heading, "js");
+  const path = `readme_${program.name}.mjs`;
+  await project.write(path, shown.code);
+  const { code, out, err } = await run(program, project, path, env);
+  const failures = code === 0 ? misprints(shown, out) : [`the README's program: ${err}`];
+  const summary = `${verdict.summary}; runs the README's program`;
+  return withFailures({ ...verdict, summary }, failures);
+}
+
+function withFailures(verdict: Verdict, failures: readonly string[]): Verdict {
+  if (failures.length === 0) return verdict;
+  return { ...verdict, status: "failed", failures: [...verdict.failures, ...failures] };
+}
+
+type Environment = Record<string, string>;
+
+async function run(
+  { runtime }: Program,
+  project: Project,
+  path: string,
+  env: Environment,
+): Promise<{ code: number; out: string[]; err: string }> {
+  const command = new Deno.Command(project.runtime(runtime), {
+    args: [path],
+    cwd: project.folder,
     env,
     signal: AbortSignal.timeout(TIMEOUT_MS),
   });
   const { code, stdout, stderr } = await command.output();
-  const [out, err] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
-  const lines = out.split("\n").filter((line) => line.startsWith("{"));
-  const verdict = judge(lines.map((line): Report => JSON.parse(line)));
-  if (code === 0) return verdict;
-  return {
-    ...verdict,
-    status: "failed",
-    failures: [...verdict.failures, `it exited with ${code}: ${err.trim()}`],
-  };
+  const [out, err] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes).trim());
+  return { code, out: out.split("\n"), err };
 }

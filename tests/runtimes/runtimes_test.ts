@@ -1,6 +1,9 @@
-// How the runs in other runtimes are judged: nothing counts as right that was not reported right.
-import { assertEquals, assertStringIncludes } from "@std/assert";
+// How the runs in other runtimes are judged, and what they take from pages: nothing counts as right that was not seen right.
+import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import type { Report } from "./guest.ts";
+import { stepsOf } from "./publish.ts";
+import { misprints, readmeProgram, snippetsOf } from "./readme.ts";
+import { judgeSize, sizesOf } from "./sizes.ts";
 import { judge } from "./verdict.ts";
 
 const GPU: Report = {
@@ -38,4 +41,94 @@ Deno.test("judge: too large an error, no number, a failure and an early end fail
 Deno.test("judge: no adapter is skipped, and says why", () => {
   const { status, summary } = judge([{ kind: "unavailable", why: "there is no adapter" }]);
   assertEquals([status, summary], ["skipped", "there is no adapter"]);
+});
+
+const PAGE = `# Title
+
+### Node
+
+By npm.
+
+\`\`\`sh
+npm install a
+\`\`\`
+
+\`\`\`js ignore
+console.log(1); // 1
+const x = 2;
+console.log(x, "a"); // 2 a
+\`\`\`
+
+### Node and others
+
+\`\`\`js
+console.log(3); // 3
+\`\`\`
+`;
+
+Deno.test("snippetsOf: the blocks below a heading, and what they say that they print", () => {
+  assertEquals(snippetsOf(PAGE, "Node"), [
+    { language: "sh", code: "npm install a\n", prints: [] },
+    {
+      language: "js",
+      code: 'console.log(1); // 1\nconst x = 2;\nconsole.log(x, "a"); // 2 a\n',
+      prints: ["1", "2 a"],
+    },
+  ]);
+  assertEquals(snippetsOf(PAGE, "Bun"), []);
+});
+
+Deno.test("misprints: what is printed is all that is said, in order", () => {
+  const program = snippetsOf(PAGE, "Node")[1];
+  assertEquals(misprints(program, ["1", "2 a"]), []);
+  for (const printed of [[], ["1"], ["2 a", "1"], ["1", "2 b"], ["1", "2 a", "3"]]) {
+    assertStringIncludes(misprints(program, printed).join(), '"1","2 a"');
+  }
+});
+
+Deno.test("readmeProgram: the README has one for each runtime, and a heading that is gone is said", async () => {
+  const programs = { Node: "js", Bun: "js", Bundlers: "js", "Pages without a build": "html" };
+  for (const [heading, language] of Object.entries(programs)) {
+    assertEquals((await readmeProgram(heading, language)).prints.length, 1, heading);
+  }
+  await assertRejects(() => readmeProgram("Abacus", "js"), Error, "Abacus");
+});
+
+Deno.test("sizesOf: rows of names and of whole entries", () => {
+  const table = `| imports | gzipped |
+| --- | --- |
+| \`a\`, \`b\` | 1.5 KB |
+| all of \`@onehead/attention/decoder\`   | 70 KB   |
+| other | 3 KB |
+`;
+  assertEquals(sizesOf(table), [
+    { code: 'export { a,b } from "@onehead/attention";', kilobytes: 1.5 },
+    { code: 'export * from "@onehead/attention/decoder";', kilobytes: 70 },
+  ]);
+});
+
+Deno.test("judgeSize: no more than the figure, and not much less", () => {
+  const size = { code: "export {};", kilobytes: 10 };
+  for (const bytes of [10_000, 8_000]) assertEquals(judgeSize(size, bytes), []);
+  assertStringIncludes(judgeSize(size, 10_001).join(), "it grew");
+  assertStringIncludes(judgeSize(size, 7_999).join(), "out of date");
+});
+
+Deno.test("stepsOf: steps in a line and in a block", () => {
+  const workflow = `jobs:
+  a:
+    steps:
+      - uses: b
+        with:
+          run: no
+      - run: one "two"
+      - run: |
+          if x; then
+            y
+          fi
+  c:
+    steps:
+      - run: three
+`;
+  assertEquals(stepsOf(workflow), ['one "two"', "if x; then\n  y\nfi\n", "three"]);
 });

@@ -58,8 +58,12 @@ const SPECS: readonly AttentionSpec[] = [
 ];
 
 /** Has every kernel compiled and bound for every kind of GPU, and reports what is refused. */
-export async function main(seed: number, report: (report: Report) => void): Promise<void> {
-  const adapter = await navigator.gpu.requestAdapter();
+export async function main(
+  seed: number,
+  report: (report: Report) => void,
+  source: GPU,
+): Promise<void> {
+  const adapter = await source.requestAdapter();
   const requiredFeatures: GPUFeatureName[] = ["subgroups", "shader-f16"];
   const device = await adapter!.requestDevice({ requiredFeatures });
   report({ kind: "gpu", adapter: NAME, subgroups: true, enableSubgroups: true, f16: true });

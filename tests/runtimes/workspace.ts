@@ -1,61 +1,143 @@
-/** The folder in which other runtimes run: the library's bundle, the cases, and packages of npm. Kept between runs. */
+/** Folders in which the package is used as its users do: with nothing in them but what npm installs. */
 import { fileURLToPath } from "node:url";
+import { writePackage } from "../../tools/package.ts";
+import { outputOf } from "../../tools/programs.ts";
 
-const ROOT = new URL("../../", import.meta.url);
-const LIBRARY = "@onehead/attention";
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+const WORKSPACE = `${ROOT}dist/runtimes/`;
 
-/** Where it is. */
-export const WORKSPACE = fileURLToPath(new URL("dist/runtimes/", ROOT));
-
-/** What runs inside runtimes: modules of this folder, by name. */
-const GUESTS = ["guest", "validation"] as const;
-export type Guest = typeof GUESTS[number];
+/** The name by which programs import the library. */
+export const LIBRARY = "@onehead/attention";
 
 /** Something that a runtime needs is not on this machine: no defect, but not tested either. */
 export class MissingError extends Error {}
 
-/** Bundles the library as its users do, and the cases, which find it as a package. */
-export async function prepareWorkspace(): Promise<void> {
-  await Deno.mkdir(WORKSPACE, { recursive: true });
-  await bundleLibrary(`${WORKSPACE}onehead.mjs`);
-  for (const guest of GUESTS) {
-    const output = `${WORKSPACE}${guest}.mjs`;
-    await bundle(`tests/runtimes/${guest}.ts`, output, ["--external", LIBRARY]);
+const { os, arch } = Deno.build;
+const NODE = `node-${os}-${arch === "aarch64" ? "arm64" : "x64"}`;
+const BUN = `@oven/bun-${os}-${arch === "aarch64" ? "aarch64" : "x64"}`;
+
+/** What npm installs beside the library, with versions: runtimes and tools are of the tests alone. */
+const PACKAGES = {
+  node24: [`${NODE}@24.21.0`, "webgpu@0.6.2"],
+  node22: [`${NODE}@22.23.3`, "webgpu@0.6.2"],
+  bun: [`${BUN}@1.4.5`, "bun-webgpu@0.1.7"],
+  web: ["vite@8.3.8", "esbuild@0.28.2"],
+  types: [
+    ...["typescript@7.0.2", "typescript-5.9@npm:typescript@5.9.3"],
+    ...["@webgpu/types@0.1.74", "webgpu@0.6.2"],
+  ],
+} as const;
+
+export type ProjectName = keyof typeof PACKAGES;
+
+/** The runtimes' programs, from a project's folder. */
+const RUNTIMES = {
+  node: `node_modules/${NODE}/bin/node`,
+  bun: `node_modules/${BUN}/bin/bun`,
+} as const;
+
+/** Tools that run in Node. */
+const TOOLS = {
+  vite: "node_modules/vite/bin/vite.js",
+  esbuild: "node_modules/esbuild/bin/esbuild",
+  tsc: "node_modules/typescript/bin/tsc",
+  "tsc-5.9": "node_modules/typescript-5.9/bin/tsc",
+} as const;
+
+/** A folder with the library and other packages installed. */
+export class Project {
+  static readonly #installed = new Map<ProjectName, Promise<Project>>();
+
+  /** Where it is; ends in a slash. */
+  readonly folder: string;
+  /** The packages beside the library, with versions. */
+  readonly packages: readonly string[];
+
+  private constructor(name: ProjectName) {
+    this.folder = `${WORKSPACE}${name}/`;
+    this.packages = PACKAGES[name];
   }
-  const path = `${WORKSPACE}package.json`;
-  const { dependencies } = JSON.parse(await Deno.readTextFile(path).catch(() => "{}"));
-  // By this name, a package finds itself.
-  const itself = { name: LIBRARY, private: true, type: "module", exports: "./onehead.mjs" };
-  await Deno.writeTextFile(path, JSON.stringify({ ...itself, dependencies }));
+
+  /**
+   * Installs into an empty folder, once.
+   *
+   * @throws {MissingError} If npm is not there, or does not get the packages.
+   */
+  static install(name: ProjectName): Promise<Project> {
+    let project = Project.#installed.get(name);
+    if (!project) Project.#installed.set(name, project = new Project(name).#install());
+    return project;
+  }
+
+  async #install(): Promise<Project> {
+    const library = await tarball();
+    await Deno.remove(this.folder, { recursive: true }).catch(() => {});
+    await this.write("package.json", `{ "private": true }`);
+    const options = ["--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"];
+    try {
+      const args = ["install", ...options, "--save-exact", library, ...this.packages];
+      await outputOf("npm", args, { cwd: this.folder });
+    } catch (error) {
+      const names = this.packages.join(", ");
+      throw new MissingError(`npm does not bring ${names}: ${(error as Error).message}`);
+    }
+    return this;
+  }
+
+  /** The path of a runtime's program. */
+  runtime(name: keyof typeof RUNTIMES): string {
+    return this.folder + RUNTIMES[name];
+  }
+
+  /** Writes a file, and the folder that it is in. */
+  async write(path: string, text: string): Promise<void> {
+    const folder = `${this.folder}${path}`.replace(/[^/]*$/, "");
+    await Deno.mkdir(folder, { recursive: true });
+    await Deno.writeTextFile(this.folder + path, text);
+  }
+
+  /** Bundles a module of this folder into a file that imports the library as it is installed. */
+  async bundle(module: string, path: string): Promise<void> {
+    const options = ["--quiet", "--platform", "browser", "--external", LIBRARY];
+    const output = ["--output", this.folder + path];
+    const args = ["bundle", ...options, ...output, `tests/runtimes/${module}.ts`];
+    await outputOf(Deno.execPath(), args, { cwd: ROOT });
+  }
+
+  /** Runs a tool in it to its end, and returns what it printed. */
+  async runTool(name: keyof typeof TOOLS, args: readonly string[]): Promise<string> {
+    return await outputOf(await node(), [TOOLS[name], ...args], { cwd: this.folder });
+  }
+
+  /** Starts a tool in it. */
+  async spawnTool(name: keyof typeof TOOLS, args: readonly string[]): Promise<Deno.ChildProcess> {
+    const options = { cwd: this.folder, stdin: "null", stdout: "piped" } as const;
+    return new Deno.Command(await node(), { ...options, args: [TOOLS[name], ...args] }).spawn();
+  }
 }
 
-/** Bundles the library into one file. */
-export async function bundleLibrary(output: string): Promise<void> {
-  await bundle("mod.ts", output);
-}
-
-async function bundle(entry: string, output: string, options: string[] = []): Promise<void> {
-  const args = ["bundle", "--quiet", "--platform", "browser", ...options, "--output", output];
-  await run(Deno.execPath(), [...args, fileURLToPath(new URL(entry, ROOT))], fileURLToPath(ROOT));
+/** The Node that tools run in, whatever this machine's is. */
+async function node(): Promise<string> {
+  return (await Project.install("node24")).runtime("node");
 }
 
 /**
- * Installs packages beside those that are there.
+ * Asks for a program of this machine.
  *
- * @throws {MissingError} If npm is not there, or does not get them.
+ * @throws {MissingError} If it is not there.
  */
-export async function install(packages: readonly string[]): Promise<void> {
-  const options = ["--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"];
+export async function needProgram(name: string): Promise<void> {
   try {
-    await run("npm", ["install", ...options, "--save-exact", ...packages], WORKSPACE);
+    await outputOf(name, ["--version"]);
   } catch (error) {
-    throw new MissingError(
-      `npm does not bring ${packages.join(", ")}: ${(error as Error).message}`,
-    );
+    if (error instanceof Deno.errors.NotFound) throw new MissingError(`${name} is not installed`);
+    throw error;
   }
 }
 
-async function run(program: string, args: string[], cwd: string): Promise<void> {
-  const { success, stderr } = await new Deno.Command(program, { args, cwd }).output();
-  if (!success) throw new Error(new TextDecoder().decode(stderr).trim());
+let written: Promise<string> | undefined;
+
+/** The path of the library's tarball, written once from the source as it is. */
+function tarball(): Promise<string> {
+  return written ??= needProgram("npm").then(() => writePackage());
 }

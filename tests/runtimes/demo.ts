@@ -1,38 +1,13 @@
-/** The cases and the demo page in headless Chromium, driven by Playwright. */
+/** The demo page in headless Chromium. */
 import { fileURLToPath } from "node:url";
-import { type BrowserContext, chromium } from "playwright-core";
-import { serveFolder } from "../../tools/serve.ts";
-import type { Report } from "./guest.ts";
-import { judge, type Verdict } from "./verdict.ts";
-import { bundleLibrary, MissingError, WORKSPACE } from "./workspace.ts";
+import type { BrowserContext } from "playwright-core";
+import { outputOf } from "../../tools/programs.ts";
+import { withSite } from "./browser.ts";
+import type { Verdict } from "./verdict.ts";
+import { MissingError } from "./workspace.ts";
 
-const NAMES = ["chromium", "chromium-browser", "google-chrome"];
-// Software adapters are unsafe to Chromium, which runs as root only without its sandbox.
-const ARGS = ["--enable-unsafe-webgpu", "--disable-dev-shm-usage", "--no-sandbox"];
-
-const DEMO = fileURLToPath(new URL("../../examples/browser/", import.meta.url));
-
-const TIMEOUT_MS = 120_000;
-
-const PAGE = `<!doctype html>
-<script type="importmap">{ "imports": { "@onehead/attention": "./onehead.mjs" } }</script>`;
-
-/**
- * Runs the cases in a page.
- *
- * @throws {MissingError} If there is no Chromium.
- */
-export async function runChromium(seed: number): Promise<Verdict> {
-  await Deno.writeTextFile(`${WORKSPACE}index.html`, PAGE);
-  return await withBrowser(WORKSPACE, async (context, address) => {
-    const page = await context.newPage();
-    const reports: Report[] = [];
-    await page.exposeFunction("report", (report: Report) => reports.push(report));
-    await page.goto(address);
-    await page.evaluate(`import("./guest.mjs").then(({ main }) => main(${seed}, report))`);
-    return judge(reports);
-  });
-}
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+const DEMO = `${ROOT}examples/browser/`;
 
 /**
  * Uses the demo page as a visitor does, on a phone's width: measures, changes the maps, and comes without WebGPU.
@@ -40,8 +15,9 @@ export async function runChromium(seed: number): Promise<Verdict> {
  * @throws {MissingError} If there is no Chromium, or it has no WebGPU.
  */
 export async function runDemo(): Promise<Verdict> {
-  await bundleLibrary(`${DEMO}onehead.mjs`);
-  const failures = await withBrowser(DEMO, async (context, address) => [
+  const bundle = ["bundle", "--quiet", "--platform", "browser", "--output", `${DEMO}onehead.mjs`];
+  await outputOf(Deno.execPath(), [...bundle, "mod.ts"], { cwd: ROOT });
+  const failures = await withSite(DEMO, async (context, address) => [
     ...await visit(context, address),
     ...await visitWithoutWebGpu(context, address),
   ]);
@@ -104,34 +80,4 @@ async function visitWithoutWebGpu(context: BrowserContext, address: string): Pro
   await page.locator("#missing").waitFor();
   const isHidden = await page.locator("main").isHidden();
   return isHidden ? [] : ["without WebGPU, the forms are there all the same"];
-}
-
-/** Serves a folder to a Chromium of its own. */
-async function withBrowser<Result>(
-  folder: string,
-  use: (context: BrowserContext, address: string) => Promise<Result>,
-): Promise<Result> {
-  const executablePath = await findChromium();
-  const { server, address } = serveFolder(folder);
-  const browser = await chromium.launch({ executablePath, args: ARGS });
-  try {
-    const context = await browser.newContext();
-    // Software adapters compile for seconds.
-    context.setDefaultTimeout(TIMEOUT_MS);
-    return await use(context, address);
-  } finally {
-    await browser.close();
-    await server.shutdown();
-  }
-}
-
-async function findChromium(): Promise<string> {
-  const folders = (Deno.env.get("PATH") ?? "").split(Deno.build.os === "windows" ? ";" : ":");
-  for (const path of folders.flatMap((folder) => NAMES.map((name) => `${folder}/${name}`))) {
-    const found = await Deno.stat(path).catch(() => undefined);
-    if (found?.isFile) return path;
-  }
-  throw new MissingError(
-    `there is none of ${NAMES.join(", ")} (on Debian: apt-get install chromium)`,
-  );
 }

@@ -1,0 +1,67 @@
+/** How large the package is, in its tarball and in applications that use a part of it. */
+import { gzipSync } from "node:zlib";
+import type { Verdict } from "./verdict.ts";
+import { LIBRARY, Project } from "./workspace.ts";
+
+/** What an application imports, and what that may take: a row of the README's table. */
+export interface Size {
+  /** A module that exports what is imported. */
+  code: string;
+  /** Its code minified and gzipped, in KB of 1000 bytes. */
+  kilobytes: number;
+}
+
+/** A figure that is this much above what is measured is out of date. */
+const SLACK = 1.25;
+
+/** The rows of the README's table: names, or all that an entry has, and a size. Pure. */
+export function sizesOf(markdown: string): Size[] {
+  const rows = markdown.matchAll(/^\| (`.*`|all of `.*`) +\| ([\d.]+) KB +\|$/gm);
+  return [...rows].map(([, imported, kilobytes]) => {
+    const names = [...imported.matchAll(/`([^`]+)`/g)].map(([, name]) => name);
+    const code = imported.startsWith("all of")
+      ? `export * from "${names}";`
+      : `export { ${names} } from "${LIBRARY}";`;
+    return { code, kilobytes: Number(kilobytes) };
+  });
+}
+
+/** What is wrong with a figure, in words. Pure. */
+export function judgeSize({ code, kilobytes }: Size, bytes: number): string[] {
+  const measured = `${code} takes ${bytes} bytes, and the README says ${kilobytes} KB`;
+  if (bytes > kilobytes * 1000) return [`${measured}: it grew`];
+  return bytes * SLACK < kilobytes * 1000 ? [`${measured}: the figure is out of date`] : [];
+}
+
+/**
+ * Holds the README's figures against what esbuild makes of the package, and looks through its files.
+ *
+ * @throws {MissingError} If npm does not bring esbuild.
+ */
+export async function runSizes(): Promise<Verdict> {
+  const web = await Project.install("web");
+  const readme = await Deno.readTextFile(new URL("../../README.md", import.meta.url));
+  const failures = strays(`${web.folder}node_modules/${LIBRARY}/`);
+  const measured: string[] = [];
+  for (const size of sizesOf(readme)) {
+    await web.write("size.js", size.code);
+    const options = ["--bundle", "--minify", "--format=esm", "--log-level=warning"];
+    const text = await web.runTool("esbuild", ["size.js", ...options]);
+    const { length } = gzipSync(text, { level: 9 });
+    failures.push(...judgeSize(size, length));
+    measured.push(`${length} bytes`);
+  }
+  if (measured.length === 0) failures.push("README has no table of sizes");
+  const status = failures.length === 0 ? "passed" : "failed";
+  return { status, summary: `minified and gzipped: ${measured.join(", ")}`, failures };
+}
+
+/** Files that the package should not have. */
+function strays(folder: string, under = ""): string[] {
+  return [...Deno.readDirSync(folder + under)].flatMap(({ name, isDirectory }) => {
+    if (isDirectory) return strays(folder, `${under}${name}/`);
+    const path = under + name;
+    const belongs = /\.(js|d\.ts|min\.mjs)$|^(LICENSE|README\.md|package\.json)$/.test(path);
+    return belongs ? [] : [`${path} is in the package`];
+  });
+}
