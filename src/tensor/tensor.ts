@@ -3,6 +3,7 @@ import { dequantize, isQuantized, quantize } from "./quantized.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { MAP_READ, USAGE } from "../gpu/usage.ts";
 import { ELEMENT_TYPES, elementCount, type ElementType, storageBytes } from "./dtype.ts";
+import { float16Array } from "./float16.ts";
 
 /** Numbers on the host with their shape, row-major. */
 export interface HostTensor {
@@ -354,7 +355,7 @@ function encode(
   if (isQuantized(dtype)) return quantize(numbers, shape.at(-1)!, dtype);
   const bytes = new ArrayBuffer(storageBytes(shape, dtype));
   if (dtype === "f32") new Float32Array(bytes).set(numbers);
-  if (dtype === "f16") new Float16Array(bytes).set(numbers);
+  if (dtype === "f16") new (float16Array(action))(bytes).set(numbers);
   if (dtype === "u32") new Uint32Array(bytes).set(numbers);
   if (dtype === "bool") {
     const words = new Uint32Array(bytes);
@@ -407,6 +408,7 @@ function decode(bytes: ArrayBuffer, shape: readonly number[], dtype: ElementType
     const words = new Uint32Array(bytes);
     return Float32Array.from({ length }, (_, i) => words[i >>> 5] >>> (i & 31) & 1);
   }
-  const View = { f32: Float32Array, f16: Float16Array, u32: Uint32Array }[dtype];
+  if (dtype === "f32") return new Float32Array(bytes, 0, length);
+  const View = dtype === "u32" ? Uint32Array : float16Array("download a tensor");
   return Float32Array.from(new View(bytes, 0, length));
 }

@@ -280,6 +280,20 @@ Deno.test("Safetensors reads files in ranges, and says what is wrong with them",
   });
 });
 
+Deno.test("where the runtime has no Float16Array, F16 is refused and the others are read", async () => {
+  const file = await open(
+    encode({ a: f32([1], 0, 4), h: { ...f32([1], 4, 6), dtype: "F16" } }, zeros(6)),
+  );
+  const { Float16Array } = globalThis;
+  Reflect.deleteProperty(globalThis, "Float16Array");
+  try {
+    assertEquals((await file.read("a")).data, new Float32Array(1));
+    await assertRejects(() => file.read("h"), TypeError, "Node 24");
+  } finally {
+    Object.assign(globalThis, { Float16Array });
+  }
+});
+
 Deno.test("where there are no files, as in a browser, opening one says what to do instead", async () => {
   const { process } = globalThis;
   Reflect.deleteProperty(globalThis, "process");

@@ -6,6 +6,25 @@ import { hasF16, sharedGpu } from "../support/gpu.ts";
 import { testRandomly } from "../support/random.ts";
 import { rounded, Tensors } from "../support/run.ts";
 
+Deno.test("tensor: where the runtime has no Float16Array, f16 is refused and all else works", async () => {
+  using tensors = new Tensors();
+  const source = { data: new Float32Array([1, -2, 3]), shape: [3] };
+  const halves = await hasF16() && await tensors.upload(source, "f16");
+  const { Float16Array } = globalThis;
+  Reflect.deleteProperty(globalThis, "Float16Array");
+  try {
+    for (const dtype of ["f32", "int8"] as const) {
+      const tensor = await tensors.upload(source, dtype);
+      assertClose(await tensor.download(), source.data, 0.02, dtype);
+    }
+    if (!halves) return;
+    await assertRejects(() => tensors.upload(source, "f16"), TypeError, "Node 24");
+    await assertRejects(() => halves.download(), TypeError, "Node 24");
+  } finally {
+    Object.assign(globalThis, { Float16Array });
+  }
+});
+
 for (const dtype of ["f32", "f16"] as const) {
   testRandomly(`tensor: ${dtype} comes back as it went, in any number`, async (random) => {
     if (dtype === "f16" && !await hasF16()) return;
