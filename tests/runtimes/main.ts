@@ -26,6 +26,7 @@ Usage: deno task runtimes [options]
                    dawn                 what Dawn says of the kernels for GPUs, which nothing then runs
                    demo                 the page in examples/browser
                    tfjs, onnx           the examples that share their device
+  --times NUMBER instead measures, so many times, how long it takes from an import to a first result, and prints the medians
   --seed NUMBER  repeats a run (default: a fresh one)
   --help         this text
 
@@ -74,8 +75,13 @@ async function attempt(run: Run, seed: number): Promise<Verdict> {
 }
 
 async function main(): Promise<void> {
-  const options = new Arguments("run", Deno.args, { names: ["only", "seed"] });
+  const options = new Arguments("run", Deno.args, { names: ["only", "seed", "times"] });
   if (options.isHelp) return terminal.log(HELP);
+  const times = options.number("times", { min: 1 });
+  if (times !== undefined) {
+    const { timesTable } = await import("./times.ts");
+    return terminal.log(await timesTable(times));
+  }
   const names = options.choices("only", Object.keys(RUNTIMES)) ?? Object.keys(RUNTIMES);
   const seed = options.number("seed", { min: 0, max: 2 ** 32 - 1 }) ??
     crypto.getRandomValues(new Uint32Array(1))[0];

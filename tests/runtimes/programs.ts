@@ -8,6 +8,8 @@ import { Project, type ProjectName } from "./workspace.ts";
 /** A runtime that npm brings. */
 export interface Program {
   name: string;
+  /** What people call it. */
+  title: string;
   project: ProjectName;
   runtime: "node" | "bun";
   /** Makes `gpu`, as a user of the runtime does. */
@@ -26,14 +28,23 @@ function inNode(flag: string): Pick<Program, "runtime" | "setup"> {
 }
 
 /** With the experiments of Dawn, of which matrix units are one. */
-const WITH_EXPERIMENTS = inNode("enable-dawn-features=allow_unsafe_apis");
+const CASES_IN_NODE = {
+  ...inNode("enable-dawn-features=allow_unsafe_apis"),
+  guest: "guest",
+} as const;
 
 export const PROGRAMS: readonly Program[] = [
-  { name: "dawn", project: "node24", guest: "validation", ...inNode("backend=null") },
-  { name: "node24", project: "node24", guest: "guest", heading: "Node", ...WITH_EXPERIMENTS },
-  { name: "node22", project: "node22", guest: "guest", heading: "Node", ...WITH_EXPERIMENTS },
   {
-    ...{ name: "bun", project: "bun", guest: "guest", runtime: "bun" },
+    name: "dawn",
+    title: "Dawn",
+    project: "node24",
+    guest: "validation",
+    ...inNode("backend=null"),
+  },
+  { name: "node24", title: "Node 24", project: "node24", heading: "Node", ...CASES_IN_NODE },
+  { name: "node22", title: "Node 22", project: "node22", heading: "Node", ...CASES_IN_NODE },
+  {
+    ...{ name: "bun", title: "Bun 1.4", project: "bun", guest: "guest", runtime: "bun" },
     heading: "Bun",
     setup: `import { createGPUInstance } from "bun-webgpu";
       const gpu = createGPUInstance();`,
@@ -49,46 +60,45 @@ const TIMEOUT_MS = 300_000;
  * @throws {MissingError} If npm does not bring the runtime.
  */
 export async function runProgram(program: Program, seed: number): Promise<Verdict> {
-  const { name, setup, guest, heading } = program;
+  const { name, setup, guest } = program;
   const project = await Project.install(program.project);
   await project.bundle(guest, `${guest}.mjs`);
   const start = `import { main } from "./${guest}.mjs";
     await main(${seed}, (report) => console.log(JSON.stringify(report)), gpu);`;
   await project.write(`${name}.mjs`, `${setup}\n${start}`);
 
-  const own = await runCases(program, project, {});
-  if (own.status !== "skipped") return await withReadme(own, heading, program, project, {});
+  const own = await runOn(program, project, {});
+  if (own.status !== "skipped") return own;
   const env = await swiftShader();
   if (!env) return { ...own, summary: `${own.summary}; and there is no SwiftShader (chromium)` };
-  const verdict = await runCases(program, project, env);
+  const { summary, ...others } = await runOn(program, project, env);
   const [why] = own.summary.split(": ");
-  const summary = `${verdict.summary}; without SwiftShader: ${why}`;
-  return await withReadme({ ...verdict, summary }, heading, program, project, env);
+  return { ...others, summary: `${summary}; without SwiftShader: ${why}` };
 }
 
-async function runCases(program: Program, project: Project, env: Environment): Promise<Verdict> {
+async function runOn(program: Program, project: Project, env: Environment): Promise<Verdict> {
   const { code, out, err } = await run(program, project, `${program.name}.mjs`, env);
   const lines = out.filter((line) => line.startsWith("{"));
   const verdict = judge(lines.map((line): Report => JSON.parse(line)));
-  return code === 0 ? verdict : withFailures(verdict, [`it exited with ${code}: ${err}`]);
+  if (code !== 0) return withFailures(verdict, [`it exited with ${code}: ${err}`]);
+  if (!program.heading || verdict.status === "skipped") return verdict;
+  const failures = await runReadme(program.heading, program, project, env);
+  const summary = `${verdict.summary}; runs the README's program`;
+  return withFailures({ ...verdict, summary }, failures);
 }
 
-/** The verdict, with what the README's program below a heading does wrong. */
-async function withReadme(
-  verdict: Verdict,
-  heading: string | undefined,
+/** What the README's program below a heading does that it does not say. */
+async function runReadme(
+  heading: string,
   program: Program,
   project: Project,
   env: Environment,
-): Promise<Verdict> {
-  if (!heading) return verdict;
+): Promise<string[]> {
   const shown = await readmeProgram(heading, "js");
-  const path = `readme_${program.name}.mjs`;
+  const path = `${program.name}_readme.mjs`;
   await project.write(path, shown.code);
   const { code, out, err } = await run(program, project, path, env);
-  const failures = code === 0 ? misprints(shown, out) : [`the README's program: ${err}`];
-  const summary = `${verdict.summary}; runs the README's program`;
-  return withFailures({ ...verdict, summary }, failures);
+  return code === 0 ? misprints(shown, out) : [`the README's program: ${err}`];
 }
 
 function withFailures(verdict: Verdict, failures: readonly string[]): Verdict {

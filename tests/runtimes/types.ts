@@ -14,7 +14,7 @@ const RESOLUTIONS = ["bundler", "nodenext"] as const;
  */
 const VERSIONS = [
   { tool: "tsc-5.9", all: ["--types", "@webgpu/types"], node: ["--types", "@webgpu/types"] },
-  { tool: "tsc", all: ["--types", ""], node: ["--types", "", "--skipLibCheck"] },
+  { tool: "tsc", all: [], node: ["--skipLibCheck"] },
 ] as const;
 
 /**

@@ -1,12 +1,11 @@
 /** The library in pages: built and served by Vite, built by esbuild, and as one file. */
 import type { BrowserContext } from "playwright-core";
-import { ONE_FILE } from "../../tools/package.ts";
 import { serveFolder } from "../../tools/serve.ts";
 import { printsOf, withBrowser, withSite } from "./browser.ts";
 import type { Report } from "./guest.ts";
 import { misprints, readmeProgram, type Snippet } from "./readme.ts";
 import { judge, type Verdict } from "./verdict.ts";
-import { LIBRARY, Project } from "./workspace.ts";
+import { Project } from "./workspace.ts";
 
 // Without an icon, browsers ask for one, and print that there is none.
 const ICON = `<!doctype html>\n<link rel="icon" href="data:,">\n`;
@@ -71,8 +70,7 @@ const WAYS: readonly {
     ...{ name: "one file", heading: "Pages without a build", language: "html" },
     async publish(web, { code }) {
       await web.write("page/index.html", ICON + code);
-      const file = `node_modules/${LIBRARY}/${ONE_FILE}`;
-      await Deno.copyFile(web.folder + file, `${web.folder}page/${ONE_FILE}`);
+      await web.copyOneFile("page");
       return siteOf(`${web.folder}page`);
     },
   },

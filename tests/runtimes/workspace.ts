@@ -1,6 +1,6 @@
 /** Folders in which the package is used as its users do: with nothing in them but what npm installs. */
 import { fileURLToPath } from "node:url";
-import { writePackage } from "../../tools/package.ts";
+import { ONE_FILE, writePackage } from "../../tools/package.ts";
 import { outputOf } from "../../tools/programs.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
@@ -94,6 +94,13 @@ export class Project {
     const folder = `${this.folder}${path}`.replace(/[^/]*$/, "");
     await Deno.mkdir(folder, { recursive: true });
     await Deno.writeTextFile(this.folder + path, text);
+  }
+
+  /** Copies the library as one file from its package into a folder. */
+  async copyOneFile(folder: string): Promise<void> {
+    await Deno.mkdir(this.folder + folder, { recursive: true });
+    const file = `${this.folder}node_modules/${LIBRARY}/${ONE_FILE}`;
+    await Deno.copyFile(file, `${this.folder}${folder}/${ONE_FILE}`);
   }
 
   /** Bundles a module of this folder into a file that imports the library as it is installed. */

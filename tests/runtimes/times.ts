@@ -1,0 +1,105 @@
+/** `deno task runtimes --times N`: how long it takes from the import of the library to a first result. */
+import { fileURLToPath } from "node:url";
+import { ONE_FILE } from "../../tools/package.ts";
+import { outputOf } from "../../tools/programs.ts";
+import { swiftShader } from "../../tools/swiftshader.ts";
+import { withSite } from "./browser.ts";
+import type { FirstResult } from "./first_result.ts";
+import { type Program, PROGRAMS } from "./programs.ts";
+import { LIBRARY, Project } from "./workspace.ts";
+
+/** Runs once, in a process of its own. */
+interface Timed {
+  name: string;
+  run(): Promise<FirstResult>;
+}
+
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+const MODULE = "first_result";
+
+/**
+ * Measures every runtime, in turns, each time in a new process.
+ *
+ * @param times How often.
+ * @returns A table in Markdown, of medians.
+ * @throws {MissingError} If something is not on this machine.
+ */
+export async function timesTable(times: number): Promise<string> {
+  const programs = PROGRAMS.filter(({ heading }) => heading);
+  const runtimes = [
+    ...await inDeno(),
+    ...await Promise.all(programs.map(inProgram)),
+    await inChromium(),
+  ];
+  const results = runtimes.map((): FirstResult[] => []);
+  for (let time = 0; time < times; time++) {
+    for (const [i, { run }] of runtimes.entries()) results[i].push(await run());
+  }
+  return tableOf(runtimes.map(({ name }, i) => ({ name, results: results[i] })));
+}
+
+/** The medians of each runtime, a row each. Pure. */
+export function tableOf(
+  runtimes: readonly { name: string; results: readonly FirstResult[] }[],
+): string {
+  const rows = runtimes.map(({ name, results }) => {
+    const of = (ms: (result: FirstResult) => number) => `${Math.round(median(results.map(ms)))} ms`;
+    return [
+      ...[name, results[0].adapter],
+      ...[of((result) => result.import), of(({ open }) => open), of(({ attend }) => attend)],
+      of((result) => result.import + result.open + result.attend),
+    ];
+  });
+  const head = ["runtime", "adapter", "import", "open a device", "first attention", "in all"];
+  const lines = [head, head.map(() => "---"), ...rows];
+  return lines.map((cells) => `| ${cells.join(" | ")} |`).join("\n");
+}
+
+function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[values.length >> 1];
+}
+
+/** From source, on the machine's own adapter and on SwiftShader, which the others may have alone. */
+async function inDeno(): Promise<Timed[]> {
+  const url = JSON.stringify(new URL(`${MODULE}.ts`, import.meta.url));
+  const code = `const { firstResult } = await import(${url}); ${PRINT("")}`;
+  const run = async (env: Record<string, string>) =>
+    parsed(await outputOf(Deno.execPath(), ["eval", code], { env, cwd: ROOT }));
+  const name = `Deno ${Deno.version.deno}`;
+  return [{}, await swiftShader()].flatMap((env) => env ? [{ name, run: () => run(env) }] : []);
+}
+
+/** On the first adapter that the runtime takes. */
+async function inProgram(program: Program): Promise<Timed> {
+  const project = await Project.install(program.project);
+  await project.bundle(MODULE, `${MODULE}.mjs`);
+  const start = `import { firstResult } from "./${MODULE}.mjs"; ${PRINT("gpu")}`;
+  await project.write(`times.mjs`, `${program.setup}\n${start}`);
+  const run = (env: Record<string, string>) =>
+    outputOf(project.runtime(program.runtime), ["times.mjs"], { env, cwd: project.folder });
+  const env = await run({}).then(() => ({}), swiftShader) ?? {};
+  return { name: program.title, run: async () => parsed(await run(env)) };
+}
+
+/** As the one file, in a browser that was never here. */
+async function inChromium(): Promise<Timed> {
+  const web = await Project.install("web");
+  await web.bundle(MODULE, `times/${MODULE}.mjs`);
+  await web.copyOneFile("times");
+  const imports = JSON.stringify({ imports: { [LIBRARY]: `./${ONE_FILE}` } });
+  await web.write("times/index.html", `<script type="importmap">${imports}</script>`);
+  const run = () =>
+    withSite(`${web.folder}times`, async (context, address) => {
+      const page = await context.newPage();
+      await page.goto(address);
+      const code = `import("./${MODULE}.mjs").then(({ firstResult }) => firstResult())`;
+      return await page.evaluate<FirstResult>(code);
+    });
+  return { name: "Chromium", run };
+}
+
+const PRINT = (source: string) => `console.log(JSON.stringify(await firstResult(${source})));`;
+
+function parsed(printed: string): FirstResult {
+  return JSON.parse(printed.trim().split("\n").at(-1)!);
+}
