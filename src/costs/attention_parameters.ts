@@ -17,7 +17,7 @@ export interface AttentionParameters {
 const ACTION = "plan memory";
 
 /**
- * Parameters of an attention layer: what sharing K/V heads saves in weights.
+ * Parameters of an attention layer: sharing KV heads shrinks those of keys and values.
  *
  * @param layer Heads and sizes; `valueDim` is `headDim` where not given.
  * @returns Numbers of parameters, by projection.

@@ -3,7 +3,7 @@ import { checkChoice, checkInteger, sentence } from "../base/check.ts";
 import { kvBytes } from "../cache/kv_shape.ts";
 import { KV_DTYPES, type KvDtype } from "../tensor/dtype.ts";
 
-/** What the size of a model's KV cache depends on. */
+/** The layers and heads that decide the size of a model's KV cache. */
 export interface CacheShape {
   /** Attention layers. */
   numLayers: number;
@@ -20,7 +20,7 @@ export interface CacheShape {
   windowed?: { numLayers: number; window: number; sinks?: number };
 }
 
-/** What a cache is to hold. */
+/** The tokens that a cache holds, and their element type. */
 export interface CacheOptions {
   /** Tokens per sequence. */
   contextLen: number;
@@ -98,7 +98,7 @@ export function checkCacheShape(shape: CacheShape): void {
   }
 }
 
-/** Throws unless a cache can be made with the options. */
+/** Throws unless the options are those of a cache. */
 export function checkCacheOptions(options: CacheOptions): void {
   const { contextLen, batch = 1, dtype = "f16", maxSeqLen = 1 } = options;
   for (const [name, value] of Object.entries({ contextLen, batch, maxSeqLen })) {
@@ -107,7 +107,7 @@ export function checkCacheOptions(options: CacheOptions): void {
   checkChoice(ACTION, "dtype", dtype, KV_DTYPES);
 }
 
-/** {@linkcode kvCacheBytes} of what is checked already. */
+/** {@linkcode kvCacheBytes} of a shape and options that are checked already. */
 export function cacheBytes(shape: CacheShape, options: CacheOptions): number {
   const { numKvHeads, headDim, valueDim = headDim } = shape;
   const { batch = 1, dtype = "f16" } = options;

@@ -52,8 +52,8 @@ export function decodeAttentionTime(
 }
 
 /**
- * The group size at which decoding turns from waiting for memory to waiting for arithmetic: where the operations of all
- * query heads of a group take as long as the bytes of the key and value that they share.
+ * The group size at which decoding turns from waiting for memory to waiting for arithmetic: the operations of all query heads
+ * of a group take as long as the bytes of the key and value that they share.
  *
  * @param head Elements of a key and of a value, and their type (the default is `"f16"`).
  * @param rates The ceilings.

@@ -1,4 +1,4 @@
-/** What fits the memory of a device beside a model's weights. */
+/** The contexts and batches that fit the memory of a device beside a model's parameters. */
 import { sentence } from "../base/check.ts";
 import {
   cacheBytes,
@@ -8,11 +8,11 @@ import {
   checkCacheShape,
 } from "./cache_bytes.ts";
 
-/** The memory of a device, and what else is in it. */
+/** The memory of a device, and what a model needs of it besides the cache. */
 export interface MemoryBudget {
   /** Bytes of the device that a program can have. */
   memoryBytes: number;
-  /** Bytes of the model's weights. The default is 0. */
+  /** Bytes of the model's parameters. The default is 0. */
   weightBytes?: number;
   /** Bytes of activations for each sequence of a batch. The default is 0. */
   activationBytes?: number;
@@ -26,7 +26,7 @@ export interface FeasibleCell {
   batch: number;
   /** Bytes of the KV cache with its counters, and of activations. */
   bytes: number;
-  /** Whether that is within what the weights leave. */
+  /** Whether the memory holds them beside the parameters. */
   fits: boolean;
 }
 
@@ -38,11 +38,11 @@ const COUNTER_BYTES = 8;
  * The longest context that a device holds.
  *
  * @param shape Layers and heads.
- * @param budget Memory, and what else is in it.
+ * @param budget Memory, and what else the model needs of it.
  * @param options Sequences and element type.
  * @returns Tokens per sequence: 0 where not one fits, Infinity where every layer has a window and that fits.
  * @throws {TypeError} If a value is of the wrong kind.
- * @throws {RangeError} If a count is not a whole number of at least 1, or the weights alone do not fit.
+ * @throws {RangeError} If a count is not a whole number of at least 1, or the parameters alone do not fit.
  *
  * @example
  * ```ts
@@ -68,11 +68,11 @@ export function longestContext(
  * The largest batch that a device holds.
  *
  * @param shape Layers and heads.
- * @param budget Memory, and what else is in it.
+ * @param budget Memory, and what else the model needs of it.
  * @param options Tokens per sequence and element type.
  * @returns Sequences: 0 where not one fits.
  * @throws {TypeError} If a value is of the wrong kind.
- * @throws {RangeError} If a count is not a whole number of at least 1, or the weights alone do not fit.
+ * @throws {RangeError} If a count is not a whole number of at least 1, or the parameters alone do not fit.
  *
  * @example
  * ```ts
@@ -99,11 +99,11 @@ export function largestBatch(
  * Which combinations of context and batch a device holds.
  *
  * @param shape Layers and heads.
- * @param budget Memory, and what else is in it.
+ * @param budget Memory, and what else the model needs of it.
  * @param options The contexts and batches to combine, and the element type.
  * @returns A cell for each combination, contexts outermost.
  * @throws {TypeError} If a value is of the wrong kind.
- * @throws {RangeError} If a count is not a whole number of at least 1, or the weights alone do not fit.
+ * @throws {RangeError} If a count is not a whole number of at least 1, or the parameters alone do not fit.
  *
  * @example
  * ```ts
@@ -135,14 +135,14 @@ export function feasibleSpace(
   );
 }
 
-/** What grows with the batch: the cache as it is allocated, and activations. */
+/** Bytes that grow with the batch: the cache as it is allocated, and activations. */
 function neededBytes(shape: CacheShape, budget: MemoryBudget, options: CacheOptions): number {
   const { batch = 1 } = options;
   const counters = batch * shape.numLayers * COUNTER_BYTES;
   return cacheBytes(shape, options) + counters + batch * (budget.activationBytes ?? 0);
 }
 
-/** What the weights leave. */
+/** Bytes that the parameters leave. */
 function freeBytes({ memoryBytes, weightBytes = 0, activationBytes = 0 }: MemoryBudget): number {
   for (const [name, value] of Object.entries({ memoryBytes, weightBytes, activationBytes })) {
     if (typeof value !== "number") {
@@ -166,7 +166,7 @@ function freeBytes({ memoryBytes, weightBytes = 0, activationBytes = 0 }: Memory
   return memoryBytes - weightBytes;
 }
 
-/** The largest whole number that passes, where everything smaller passes too; Infinity where nothing is too large. */
+/** The largest whole number that passes, if all smaller ones pass too; Infinity if none is too large. */
 function largest(passes: (value: number) => boolean): number {
   if (!passes(1)) return 0;
   let low = 1;

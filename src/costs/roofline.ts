@@ -1,44 +1,44 @@
 /** The time of work under a roofline (Williams et al. 2009). */
 import { sentence } from "../base/check.ts";
 
-/** The two ceilings of a roofline (Williams et al. 2009): as a maker promises them, or as measured. */
+/** The two ceilings of a roofline: as a maker promises them, or as measured. */
 export interface DeviceRates {
   /** Bytes that memory delivers in a second. */
   bytesPerSecond: number;
   /** Operations in a second, a multiply-add being two. */
   flopsPerSecond: number;
   /**
-   * Whether the same threads load and compute, by turns, as a software adapter's do: both times add up then. The default
-   * is false, as on a GPU, which does one while it waits for the other.
+   * Whether the same threads load and compute, by turns, as those of a software adapter: both times add up then. The default
+   * is false, as on a GPU, which computes while it waits for loads.
    */
   isSerial?: boolean;
 }
 
-/** How long some work takes under a roofline. */
+/** The time of work under a roofline. */
 export interface RooflineTime {
   /** Bytes that must move. */
   bytes: number;
   /** Operations that must be done. */
   flops: number;
-  /** What the bytes take, were there nothing to compute. */
+  /** Time of the bytes alone. */
   memorySeconds: number;
-  /** What the operations take, were there nothing to move. */
+  /** Time of the operations alone. */
   computeSeconds: number;
   /** The longer of the two; where rates are serial, their sum. */
   seconds: number;
-  /** Which of the two is longer. */
+  /** The longer of the two. */
   bound: "memory" | "compute";
 }
 
 const ACTION = "predict a time";
 
 /**
- * The time of some work under a roofline: the longer of what its bytes and what its operations take, or their sum on a
- * device that does not do both at once.
+ * The time of work under a roofline: the longer of the times of its bytes and of its operations, or their sum on a device
+ * that does not do both at once.
  *
  * @param work Bytes and operations.
  * @param rates The ceilings.
- * @returns Both times, and what they come to. No program is faster; many are slower.
+ * @returns Both times, and the time of the work. No program is faster; many are slower.
  * @throws {TypeError} If a rate is not a number.
  * @throws {RangeError} If a rate is not above 0.
  *

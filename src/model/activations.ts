@@ -1,7 +1,7 @@
 /** The functions inside feed-forward layers, in float64. */
 import type { DecoderSpec } from "./spec.ts";
 
-/** By the names that {@linkcode DecoderSpec} has for them. */
+/** The functions by their names in {@linkcode DecoderSpec}. */
 export const activations: Readonly<Record<DecoderSpec["activation"], (x: number) => number>> = {
   silu: (x) => x / (1 + Math.exp(-x)),
   gelu: (x) => x / 2 * (1 + erf(x / Math.SQRT2)),

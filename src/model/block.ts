@@ -13,29 +13,29 @@ import type { Uploads } from "./uploads.ts";
 import type { DecoderSpec } from "./spec.ts";
 import type { WeightData } from "./weights.ts";
 
-/** How a block is made. */
+/** The options of a block. */
 export interface BlockOptions
   extends Required<Pick<MultiQueryAttentionOptions, "cache" | "weightDtype">> {
   /** Its name in front of those of its weights. */
   name: string;
 }
 
-/** Rows of so many tokens, shared by all blocks. */
+/** Rows of S tokens, shared by all blocks. */
 export interface BlockTensors {
   /** The residual stream [1, S, dim]. */
   h: Tensor;
-  /** What attention reads [1, S, dim]. */
+  /** The input of attention [1, S, dim]. */
   attentionInput: Tensor;
-  /** What the feed-forward layer reads [1, S, dim]. */
+  /** The input of the feed-forward layer [1, S, dim]. */
   mlpInput: Tensor;
-  /** Its inside [1, S, hiddenDim]. */
+  /** The inside of the feed-forward layer [1, S, hiddenDim]. */
   inside: Tensor;
-  /** What is normalised before it is added [1, S, dim]. */
+  /** An output that is normalised before it is added [1, S, dim]. */
   addend: Tensor;
 }
 
-/** Parts of a block; norms that it does not have are missing. */
-interface BlockParts {
+/** The modules of a block; norms that it lacks are undefined. */
+interface BlockModules {
   attentionNorm: Norm;
   attention: MultiQueryAttention;
   postAttentionNorm?: Norm;
@@ -48,12 +48,12 @@ interface BlockParts {
 export class Block {
   readonly attention: MultiQueryAttention;
   readonly #isParallel: boolean;
-  readonly #parts: BlockParts;
+  readonly #modules: BlockModules;
 
-  private constructor(isParallel: boolean, parts: BlockParts) {
-    this.attention = parts.attention;
+  private constructor(isParallel: boolean, modules: BlockModules) {
+    this.attention = modules.attention;
     this.#isParallel = isParallel;
-    this.#parts = parts;
+    this.#modules = modules;
   }
 
   /** Uploads the weights of a layer. */
@@ -64,9 +64,9 @@ export class Block {
     { name, cache, weightDtype }: BlockOptions,
   ): Promise<Block> {
     const { dim, numHeads, numKvHeads, headDim, scale, alibiSlopes, norm } = spec;
-    const projection = async (part: string) => ({
-      weight: await uploads.read(`${name}.${part}.weight`),
-      bias: await uploads.optional(`${name}.${part}.bias`),
+    const projection = async (component: string) => ({
+      weight: await uploads.read(`${name}.${component}.weight`),
+      bias: await uploads.optional(`${name}.${component}.bias`),
     });
     const weights = {
       q: await projection("q"),
@@ -99,17 +99,17 @@ export class Block {
 
   /** Bytes of the weights on the device. */
   get weightBytes(): number {
-    const { attention, ...others } = this.#parts;
+    const { attention, ...others } = this.#modules;
     return Object.values(others).reduce(
-      (sum, part) => sum + (part?.bytes ?? 0),
+      (sum, module) => sum + (module?.bytes ?? 0),
       attention.weightBytes,
     );
   }
 
-  /** Binds the layer over so many tokens: `h` is read and added to. */
+  /** Binds the layer over the tokens of `h`, which is read and added to. */
   async bind(tensors: BlockTensors): Promise<BoundWork> {
     const { attentionNorm, attention, postAttentionNorm, mlpNorm, up, down, postMlpNorm } =
-      this.#parts;
+      this.#modules;
     const { h, attentionInput, inside, addend } = tensors;
     const mlpInput = mlpNorm ? tensors.mlpInput : attentionInput;
     const numTokens = h.shape[1];
@@ -173,9 +173,9 @@ function alternating(first: WeightData, second: WeightData): WeightData {
   const [rows, size = 1] = first.shape;
   const data = new Float32Array(2 * rows * size);
   for (let row = 0; row < rows; row++) {
-    const part = (matrix: WeightData) => matrix.data.subarray(row * size, (row + 1) * size);
-    data.set(part(first), 2 * row * size);
-    data.set(part(second), (2 * row + 1) * size);
+    const rowOf = (matrix: WeightData) => matrix.data.subarray(row * size, (row + 1) * size);
+    data.set(rowOf(first), 2 * row * size);
+    data.set(rowOf(second), (2 * row + 1) * size);
   }
   return { data, shape: [2 * rows, ...first.shape.slice(1)] };
 }

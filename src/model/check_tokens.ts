@@ -1,6 +1,6 @@
 import { checkInteger, sentence } from "../base/check.ts";
 
-/** Throws a `TypeError` for what is no number, and a `RangeError` for what is no token of the vocabulary. */
+/** Throws a `TypeError` for a value that is no number, and a `RangeError` for a number that is no token of the vocabulary. */
 export function checkTokens(action: string, tokens: readonly number[], vocabSize: number): void {
   if (!Array.isArray(tokens)) {
     throw new TypeError(sentence(action, "tokens must be a list", { tokens }));

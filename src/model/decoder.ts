@@ -18,7 +18,7 @@ export type { DecoderOptions };
 export interface GenerateOptions extends Partial<Sampling> {
   /** New tokens. */
   tokens: number;
-  /** Tokens between two waits for the device, which are also those that come at a time. The default is 16. */
+  /** Tokens between two waits for the device: as many come at a time. The default is 16. */
   batch?: number;
 }
 
@@ -27,7 +27,7 @@ const GENERATE = "generate tokens";
 
 /**
  * A decoder-only transformer whose attention is that of this library: the proof of it, and an example. Tokens stay on the
- * device from one step to the next; the host reads back what was chosen a few tokens at a time.
+ * device from one step to the next; the host reads back the chosen tokens a few at a time.
  *
  * Calls that feed take turns: one that comes while another runs waits for it. After one that the GPU refused, `clear()`.
  *
@@ -147,7 +147,7 @@ export class Decoder {
   }
 
   /**
-   * Feeds tokens behind those so far, as {@linkcode Decoder.feed}, and returns what the model makes of each of them.
+   * Feeds tokens behind those so far, as {@linkcode Decoder.feed}, and returns the logits after each of them.
    *
    * @param tokens Token ids.
    * @returns Logits [tokens, vocabSize].
@@ -179,7 +179,7 @@ export class Decoder {
   /**
    * Generates tokens behind those so far, each chosen and fed on the device.
    *
-   * @param options How many, and how they are chosen: by default the likeliest.
+   * @param options Their number, and the way of choosing: by default the likeliest.
    * @returns The tokens, `batch` at a time. Those of a batch are in the caches when it comes.
    * @throws {RangeError} If a value is out of range, nothing was fed before, or the tokens are more than the decoder was made
    * for.

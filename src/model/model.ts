@@ -35,7 +35,7 @@ type FilledOptions =
   & DecoderOptions
   & Required<Pick<DecoderOptions, "maxTokens" | "maxSeqLen" | "weightDtype">>;
 
-/** What {@linkcode Model.create} uploads. */
+/** The modules that {@linkcode Model.create} uploads. */
 interface ModelModules {
   embedding: Embedding;
   blocks: readonly Block[];

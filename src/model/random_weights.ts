@@ -8,16 +8,16 @@ import type { DecoderWeights } from "./weights.ts";
 export interface RandomWeightsOptions {
   /** Repeats the weights. The default is 0. */
   seed?: number;
-  /** Which of the weights that a decoder may lack are there, by their names. The default is none. */
+  /** Whether a weight that a decoder may lack exists, by its name. The default is that none does. */
   has?: (name: string) => boolean;
 }
 
 /**
  * Weights of a model that nobody trained, for trying out shapes: about normally distributed, those of a matrix with the
- * variance that keeps what it is multiplied with about as large as it is, gains about 1.
+ * variance that keeps the size of its input, gains about 1.
  *
  * @param spec The model's shape.
- * @param options Seed, and what there is besides what every model has.
+ * @param options Seed, and the weights beside those that every model has.
  * @returns The weights, each the same whenever it is read.
  *
  * @example

@@ -19,11 +19,11 @@ export interface ReferenceForwardOptions {
   attentionOf?: number;
 }
 
-/** What {@linkcode ReferenceDecoder.forward} computes. */
+/** The results of {@linkcode ReferenceDecoder.forward}. */
 export interface ReferenceForward {
-  /** Of every vocabulary's token, after each token [tokens, vocabSize]. */
+  /** Logits after each token [tokens, vocabSize]. */
   logits: Float64Array;
-  /** What queries make of keys [numHeads, tokens, tokens], where asked for; each row sums to 1. */
+  /** Attention weights [numHeads, tokens, tokens], if asked for; each row sums to 1. */
   attention?: Float64Array;
 }
 
@@ -88,8 +88,8 @@ export class ReferenceDecoder {
    * Feeds a whole sequence.
    *
    * @param tokens The sequence, from its start.
-   * @param options What queries see, and what is returned beside the logits.
-   * @returns The logits after each token, and the attention weights of a layer where asked for.
+   * @param options The window of queries, and the layer whose attention weights are returned.
+   * @returns The logits after each token, and the attention weights of a layer if asked for.
    * @throws {TypeError} If a token is no number.
    * @throws {RangeError} If a token is not of the vocabulary, there are more tokens than learned positions, or there is no
    * such layer.

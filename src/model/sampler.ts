@@ -9,7 +9,7 @@ import { checkRounds } from "../gpu/loop_rounds.ts";
 import { loopRounds } from "../gpu/profile.ts";
 import * as wgsl from "../../kernels/mod.ts";
 
-/** How the next token is chosen. */
+/** The choice of the next token. */
 export interface Sampling {
   /** Divides the logits; at 0 the likeliest token is chosen. */
   temperature: number;
@@ -19,21 +19,21 @@ export interface Sampling {
   seed: number;
 }
 
-/** What choosing reads and writes. */
+/** The buffers of a choice. */
 interface SamplerBuffers {
   /** f32 [vocabSize] */
   logits: Tensor;
-  /** u32, the first of them written: what the model reads next. */
+  /** u32: the model reads the first of them next, which is written. */
   tokens: Tensor;
-  /** u32: how many were chosen, then those. */
+  /** u32: the number of chosen tokens, then the tokens. */
   chosen: Tensor;
-  /** Tokens so far. */
+  /** The number of tokens so far. */
   lengths: GPUBuffer;
 }
 
 /** Fewer lanes are faster where a barrier is dear. */
 const WORKGROUP = { software: 8, gpu: 256 };
-/** How often a kernel goes through the vocabulary. */
+/** Times that a kernel goes through the vocabulary. */
 const LOOPS = { argmax: 1, sample: 34 };
 const LARGEST_F32 = 3.4028234663852886e38;
 
@@ -61,13 +61,13 @@ export async function bindSampler(
     constants: { VOCAB, WORKGROUP: lanes, LANES: lanes, ROWS: 1 },
     fragments: [wgsl.choose, wgsl.lanesMemory, wgsl.sample],
   });
-  // Of a temperature too small for f32 only the likeliest token is left.
+  // A temperature too small for f32 leaves only the likeliest token.
   const inverseTemperature = Math.min(1 / temperature, LARGEST_F32);
   const params = owned.keep(kernel.uniform({ inverseTemperature, topP, seed }));
   return boundWork([kernel.bind({ ...bound, params }, [1, 1])]);
 }
 
-/** Lanes that share the vocabulary: more than are fast, where so few would go round more often than the device does. */
+/** Lanes that share the vocabulary: more than are fast where the device ends loops before these get round it. */
 function lanesFor({ profile, device }: Gpu, vocabSize: number, loops: number): number {
   const fast = profile.isSoftware ? WORKGROUP.software : WORKGROUP.gpu;
   const needed = 2 ** Math.ceil(Math.log2(loops * vocabSize / loopRounds(profile)));
@@ -76,7 +76,7 @@ function lanesFor({ profile, device }: Gpu, vocabSize: number, loops: number): n
   return lanes;
 }
 
-/** Throws unless a sampling is one that can be. */
+/** Throws unless the values of a sampling are within their bounds. */
 export function checkSampling(action: string, { temperature, topP, seed }: Sampling): void {
   checkInteger(action, "seed", seed, 0);
   if (seed >= 2 ** 32) {

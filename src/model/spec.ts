@@ -1,19 +1,19 @@
 import type { RopeOptions } from "../cache/rope.ts";
 
-/** What differs between the layers of a decoder. */
+/** The differences between the layers of a decoder. */
 export interface DecoderLayer {
-  /** Rotary positions of its queries and keys; nothing where the decoder tells positions otherwise. */
+  /** Rotary positions of its queries and keys; absent where positions are learned or ALiBi has them. */
   rope?: RopeOptions;
   /** Tokens that a query sees, its own included. The default is all. */
   window?: number;
 }
 
 /**
- * The shape of a decoder-only transformer. What else it has (biases, norms of queries and keys, norms after attention and
- * feed-forward, a classifier of its own) shows in the weights that it comes with.
+ * The shape of a decoder-only transformer. Its weights show the rest: biases, norms of queries and keys, norms after attention
+ * and feed-forward, a classifier of its own.
  */
 export interface DecoderSpec {
-  /** Tokens that there are. */
+  /** Tokens of the vocabulary. */
   vocabSize: number;
   /** Width of the residual stream. */
   dim: number;
@@ -25,17 +25,17 @@ export interface DecoderSpec {
   numKvHeads: number;
   /** Elements of a query, a key and a value. */
   headDim: number;
-  /** Tokens that the model was made for. */
+  /** Tokens of the longest sequence that the model was made for. */
   contextLen: number;
-  /** From the first layer to the last. */
+  /** The layers, from the first to the last. */
   layers: readonly DecoderLayer[];
-  /** How the residual stream is normalised, and the number that keeps a variance from 0. */
+  /** The norm of the residual stream, and the number that keeps its variance from 0. */
   norm: { kind: "rms" | "layer"; eps: number };
-  /** What the feed-forward layer makes of its inside. `"geluTanh"` is the approximation with a hyperbolic tangent. */
+  /** The activation function. `"geluTanh"` is the approximation with a hyperbolic tangent. */
   activation: "silu" | "gelu" | "geluTanh";
   /** Whether a second projection is multiplied with the activation (SwiGLU, GeGLU). */
   isGated: boolean;
-  /** Whether attention and feed-forward both read the layer's input, and add to it at once (GPT-J, Falcon). */
+  /** Whether attention and feed-forward both read the layer's input, and both add to it (GPT-J, Falcon). */
   isParallel: boolean;
   /** Factor on the scores. The default is `1 / sqrt(headDim)`. */
   scale?: number;

@@ -24,14 +24,14 @@ export class Uploads {
     this.#shapes = new Map(weightShapes(spec).map(({ name, shape }) => [name, shape]));
   }
 
-  /** Reads a weight that there must be. */
+  /** Reads a weight that must exist. */
   async read(name: string): Promise<WeightData> {
     const weight = await this.#weights.read(name);
     checkShape("create Decoder", name, weight, this.#shapes.get(name)!);
     return weight;
   }
 
-  /** Reads a weight that there may be. */
+  /** Reads a weight if it exists. */
   async optional(name: string): Promise<WeightData | undefined> {
     return this.#weights.has(name) ? await this.read(name) : undefined;
   }
@@ -44,7 +44,7 @@ export class Uploads {
     return this.owned.keep(await WeightMatrix.upload(this.#gpu, data, { dtype, label }));
   }
 
-  /** A norm that there must be. */
+  /** A norm that must exist. */
   async norm(name: string, options: NormOptions): Promise<Norm> {
     const bias = await this.optional(`${name}.bias`);
     return this.owned.keep(
@@ -55,7 +55,7 @@ export class Uploads {
     );
   }
 
-  /** A norm that there may be. */
+  /** A norm, if it exists. */
   async optionalNorm(
     name: string,
     options: NormOptions,

@@ -1,6 +1,6 @@
 import type { DecoderSpec } from "./spec.ts";
 
-/** The sizes that shapes are made of. */
+/** The sizes that decide the shapes. */
 export type DecoderSizes = Pick<
   DecoderSpec,
   "vocabSize" | "dim" | "hiddenDim" | "numHeads" | "numKvHeads" | "headDim" | "contextLen"
@@ -37,7 +37,7 @@ export function partShapes(
   };
 }
 
-/** The name of a weight, what shape it must have, and whether a decoder may lack it. */
+/** The name of a weight, its shape, and whether a decoder may lack it. */
 export interface WeightShape {
   name: string;
   shape: readonly number[];

@@ -5,7 +5,7 @@ import type { FilledSpec } from "./spec.ts";
 import { stagesOf } from "./outputs.ts";
 import { storageBytes } from "../tensor/dtype.ts";
 
-/** Bytes that must move at least once: q, K and V in, o and what else is returned out. */
+/** Bytes that must move at least once: q, K and V in, o and the other outputs out. */
 export function movedBytes({ spec, contextLen }: CountedPlan): number {
   const { batch, numHeads, seqLen, headDim, valueDim, dtype, outputs } = spec;
   const rows = batch * numHeads * seqLen;
@@ -36,7 +36,7 @@ export function operations(plan: CountedPlan): number {
   return visiblePairs(plan) * 2 * (headDim + valueDim);
 }
 
-/** What counts: shapes and mask, however the attention is computed. */
+/** The shapes and the mask of a plan: bytes and operations depend on nothing else. */
 export interface CountedPlan extends Pick<AttentionPlan, "contextLen"> {
   spec: Pick<
     FilledSpec,

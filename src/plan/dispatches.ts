@@ -1,4 +1,4 @@
-/** The dispatches of a plan, in order: what executors encode and what `explain` prints. */
+/** The dispatches of a plan, in order: executors encode them, and `explain` prints them. */
 import type { Grid } from "../gpu/bound_work.ts";
 import type { FusedPlan } from "./fused.ts";
 import { EARLY_STAGES, type EarlyStage } from "./outputs.ts";

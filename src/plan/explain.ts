@@ -7,10 +7,10 @@ import type { FusedPlan } from "./fused.ts";
 import type { StagedPlan } from "./staged.ts";
 
 /**
- * Describes a plan for people: which implementation and why, tiles, grids, scratch, and the floor that its time stands on.
+ * Describes a plan for people: the implementation and the reason for it, tiles, grids, scratch, and the least work.
  *
- * Bytes and operations are those that no implementation can do without, for a full context: q, K and V read once, outputs
- * written once, two multiply-adds for each visible pair and element.
+ * The least work is that of any implementation over a full context: q, K and V read once, outputs written once, two
+ * multiply-adds for each visible pair and element.
  *
  * @param plan From `planAttention`, or `Attention.plan`.
  * @returns Lines of text, without a newline at the end.
@@ -120,7 +120,7 @@ function stagedRows(plan: StagedPlan): [string, string][] {
   ];
 }
 
-/** How many, and the grids of the first few: blocks repeat. */
+/** The number of dispatches, and the grids of the first few: blocks repeat. */
 function grids(dispatches: readonly { kernel: string; grid: Grid }[]): string {
   const shown = dispatches.slice(0, 3).map(({ kernel, grid }) => `${kernel} ${grid.join(" x ")}`);
   const rest = dispatches.length > shown.length ? ", ..." : "";

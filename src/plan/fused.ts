@@ -18,9 +18,9 @@ export interface TileBlock {
   part: number;
 }
 
-/** How a fused attention runs: one pass over each slice of the context, then, for several slices, a merge. */
+/** The plan of a fused attention: one pass over each slice of the context, then, for several slices, a merge. */
 export interface FusedPlan extends PlanBase, FusedTile {
-  /** Which implementation is planned. */
+  /** The implementation. */
   impl: "fused";
   /** Slices that the context is cut into. */
   slices: number;
@@ -28,7 +28,7 @@ export interface FusedPlan extends PlanBase, FusedTile {
   blocks: readonly TileBlock[];
 }
 
-/** Plans the fused implementation; nothing where it cannot fit the device. */
+/** Plans the fused implementation; undefined if it cannot fit the device. */
 export function planFused(start: PlanStart, device: PlanDevice): FusedPlan | undefined {
   const { spec, parts } = start;
   const { batch, numKvHeads, tuning } = spec;
@@ -52,7 +52,7 @@ export function planFused(start: PlanStart, device: PlanDevice): FusedPlan | und
   };
 }
 
-/** The tile of the arithmetic that is asked for; nothing where none fits the device. */
+/** The tile of the arithmetic that is asked for; undefined if none fits the device. */
 function planTile(
   spec: FilledSpec,
   loads: Loads,

@@ -18,11 +18,11 @@ import type { Tiling } from "./tiling.ts";
 /** The rows of a tile. */
 type TileRows = Pick<FusedTile, "rows" | "rowGroups">;
 
-/** Floats of its rows' queries that a lane with partners should keep, and keeps at most where their number must divide. */
+/** Floats of queries that a lane with partners should keep in registers, and the most that it may keep. */
 const LANE_QUERY_FLOATS = 64;
 const MAX_LANE_QUERY_FLOATS = 96;
 
-/** The tile of a tiling with the most lanes that fit the device; nothing where none fits. */
+/** The tile of a tiling with the most lanes that fit the device; undefined if none fits. */
 export function planLaneTile(
   spec: FilledSpec,
   loads: Loads,
@@ -103,8 +103,8 @@ function planColumns(stripColumns: number, { columns: wanted }: Tiling): number 
 }
 
 /**
- * As many partners as the tiling asks for, or more where queries would leave registers, as divide the lanes, a subgroup and
- * the loads of a key; 1 where so many cannot keep the queries in registers.
+ * The partners of a key: as many as the tiling asks for, or more where queries would leave registers, that divide the lanes,
+ * a subgroup and the loads of a key; 1 where these cannot keep the queries in registers.
  */
 function planPartners(
   { headDim }: FilledSpec,

@@ -19,8 +19,8 @@ const TILE_COLUMNS = 32;
 const ALIGNMENT = 8;
 
 /**
- * The tile with the most rows that fits the device; nothing where none fits, or blocks do not divide tiles. A workgroup is
- * one subgroup, and what its lanes load is staged for all of them.
+ * The tile with the most rows that fits the device; undefined if none fits, or blocks do not divide tiles. A workgroup is one
+ * subgroup, whose lanes stage their loads for each other.
  *
  * @throws {RangeError} If the device has no matrix units.
  */

@@ -1,8 +1,8 @@
-/** What attention can return beside its output. */
+/** The outputs of attention beside o. */
 import type { ScoreStage } from "../score/score_spec.ts";
 
 /**
- * What attention can return beside its output, in the order of computing:
+ * An output of attention beside o, in the order of computing:
  *
  * - `"products"`: `scale q . k` of every key, visible or not
  * - `"softcapped"`: after the softcap, of every key
@@ -25,7 +25,7 @@ export const EARLY_STAGES: readonly EarlyStage[] = ["products", "softcapped"];
 
 const STAGES: readonly StageOutput[] = [...EARLY_STAGES, "scores", "weights"];
 
-/** All that attention can return beside its output. */
+/** All of them. */
 export const OUTPUTS: readonly AttentionOutput[] = [...STAGES, "lse"];
 
 /** The outputs that are matrices, in the order of computing. */

@@ -7,9 +7,9 @@ import { startPlan } from "./plan_base.ts";
 import { ACTION, type AttentionSpec, fillIn } from "./spec.ts";
 import { planStaged, type StagedPlan } from "./staged.ts";
 
-/** How an attention runs: implementation, tile sizes, dispatches and bytes of scratch. */
+/** The plan of an attention: implementation, tile sizes, blocks and bytes of scratch. */
 export type AttentionPlan = (StagedPlan | FusedPlan) & {
-  /** Why this implementation: what was asked for, or the limit that another exceeds. */
+  /** The reason for the implementation: a request, or the limit that another exceeds. */
   reason: string;
 };
 
@@ -18,7 +18,7 @@ export type AttentionPlan = (StagedPlan | FusedPlan) & {
  *
  * @param spec Shapes and options.
  * @param limits Limits of the device.
- * @param profile What kind of device it is, which decides tile sizes. The default is a GPU without subgroups.
+ * @param profile The kind of device, which decides tile sizes. The default is a GPU without subgroups.
  * @returns The plan.
  * @throws {TypeError} If a value is of the wrong kind.
  * @throws {RangeError} If a value is out of range, heads do not divide, or a limit of the device is exceeded.

@@ -12,7 +12,7 @@ export interface PlanDevice {
   profile: DeviceProfile;
 }
 
-/** What every plan says. */
+/** The fields of every plan. */
 export interface PlanBase {
   /** The specification with its defaults filled in. */
   spec: FilledSpec;
@@ -26,7 +26,7 @@ export interface PlanBase {
   scratchBytes: number;
 }
 
-/** What a plan starts from: everything but tiles and scratch. */
+/** A plan before its tiles and its scratch are decided. */
 export type PlanStart = Omit<PlanBase, "scratchBytes">;
 
 /** Starts a plan; throws where a tensor does not fit a storage binding. */

@@ -20,7 +20,7 @@ export interface RowBlock {
 }
 
 /**
- * Cuts the rows of each part at tiles, into blocks as long as there is room for.
+ * Cuts the rows of each part at tiles, into blocks as long as memory and the grid allow.
  *
  * @throws {RangeError} If the scores of one tile do not fit, or those that are returned do not fit a binding.
  */

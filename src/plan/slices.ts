@@ -10,8 +10,8 @@ const TILES_PER_SLICE = 2;
 export const MERGE_WORKGROUP = 64;
 
 /**
- * As many slices as fill the device, where each is worth its merge; at least as many as its loops need to go round the
- * context. Nothing where memory or the grid has no room for these.
+ * The number of slices: as many as fill the device while each is worth its merge, and at least as many as loops need to go
+ * round the context; undefined if memory or the grid has no room for these.
  */
 export function planSlices(
   { spec, contextLen }: PlanStart,

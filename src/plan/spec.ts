@@ -6,18 +6,18 @@ import { type AttentionOutput, OUTPUTS, stagesOf } from "./outputs.ts";
 import { checkTuning, type Tuning } from "./tuning.ts";
 
 /**
- * How attention is computed: `"staged"` in three kernels with scores and weights in memory, `"fused"` in one pass over keys
- * and values, `"auto"` fused wherever nobody asks for scores or weights and a tile fits the device.
+ * The implementation of attention: `"staged"`, three kernels with scores and weights in memory; `"fused"`, one pass over keys
+ * and values; `"auto"`, fused wherever neither scores nor weights are asked for and a tile fits the device.
  */
 export type Implementation = "auto" | "fused" | "staged";
 
 /**
- * What products are computed in. {@linkcode AttentionSpec.arithmetic} says what each costs in precision.
+ * The arithmetic of products. {@linkcode AttentionSpec.arithmetic} has the error of each.
  *
- * - `"f32"`: all of them in f32
- * - `"f16"`: those of queries and keys in f16, added up in f32
- * - `"matrix"`: those of queries and keys, and of weights and values, of factors in f16, on matrix units (tensor cores) that
- *   add up in f32: an experiment
+ * - `"f32"`: all products in f32
+ * - `"f16"`: products of queries and keys in f16, added up in f32
+ * - `"matrix"`: products of queries and keys, and of weights and values, on matrix units (tensor cores), with factors in f16
+ *   and sums in f32: an experiment
  */
 export type Arithmetic = "f32" | "f16" | "matrix";
 
@@ -43,7 +43,7 @@ export interface AttentionSpec extends ScoreSpec {
   /** Tokens of K and V: all of a contiguous tensor, or the slots of a ring. */
   capacity: number;
   /**
-   * First tokens of a sequence that every later query sees besides its window (attention sinks: Xiao et al. 2023,
+   * First tokens of a sequence, which every later query sees besides its window (attention sinks: Xiao et al. 2023,
    * StreamingLLM, arXiv 2309.17453). The default is 0.
    */
   sinks?: number;
@@ -52,17 +52,17 @@ export interface AttentionSpec extends ScoreSpec {
   /** Element type of k and v. The default is `dtype`. */
   kvDtype?: KvDtype;
   /**
-   * What products are computed in. For the fused implementation: what is staged after all, as no fused tile fits, is in
-   * f32. The default is `"f32"`.
+   * The arithmetic of products in the fused implementation; where no fused tile fits, the staged one computes in f32. The
+   * default is `"f32"`.
    *
-   * `"f16"`, for queries and keys alone, and where 4 divides the sizes of a head four of them and their sum at a time, is for
-   * devices whose arithmetic is faster in f16: sums of these, softmax and values stay in f32. Keys must not be f32. A score
-   * is then off by at most `e = |scale| max |q| (6 |k|_1 + headDim step) / 1024`, where the step is that of an integer key
+   * `"f16"` is for devices whose arithmetic is faster in f16: it computes products of queries and keys in f16, four and their
+   * sum at a time where 4 divides the sizes of a head; longer sums, softmax and values stay in f32. Keys must not be f32. A
+   * score is then off by at most `e = |scale| max |q| (6 |k|_1 + headDim step) / 1024`, where the step is that of an integer key
    * and 1 for others, and an output by at most `(exp(2 e) - 1) max |v|`; no key, and no query up to 1e37, is too large.
    *
-   * `"matrix"` is an experiment, whose speed has yet to be measured on a GPU: queries, keys, weights and values of any
-   * storage are rounded to f16 and multiplied on matrix units, where the device grants them ({@linkcode GpuFeatures}); sums
-   * and softmax are in f32. A score is then off by at most `e = |scale| max |q| (3 |k|_1 + headDim / 16) / 1024`, and an
+   * `"matrix"` is an experiment, whose speed has yet to be measured on a GPU: it rounds queries, keys, weights and values of
+   * any storage to f16 and multiplies them on matrix units, where the device grants them ({@linkcode GpuFeatures}); sums and
+   * softmax are in f32. A score is then off by at most `e = |scale| max |q| (3 |k|_1 + headDim / 16) / 1024`, and an
    * output by at most `(exp(2 e) - 1 + (3 + contextLen / 2^19) / 1024) max |v| + 6.2e-5`. No query and no value is too
    * large; keys in f32 beyond 65504 are infinite, as they are when stored in f16.
    */
@@ -72,14 +72,14 @@ export interface AttentionSpec extends ScoreSpec {
   /** Axes of k and v where they differ from those of q: a ring is `"BNSH"`. The default is `layout`. */
   kvLayout?: Layout;
   /**
-   * What to return besides the output: each f32 [B, N, S, contextLen], with a column for each of the sinks, then for each
-   * of the last tokens that any query looks over; but `"lse"` f32 [B, S, N], shaped as o without its last axis. The default
-   * is nothing.
+   * The outputs to return beside o: each f32 [B, N, S, contextLen], with a column for each of the sinks, then for each of
+   * the last tokens that any query may see; but `"lse"` f32 [B, S, N], shaped as o without its last axis. The default is
+   * none.
    */
   outputs?: readonly AttentionOutput[];
-  /** Most bytes of scratch; staged scores that do not fit are done in blocks of rows. The default is 128 MiB. */
+  /** Most bytes of scratch; staged scores that do not fit are computed in blocks of rows. The default is 128 MiB. */
   maxScratchBytes?: number;
-  /** How to compute it. The default is `"auto"`. */
+  /** The implementation. The default is `"auto"`. */
   impl?: Implementation;
   /** Tile sizes that `deno run bench tune` found on the device. The default is those of the device's class. */
   tuning?: Tuning;
@@ -94,7 +94,7 @@ export type FilledSpec =
 /** A specification without its scores. */
 type OwnSpec = Omit<FilledSpec, keyof FilledScoreSpec>;
 
-/** What an error about a specification says cannot be done. */
+/** The action that errors about a specification name. */
 export const ACTION = "plan attention";
 
 const DEFAULT_SCRATCH_BYTES = 128 * 2 ** 20;

@@ -11,9 +11,9 @@ import { planRowBlocks, type RowBlock } from "./row_blocks.ts";
 import { planColumns, planStagedTile, type StagedTile } from "./staged_tile.ts";
 import { tilingOf } from "./tiling.ts";
 
-/** How a staged attention runs: scores, softmax and weighted sum, one after the other, block by block. */
+/** The plan of a staged attention: scores, softmax and weighted sum, one after the other, block by block. */
 export interface StagedPlan extends PlanBase, StagedTile {
-  /** Which implementation is planned. */
+  /** The implementation. */
   impl: "staged";
   /**
    * Workgroups of `scores` along the columns of a tile of rows: as many as keep the device at work. Each goes round for the

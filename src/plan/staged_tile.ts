@@ -29,7 +29,7 @@ const MOST_SOFTWARE_SOFTMAX = 64;
 /** Invocations that keep a large GPU busy. */
 const FILLING_INVOCATIONS = 2 ** 16;
 
-/** The tile of a staged attention over keys and values that are loaded so. */
+/** The tile of a staged attention. */
 export function planStagedTile(
   { spec, contextLen }: PlanStart,
   loads: StagedTile["loads"],

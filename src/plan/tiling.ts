@@ -2,49 +2,49 @@
 import { clamp, floorPowerOfTwo } from "../base/numbers.ts";
 import { type DeviceProfile, SMALLEST_SUBGROUP } from "../gpu/profile.ts";
 
-/** How a device class cuts the fused attention into tiles. */
+/** The sizes by which a class of devices cuts the fused attention into tiles. */
 export interface Tiling {
   /** Most query rows of an invocation. */
   maxRows: number;
-  /** Most groups of invocations with rows of their own, in a workgroup. */
+  /** Most row groups of a workgroup: the invocations of each have rows of their own. */
   maxRowGroups: number;
   /** Keys that a lane scores at a time. */
   keys: number;
   /**
-   * Most pairs of row and key of a lane where each loads a bias or a mask of its own, which takes compilers long: rows are
-   * cut accordingly.
+   * Most pairs of a row and a key of a lane where each pair loads a bias or a mask, which takes long to compile: a lane has
+   * fewer rows then.
    */
   maxPairs: number;
-  /** Lanes of a row group, at least. */
+  /** Fewest lanes of a row group. */
   lanes: number;
-  /** Invocations of a workgroup, at least. */
+  /** Fewest invocations of a workgroup. */
   workgroup: number;
-  /** Lanes that load rows for their neighbours; 0 where each lane loads its own. */
+  /** Neighbouring lanes that load rows for each other; 0 where each lane loads its own. */
   sharers: number;
   /**
-   * Neighbouring lanes that score each of their keys together, at least where their part of the queries fits registers; 1
-   * where each scores its own.
+   * Fewest neighbouring lanes that score each of their keys together, if their share of the queries fits registers; 1 where
+   * each scores its own.
    */
   partners: number;
   /**
    * Loads of each key that a workgroup brings to its memory at a time, where neighbours share neither rows nor keys; 0 where
-   * lanes load their keys where they lie.
+   * lanes load keys from the buffer.
    */
   keyChunk: number;
-  /** Columns whose values a lane loads at a time: so many loads are under way at once. */
+  /** Columns whose values a lane loads at a time: the loads under way at once. */
   columns: number;
-  /** Workgroups that keep the whole device at work: how far a context is cut into slices. */
+  /** Workgroups that keep the whole device at work: a context is cut into slices until there are as many. */
   fillingWorkgroups: number;
 }
 
-/** Rows that read the same KV head and do so few operations for each byte that any GPU waits for memory. */
+/** Most rows of a KV head whose operations are too few for each byte to keep a GPU from waiting for memory. */
 const MEMORY_BOUND_ROWS = 8;
 
-/** Lanes that load a key together: 8 times 16 bytes are a line of most caches. */
+/** Lanes that load a key together: 8 times 16 bytes are a cache line of most GPUs. */
 const PARTNERS = 8;
 
 /**
- * Tile sizes by class of device, for so many rows that read the same KV head: measured on Mesa lavapipe for software
+ * Tile sizes by class of device, for `rows` rows that read the same KV head: measured on Mesa lavapipe for software
  * (bench/NOTES.md); for GPUs set by their limits and yet to be measured.
  */
 export function tilingOf({ isSoftware, subgroupSize }: DeviceProfile, rows: number): Tiling {
@@ -77,8 +77,8 @@ export function tilingOf({ isSoftware, subgroupSize }: DeviceProfile, rows: numb
 }
 
 /**
- * Few rows wait for memory: a workgroup is one subgroup of most GPUs, which does not wait for others, and its neighbours load
- * neighbouring parts of a key. Many rows compute: tiles of rows, so that what is loaded serves all of them.
+ * Few rows wait for memory: a workgroup is one subgroup of most GPUs, which waits for no other, and neighbouring lanes load
+ * neighbouring packs of a key. Many rows wait for arithmetic: a tile has many rows, which share each load.
  */
 function gpuTiling(subgroupSize: number, rows: number): Tiling {
   const gpu = { maxRowGroups: 4, maxPairs: 32, sharers: 0 };

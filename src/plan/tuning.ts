@@ -9,8 +9,8 @@ export interface Tuning {
   /** The adapter that was measured, for people. */
   adapter: string;
   /**
-   * By rows that read the same KV head (query heads of its group x new tokens): each tiling serves from `leastRows` up to
-   * the next one's. Below the first, the defaults of the device's class do.
+   * Tilings by rows that read the same KV head (query heads of its group x new tokens): each serves from its `leastRows` up
+   * to the next one's. Below the first, the defaults of the device's class serve.
    */
   tilings: readonly ({ leastRows: number } & Tiling)[];
 }
@@ -38,7 +38,7 @@ export function tilingFor(
   return tuned;
 }
 
-/** Bounds of each size: what kernels compile in reasonable time, and what no device exceeds. */
+/** Bounds of each size: kernels compile in reasonable time within them, and no device exceeds them. */
 const BOUNDS: Readonly<Record<keyof Tiling, readonly [min: number, max: number]>> = {
   maxRows: [1, 32],
   maxRowGroups: [1, 16],

@@ -2,26 +2,26 @@ import { checkChoice, checkInteger, sentence } from "../base/check.ts";
 import { elementCount } from "../tensor/dtype.ts";
 
 /**
- * Which tokens of the context the queries are: `"bottom-right"`, the last ones; `"top-left"`, the first ones; or the
- * position of the first query, such as the length of the past.
+ * The place of the queries in the context: `"bottom-right"`, the last tokens; `"top-left"`, the first tokens; or the position
+ * of the first query, such as the length of the past.
  */
 export type Alignment = "bottom-right" | "top-left" | number;
 
 /** The matrices on the way to softmax: the scaled products, those after the softcap, those after bias and masks. */
 export type ScoreStage = "products" | "softcapped" | "scores";
 
-/** What a query sees, and how strongly: from the product of a query and a key to the score that softmax reads. */
+/** The scores and the mask: the way from the product of a query and a key to the score that softmax reads. */
 export interface ScoreSpec {
   /** Whether a query sees no later keys. The default is true. */
   causal?: boolean;
   /**
-   * Which tokens of the context the queries are, for `causal`, the windows and ALiBi. The default is `"bottom-right"`. Over
-   * a ring, another alignment holds until the ring wraps.
+   * The place of the queries in the context, for `causal`, the windows and ALiBi. The default is `"bottom-right"`. Over a
+   * ring, another alignment holds until the ring wraps.
    */
   alignment?: Alignment;
-  /** A query sees at most so many keys up to its own, its own included. The default is all of them. */
+  /** Most keys that a query sees up to its own, its own included. The default is all of them. */
   window?: number;
-  /** A query that is not causal sees at most so many keys after its own. The default is all of them. */
+  /** Most keys that a query which is not causal sees after its own. The default is all of them. */
   windowRight?: number;
   /** Factor on the scores. The default is `1 / sqrt(headDim)`. */
   scale?: number;
@@ -39,20 +39,20 @@ export interface ScoreSpec {
   sinkLogits?: readonly number[];
   /**
    * Shape of a bias that is added to the scores after the softcap, [B, N, S, K] or its last 2 or 3 axes; axes before the
-   * last may be 1 for all. Key j of the sequence gets element j; keys from K on are masked, as is what gets -Infinity or
-   * the lowest f32. The default is no bias.
+   * last may be 1 for all. Key j of the sequence gets element j; keys from K on are masked, as are keys whose element is
+   * -Infinity or the lowest f32. The default is no bias.
    */
   bias?: readonly number[];
-  /** Shape of a mask, as that of a bias: a query sees what is true. The default is no mask. */
+  /** Shape of a mask, as that of a bias: a query sees the keys whose element is true. The default is no mask. */
   mask?: readonly number[];
   /**
-   * Which keys the mask is about: `"first"`, the first K, with later ones masked; `"last"`, the last K, with earlier ones
-   * left as they are, as for a tree of speculative tokens behind a cache. The default is `"first"`.
+   * The keys that the mask covers: `"first"`, the first K, with later keys masked; `"last"`, the last K, with earlier keys
+   * left visible, as for a tree of speculative tokens behind a cache. The default is `"first"`.
    */
   maskKeys?: "first" | "last";
 }
 
-/** What scores are made of, with the defaults filled in. */
+/** A {@linkcode ScoreSpec} with its defaults filled in. */
 export type FilledScoreSpec =
   & ScoreSpec
   & Required<Pick<ScoreSpec, "causal" | "alignment" | "scale" | "maskKeys">>;
@@ -60,7 +60,7 @@ export type FilledScoreSpec =
 /** Elements of a bias or a mask: kernels count them in 32 bits, and a binding of 512 MiB has room for as many of a mask. */
 const MOST_ELEMENTS = 2 ** 32;
 
-/** Fills in the defaults of what scores are made of, and checks it. */
+/** Fills in the defaults of a specification of scores, and checks it. */
 export function fillInScores(
   action: string,
   spec: ScoreSpec,
