@@ -60,6 +60,12 @@ Deno.test("House: every file of src is in a room of the table, and every room ha
   assertEquals([...new Set(files.map(orderOf))].sort((a, b) => a - b), [...ROOMS.keys()]);
 });
 
+Deno.test("House: the README lists the rooms in their order", async () => {
+  const readme = await Deno.readTextFile(new URL("../README.md", import.meta.url));
+  const listed = [...readme.matchAll(/^\| `src\/(\w+)\/` /gm)].map(([, room]) => room);
+  assertEquals(listed, ROOMS);
+});
+
 Deno.test("House: a room imports only from rooms before it, and from kernels", () => {
   assertNone(({ from, to }) =>
     isOf("src")(from) && !isOf("kernels")(to) && orderOf(from) < orderOf(to)
