@@ -1,4 +1,4 @@
-/** `deno task runtimes`: the same cases in every runtime. */
+/** `deno task runtimes`: the same cases in every runtime, and the package as its users have it. */
 import { Arguments } from "../../cli/shared/arguments.ts";
 import { exitCodeOf, terminal } from "../../cli/shared/run.ts";
 import { EXAMPLES, runExample } from "./examples.ts";
@@ -11,7 +11,7 @@ import { judge, type Verdict } from "./verdict.ts";
 import { MissingError } from "./workspace.ts";
 
 const HELP =
-  `Checks attention against the float64 reference in every runtime that this machine can have.
+  `Checks attention against the float64 reference in every runtime that this machine can have, and the package there.
 
 Usage: deno task runtimes [options]
 
@@ -86,7 +86,7 @@ async function main(): Promise<void> {
   const seed = options.number("seed", { min: 0, max: 2 ** 32 - 1 }) ??
     crypto.getRandomValues(new Uint32Array(1))[0];
 
-  terminal.log(`Attention in ${names.join(", ")}, seed ${seed}`);
+  terminal.log(`Runs ${names.join(", ")}, seed ${seed}`);
   const failed: string[] = [];
   const waiting = [...names];
   const runInTurn = async () => {
@@ -101,7 +101,7 @@ async function main(): Promise<void> {
   };
   // As many at a time as there are cores: each of them mostly waits for one thread that compiles kernels.
   await Promise.all(Array.from({ length: navigator.hardwareConcurrency }, runInTurn));
-  if (failed.length > 0) throw new Error(`Attention failed in ${failed.join(", ")}`);
+  if (failed.length > 0) throw new Error(`Failed: ${failed.join(", ")}`);
 }
 
 // Playwright and ONNX Runtime leave things open.
