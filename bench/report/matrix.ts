@@ -1,4 +1,5 @@
 import type { Cell } from "../matrix/matrix.ts";
+import { markdownTable } from "./markdown.ts";
 
 /**
  * Writes what came of features on systems as a table in Markdown: a line for each feature, a column for each system.
@@ -12,16 +13,10 @@ export function formatMatrix(adapter: string, cells: readonly Cell[]): string {
   const features = [...new Set(cells.map(({ feature }) => feature))];
   const textOf = (feature: string, system: string) =>
     describe(cells.find((cell) => cell.feature === feature && cell.system === system)!);
-  const columns = [
+  return markdownTable([
     [adapter, ...features],
     ...systems.map((system) => [system, ...features.map((feature) => textOf(feature, system))]),
-  ];
-  const padded = columns.map((column) => {
-    const width = Math.max(...column.map((text) => text.length));
-    const [heading, ...texts] = column.map((text) => text.padEnd(width));
-    return [heading, "-".repeat(width), ...texts];
-  });
-  return padded[0].map((_, i) => `| ${padded.map((column) => column[i]).join(" | ")} |\n`).join("");
+  ]);
 }
 
 function describe({ verdict, error }: Cell): string {

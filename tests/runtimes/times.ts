@@ -1,5 +1,7 @@
 /** `deno task runtimes --times N`: how long it takes from the import of the library to a first result. */
 import { fileURLToPath } from "node:url";
+import { markdownTable } from "../../bench/report/markdown.ts";
+import { median } from "../../bench/statistics.ts";
 import { ONE_FILE } from "../../tools/package.ts";
 import { outputOf } from "../../tools/programs.ts";
 import { swiftShader } from "../../tools/swiftshader.ts";
@@ -35,28 +37,18 @@ export async function timesTable(times: number): Promise<string> {
   for (let time = 0; time < times; time++) {
     for (const [i, { run }] of runtimes.entries()) results[i].push(await run());
   }
-  return tableOf(runtimes.map(({ name }, i) => ({ name, results: results[i] })));
-}
-
-/** The medians of each runtime, a row each. Pure. */
-export function tableOf(
-  runtimes: readonly { name: string; results: readonly FirstResult[] }[],
-): string {
-  const rows = runtimes.map(({ name, results }) => {
-    const of = (ms: (result: FirstResult) => number) => `${Math.round(median(results.map(ms)))} ms`;
-    return [
-      ...[name, results[0].adapter],
-      ...[of((result) => result.import), of(({ open }) => open), of(({ attend }) => attend)],
-      of((result) => result.import + result.open + result.attend),
-    ];
-  });
-  const head = ["runtime", "adapter", "import", "open a device", "first attention", "in all"];
-  const lines = [head, head.map(() => "---"), ...rows];
-  return lines.map((cells) => `| ${cells.join(" | ")} |`).join("\n");
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[values.length >> 1];
+  const column = (heading: string, ms: (result: FirstResult) => number) => [
+    heading,
+    ...results.map((of) => `${Math.round(median(of.map(ms)))} ms`),
+  ];
+  return markdownTable([
+    ["runtime", ...runtimes.map(({ name }) => name)],
+    ["adapter", ...results.map(([{ adapter }]) => adapter)],
+    column("import", (result) => result.import),
+    column("open a device", ({ open }) => open),
+    column("first attention", ({ attend }) => attend),
+    column("in all", (result) => result.import + result.open + result.attend),
+  ]);
 }
 
 /** From source, on the machine's own adapter and on SwiftShader, which the others may have alone. */
