@@ -1,14 +1,16 @@
-import { checkInteger, sentence } from "../base/check.ts";
+import { checkInteger, checkObject, sentence } from "../base/check.ts";
 import { rowShape, shapeIn } from "../tensor/layout.ts";
 import { sizesOf } from "../plan/sizes.ts";
 import { Attention } from "./attention.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { Owned } from "../gpu/owned.ts";
 import type { ScoreSpec } from "../score/score_spec.ts";
-import type { AttentionSpec } from "../plan/spec.ts";
+import { type AttentionSpec, type FilledSpec, fillIn } from "../plan/spec.ts";
 import type { AttentionOutput } from "../plan/outputs.ts";
 import type { Dtype, ElementType, KvDtype } from "../tensor/dtype.ts";
 import { type HostFloats, type HostMask, type HostTensor, Tensor } from "../tensor/tensor.ts";
+
+const ACTION = "attend";
 
 /** Options of {@linkcode attend}; `Outputs` is the list that `outputs` gives. */
 export type AttendOptions<
@@ -128,9 +130,12 @@ export async function attend(
   inputs: AttendInputs<Tensor> | AttendInputs<HostTensor>,
   options: AttendOptions = {},
 ): Promise<AttendResult<Tensor> | AttendResult<HostFloats>> {
+  checkObject(ACTION, "inputs", inputs);
+  checkObject(ACTION, "options", options);
+  const spec = specOf(inputs, options);
   return isOnDevice(inputs)
-    ? await attendOnDevice(gpu, inputs, { ...options, ...dtypesOf(inputs) })
-    : await attendFromHost(gpu, inputs, options);
+    ? await attendOnDevice(gpu, { ...inputs }, spec)
+    : await attendFromHost(gpu, inputs, spec);
 }
 
 function isOnDevice(
@@ -139,26 +144,27 @@ function isOnDevice(
   return inputs.q instanceof Tensor;
 }
 
-/** What the tensors hold; planning refuses what attention cannot read. */
-function dtypesOf({ q, k }: AttendInputs<Tensor>): Pick<AttentionSpec, "dtype" | "kvDtype"> {
-  return { dtype: q.dtype as Dtype, kvDtype: k.dtype as KvDtype };
+/** Checks and copies what is asked for: callers may change their options while the device works. */
+function specOf(
+  inputs: AttendInputs<Tensor> | AttendInputs<HostTensor>,
+  options: AttendOptions,
+): FilledSpec {
+  const { contextLen, ...sizes } = sizesOf(inputs, options.layout);
+  // Planning refuses what attention cannot read.
+  const dtypes = isOnDevice(inputs)
+    ? { dtype: inputs.q.dtype as Dtype, kvDtype: inputs.k.dtype as KvDtype }
+    : {};
+  const shapes = { bias: inputs.bias?.shape, mask: inputs.mask?.shape };
+  return fillIn({ ...sizes, capacity: contextLen, ...options, ...dtypes, ...shapes });
 }
 
 async function attendOnDevice(
   gpu: Gpu,
   inputs: AttendInputs<Tensor>,
-  options: AttendOptions,
+  spec: FilledSpec,
 ): Promise<AttendResult<Tensor>> {
-  const { layout = "BSNH", dtype = "f32", outputs = [] } = options;
-  const { contextLen, ...sizes } = sizesOf(inputs, layout);
-  const { batch, numHeads, seqLen, valueDim } = sizes;
-  const attention = await Attention.create(gpu, {
-    ...sizes,
-    capacity: contextLen,
-    ...options,
-    bias: inputs.bias?.shape,
-    mask: inputs.mask?.shape,
-  });
+  const { layout, dtype, outputs, batch, numHeads, seqLen, valueDim } = spec;
+  const attention = await Attention.create(gpu, spec);
   try {
     return await Owned.make(async (owned) => {
       const empty = async (shape: number[], options: { dtype?: "f32" | "f16"; label: string }) =>
@@ -171,7 +177,7 @@ async function attendOnDevice(
           : [batch, numHeads, seqLen, attention.plan.contextLen];
         result[label] = await empty(shape, { label });
       }
-      await gpu.guard("attend", () => {
+      await gpu.guard(ACTION, () => {
         const encoder = gpu.device.createCommandEncoder();
         attention.encode(encoder, { ...inputs, ...result });
         gpu.device.queue.submit([encoder.finish()]);
@@ -186,25 +192,27 @@ async function attendOnDevice(
 async function attendFromHost(
   gpu: Gpu,
   inputs: AttendInputs<HostTensor>,
-  options: AttendOptions,
+  spec: FilledSpec,
 ): Promise<AttendResult<HostFloats>> {
-  const { dtype = "f32", kvDtype = dtype, layout } = options;
-  const { batch, contextLen } = sizesOf(inputs, layout);
-  if (inputs.lengths) checkLengths(inputs.lengths, batch, contextLen);
+  const { dtype, kvDtype } = spec;
+  const lengths = inputs.lengths && copyLengths(inputs.lengths, spec);
   return await Owned.use(async (owned) => {
-    const upload = async (label: keyof AttendInputs<HostTensor>, dtype: ElementType) => {
-      const source = inputs[label];
-      return source && owned.keep(await Tensor.upload(gpu, source, { dtype, label }));
-    };
-    const uploaded = {
-      q: (await upload("q", dtype))!,
-      k: (await upload("k", kvDtype))!,
-      v: (await upload("v", kvDtype))!,
-      lengths: await upload("lengths", "u32"),
-      bias: await upload("bias", dtype),
-      mask: await upload("mask", "bool"),
-    };
-    const result = await attendOnDevice(gpu, uploaded, { ...options, dtype, kvDtype });
+    const upload = async <Source extends HostTensor | HostMask | undefined>(
+      label: string,
+      source: Source,
+      dtype: ElementType,
+    ) => source && owned.keep(await Tensor.upload(gpu, source, { dtype, label }));
+    // All at once, so that every array is read before the caller goes on.
+    const [q, k, v, ofLengths, bias, mask] = await Promise.all([
+      upload("q", inputs.q, dtype),
+      upload("k", inputs.k, kvDtype),
+      upload("v", inputs.v, kvDtype),
+      upload("lengths", lengths, "u32"),
+      upload("bias", inputs.bias, dtype),
+      upload("mask", inputs.mask, "bool"),
+    ]);
+    const tensors = { q: q!, k: k!, v: v!, lengths: ofLengths, bias, mask };
+    const result = await attendOnDevice(gpu, tensors, spec);
     const entries = Object.entries(result).map(async ([name, tensor]) =>
       [name, { data: await owned.keep(tensor).download(), shape: tensor.shape }] as const
     );
@@ -212,19 +220,30 @@ async function attendFromHost(
   });
 }
 
-function checkLengths({ data, shape }: HostTensor, batch: number, contextLen: number): void {
-  if (shape?.length !== 1 || shape[0] !== batch) {
-    throw new RangeError(sentence("attend", "lengths must have shape [batch]", { shape, batch }));
+function copyLengths(
+  lengths: HostTensor,
+  { batch, capacity: contextLen }: FilledSpec,
+): HostTensor {
+  const { shape, data: given } = lengths;
+  if (shape?.length !== 1 || shape[0] !== batch || given?.length !== batch) {
+    throw new RangeError(
+      sentence(ACTION, "lengths must have shape [batch], and as many elements", {
+        shape,
+        batch,
+        elements: given?.length,
+      }),
+    );
   }
-  for (let sequence = 0; sequence < batch; sequence++) {
-    checkInteger("attend", `lengths[${sequence}]`, data[sequence], 0);
-    if (data[sequence] > contextLen) {
-      throw new RangeError(
-        sentence("attend", "a sequence has no more keys than k", {
-          [`lengths[${sequence}]`]: data[sequence],
-          contextLen,
-        }),
-      );
-    }
-  }
+  const data = Array.from({ length: batch }, (_, sequence) => given[sequence]);
+  data.forEach((length, sequence) => {
+    checkInteger(ACTION, `lengths[${sequence}]`, length, 0);
+    if (length <= contextLen) return;
+    throw new RangeError(
+      sentence(ACTION, "a sequence has no more keys than k", {
+        [`lengths[${sequence}]`]: length,
+        contextLen,
+      }),
+    );
+  });
+  return { data, shape: [batch] };
 }

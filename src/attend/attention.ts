@@ -188,7 +188,10 @@ export class Attention {
       if (tensor) buffers[name] = tensor.buffer;
     }
     const kv = view.parts.map(({ k, v }) => ({ k: k.buffer, v: v.buffer }));
-    return boundWork(this.#executor.bind(buffers, kv), () => view.checkVisible(plan.spec));
+    return boundWork(this.#executor.bind(buffers, kv), () => {
+      view.checkVisible(plan.spec);
+      return undefined;
+    });
   }
 
   /** Frees the scratch. */

@@ -2,6 +2,7 @@
 import { type ContiguousKv, viewContiguous } from "../cache/contiguous_kv.ts";
 import type { KvView } from "../cache/kv_view.ts";
 import { sentence } from "../base/check.ts";
+import { checkApart } from "../gpu/apart.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { AttentionPlan } from "../plan/plan.ts";
 import type { FilledSpec } from "../plan/spec.ts";
@@ -83,13 +84,8 @@ export function viewTensors(
   const kv = view.parts.flatMap(({ k, v }) => [k, v]);
   const read = [...buffersOf([q, ...kv, bias, mask]), view.lengthsBuffer];
   const written = buffersOf([tensors.o, ...OUTPUTS.map((output) => tensors[output])]);
-  if (new Set([...written, ...read]).size < written.length + new Set(read).size) {
-    throw new TypeError(
-      sentence(action, "every output must have a buffer of its own", {
-        outputs: ["o", ...outputs],
-      }),
-    );
-  }
+  const named = { outputs: ["o", ...outputs] };
+  checkApart(action, "every output must have a buffer of its own", { written, read }, named);
   return view;
 }
 

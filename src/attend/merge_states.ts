@@ -1,9 +1,10 @@
 import * as wgsl from "../../kernels/mod.ts";
-import { checkChoice, checkInteger, sentence } from "../base/check.ts";
+import { checkChoice, checkObject, copyShape, sentence } from "../base/check.ts";
 import { Kernel } from "../gpu/kernel.ts";
 import { packSize } from "../tensor/loads.ts";
 import { packFragment } from "../tensor/wgsl_reads.ts";
-import { gridOfRows, inPass } from "../gpu/bound_work.ts";
+import { checkApart } from "../gpu/apart.ts";
+import { type BoundWork, boundWork, gridOfRows } from "../gpu/bound_work.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { Owned } from "../gpu/owned.ts";
 import {
@@ -109,13 +110,14 @@ export class MergeStates {
     gpu: Gpu,
     outputs: { shape: readonly number[]; dtype?: Dtype },
   ): Promise<MergeStates> {
-    const { shape, dtype = "f32" } = outputs;
-    if (!Array.isArray(shape) || shape.length < 2) {
+    checkObject(ACTION, "outputs", outputs);
+    const { dtype = "f32" } = outputs;
+    const shape = copyShape(ACTION, "shape", outputs.shape);
+    if (shape.length < 2) {
       throw new TypeError(
         sentence(ACTION, "an output must have rows and a value (two axes or more)", { shape }),
       );
     }
-    shape.forEach((size, axis) => checkInteger(ACTION, `shape[${axis}]`, size));
     checkChoice(ACTION, "dtype", dtype, ["f32", "f16"]);
     checkDtype(gpu, ACTION, dtype);
     const VALUE_DIM = shape.at(-1)!;
@@ -173,23 +175,30 @@ export class MergeStates {
     parts: readonly AttentionState<Tensor>[],
     whole: AttentionState<Tensor>,
   ): void {
+    this.bind(parts, whole).encode(target);
+  }
+
+  /**
+   * Checks and binds the states once, for loops that fill them anew for each step: see {@linkcode MergeStates.encode}.
+   *
+   * @param parts One part or more, in any order. The first may be the whole itself, which the others are then merged into.
+   * @param whole What each encoding writes. All of them and the merge must outlive what is returned.
+   * @returns The merge of these states, to be encoded as often as one likes.
+   * @throws {TypeError} If there is no part, a tensor is missing, of another device or of another element type, or one is
+   * read and written at once.
+   * @throws {RangeError} If a shape does not match.
+   */
+  bind(parts: readonly AttentionState<Tensor>[], whole: AttentionState<Tensor>): BoundWork {
     const isWhole = ({ o, lse }: AttentionState<Tensor>) =>
-      o?.buffer === whole.o.buffer && lse?.buffer === whole.lse.buffer;
+      o.buffer === whole.o.buffer && lse.buffer === whole.lse.buffer;
+    checkParts(parts);
     this.#check("whole", whole);
-    if (parts.length === 0) {
-      throw new TypeError(sentence(ACTION, "there must be a part", { parts: parts.length }));
-    }
     parts.forEach((part, i) => this.#check(`parts[${i}]`, part));
     const others = isWhole(parts[0]) ? parts.slice(1) : parts;
-    const written = new Set([whole.o.buffer, whole.lse.buffer]);
-    const isApart = others.every(({ o, lse }) =>
-      !written.has(o.buffer) && !written.has(lse.buffer)
-    );
-    if (written.size < 2 || !isApart) {
-      throw new TypeError(
-        sentence(ACTION, "only the first part may be the whole itself", { parts: parts.length }),
-      );
-    }
+    const written = [whole.o.buffer, whole.lse.buffer];
+    const read = others.flatMap(({ o, lse }) => [o.buffer, lse.buffer]);
+    const rule = "only the first part may be the whole itself";
+    checkApart(ACTION, rule, { written, read }, { parts: parts.length });
     const { maxComputeWorkgroupsPerDimension } = this.gpu.device.limits;
     const numRows = elementCount(this.shape.slice(0, -1));
     const grid = gridOfRows(numRows, maxComputeWorkgroupsPerDimension);
@@ -201,9 +210,7 @@ export class MergeStates {
         ...{ o: whole.o.buffer, lse: whole.lse.buffer },
       }, grid);
     });
-    inPass(target, (pass) => {
-      for (const dispatch of dispatches) dispatch.encode(pass);
-    });
+    return boundWork(dispatches);
   }
 
   /** Frees the parameters. */
@@ -273,10 +280,19 @@ export async function mergeStates(
   gpu: Gpu,
   parts: readonly AttentionState<Tensor>[] | readonly AttentionState<HostTensor>[],
 ): Promise<AttentionState<Tensor> | AttentionState<HostFloats>> {
+  checkParts(parts);
+  return areOnDevice(parts)
+    ? await mergeOnDevice(gpu, parts.map((part) => ({ ...part })))
+    : await mergeFromHost(gpu, parts);
+}
+
+function checkParts(parts: readonly unknown[]): void {
+  if (!Array.isArray(parts)) {
+    throw new TypeError(sentence(ACTION, "parts must be an array", { parts }));
+  }
   if (parts.length === 0) {
     throw new TypeError(sentence(ACTION, "there must be a part", { parts: parts.length }));
   }
-  return areOnDevice(parts) ? await mergeOnDevice(gpu, parts) : await mergeFromHost(gpu, parts);
 }
 
 function areOnDevice(
@@ -314,10 +330,11 @@ async function mergeFromHost(
   return await Owned.use(async (owned) => {
     const upload = async (source: HostTensor, label: string) =>
       owned.keep(await Tensor.upload(gpu, source, { label }));
-    const uploaded = [];
-    for (const { o, lse } of parts) {
-      uploaded.push({ o: await upload(o, "o"), lse: await upload(lse, "lse") });
-    }
+    // All at once, so that every array is read before the caller goes on.
+    const uploaded = await Promise.all(parts.map(async (part) => {
+      const [o, lse] = await Promise.all([upload(part?.o, "o"), upload(part?.lse, "lse")]);
+      return { o, lse };
+    }));
     const { o, lse } = await mergeOnDevice(gpu, uploaded);
     owned.keep(o);
     owned.keep(lse);

@@ -1,4 +1,5 @@
-import { sentence } from "../base/check.ts";
+import { checkObject, sentence } from "../base/check.ts";
+import { type BoundWork, inSequence } from "../gpu/bound_work.ts";
 import { shapeIn } from "../tensor/layout.ts";
 import type { ContiguousKv } from "../cache/contiguous_kv.ts";
 import { Attention } from "./attention.ts";
@@ -192,6 +193,19 @@ export class SharedPrefixAttention {
    * ```
    */
   encode(target: GPUCommandEncoder | GPUComputePassEncoder, tensors: SharedPrefixTensors): void {
+    this.bind(tensors).encode(target);
+  }
+
+  /**
+   * Checks and binds the tensors of a loop once: see {@linkcode SharedPrefixAttention.encode}.
+   *
+   * @param tensors What each encoding reads and writes. They and the attention must outlive what is returned.
+   * @returns The attention over these tensors, to be encoded as often as one likes.
+   * @throws {TypeError} As `Attention.bind`.
+   * @throws {RangeError} As `Attention.bind`.
+   */
+  bind(tensors: SharedPrefixTensors): BoundWork {
+    checkObject(ACTION, "tensors", tensors);
     const { gpu } = this;
     const { q, o, lse, prefix, suffix, mask } = tensors;
     const { batch, numHeads, seqLen, headDim, valueDim, dtype, layout } = this.#spec;
@@ -203,14 +217,16 @@ export class SharedPrefixAttention {
     check("lse", lse, oShape.slice(0, -1), "f32");
     const asOneSequence = ({ buffer, dtype }: Tensor, ...size: number[]) =>
       Tensor.wrap(gpu, buffer, [1, batch * seqLen, numHeads, ...size], dtype);
-    this.#prefix.encode(target, {
-      ...prefix,
-      q: asOneSequence(q, headDim),
-      o: asOneSequence(o, valueDim),
-      lse: asOneSequence(lse),
-    });
-    this.#suffix.encode(target, { ...suffix, q, mask, ...this.#part });
-    this.#merge.encode(target, [{ o, lse }, this.#part], { o, lse });
+    return inSequence([
+      this.#prefix.bind({
+        ...prefix,
+        q: asOneSequence(q, headDim),
+        o: asOneSequence(o, valueDim),
+        lse: asOneSequence(lse),
+      }),
+      this.#suffix.bind({ ...suffix, q, mask, ...this.#part }),
+      this.#merge.bind([{ o, lse }, this.#part], { o, lse }),
+    ]);
   }
 
   /** Frees the scratch. */

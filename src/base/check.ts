@@ -4,11 +4,25 @@ import { cut, excerpt } from "./excerpt.ts";
 /** Most characters of an action: it may name a file, and names in files may be long. */
 const LONGEST_ACTION = 500;
 
+/** Axes of a tensor: far more than anyone has. */
+const MOST_AXES = 32;
+/** The least number that a device may not take for zero. */
+const LEAST_NORMAL = 2 ** -126;
+/** Most characters of a message. */
+const LONGEST_MESSAGE = 1990;
+
 /** "Cannot <action> as <rule>: current values a=1, b=2" */
 export function sentence(action: string, rule: string, values: Record<string, unknown>): string {
   const list = Object.entries(values).map(([name, value]) => `${name}=${excerpt(value)}`);
   const noun = list.length === 1 ? "current value" : "current values";
-  return `Cannot ${cut(action, LONGEST_ACTION)} as ${rule}: ${noun} ${list.join(", ")}`;
+  const text = `Cannot ${cut(action, LONGEST_ACTION)} as ${rule}: ${noun} ${list.join(", ")}`;
+  return cut(text, LONGEST_MESSAGE);
+}
+
+/** Throws a `TypeError` unless `value` is an object, such as options that are there. */
+export function checkObject(action: string, name: string, value: unknown): void {
+  if (typeof value === "object" && value !== null) return;
+  throw new TypeError(sentence(action, `${name} must be an object`, { [name]: value }));
 }
 
 /** Throws a `TypeError` for what is not a number and a `RangeError` for what is not a whole number of at least `min`. */
@@ -21,6 +35,49 @@ export function checkInteger(action: string, name: string, value: unknown, min =
       sentence(action, `${name} must be a whole number of at least ${min}`, { [name]: value }),
     );
   }
+}
+
+/**
+ * Throws a `TypeError` for what is not a number and a `RangeError` for what is not finite in f32, in which kernels compute.
+ */
+export function checkFinite(action: string, name: string, value: unknown): void {
+  if (typeof value !== "number") {
+    throw new TypeError(sentence(action, `${name} must be a number`, { [name]: value }));
+  }
+  if (!Number.isFinite(Math.fround(value))) {
+    throw new RangeError(
+      sentence(action, `${name} must be finite in f32, which holds up to 3.4e38`, {
+        [name]: value,
+      }),
+    );
+  }
+}
+
+/** Throws as {@linkcode checkFinite}, and a `RangeError` for what f32 holds as zero, or what is below it. */
+export function checkPositive(action: string, name: string, value: unknown): void {
+  checkFinite(action, name, value);
+  if (value as number >= LEAST_NORMAL) return;
+  throw new RangeError(
+    sentence(action, `${name} must be above zero in f32 (1.2e-38 or more)`, { [name]: value }),
+  );
+}
+
+/**
+ * A copy of a shape, which nobody changes after it was checked. Throws a `TypeError` for what is no array of sizes and a
+ * `RangeError` for a size that is not a whole number of at least 1.
+ */
+export function copyShape(action: string, name: string, shape: unknown): number[] {
+  const axes = Array.isArray(shape) ? shape.length : 0;
+  if (axes < 1 || axes > MOST_AXES) {
+    throw new TypeError(
+      sentence(action, `${name} must be an array of sizes (1 to ${MOST_AXES} of them)`, {
+        [name]: shape,
+      }),
+    );
+  }
+  const copy = Array.from({ length: axes }, (_, axis) => (shape as unknown[])[axis]);
+  copy.forEach((size, axis) => checkInteger(action, `${name}[${axis}]`, size));
+  return copy as number[];
 }
 
 /** Throws a `RangeError` unless every KV head has as many query heads. */

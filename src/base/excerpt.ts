@@ -1,9 +1,17 @@
 /** Most characters of a value in a message: what a file or a caller holds may be long, deep, or hold itself. */
 const LONGEST = 100;
 
+/** Beyond it a bigint takes long to write. */
+const LARGEST_BIGINT = 2n ** 256n;
+
 /** A value as a message shows it: close to JSON, in bounded time and length. */
 export function excerpt(value: unknown): string {
-  return cut(beginning(value, LONGEST + 1), LONGEST);
+  try {
+    return cut(beginning(value, LONGEST + 1), LONGEST);
+  } catch {
+    // Getters and proxies throw what they like, and must not take the place of the message.
+    return typeof value;
+  }
 }
 
 /** The text, or its first characters. */
@@ -14,6 +22,9 @@ export function cut(text: string, most: number): string {
 /** The value in at least `room` characters, or in all that it takes. */
 function beginning(value: unknown, room: number): string {
   if (typeof value === "string") return JSON.stringify(value.slice(0, room));
+  if (typeof value === "bigint" && (value > LARGEST_BIGINT || value < -LARGEST_BIGINT)) {
+    return "bigint";
+  }
   if (typeof value === "function") return `function ${value.name.slice(0, room)}`;
   if (typeof value !== "object" || value === null) return String(value);
   if (Array.isArray(value)) {

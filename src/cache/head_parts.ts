@@ -12,8 +12,14 @@ export interface HeadRange {
   numHeads: number;
 }
 
+/** More buffers of keys than any device has the memory for; each is a dispatch of every append and attention. */
+const MOST_PARTS = 1024;
+/** Kernels count heads in 32 bits. */
+const MOST_HEADS = 2 ** 32 - 1;
+
 /**
- * Cuts the KV heads of all sequences into as few parts as fit one storage binding each, alike for keys and values.
+ * Cuts the KV heads of all sequences into as few parts as fit one storage binding each, alike for keys and values. Throws a
+ * `RangeError` where a head does not fit, or the parts are more than 1024.
  *
  * Both a cache and the plan of an attention over it are cut by this, so that they agree.
  */
@@ -32,6 +38,15 @@ export function headParts(action: string, shape: KvShape, limits: PlanLimits): H
   }
   const heads = batch * numKvHeads;
   const numParts = Math.ceil(heads / Math.floor(maxStorageBufferBindingSize / headBytes));
+  if (numParts > MOST_PARTS || heads > MOST_HEADS) {
+    throw new RangeError(
+      sentence(
+        action,
+        `keys must fit ${MOST_PARTS} storage bindings (use fewer sequences and heads, or a smaller capacity)`,
+        { batch, numKvHeads, headBytes, bindings: numParts, maxStorageBufferBindingSize },
+      ),
+    );
+  }
   const perPart = Math.ceil(heads / numParts);
   return Array.from({ length: Math.ceil(heads / perPart) }, (_, i) => ({
     firstHead: i * perPart,

@@ -45,18 +45,27 @@ export async function allocateParts(
   return parts;
 }
 
-/** The rows of the first `stored[b]` slots, head by head: those of K, then those of V, part by part. */
+/**
+ * The rows of the first `stored[b]` slots, head by head as numbered in [B, numKvHeads], first those of K and then those of V:
+ * an order in which it does not show how a device cuts its caches. Heads without rows are left out.
+ */
 function* regions(parts: readonly KvPart[], spec: KvSpec, stored: readonly number[]) {
   const { numKvHeads, capacity, headDim, valueDim, kvDtype } = spec;
-  for (const { firstHead, numHeads, k, v } of parts) {
-    for (const [tensor, size] of [[k, headDim], [v, valueDim]] as const) {
-      const bytesOfRow = rowBytes(size, kvDtype);
-      const ofTensor = Array.from({ length: numHeads }, (_, head): Region => ({
-        tensor,
-        offset: head * capacity * bytesOfRow,
-        bytes: stored[Math.floor((firstHead + head) / numKvHeads)] * bytesOfRow,
-      }));
-      yield { tensor, regions: ofTensor };
+  for (const [name, size] of [["k", headDim], ["v", valueDim]] as const) {
+    const bytesOfRow = rowBytes(size, kvDtype);
+    for (const { firstHead, numHeads, [name]: tensor } of parts) {
+      const ofTensor: Region[] = [];
+      const endHead = firstHead + numHeads;
+      for (let head = firstHead; head < endHead;) {
+        const sequence = Math.floor(head / numKvHeads);
+        const end = Math.min(endHead, (sequence + 1) * numKvHeads);
+        const bytes = stored[sequence] * bytesOfRow;
+        for (; bytes > 0 && head < end; head++) {
+          ofTensor.push({ tensor, offset: (head - firstHead) * capacity * bytesOfRow, bytes });
+        }
+        head = end;
+      }
+      if (ofTensor.length > 0) yield { tensor, regions: ofTensor };
     }
   }
 }
@@ -89,14 +98,11 @@ export async function readRows(
     const stagedLengths = await gpu.guard("read RingKvCache", () => {
       const encoder = gpu.device.createCommandEncoder();
       for (const { tensor, regions: ofTensor } of regions(parts, spec, stored)) {
-        // Copies begin and end on multiples of four, which rows of odd halves do not.
-        const aligned = ofTensor.map(({ offset, bytes }) => {
-          const start = offset - offset % 4;
-          return { start, size: Math.ceil((offset + bytes - start) / 4) * 4, skip: offset - start };
+        const aligned = ofTensor.map((region) => {
+          const start = alignedStart(region);
+          return { start, size: alignedEnd(region) - start, skip: region.offset - start };
         });
-        const total = aligned.reduce((sum, { size }) => sum + size, 0);
-        if (total === 0) continue;
-        const staging = stage(total);
+        const staging = stage(aligned.reduce((sum, { size }) => sum + size, 0));
         let at = 0;
         aligned.forEach(({ start, size, skip }, i) => {
           encoder.copyBufferToBuffer(tensor.buffer, start, staging, at, size);
@@ -121,7 +127,7 @@ export async function readRows(
   });
 }
 
-/** Writes what {@linkcode readRows} read; all other slots become zero. */
+/** Writes what {@linkcode readRows} read. */
 export function writeRows(
   gpu: Gpu,
   { parts, spec }: { parts: readonly KvPart[]; spec: KvSpec },
@@ -130,12 +136,53 @@ export function writeRows(
 ): void {
   let at = 0;
   for (const { tensor, regions: ofTensor } of regions(parts, spec, stored)) {
-    // Whole tensors, as writes begin and end on multiples of four, which rows of odd halves do not.
-    const bytes = new Uint8Array(tensor.bytes);
-    for (const region of ofTensor) {
-      bytes.set(rows.subarray(at, at + region.bytes), region.offset);
-      at += region.bytes;
+    for (const run of runsOf(ofTensor)) {
+      const start = alignedStart(run[0]);
+      const bytes = new Uint8Array(alignedEnd(run.at(-1)!) - start);
+      for (const region of run) {
+        bytes.set(rows.subarray(at, at + region.bytes), region.offset - start);
+        at += region.bytes;
+      }
+      gpu.device.queue.writeBuffer(tensor.buffer, start, bytes);
     }
-    gpu.device.queue.writeBuffer(tensor.buffer, 0, bytes);
   }
+}
+
+/** Makes all slots zero, after all work submitted so far. */
+export function clearRows({ device }: Gpu, parts: readonly KvPart[]): void {
+  const encoder = device.createCommandEncoder();
+  for (const { k, v } of parts) {
+    encoder.clearBuffer(k.buffer);
+    encoder.clearBuffer(v.buffer);
+  }
+  device.queue.submit([encoder.finish()]);
+}
+
+/** Writing so many zeros takes no longer than another call. */
+const SMALL_GAP = 2 ** 16;
+/** Bytes of a write, about. */
+const LONG_RUN = 2 ** 24;
+
+/** Regions that are written at once: those that share a word, as rows of odd halves do, and those that lie close together. */
+function* runsOf(ofTensor: readonly Region[]): Generator<Region[]> {
+  let run: Region[] = [];
+  for (const region of ofTensor) {
+    const gap = run.length > 0 ? alignedStart(region) - alignedEnd(run.at(-1)!) : 0;
+    const isLong = run.length > 0 && region.offset - run[0].offset > LONG_RUN;
+    if (gap > SMALL_GAP || (isLong && gap >= 0)) {
+      yield run;
+      run = [];
+    }
+    run.push(region);
+  }
+  yield run;
+}
+
+/** Writes and copies begin and end on multiples of four, which rows of odd halves do not. */
+function alignedStart({ offset }: Region): number {
+  return offset - offset % 4;
+}
+
+function alignedEnd({ offset, bytes }: Region): number {
+  return Math.ceil((offset + bytes) / 4) * 4;
 }

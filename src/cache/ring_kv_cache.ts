@@ -1,70 +1,31 @@
 import { Append, mostSequences } from "./append.ts";
-import { checkChoice, checkInteger, sentence } from "../base/check.ts";
+import { checkInteger, checkObject, sentence } from "../base/check.ts";
 import { Fork, type SequencePair } from "./fork.ts";
 import type { KvView, ViewingQueries } from "./kv_view.ts";
-import { allocateParts, type KvPart, readRows, storedBytes, writeRows } from "./kv_memory.ts";
+import { allocateParts, clearRows, type KvPart, readRows, writeRows } from "./kv_memory.ts";
+import { kvBytes } from "./kv_shape.ts";
 import {
   appended,
   checkKept,
   type KeptTokens,
-  type Overflow,
   type RingRules,
   ringRules,
   storedTokens,
   truncated,
 } from "./ring_rules.ts";
-import { type FilledRope, fillInRope, Rope } from "./rope_kernel.ts";
-import { type Layout, shapeIn } from "../tensor/layout.ts";
-import { openSnapshot, packSnapshot, type Snapshot } from "./snapshot.ts";
-import { type BoundWork, boundWork, inPass } from "../gpu/bound_work.ts";
+import { type FilledRingOptions, fillInRing, type RingKvCacheOptions } from "./ring_options.ts";
+import { Rope } from "./rope_kernel.ts";
+import { shapeIn } from "../tensor/layout.ts";
+import { openSnapshot, packSnapshot, type Snapshot, storedOf } from "./snapshot.ts";
+import { checkApart } from "../gpu/apart.ts";
+import { type BoundWork, boundWork, checkEncoder, inPass } from "../gpu/bound_work.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { KeptBuffers } from "../gpu/kept_buffers.ts";
 import { Owned } from "../gpu/owned.ts";
 import { USAGE } from "../gpu/usage.ts";
 import { SnapshotError } from "../base/errors.ts";
-import type { RopeOptions } from "./rope.ts";
 import type { CacheSpec } from "./cache_spec.ts";
 import { checkDtype, checkTensor, type Tensor } from "../tensor/tensor.ts";
-import { type Dtype, DTYPES, type KvDtype } from "../tensor/dtype.ts";
-
-/** Options of {@linkcode RingKvCache.create}. */
-export interface RingKvCacheOptions {
-  /** Sequences. The default is 1. */
-  batch?: number;
-  /** Key/value heads: 1 for multi-query attention. */
-  numKvHeads: number;
-  /** Elements of a key. */
-  headDim: number;
-  /** Elements of a value. The default is `headDim`. */
-  valueDim?: number;
-  /** Slots per sequence: tokens that are kept. */
-  capacity: number;
-  /**
-   * First tokens of a sequence that are never overwritten: every later query sees them besides its window. The default
-   * is 0.
-   */
-  sinks?: number;
-  /**
-   * Tokens besides the sinks that a query sees, its own included. The default is `capacity - sinks - maxSeqLen + 1`, the
-   * most that a ring of this capacity can promise.
-   */
-  window?: number;
-  /** Most tokens of one append once the ring is full. The default is 1. */
-  maxSeqLen?: number;
-  /**
-   * What happens when the ring is full: `"wrap"` overwrites the oldest tokens, `"error"` refuses to append. The default
-   * is `"wrap"` where a window is given and `"error"` where not, so that nothing is lost unasked.
-   */
-  overflow?: Overflow;
-  /** Element type of the tensors that are appended, and of queries. The default is `"f32"`. */
-  dtype?: Dtype;
-  /** Element type in storage; {@linkcode KvDtype} says what it takes and what it costs. The default is `dtype`. */
-  kvDtype?: KvDtype;
-  /** Rotary position embedding: keys are rotated while they are appended. The default is none. */
-  rope?: RopeOptions;
-  /** Axes of the tensors that are appended. The default is `"BSNH"`. */
-  layout?: Layout;
-}
 
 /** New keys and values. */
 export interface NewTokens {
@@ -80,13 +41,15 @@ export interface NewTokens {
   lengths?: readonly number[];
 }
 
-/** The options of a cache with their defaults filled in. */
-type FilledOptions =
-  & Required<Omit<RingKvCacheOptions, "window" | "rope">>
-  & Pick<RingKvCacheOptions, "window">
-  & { rope?: FilledRope };
+/** Options of {@linkcode RingKvCache.restore}. */
+export interface RestoreOptions {
+  /** Most bytes of keys and values to allocate. The default is the size of the device's largest buffer. */
+  maxBytes?: number;
+}
 
 const ACTION = "create RingKvCache";
+const APPEND = "append to RingKvCache";
+const RESTORE = "restore RingKvCache";
 
 /**
  * A cache of keys and values on the GPU: a ring of `capacity` slots per sequence, allocated once, in as many buffers as the
@@ -160,7 +123,7 @@ export class RingKvCache implements KvView {
   readonly lengthsBuffer: GPUBuffer;
 
   readonly #owned: Owned;
-  readonly #options: FilledOptions;
+  readonly #options: FilledRingOptions;
   readonly #rules: RingRules;
   readonly #rope: Rope | undefined;
   readonly #append: Append;
@@ -171,8 +134,7 @@ export class RingKvCache implements KvView {
 
   private constructor(
     gpu: Gpu,
-    options: FilledOptions,
-    rules: RingRules,
+    options: FilledRingOptions,
     made: {
       owned: Owned;
       parts: KvPart[];
@@ -184,13 +146,15 @@ export class RingKvCache implements KvView {
   ) {
     const { batch, numKvHeads, headDim, valueDim, capacity, sinks, dtype, kvDtype, layout } =
       options;
+    const rules = ringRules(ACTION, options);
     const window = rules.overflow === "wrap" ? rules.window : options.window;
     this.gpu = gpu;
-    this.spec = {
+    // Frozen, as callers hand it on: what it says must stay what the buffers hold.
+    this.spec = Object.freeze({
       ...{ batch, numKvHeads, headDim, valueDim, capacity, sinks, window, dtype, kvDtype, layout },
-      kvLayout: "BNSH",
-    };
-    this.parts = made.parts;
+      kvLayout: "BNSH" as const,
+    });
+    this.parts = Object.freeze(made.parts);
     this.lengthsBuffer = made.lengths;
     this.#owned = made.owned;
     this.#truncatedLengths = made.owned.keep(new KeptBuffers());
@@ -228,18 +192,13 @@ export class RingKvCache implements KvView {
    * ```
    */
   static async create(gpu: Gpu, options: RingKvCacheOptions): Promise<RingKvCache> {
-    const { batch = 1, numKvHeads, headDim, valueDim = headDim, capacity } = options;
-    const { window, maxSeqLen = 1, dtype = "f32", kvDtype = dtype, layout = "BSNH" } = options;
-    const sizes = { batch, numKvHeads, headDim, valueDim };
-    for (const [name, value] of Object.entries(sizes)) {
-      checkInteger(ACTION, name, value);
-    }
-    checkChoice(ACTION, "dtype", dtype, DTYPES);
+    return await RingKvCache.#create(gpu, fillInRing(ACTION, options));
+  }
+
+  static async #create(gpu: Gpu, options: FilledRingOptions): Promise<RingKvCache> {
+    const { batch, headDim, dtype, kvDtype } = options;
     checkDtype(gpu, ACTION, dtype);
     checkDtype(gpu, ACTION, kvDtype, "kvDtype");
-    checkChoice(ACTION, "layout", layout, ["BSNH", "BNSH"]);
-    const rules = ringRules(ACTION, options);
-    const rotations = options.rope && fillInRope(ACTION, options.rope, headDim);
     const mostBatch = mostSequences(gpu.device.limits);
     if (batch > mostBatch) {
       throw new RangeError(
@@ -249,23 +208,20 @@ export class RingKvCache implements KvView {
         }),
       );
     }
-
-    const { sinks, overflow } = rules;
-    const spec = { ...sizes, capacity, sinks, dtype, kvDtype, layout };
     return await Owned.make(async (owned) => {
-      const parts = await allocateParts(gpu, owned, ACTION, spec);
+      const parts = await allocateParts(gpu, owned, ACTION, options);
       const label = "cache lengths";
       const usage = USAGE.storage | USAGE.copySrc | USAGE.copyDst;
       const lengths = await gpu.guard(
         "allocate cache counters",
         () => owned.keep(gpu.device.createBuffer({ label, size: batch * 4, usage })),
       );
-      const rope = rotations && await Rope.create(gpu, owned, rotations, { headDim, dtype });
+      const rope = options.rope &&
+        await Rope.create(gpu, owned, options.rope, { headDim, dtype });
       const memory = { parts, lengths, rotations: rope?.rotations };
-      const append = await Append.create(gpu, owned, spec, rotations, memory);
+      const append = await Append.create(gpu, owned, options, options.rope, memory);
       const fork = await Fork.compile(gpu, owned, kvDtype);
-      const filled = { ...spec, window, maxSeqLen, overflow, rope: rotations };
-      return new RingKvCache(gpu, filled, rules, { owned, parts, append, fork, rope, lengths });
+      return new RingKvCache(gpu, options, { owned, parts, append, fork, rope, lengths });
     });
   }
 
@@ -273,12 +229,18 @@ export class RingKvCache implements KvView {
    * Creates a cache and fills it with what a snapshot holds: also on another device than the snapshot was taken on, and
    * after that was lost.
    *
+   * A snapshot's checksum finds damage and authenticates nobody: of one that a stranger wrote, the lengths, options and
+   * sizes are checked, and the keys and values are whatever the stranger likes.
+   *
    * @param gpu Where to allocate.
    * @param snapshot What {@linkcode RingKvCache.snapshot} returned.
+   * @param options How much memory a snapshot may ask for.
    * @returns A cache that resumes where the other was, bit for bit.
    * @throws {TypeError} If it is no `Uint8Array`.
-   * @throws {SnapshotError} If the bytes are no snapshot, or not every one of them is as it was.
-   * @throws {RangeError} If the device cannot hold the cache, as {@linkcode RingKvCache.create}.
+   * @throws {SnapshotError} If the bytes are no snapshot, not every one of them is as it was, or they are of no state that a
+   * cache can have.
+   * @throws {RangeError} If keys and values take more than `maxBytes`, or the device cannot hold the cache, as
+   * {@linkcode RingKvCache.create}. Nothing is allocated.
    * @throws {GpuWorkError} If the device refuses the memory.
    *
    * @example
@@ -298,16 +260,30 @@ export class RingKvCache implements KvView {
    * gpu.destroy();
    * ```
    */
-  static async restore(gpu: Gpu, snapshot: Uint8Array): Promise<RingKvCache> {
-    const opened = await openSnapshot<FilledOptions>(snapshot);
-    const cache = await RingKvCache.create(gpu, opened.options);
-    try {
+  static async restore(
+    gpu: Gpu,
+    snapshot: Uint8Array,
+    options: RestoreOptions = {},
+  ): Promise<RingKvCache> {
+    checkObject(RESTORE, "options", options);
+    const { maxBytes = gpu.device.limits.maxBufferSize } = options;
+    checkInteger(RESTORE, "maxBytes", maxBytes);
+    const opened = await openSnapshot(snapshot);
+    const bytes = kvBytes(opened.options, opened.options.capacity);
+    if (bytes > maxBytes) {
+      throw new RangeError(
+        sentence(
+          RESTORE,
+          "keys and values must take at most maxBytes (raise it where you trust the snapshot)",
+          { bytes, maxBytes },
+        ),
+      );
+    }
+    return await Owned.make(async (owned) => {
+      const cache = owned.keep(await RingKvCache.#create(gpu, opened.options));
       cache.#fill(opened);
       return cache;
-    } catch (error) {
-      cache.destroy();
-      throw error;
-    }
+    });
   }
 
   /** Bytes that the cache holds on the GPU: K, V, the counters and, for rope, 16 for each pair of elements. */
@@ -444,17 +420,27 @@ export class RingKvCache implements KvView {
    * ```
    */
   bindAppend(tokens: NewTokens): BoundWork {
+    checkObject(APPEND, "tokens", tokens);
+    const { k, v } = tokens;
     const { layout, batch, numKvHeads, headDim, valueDim } = this.spec;
-    const seqLen = tokens.k?.shape?.[layout === "BSNH" ? 1 : 2];
-    this.#checkTensor("k", tokens.k, shapeIn(layout, batch, numKvHeads, seqLen, headDim));
-    this.#checkTensor("v", tokens.v, shapeIn(layout, batch, numKvHeads, seqLen, valueDim));
+    const seqLen = k?.shape?.[layout === "BSNH" ? 1 : 2];
+    this.#checkTensor("k", k, shapeIn(layout, batch, numKvHeads, seqLen, headDim));
+    this.#checkTensor("v", v, shapeIn(layout, batch, numKvHeads, seqLen, valueDim));
+    const lengths = tokens.lengths === undefined
+      ? undefined
+      : this.#copyLengths(tokens.lengths, seqLen);
 
-    const { lengths } = tokens;
-    if (lengths !== undefined) this.#checkLengths(lengths, seqLen);
-    const buffers = { k: tokens.k.buffer, v: tokens.v.buffer };
-    const dispatches = this.#append.bind(buffers, seqLen, lengths);
+    const written = [...this.parts.flatMap(({ k, v }) => [k.buffer, v.buffer]), this.lengthsBuffer];
+    const read = [k.buffer, v.buffer];
+    const rule = "new tokens must have buffers of their own, apart from those of the cache";
+    checkApart(APPEND, rule, { written, read }, { k: k.shape, v: v.shape });
+    const dispatches = this.#append.bind({ k: k.buffer, v: v.buffer }, seqLen, lengths);
     return boundWork(dispatches, () => {
-      this.#kept = this.#kept.map((kept, b) => appended(this.#rules, kept, lengths?.[b] ?? seqLen));
+      const before = this.#kept;
+      this.#kept = before.map((kept, b) => appended(this.#rules, kept, lengths?.[b] ?? seqLen));
+      return () => {
+        this.#kept = before;
+      };
     });
   }
 
@@ -512,10 +498,12 @@ export class RingKvCache implements KvView {
       : [q?.shape?.[2], q?.shape?.[1]];
     const shape = shapeIn(layout, batch, numHeads, seqLen, headDim);
     checkTensor(action, "q", q, { gpu, shape, dtype });
+    const buffers = { written: [q.buffer], read: [this.lengthsBuffer] };
+    checkApart(action, "q must have a buffer of its own", buffers, { q: q.shape });
     const queries = { layout, batch, numHeads, seqLen, buffer: q.buffer };
     return boundWork([this.#rope.bind(queries, this.lengthsBuffer)], () => {
       const { maxLength } = this;
-      if (seqLen <= maxLength) return;
+      if (seqLen <= maxLength) return undefined;
       throw new RangeError(
         sentence(action, "their tokens must be in the cache (append first)", { seqLen, maxLength }),
       );
@@ -551,6 +539,7 @@ export class RingKvCache implements KvView {
    * ```
    */
   truncate(encoder: GPUCommandEncoder, length: number, sequence?: number): void {
+    checkEncoder("truncate RingKvCache", encoder);
     if (sequence !== undefined) this.#checkSequence("truncate RingKvCache", sequence);
     const kept = this.#kept.map((kept, b) =>
       sequence === undefined || sequence === b ? truncated(this.#rules, kept, length) : kept
@@ -594,6 +583,7 @@ export class RingKvCache implements KvView {
    */
   fork(target: GPUCommandEncoder | GPUComputePassEncoder, pair: SequencePair): void {
     const action = "fork RingKvCache";
+    checkObject(action, "pair", pair);
     const { from, to } = pair;
     this.#checkSequence(action, from);
     this.#checkSequence(action, to);
@@ -601,7 +591,7 @@ export class RingKvCache implements KvView {
       throw new RangeError(sentence(action, "from and to must be two sequences", { from, to }));
     }
     const { parts, lengthsBuffer: lengths, spec } = this;
-    inPass(target, (pass) => this.#fork.encode(pass, { parts, lengths, spec }, pair));
+    inPass(target, (pass) => this.#fork.encode(pass, { parts, lengths, spec }, { from, to }));
     this.#kept = this.#kept.with(to, this.#kept[from]);
   }
 
@@ -629,6 +619,7 @@ export class RingKvCache implements KvView {
    * ```
    */
   clear(encoder: GPUCommandEncoder, sequence?: number): void {
+    checkEncoder("clear RingKvCache", encoder);
     const empty = { oldest: 0, length: 0 };
     if (sequence === undefined) {
       encoder.clearBuffer(this.lengthsBuffer);
@@ -708,31 +699,25 @@ export class RingKvCache implements KvView {
    * ```
    */
   async restore(snapshot: Uint8Array): Promise<void> {
-    const opened = await openSnapshot<FilledOptions>(snapshot);
+    const opened = await openSnapshot(snapshot);
     this.gpu.throwIfFailed();
-    this.#fill(opened);
-  }
-
-  #fill({ options, kept, rows }: Snapshot<FilledOptions>): void {
-    const { gpu, parts, spec } = this;
-    const action = "restore RingKvCache";
     for (const [name, value] of Object.entries(this.#options)) {
-      const saved = options[name as keyof FilledOptions];
+      const saved = opened.options[name as keyof FilledRingOptions];
       if (JSON.stringify(saved) === JSON.stringify(value)) continue;
       throw new SnapshotError(
-        sentence(action, "the snapshot must be of a cache with the same options", {
+        sentence(RESTORE, "the snapshot must be of a cache with the same options", {
           [`snapshot.${name}`]: saved,
           [`cache.${name}`]: value,
         }),
       );
     }
-    const stored = storedOf(kept, spec.capacity);
-    if (rows.length !== storedBytes(spec, stored)) {
-      throw new SnapshotError(
-        sentence(action, "the snapshot must hold the rows of its tokens", { bytes: rows.length }),
-      );
-    }
-    writeRows(gpu, { parts, spec }, stored, rows);
+    clearRows(this.gpu, this.parts);
+    this.#fill(opened);
+  }
+
+  #fill({ kept, rows }: Snapshot): void {
+    const { gpu, parts, spec } = this;
+    writeRows(gpu, { parts, spec }, storedOf(kept, spec.capacity), rows);
     const lengths = Uint32Array.from(kept, ({ length }) => length);
     gpu.device.queue.writeBuffer(this.lengthsBuffer, 0, lengths);
     this.#kept = [...kept];
@@ -743,28 +728,30 @@ export class RingKvCache implements KvView {
     this.#owned.destroy();
   }
 
-  #checkLengths(lengths: readonly number[], seqLen: number): void {
-    const action = "append to RingKvCache";
+  /** A copy of the lengths, which nobody changes after they were checked. */
+  #copyLengths(lengths: readonly number[], seqLen: number): number[] {
     const { batch } = this.spec;
     if (!Array.isArray(lengths)) {
-      throw new TypeError(sentence(action, "lengths must be an array", { lengths }));
+      throw new TypeError(sentence(APPEND, "lengths must be an array", { lengths }));
     }
     if (lengths.length !== batch) {
       throw new RangeError(
-        sentence(action, "lengths must have a number for each sequence", { lengths, batch }),
+        sentence(APPEND, "lengths must have a number for each sequence", { lengths, batch }),
       );
     }
-    lengths.forEach((length, b) => {
-      checkInteger(action, `lengths[${b}]`, length, 0);
+    const copy = Array.from({ length: batch }, (_, b): number => lengths[b]);
+    copy.forEach((length, b) => {
+      checkInteger(APPEND, `lengths[${b}]`, length, 0);
       if (length <= seqLen) return;
       throw new RangeError(
-        sentence(action, "a sequence takes at most all new tokens", {
+        sentence(APPEND, "a sequence takes at most all new tokens", {
           sequence: b,
           length,
           seqLen,
         }),
       );
     });
+    return copy;
   }
 
   #checkSequence(action: string, sequence: number): void {
@@ -781,11 +768,6 @@ export class RingKvCache implements KvView {
 
   #checkTensor(name: string, tensor: Tensor, shape: readonly number[]): void {
     const { gpu, spec } = this;
-    checkTensor("append to RingKvCache", name, tensor, { gpu, shape, dtype: spec.dtype });
+    checkTensor(APPEND, name, tensor, { gpu, shape, dtype: spec.dtype });
   }
-}
-
-/** Slots that hold tokens, per sequence. */
-function storedOf(kept: readonly KeptTokens[], capacity: number): number[] {
-  return kept.map(({ length }) => storedTokens(length, capacity));
 }

@@ -25,6 +25,9 @@ export interface KeptTokens {
   length: number;
 }
 
+/** The longest sequence: kernels add positions in 32 bits with a sign. */
+const MOST_TOKENS = 2 ** 31 - 1;
+
 /** Fills in and checks the rules of a ring. */
 export function ringRules(
   action: string,
@@ -56,6 +59,11 @@ export function checkAppend(rules: RingRules, length: number, seqLen: number): v
   const { capacity, sinks, window, overflow } = rules;
   if (length + seqLen <= capacity) return;
   const action = "append to RingKvCache";
+  if (length + seqLen > MOST_TOKENS) {
+    throw new RangeError(
+      sentence(action, "a sequence must stay below 2^31 tokens (clear it)", { length, seqLen }),
+    );
+  }
   if (overflow === "error") {
     throw new RangeError(
       sentence(action, 'tokens would be lost (raise capacity, clear, or choose overflow "wrap")', {
@@ -80,9 +88,37 @@ export function checkAppend(rules: RingRules, length: number, seqLen: number): v
 export function appended(rules: RingRules, kept: KeptTokens, seqLen: number): KeptTokens {
   checkAppend(rules, kept.length, seqLen);
   const length = kept.length + seqLen;
-  const { capacity, sinks } = rules;
-  const overwritten = length > capacity ? length - (capacity - sinks) : 0;
-  return { oldest: Math.max(kept.oldest, overwritten), length };
+  return { oldest: Math.max(kept.oldest, leastOldest(rules, length)), length };
+}
+
+/** The oldest token of a sequence that was never rolled back. */
+function leastOldest({ capacity, sinks }: RingRules, length: number): number {
+  return length > capacity ? length - (capacity - sinks) : 0;
+}
+
+/**
+ * Throws unless tokens are what a ring can keep by its rules, such as those that a file claims: a `TypeError` for what is no
+ * number, and a `RangeError` for a length or an oldest token that no append and no rollback leads to.
+ */
+export function checkReachable(
+  action: string,
+  rules: RingRules,
+  { oldest, length }: KeptTokens,
+): void {
+  checkInteger(action, "length", length, 0);
+  checkInteger(action, "oldest", oldest, 0);
+  const { capacity, sinks, window, overflow } = rules;
+  const values = { length, oldest, capacity, sinks, window, overflow };
+  const isLong = length > (overflow === "error" ? capacity : MOST_TOKENS);
+  if (isLong) throw new RangeError(sentence(action, "the ring must hold the length", values));
+  // What is not overwritten is at least what the next token sees, and at most what there is room for.
+  const least = leastOldest(rules, length);
+  const isOverwritten = oldest > sinks && oldest <= length + 1 - window;
+  if (oldest < least || (oldest > 0 && !isOverwritten) || (oldest > 0 && overflow === "error")) {
+    throw new RangeError(
+      sentence(action, "the oldest token must be one that the ring can have", values),
+    );
+  }
 }
 
 /** What is kept after rolling back to `length` tokens; throws where the next token would miss some of its window. */
@@ -99,6 +135,8 @@ export function truncated(rules: RingRules, kept: KeptTokens, length: number): K
     );
   }
   const { window, sinks } = rules;
+  // Sinks are never overwritten: nothing else is left, so that the ring is as before it wrapped.
+  if (length <= sinks) return { oldest: 0, length };
   const overwritten = oldest - Math.max(sinks, length + 1 - window);
   if (overwritten > 0) {
     throw new RangeError(

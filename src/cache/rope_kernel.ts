@@ -1,6 +1,6 @@
 /** Rotary position embedding on the device: the table of rotations, and the rotation of queries. */
 import * as wgsl from "../../kernels/mod.ts";
-import { checkChoice, checkInteger, sentence } from "../base/check.ts";
+import { checkChoice, checkFinite, checkInteger, checkObject, sentence } from "../base/check.ts";
 import { Kernel } from "../gpu/kernel.ts";
 import { type Layout, rowStrides } from "../tensor/layout.ts";
 import type { WgslModule } from "../gpu/compose.ts";
@@ -12,6 +12,8 @@ import { USAGE } from "../gpu/usage.ts";
 import type { RopeOptions } from "./rope.ts";
 import type { Dtype } from "../tensor/dtype.ts";
 
+/** Elements that are rotated: far more than any head has. */
+const MOST_DIMS = 2 ** 16;
 const WORKGROUP = 64;
 const MAX_WORKGROUPS = 1024;
 /** u32s of a `Rotation`: frequency, factor and padding. */
@@ -28,11 +30,15 @@ export interface FilledRope {
 
 /** Fills in and checks the options. */
 export function fillInRope(action: string, options: RopeOptions, headDim: number): FilledRope {
+  checkObject(action, "rope", options);
   const { dims = headDim, style = "halves", base = 10000, attentionFactor = 1 } = options;
   checkInteger(action, "rope.dims", dims, 2);
-  if (dims % 2 !== 0 || dims > headDim) {
+  if (dims % 2 !== 0 || dims > headDim || dims > MOST_DIMS) {
     throw new RangeError(
-      sentence(action, "rope.dims must be even and at most headDim", { dims, headDim }),
+      sentence(action, `rope.dims must be even and at most headDim and ${MOST_DIMS}`, {
+        dims,
+        headDim,
+      }),
     );
   }
   checkChoice(action, "rope.style", style, ["halves", "pairs"]);
@@ -40,14 +46,6 @@ export function fillInRope(action: string, options: RopeOptions, headDim: number
   checkFinite(action, "rope.base", base);
   if (base <= 0) throw new RangeError(sentence(action, "rope.base must be above 0", { base }));
   const frequencies = frequenciesOf(action, options.frequencies, { dims, base });
-  if (frequencies.length !== dims / 2) {
-    throw new RangeError(
-      sentence(action, "rope.frequencies must be dims / 2 numbers", {
-        frequencies: frequencies.length,
-        dims,
-      }),
-    );
-  }
   frequencies.forEach((value, pair) => checkFinite(action, `rope.frequencies[${pair}]`, value));
   return { dims, style, frequencies, attentionFactor };
 }
@@ -57,22 +55,21 @@ function frequenciesOf(
   given: RopeOptions["frequencies"],
   { dims, base }: { dims: number; base: number },
 ): readonly number[] {
-  if (Array.isArray(given)) return [...given];
+  if (Array.isArray(given)) {
+    if (given.length === dims / 2) return [...given];
+    throw new RangeError(
+      sentence(action, "rope.frequencies must be dims / 2 numbers", {
+        frequencies: given.length,
+        dims,
+      }),
+    );
+  }
   const defaults = Array.from({ length: dims / 2 }, (_, pair) => base ** (-2 * pair / dims));
   if (given === undefined) return defaults;
   if (typeof given === "function") return defaults.map((value, pair) => given(value, pair));
   throw new TypeError(
     sentence(action, "rope.frequencies must be an array or a function", { frequencies: given }),
   );
-}
-
-function checkFinite(action: string, name: string, value: unknown): void {
-  if (typeof value !== "number") {
-    throw new TypeError(sentence(action, `${name} must be a number`, { [name]: value }));
-  }
-  if (!Number.isFinite(value)) {
-    throw new RangeError(sentence(action, `${name} must be finite`, { [name]: value }));
-  }
 }
 
 /** What rotates keys while they are appended; without options, what leaves them. */

@@ -5,17 +5,24 @@
  *   8   version, u32 little-endian
  *   12  bytes of the header, u32 little-endian
  *   16  header: JSON, the options of the cache and what each sequence keeps
- *       rows of the slots that hold tokens, as they lie on the device
+ *       rows of the slots that hold tokens: keys, then values, by sequence, head and slot, as the device stores them
  *       SHA-256 of everything before, 32 bytes
+ *
+ * The checksum finds damage and authenticates nobody: whoever writes a snapshot can write a checksum. What is read is
+ * therefore checked to be a state that a cache can have, and nothing is made before it is checked against the bytes that
+ * are there. That the rows are those of the tokens is for the reader to trust.
  */
 import { sentence } from "../base/check.ts";
-import type { KeptTokens } from "./ring_rules.ts";
 import { SnapshotError } from "../base/errors.ts";
+import { isJsonObject, parseJsonObject } from "../base/json.ts";
+import { storedBytes } from "./kv_memory.ts";
+import { type FilledRingOptions, fillInRing, type RingKvCacheOptions } from "./ring_options.ts";
+import { checkReachable, type KeptTokens, ringRules, storedTokens } from "./ring_rules.ts";
 
 /** A cache on the host. */
-export interface Snapshot<Options> {
+export interface Snapshot {
   /** What the cache was created with, all filled in. */
-  options: Options;
+  options: FilledRingOptions;
   /** What each sequence keeps. */
   kept: readonly KeptTokens[];
   /** Rows of keys and values. */
@@ -24,13 +31,15 @@ export interface Snapshot<Options> {
 
 const ACTION = "restore RingKvCache";
 const MAGIC = new TextEncoder().encode("onehead\0");
-const VERSION = 1;
+const VERSION = 2;
 const PREFIX_BYTES = 16;
 const DIGEST_BYTES = 32;
+/** More than the longest batch and the largest table of rotations take. */
+const MOST_HEADER_BYTES = 2 ** 23;
 
 /** The bytes of a snapshot. */
-export async function packSnapshot<Options>(
-  { options, kept, rows }: Snapshot<Options>,
+export async function packSnapshot(
+  { options, kept, rows }: Snapshot,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const header = new TextEncoder().encode(JSON.stringify({ options, kept }));
   const end = PREFIX_BYTES + header.length + rows.length;
@@ -45,8 +54,11 @@ export async function packSnapshot<Options>(
   return bytes;
 }
 
-/** What the bytes of a snapshot say; throws unless every one of them is as it was packed. */
-export async function openSnapshot<Options>(given: Uint8Array): Promise<Snapshot<Options>> {
+/**
+ * What the bytes of a snapshot say. Throws a `SnapshotError` unless every one of them is as it was packed, and together they
+ * are a state that a cache can have, with the rows of its tokens.
+ */
+export async function openSnapshot(given: Uint8Array): Promise<Snapshot> {
   if (!(given instanceof Uint8Array)) {
     throw new TypeError(sentence(ACTION, "a snapshot must be a Uint8Array", { bytes: given }));
   }
@@ -54,26 +66,95 @@ export async function openSnapshot<Options>(given: Uint8Array): Promise<Snapshot
   const bytes = given.slice();
   const end = bytes.length - DIGEST_BYTES;
   if (end < PREFIX_BYTES || MAGIC.some((byte, i) => bytes[i] !== byte)) {
-    throw new SnapshotError(
-      sentence(ACTION, "the bytes must be those of a snapshot", { bytes: bytes.length }),
-    );
+    fail("the bytes must be those of a snapshot", { bytes: bytes.length });
   }
   const view = new DataView(bytes.buffer);
   const version = view.getUint32(8, true);
-  if (version !== VERSION) {
-    throw new SnapshotError(
-      sentence(ACTION, `the snapshot must be of version ${VERSION}`, { version }),
-    );
-  }
+  if (version !== VERSION) fail(`the snapshot must be of version ${VERSION}`, { version });
   const expected = await digest(bytes.subarray(0, end));
   if (expected.some((byte, i) => bytes[end + i] !== byte)) {
+    fail("the snapshot is damaged or cut short", { bytes: bytes.length });
+  }
+  const headerBytes = view.getUint32(12, true);
+  const rowsStart = PREFIX_BYTES + headerBytes;
+  if (rowsStart > end || headerBytes > MOST_HEADER_BYTES) {
+    fail("the header must lie within the snapshot", { headerBytes, bytes: bytes.length });
+  }
+  const header = readHeader(bytes.subarray(PREFIX_BYTES, rowsStart));
+  const rows = bytes.subarray(rowsStart, end);
+  const { options, kept } = header;
+  const needed = storedBytes(options, storedOf(kept, options.capacity));
+  if (rows.length !== needed) {
+    fail("the snapshot must hold the rows of its tokens", { bytes: rows.length, needed });
+  }
+  return { ...header, rows };
+}
+
+/** Slots that hold tokens, per sequence. */
+export function storedOf(kept: readonly KeptTokens[], capacity: number): number[] {
+  return kept.map(({ length }) => storedTokens(length, capacity));
+}
+
+function readHeader(bytes: Uint8Array): Omit<Snapshot, "rows"> {
+  try {
+    const header = parseJsonObject(new TextDecoder().decode(bytes), "the header");
+    checkNames("header", header, ["options", "kept"]);
+    const options = readOptions(header.options);
+    return { options, kept: readKept(header.kept, options) };
+  } catch (cause) {
+    if (cause instanceof SnapshotError) throw cause;
+    const error = (cause as Error).message;
     throw new SnapshotError(
-      sentence(ACTION, "the snapshot is damaged or cut short", { bytes: bytes.length }),
+      sentence(ACTION, "the header must be of a state that a cache can have", { error }),
+      { cause },
     );
   }
-  const rowsStart = PREFIX_BYTES + view.getUint32(12, true);
-  const header = JSON.parse(new TextDecoder().decode(bytes.subarray(PREFIX_BYTES, rowsStart)));
-  return { ...header, rows: bytes.subarray(rowsStart, end) };
+}
+
+/** All of them are there but for what a cache may do without, so that nothing is a default of this version. */
+function readOptions(options: unknown): FilledRingOptions {
+  const optional = ["window", "rope"];
+  const required = ["batch", "numKvHeads", "headDim", "valueDim", "capacity", "sinks", "maxSeqLen"];
+  required.push("overflow", "dtype", "kvDtype", "layout");
+  checkNames("options", options, required, optional);
+  const { rope } = options as { rope?: unknown };
+  if (rope !== undefined) {
+    checkNames("options.rope", rope, ["dims", "style", "frequencies", "attentionFactor"]);
+  }
+  return fillInRing("read options", options as unknown as RingKvCacheOptions);
+}
+
+function readKept(kept: unknown, options: FilledRingOptions): KeptTokens[] {
+  const { batch } = options;
+  if (!Array.isArray(kept) || kept.length !== batch) {
+    fail("kept must have an entry for each sequence", { kept, batch });
+  }
+  const rules = ringRules("read rules", options);
+  return kept.map((one: unknown, sequence) => {
+    checkNames(`kept[${sequence}]`, one, ["oldest", "length"]);
+    const { oldest, length } = one as unknown as KeptTokens;
+    checkReachable(`read kept[${sequence}]`, rules, { oldest, length });
+    return { oldest, length };
+  });
+}
+
+/** Throws unless a value is an object of JSON with these fields and no others. */
+function checkNames(
+  name: string,
+  value: unknown,
+  required: readonly string[],
+  optional: readonly string[] = [],
+): asserts value is Record<string, unknown> {
+  if (!isJsonObject(value)) return fail(`${name} must be an object`, { [name]: value });
+  const lacking = required.find((field) => !Object.hasOwn(value, field));
+  if (lacking !== undefined) fail(`${name} must have a field ${lacking}`, { [name]: value });
+  const known = [...required, ...optional];
+  const strange = Object.keys(value).find((field) => !known.includes(field));
+  if (strange !== undefined) fail(`${name} must have known fields alone`, { field: strange });
+}
+
+function fail(rule: string, values: Record<string, unknown>): never {
+  throw new SnapshotError(sentence(ACTION, rule, values));
 }
 
 async function digest(bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array> {

@@ -1,3 +1,5 @@
+import { sentence } from "../base/check.ts";
+
 /** Numbers of workgroups along x, y and z. */
 export type Grid = readonly [x: number, y: number, z?: number];
 
@@ -39,35 +41,64 @@ export interface BoundWork {
   /**
    * Encodes the work once.
    *
-   * @param target The encoder or compute pass to encode into; nothing is submitted.
-   * @throws {RangeError} If a cache is empty, or would lose or has lost tokens that its rules keep.
+   * @param target The encoder or compute pass to encode into; nothing is submitted. WebGPU does not say of one whether it has
+   * ended, or of which device it is: what it refuses of these shows no earlier than the work is finished and submitted.
+   * @throws {TypeError} If the target is neither. Nothing is encoded or counted.
+   * @throws {RangeError} If a cache is empty, or would lose or has lost tokens that its rules keep. Nothing is encoded or
+   * counted.
    */
   encode(target: GPUCommandEncoder | GPUComputePassEncoder): void;
 }
 
-/** Binds dispatches to what must hold, or happen on the host, before each encoding. */
-export function boundWork(dispatches: readonly Dispatch[], before = () => {}): BoundWork {
-  return {
+/**
+ * What the host does for one encoding, before it: checks what must hold, and counts what the device will do. Returns what
+ * takes the counting back where something is counted.
+ */
+type Count = () => (() => void) | undefined;
+
+/** How each work counts. */
+const counts = new WeakMap<BoundWork, Count>();
+
+/** Binds dispatches, and what the host counts of them. */
+export function boundWork(
+  dispatches: readonly Dispatch[],
+  count: Count = () => undefined,
+): BoundWork {
+  const work: BoundWork = {
     dispatches,
     encode(target) {
-      before();
-      inPass(target, (pass) => {
-        for (const dispatch of dispatches) dispatch.encode(pass);
-      });
+      checkTarget(target);
+      const takeBack = count();
+      try {
+        inPass(target, (pass) => {
+          for (const dispatch of dispatches) dispatch.encode(pass);
+        });
+      } catch (error) {
+        takeBack?.();
+        throw error;
+      }
     },
   };
+  counts.set(work, count);
+  return work;
 }
 
-/** Work that runs one after the other, as one. */
+/** Work that runs one after the other, as one: all of it is checked and counted before any is encoded. */
 export function inSequence(works: readonly BoundWork[]): BoundWork {
-  return {
-    dispatches: works.flatMap(({ dispatches }) => dispatches),
-    encode(target) {
-      inPass(target, (pass) => {
-        for (const work of works) work.encode(pass);
-      });
-    },
+  const countAll = () => {
+    const counted: ((() => void) | undefined)[] = [];
+    const takeBack = () => {
+      while (counted.length > 0) counted.pop()?.();
+    };
+    try {
+      for (const work of works) counted.push(counts.get(work)?.());
+    } catch (error) {
+      takeBack();
+      throw error;
+    }
+    return takeBack;
   };
+  return boundWork(works.flatMap(({ dispatches }) => dispatches), countAll);
 }
 
 /** Encodes into the caller's compute pass, or into one of its own where the caller gives an encoder. */
@@ -75,8 +106,32 @@ export function inPass(
   target: GPUCommandEncoder | GPUComputePassEncoder,
   encode: (pass: GPUComputePassEncoder) => void,
 ): void {
+  checkTarget(target);
   if (!("beginComputePass" in target)) return encode(target);
   const pass = target.beginComputePass();
-  encode(pass);
-  pass.end();
+  try {
+    encode(pass);
+  } finally {
+    pass.end();
+  }
+}
+
+/** Throws a `TypeError` unless dispatches can be encoded into the target. */
+function checkTarget(target: unknown): void {
+  const methods = target as Partial<GPUCommandEncoder & GPUComputePassEncoder> | null | undefined;
+  if (methods?.beginComputePass || methods?.dispatchWorkgroups) return;
+  throw new TypeError(
+    sentence("encode work", "target must be a GPUCommandEncoder or a GPUComputePassEncoder", {
+      target,
+    }),
+  );
+}
+
+/** Throws a `TypeError` unless the target takes copies, as a compute pass does not. */
+export function checkEncoder(action: string, encoder: unknown): void {
+  const methods = encoder as Partial<GPUCommandEncoder> | null | undefined;
+  if (methods?.copyBufferToBuffer) return;
+  throw new TypeError(
+    sentence(action, "encoder must be a GPUCommandEncoder (end the pass before)", { encoder }),
+  );
 }

@@ -10,7 +10,8 @@ import { type BoundWork, inSequence } from "../gpu/bound_work.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { Owned } from "../gpu/owned.ts";
 import { type AttentionParameters, attentionParameters } from "../costs/attention_parameters.ts";
-import { RingKvCache, type RingKvCacheOptions } from "../cache/ring_kv_cache.ts";
+import { RingKvCache } from "../cache/ring_kv_cache.ts";
+import type { RingKvCacheOptions } from "../cache/ring_options.ts";
 import type { AttentionSpec } from "../plan/spec.ts";
 import {
   checkDtype,

@@ -2,8 +2,7 @@
 import { checkGroups, checkInteger, sentence } from "../base/check.ts";
 import type { AttentionWeights, Projection } from "./attention_weights.ts";
 import { splitQkv } from "./qkv_weights.ts";
-import { elementCount } from "../tensor/dtype.ts";
-import type { HostTensor } from "../tensor/tensor.ts";
+import { checkHostTensor, type HostTensor } from "../tensor/tensor.ts";
 
 /** Heads and sizes of a layer. */
 interface LayerShape {
@@ -35,7 +34,7 @@ export function projectionsOf(
   }
   checkProjection(action, "o", weights.o, [dim, qWidth]);
   for (const name of ["qNorm", "kNorm"] as const) {
-    if (weights[name]) checkShape(action, name, weights[name], [headDim]);
+    if (weights[name]) checkHostTensor(action, name, weights[name], [headDim]);
   }
   const { q, k, v } = apart;
   return { q, k, v, o: weights.o };
@@ -58,27 +57,6 @@ function split(
   return { q: projection("q"), k: projection("k"), v: projection("v") };
 }
 
-/** Throws unless a tensor has the shape that is needed, and as many elements. */
-export function checkShape(
-  action: string,
-  name: string,
-  tensor: HostTensor,
-  shape: readonly number[],
-): void {
-  const actual = tensor?.shape;
-  if (actual?.length !== shape.length || actual.some((size, i) => size !== shape[i])) {
-    throw new RangeError(
-      sentence(action, `${name} must have shape [${shape.join(", ")}]`, { [name]: actual }),
-    );
-  }
-  const elements = tensor.data?.length;
-  if (elements !== elementCount(shape)) {
-    throw new RangeError(
-      sentence(action, `${name} must have as many elements as its shape`, { elements, shape }),
-    );
-  }
-}
-
 function checkProjection(
   action: string,
   name: string,
@@ -88,8 +66,8 @@ function checkProjection(
   if (!projection?.weight) {
     throw new TypeError(sentence(action, `${name} must have a weight`, { [name]: projection }));
   }
-  checkShape(action, `${name}.weight`, projection.weight, shape);
-  if (projection.bias) checkShape(action, `${name}.bias`, projection.bias, shape.slice(0, 1));
+  checkHostTensor(action, `${name}.weight`, projection.weight, shape);
+  if (projection.bias) checkHostTensor(action, `${name}.bias`, projection.bias, shape.slice(0, 1));
 }
 
 /** Rows of several projections of the same input, one after the other. */

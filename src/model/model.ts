@@ -1,6 +1,7 @@
 /** A decoder on the device: its weights, and the cache of each layer. */
 import { checkChoice, checkInteger, sentence } from "../base/check.ts";
-import type { RingKvCache, RingKvCacheOptions } from "../cache/ring_kv_cache.ts";
+import type { RingKvCache } from "../cache/ring_kv_cache.ts";
+import type { RingKvCacheOptions } from "../cache/ring_options.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { type Destroyable, Owned } from "../gpu/owned.ts";
 import { Linear } from "../layer/linear.ts";

@@ -1,8 +1,7 @@
 /** Weights on their way to the device, by their uniform names. */
 import type { Gpu } from "../gpu/device.ts";
 import type { KvDtype } from "../tensor/dtype.ts";
-import { Tensor } from "../tensor/tensor.ts";
-import { checkShape } from "../layer/projections.ts";
+import { checkHostTensor, Tensor } from "../tensor/tensor.ts";
 import { WeightMatrix } from "../layer/weight_matrix.ts";
 import { Norm, type NormOptions } from "../layer/norm.ts";
 import type { Owned } from "../gpu/owned.ts";
@@ -27,7 +26,7 @@ export class Uploads {
   /** Reads a weight that must exist. */
   async read(name: string): Promise<WeightData> {
     const weight = await this.#weights.read(name);
-    checkShape("create Decoder", name, weight, this.#shapes.get(name)!);
+    checkHostTensor("create Decoder", name, weight, this.#shapes.get(name)!);
     return weight;
   }
 

@@ -1,4 +1,4 @@
-import { checkChoice, checkGroups, checkInteger, sentence } from "../base/check.ts";
+import { checkChoice, checkGroups, copyShape, sentence } from "../base/check.ts";
 import { type Layout, LAYOUTS } from "../tensor/layout.ts";
 
 /** Sizes that the tensors of an attention agree on. */
@@ -24,8 +24,7 @@ export function sizesOf(
     if (shape?.length !== 4) {
       throw new TypeError(sentence(action, `${name} must have the four axes ${layout}`, { shape }));
     }
-    shape.forEach((size, axis) => checkInteger(action, `${name}.shape[${axis}]`, size));
-    return shape;
+    return copyShape(action, `${name}.shape`, shape);
   });
   const [tokens, heads] = layout === "BSNH" ? [1, 2] : [2, 1];
   const agrees = q[0] === k[0] && k[0] === v[0] && k[1] === v[1] && k[2] === v[2] && q[3] === k[3];

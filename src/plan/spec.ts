@@ -1,9 +1,9 @@
-import { checkChoice, checkGroups, checkInteger, sentence } from "../base/check.ts";
+import { checkChoice, checkGroups, checkInteger, checkObject, sentence } from "../base/check.ts";
 import { type FilledScoreSpec, fillInScores, type ScoreSpec } from "../score/score_spec.ts";
 import { type Dtype, DTYPES, KV_DTYPES, type KvDtype } from "../tensor/dtype.ts";
 import { type Layout, LAYOUTS } from "../tensor/layout.ts";
 import { type AttentionOutput, OUTPUTS, stagesOf } from "./outputs.ts";
-import { checkTuning, type Tuning } from "./tuning.ts";
+import { copyTuning, type Tuning } from "./tuning.ts";
 
 /**
  * The implementation of attention: `"staged"`, three kernels with scores and weights in memory; `"fused"`, one pass over keys
@@ -99,12 +99,18 @@ export const ACTION = "plan attention";
 
 const DEFAULT_SCRATCH_BYTES = 128 * 2 ** 20;
 
-/** Fills in the defaults of a specification, and checks its values by themselves and with each other. */
+/**
+ * Fills in the defaults of a specification, and checks its values by themselves and with each other. The result shares no
+ * array with the specification, which its owner may change.
+ */
 export function fillIn(spec: AttentionSpec): FilledSpec {
+  checkObject(ACTION, "spec", spec);
   const { batch = 1, numHeads, numKvHeads = numHeads, headDim, valueDim = headDim } = spec;
-  const { seqLen = 1, capacity, sinks = 0, outputs = [], impl = "auto", tuning } = spec;
+  const { seqLen = 1, capacity, sinks = 0, impl = "auto" } = spec;
   const { dtype = "f32", kvDtype = dtype, layout = "BSNH", kvLayout = layout } = spec;
   const { arithmetic = "f32", maxScratchBytes = DEFAULT_SCRATCH_BYTES } = spec;
+  const outputs = copyOutputs(spec.outputs);
+  const tuning = spec.tuning === undefined ? undefined : copyTuning(ACTION, spec.tuning);
   const own: OwnSpec = {
     ...{ batch, numHeads, numKvHeads, headDim, valueDim, seqLen, capacity, sinks },
     ...{ dtype, kvDtype, arithmetic, layout, kvLayout, outputs, maxScratchBytes, impl, tuning },
@@ -117,13 +123,12 @@ export function fillIn(spec: AttentionSpec): FilledSpec {
 /** Checks each value by itself. */
 function checkEach(spec: OwnSpec): void {
   const { batch, numHeads, numKvHeads, headDim, valueDim, seqLen, capacity } = spec;
-  const { maxScratchBytes, outputs, tuning } = spec;
+  const { maxScratchBytes } = spec;
   const sizes = { batch, numHeads, numKvHeads, headDim, valueDim, seqLen, capacity };
   for (const [name, value] of Object.entries({ ...sizes, maxScratchBytes })) {
     checkInteger(ACTION, name, value);
   }
   checkInteger(ACTION, "sinks", spec.sinks, 0);
-  if (tuning !== undefined) checkTuning(ACTION, tuning);
   checkGroups(ACTION, { numHeads, numKvHeads });
   checkChoice(ACTION, "dtype", spec.dtype, DTYPES);
   checkChoice(ACTION, "kvDtype", spec.kvDtype, KV_DTYPES);
@@ -131,10 +136,15 @@ function checkEach(spec: OwnSpec): void {
   checkChoice(ACTION, "layout", spec.layout, LAYOUTS);
   checkChoice(ACTION, "kvLayout", spec.kvLayout, LAYOUTS);
   checkChoice(ACTION, "impl", spec.impl, ["auto", "fused", "staged"]);
+}
+
+/** Copies the outputs that are asked for, each once, and checks them. */
+function copyOutputs(outputs: readonly AttentionOutput[] = []): AttentionOutput[] {
   if (!Array.isArray(outputs)) {
     throw new TypeError(sentence(ACTION, "outputs must be an array", { outputs }));
   }
   for (const output of outputs) checkChoice(ACTION, "outputs", output, OUTPUTS);
+  return [...new Set(outputs)];
 }
 
 /** Checks values that exclude each other. */

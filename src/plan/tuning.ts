@@ -64,30 +64,31 @@ const POWERS_OF_TWO: readonly (keyof Tiling)[] = [
 ];
 
 /**
- * Checks a tuning, as it may come from a file.
+ * Copies and checks a tuning, as it may come from a file.
  *
  * @throws {TypeError} If a value is missing or of the wrong kind.
  * @throws {RangeError} If a value is out of range, or rows do not ascend.
  */
-export function checkTuning(action: string, tuning: Tuning): void {
-  const { schema, adapter, tilings } = tuning ?? {};
+export function copyTuning(action: string, tuning: Tuning): Tuning {
+  const { schema, adapter, tilings: given } = tuning ?? {};
   if (schema !== 3) {
     throw new TypeError(
       sentence(action, "tuning must be of schema 3 (tune again)", { "tuning.schema": schema }),
     );
   }
-  if (typeof adapter !== "string" || !Array.isArray(tilings)) {
+  if (typeof adapter !== "string" || !Array.isArray(given)) {
     throw new TypeError(
       sentence(action, "tuning must name its adapter and list its tilings (tune again)", {
         "tuning.adapter": adapter,
-        "tuning.tilings": tilings,
+        "tuning.tilings": given,
       }),
     );
   }
+  const tilings: Tuning["tilings"] = given.map((tiling) => ({ ...tiling }));
   let least = 0;
   for (const [i, tiling] of tilings.entries()) {
     const name = `tuning.tilings[${i}]`;
-    checkInteger(action, `${name}.leastRows`, tiling?.leastRows, least + 1);
+    checkInteger(action, `${name}.leastRows`, tiling.leastRows, least + 1);
     least = tiling.leastRows;
     for (const key of Object.keys(BOUNDS) as (keyof Tiling)[]) {
       checkSize(action, `${name}.${key}`, tiling[key], key);
@@ -101,6 +102,7 @@ export function checkTuning(action: string, tuning: Tuning): void {
       );
     }
   }
+  return { schema, adapter, tilings };
 }
 
 function checkSize(action: string, name: string, value: unknown, key: keyof Tiling): void {

@@ -108,7 +108,7 @@ export function referenceRow(
   const spec = fillInScores(
     "compute a reference",
     { ...options, bias: bias?.shape, mask: mask?.shape },
-    sizes,
+    { ...sizes, capacity: contextLen },
   );
   const kvHead = Math.floor(row.head / (numHeads / numKvHeads));
   const offset = (head: number, token: number, heads: number, tokens: number, size: number) =>

@@ -56,7 +56,6 @@ export function hasPerHead({ alibiSlopes, sinkLogits }: FilledScoreSpec): boolea
 
 /** Beyond every position of a query, which is itself beyond every key; their sum is within i32. */
 const UNBOUNDED = 2 ** 30;
-const FARTHEST_QUERY = 2 ** 29;
 
 /** Values of `Params` by which scores are computed. */
 export function scoreParams(spec: ScoredSpec) {
@@ -65,7 +64,7 @@ export function scoreParams(spec: ScoredSpec) {
   const named = { "bottom-right": -seqLen, "top-left": 0 };
   const firstQuery = typeof alignment === "number" ? alignment : named[alignment];
   return {
-    firstQuery: Math.min(firstQuery, FARTHEST_QUERY),
+    firstQuery,
     isFromEnd: Number(alignment === "bottom-right"),
     windowLeft: Math.min(window - 1, UNBOUNDED),
     windowRight: causal ? 0 : Math.min(windowRight, UNBOUNDED),

@@ -1,4 +1,11 @@
-import { checkChoice, checkInteger, sentence } from "../base/check.ts";
+import {
+  checkChoice,
+  checkFinite,
+  checkInteger,
+  checkPositive,
+  copyShape,
+  sentence,
+} from "../base/check.ts";
 import { elementCount } from "../tensor/dtype.ts";
 
 /**
@@ -15,13 +22,13 @@ export interface ScoreSpec {
   /** Whether a query sees no later keys. The default is true. */
   causal?: boolean;
   /**
-   * The place of the queries in the context, for `causal`, the windows and ALiBi. The default is `"bottom-right"`. Over a
-   * ring, another alignment holds until the ring wraps.
+   * The place of the queries in the context, for `causal`, the windows and ALiBi; a position is at most 2^29. The default
+   * is `"bottom-right"`. Over a ring, another alignment holds until the ring wraps.
    */
   alignment?: Alignment;
-  /** Most keys that a query sees up to its own, its own included. The default is all of them. */
+  /** Most keys that a query sees up to its own, its own included: up to 2^29. The default is all of them. */
   window?: number;
-  /** Most keys that a query which is not causal sees after its own. The default is all of them. */
+  /** Most keys that a query which is not causal sees after its own: up to 2^29. The default is all of them. */
   windowRight?: number;
   /** Factor on the scores. The default is `1 / sqrt(headDim)`. */
   scale?: number;
@@ -40,7 +47,8 @@ export interface ScoreSpec {
   /**
    * Shape of a bias that is added to the scores after the softcap, [B, N, S, K] or its last 2 or 3 axes; axes before the
    * last may be 1 for all. Key j of the sequence gets element j; keys from K on are masked, as are keys whose element is
-   * -Infinity or the lowest f32. The default is no bias.
+   * -Infinity or the lowest f32. K = 1 is one key and not all: where the capacity is larger it is refused unless `maskKeys`
+   * is given. The default is no bias.
    */
   bias?: readonly number[];
   /** Shape of a mask, as that of a bias: a query sees the keys whose element is true. The default is no mask. */
@@ -57,6 +65,8 @@ export type FilledScoreSpec =
   & ScoreSpec
   & Required<Pick<ScoreSpec, "causal" | "alignment" | "scale" | "maskKeys">>;
 
+/** The farthest position of a first query, and the widest window: sums of two of them are within i32. */
+const FARTHEST = 2 ** 29;
 /** Elements of a bias or a mask: kernels count them in 32 bits, and a binding of 512 MiB has room for as many of a mask. */
 const MOST_ELEMENTS = 2 ** 32;
 
@@ -64,17 +74,16 @@ const MOST_ELEMENTS = 2 ** 32;
 export function fillInScores(
   action: string,
   spec: ScoreSpec,
-  sizes: { batch: number; numHeads: number; seqLen: number; headDim: number },
+  sizes: { batch: number; numHeads: number; seqLen: number; capacity: number; headDim: number },
 ): FilledScoreSpec {
   const { causal = true, alignment = "bottom-right", window, windowRight } = spec;
-  const { scale = 1 / Math.sqrt(sizes.headDim), softcap, alibiSlopes, sinkLogits } = spec;
-  const { bias, mask, maskKeys = "first" } = spec;
+  const { scale = 1 / Math.sqrt(sizes.headDim), softcap, maskKeys = "first" } = spec;
   checkChoice(action, "causal", causal, [true, false]);
-  if (typeof alignment === "number") checkInteger(action, "alignment", alignment, 0);
+  if (typeof alignment === "number") checkPosition(action, "alignment", alignment);
   else checkChoice(action, "alignment", alignment, ["bottom-right", "top-left"]);
-  if (window !== undefined) checkInteger(action, "window", window);
+  if (window !== undefined) checkPosition(action, "window", window, 1);
   if (windowRight !== undefined) {
-    checkInteger(action, "windowRight", windowRight, 0);
+    checkPosition(action, "windowRight", windowRight);
     if (causal) {
       throw new RangeError(
         sentence(action, "windowRight is for what is not causal", { windowRight, causal }),
@@ -82,38 +91,59 @@ export function fillInScores(
     }
   }
   checkFinite(action, "scale", scale);
-  if (softcap !== undefined) {
-    checkFinite(action, "softcap", softcap);
-    if (softcap <= 0) {
-      throw new RangeError(sentence(action, "softcap must be above zero", { softcap }));
-    }
-  }
-  for (const [name, numbers] of Object.entries({ alibiSlopes, sinkLogits })) {
-    if (numbers !== undefined) checkPerHead(action, name, numbers, sizes.numHeads);
-  }
+  if (softcap !== undefined) checkPositive(action, "softcap", softcap);
   checkChoice(action, "maskKeys", maskKeys, ["first", "last"]);
-  for (const [name, shape] of Object.entries({ bias, mask })) {
-    if (shape !== undefined) checkBroadcast(action, name, shape, sizes);
-  }
+  const perHead = (name: "alibiSlopes" | "sinkLogits") =>
+    spec[name] === undefined ? undefined : copyPerHead(action, name, spec[name], sizes.numHeads);
+  const broadcast = (name: "bias" | "mask") => {
+    if (spec[name] === undefined) return undefined;
+    const shape = copyBroadcast(action, name, spec[name], sizes);
+    checkKeys(action, name, shape, { ...sizes, maskKeys: spec.maskKeys });
+    return shape;
+  };
   const scores = { causal, alignment, window, windowRight, scale, softcap };
+  const [alibiSlopes, sinkLogits] = [perHead("alibiSlopes"), perHead("sinkLogits")];
+  const [bias, mask] = [broadcast("bias"), broadcast("mask")];
   return { ...scores, alibiSlopes, sinkLogits, bias, mask, maskKeys };
 }
 
-function checkFinite(action: string, name: string, value: unknown): void {
-  if (typeof value !== "number") {
-    throw new TypeError(sentence(action, `${name} must be a number`, { [name]: value }));
-  }
-  if (!Number.isFinite(value)) {
-    throw new RangeError(sentence(action, `${name} must be finite`, { [name]: value }));
-  }
+/** Throws unless a position, or a distance of positions, is one that kernels can add to others in 32 bits. */
+function checkPosition(action: string, name: string, value: number, least = 0): void {
+  checkInteger(action, name, value, least);
+  if (value <= FARTHEST) return;
+  throw new RangeError(
+    sentence(action, `${name} must be at most 2^29 (leave it out where that is beyond every key)`, {
+      [name]: value,
+    }),
+  );
 }
 
-function checkPerHead(
+/**
+ * Throws where one key has an element and others have none, unless the caller says that this is meant: elsewhere a last axis
+ * of 1 is for all keys.
+ */
+function checkKeys(
+  action: string,
+  name: string,
+  shape: readonly number[],
+  { capacity, maskKeys }: { capacity: number; maskKeys?: "first" | "last" },
+): void {
+  if (shape.at(-1) !== 1 || capacity === 1 || maskKeys !== undefined) return;
+  throw new RangeError(
+    sentence(
+      action,
+      `the last axis of ${name} counts keys, and is not broadcast (give all keys; or maskKeys, where one key is meant)`,
+      { [name]: shape, capacity },
+    ),
+  );
+}
+
+function copyPerHead(
   action: string,
   name: string,
   numbers: readonly number[],
   numHeads: number,
-): void {
+): number[] {
   if (typeof numbers?.length !== "number") {
     throw new TypeError(sentence(action, `${name} must be numbers`, { [name]: numbers }));
   }
@@ -125,21 +155,25 @@ function checkPerHead(
       }),
     );
   }
-  Array.from(numbers, (number, head) => checkFinite(action, `${name}[${head}]`, number));
+  return Array.from({ length: numHeads }, (_, head) => {
+    const number = numbers[head];
+    checkFinite(action, `${name}[${head}]`, number);
+    return number;
+  });
 }
 
-function checkBroadcast(
+function copyBroadcast(
   action: string,
   name: string,
-  shape: readonly number[],
+  given: readonly number[],
   { batch, numHeads, seqLen }: { batch: number; numHeads: number; seqLen: number },
-): void {
-  if (!Array.isArray(shape) || shape.length < 2 || shape.length > 4) {
+): number[] {
+  const shape = copyShape(action, name, given);
+  if (shape.length < 2 || shape.length > 4) {
     throw new TypeError(
       sentence(action, `${name} must be a shape of 2 to 4 axes`, { [name]: shape }),
     );
   }
-  shape.forEach((size, axis) => checkInteger(action, `${name}[${axis}]`, size));
   const full = [batch, numHeads, seqLen];
   const fits = leadingAxes(shape).every((size, axis) => size === 1 || size === full[axis]);
   if (!fits) {
@@ -159,6 +193,7 @@ function checkBroadcast(
       }),
     );
   }
+  return shape;
 }
 
 /** Sizes over batch, heads and tokens of a shape that may leave the first of them out. */

@@ -1,13 +1,12 @@
-import { checkChoice, checkInteger, sentence } from "../base/check.ts";
-import { dequantize, isQuantized, quantize } from "./quantized.ts";
+import { checkChoice, checkObject, copyShape, sentence } from "../base/check.ts";
+import { decodeElements, encodeElements } from "./host_elements.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { MAP_READ, USAGE } from "../gpu/usage.ts";
 import { ELEMENT_TYPES, elementCount, type ElementType, storageBytes } from "./dtype.ts";
-import { float16Array } from "./float16.ts";
 
 /** Numbers on the host with their shape, row-major. */
 export interface HostTensor {
-  /** The elements, as many as the product of `shape`. */
+  /** The elements, as many as the product of `shape`: an array, or a typed array of numbers. */
   data: ArrayLike<number>;
   /** Size per axis, outermost first; none is zero. */
   shape: readonly number[];
@@ -34,9 +33,6 @@ export interface TensorOptions {
   /** Name in messages and captures. */
   label?: string;
 }
-
-const LARGEST_F16 = 65504;
-const LARGEST_F32 = 3.4028234663852886e38;
 
 /** Throws unless `dtype` is one that the device can store. */
 export function checkDtype(gpu: Gpu, action: string, dtype: ElementType, name = "dtype"): void {
@@ -101,11 +97,25 @@ export function checkTensor(
   }
 }
 
-function checkShape(action: string, shape: readonly number[]): void {
-  if (!Array.isArray(shape) || shape.length === 0) {
-    throw new TypeError(sentence(action, "shape must be an array of sizes", { shape }));
+/** Throws unless a tensor of the host has the shape that is needed, and as many elements. */
+export function checkHostTensor(
+  action: string,
+  name: string,
+  tensor: HostTensor,
+  shape: readonly number[],
+): void {
+  const actual = tensor?.shape;
+  if (actual?.length !== shape.length || actual.some((size, i) => size !== shape[i])) {
+    throw new RangeError(
+      sentence(action, `${name} must have shape [${shape.join(", ")}]`, { [name]: actual }),
+    );
   }
-  shape.forEach((size, axis) => checkInteger(action, `shape[${axis}]`, size));
+  const elements = tensor.data?.length;
+  if (elements !== elementCount(shape)) {
+    throw new RangeError(
+      sentence(action, `${name} must have as many elements as its shape`, { elements, shape }),
+    );
+  }
 }
 
 /**
@@ -135,7 +145,7 @@ export class Tensor {
   private constructor(gpu: Gpu, buffer: GPUBuffer, shape: readonly number[], dtype: ElementType) {
     this.gpu = gpu;
     this.buffer = buffer;
-    this.shape = [...shape];
+    this.shape = Object.freeze([...shape]);
     this.dtype = dtype;
   }
 
@@ -181,21 +191,22 @@ export class Tensor {
     dtype: ElementType = "f32",
   ): Tensor {
     const action = "wrap a buffer as a tensor";
-    checkShape(action, shape);
+    const sizes = copyShape(action, "shape", shape);
     checkDtype(gpu, action, dtype);
-    const bytes = storageBytes(shape, dtype);
+    const bytes = storageBytes(sizes, dtype);
     checkBytes(gpu, action, bytes);
-    if (buffer.size < bytes) {
-      throw new RangeError(
-        sentence(action, "the buffer must hold the shape", { size: buffer.size, shape, bytes }),
-      );
-    }
+    checkObject(action, "buffer", buffer);
     if (!(buffer.usage & USAGE.storage)) {
       throw new TypeError(
         sentence(action, "the buffer must have usage STORAGE", { usage: buffer.usage }),
       );
     }
-    return new Tensor(gpu, buffer, shape, dtype);
+    if (buffer.size < bytes) {
+      throw new RangeError(
+        sentence(action, "the buffer must hold the shape", { size: buffer.size, shape, bytes }),
+      );
+    }
+    return new Tensor(gpu, buffer, sizes, dtype);
   }
 
   /**
@@ -225,30 +236,34 @@ export class Tensor {
     shape: readonly number[],
     options: TensorOptions = {},
   ): Promise<Tensor> {
+    checkObject("allocate a tensor", "options", options);
     const { dtype = "f32", label = "tensor" } = options;
     const action = `allocate ${label}`;
-    checkShape(action, shape);
+    // A copy: the caller may do with the array as it likes while the device makes the buffer.
+    const sizes = copyShape(action, "shape", shape);
     checkDtype(gpu, action, dtype);
-    const size = storageBytes(shape, dtype);
+    const size = storageBytes(sizes, dtype);
     checkBytes(gpu, action, size);
     const usage = USAGE.storage | USAGE.copySrc | USAGE.copyDst;
     const buffer = await gpu.guard(
       action,
       () => gpu.device.createBuffer({ label, size, usage }),
     );
-    return new Tensor(gpu, buffer, shape, dtype);
+    return new Tensor(gpu, buffer, sizes, dtype);
   }
 
   /**
    * Copies numbers, or the elements of a mask, from the host to a new tensor.
    *
    * @param gpu Where to allocate.
-   * @param source The elements and their shape.
+   * @param source The elements and their shape; read before this returns.
    * @param options Element type and label.
    * @returns The tensor. Destroy it with {@linkcode Tensor.destroy}.
-   * @throws {TypeError} If there is no data or no shape, or the element type is none there is.
-   * @throws {RangeError} If the data does not match the shape, a number is beyond f16 (65504) for `"f16"` or not finite for
-   * integers, no whole number for `"u32"`, neither 0 nor 1 for `"bool"`, or as {@linkcode Tensor.empty}.
+   * @throws {TypeError} If the data is no array, or one of something else than numbers (for `"bool"` also booleans), there is
+   * no shape, or the element type is none there is.
+   * @throws {RangeError} If the data does not match the shape, a finite number is beyond f32 (3.4e38) or for `"f16"` beyond
+   * f16 (65504), not finite for integers, no whole number for `"u32"`, neither 0 nor 1 for `"bool"`, or as
+   * {@linkcode Tensor.empty}.
    * @throws {GpuWorkError} If the device refuses the memory.
    *
    * @example Numbers, keys in int8, and a mask
@@ -269,27 +284,18 @@ export class Tensor {
     source: HostTensor | HostMask,
     options: TensorOptions = {},
   ): Promise<Tensor> {
+    checkObject("upload a tensor", "options", options);
     const { dtype = "f32", label = "tensor" } = options;
     const action = `upload ${label}`;
     if (!source) {
       throw new TypeError(sentence(action, "there must be data and a shape", { [label]: source }));
     }
-    const { data, shape } = source;
-    checkShape(action, shape);
+    const { data } = source;
+    const shape = copyShape(action, "shape", source.shape);
     checkDtype(gpu, action, dtype);
-    if (typeof data !== "object" || typeof data?.length !== "number") {
-      throw new TypeError(sentence(action, "data must be an array of numbers", { data }));
-    }
-    if (data.length !== elementCount(shape)) {
-      throw new RangeError(
-        sentence(action, "the data must have as many elements as the shape", {
-          elements: data.length,
-          shape,
-        }),
-      );
-    }
-    const bytes = encode(action, source, dtype);
-    const tensor = await Tensor.empty(gpu, shape, options);
+    checkBytes(gpu, action, storageBytes(shape, dtype));
+    const bytes = encodeElements(action, data, shape, dtype);
+    const tensor = await Tensor.empty(gpu, shape, { dtype, label });
     gpu.device.queue.writeBuffer(tensor.buffer, 0, bytes);
     return tensor;
   }
@@ -333,7 +339,7 @@ export class Tensor {
       gpu.device.queue.submit([encoder.finish()]);
       await gpu.waitFor(staging.mapAsync(MAP_READ));
       const mapped = staging.getMappedRange().slice(0);
-      return decode(mapped, this.shape, this.dtype);
+      return decodeElements(mapped, this.shape, this.dtype);
     } finally {
       staging.destroy();
     }
@@ -343,72 +349,4 @@ export class Tensor {
   destroy(): void {
     this.buffer.destroy();
   }
-}
-
-function encode(
-  action: string,
-  { data, shape }: HostTensor | HostMask,
-  dtype: ElementType,
-): ArrayBuffer | Uint32Array<ArrayBuffer> {
-  checkElements(action, data, dtype);
-  const numbers = data as ArrayLike<number>;
-  if (isQuantized(dtype)) return quantize(numbers, shape.at(-1)!, dtype);
-  const bytes = new ArrayBuffer(storageBytes(shape, dtype));
-  if (dtype === "f32") new Float32Array(bytes).set(numbers);
-  if (dtype === "f16") new (float16Array(action))(bytes).set(numbers);
-  if (dtype === "u32") new Uint32Array(bytes).set(numbers);
-  if (dtype === "bool") {
-    const words = new Uint32Array(bytes);
-    for (let i = 0; i < data.length; i++) words[i >>> 5] |= Number(data[i]) << (i & 31);
-  }
-  return bytes;
-}
-
-/** What an element type holds, where it does not hold every number. */
-const WITHIN_F32 = {
-  rule: `integers hold numbers up to ${LARGEST_F32} (use dtype "f32")`,
-  holds: (value: number) => Math.abs(value) <= LARGEST_F32,
-};
-const HELD: Partial<Record<ElementType, { rule: string; holds(value: number): boolean }>> = {
-  f16: {
-    rule: `f16 holds numbers up to ${LARGEST_F16} (use dtype "f32")`,
-    holds: (value) => Math.abs(value) <= LARGEST_F16 || !Number.isFinite(value),
-  },
-  int8: WITHIN_F32,
-  int4: WITHIN_F32,
-  u32: {
-    rule: "u32 holds whole numbers from 0 to 4294967295",
-    holds: (value) => value >>> 0 === value,
-  },
-  bool: {
-    rule: "a mask holds true or 1, and false or 0",
-    holds: (value) => value === 0 || value === 1,
-  },
-};
-
-function checkElements(
-  action: string,
-  data: ArrayLike<number | boolean>,
-  dtype: ElementType,
-): void {
-  const held = HELD[dtype];
-  if (!held) return;
-  for (let index = 0; index < data.length; index++) {
-    const value = data[index];
-    if (!held.holds(Number(value))) {
-      throw new RangeError(sentence(action, held.rule, { index, value }));
-    }
-  }
-}
-
-function decode(bytes: ArrayBuffer, shape: readonly number[], dtype: ElementType): Float32Array {
-  const length = elementCount(shape);
-  if (isQuantized(dtype)) return dequantize(new Uint32Array(bytes), shape.at(-1)!, dtype);
-  if (dtype === "bool") {
-    const words = new Uint32Array(bytes);
-    return Float32Array.from({ length }, (_, i) => words[i >>> 5] >>> (i & 31) & 1);
-  }
-  if (dtype === "f32") return new Float32Array(bytes, 0, length);
-  const View = dtype === "u32" ? Uint32Array : float16Array("download a tensor");
-  return Float32Array.from(new View(bytes, 0, length));
 }

@@ -290,5 +290,5 @@ Deno.test("attend: refuses lengths beyond the keys", async () => {
   await assertRejects(attendTo(5, 6), RangeError, "lengths[1]=6, contextLen=5");
   await assertRejects(attendTo(5, -1), RangeError, "lengths[1]=-1");
   await assertRejects(attendTo(5, 0.5), RangeError, "lengths[1]=0.5");
-  await assertRejects(attendTo(5), RangeError, "shape=[1], batch=2");
+  await assertRejects(attendTo(5), RangeError, "shape=[1], batch=2, elements=1");
 });

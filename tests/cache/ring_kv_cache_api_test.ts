@@ -312,7 +312,7 @@ Deno.test("ring: refuses to truncate to what it has not, and nothing has changed
     [7, 0, RangeError, "length=7, currentLength=6"],
     [5, undefined, RangeError, "length=5, currentLength=4"],
     [3, 0, RangeError, "length=3, overwritten=1, oldest=1, window=4"],
-    [0, 0, RangeError, "overwritten=1"],
+    [1, 0, RangeError, "overwritten=1"],
     [3, undefined, RangeError, "overwritten=1"],
     [-1, 1, RangeError, "length=-1"],
     [1.5, 1, RangeError, "length=1.5"],
@@ -331,6 +331,9 @@ Deno.test("ring: refuses to truncate to what it has not, and nothing has changed
   assertEquals((await state()).lengthsOnDevice, [4, 4]);
   await submit((encoder) => cache.truncate(encoder, 0, 1));
   assertEquals((await state()).lengthsOnDevice, [4, 0]);
+  await submit((encoder) => cache.truncate(encoder, 0));
+  assertEquals((await state()).lengthsOnDevice, [0, 0]);
+  assertEquals(cache.oldest(0), 0);
 });
 
 Deno.test("ring: refuses to fork what it has not, and nothing has changed", async () => {

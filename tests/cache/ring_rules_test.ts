@@ -4,7 +4,9 @@ import {
   appended,
   checkAppend,
   checkKept,
+  checkReachable,
   type KeptTokens,
+  type RingRules,
   ringRules,
   storedTokens,
   truncated,
@@ -160,22 +162,30 @@ testRandomly(
     for (let round = 0; round < 300; round++) {
       const capacity = random.integer(1, 12);
       const maxSeqLen = random.integer(1, capacity);
-      const rules = ringRules("test", { capacity, maxSeqLen, overflow: "wrap" });
+      const sinks = random.pick([0, random.integer(0, capacity - maxSeqLen)]);
+      const rules = ringRules("test", { capacity, sinks, maxSeqLen, overflow: "wrap" });
       // Which position lies in each slot: what a ring is, without any of its arithmetic.
       const slots: number[] = new Array(capacity).fill(-1);
+      const slotOf = (position: number) =>
+        position < sinks ? position : sinks + (position - sinks) % (capacity - sinks);
       let kept: KeptTokens = { oldest: 0, length: 0 };
       for (let step = 0; step < 40; step++) {
         const hasWindow = (length: number) =>
-          Array.from({ length: rules.window - 1 }, (_, i) => length - 1 - i)
-            .every((position) => position < 0 || slots[position % capacity] === position);
+          [
+            ...Array.from({ length: Math.min(sinks, length) }, (_, i) => i),
+            ...Array.from({ length: rules.window - 1 }, (_, i) => length - 1 - i),
+          ].every((position) => position < 0 || slots[slotOf(position)] === position);
         const length = random.integer(0, kept.length + 1);
         // With a window of one, the next token needs no other; what is left still ends no earlier than it begins.
-        const isExpected = length <= kept.length && length >= kept.oldest && hasWindow(length);
+        const isExpected = length <= kept.length &&
+          (length <= sinks || length >= kept.oldest && hasWindow(length));
         assertEquals(isAllowed(() => truncated(rules, kept, length)), isExpected);
         if (isExpected && random.next() < 0.5) kept = truncated(rules, kept, length);
+        checkReachable("test", rules, kept);
         const seqLen = random.integer(0, maxSeqLen);
-        for (let i = 0; i < seqLen; i++) slots[(kept.length + i) % capacity] = kept.length + i;
+        for (let i = 0; i < seqLen; i++) slots[slotOf(kept.length + i)] = kept.length + i;
         kept = appended(rules, kept, seqLen);
+        checkReachable("test", rules, kept);
         assert(hasWindow(kept.length), "the next token has its window");
       }
     }
@@ -215,4 +225,44 @@ Deno.test("ring: another alignment than bottom-right holds until the ring wraps"
   assertThrows(() => checkKept(wrapped, needs), RangeError, 'alignment="top-left"');
   assertThrows(() => checkKept(wrapped, { ...needs, alignment: 3 }), RangeError, "alignment=3");
   checkKept(wrapped, { ...needs, alignment: "bottom-right" });
+});
+
+Deno.test("reachable: what no append and no rollback leads to is refused", () => {
+  const wraps = { capacity: 10, sinks: 2, window: 4, overflow: "wrap" } as const;
+  const keeps = { ...wraps, overflow: "error" } as const;
+  const reached: [RingRules, KeptTokens][] = [
+    [wraps, { oldest: 0, length: 0 }],
+    [wraps, { oldest: 0, length: 10 }],
+    [wraps, { oldest: 3, length: 11 }],
+    [wraps, { oldest: 8, length: 11 }], // after a rollback
+    [wraps, { oldest: 2 ** 31 - 9, length: 2 ** 31 - 1 }],
+    [keeps, { oldest: 0, length: 10 }],
+  ];
+  for (const [rules, kept] of reached) checkReachable("test", rules, kept);
+  const unreached: [RingRules, Record<string, unknown>, typeof TypeError | typeof RangeError][] = [
+    [wraps, { oldest: 0, length: 11 }, RangeError], // slots that were overwritten
+    [wraps, { oldest: 2, length: 11 }, RangeError],
+    [wraps, { oldest: 9, length: 11 }, RangeError], // the next token would miss some of its window
+    [wraps, { oldest: 1, length: 9 }, RangeError], // a sink
+    [wraps, { oldest: 0, length: 2 ** 31 }, RangeError],
+    [wraps, { oldest: -1, length: 5 }, RangeError],
+    [wraps, { oldest: 0.5, length: 5 }, RangeError],
+    [wraps, { oldest: "0", length: 5 }, TypeError],
+    [wraps, { oldest: 0 }, TypeError],
+    [keeps, { oldest: 0, length: 11 }, RangeError],
+    [keeps, { oldest: 3, length: 9 }, RangeError],
+  ];
+  for (const [rules, kept, throws] of unreached) {
+    assertThrows(() => checkReachable("test", rules, kept as unknown as KeptTokens), throws);
+  }
+});
+
+Deno.test("append: a sequence ends before positions leave 31 bits", () => {
+  const rules = { capacity: 10, sinks: 0, window: 4, overflow: "wrap" } as const;
+  checkAppend(rules, 2 ** 31 - 2, 1);
+  assertThrows(
+    () => checkAppend(rules, 2 ** 31 - 1, 1),
+    RangeError,
+    "below 2^31 tokens (clear it)",
+  );
 });

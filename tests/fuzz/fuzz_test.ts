@@ -9,7 +9,9 @@ testRandomly(
   async (random) => {
     const report = await fuzz(await sharedGpu(), random, { count: 200 });
     for (const kind of ["append", "truncate", "fork", "clear", "encode", "restore"]) {
-      assert(report[kind].calls > report[kind].refused, `${kind}: ${JSON.stringify(report[kind])}`);
+      const { calls, refused } = report[kind];
+      // A few calls may all have been spoiled.
+      assert(calls > refused || calls < 20, `${kind}: ${JSON.stringify(report[kind])}`);
     }
   },
 );

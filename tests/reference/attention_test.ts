@@ -338,8 +338,8 @@ for (const { shape, rows } of BROADCASTS) {
 Deno.test("reference: what is shorter than the context masks the rest, or is about its end", () => {
   const all = (value: number) => new Array(8).fill(value);
   const [bias, mask] = [{ data: [0], shape: [1, 1] }, { data: [true], shape: [1, 1] }];
-  assertEquals(outputOf({ bias }), all(0));
-  assertEquals(outputOf({ mask }), all(0));
+  assertEquals(outputOf({ bias }, { maskKeys: "first" }), all(0));
+  assertEquals(outputOf({ mask }, { maskKeys: "first" }), all(0));
   assertEquals(outputOf({ mask }, { maskKeys: "last" }), all(1 / 2));
   const no = { data: [false], shape: [1, 1] };
   assertEquals(outputOf({ mask: no }, { maskKeys: "last" }), all(0));

@@ -1,13 +1,16 @@
 // What masks, windows, lengths and rings have to do with each other.
+import { assertThrows } from "@std/assert";
 import {
   type AttentionSpec,
   type HostTensor,
+  planAttention,
   referenceAttention,
   RingKvCache,
   treeMask,
 } from "../../mod.ts";
 import { assertClose, assertSame, maskedScores, TOLERANCE } from "../support/compare.ts";
 import { sharedGpu } from "../support/gpu.ts";
+import { LIMITS } from "../support/plan.ts";
 import { type Random, testRandomly } from "../support/random.ts";
 import { type Inputs, randomInputs, runAttention, submit, Tensors } from "../support/run.ts";
 import { randomMask } from "../support/score_options.ts";
@@ -45,7 +48,7 @@ testRandomly("a window equals a slice", async (random) => {
 });
 
 testRandomly("windows and positions beyond every key see all, or nothing", async (random) => {
-  const far = [2 ** 31 - 1, 2 ** 32, 2 ** 53 - 1];
+  const far = [24, 2 ** 24 + 1, 2 ** 29];
   for (const impl of IMPLS) {
     const spec: AttentionSpec = { ...HEADS, impl, capacity: 19, seqLen: 3 };
     const inputs = randomInputs(random, spec);
@@ -64,6 +67,34 @@ testRandomly("windows and positions beyond every key see all, or nothing", async
       assertSame((await runAttention(after, inputs)).o, all, `${impl}: alignment=${distance}`);
       const { o: nothing } = await runAttention({ ...after, window: 5 }, inputs);
       assertSame(nothing, new Float32Array(nothing.length), `${impl}: far from every key`);
+    }
+  }
+});
+
+Deno.test("windows and positions beyond 2^29 are refused, and not moved", () => {
+  const spec: AttentionSpec = { ...HEADS, capacity: 19, causal: false };
+  for (const name of ["window", "windowRight", "alignment"] as const) {
+    planAttention({ ...spec, [name]: 2 ** 29 }, LIMITS);
+    for (const far of [2 ** 29 + 1, 2 ** 31 - 1, 2 ** 32, 2 ** 53 - 1]) {
+      const plan = () => planAttention({ ...spec, [name]: far }, LIMITS);
+      assertThrows(plan, RangeError, `${name} must be at most 2^29`);
+    }
+  }
+});
+
+Deno.test("a bias or a mask of one key among several is refused unless it is meant", () => {
+  const one = [[1, 1], [3, 1], [6, 1, 1], [2, 6, 3, 1]];
+  const spec: AttentionSpec = { ...HEADS, batch: 2, seqLen: 3, capacity: 19 };
+  for (const name of ["bias", "mask"] as const) {
+    for (const shape of one) {
+      const given = { ...spec, [name]: shape };
+      const says = `the last axis of ${name} counts keys`;
+      assertThrows(() => planAttention(given, LIMITS), RangeError, says);
+      for (const maskKeys of ["first", "last"] as const) {
+        planAttention({ ...given, maskKeys }, LIMITS);
+      }
+      planAttention({ ...given, capacity: 1 }, LIMITS);
+      planAttention({ ...spec, [name]: shape.with(-1, 2) }, LIMITS);
     }
   }
 });

@@ -116,16 +116,14 @@ function randomBias(random: Random, shape: readonly number[]): HostTensor {
 }
 
 /** A shape of 2 to 4 axes that broadcasts, with as many keys as the context has or fewer. */
-function randomShape(
-  random: Random,
-  { batch = 1, numHeads, seqLen = 1, capacity }: AttentionSpec,
-): number[] {
+function randomShape(random: Random, spec: AttentionSpec): number[] {
+  const { batch = 1, numHeads, seqLen = 1, capacity } = spec;
   const axis = (size: number) => random.pick([1, size]);
   const shape = [axis(batch), axis(numHeads), axis(seqLen)];
-  return [
-    ...shape.slice(random.integer(0, 2)),
-    random.pick([capacity, random.integer(1, capacity)]),
-  ];
+  const keys = random.pick([capacity, random.integer(1, capacity)]);
+  // Where it is one, that must be said.
+  if (keys === 1) spec.maskKeys ??= "first";
+  return [...shape.slice(random.integer(0, 2)), keys];
 }
 
 function randomNames(random: Random): string[] {

@@ -1,0 +1,70 @@
+/** Options of a ring, filled in and checked apart from any GPU. */
+import { checkChoice, checkInteger, checkObject } from "../base/check.ts";
+import { type Dtype, DTYPES, KV_DTYPES, type KvDtype } from "../tensor/dtype.ts";
+import type { Layout } from "../tensor/layout.ts";
+import { type Overflow, ringRules } from "./ring_rules.ts";
+import type { RopeOptions } from "./rope.ts";
+import { type FilledRope, fillInRope } from "./rope_kernel.ts";
+
+/** Options of {@linkcode RingKvCache.create}. */
+export interface RingKvCacheOptions {
+  /** Sequences. The default is 1. */
+  batch?: number;
+  /** Key/value heads: 1 for multi-query attention. */
+  numKvHeads: number;
+  /** Elements of a key. */
+  headDim: number;
+  /** Elements of a value. The default is `headDim`. */
+  valueDim?: number;
+  /** Slots per sequence: tokens that are kept. */
+  capacity: number;
+  /**
+   * First tokens of a sequence that are never overwritten: every later query sees them besides its window. The default
+   * is 0.
+   */
+  sinks?: number;
+  /**
+   * Tokens besides the sinks that a query sees, its own included. The default is `capacity - sinks - maxSeqLen + 1`, the
+   * most that a ring of this capacity can promise.
+   */
+  window?: number;
+  /** Most tokens of one append once the ring is full. The default is 1. */
+  maxSeqLen?: number;
+  /**
+   * What happens when the ring is full: `"wrap"` overwrites the oldest tokens, `"error"` refuses to append. The default
+   * is `"wrap"` where a window is given and `"error"` where not, so that nothing is lost unasked.
+   */
+  overflow?: Overflow;
+  /** Element type of the tensors that are appended, and of queries. The default is `"f32"`. */
+  dtype?: Dtype;
+  /** Element type in storage; {@linkcode KvDtype} says what it takes and what it costs. The default is `dtype`. */
+  kvDtype?: KvDtype;
+  /** Rotary position embedding: keys are rotated while they are appended. The default is none. */
+  rope?: RopeOptions;
+  /** Axes of the tensors that are appended. The default is `"BSNH"`. */
+  layout?: Layout;
+}
+
+/** The options of a cache with their defaults filled in; where no window was given, there is none. */
+export type FilledRingOptions =
+  & Required<Omit<RingKvCacheOptions, "window" | "rope">>
+  & Pick<RingKvCacheOptions, "window">
+  & { rope?: FilledRope };
+
+/** Fills in the defaults and checks each value; what it returns shares nothing with the options. */
+export function fillInRing(action: string, options: RingKvCacheOptions): FilledRingOptions {
+  checkObject(action, "options", options);
+  const { batch = 1, numKvHeads, headDim, valueDim = headDim, window, rope } = options;
+  const { capacity, maxSeqLen = 1, dtype = "f32", kvDtype = dtype, layout = "BSNH" } = options;
+  const sizes = { batch, numKvHeads, headDim, valueDim };
+  for (const [name, value] of Object.entries(sizes)) checkInteger(action, name, value);
+  checkChoice(action, "dtype", dtype, DTYPES);
+  checkChoice(action, "kvDtype", kvDtype, KV_DTYPES);
+  checkChoice(action, "layout", layout, ["BSNH", "BNSH"]);
+  const { sinks = 0, overflow = window === undefined ? "error" : "wrap" } = options;
+  ringRules(action, { capacity, sinks, window, maxSeqLen, overflow });
+  return {
+    ...{ ...sizes, capacity, sinks, window, maxSeqLen, overflow, dtype, kvDtype, layout },
+    rope: rope === undefined ? undefined : fillInRope(action, rope, headDim),
+  };
+}
