@@ -1,5 +1,5 @@
 // Times under a roofline, without a GPU.
-import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
+import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
 import {
   crossingGroupSize,
   decodeAttentionTime,
@@ -8,6 +8,7 @@ import {
   rooflineTime,
 } from "../../mod.ts";
 import { testRandomly } from "../support/random.ts";
+import { testRefusals } from "../support/refusals.ts";
 
 const RATES: DeviceRates = { bytesPerSecond: 2e12, flopsPerSecond: 2e13 };
 const MHA = { numLayers: 32, numHeads: 32, numKvHeads: 32, headDim: 128 };
@@ -78,12 +79,7 @@ Deno.test("decoding gets faster with the group up to the crossing, and no faster
   assertEquals(seconds[4], seconds[5]);
 });
 
-const WRONG: [
-  what: string,
-  call: () => unknown,
-  kind: typeof TypeError | typeof RangeError,
-  says: string,
-][] = [
+testRefusals("decode time", [
   [
     "a rate of 0",
     () => rooflineTime({ bytes: 1, flops: 1 }, { ...RATES, bytesPerSecond: 0 }),
@@ -121,10 +117,4 @@ const WRONG: [
     TypeError,
     'dtype="f8"',
   ],
-];
-
-for (const [what, call, kind, says] of WRONG) {
-  Deno.test(`decode time: refuses ${what}`, () => {
-    assertThrows(call, kind, says);
-  });
-}
+]);

@@ -1,5 +1,5 @@
 // What the cache of a model takes and what fits, without a GPU, and that a real cache takes just that.
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import {
   attentionParameters,
   type CacheOptions,
@@ -16,6 +16,7 @@ import {
 import { rowBytes } from "../../src/tensor/dtype.ts";
 import { hasF16, sharedGpu } from "../support/gpu.ts";
 import { type Random, testRandomly } from "../support/random.ts";
+import { testRefusals } from "../support/refusals.ts";
 
 const GIB = 2 ** 30;
 const MIB = 2 ** 20;
@@ -238,12 +239,7 @@ Deno.test("attentionParameters() counts the four projections", () => {
   assertEquals([v, o], [narrow / 2, wide / 2]);
 });
 
-const WRONG: [
-  what: string,
-  call: () => unknown,
-  kind: typeof TypeError | typeof RangeError,
-  says: string,
-][] = [
+testRefusals("memory", [
   [
     "a negative batch",
     () => kvCacheBytes(MHA_7B, { contextLen: 1, batch: -1 }),
@@ -310,10 +306,4 @@ const WRONG: [
     RangeError,
     "memoryBytes=Infinity",
   ],
-];
-
-for (const [what, call, kind, says] of WRONG) {
-  Deno.test(`memory: refuses ${what}`, () => {
-    assertThrows(call, kind, says);
-  });
-}
+]);

@@ -9,6 +9,7 @@ import {
   type HostTensor,
   type KvDtype,
   type Layout,
+  type ReferenceInputs,
   type RingKvCache,
   type StagedPlan,
   Tensor,
@@ -22,14 +23,7 @@ import { sharedGpu } from "./gpu.ts";
 import type { Random } from "./random.ts";
 
 /** Host arrays of an attention over contiguous K and V. */
-export interface Inputs {
-  q: HostTensor;
-  k: HostTensor;
-  v: HostTensor;
-  lengths?: HostTensor;
-  bias?: HostTensor;
-  mask?: HostMask;
-}
+export type Inputs = ReferenceInputs;
 
 /** What an attention wrote. */
 export type Outputs =
