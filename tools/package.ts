@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import { Arguments } from "../cli/shared/arguments.ts";
 import { exitCodeOf, terminal } from "../cli/shared/run.ts";
 import config from "../deno.json" with { type: "json" };
+import { emptyFolder } from "./folders.ts";
 import { outputOf } from "./programs.ts";
 
 const REPOSITORY = "https://github.com/onehead/attention";
@@ -79,14 +80,13 @@ export function withAbsoluteLinks(markdown: string, repository: string, tag: str
 /** Writes the package, and returns the path of its tarball. */
 export async function writePackage(repository: string = REPOSITORY): Promise<string> {
   const deno = Deno.execPath();
-  await Deno.remove(FOLDER, { recursive: true }).catch(() => {});
-  await Deno.mkdir(FOLDER, { recursive: true });
+  await emptyFolder(FOLDER);
   const packed = `${FOLDER}packed.tgz`;
   await inRoot(deno, "pack", "--no-source-maps", "--allow-dirty", "--output", packed);
   await inRoot("tar", "-xzf", packed, "-C", FOLDER, "--strip-components", "1");
   await Deno.remove(packed);
   await inRoot(deno, "task", "--quiet", "bundle");
-  await Deno.rename(`${DIST}${ONE_FILE}`, `${FOLDER}${ONE_FILE}`);
+  await Deno.copyFile(`${DIST}${ONE_FILE}`, `${FOLDER}${ONE_FILE}`);
   await edit("package.json", (text) => {
     return `${JSON.stringify(manifestOf(JSON.parse(text), repository), null, 2)}\n`;
   });

@@ -1,7 +1,7 @@
 /** The cases in runtimes that are programs, with the library installed from its tarball. */
 import { swiftShader } from "../../tools/swiftshader.ts";
 import type { Report } from "./guest.ts";
-import { misprints, readmeProgram } from "./readme.ts";
+import { misprints, readmeProgram, uninstalled } from "./readme.ts";
 import { judge, type Verdict } from "./verdict.ts";
 import { Project, type ProjectName } from "./workspace.ts";
 
@@ -99,7 +99,8 @@ async function runReadme(
   const path = `${program.name}_readme.mjs`;
   await project.write(path, shown.code);
   const { code, out, err } = await run(program, project, path, env);
-  return code === 0 ? misprints(shown, out) : [`the README's program: ${err}`];
+  const wrong = code === 0 ? misprints(shown, out) : [`the README's program: ${err}`];
+  return [...uninstalled(shown, project.packages), ...wrong];
 }
 
 function withFailures(verdict: Verdict, failures: readonly string[]): Verdict {

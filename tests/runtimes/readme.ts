@@ -1,5 +1,7 @@
 /** The programs that the README shows for runtimes, as they stand. */
 
+import { LIBRARY } from "./workspace.ts";
+
 /** A block of code. */
 export interface Snippet {
   /** The first word behind its fence. */
@@ -9,14 +11,31 @@ export interface Snippet {
   prints: readonly string[];
 }
 
-/** The blocks of code below a heading, up to the next one of any level. Pure. */
-export function snippetsOf(markdown: string, heading: string): Snippet[] {
+/** What stands below a heading of any level, up to the next one. Pure. */
+function sectionOf(markdown: string, heading: string): string {
   const sections = markdown.split(/^#+ (?=.)/m);
-  const section = sections.find((text) => text.startsWith(`${heading}\n`)) ?? "";
-  return [...section.matchAll(/^```(\w+).*\n([^]*?)^```$/gm)].map(([, language, code]) => {
+  return sections.find((text) => text.startsWith(`${heading}\n`)) ?? "";
+}
+
+/** The blocks of code below a heading. Pure. */
+export function snippetsOf(markdown: string, heading: string): Snippet[] {
+  const blocks = sectionOf(markdown, heading).matchAll(/^```(\w+).*\n([^]*?)^```$/gm);
+  return [...blocks].map(([, language, code]) => {
     const logs = code.matchAll(/^console\.log\(.*\); \/\/ (.*)$/gm);
     return { language, code, prints: [...logs].map(([, printed]) => printed) };
   });
+}
+
+/** The packages that are to be installed, as said below a heading. Pure. */
+export function installsOf(markdown: string, heading: string): string[] {
+  const commands = sectionOf(markdown, heading).matchAll(/`(?:npm install|bun add) ([^`]+)`/g);
+  return [...commands].flatMap(([, names]) => names.split(" "));
+}
+
+/** A program that the README shows. */
+export interface ReadmeProgram extends Snippet {
+  /** The packages that are to be installed for it. */
+  installs: readonly string[];
 }
 
 /**
@@ -24,13 +43,23 @@ export function snippetsOf(markdown: string, heading: string): Snippet[] {
  *
  * @throws {Error} If there is none, or there are several.
  */
-export async function readmeProgram(heading: string, language: string): Promise<Snippet> {
+export async function readmeProgram(heading: string, language: string): Promise<ReadmeProgram> {
   const markdown = await Deno.readTextFile(new URL("../../README.md", import.meta.url));
   const programs = snippetsOf(markdown, heading).filter((snippet) =>
     snippet.language === language && snippet.prints.length > 0
   );
-  if (programs.length === 1) return programs[0];
+  if (programs.length === 1) return { ...programs[0], installs: installsOf(markdown, heading) };
   throw new Error(`README has ${programs.length} programs in ${language} below "${heading}"`);
+}
+
+/** What the README has installed that a project lacks, in words. Pure. */
+export function uninstalled(
+  { installs }: Pick<ReadmeProgram, "installs">,
+  packages: readonly string[],
+): string[] {
+  return installs
+    .filter((name) => name !== LIBRARY && !packages.some((known) => known.startsWith(`${name}@`)))
+    .map((name) => `the README has ${name} installed, which is not here`);
 }
 
 /** What a program printed that the README does not say, in words. Pure. */

@@ -2,7 +2,7 @@
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import type { Report } from "./guest.ts";
 import { stepsOf } from "./publish.ts";
-import { misprints, readmeProgram, snippetsOf } from "./readme.ts";
+import { installsOf, misprints, readmeProgram, snippetsOf, uninstalled } from "./readme.ts";
 import { judgeSize, sizesOf } from "./sizes.ts";
 import { judge } from "./verdict.ts";
 
@@ -76,6 +76,15 @@ Deno.test("snippetsOf: the blocks below a heading, and what they say that they p
     },
   ]);
   assertEquals(snippetsOf(PAGE, "Bun"), []);
+});
+
+Deno.test("installsOf and uninstalled: what is said is there, whatever the version", () => {
+  const page =
+    "### Bun\n\n`bun add @onehead/attention bun-a b`, or `npm install c`.\n\n### Node\n`npm install d`";
+  const installs = installsOf(page, "Bun");
+  assertEquals(installs, ["@onehead/attention", "bun-a", "b", "c"]);
+  assertEquals(uninstalled({ installs }, ["bun-a@1.0.0", "b@2.0.0", "c@3.0.0"]), []);
+  assertStringIncludes(uninstalled({ installs }, ["bun-a@1.0.0", "c@3.0.0"]).join(), "has b ");
 });
 
 Deno.test("misprints: what is printed is all that is said, in order", () => {

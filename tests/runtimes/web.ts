@@ -3,7 +3,7 @@ import type { BrowserContext } from "playwright-core";
 import { serveFolder } from "../../tools/serve.ts";
 import { printsOf, withBrowser, withSite } from "./browser.ts";
 import type { Report } from "./guest.ts";
-import { misprints, readmeProgram, type Snippet } from "./readme.ts";
+import { misprints, readmeProgram, type Snippet, uninstalled } from "./readme.ts";
 import { judge, type Verdict } from "./verdict.ts";
 import { Project } from "./workspace.ts";
 
@@ -106,7 +106,8 @@ async function visit(
   if (language === "js") await web.write("main.js", program.code);
   const { address, close } = await publish(web, program);
   try {
-    return misprints(program, await printsOf(context, address, program.prints.length));
+    const printed = await printsOf(context, address, program.prints.length);
+    return [...uninstalled(program, web.packages), ...misprints(program, printed)];
   } finally {
     await close();
   }

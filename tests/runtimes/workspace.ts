@@ -1,5 +1,6 @@
 /** Folders in which the package is used as its users do: with nothing in them but what npm installs. */
 import { fileURLToPath } from "node:url";
+import { emptyFolder } from "../../tools/folders.ts";
 import { ONE_FILE, writePackage } from "../../tools/package.ts";
 import { outputOf } from "../../tools/programs.ts";
 
@@ -71,17 +72,23 @@ export class Project {
 
   async #install(): Promise<Project> {
     const library = await tarball();
-    await Deno.remove(this.folder, { recursive: true }).catch(() => {});
+    await emptyFolder(this.folder);
     await this.write("package.json", `{ "private": true }`);
-    const options = ["--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"];
     try {
-      const args = ["install", ...options, "--save-exact", library, ...this.packages];
-      await outputOf("npm", args, { cwd: this.folder });
+      await this.#npmInstall(...this.packages);
     } catch (error) {
       const names = this.packages.join(", ");
       throw new MissingError(`npm does not bring ${names}: ${(error as Error).message}`);
     }
+    // By itself: if this one fails, the library is at fault.
+    await this.#npmInstall(library);
     return this;
+  }
+
+  async #npmInstall(...packages: readonly string[]): Promise<void> {
+    const options = ["--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"];
+    const args = ["install", ...options, "--save-exact", ...packages];
+    await outputOf("npm", args, { cwd: this.folder });
   }
 
   /** The path of a runtime's program. */
