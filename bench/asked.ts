@@ -1,4 +1,4 @@
-/** What a system is asked to compute, and from what. */
+/** An attention that systems are asked to compute, and its inputs. */
 import type { ScoreSpec } from "../mod.ts";
 import { randomElements } from "./random.ts";
 import type { Shape } from "./result.ts";
@@ -12,7 +12,7 @@ export interface Asked extends Shape, Pick<ScoreSpec, "window" | "softcap" | "si
   ring?: boolean;
 }
 
-/** What it is computed from, row-major; in f16 every element is one. */
+/** The inputs, row-major; in f16 every element is rounded to it. */
 export interface Inputs {
   /** [batch, seqLen, numHeads, headDim] */
   q: Float32Array;

@@ -51,7 +51,7 @@ export function withKvHeads({ data, shape }: HostTensor, numKvHeads: number): Ho
   return { data: all, shape: [batch, tokens, numKvHeads, size] };
 }
 
-/** Each row of `size` numbers so many times. */
+/** Each row of `size` numbers `times` times. */
 function repeat(rows: readonly number[], size: number, times: number): number[] {
   return Array.from(
     { length: rows.length * times },

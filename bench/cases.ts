@@ -1,4 +1,4 @@
-/** What is measured, as data: models and options in, groups of comparable cases out. */
+/** The cases of the bench, as data: models and options in, groups of comparable cases out. */
 import type { Dtype, Implementation } from "../mod.ts";
 import { type Variant, variantOf } from "../cli/shared/variant.ts";
 import { MODELS, type ModelShape } from "./models.ts";
@@ -24,7 +24,7 @@ export interface HeadShape {
   maxContext: number;
 }
 
-/** What to combine with each shape. */
+/** The values to combine with each shape. */
 export interface CaseOptions {
   phases: readonly Phase[];
   dtypes: readonly Dtype[];

@@ -5,7 +5,7 @@ import type { DecodeCeiling, Roofline } from "./result.ts";
 import { measureRoofline } from "./roofline.ts";
 import type { Effort } from "./stopwatch.ts";
 
-/** Which ceilings of decoding to measure beside those of the device. */
+/** The ceilings of decoding to measure beside those of the device. */
 export interface CeilingOptions {
   impls: readonly Implementation[];
   dtypes: readonly Dtype[];

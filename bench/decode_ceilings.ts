@@ -1,4 +1,4 @@
-/** What decoding itself reaches at the two ends of its roofline: what predictions of other shapes start from. */
+/** The rates of decoding at the two ends of its roofline, from which other shapes are predicted. */
 import type { Dtype, Gpu, Implementation } from "../mod.ts";
 import type { Case } from "./cases.ts";
 import type { DecodeCeiling, Shape } from "./result.ts";
@@ -19,7 +19,7 @@ export function endsOf(dtype: Dtype): Record<"mha" | "mqa", Shape> {
  * Measures one decode step of MHA and one of MQA: the bytes per second of the first and the operations per second of the
  * second. Plain streams and plain arithmetic are faster than both.
  *
- * @returns The ceilings; nothing where the device cannot decode so, as the rows of a bench then say.
+ * @returns The ceilings; undefined if the device cannot decode so, for which the rows of a bench then give the reason.
  */
 export async function measureDecode(
   gpu: Gpu,

@@ -1,4 +1,4 @@
-/** What the cases of the bench would run on an adapter, without running it. */
+/** The plans of the bench's cases on an adapter. */
 import { explain, type Gpu, planAttention } from "../mod.ts";
 import type { Case } from "./cases.ts";
 import { specOf } from "./subject.ts";

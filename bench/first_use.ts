@@ -1,11 +1,11 @@
-/** What kernels cost once: creating the pipeline, and what drivers put off until the first dispatch. */
+/** The first use of kernels: creating the pipeline, and the work that drivers put off until the first dispatch. */
 import type { CompiledKernel, Dispatch, Gpu } from "../mod.ts";
 import type { Case } from "./cases.ts";
 import type { FirstUse } from "./result.ts";
 
 /** Collects the first use of every kernel. */
 export class FirstUses {
-  /** What was collected, in order of use. */
+  /** The first uses, in order. */
   readonly rows: FirstUse[] = [];
   readonly #seen = new Set<CompiledKernel>();
 

@@ -16,7 +16,7 @@ export const SEEDS = { bias: 0, q: 1, k: 2, v: 3, perCopy: 3 };
 /** Inputs for every implementation and tiling of a case, in copies that calls rotate over. */
 export class CaseInputs {
   readonly gpu: Gpu;
-  /** What they were made for; cases of another implementation take them as well. */
+  /** The case they were made for; cases of another implementation take them as well. */
   readonly case: Case;
   readonly copies: readonly Record<"q" | "k" | "v", Tensor>[];
   readonly #owned: Owned;

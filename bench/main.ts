@@ -21,7 +21,7 @@ import { runGroup } from "./run.ts";
 import { runLayer } from "./run_capture.ts";
 import { casesByRows, STEPS, tune, type TuneEffort, tuningOf } from "./tune.ts";
 
-/** What progress shows while peers are fetched and loaded. */
+/** The step of progress while peers are fetched and loaded. */
 const LOADING = "loading peers";
 
 /** Runs the bench; the exit code is not 0 where a row failed. */
@@ -95,7 +95,7 @@ interface Run {
   run(gpu: Gpu, shared: Shared): Promise<Result[]>;
 }
 
-/** What all runs have in common. */
+/** The values that all runs share. */
 interface Shared {
   roofline: Roofline;
   firstUses: FirstUses;

@@ -52,7 +52,7 @@ What would run
   --help             this text
 `;
 
-/** What the command line asks for. */
+/** The options of the command line. */
 export interface BenchOptions {
   groups: readonly CaseGroup[];
   phases: readonly Phase[];
@@ -67,7 +67,7 @@ export interface BenchOptions {
   peers: boolean;
   /** Whether features are tried, instead of measuring. */
   matrix: boolean;
-  /** How to search tile sizes, where that is asked for instead of measuring. */
+  /** The effort of a search for tile sizes, if one is asked for instead of measuring. */
   tune?: TuneEffort;
 }
 

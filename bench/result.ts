@@ -1,4 +1,4 @@
-/** What the bench measures, in the shape that `--json` writes and other programs read. GB are 1e9 bytes. */
+/** The report of the bench, in the shape that `--json` writes and other programs read. GB are 1e9 bytes. */
 import type { Variant } from "../cli/shared/variant.ts";
 
 export type Phase = "decode" | "prefill";
@@ -11,7 +11,7 @@ export interface AdapterInfo {
   isSoftware: boolean;
 }
 
-/** What the same device reaches on plain streams and plain arithmetic: the ceiling of every row. */
+/** The rates of the device on plain streams and plain arithmetic: the ceiling of every row. */
 export interface Roofline {
   /** Bytes read plus bytes written per second by a large copy kernel. */
   copyGBps: number;
@@ -19,7 +19,7 @@ export interface Roofline {
   readGBps: number;
   /** f32 multiply-adds per second, counted as two operations each. */
   fmaGFlops: number;
-  /** What decoding reaches, for each implementation and element type that was asked for. */
+  /** The rates of decoding, for each implementation and element type that was asked for. */
   decode?: DecodeCeiling[];
 }
 
@@ -67,7 +67,7 @@ export interface Result extends Shape {
   gflops: number;
   /** `gbPerSecond` over the measured `copyGBps`. */
   bandwidthShare: number;
-  /** What the roofline bounds this row by: bytes or operations, whichever take the adapter longer. */
+  /** The bound of this row under the roofline: bytes or operations, whichever take the adapter longer. */
   boundBy: Bound;
   /** The time that the adapter needs for `boundBy` alone, over the median time. */
   rooflineShare: number;
@@ -79,7 +79,7 @@ export interface Result extends Shape {
   relativeChange?: number;
   /** Of a variant that is not the model's own: cosine between its output and the model's. */
   cosine?: number;
-  /** Why this row is wrong or was not run; such a row has no trustworthy times. */
+  /** The reason why this row is wrong or was not run; such a row has no trustworthy times. */
   failure?: string;
 }
 
@@ -94,11 +94,11 @@ export interface PeerResult
   maxAbsError: number | null;
   /** Median over interleaved pairs of this row's time over that of our first implementation; null where either failed. */
   timesOurs: number | null;
-  /** Why this row was not timed: it is wrong, not supported, refused, or the peer cannot be loaded. */
+  /** The reason why this row was not timed: it is wrong, not supported, refused, or the peer cannot be loaded. */
   failure?: string;
 }
 
-/** What a kernel costs once, before it can be used over and over. Times are in milliseconds. */
+/** The first use of a kernel, which costs more than those that follow. Times are in milliseconds. */
 export interface FirstUse {
   /** Name of the kernel, e.g. "attend". */
   kernel: string;
@@ -110,7 +110,7 @@ export interface FirstUse {
   dtype: Shape["dtype"];
   /** Until the pipeline was created. */
   pipelineMs: number;
-  /** What the first dispatch took longer than the second: some drivers put off compiling until then. */
+  /** The time of the first dispatch beyond that of the second: some drivers put off compiling until then. */
   firstRunMs: number;
 }
 

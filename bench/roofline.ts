@@ -1,4 +1,4 @@
-/** What the adapter reaches on plain streams and plain arithmetic: the ceiling that every figure stands under. */
+/** The rates of the adapter on plain streams and plain arithmetic: the ceiling of every figure. */
 import { type Gpu, Tensor } from "../mod.ts";
 import { Kernel } from "../src/gpu/kernel.ts";
 import * as wgsl from "./kernels/mod.ts";

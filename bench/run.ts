@@ -9,11 +9,11 @@ import { type Effort, timeInTurns } from "./stopwatch.ts";
 import { Subject } from "./subject.ts";
 import { maxAbsError, TOLERANCE } from "./verify.ts";
 
-/** What measuring needs beside the cases. */
+/** The needs of measuring beside the cases. */
 export interface Measuring {
-  /** How long to measure. */
+  /** The length of each measurement. */
   effort: Effort;
-  /** What the adapter can do at all. */
+  /** The ceilings of the adapter. */
   roofline: Roofline;
   /** Takes in what kernels cost once. */
   firstUses: FirstUses;

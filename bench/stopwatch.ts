@@ -6,10 +6,10 @@ import { MAP_READ, USAGE } from "../src/gpu/usage.ts";
 /** Something to time: encodes one call into a pass; `call` counts up, so that inputs can rotate. */
 export type Call = (pass: GPUComputePassEncoder, call: number) => void;
 
-/** Something to time by the wall clock: starts so many calls, and waits once until all of them are done. */
+/** Something to time by the wall clock: starts `calls` calls, and waits once until all of them are done. */
 export type Work = (calls: number) => Promise<void>;
 
-/** How long to measure. */
+/** The length of a measurement. */
 export interface Effort {
   /** Fewest and most rounds; each round times every call once. */
   minRounds: number;
@@ -52,8 +52,8 @@ export async function timeInTurns(
 }
 
 /**
- * Times works of any kind in turns by the wall clock, each for so many calls at once that the wait at their end, which
- * counts, is a small part.
+ * Times works of any kind in turns by the wall clock, each for enough calls at once to make the wait at their end, which
+ * counts, a small share.
  *
  * @returns Milliseconds per call, [work][round].
  */

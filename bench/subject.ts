@@ -57,7 +57,7 @@ export class Subject {
     this.#bound[call % this.#bound.length].encode(pass);
   }
 
-  /** What one call dispatches, in order. */
+  /** The dispatches of one call, in order. */
   get dispatches(): readonly Dispatch[] {
     return this.#bound[0].dispatches;
   }

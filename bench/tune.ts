@@ -9,7 +9,7 @@ import { type Effort, timeInTurns } from "./stopwatch.ts";
 import { specOf, Subject } from "./subject.ts";
 import { maxAbsError, TOLERANCE } from "./verify.ts";
 
-/** What to try, size by size; what compilers take decides about `maxPairs`, not speed. */
+/** The values to try, size by size; the time of compiling decides `maxPairs`, not speed. */
 const VALUES: Readonly<Record<Exclude<keyof Tiling, "maxPairs">, readonly number[]>> = {
   fillingWorkgroups: [4, 8, 16, 32, 128, 512, 2048],
   keys: [1, 2, 4, 8, 16],
@@ -24,12 +24,12 @@ const VALUES: Readonly<Record<Exclude<keyof Tiling, "maxPairs">, readonly number
 };
 /** Sums that an invocation keeps in registers: more would leave them, and take long to compile. */
 const MOST_SUMS = 64;
-/** What is not faster by so much may be noise. */
+/** The least gain that is not taken for noise. */
 const LEAST_GAIN = 1.03;
 /** From here on there are rows enough to fill every tile. */
 const MOST_ROWS = 128;
 
-/** How long and how thoroughly to search. */
+/** The length and the thoroughness of a search. */
 export interface TuneEffort extends Effort {
   /** Shapes to measure for each number of rows. */
   shapes: number;
@@ -40,7 +40,7 @@ export interface TuneEffort extends Effort {
 /** The best tiling that was found for a number of rows. */
 export interface Tuned {
   leastRows: number;
-  /** What was measured. */
+  /** The cases that were measured. */
   cases: readonly Case[];
   tiling: Tiling;
   /** Time with the defaults of the device's class over the time with `tiling`. */
@@ -126,7 +126,7 @@ async function bestOf(
   return again < LEAST_GAIN ? best : winner;
 }
 
-/** How many times faster each tiling is than another, in the geometric mean over shapes. */
+/** The gain of each tiling over another, in the geometric mean over shapes. */
 async function meanGains(
   inputs: readonly CaseInputs[],
   base: Tiling,
@@ -141,7 +141,7 @@ async function meanGains(
   return gains;
 }
 
-/** How many times faster each tiling is than another: 1 where its plan is the same, 0 where it fails. */
+/** The gain of each tiling over another: 1 if its plan is the same, 0 if it fails. */
 async function gainsOf(
   inputs: CaseInputs,
   base: Tiling,
@@ -181,7 +181,7 @@ async function gainsOf(
   }
 }
 
-/** A subject whose output is right; nothing where the device refuses it. */
+/** A subject whose output is right; undefined if the device refuses it. */
 async function verified(inputs: CaseInputs, tiling: Tiling): Promise<Subject | undefined> {
   let candidate: Subject | undefined;
   try {
@@ -201,7 +201,7 @@ function only(tiling: Tiling): Tuning {
   return { schema: 3, adapter: "", tilings: [{ leastRows: 1, ...tiling }] };
 }
 
-/** The plan as text, by which plans are told apart; nothing where no tile fits. */
+/** The plan as text, by which plans are compared; undefined if no tile fits. */
 function planOf(gpu: Gpu, case_: Case, tiling: Tiling): string | undefined {
   try {
     const spec = { ...specOf(case_), tuning: only(tiling) };

@@ -1,4 +1,4 @@
-/** What the matrix tries, as data. */
+/** The features that the matrix tries, as data. */
 import type { Asked } from "../asked.ts";
 
 /** Something that attention can do, and the cases that show it. */

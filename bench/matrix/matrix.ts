@@ -6,14 +6,14 @@ import type { Peer } from "../peers/peer.ts";
 import type { Feature } from "./features.ts";
 import { withSubgroups } from "./subgroups.ts";
 
-/** What came of a feature on a system. */
+/** The result of a feature on a system. */
 export interface Cell {
   feature: string;
   system: string;
   verdict: Attempt["verdict"];
   /** Largest difference from the reference; null where it is not a number, or there is no output. */
   error: number | null;
-  /** What the system said. */
+  /** The message of the system. */
   message?: string;
   /** The case that decided, where not all are right. */
   asked?: Asked;

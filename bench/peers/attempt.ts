@@ -31,7 +31,7 @@ export async function attempt(peer: Peer, asked: Asked, inputs: Inputs): Promise
   }
 }
 
-/** Why there is nothing to time; nothing where it is right. */
+/** The reason why an attempt cannot be timed; undefined if it is right. */
 export function failureOf(attempt: Attempt): string | undefined {
   if (attempt.verdict === "right") return undefined;
   return attempt.verdict === "wrong"

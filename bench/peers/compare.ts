@@ -10,13 +10,13 @@ import { attempt, failureOf, messageOf } from "./attempt.ts";
 import { onehead } from "./onehead.ts";
 import type { Peer, Prepared } from "./peer.ts";
 
-/** What is timed, and its row. */
+/** A system that is timed, and its row. */
 interface Contender {
   row: PeerResult;
   prepared: Prepared;
 }
 
-/** How often comparing a group tells its progress: once for each row, and once for timing. */
+/** Steps of progress of a group: one for each row, and one for timing. */
 export function stepsOf(group: CaseGroup, peers: number): number {
   return group.length + new Set(group.map(({ numKvHeads }) => numKvHeads)).size * peers + 1;
 }
@@ -66,7 +66,7 @@ export async function compareGroup(
   }
 }
 
-/** What is timed: nothing any more once it has failed. */
+/** The work that is timed: none once it has failed. */
 function workOf({ row, prepared }: Contender): Work {
   return async (calls) => {
     if (row.failure !== undefined) return;

@@ -18,14 +18,14 @@ export function swapMiddle(
   return swapped;
 }
 
-/** What is added to scores that know nothing of a mask. */
+/** A tensor that is added to the scores, for systems without a mask. */
 export interface Addend {
   data: Float32Array;
   /** [1, numHeads or 1, seqLen, contextLen] */
   shape: readonly number[];
 }
 
-/** Causality, window and bias as numbers to add; nothing where each query sees everything, unbiased. */
+/** Causality, window and bias as numbers to add; undefined if each query sees everything, unbiased. */
 export function addendOf(
   { numHeads, seqLen, contextLen, window = Infinity }: Asked,
   bias: Float32Array | undefined,

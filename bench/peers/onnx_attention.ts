@@ -1,4 +1,4 @@
-/** What ONNX Runtime is given for an attention: the operator and its tensors. */
+/** An attention for ONNX Runtime: the operator and its tensors. */
 import type { Asked, Inputs } from "../asked.ts";
 import { swapMiddle } from "./layout.ts";
 import type { Node, Value } from "./onnx_model.ts";
@@ -6,10 +6,10 @@ import type { Node, Value } from "./onnx_model.ts";
 /** The version of ONNX Runtime, for all of its packages. */
 export const VERSION = "1.30.0";
 
-/** What fills the part of a cache that no token has been appended to: the operator must not read it. */
+/** Fills the slots of a cache that no token has been appended to: the operator must not read them. */
 const POISON = 7;
 
-/** What a runtime returns. */
+/** The results of a runtime. */
 export type Elements = Float32Array | Float16Array;
 
 /** A tensor that goes in. */
@@ -80,7 +80,7 @@ export function groupQueryAttention(asked: Asked, inputs: Inputs): OnnxAttention
       ],
     },
     feeds: operands.filter((operand) => operand !== undefined),
-    // What sheds tokens is not the same the second time.
+    // A cache that sheds tokens is not the same the second time.
     inPlace: ring ? {} : { present_key: "past_key", present_value: "past_value" },
     arrange: (output) => output,
   };

@@ -23,7 +23,7 @@ export interface Node {
   version: number;
   integers?: Readonly<Record<string, number>>;
   floats?: Readonly<Record<string, number>>;
-  /** In the operator's order; nothing where an optional one is left out. */
+  /** Names in the operator's order; empty where an optional input is left out. */
   inputs: readonly (Value | undefined)[];
   outputs: readonly Value[];
 }

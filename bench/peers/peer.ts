@@ -1,11 +1,11 @@
-/** What the bench asks of every system that it measures or checks beside ours. */
+/** The interface of every system that is measured or checked beside ours. */
 import type { Asked, Inputs } from "../asked.ts";
 
 /** Attention of one shape, ready to run as often as one likes. */
 export interface Prepared {
-  /** Computes so many times, and waits once until all of them are done. */
+  /** Computes `calls` times, and waits once until all of them are done. */
   run(calls: number): Promise<void>;
-  /** What the latest call computed [batch, seqLen, numHeads, headDim]. */
+  /** The output of the latest call [batch, seqLen, numHeads, headDim]. */
   output(): Promise<ArrayLike<number>>;
   /** Frees what it holds; others of the same system go on. */
   destroy(): void | Promise<void>;

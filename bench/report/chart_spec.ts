@@ -81,7 +81,7 @@ function columnsFor(panels: number): number {
   return Math.ceil(panels / Math.ceil(panels / 3));
 }
 
-/** What tells a panel from the others of its phase. */
+/** The title of a panel, unlike those of the others of its phase. */
 function describePanel({ case: name, phase, batch, seqLen, contextLen }: Result): string {
   const usualSeqLen = phase === "decode" ? 1 : contextLen;
   return `${name}, batch ${batch}` + (seqLen === usualSeqLen ? "" : `, ${seqLen} new tokens`);
@@ -92,7 +92,7 @@ function describeHeads(rows: Result[]): string {
   return `${rows[0].numHeads} x ${rows[0].headDim}, KV heads ${kvHeads.join(" / ")}`;
 }
 
-/** What tells a line from the others of its variant. */
+/** The name of a line, unlike those of the others of its variant. */
 function describeLine({ impl, dtype }: Result): string {
   return `${impl}, ${dtype}`;
 }

@@ -1,7 +1,7 @@
 import type { Result } from "../result.ts";
 import { type Column, formatColumns } from "../../cli/shared/report/columns.ts";
 
-/** What tells rows apart. */
+/** The fields in which rows differ. */
 type Row =
   & Pick<
     Result,
@@ -20,7 +20,7 @@ export function formatGroups<R extends Row>(rows: R[], figures: (rows: R[]) => C
   return Array.from(groups, ([shape, rows]) => `${shape}\n${formatRows(rows, figures)}`);
 }
 
-/** What the rows of one table have in common. */
+/** The fields that the rows of a table share. */
 function describeShape(row: Row): string {
   return `${row.case}, ${row.phase}: ${row.numHeads} heads x ${row.headDim}, batch ${row.batch}, ` +
     `seqLen ${row.seqLen}, context ${row.contextLen}`;

@@ -97,7 +97,7 @@ function errorColumn(rows: Pick<Result, "maxAbsError">[]): [heading: string, cel
 
 const SHOWN_FIRST_USES = 6;
 
-/** What kernels cost once: the slowest, and how many there were. */
+/** The first use of kernels: the slowest, and their number. */
 function formatFirstUse(firstUse: FirstUse[]): string {
   const total = ({ pipelineMs, firstRunMs }: FirstUse) => pipelineMs + firstRunMs;
   const slowest = firstUse.toSorted((a, b) => total(b) - total(a)).slice(0, SHOWN_FIRST_USES);

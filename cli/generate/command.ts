@@ -95,7 +95,7 @@ async function generate(
   decoder.destroy();
 }
 
-/** What a decoder makes of tokens, and the bytes of its caches; it is gone afterwards. */
+/** The logits of a decoder after each token, and the bytes of its caches; the decoder is destroyed. */
 async function runOnce(decoder: Decoder, tokens: readonly number[]) {
   try {
     return { logits: await decoder.forward(tokens), cacheBytes: decoder.cacheBytes };

@@ -1,4 +1,4 @@
-/** What a decoder does, timed and compared. It is told apart from its kernels here, so that any other one can be measured. */
+/** Times and compares decoders. It imports only their type, so that any other one can be measured. */
 import type { Decoder } from "../../src/model/decoder.ts";
 import { TextStream } from "../../src/model/tokenizer/text_stream.ts";
 import type { Tokenizer } from "../../src/model/tokenizer/tokenizer.ts";
@@ -6,7 +6,7 @@ import { outputChange } from "../../mod.ts";
 import { likeliest } from "../shared/likeliest.ts";
 import type { GenerateOptions } from "./options.ts";
 
-/** How fast a text was continued. */
+/** The speed of continuing a text. */
 export interface Speed {
   promptTokens: number;
   prefillMs: number;
@@ -14,7 +14,7 @@ export interface Speed {
   decodeMs: number;
 }
 
-/** How far the outputs of a model are from those of the one it was made of. */
+/** The distance of a model's logits from those of the model it was made of. */
 export interface LogitChange {
   /** Tokens that both were fed. */
   tokens: number;

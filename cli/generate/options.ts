@@ -32,7 +32,7 @@ Memory
 
 /** Element types that weights may be kept in. */
 export const WEIGHT_DTYPES = ["f32", "f16", "int8"] as const;
-/** What the command line asks for. */
+/** The options of the command line. */
 export interface GenerateOptions extends ModelOptions {
   kvHeads?: number;
   pool: PoolMethod;

@@ -1,16 +1,16 @@
-/** What `deno run generate` says around the text. */
+/** The figures that `deno run generate` prints after the text. */
 import { formatColumns } from "../shared/report/columns.ts";
 import { shortBytes } from "../shared/report/units.ts";
 import type { LogitChange, Speed } from "./measure.ts";
 import type { PoolMethod } from "../shared/model_options.ts";
 
-/** What a decoder takes on the device. */
+/** The memory of a decoder on the device. */
 export interface Memory {
   cacheBytes: number;
   weightBytes: number;
 }
 
-/** What pooling KV heads has brought and cost. */
+/** The savings and the costs of pooling KV heads. */
 export interface PoolingCost {
   from: number;
   to: number;
@@ -21,7 +21,7 @@ export interface PoolingCost {
   change: LogitChange;
 }
 
-/** Writes how fast a text was continued, and what that took. */
+/** Writes the speed of continuing a text, and its memory. */
 export function formatSpeed(
   { promptTokens, prefillMs, newTokens, decodeMs }: Speed,
   { cacheBytes, weightBytes }: Memory,
@@ -36,7 +36,7 @@ export function formatSpeed(
   return table(rows);
 }
 
-/** Writes what pooling KV heads has brought and cost. */
+/** Writes the savings and the costs of pooling KV heads. */
 export function formatPooling(
   { from, to, method, parameters, cacheBytes, change }: PoolingCost,
 ): string {

@@ -22,7 +22,7 @@ export interface CheckedRow {
   predictedMs: number;
   /** Predicted over measured time: above 1, the row was faster than predicted. */
   ratio: number;
-  /** What the prediction waits for. */
+  /** The ceiling that bounds the prediction. */
   bound: "memory" | "compute";
 }
 

@@ -1,6 +1,6 @@
 import type { DeviceRates } from "../../mod.ts";
 
-/** What the planner knows of a device. */
+/** A device as the planner knows it. */
 export interface Device {
   name: string;
   /** Bytes of memory; none where it is not known, as WebGPU does not tell. */

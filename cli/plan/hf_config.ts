@@ -3,7 +3,7 @@ import { HfConfig } from "../../src/checkpoints/config.ts";
 import { GEMMA_3_DEFAULTS } from "../../src/checkpoints/families/gemma3.ts";
 import { countParameters, type Model } from "../shared/preset.ts";
 
-/** What a field means that is not there, by model type. */
+/** Defaults of absent fields, by model type. */
 const DEFAULTS: Readonly<Record<string, Record<string, unknown>>> = {
   ...{ gemma3: GEMMA_3_DEFAULTS, gemma3_text: GEMMA_3_DEFAULTS },
   ...{ falcon: { multi_query: true }, gpt_bigcode: { multi_query: true } },
@@ -75,7 +75,7 @@ export function parseConfig(text: string, name: string): Model {
   };
 }
 
-/** Which layers have a window: a list of layer types, a pattern, or all of them. */
+/** The layers that have a window: by a list of layer types, by a pattern, or all of them. */
 function windowsOf(
   config: HfConfig,
   numLayers: number,

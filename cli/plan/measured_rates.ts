@@ -11,8 +11,8 @@ import type { DeviceRates, KvDtype } from "../../mod.ts";
 import type { Device } from "./device.ts";
 
 /**
- * What attention can count on: what decoding was measured to reach, with this implementation and element type where they
- * were among those measured. Reports from before that was measured have plain reads and plain arithmetic, which promise
+ * The rates that attention can count on: those that decoding was measured to reach, with this implementation and element
+ * type where they were among those measured. Reports from before that was measured have plain reads and plain arithmetic, which promise
  * more.
  */
 export function ratesFor(

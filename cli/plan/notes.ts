@@ -1,6 +1,6 @@
 import type { PlanRequest } from "./plan.ts";
 
-/** What a reader should know beside the figures of a plan. */
+/** Notes beside the figures of a plan, for its reader. */
 export function notesOn({ model, device, kvHeads, contextLens }: PlanRequest): string[] {
   const notes = [];
   const odd = kvHeads.filter((numKvHeads) => model.numHeads % numKvHeads !== 0);

@@ -39,7 +39,7 @@ Prediction against measurement, instead of a plan
   --help             this text
 `;
 
-/** What the command line asks for. */
+/** The options of the command line. */
 export interface PlanOptions {
   model: string;
   config?: string;

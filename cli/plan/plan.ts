@@ -1,10 +1,10 @@
-/** What a model's attention costs on a device: everything that the planner prints, draws and writes. */
+/** The costs of a model's attention on a device: everything that the planner prints, draws and writes. */
 import type { AttentionParameters, KvDtype } from "../../mod.ts";
 import type { Model } from "../shared/preset.ts";
 import type { Variant } from "../shared/variant.ts";
 import type { Device } from "./device.ts";
 
-/** What to plan. */
+/** A request for a plan. */
 export interface PlanRequest {
   model: Model;
   device: Device;
@@ -27,12 +27,12 @@ export interface PlanCell {
   kvBytes: number;
   /** Whether the device holds it; null where its memory is not known. */
   fits: boolean | null;
-  /** What a decode step takes at least: attention, and everything else (bound by the weights). */
+  /** The least time of a decode step: of attention, and of everything else (bound by the parameters). */
   attentionMs: number;
   weightsMs: number;
   /** New tokens per second over the whole batch, at most. */
   tokensPerSecond: number;
-  /** What attention waits for. */
+  /** The ceiling that bounds attention. */
   bound: "memory" | "compute";
 }
 
@@ -76,10 +76,10 @@ export interface Plan {
   weightBytes: number;
   /** For each sequence of a batch. */
   activationBytes: number;
-  /** What the weights leave; null where the device's memory is not known. */
+  /** Bytes that the parameters leave; null if the device's memory is not known. */
   freeBytes: number | null;
   variants: VariantPlan[];
   groups: GroupPlan[];
-  /** What a reader should know beside the figures. */
+  /** Notes beside the figures, for the reader. */
   notes: string[];
 }

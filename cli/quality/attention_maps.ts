@@ -9,7 +9,7 @@ import type { AttentionMaps } from "./report/attention_figure.ts";
 const MAP_TOKENS = 24;
 const USUAL_HEADS = 8;
 
-/** Which layer and which of its heads to show. */
+/** The layer and those of its heads that are shown. */
 export interface MapChoice {
   layer: number;
   heads: readonly number[];
@@ -38,7 +38,7 @@ export function chooseMaps(
   return { layer, heads: heads ?? usual };
 }
 
-/** What heads attend to at the beginning of a text, in float64. */
+/** The attention weights of heads at the beginning of a text, in float64. */
 export async function attentionMaps(
   { spec, weights }: Checkpoint,
   { tokens, tokenizer, layer, heads }: MapChoice & {

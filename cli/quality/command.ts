@@ -87,7 +87,7 @@ async function readTokens({ tokenizer }: Model, file: string, most: number): Pro
   );
 }
 
-/** A text of so many tokens, as likely as the model holds it to be. */
+/** A text of `tokens` tokens, drawn by the model. */
 async function drawText(
   gpu: Gpu,
   { checkpoint: { spec, weights }, tokenizer }: Model,

@@ -35,7 +35,7 @@ Where results go, besides the table
   --help               this text
 `;
 
-/** What the command line asks for. */
+/** The options of the command line. */
 export interface QualityOptions extends ModelOptions {
   /** A file; none where the model draws the text. */
   text?: string;

@@ -1,7 +1,7 @@
 import type { Score } from "./score.ts";
 import type { Variant } from "./variants.ts";
 
-/** What a change costs, and what it saves. */
+/** The costs and the savings of a change. */
 export interface Row extends Variant {
   /** Bytes of the KV cache for the text. */
   cacheBytes: number;

@@ -3,7 +3,7 @@ import { likeliest } from "../shared/likeliest.ts";
 import { GpuWorkError } from "../../mod.ts";
 import { sentence } from "../../src/base/check.ts";
 
-/** How well a model predicts a text. */
+/** The quality of a model's predictions of a text. */
 export interface Score {
   /** Negative log-likelihood in nats of each token but the first. */
   nlls: number[];
@@ -11,7 +11,7 @@ export interface Score {
   likeliest: number[];
 }
 
-/** Logits of so many tokens are in memory at a time. */
+/** Tokens whose logits are in memory at a time. */
 const PIECE = 64;
 
 /**

@@ -4,7 +4,7 @@ import type { KvDtype } from "../../mod.ts";
 import { sentence } from "../../src/base/check.ts";
 import type { QualityOptions } from "./options.ts";
 
-/** What is changed about a model. */
+/** A change to a model. */
 export type Change = "none" | "cache dtype" | "window" | "KV heads";
 
 /** A model with one change. */
@@ -16,7 +16,7 @@ export interface Variant {
   /** First tokens that stay visible past the window. */
   sinks?: number;
   numKvHeads: number;
-  /** How the KV heads were pooled; none where they are as trained. */
+  /** The pooling of the KV heads; none where they are as trained. */
   pool?: PoolMethod;
 }
 

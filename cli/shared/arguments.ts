@@ -1,6 +1,6 @@
 import { parseArgs } from "@std/cli/parse-args";
 
-/** What a number of a command line must be. */
+/** The bounds of a number of a command line. */
 export interface NumberRange {
   /** The least that is allowed. */
   min: number;
@@ -88,7 +88,7 @@ export class Arguments<Name extends string, Flag extends string = never> {
     return this.list(name, (text) => this.#numberOf(name, text, range));
   }
 
-  /** What is separated by commas, each once. */
+  /** The words between commas, each once. */
   list<Value>(name: Name, convert: (text: string) => Value): Value[] | undefined {
     return this.#map(name, (list) => {
       const items = list.split(",").map((item) => item.trim()).filter((item) => item !== "");

@@ -1,12 +1,12 @@
 /** Options by which several commands name a model and change its heads. */
 
-/** How key/value heads may be pooled. */
+/** Ways to pool key/value heads. */
 export const POOL_METHODS = ["mean", "first"] as const;
 
-/** How key/value heads are pooled. */
+/** A way to pool key/value heads. */
 export type PoolMethod = typeof POOL_METHODS[number];
 
-/** Which model. */
+/** The files of a model. */
 export interface ModelOptions {
   model: string;
   tokenizer?: string;

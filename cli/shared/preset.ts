@@ -1,4 +1,4 @@
-/** What the planner knows of a model. */
+/** A model as the planner knows it. */
 import type { CacheShape } from "../../mod.ts";
 
 /** A decoder's shapes. */

@@ -7,9 +7,9 @@ export interface Out {
   log(text: string): void;
   /** A line of what went wrong, or of what is under way. */
   error(text: string): void;
-  /** A part of a line of results. */
+  /** Text within a line of results. */
   write(text: string): void;
-  /** Shows how far work of so many steps is. */
+  /** Shows the progress of work of `steps` steps. */
   progress(steps: number): Pick<Progress, "step" | "end">;
 }
 
@@ -21,7 +21,7 @@ export const terminal: Out = {
   progress: (steps) => new Progress(steps),
 };
 
-/** What is thrown where what a command was given is wrong. */
+/** The errors of wrong options and inputs. */
 const WRONG_INPUT = [TypeError, RangeError, CheckpointError];
 
 /** Runs a command and returns its exit code: 2 where what it was given is wrong, 1 where something else failed. */

@@ -14,7 +14,7 @@ export interface Section {
   /** Also the picture's file name. */
   id: string;
   title: string;
-  /** What the figures mean. */
+  /** The meaning of the figures. */
   text: string;
   columns: Column[];
   figure?: TopLevelSpec;
@@ -31,7 +31,7 @@ export function sectionsOf(plan: Plan): Section[] {
   ];
 }
 
-/** What a plan is about, a line each. */
+/** The model, the device and its memory, a line each. */
 export function headOf({ model, device, weightBytes, freeBytes, activationBytes }: Plan): [
   label: string,
   text: string,

@@ -10,12 +10,12 @@ const CELL = 9;
 /** Less attention than this cannot be seen. */
 const VISIBLE = 0.01;
 
-/** What a layer's query heads attend to. */
+/** The attention weights of a layer's query heads. */
 export interface AttentionMaps {
   layer: number;
   numHeads: number;
   numKvHeads: number;
-  /** Which query heads to show. */
+  /** The query heads that are shown. */
   heads: readonly number[];
   /** Text of each token. */
   tokens: readonly string[];

@@ -1,4 +1,4 @@
-/** What every figure has in common: colours, fonts, and marks by variant. */
+/** The style of every figure: colours, fonts, and marks by variant. */
 import type { TopLevelSpec } from "vega-lite";
 import type { Variant } from "../variant.ts";
 

@@ -2,7 +2,7 @@
 import { logTicks } from "./log_ticks.ts";
 
 /**
- * What places marks by their field `tokensPerSecond`.
+ * Places marks by their field `tokensPerSecond`.
  *
  * @param rates All that are drawn.
  * @param axis What else the axis is to have.

@@ -9,7 +9,7 @@ import { frame } from "./frame.ts";
 const FULLNESS = { range: ["#d7ebf7", "#08519c"], textOnLight: "#1a1a1a", textOnDark: "#ffffff" };
 const CELL = { width: 36, height: 24 };
 
-/** Which contexts and batches fit, a panel for each variant and element type; cells tell the cache's size. */
+/** The contexts and batches that fit, a panel for each variant and element type; cells hold the size of the cache. */
 export function feasibleFigure(plan: Plan): TopLevelSpec {
   const free = plan.freeBytes ?? Infinity;
   const panels = eachCache(plan).map(({ variant, cache }) => ({

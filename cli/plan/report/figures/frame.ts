@@ -1,4 +1,4 @@
-/** What every figure of the planner has around its marks. */
+/** The frame of every figure of the planner. */
 import { CONFIG } from "../../../shared/report/style.ts";
 import type { Plan } from "../../plan.ts";
 
