@@ -1,7 +1,7 @@
 /** Bytes of a model's KV cache. */
 import { checkChoice, checkInteger, sentence } from "../base/check.ts";
 import { kvBytes } from "../cache/kv_shape.ts";
-import { KV_DTYPES, type KvDtype } from "../tensor/dtype.ts";
+import { KV_DTYPES, type KvDtype, storageBytes } from "../tensor/dtype.ts";
 
 /** The layers and heads that decide the size of a model's KV cache. */
 export interface CacheShape {
@@ -13,6 +13,11 @@ export interface CacheShape {
   headDim: number;
   /** Elements of a value. The default is `headDim`. */
   valueDim?: number;
+  /**
+   * Whether the first `valueDim` elements of a key are the value, so that a token has one row instead of two, as in
+   * multi-head latent attention (DeepSeek-AI 2024, arXiv 2405.04434). The default is false.
+   */
+  isLatent?: boolean;
   /**
    * The layers, of all `numLayers`, that see a window of the context only: the last `window` tokens, and the first `sinks`
    * of the sequence.
@@ -81,9 +86,14 @@ export function layerSlots(
 
 /** Throws unless the shape is that of a cache. */
 export function checkCacheShape(shape: CacheShape): void {
-  const { numLayers, numKvHeads, headDim, valueDim = headDim, windowed } = shape;
+  const { numLayers, numKvHeads, headDim, valueDim = headDim, isLatent, windowed } = shape;
   const sizes = { numLayers, numKvHeads, headDim, valueDim };
   for (const [name, value] of Object.entries(sizes)) checkInteger(ACTION, name, value);
+  if (isLatent && valueDim > headDim) {
+    throw new RangeError(
+      sentence(ACTION, "a value that is part of its key must not be longer", { headDim, valueDim }),
+    );
+  }
   if (!windowed) return;
   checkInteger(ACTION, "windowed.numLayers", windowed.numLayers, 0);
   checkInteger(ACTION, "windowed.window", windowed.window);
@@ -109,9 +119,11 @@ export function checkCacheOptions(options: CacheOptions): void {
 
 /** {@linkcode kvCacheBytes} of a shape and options that are checked already. */
 export function cacheBytes(shape: CacheShape, options: CacheOptions): number {
-  const { numKvHeads, headDim, valueDim = headDim } = shape;
+  const { numKvHeads, headDim, valueDim = headDim, isLatent = false } = shape;
   const { batch = 1, dtype = "f16" } = options;
   const sizes = { batch, numKvHeads, headDim, valueDim, kvDtype: dtype };
+  const layerBytes = (slots: number) =>
+    isLatent ? storageBytes([batch * numKvHeads * slots, headDim], dtype) : kvBytes(sizes, slots);
   return layerSlots(shape, options)
-    .reduce((sum, { numLayers, slots }) => sum + numLayers * kvBytes(sizes, slots), 0);
+    .reduce((sum, { numLayers, slots }) => sum + numLayers * layerBytes(slots), 0);
 }

@@ -46,6 +46,15 @@ Deno.test("decodeAttentionTime() sees no more than a window in the layers that h
   assertEquals(flops, (8192 + 31 * 1024) * 32 * 512);
 });
 
+Deno.test("decodeAttentionTime() reads a latent row once, and multiplies with its key and with its value", () => {
+  const latent = { numLayers: 61, numHeads: 128, numKvHeads: 1, headDim: 576, valueDim: 512 };
+  const { bytes, flops } = decodeAttentionTime({ ...latent, isLatent: true }, RATES, {
+    contextLen: 1000,
+  });
+  assertEquals(bytes, 1000 * 70_272);
+  assertEquals(flops, 61 * 1000 * 128 * 2 * (576 + 512));
+});
+
 testRandomly("crossingGroupSize() is where bytes and operations take equally long", (random) => {
   for (let i = 0; i < 200; i++) {
     const rates = { bytesPerSecond: 1e12 * random.next(), flopsPerSecond: 1e13 * random.next() };

@@ -147,6 +147,24 @@ Deno.test("memory: a quantized row is its scale and whole words", () => {
   assertEquals(kvBytes(shape, 7), 3 * 2 * 7 * (68 + 8));
 });
 
+Deno.test("memory: a latent cache has one row of a token, of which the value is a part", () => {
+  // DeepSeek-AI 2024, arXiv 2412.19437: 512 + 64 numbers in each of 61 layers.
+  const latent = { numLayers: 61, numKvHeads: 1, headDim: 576, valueDim: 512, isLatent: true };
+  assertEquals(kvCacheBytes(latent, { contextLen: 1 }), 70_272);
+  assertEquals(kvCacheBytes(latent, { contextLen: 8192, batch: 2 }), 2 * 575_668_224);
+  // A quantized row has one step.
+  assertEquals(kvCacheBytes(latent, { contextLen: 10, dtype: "int8" }), 10 * 61 * (576 + 4));
+  assertEquals(
+    kvCacheBytes({ ...latent, isLatent: false }, { contextLen: 1 }),
+    61 * (576 + 512) * 2,
+  );
+  assertThrows(
+    () => kvCacheBytes({ ...latent, valueDim: 577 }, { contextLen: 1 }),
+    RangeError,
+    "headDim=576, valueDim=577",
+  );
+});
+
 Deno.test("memory: a windowed layer stops growing at its window, its sinks and a last append", () => {
   const shape = { numLayers: 6, numKvHeads: 1, headDim: 64 };
   const windowed = { ...shape, windowed: { numLayers: 5, window: 512, sinks: 4 } };
