@@ -124,9 +124,10 @@ function fillIn(
   checkInteger(CREATE, "maxTokens", maxTokens);
   checkInteger(CREATE, "maxSeqLen", maxSeqLen);
   checkInteger(CREATE, "layers", spec.layers.length);
-  if (weights.has("positions.weight") && maxTokens > spec.contextLen) {
+  const positionsEnd = spec.positionsEnd || weights.has("positions.weight");
+  if (positionsEnd && maxTokens > spec.contextLen) {
     throw new RangeError(
-      sentence(CREATE, "learned positions end with contextLen", {
+      sentence(CREATE, "the model's positions end with contextLen", {
         maxTokens,
         contextLen: spec.contextLen,
       }),

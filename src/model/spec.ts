@@ -27,6 +27,11 @@ export interface DecoderSpec {
   headDim: number;
   /** Tokens of the longest sequence that the model was made for. */
   contextLen: number;
+  /**
+   * Whether positions hold for `contextLen` tokens only, as those whose frequencies would have to change beyond it. Learned
+   * positions always do. The default is false.
+   */
+  positionsEnd?: boolean;
   /** The layers, from the first to the last. */
   layers: readonly DecoderLayer[];
   /** The norm of the residual stream, and the number that keeps its variance from 0. */

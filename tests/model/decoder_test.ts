@@ -483,7 +483,7 @@ Deno.test("Decoder: bad input is an error before anything runs", async () => {
   await assertRejects(
     () => Decoder.create(gpu, spec, learned, { maxTokens: 7 }),
     RangeError,
-    "learned positions end with contextLen: current values maxTokens=7, contextLen=6",
+    "the model's positions end with contextLen: current values maxTokens=7, contextLen=6",
   );
   const lying: DecoderWeights = {
     has: learned.has,
