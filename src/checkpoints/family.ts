@@ -1,5 +1,7 @@
 import type { DecoderSpec } from "../model/spec.ts";
 import type { Part } from "../model/weight_shapes.ts";
+import type { HfConfig } from "./config.ts";
+import type { ModelOutline } from "./model_types/model_type.ts";
 
 /** A family of models: what its `config.json` means, and what its checkpoints call the weights. */
 export interface Family {
@@ -17,6 +19,9 @@ export interface Family {
   isTied: boolean;
 }
 
+/** Reads a family from its configuration, whose layers are already known. */
+export type FamilyReader = (config: HfConfig, outline: ModelOutline) => Family;
+
 /** What `config.json` calls the activations that the decoder has. */
 export const ACTIVATIONS: Readonly<Record<string, DecoderSpec["activation"]>> = {
   silu: "silu",
@@ -26,3 +31,13 @@ export const ACTIVATIONS: Readonly<Record<string, DecoderSpec["activation"]>> = 
   gelu_fast: "geluTanh",
   gelu_pytorch_tanh: "geluTanh",
 };
+
+/** The sizes of a decoder among those of a model. */
+export function sizesOf(
+  { vocabSize, dim, hiddenDim, numHeads, numKvHeads, headDim }: ModelOutline,
+): Pick<
+  DecoderSpec,
+  "vocabSize" | "dim" | "hiddenDim" | "numHeads" | "numKvHeads" | "headDim"
+> {
+  return { vocabSize, dim, hiddenDim, numHeads, numKvHeads, headDim };
+}

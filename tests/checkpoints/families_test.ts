@@ -226,6 +226,12 @@ const FALCON = {
   ...{ vocab_size: 5, ffn_hidden_size: 6, max_position_embeddings: 16 },
 };
 
+/** The fields of Falcon's first files. */
+const FIRST_FALCON = {
+  ...{ hidden_size: 8, n_layer: 2, n_head: 4, vocab_size: 5, ffn_hidden_size: 6 },
+  ...{ max_position_embeddings: 16, parallel_attn: true, bias: false, alibi: false },
+};
+
 function falconTinies(): Tiny[] {
   const rope = { style: "halves", base: 10000 } as const;
   const spec: Partial<DecoderSpec> = {
@@ -241,6 +247,23 @@ function falconTinies(): Tiny[] {
         ...{ ...sizes, norms: { attentionNorm: "input_layernorm" }, rows: ONE_KV_HEAD },
       }),
       spec: { ...spec, numKvHeads: 1 },
+    },
+    {
+      name: "falcon 7B under its first name",
+      config: { ...FIRST_FALCON, model_type: "RefinedWebModel", multi_query: true },
+      ...gptLike(FALCON_NAMES, {
+        ...{ ...sizes, norms: { attentionNorm: "input_layernorm" }, rows: ONE_KV_HEAD },
+      }),
+      spec: { ...spec, numKvHeads: 1 },
+    },
+    {
+      name: "falcon 40B under its first name",
+      config: { ...FIRST_FALCON, model_type: "RefinedWeb", n_head_kv: 2 },
+      ...gptLike(FALCON_NAMES, {
+        ...{ ...sizes, kvHeads: 2, norms: { attentionNorm: "ln_attn", mlpNorm: "ln_mlp" } },
+        rows: { q: [0, 1, 4, 5], k: [2, 6], v: [3, 7] },
+      }),
+      spec,
     },
     {
       name: "falcon 40B",

@@ -1,40 +1,27 @@
 /** Falcon (Almazrouei et al. 2023, arXiv 2311.16867). */
-import { readRope } from "../rope.ts";
 import type { Part } from "../../model/weight_shapes.ts";
 import type { HfConfig } from "../config.ts";
-import { ACTIVATIONS, type Family } from "../family.ts";
-
-/** What a field means that is not there. */
-const DEFAULTS = {
-  ...{ alibi: false, bias: false, multi_query: true, new_decoder_architecture: false },
-  ...{ parallel_attn: true, tie_word_embeddings: true, activation: "gelu" },
-  ...{ layer_norm_epsilon: 1e-5, rope_theta: 10000, max_position_embeddings: 2048 },
-};
+import { ACTIVATIONS, type FamilyReader, sizesOf } from "../family.ts";
+import { isNewFalcon } from "../model_types/ungated.ts";
+import { contextOf, readRope, refuseRope } from "../rope.ts";
 
 /** Falcon: queries, keys and values of each KV head side by side in one projection; attention beside the feed-forward. */
-export function falcon(given: HfConfig): Family {
-  const config = given.withDefaults(DEFAULTS);
-  const dim = config.count("hidden_size", "n_embed");
-  const numHeads = config.few("num_attention_heads", "n_head");
-  const headDim = dim / numHeads;
-  const layer = config.flag("alibi") ? {} : { rope: readRope(config, headDim) };
-  const numLayers = config.few("num_hidden_layers", "n_layer");
+export const falcon: FamilyReader = (config, outline) => {
+  const { numHeads, headDim } = outline;
+  const hasAlibi = config.flag("alibi");
+  if (hasAlibi) refuseRope(config);
+  const reads = hasAlibi ? [] : [readRope(config, headDim, "full_attention")];
   return {
     spec: {
-      vocabSize: config.count("vocab_size"),
-      dim,
-      hiddenDim: config.findCount("ffn_hidden_size") ?? 4 * dim,
-      numHeads,
-      numKvHeads: readNumKvHeads(config, numHeads),
-      headDim,
-      contextLen: config.count("max_position_embeddings"),
-      layers: Array.from({ length: numLayers }, () => layer),
+      ...sizesOf(outline),
+      ...contextOf(config, reads),
+      layers: outline.layers.map(() => hasAlibi ? {} : { rope: reads[0].rope }),
       norm: { kind: "layer", eps: config.positive("layer_norm_epsilon") },
       activation: config.choice("activation", ACTIVATIONS),
       isGated: false,
       isParallel: config.flag("parallel_attn"),
       // Falcon adds them to the products before these are scaled; there in bfloat16, here exact.
-      alibiSlopes: config.flag("alibi")
+      alibiSlopes: hasAlibi
         ? alibiSlopes(numHeads).map((slope) => slope / Math.sqrt(headDim))
         : undefined,
     },
@@ -50,24 +37,13 @@ export function falcon(given: HfConfig): Family {
     },
     biased: config.flag("bias") ? ["qkv", "o", "up", "down"] : [],
     addsOneToNorms: false,
-    isTied: config.flag("tie_word_embeddings"),
+    isTied: outline.isTied,
   };
-}
-
-/** As many as a field says in the new architecture (40B); in the old one a flag tells one (7B) from all. */
-function readNumKvHeads(config: HfConfig, numHeads: number): number {
-  const isNew = config.flag("new_decoder_architecture");
-  if (!isNew && config.flag("multi_query")) return 1;
-  const numKvHeads = config.findCount("num_kv_heads", "n_head_kv") ?? numHeads;
-  if (!isNew && numKvHeads !== numHeads) {
-    throw config.error("num_kv_heads", `must be ${numHeads} in the old architecture`);
-  }
-  return numKvHeads;
-}
+};
 
 /** Two norms that read the layer's input, one of them for both, or one after the other. */
 function readNorms(config: HfConfig): Partial<Record<Part, string>> {
-  const isNew = config.flag("new_decoder_architecture");
+  const isNew = isNewFalcon(config);
   if (!config.flag("parallel_attn")) {
     if (isNew) throw config.error("parallel_attn", "must be true in the new architecture");
     return {

@@ -1,29 +1,15 @@
 /** GPT-BigCode: SantaCoder (Allal et al. 2023, arXiv 2301.03988) and StarCoder (Li et al. 2023, arXiv 2305.06161). */
-import type { HfConfig } from "../config.ts";
-import { ACTIVATIONS, type Family } from "../family.ts";
-
-/** What a field means that is not there. */
-const DEFAULTS = {
-  ...{ activation_function: "gelu_pytorch_tanh", layer_norm_epsilon: 1e-5 },
-  ...{ scale_attn_weights: true, multi_query: true, tie_word_embeddings: true },
-};
+import { ACTIVATIONS, type FamilyReader, sizesOf } from "../family.ts";
+import { contextOf, refuseRope } from "../rope.ts";
 
 /** GPT-BigCode: GPT-2 with one KV head, whose queries, keys and values are one projection. */
-export function gptBigCode(given: HfConfig): Family {
-  const config = given.withDefaults(DEFAULTS);
-  const dim = config.count("n_embd", "hidden_size");
-  const numHeads = config.few("n_head", "num_attention_heads");
-  const numLayers = config.few("n_layer", "num_hidden_layers");
+export const gptBigCode: FamilyReader = (config, outline) => {
+  refuseRope(config);
   return {
     spec: {
-      vocabSize: config.count("vocab_size"),
-      dim,
-      hiddenDim: config.findCount("n_inner") ?? 4 * dim,
-      numHeads,
-      numKvHeads: config.flag("multi_query") ? 1 : numHeads,
-      headDim: dim / numHeads,
-      contextLen: config.count("n_positions", "max_position_embeddings"),
-      layers: Array.from({ length: numLayers }, () => ({})),
+      ...sizesOf(outline),
+      ...contextOf(config),
+      layers: outline.layers.map(() => ({})),
       norm: { kind: "layer", eps: config.positive("layer_norm_epsilon") },
       activation: config.choice("activation_function", ACTIVATIONS),
       isGated: false,
@@ -44,6 +30,6 @@ export function gptBigCode(given: HfConfig): Family {
     },
     biased: ["qkv", "o", "up", "down"],
     addsOneToNorms: false,
-    isTied: config.flag("tie_word_embeddings"),
+    isTied: outline.isTied,
   };
-}
+};

@@ -1,14 +1,6 @@
 /** Llama (Touvron et al. 2023, arXiv 2302.13971) and Mistral (Jiang et al. 2023, arXiv 2310.06825). */
-import { readRope } from "../rope.ts";
-import type { DecoderSizes } from "../../model/weight_shapes.ts";
-import type { HfConfig } from "../config.ts";
-import { ACTIVATIONS, type Family } from "../family.ts";
-
-/** What a field means that is not there. */
-const DEFAULTS = {
-  ...{ hidden_act: "silu", rms_norm_eps: 1e-6, rope_theta: 10000 },
-  ...{ attention_bias: false, tie_word_embeddings: false },
-};
+import { ACTIVATIONS, type FamilyReader, sizesOf } from "../family.ts";
+import { contextOf, readRope } from "../rope.ts";
 
 /** What the tensors are called, here and in the families that came of this one. */
 export const LLAMA_TENSORS = {
@@ -25,27 +17,20 @@ export const LLAMA_TENSORS = {
   finalNorm: "norm",
 } as const;
 
-/** Llama: RMSNorm, SwiGLU, rotary positions. */
-export function llama(given: HfConfig): Family {
-  given.allowOnly("sliding_window");
-  return llamaWithWindow(given.withDefaults(DEFAULTS), undefined);
-}
-
-/** Mistral: Llama with a window. */
-export function mistral(given: HfConfig): Family {
-  const config = given.withDefaults({ ...DEFAULTS, sliding_window: 4096 });
-  return llamaWithWindow(config, config.findCount("sliding_window"));
-}
-
-function llamaWithWindow(config: HfConfig, window: number | undefined): Family {
+/** Llama: RMSNorm, SwiGLU, rotary positions; and Mistral, whose layers may have a window. */
+export const llama: FamilyReader = (config, outline) => {
   config.allowOnly("mlp_bias", false);
-  config.allowOnly("layer_types");
-  const sizes = llamaSizes(config);
-  const rope = readRope(config, sizes.headDim);
+  const windows = outline.layers.map(({ attention }) =>
+    attention.kind === "sliding" ? attention.window : undefined
+  );
+  const hasWindow = windows.some((window) => window !== undefined);
+  const layerType = hasWindow ? "sliding_attention" : "full_attention";
+  const read = readRope(config, outline.headDim, layerType);
   return {
     spec: {
-      ...sizes,
-      layers: Array.from({ length: config.few("num_hidden_layers") }, () => ({ rope, window })),
+      ...sizesOf(outline),
+      ...contextOf(config, [read]),
+      layers: windows.map((window) => ({ rope: read.rope, window })),
       norm: { kind: "rms", eps: config.positive("rms_norm_eps") },
       activation: config.choice("hidden_act", ACTIVATIONS),
       isGated: true,
@@ -55,21 +40,6 @@ function llamaWithWindow(config: HfConfig, window: number | undefined): Family {
     tensors: LLAMA_TENSORS,
     biased: config.flag("attention_bias") ? ["q", "k", "v", "o"] : [],
     addsOneToNorms: false,
-    isTied: config.flag("tie_word_embeddings"),
+    isTied: outline.isTied,
   };
-}
-
-/** Sizes by the names that these families give them. */
-export function llamaSizes(config: HfConfig): DecoderSizes {
-  const dim = config.count("hidden_size");
-  const numHeads = config.few("num_attention_heads");
-  return {
-    vocabSize: config.count("vocab_size"),
-    dim,
-    hiddenDim: config.count("intermediate_size"),
-    numHeads,
-    numKvHeads: config.findCount("num_key_value_heads") ?? numHeads,
-    headDim: config.has("head_dim") ? config.few("head_dim") : dim / numHeads,
-    contextLen: config.count("max_position_embeddings"),
-  };
-}
+};

@@ -1,17 +1,18 @@
 /** The families that there are, by what `config.json` calls them. */
 import type { DecoderSpec } from "../../model/spec.ts";
-import { checkpointError } from "../checkpoint_error.ts";
 import { HfConfig } from "../config.ts";
-import type { Family } from "../family.ts";
+import type { Family, FamilyReader } from "../family.ts";
+import { readModel } from "../model_types/mod.ts";
 import { falcon } from "./falcon.ts";
 import { gemma } from "./gemma.ts";
 import { gemma3 } from "./gemma3.ts";
 import { gptBigCode } from "./gpt_bigcode.ts";
-import { llama, mistral } from "./llama.ts";
+import { llama } from "./llama.ts";
 
-const FAMILIES = {
-  ...{ llama, mistral, falcon, gemma, gemma3, gemma3_text: gemma3 },
-  gpt_bigcode: gptBigCode,
+/** The model types that the decoder runs. */
+const FAMILIES: Readonly<Record<string, FamilyReader>> = {
+  ...{ llama, mistral: llama, gemma, gemma3, gemma3_text: gemma3, gpt_bigcode: gptBigCode },
+  ...{ falcon, RefinedWeb: falcon, RefinedWebModel: falcon },
 };
 
 /** Options that no decoder here has, whatever its family: only these values mean that they are not used. */
@@ -19,9 +20,6 @@ const UNUSED: Readonly<Record<string, readonly unknown[]>> = {
   quantization_config: [],
   attn_logit_softcapping: [],
   final_logit_softcapping: [],
-  add_cross_attention: [false],
-  is_encoder_decoder: [false],
-  use_bidirectional_attention: [false],
 };
 
 /**
@@ -51,14 +49,9 @@ export function parseDecoderConfig(text: string, name: string): DecoderSpec {
 }
 
 /** As {@linkcode parseDecoderConfig}, and what the family calls its tensors. */
-export function readFamily(config: HfConfig): Family {
-  for (const [field, values] of Object.entries(UNUSED)) config.allowOnly(field, ...values);
-  const family = config.choice<(config: HfConfig) => Family>("model_type", FAMILIES)(config);
-  const { numHeads, numKvHeads, headDim } = family.spec;
-  if (!Number.isInteger(headDim) || numHeads % numKvHeads !== 0) {
-    throw checkpointError(config.name, "heads must divide the width, and KV heads the heads", {
-      ...{ dim: family.spec.dim, numHeads, numKvHeads, headDim },
-    });
-  }
-  return family;
+export function readFamily(given: HfConfig): Family {
+  for (const [field, values] of Object.entries(UNUSED)) given.allowOnly(field, ...values);
+  const read = given.choice("model_type", FAMILIES);
+  const { config, outline } = readModel(given);
+  return read(config, outline);
 }
