@@ -7,8 +7,8 @@ import { exitCodeOf, type Out as Terminal } from "../shared/run.ts";
 import { formatCheck } from "./check.ts";
 import type { Device } from "./device.ts";
 import { GPUS } from "./gpus.ts";
-import { parseConfig } from "./hf_config.ts";
 import { measuredDevice } from "./measured_rates.ts";
+import { parseConfig } from "../shared/model_config.ts";
 import type { Model } from "../shared/preset.ts";
 import { MODELS } from "../shared/presets.ts";
 import { findByName } from "../shared/names.ts";
@@ -55,9 +55,9 @@ async function run(args: readonly string[], out: Out): Promise<void> {
   if (svg) await writePictures(plan, svg);
 }
 
-async function findModel({ model, config }: PlanOptions): Promise<Model> {
+async function findModel({ model, config, assumesDense }: PlanOptions): Promise<Model> {
   if (config === undefined) return findByName("model", MODELS, model);
-  return parseConfig(await files.readText(config), config);
+  return parseConfig(await files.readText(config), config, { assumesDense });
 }
 
 async function findDevice({ gpu, dtypes }: PlanOptions, out: Out): Promise<Device> {

@@ -1,6 +1,7 @@
 /** From a request to a plan. Pure. */
 import {
   attentionParameters,
+  type CacheShape,
   decodeAttentionTime,
   feasibleSpace,
   kvCacheBytes,
@@ -9,7 +10,9 @@ import {
   longestContext,
   rooflineTime,
 } from "../../mod.ts";
-import { activationBytes, type Model } from "../shared/preset.ts";
+import type { LatentSizes } from "../../src/checkpoints/model_types/model_type.ts";
+import { latentAttentionParameters } from "../../src/checkpoints/model_types/outline.ts";
+import { activationBytes, ownCache, touchedParameters } from "../shared/preset.ts";
 import { variantOf } from "../shared/variant.ts";
 import { planGroups } from "./group_plan.ts";
 import { attentionRates } from "./device.ts";
@@ -44,7 +47,10 @@ export function makePlan(request: PlanRequest): Plan {
     weightBytes,
     activationBytes: activationBytes(model),
     freeBytes: budget ? budget.memoryBytes - weightBytes : null,
-    variants: kvHeads.map((numKvHeads) => planVariant({ ...model, numKvHeads }, request, budget)),
+    variants: [
+      ...kvHeads.map((numKvHeads) => planVariant(numKvHeads, request, budget)),
+      ...(model.latent ? [planLatent(model.latent, request, budget)] : []),
+    ],
     groups: request.dtypes.map((dtype) => planGroups(request, dtype)),
     notes: notesOn(request),
   };
@@ -53,48 +59,70 @@ export function makePlan(request: PlanRequest): Plan {
 type Budget = { memoryBytes: number; weightBytes: number; activationBytes: number };
 
 function planVariant(
-  model: Model,
+  numKvHeads: number,
   request: PlanRequest,
   budget: Budget | undefined,
 ): VariantPlan {
-  const { numHeads, numKvHeads } = model;
-  const variant = variantOf(numHeads, numKvHeads);
+  const shape = { ...request.model, numKvHeads };
+  const variant = variantOf(shape.numHeads, numKvHeads);
   return {
     variant,
     label: variant === "gqa" ? `GQA-${numKvHeads}` : variant.toUpperCase(),
     numKvHeads,
-    isOwn: numKvHeads === request.model.numKvHeads,
-    parameters: attentionParameters(model),
-    caches: request.dtypes.map((dtype) => planCache(model, dtype, request, budget)),
+    isOwn: !shape.latent && numKvHeads === request.model.numKvHeads,
+    parameters: attentionParameters(shape),
+    caches: request.dtypes.map((dtype) => planCache(shape, dtype, request, budget)),
+  };
+}
+
+/** The model as it was trained, with keys and values compressed. */
+function planLatent(
+  latent: LatentSizes,
+  request: PlanRequest,
+  budget: Budget | undefined,
+): VariantPlan {
+  const { model } = request;
+  const { numHeads, hiddenSize: dim, headDim, valueDim = headDim } = model;
+  const shape = { ...ownCache(model), numHeads };
+  return {
+    variant: "mla",
+    label: "MLA",
+    numKvHeads: shape.numKvHeads,
+    isOwn: true,
+    parameters: latentAttentionParameters({ dim, numHeads, headDim, valueDim, latent }),
+    caches: request.dtypes.map((dtype) => planCache(shape, dtype, request, budget)),
   };
 }
 
 function planCache(
-  model: Model,
+  shape: CacheShape & { numHeads: number },
   dtype: KvDtype,
-  { device, contextLens, batches, weightBits }: PlanRequest,
+  { model, device, contextLens, batches, weightBits }: PlanRequest,
   budget: Budget | undefined,
 ): CachePlan {
   const fits = budget &&
-    feasibleSpace(model, budget, { contextLens, batches, dtype }).map(({ fits }) => fits);
+    feasibleSpace(shape, budget, { contextLens, batches, dtype }).map(({ fits }) => fits);
   const pairs = contextLens.flatMap((contextLen) =>
     batches.map((batch) => ({ contextLen, batch }))
   );
   const cells = pairs.map(({ contextLen, batch }, i): PlanCell => {
-    const attention = decodeAttentionTime(model, attentionRates(device), {
+    const attention = decodeAttentionTime(shape, attentionRates(device), {
       contextLen,
       batch,
       dtype,
     });
-    // All weights are read once for the whole batch, and multiply-add once for each sequence.
+    // Each weight is read once for the whole batch, where some token needs it, and multiply-add once for each that does.
     const weights = rooflineTime(
-      { bytes: model.parameters * weightBits / 8, flops: 2 * model.parameters * batch },
+      {
+        bytes: touchedParameters(model, batch) * weightBits / 8,
+        flops: 2 * touchedParameters(model, 1) * batch,
+      },
       { ...attentionRates(device), flopsPerSecond: device.f16FlopsPerSecond },
     );
     return {
       contextLen,
       batch,
-      kvBytes: kvCacheBytes(model, { contextLen, batch, dtype }),
+      kvBytes: kvCacheBytes(shape, { contextLen, batch, dtype }),
       fits: fits ? fits[i] : null,
       attentionMs: attention.seconds * 1e3,
       weightsMs: weights.seconds * 1e3,
@@ -104,15 +132,15 @@ function planCache(
   });
   return {
     dtype,
-    bytesPerToken: kvCacheBytes(model, { contextLen: 1, dtype }),
+    bytesPerToken: kvCacheBytes(shape, { contextLen: 1, dtype }),
     cells,
     longestContexts: batches.map((batch) => ({
       batch,
-      contextLen: budget ? longestContext(model, budget, { batch, dtype }) : null,
+      contextLen: budget ? longestContext(shape, budget, { batch, dtype }) : null,
     })),
     largestBatches: contextLens.map((contextLen) => ({
       contextLen,
-      batch: budget ? largestBatch(model, budget, { contextLen, dtype }) : null,
+      batch: budget ? largestBatch(shape, budget, { contextLen, dtype }) : null,
     })),
   };
 }

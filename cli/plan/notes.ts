@@ -1,3 +1,4 @@
+import { type Model, touchedParameters } from "../shared/preset.ts";
 import type { PlanRequest } from "./plan.ts";
 
 /** Notes beside the figures of a plan, for its reader. */
@@ -16,17 +17,49 @@ export function notesOn({ model, device, kvHeads, contextLens }: PlanRequest): s
   if (model.maxContext !== undefined && longest > model.maxContext) {
     notes.push(`${model.name} is published for contexts of up to ${model.maxContext} tokens.`);
   }
-  if (model.windowed) {
-    const { numLayers, window } = model.windowed;
-    notes.push(
-      `${numLayers} of ${model.numLayers} layers see the last ${window} tokens only and keep no more.`,
-    );
-  }
   notes.push(
+    ...notesOnLayers(model),
     "Times are what the device's ceilings allow: no step is faster, and most are slower.",
     `All variants have the model's own ${
-      (model.parameters / 1e9).toPrecision(3)
-    }e9 parameters: models with fewer KV heads widen other layers.`,
+      giga(model.parameters)
+    } parameters: models with fewer KV heads widen other layers.`,
   );
   return notes;
+}
+
+/** What is particular about a model's layers. */
+function notesOnLayers(model: Model): string[] {
+  const { windowed, statefulLayers = 0, experts, latent, headDim, valueDim = headDim } = model;
+  const notes = [];
+  const numLayers = model.numLayers + statefulLayers;
+  if (windowed) {
+    notes.push(
+      `${windowed.numLayers} of ${numLayers} layers see the last ${windowed.window} tokens only and keep no more.`,
+    );
+  }
+  if (statefulLayers > 0) {
+    notes.push(
+      `${statefulLayers} of ${numLayers} layers keep a state of a fixed size instead of keys and values, which is not counted.`,
+    );
+  }
+  if (experts) {
+    notes.push(
+      `A token passes ${experts.perToken} of ${experts.count} experts, and with them ${
+        giga(touchedParameters(model, 1))
+      } of ${
+        giga(model.parameters)
+      } parameters; a step reads those that its batch passes on average.`,
+    );
+  }
+  if (latent) {
+    notes.push(
+      `MLA keeps ${latent.rank} + ${latent.ropeDim} numbers of a token, which all heads share; ` +
+        `the other variants keep keys of ${headDim} and values of ${valueDim}.`,
+    );
+  }
+  return notes;
+}
+
+function giga(count: number): string {
+  return `${(count / 1e9).toPrecision(3)}e9`;
 }

@@ -19,6 +19,7 @@ What to plan
   --model NAME       the model (default: llama-2-7b):
                      ${list(MODELS)}
   --config FILE      a model by its Hugging Face config.json instead
+  --assume dense     count a config.json whose model type is not known as a dense model's, and say so
   --gpu NAME         the GPU (default: a100-80gb), "this" to measure this machine's, or a bench's JSON FILE:
                      ${list(GPUS)}
   --memory SIZE      memory of the GPU, e.g. 24GB (1e9 bytes) or 24GiB (default: the GPU's own)
@@ -43,6 +44,8 @@ Prediction against measurement, instead of a plan
 export interface PlanOptions {
   model: string;
   config?: string;
+  /** Whether a model type that is not known is taken for a dense model's. */
+  assumesDense: boolean;
   gpu: string;
   memoryBytes?: number;
   contextLens: readonly number[];
@@ -61,6 +64,7 @@ export interface PlanOptions {
 const NAMES = [
   "model",
   "config",
+  "assume",
   "gpu",
   "memory",
   "context",
@@ -88,6 +92,10 @@ export function parseOptions(args: readonly string[]): PlanOptions | string {
   if (given.text("model") !== undefined && given.text("config") !== undefined) {
     throw new RangeError("Cannot plan as --model and --config exclude each other");
   }
+  const assumed = given.choice("assume", ["dense"]);
+  if (assumed !== undefined && given.text("config") === undefined) {
+    throw new RangeError("Cannot plan as --assume goes with --config: presets need no assumption");
+  }
   if (given.text("check") !== undefined && args.some((arg) => /^--(?!check)/.test(arg))) {
     throw new RangeError("Cannot check as --check goes alone: leave out the other options");
   }
@@ -97,6 +105,7 @@ export function parseOptions(args: readonly string[]): PlanOptions | string {
   return {
     model: given.text("model") ?? "llama-2-7b",
     config: given.text("config"),
+    assumesDense: assumed === "dense",
     gpu: given.text("gpu") ?? "a100-80gb",
     memoryBytes: memory === undefined ? undefined : parseSize(memory),
     contextLens: counts("context") ?? [4, 8, 16, 32, 64, 128].map((count) => count * 1024),

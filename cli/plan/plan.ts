@@ -1,7 +1,7 @@
 /** The costs of a model's attention on a device: everything that the planner prints, draws and writes. */
 import type { AttentionParameters, KvDtype } from "../../mod.ts";
 import type { Model } from "../shared/preset.ts";
-import type { Variant } from "../shared/variant.ts";
+import type { CacheVariant } from "../shared/variant.ts";
 import type { Device } from "./device.ts";
 
 /** A request for a plan. */
@@ -48,11 +48,12 @@ export interface CachePlan {
   largestBatches: { contextLen: number; batch: number | null }[];
 }
 
-/** The model with some number of KV heads. */
+/** The model with some number of KV heads, or with keys and values compressed (multi-head latent attention, "mla"). */
 export interface VariantPlan {
-  variant: Variant;
-  /** "MHA", "GQA-8" or "MQA". */
+  variant: CacheVariant;
+  /** "MHA", "GQA-8", "MQA" or "MLA". */
   label: string;
+  /** KV heads of the cache: 1 where all heads share what is compressed. */
   numKvHeads: number;
   /** Whether the model was trained so. */
   isOwn: boolean;

@@ -1,20 +1,27 @@
 /** A model as the planner knows it. */
 import type { CacheShape } from "../../mod.ts";
+import type { LatentSizes, ModelOutline } from "../../src/checkpoints/model_types/model_type.ts";
 
-/** A decoder's shapes. */
+/** A decoder's shapes. Its `numLayers` are those that keep keys and values. */
 export interface Model extends CacheShape {
   /** Name, e.g. "LLaMA-2-7B". */
   name: string;
+  /** Layers that keep a state of a fixed size instead: convolutions, linear attention, Mamba. */
+  statefulLayers?: number;
   /** Query heads of each layer. */
   numHeads: number;
   /** KV heads that the model was trained with. */
   numKvHeads: number;
+  /** What keys and values are compressed to, where the cache holds that instead. */
+  latent?: LatentSizes;
   /** Width of the residual stream. */
   hiddenSize: number;
-  /** Width inside the feed-forward layers. */
+  /** Width inside the feed-forward layers, or inside each expert. */
   ffnSize: number;
   /** Whether these have a gate (SwiGLU, GeGLU): three matrices instead of two. */
   isGated: boolean;
+  /** Experts beside each other in the layers that have some, and how many of them a token passes. */
+  experts?: { count: number; perToken: number; width: number; parameters: number };
   /** Rows of the token embedding. */
   vocabSize: number;
   /** Whether the output layer is the token embedding. */
@@ -25,15 +32,61 @@ export interface Model extends CacheShape {
   parameters: number;
   /** Where all this is published. */
   source: string;
+  /** Whether its layers are not known, and taken for a dense model's. */
+  isAssumed?: boolean;
 }
 
-/** Parameters in the matrices of a model. Norms, biases and positions are left out: about one in a hundred at most. */
-export function countParameters(model: Omit<Model, "name" | "parameters" | "source">): number {
-  const { numLayers, hiddenSize, ffnSize, numHeads, numKvHeads, headDim } = model;
-  const attention = 2 * hiddenSize * headDim * (numHeads + numKvHeads);
-  const feedForward = (model.isGated ? 3 : 2) * hiddenSize * ffnSize;
-  const embedding = model.vocabSize * hiddenSize;
-  return numLayers * (attention + feedForward) + (model.isTied ? 1 : 2) * embedding;
+/** What a model has beside its outline. */
+type Origin = Pick<Model, "name" | "source" | "isAssumed">;
+
+/**
+ * The shapes of a model whose layers are known.
+ *
+ * @throws {RangeError} If none of them keeps keys and values.
+ */
+export function modelOf(outline: ModelOutline, origin: Origin): Model {
+  const { layers, dim, hiddenDim, contextLen, expertParameters, valueDim, ...rest } = outline;
+  const windows = layers.flatMap(({ attention }) =>
+    attention.kind === "sliding" ? attention.window : []
+  );
+  const statefulLayers = layers.filter(({ attention }) => attention.kind === "none").length;
+  if (statefulLayers === layers.length) {
+    throw new RangeError(
+      `Cannot plan as no layer of ${origin.name} keeps keys and values: current value layers=${layers.length}`,
+    );
+  }
+  const sparse = layers.find(({ feedForward }) => feedForward.experts)?.feedForward;
+  return {
+    ...rest,
+    ...origin,
+    numLayers: layers.length - statefulLayers,
+    ...(statefulLayers > 0 ? { statefulLayers } : {}),
+    hiddenSize: dim,
+    ffnSize: hiddenDim,
+    ...(valueDim === rest.headDim ? {} : { valueDim }),
+    windowed: windows.length > 0 ? { numLayers: windows.length, window: windows[0] } : undefined,
+    experts: sparse?.experts && {
+      ...sparse.experts,
+      width: sparse.experts.perToken * sparse.width + (sparse.sharedWidth ?? 0),
+      parameters: expertParameters,
+    },
+    maxContext: contextLen,
+  };
+}
+
+/** The cache of a model as it was trained; compressed keys and values are one row that all heads share. */
+export function ownCache(model: Model): CacheShape {
+  const { numLayers, numKvHeads, headDim, valueDim, windowed, latent } = model;
+  if (!latent) return { numLayers, numKvHeads, headDim, valueDim, windowed };
+  const { rank, ropeDim } = latent;
+  return { numLayers, numKvHeads: 1, headDim: rank + ropeDim, valueDim: rank, isLatent: true };
+}
+
+/** Parameters that a decode step reads: those in experts count where a token of the batch passes them, on average. */
+export function touchedParameters({ parameters, experts }: Model, batch: number): number {
+  if (!experts) return parameters;
+  const passedBy = experts.perToken / experts.count;
+  return parameters - experts.parameters * (1 - passedBy) ** batch;
 }
 
 /**
@@ -41,8 +94,9 @@ export function countParameters(model: Omit<Model, "name" | "parameters" | "sour
  * a layer makes of it at its widest, and the logits.
  */
 export function activationBytes(model: Model): number {
-  const { hiddenSize, ffnSize, numHeads, numKvHeads, headDim, vocabSize, isGated } = model;
-  const attention = 2 * (numHeads + numKvHeads) * headDim;
-  const feedForward = (isGated ? 2 : 1) * ffnSize;
-  return 4 * (2 * hiddenSize + Math.max(attention, feedForward) + vocabSize);
+  const { hiddenSize, ffnSize, numHeads, numKvHeads, headDim, valueDim = headDim } = model;
+  const attention = (numHeads + numKvHeads) * (headDim + valueDim);
+  const width = Math.max(ffnSize, model.experts?.width ?? 0);
+  const feedForward = (model.isGated ? 2 : 1) * width;
+  return 4 * (2 * hiddenSize + Math.max(attention, feedForward) + model.vocabSize);
 }

@@ -20,15 +20,21 @@ export interface Section {
   figure?: TopLevelSpec;
 }
 
+/** What every table says of a model whose layers are not known. */
+const ASSUMED = "Assumed: a dense model, full attention and gated feed-forward in every layer; " +
+  "windows, states, experts and compressed keys, where it has some, are not counted.";
+
 /** All sections of a plan; what fits is left out where the device's memory is not known. */
 export function sectionsOf(plan: Plan): Section[] {
-  return [
+  const sections = [
     growth(plan),
     ...(plan.freeBytes === null ? [] : [feasible(plan)]),
     parameters(plan),
     groups(plan),
     decode(plan),
   ];
+  if (!plan.model.isAssumed) return sections;
+  return sections.map((section) => ({ ...section, text: `${section.text} ${ASSUMED}` }));
 }
 
 /** The model, the device and its memory, a line each. */
@@ -37,8 +43,8 @@ export function headOf({ model, device, weightBytes, freeBytes, activationBytes 
   text: string,
 ][] {
   const giga = (value: number) => `${Number((value / 1e9).toPrecision(4))}`;
-  const heads = `${model.numLayers} layers, ${model.numHeads} heads x ${model.headDim}, ` +
-    `${model.numKvHeads} KV heads`;
+  const heads = `${layersOf(model)}, ${model.numHeads} heads x ${model.headDim}, ` +
+    (model.latent ? "latent keys and values" : `${model.numKvHeads} KV heads`);
   const rates =
     `${giga(device.bytesPerSecond)} GB/s, f32 ${giga(device.f32FlopsPerSecond)} Gflop/s, ` +
     `f16 ${giga(device.f16FlopsPerSecond)} Gflop/s`;
@@ -55,6 +61,11 @@ export function headOf({ model, device, weightBytes, freeBytes, activationBytes 
     ]);
   }
   return head;
+}
+
+function layersOf({ numLayers, statefulLayers = 0 }: Plan["model"]): string {
+  const all = numLayers + statefulLayers;
+  return statefulLayers === 0 ? `${all} layers` : `${all} layers (${numLayers} with attention)`;
 }
 
 function growth(plan: Plan): Section {

@@ -1,12 +1,12 @@
 /** Colours, points and dashes by which marks of a figure differ. */
-import type { Variant } from "../variant.ts";
+import type { CacheVariant } from "../variant.ts";
 import { GREY, STYLES } from "./style.ts";
 
 /** The first is solid. */
 const DASHES = [[1, 0], [7, 4], [2, 2], [9, 3, 2, 3], [14, 4], [2, 6]];
 
 /** Colour and point by the field `variant`, which holds a label of these. */
-export function variantMarks(variants: readonly { label: string; variant: Variant }[]) {
+export function variantMarks(variants: readonly { label: string; variant: CacheVariant }[]) {
   const field = { field: "variant", type: "nominal" as const };
   const domain = variants.map(({ label }) => label);
   const styles = variants.map(({ variant }) => STYLES[variant]);

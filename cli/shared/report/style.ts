@@ -1,12 +1,13 @@
 /** The style of every figure: colours, fonts, and marks by variant. */
 import type { TopLevelSpec } from "vega-lite";
-import type { Variant } from "../variant.ts";
+import type { CacheVariant } from "../variant.ts";
 
 /** Colours after Okabe and Ito, who chose them for every kind of colour vision. */
-export const STYLES: Record<Variant, { label: string; color: string; shape: string }> = {
+export const STYLES: Record<CacheVariant, { label: string; color: string; shape: string }> = {
   mha: { label: "MHA", color: "#d55e00", shape: "square" },
   gqa: { label: "GQA", color: "#009e73", shape: "triangle-up" },
   mqa: { label: "MQA", color: "#2e86d1", shape: "circle" },
+  mla: { label: "MLA", color: "#cc79a7", shape: "diamond" },
 };
 
 /** Contrasts alike with white pages and with dark ones; the background is left to the page. */

@@ -1,4 +1,4 @@
-import { type AttentionParameters, attentionParameters } from "../../costs/memory.ts";
+import { type AttentionParameters, attentionParameters } from "../../costs/attention_parameters.ts";
 import { checkpointError } from "../checkpoint_error.ts";
 import type { HfConfig } from "../config.ts";
 import { allFull, allLatent } from "./attention_rules.ts";

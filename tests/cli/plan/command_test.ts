@@ -81,12 +81,71 @@ Deno.test("plan: a model's config.json, and a bench's roofline as the GPU", asyn
     const sized = await run(...given, ...SMALL, "--memory", "1GB");
     assertStringIncludes(sized.out, "What fits");
 
-    const { hidden_size: _, ...lacking } = config;
-    await Deno.writeTextFile(`${folder}/config.json`, JSON.stringify(lacking));
+    const wrong = { ...config, hidden_size: "64" };
+    await Deno.writeTextFile(`${folder}/config.json`, JSON.stringify(wrong));
     const failed = await run(...given);
     assertEquals(failed.code, 2);
     assertStringIncludes(failed.err, '"hidden_size"');
   });
+});
+
+Deno.test("plan: a model type that is not known is refused, or assumed, which every table says", async () => {
+  await withFolder(async (folder) => {
+    const config = {
+      model_type: "brand_new",
+      ...{ hidden_size: 64, intermediate_size: 128, num_attention_heads: 4, vocab_size: 100 },
+      ...{ num_hidden_layers: 2, sliding_window: 16 },
+    };
+    await Deno.writeTextFile(`${folder}/config.json`, JSON.stringify(config));
+    const given = ["--config", `${folder}/config.json`, ...SMALL];
+    const refused = await run(...given);
+    assertEquals([refused.code, refused.out], [2, ""]);
+    assertStringIncludes(refused.err, 'model_type="brand_new"');
+    assertStringIncludes(refused.err, '"--assume dense" counts it');
+    const files = ["--html", `${folder}/a.html`, "--svg", `${folder}/svg`];
+    const { code, out } = await run(...given, "--assume", "dense", ...files);
+    assertEquals(code, 0);
+    // Five tables, and the model's name at the top.
+    assertEquals(out.match(/Assumed: a dense model/g)?.length, 5);
+    assertStringIncludes(out, "config.json (assumed dense): 2 layers");
+    const page = await Deno.readTextFile(`${folder}/a.html`);
+    assertEquals(page.match(/Assumed: a dense model/g)?.length, 5);
+    for (const { name } of Deno.readDirSync(`${folder}/svg`)) {
+      assertStringIncludes(await Deno.readTextFile(`${folder}/svg/${name}`), "(assumed dense)");
+    }
+  });
+});
+
+Deno.test("plan: latent attention beside what its heads would keep without it", async () => {
+  const asked = ["--model", "deepseek-v3", "--memory", "3000GB", "--context", "8k", "--batch", "1"];
+  const { code, out } = await run(...asked, "--json");
+  assertEquals(code, 0);
+  const { variants } = JSON.parse(out);
+  const cacheOf = (label: string) =>
+    variants.find((variant: { label: string }) => variant.label === label);
+  const [mla, mha, mqa] = ["MLA", "MHA", "MQA"].map(cacheOf);
+  assertEquals(mla.caches[0].bytesPerToken, 70_272);
+  assertEquals(mla.caches[0].cells[0].kvBytes, 575_668_224);
+  assertEquals([mla.isOwn, mha.isOwn, mqa.isOwn], [true, false, false]);
+  assertEquals(mha.caches[0].bytesPerToken, 61 * 128 * (192 + 128) * 2);
+  assertEquals(mqa.caches[0].bytesPerToken, 61 * (192 + 128) * 2);
+  // DeepseekV3Attention has these matrices: q_a_proj, q_b_proj, kv_a_proj_with_mqa, kv_b_proj, o_proj.
+  const matrices = [7168 * 1536, 1536 * 128 * 192, 7168 * 576, 512 * 128 * 256, 128 * 128 * 7168];
+  assertEquals(mla.parameters.total, matrices.reduce((sum, count) => sum + count));
+  await withFolder(async (folder) => {
+    const { out } = await run(...asked, "--svg", folder);
+    assertStringIncludes(out, "MLA *");
+    assertStringIncludes(out, "MLA keeps 512 + 64 numbers of a token, which all heads share");
+    assertStringIncludes(out, "passes 8 of 256 experts, and with them 37.6e9 of 671e9");
+    assertStringIncludes(await Deno.readTextFile(`${folder}/growth.svg`), "#cc79a7");
+  });
+});
+
+Deno.test("plan: layers without keys and values are told", async () => {
+  const { code, out } = await run("--model", "lfm2-1.2b", ...SMALL);
+  assertEquals(code, 0);
+  assertStringIncludes(out, "16 layers (6 with attention)");
+  assertStringIncludes(out, "10 of 16 layers keep a state of a fixed size");
 });
 
 Deno.test("plan: --check reads a bench's report", async () => {
@@ -100,6 +159,8 @@ const MISTAKES: [line: string, says: string][] = [
   ["--gpu h100", "did you mean h100-80gb?"],
   ["--config none.json", "none.json cannot be read"],
   ["--check none.json", "none.json cannot be read"],
+  ["--assume dense", "--assume goes with --config"],
+  ["--model mixtral-8x7b", "missingBytes="],
   ["--batch 0.5", "at least 1"],
   ["--context=-1", "at least 1"],
   ["--memory 12GB", "missingBytes=1476831232"],

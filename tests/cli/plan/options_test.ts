@@ -44,7 +44,17 @@ Deno.test("plan options: JSON goes to a file or, without one, to the standard ou
 Deno.test("plan options: the help names every option and every preset", () => {
   assertEquals(parseOptions(["--help"]), HELP);
   assertEquals(parseOptions(["-h"]), HELP);
-  const names = ["model", "config", "gpu", "memory", "context", "batch", "kv-heads", "dtype"];
+  const names = [
+    "model",
+    "config",
+    "assume",
+    "gpu",
+    "memory",
+    "context",
+    "batch",
+    "kv-heads",
+    "dtype",
+  ];
   const more = ["weights", "json", "svg", "html", "check", "help"];
   for (const name of [...names, ...more]) assertStringIncludes(HELP, `--${name}`);
   for (const { name } of [...MODELS, ...GPUS]) assertStringIncludes(HELP, name.toLowerCase());
@@ -71,6 +81,8 @@ const MISTAKES: [line: string, kind: typeof TypeError | typeof RangeError, says:
   ["--memory=-1GB", RangeError, "-1GB"],
   ["--memory 1.2.3GB", RangeError, "1.2.3GB"],
   ["--model gpt-2 --config a.json", RangeError, "exclude"],
+  ["--config a.json --assume sparse", RangeError, "--assume takes dense"],
+  ["--assume dense", RangeError, "--assume goes with --config"],
   ["--check a.json --model gpt-2", RangeError, "--check goes alone"],
 ];
 

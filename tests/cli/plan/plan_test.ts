@@ -59,6 +59,25 @@ Deno.test("makePlan() adds attention and weights to a step", () => {
   assertAlmostEquals(wide.weightsMs, 10 * weightsMs, 1e-6);
 });
 
+Deno.test("makePlan() reads of experts those that a batch passes", () => {
+  const model = {
+    ...REQUEST.model,
+    experts: { count: 8, perToken: 2, width: 0, parameters: 6e9 },
+    parameters: 7e9,
+  };
+  const device = { ...DEVICE, f16FlopsPerSecond: 1e18 };
+  const plan = makePlan({ ...REQUEST, model, device, batches: [1, 2, 1000] });
+  assertEquals(plan.weightBytes, 14e9);
+  const [one, two, many] = plan.variants[0].caches[0].cells;
+  assertAlmostEquals(one.weightsMs, (1e9 + 6e9 / 4) * 2 / 2e12 * 1e3, 1e-9);
+  // The second token passes a quarter of the experts that the first left.
+  assertAlmostEquals(two.weightsMs, (1e9 + 6e9 * 7 / 16) * 2 / 2e12 * 1e3, 1e-9);
+  assertAlmostEquals(many.weightsMs, 7e9 * 2 / 2e12 * 1e3, 1e-9);
+  // Operations are those of what a token passes.
+  const slow = makePlan({ ...REQUEST, model, device: { ...DEVICE, f16FlopsPerSecond: 1 } });
+  assertAlmostEquals(slow.variants[0].caches[0].cells[1].weightsMs, 2 * 2.5e9 * 8 * 1e3, 1);
+});
+
 Deno.test("makePlan() finds the corner among the groups", () => {
   const [f16, int8] = makePlan(REQUEST).groups;
   assertEquals(f16.contextLen, 65536);
