@@ -1,6 +1,7 @@
 /** JSON as Python's programs write it too, which have names for the numbers that JSON lacks. */
 import { CheckpointError } from "./errors.ts";
 import { sentence } from "./check.ts";
+import { foreignFormat } from "./foreign_format.ts";
 
 /** An object of JSON. */
 export type JsonObject = Record<string, unknown>;
@@ -33,11 +34,11 @@ export function parseJsonObject(text: string, what: string): JsonObject {
     value = names.length > 0 ? parseWithNames(json, names) : JSON.parse(json);
   } catch (cause) {
     const error = (cause as Error).message;
-    throw fail(
-      "it is no JSON (mend it there, or fetch it again if it is damaged)",
-      { error },
-      cause,
-    );
+    const other = foreignFormat(json);
+    const rule = other
+      ? `it is ${other.format} (${other.cure})`
+      : "it is no JSON (mend it there, or fetch it again if it is damaged)";
+    throw fail(rule, { error }, cause);
   }
   if (!isJsonObject(value)) throw fail("it must be a JSON object", { value });
   return value;

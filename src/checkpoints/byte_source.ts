@@ -1,4 +1,6 @@
+import type { Stats } from "node:fs";
 import type { FileHandle } from "node:fs/promises";
+import { CheckpointError } from "../base/errors.ts";
 import { checkpointError } from "./checkpoint_error.ts";
 import { fileSystem } from "./file_system.ts";
 
@@ -59,7 +61,8 @@ const LARGEST_READ = 2 ** 30;
  *
  * @param path Where the file is.
  * @returns Where to read it; close it when done.
- * @throws {CheckpointError} If there is no such file, it cannot be opened, or the runtime has no files.
+ * @throws {CheckpointError} If there is no such file, it is a folder, a pipe or a device, it cannot be opened, or the runtime
+ * has no files.
  *
  * @example
  * ```ts ignore
@@ -71,15 +74,13 @@ const LARGEST_READ = 2 ** 30;
  * ```
  */
 export async function openFile(path: string): Promise<ByteSource> {
-  const { open } = fileSystem(path);
-  let file: FileHandle | undefined;
+  const { open, stat } = fileSystem(path);
   try {
-    file = await open(path, "r");
-    const stats = await file.stat();
-    if (!stats.isFile()) throw new Error("it is no file");
-    return new OpenFile(path, stats.size, file);
+    // Asked before it is opened: a pipe would wait for someone who writes, and a device has no end.
+    const { size } = checkIsFile(path, await stat(path));
+    return new OpenFile(path, size, await open(path, "r"));
   } catch (cause) {
-    await file?.close();
+    if (cause instanceof CheckpointError) throw cause;
     throw unreadable(path, cause);
   }
 }
@@ -134,7 +135,24 @@ function endsEarly(name: string, values: Record<"offset" | "length" | "size", nu
   return checkpointError(name, "it ends before what is to be read (fetch it again)", values);
 }
 
+function checkIsFile(path: string, stats: Stats): Stats {
+  if (stats.isFile()) return stats;
+  const kinds = {
+    folder: stats.isDirectory(),
+    pipe: stats.isFIFO(),
+    device: stats.isCharacterDevice() || stats.isBlockDevice(),
+    socket: stats.isSocket(),
+  };
+  const kind = Object.entries(kinds).find(([, isIt]) => isIt)?.[0];
+  throw checkpointError(path, "it must be a file (give one, or copy into one what it gives)", {
+    kind,
+  });
+}
+
 function unreadable(name: string, cause: unknown): Error {
-  const error = cause instanceof Error ? cause.message : cause;
-  return checkpointError(name, "the system does not let it be read", { error }, cause);
+  const { code, message = cause } = cause as { code?: unknown; message?: unknown };
+  const rule = code === "ENOENT"
+    ? "there is no such file (check its name, or fetch it)"
+    : "the system does not let it be read";
+  return checkpointError(name, rule, { error: message }, cause);
 }

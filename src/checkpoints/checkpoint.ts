@@ -7,6 +7,8 @@ export interface Checkpoint {
   spec: DecoderSpec;
   /** Its weights, read when they are asked for. */
   weights: DecoderWeights;
+  /** Tokens after which a text is over, by the model's own files; a tokenizer's files may name more. */
+  endOfText: readonly number[];
   /** Lets go of the files. */
   close(): Promise<void>;
 }

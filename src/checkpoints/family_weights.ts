@@ -5,12 +5,13 @@ import { FLOAT_TYPES } from "./floats.ts";
 import { type Part, partShapes } from "../model/weight_shapes.ts";
 import type { Family } from "./family.ts";
 import type { TensorFile } from "./tensor_file.ts";
+import { findVocabularyMatrices, type VocabularyMatrices } from "./vocabulary_matrices.ts";
 
-/** What the classifier is called: it has no part in the prefix of the rest. */
-const CLASSIFIERS = ["lm_head", "language_model.lm_head"];
+/** What some programs saved with the weights, and follows from the configuration: frequencies, angles and masks. */
+const BUFFERS = /\.(inv_freq|cos_cached|sin_cached|attn\.bias|attn\.masked_bias)$/;
 
-/** What some programs saved with the weights, and is none: frequencies and masks. */
-const BUFFERS = /\.(inv_freq|attn\.bias|attn\.masked_bias)$/;
+/** Parts of models that also see, which a decoder of text does without. */
+const OTHER_PARTS = /^(model\.)?(vision_tower|multi_modal_projector)\./;
 
 const PROJECTIONS = ["q", "k", "v"] as const;
 
@@ -31,10 +32,16 @@ interface WeightSource {
  *
  * @param file The tensors as the family calls them.
  * @param family What they are called.
+ * @param warn Told where files contradict each other, and which of them counts.
  * @throws {CheckpointError} If a tensor is missing, of another shape or not of floats, or there is one that has no place.
  */
-export function familyWeights(file: TensorFile, family: Family): DecoderWeights {
-  const sources = findSources(file, family);
+export async function familyWeights(
+  file: TensorFile,
+  family: Family,
+  warn: (sentence: string) => void,
+): Promise<DecoderWeights> {
+  const matrices = await findVocabularyMatrices(file, family, warn);
+  const sources = findSources(file, family, matrices);
   const read = async (name: string): Promise<WeightData> => {
     const source = sources.get(name);
     if (!source) {
@@ -53,11 +60,15 @@ export function familyWeights(file: TensorFile, family: Family): DecoderWeights 
 }
 
 /** Finds everything that the family has, and checks it by what the file says of it. */
-function findSources(file: TensorFile, family: Family): Map<string, WeightSource> {
+function findSources(
+  file: TensorFile,
+  family: Family,
+  { prefix, embedding, classifier, twins }: VocabularyMatrices,
+): Map<string, WeightSource> {
   const { spec, tensors, biased, addsOneToNorms } = family;
   const shapes = partShapes(spec);
   const sources = new Map<string, WeightSource>();
-  const used = new Set<string>();
+  const used = new Set(twins);
 
   const add = (part: Part, module: string, layer = "") => {
     const isNorm = part.endsWith("Norm");
@@ -79,31 +90,18 @@ function findSources(file: TensorFile, family: Family): Map<string, WeightSource
     }
   };
 
-  const prefix = findPrefix(file, family);
-  for (const [part, name] of Object.entries(tensors) as [Part, string][]) {
+  const { embedding: _, ...others } = tensors;
+  add("embedding", embedding);
+  for (const [part, name] of Object.entries(others) as [Part, string][]) {
     if (name.includes(".N.")) {
       for (let layer = 0; layer < spec.layers.length; layer++) {
         add(part, prefix + name.replace(".N.", `.${layer}.`), `layers.${layer}.`);
       }
     } else add(part, prefix + name);
   }
-  if (!family.isTied) {
-    add("classifier", CLASSIFIERS.find((name) => file.describe(`${name}.weight`)) ?? "lm_head");
-  }
-  checkLeftovers(file, prefix, used);
+  if (classifier) add("classifier", classifier);
+  checkLeftovers(file, used);
   return sources;
-}
-
-function findPrefix(file: TensorFile, { prefixes, tensors }: Family): string {
-  const prefix = prefixes.find((prefix) => file.describe(`${prefix}${tensors.embedding}.weight`));
-  if (prefix !== undefined) return prefix;
-  throw checkpointError(
-    file.name,
-    `there must be a tensor ${
-      prefixes.map((it) => `${it}${tensors.embedding}.weight`).join(" or ")
-    }`,
-    { tensors: file.names },
-  );
 }
 
 function checkTensor(file: TensorFile, tensor: string, shape: readonly number[]): void {
@@ -123,15 +121,17 @@ function checkTensor(file: TensorFile, tensor: string, shape: readonly number[])
   }
 }
 
-/** A bias or a layer that the configuration does not tell of is one that would silently be left out. */
-function checkLeftovers(file: TensorFile, prefix: string, used: ReadonlySet<string>): void {
-  const known = CLASSIFIERS.map((name) => `${name}.weight`);
-  const leftover = file.names.find((name) =>
-    name.startsWith(prefix) && !used.has(name) && !known.includes(name) && !BUFFERS.test(name)
+/** Every tensor is used, or known to be needless: one that is left out would silently make another model of this one. */
+function checkLeftovers(file: TensorFile, used: ReadonlySet<string>): void {
+  const leftovers = file.names.filter((name) =>
+    !used.has(name) && !BUFFERS.test(name) && !OTHER_PARTS.test(name)
   );
-  if (leftover === undefined) return;
-  const { file: name, shape } = file.describe(leftover)!;
-  throw checkpointError(tensorOf(name, leftover), "the configuration has no place for it", {
-    shape,
-  });
+  if (leftovers.length === 0) return;
+  const [first, ...others] = leftovers;
+  const { file: name, shape } = file.describe(first)!;
+  throw checkpointError(
+    tensorOf(name, first),
+    "the configuration has no place for it, and without it this would be another model (mend config.json, or remove it)",
+    { shape, ...(others.length > 0 ? { others } : {}) },
+  );
 }

@@ -5,6 +5,7 @@ import type { Checkpoint } from "./checkpoint.ts";
 import { closeOnError } from "./close_on_error.ts";
 import { checkpointError, tensorOf } from "./checkpoint_error.ts";
 import { FLOAT_TYPES } from "./floats.ts";
+import { readForeignFormat } from "./text_file.ts";
 import { type DecoderSizes, type Part, partShapes } from "../model/weight_shapes.ts";
 
 /** The header: seven int32. */
@@ -78,6 +79,8 @@ export async function openLlama2c(source: ByteSource): Promise<Checkpoint> {
       isParallel: false,
     },
     weights: { has: (name) => places.has(name), read },
+    // Its tokenizer knows them.
+    endOfText: [],
     close: () => source.close(),
   };
 }
@@ -102,7 +105,8 @@ async function readHeader(source: ByteSource): Promise<Header> {
   if (!arePositive || sizes.headDim % 2 !== 0 || numHeads % numKvHeads !== 0) {
     throw checkpointError(
       name,
-      "its sizes must be those of a decoder (it is damaged or of another format)",
+      await readForeignFormat(source) ??
+        "its sizes must be those of a decoder (it is damaged, or no model of llama2.c)",
       Object.fromEntries(FIELDS.map((field, i) => [field, numbers[i]])),
     );
   }
@@ -129,7 +133,7 @@ function placesOf(source: ByteSource, { sizes, numLayers, isTied }: Header): Map
   if (needed !== source.size) {
     throw checkpointError(
       source.name,
-      "it must be as large as its header says (it was cut short or is of another format)",
+      "it must be as large as its header says (it was cut short, or is no model of llama2.c)",
       { needed, size: source.size, ...sizes, layers: numLayers, isTied },
     );
   }

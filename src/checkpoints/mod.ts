@@ -17,13 +17,15 @@
  * @module
  */
 export type { DecoderLayer, DecoderSpec } from "../model/spec.ts";
+export type { Tokenizer } from "../model/tokenizer/tokenizer.ts";
 export type { DecoderWeights, WeightData } from "../model/weights.ts";
 export { CheckpointError } from "../base/errors.ts";
 export { bytesInMemory, type ByteSource, openFile } from "./byte_source.ts";
 export type { Checkpoint } from "./checkpoint.ts";
 export { parseDecoderConfig } from "./families/mod.ts";
 export { openLlama2c } from "./llama2c.ts";
-export { openCheckpoint } from "./open.ts";
+export { openCheckpoint, type OpenOptions } from "./open.ts";
+export { openTokenizer } from "./open_tokenizer.ts";
 export { type PooledKvHeadsOptions, withPooledKvHeads } from "./pooled.ts";
 export { Safetensors } from "./safetensors.ts";
 export { ShardedSafetensors } from "./sharded.ts";

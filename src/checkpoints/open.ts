@@ -3,13 +3,26 @@ import type { Checkpoint } from "./checkpoint.ts";
 import { closeOnError } from "./close_on_error.ts";
 import { HfConfig } from "./config.ts";
 import { checkpointError } from "./checkpoint_error.ts";
+import { endTokens } from "./end_tokens.ts";
 import { fileSystem } from "./file_system.ts";
 import { readFamily } from "./families/mod.ts";
 import { familyWeights } from "./family_weights.ts";
-import { readText } from "./text_file.ts";
 import { openLlama2c } from "./llama2c.ts";
 import { Safetensors } from "./safetensors.ts";
 import { ShardedSafetensors } from "./sharded.ts";
+import { findTextFile, readTextFile } from "./text_file.ts";
+
+/** What the names of indexes end with. */
+const INDEX = ".safetensors.index.json";
+
+/** The model's file in a folder: the first of these, as transformers chooses. An index may be left of a model in shards. */
+const USUAL = ["model.safetensors", `model${INDEX}`];
+
+/** Options of {@linkcode openCheckpoint}. */
+export interface OpenOptions {
+  /** Told, in a sentence, what is odd and was taken nevertheless. The default is `console.warn`. */
+  warn?: (sentence: string) => void;
+}
 
 /**
  * Opens a checkpoint: reads its shape, and checks by the headers of its files that all weights are there and have that shape.
@@ -17,6 +30,7 @@ import { ShardedSafetensors } from "./sharded.ts";
  *
  * @param path A llama2.c file; a safetensors file with its `config.json` beside it; a `model.safetensors.index.json` with its
  * shards and `config.json` beside it; or a folder that holds one of these.
+ * @param options Who is told of what is odd.
  * @returns The decoder; close it when its weights are read.
  * @throws {CheckpointError} If a file is missing, damaged or cut short, or asks for what the decoder does not have; the message
  * names file, tensor or field, and values.
@@ -31,28 +45,32 @@ import { ShardedSafetensors } from "./sharded.ts";
  * await checkpoint.close();
  * ```
  */
-export async function openCheckpoint(path: string): Promise<Checkpoint> {
+export async function openCheckpoint(
+  path: string,
+  { warn = console.warn }: OpenOptions = {},
+): Promise<Checkpoint> {
   const file = await findFile(path);
+  if (file.endsWith(".json") && !file.endsWith(INDEX)) {
+    throw checkpointError(file, "it is no model (give the folder that it lies in)", { file });
+  }
   if (!/\.safetensors(\.index\.json)?$/.test(file)) return await openLlama2c(await openFile(file));
   const folder = file.replace(/[^/\\]*$/, "");
-  const family = readFamily(await readConfig(`${folder}config.json`));
-  const tensors = file.endsWith(".json")
-    ? await ShardedSafetensors.open(await openFile(file), (shard) => openFile(folder + shard))
+  const config = await readTextFile(`${folder}config.json`);
+  const family = readFamily(HfConfig.parse(config.text, config.name));
+  const endOfText = endTokens(config, await findTextFile(`${folder}generation_config.json`));
+  const tensors = file.endsWith(INDEX)
+    ? await ShardedSafetensors.open(
+      await openFile(file),
+      (shard) => openFile(folder + shard),
+      await fileSystem(file).readdir(folder || "."),
+    )
     : await Safetensors.open(await openFile(file));
-  return await closeOnError(tensors, () => ({
+  return await closeOnError(tensors, async () => ({
     spec: family.spec,
-    weights: familyWeights(tensors, family),
+    weights: await familyWeights(tensors, family, warn),
+    endOfText,
     close: () => tensors.close(),
   }));
-}
-
-async function readConfig(path: string): Promise<HfConfig> {
-  const source = await openFile(path);
-  try {
-    return HfConfig.parse(await readText(source), path);
-  } finally {
-    await source.close();
-  }
 }
 
 /** The file itself, or that of a folder. */
@@ -63,11 +81,12 @@ async function findFile(path: string): Promise<string> {
   if (!isFolder) return path;
   const names = await readdir(path);
   const models = names.filter((name) => /\.(safetensors|bin)$/.test(name));
-  const usual = ["model.safetensors.index.json", "model.safetensors"];
-  const name = usual.find((name) => names.includes(name)) ??
+  const name = USUAL.find((name) => names.includes(name)) ??
     (models.length === 1 ? models[0] : undefined);
   if (name !== undefined) return `${path.replace(/[/\\]$/, "")}/${name}`;
-  throw checkpointError(path, `it must hold ${usual.join(" or ")}, or one .safetensors or .bin`, {
-    names,
-  });
+  throw checkpointError(
+    path,
+    `it must hold ${USUAL.join(" or ")}, or one .safetensors or .bin (name the file that is meant)`,
+    { names },
+  );
 }

@@ -46,6 +46,7 @@ export function withPooledKvHeads(
   };
   const pooled: DecoderWeights = { has: (name) => weights.has(name), read };
   return {
+    ...checkpoint,
     spec: { ...spec, numKvHeads: kvHeads },
     weights: pooled,
     close: () => checkpoint.close(),

@@ -6,7 +6,7 @@ import { type ByteSource, readBuffer } from "./byte_source.ts";
 import { closeOnError } from "./close_on_error.ts";
 import { checkpointError, tensorOf } from "./checkpoint_error.ts";
 import { FLOAT_TYPES } from "./floats.ts";
-import { readShort } from "./text_file.ts";
+import { readForeignFormat, readShort } from "./text_file.ts";
 import type { TensorDescription, TensorFile } from "./tensor_file.ts";
 
 /** Bytes per element of the types that the format counts in whole bytes. */
@@ -105,7 +105,9 @@ export class Safetensors implements TensorFile {
    */
   describe(name: string): TensorDescription | undefined {
     const entry = this.#entries.get(name);
-    return entry && { file: this.name, dtype: entry.dtype, shape: [...entry.shape] };
+    if (!entry) return undefined;
+    const { dtype, shape, begin, end } = entry;
+    return { file: this.name, dtype, shape: [...shape], bytes: end - begin };
   }
 
   /**
@@ -117,13 +119,7 @@ export class Safetensors implements TensorFile {
    * read.
    */
   async read(name: string): Promise<WeightData> {
-    const entry = this.#entries.get(name);
-    if (entry === undefined) {
-      throw checkpointError(tensorOf(this.name, name), "the file has none of that name", {
-        tensors: this.names,
-      });
-    }
-    const { dtype, shape, begin, end } = entry;
+    const { dtype, shape, begin, end } = this.#entry(name);
     const type = FLOAT_TYPES.get(dtype);
     if (type === undefined) {
       throw checkpointError(
@@ -136,9 +132,37 @@ export class Safetensors implements TensorFile {
     return { data: type.decode(bytes), shape: [...shape] };
   }
 
+  /**
+   * Reads some of a tensor's bytes as the file has them, whatever its element type.
+   *
+   * @param name One of {@linkcode Safetensors.names}.
+   * @param offset The first byte, counted from the tensor's own.
+   * @param length How many bytes.
+   * @returns As many bytes.
+   * @throws {CheckpointError} If the file has no tensor of that name, it has not as many bytes, or they cannot be read.
+   */
+  async readBytes(name: string, offset: number, length: number): Promise<Uint8Array> {
+    const { begin, end } = this.#entry(name);
+    if (!(offset >= 0 && length >= 0 && offset + length <= end - begin)) {
+      throw checkpointError(tensorOf(this.name, name), "it has not as many bytes", {
+        ...{ offset, length, bytes: end - begin },
+      });
+    }
+    const start = this.#dataStart + begin + offset;
+    return new Uint8Array(await readBuffer(this.#source, start, length));
+  }
+
   /** Lets go of the file. */
   async close(): Promise<void> {
     await this.#source.close();
+  }
+
+  #entry(name: string): Entry {
+    const entry = this.#entries.get(name);
+    if (entry) return entry;
+    throw checkpointError(tensorOf(this.name, name), "the file has none of that name", {
+      tensors: this.names,
+    });
   }
 }
 
@@ -156,7 +180,8 @@ async function readHeaderLength(source: ByteSource): Promise<number> {
   if (header > rest) {
     throw checkpointError(
       name,
-      "its header must end within the file (it was cut short or is of another format: fetch it again)",
+      await readForeignFormat(source) ??
+        "its header must end within the file (it was cut short: fetch it again)",
       { header, rest },
     );
   }

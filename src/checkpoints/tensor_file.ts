@@ -8,6 +8,8 @@ export interface TensorDescription {
   dtype: string;
   /** Outermost dimension first; empty for a scalar. */
   shape: readonly number[];
+  /** Bytes of its elements in the file. */
+  bytes: number;
 }
 
 /** Named tensors of one file, or of several that belong together. */
@@ -24,6 +26,12 @@ export interface TensorFile {
    * @throws {CheckpointError} If there is none of that name, its elements are no floats, or it cannot be read.
    */
   read(name: string): Promise<WeightData>;
+  /**
+   * Reads some of a tensor's bytes as the file has them.
+   *
+   * @throws {CheckpointError} If there is none of that name, or not as many bytes, or they cannot be read.
+   */
+  readBytes(name: string, offset: number, length: number): Promise<Uint8Array>;
   /** Lets go of the file. */
   close(): Promise<void>;
 }

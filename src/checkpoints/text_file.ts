@@ -1,7 +1,9 @@
+import { foreignFormat, FORMAT_BYTES } from "../base/foreign_format.ts";
 import { type JsonObject, parseJsonObject } from "../base/json.ts";
 import { decodeText } from "../base/text.ts";
-import { type ByteSource, readBuffer } from "./byte_source.ts";
+import { type ByteSource, openFile, readBuffer } from "./byte_source.ts";
 import { checkpointError } from "./checkpoint_error.ts";
+import { fileSystem } from "./file_system.ts";
 
 /** Most bytes of a text, as safetensors' own reader has it: a lie about a length must not make for a huge allocation. */
 const MOST_BYTES = 100_000_000;
@@ -11,6 +13,32 @@ interface Part {
   what?: string;
   offset?: number;
   length?: number;
+}
+
+/** A text, and what messages call it. */
+export interface NamedText {
+  name: string;
+  text: string;
+}
+
+/** Reads a whole file that must be text. */
+export async function readTextFile(path: string): Promise<NamedText> {
+  const source = await openFile(path);
+  try {
+    return { name: path, text: await readText(source) };
+  } finally {
+    await source.close();
+  }
+}
+
+/** Reads a whole file that must be text, where there is one. */
+export async function findTextFile(path: string): Promise<NamedText | undefined> {
+  return await isThere(path) ? await readTextFile(path) : undefined;
+}
+
+/** Whether there is something of that name. */
+export async function isThere(path: string): Promise<boolean> {
+  return await fileSystem(path).stat(path).then(() => true, () => false);
 }
 
 /** Reads a part of a file that must be a JSON object. */
@@ -24,6 +52,13 @@ export async function readText(
   { what = source.name, offset = 0, length = source.size - offset }: Part = {},
 ): Promise<string> {
   return decodeText(await readShort(source, { what, offset, length }), what);
+}
+
+/** What a file of another format is, as the rule of an error; nothing where that cannot be told. */
+export async function readForeignFormat(source: ByteSource): Promise<string | undefined> {
+  const length = Math.min(FORMAT_BYTES, source.size);
+  const other = foreignFormat(new Uint8Array(await readBuffer(source, 0, length)));
+  return other && `it is ${other.format} (${other.cure})`;
 }
 
 /** Reads a part of a file that is to be in memory as a whole. */

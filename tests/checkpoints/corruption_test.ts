@@ -17,6 +17,10 @@ import { encode, llama2c, safetensors } from "../support/checkpoint_files.ts";
 
 const CORRUPTIONS = 1000;
 
+function assertSilent(sentence: string): void {
+  throw new Error(sentence);
+}
+
 /** A source that fails the test where more is asked for than there is. */
 function watched(bytes: Uint8Array): ByteSource {
   const source = bytesInMemory("damaged", bytes);
@@ -89,7 +93,8 @@ const WEIGHTS = [
 
 async function readFamilyFile(source: ByteSource): Promise<WeightData[]> {
   const file = await Safetensors.open(source);
-  const weights = familyWeights(file, readFamily(HfConfig.parse(JSON.stringify(CONFIG), "config")));
+  const family = readFamily(HfConfig.parse(JSON.stringify(CONFIG), "config"));
+  const weights = await familyWeights(file, family, assertSilent);
   return await Promise.all(WEIGHTS.map((name) => weights.read(name)));
 }
 

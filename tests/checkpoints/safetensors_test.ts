@@ -39,7 +39,12 @@ Deno.test("Safetensors reads F32, F16 and BF16 from unaligned data, listed in an
 
   assertEquals(file.names, ["pi", "tenth", "half", "flag"]);
   assertEquals(file.metadata, {});
-  assertEquals(file.describe("half"), { file: "a.safetensors", dtype: "F16", shape: [3, 1] });
+  assertEquals(file.describe("half"), {
+    file: "a.safetensors",
+    dtype: "F16",
+    shape: [3, 1],
+    bytes: 6,
+  });
   assertEquals(file.describe("quarter"), undefined);
   assertEquals(await file.read("half"), {
     shape: [3, 1],
@@ -341,7 +346,7 @@ Deno.test("ShardedSafetensors reads each tensor from its shard", async () => {
   const map = { a: "1.safetensors", b: "1.safetensors", c: "2.safetensors" };
   const file = await openWith(map);
   assertEquals(file.names, ["a", "b", "c"]);
-  assertEquals(file.describe("c"), { file: "2.safetensors", dtype: "F32", shape: [1] });
+  assertEquals(file.describe("c"), { file: "2.safetensors", dtype: "F32", shape: [1], bytes: 4 });
   assertEquals(await file.read("a"), a);
   assertEquals(await file.read("c"), c);
   await assertRejects(() => file.read("d"), CheckpointError, 'tensor "d" of index.json');

@@ -29,13 +29,13 @@ export function greedyTokens(): number[] {
 
 /** The model, read whole. */
 export async function openStories(): Promise<Omit<Checkpoint, "close">> {
-  const { spec, weights, close } = await openCheckpoint(STORIES.model);
+  const { spec, weights, endOfText, close } = await openCheckpoint(STORIES.model);
   const read = new Map<string, WeightData>();
   for (const { name } of weightShapes(spec)) {
     if (weights.has(name)) read.set(name, await weights.read(name));
   }
   await close();
-  return { spec, weights: memoryWeights(read) };
+  return { spec, weights: memoryWeights(read), endOfText };
 }
 
 function pathOf(name: string): string {
