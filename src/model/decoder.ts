@@ -24,6 +24,7 @@ export interface GenerateOptions extends Partial<Sampling> {
 
 const FEED = "feed Decoder";
 const GENERATE = "generate tokens";
+const TRUNCATE = "truncate Decoder";
 
 /**
  * A decoder-only transformer whose attention is that of this library: the proof of it, and an example. Tokens stay on the
@@ -55,6 +56,8 @@ export class Decoder {
   readonly #passes: Passes;
   /** Two calls that feed at once would mix their tokens. */
   readonly #turns = new Turns();
+  /** Whether the logits are those after the last token. */
+  #isAnswered = false;
 
   private constructor(passes: Passes) {
     this.#model = passes.model;
@@ -180,9 +183,10 @@ export class Decoder {
    * Generates tokens behind those so far, each chosen and fed on the device.
    *
    * @param options Their number, and the way of choosing: by default the likeliest.
-   * @returns The tokens, `batch` at a time. Those of a batch are in the caches when it comes.
-   * @throws {RangeError} If a value is out of range, nothing was fed before, or the tokens are more than the decoder was made
-   * for.
+   * @returns The tokens, `batch` at a time. Those of a batch are in the caches when it comes: where one of them ends the text,
+   * {@linkcode Decoder.truncate} takes back those behind it.
+   * @throws {RangeError} If a value is out of range, nothing was fed before or since tokens were taken back, or the tokens are
+   * more than the decoder was made for.
    * @throws {GpuWorkError} If the GPU refused some work, or a logit is not a number.
    * @throws {DeviceLostError} If the device is lost.
    */
@@ -207,8 +211,50 @@ export class Decoder {
     }
   }
 
+  /**
+   * Takes back the newest tokens, such as those that a batch has behind the end of a text: the caches then hold what the text
+   * holds, and the next turn of a conversation can be fed. Generating needs something fed before, as the model's answer to
+   * what is now the last token is not kept: to go on from there at once, take one more back and feed it again.
+   *
+   * @param length Tokens that are left.
+   * @returns When it is submitted, after all calls before it.
+   * @throws {TypeError} If the length is no number.
+   * @throws {RangeError} If there are not as many tokens, or a layer with a window has overwritten some that the next token
+   * sees: `maxSeqLen` tokens of the longest text so far can always be taken back. The decoder is unchanged.
+   * @throws {GpuWorkError} If the GPU refused some work.
+   * @throws {DeviceLostError} If the device is lost.
+   *
+   * @example A conversation whose first answer ends within a batch
+   * ```ts
+   * import { Gpu } from "@onehead/attention";
+   * import { Decoder, type DecoderSpec, randomWeights } from "@onehead/attention/decoder";
+   *
+   * const spec: DecoderSpec = {
+   *   ...{ vocabSize: 100, dim: 32, hiddenDim: 64, numHeads: 4, numKvHeads: 1, headDim: 8, contextLen: 64 },
+   *   layers: [{ rope: {} }],
+   *   norm: { kind: "rms", eps: 1e-5 },
+   *   ...{ activation: "silu", isGated: true, isParallel: false },
+   * };
+   * const gpu = await Gpu.open();
+   * const decoder = await Decoder.create(gpu, spec, randomWeights(spec));
+   * await decoder.feed([1, 2, 3]);
+   * for await (const tokens of decoder.generate({ tokens: 32 })) {
+   *   const end = 4; // where tokens has the one that ends a text
+   *   await decoder.truncate(decoder.length - tokens.length + end + 1);
+   *   break;
+   * }
+   * console.log(decoder.length); // 8
+   * await decoder.feed([4, 5]); // the next turn
+   * gpu.destroy();
+   * ```
+   */
+  async truncate(length: number): Promise<void> {
+    await this.#turns.take(() => this.gpu.guard(TRUNCATE, () => this.#truncate(length)));
+  }
+
   /** Forgets all tokens; not while a call that feeds is under way. */
   clear(): void {
+    this.#isAnswered = false;
     const { device } = this.gpu;
     const encoder = device.createCommandEncoder();
     for (const { attention } of this.#model.blocks) attention.cache.clear(encoder);
@@ -220,6 +266,24 @@ export class Decoder {
     this.#model.destroy();
   }
 
+  #truncate(length: number): void {
+    const { length: before } = this;
+    checkInteger(TRUNCATE, "length", length, 0);
+    if (length > before) {
+      throw new RangeError(
+        sentence(TRUNCATE, "there must be as many tokens", { length, currentLength: before }),
+      );
+    }
+    const { device } = this.gpu;
+    const encoder = device.createCommandEncoder();
+    // The smallest ring has overwritten most: what it can take back, all can.
+    const caches = this.#model.blocks.map(({ attention }) => attention.cache)
+      .toSorted((a, b) => a.spec.capacity - b.spec.capacity);
+    for (const cache of caches) cache.truncate(encoder, length);
+    device.queue.submit([encoder.finish()]);
+    this.#isAnswered &&= length === before;
+  }
+
   #checkTokens(tokens: readonly number[]): void {
     if (!Array.isArray(tokens) || tokens.length === 0) {
       throw new TypeError(sentence(FEED, "tokens must be an array of token ids", { tokens }));
@@ -228,11 +292,12 @@ export class Decoder {
   }
 
   #checkFed(): void {
+    if (this.#isAnswered) return;
     const { length } = this;
-    if (length > 0) return;
-    throw new RangeError(
-      sentence(GENERATE, "something must be fed before (a first token, such as BOS)", { length }),
-    );
+    const rule = length === 0
+      ? "something must be fed before (a first token, such as BOS)"
+      : "something must be fed after tokens were taken back (the next turn, or the last token again)";
+    throw new RangeError(sentence(GENERATE, rule, { length }));
   }
 
   #checkRoom(action: string, tokens: number): void {
@@ -253,9 +318,16 @@ export class Decoder {
     tokens: number,
     run: () => Value | Promise<Value>,
   ): Promise<Value> {
-    return this.#turns.take(() => {
+    return this.#turns.take(async () => {
       this.#checkRoom(action, tokens);
-      return run();
+      try {
+        const value = await run();
+        this.#isAnswered = true;
+        return value;
+      } catch (error) {
+        this.#isAnswered = false;
+        throw error;
+      }
     });
   }
 

@@ -403,6 +403,77 @@ testRandomly("Decoder: generating goes on from the last logits of forward", asyn
   });
 });
 
+testRandomly("Decoder: what was generated past the end of a text is taken back", async (random) => {
+  const windows = [{}, { window: 5, sinks: 2, maxSeqLen: 16 }, { window: 3, maxSeqLen: 9 }];
+  for (const options of windows) {
+    for (const kvDtype of ["f32", "int8"] as const) {
+      const layers = [{ rope: {}, window: 4 }, { rope: {} }];
+      const spec: DecoderSpec = { ...SMALL, layers, contextLen: 64 };
+      const model = { spec, weights: weightsOf(spec, random) };
+      const prompt = tokensOf(spec, random, random.integer(1, 20));
+      const next = tokensOf(spec, random, random.integer(1, 5));
+      const kept = random.integer(1, 16);
+      await withDecoder(model, { ...options, kvDtype }, async (decoder) => {
+        await decoder.feed(prompt);
+        const text: number[] = [];
+        for await (const batch of decoder.generate({ tokens: 40 })) {
+          text.push(...batch.slice(0, kept));
+          break;
+        }
+        await decoder.truncate(prompt.length + kept);
+        assertEquals(decoder.length, prompt.length + kept);
+        const logits = await decoder.forward(next);
+
+        // One token at a time, as they came.
+        decoder.clear();
+        await decoder.forward(prompt);
+        for (const token of text) await decoder.feed([token]);
+        assertEquals(await decoder.forward(next), logits);
+      });
+    }
+  }
+});
+
+Deno.test("Decoder: taking tokens back, and how to go on from there", async () => {
+  const spec = { ...SMALL, layers: [{ rope: {} }, { rope: {}, window: 4 }], contextLen: 64 };
+  const model = { spec, weights: randomWeights(spec) };
+  await withDecoder(model, { maxSeqLen: 3 }, async (decoder) => {
+    await decoder.truncate(0);
+    await decoder.feed([1, 2, 3, 4, 5]);
+    const [likeliest] = await generated(decoder, { tokens: 1 });
+    await decoder.truncate(5);
+    const says =
+      "something must be fed after tokens were taken back (the next turn, or the last token again): current value length=5";
+    await assertRejects(() => generated(decoder, { tokens: 1 }), RangeError, says);
+    await decoder.truncate(4);
+    await decoder.feed([5]);
+    assertEquals(await generated(decoder, { tokens: 1 }), [likeliest]);
+    // As many tokens as there are change nothing.
+    await decoder.truncate(6);
+    await generated(decoder, { tokens: 1 });
+
+    const wrong: [length: unknown, kind: typeof RangeError | typeof TypeError, says: string][] = [
+      [8, RangeError, "length=8, currentLength=7"],
+      [-1, RangeError, "length=-1"],
+      [1.5, RangeError, "length=1.5"],
+      ["1", TypeError, 'length="1"'],
+      [2, RangeError, "tokens that the next one sees were overwritten"],
+    ];
+    for (const [length, kind, says] of wrong) {
+      await assertRejects(() => decoder.truncate(length as number), kind, says);
+      assertEquals(decoder.length, 7);
+    }
+    await generated(decoder, { tokens: 1 });
+    // A generator that goes on afterwards finds no answer either; calls wait for those before.
+    const texts = decoder.generate({ tokens: 20, batch: 2 });
+    await texts.next();
+    const [, rejected] = await Promise.allSettled([decoder.truncate(9), texts.next()]);
+    assertEquals(rejected.status, "rejected");
+    decoder.clear();
+    await assertRejects(() => generated(decoder, { tokens: 1 }), RangeError, "must be fed before");
+  });
+});
+
 testRandomly("Decoder: calls at once feed one after the other", async (random) => {
   const weights = weightsOf(SMALL, random);
   await withDecoder({ spec: SMALL, weights }, { maxSeqLen: 2 }, async (decoder) => {
