@@ -10,7 +10,10 @@ import type { GenerateOptions } from "./options.ts";
 export interface Speed {
   promptTokens: number;
   prefillMs: number;
+  /** Tokens of the new text, the one that ended it included. */
   newTokens: number;
+  /** Tokens that were decoded: a batch may go on past the end of a text. */
+  decodedTokens: number;
   decodeMs: number;
 }
 
@@ -28,14 +31,15 @@ export interface LogitChange {
 const WARM_TOKENS = 64 + 8 + 1;
 
 /**
- * Continues a prompt, and hands out the text as it comes. Kernels run once before, as drivers compile them then.
+ * Continues a prompt, and hands out the text as it comes. Kernels run once before, as drivers compile them then. Afterwards the
+ * decoder holds the prompt and the new text, up to the token that ended it.
  *
  * @param decoder An empty decoder with room for the prompt and the new tokens.
  * @param prompt At least one token.
  * @param options What to generate, what reads the tokens, and what takes the text, the prompt's own first.
  */
 export async function continuePrompt(
-  decoder: Pick<Decoder, "feed" | "generate" | "clear">,
+  decoder: Pick<Decoder, "feed" | "generate" | "truncate" | "clear">,
   prompt: readonly number[],
   { tokens, sampling, tokenizer, write, settled }:
     & Pick<GenerateOptions, "tokens" | "sampling">
@@ -51,22 +55,28 @@ export async function continuePrompt(
   decoder.clear();
   await settled();
 
-  write(tokenizer.decode(prompt));
+  const stream = new TextStream(tokenizer);
+  write(stream.push(prompt));
   const start = performance.now();
   await decoder.feed(prompt);
   await settled();
   const fed = performance.now();
-  const stream = new TextStream(tokenizer, prompt);
-  let newTokens = 0;
+  let [newTokens, decodedTokens] = [0, 0];
   for await (const batch of decoder.generate({ ...sampling, tokens })) {
-    newTokens += batch.length;
+    decodedTokens += batch.length;
     const end = batch.findIndex((token) => tokenizer.endOfText.includes(token));
+    newTokens += end === -1 ? batch.length : end + 1;
     write(stream.push(end === -1 ? batch : batch.slice(0, end)));
     if (end !== -1) break;
   }
   const decodeMs = performance.now() - fed;
+  // What was decoded past the end is no part of the text.
+  await decoder.truncate(prompt.length + newTokens);
   write(stream.end() + "\n");
-  return { promptTokens: prompt.length, prefillMs: fed - start, newTokens, decodeMs };
+  return {
+    ...{ promptTokens: prompt.length, prefillMs: fed - start },
+    ...{ newTokens, decodedTokens, decodeMs },
+  };
 }
 
 /**

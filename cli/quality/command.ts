@@ -24,7 +24,7 @@ export function runCommand(args: readonly string[], out: Out): Promise<number> {
   return exitCodeOf(async () => {
     const options = parseOptions(args);
     if (typeof options === "string") return out.log(options);
-    await withModel(ACTION, options, (model) => measure(model, options, out));
+    await withModel(ACTION, options, out, (model) => measure(model, options, out));
   }, out);
 }
 

@@ -1,3 +1,5 @@
+import { readTextFile } from "../../src/checkpoints/text_file.ts";
+
 /** Files of command lines: what cannot be read or written is a `RangeError` that names the file. */
 export class Files {
   readonly #action: string;
@@ -7,12 +9,13 @@ export class Files {
     this.#action = action;
   }
 
+  /** Reads a file of text, whatever byte order mark it begins with. */
   async readText(file: string): Promise<string> {
-    return await this.#attempt(`${file} cannot be read`, () => Deno.readTextFile(file));
-  }
-
-  async readBytes(file: string): Promise<Uint8Array> {
-    return await this.#attempt(`${file} cannot be read`, () => Deno.readFile(file));
+    try {
+      return (await readTextFile(file)).text;
+    } catch (cause) {
+      throw new RangeError((cause as Error).message, { cause });
+    }
   }
 
   async write(file: string, text: string): Promise<void> {

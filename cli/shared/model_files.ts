@@ -1,8 +1,13 @@
-import { type Checkpoint, openCheckpoint } from "../../src/checkpoints/mod.ts";
-import { Files } from "./files.ts";
-import { parseTokenizer } from "../../src/model/tokenizer/parse.ts";
-import type { Tokenizer } from "../../src/model/tokenizer/tokenizer.ts";
+import {
+  type Checkpoint,
+  openCheckpoint,
+  openTokenizer,
+  type Tokenizer,
+} from "../../src/checkpoints/mod.ts";
+import { closeOnError } from "../../src/checkpoints/close_on_error.ts";
+import { isThere } from "../../src/checkpoints/text_file.ts";
 import type { ModelOptions } from "./model_options.ts";
+import type { Out } from "./run.ts";
 
 /** A checkpoint and its tokenizer. */
 export interface Model {
@@ -11,15 +16,15 @@ export interface Model {
 }
 
 const JSON_NAME = "tokenizer.json";
-const CONFIG_NAME = "tokenizer_config.json";
 
-/** Runs `use` over a model, and closes the model. */
+/** Runs `use` over a model, and closes the model. What is odd about its files is printed. */
 export async function withModel(
   action: string,
   options: ModelOptions,
+  out: Pick<Out, "error">,
   use: (model: Model) => Promise<void>,
 ): Promise<void> {
-  const model = await openModel(action, options);
+  const model = await openModel(action, options, (sentence) => out.error(sentence));
   try {
     await use(model);
   } finally {
@@ -31,32 +36,27 @@ export async function withModel(
  * Opens a model: both of its files, or none.
  *
  * @throws {CheckpointError} If a file is damaged, or the tokenizer is of another vocabulary.
- * @throws {RangeError} If the tokenizer cannot be read, or none is named and there is none beside the model.
+ * @throws {RangeError} If no tokenizer is named, and there is none beside the model.
  */
-async function openModel(action: string, options: ModelOptions): Promise<Model> {
-  const checkpoint = await openCheckpoint(options.model);
-  try {
-    const file = options.tokenizer ?? `${await folderOf(options.model)}/${JSON_NAME}`;
-    const bytes = await new Files(action).readBytes(file);
-    const { vocabSize } = checkpoint.spec;
-    const config = await readIfThere(file.replace(/[^/]*$/, CONFIG_NAME));
-    return { checkpoint, tokenizer: await parseTokenizer(bytes, { file, vocabSize, config }) };
-  } catch (error) {
-    await checkpoint.close();
-    throw error;
-  }
+async function openModel(
+  action: string,
+  options: ModelOptions,
+  warn: (sentence: string) => void,
+): Promise<Model> {
+  const checkpoint = await openCheckpoint(options.model, { warn });
+  return await closeOnError(checkpoint, async () => {
+    const beside = `${await folderOf(options.model)}/${JSON_NAME}`;
+    if (options.tokenizer === undefined && !await isThere(beside)) {
+      throw new RangeError(
+        `Cannot ${action} as there is no ${beside}: name the model's tokenizer by --tokenizer`,
+      );
+    }
+    const tokenizer = await openTokenizer(options.tokenizer ?? beside, checkpoint, { warn });
+    return { checkpoint, tokenizer };
+  });
 }
 
 async function folderOf(path: string): Promise<string> {
   const { isDirectory } = await Deno.stat(path);
-  return isDirectory ? path : path.replace(/[^/]*$/, ".");
-}
-
-async function readIfThere(file: string): Promise<string | undefined> {
-  try {
-    return await Deno.readTextFile(file);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
-  }
+  return isDirectory ? path.replace(/[/\\]$/, "") : path.replace(/[^/\\]*$/, ".");
 }

@@ -27,6 +27,11 @@ class FakeDecoder {
     }
   }
 
+  truncate(length: number): Promise<void> {
+    this.log.push(`truncate ${length}`);
+    return Promise.resolve();
+  }
+
   clear(): void {
     this.log.push("clear");
   }
@@ -45,7 +50,7 @@ async function talk(letters: number[], tokens: number, prompt = [0, 1]) {
 
 Deno.test("continuePrompt: runs once before, and then writes prompt and text", async () => {
   const { log, text, speed } = await talk([2, 3, 1], 3);
-  assertEquals(log, ["feed 2", "generate 1", "clear", "feed 2", "generate 3"]);
+  assertEquals(log, ["feed 2", "generate 1", "clear", "feed 2", "generate 3", "truncate 5"]);
   assertEquals(text, "<abca\n");
   assertEquals([speed.promptTokens, speed.newTokens], [2, 3]);
   assert(speed.prefillMs >= 0 && speed.decodeMs >= 0);
@@ -55,7 +60,11 @@ Deno.test("continuePrompt: runs once before, and then writes prompt and text", a
 
 Deno.test("continuePrompt: stops where the text is over", async () => {
   const { text, speed } = await talk([2, 3, 1, 4, 2, 2], 6);
-  assertEquals([text, speed.newTokens], ["<abca\n", 4]);
+  assertEquals([text, speed.newTokens, speed.decodedTokens], ["<abca\n", 4, 4]);
+  // What a batch has past the end is no part of the text, and is taken back.
+  const within = await talk([2, 3, 4, 1, 2, 2], 6);
+  assertEquals([within.text, within.speed.newTokens], ["<abc\n", 3]);
+  assertEquals([within.speed.decodedTokens, within.log.at(-1)], [4, "truncate 5"]);
 });
 
 Deno.test("likeliest() and logitChange(): by hand", () => {
@@ -68,7 +77,7 @@ Deno.test("likeliest() and logitChange(): by hand", () => {
 
 Deno.test("formatSpeed(): rates, and bytes in full", () => {
   const text = formatSpeed(
-    { promptTokens: 1, prefillMs: 8, newTokens: 100, decodeMs: 500 },
+    { promptTokens: 1, prefillMs: 8, newTokens: 100, decodedTokens: 112, decodeMs: 560 },
     { cacheBytes: 134760, weightBytes: 1040128 },
     { kvDtype: "int8", weightDtype: "f16", room: 101 },
   );

@@ -157,8 +157,8 @@ Deno.test("plan: --check reads a bench's report", async () => {
 const MISTAKES: [line: string, says: string][] = [
   ["--model falcon-7", "did you mean Falcon-7B?"],
   ["--gpu h100", "did you mean h100-80gb?"],
-  ["--config none.json", "none.json cannot be read"],
-  ["--check none.json", "none.json cannot be read"],
+  ["--config none.json", "none.json as there is no such file"],
+  ["--check none.json", "none.json as there is no such file"],
   ["--assume dense", "--assume goes with --config"],
   ["--model mixtral-8x7b", "missingBytes="],
   ["--batch 0.5", "at least 1"],

@@ -49,7 +49,7 @@ testRandomly("quality: exits with 2 where what it is given is wrong", async (ran
     const given = ["--model", model, "--tokenizer", tokenizer];
     const mistakes: [args: string[], says: string][] = [
       [["--model", `${folder}/none.bin`], "CheckpointError: Cannot read"],
-      [[...given, "--text", `${folder}/none.txt`], "none.txt cannot be read"],
+      [[...given, "--text", `${folder}/none.txt`], "none.txt as there is no such file"],
       [[...given, "--text", `${folder}/empty.txt`], "empty.txt: current value tokens=1"],
       [[...given, "--tokens", "49"], "tokens=49, contextLen=48"],
       [[...given, "--kv-heads", "3"], "kv-heads=3, numKvHeads=2"],

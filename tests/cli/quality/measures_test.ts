@@ -152,7 +152,7 @@ testRandomly(
   "attention maps: of the layer and heads that are asked for, in float64",
   async (random) => {
     const weights = weightsOf(SPEC, random);
-    const checkpoint = { spec: SPEC, weights, close: () => Promise.resolve() };
+    const checkpoint = { spec: SPEC, weights, endOfText: [], close: () => Promise.resolve() };
     const tokens = Array.from({ length: 30 }, () => random.integer(0, 2));
     const tokenizer = { decode: ([token]: readonly number[]) => ["", " b", "\n"][token] };
     const choice = chooseMaps(SPEC, { heads: [1, 3] });
