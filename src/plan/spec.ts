@@ -21,8 +21,6 @@ export type Implementation = "auto" | "fused" | "staged";
  */
 export type Arithmetic = "f32" | "f16" | "matrix";
 
-const ARITHMETIC: readonly Arithmetic[] = ["f32", "f16", "matrix"];
-
 /** Shapes and options of an attention. */
 export interface AttentionSpec extends ScoreSpec {
   /** Sequences. The default is 1. */
@@ -98,6 +96,15 @@ type OwnSpec = Omit<FilledSpec, keyof FilledScoreSpec>;
 export const ACTION = "plan attention";
 
 const DEFAULT_SCRATCH_BYTES = 128 * 2 ** 20;
+/** The values of options that are words, in the order of checking. */
+const CHOICES = {
+  dtype: DTYPES,
+  kvDtype: KV_DTYPES,
+  arithmetic: ["f32", "f16", "matrix"],
+  layout: LAYOUTS,
+  kvLayout: LAYOUTS,
+  impl: ["auto", "fused", "staged"],
+} as const;
 
 /**
  * Fills in the defaults of a specification, and checks its values by themselves and with each other. The result shares no
@@ -120,7 +127,7 @@ export function fillIn(spec: AttentionSpec): FilledSpec {
   return { ...own, ...fillInScores(ACTION, spec, own) };
 }
 
-/** Checks each value by itself. */
+/** Checks each value by itself, but the outputs. */
 function checkEach(spec: OwnSpec): void {
   const { batch, numHeads, numKvHeads, headDim, valueDim, seqLen, capacity } = spec;
   const { maxScratchBytes } = spec;
@@ -130,12 +137,9 @@ function checkEach(spec: OwnSpec): void {
   }
   checkInteger(ACTION, "sinks", spec.sinks, 0);
   checkGroups(ACTION, { numHeads, numKvHeads });
-  checkChoice(ACTION, "dtype", spec.dtype, DTYPES);
-  checkChoice(ACTION, "kvDtype", spec.kvDtype, KV_DTYPES);
-  checkChoice(ACTION, "arithmetic", spec.arithmetic, ARITHMETIC);
-  checkChoice(ACTION, "layout", spec.layout, LAYOUTS);
-  checkChoice(ACTION, "kvLayout", spec.kvLayout, LAYOUTS);
-  checkChoice(ACTION, "impl", spec.impl, ["auto", "fused", "staged"]);
+  for (const name of Object.keys(CHOICES) as (keyof typeof CHOICES)[]) {
+    checkChoice(ACTION, name, spec[name], CHOICES[name]);
+  }
 }
 
 /** Copies the outputs that are asked for, each once, and checks them. */
