@@ -1,5 +1,6 @@
 /** Random tensors that are made on the GPU and can be computed again on the host, element by element. */
 import { type Dtype, type Gpu, Tensor } from "../mod.ts";
+import { join } from "../src/gpu/compose.ts";
 import { Kernel } from "../src/gpu/kernel.ts";
 import { inPass } from "../src/gpu/bound_work.ts";
 import * as wgsl from "./kernels/mod.ts";
@@ -13,11 +14,9 @@ export async function randomTensor(
   shape: readonly number[],
   { dtype, seed }: { dtype: Dtype; seed: number },
 ): Promise<Tensor> {
-  const fill = await Kernel.compile(gpu, "fill", {
-    types: { T: dtype },
-    constants: { WORKGROUP },
-    fragments: [wgsl.fill],
-  });
+  const types = { T: dtype };
+  const module = join("fill", { types, constants: { WORKGROUP }, fragments: [wgsl.fill] });
+  const fill = await Kernel.compile(gpu, module);
   const tensor = await Tensor.empty(gpu, shape, { dtype, label: "random" });
   await gpu.guard("fill a random tensor", () => {
     const params = fill.uniform({ count: tensor.length, first: firstOf(seed) });

@@ -1,5 +1,6 @@
 /** The rates of the adapter on plain streams and plain arithmetic: the ceiling of every figure. */
 import { type Gpu, Tensor } from "../mod.ts";
+import { join } from "../src/gpu/compose.ts";
 import { Kernel } from "../src/gpu/kernel.ts";
 import * as wgsl from "./kernels/mod.ts";
 import { randomTensor } from "./random.ts";
@@ -67,10 +68,8 @@ async function prepare(
   tensors: Record<string, Tensor>,
   workgroups: number,
 ): Promise<Call> {
-  const kernel = await Kernel.compile(gpu, "roofline", {
-    constants: { WORKGROUP, ...constants },
-    fragments: [code],
-  });
+  const pieces = [{ constants: { WORKGROUP } }, { constants, fragments: [code] }];
+  const kernel = await Kernel.compile(gpu, join("roofline", ...pieces));
   const buffers = Object.entries(tensors).map(([name, tensor]) => [name, tensor.buffer]);
   const dispatch = kernel.bind(Object.fromEntries(buffers), [workgroups, 1]);
   return (pass) => dispatch.encode(pass);

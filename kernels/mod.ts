@@ -64,7 +64,7 @@ most = maxOverLanes(most, invocation, lane);
 var w = array<PerRow, KEYS>();
 var step = array<f32, KEYS>();
 /*unroll*/ for (var j = 0u; j < KEYS; j++) {
-step[j] = weightStep(valueOfColumn(view, start + lane + LANES * j));
+step[j] = foldedStep(valueOfColumn(view, start + lane + LANES * j));
 }
 /*unroll*/ for (var i = 0u; i < ROWS; i++) {
 let mNew = max(m[i], most[i]);
@@ -144,7 +144,7 @@ return strips[invocation];
 }`;
 
 /** attend/context.wgsl */
-export const context: string = `@group(0) @binding(1) var<storage, read> lengths: array<u32>;
+export const context: string = `var<storage, read> lengths: array<u32>;
 struct Context {
 len: u32,
 skipped: u32,
@@ -570,7 +570,7 @@ return bitcast<WideUint>(x) & WideUint(0x7fffffffu);
 fn stripOf(lane: u32) -> u32 {
 return 0u;
 }
-fn weightStep(value: u32) -> f32 {
+fn foldedStep(value: u32) -> f32 {
 return 1.0;
 }`;
 
@@ -603,7 +603,7 @@ scratchRow: u32,
 firstKvRow: u32,
 numRows: u32,
 }
-@group(0) @binding(0) var<uniform> params: Params;
+var<uniform> params: Params;
 fn tokenOf(row: u32) -> u32 {
 return row % params.seqLen;
 }
@@ -618,6 +618,9 @@ return dot(vec3u(batch, head, token), params.qStride);
 }
 fn scoresOffset(row: u32) -> u32 {
 return (row - params.scratchRow) * params.contextLen;
+}
+fn rowOffset(shape: Broadcast, row: u32) -> u32 {
+return dot(vec3u(batchOf(row), headOf(row), tokenOf(row)), shape.stride);
 }`;
 
 /** attend/products_f16.wgsl */
@@ -692,13 +695,13 @@ return x;
 }`;
 
 /** attend/query_numbers.wgsl */
-export const queryNumbers: string = `@group(0) @binding(2) var<storage, read> q: array<Stored>;
+export const queryNumbers: string = `var<storage, read> q: array<Stored>;
 fn queryAt(load: u32) -> array<Wide, LOAD_PACKS> {
 return numbersOf(q[load]);
 }`;
 
 /** attend/query_packs.wgsl */
-export const queryPacks: string = `@group(0) @binding(2) var<storage, read> q: array<Pack>;
+export const queryPacks: string = `var<storage, read> q: array<Pack>;
 fn queryAt(load: u32) -> array<Wide, LOAD_PACKS> {
 var x: array<Wide, LOAD_PACKS>;
 /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
@@ -733,7 +736,7 @@ return (tile.batch * params.numKvHeads + tile.kvHead) * rowsPerKvHead() + tile.f
 }`;
 
 /** attend/store_output.wgsl */
-export const storeOutput: string = `@group(0) @binding(5) var<storage, read_write> o: array<Pack>;
+export const storeOutput: string = `var<storage, read_write> o: array<Pack>;
 fn storeRow(row: u32, slice: u32, pack: u32, sum: Wide, state: SoftmaxState) {
 let whole = settled(withSink(row, state));
 let share = select(exp(state.m - whole.m) / whole.d, 0.0, whole.d == 0.0);
@@ -744,8 +747,8 @@ storeLse(row, whole);
 }`;
 
 /** attend/store_partial.wgsl */
-export const storePartial: string = `@group(0) @binding(5) var<storage, read_write> partials: array<Wide>;
-@group(0) @binding(6) var<storage, read_write> states: array<SoftmaxState>;
+export const storePartial: string = `var<storage, read_write> partials: array<Wide>;
+var<storage, read_write> states: array<SoftmaxState>;
 fn storeRow(row: u32, slice: u32, pack: u32, o: Wide, state: SoftmaxState) {
 let index = slice * params.numRows + row;
 partials[index * PACKS + pack] = o;
@@ -781,7 +784,7 @@ let seenX = select(values[p], Wide(), maySkip && w[n][i] == 0.0);
 }
 }
 }
-fn weightStep(value: u32) -> f32 {
+fn foldedStep(value: u32) -> f32 {
 return valueStep(value);
 }`;
 
@@ -822,13 +825,13 @@ capacity: u32,
 advance: u32,
 counts: array<vec4u, COUNT_VECTORS>,
 }
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read_write> lengths: array<atomic<u32>>;
-@group(0) @binding(2) var<storage, read_write> arrivals: array<atomic<u32>>;
-@group(0) @binding(3) var<storage, read> kNew: array<T>;
-@group(0) @binding(4) var<storage, read> vNew: array<T>;
-@group(0) @binding(5) var<storage, read_write> k: array<Stored>;
-@group(0) @binding(6) var<storage, read_write> v: array<Stored>;
+var<uniform> params: Params;
+var<storage, read_write> lengths: array<atomic<u32>>;
+var<storage, read_write> arrivals: array<atomic<u32>>;
+var<storage, read> kNew: array<T>;
+var<storage, read> vNew: array<T>;
+var<storage, read_write> k: array<Stored>;
+var<storage, read_write> v: array<Stored>;
 struct NewRow {
 isKey: bool,
 index: u32,
@@ -892,9 +895,9 @@ count: u32,
 fromSequence: u32,
 toSequence: u32,
 }
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read_write> lengths: array<u32>;
-@group(0) @binding(2) var<storage, read_write> rows: array<T>;
+var<uniform> params: Params;
+var<storage, read_write> lengths: array<u32>;
+var<storage, read_write> rows: array<T>;
 @compute @workgroup_size(WORKGROUP)
 fn main(
 @builtin(global_invocation_id) invocation: vec3u,
@@ -909,7 +912,7 @@ lengths[params.toSequence] = lengths[params.fromSequence];
 }`;
 
 /** cache/fork_across.wgsl */
-export const forkAcross: string = `@group(0) @binding(3) var<storage, read> sourceRows: array<T>;
+export const forkAcross: string = `var<storage, read> sourceRows: array<T>;
 fn sourceAt(index: u32) -> T {
 return sourceRows[index];
 }`;
@@ -919,14 +922,10 @@ export const forkWithin: string = `fn sourceAt(index: u32) -> T {
 return rows[index];
 }`;
 
-/** cache/kv_numbers.wgsl */
-export const kvNumbers: string = `@group(0) @binding(3) var<storage, read> k: array<Stored>;
-@group(0) @binding(4) var<storage, read> v: array<Stored>;
+/** cache/keys_numbers.wgsl */
+export const keysNumbers: string = `var<storage, read> k: array<Stored>;
 fn startOfKey(row: u32) -> u32 {
 return row * (HEAD_DIM / (PACK * LOAD_PACKS));
-}
-fn startOfValue(row: u32) -> u32 {
-return row * (VALUE_DIM / (PACK * LOAD_PACKS));
 }
 fn keysAt(key: u32, load: u32) -> array<Factor, LOAD_PACKS> {
 let x = numbersOf(k[key + load]);
@@ -938,22 +937,12 @@ return keys;
 }
 fn keyStep(key: u32) -> f32 {
 return 1.0;
-}
-fn valuesAt(value: u32, load: u32) -> array<Wide, LOAD_PACKS> {
-return numbersOf(v[value + load]);
-}
-fn valueStep(value: u32) -> f32 {
-return 1.0;
 }`;
 
-/** cache/kv_quantized.wgsl */
-export const kvQuantized: string = `@group(0) @binding(3) var<storage, read> k: array<Stored>;
-@group(0) @binding(4) var<storage, read> v: array<Stored>;
+/** cache/keys_quantized.wgsl */
+export const keysQuantized: string = `var<storage, read> k: array<Stored>;
 fn startOfKey(row: u32) -> u32 {
 return row * wordsOf(HEAD_DIM);
-}
-fn startOfValue(row: u32) -> u32 {
-return row * wordsOf(VALUE_DIM);
 }
 fn keysAt(key: u32, load: u32) -> array<Factor, LOAD_PACKS> {
 let word = k[key + 1u + load * LOAD_PACKS * PACK / PER_WORD];
@@ -965,17 +954,6 @@ return keys;
 }
 fn keyStep(key: u32) -> f32 {
 return bitcast<f32>(k[key]);
-}
-fn valuesAt(value: u32, load: u32) -> array<Wide, LOAD_PACKS> {
-let word = v[value + 1u + load * LOAD_PACKS * PACK / PER_WORD];
-var values: array<Wide, LOAD_PACKS>;
-/*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
-values[p] = integersOf(word, packInWord(load, p));
-}
-return values;
-}
-fn valueStep(value: u32) -> f32 {
-return bitcast<f32>(v[value]);
 }`;
 
 /** cache/rope.wgsl */
@@ -983,7 +961,7 @@ export const rope: string = `struct Rotation {
 frequency: vec2u,
 factor: f32,
 }
-@group(0) @binding(7) var<storage, read> rotations: array<Rotation>;
+var<storage, read> rotations: array<Rotation>;
 fn firstOfPair(pair: u32) -> u32 {
 return pair / ROPE_PARTNER * ROPE_PARTNER * 2u + pair % ROPE_PARTNER;
 }
@@ -1037,9 +1015,9 @@ stride: vec3u,
 numHeads: u32,
 seqLen: u32,
 }
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> lengths: array<u32>;
-@group(0) @binding(2) var<storage, read_write> x: array<T>;
+var<uniform> params: Params;
+var<storage, read> lengths: array<u32>;
+var<storage, read_write> x: array<T>;
 const PAIRS = ROPE_DIMS / 2u;
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -1138,6 +1116,35 @@ put(row, base + 1u + word, packed);
 workgroupBarrier();
 }`;
 
+/** cache/values_numbers.wgsl */
+export const valuesNumbers: string = `var<storage, read> v: array<Stored>;
+fn startOfValue(row: u32) -> u32 {
+return row * (VALUE_DIM / (PACK * LOAD_PACKS));
+}
+fn valuesAt(value: u32, load: u32) -> array<Wide, LOAD_PACKS> {
+return numbersOf(v[value + load]);
+}
+fn valueStep(value: u32) -> f32 {
+return 1.0;
+}`;
+
+/** cache/values_quantized.wgsl */
+export const valuesQuantized: string = `var<storage, read> v: array<Stored>;
+fn startOfValue(row: u32) -> u32 {
+return row * wordsOf(VALUE_DIM);
+}
+fn valuesAt(value: u32, load: u32) -> array<Wide, LOAD_PACKS> {
+let word = v[value + 1u + load * LOAD_PACKS * PACK / PER_WORD];
+var values: array<Wide, LOAD_PACKS>;
+/*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
+values[p] = integersOf(word, packInWord(load, p));
+}
+return values;
+}
+fn valueStep(value: u32) -> f32 {
+return bitcast<f32>(v[value]);
+}`;
+
 /** layer/activation_gelu.wgsl */
 export const activationGelu: string = `fn activation(x: f32) -> f32 {
 let z = abs(x) * 0.7071067811865476;
@@ -1163,11 +1170,10 @@ export const linear: string = `struct Params {
 numTokens: u32,
 firstRow: u32,
 }
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<Wide>;
+var<uniform> params: Params;
+var<storage, read> x: array<Wide>;
 const PACKS = IN / PACK;
 const LOADS = PACKS / LOAD_PACKS;
-const WIDTH = OUT / ROWS_PER_OUTPUT;
 alias PerRow = array<f32, ROWS>;
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_index) invocation: u32) {
@@ -1195,7 +1201,7 @@ sums[t][r] = addInner(held[t][p], weight[p], sums[t][r]);
 var scale: PerRow;
 var bias: PerRow;
 /*unroll*/ for (var r = 0u; r < ROWS; r++) {
-scale[r] = weightStep(min(ownRow + r, PART - 1u));
+scale[r] = rowStep(min(ownRow + r, PART - 1u));
 bias[r] = biasOf(params.firstRow + min(ownRow + r, PART - 1u));
 }
 /*unroll*/ for (var t = 0u; t < TOKENS; t++) {
@@ -1214,7 +1220,7 @@ put(firstToken + t, (params.firstRow + ownRow) / ROWS_PER_OUTPUT + r, outputOf(r
 }`;
 
 /** layer/linear_bias.wgsl */
-export const linearBias: string = `@group(0) @binding(3) var<storage, read> bias: array<f32>;
+export const linearBias: string = `var<storage, read> bias: array<f32>;
 fn biasOf(i: u32) -> f32 {
 return bias[i];
 }`;
@@ -1261,9 +1267,9 @@ struct Moments {
 mean: f32,
 rstd: f32,
 }
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read> gain: array<f32>;
+var<uniform> params: Params;
+var<storage, read> x: array<f32>;
+var<storage, read> gain: array<f32>;
 alias PerRow = array<f32, ROWS>;
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -1297,15 +1303,15 @@ return rows[i];
 }`;
 
 /** layer/put.wgsl */
-export const put: string = `@group(0) @binding(4) var<storage, read_write> y: array<f32>;
+export const put: string = `var<storage, read_write> y: array<f32>;
 fn put(row: u32, i: u32, value: f32) {
 y[row * WIDTH + i] = value;
 }`;
 
 /** layer/put_qkv.wgsl */
-export const putQkv: string = `@group(0) @binding(4) var<storage, read_write> q: array<f32>;
-@group(0) @binding(5) var<storage, read_write> k: array<f32>;
-@group(0) @binding(6) var<storage, read_write> v: array<f32>;
+export const putQkv: string = `var<storage, read_write> q: array<f32>;
+var<storage, read_write> k: array<f32>;
+var<storage, read_write> v: array<f32>;
 fn put(row: u32, i: u32, value: f32) {
 if (i < Q_WIDTH) {
 q[row * Q_WIDTH + i] = value;
@@ -1317,13 +1323,13 @@ v[row * KV_WIDTH + i - Q_WIDTH - KV_WIDTH] = value;
 }`;
 
 /** layer/put_sum.wgsl */
-export const putSum: string = `@group(0) @binding(4) var<storage, read_write> y: array<f32>;
+export const putSum: string = `var<storage, read_write> y: array<f32>;
 fn put(row: u32, i: u32, value: f32) {
 y[row * WIDTH + i] += value;
 }`;
 
 /** model/argmax.wgsl */
-export const argmax: string = `@group(0) @binding(1) var<storage, read> logits: array<f32>;
+export const argmax: string = `var<storage, read> logits: array<f32>;
 struct Candidate {
 logit: f32,
 token: u32,
@@ -1359,8 +1365,8 @@ choose(candidates[0].token);
 }`;
 
 /** model/choose.wgsl */
-export const choose: string = `@group(0) @binding(2) var<storage, read_write> tokens: array<u32>;
-@group(0) @binding(3) var<storage, read_write> chosen: array<u32>;
+export const choose: string = `var<storage, read_write> tokens: array<u32>;
+var<storage, read_write> chosen: array<u32>;
 const NOTHING = 0xffffffffu;
 fn isNan(x: f32) -> bool {
 return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;
@@ -1378,9 +1384,9 @@ scale: f32,
 firstRow: u32,
 numRows: u32,
 }
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> tokens: array<u32>;
-@group(0) @binding(3) var<storage, read_write> y: array<Wide>;
+var<uniform> params: Params;
+var<storage, read> tokens: array<u32>;
+var<storage, read_write> y: array<Wide>;
 const PACKS = IN / PACK;
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3u) {
@@ -1393,12 +1399,12 @@ let row = tokens[token] - params.firstRow;
 if (row >= params.numRows) {
 return;
 }
-y[id.x] = params.scale * weightStep(row) * weightsAt(row, pack)[0] + positionAt(token, pack);
+y[id.x] = params.scale * rowStep(row) * weightsAt(row, pack)[0] + positionAt(token, pack);
 }`;
 
 /** model/position_learned.wgsl */
-export const positionLearned: string = `@group(0) @binding(4) var<storage, read> positions: array<Wide>;
-@group(0) @binding(5) var<storage, read> lengths: array<u32>;
+export const positionLearned: string = `var<storage, read> positions: array<Wide>;
+var<storage, read> lengths: array<u32>;
 fn positionAt(token: u32, pack: u32) -> Wide {
 return positions[(lengths[0] + token) * PACKS + pack];
 }`;
@@ -1414,9 +1420,9 @@ inverseTemperature: f32,
 topP: f32,
 seed: u32,
 }
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> logits: array<f32>;
-@group(0) @binding(4) var<storage, read> lengths: array<u32>;
+var<uniform> params: Params;
+var<storage, read> logits: array<f32>;
+var<storage, read> lengths: array<u32>;
 const CHUNK = (VOCAB + WORKGROUP - 1u) / WORKGROUP;
 const LOWEST = -3.4028234663852886e38;
 const MOST_BITS = 0x3f800000u;
@@ -1501,7 +1507,7 @@ return s - perHead[headOf(row)].x * f32(distance);
 }`;
 
 /** score/bias.wgsl */
-export const bias: string = `@group(0) @binding(21) var<storage, read> bias: array<T>;
+export const bias: string = `var<storage, read> bias: array<T>;
 fn withBias(s: f32, row: u32, context: Context, column: u32) -> f32 {
 let key = tokenAt(context, column);
 if (key >= params.bias.keys) {
@@ -1511,17 +1517,12 @@ let added = f32(bias[rowOffset(params.bias, row) + key]);
 return select(s + added, MASKED, added <= MASKED);
 }`;
 
-/** score/broadcast.wgsl */
-export const broadcast: string = `fn rowOffset(shape: Broadcast, row: u32) -> u32 {
-return dot(vec3u(batchOf(row), headOf(row), tokenOf(row)), shape.stride);
-}`;
-
 /** score/lse_none.wgsl */
 export const lseNone: string = `fn storeLse(row: u32, state: SoftmaxState) {
 }`;
 
 /** score/mask.wgsl */
-export const mask: string = `@group(0) @binding(22) var<storage, read> mask: array<u32>;
+export const mask: string = `var<storage, read> mask: array<u32>;
 fn withMask(s: f32, row: u32, context: Context, column: u32) -> f32 {
 let keys = i32(params.mask.keys);
 let end = i32(context.skipped + context.len);
@@ -1541,7 +1542,7 @@ return select(MASKED, s, isSeen);
 export const masked: string = `const MASKED = -3.4028234663852886e38;`;
 
 /** score/per_head.wgsl */
-export const perHead: string = `@group(0) @binding(23) var<uniform> perHead: array<vec4f, NUM_HEADS>;`;
+export const perHead: string = `var<uniform> perHead: array<vec4f, NUM_HEADS>;`;
 
 /** score/sink_logits.wgsl */
 export const sinkLogits: string = `fn withSink(row: u32, state: SoftmaxState) -> SoftmaxState {
@@ -1563,7 +1564,7 @@ return params.softcap * select(pressed, series, abs(x) < 0.1);
 }`;
 
 /** score/store_lse.wgsl */
-export const storeLse: string = `@group(0) @binding(20) var<storage, read_write> lse: array<f32>;
+export const storeLse: string = `var<storage, read_write> lse: array<f32>;
 fn storeLse(row: u32, state: SoftmaxState) {
 let index = queryRow(batchOf(row), headOf(row), tokenOf(row));
 lse[index] = select(state.m + log(state.d), MASKED, state.d == 0.0);
@@ -1622,8 +1623,8 @@ return sum;
 }`;
 
 /** softmax/merge_slices.wgsl */
-export const mergeSlices: string = `@group(0) @binding(2) var<storage, read> partials: array<Wide>;
-@group(0) @binding(3) var<storage, read> states: array<SoftmaxState>;
+export const mergeSlices: string = `var<storage, read> partials: array<Wide>;
+var<storage, read> states: array<SoftmaxState>;
 const PACKS = VALUE_DIM / PACK;
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) invocation: vec3u) {
@@ -1649,11 +1650,11 @@ export const mergeStates: string = `struct Params {
 numRows: u32,
 isFirst: u32,
 }
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> oPart: array<Pack>;
-@group(0) @binding(2) var<storage, read> lsePart: array<f32>;
-@group(0) @binding(3) var<storage, read_write> o: array<Pack>;
-@group(0) @binding(4) var<storage, read_write> lse: array<f32>;
+var<uniform> params: Params;
+var<storage, read> oPart: array<Pack>;
+var<storage, read> lsePart: array<f32>;
+var<storage, read_write> o: array<Pack>;
+var<storage, read_write> lse: array<f32>;
 const PACKS = VALUE_DIM / PACK;
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -1708,7 +1709,7 @@ return SoftmaxState(bitcast<f32>(bits.x), bitcast<f32>(bits.y));
 }`;
 
 /** staged/scores.wgsl */
-export const scores: string = `@group(0) @binding(5) var<storage, read_write> scores: array<f32>;
+export const scores: string = `var<storage, read_write> scores: array<f32>;
 const LOADS = HEAD_DIM / (PACK * LOAD_PACKS);
 const BLOCK = WORKGROUP * 4u;
 @compute @workgroup_size(WORKGROUP)
@@ -1785,7 +1786,7 @@ return acc;
 }`;
 
 /** staged/scores_apart.wgsl */
-export const scoresApart: string = `@group(0) @binding(3) var<storage, read> scores: array<f32>;
+export const scoresApart: string = `var<storage, read> scores: array<f32>;
 fn scoreAt(index: u32) -> f32 {
 return scores[index];
 }`;
@@ -1796,7 +1797,7 @@ return weights[index];
 }`;
 
 /** staged/softmax.wgsl */
-export const softmax: string = `@group(0) @binding(2) var<storage, read_write> weights: array<f32>;
+export const softmax: string = `var<storage, read_write> weights: array<f32>;
 var<workgroup> states: array<SoftmaxState, WORKGROUP>;
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_index) lane: u32) {
@@ -1835,8 +1836,8 @@ weights[offset + c] = 0.0;
 }`;
 
 /** staged/weighted_sum.wgsl */
-export const weightedSum: string = `@group(0) @binding(2) var<storage, read> weights: array<f32>;
-@group(0) @binding(5) var<storage, read_write> o: array<Pack>;
+export const weightedSum: string = `var<storage, read> weights: array<f32>;
+var<storage, read_write> o: array<Pack>;
 const PACKS = VALUE_DIM / PACK;
 const LOADS = PACKS / LOAD_PACKS;
 alias OfLoad = array<Wide, LOAD_PACKS>;
@@ -1897,8 +1898,7 @@ o[first + p] = Pack(sums[invocation][i][p]);
 }`;
 
 /** tensor/pack_scalar.wgsl */
-export const packScalar: string = `alias Pack = T;
-alias Wide = f32;
+export const packScalar: string = `alias Wide = f32;
 alias WideUint = u32;
 const PACK = 1u;
 fn addInner(a: Wide, b: Wide, sum: f32) -> f32 {
@@ -1912,8 +1912,7 @@ return extractBits(word, bit, size);
 }`;
 
 /** tensor/pack_vec4.wgsl */
-export const packVec4: string = `alias Pack = vec4<T>;
-alias Wide = vec4f;
+export const packVec4: string = `alias Wide = vec4f;
 alias WideUint = vec4u;
 const PACK = 4u;
 fn addInner(a: Wide, b: Wide, sum: f32) -> f32 {
@@ -1933,8 +1932,7 @@ extractBits(word, bit + 3u * size, size),
 }`;
 
 /** tensor/pair_f16_u32.wgsl */
-export const pairF16U32: string = `alias Stored = vec4u;
-fn numbersOf(x: Stored) -> array<Wide, LOAD_PACKS> {
+export const pairF16U32: string = `fn numbersOf(x: Stored) -> array<Wide, LOAD_PACKS> {
 return array<Wide, LOAD_PACKS>(
 vec4f(unpack2x16float(x.x), unpack2x16float(x.y)),
 vec4f(unpack2x16float(x.z), unpack2x16float(x.w)),
@@ -1942,8 +1940,7 @@ vec4f(unpack2x16float(x.z), unpack2x16float(x.w)),
 }`;
 
 /** tensor/pair_f16_u64.wgsl */
-export const pairF16U64: string = `alias Stored = vec2<u64>;
-fn numbersOf(x: Stored) -> array<Wide, LOAD_PACKS> {
+export const pairF16U64: string = `fn numbersOf(x: Stored) -> array<Wide, LOAD_PACKS> {
 let low = vec2u(x);
 let high = vec2u(x >> vec2u(32u));
 return array<Wide, LOAD_PACKS>(
@@ -1953,8 +1950,7 @@ vec4f(unpack2x16float(low.y), unpack2x16float(high.y)),
 }`;
 
 /** tensor/pair_f32_u64.wgsl */
-export const pairF32U64: string = `alias Stored = vec4<u64>;
-fn numbersOf(x: Stored) -> array<Wide, LOAD_PACKS> {
+export const pairF32U64: string = `fn numbersOf(x: Stored) -> array<Wide, LOAD_PACKS> {
 let low = vec4u(x);
 let high = vec4u(x >> vec4<u32>(32u));
 return array<Wide, LOAD_PACKS>(
@@ -1984,16 +1980,16 @@ return array<Wide, LOAD_PACKS>(Wide(x));
 }`;
 
 /** tensor/weight_numbers.wgsl */
-export const weightNumbers: string = `@group(0) @binding(2) var<storage, read> w: array<Stored>;
+export const weightNumbers: string = `var<storage, read> w: array<Stored>;
 fn weightsAt(row: u32, load: u32) -> array<Wide, LOAD_PACKS> {
 return numbersOf(w[row * (IN / (PACK * LOAD_PACKS)) + load]);
 }
-fn weightStep(row: u32) -> f32 {
+fn rowStep(row: u32) -> f32 {
 return 1.0;
 }`;
 
 /** tensor/weight_quantized.wgsl */
-export const weightQuantized: string = `@group(0) @binding(2) var<storage, read> w: array<Stored>;
+export const weightQuantized: string = `var<storage, read> w: array<Stored>;
 fn weightsAt(row: u32, load: u32) -> array<Wide, LOAD_PACKS> {
 let word = w[row * wordsOf(IN) + 1u + load * LOAD_PACKS * PACK / PER_WORD];
 var weights: array<Wide, LOAD_PACKS>;
@@ -2002,6 +1998,6 @@ weights[p] = integersOf(word, packInWord(load, p));
 }
 return weights;
 }
-fn weightStep(row: u32) -> f32 {
+fn rowStep(row: u32) -> f32 {
 return bitcast<f32>(w[row * wordsOf(IN)]);
 }`;

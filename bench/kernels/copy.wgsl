@@ -4,8 +4,8 @@
 //
 // Grid: (INVOCATIONS / WORKGROUP). An invocation copies PER_INVOCATION elements, STEP apart, from INVOCATION_STEP times
 // its index: neighbours side by side (as GPUs want it) or each a run of its own (as software adapters do).
-@group(0) @binding(0) var<storage, read> source: array<vec4f>;
-@group(0) @binding(1) var<storage, read_write> target_: array<vec4f>;
+var<storage, read> source: array<vec4f>;
+var<storage, read_write> target_: array<vec4f>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) invocation: vec3u) {

@@ -10,8 +10,8 @@ struct Params {
   first: u32,
 }
 
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read_write> x: array<T>;
+var<uniform> params: Params;
+var<storage, read_write> x: array<T>;
 
 // PCG (O'Neill 2014), the permutation as a hash (Jarzynski and Olano 2020).
 fn hash(seed: u32) -> u32 {

@@ -5,8 +5,8 @@
 //
 // Grid: (INVOCATIONS / WORKGROUP). An invocation does STEPS times ROUNDS rounds on two independent chains of vec4f: what few
 // registers hold. Rounds are written out, as a software adapter pays more for a loop than for a multiply-add.
-@group(0) @binding(0) var<storage, read> seeds: array<vec4f>;
-@group(0) @binding(1) var<storage, read_write> sums: array<vec4f>;
+var<storage, read> seeds: array<vec4f>;
+var<storage, read_write> sums: array<vec4f>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) invocation: vec3u) {

@@ -1,8 +1,8 @@
 /** The WGSL of this folder, written by `deno task kernels`. */
 
 /** copy.wgsl */
-export const copy: string = `@group(0) @binding(0) var<storage, read> source: array<vec4f>;
-@group(0) @binding(1) var<storage, read_write> target_: array<vec4f>;
+export const copy: string = `var<storage, read> source: array<vec4f>;
+var<storage, read_write> target_: array<vec4f>;
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) invocation: vec3u) {
 let first = invocation.x * INVOCATION_STEP;
@@ -23,8 +23,8 @@ export const fill: string = `struct Params {
 count: u32,
 first: u32,
 }
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read_write> x: array<T>;
+var<uniform> params: Params;
+var<storage, read_write> x: array<T>;
 fn hash(seed: u32) -> u32 {
 let state = seed * 747796405u + 2891336453u;
 let word = ((state >> ((state >> 28u) + 4u)) ^ state) * 277803737u;
@@ -41,8 +41,8 @@ x[i] = T(f32(hash(i + params.first) >> 8u) / 8388608.0 - 1.0);
 }`;
 
 /** fma.wgsl */
-export const fma: string = `@group(0) @binding(0) var<storage, read> seeds: array<vec4f>;
-@group(0) @binding(1) var<storage, read_write> sums: array<vec4f>;
+export const fma: string = `var<storage, read> seeds: array<vec4f>;
+var<storage, read_write> sums: array<vec4f>;
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) invocation: vec3u) {
 let x = seeds[invocation.x];
@@ -59,8 +59,8 @@ sums[invocation.x] = a + b;
 }`;
 
 /** read.wgsl */
-export const read: string = `@group(0) @binding(0) var<storage, read> source: array<vec4f>;
-@group(0) @binding(1) var<storage, read_write> sums: array<vec4f>;
+export const read: string = `var<storage, read> source: array<vec4f>;
+var<storage, read_write> sums: array<vec4f>;
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) invocation: vec3u) {
 let first = invocation.x * INVOCATION_STEP;

@@ -4,8 +4,8 @@
 //   sums    [INVOCATIONS]                   vec4f  write
 //
 // Grid: as in copy.
-@group(0) @binding(0) var<storage, read> source: array<vec4f>;
-@group(0) @binding(1) var<storage, read_write> sums: array<vec4f>;
+var<storage, read> source: array<vec4f>;
+var<storage, read_write> sums: array<vec4f>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) invocation: vec3u) {

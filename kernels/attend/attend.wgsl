@@ -36,7 +36,7 @@ struct View {
 alias PerRow = array<f32, ROWS>;
 alias Sums = array<array<Wide, ROWS>, VALUE_PACKS>;
 
-// weightStep exp(s - m) by row group and column of the tile, COLUMNS of which are loaded at once.
+// foldedStep exp(s - m) by row group and column of the tile, COLUMNS of which are loaded at once.
 var<workgroup> weights: array<array<array<PerRow, COLUMNS>, TILE_COLUMNS / COLUMNS>, ROW_GROUPS>;
 var<workgroup> strips: array<Wide, STRIP_INVOCATIONS>;
 
@@ -98,7 +98,7 @@ fn main(
     var w = array<PerRow, KEYS>();
     var step = array<f32, KEYS>();
     /*unroll*/ for (var j = 0u; j < KEYS; j++) {
-      step[j] = weightStep(valueOfColumn(view, start + lane + LANES * j));
+      step[j] = foldedStep(valueOfColumn(view, start + lane + LANES * j));
     }
     /*unroll*/ for (var i = 0u; i < ROWS; i++) {
       let mNew = max(m[i], most[i]);

@@ -2,7 +2,7 @@
 //
 // The columns of a context of `len` tokens are its sinks, the first SINKS tokens of the sequence, and then its last
 // len - SINKS tokens. Among these positions cancel out, so that only slots (kv_rows) depend on how often the ring has wrapped.
-@group(0) @binding(1) var<storage, read> lengths: array<u32>; // [B] tokens ever appended
+var<storage, read> lengths: array<u32>; // [B] tokens ever appended
 
 struct Context {
   len: u32,

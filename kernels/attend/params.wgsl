@@ -45,7 +45,7 @@ struct Params {
   numRows: u32,
 }
 
-@group(0) @binding(0) var<uniform> params: Params;
+var<uniform> params: Params;
 
 fn tokenOf(row: u32) -> u32 {
   return row % params.seqLen;
@@ -65,4 +65,9 @@ fn queryRow(batch: u32, head: u32, token: u32) -> u32 {
 
 fn scoresOffset(row: u32) -> u32 {
   return (row - params.scratchRow) * params.contextLen;
+}
+
+// Where a row's elements of a bias or a mask begin.
+fn rowOffset(shape: Broadcast, row: u32) -> u32 {
+  return dot(vec3u(batchOf(row), headOf(row), tokenOf(row)), shape.stride);
 }

@@ -1,5 +1,5 @@
 // query_packs: queries stored unlike keys, so that the packs of a load are loaded one by one.
-@group(0) @binding(2) var<storage, read> q: array<Pack>;
+var<storage, read> q: array<Pack>;
 
 fn queryAt(load: u32) -> array<Wide, LOAD_PACKS> {
   var x: array<Wide, LOAD_PACKS>;

@@ -2,8 +2,8 @@
 //
 //   partials  [slices, B, N, S, VALUE_DIM]  f32  write  o, not yet divided by d
 //   states    [slices, B, N, S]                  write  m, d
-@group(0) @binding(5) var<storage, read_write> partials: array<Wide>;
-@group(0) @binding(6) var<storage, read_write> states: array<SoftmaxState>;
+var<storage, read_write> partials: array<Wide>;
+var<storage, read_write> states: array<SoftmaxState>;
 
 fn storeRow(row: u32, slice: u32, pack: u32, o: Wide, state: SoftmaxState) {
   let index = slice * params.numRows + row;

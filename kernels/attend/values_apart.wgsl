@@ -30,6 +30,6 @@ fn addValues(
 }
 
 // What the weights of a column are multiplied by: once, and not each of its values.
-fn weightStep(value: u32) -> f32 {
+fn foldedStep(value: u32) -> f32 {
   return valueStep(value);
 }

@@ -25,13 +25,13 @@ struct Params {
   counts: array<vec4u, COUNT_VECTORS>,
 }
 
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read_write> lengths: array<atomic<u32>>;
-@group(0) @binding(2) var<storage, read_write> arrivals: array<atomic<u32>>;
-@group(0) @binding(3) var<storage, read> kNew: array<T>;
-@group(0) @binding(4) var<storage, read> vNew: array<T>;
-@group(0) @binding(5) var<storage, read_write> k: array<Stored>;
-@group(0) @binding(6) var<storage, read_write> v: array<Stored>;
+var<uniform> params: Params;
+var<storage, read_write> lengths: array<atomic<u32>>;
+var<storage, read_write> arrivals: array<atomic<u32>>;
+var<storage, read> kNew: array<T>;
+var<storage, read> vNew: array<T>;
+var<storage, read_write> k: array<Stored>;
+var<storage, read_write> v: array<Stored>;
 
 // A row of kNew or of vNew and the position of its token.
 struct NewRow {

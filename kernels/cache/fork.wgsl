@@ -14,9 +14,9 @@ struct Params {
   toSequence: u32,
 }
 
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read_write> lengths: array<u32>;
-@group(0) @binding(2) var<storage, read_write> rows: array<T>;
+var<uniform> params: Params;
+var<storage, read_write> lengths: array<u32>;
+var<storage, read_write> rows: array<T>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(

@@ -1,5 +1,5 @@
 // fork_across: rows are copied from another buffer.
-@group(0) @binding(3) var<storage, read> sourceRows: array<T>;
+var<storage, read> sourceRows: array<T>;
 
 fn sourceAt(index: u32) -> T {
   return sourceRows[index];

@@ -10,7 +10,7 @@ struct Rotation {
   factor: f32,
 }
 
-@group(0) @binding(7) var<storage, read> rotations: array<Rotation>;
+var<storage, read> rotations: array<Rotation>;
 
 // The elements of a pair are ROPE_PARTNER apart: half of ROPE_DIMS, or 1.
 fn firstOfPair(pair: u32) -> u32 {

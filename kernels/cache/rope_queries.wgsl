@@ -14,9 +14,9 @@ struct Params {
   seqLen: u32,
 }
 
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> lengths: array<u32>;
-@group(0) @binding(2) var<storage, read_write> x: array<T>;
+var<uniform> params: Params;
+var<storage, read> lengths: array<u32>;
+var<storage, read_write> x: array<T>;
 
 const PAIRS = ROPE_DIMS / 2u;
 

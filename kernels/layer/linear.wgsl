@@ -15,12 +15,11 @@ struct Params {
   firstRow: u32,
 }
 
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<Wide>;
+var<uniform> params: Params;
+var<storage, read> x: array<Wide>;
 
 const PACKS = IN / PACK;
 const LOADS = PACKS / LOAD_PACKS;
-const WIDTH = OUT / ROWS_PER_OUTPUT;
 
 alias PerRow = array<f32, ROWS>;
 
@@ -52,7 +51,7 @@ fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_ind
   var scale: PerRow;
   var bias: PerRow;
   /*unroll*/ for (var r = 0u; r < ROWS; r++) {
-    scale[r] = weightStep(min(ownRow + r, PART - 1u));
+    scale[r] = rowStep(min(ownRow + r, PART - 1u));
     bias[r] = biasOf(params.firstRow + min(ownRow + r, PART - 1u));
   }
   /*unroll*/ for (var t = 0u; t < TOKENS; t++) {

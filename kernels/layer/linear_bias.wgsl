@@ -1,7 +1,7 @@
 // bias: a number that is added to each element of a row.
 //
 //   bias  [WIDTH]  f32  read   (of a projection [OUT])
-@group(0) @binding(3) var<storage, read> bias: array<f32>;
+var<storage, read> bias: array<f32>;
 
 fn biasOf(i: u32) -> f32 {
   return bias[i];

@@ -19,9 +19,9 @@ struct Moments {
   rstd: f32,
 }
 
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read> gain: array<f32>;
+var<uniform> params: Params;
+var<storage, read> x: array<f32>;
+var<storage, read> gain: array<f32>;
 
 alias PerRow = array<f32, ROWS>;
 

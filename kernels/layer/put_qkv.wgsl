@@ -3,9 +3,9 @@
 //   q  [rows, Q_WIDTH]   f32  write
 //   k  [rows, KV_WIDTH]  f32  write
 //   v  [rows, KV_WIDTH]  f32  write
-@group(0) @binding(4) var<storage, read_write> q: array<f32>;
-@group(0) @binding(5) var<storage, read_write> k: array<f32>;
-@group(0) @binding(6) var<storage, read_write> v: array<f32>;
+var<storage, read_write> q: array<f32>;
+var<storage, read_write> k: array<f32>;
+var<storage, read_write> v: array<f32>;
 
 fn put(row: u32, i: u32, value: f32) {
   if (i < Q_WIDTH) {

@@ -4,7 +4,7 @@
 //   and what choose writes
 //
 // Grid: (1). Lane i owns the logits i, i + WORKGROUP, ...
-@group(0) @binding(1) var<storage, read> logits: array<f32>;
+var<storage, read> logits: array<f32>;
 
 struct Candidate {
   logit: f32,

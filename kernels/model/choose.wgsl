@@ -2,8 +2,8 @@
 //
 //   tokens  [1]           u32  write
 //   chosen  [1 + tokens]  u32  read, write   their number, then the tokens
-@group(0) @binding(2) var<storage, read_write> tokens: array<u32>;
-@group(0) @binding(3) var<storage, read_write> chosen: array<u32>;
+var<storage, read_write> tokens: array<u32>;
+var<storage, read_write> chosen: array<u32>;
 
 // What is chosen where a logit is NaN, so that the host finds out.
 const NOTHING = 0xffffffffu;

@@ -16,9 +16,9 @@ struct Params {
   numRows: u32,
 }
 
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> tokens: array<u32>;
-@group(0) @binding(3) var<storage, read_write> y: array<Wide>;
+var<uniform> params: Params;
+var<storage, read> tokens: array<u32>;
+var<storage, read_write> y: array<Wide>;
 
 const PACKS = IN / PACK;
 
@@ -33,5 +33,5 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   if (row >= params.numRows) {
     return;
   }
-  y[id.x] = params.scale * weightStep(row) * weightsAt(row, pack)[0] + positionAt(token, pack);
+  y[id.x] = params.scale * rowStep(row) * weightsAt(row, pack)[0] + positionAt(token, pack);
 }

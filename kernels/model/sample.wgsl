@@ -14,9 +14,9 @@ struct Params {
   seed: u32,
 }
 
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> logits: array<f32>;
-@group(0) @binding(4) var<storage, read> lengths: array<u32>;
+var<uniform> params: Params;
+var<storage, read> logits: array<f32>;
+var<storage, read> lengths: array<u32>;
 
 const CHUNK = (VOCAB + WORKGROUP - 1u) / WORKGROUP;
 const LOWEST = -3.4028234663852886e38;

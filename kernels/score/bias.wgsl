@@ -1,7 +1,7 @@
 // score_bias: a number for each query and key is added; keys that have none are masked.
 //
 //   bias  [B, N, S, keys]  T  read  (axes before the last may be shared: params.bias.stride)
-@group(0) @binding(21) var<storage, read> bias: array<T>;
+var<storage, read> bias: array<T>;
 
 fn withBias(s: f32, row: u32, context: Context, column: u32) -> f32 {
   let key = tokenAt(context, column);

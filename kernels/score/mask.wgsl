@@ -4,7 +4,7 @@
 //
 // Element i is bit i mod 32 of word i / 32. A mask of the first keys masks later ones; one of the last keys leaves earlier
 // ones as they are.
-@group(0) @binding(22) var<storage, read> mask: array<u32>;
+var<storage, read> mask: array<u32>;
 
 fn withMask(s: f32, row: u32, context: Context, column: u32) -> f32 {
   let keys = i32(params.mask.keys);

@@ -1,4 +1,4 @@
 // per_head: numbers of the query heads, learned or chosen with the model.
 //
 //   perHead  [N]  uniform  x: slope of ALiBi, y: logit of the attention sink
-@group(0) @binding(23) var<uniform> perHead: array<vec4f, NUM_HEADS>;
+var<uniform> perHead: array<vec4f, NUM_HEADS>;

@@ -3,7 +3,7 @@
 //   lse = m + log(d)
 //
 //   lse  [B, S, N]  f32  write  (or [B, N, S]: qStride)  MASKED for a row that sees nothing
-@group(0) @binding(20) var<storage, read_write> lse: array<f32>;
+var<storage, read_write> lse: array<f32>;
 
 fn storeLse(row: u32, state: SoftmaxState) {
   let index = queryRow(batchOf(row), headOf(row), tokenOf(row));

@@ -7,8 +7,8 @@
 //   and o, which store_output writes
 //
 // Grid: (blocks of packs). An invocation owns one pack of one output row. A row that sees nothing gives 0.
-@group(0) @binding(2) var<storage, read> partials: array<Wide>;
-@group(0) @binding(3) var<storage, read> states: array<SoftmaxState>;
+var<storage, read> partials: array<Wide>;
+var<storage, read> states: array<SoftmaxState>;
 
 const PACKS = VALUE_DIM / PACK;
 

@@ -14,11 +14,11 @@ struct Params {
   isFirst: u32,
 }
 
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> oPart: array<Pack>;
-@group(0) @binding(2) var<storage, read> lsePart: array<f32>;
-@group(0) @binding(3) var<storage, read_write> o: array<Pack>;
-@group(0) @binding(4) var<storage, read_write> lse: array<f32>;
+var<uniform> params: Params;
+var<storage, read> oPart: array<Pack>;
+var<storage, read> lsePart: array<f32>;
+var<storage, read_write> o: array<Pack>;
+var<storage, read_write> lse: array<f32>;
 
 const PACKS = VALUE_DIM / PACK;
 

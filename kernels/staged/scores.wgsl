@@ -10,7 +10,7 @@
 // Grid: (column groups, row tiles). A workgroup owns blocks of WORKGROUP x 4 columns, the grid's width apart, and walks those
 // that the context has. An invocation owns a tile of ROWS rows by 4 columns of each; query head n reads KV head n / groupSize
 // where it lies.
-@group(0) @binding(5) var<storage, read_write> scores: array<f32>;
+var<storage, read_write> scores: array<f32>;
 
 const LOADS = HEAD_DIM / (PACK * LOAD_PACKS);
 const BLOCK = WORKGROUP * 4u;

@@ -1,5 +1,5 @@
 // scores_apart: softmax leaves the scores as they are, for someone who reads them.
-@group(0) @binding(3) var<storage, read> scores: array<f32>;
+var<storage, read> scores: array<f32>;
 
 fn scoreAt(index: u32) -> f32 {
   return scores[index];

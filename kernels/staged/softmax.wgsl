@@ -8,7 +8,7 @@
 //
 // Grid: (rows). A workgroup owns a row; lane i owns the visible columns i, i + WORKGROUP, ...
 // A row that sees nothing has only zero weights. What is masked has weight 0 and does not count.
-@group(0) @binding(2) var<storage, read_write> weights: array<f32>;
+var<storage, read_write> weights: array<f32>;
 
 var<workgroup> states: array<SoftmaxState, WORKGROUP>;
 

@@ -10,8 +10,8 @@
 //
 // Grid: (row tiles, blocks of LANES loads of the head). A workgroup is STRIPS x LANES invocations: a lane owns the packs of
 // one load of ROWS output rows, a strip every STRIPS-th quad of columns; the strips are added up in workgroup memory.
-@group(0) @binding(2) var<storage, read> weights: array<f32>;
-@group(0) @binding(5) var<storage, read_write> o: array<Pack>;
+var<storage, read> weights: array<f32>;
+var<storage, read_write> o: array<Pack>;
 
 const PACKS = VALUE_DIM / PACK;
 const LOADS = PACKS / LOAD_PACKS;

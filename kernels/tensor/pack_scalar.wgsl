@@ -1,5 +1,4 @@
 // pack_scalar: one element of a head is loaded at a time. For head sizes that 4 does not divide.
-alias Pack = T;
 alias Wide = f32;
 alias WideUint = u32;
 const PACK = 1u;

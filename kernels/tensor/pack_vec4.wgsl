@@ -1,5 +1,4 @@
 // pack_vec4: four neighbouring elements of a head are loaded at once. For head sizes divisible by 4.
-alias Pack = vec4<T>;
 alias Wide = vec4f;
 alias WideUint = vec4u;
 const PACK = 4u;

@@ -1,6 +1,4 @@
 // pair_f16_u64: eight numbers of 16 bits in a load of two integers of 64.
-alias Stored = vec2<u64>;
-
 fn numbersOf(x: Stored) -> array<Wide, LOAD_PACKS> {
   let low = vec2u(x);
   let high = vec2u(x >> vec2u(32u));

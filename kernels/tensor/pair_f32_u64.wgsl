@@ -1,6 +1,4 @@
 // pair_f32_u64: eight numbers of 32 bits in a load of four integers of 64.
-alias Stored = vec4<u64>;
-
 fn numbersOf(x: Stored) -> array<Wide, LOAD_PACKS> {
   let low = vec4u(x);
   let high = vec4u(x >> vec4<u32>(32u));

@@ -1,6 +1,6 @@
 import type { Executor } from "./executor.ts";
-import { createFused } from "./fused_module.ts";
-import { createStaged } from "./staged_module.ts";
+import { createFused } from "./fused_executor.ts";
+import { createStaged } from "./staged_executor.ts";
 import { type BoundWork, boundWork } from "../gpu/bound_work.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { Owned } from "../gpu/owned.ts";

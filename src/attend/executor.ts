@@ -1,5 +1,7 @@
 /** What runs a plan: compiled kernels and the buffers that belong to them. */
-import type { Buffers, UniformValues } from "../gpu/kernel.ts";
+import { type Buffers, Kernel } from "../gpu/kernel.ts";
+import type { WgslModule } from "../gpu/compose.ts";
+import type { UniformValues } from "../gpu/host_layout.ts";
 import { numRows, type PlanBase } from "../plan/plan_base.ts";
 import { hasPerHead, perHeadNumbers, scoreParams } from "../score/pieces.ts";
 import { rowStrides } from "../tensor/layout.ts";
@@ -16,6 +18,17 @@ export type KvBuffers = readonly Readonly<Record<"k" | "v", GPUBuffer>>[];
 export interface Executor {
   /** Binds the buffers of one attention: what to dispatch, in order. */
   bind(buffers: Buffers, kv: KvBuffers): Dispatch[];
+}
+
+/** Compiles modules, each under its name. */
+export async function compileAll<Modules extends object>(
+  gpu: Gpu,
+  modules: Modules,
+): Promise<{ [Name in keyof Modules]: Kernel }> {
+  const compiling = Object.entries<WgslModule>(modules as Record<string, WgslModule>).map(
+    async ([name, module]) => [name, await Kernel.compile(gpu, module)] as const,
+  );
+  return Object.fromEntries(await Promise.all(compiling)) as { [Name in keyof Modules]: Kernel };
 }
 
 /** Values for the `Params` of the attention kernels, but for those that differ between dispatches. */
@@ -37,13 +50,6 @@ export function paramsOf({ spec, contextLen }: PlanBase): UniformValues {
     firstKvRow: 0,
     numRows: numRows(spec),
   };
-}
-
-/** Constants of every attention kernel. */
-export function constantsOf({ spec }: PlanBase): Record<string, number> {
-  const { headDim, valueDim, sinks, capacity } = spec;
-  // A contiguous K/V may have fewer tokens than there could be sinks.
-  return { HEAD_DIM: headDim, VALUE_DIM: valueDim, SINKS: Math.min(sinks, capacity) };
 }
 
 /** Numbers of the query heads; nothing where no kernel reads any. */

@@ -2,7 +2,9 @@ import * as wgsl from "../../kernels/mod.ts";
 import { checkChoice, checkObject, copyShape, sentence } from "../base/check.ts";
 import { Kernel } from "../gpu/kernel.ts";
 import { packSize } from "../tensor/loads.ts";
-import { packFragment } from "../tensor/wgsl_reads.ts";
+import { packPiece, packType } from "../tensor/wgsl_reads.ts";
+import { join, type WgslModule } from "../gpu/compose.ts";
+import { STATE_PIECE } from "./pieces.ts";
 import { checkApart } from "../gpu/apart.ts";
 import { type BoundWork, boundWork, gridOfRows } from "../gpu/bound_work.ts";
 import type { Gpu } from "../gpu/device.ts";
@@ -32,6 +34,16 @@ export interface AttentionState<Kind extends HostTensor | Tensor> {
 
 const ACTION = "merge states";
 const WORKGROUP = 32;
+
+/** The module that merges outputs of such values. */
+export function mergeStatesModule(valueDim: number, dtype: Dtype): WgslModule {
+  const pack = packSize(valueDim);
+  return join("merge states", packPiece(pack), STATE_PIECE, {
+    types: { Pack: packType(dtype, pack) },
+    constants: { VALUE_DIM: valueDim, WORKGROUP },
+    fragments: [wgsl.mergeStates],
+  });
+}
 
 /**
  * Merges attention over the parts of a context into attention over the whole, ready to be encoded as often as one likes:
@@ -120,17 +132,7 @@ export class MergeStates {
     }
     checkChoice(ACTION, "dtype", dtype, ["f32", "f16"]);
     checkDtype(gpu, ACTION, dtype);
-    const VALUE_DIM = shape.at(-1)!;
-    const kernel = await Kernel.compile(gpu, "merge states", {
-      types: { T: dtype },
-      constants: { VALUE_DIM, WORKGROUP },
-      fragments: [
-        wgsl.masked,
-        packFragment(packSize(VALUE_DIM)),
-        wgsl.state,
-        wgsl.mergeStates,
-      ],
-    });
+    const kernel = await Kernel.compile(gpu, mergeStatesModule(shape.at(-1)!, dtype));
     const numRows = elementCount(shape.slice(0, -1));
     return await Owned.make(async (owned) => {
       const params = await gpu.guard("allocate a merge", () => ({

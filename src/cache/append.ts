@@ -3,14 +3,17 @@ import * as wgsl from "../../kernels/mod.ts";
 import { Kernel } from "../gpu/kernel.ts";
 import type { KvPart } from "./kv_memory.ts";
 import { type FilledRope, ropePiece } from "./rope_kernel.ts";
+import { isQuantized } from "../tensor/quantized.ts";
 import { rowStrides } from "../tensor/layout.ts";
-import { kvStores } from "../tensor/wgsl_reads.ts";
+import { quantizedPieces, storedType } from "../tensor/wgsl_reads.ts";
+import { join, type WgslModule, type WgslPiece } from "../gpu/compose.ts";
 import type { Dispatch } from "../gpu/bound_work.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { KeptBuffers } from "../gpu/kept_buffers.ts";
 import type { Owned } from "../gpu/owned.ts";
 import { USAGE } from "../gpu/usage.ts";
 import type { CacheSpec } from "./cache_spec.ts";
+import type { KvDtype } from "../tensor/dtype.ts";
 
 /** What decides how tokens are written. */
 type AppendSpec = Omit<CacheSpec, "window" | "kvLayout">;
@@ -36,6 +39,26 @@ export function mostSequences(limits: GPUSupportedLimits): number {
     maxComputeWorkgroupsPerDimension,
     Math.floor((maxUniformBufferBindingSize - PARAMS_BYTES) / 16) * 4,
   );
+}
+
+/** The module of an append. */
+export function appendModule(spec: AppendSpec, rope: FilledRope | undefined): WgslModule {
+  const { batch, headDim, valueDim, sinks, dtype, kvDtype } = spec;
+  return join("append", ropePiece(rope), ...storePieces(kvDtype), {
+    types: { T: dtype },
+    constants: {
+      ...{ HEAD_DIM: headDim, VALUE_DIM: valueDim, SINKS: sinks, WORKGROUP },
+      COUNT_VECTORS: Math.ceil(batch / 4),
+    },
+    fragments: [wgsl.append],
+  });
+}
+
+/** Declares `store`, which writes a new row. */
+function storePieces(dtype: KvDtype): WgslPiece[] {
+  return isQuantized(dtype)
+    ? [...quantizedPieces(dtype), { fragments: [wgsl.storeQuantized] }]
+    : [{ types: { Stored: storedType(dtype) }, fragments: [wgsl.storePlain] }];
 }
 
 /** The kernel that appends to one cache, and its parameters by the numbers of tokens. */
@@ -68,26 +91,12 @@ export class Append {
     rope: FilledRope | undefined,
     memory: Memory,
   ): Promise<Append> {
-    const { batch, headDim, valueDim, sinks, dtype, kvDtype } = spec;
-    const stores = kvStores(kvDtype);
-    const roped = ropePiece(rope);
-    const kernel = await Kernel.compile(gpu, "append", {
-      types: { T: dtype, ...stores.types },
-      constants: {
-        ...{ HEAD_DIM: headDim, VALUE_DIM: valueDim, SINKS: sinks, WORKGROUP },
-        ...stores.constants,
-        ...roped.constants,
-        COUNT_VECTORS: Math.ceil(batch / 4),
-      },
-      fragments: [...roped.fragments, ...stores.fragments, wgsl.append],
-    });
+    const kernel = await Kernel.compile(gpu, appendModule(spec, rope));
     const label = "cache arrivals";
+    const size = spec.batch * 4;
     const arrivals = await gpu.guard(
       "allocate cache counters",
-      () =>
-        owned.keep(
-          gpu.device.createBuffer({ label, size: batch * 4, usage: USAGE.storage }),
-        ),
+      () => owned.keep(gpu.device.createBuffer({ label, size, usage: USAGE.storage })),
     );
     return new Append(kernel, spec, memory, { arrivals, params: owned.keep(new KeptBuffers()) });
   }

@@ -2,6 +2,7 @@
 import * as wgsl from "../../kernels/mod.ts";
 import { Kernel } from "../gpu/kernel.ts";
 import type { KvPart } from "./kv_memory.ts";
+import { join, type WgslModule } from "../gpu/compose.ts";
 import { storedElements, storedType } from "../tensor/wgsl_reads.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { KeptBuffers } from "../gpu/kept_buffers.ts";
@@ -28,6 +29,17 @@ const WORKGROUP = 64;
 /** More workgroups than this do not make a copy faster; each goes round for the rest. */
 const MAX_WORKGROUPS = 1024;
 
+/** The modules that copy: within the buffers of a part, and between those of two. */
+export function forkModules(kvDtype: KvDtype): Record<"within" | "across", WgslModule> {
+  const copying = (source: string) =>
+    join("fork", {
+      types: { T: storedType(kvDtype) },
+      constants: { WORKGROUP },
+      fragments: [source, wgsl.fork],
+    });
+  return { within: copying(wgsl.forkWithin), across: copying(wgsl.forkAcross) };
+}
+
 /** The kernels that copy: within the buffers of a part, and between those of two. */
 export class Fork {
   readonly #within: Kernel;
@@ -42,14 +54,11 @@ export class Fork {
 
   /** Compiles the kernels; `owned` keeps their parameters. */
   static async compile(gpu: Gpu, owned: Owned, kvDtype: KvDtype): Promise<Fork> {
-    const compile = (source: string) =>
-      Kernel.compile(gpu, "fork", {
-        types: { T: storedType(kvDtype) },
-        constants: { WORKGROUP },
-        fragments: [source, wgsl.fork],
-      });
-    const { forkWithin, forkAcross } = wgsl;
-    const [within, across] = await Promise.all([compile(forkWithin), compile(forkAcross)]);
+    const modules = forkModules(kvDtype);
+    const [within, across] = await Promise.all([
+      Kernel.compile(gpu, modules.within),
+      Kernel.compile(gpu, modules.across),
+    ]);
     return new Fork(within, across, owned.keep(new KeptBuffers()));
   }
 

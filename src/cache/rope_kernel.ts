@@ -3,7 +3,7 @@ import * as wgsl from "../../kernels/mod.ts";
 import { checkChoice, checkFinite, checkInteger, checkObject, sentence } from "../base/check.ts";
 import { Kernel } from "../gpu/kernel.ts";
 import { type Layout, rowStrides } from "../tensor/layout.ts";
-import type { WgslModule } from "../gpu/compose.ts";
+import { join, type WgslModule, type WgslPiece } from "../gpu/compose.ts";
 import type { Dispatch } from "../gpu/bound_work.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { KeptBuffers } from "../gpu/kept_buffers.ts";
@@ -73,13 +73,25 @@ function frequenciesOf(
 }
 
 /** What rotates keys while they are appended; without options, what leaves them. */
-export function ropePiece(rope?: FilledRope): Omit<WgslModule, "types"> {
-  if (!rope) return { constants: {}, fragments: [wgsl.ropeNone] };
+export function ropePiece(rope?: FilledRope): WgslPiece {
+  if (!rope) return { fragments: [wgsl.ropeNone] };
   const { dims, style } = rope;
   return {
     constants: { ROPE_DIMS: dims, ROPE_PARTNER: style === "halves" ? dims / 2 : 1 },
     fragments: [wgsl.rope],
   };
+}
+
+/** The module that rotates queries. */
+export function ropeQueriesModule(
+  rope: FilledRope,
+  { headDim, dtype }: { headDim: number; dtype: Dtype },
+): WgslModule {
+  return join("rotate", ropePiece(rope), {
+    types: { T: dtype },
+    constants: { HEAD_DIM: headDim, WORKGROUP },
+    fragments: [wgsl.ropeQueries],
+  });
 }
 
 /**
@@ -132,14 +144,9 @@ export class Rope {
     gpu: Gpu,
     owned: Owned,
     rope: FilledRope,
-    { headDim, dtype }: { headDim: number; dtype: Dtype },
+    shape: { headDim: number; dtype: Dtype },
   ): Promise<Rope> {
-    const { constants, fragments } = ropePiece(rope);
-    const kernel = await Kernel.compile(gpu, "rotate", {
-      types: { T: dtype },
-      constants: { ...constants, HEAD_DIM: headDim, WORKGROUP },
-      fragments: [...fragments, wgsl.ropeQueries],
-    });
+    const kernel = await Kernel.compile(gpu, ropeQueriesModule(rope, shape));
     const table = new Uint8Array(ropeTable(rope));
     const rotations = await gpu.guard("allocate rope", () => {
       const size = table.byteLength;

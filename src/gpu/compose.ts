@@ -1,73 +1,120 @@
-/** Composing a WGSL module: a prelude of types and constants, then fragments in any order. */
+/** Composing WGSL modules: types, constants and fragments of several pieces, joined into one text. */
+import { sentence } from "../base/check.ts";
+import type { WgslDialect } from "./device.ts";
+import { unroll } from "./unroll.ts";
+import { namesOf } from "./wgsl_names.ts";
 import { withoutComments } from "./wgsl_text.ts";
 
-/** What a module is made of. */
-export interface WgslModule {
-  /** Extensions to declare besides f16, which shows in the types. */
-  enables?: readonly string[];
+/** A part of modules: texts that declare, and the values that these are declared with. */
+export interface WgslPiece {
   /** Aliases of types, such as `T` for the storage element. */
   types?: Readonly<Record<string, string>>;
   /** Whole-number constants, in upper snake case. */
-  constants: Readonly<Record<string, number>>;
-  /** Texts that declare; exactly one has the entry point `main`. One that is given twice counts once. */
-  fragments: readonly string[];
-  /** Texts in WGSL that only some compilers know, and the host's parser does not: they bind nothing. */
-  extensions?: readonly string[];
+  constants?: Readonly<Record<string, number>>;
+  /** Texts that declare. */
+  fragments?: readonly string[];
 }
 
-/** The module's text as compilers get it, with marked loops written out. */
-export function compose(module: WgslModule): string {
-  const { fragments, extensions = [] } = module;
-  const whole = { ...module, fragments: [...fragments, ...extensions] };
-  return textOf(whole, (fragment) => unroll(withoutComments(fragment), module.constants));
+/** All pieces of a module, joined. */
+export interface WgslModule extends Required<WgslPiece> {
+  /** The name of its kernel, e.g. "attend". */
+  label: string;
 }
 
-/** The module's text as it is written: shorter, and with the same bindings. */
-export function declare(module: WgslModule): string {
-  return textOf(module, (fragment) => fragment);
+/** A buffer that a module reads or writes. */
+export interface WgslBinding {
+  /** The variable in its text, by which the host binds. */
+  name: string;
+  /** Its number in group 0. */
+  binding: number;
+  /** What it is to WebGPU. */
+  type: GPUBufferBindingType;
 }
 
-function textOf(
-  { enables = [], types = {}, constants, fragments }: WgslModule,
-  write: (fragment: string) => string,
-): string {
-  const usesF16 = Object.values(types).some((type) => type.includes("f16"));
-  const enabled = [...(usesF16 ? ["f16"] : []), ...enables].map((name) => `enable ${name};`);
-  const aliases = Object.entries(types).map(([name, type]) => `alias ${name} = ${type};`);
-  const values = Object.entries(constants).map(([name, value]) => `const ${name} = ${value}u;`);
-  const written = [...new Set(fragments)].map(write);
-  return [...enabled, ...aliases, ...values, ...written].join("\n");
+/** A module as compilers get it. */
+export interface ComposedModule {
+  code: string;
+  bindings: readonly WgslBinding[];
 }
 
-const UNROLLED = /\/\*unroll\*\/ for \(var (\w+) = 0u; \1 < (\w+); \1\+\+\) \{/;
+/** Extensions that a module declares where its code shows them. */
+const EXTENSIONS: readonly { name: string; shows: RegExp; isOfDawn?: boolean }[] = [
+  { name: "f16", shows: /\bf16\b/ },
+  { name: "subgroups", shows: /\bsubgroup[A-Z]/, isOfDawn: true },
+  { name: "chromium_experimental_subgroup_matrix", shows: /\bsubgroup_matrix_/ },
+];
+
+const VARIABLE = /\bvar\s*<\s*(uniform|storage)\s*(?:,\s*(read|read_write)\s*)?>\s*(\w+)/g;
 
 /**
- * Writes out the loops marked `unroll`, whose bound is a constant: what compilers may leave undone, and what keeps arrays
- * in registers.
+ * Joins pieces into a module; a fragment that several of them bring counts once.
+ *
+ * @throws {RangeError} If two pieces give a constant or a type different values.
  */
-function unroll(text: string, constants: Readonly<Record<string, number>>): string {
-  const loop = UNROLLED.exec(text);
-  if (!loop) return text;
-  const [head, counter, bound] = loop;
-  if (!(bound in constants)) {
-    throw new SyntaxError(`Cannot unroll a loop as ${bound} is no constant`);
-  }
-  const start = loop.index + head.length;
-  const end = closingBrace(text, start);
-  // A member may have the counter's name.
-  const name = new RegExp(`(?<!\\.\\s*)\\b${counter}\\b`, "g");
-  const body = text.slice(start, end);
-  const copies = Array.from(
-    { length: constants[bound] },
-    (_, i) => `{${body.replace(name, `${i}u`)}}`,
-  );
-  return unroll(text.slice(0, loop.index) + copies.join("\n") + text.slice(end + 1), constants);
+export function join(label: string, ...pieces: readonly WgslPiece[]): WgslModule {
+  const merged = <Value>(values: readonly (Readonly<Record<string, Value>> | undefined)[]) => {
+    const all: Record<string, Value> = {};
+    for (const [name, value] of values.flatMap((value) => Object.entries(value ?? {}))) {
+      if (name in all && all[name] !== value) {
+        throw new RangeError(
+          sentence(`compose ${label}`, `${name} must have one value`, {
+            one: all[name],
+            another: value,
+          }),
+        );
+      }
+      all[name] = value;
+    }
+    return all;
+  };
+  return {
+    label,
+    types: merged(pieces.map(({ types }) => types)),
+    constants: merged(pieces.map(({ constants }) => constants)),
+    fragments: [...new Set(pieces.flatMap(({ fragments = [] }) => fragments))],
+  };
 }
 
-function closingBrace(text: string, start: number): number {
-  for (let i = start, depth = 1; i < text.length; i++) {
-    if (text[i] === "{") depth++;
-    if (text[i] === "}" && --depth === 0) return i;
-  }
-  throw new SyntaxError("Cannot unroll a loop as its brace is not closed");
+/**
+ * The text of a module: its extensions, its types, its constants, then its fragments, with marked loops written out and
+ * with numbers for its bindings, in the order of their variables.
+ *
+ * @throws {TypeError} If a fragment needs a name that nothing declares.
+ * @throws {SyntaxError} If a loop cannot be written out.
+ */
+export function compose(module: WgslModule, dialect: WgslDialect): ComposedModule {
+  const { types, constants } = module;
+  const fragments = module.fragments.map(withoutComments);
+  checkNeeds(module, fragments);
+  const bindings: WgslBinding[] = [];
+  const numbered = (fragment: string) =>
+    fragment.replace(VARIABLE, (variable, space, access, name) => {
+      const binding = bindings.length;
+      const storage = access === "read_write" ? "storage" : "read-only-storage";
+      bindings.push({ name, binding, type: space === "uniform" ? "uniform" : storage });
+      return `@group(0) @binding(${binding}) ${variable}`;
+    });
+  const code = [
+    ...Object.entries(types).map(([name, type]) => `alias ${name} = ${type};`),
+    ...Object.entries(constants).map(([name, value]) => `const ${name} = ${value}u;`),
+    ...fragments.map((fragment) => numbered(unroll(fragment, constants))),
+  ].join("\n");
+  const enables = EXTENSIONS.filter(({ shows, isOfDawn }) =>
+    shows.test(code) && (dialect.enableSubgroups || !isOfDawn)
+  ).map(({ name }) => `enable ${name};\n`);
+  return { code: enables.join("") + code, bindings };
+}
+
+function checkNeeds({ label, types, constants }: WgslModule, fragments: readonly string[]): void {
+  const names = [...fragments, ...Object.values(types)].map(namesOf);
+  const declared = new Set([
+    ...Object.keys(types),
+    ...Object.keys(constants),
+    ...names.flatMap(({ declared }) => [...declared]),
+  ]);
+  const needed = new Set(names.flatMap(({ needed }) => [...needed]));
+  const undeclared = [...needed].filter((name) => !declared.has(name));
+  if (undeclared.length === 0) return;
+  const rule = "a piece must declare each name that another needs";
+  throw new TypeError(sentence(`compose ${label}`, rule, { undeclared }));
 }

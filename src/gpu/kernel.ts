@@ -1,30 +1,21 @@
-import {
-  makeBindGroupLayoutDescriptors,
-  makeShaderDataDefinitions,
-  makeStructuredView,
-  type ShaderDataDefinitions,
-} from "webgpu-utils";
 import { sentence } from "../base/check.ts";
 import { once } from "../base/once.ts";
 import type { CompiledKernel, Dispatch, Grid } from "./bound_work.ts";
 import type { Gpu } from "./device.ts";
 import { GpuWorkError } from "../base/errors.ts";
 import { USAGE } from "./usage.ts";
-import { compose, declare, type WgslModule } from "./compose.ts";
+import { compose, type ComposedModule, type WgslBinding, type WgslModule } from "./compose.ts";
+import { bytesOf, type Layout, uniformLayout, type UniformValues } from "./host_layout.ts";
+
+const STAGE_COMPUTE = 0x4;
 
 /** Buffers by the names of the kernels' variables. */
 export type Buffers = Readonly<Record<string, GPUBuffer>>;
 
-/** Values of a uniform by the names of its members. */
-export interface UniformValues {
-  [name: string]: number | readonly number[] | UniformValues;
-}
-
 /** Throws if a kernel reads and writes more buffers than the device binds at once. */
-function checkBindings(gpu: Gpu, label: string, entries: readonly GPUBindGroupLayoutEntry[]): void {
+function checkBindings(gpu: Gpu, label: string, bindings: readonly WgslBinding[]): void {
   const { maxStorageBuffersPerShaderStage } = gpu.device.limits;
-  // What names no type is a uniform.
-  const storageBuffers = entries.filter(({ buffer }) => buffer?.type?.includes("storage")).length;
+  const storageBuffers = bindings.filter(({ type }) => type !== "uniform").length;
   if (storageBuffers > maxStorageBuffersPerShaderStage) {
     throw new RangeError(
       sentence(
@@ -61,7 +52,8 @@ export class Kernel implements CompiledKernel {
   readonly #gpu: Gpu;
   readonly #pipeline: GPUComputePipeline;
   readonly #layout: GPUBindGroupLayout;
-  readonly #definitions: ShaderDataDefinitions;
+  readonly #module: ComposedModule;
+  #params: Layout | undefined;
 
   private constructor(
     gpu: Gpu,
@@ -69,39 +61,34 @@ export class Kernel implements CompiledKernel {
     pipelineMs: number,
     pipeline: GPUComputePipeline,
     layout: GPUBindGroupLayout,
-    definitions: ShaderDataDefinitions,
+    module: ComposedModule,
   ) {
     this.label = label;
     this.pipelineMs = pipelineMs;
     this.#gpu = gpu;
     this.#pipeline = pipeline;
     this.#layout = layout;
-    this.#definitions = definitions;
+    this.#module = module;
   }
 
-  static compile(gpu: Gpu, label: string, module: WgslModule): Promise<Kernel> {
+  static async compile(gpu: Gpu, module: WgslModule): Promise<Kernel> {
     let cache = compiled.get(gpu.device);
     if (!cache) compiled.set(gpu.device, cache = new Map());
-    const code = compose(module);
-    return once(cache, code, () => Kernel.#compile(gpu, label, code, declare(module)));
+    const composed = compose(module, gpu.dialect);
+    return await once(cache, composed.code, () => Kernel.#compile(gpu, module.label, composed));
   }
 
-  static async #compile(
-    gpu: Gpu,
-    label: string,
-    code: string,
-    declarations: string,
-  ): Promise<Kernel> {
+  static async #compile(gpu: Gpu, label: string, composed: ComposedModule): Promise<Kernel> {
     const { device } = gpu;
+    const { code, bindings } = composed;
     const start = performance.now();
-    const definitions = makeShaderDataDefinitions(declarations);
-    const [group] = makeBindGroupLayoutDescriptors(definitions, {
-      compute: { entryPoint: "main" },
-    });
-    checkBindings(gpu, label, [...group.entries]);
+    checkBindings(gpu, label, bindings);
     const { module, layout, pipelineLayout } = await gpu.guard(`compile ${label}`, () => {
       const module = device.createShaderModule({ label, code });
-      const layout = device.createBindGroupLayout({ ...group, label });
+      const entries = bindings.map(({ binding, type }) => ({
+        ...{ binding, visibility: STAGE_COMPUTE, buffer: { type } },
+      }));
+      const layout = device.createBindGroupLayout({ label, entries });
       const pipelineLayout = device.createPipelineLayout({ bindGroupLayouts: [layout] });
       return { module, layout, pipelineLayout };
     });
@@ -111,24 +98,25 @@ export class Kernel implements CompiledKernel {
         throw new GpuWorkError(`Cannot compile ${label} as WebGPU refused it: ${error.message}`);
       });
     const pipeline = await gpu.waitFor(pending);
-    return new Kernel(gpu, label, performance.now() - start, pipeline, layout, definitions);
+    return new Kernel(gpu, label, performance.now() - start, pipeline, layout, composed);
   }
 
-  /** A uniform buffer that holds the kernel's `params` with these values. */
+  /**
+   * A uniform buffer that holds the kernel's `params` with these values.
+   *
+   * @throws {TypeError} If a value is missing or of the wrong kind.
+   * @throws {RangeError} If a number is none of its type, or a list is too long or too short.
+   */
   uniform(values: UniformValues): GPUBuffer {
-    const view = makeStructuredView(this.#definitions.uniforms.params);
-    const members = view.views as Record<string, unknown>;
-    for (const name in members) {
-      if (!(name in values)) throw new TypeError(`${this.label} needs a value for params.${name}`);
-    }
-    view.set(values);
+    const layout = this.#params ??= uniformLayout(this.#module.code, "params");
+    const bytes = bytesOf(`run ${this.label}`, "params", layout, values);
     const buffer = this.#gpu.device.createBuffer({
       label: `${this.label} params`,
-      size: view.arrayBuffer.byteLength,
+      size: bytes.byteLength,
       usage: USAGE.uniform | USAGE.copyDst,
     });
     // Not mapped at creation, which throws an error of the runtime's own where the device is lost.
-    this.#gpu.device.queue.writeBuffer(buffer, 0, view.arrayBuffer);
+    this.#gpu.device.queue.writeBuffer(buffer, 0, bytes);
     return buffer;
   }
 
@@ -139,20 +127,19 @@ export class Kernel implements CompiledKernel {
    */
   bind(buffers: Readonly<Record<string, GPUBuffer>>, grid: Grid): Dispatch {
     checkGrid(this.#gpu, this.label, grid);
-    const { resources } = this.#definitions.entryPoints.main;
-    const entries = resources.map(({ name, entry }) => {
+    const entries = this.#module.bindings.map(({ name, binding }) => {
       const buffer = buffers[name];
       if (!buffer) throw new TypeError(`${this.label} needs a buffer for ${name}`);
-      return { binding: entry.binding, resource: { buffer } };
+      return { binding, resource: { buffer } };
     });
-    const bindings = this.#gpu.device.createBindGroup({
+    const group = this.#gpu.device.createBindGroup({
       label: this.label,
       layout: this.#layout,
       entries,
     });
     const encode = (pass: GPUComputePassEncoder) => {
       pass.setPipeline(this.#pipeline);
-      pass.setBindGroup(0, bindings);
+      pass.setBindGroup(0, group);
       pass.dispatchWorkgroups(...grid);
     };
     return { kernel: this, grid, encode };

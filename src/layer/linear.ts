@@ -2,14 +2,16 @@
 import * as wgsl from "../../kernels/mod.ts";
 import { type Buffers, Kernel } from "../gpu/kernel.ts";
 import { checkRounds } from "../gpu/loop_rounds.ts";
-import { laneSums } from "./lanes.ts";
+import { lanesPiece } from "../attend/pieces.ts";
 import type { WeightMatrix } from "./weight_matrix.ts";
-import { loadPacks, loadsOf, packSize } from "../tensor/loads.ts";
-import { packFragment, weightReads } from "../tensor/wgsl_reads.ts";
+import { loadPacks, type Loads, loadsOf, packSize } from "../tensor/loads.ts";
+import { packPiece, weightPieces } from "../tensor/wgsl_reads.ts";
+import { join, type WgslModule, type WgslPiece } from "../gpu/compose.ts";
 import { type BoundWork, boundWork } from "../gpu/bound_work.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { KeptBuffers } from "../gpu/kept_buffers.ts";
 import type { DeviceProfile } from "../gpu/profile.ts";
+import type { KvDtype } from "../tensor/dtype.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 
 /** What a feed-forward layer makes of its inside. */
@@ -56,7 +58,7 @@ const ACTIVATIONS: Readonly<Record<Activation, string>> = {
  * A tile of 16 sums for several tokens, 8 loads for 16 products; for one token as many rows as hide the load of x. On GPUs
  * lanes share a row, so that neighbours load neighbouring weights; in software a lane has its rows alone.
  */
-function tileOf({ isSoftware, subgroupSize }: DeviceProfile, numTokens: number): Tile {
+export function tileOf({ isSoftware, subgroupSize }: DeviceProfile, numTokens: number): Tile {
   const isOne = numTokens === 1;
   if (isSoftware) return { rows: isOne ? 8 : 4, tokens: isOne ? 1 : 4, lanes: 1, workgroup: 8 };
   if (!isOne) return { rows: 4, tokens: 4, lanes: 8, workgroup: 64 };
@@ -121,60 +123,72 @@ export class Linear {
     this.#params.destroy();
   }
 
-  #compile(
-    { rows: ROWS, tokens: TOKENS, lanes: LANES, workgroup: WORKGROUP }: Tile,
-    target: LinearTarget,
-    PART: number,
-  ): Promise<Kernel> {
-    const { w, bias } = this.#weights;
-    const [OUT, IN] = w.shape;
-    const pack = packSize(IN);
-    const action = `project by ${this.#label}`;
-    const loads = loadsOf(this.#profile, w.dtype, IN);
-    const rounds = Math.ceil(IN / (pack * loadPacks(loads) * LANES));
-    checkRounds(this.#profile, action, rounds, { inputs: IN });
-    const reads = weightReads(w.dtype, pack, loads);
-    const sums = laneSums(this.#gpu, LANES);
-    const end = endOf(this.#activation, target);
-    return Kernel.compile(this.#gpu, this.#label, {
-      enables: sums.enables,
-      types: { T: "f32", ...reads.types },
+  #compile(tile: Tile, target: LinearTarget, rows: number): Promise<Kernel> {
+    const { w: { shape: [outputs, inputs], dtype }, bias } = this.#weights;
+    const loads = loadsOf(this.#profile, dtype, inputs);
+    const rounds = Math.ceil(inputs / (packSize(inputs) * loadPacks(loads) * tile.lanes));
+    checkRounds(this.#profile, `project by ${this.#label}`, rounds, { inputs });
+    const { subgroupSize } = this.#gpu.profile;
+    const shape = { inputs, outputs, rows, dtype, loads, hasBias: bias !== undefined };
+    const options = { activation: this.#activation, target, subgroupSize };
+    return Kernel.compile(this.#gpu, linearModule(this.#label, shape, tile, options));
+  }
+}
+
+/** What a projection multiplies by. */
+interface LinearShape {
+  inputs: number;
+  outputs: number;
+  /** Outputs of the part of the matrix. */
+  rows: number;
+  dtype: KvDtype;
+  loads: Loads;
+  hasBias: boolean;
+}
+
+/** The module of a projection by a part of a matrix. */
+export function linearModule(
+  label: string,
+  { inputs, outputs, rows, dtype, loads, hasBias }: LinearShape,
+  { rows: ROWS, tokens: TOKENS, lanes: LANES, workgroup: WORKGROUP }: Tile,
+  { activation, target, subgroupSize }: {
+    activation?: LinearActivation;
+    target: LinearTarget;
+    subgroupSize: number;
+  },
+): WgslModule {
+  const pack = packSize(inputs);
+  const ROWS_PER_OUTPUT = activation?.isGated ? 2 : 1;
+  return join(
+    label,
+    packPiece(pack),
+    ...weightPieces(dtype, inputs, pack, loads),
+    lanesPiece(LANES, { shuffles: LANES <= subgroupSize }),
+    outputPiece(activation),
+    putPiece(target, outputs / ROWS_PER_OUTPUT),
+    {
       constants: {
-        ...{ IN, OUT, PART, ROWS, TOKENS, LANES, WORKGROUP, ROW_GROUPS: WORKGROUP / LANES },
-        ...{ ROWS_PER_OUTPUT: end.rowsPerOutput, OUTPUTS: ROWS / end.rowsPerOutput },
-        ...reads.constants,
-        ...sums.constants,
-        ...end.constants,
+        ...{ PART: rows, ROWS, TOKENS, LANES, WORKGROUP },
+        ...{ ROW_GROUPS: WORKGROUP / LANES, ROWS_PER_OUTPUT, OUTPUTS: ROWS / ROWS_PER_OUTPUT },
       },
-      fragments: [
-        packFragment(pack),
-        ...reads.fragments,
-        ...sums.fragments,
-        bias ? wgsl.linearBias : wgsl.linearBiasNone,
-        ...end.fragments,
-        wgsl.linear,
-      ],
-    });
-  }
+      fragments: [hasBias ? wgsl.linearBias : wgsl.linearBiasNone, wgsl.linear],
+    },
+  );
 }
 
-function endOf(activation: LinearActivation | undefined, target: LinearTarget) {
-  const { constants, fragment } = putOf(target);
-  if (!activation) {
-    return { rowsPerOutput: 1, constants, fragments: [wgsl.outputLinear, fragment] };
-  }
+/** Declares `outputOf`: what becomes of a row, or of two. */
+function outputPiece(activation: LinearActivation | undefined): WgslPiece {
+  if (!activation) return { fragments: [wgsl.outputLinear] };
   const { kind, isGated } = activation;
-  const output = isGated ? wgsl.outputGated : wgsl.outputActivated;
-  return {
-    rowsPerOutput: isGated ? 2 : 1,
-    constants,
-    fragments: [ACTIVATIONS[kind], output, fragment],
-  };
+  return { fragments: [ACTIVATIONS[kind], isGated ? wgsl.outputGated : wgsl.outputActivated] };
 }
 
-function putOf(target: LinearTarget): { constants: Record<string, number>; fragment: string } {
-  if (target === "y") return { constants: {}, fragment: wgsl.put };
-  if (target === "sum") return { constants: {}, fragment: wgsl.putSum };
+/** Declares `put`, which writes an output. */
+function putPiece(target: LinearTarget, width: number): WgslPiece {
+  if (typeof target === "string") {
+    const put = target === "y" ? wgsl.put : wgsl.putSum;
+    return { constants: { WIDTH: width }, fragments: [put] };
+  }
   const constants = { Q_WIDTH: target.qWidth, KV_WIDTH: target.kvWidth };
-  return { constants, fragment: wgsl.putQkv };
+  return { constants, fragments: [wgsl.putQkv] };
 }

@@ -2,7 +2,8 @@
 import * as wgsl from "../../kernels/mod.ts";
 import { type Buffers, Kernel } from "../gpu/kernel.ts";
 import { checkRounds } from "../gpu/loop_rounds.ts";
-import { laneSums } from "./lanes.ts";
+import { lanesPiece } from "../attend/pieces.ts";
+import { join, type WgslModule } from "../gpu/compose.ts";
 import { type BoundWork, boundWork, gridOfRows } from "../gpu/bound_work.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { KeptBuffers } from "../gpu/kept_buffers.ts";
@@ -24,6 +25,27 @@ export interface NormOptions {
 const LANES = { software: 8, gpu: 64 };
 /** How often a kernel goes through a row. */
 const LOOPS = { rms: 2, layer: 3 };
+
+/** The module that normalises rows, each by so many lanes. */
+export function normModule(
+  { width, lanes, kind, to, hasBias }: Required<Pick<NormOptions, "kind" | "to">> & {
+    width: number;
+    lanes: number;
+    hasBias: boolean;
+  },
+  { subgroupSize }: { subgroupSize: number },
+): WgslModule {
+  return join("norm", lanesPiece(lanes, { shuffles: lanes <= subgroupSize }), {
+    // One sum at a time is shared.
+    constants: { WIDTH: width, LANES: lanes, WORKGROUP: lanes, ROWS: 1 },
+    fragments: [
+      kind === "rms" ? wgsl.momentsRms : wgsl.momentsLayer,
+      hasBias ? wgsl.linearBias : wgsl.linearBiasNone,
+      to === "y" ? wgsl.put : wgsl.putSum,
+      wgsl.norm,
+    ],
+  });
+}
 
 /** A normalisation whose weights are on the device, and stay the caller's. */
 export class Norm {
@@ -59,19 +81,9 @@ export class Norm {
     const lanes = profile.isSoftware ? LANES.software : LANES.gpu;
     const width = weights.gain.length;
     checkRounds(profile, "normalise", LOOPS[kind] * Math.ceil(width / lanes), { width });
-    const sums = laneSums(gpu, lanes);
-    const kernel = await Kernel.compile(gpu, "norm", {
-      enables: sums.enables,
-      // One sum at a time is shared.
-      constants: { ...sums.constants, WIDTH: width, LANES: lanes, WORKGROUP: lanes, ROWS: 1 },
-      fragments: [
-        kind === "rms" ? wgsl.momentsRms : wgsl.momentsLayer,
-        ...sums.fragments,
-        weights.bias ? wgsl.linearBias : wgsl.linearBiasNone,
-        to === "y" ? wgsl.put : wgsl.putSum,
-        wgsl.norm,
-      ],
-    });
+    const { subgroupSize } = gpu.profile;
+    const shape = { width, lanes, kind, to, hasBias: weights.bias !== undefined };
+    const kernel = await Kernel.compile(gpu, normModule(shape, { subgroupSize }));
     return new Norm(gpu, kernel, weights, eps);
   }
 

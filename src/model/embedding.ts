@@ -6,10 +6,23 @@ import { KeptBuffers } from "../gpu/kept_buffers.ts";
 import { Kernel } from "../gpu/kernel.ts";
 import type { WeightMatrix } from "../layer/weight_matrix.ts";
 import { packSize } from "../tensor/loads.ts";
-import { packFragment, weightReads } from "../tensor/wgsl_reads.ts";
+import { join, type WgslModule } from "../gpu/compose.ts";
+import type { KvDtype } from "../tensor/dtype.ts";
+import { packPiece, weightPieces } from "../tensor/wgsl_reads.ts";
 import * as wgsl from "../../kernels/mod.ts";
 
 const WORKGROUP = 64;
+
+/** The module that looks embeddings up. */
+export function embedModule(
+  { dim, dtype, hasPositions }: { dim: number; dtype: KvDtype; hasPositions: boolean },
+): WgslModule {
+  const pack = packSize(dim);
+  return join("embed", packPiece(pack), ...weightPieces(dtype, dim, pack, "packs"), {
+    constants: { WORKGROUP },
+    fragments: [hasPositions ? wgsl.positionLearned : wgsl.positionNone, wgsl.embed],
+  });
+}
 
 /** Embeddings of tokens and, where they are learned, of positions. */
 export class Embedding {
@@ -35,19 +48,8 @@ export class Embedding {
     scale: number,
   ): Promise<Embedding> {
     const { w, positions } = weights;
-    const IN = w.shape[1];
-    const pack = packSize(IN);
-    const reads = weightReads(w.dtype, pack, "packs");
-    const kernel = await Kernel.compile(gpu, "embed", {
-      types: { T: "f32", ...reads.types },
-      constants: { IN, WORKGROUP, ...reads.constants },
-      fragments: [
-        packFragment(pack),
-        ...reads.fragments,
-        positions ? wgsl.positionLearned : wgsl.positionNone,
-        wgsl.embed,
-      ],
-    });
+    const shape = { dim: w.shape[1], dtype: w.dtype, hasPositions: positions !== undefined };
+    const kernel = await Kernel.compile(gpu, embedModule(shape));
     return new Embedding(kernel, weights, scale);
   }
 

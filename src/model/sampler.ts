@@ -4,6 +4,8 @@ import type { Owned } from "../gpu/owned.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { type BoundWork, boundWork } from "../gpu/bound_work.ts";
 import { checkInteger, sentence } from "../base/check.ts";
+import { lanesPiece } from "../attend/pieces.ts";
+import { join, type WgslModule } from "../gpu/compose.ts";
 import { Kernel } from "../gpu/kernel.ts";
 import { checkRounds } from "../gpu/loop_rounds.ts";
 import { loopRounds } from "../gpu/profile.ts";
@@ -37,6 +39,22 @@ const WORKGROUP = { software: 8, gpu: 256 };
 const LOOPS = { argmax: 1, sample: 34 };
 const LARGEST_F32 = 3.4028234663852886e38;
 
+/** The module that chooses the likeliest token. */
+export function argmaxModule(vocabSize: number, lanes: number): WgslModule {
+  return join("argmax", {
+    constants: { VOCAB: vocabSize, WORKGROUP: lanes },
+    fragments: [wgsl.choose, wgsl.argmax],
+  });
+}
+
+/** The module that draws a token. */
+export function sampleModule(vocabSize: number, lanes: number): WgslModule {
+  return join("sample", lanesPiece(lanes, { shuffles: false }), {
+    constants: { VOCAB: vocabSize, WORKGROUP: lanes, LANES: lanes, ROWS: 1 },
+    fragments: [wgsl.choose, wgsl.sample],
+  });
+}
+
 /** Binds the choice of a token, of the likeliest or one drawn; `owned` keeps what it takes. */
 export async function bindSampler(
   gpu: Gpu,
@@ -45,22 +63,17 @@ export async function bindSampler(
   { temperature, topP, seed }: Sampling,
 ): Promise<BoundWork> {
   const { lengths, logits, tokens, chosen } = buffers;
-  const VOCAB = logits.length;
+  const vocabSize = logits.length;
   const bound = {
     ...{ logits: logits.buffer, tokens: tokens.buffer, chosen: chosen.buffer, lengths },
   };
   if (temperature === 0) {
-    const kernel = await Kernel.compile(gpu, "argmax", {
-      constants: { VOCAB, WORKGROUP: lanesFor(gpu, VOCAB, LOOPS.argmax) },
-      fragments: [wgsl.choose, wgsl.argmax],
-    });
+    const lanes = lanesFor(gpu, vocabSize, LOOPS.argmax);
+    const kernel = await Kernel.compile(gpu, argmaxModule(vocabSize, lanes));
     return boundWork([kernel.bind(bound, [1, 1])]);
   }
-  const lanes = lanesFor(gpu, VOCAB, LOOPS.sample);
-  const kernel = await Kernel.compile(gpu, "sample", {
-    constants: { VOCAB, WORKGROUP: lanes, LANES: lanes, ROWS: 1 },
-    fragments: [wgsl.choose, wgsl.lanesMemory, wgsl.sample],
-  });
+  const lanes = lanesFor(gpu, vocabSize, LOOPS.sample);
+  const kernel = await Kernel.compile(gpu, sampleModule(vocabSize, lanes));
   // A temperature too small for f32 leaves only the likeliest token.
   const inverseTemperature = Math.min(1 / temperature, LARGEST_F32);
   const params = owned.keep(kernel.uniform({ inverseTemperature, topP, seed }));

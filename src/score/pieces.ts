@@ -1,11 +1,14 @@
 /** The pieces of kernels that a specification of scores asks for, and the values they read. */
 import * as wgsl from "../../kernels/mod.ts";
+import type { WgslPiece } from "../gpu/compose.ts";
+import type { Dtype } from "../tensor/dtype.ts";
 import { type FilledScoreSpec, leadingAxes, type ScoreStage } from "./score_spec.ts";
 
-/** A score specification, the sizes its values depend on, and the outputs that are asked for. */
+/** A score specification, what its values and their types depend on, and the outputs that are asked for. */
 export interface ScoredSpec extends FilledScoreSpec {
   numHeads: number;
   seqLen: number;
+  dtype: Dtype;
   outputs: readonly string[];
 }
 
@@ -14,39 +17,54 @@ export interface ScoredSpec extends FilledScoreSpec {
  * is a fragment with a function `(s: f32, row: u32, context: Context, column: u32) -> f32`; those that nobody asks for are
  * not there.
  */
-export function scoreOf(
-  spec: FilledScoreSpec,
+export function scorePieces(
+  spec: ScoredSpec,
   stage: ScoreStage = "scores",
-): string[] {
-  const { softcap, alibiSlopes, bias, mask } = spec;
+): WgslPiece[] {
+  const { softcap, alibiSlopes, bias, mask, dtype } = spec;
   const isWhole = stage === "scores";
-  const steps = [
-    { name: "withSoftcap", isAsked: softcap && stage !== "products", text: wgsl.softcap },
-    { name: "withAlibi", isAsked: alibiSlopes && isWhole, text: wgsl.alibi },
-    { name: "withBias", isAsked: bias && isWhole, text: wgsl.bias },
-    { name: "withMask", isAsked: mask && isWhole, text: wgsl.mask },
-  ].filter(({ isAsked }) => isAsked);
-  const calls = steps.map(({ name }) => `  s = ${name}(s, row, context, column);\n`).join("");
-  const start = "fn scoreOf(product: f32, row: u32, context: Context, column: u32) -> f32 {\n";
-  return [
-    `${start}  var s = params.scale * product;\n${calls}  return s;\n}`,
-    ...steps.map(({ text }) => text),
-    ...(isWhole && alibiSlopes ? [wgsl.perHead] : []),
-    ...(isWhole && (bias || mask) ? [wgsl.broadcast] : []),
+  const steps: { name: string; isAsked: unknown; pieces: WgslPiece[] }[] = [
+    {
+      name: "withSoftcap",
+      isAsked: softcap && stage !== "products",
+      pieces: [{ fragments: [wgsl.softcap] }],
+    },
+    {
+      name: "withAlibi",
+      isAsked: alibiSlopes && isWhole,
+      pieces: [{ fragments: [wgsl.alibi] }, perHeadPiece(spec)],
+    },
+    {
+      name: "withBias",
+      isAsked: bias && isWhole,
+      pieces: [{ types: { T: dtype }, fragments: [wgsl.bias] }],
+    },
+    { name: "withMask", isAsked: mask && isWhole, pieces: [{ fragments: [wgsl.mask] }] },
   ];
+  const asked = steps.filter(({ isAsked }) => isAsked);
+  const scoreOf = [
+    "fn scoreOf(product: f32, row: u32, context: Context, column: u32) -> f32 {",
+    "var s = params.scale * product;",
+    ...asked.map(({ name }) => `s = ${name}(s, row, context, column);`),
+    "return s;\n}",
+  ].join("\n");
+  return [{ fragments: [scoreOf] }, ...asked.flatMap(({ pieces }) => pieces)];
 }
 
 /** `withSink` and `storeLse`: what becomes of the softmax state of a whole row. */
-export function rowEnd({ sinkLogits, outputs }: ScoredSpec): string[] {
+export function rowEndPieces(spec: ScoredSpec): WgslPiece[] {
+  const { sinkLogits, outputs } = spec;
   return [
-    ...(sinkLogits ? [wgsl.sinkLogits, wgsl.perHead] : [wgsl.sinkNone]),
-    outputs.includes("lse") ? wgsl.storeLse : wgsl.lseNone,
+    ...(sinkLogits
+      ? [{ fragments: [wgsl.sinkLogits] }, perHeadPiece(spec)]
+      : [{ fragments: [wgsl.sinkNone] }]),
+    { fragments: [outputs.includes("lse") ? wgsl.storeLse : wgsl.lseNone] },
   ];
 }
 
-/** What the text of `perHead` needs. */
-export function perHeadConstants(spec: ScoredSpec): Record<string, number> {
-  return hasPerHead(spec) ? { NUM_HEADS: spec.numHeads } : {};
+/** Declares the numbers of each query head. */
+function perHeadPiece({ numHeads }: ScoredSpec): WgslPiece {
+  return { constants: { NUM_HEADS: numHeads }, fragments: [wgsl.perHead] };
 }
 
 /** Whether a kernel may read numbers of each query head. */

@@ -2,32 +2,31 @@
 import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
 import { Gpu, GpuWorkError, Tensor } from "../../mod.ts";
 import { Kernel } from "../../src/gpu/kernel.ts";
-import type { WgslModule } from "../../src/gpu/compose.ts";
+import { join, type WgslModule } from "../../src/gpu/compose.ts";
 import { inPass } from "../../src/gpu/bound_work.ts";
 import { sharedGpu } from "../support/gpu.ts";
 import { submit, Tensors } from "../support/run.ts";
 
-/** Names out of order, so that only binding by name can be right. */
-const ADD: WgslModule = {
+const ADD = join("add", {
   constants: { WORKGROUP: 4 },
   fragments: [`
     struct Params { offset: vec3u, factor: f32, shift: i32 }
-    @group(0) @binding(3) var<uniform> params: Params;
-    @group(0) @binding(0) var<storage, read_write> sums: array<f32>;
-    @group(0) @binding(2) var<storage, read> first: array<f32>;
-    @group(0) @binding(1) var<storage, read> second: array<f32>;
+    var<storage, read_write> sums: array<f32>;
+    var<storage, read> second: array<f32>;
+    var<uniform> params: Params;
+    var<storage, read> first: array<f32>;
     @compute @workgroup_size(WORKGROUP)
     fn main(@builtin(global_invocation_id) id: vec3u) {
       let i = id.x;
       sums[i] = params.factor * first[i + params.offset.y] - second[i] + f32(params.shift);
     }
   `],
-};
+});
 
 Deno.test("kernel: binds buffers and parameters by name", async () => {
   const gpu = await sharedGpu();
   using tensors = new Tensors();
-  const kernel = await Kernel.compile(gpu, "add", ADD);
+  const kernel = await Kernel.compile(gpu, ADD);
   const first = await tensors.upload({ data: [9, 1, 2, 3, 4], shape: [5] });
   const second = await tensors.upload({ data: [10, 20, 30, 40], shape: [4] });
   const sums = await tensors.poisoned([4]);
@@ -43,20 +42,20 @@ Deno.test("kernel: binds buffers and parameters by name", async () => {
 Deno.test("kernel: the same text is the same kernel, also while it compiles", async () => {
   const gpu = await sharedGpu();
   const [one, two] = await Promise.all([
-    Kernel.compile(gpu, "add", ADD),
-    Kernel.compile(gpu, "add", ADD),
+    Kernel.compile(gpu, ADD),
+    Kernel.compile(gpu, ADD),
   ]);
   assertStrictEquals(one, two);
-  assertStrictEquals(await Kernel.compile(gpu, "add", { ...ADD }), one);
-  assert(await Kernel.compile(gpu, "add", { ...ADD, constants: { WORKGROUP: 8 } }) !== one);
+  assertStrictEquals(await Kernel.compile(gpu, { ...ADD }), one);
+  assert(await Kernel.compile(gpu, { ...ADD, constants: { WORKGROUP: 8 } }) !== one);
 });
 
 Deno.test("kernel: a text that does not compile is refused by name, each time", async () => {
   const gpu = await sharedGpu();
-  const fragments = ADD.fragments.map((text) => text.replace("first[i", "nobody[i"));
+  const fragments = ADD.fragments.map((text) => text.replace("first[i", "first.nobody[i"));
   const says = "Cannot compile broken add as WebGPU refused it";
   for (let time = 0; time < 2; time++) {
-    const compile = () => Kernel.compile(gpu, "broken add", { ...ADD, fragments });
+    const compile = () => Kernel.compile(gpu, { ...ADD, label: "broken add", fragments });
     await assertRejects(compile, GpuWorkError, says);
   }
 });
@@ -68,19 +67,19 @@ Deno.test("kernel: a failed compile is forgotten", async () => {
   const { createComputePipelineAsync } = device;
   device.createComputePipelineAsync = () => Promise.reject(new Error("not now"));
   try {
-    await assertRejects(() => Kernel.compile(gpu, "add", module), Error, "not now");
+    await assertRejects(() => Kernel.compile(gpu, module), Error, "not now");
   } finally {
     device.createComputePipelineAsync = createComputePipelineAsync;
   }
-  await Kernel.compile(gpu, "add", module);
+  await Kernel.compile(gpu, module);
 });
 
 Deno.test("kernel: wants every parameter and every buffer, by name", async () => {
   const gpu = await sharedGpu();
   using tensors = new Tensors();
-  const kernel = await Kernel.compile(gpu, "add", ADD);
+  const kernel = await Kernel.compile(gpu, ADD);
   const incomplete = () => kernel.uniform({ factor: 1, shift: 2 });
-  assertThrows(incomplete, TypeError, "add needs a value for params.offset");
+  assertThrows(incomplete, TypeError, "Cannot run add as params.offset must be");
   const { buffer } = tensors.keep(await Tensor.empty(gpu, [4]));
   const unbound = () => kernel.bind({ first: buffer, second: buffer, sums: buffer }, [1, 1]);
   assertThrows(unbound, TypeError, "add needs a buffer for params");
@@ -93,19 +92,17 @@ Deno.test("kernel: more buffers than the device binds at once are refused", asyn
     const most = gpu.device.limits.maxStorageBuffersPerShaderStage;
     const using = (count: number): WgslModule => {
       const names = Array.from({ length: count }, (_, i) => `x${i}`);
-      const variables = names.map((name, i) =>
-        `@group(0) @binding(${i}) var<storage, read_write> ${name}: array<f32>;`
-      );
+      const variables = names.map((name) => `var<storage, read_write> ${name}: array<f32>;`);
       const main = `@compute @workgroup_size(1) fn main() { ${
         names.map((name) => `${name}[0] = factor;`).join(" ")
       } }`;
       // A uniform is none of them.
-      const uniform = `@group(0) @binding(${count}) var<uniform> factor: f32;`;
-      return { constants: {}, fragments: [...variables, uniform, main] };
+      const uniform = "var<uniform> factor: f32;";
+      return join("full", { fragments: [...variables, uniform, main] });
     };
-    await Kernel.compile(gpu, "full", using(most));
+    await Kernel.compile(gpu, using(most));
     const says = `storageBuffers=${most + 1}, maxStorageBuffersPerShaderStage=${most}`;
-    await assertRejects(() => Kernel.compile(gpu, "overfull", using(most + 1)), RangeError, says);
+    await assertRejects(() => Kernel.compile(gpu, using(most + 1)), RangeError, says);
   } finally {
     gpu.destroy();
   }

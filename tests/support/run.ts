@@ -14,9 +14,9 @@ import {
   type StagedPlan,
   Tensor,
 } from "../../mod.ts";
-import { createFused } from "../../src/attend/fused_module.ts";
+import { createFused } from "../../src/attend/fused_executor.ts";
 import { dequantize, quantize } from "../../src/tensor/quantized.ts";
-import { createStaged } from "../../src/attend/staged_module.ts";
+import { createStaged } from "../../src/attend/staged_executor.ts";
 import { inPass } from "../../src/gpu/bound_work.ts";
 import { Owned } from "../../src/gpu/owned.ts";
 import { sharedGpu } from "./gpu.ts";

@@ -100,6 +100,6 @@ fn stripOf(lane: u32) -> u32 {
 }
 
 // Here values are multiplied by their step, before they become factors in f16.
-fn weightStep(value: u32) -> f32 {
+fn foldedStep(value: u32) -> f32 {
   return 1.0;
 }

@@ -1,0 +1,67 @@
+/** Pieces that the kernels of attention have in common. */
+import * as wgsl from "../../kernels/mod.ts";
+import type { WgslPiece } from "../gpu/compose.ts";
+import type { FilledSpec } from "../plan/spec.ts";
+import type { Dtype } from "../tensor/dtype.ts";
+import type { Loads } from "../tensor/loads.ts";
+import { isQuantized } from "../tensor/quantized.ts";
+import { loadPieces, packPiece, packType } from "../tensor/wgsl_reads.ts";
+
+/** What a load of keys or values brings. */
+interface Loaded {
+  packSize: 1 | 4;
+  loads: Loads;
+}
+
+/** Declares `params`, and the context that each query sees. */
+export function contextPieces({ sinks, capacity }: FilledSpec): WgslPiece[] {
+  // A contiguous K/V may have fewer tokens than there could be sinks.
+  const constants = { SINKS: Math.min(sinks, capacity) };
+  return [{ constants, fragments: [wgsl.params, wgsl.context] }];
+}
+
+/** Declares tiles of so many rows that read the same KV head. */
+export function rowTilePiece(rows: number): WgslPiece {
+  return { constants: { TILE_ROWS: rows }, fragments: [wgsl.rowTile] };
+}
+
+/** Declares `k` and reads it by `keysAt`, as factors of products in a type of their own. */
+export function keyPieces(
+  { kvDtype, headDim }: FilledSpec,
+  { packSize, loads }: Loaded,
+  products: Dtype = "f32",
+): WgslPiece[] {
+  return [packPiece(packSize), ...loadPieces(kvDtype, packSize, loads), {
+    types: { Factor: packType(products, packSize) },
+    constants: { HEAD_DIM: headDim },
+    fragments: [wgsl.slots, isQuantized(kvDtype) ? wgsl.keysQuantized : wgsl.keysNumbers],
+  }];
+}
+
+/** Declares `v` and reads it by `valuesAt`. */
+export function valuePieces(
+  { kvDtype, valueDim }: FilledSpec,
+  { packSize, loads }: Loaded,
+): WgslPiece[] {
+  return [packPiece(packSize), ...loadPieces(kvDtype, packSize, loads), {
+    constants: { VALUE_DIM: valueDim },
+    fragments: [wgsl.slots, isQuantized(kvDtype) ? wgsl.valuesQuantized : wgsl.valuesNumbers],
+  }];
+}
+
+/** Declares `q` and reads it by `queryAt`, as many packs at a time as a load of keys brings. */
+export function queryPiece({ dtype, kvDtype }: FilledSpec, packSize: 1 | 4): WgslPiece {
+  return dtype === kvDtype
+    ? { fragments: [wgsl.queryNumbers] }
+    : { types: { Pack: packType(dtype, packSize) }, fragments: [wgsl.queryPacks] };
+}
+
+/** Declares `sumOverLanes`, and `maxOverLanes` where lanes are several, for groups of so many lanes, a power of two. */
+export function lanesPiece(lanes: number, { shuffles }: { shuffles: boolean }): WgslPiece {
+  if (lanes === 1) return { fragments: [wgsl.lanesOne] };
+  if (!shuffles) return { fragments: [wgsl.lanesMemory] };
+  return { constants: { HALVINGS: Math.log2(lanes) }, fragments: [wgsl.lanesShuffle] };
+}
+
+/** Declares the state of a softmax, with the score of what is masked. */
+export const STATE_PIECE: WgslPiece = { fragments: [wgsl.masked, wgsl.state] };

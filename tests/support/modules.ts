@@ -1,0 +1,186 @@
+import {
+  type AttentionPlan,
+  type AttentionSpec,
+  type DeviceProfile,
+  planAttention,
+} from "../../mod.ts";
+import { fusedModules } from "../../src/attend/fused_module.ts";
+import { mergeStatesModule } from "../../src/attend/merge_states.ts";
+import { stagedModules } from "../../src/attend/staged_module.ts";
+import { appendModule } from "../../src/cache/append.ts";
+import { forkModules } from "../../src/cache/fork.ts";
+import { fillInRope, ropeQueriesModule } from "../../src/cache/rope_kernel.ts";
+import { compose, type WgslModule } from "../../src/gpu/compose.ts";
+import { declarationsOf, namesOf } from "../../src/gpu/wgsl_names.ts";
+import { linearModule, type LinearTarget, tileOf } from "../../src/layer/linear.ts";
+import { normModule } from "../../src/layer/norm.ts";
+import { embedModule } from "../../src/model/embedding.ts";
+import { argmaxModule, sampleModule } from "../../src/model/sampler.ts";
+import { loadsOf } from "../../src/tensor/loads.ts";
+import { CASES } from "./cases.ts";
+import { gpuTuning, LIMITS, PROFILES } from "./plan.ts";
+import { Random } from "./random.ts";
+
+/** A device of every class, with matrix units of every size that adapters have. */
+const DEVICES: Readonly<Record<string, DeviceProfile>> = {
+  ...PROFILES,
+  "a GPU with matrix units of 8": {
+    ...{ isSoftware: false, subgroupSize: 32, longLoads: false, matrix: { m: 8, n: 8, k: 8 } },
+  },
+  "a GPU with matrix units of 16": {
+    ...{ isSoftware: false, subgroupSize: 16, longLoads: false, matrix: { m: 16, n: 8, k: 16 } },
+  },
+};
+
+const DTYPES = ["f32", "f16"] as const;
+const KV_DTYPES = ["f32", "f16", "int8", "int4"] as const;
+
+/** The modules of a plan. */
+export function modulesOf(plan: AttentionPlan): WgslModule[] {
+  const modules = plan.impl === "fused" ? fusedModules(plan) : stagedModules(plan);
+  return Object.values<WgslModule>({ ...modules });
+}
+
+/** Every kind of module of the library, for every class of device, each once. */
+export function everyModule(seed: number): WgslModule[] {
+  const random = new Random(seed);
+  const modules = [
+    ...plans(random).flatMap(modulesOf),
+    ...cacheModules(),
+    ...layerModules(),
+  ];
+  return [...new Map(modules.map((module) => [JSON.stringify(module), module])).values()];
+}
+
+function plans(random: Random): AttentionPlan[] {
+  const specs = [...CASES, ...CASES.map((spec) => withOptions(random, spec))];
+  return Object.values(DEVICES).flatMap((profile) =>
+    specs.flatMap((spec) => {
+      const stored: AttentionSpec = {
+        ...{ ...spec, dtype: random.pick(DTYPES), kvDtype: random.pick(KV_DTYPES) },
+        ...{ outputs: random.pick([[], [], ["lse"], ["scores"], ["products", "weights", "lse"]]) },
+      };
+      const arithmetic = random.pick([...DTYPES, ...(profile.matrix ? ["matrix" as const] : [])]);
+      const isTuned = !profile.matrix && random.next() < 0.5;
+      const fused: AttentionSpec = {
+        ...{ ...stored, outputs: stored.outputs!.filter((output) => output === "lse") },
+        ...{ impl: "fused", arithmetic, ...(isTuned && { tuning: gpuTuning(random) }) },
+      };
+      return [{ ...stored, impl: "staged" } as const, fused].flatMap((spec) =>
+        planned(spec, profile)
+      );
+    })
+  );
+}
+
+/** Nothing where a tile does not fit, or arithmetic is none of a staged plan. */
+function planned(spec: AttentionSpec, profile: DeviceProfile): AttentionPlan[] {
+  try {
+    return [planAttention(spec, LIMITS, profile)];
+  } catch (error) {
+    if (error instanceof RangeError) return [];
+    throw error;
+  }
+}
+
+function withOptions(random: Random, spec: AttentionSpec): AttentionSpec {
+  const { numHeads, seqLen = 1, capacity } = spec;
+  const some = <Value>(value: Value) => random.next() < 0.5 ? value : undefined;
+  const perHead = Array(numHeads).fill(1);
+  return {
+    ...{ ...spec, sinks: spec.sinks ?? random.integer(0, 2), softcap: some(9) },
+    ...{ alibiSlopes: some(perHead), sinkLogits: some(perHead) },
+    ...{ bias: some([seqLen, capacity]), mask: some([seqLen, capacity]) },
+  };
+}
+
+function cacheModules(): WgslModule[] {
+  const shape = { batch: 3, numKvHeads: 1, headDim: 8, valueDim: 5, capacity: 9, sinks: 2 };
+  const ropes = [
+    undefined,
+    ...(["halves", "pairs"] as const).map((style) => fillInRope("test", { style, dims: 4 }, 8)),
+  ];
+  const layouts = { layout: "BSNH", kvLayout: "BSNH" } as const;
+  return DTYPES.flatMap((dtype) => [
+    mergeStatesModule(8, dtype),
+    mergeStatesModule(5, dtype),
+    ...ropes.flatMap((rope) => rope ? [ropeQueriesModule(rope, { headDim: 8, dtype })] : []),
+    ...KV_DTYPES.flatMap((kvDtype) => [
+      ...Object.values(forkModules(kvDtype)),
+      ...ropes.map((rope) => appendModule({ ...shape, ...layouts, dtype, kvDtype }, rope)),
+    ]),
+  ]);
+}
+
+function layerModules(): WgslModule[] {
+  const targets: LinearTarget[] = ["y", "sum", { qWidth: 8, kvWidth: 2 }];
+  const activations = (["silu", "gelu", "geluTanh"] as const).flatMap((kind) =>
+    [true, false].map((isGated) => ({ kind, isGated }))
+  );
+  const flags = [true, false];
+  return Object.values(DEVICES).flatMap((profile) => [
+    ...KV_DTYPES.flatMap((dtype) =>
+      [64, 7].flatMap((inputs) =>
+        [1, 9].flatMap((numTokens) =>
+          [undefined, ...activations].map((activation, i) => {
+            const target = targets[i % targets.length];
+            const loads = loadsOf(profile, dtype, inputs);
+            const shape = { inputs, outputs: 12, rows: 12, dtype, loads, hasBias: i % 2 === 0 };
+            const { subgroupSize } = profile;
+            return linearModule("linear", shape, tileOf(profile, numTokens), {
+              ...{ activation, target, subgroupSize },
+            });
+          })
+        )
+      )
+    ),
+    ...(["rms", "layer"] as const).flatMap((kind) =>
+      (["y", "sum"] as const).flatMap((to) =>
+        flags.flatMap((hasBias) =>
+          [8, 64].map((lanes) => normModule({ width: 33, lanes, kind, to, hasBias }, profile))
+        )
+      )
+    ),
+    ...KV_DTYPES.flatMap((dtype) =>
+      [64, 7].flatMap((dim) =>
+        flags.map((hasPositions) => embedModule({ dim, dtype, hasPositions }))
+      )
+    ),
+    argmaxModule(99, 8),
+    sampleModule(99, 8),
+  ]);
+}
+
+/**
+ * What a module is given and does not use: fragments that its kernel never reaches, constants and types that no other
+ * fragment names, and variables that are bound and never reached.
+ */
+export function unusedOf({ types, constants, fragments }: WgslModule): string[] {
+  const declarations = fragments.flatMap(declarationsOf).filter((text) => text.trim());
+  const byName = new Map(
+    declarations.flatMap((text) => [...namesOf(text).declared].map((name) => [name, text])),
+  );
+  const reached = new Set(declarations.filter((text) => text.includes("@compute")));
+  for (const text of reached) {
+    for (const name of namesOf(text).needed) {
+      if (byName.has(name)) reached.add(byName.get(name)!);
+    }
+  }
+  const isReached = (fragment: string) =>
+    declarationsOf(fragment).some((text) => reached.has(text));
+  const named = new Set(
+    [...fragments.filter(isReached), ...Object.values(types)]
+      .flatMap((text) => [...namesOf(text).needed]),
+  );
+  return [
+    ...Object.keys({ ...types, ...constants }).filter((name) => !named.has(name)),
+    ...fragments.filter((fragment) => !isReached(fragment)),
+    ...declarations.filter((text) => /\bvar<(uniform|storage)/.test(text) && !reached.has(text)),
+  ];
+}
+
+/** The text of a module whatever the order of its parts. */
+export function unorderedText(module: WgslModule): string {
+  return compose(module, { enableSubgroups: true }).code.replace(/@binding\(\d+\)/g, "")
+    .split("\n").sort().join("\n");
+}
