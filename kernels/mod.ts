@@ -5,9 +5,9 @@ export const attend: string = `const HEAD_LOADS = HEAD_DIM / (PACK * LOAD_PACKS)
 const PACKS = VALUE_DIM / PACK;
 const VALUE_LANES = LANES / STRIPS;
 const TILE_COLUMNS = LANES * KEYS;
-struct View {
-kvRows: KvRows,
-columns: u32,
+struct Columns {
+slots: Slots,
+count: u32,
 }
 alias PerRow = array<f32, ROWS>;
 alias Sums = array<array<Wide, ROWS>, VALUE_PACKS>;
@@ -25,7 +25,7 @@ let tokens = tokensOf(tile);
 let seen = vec2u(visibleColumns(context, tokens.x).x, visibleColumns(context, tokens.y).y);
 let seenByAll = vec2u(visibleColumns(context, tokens.y).x, visibleColumns(context, tokens.x).y);
 let total = countOf(seen);
-let view = View(kvRowsOf(tile.batch, tile.kvHead, context, seen), total);
+let columns = Columns(slotsOf(tile.batch, tile.kvHead, context, seen), total);
 let tiles = (total + TILE_COLUMNS - 1u) / TILE_COLUMNS;
 let perSlice = (tiles + numWorkgroups.x - 1u) / numWorkgroups.x * TILE_COLUMNS;
 let first = workgroupId.x * perSlice;
@@ -47,7 +47,7 @@ var acc: Sums;
 m[i] = MASKED;
 }
 for (var start = first; start < end; start += TILE_COLUMNS) {
-var s = scoresOf(view, start, invocation, lane, queries, shrink);
+var s = scoresOf(columns, start, invocation, lane, queries, shrink);
 var most = PerRow();
 /*unroll*/ for (var i = 0u; i < ROWS; i++) {
 most[i] = MASKED;
@@ -64,7 +64,7 @@ most = maxOverLanes(most, invocation, lane);
 var w = array<PerRow, KEYS>();
 var step = array<f32, KEYS>();
 /*unroll*/ for (var j = 0u; j < KEYS; j++) {
-step[j] = foldedStep(valueOfColumn(view, start + lane + LANES * j));
+step[j] = stepOfWeight(valueOfColumn(columns, start + lane + LANES * j));
 }
 /*unroll*/ for (var i = 0u; i < ROWS; i++) {
 let mNew = max(m[i], most[i]);
@@ -88,9 +88,9 @@ weights[rowGroup][c / COLUMNS][c % COLUMNS] = w[j];
 workgroupBarrier();
 let isWhole = columnAt(seen, start) >= seenByAll.x && columnAt(seen, start + TILE_COLUMNS - 1u) < seenByAll.y;
 if (MAY_SKIP == 0u || (TELLS_WHOLE == 1u && isWhole)) {
-addValues(&acc, view, start, min(TILE_COLUMNS, end - start), rowGroup, lane, false);
+addValues(&acc, columns, start, min(TILE_COLUMNS, end - start), rowGroup, lane, false);
 } else {
-addValues(&acc, view, start, min(TILE_COLUMNS, end - start), rowGroup, lane, true);
+addValues(&acc, columns, start, min(TILE_COLUMNS, end - start), rowGroup, lane, true);
 }
 }
 for (var i = 0u; i < ROWS; i++) {
@@ -122,11 +122,11 @@ let last = tile.firstRow + tile.numRows - 1u;
 let isOneHead = first / params.seqLen == last / params.seqLen;
 return select(vec2u(0u, params.seqLen - 1u), vec2u(first, last) % params.seqLen, isOneHead);
 }
-fn keyOfColumn(view: View, index: u32) -> u32 {
-return startOfKey(kvRowAt(view.kvRows, min(index, view.columns - 1u)));
+fn keyOfColumn(columns: Columns, index: u32) -> u32 {
+return startOfKey(rowOfColumn(columns.slots, min(index, columns.count - 1u)));
 }
-fn valueOfColumn(view: View, index: u32) -> u32 {
-return startOfValue(kvRowAt(view.kvRows, min(index, view.columns - 1u)));
+fn valueOfColumn(columns: Columns, index: u32) -> u32 {
+return startOfValue(rowOfColumn(columns.slots, min(index, columns.count - 1u)));
 }
 fn sumOverStrips(own: Wide, invocation: u32, strip: u32) -> Wide {
 if (STRIPS == 1u) {
@@ -142,6 +142,33 @@ strips[invocation] += strips[invocation + stride * VALUE_LANES];
 }
 return strips[invocation];
 }`;
+
+/** attend/column_weights.wgsl */
+export const columnWeights: Readonly<Record<"own" | "sharers", string>> = {
+  own: `fn weightsFrom(rowGroup: u32, lane: u32, column: u32) -> array<PerRow, COLUMNS> {
+return weights[rowGroup][column / COLUMNS];
+}
+fn stripOf(lane: u32) -> u32 {
+return lane / VALUE_LANES;
+}`,
+  sharers: `fn weightsFrom(rowGroup: u32, lane: u32, column: u32) -> array<PerRow, COLUMNS> {
+var held: array<f32, WEIGHT_LOADS>;
+/*unroll*/ for (var i = 0u; i < WEIGHT_LOADS; i++) {
+let index = min(i * SHARERS + lane % SHARERS, COLUMNS * ROWS - 1u);
+held[i] = weights[rowGroup][column / COLUMNS][index / ROWS][index % ROWS];
+}
+var w: array<PerRow, COLUMNS>;
+/*unroll*/ for (var n = 0u; n < COLUMNS; n++) {
+/*unroll*/ for (var i = 0u; i < ROWS; i++) {
+w[n][i] = subgroupBroadcast(held[(n * ROWS + i) / SHARERS], (n * ROWS + i) % SHARERS);
+}
+}
+return w;
+}
+fn stripOf(lane: u32) -> u32 {
+return 0u;
+}`,
+};
 
 /** attend/context.wgsl */
 export const context: string = `var<storage, read> lengths: array<u32>;
@@ -179,185 +206,64 @@ let sinks = min(SINKS, visible.x);
 return select(visible.x - sinks + index, index, index < sinks);
 }`;
 
-/** attend/half_scalar.wgsl */
-export const halfScalar: string = `fn innerHalf(a: Factor, b: Factor) -> f16 {
-return a * b;
-}`;
-
-/** attend/half_vec4.wgsl */
-export const halfVec4: string = `fn innerHalf(a: Factor, b: Factor) -> f16 {
+/** attend/inner_half.wgsl */
+export const innerHalf: Readonly<Record<"vec4" | "scalar", string>> = {
+  vec4: `fn innerHalf(a: Factor, b: Factor) -> f16 {
 return dot(a, b);
+}`,
+  scalar: `fn innerHalf(a: Factor, b: Factor) -> f16 {
+return a * b;
+}`,
+};
+
+/** attend/matrix_units/matrix_block.wgsl */
+export const matrixBlock: string = `alias Left = subgroup_matrix_left<f16, BLOCK_INNER, BLOCK_ROWS>;
+alias Right = subgroup_matrix_right<f16, BLOCK_COLUMNS, BLOCK_INNER>;
+alias Sum = subgroup_matrix_result<f32, BLOCK_COLUMNS, BLOCK_ROWS>;
+fn leftAt(at: u32, stride: u32) -> Left {
+return subgroupMatrixLoad<Left, row_major>(&factors, at, stride);
+}
+fn rightAt(at: u32, stride: u32) -> Right {
+return subgroupMatrixLoad<Right, row_major>(&factors, at, stride);
+}
+fn transposedAt(at: u32, stride: u32) -> Right {
+return subgroupMatrixLoad<Right, col_major>(&factors, at, stride);
+}
+fn addProduct(left: Left, right: Right, sum: Sum) -> Sum {
+return subgroupMatrixMultiplyAccumulate(left, right, sum);
+}
+fn storeSum(at: u32, stride: u32, sum: Sum) {
+subgroupMatrixStore<row_major>(&products, at, sum, stride);
 }`;
 
-/** attend/keys_apart.wgsl */
-export const keysApart: string = `fn scoresOf(
-view: View,
-start: u32,
-invocation: u32,
-lane: u32,
-queries: Queries,
-shrink: PerRow,
-) -> array<array<f32, KEYS>, ROWS> {
-var key: array<u32, KEYS>;
-/*unroll*/ for (var j = 0u; j < KEYS; j++) {
-key[j] = keyOfColumn(view, start + lane + LANES * j);
+/** attend/matrix_units/matrix_pack.wgsl */
+export const matrixPack: Readonly<Record<"vec4" | "scalar", string>> = {
+  vec4: `fn putFactors(at: u32, x: Factor) {
+factors[at] = x.x;
+factors[at + 1u] = x.y;
+factors[at + 2u] = x.z;
+factors[at + 3u] = x.w;
 }
-var s: array<array<f32, KEYS>, ROWS>;
-for (var h = 0u; h < HEAD_LOADS; h++) {
-stageKeys(view, start, invocation, h);
-var keys = array<array<Factor, LOAD_PACKS>, KEYS>();
-/*unroll*/ for (var j = 0u; j < KEYS; j++) {
-keys[j] = ownKeysAt(key[j], lane + LANES * j, h);
+fn productsAt(at: u32) -> Wide {
+return Wide(products[at], products[at + 1u], products[at + 2u], products[at + 3u]);
+}`,
+  scalar: `fn putFactors(at: u32, x: Factor) {
+factors[at] = x;
 }
-let x = queriesAt(queries, h);
-/*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
-/*unroll*/ for (var i = 0u; i < ROWS; i++) {
-let factor = Factor(shrink[i] * x[p][i]);
-/*unroll*/ for (var j = 0u; j < KEYS; j++) {
-s[i][j] = addProducts(factor, keys[j][p], s[i][j]);
-}
-}
-}
-}
-/*unroll*/ for (var j = 0u; j < KEYS; j++) {
-let step = keyStep(key[j]);
-/*unroll*/ for (var i = 0u; i < ROWS; i++) {
-s[i][j] *= step / shrink[i];
-}
-}
-return s;
-}
-fn largestQueries(queries: Queries) -> PerRow {
-var most: PerRow;
-for (var h = 0u; h < HEAD_LOADS; h++) {
-let x = queriesAt(queries, h);
-/*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
-/*unroll*/ for (var i = 0u; i < ROWS; i++) {
-most[i] = max(most[i], largestOf(x[p][i]));
-}
-}
-}
-return most;
-}`;
+fn productsAt(at: u32) -> Wide {
+return products[at];
+}`,
+};
 
-/** attend/keys_direct.wgsl */
-export const keysDirect: string = `fn stageKeys(view: View, start: u32, invocation: u32, load: u32) {
-}
-fn ownKeysAt(key: u32, column: u32, load: u32) -> array<Factor, LOAD_PACKS> {
-return keysAt(key, load);
-}`;
+/** attend/matrix_units/matrix_tile.wgsl */
+export const matrixTile: string = `const STAGED = ROWS * HEAD_WIDTH;
+const WEIGHTS = STAGED + TILE_COLUMNS * MOST_WIDTH;
+var<workgroup> factors: array<f16, WEIGHTS + ROWS * TILE_COLUMNS>;
+var<workgroup> products: array<f32, ROWS * MOST_COLUMNS>;`;
 
-/** attend/keys_shared.wgsl */
-export const keysShared: string = `alias Queries = array<array<Wide, ROWS>, PART_PACKS>;
-fn queriesOf(tile: RowTile, rowGroup: u32, lane: u32) -> Queries {
-var queries: Queries;
-/*unroll*/ for (var i = 0u; i < ROWS; i++) {
-let row = rowOf(tile, rowGroup * ROWS + i);
-let first = queryRow(tile.batch, headOf(row), tokenOf(row)) * HEAD_LOADS;
-/*unroll*/ for (var n = 0u; n < PART_LOADS; n++) {
-let x = queryAt(first + loadOfPart(lane, n));
-/*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
-queries[n * LOAD_PACKS + p][i] = x[p];
-}
-}
-}
-return queries;
-}
-fn loadOfPart(lane: u32, n: u32) -> u32 {
-return n * PARTNERS + lane % PARTNERS;
-}
-fn largestQueries(queries: Queries) -> PerRow {
-var most: PerRow;
-/*unroll*/ for (var i = 0u; i < ROWS; i++) {
-/*unroll*/ for (var n = 0u; n < PART_PACKS; n++) {
-most[i] = max(most[i], largestOf(queries[n][i]));
-}
-for (var stride = PARTNERS / 2u; stride > 0u; stride /= 2u) {
-most[i] = max(most[i], subgroupShuffleXor(most[i], stride));
-}
-}
-return most;
-}
-fn scoresOf(
-view: View,
-start: u32,
-invocation: u32,
-lane: u32,
-queries: Queries,
-shrink: PerRow,
-) -> array<array<f32, KEYS>, ROWS> {
-var s: array<array<f32, KEYS>, ROWS>;
-/*unroll*/ for (var j = 0u; j < KEYS; j++) {
-var sums: array<PerRow, PARTNERS>;
-let first = start + lane - lane % PARTNERS + LANES * j;
-/*unroll*/ for (var n = 0u; n < PARTNERS; n++) {
-sums[n] = partOfScores(keyOfColumn(view, first + n), lane, queries, shrink);
-}
-let step = keyStep(keyOfColumn(view, first + lane % PARTNERS));
-let own = ownOf(sums, lane);
-/*unroll*/ for (var i = 0u; i < ROWS; i++) {
-s[i][j] = own[i] * step / shrink[i];
-}
-}
-return s;
-}
-fn partOfScores(key: u32, lane: u32, queries: Queries, shrink: PerRow) -> PerRow {
-var sums: PerRow;
-/*unroll*/ for (var n = 0u; n < PART_LOADS; n++) {
-let keys = keysAt(key, loadOfPart(lane, n));
-/*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
-/*unroll*/ for (var i = 0u; i < ROWS; i++) {
-sums[i] = addProducts(Factor(shrink[i] * queries[n * LOAD_PACKS + p][i]), keys[p], sums[i]);
-}
-}
-}
-return sums;
-}
-fn ownOf(parts: array<PerRow, PARTNERS>, lane: u32) -> PerRow {
-var sums = parts;
-/*unroll*/ for (var r = 0u; r < EXCHANGES; r++) {
-let stride = PARTNERS >> (r + 1u);
-let isUpper = (lane & stride) != 0u;
-/*unroll*/ for (var n = 0u; n < HALF_PARTNERS; n++) {
-if (n < stride) {
-/*unroll*/ for (var i = 0u; i < ROWS; i++) {
-let given = select(sums[n + stride][i], sums[n][i], isUpper);
-let kept = select(sums[n][i], sums[n + stride][i], isUpper);
-sums[n][i] = kept + subgroupShuffleXor(given, stride);
-}
-}
-}
-}
-return sums[0];
-}`;
-
-/** attend/keys_staged.wgsl */
-export const keysStaged: string = `var<workgroup> staged: array<array<array<Factor, LOAD_PACKS>, CHUNK + 1u>, TILE_COLUMNS>;
-fn stageKeys(view: View, start: u32, invocation: u32, load: u32) {
-if (load % CHUNK != 0u) {
-return;
-}
-workgroupBarrier();
-for (var first = invocation; first < TILE_COLUMNS * CHUNK; first += WORKGROUP * STAGED_LOADS) {
-var held = array<array<Factor, LOAD_PACKS>, STAGED_LOADS>();
-/*unroll*/ for (var n = 0u; n < STAGED_LOADS; n++) {
-let i = first + n * WORKGROUP;
-let key = keyOfColumn(view, start + i / CHUNK);
-held[n] = keysAt(key, min(load + i % CHUNK, HEAD_LOADS - 1u));
-}
-/*unroll*/ for (var n = 0u; n < STAGED_LOADS; n++) {
-let i = first + n * WORKGROUP;
-staged[i / CHUNK][i % CHUNK] = held[n];
-}
-}
-workgroupBarrier();
-}
-fn ownKeysAt(key: u32, column: u32, load: u32) -> array<Factor, LOAD_PACKS> {
-return staged[column][load % CHUNK];
-}`;
-
-/** attend/matrix_units/keys_matrix.wgsl */
-export const keysMatrix: string = `alias Queries = PerRow;
+/** attend/matrix_units/score_keys.matrix_units.wgsl, attend/score_keys.lanes.wgsl, attend/score_keys.partners.wgsl */
+export const scoreKeys: Readonly<Record<"matrixUnits" | "lanes" | "partners", string>> = {
+  matrixUnits: `alias Queries = PerRow;
 const HEAD_LOADS_WIDE = HEAD_WIDTH / (PACK * LOAD_PACKS);
 fn queriesOf(tile: RowTile, rowGroup: u32, lane: u32) -> Queries {
 var most: PerRow;
@@ -394,7 +300,7 @@ fn shrinkOf(queries: Queries) -> PerRow {
 return queries;
 }
 fn scoresOf(
-view: View,
+columns: Columns,
 start: u32,
 invocation: u32,
 lane: u32,
@@ -406,7 +312,7 @@ let c = n / HEAD_LOADS_WIDE;
 let h = n % HEAD_LOADS_WIDE;
 var keys = array<Factor, LOAD_PACKS>();
 if (h < HEAD_LOADS) {
-keys = keysAt(keyOfColumn(view, start + c), h);
+keys = keysAt(keyOfColumn(columns, start + c), h);
 }
 /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
 putFactors(STAGED + c * HEAD_WIDTH + (h * LOAD_PACKS + p) * PACK, keys[p]);
@@ -427,66 +333,154 @@ workgroupBarrier();
 var s: array<array<f32, KEYS>, ROWS>;
 /*unroll*/ for (var j = 0u; j < KEYS; j++) {
 let c = lane + LANES * j;
-let step = keyStep(keyOfColumn(view, start + c));
+let step = keyStep(keyOfColumn(columns, start + c));
 /*unroll*/ for (var i = 0u; i < ROWS; i++) {
 s[i][j] = products[i * TILE_COLUMNS + c] * (step / shrink[i]);
 }
 }
 return s;
-}`;
+}`,
+  lanes: `fn scoresOf(
+columns: Columns,
+start: u32,
+invocation: u32,
+lane: u32,
+queries: Queries,
+shrink: PerRow,
+) -> array<array<f32, KEYS>, ROWS> {
+var key: array<u32, KEYS>;
+/*unroll*/ for (var j = 0u; j < KEYS; j++) {
+key[j] = keyOfColumn(columns, start + lane + LANES * j);
+}
+var s: array<array<f32, KEYS>, ROWS>;
+for (var h = 0u; h < HEAD_LOADS; h++) {
+stageKeys(columns, start, invocation, h);
+var keys = array<array<Factor, LOAD_PACKS>, KEYS>();
+/*unroll*/ for (var j = 0u; j < KEYS; j++) {
+keys[j] = ownKeysAt(key[j], lane + LANES * j, h);
+}
+let x = queriesAt(queries, h);
+/*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
+/*unroll*/ for (var i = 0u; i < ROWS; i++) {
+let factor = Factor(shrink[i] * x[p][i]);
+/*unroll*/ for (var j = 0u; j < KEYS; j++) {
+s[i][j] = addProducts(factor, keys[j][p], s[i][j]);
+}
+}
+}
+}
+/*unroll*/ for (var j = 0u; j < KEYS; j++) {
+let step = keyStep(key[j]);
+/*unroll*/ for (var i = 0u; i < ROWS; i++) {
+s[i][j] *= step / shrink[i];
+}
+}
+return s;
+}
+fn largestQueries(queries: Queries) -> PerRow {
+var most: PerRow;
+for (var h = 0u; h < HEAD_LOADS; h++) {
+let x = queriesAt(queries, h);
+/*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
+/*unroll*/ for (var i = 0u; i < ROWS; i++) {
+most[i] = max(most[i], largestOf(x[p][i]));
+}
+}
+}
+return most;
+}`,
+  partners: `alias Queries = array<array<Wide, ROWS>, PARTNER_PACKS>;
+fn queriesOf(tile: RowTile, rowGroup: u32, lane: u32) -> Queries {
+var queries: Queries;
+/*unroll*/ for (var i = 0u; i < ROWS; i++) {
+let row = rowOf(tile, rowGroup * ROWS + i);
+let first = queryRow(tile.batch, headOf(row), tokenOf(row)) * HEAD_LOADS;
+/*unroll*/ for (var n = 0u; n < PARTNER_LOADS; n++) {
+let x = queryAt(first + loadOfPartner(lane, n));
+/*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
+queries[n * LOAD_PACKS + p][i] = x[p];
+}
+}
+}
+return queries;
+}
+fn loadOfPartner(lane: u32, n: u32) -> u32 {
+return n * PARTNERS + lane % PARTNERS;
+}
+fn largestQueries(queries: Queries) -> PerRow {
+var most: PerRow;
+/*unroll*/ for (var i = 0u; i < ROWS; i++) {
+/*unroll*/ for (var n = 0u; n < PARTNER_PACKS; n++) {
+most[i] = max(most[i], largestOf(queries[n][i]));
+}
+for (var stride = PARTNERS / 2u; stride > 0u; stride /= 2u) {
+most[i] = max(most[i], subgroupShuffleXor(most[i], stride));
+}
+}
+return most;
+}
+fn scoresOf(
+columns: Columns,
+start: u32,
+invocation: u32,
+lane: u32,
+queries: Queries,
+shrink: PerRow,
+) -> array<array<f32, KEYS>, ROWS> {
+var s: array<array<f32, KEYS>, ROWS>;
+/*unroll*/ for (var j = 0u; j < KEYS; j++) {
+var sums: array<PerRow, PARTNERS>;
+let first = start + lane - lane % PARTNERS + LANES * j;
+/*unroll*/ for (var n = 0u; n < PARTNERS; n++) {
+sums[n] = scoresOfPartner(keyOfColumn(columns, first + n), lane, queries, shrink);
+}
+let step = keyStep(keyOfColumn(columns, first + lane % PARTNERS));
+let own = ownOf(sums, lane);
+/*unroll*/ for (var i = 0u; i < ROWS; i++) {
+s[i][j] = own[i] * step / shrink[i];
+}
+}
+return s;
+}
+fn scoresOfPartner(key: u32, lane: u32, queries: Queries, shrink: PerRow) -> PerRow {
+var sums: PerRow;
+/*unroll*/ for (var n = 0u; n < PARTNER_LOADS; n++) {
+let keys = keysAt(key, loadOfPartner(lane, n));
+/*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
+/*unroll*/ for (var i = 0u; i < ROWS; i++) {
+sums[i] = addProducts(Factor(shrink[i] * queries[n * LOAD_PACKS + p][i]), keys[p], sums[i]);
+}
+}
+}
+return sums;
+}
+fn ownOf(partial: array<PerRow, PARTNERS>, lane: u32) -> PerRow {
+var sums = partial;
+/*unroll*/ for (var r = 0u; r < EXCHANGES; r++) {
+let stride = PARTNERS >> (r + 1u);
+let isUpper = (lane & stride) != 0u;
+/*unroll*/ for (var n = 0u; n < HALF_PARTNERS; n++) {
+if (n < stride) {
+/*unroll*/ for (var i = 0u; i < ROWS; i++) {
+let given = select(sums[n + stride][i], sums[n][i], isUpper);
+let kept = select(sums[n][i], sums[n + stride][i], isUpper);
+sums[n][i] = kept + subgroupShuffleXor(given, stride);
+}
+}
+}
+}
+return sums[0];
+}`,
+};
 
-/** attend/matrix_units/matrix_chromium.wgsl */
-export const matrixChromium: string = `alias Left = subgroup_matrix_left<f16, BLOCK_INNER, BLOCK_ROWS>;
-alias Right = subgroup_matrix_right<f16, BLOCK_COLUMNS, BLOCK_INNER>;
-alias Sum = subgroup_matrix_result<f32, BLOCK_COLUMNS, BLOCK_ROWS>;
-fn leftAt(at: u32, stride: u32) -> Left {
-return subgroupMatrixLoad<Left, row_major>(&factors, at, stride);
-}
-fn rightAt(at: u32, stride: u32) -> Right {
-return subgroupMatrixLoad<Right, row_major>(&factors, at, stride);
-}
-fn transposedAt(at: u32, stride: u32) -> Right {
-return subgroupMatrixLoad<Right, col_major>(&factors, at, stride);
-}
-fn addProduct(left: Left, right: Right, sum: Sum) -> Sum {
-return subgroupMatrixMultiplyAccumulate(left, right, sum);
-}
-fn storeSum(at: u32, stride: u32, sum: Sum) {
-subgroupMatrixStore<row_major>(&products, at, sum, stride);
-}`;
-
-/** attend/matrix_units/matrix_scalar.wgsl */
-export const matrixScalar: string = `fn putFactors(at: u32, x: Factor) {
-factors[at] = x;
-}
-fn productsAt(at: u32) -> Wide {
-return products[at];
-}`;
-
-/** attend/matrix_units/matrix_tile.wgsl */
-export const matrixTile: string = `const STAGED = ROWS * HEAD_WIDTH;
-const WEIGHTS = STAGED + TILE_COLUMNS * MOST_WIDTH;
-var<workgroup> factors: array<f16, WEIGHTS + ROWS * TILE_COLUMNS>;
-var<workgroup> products: array<f32, ROWS * MOST_COLUMNS>;`;
-
-/** attend/matrix_units/matrix_vec4.wgsl */
-export const matrixVec4: string = `fn putFactors(at: u32, x: Factor) {
-factors[at] = x.x;
-factors[at + 1u] = x.y;
-factors[at + 2u] = x.z;
-factors[at + 3u] = x.w;
-}
-fn productsAt(at: u32) -> Wide {
-return Wide(products[at], products[at + 1u], products[at + 2u], products[at + 3u]);
-}`;
-
-/** attend/matrix_units/values_matrix.wgsl */
-export const valuesMatrix: string = `const WEIGHT_SCALE = 32768.0;
+/** attend/matrix_units/sum_values.matrix_units.wgsl, attend/sum_values.lanes.wgsl */
+export const sumValues: Readonly<Record<"matrixUnits" | "lanes", string>> = {
+  matrixUnits: `const WEIGHT_SCALE = 32768.0;
 const LARGEST_HALF = WideUint(0x477fe000u);
 const VALUE_LOADS_WIDE = VALUE_WIDTH / (PACK * LOAD_PACKS);
 fn addValues(
 acc: ptr<function, Sums>,
-view: View,
+columns: Columns,
 start: u32,
 count: u32,
 rowGroup: u32,
@@ -506,7 +500,7 @@ let h = n % VALUE_LOADS_WIDE;
 var values = array<Wide, LOAD_PACKS>();
 var step = 0.0;
 if (h < PACKS / LOAD_PACKS) {
-let value = valueOfColumn(view, start + c);
+let value = valueOfColumn(columns, start + c);
 values = valuesAt(value, h);
 step = valueStep(value);
 }
@@ -537,19 +531,19 @@ let sum = productsAt(i * VALUE_WIDTH + min(pack, PACKS - 1u) * PACK);
 }
 }
 if (subgroupAny(hasOthers)) {
-addOthers(acc, view, start, count, rowGroup, lane);
+addOthers(acc, columns, start, count, rowGroup, lane);
 }
 }
 fn addOthers(
 acc: ptr<function, Sums>,
-view: View,
+columns: Columns,
 start: u32,
 count: u32,
 rowGroup: u32,
 lane: u32,
 ) {
 for (var c = 0u; c < count; c++) {
-let value = valueOfColumn(view, start + c);
+let value = valueOfColumn(columns, start + c);
 let step = valueStep(value);
 /*unroll*/ for (var j = 0u; j < VALUE_LOADS; j++) {
 let values = valuesAt(value, min(lane + j * LANES, PACKS / LOAD_PACKS - 1u));
@@ -570,9 +564,71 @@ return bitcast<WideUint>(x) & WideUint(0x7fffffffu);
 fn stripOf(lane: u32) -> u32 {
 return 0u;
 }
-fn foldedStep(value: u32) -> f32 {
+fn stepOfWeight(value: u32) -> f32 {
 return 1.0;
-}`;
+}`,
+  lanes: `fn addValues(
+acc: ptr<function, Sums>,
+columns: Columns,
+start: u32,
+count: u32,
+rowGroup: u32,
+lane: u32,
+maySkip: bool,
+) {
+let firstLoad = lane % VALUE_LANES;
+for (var c = stripOf(lane) * COLUMNS; c < count; c += STRIPS * COLUMNS) {
+let w = weightsFrom(rowGroup, lane, c);
+/*unroll*/ for (var n = 0u; n < COLUMNS; n++) {
+let value = valueOfColumn(columns, start + c + n);
+/*unroll*/ for (var j = 0u; j < VALUE_LOADS; j++) {
+let values = valuesAt(value, min(firstLoad + j * VALUE_LANES, PACKS / LOAD_PACKS - 1u));
+/*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
+/*unroll*/ for (var i = 0u; i < ROWS; i++) {
+let seenX = select(values[p], Wide(), maySkip && w[n][i] == 0.0);
+(*acc)[j * LOAD_PACKS + p][i] = fma(Wide(w[n][i]), seenX, (*acc)[j * LOAD_PACKS + p][i]);
+}
+}
+}
+}
+}
+}
+fn stepOfWeight(value: u32) -> f32 {
+return valueStep(value);
+}`,
+};
+
+/** attend/own_keys.wgsl */
+export const ownKeys: Readonly<Record<"direct" | "staged", string>> = {
+  direct: `fn stageKeys(columns: Columns, start: u32, invocation: u32, load: u32) {
+}
+fn ownKeysAt(key: u32, column: u32, load: u32) -> array<Factor, LOAD_PACKS> {
+return keysAt(key, load);
+}`,
+  staged: `var<workgroup> staged: array<array<array<Factor, LOAD_PACKS>, CHUNK + 1u>, TILE_COLUMNS>;
+fn stageKeys(columns: Columns, start: u32, invocation: u32, load: u32) {
+if (load % CHUNK != 0u) {
+return;
+}
+workgroupBarrier();
+for (var first = invocation; first < TILE_COLUMNS * CHUNK; first += WORKGROUP * STAGED_LOADS) {
+var held = array<array<Factor, LOAD_PACKS>, STAGED_LOADS>();
+/*unroll*/ for (var n = 0u; n < STAGED_LOADS; n++) {
+let i = first + n * WORKGROUP;
+let key = keyOfColumn(columns, start + i / CHUNK);
+held[n] = keysAt(key, min(load + i % CHUNK, HEAD_LOADS - 1u));
+}
+/*unroll*/ for (var n = 0u; n < STAGED_LOADS; n++) {
+let i = first + n * WORKGROUP;
+staged[i / CHUNK][i % CHUNK] = held[n];
+}
+}
+workgroupBarrier();
+}
+fn ownKeysAt(key: u32, column: u32, load: u32) -> array<Factor, LOAD_PACKS> {
+return staged[column][load % CHUNK];
+}`,
+};
 
 /** attend/params.wgsl */
 export const params: string = `struct Broadcast {
@@ -623,8 +679,19 @@ fn rowOffset(shape: Broadcast, row: u32) -> u32 {
 return dot(vec3u(batchOf(row), headOf(row), tokenOf(row)), shape.stride);
 }`;
 
-/** attend/products_f16.wgsl */
-export const productsF16: string = `fn addProducts(a: Factor, b: Factor, sum: f32) -> f32 {
+/** attend/products.wgsl */
+export const products: Readonly<Record<"f32" | "f16", string>> = {
+  f32: `fn addProducts(a: Factor, b: Factor, sum: f32) -> f32 {
+return addInner(a, b, sum);
+}
+fn shrinkOf(queries: Queries) -> PerRow {
+var shrink: PerRow;
+/*unroll*/ for (var i = 0u; i < ROWS; i++) {
+shrink[i] = 1.0;
+}
+return shrink;
+}`,
+  f16: `fn addProducts(a: Factor, b: Factor, sum: f32) -> f32 {
 return sum + f32(innerHalf(a, b));
 }
 fn shrinkOf(queries: Queries) -> PerRow {
@@ -635,22 +702,31 @@ let exponent = clamp(bitcast<u32>(most[i]) >> 23u, 1u, 250u);
 shrink[i] = bitcast<f32>((251u - exponent) << 23u);
 }
 return shrink;
-}`;
+}`,
+};
 
-/** attend/products_f32.wgsl */
-export const productsF32: string = `fn addProducts(a: Factor, b: Factor, sum: f32) -> f32 {
-return addInner(a, b, sum);
-}
-fn shrinkOf(queries: Queries) -> PerRow {
-var shrink: PerRow;
+/** attend/queries.wgsl */
+export const queries: Readonly<Record<"own" | "sharers", string>> = {
+  own: `alias Queries = array<u32, ROWS>;
+fn queriesOf(tile: RowTile, rowGroup: u32, lane: u32) -> Queries {
+var queries: Queries;
 /*unroll*/ for (var i = 0u; i < ROWS; i++) {
-shrink[i] = 1.0;
+let row = rowOf(tile, rowGroup * ROWS + i);
+queries[i] = queryRow(tile.batch, headOf(row), tokenOf(row)) * HEAD_LOADS;
 }
-return shrink;
-}`;
-
-/** attend/queries_broadcast.wgsl */
-export const queriesBroadcast: string = `alias Queries = array<u32, ROW_LOADS>;
+return queries;
+}
+fn queriesAt(queries: Queries, load: u32) -> array<array<Wide, ROWS>, LOAD_PACKS> {
+var x: array<array<Wide, ROWS>, LOAD_PACKS>;
+/*unroll*/ for (var i = 0u; i < ROWS; i++) {
+let held = queryAt(queries[i] + load);
+/*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
+x[p][i] = held[p];
+}
+}
+return x;
+}`,
+  sharers: `alias Queries = array<u32, ROW_LOADS>;
 fn queriesOf(tile: RowTile, rowGroup: u32, lane: u32) -> Queries {
 var queries: Queries;
 /*unroll*/ for (var i = 0u; i < ROW_LOADS; i++) {
@@ -671,44 +747,24 @@ x[p][i] = subgroupBroadcast(held[i / SHARERS][p], i % SHARERS);
 }
 }
 return x;
-}`;
+}`,
+};
 
-/** attend/queries_loaded.wgsl */
-export const queriesLoaded: string = `alias Queries = array<u32, ROWS>;
-fn queriesOf(tile: RowTile, rowGroup: u32, lane: u32) -> Queries {
-var queries: Queries;
-/*unroll*/ for (var i = 0u; i < ROWS; i++) {
-let row = rowOf(tile, rowGroup * ROWS + i);
-queries[i] = queryRow(tile.batch, headOf(row), tokenOf(row)) * HEAD_LOADS;
-}
-return queries;
-}
-fn queriesAt(queries: Queries, load: u32) -> array<array<Wide, ROWS>, LOAD_PACKS> {
-var x: array<array<Wide, ROWS>, LOAD_PACKS>;
-/*unroll*/ for (var i = 0u; i < ROWS; i++) {
-let held = queryAt(queries[i] + load);
-/*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
-x[p][i] = held[p];
-}
-}
-return x;
-}`;
-
-/** attend/query_numbers.wgsl */
-export const queryNumbers: string = `var<storage, read> q: array<Stored>;
+/** attend/query.wgsl */
+export const query: Readonly<Record<"stored" | "packs", string>> = {
+  stored: `var<storage, read> q: array<Stored>;
 fn queryAt(load: u32) -> array<Wide, LOAD_PACKS> {
 return numbersOf(q[load]);
-}`;
-
-/** attend/query_packs.wgsl */
-export const queryPacks: string = `var<storage, read> q: array<Pack>;
+}`,
+  packs: `var<storage, read> q: array<Pack>;
 fn queryAt(load: u32) -> array<Wide, LOAD_PACKS> {
 var x: array<Wide, LOAD_PACKS>;
 /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
 x[p] = Wide(q[load * LOAD_PACKS + p]);
 }
 return x;
-}`;
+}`,
+};
 
 /** attend/row_tile.wgsl */
 export const rowTile: string = `struct RowTile {
@@ -735,8 +791,9 @@ fn rowOf(tile: RowTile, i: u32) -> u32 {
 return (tile.batch * params.numKvHeads + tile.kvHead) * rowsPerKvHead() + tile.firstRow + min(i, tile.numRows - 1u);
 }`;
 
-/** attend/store_output.wgsl */
-export const storeOutput: string = `var<storage, read_write> o: array<Pack>;
+/** attend/store_row.wgsl */
+export const storeRow: Readonly<Record<"output" | "partial", string>> = {
+  output: `var<storage, read_write> o: array<Pack>;
 fn storeRow(row: u32, slice: u32, pack: u32, sum: Wide, state: SoftmaxState) {
 let whole = settled(withSink(row, state));
 let share = select(exp(state.m - whole.m) / whole.d, 0.0, whole.d == 0.0);
@@ -744,10 +801,8 @@ o[queryRow(batchOf(row), headOf(row), tokenOf(row)) * PACKS + pack] = Pack(sum *
 if (pack == 0u) {
 storeLse(row, whole);
 }
-}`;
-
-/** attend/store_partial.wgsl */
-export const storePartial: string = `var<storage, read_write> partials: array<Wide>;
+}`,
+  partial: `var<storage, read_write> partials: array<Wide>;
 var<storage, read_write> states: array<SoftmaxState>;
 fn storeRow(row: u32, slice: u32, pack: u32, o: Wide, state: SoftmaxState) {
 let index = slice * params.numRows + row;
@@ -755,65 +810,8 @@ partials[index * PACKS + pack] = o;
 if (pack == 0u) {
 states[index] = state;
 }
-}`;
-
-/** attend/values_apart.wgsl */
-export const valuesApart: string = `fn addValues(
-acc: ptr<function, Sums>,
-view: View,
-start: u32,
-count: u32,
-rowGroup: u32,
-lane: u32,
-maySkip: bool,
-) {
-let firstLoad = lane % VALUE_LANES;
-for (var c = stripOf(lane) * COLUMNS; c < count; c += STRIPS * COLUMNS) {
-let w = weightsFrom(rowGroup, lane, c);
-/*unroll*/ for (var n = 0u; n < COLUMNS; n++) {
-let value = valueOfColumn(view, start + c + n);
-/*unroll*/ for (var j = 0u; j < VALUE_LOADS; j++) {
-let values = valuesAt(value, min(firstLoad + j * VALUE_LANES, PACKS / LOAD_PACKS - 1u));
-/*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
-/*unroll*/ for (var i = 0u; i < ROWS; i++) {
-let seenX = select(values[p], Wide(), maySkip && w[n][i] == 0.0);
-(*acc)[j * LOAD_PACKS + p][i] = fma(Wide(w[n][i]), seenX, (*acc)[j * LOAD_PACKS + p][i]);
-}
-}
-}
-}
-}
-}
-fn foldedStep(value: u32) -> f32 {
-return valueStep(value);
-}`;
-
-/** attend/weights_broadcast.wgsl */
-export const weightsBroadcast: string = `fn weightsFrom(rowGroup: u32, lane: u32, column: u32) -> array<PerRow, COLUMNS> {
-var held: array<f32, WEIGHT_LOADS>;
-/*unroll*/ for (var i = 0u; i < WEIGHT_LOADS; i++) {
-let index = min(i * SHARERS + lane % SHARERS, COLUMNS * ROWS - 1u);
-held[i] = weights[rowGroup][column / COLUMNS][index / ROWS][index % ROWS];
-}
-var w: array<PerRow, COLUMNS>;
-/*unroll*/ for (var n = 0u; n < COLUMNS; n++) {
-/*unroll*/ for (var i = 0u; i < ROWS; i++) {
-w[n][i] = subgroupBroadcast(held[(n * ROWS + i) / SHARERS], (n * ROWS + i) % SHARERS);
-}
-}
-return w;
-}
-fn stripOf(lane: u32) -> u32 {
-return 0u;
-}`;
-
-/** attend/weights_loaded.wgsl */
-export const weightsLoaded: string = `fn weightsFrom(rowGroup: u32, lane: u32, column: u32) -> array<PerRow, COLUMNS> {
-return weights[rowGroup][column / COLUMNS];
-}
-fn stripOf(lane: u32) -> u32 {
-return lane / VALUE_LANES;
-}`;
+}`,
+};
 
 /** cache/append.wgsl */
 export const append: string = `struct Params {
@@ -843,11 +841,11 @@ return select(VALUE_DIM, HEAD_DIM, row.isKey);
 fn elementOf(row: NewRow, h: u32) -> f32 {
 if (row.isKey) {
 let first = row.index * HEAD_DIM;
-return rotated(f32(kNew[first + h]), f32(kNew[first + partnerOf(h)]), row.position, h);
+return roped(f32(kNew[first + h]), f32(kNew[first + partnerOf(h)]), row.position, h);
 }
 return f32(vNew[row.index * VALUE_DIM + h]);
 }
-fn put(row: NewRow, index: u32, stored: Stored) {
+fn storeElement(row: NewRow, index: u32, stored: Stored) {
 if (row.isKey) {
 k[index] = stored;
 } else {
@@ -911,19 +909,20 @@ lengths[params.toSequence] = lengths[params.fromSequence];
 }
 }`;
 
-/** cache/fork_across.wgsl */
-export const forkAcross: string = `var<storage, read> sourceRows: array<T>;
+/** cache/fork_source.wgsl */
+export const forkSource: Readonly<Record<"within" | "across", string>> = {
+  within: `fn sourceAt(index: u32) -> T {
+return rows[index];
+}`,
+  across: `var<storage, read> sourceRows: array<T>;
 fn sourceAt(index: u32) -> T {
 return sourceRows[index];
-}`;
+}`,
+};
 
-/** cache/fork_within.wgsl */
-export const forkWithin: string = `fn sourceAt(index: u32) -> T {
-return rows[index];
-}`;
-
-/** cache/keys_numbers.wgsl */
-export const keysNumbers: string = `var<storage, read> k: array<Stored>;
+/** cache/keys.wgsl */
+export const keys: Readonly<Record<"numbers" | "quantized", string>> = {
+  numbers: `var<storage, read> k: array<Stored>;
 fn startOfKey(row: u32) -> u32 {
 return row * (HEAD_DIM / (PACK * LOAD_PACKS));
 }
@@ -937,10 +936,8 @@ return keys;
 }
 fn keyStep(key: u32) -> f32 {
 return 1.0;
-}`;
-
-/** cache/keys_quantized.wgsl */
-export const keysQuantized: string = `var<storage, read> k: array<Stored>;
+}`,
+  quantized: `var<storage, read> k: array<Stored>;
 fn startOfKey(row: u32) -> u32 {
 return row * wordsOf(HEAD_DIM);
 }
@@ -954,14 +951,16 @@ return keys;
 }
 fn keyStep(key: u32) -> f32 {
 return bitcast<f32>(k[key]);
-}`;
+}`,
+};
 
 /** cache/rope.wgsl */
-export const rope: string = `struct Rotation {
+export const rope: Readonly<Record<"applied" | "none", string>> = {
+  applied: `struct RopePair {
 frequency: vec2u,
 factor: f32,
 }
-var<storage, read> rotations: array<Rotation>;
+var<storage, read> ropeTable: array<RopePair>;
 fn firstOfPair(pair: u32) -> u32 {
 return pair / ROPE_PARTNER * ROPE_PARTNER * 2u + pair % ROPE_PARTNER;
 }
@@ -974,17 +973,17 @@ return h / ROPE_PARTNER % 2u == 0u;
 fn partnerOf(h: u32) -> u32 {
 return select(select(h - ROPE_PARTNER, h + ROPE_PARTNER, isFirstOfPair(h)), h, h >= ROPE_DIMS);
 }
-fn rotationOf(position: u32, pair: u32) -> vec2f {
-let rotation = rotations[pair];
-let turn = position * rotation.frequency.x + mulHigh(position, rotation.frequency.y);
-return rotation.factor * cosSin(turn);
+fn ropeOf(position: u32, pair: u32) -> vec2f {
+let entry = ropeTable[pair];
+let turn = position * entry.frequency.x + mulHigh(position, entry.frequency.y);
+return entry.factor * cosSin(turn);
 }
-fn rotated(own: f32, partner: f32, position: u32, h: u32) -> f32 {
+fn roped(own: f32, partner: f32, position: u32, h: u32) -> f32 {
 if (h >= ROPE_DIMS) {
 return own;
 }
-let rotation = rotationOf(position, pairOf(h));
-return own * rotation.x + select(partner, -partner, isFirstOfPair(h)) * rotation.y;
+let rope = ropeOf(position, pairOf(h));
+return own * rope.x + select(partner, -partner, isFirstOfPair(h)) * rope.y;
 }
 fn mulHigh(a: u32, b: u32) -> u32 {
 let a1 = a >> 16u;
@@ -999,15 +998,14 @@ let c = 1.0 + z * (-1.0 / 2.0 + z * (1.0 / 24.0 + z * (-1.0 / 720.0 + z * (1.0 /
 let s = x + x * z * (-1.0 / 6.0 + z * (1.0 / 120.0 + z * (-1.0 / 5040.0 + z * (1.0 / 362880.0))));
 let within = select(vec2f(c, s), vec2f(-s, c), quarter % 2u == 1u);
 return select(within, -within, quarter >= 2u);
-}`;
-
-/** cache/rope_none.wgsl */
-export const ropeNone: string = `fn partnerOf(h: u32) -> u32 {
+}`,
+  none: `fn partnerOf(h: u32) -> u32 {
 return h;
 }
-fn rotated(own: f32, partner: f32, position: u32, h: u32) -> f32 {
+fn roped(own: f32, partner: f32, position: u32, h: u32) -> f32 {
 return own;
-}`;
+}`,
+};
 
 /** cache/rope_queries.wgsl */
 export const ropeQueries: string = `struct Params {
@@ -1035,27 +1033,27 @@ let first = dot(vec3u(batch, head, token), params.stride) * HEAD_DIM + firstOfPa
 let second = first + ROPE_PARTNER;
 let a = f32(x[first]);
 let b = f32(x[second]);
-let rotation = rotationOf(lengths[batch] - params.seqLen + token, pair);
-x[first] = T(a * rotation.x - b * rotation.y);
-x[second] = T(b * rotation.x + a * rotation.y);
+let rope = ropeOf(lengths[batch] - params.seqLen + token, pair);
+x[first] = T(a * rope.x - b * rope.y);
+x[second] = T(b * rope.x + a * rope.y);
 }
 }`;
 
 /** cache/slots.wgsl */
-export const slots: string = `struct KvRows {
+export const slots: string = `struct Slots {
 stride: u32,
 sinks: u32,
 before: u32,
 behind: u32,
 wrapsAt: u32,
 }
-fn kvRowsOf(batch: u32, kvHead: u32, context: Context, visible: vec2u) -> KvRows {
+fn slotsOf(batch: u32, kvHead: u32, context: Context, visible: vec2u) -> Slots {
 let ring = params.capacity - SINKS;
 let stride = params.kvStride.z;
 let sinks = dot(vec2u(batch, kvHead), params.kvStride.xy) - params.firstKvRow;
 let firstSlot = context.skipped % ring + columnAt(visible, SINKS) - SINKS;
 let before = sinks + firstSlot * stride;
-return KvRows(
+return Slots(
 stride,
 sinks,
 before,
@@ -1063,21 +1061,20 @@ before - ring * stride,
 max(params.capacity, firstSlot) - firstSlot,
 );
 }
-fn kvRowAt(rows: KvRows, index: u32) -> u32 {
-let first = select(rows.before, rows.behind, index >= rows.wrapsAt);
-return select(first, rows.sinks, index < SINKS) + index * rows.stride;
+fn rowOfColumn(slots: Slots, index: u32) -> u32 {
+let first = select(slots.before, slots.behind, index >= slots.wrapsAt);
+return select(first, slots.sinks, index < SINKS) + index * slots.stride;
 }`;
 
-/** cache/store_plain.wgsl */
-export const storePlain: string = `fn store(row: NewRow, storedRow: u32, lane: u32) {
+/** cache/store.wgsl */
+export const store: Readonly<Record<"numbers" | "quantized", string>> = {
+  numbers: `fn store(row: NewRow, storedRow: u32, lane: u32) {
 let size = sizeOf(row);
 for (var h = lane; h < size; h += WORKGROUP) {
-put(row, storedRow * size + h, Stored(elementOf(row, h)));
+storeElement(row, storedRow * size + h, Stored(elementOf(row, h)));
 }
-}`;
-
-/** cache/store_quantized.wgsl */
-export const storeQuantized: string = `const LEAST_STEP = 1.1754943508222875e-38;
+}`,
+  quantized: `const LEAST_STEP = 1.1754943508222875e-38;
 const MOST = 3.4028e38;
 const NAN_BITS = 0x7fc00000u;
 const INFINITY_BITS = 0x7f800000u;
@@ -1100,7 +1097,7 @@ let isFinite = largestBits < INFINITY_BITS;
 let hasStep = isFinite && step >= LEAST_STEP;
 let base = storedRow * wordsOf(size);
 if (lane == 0u) {
-put(row, base, select(select(NAN_BITS, 0u, isFinite), bitcast<u32>(step), hasStep));
+storeElement(row, base, select(select(NAN_BITS, 0u, isFinite), bitcast<u32>(step), hasStep));
 }
 for (var word = lane; word < wordsOf(size) - 1u; word += WORKGROUP) {
 var packed = 0u;
@@ -1111,13 +1108,15 @@ let n = clamp(round(elementOf(row, h) / step), -LARGEST, LARGEST);
 packed = insertBits(packed, bitcast<u32>(i32(n)), i * BITS, BITS);
 }
 }
-put(row, base + 1u + word, packed);
+storeElement(row, base + 1u + word, packed);
 }
 workgroupBarrier();
-}`;
+}`,
+};
 
-/** cache/values_numbers.wgsl */
-export const valuesNumbers: string = `var<storage, read> v: array<Stored>;
+/** cache/values.wgsl */
+export const values: Readonly<Record<"numbers" | "quantized", string>> = {
+  numbers: `var<storage, read> v: array<Stored>;
 fn startOfValue(row: u32) -> u32 {
 return row * (VALUE_DIM / (PACK * LOAD_PACKS));
 }
@@ -1126,10 +1125,8 @@ return numbersOf(v[value + load]);
 }
 fn valueStep(value: u32) -> f32 {
 return 1.0;
-}`;
-
-/** cache/values_quantized.wgsl */
-export const valuesQuantized: string = `var<storage, read> v: array<Stored>;
+}`,
+  quantized: `var<storage, read> v: array<Stored>;
 fn startOfValue(row: u32) -> u32 {
 return row * wordsOf(VALUE_DIM);
 }
@@ -1143,27 +1140,26 @@ return values;
 }
 fn valueStep(value: u32) -> f32 {
 return bitcast<f32>(v[value]);
-}`;
+}`,
+};
 
-/** layer/activation_gelu.wgsl */
-export const activationGelu: string = `fn activation(x: f32) -> f32 {
+/** layer/activation.wgsl */
+export const activation: Readonly<Record<"silu" | "gelu" | "geluTanh", string>> = {
+  silu: `fn activation(x: f32) -> f32 {
+return x / (1.0 + exp(-x));
+}`,
+  gelu: `fn activation(x: f32) -> f32 {
 let z = abs(x) * 0.7071067811865476;
 let t = 1.0 / fma(0.3275911, z, 1.0);
 let series = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))));
 let tail = 0.5 * series * exp(-z * z);
 return x * select(tail, 1.0 - tail, x > 0.0);
-}`;
-
-/** layer/activation_gelu_tanh.wgsl */
-export const activationGeluTanh: string = `fn activation(x: f32) -> f32 {
+}`,
+  geluTanh: `fn activation(x: f32) -> f32 {
 let z = 1.5957691216057308 * fma(0.044715 * x * x, x, x);
 return x / (1.0 + exp(-z));
-}`;
-
-/** layer/activation_silu.wgsl */
-export const activationSilu: string = `fn activation(x: f32) -> f32 {
-return x / (1.0 + exp(-x));
-}`;
+}`,
+};
 
 /** layer/linear.wgsl */
 export const linear: string = `struct Params {
@@ -1190,7 +1186,7 @@ held[t][p] = x[first + p];
 }
 }
 /*unroll*/ for (var r = 0u; r < ROWS; r++) {
-let weight = weightsAt(min(ownRow + r, PART - 1u), i);
+let weight = matrixAt(min(ownRow + r, PART_ROWS - 1u), i);
 /*unroll*/ for (var t = 0u; t < TOKENS; t++) {
 /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
 sums[t][r] = addInner(held[t][p], weight[p], sums[t][r]);
@@ -1201,8 +1197,8 @@ sums[t][r] = addInner(held[t][p], weight[p], sums[t][r]);
 var scale: PerRow;
 var bias: PerRow;
 /*unroll*/ for (var r = 0u; r < ROWS; r++) {
-scale[r] = rowStep(min(ownRow + r, PART - 1u));
-bias[r] = biasOf(params.firstRow + min(ownRow + r, PART - 1u));
+scale[r] = matrixStep(min(ownRow + r, PART_ROWS - 1u));
+bias[r] = biasOf(params.firstRow + min(ownRow + r, PART_ROWS - 1u));
 }
 /*unroll*/ for (var t = 0u; t < TOKENS; t++) {
 var rows: PerRow;
@@ -1211,7 +1207,7 @@ rows[r] = fma(sumOverLanes(sums[t][r], invocation, lane), scale[r], bias[r]);
 }
 if (lane == 0u && firstToken + t < params.numTokens) {
 /*unroll*/ for (var r = 0u; r < OUTPUTS; r++) {
-if (ownRow / ROWS_PER_OUTPUT + r < PART / ROWS_PER_OUTPUT) {
+if (ownRow / ROWS_PER_OUTPUT + r < PART_ROWS / ROWS_PER_OUTPUT) {
 put(firstToken + t, (params.firstRow + ownRow) / ROWS_PER_OUTPUT + r, outputOf(rows, r));
 }
 }
@@ -1219,19 +1215,16 @@ put(firstToken + t, (params.firstRow + ownRow) / ROWS_PER_OUTPUT + r, outputOf(r
 }
 }`;
 
-/** layer/linear_bias.wgsl */
-export const linearBias: string = `var<storage, read> bias: array<f32>;
-fn biasOf(i: u32) -> f32 {
-return bias[i];
-}`;
-
-/** layer/linear_bias_none.wgsl */
-export const linearBiasNone: string = `fn biasOf(i: u32) -> f32 {
-return 0.0;
-}`;
-
-/** layer/moments_layer.wgsl */
-export const momentsLayer: string = `fn momentsOf(offset: u32, lane: u32) -> Moments {
+/** layer/moments.wgsl */
+export const moments: Readonly<Record<"rms" | "layer", string>> = {
+  rms: `fn momentsOf(offset: u32, lane: u32) -> Moments {
+var squares = 0.0;
+for (var i = lane; i < WIDTH; i += LANES) {
+squares = fma(x[offset + i], x[offset + i], squares);
+}
+return Moments(0.0, inverseSqrt(sumOverLanes(squares, lane, lane) / f32(WIDTH) + params.eps));
+}`,
+  layer: `fn momentsOf(offset: u32, lane: u32) -> Moments {
 var own = 0.0;
 for (var i = lane; i < WIDTH; i += LANES) {
 own += x[offset + i];
@@ -1247,16 +1240,8 @@ squares = fma(difference, difference, squares);
 let shift = sumOverLanes(rest, lane, lane) / f32(WIDTH);
 let variance = max(sumOverLanes(squares, lane, lane) / f32(WIDTH) - shift * shift, 0.0);
 return Moments(about + shift, inverseSqrt(variance + params.eps));
-}`;
-
-/** layer/moments_rms.wgsl */
-export const momentsRms: string = `fn momentsOf(offset: u32, lane: u32) -> Moments {
-var squares = 0.0;
-for (var i = lane; i < WIDTH; i += LANES) {
-squares = fma(x[offset + i], x[offset + i], squares);
-}
-return Moments(0.0, inverseSqrt(sumOverLanes(squares, lane, lane) / f32(WIDTH) + params.eps));
-}`;
+}`,
+};
 
 /** layer/norm.wgsl */
 export const norm: string = `struct Params {
@@ -1287,29 +1272,30 @@ put(row, i, fma((x[row * WIDTH + i] - moments.mean) * moments.rstd, gain[i], bia
 }
 }`;
 
-/** layer/output_activated.wgsl */
-export const outputActivated: string = `fn outputOf(rows: PerRow, i: u32) -> f32 {
-return activation(rows[i]);
-}`;
-
-/** layer/output_gated.wgsl */
-export const outputGated: string = `fn outputOf(rows: PerRow, i: u32) -> f32 {
-return activation(rows[2u * i]) * rows[2u * i + 1u];
-}`;
-
-/** layer/output_linear.wgsl */
-export const outputLinear: string = `fn outputOf(rows: PerRow, i: u32) -> f32 {
+/** layer/output.wgsl */
+export const output: Readonly<Record<"linear" | "activated" | "gated", string>> = {
+  linear: `fn outputOf(rows: PerRow, i: u32) -> f32 {
 return rows[i];
-}`;
+}`,
+  activated: `fn outputOf(rows: PerRow, i: u32) -> f32 {
+return activation(rows[i]);
+}`,
+  gated: `fn outputOf(rows: PerRow, i: u32) -> f32 {
+return activation(rows[2u * i]) * rows[2u * i + 1u];
+}`,
+};
 
 /** layer/put.wgsl */
-export const put: string = `var<storage, read_write> y: array<f32>;
+export const put: Readonly<Record<"y" | "sum" | "qkv", string>> = {
+  y: `var<storage, read_write> y: array<f32>;
 fn put(row: u32, i: u32, value: f32) {
 y[row * WIDTH + i] = value;
-}`;
-
-/** layer/put_qkv.wgsl */
-export const putQkv: string = `var<storage, read_write> q: array<f32>;
+}`,
+  sum: `var<storage, read_write> y: array<f32>;
+fn put(row: u32, i: u32, value: f32) {
+y[row * WIDTH + i] += value;
+}`,
+  qkv: `var<storage, read_write> q: array<f32>;
 var<storage, read_write> k: array<f32>;
 var<storage, read_write> v: array<f32>;
 fn put(row: u32, i: u32, value: f32) {
@@ -1320,13 +1306,19 @@ k[row * KV_WIDTH + i - Q_WIDTH] = value;
 } else {
 v[row * KV_WIDTH + i - Q_WIDTH - KV_WIDTH] = value;
 }
-}`;
+}`,
+};
 
-/** layer/put_sum.wgsl */
-export const putSum: string = `var<storage, read_write> y: array<f32>;
-fn put(row: u32, i: u32, value: f32) {
-y[row * WIDTH + i] += value;
-}`;
+/** layer/row_bias.wgsl */
+export const rowBias: Readonly<Record<"added" | "none", string>> = {
+  added: `var<storage, read> bias: array<f32>;
+fn biasOf(i: u32) -> f32 {
+return bias[i];
+}`,
+  none: `fn biasOf(i: u32) -> f32 {
+return 0.0;
+}`,
+};
 
 /** model/argmax.wgsl */
 export const argmax: string = `var<storage, read> logits: array<f32>;
@@ -1399,20 +1391,20 @@ let row = tokens[token] - params.firstRow;
 if (row >= params.numRows) {
 return;
 }
-y[id.x] = params.scale * rowStep(row) * weightsAt(row, pack)[0] + positionAt(token, pack);
+y[id.x] = params.scale * matrixStep(row) * matrixAt(row, pack)[0] + positionAt(token, pack);
 }`;
 
-/** model/position_learned.wgsl */
-export const positionLearned: string = `var<storage, read> positions: array<Wide>;
+/** model/position.wgsl */
+export const position: Readonly<Record<"learned" | "none", string>> = {
+  learned: `var<storage, read> positions: array<Wide>;
 var<storage, read> lengths: array<u32>;
 fn positionAt(token: u32, pack: u32) -> Wide {
 return positions[(lengths[0] + token) * PACKS + pack];
-}`;
-
-/** model/position_none.wgsl */
-export const positionNone: string = `fn positionAt(token: u32, pack: u32) -> Wide {
+}`,
+  none: `fn positionAt(token: u32, pack: u32) -> Wide {
 return Wide();
-}`;
+}`,
+};
 
 /** model/sample.wgsl */
 export const sample: string = `struct Params {
@@ -1517,9 +1509,16 @@ let added = f32(bias[rowOffset(params.bias, row) + key]);
 return select(s + added, MASKED, added <= MASKED);
 }`;
 
-/** score/lse_none.wgsl */
-export const lseNone: string = `fn storeLse(row: u32, state: SoftmaxState) {
-}`;
+/** score/lse.wgsl */
+export const lse: Readonly<Record<"stored" | "none", string>> = {
+  stored: `var<storage, read_write> lse: array<f32>;
+fn storeLse(row: u32, state: SoftmaxState) {
+let index = queryRow(batchOf(row), headOf(row), tokenOf(row));
+lse[index] = select(state.m + log(state.d), MASKED, state.d == 0.0);
+}`,
+  none: `fn storeLse(row: u32, state: SoftmaxState) {
+}`,
+};
 
 /** score/mask.wgsl */
 export const mask: string = `var<storage, read> mask: array<u32>;
@@ -1544,15 +1543,15 @@ export const masked: string = `const MASKED = -3.4028234663852886e38;`;
 /** score/per_head.wgsl */
 export const perHead: string = `var<uniform> perHead: array<vec4f, NUM_HEADS>;`;
 
-/** score/sink_logits.wgsl */
-export const sinkLogits: string = `fn withSink(row: u32, state: SoftmaxState) -> SoftmaxState {
+/** score/sink.wgsl */
+export const sink: Readonly<Record<"logits" | "none", string>> = {
+  logits: `fn withSink(row: u32, state: SoftmaxState) -> SoftmaxState {
 return mergeStates(state, SoftmaxState(perHead[headOf(row)].y, 1.0));
-}`;
-
-/** score/sink_none.wgsl */
-export const sinkNone: string = `fn withSink(row: u32, state: SoftmaxState) -> SoftmaxState {
+}`,
+  none: `fn withSink(row: u32, state: SoftmaxState) -> SoftmaxState {
 return state;
-}`;
+}`,
+};
 
 /** score/softcap.wgsl */
 export const softcap: string = `fn withSoftcap(s: f32, row: u32, context: Context, column: u32) -> f32 {
@@ -1563,15 +1562,29 @@ let series = x * (1.0 - x * x * (0.333333333 - 0.133333333 * x * x));
 return params.softcap * select(pressed, series, abs(x) < 0.1);
 }`;
 
-/** score/store_lse.wgsl */
-export const storeLse: string = `var<storage, read_write> lse: array<f32>;
-fn storeLse(row: u32, state: SoftmaxState) {
-let index = queryRow(batchOf(row), headOf(row), tokenOf(row));
-lse[index] = select(state.m + log(state.d), MASKED, state.d == 0.0);
-}`;
-
-/** softmax/lanes_memory.wgsl */
-export const lanesMemory: string = `var<workgroup> reduced: array<PerRow, WORKGROUP>;
+/** softmax/lanes.wgsl */
+export const lanes: Readonly<Record<"one" | "shuffle" | "memory", string>> = {
+  one: `fn sumOverLanes(own: f32, invocation: u32, lane: u32) -> f32 {
+return own;
+}`,
+  shuffle: `fn maxOverLanes(own: PerRow, invocation: u32, lane: u32) -> PerRow {
+workgroupBarrier();
+var most = own;
+/*unroll*/ for (var r = 0u; r < HALVINGS; r++) {
+/*unroll*/ for (var i = 0u; i < ROWS; i++) {
+most[i] = max(most[i], subgroupShuffleXor(most[i], LANES >> (r + 1u)));
+}
+}
+return most;
+}
+fn sumOverLanes(own: f32, invocation: u32, lane: u32) -> f32 {
+var sum = own;
+for (var stride = LANES / 2u; stride > 0u; stride /= 2u) {
+sum += subgroupShuffleXor(sum, stride);
+}
+return sum;
+}`,
+  memory: `var<workgroup> reduced: array<PerRow, WORKGROUP>;
 fn maxOverLanes(own: PerRow, invocation: u32, lane: u32) -> PerRow {
 reduced[invocation] = own;
 for (var stride = LANES / 2u; stride > 0u; stride /= 2u) {
@@ -1596,31 +1609,8 @@ reduced[invocation][0] += reduced[invocation + stride][0];
 }
 workgroupBarrier();
 return reduced[invocation - lane][0];
-}`;
-
-/** softmax/lanes_one.wgsl */
-export const lanesOne: string = `fn sumOverLanes(own: f32, invocation: u32, lane: u32) -> f32 {
-return own;
-}`;
-
-/** softmax/lanes_shuffle.wgsl */
-export const lanesShuffle: string = `fn maxOverLanes(own: PerRow, invocation: u32, lane: u32) -> PerRow {
-workgroupBarrier();
-var most = own;
-/*unroll*/ for (var r = 0u; r < HALVINGS; r++) {
-/*unroll*/ for (var i = 0u; i < ROWS; i++) {
-most[i] = max(most[i], subgroupShuffleXor(most[i], LANES >> (r + 1u)));
-}
-}
-return most;
-}
-fn sumOverLanes(own: f32, invocation: u32, lane: u32) -> f32 {
-var sum = own;
-for (var stride = LANES / 2u; stride > 0u; stride /= 2u) {
-sum += subgroupShuffleXor(sum, stride);
-}
-return sum;
-}`;
+}`,
+};
 
 /** softmax/merge_slices.wgsl */
 export const mergeSlices: string = `var<storage, read> partials: array<Wide>;
@@ -1729,7 +1719,7 @@ visible[i] = visibleColumns(context, tokenOf(row));
 seen = vec2u(min(seen.x, visible[i].x), max(seen.y, visible[i].y));
 firstLoad[i] = queryRow(tile.batch, headOf(row), tokenOf(row)) * LOADS;
 }
-let kvRows = kvRowsOf(tile.batch, tile.kvHead, context, vec2u(0u, context.len));
+let slots = slotsOf(tile.batch, tile.kvHead, context, vec2u(0u, context.len));
 let end = max(context.len, params.filledLen);
 for (var first = workgroupId.x * BLOCK; first < end; first += numWorkgroups.x * BLOCK) {
 let isSeen = (first < seen.y && first + BLOCK > seen.x) || first < min(SINKS, seen.x);
@@ -1739,7 +1729,7 @@ continue;
 let columns = first + lane + WORKGROUP * vec4u(0u, 1u, 2u, 3u);
 var products = array<vec4f, ROWS>();
 if (isSeen) {
-products = productsOf(kvRows, min(columns, vec4u(context.len - 1u)), firstLoad);
+products = productsOf(slots, min(columns, vec4u(context.len - 1u)), firstLoad);
 }
 for (var i = 0u; i < tile.numRows; i++) {
 let row = rowOf(tile, i);
@@ -1754,11 +1744,11 @@ scores[offset + column] = select(MASKED, score, isVisible(visible[i], column));
 }
 }
 }
-fn productsOf(kvRows: KvRows, columns: vec4u, firstLoad: array<u32, ROWS>) -> array<vec4f, ROWS> {
-let k0 = startOfKey(kvRowAt(kvRows, columns.x));
-let k1 = startOfKey(kvRowAt(kvRows, columns.y));
-let k2 = startOfKey(kvRowAt(kvRows, columns.z));
-let k3 = startOfKey(kvRowAt(kvRows, columns.w));
+fn productsOf(slots: Slots, columns: vec4u, firstLoad: array<u32, ROWS>) -> array<vec4f, ROWS> {
+let k0 = startOfKey(rowOfColumn(slots, columns.x));
+let k1 = startOfKey(rowOfColumn(slots, columns.y));
+let k2 = startOfKey(rowOfColumn(slots, columns.z));
+let k3 = startOfKey(rowOfColumn(slots, columns.w));
 var acc: array<vec4f, ROWS>;
 for (var h = 0u; h < LOADS; h++) {
 let a = keysAt(k0, h);
@@ -1783,17 +1773,6 @@ for (var i = 0u; i < ROWS; i++) {
 acc[i] *= steps;
 }
 return acc;
-}`;
-
-/** staged/scores_apart.wgsl */
-export const scoresApart: string = `var<storage, read> scores: array<f32>;
-fn scoreAt(index: u32) -> f32 {
-return scores[index];
-}`;
-
-/** staged/scores_in_place.wgsl */
-export const scoresInPlace: string = `fn scoreAt(index: u32) -> f32 {
-return weights[index];
 }`;
 
 /** staged/softmax.wgsl */
@@ -1835,6 +1814,17 @@ weights[offset + c] = 0.0;
 }
 }`;
 
+/** staged/softmax_input.wgsl */
+export const softmaxInput: Readonly<Record<"apart" | "inPlace", string>> = {
+  apart: `var<storage, read> scores: array<f32>;
+fn scoreAt(index: u32) -> f32 {
+return scores[index];
+}`,
+  inPlace: `fn scoreAt(index: u32) -> f32 {
+return weights[index];
+}`,
+};
+
 /** staged/weighted_sum.wgsl */
 export const weightedSum: string = `var<storage, read> weights: array<f32>;
 var<storage, read_write> o: array<Pack>;
@@ -1859,12 +1849,12 @@ offset[i] = scoresOffset(row);
 }
 var acc: array<OfLoad, ROWS>;
 let count = countOf(seen);
-let kvRows = kvRowsOf(tile.batch, tile.kvHead, context, seen);
+let slots = slotsOf(tile.batch, tile.kvHead, context, seen);
 for (var first = strip * 4u; first < count; first += STRIPS * 4u) {
 for (var j = 0u; j < 4u; j++) {
 let index = min(first + j, count - 1u);
 let column = columnAt(seen, index);
-let value = startOfValue(kvRowAt(kvRows, index));
+let value = startOfValue(rowOfColumn(slots, index));
 let step = valueStep(value);
 let values = valuesAt(value, loaded);
 for (var i = 0u; i < ROWS; i++) {
@@ -1897,22 +1887,38 @@ o[first + p] = Pack(sums[invocation][i][p]);
 }
 }`;
 
-/** tensor/pack_scalar.wgsl */
-export const packScalar: string = `alias Wide = f32;
-alias WideUint = u32;
-const PACK = 1u;
-fn addInner(a: Wide, b: Wide, sum: f32) -> f32 {
-return fma(a, b, sum);
-}
-fn largestOf(x: Wide) -> f32 {
-return abs(x);
-}
-fn integersFrom(word: i32, bit: u32, size: u32) -> i32 {
-return extractBits(word, bit, size);
-}`;
+/** tensor/numbers.wgsl */
+export const numbers: Readonly<Record<"packs" | "f16U32" | "f16U64" | "f32U64", string>> = {
+  packs: `fn numbersOf(x: Stored) -> array<Wide, LOAD_PACKS> {
+return array<Wide, LOAD_PACKS>(Wide(x));
+}`,
+  f16U32: `fn numbersOf(x: Stored) -> array<Wide, LOAD_PACKS> {
+return array<Wide, LOAD_PACKS>(
+vec4f(unpack2x16float(x.x), unpack2x16float(x.y)),
+vec4f(unpack2x16float(x.z), unpack2x16float(x.w)),
+);
+}`,
+  f16U64: `fn numbersOf(x: Stored) -> array<Wide, LOAD_PACKS> {
+let low = vec2u(x);
+let high = vec2u(x >> vec2u(32u));
+return array<Wide, LOAD_PACKS>(
+vec4f(unpack2x16float(low.x), unpack2x16float(high.x)),
+vec4f(unpack2x16float(low.y), unpack2x16float(high.y)),
+);
+}`,
+  f32U64: `fn numbersOf(x: Stored) -> array<Wide, LOAD_PACKS> {
+let low = vec4u(x);
+let high = vec4u(x >> vec4<u32>(32u));
+return array<Wide, LOAD_PACKS>(
+bitcast<vec4f>(vec4u(low.x, high.x, low.y, high.y)),
+bitcast<vec4f>(vec4u(low.z, high.z, low.w, high.w)),
+);
+}`,
+};
 
-/** tensor/pack_vec4.wgsl */
-export const packVec4: string = `alias Wide = vec4f;
+/** tensor/pack.wgsl */
+export const pack: Readonly<Record<"vec4" | "scalar", string>> = {
+  vec4: `alias Wide = vec4f;
 alias WideUint = vec4u;
 const PACK = 4u;
 fn addInner(a: Wide, b: Wide, sum: f32) -> f32 {
@@ -1929,35 +1935,20 @@ extractBits(word, bit + size, size),
 extractBits(word, bit + 2u * size, size),
 extractBits(word, bit + 3u * size, size),
 );
-}`;
-
-/** tensor/pair_f16_u32.wgsl */
-export const pairF16U32: string = `fn numbersOf(x: Stored) -> array<Wide, LOAD_PACKS> {
-return array<Wide, LOAD_PACKS>(
-vec4f(unpack2x16float(x.x), unpack2x16float(x.y)),
-vec4f(unpack2x16float(x.z), unpack2x16float(x.w)),
-);
-}`;
-
-/** tensor/pair_f16_u64.wgsl */
-export const pairF16U64: string = `fn numbersOf(x: Stored) -> array<Wide, LOAD_PACKS> {
-let low = vec2u(x);
-let high = vec2u(x >> vec2u(32u));
-return array<Wide, LOAD_PACKS>(
-vec4f(unpack2x16float(low.x), unpack2x16float(high.x)),
-vec4f(unpack2x16float(low.y), unpack2x16float(high.y)),
-);
-}`;
-
-/** tensor/pair_f32_u64.wgsl */
-export const pairF32U64: string = `fn numbersOf(x: Stored) -> array<Wide, LOAD_PACKS> {
-let low = vec4u(x);
-let high = vec4u(x >> vec4<u32>(32u));
-return array<Wide, LOAD_PACKS>(
-bitcast<vec4f>(vec4u(low.x, high.x, low.y, high.y)),
-bitcast<vec4f>(vec4u(low.z, high.z, low.w, high.w)),
-);
-}`;
+}`,
+  scalar: `alias Wide = f32;
+alias WideUint = u32;
+const PACK = 1u;
+fn addInner(a: Wide, b: Wide, sum: f32) -> f32 {
+return fma(a, b, sum);
+}
+fn largestOf(x: Wide) -> f32 {
+return abs(x);
+}
+fn integersFrom(word: i32, bit: u32, size: u32) -> i32 {
+return extractBits(word, bit, size);
+}`,
+};
 
 /** tensor/quantized_pack.wgsl */
 export const quantizedPack: string = `fn integersOf(word: u32, pack: u32) -> Wide {
@@ -1974,30 +1965,25 @@ fn wordsOf(size: u32) -> u32 {
 return 1u + (size + PER_WORD - 1u) / PER_WORD;
 }`;
 
-/** tensor/single_pack.wgsl */
-export const singlePack: string = `fn numbersOf(x: Stored) -> array<Wide, LOAD_PACKS> {
-return array<Wide, LOAD_PACKS>(Wide(x));
-}`;
-
-/** tensor/weight_numbers.wgsl */
-export const weightNumbers: string = `var<storage, read> w: array<Stored>;
-fn weightsAt(row: u32, load: u32) -> array<Wide, LOAD_PACKS> {
+/** tensor/weight_matrix.wgsl */
+export const weightMatrix: Readonly<Record<"numbers" | "quantized", string>> = {
+  numbers: `var<storage, read> w: array<Stored>;
+fn matrixAt(row: u32, load: u32) -> array<Wide, LOAD_PACKS> {
 return numbersOf(w[row * (IN / (PACK * LOAD_PACKS)) + load]);
 }
-fn rowStep(row: u32) -> f32 {
+fn matrixStep(row: u32) -> f32 {
 return 1.0;
-}`;
-
-/** tensor/weight_quantized.wgsl */
-export const weightQuantized: string = `var<storage, read> w: array<Stored>;
-fn weightsAt(row: u32, load: u32) -> array<Wide, LOAD_PACKS> {
+}`,
+  quantized: `var<storage, read> w: array<Stored>;
+fn matrixAt(row: u32, load: u32) -> array<Wide, LOAD_PACKS> {
 let word = w[row * wordsOf(IN) + 1u + load * LOAD_PACKS * PACK / PER_WORD];
-var weights: array<Wide, LOAD_PACKS>;
+var integers: array<Wide, LOAD_PACKS>;
 /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
-weights[p] = integersOf(word, packInWord(load, p));
+integers[p] = integersOf(word, packInWord(load, p));
 }
-return weights;
+return integers;
 }
-fn rowStep(row: u32) -> f32 {
+fn matrixStep(row: u32) -> f32 {
 return bitcast<f32>(w[row * wordsOf(IN)]);
-}`;
+}`,
+};

@@ -1,9 +1,12 @@
-// copy: every element read once and written once; what bandwidth is when nothing is computed.
+// copy: every element is read once and written once: the bandwidth where nothing is computed.
 //
-//   source, target  [INVOCATIONS * PER_INVOCATION]  vec4f
+//   source   [INVOCATIONS * PER_INVOCATION]  vec4f  read
+//   target_  [INVOCATIONS * PER_INVOCATION]  vec4f  write
 //
-// Grid: (INVOCATIONS / WORKGROUP). An invocation copies PER_INVOCATION elements, STEP apart, from INVOCATION_STEP times
+// Grid: (INVOCATIONS / WORKGROUP). An invocation owns PER_INVOCATION elements, STEP apart, from INVOCATION_STEP times
 // its index: neighbours side by side (as GPUs want it) or each a run of its own (as software adapters do).
+//
+// Needs INVOCATION_STEP, PER_INVOCATION, STEP, WORKGROUP.
 var<storage, read> source: array<vec4f>;
 var<storage, read_write> target_: array<vec4f>;
 

@@ -1,10 +1,12 @@
-// fill: numbers in [-1, 1) that the host can compute again, element by element.
+// fill: a tensor gets numbers in [-1, 1) that the host can compute again, element by element.
 //
 //   x[i] = hash(i + first) / 2^23 - 1
 //
 //   x  [count]  T  write
 //
-// Grid: (blocks of elements). An invocation writes elements the grid's width apart.
+// Grid: (blocks of elements). An invocation owns elements the grid's width apart.
+//
+// Needs T, WORKGROUP.
 struct Params {
   count: u32,
   first: u32,

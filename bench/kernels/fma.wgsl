@@ -1,10 +1,12 @@
-// fma: multiply-adds on registers; what arithmetic is when nothing moves.
+// fma: registers are multiplied and added: the arithmetic where nothing moves.
 //
 //   seeds  [INVOCATIONS]  vec4f  read
 //   sums   [INVOCATIONS]  vec4f  write
 //
-// Grid: (INVOCATIONS / WORKGROUP). An invocation does STEPS times ROUNDS rounds on two independent chains of vec4f: what few
+// Grid: (INVOCATIONS / WORKGROUP). An invocation does STEPS times ROUNDS rounds on two independent chains of vec4f, which few
 // registers hold. Rounds are written out, as a software adapter pays more for a loop than for a multiply-add.
+//
+// Needs ROUNDS, STEPS, WORKGROUP.
 var<storage, read> seeds: array<vec4f>;
 var<storage, read_write> sums: array<vec4f>;
 

@@ -1,9 +1,11 @@
-// read: every element read once and added up; what bandwidth is when hardly anything is written.
+// read: every element is read once and added up: the bandwidth where hardly anything is written.
 //
 //   source  [INVOCATIONS * PER_INVOCATION]  vec4f  read
 //   sums    [INVOCATIONS]                   vec4f  write
 //
 // Grid: as in copy.
+//
+// Needs INVOCATION_STEP, PER_INVOCATION, STEP, WORKGROUP.
 var<storage, read> source: array<vec4f>;
 var<storage, read_write> sums: array<vec4f>;
 

@@ -1,42 +1,43 @@
-// attend: attention of one tile of rows over one slice of the context, in one pass over its keys and values.
+// attend: attention of one tile of rows over one slice of the context, in one pass over its keys and values
+// (FlashAttention: Dao et al. 2022, arXiv 2205.14135).
 //
 //   s[c] = scoreOf(q . k[c])    m = max_c s[c]    d = sum_c exp(s[c] - m)    o[h] = sum_c exp(s[c] - m) v[c, h]
 //
-//   lengths  [B]                                   u32  read
-//   q        [B, S, N, H]                          T    read   (or [B, N, S, H]: qStride), by queryAt
-//   k        [B, numKvHeads, capacity, H]               read   ring (or [B, capacity, numKvHeads, H]: kvStride), by keysAt
-//   v        [B, numKvHeads, capacity, VALUE_DIM]       read   ring, by valuesAt
-//   and what storeRow writes: the outputs, or the partial states {o, m, d} of the slice
+//   lengths  [B]                                   u32     read
+//   q        [B, S, N, H]                          T       read   (or [B, N, S, H]: qStride), by queryAt
+//   k        [B, numKvHeads, capacity, H]          Stored  read   ring (or [B, capacity, numKvHeads, ...]: kvStride),
+//                                                                 by keysAt
+//   v        [B, numKvHeads, capacity, VALUE_DIM]  Stored  read   ring, by valuesAt
+//   and what storeRow writes
 //
 // Grid: (slices, row tiles). A workgroup owns a slice and TILE_ROWS rows that share its KV head, so that a loaded key or
-// value serves the whole query group; it walks what these see of the slice by TILE_COLUMNS columns. Each of its
-// ROW_GROUPS groups of LANES invocations owns ROWS rows. For the scores, a lane owns KEYS columns; for the output,
-// VALUE_LOADS loads of LOAD_PACKS packs of the value and every STRIPS-th group of COLUMNS columns. How it comes by them is in
-// fragments:
-//   keys_apart with queries_loaded or queries_broadcast, and keys_direct or keys_staged; or keys_shared
-//   products_f32 or products_f16
-//   lanes_memory or lanes_shuffle
-//   values_apart with weights_loaded or weights_broadcast
-// or, for products on matrix units, keys_matrix and values_matrix with matrix_tile, matrix_chromium and lanes_shuffle.
-// MAY_SKIP is 1 where rows may meet columns that they do not see: those of other rows, or the last one past the end of a
-// tile; TELLS_WHOLE where tiles that have none of these are told apart. Loops marked `unroll` are written out, as arrays that
-// are indexed at run time leave registers.
+// value serves the whole query group; it walks the columns that these see of the slice, TILE_COLUMNS at a time. Each of
+// its ROW_GROUPS groups of LANES invocations owns ROWS rows. For the scores, a lane owns KEYS columns; for the output,
+// VALUE_LOADS loads of LOAD_PACKS packs of the value and every STRIPS-th group of COLUMNS columns.
+//
+// MAY_SKIP: a row may meet a column it must not see (another row's, or padding after the last). TELLS_WHOLE: tiles without
+// such columns take a path of their own. Loops marked `unroll` are written out, as arrays that are indexed at run time leave
+// registers.
+//
+// Needs context, keys, lanes, masked, pack, params, row_tile, score_keys, slots, state, store_row, sum_values, values,
+// COLUMNS, HEAD_DIM, KEYS, LANES, LOAD_PACKS, MAY_SKIP, ROWS, ROW_GROUPS, STRIPS, STRIP_INVOCATIONS, TELLS_WHOLE,
+// VALUE_DIM, VALUE_PACKS, WORKGROUP, queriesOf, scoreOf, shrinkOf, stripOf.
 const HEAD_LOADS = HEAD_DIM / (PACK * LOAD_PACKS);
 const PACKS = VALUE_DIM / PACK;
 const VALUE_LANES = LANES / STRIPS;
 
 const TILE_COLUMNS = LANES * KEYS;
 
-// What a workgroup looks at: the columns that any of its rows sees.
-struct View {
-  kvRows: KvRows,
-  columns: u32,
+// The columns that any row of the workgroup sees.
+struct Columns {
+  slots: Slots,
+  count: u32,
 }
 
 alias PerRow = array<f32, ROWS>;
 alias Sums = array<array<Wide, ROWS>, VALUE_PACKS>;
 
-// foldedStep exp(s - m) by row group and column of the tile, COLUMNS of which are loaded at once.
+// stepOfWeight exp(s - m) by row group and column of the tile, COLUMNS of which are loaded at once.
 var<workgroup> weights: array<array<array<PerRow, COLUMNS>, TILE_COLUMNS / COLUMNS>, ROW_GROUPS>;
 var<workgroup> strips: array<Wide, STRIP_INVOCATIONS>;
 
@@ -53,7 +54,7 @@ fn main(
   let seen = vec2u(visibleColumns(context, tokens.x).x, visibleColumns(context, tokens.y).y);
   let seenByAll = vec2u(visibleColumns(context, tokens.y).x, visibleColumns(context, tokens.x).y);
   let total = countOf(seen);
-  let view = View(kvRowsOf(tile.batch, tile.kvHead, context, seen), total);
+  let columns = Columns(slotsOf(tile.batch, tile.kvHead, context, seen), total);
   let tiles = (total + TILE_COLUMNS - 1u) / TILE_COLUMNS;
   let perSlice = (tiles + numWorkgroups.x - 1u) / numWorkgroups.x * TILE_COLUMNS;
   let first = workgroupId.x * perSlice;
@@ -80,7 +81,7 @@ fn main(
   }
 
   for (var start = first; start < end; start += TILE_COLUMNS) {
-    var s = scoresOf(view, start, invocation, lane, queries, shrink);
+    var s = scoresOf(columns, start, invocation, lane, queries, shrink);
     var most = PerRow();
     /*unroll*/ for (var i = 0u; i < ROWS; i++) {
       most[i] = MASKED;
@@ -98,7 +99,7 @@ fn main(
     var w = array<PerRow, KEYS>();
     var step = array<f32, KEYS>();
     /*unroll*/ for (var j = 0u; j < KEYS; j++) {
-      step[j] = foldedStep(valueOfColumn(view, start + lane + LANES * j));
+      step[j] = stepOfWeight(valueOfColumn(columns, start + lane + LANES * j));
     }
     /*unroll*/ for (var i = 0u; i < ROWS; i++) {
       let mNew = max(m[i], most[i]);
@@ -122,15 +123,15 @@ fn main(
     workgroupBarrier();
 
     let isWhole = columnAt(seen, start) >= seenByAll.x && columnAt(seen, start + TILE_COLUMNS - 1u) < seenByAll.y;
-    // Two calls with a constant, of which compilers make two functions: one spends nothing on what is not seen.
+    // Compilers make two functions of these calls with a constant: one spends nothing on columns that are not seen.
     if (MAY_SKIP == 0u || (TELLS_WHOLE == 1u && isWhole)) {
-      addValues(&acc, view, start, min(TILE_COLUMNS, end - start), rowGroup, lane, false);
+      addValues(&acc, columns, start, min(TILE_COLUMNS, end - start), rowGroup, lane, false);
     } else {
-      addValues(&acc, view, start, min(TILE_COLUMNS, end - start), rowGroup, lane, true);
+      addValues(&acc, columns, start, min(TILE_COLUMNS, end - start), rowGroup, lane, true);
     }
   }
 
-  // Not unrolled, as compilers take longer over stores than over the rest; so the row is picked from the registers.
+  // A loop that is not written out picks the row from the registers: compilers take longer over stores than over the rest.
   for (var i = 0u; i < ROWS; i++) {
     var own = SoftmaxState();
     var sums = array<Wide, VALUE_PACKS>();
@@ -155,7 +156,7 @@ fn main(
   }
 }
 
-// The first and the last token of a tile. Where it has rows of several heads, any token may be among them.
+// The first and the last token of a tile: of all tokens where the tile has rows of several heads.
 fn tokensOf(tile: RowTile) -> vec2u {
   let first = tile.firstRow;
   let last = tile.firstRow + tile.numRows - 1u;
@@ -163,13 +164,13 @@ fn tokensOf(tile: RowTile) -> vec2u {
   return select(vec2u(0u, params.seqLen - 1u), vec2u(first, last) % params.seqLen, isOneHead);
 }
 
-// Where the key and the value of a column begin; of the last one for those beyond.
-fn keyOfColumn(view: View, index: u32) -> u32 {
-  return startOfKey(kvRowAt(view.kvRows, min(index, view.columns - 1u)));
+// The start of the key and of the value of a column; of the last column for those past the end.
+fn keyOfColumn(columns: Columns, index: u32) -> u32 {
+  return startOfKey(rowOfColumn(columns.slots, min(index, columns.count - 1u)));
 }
 
-fn valueOfColumn(view: View, index: u32) -> u32 {
-  return startOfValue(kvRowAt(view.kvRows, min(index, view.columns - 1u)));
+fn valueOfColumn(columns: Columns, index: u32) -> u32 {
+  return startOfValue(rowOfColumn(columns.slots, min(index, columns.count - 1u)));
 }
 
 // The sum reaches the first strip; neighbours of a strip are VALUE_LANES apart.

@@ -1,12 +1,16 @@
-// context: the tokens that attention looks over.
+// context: the tokens that attention looks over, and those of them that a query sees.
+//
+//   lengths  [B]  u32  read  tokens ever appended
 //
 // The columns of a context of `len` tokens are its sinks, the first SINKS tokens of the sequence, and then its last
-// len - SINKS tokens. Among these positions cancel out, so that only slots (kv_rows) depend on how often the ring has wrapped.
-var<storage, read> lengths: array<u32>; // [B] tokens ever appended
+// len - SINKS tokens. Positions relative to these do not change when the ring wraps: the slots alone do.
+//
+// Needs SINKS, params.
+var<storage, read> lengths: array<u32>;
 
 struct Context {
   len: u32,
-  // Tokens between the sinks and the others: those that no query looks at.
+  // Number of tokens between the sinks and the other columns: no query sees them.
   skipped: u32,
 }
 
@@ -27,7 +31,7 @@ fn queryPosition(context: Context, token: u32) -> i32 {
   return i32(first + token) + params.firstQuery;
 }
 
-// The columns [x, y) that are in the window of a query; it sees the sinks before them as well.
+// The columns [x, y) in the window of a query, which sees the sinks before them as well.
 fn visibleColumns(context: Context, token: u32) -> vec2u {
   let len = i32(context.len);
   let own = queryPosition(context, token) - i32(context.skipped);
@@ -40,7 +44,7 @@ fn isVisible(visible: vec2u, column: u32) -> bool {
   return (column >= visible.x && column < visible.y) || column < min(SINKS, visible.x);
 }
 
-// How many columns a query sees, or several queries whose windows lie in [x, y).
+// The number of columns that a query sees, or several queries whose windows lie in [x, y).
 fn countOf(visible: vec2u) -> u32 {
   return min(SINKS, visible.x) + visible.y - visible.x;
 }

@@ -1,9 +1,9 @@
-// params: the shapes and options of one attention; only `firstTile`, `firstRow`, `scratchRow` and `firstKvRow` differ between
-// its blocks.
+// params: the shapes and options of one attention.
 //
+// `firstTile`, `firstRow`, `scratchRow` and `firstKvRow` alone differ between its blocks.
 // A query row is (batch, query head, token), numbered as in [B, N, S]; a block is a range of rows.
 
-// How the elements of a bias or a mask lie along a row: `keys` of them, one for each key.
+// The place of a bias or a mask in memory: rows of `keys` elements, one for each key.
 struct Broadcast {
   // Elements from one batch, head and token to the next; 0 where all of them share.
   stride: vec3u,
@@ -11,7 +11,7 @@ struct Broadcast {
 }
 
 struct Params {
-  // Rows of H (or of the value size) from one batch, head and token to the next.
+  // Rows of H (or of VALUE_DIM) from one batch, head and token to the next.
   qStride: vec3u,
   numHeads: u32,
   kvStride: vec3u,
@@ -21,7 +21,7 @@ struct Params {
   capacity: u32,
   // Columns of a row of scores: the most tokens that any row of this attention looks over.
   contextLen: u32,
-  // Columns to fill even where a sequence is shorter, because someone reads them.
+  // Columns to fill even where a sequence is shorter, as the caller reads them.
   filledLen: u32,
   // Position of the first query; where `isFromEnd` is 1, counted from the end of the sequence.
   firstQuery: i32,
@@ -31,7 +31,7 @@ struct Params {
   windowRight: i32,
   scale: f32,
   softcap: f32,
-  // 1 where the last element of a mask is about the last key of the sequence, and not its first about the first.
+  // 1 where the last element of a mask is about the last key of the sequence, 0 where its first is about the first.
   isMaskFromEnd: u32,
   bias: Broadcast,
   mask: Broadcast,
@@ -41,7 +41,7 @@ struct Params {
   scratchRow: u32,
   // The row of keys and values that is stored first in their buffers, where these hold a part of them.
   firstKvRow: u32,
-  // Rows in all.
+  // Number of rows in all.
   numRows: u32,
 }
 
@@ -63,11 +63,12 @@ fn queryRow(batch: u32, head: u32, token: u32) -> u32 {
   return dot(vec3u(batch, head, token), params.qStride);
 }
 
+// The place of a row's first score.
 fn scoresOffset(row: u32) -> u32 {
   return (row - params.scratchRow) * params.contextLen;
 }
 
-// Where a row's elements of a bias or a mask begin.
+// The place of a row's first element of a bias or a mask.
 fn rowOffset(shape: Broadcast, row: u32) -> u32 {
   return dot(vec3u(batchOf(row), headOf(row), tokenOf(row)), shape.stride);
 }

@@ -1,8 +1,10 @@
-// row_tile: TILE_ROWS query rows that read the same KV head, so that a loaded key or value serves all of them.
+// row_tile: TILE_ROWS query rows read the same KV head, so that a loaded key or value serves all of them.
+//
+// Needs TILE_ROWS, params.
 struct RowTile {
   batch: u32,
   kvHead: u32,
-  // Within the groupSize x seqLen rows of the KV head.
+  // The first of its rows among the groupSize x seqLen rows of the KV head.
   firstRow: u32,
   numRows: u32,
 }

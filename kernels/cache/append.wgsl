@@ -1,16 +1,18 @@
-// append: new keys and values into the ring, and the length after them.
+// append: new keys and values enter the ring, and the length of their sequence moves past them.
 //
 //   slot(t) = t < SINKS ? t : SINKS + (t - SINKS) mod (capacity - SINKS)    t = lengths[b] + i
 //
-//   kNew     [B, S, numKvHeads, H]             T    read   (or [B, numKvHeads, S, H]: newStride)
-//   vNew     [B, S, numKvHeads, VALUE_DIM]     T    read
-//   k        [heads of the part, capacity, H]           write  what store makes of rotated keys
-//   v        [heads of the part, capacity, VALUE_DIM]   write  what store makes of values
-//   lengths  [B]  u32  read, write
-//   arrivals [B]  u32  read, write  zero between dispatches
+//   kNew      [B, S, numKvHeads, H]             T       read   (or [B, numKvHeads, S, H]: newStride)
+//   vNew      [B, S, numKvHeads, VALUE_DIM]     T       read
+//   k         [heads of the part, capacity, H]          Stored  write  what store makes of keys with their positions
+//   v         [heads of the part, capacity, VALUE_DIM]  Stored  write  what store makes of values
+//   lengths   [B]  u32  read, write
+//   arrivals  [B]  u32  read, write  zero between dispatches
 //
-// Grid: (rows, batch), for each part of the cache. A workgroup stores rows of K and of V, the grid's width apart. Heads are
+// Grid: (rows, batch), for each part of the cache. A workgroup owns rows of K and of V, the grid's width apart. Heads are
 // numbered as in [B, numKvHeads].
+//
+// Needs rope, store, COUNT_VECTORS, HEAD_DIM, SINKS, Stored, T, VALUE_DIM, WORKGROUP.
 struct Params {
   // Rows of H (or of VALUE_DIM) from one batch, head and token to the next in the new tensors.
   newStride: vec3u,
@@ -21,7 +23,7 @@ struct Params {
   capacity: u32,
   // 1 for the last part, which moves the lengths; 0 for the others.
   advance: u32,
-  // How many of the new tokens each sequence takes, four to a vector.
+  // Number of new tokens that each sequence takes, four to a vector.
   counts: array<vec4u, COUNT_VECTORS>,
 }
 
@@ -47,12 +49,12 @@ fn sizeOf(row: NewRow) -> u32 {
 fn elementOf(row: NewRow, h: u32) -> f32 {
   if (row.isKey) {
     let first = row.index * HEAD_DIM;
-    return rotated(f32(kNew[first + h]), f32(kNew[first + partnerOf(h)]), row.position, h);
+    return roped(f32(kNew[first + h]), f32(kNew[first + partnerOf(h)]), row.position, h);
   }
   return f32(vNew[row.index * VALUE_DIM + h]);
 }
 
-fn put(row: NewRow, index: u32, stored: Stored) {
+fn storeElement(row: NewRow, index: u32, stored: Stored) {
   if (row.isKey) {
     k[index] = stored;
   } else {

@@ -1,12 +1,13 @@
-// fork: the tokens and the length of one sequence of a ring, copied to another.
+// fork: the tokens and the length of one sequence of a ring are copied over another.
 //
-//   rows     the heads of a part, [heads, capacity, H or VALUE_DIM]  T    write
-//   lengths  [B]                                                     u32  read, write
-//   and what `sourceAt` reads: the same buffer, or that of another part
+//   rows     [heads of the part, capacity, H or VALUE_DIM]  T    write
+//   lengths  [B]                                            u32  read, write
 //
-// Grid: (blocks of elements). An invocation copies elements that are the grid's width apart.
+// Grid: (blocks of elements). An invocation owns elements, the grid's width apart.
+//
+// Needs fork_source, T, WORKGROUP.
 struct Params {
-  // First elements, and how many.
+  // First element of either sequence, and the number of elements.
   source: u32,
   destination: u32,
   count: u32,

@@ -1,16 +1,20 @@
-// rope: rotary position embedding. Pairs among the first ROPE_DIMS elements of a row turn with its position.
+// rope: rotary position embedding of an element of a row (RoFormer: Su et al. 2021, arXiv 2104.09864).
+
+// variant applied: the pairs among the first ROPE_DIMS elements turn with the position of the row.
 //
 //   x' = f (x cos a - y sin a)    y' = f (y cos a + x sin a)    a = position x frequency
 //
-//   rotations  [ROPE_DIMS / 2]  read
-struct Rotation {
+//   ropeTable  [ROPE_DIMS / 2]  RopePair  read
+//
+// Needs ROPE_DIMS, ROPE_PARTNER.
+struct RopePair {
   // Frequency in turns per position, modulo 1, in parts of 2^32 and of 2^64.
   frequency: vec2u,
   // f
   factor: f32,
 }
 
-var<storage, read> rotations: array<Rotation>;
+var<storage, read> ropeTable: array<RopePair>;
 
 // The elements of a pair are ROPE_PARTNER apart: half of ROPE_DIMS, or 1.
 fn firstOfPair(pair: u32) -> u32 {
@@ -29,20 +33,20 @@ fn partnerOf(h: u32) -> u32 {
   return select(select(h - ROPE_PARTNER, h + ROPE_PARTNER, isFirstOfPair(h)), h, h >= ROPE_DIMS);
 }
 
-// f cos a and f sin a. An angle in f32 would lose what is left of it modulo a turn at large positions: integers do not.
-fn rotationOf(position: u32, pair: u32) -> vec2f {
-  let rotation = rotations[pair];
-  let turn = position * rotation.frequency.x + mulHigh(position, rotation.frequency.y);
-  return rotation.factor * cosSin(turn);
+// f cos a and f sin a. Integers keep an angle modulo a turn exact at large positions, where f32 would lose it.
+fn ropeOf(position: u32, pair: u32) -> vec2f {
+  let entry = ropeTable[pair];
+  let turn = position * entry.frequency.x + mulHigh(position, entry.frequency.y);
+  return entry.factor * cosSin(turn);
 }
 
 // The element h of a row at a position, from itself and its partner.
-fn rotated(own: f32, partner: f32, position: u32, h: u32) -> f32 {
+fn roped(own: f32, partner: f32, position: u32, h: u32) -> f32 {
   if (h >= ROPE_DIMS) {
     return own;
   }
-  let rotation = rotationOf(position, pairOf(h));
-  return own * rotation.x + select(partner, -partner, isFirstOfPair(h)) * rotation.y;
+  let rope = ropeOf(position, pairOf(h));
+  return own * rope.x + select(partner, -partner, isFirstOfPair(h)) * rope.y;
 }
 
 // The upper half of a product of 64 bits, or up to 2 less.
@@ -62,4 +66,13 @@ fn cosSin(turn: u32) -> vec2f {
   let s = x + x * z * (-1.0 / 6.0 + z * (1.0 / 120.0 + z * (-1.0 / 5040.0 + z * (1.0 / 362880.0))));
   let within = select(vec2f(c, s), vec2f(-s, c), quarter % 2u == 1u);
   return select(within, -within, quarter >= 2u);
+}
+
+// variant none: a row stays as it is.
+fn partnerOf(h: u32) -> u32 {
+  return h;
+}
+
+fn roped(own: f32, partner: f32, position: u32, h: u32) -> f32 {
+  return own;
 }

@@ -1,12 +1,13 @@
-// rotate: queries to the positions of the last seqLen tokens, in place.
+// rope_queries: queries take the positions of the last seqLen tokens of their sequence, in place.
 //
 //   position(i) = lengths[b] - seqLen + i
 //
-//   lengths    [B]              u32  read
-//   rotations  [ROPE_DIMS / 2]       read
-//   x          [B, S, N, H]     T    read, write   (or [B, N, S, H])
+//   lengths  [B]           u32  read
+//   x        [B, S, N, H]  T    read, write   (or [B, N, S, H])
 //
-// Grid: (blocks of pairs, batch). An invocation rotates pairs, the grid's width apart.
+// Grid: (blocks of pairs, batch). An invocation owns pairs, the grid's width apart.
+//
+// Needs rope, HEAD_DIM, ROPE_DIMS, ROPE_PARTNER, T, WORKGROUP.
 struct Params {
   // Rows of H from one batch, head and token to the next.
   stride: vec3u,
@@ -36,8 +37,8 @@ fn main(
     let second = first + ROPE_PARTNER;
     let a = f32(x[first]);
     let b = f32(x[second]);
-    let rotation = rotationOf(lengths[batch] - params.seqLen + token, pair);
-    x[first] = T(a * rotation.x - b * rotation.y);
-    x[second] = T(b * rotation.x + a * rotation.y);
+    let rope = ropeOf(lengths[batch] - params.seqLen + token, pair);
+    x[first] = T(a * rope.x - b * rope.y);
+    x[second] = T(b * rope.x + a * rope.y);
   }
 }

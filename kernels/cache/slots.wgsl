@@ -1,28 +1,30 @@
-// kv_rows: where the ring keeps the keys and values of the columns that somebody sees.
+// slots: the row of the storage that holds the key and the value of a column, in a ring of slots.
 //
 //   slot(t) = t < SINKS ? t : SINKS + (t - SINKS) mod (capacity - SINKS)
 //
-// What it takes to find them is worked out once, as the kernels that look at every column have little else to do for it.
-struct KvRows {
+// slotsOf is computed once per tile: finding a row is then two selects and one multiply-add.
+//
+// Needs context, SINKS, params.
+struct Slots {
   // Rows from one slot to the next.
   stride: u32,
-  // Rows that the columns would begin at: of sinks, of what lies before the end of the ring, and behind it. These two may be
-  // negative, which u32 adds up as well.
+  // First row of the sinks, and the rows that column 0 would have: counted from the columns before the end of the ring, and
+  // from those behind it. These two may be negative, which u32 adds up as well.
   sinks: u32,
   before: u32,
   behind: u32,
-  // Columns that lie before the end of the ring, as they are counted.
+  // Number of columns before the end of the ring.
   wrapsAt: u32,
 }
 
-// Of one KV head, for columns as columnAt(visible, ...) counts them.
-fn kvRowsOf(batch: u32, kvHead: u32, context: Context, visible: vec2u) -> KvRows {
+// The slots of one KV head, for columns in the order of columnAt(visible, ...).
+fn slotsOf(batch: u32, kvHead: u32, context: Context, visible: vec2u) -> Slots {
   let ring = params.capacity - SINKS;
   let stride = params.kvStride.z;
   let sinks = dot(vec2u(batch, kvHead), params.kvStride.xy) - params.firstKvRow;
   let firstSlot = context.skipped % ring + columnAt(visible, SINKS) - SINKS;
   let before = sinks + firstSlot * stride;
-  return KvRows(
+  return Slots(
     stride,
     sinks,
     before,
@@ -31,7 +33,7 @@ fn kvRowsOf(batch: u32, kvHead: u32, context: Context, visible: vec2u) -> KvRows
   );
 }
 
-fn kvRowAt(rows: KvRows, index: u32) -> u32 {
-  let first = select(rows.before, rows.behind, index >= rows.wrapsAt);
-  return select(first, rows.sinks, index < SINKS) + index * rows.stride;
+fn rowOfColumn(slots: Slots, index: u32) -> u32 {
+  let first = select(slots.before, slots.behind, index >= slots.wrapsAt);
+  return select(first, slots.sinks, index < SINKS) + index * slots.stride;
 }

@@ -2,16 +2,19 @@
 //
 //   y[t, r] = sum_i x[t, i] w[r, i] + b[r]
 //
-//   x     [tokens, IN]  f32  read
-//   w     [PART, IN]         read  by weightsAt: all OUT rows, or a part of them
+//   x  [tokens, IN]     f32     read
+//   w  [PART_ROWS, IN]  Stored  read  by matrixAt: all rows, or a part of them
 //   and what biasOf reads and put writes
 //
 // Grid: (blocks of rows, blocks of TOKENS tokens). A workgroup is ROW_GROUPS groups of LANES invocations; a group owns ROWS
 // rows of w and TOKENS tokens, so that a loaded weight serves every token and a loaded x every row, and its lanes share the
 // sum over IN. An output is made of ROWS_PER_OUTPUT neighbouring rows.
+//
+// Needs lanes, output, pack, put, row_bias, weight_matrix, IN, LANES, LOAD_PACKS, OUTPUTS, PART_ROWS, ROWS,
+// ROWS_PER_OUTPUT, ROW_GROUPS, TOKENS, WORKGROUP.
 struct Params {
   numTokens: u32,
-  // Where the rows of w begin among all rows, where one binding cannot hold them.
+  // The first row of w among all rows, of which one binding may hold a part.
   firstRow: u32,
 }
 
@@ -39,7 +42,7 @@ fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_ind
       }
     }
     /*unroll*/ for (var r = 0u; r < ROWS; r++) {
-      let weight = weightsAt(min(ownRow + r, PART - 1u), i);
+      let weight = matrixAt(min(ownRow + r, PART_ROWS - 1u), i);
       /*unroll*/ for (var t = 0u; t < TOKENS; t++) {
         /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
           sums[t][r] = addInner(held[t][p], weight[p], sums[t][r]);
@@ -51,8 +54,8 @@ fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_ind
   var scale: PerRow;
   var bias: PerRow;
   /*unroll*/ for (var r = 0u; r < ROWS; r++) {
-    scale[r] = rowStep(min(ownRow + r, PART - 1u));
-    bias[r] = biasOf(params.firstRow + min(ownRow + r, PART - 1u));
+    scale[r] = matrixStep(min(ownRow + r, PART_ROWS - 1u));
+    bias[r] = biasOf(params.firstRow + min(ownRow + r, PART_ROWS - 1u));
   }
   /*unroll*/ for (var t = 0u; t < TOKENS; t++) {
     var rows: PerRow;
@@ -61,7 +64,7 @@ fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_ind
     }
     if (lane == 0u && firstToken + t < params.numTokens) {
       /*unroll*/ for (var r = 0u; r < OUTPUTS; r++) {
-        if (ownRow / ROWS_PER_OUTPUT + r < PART / ROWS_PER_OUTPUT) {
+        if (ownRow / ROWS_PER_OUTPUT + r < PART_ROWS / ROWS_PER_OUTPUT) {
           put(firstToken + t, (params.firstRow + ownRow) / ROWS_PER_OUTPUT + r, outputOf(rows, r));
         }
       }

@@ -1,4 +1,4 @@
-// norm: each row scaled to unit size.
+// norm: each row is scaled to unit size.
 //
 //   y[t, i] = (x[t, i] - mean) rstd w[i] + b[i]
 //
@@ -7,13 +7,15 @@
 //   and what biasOf reads and put writes; mean and rstd are those of momentsOf
 //
 // Grid: (rows, lines of rows). A workgroup owns a row; lane i owns the elements i, i + LANES, ...
+//
+// Needs moments, put, row_bias, LANES, ROWS, WIDTH, WORKGROUP.
 struct Params {
   numRows: u32,
   // Keeps a variance from 0.
   eps: f32,
 }
 
-// What a row is shifted and scaled by.
+// The shift and the scale of a row.
 struct Moments {
   mean: f32,
   rstd: f32,

@@ -1,9 +1,11 @@
-// argmax: the token of the largest logit, of equal ones the first.
+// argmax: the token of the largest logit is chosen, of equal ones the first.
 //
 //   logits  [VOCAB]  f32  read
 //   and what choose writes
 //
 // Grid: (1). Lane i owns the logits i, i + WORKGROUP, ...
+//
+// Needs choose, VOCAB, WORKGROUP.
 var<storage, read> logits: array<f32>;
 
 struct Candidate {

@@ -1,11 +1,11 @@
-// choose: the next token is written to where the model reads it, and to the list of those that were chosen.
+// choose: the next token is written where the model reads it, and to the list of chosen tokens.
 //
 //   tokens  [1]           u32  write
 //   chosen  [1 + tokens]  u32  read, write   their number, then the tokens
 var<storage, read_write> tokens: array<u32>;
 var<storage, read_write> chosen: array<u32>;
 
-// What is chosen where a logit is NaN, so that the host finds out.
+// Chosen where a logit is NaN, so that the host finds out.
 const NOTHING = 0xffffffffu;
 
 fn isNan(x: f32) -> bool {

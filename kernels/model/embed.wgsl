@@ -1,17 +1,19 @@
-// embed: the residual stream of new tokens, from their embeddings.
+// embed: the embeddings of new tokens are the residual stream that enters the first layer.
 //
 //   y[t, i] = scale w[tokens[t], i] + position(t, i)
 //
-//   tokens  [S]      u32  read
-//   w       [rows, IN]    read   by weightsAt: all of the vocabulary, or a part of it
-//   y       [S, IN]  f32  write
+//   tokens  [S]         u32     read
+//   w       [rows, IN]  Stored  read   by matrixAt: all of the vocabulary, or a part of it
+//   y       [S, IN]     f32     write
 //   and what positionAt reads
 //
 // Grid: (blocks of packs). An invocation owns a pack.
+//
+// Needs pack, position, weight_matrix, IN, WORKGROUP.
 struct Params {
   numTokens: u32,
   scale: f32,
-  // The tokens of w: what is not among them is left to other dispatches.
+  // The tokens of w: other dispatches have the others.
   firstRow: u32,
   numRows: u32,
 }
@@ -33,5 +35,5 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   if (row >= params.numRows) {
     return;
   }
-  y[id.x] = params.scale * rowStep(row) * weightsAt(row, pack)[0] + positionAt(token, pack);
+  y[id.x] = params.scale * matrixStep(row) * matrixAt(row, pack)[0] + positionAt(token, pack);
 }

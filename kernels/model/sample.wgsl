@@ -1,13 +1,15 @@
-// sample: a token drawn from the likeliest ones that together have a share topP (nucleus sampling: Holtzman et al. 2020,
+// sample: a token is drawn from the likeliest ones that together have a share topP (nucleus sampling: Holtzman et al. 2020,
 // arXiv 1904.09751). Tokens as likely as the last of them count too.
 //
 //   p[i] = exp((logits[i] - max logits) / temperature)
 //
 //   logits   [VOCAB]  f32  read
-//   lengths  [1]      u32  read   tokens so far, by which the draw goes besides the seed
+//   lengths  [1]      u32  read   tokens so far, which the draw depends on beside the seed
 //   and what choose writes
 //
 // Grid: (1). For sums, lane i owns the logits i, i + WORKGROUP, ...; for the draw, CHUNK neighbours.
+//
+// Needs choose, lanes, ROWS, VOCAB, WORKGROUP.
 struct Params {
   inverseTemperature: f32,
   topP: f32,
@@ -20,14 +22,14 @@ var<storage, read> lengths: array<u32>;
 
 const CHUNK = (VOCAB + WORKGROUP - 1u) / WORKGROUP;
 const LOWEST = -3.4028234663852886e38;
-// 1.0, which the likeliest token has.
+// Bits of 1.0, which the likeliest token has.
 const MOST_BITS = 0x3f800000u;
 
 alias PerRow = array<f32, ROWS>;
 
 var<workgroup> chunks: array<f32, WORKGROUP>;
 
-// 0 for tokens below a bound.
+// The likelihood of a token relative to the likeliest one; 0 below a bound.
 fn likelihoodOf(token: u32, largest: f32, bound: f32) -> f32 {
   let p = exp((logits[token] - largest) * params.inverseTemperature);
   return select(0.0, p, p >= bound);
@@ -60,7 +62,8 @@ fn main(@builtin(local_invocation_index) lane: u32) {
   let largest = maxOverLanes(most, lane, lane)[0];
   let hasNan = sumOverLanes(nans, lane, lane) > 0.0;
 
-  // The largest bound whose mass is enough, by the bits of an f32, which for positive numbers are in their order.
+  // A binary search finds the largest bound whose mass is enough, by the bits of an f32: those of positive numbers are in
+  // their order.
   let enough = params.topP * massFrom(0.0, largest, lane);
   var low = 0u;
   var high = MOST_BITS;
@@ -89,7 +92,7 @@ fn main(@builtin(local_invocation_index) lane: u32) {
   let random = f32(hash(params.seed ^ hash(lengths[0])) >> 8u) / 16777216.0;
   let drawn = random * mass;
 
-  // The last chunk, and of it the last token, with not more below it than what was drawn.
+  // The last chunk, and of it the last token, with no more mass below it than was drawn.
   var below = 0.0;
   var chunk = 0u;
   var belowChunk = 0.0;

@@ -1,6 +1,9 @@
-// score_alibi: scores fall with the distance between query and key, in each head by its own slope.
+// alibi: a score falls with the distance between query and key, in each head by its own slope (ALiBi: Press et al. 2021,
+// arXiv 2108.12409).
 //
 //   s' = s - slope |position of the query - position of the key|
+//
+// Needs context, params, per_head.
 fn withAlibi(s: f32, row: u32, context: Context, column: u32) -> f32 {
   let distance = abs(queryPosition(context, tokenOf(row)) - i32(tokenAt(context, column)));
   return s - perHead[headOf(row)].x * f32(distance);

@@ -1,9 +1,11 @@
-// score_mask: keys that a query must not see are masked.
+// mask: keys that a query must not see are masked.
 //
 //   mask  [B, N, S, keys]  bits  read  (axes before the last may be shared: params.mask.stride)
 //
 // Element i is bit i mod 32 of word i / 32. A mask of the first keys masks later ones; one of the last keys leaves earlier
 // ones as they are.
+//
+// Needs context, masked, params.
 var<storage, read> mask: array<u32>;
 
 fn withMask(s: f32, row: u32, context: Context, column: u32) -> f32 {

@@ -1,9 +1,11 @@
-// score_softcap: scores pressed smoothly into (-softcap, softcap).
+// softcap: a score is pressed smoothly into (-softcap, softcap) (Gemma 2, arXiv 2408.00118).
 //
 //   s' = softcap tanh(s / softcap)
+//
+// Needs context, params.
 fn withSoftcap(s: f32, row: u32, context: Context, column: u32) -> f32 {
   let x = s / params.softcap;
-  // By an exponential, as WGSL's own tanh may be off by 1e-5. Near 0, where that cancels, by the series.
+  // WGSL's own tanh may be off by 1e-5: an exponential is not, nor, near 0 where it cancels, the series.
   let decay = exp(-2.0 * abs(x));
   let pressed = sign(x) * (1.0 - decay) / (1.0 + decay);
   let series = x * (1.0 - x * x * (0.333333333 - 0.133333333 * x * x));

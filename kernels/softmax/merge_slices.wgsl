@@ -1,12 +1,13 @@
-// merge_slices: the states of all slices of the context to the outputs.
+// merge_slices: the states of all slices of the context give the outputs (Flash-Decoding, 2023).
 //
 //   m = max_i m_i    o[h] = sum_i exp(m_i - m) o_i[h] / sum_i exp(m_i - m) d_i
 //
-//   partials  [slices, B, N, S, VALUE_DIM]  f32  read
-//   states    [slices, B, N, S]                  read   m, d
-//   and o, which store_output writes
+//   partials  [slices, B, N, S, VALUE_DIM]  f32           read
+//   states    [slices, B, N, S]             SoftmaxState  read
 //
 // Grid: (blocks of packs). An invocation owns one pack of one output row. A row that sees nothing gives 0.
+//
+// Needs pack, state, store_row, VALUE_DIM, WORKGROUP, params.
 var<storage, read> partials: array<Wide>;
 var<storage, read> states: array<SoftmaxState>;
 
@@ -21,7 +22,7 @@ fn main(@builtin(global_invocation_id) invocation: vec3u) {
   }
   var whole = emptyState();
   var sum = Wide();
-  // Not from a uniform: lavapipe compiles a kernel anew for each dispatch whose loop is bounded by one.
+  // The length of the buffer bounds the loop: lavapipe compiles a kernel anew for each dispatch whose loop a uniform bounds.
   let numSlices = arrayLength(&states) / params.numRows;
   for (var slice = 0u; slice < numSlices; slice++) {
     let index = slice * params.numRows + row;

@@ -1,4 +1,4 @@
-// merge_states: attention over one more part of a context, merged into that over the parts so far.
+// merge_states: attention over one more part of a context is merged into that over the parts so far.
 //
 //   lse = log(exp(lse_1) + exp(lse_2))    o[h] = exp(lse_1 - lse) o_1[h] + exp(lse_2 - lse) o_2[h]
 //
@@ -8,9 +8,11 @@
 //   lse      [rows]             f32  read, write
 //
 // Grid: (rows, lines of rows). A workgroup owns a row; lane i owns the packs i, i + WORKGROUP, ...
+//
+// Needs masked, pack, state, Pack, VALUE_DIM, WORKGROUP.
 struct Params {
   numRows: u32,
-  // Whether there is nothing so far: o and lse are only written.
+  // 1 where there are no parts so far: o and lse are only written.
   isFirst: u32,
 }
 
@@ -35,14 +37,14 @@ fn main(
   let soFar = stateOf(select(lse[row], MASKED, params.isFirst == 1u));
   let part = stateOf(lsePart[row]);
   let whole = settled(mergeStates(soFar, part));
-  // Every lane has read what the first one is about to write.
+  // Every lane has read the lse that the first one is about to write.
   storageBarrier();
   if (lane == 0u) {
     lse[row] = select(whole.m + log(whole.d), MASKED, whole.d == 0.0);
   }
   let shares = vec2f(shareOf(soFar, whole), shareOf(part, whole));
   for (var i = row * PACKS + lane; i < (row + 1u) * PACKS; i += WORKGROUP) {
-    // What has no share must not reach the sum even where it is infinite or NaN.
+    // An output without a share may be Inf or NaN, and 0 x Inf is NaN.
     let a = select(shares.x * Wide(o[i]), Wide(), shares.x == 0.0);
     let b = select(shares.y * Wide(oPart[i]), Wide(), shares.y == 0.0);
     o[i] = Pack(a + b);

@@ -1,6 +1,9 @@
-// softmax_state: the running maximum and denominator of a softmax, and how two of them merge.
+// state: the running maximum and denominator of a softmax, and the merge of two of them (Milakov and Gimelshein 2018, arXiv
+// 1805.02867).
 //
 //   m = max(a.m, b.m)    d = a.d exp(a.m - m) + b.d exp(b.m - m)
+//
+// Needs masked.
 struct SoftmaxState {
   m: f32,
   d: f32,
@@ -15,8 +18,8 @@ fn mergeStates(a: SoftmaxState, b: SoftmaxState) -> SoftmaxState {
   return SoftmaxState(m, a.d * exp(a.m - m) + b.d * exp(b.m - m));
 }
 
-// The state of a whole row: NaN where its sum is not finite, as there is a NaN or an infinite score. Not left to arithmetic, as
-// WGSL lets exponentials of NaN be infinite, and logarithms of NaN be numbers.
+// The state of a whole row: NaN where its sum is not finite, as a score is NaN or infinite. Bits say so, as WGSL lets
+// exponentials of NaN be infinite, and logarithms of NaN be numbers.
 fn settled(state: SoftmaxState) -> SoftmaxState {
   let isFinite = state.d <= -MASKED;
   let bits = select(vec2u(0x7fc00000u), bitcast<vec2u>(vec2f(state.m, state.d)), isFinite);

@@ -1,15 +1,18 @@
-// scores: how well each query matches each key of its context.
+// scores: the match of each query with each key of its context.
 //
-//   s[row, c] = scale * sum_h q[row, h] k[c, h], and what scoreOf makes of it
+//   s[row, c] = scoreOf(sum_h q[row, h] k[c, h])
 //
-//   lengths  [B]                          u32  read
-//   q        [B, S, N, H]                 T    read   (or [B, N, S, H]: qStride), by queryAt
-//   k        [B, numKvHeads, capacity, H]      read   ring (or [B, capacity, numKvHeads, H]: kvStride), by keysAt
-//   scores   [rows of the block, contextLen]  f32  write
+//   lengths  [B]                              u32     read
+//   q        [B, S, N, H]                     T       read   (or [B, N, S, H]: qStride), by queryAt
+//   k        [B, numKvHeads, capacity, H]     Stored  read   ring (or [B, capacity, numKvHeads, H]: kvStride), by keysAt
+//   scores   [rows of the block, contextLen]  f32     write
 //
-// Grid: (column groups, row tiles). A workgroup owns blocks of WORKGROUP x 4 columns, the grid's width apart, and walks those
-// that the context has. An invocation owns a tile of ROWS rows by 4 columns of each; query head n reads KV head n / groupSize
-// where it lies.
+// Grid: (column groups, row tiles). A workgroup owns blocks of WORKGROUP x 4 columns, the grid's width apart, and walks
+// those that the context has. An invocation owns a tile of ROWS rows by 4 columns of each; query head n reads KV head
+// n / groupSize where it lies.
+//
+// Needs context, keys, masked, pack, params, query, row_tile, slots, HEAD_DIM, LOAD_PACKS, ROWS, SINKS, WORKGROUP,
+// scoreOf.
 var<storage, read_write> scores: array<f32>;
 
 const LOADS = HEAD_DIM / (PACK * LOAD_PACKS);
@@ -34,10 +37,10 @@ fn main(
     firstLoad[i] = queryRow(tile.batch, headOf(row), tokenOf(row)) * LOADS;
   }
 
-  let kvRows = kvRowsOf(tile.batch, tile.kvHead, context, vec2u(0u, context.len));
+  let slots = slotsOf(tile.batch, tile.kvHead, context, vec2u(0u, context.len));
   let end = max(context.len, params.filledLen);
   for (var first = workgroupId.x * BLOCK; first < end; first += numWorkgroups.x * BLOCK) {
-    // Softmax reads visible columns only: what no row of the tile sees is left alone, unless someone reads it.
+    // Softmax reads visible columns alone: columns that no row of the tile sees are skipped, unless the caller reads them.
     let isSeen = (first < seen.y && first + BLOCK > seen.x) || first < min(SINKS, seen.x);
     if (!isSeen && first >= params.filledLen) {
       continue;
@@ -46,7 +49,7 @@ fn main(
     let columns = first + lane + WORKGROUP * vec4u(0u, 1u, 2u, 3u);
     var products = array<vec4f, ROWS>();
     if (isSeen) {
-      products = productsOf(kvRows, min(columns, vec4u(context.len - 1u)), firstLoad);
+      products = productsOf(slots, min(columns, vec4u(context.len - 1u)), firstLoad);
     }
     for (var i = 0u; i < tile.numRows; i++) {
       let row = rowOf(tile, i);
@@ -62,11 +65,11 @@ fn main(
   }
 }
 
-fn productsOf(kvRows: KvRows, columns: vec4u, firstLoad: array<u32, ROWS>) -> array<vec4f, ROWS> {
-  let k0 = startOfKey(kvRowAt(kvRows, columns.x));
-  let k1 = startOfKey(kvRowAt(kvRows, columns.y));
-  let k2 = startOfKey(kvRowAt(kvRows, columns.z));
-  let k3 = startOfKey(kvRowAt(kvRows, columns.w));
+fn productsOf(slots: Slots, columns: vec4u, firstLoad: array<u32, ROWS>) -> array<vec4f, ROWS> {
+  let k0 = startOfKey(rowOfColumn(slots, columns.x));
+  let k1 = startOfKey(rowOfColumn(slots, columns.y));
+  let k2 = startOfKey(rowOfColumn(slots, columns.z));
+  let k3 = startOfKey(rowOfColumn(slots, columns.w));
   var acc: array<vec4f, ROWS>;
   for (var h = 0u; h < LOADS; h++) {
     let a = keysAt(k0, h);

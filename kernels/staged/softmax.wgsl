@@ -1,13 +1,15 @@
-// softmax: scores to weights that sum to one over what the query sees, and are zero elsewhere.
+// softmax: scores become weights that sum to one over the keys that a query sees, and are zero elsewhere.
 //
 //   m = max_c s[c]    d = sum_c exp(s[c] - m)    w[c] = exp(s[c] - m) / d
 //
 //   lengths  [B]                              u32  read
-//   scores   [rows of the block, contextLen]  f32  read   (in place: the buffer of the weights)
 //   weights  [rows of the block, contextLen]  f32  write
+//   and the scores that scoreAt reads
 //
 // Grid: (rows). A workgroup owns a row; lane i owns the visible columns i, i + WORKGROUP, ...
-// A row that sees nothing has only zero weights. What is masked has weight 0 and does not count.
+// A row that sees nothing has only zero weights. A masked column has weight 0 and does not count.
+//
+// Needs context, lse, masked, params, sink, softmax_input, state, WORKGROUP.
 var<storage, read_write> weights: array<f32>;
 
 var<workgroup> states: array<SoftmaxState, WORKGROUP>;

@@ -1,15 +1,17 @@
-// weighted_sum: the values of the context, averaged by the weights of each row.
+// weighted_sum: the output of a row is the sum of the values of its context, each times its weight.
 //
 //   o[row, h] = sum_c w[row, c] v[c, h]
 //
-//   lengths  [B]                                    u32  read
-//   weights  [rows of the block, contextLen]        f32  read
-//   v        [B, numKvHeads, capacity, VALUE_DIM]        read   ring (or [B, capacity, numKvHeads, ...]: kvStride), by
-//                                                              valuesAt
-//   o        [B, S, N, VALUE_DIM]                   T    write  (or [B, N, S, ...]: qStride)
+//   lengths  [B]                                   u32     read
+//   weights  [rows of the block, contextLen]       f32     read
+//   v        [B, numKvHeads, capacity, VALUE_DIM]  Stored  read   ring (or [B, capacity, numKvHeads, ...]: kvStride), by
+//                                                                 valuesAt
+//   o        [B, S, N, VALUE_DIM]                  T       write  (or [B, N, S, ...]: qStride)
 //
 // Grid: (row tiles, blocks of LANES loads of the head). A workgroup is STRIPS x LANES invocations: a lane owns the packs of
-// one load of ROWS output rows, a strip every STRIPS-th quad of columns; the strips are added up in workgroup memory.
+// one load of ROWS output rows, a strip every STRIPS-th quad of columns; workgroup memory adds the strips up.
+//
+// Needs context, pack, params, row_tile, slots, values, LANES, LOAD_PACKS, Pack, ROWS, STRIPS, VALUE_DIM, WORKGROUP.
 var<storage, read> weights: array<f32>;
 var<storage, read_write> o: array<Pack>;
 
@@ -39,16 +41,16 @@ fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_ind
 
   var acc: array<OfLoad, ROWS>;
   let count = countOf(seen);
-  let kvRows = kvRowsOf(tile.batch, tile.kvHead, context, seen);
+  let slots = slotsOf(tile.batch, tile.kvHead, context, seen);
   for (var first = strip * 4u; first < count; first += STRIPS * 4u) {
     for (var j = 0u; j < 4u; j++) {
       let index = min(first + j, count - 1u);
       let column = columnAt(seen, index);
-      let value = startOfValue(kvRowAt(kvRows, index));
+      let value = startOfValue(rowOfColumn(slots, index));
       let step = valueStep(value);
       let values = valuesAt(value, loaded);
       for (var i = 0u; i < ROWS; i++) {
-        // What a row does not see, or sees already, must not reach it even where it is infinite or NaN.
+        // A value that the row does not see, or has had, may be Inf or NaN, and 0 x Inf is NaN.
         let weight = select(0.0, weights[offset[i] + column], first + j < count);
         /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
           acc[i][p] += select(weight * step * values[p], Wide(), weight == 0.0);

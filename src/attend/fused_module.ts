@@ -47,7 +47,7 @@ function attendModule(plan: FusedPlan): WgslModule {
     lanesPiece(lanes, plan),
     ...keysPieces(plan),
     ...productPieces(plan),
-    ...(plan.slices > 1 ? [{ fragments: [wgsl.storePartial] }] : outputPieces(spec)),
+    ...(plan.slices > 1 ? [{ fragments: [wgsl.storeRow.partial] }] : outputPieces(spec)),
     {
       constants: {
         ...{ ROWS: rows, ROW_GROUPS: rowGroups, LANES: lanes, KEYS: keys },
@@ -78,7 +78,7 @@ function mergeModule({ spec }: FusedPlan): WgslModule {
 /** Stores what the state of a whole context gives. */
 function outputPieces(spec: FilledSpec): WgslPiece[] {
   const types = { Pack: packType(spec.dtype, fusedPackSize(spec)) };
-  return [...rowEndPieces(spec), { types, fragments: [wgsl.storeOutput] }];
+  return [...rowEndPieces(spec), { types, fragments: [wgsl.storeRow.output] }];
 }
 
 /** Quantized values are finite, so weight 0 suffices; floats may be Inf or NaN, and 0 x Inf is NaN. */
@@ -89,30 +89,30 @@ function maySkip({ spec: { kvDtype, seqLen, bias, mask }, columns }: FusedPlan):
 /** What products are computed in, and how values are summed up. */
 function productPieces({ spec, matrix, valueLoads }: FusedPlan): WgslPiece[] {
   const constants = { VALUE_LOADS: valueLoads };
-  if (matrix) return [{ constants, fragments: [wgsl.valuesMatrix] }];
-  const half = fusedPackSize(spec) === 4 ? wgsl.halfVec4 : wgsl.halfScalar;
-  const products = spec.arithmetic === "f32" ? [wgsl.productsF32] : [wgsl.productsF16, half];
-  return [{ constants, fragments: [...products, wgsl.valuesApart] }];
+  if (matrix) return [{ constants, fragments: [wgsl.sumValues.matrixUnits] }];
+  const half = fusedPackSize(spec) === 4 ? wgsl.innerHalf.vec4 : wgsl.innerHalf.scalar;
+  const products = spec.arithmetic === "f32" ? [wgsl.products.f32] : [wgsl.products.f16, half];
+  return [{ constants, fragments: [...products, wgsl.sumValues.lanes] }];
 }
 
 /** How lanes come by queries and weights, and whose keys they score. */
 function keysPieces(plan: FusedPlan): WgslPiece[] {
   const { spec, rows, rowGroups, keys, sharers, partners, keyChunk, columns, loads, matrix } = plan;
   if (matrix) {
-    const pack = fusedPackSize(spec) === 4 ? wgsl.matrixVec4 : wgsl.matrixScalar;
+    const pack = fusedPackSize(spec) === 4 ? wgsl.matrixPack.vec4 : wgsl.matrixPack.scalar;
     return [{
       constants: matrixConstants(spec, { ...plan, matrix }),
-      fragments: [wgsl.matrixTile, pack, wgsl.matrixChromium, wgsl.keysMatrix],
+      fragments: [wgsl.matrixTile, pack, wgsl.matrixBlock, wgsl.scoreKeys.matrixUnits],
     }];
   }
   if (partners > 1) {
-    const PART_LOADS = headLoads(plan) / partners;
+    const PARTNER_LOADS = headLoads(plan) / partners;
     return [{
       constants: {
         ...{ PARTNERS: partners, HALF_PARTNERS: partners / 2, EXCHANGES: Math.log2(partners) },
-        ...{ PART_LOADS, PART_PACKS: PART_LOADS * loadPacks(loads) },
+        ...{ PARTNER_LOADS, PARTNER_PACKS: PARTNER_LOADS * loadPacks(loads) },
       },
-      fragments: [wgsl.keysShared, wgsl.weightsLoaded],
+      fragments: [wgsl.scoreKeys.partners, wgsl.columnWeights.own],
     }];
   }
   if (sharers > 0) {
@@ -123,15 +123,15 @@ function keysPieces(plan: FusedPlan): WgslPiece[] {
         WEIGHT_LOADS: Math.ceil(rows * columns / sharers),
       },
       fragments: [
-        ...[wgsl.keysApart, wgsl.keysDirect],
-        ...[wgsl.queriesBroadcast, wgsl.weightsBroadcast],
+        ...[wgsl.scoreKeys.lanes, wgsl.ownKeys.direct],
+        ...[wgsl.queries.sharers, wgsl.columnWeights.sharers],
       ],
     }];
   }
-  const apart = { fragments: [wgsl.keysApart, wgsl.queriesLoaded, wgsl.weightsLoaded] };
-  if (keyChunk === 0) return [apart, { fragments: [wgsl.keysDirect] }];
+  const apart = { fragments: [wgsl.scoreKeys.lanes, wgsl.queries.own, wgsl.columnWeights.own] };
+  if (keyChunk === 0) return [apart, { fragments: [wgsl.ownKeys.direct] }];
   const constants = { CHUNK: keyChunk, STAGED_LOADS: stagedLoads(keyChunk * keys / rowGroups) };
-  return [apart, { constants, fragments: [wgsl.keysStaged] }];
+  return [apart, { constants, fragments: [wgsl.ownKeys.staged] }];
 }
 
 /** As many of an invocation's loads at once as divide them: up to 4, as more would take the registers of queries. */

@@ -34,7 +34,7 @@ export function keyPieces(
   return [packPiece(packSize), ...loadPieces(kvDtype, packSize, loads), {
     types: { Factor: packType(products, packSize) },
     constants: { HEAD_DIM: headDim },
-    fragments: [wgsl.slots, isQuantized(kvDtype) ? wgsl.keysQuantized : wgsl.keysNumbers],
+    fragments: [wgsl.slots, isQuantized(kvDtype) ? wgsl.keys.quantized : wgsl.keys.numbers],
   }];
 }
 
@@ -45,22 +45,22 @@ export function valuePieces(
 ): WgslPiece[] {
   return [packPiece(packSize), ...loadPieces(kvDtype, packSize, loads), {
     constants: { VALUE_DIM: valueDim },
-    fragments: [wgsl.slots, isQuantized(kvDtype) ? wgsl.valuesQuantized : wgsl.valuesNumbers],
+    fragments: [wgsl.slots, isQuantized(kvDtype) ? wgsl.values.quantized : wgsl.values.numbers],
   }];
 }
 
 /** Declares `q` and reads it by `queryAt`, as many packs at a time as a load of keys brings. */
 export function queryPiece({ dtype, kvDtype }: FilledSpec, packSize: 1 | 4): WgslPiece {
   return dtype === kvDtype
-    ? { fragments: [wgsl.queryNumbers] }
-    : { types: { Pack: packType(dtype, packSize) }, fragments: [wgsl.queryPacks] };
+    ? { fragments: [wgsl.query.stored] }
+    : { types: { Pack: packType(dtype, packSize) }, fragments: [wgsl.query.packs] };
 }
 
 /** Declares `sumOverLanes`, and `maxOverLanes` where lanes are several, for groups of so many lanes, a power of two. */
 export function lanesPiece(lanes: number, { shuffles }: { shuffles: boolean }): WgslPiece {
-  if (lanes === 1) return { fragments: [wgsl.lanesOne] };
-  if (!shuffles) return { fragments: [wgsl.lanesMemory] };
-  return { constants: { HALVINGS: Math.log2(lanes) }, fragments: [wgsl.lanesShuffle] };
+  if (lanes === 1) return { fragments: [wgsl.lanes.one] };
+  if (!shuffles) return { fragments: [wgsl.lanes.memory] };
+  return { constants: { HALVINGS: Math.log2(lanes) }, fragments: [wgsl.lanes.shuffle] };
 }
 
 /** Declares the state of a softmax, with the score of what is masked. */

@@ -54,7 +54,7 @@ function softmaxModule({ spec, workgroup }: StagedPlan): WgslModule {
   const isKept = spec.outputs.includes("scores");
   return join("softmax", ...contextPieces(spec), STATE_PIECE, ...rowEndPieces(spec), {
     constants: { WORKGROUP: workgroup.softmax },
-    fragments: [isKept ? wgsl.scoresApart : wgsl.scoresInPlace, wgsl.softmax],
+    fragments: [isKept ? wgsl.softmaxInput.apart : wgsl.softmaxInput.inPlace, wgsl.softmax],
   });
 }
 

@@ -22,8 +22,8 @@ type AppendSpec = Omit<CacheSpec, "window" | "kvLayout">;
 interface Memory {
   parts: readonly KvPart[];
   lengths: GPUBuffer;
-  /** Table of rotations; nothing where keys are not rotated. */
-  rotations: GPUBuffer | undefined;
+  /** Of the rotary position embedding; nothing where keys have none. */
+  ropeTable: GPUBuffer | undefined;
 }
 
 const WORKGROUP = 64;
@@ -57,8 +57,8 @@ export function appendModule(spec: AppendSpec, rope: FilledRope | undefined): Wg
 /** Declares `store`, which writes a new row. */
 function storePieces(dtype: KvDtype): WgslPiece[] {
   return isQuantized(dtype)
-    ? [...quantizedPieces(dtype), { fragments: [wgsl.storeQuantized] }]
-    : [{ types: { Stored: storedType(dtype) }, fragments: [wgsl.storePlain] }];
+    ? [...quantizedPieces(dtype), { fragments: [wgsl.store.quantized] }]
+    : [{ types: { Stored: storedType(dtype) }, fragments: [wgsl.store.numbers] }];
 }
 
 /** The kernel that appends to one cache, and its parameters by the numbers of tokens. */
@@ -113,14 +113,14 @@ export class Append {
     counts?: readonly number[],
   ): Dispatch[] {
     const { batch, numKvHeads } = this.#spec;
-    const { parts, lengths, rotations } = this.#memory;
+    const { parts, lengths, ropeTable } = this.#memory;
     const params = this.#paramsFor(seqLen, counts ?? new Array(batch).fill(seqLen));
     const grid = [Math.min(seqLen * numKvHeads * 2, MAX_WORKGROUPS), batch] as const;
     return parts.map(({ k, v }, i) =>
       this.#kernel.bind({
         ...{ params: params[i], lengths, arrivals: this.arrivals },
         ...{ kNew: tokens.k, vNew: tokens.v, k: k.buffer, v: v.buffer },
-        ...(rotations && { rotations }),
+        ...(ropeTable && { ropeTable }),
       }, grid)
     );
   }

@@ -37,7 +37,7 @@ export function forkModules(kvDtype: KvDtype): Record<"within" | "across", WgslM
       constants: { WORKGROUP },
       fragments: [source, wgsl.fork],
     });
-  return { within: copying(wgsl.forkWithin), across: copying(wgsl.forkAcross) };
+  return { within: copying(wgsl.forkSource.within), across: copying(wgsl.forkSource.across) };
 }
 
 /** The kernels that copy: within the buffers of a part, and between those of two. */

@@ -218,7 +218,7 @@ export class RingKvCache implements KvView {
       );
       const rope = options.rope &&
         await Rope.create(gpu, owned, options.rope, { headDim, dtype });
-      const memory = { parts, lengths, rotations: rope?.rotations };
+      const memory = { parts, lengths, ropeTable: rope?.table };
       const append = await Append.create(gpu, owned, options, options.rope, memory);
       const fork = await Fork.compile(gpu, owned, kvDtype);
       return new RingKvCache(gpu, options, { owned, parts, append, fork, rope, lengths });
@@ -290,7 +290,7 @@ export class RingKvCache implements KvView {
   get bytes(): number {
     const kv = this.parts.reduce((sum, { k, v }) => sum + k.bytes + v.bytes, 0);
     const counters = this.lengthsBuffer.size + this.#append.arrivals.size;
-    return kv + counters + (this.#rope?.rotations.size ?? 0);
+    return kv + counters + (this.#rope?.table.size ?? 0);
   }
 
   /** Whether keys are rotated while they are appended, so that queries have to be. */

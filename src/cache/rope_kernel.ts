@@ -1,4 +1,4 @@
-/** Rotary position embedding on the device: the table of rotations, and the rotation of queries. */
+/** Rotary position embedding on the device: its table, and the kernel that gives queries their positions. */
 import * as wgsl from "../../kernels/mod.ts";
 import { checkChoice, checkFinite, checkInteger, checkObject, sentence } from "../base/check.ts";
 import { Kernel } from "../gpu/kernel.ts";
@@ -16,8 +16,8 @@ import type { Dtype } from "../tensor/dtype.ts";
 const MOST_DIMS = 2 ** 16;
 const WORKGROUP = 64;
 const MAX_WORKGROUPS = 1024;
-/** u32s of a `Rotation`: frequency, factor and padding. */
-const ROTATION_WORDS = 4;
+/** u32s of a `RopePair`: frequency, factor and padding. */
+const PAIR_WORDS = 4;
 
 /** Options with their defaults filled in. */
 export interface FilledRope {
@@ -72,22 +72,22 @@ function frequenciesOf(
   );
 }
 
-/** What rotates keys while they are appended; without options, what leaves them. */
+/** Declares `roped`, which gives a new key its position; without options, which leaves it. */
 export function ropePiece(rope?: FilledRope): WgslPiece {
-  if (!rope) return { fragments: [wgsl.ropeNone] };
+  if (!rope) return { fragments: [wgsl.rope.none] };
   const { dims, style } = rope;
   return {
     constants: { ROPE_DIMS: dims, ROPE_PARTNER: style === "halves" ? dims / 2 : 1 },
-    fragments: [wgsl.rope],
+    fragments: [wgsl.rope.applied],
   };
 }
 
-/** The module that rotates queries. */
+/** The module that gives queries their positions. */
 export function ropeQueriesModule(
   rope: FilledRope,
   { headDim, dtype }: { headDim: number; dtype: Dtype },
 ): WgslModule {
-  return join("rotate", ropePiece(rope), {
+  return join("rope queries", ropePiece(rope), {
     types: { T: dtype },
     constants: { HEAD_DIM: headDim, WORKGROUP },
     fragments: [wgsl.ropeQueries],
@@ -95,15 +95,15 @@ export function ropeQueriesModule(
 }
 
 /**
- * The table of `Rotation`s. A frequency is kept as a fraction of a turn in 64 bits, so that position x frequency modulo a
+ * The table of `RopePair`s. A frequency is kept as a fraction of a turn in 64 bits, so that position x frequency modulo a
  * turn needs nothing but integers.
  */
 export function ropeTable({ frequencies, attentionFactor }: FilledRope): ArrayBuffer {
-  const table = new DataView(new ArrayBuffer(frequencies.length * ROTATION_WORDS * 4));
+  const table = new DataView(new ArrayBuffer(frequencies.length * PAIR_WORDS * 4));
   frequencies.forEach((frequency, pair) => {
     const turns = frequency / (2 * Math.PI);
     const parts = BigInt.asUintN(64, BigInt(Math.floor((turns - Math.floor(turns)) * 2 ** 64)));
-    const offset = pair * ROTATION_WORDS * 4;
+    const offset = pair * PAIR_WORDS * 4;
     table.setUint32(offset, Number(parts >> 32n), true);
     table.setUint32(offset + 4, Number(parts & 0xffff_ffffn), true);
     table.setFloat32(offset + 8, attentionFactor, true);
@@ -111,7 +111,7 @@ export function ropeTable({ frequencies, attentionFactor }: FilledRope): ArrayBu
   return table.buffer;
 }
 
-/** Queries to rotate: [B, S, N, H] or [B, N, S, H]. */
+/** Queries in need of positions: [B, S, N, H] or [B, N, S, H]. */
 interface Queries {
   layout: Layout;
   batch: number;
@@ -120,10 +120,10 @@ interface Queries {
   buffer: GPUBuffer;
 }
 
-/** The table of rotations on a device, and the kernel that rotates queries by it. */
+/** The table of a rotary position embedding on a device, and the kernel that applies it to queries. */
 export class Rope {
-  /** [dims / 2] `Rotation` */
-  readonly rotations: GPUBuffer;
+  /** [dims / 2] `RopePair` */
+  readonly table: GPUBuffer;
   readonly #kernel: Kernel;
   readonly #pairs: number;
   readonly #params: KeptBuffers;
@@ -131,9 +131,9 @@ export class Rope {
   private constructor(
     kernel: Kernel,
     pairs: number,
-    made: { rotations: GPUBuffer; params: KeptBuffers },
+    made: { table: GPUBuffer; params: KeptBuffers },
   ) {
-    this.rotations = made.rotations;
+    this.table = made.table;
     this.#kernel = kernel;
     this.#pairs = pairs;
     this.#params = made.params;
@@ -147,24 +147,24 @@ export class Rope {
     shape: { headDim: number; dtype: Dtype },
   ): Promise<Rope> {
     const kernel = await Kernel.compile(gpu, ropeQueriesModule(rope, shape));
-    const table = new Uint8Array(ropeTable(rope));
-    const rotations = await gpu.guard("allocate rope", () => {
-      const size = table.byteLength;
+    const bytes = new Uint8Array(ropeTable(rope));
+    const table = await gpu.guard("allocate rope", () => {
+      const size = bytes.byteLength;
       const buffer = owned.keep(gpu.device.createBuffer({
-        ...{ label: "rope rotations", size, usage: USAGE.storage, mappedAtCreation: true },
+        ...{ label: "rope table", size, usage: USAGE.storage, mappedAtCreation: true },
       }));
-      new Uint8Array(buffer.getMappedRange()).set(table);
+      new Uint8Array(buffer.getMappedRange()).set(bytes);
       buffer.unmap();
       return buffer;
     });
-    return new Rope(kernel, rope.dims / 2, { rotations, params: owned.keep(new KeptBuffers()) });
+    return new Rope(kernel, rope.dims / 2, { table, params: owned.keep(new KeptBuffers()) });
   }
 
   bind(queries: Queries, lengths: GPUBuffer): Dispatch {
     const { batch, numHeads, seqLen } = queries;
     const workgroups = Math.ceil(seqLen * numHeads * this.#pairs / WORKGROUP);
     return this.#kernel.bind({
-      ...{ params: this.#paramsFor(queries), lengths, rotations: this.rotations },
+      ...{ params: this.#paramsFor(queries), lengths, ropeTable: this.table },
       x: queries.buffer,
     }, [Math.min(workgroups, MAX_WORKGROUPS), batch]);
   }

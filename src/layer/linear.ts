@@ -48,12 +48,6 @@ interface Tile {
   workgroup: number;
 }
 
-const ACTIVATIONS: Readonly<Record<Activation, string>> = {
-  silu: wgsl.activationSilu,
-  gelu: wgsl.activationGelu,
-  geluTanh: wgsl.activationGeluTanh,
-};
-
 /**
  * A tile of 16 sums for several tokens, 8 loads for 16 products; for one token as many rows as hide the load of x. On GPUs
  * lanes share a row, so that neighbours load neighbouring weights; in software a lane has its rows alone.
@@ -168,27 +162,28 @@ export function linearModule(
     putPiece(target, outputs / ROWS_PER_OUTPUT),
     {
       constants: {
-        ...{ PART: rows, ROWS, TOKENS, LANES, WORKGROUP },
+        ...{ PART_ROWS: rows, ROWS, TOKENS, LANES, WORKGROUP },
         ...{ ROW_GROUPS: WORKGROUP / LANES, ROWS_PER_OUTPUT, OUTPUTS: ROWS / ROWS_PER_OUTPUT },
       },
-      fragments: [hasBias ? wgsl.linearBias : wgsl.linearBiasNone, wgsl.linear],
+      fragments: [hasBias ? wgsl.rowBias.added : wgsl.rowBias.none, wgsl.linear],
     },
   );
 }
 
 /** Declares `outputOf`: what becomes of a row, or of two. */
 function outputPiece(activation: LinearActivation | undefined): WgslPiece {
-  if (!activation) return { fragments: [wgsl.outputLinear] };
+  if (!activation) return { fragments: [wgsl.output.linear] };
   const { kind, isGated } = activation;
-  return { fragments: [ACTIVATIONS[kind], isGated ? wgsl.outputGated : wgsl.outputActivated] };
+  return {
+    fragments: [wgsl.activation[kind], isGated ? wgsl.output.gated : wgsl.output.activated],
+  };
 }
 
 /** Declares `put`, which writes an output. */
 function putPiece(target: LinearTarget, width: number): WgslPiece {
   if (typeof target === "string") {
-    const put = target === "y" ? wgsl.put : wgsl.putSum;
-    return { constants: { WIDTH: width }, fragments: [put] };
+    return { constants: { WIDTH: width }, fragments: [wgsl.put[target]] };
   }
   const constants = { Q_WIDTH: target.qWidth, KV_WIDTH: target.kvWidth };
-  return { constants, fragments: [wgsl.putQkv] };
+  return { constants, fragments: [wgsl.put.qkv] };
 }

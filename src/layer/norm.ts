@@ -39,9 +39,9 @@ export function normModule(
     // One sum at a time is shared.
     constants: { WIDTH: width, LANES: lanes, WORKGROUP: lanes, ROWS: 1 },
     fragments: [
-      kind === "rms" ? wgsl.momentsRms : wgsl.momentsLayer,
-      hasBias ? wgsl.linearBias : wgsl.linearBiasNone,
-      to === "y" ? wgsl.put : wgsl.putSum,
+      wgsl.moments[kind],
+      hasBias ? wgsl.rowBias.added : wgsl.rowBias.none,
+      wgsl.put[to],
       wgsl.norm,
     ],
   });

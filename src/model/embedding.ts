@@ -20,7 +20,7 @@ export function embedModule(
   const pack = packSize(dim);
   return join("embed", packPiece(pack), ...weightPieces(dtype, dim, pack, "packs"), {
     constants: { WORKGROUP },
-    fragments: [hasPositions ? wgsl.positionLearned : wgsl.positionNone, wgsl.embed],
+    fragments: [hasPositions ? wgsl.position.learned : wgsl.position.none, wgsl.embed],
   });
 }
 

@@ -56,9 +56,9 @@ export function rowEndPieces(spec: ScoredSpec): WgslPiece[] {
   const { sinkLogits, outputs } = spec;
   return [
     ...(sinkLogits
-      ? [{ fragments: [wgsl.sinkLogits] }, perHeadPiece(spec)]
-      : [{ fragments: [wgsl.sinkNone] }]),
-    { fragments: [outputs.includes("lse") ? wgsl.storeLse : wgsl.lseNone] },
+      ? [{ fragments: [wgsl.sink.logits] }, perHeadPiece(spec)]
+      : [{ fragments: [wgsl.sink.none] }]),
+    { fragments: [outputs.includes("lse") ? wgsl.lse.stored : wgsl.lse.none] },
   ];
 }
 

@@ -22,7 +22,7 @@ export function packType(dtype: Dtype, packSize: 1 | 4): string {
 
 /** Declares `Wide`, a pack of f32, and what packs are computed with. */
 export function packPiece(packSize: 1 | 4): WgslPiece {
-  return { fragments: [packSize === 4 ? wgsl.packVec4 : wgsl.packScalar] };
+  return { fragments: [packSize === 4 ? wgsl.pack.vec4 : wgsl.pack.scalar] };
 }
 
 /** Declares `Stored`, what a load brings, and what takes it apart: `numbersOf`, or `integersOf` where rows are quantized. */
@@ -33,17 +33,17 @@ export function loadPieces(dtype: KvDtype, packSize: 1 | 4, loads: Loads): WgslP
   }
   if (loads === "packs") {
     const types = { Stored: packType(dtype, packSize) };
-    return [{ types, constants, fragments: [wgsl.singlePack] }];
+    return [{ types, constants, fragments: [wgsl.numbers.packs] }];
   }
   return [{ ...pairs(dtype, loads), constants }];
 }
 
 /** Two packs of numbers as integers of 32 or of 64 bits. */
 function pairs(dtype: Dtype, loads: "u32" | "u64"): WgslPiece {
-  if (dtype === "f32") return { types: { Stored: "vec4<u64>" }, fragments: [wgsl.pairF32U64] };
+  if (dtype === "f32") return { types: { Stored: "vec4<u64>" }, fragments: [wgsl.numbers.f32U64] };
   return loads === "u32"
-    ? { types: { Stored: "vec4u" }, fragments: [wgsl.pairF16U32] }
-    : { types: { Stored: "vec2<u64>" }, fragments: [wgsl.pairF16U64] };
+    ? { types: { Stored: "vec4u" }, fragments: [wgsl.numbers.f16U32] }
+    : { types: { Stored: "vec2<u64>" }, fragments: [wgsl.numbers.f16U64] };
 }
 
 /** Declares how rows of integers are kept, in words of type `Stored`. */
@@ -64,6 +64,6 @@ export function weightPieces(
 ): WgslPiece[] {
   return [...loadPieces(dtype, packSize, loads), {
     constants: { IN: size },
-    fragments: [isQuantized(dtype) ? wgsl.weightQuantized : wgsl.weightNumbers],
+    fragments: [isQuantized(dtype) ? wgsl.weightMatrix.quantized : wgsl.weightMatrix.numbers],
   }];
 }

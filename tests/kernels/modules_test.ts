@@ -6,6 +6,7 @@ import { fusedModules } from "../../src/attend/fused_module.ts";
 import { compose, join, type WgslModule } from "../../src/gpu/compose.ts";
 import { type Layout, uniformLayout } from "../../src/gpu/host_layout.ts";
 import * as wgsl from "../../kernels/mod.ts";
+import { textsOf } from "../../tools/kernels.ts";
 import { everyModule, unorderedText, unusedOf } from "../support/modules.ts";
 import { fusedPlan, PROFILES } from "../support/plan.ts";
 
@@ -24,7 +25,7 @@ Deno.test("modules: none is given a constant, a type, a fragment or a binding th
 
 Deno.test("modules: unusedOf finds what is not used", () => {
   const given = mergeStatesModule(8, "f32");
-  const fragments = [wgsl.rowTile, `${wgsl.activationSilu}\nvar<storage> idle: array<u32>;`];
+  const fragments = [wgsl.rowTile, `${wgsl.activation.silu}\nvar<storage> idle: array<u32>;`];
   const idle = { types: { Idle: "f32" }, constants: { IDLE: 1, TILE_ROWS: 2 }, fragments };
   assertEquals(unusedOf(join("test", given, idle)), [
     ...["Idle", "IDLE", "TILE_ROWS", ...fragments, "\nvar<storage> idle: array<u32>;"],
@@ -33,8 +34,8 @@ Deno.test("modules: unusedOf finds what is not used", () => {
 
 Deno.test("modules: every text of the kernels is in some of them", () => {
   const used = new Set(MODULES.flatMap(({ fragments }) => fragments));
-  const texts: Record<string, string> = { ...wgsl };
-  assertEquals(Object.keys(texts).filter((name) => !used.has(texts[name])), []);
+  const texts = textsOf("kernels").filter(({ text }) => !used.has(text));
+  assertEquals(texts.map(({ path, variant }) => `${path} ${variant ?? ""}`), []);
 });
 
 Deno.test("modules: what is the same is one text, so that it is one pipeline", () => {

@@ -1,0 +1,57 @@
+// queries: an invocation comes by one load of the queries of all its rows.
+
+// variant own: each invocation loads them itself.
+//
+// Needs attend, pack, params, query, row_tile, LOAD_PACKS, ROWS.
+alias Queries = array<u32, ROWS>;
+
+fn queriesOf(tile: RowTile, rowGroup: u32, lane: u32) -> Queries {
+  var queries: Queries;
+  /*unroll*/ for (var i = 0u; i < ROWS; i++) {
+    let row = rowOf(tile, rowGroup * ROWS + i);
+    queries[i] = queryRow(tile.batch, headOf(row), tokenOf(row)) * HEAD_LOADS;
+  }
+  return queries;
+}
+
+fn queriesAt(queries: Queries, load: u32) -> array<array<Wide, ROWS>, LOAD_PACKS> {
+  var x: array<array<Wide, ROWS>, LOAD_PACKS>;
+  /*unroll*/ for (var i = 0u; i < ROWS; i++) {
+    let held = queryAt(queries[i] + load);
+    /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
+      x[p][i] = held[p];
+    }
+  }
+  return x;
+}
+
+// variant sharers: SHARERS neighbours load them and broadcast.
+//
+// This pays on devices where a load costs as much when all lanes load the same. All lanes of a subgroup have the same rows:
+// there is one row group, and SHARERS divides the size of every subgroup.
+//
+// Needs attend, pack, params, query, row_tile, LOAD_PACKS, ROWS, ROW_LOADS, SHARERS.
+alias Queries = array<u32, ROW_LOADS>;
+
+fn queriesOf(tile: RowTile, rowGroup: u32, lane: u32) -> Queries {
+  var queries: Queries;
+  /*unroll*/ for (var i = 0u; i < ROW_LOADS; i++) {
+    let row = rowOf(tile, i * SHARERS + lane % SHARERS);
+    queries[i] = queryRow(tile.batch, headOf(row), tokenOf(row)) * HEAD_LOADS;
+  }
+  return queries;
+}
+
+fn queriesAt(queries: Queries, load: u32) -> array<array<Wide, ROWS>, LOAD_PACKS> {
+  var held: array<array<Wide, LOAD_PACKS>, ROW_LOADS>;
+  /*unroll*/ for (var i = 0u; i < ROW_LOADS; i++) {
+    held[i] = queryAt(queries[i] + load);
+  }
+  var x: array<array<Wide, ROWS>, LOAD_PACKS>;
+  /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
+    /*unroll*/ for (var i = 0u; i < ROWS; i++) {
+      x[p][i] = subgroupBroadcast(held[i / SHARERS][p], i % SHARERS);
+    }
+  }
+  return x;
+}

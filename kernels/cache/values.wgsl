@@ -1,0 +1,46 @@
+// values: where the value of a row begins, its loads, and its step.
+
+// variant numbers: values are stored as numbers.
+//
+//   v  [rows, VALUE_DIM]  Stored  read
+//
+// Needs numbers, pack, LOAD_PACKS, Stored, VALUE_DIM.
+var<storage, read> v: array<Stored>;
+
+// In loads.
+fn startOfValue(row: u32) -> u32 {
+  return row * (VALUE_DIM / (PACK * LOAD_PACKS));
+}
+
+fn valuesAt(value: u32, load: u32) -> array<Wide, LOAD_PACKS> {
+  return numbersOf(v[value + load]);
+}
+
+fn valueStep(value: u32) -> f32 {
+  return 1.0;
+}
+
+// variant quantized: values are stored as integers; the kernel multiplies them, or their weight, by the step of the row.
+//
+//   v  [rows, wordsOf(VALUE_DIM)]  u32  read
+//
+// Needs pack, quantized_pack, quantized_row, LOAD_PACKS, Stored, VALUE_DIM.
+var<storage, read> v: array<Stored>;
+
+// In words.
+fn startOfValue(row: u32) -> u32 {
+  return row * wordsOf(VALUE_DIM);
+}
+
+fn valuesAt(value: u32, load: u32) -> array<Wide, LOAD_PACKS> {
+  let word = v[value + 1u + load * LOAD_PACKS * PACK / PER_WORD];
+  var values: array<Wide, LOAD_PACKS>;
+  /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
+    values[p] = integersOf(word, packInWord(load, p));
+  }
+  return values;
+}
+
+fn valueStep(value: u32) -> f32 {
+  return bitcast<f32>(v[value]);
+}

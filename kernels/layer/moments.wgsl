@@ -1,0 +1,35 @@
+// moments: the shift and the scale of a row that is normalised.
+
+// variant rms: the root mean square is the scale (RMSNorm: Zhang and Sennrich 2019, arXiv 1910.07467).
+//
+// Needs lanes, norm, LANES, WIDTH, params, x.
+fn momentsOf(offset: u32, lane: u32) -> Moments {
+  var squares = 0.0;
+  for (var i = lane; i < WIDTH; i += LANES) {
+    squares = fma(x[offset + i], x[offset + i], squares);
+  }
+  return Moments(0.0, inverseSqrt(sumOverLanes(squares, lane, lane) / f32(WIDTH) + params.eps));
+}
+
+// variant layer: the mean is the shift, and the deviation the scale (LayerNorm: Ba et al. 2016, arXiv 1607.06450).
+//
+// Needs lanes, norm, LANES, WIDTH, params, x.
+fn momentsOf(offset: u32, lane: u32) -> Moments {
+  var own = 0.0;
+  for (var i = lane; i < WIDTH; i += LANES) {
+    own += x[offset + i];
+  }
+  let about = sumOverLanes(own, lane, lane) / f32(WIDTH);
+  // Squares are taken about the mean, as a difference of large numbers would lose a small deviation; the rest of the mean
+  // corrects it, as a sum of large numbers loses more of the mean than rounding does.
+  var rest = 0.0;
+  var squares = 0.0;
+  for (var i = lane; i < WIDTH; i += LANES) {
+    let difference = x[offset + i] - about;
+    rest += difference;
+    squares = fma(difference, difference, squares);
+  }
+  let shift = sumOverLanes(rest, lane, lane) / f32(WIDTH);
+  let variance = max(sumOverLanes(squares, lane, lane) / f32(WIDTH) - shift * shift, 0.0);
+  return Moments(about + shift, inverseSqrt(variance + params.eps));
+}
