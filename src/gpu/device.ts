@@ -1,8 +1,10 @@
 import { MATRIX_FEATURE, matrixBlockOf } from "./matrix_units.ts";
 import { probe, type Probed } from "./probe.ts";
 import { sentence } from "../base/check.ts";
-import { DeviceLostError, GpuUnavailableError, GpuWorkError } from "../base/errors.ts";
+import { GpuUnavailableError, GpuWorkError } from "../base/errors.ts";
+import { lossOf } from "./loss.ts";
 import type { DeviceProfile } from "./profile.ts";
+import { refusalsOf } from "./refusals.ts";
 
 /** What a {@linkcode Gpu} can do beyond plain WebGPU. */
 export interface GpuFeatures {
@@ -55,16 +57,24 @@ const INSTALL_HINT =
 const REFUSED_HINT =
   "where a driver is installed, the runtime refuses it (as Dawn, in Node and Bun, refuses the software driver of Debian 12): set VK_DRIVER_FILES to the file of another, such as vk_swiftshader_icd.json of the package chromium";
 
-const LOSS_NOTICE_MS = 20;
-
 /** Integers of 64 bits in kernels: a feature of wgpu, and so of Deno, that WebGPU does not have. */
 const LONG_INTEGERS = "wgpu-shader-int64" as GPUFeatureName;
 
 /**
  * A GPU device and what it can do: limits, features and WGSL dialect, decided once.
  *
- * Errors that nobody caught and the loss of the device reach whoever waits next ({@linkcode Gpu.settled},
- * `Tensor.download`), as runtimes otherwise drop them silently; each error is also printed once.
+ * Runtimes drop errors silently that no error scope catches. Here each is printed once, and has an owner:
+ *
+ * - What a call of the library submits (`attend`, `forward`, {@linkcode Gpu.guard}) is watched: an error in it rejects that call
+ *   and no other.
+ * - What you encode by the library and submit yourself is not: WebGPU does not say which work an error outside of scopes comes
+ *   from. It reaches downloads of what such work writes, and work that reads that, if the work was encoded since the last
+ *   wait; so submit within {@linkcode Gpu.guard} where several callers share a device.
+ * - An error of your own calls to WebGPU, while there is no such work, reaches the next download of each tensor that no work
+ *   of the library has written.
+ * - {@linkcode Gpu.settled} and {@linkcode Gpu.throwIfFailed} ask for the device as a whole: they throw what no call has thrown.
+ *
+ * Once the device is lost, by `destroy()` or by itself, every call throws a `DeviceLostError`, and whoever waits gets it.
  *
  * @example
  * ```ts
@@ -91,10 +101,6 @@ export class Gpu {
   /** What planning for it needs to know beside its limits. */
   readonly profile: Readonly<DeviceProfile>;
 
-  #lost: DeviceLostError | undefined;
-  readonly #waiting = new Set<(error: DeviceLostError) => void>();
-  readonly #errors: string[] = [];
-
   private constructor(
     device: GPUDevice,
     info: GPUAdapterInfo,
@@ -113,19 +119,8 @@ export class Gpu {
     const { isSoftware } = this.description;
     const longLoads = isSoftware && device.features.has(LONG_INTEGERS);
     this.profile = { isSoftware, subgroupSize, longLoads, ...(matrix && { matrix }) };
-    device.lost.then(({ reason, message }) => this.#lose(reason, message));
-    device.addEventListener("uncapturederror", (event) => {
-      const { message } = (event as GPUUncapturedErrorEvent).error;
-      console.error(`WebGPU error: ${message}`);
-      this.#errors.push(message);
-    });
-  }
-
-  #lose(reason: string, message: string): void {
-    this.#lost ??= new DeviceLostError(
-      `Cannot use the GPU device as it was lost (${reason}): ${message || "no message"}`,
-    );
-    for (const reject of this.#waiting) reject(this.#lost);
+    // From here on it hears of errors.
+    refusalsOf(device);
   }
 
   /**
@@ -186,11 +181,12 @@ export class Gpu {
   }
 
   /**
-   * Takes a device that the caller brings. It stays the caller's: nothing here changes its settings.
+   * Takes a device that the caller brings. It stays the caller's: all that is added is that its `destroy` tells this `Gpu`.
    *
    * @param device Any WebGPU device; what was not requested with it is not used.
    * @returns The same `Gpu` for the same device, so that pipelines are compiled once per device.
    * @throws {GpuUnavailableError} If the device takes work and does nothing, as the null backend of Dawn does.
+   * @throws {DeviceLostError} If the device is lost.
    *
    * @example A device of your own
    * ```ts
@@ -249,12 +245,30 @@ export class Gpu {
    * ```
    */
   throwIfFailed(): void {
-    if (this.#lost) throw this.#lost;
-    if (this.#errors.length > 0) {
-      throw new GpuWorkError(
-        `Cannot trust the results as the GPU refused work: ${this.#errors.splice(0).join("; ")}`,
-      );
-    }
+    this.throwIfLost();
+    refusalsOf(this.device).throwIfUntold("trust the results");
+  }
+
+  /**
+   * Throws if the device is lost.
+   *
+   * @throws {DeviceLostError} If the device is lost.
+   *
+   * @example
+   * ```ts
+   * import { DeviceLostError, Gpu } from "@onehead/attention";
+   *
+   * const gpu = await Gpu.open();
+   * gpu.device.destroy();
+   * try {
+   *   gpu.throwIfLost();
+   * } catch (error) {
+   *   console.log(error instanceof DeviceLostError); // true
+   * }
+   * ```
+   */
+  throwIfLost(): void {
+    lossOf(this.device).throwIfLost();
   }
 
   /**
@@ -263,7 +277,6 @@ export class Gpu {
    * @param pending A promise of WebGPU, such as that of `mapAsync`.
    * @returns What it resolved to.
    * @throws {DeviceLostError} If the device is lost before.
-   * @throws {GpuWorkError} If the GPU refused some work before.
    *
    * @example A readback that ends also where the device is lost
    * ```ts
@@ -277,23 +290,8 @@ export class Gpu {
    * gpu.destroy();
    * ```
    */
-  async waitFor<Value>(pending: Promise<Value>): Promise<Value> {
-    if (this.#lost) throw this.#lost;
-    const lost = Promise.withResolvers<never>();
-    this.#waiting.add(lost.reject);
-    try {
-      const value = await Promise.race([pending, lost.promise]);
-      this.throwIfFailed();
-      return value;
-    } catch (error) {
-      // A lost device rejects what is pending in words of its own, at times before it says that it is lost.
-      if (!this.#lost && !(error instanceof GpuWorkError)) {
-        await new Promise((resolve) => setTimeout(resolve, LOSS_NOTICE_MS));
-      }
-      throw this.#lost ?? error;
-    } finally {
-      this.#waiting.delete(lost.reject);
-    }
+  waitFor<Value>(pending: Promise<Value>): Promise<Value> {
+    return lossOf(this.device).waitFor(pending);
   }
 
   /**
@@ -301,7 +299,7 @@ export class Gpu {
    *
    * @returns When it is done.
    * @throws {DeviceLostError} If the device is lost.
-   * @throws {GpuWorkError} If the GPU refused some work.
+   * @throws {GpuWorkError} If the GPU refused some work, and no call has thrown that.
    *
    * @example
    * ```ts
@@ -314,14 +312,18 @@ export class Gpu {
    * ```
    */
   async settled(): Promise<void> {
+    this.throwIfLost();
+    const waited = refusalsOf(this.device).beforeWait();
     await this.waitFor(this.device.queue.onSubmittedWorkDone());
+    waited();
+    this.throwIfFailed();
   }
 
   /**
-   * Creates GPU objects under error scopes.
+   * Creates GPU objects, or encodes and submits work, under error scopes.
    *
-   * @param action What is being made, for the message: "allocate a cache".
-   * @param create Makes the objects; only what it does before it returns is watched.
+   * @param action What is being done, for the message: "allocate a cache".
+   * @param create Does it; only what it does before it returns is watched.
    * @returns What `create` returned.
    * @throws {GpuWorkError} If WebGPU refused it.
    * @throws {DeviceLostError} If the device is lost.
@@ -342,23 +344,26 @@ export class Gpu {
    * ```
    */
   async guard<Value>(action: string, create: () => Value): Promise<Value> {
-    this.throwIfFailed();
-    this.device.pushErrorScope("out-of-memory");
-    this.device.pushErrorScope("validation");
+    const { device } = this;
+    this.throwIfLost();
+    device.pushErrorScope("out-of-memory");
+    device.pushErrorScope("validation");
     // Scopes are a stack: both are popped before anything else on the device can run.
-    const created = attempt(create);
-    const scopes = Promise.all([this.device.popErrorScope(), this.device.popErrorScope()]);
+    const { outcome: created, refuse } = refusalsOf(device).watch(() => attempt(create));
+    const scopes = Promise.all([device.popErrorScope(), device.popErrorScope()]);
     const error = (await this.waitFor(scopes)).find((error) => error !== null);
-    // What `create` threw may only be what WebGPU's refusal led to.
-    if (error) throw new GpuWorkError(`Cannot ${action} as WebGPU refused it: ${error.message}`);
-    if ("thrown" in created) throw created.thrown;
+    if (error) {
+      // What `create` threw may only be what WebGPU's refusal led to.
+      refuse(error.message);
+      throw new GpuWorkError(`Cannot ${action} as WebGPU refused it: ${error.message}`);
+    }
+    if ("thrown" in created) throw await lossOf(device).causeOf(created.thrown);
     return created.value;
   }
 
   /** Destroys the device and everything on it. Whoever waits gets a `DeviceLostError`. */
   destroy(): void {
     this.device.destroy();
-    this.#lose("destroyed", "Gpu.destroy() was called");
   }
 }
 

@@ -1,5 +1,6 @@
 /** What a device does with a small kernel: feature lists, names and runtimes differ too much to be asked. */
 
+import { lossOf } from "./loss.ts";
 import { SMALLEST_SUBGROUP } from "./profile.ts";
 import { MAP_READ, USAGE } from "./usage.ts";
 
@@ -82,13 +83,11 @@ async function run(device: GPUDevice, code: string): Promise<Uint32Array | undef
   pass.end();
   encoder.copyBufferToBuffer(found, 0, read, 0, size);
   device.queue.submit([encoder.finish()]);
+  const loss = lossOf(device);
   try {
-    if (await device.popErrorScope()) return undefined;
-    await read.mapAsync(MAP_READ);
+    if (await loss.waitFor(device.popErrorScope())) return undefined;
+    await loss.waitFor(read.mapAsync(MAP_READ));
     return new Uint32Array(read.getMappedRange().slice(0));
-  } catch {
-    // A lost device: whoever uses it next is told.
-    return undefined;
   } finally {
     found.destroy();
     read.destroy();

@@ -1,6 +1,8 @@
 import { checkChoice, checkObject, copyShape, sentence } from "../base/check.ts";
 import { decodeElements, encodeElements } from "./host_elements.ts";
 import type { Gpu } from "../gpu/device.ts";
+import { Owned } from "../gpu/owned.ts";
+import { refusalsOf } from "../gpu/refusals.ts";
 import { MAP_READ, USAGE } from "../gpu/usage.ts";
 import { ELEMENT_TYPES, elementCount, type ElementType, storageBytes } from "./dtype.ts";
 
@@ -33,6 +35,8 @@ export interface TensorOptions {
   /** Name in messages and captures. */
   label?: string;
 }
+
+const DOWNLOAD = "download a tensor";
 
 /** Throws unless `dtype` is one that the device can store. */
 export function checkDtype(gpu: Gpu, action: string, dtype: ElementType, name = "dtype"): void {
@@ -147,6 +151,7 @@ export class Tensor {
     this.buffer = buffer;
     this.shape = Object.freeze([...shape]);
     this.dtype = dtype;
+    refusalsOf(gpu.device).made(buffer);
   }
 
   /** Number of elements. */
@@ -306,7 +311,8 @@ export class Tensor {
    * @returns The elements as f32, row-major; those of a mask are 0 and 1.
    * @throws {TypeError} If the buffer has no usage `COPY_SRC`.
    * @throws {DeviceLostError} If the device is lost.
-   * @throws {GpuWorkError} If the GPU refused some work since it was last asked.
+   * @throws {GpuWorkError} If the GPU refused work that was to write the tensor, or the copy: {@linkcode Gpu} says whose error
+   * is whose.
    *
    * @example
    * ```ts
@@ -322,27 +328,28 @@ export class Tensor {
     const { gpu, buffer, bytes } = this;
     if (!(buffer.usage & USAGE.copySrc)) {
       throw new TypeError(
-        sentence("download a tensor", "its buffer must have usage COPY_SRC", {
+        sentence(DOWNLOAD, "its buffer must have usage COPY_SRC", {
           usage: buffer.usage,
         }),
       );
     }
-    gpu.throwIfFailed();
-    const staging = gpu.device.createBuffer({
-      label: "download",
-      size: bytes,
-      usage: USAGE.mapRead | USAGE.copyDst,
-    });
-    try {
-      const encoder = gpu.device.createCommandEncoder();
-      encoder.copyBufferToBuffer(buffer, 0, staging, 0, bytes);
-      gpu.device.queue.submit([encoder.finish()]);
+    return await Owned.use(async (owned) => {
+      const refusals = refusalsOf(gpu.device);
+      const waited = refusals.beforeWait();
+      const staging = await gpu.guard(DOWNLOAD, () => {
+        const usage = USAGE.mapRead | USAGE.copyDst;
+        const label = "download";
+        const staging = owned.keep(gpu.device.createBuffer({ label, size: bytes, usage }));
+        const encoder = gpu.device.createCommandEncoder();
+        encoder.copyBufferToBuffer(buffer, 0, staging, 0, bytes);
+        gpu.device.queue.submit([encoder.finish()]);
+        return staging;
+      });
       await gpu.waitFor(staging.mapAsync(MAP_READ));
-      const mapped = staging.getMappedRange().slice(0);
-      return decodeElements(mapped, this.shape, this.dtype);
-    } finally {
-      staging.destroy();
-    }
+      waited();
+      refusals.throwIfStale(DOWNLOAD, buffer);
+      return decodeElements(staging.getMappedRange().slice(0), this.shape, this.dtype);
+    });
   }
 
   /** Destroys the buffer. */
