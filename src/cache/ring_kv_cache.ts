@@ -281,7 +281,7 @@ export class RingKvCache implements KvView {
     }
     return await Owned.make(async (owned) => {
       const cache = owned.keep(await RingKvCache.#create(gpu, opened.options));
-      cache.#fill(opened);
+      await gpu.guard(RESTORE, () => cache.#fill(opened));
       return cache;
     });
   }
@@ -700,7 +700,6 @@ export class RingKvCache implements KvView {
    */
   async restore(snapshot: Uint8Array): Promise<void> {
     const opened = await openSnapshot(snapshot);
-    this.gpu.throwIfFailed();
     for (const [name, value] of Object.entries(this.#options)) {
       const saved = opened.options[name as keyof FilledRingOptions];
       if (JSON.stringify(saved) === JSON.stringify(value)) continue;
@@ -711,8 +710,10 @@ export class RingKvCache implements KvView {
         }),
       );
     }
-    clearRows(this.gpu, this.parts);
-    this.#fill(opened);
+    await this.gpu.guard(RESTORE, () => {
+      clearRows(this.gpu, this.parts);
+      this.#fill(opened);
+    });
   }
 
   #fill({ kept, rows }: Snapshot): void {

@@ -3,6 +3,7 @@ import { Linear } from "./linear.ts";
 import { WeightMatrix } from "./weight_matrix.ts";
 import { Norm } from "./norm.ts";
 import { once } from "../base/once.ts";
+import { Turns } from "../base/turns.ts";
 import { concatenated, projectionsOf } from "./projections.ts";
 import type { AttentionWeights, Projection } from "./attention_weights.ts";
 import { Attention } from "../attend/attention.ts";
@@ -115,6 +116,8 @@ export class MultiQueryAttention {
   readonly #o: Linear;
   readonly #qNorm: Norm | undefined;
   readonly #kNorm: Norm | undefined;
+  /** Calls of `forward` append to one cache. */
+  readonly #turns = new Turns();
   readonly #chunks = new Map<number, Promise<Chunk>>();
 
   private constructor(
@@ -240,7 +243,8 @@ export class MultiQueryAttention {
   }
 
   /**
-   * Runs the layer over new tokens from arrays to arrays: a prompt, or a decode step.
+   * Runs the layer over new tokens from arrays to arrays: a prompt, or a decode step. Calls that are not awaited run in their
+   * order.
    *
    * @param x New tokens [B, S, dim].
    * @returns What attention makes of them [B, S, dim].
@@ -252,14 +256,20 @@ export class MultiQueryAttention {
   async forward(x: HostTensor): Promise<HostFloats> {
     const { gpu } = this;
     return await Owned.use(async (owned) => {
-      const input = owned.keep(await Tensor.upload(gpu, x, { label: "x" }));
-      const output = owned.keep(await Tensor.empty(gpu, x.shape, { label: "y" }));
-      const bound = await this.bind({ x: input, y: output });
-      await gpu.guard(FORWARD, () => {
-        const encoder = gpu.device.createCommandEncoder();
-        bound.encode(encoder);
-        gpu.device.queue.submit([encoder.finish()]);
+      // The caller may change the tokens before it is the turn of this call: they are copied now.
+      const uploaded = Tensor.upload(gpu, x, { label: "x" });
+      const turn = this.#turns.take(async () => {
+        const input = owned.keep(await uploaded);
+        const output = owned.keep(await Tensor.empty(gpu, input.shape, { label: "y" }));
+        const bound = await this.bind({ x: input, y: output });
+        await gpu.guard(FORWARD, () => {
+          const encoder = gpu.device.createCommandEncoder();
+          bound.encode(encoder);
+          gpu.device.queue.submit([encoder.finish()]);
+        });
+        return output;
       });
+      const [, output] = await Promise.all([uploaded, turn]);
       return { data: await output.download(), shape: output.shape };
     });
   }

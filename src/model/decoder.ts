@@ -9,7 +9,7 @@ import { promptChunks } from "./prompt_chunks.ts";
 import { checkSampling, type Sampling } from "./sampler.ts";
 import type { DecoderSpec } from "./spec.ts";
 import { TokenSteps } from "./token_steps.ts";
-import { Turns } from "./turns.ts";
+import { Turns } from "../base/turns.ts";
 import type { DecoderWeights } from "./weights.ts";
 
 export type { DecoderOptions };
@@ -129,11 +129,11 @@ export class Decoder {
    * @throws {DeviceLostError} If the device is lost.
    */
   async feed(tokens: readonly number[]): Promise<void> {
-    this.#checkTokens(tokens);
-    await this.#inTurn(FEED, tokens.length, async () => {
+    const ids = this.#idsOf(tokens);
+    await this.#inTurn(FEED, ids.length, async () => {
       const last = await this.#passes.layers(1);
       const head = await this.#passes.head(1);
-      const chunks = this.#chunksOf(tokens);
+      const chunks = this.#chunksOf(ids);
       const passes = await Promise.all(chunks.map(({ length }) => this.#passes.layers(length)));
       // One wait for all chunks.
       await this.gpu.guard(FEED, () => {
@@ -159,11 +159,11 @@ export class Decoder {
    * @throws {DeviceLostError} If the device is lost.
    */
   async forward(tokens: readonly number[]): Promise<Float32Array> {
-    this.#checkTokens(tokens);
-    return await this.#inTurn(FEED, tokens.length, async () => {
-      const all = new Float32Array(tokens.length * this.spec.vocabSize);
+    const ids = this.#idsOf(tokens);
+    return await this.#inTurn(FEED, ids.length, async () => {
+      const all = new Float32Array(ids.length * this.spec.vocabSize);
       let offset = 0;
-      for (const chunk of this.#chunksOf(tokens)) {
+      for (const chunk of this.#chunksOf(ids)) {
         const layers = await this.#passes.layers(chunk.length);
         const { logits, work } = await this.#passes.head(chunk.length);
         await this.gpu.guard(FEED, () =>
@@ -284,11 +284,14 @@ export class Decoder {
     this.#isAnswered &&= length === before;
   }
 
-  #checkTokens(tokens: readonly number[]): void {
+  /** A copy that is checked: the caller may change the tokens before it is the turn of a call. */
+  #idsOf(tokens: readonly number[]): readonly number[] {
     if (!Array.isArray(tokens) || tokens.length === 0) {
       throw new TypeError(sentence(FEED, "tokens must be an array of token ids", { tokens }));
     }
-    checkTokens(FEED, tokens, this.spec.vocabSize);
+    const ids = [...tokens];
+    checkTokens(FEED, ids, this.spec.vocabSize);
+    return ids;
   }
 
   #checkFed(): void {

@@ -247,14 +247,8 @@ export class Tensor {
     // A copy: the caller may do with the array as it likes while the device makes the buffer.
     const sizes = copyShape(action, "shape", shape);
     checkDtype(gpu, action, dtype);
-    const size = storageBytes(sizes, dtype);
-    checkBytes(gpu, action, size);
-    const usage = USAGE.storage | USAGE.copySrc | USAGE.copyDst;
-    const buffer = await gpu.guard(
-      action,
-      () => gpu.device.createBuffer({ label, size, usage }),
-    );
-    return new Tensor(gpu, buffer, sizes, dtype);
+    checkBytes(gpu, action, storageBytes(sizes, dtype));
+    return await Tensor.#allocate(gpu, action, sizes, { dtype, label });
   }
 
   /**
@@ -300,9 +294,25 @@ export class Tensor {
     checkDtype(gpu, action, dtype);
     checkBytes(gpu, action, storageBytes(shape, dtype));
     const bytes = encodeElements(action, data, shape, dtype);
-    const tensor = await Tensor.empty(gpu, shape, { dtype, label });
-    gpu.device.queue.writeBuffer(tensor.buffer, 0, bytes);
-    return tensor;
+    return await Tensor.#allocate(gpu, action, shape, { dtype, label }, bytes);
+  }
+
+  /** Allocates a tensor of zeros, or of the bytes that are given. */
+  static async #allocate(
+    gpu: Gpu,
+    action: string,
+    shape: readonly number[],
+    { dtype, label }: Required<TensorOptions>,
+    bytes?: ReturnType<typeof encodeElements>,
+  ): Promise<Tensor> {
+    const usage = USAGE.storage | USAGE.copySrc | USAGE.copyDst;
+    const size = storageBytes(shape, dtype);
+    const buffer = await gpu.guard(action, () => {
+      const buffer = gpu.device.createBuffer({ label, size, usage });
+      if (bytes) gpu.device.queue.writeBuffer(buffer, 0, bytes);
+      return buffer;
+    });
+    return new Tensor(gpu, buffer, shape, dtype);
   }
 
   /**

@@ -54,6 +54,32 @@ async function inSteps(
   }
 }
 
+testRandomly(
+  "layer: calls that nobody waits for run in their order, on what they were given",
+  async (random) => {
+    const weights = weightsOf(random, MQA);
+    const options = { ...MQA, cache: { capacity: 16, rope: {} } };
+    const x = random.tensor([1, 12, MQA.dim]);
+    const sizes = [5, 1, 3, 1, 2];
+    const expected = await inSteps(weights, x, sizes, options);
+
+    const layer = await MultiQueryAttention.create(await sharedGpu(), weights, options);
+    let start = 0;
+    const calls = sizes.map((size) => {
+      const data = x.data.slice(start * MQA.dim, (start + size) * MQA.dim);
+      start += size;
+      const call = layer.forward({ data, shape: [1, size, MQA.dim] });
+      data.fill(NaN);
+      return call;
+    });
+    // One that is refused in between takes nobody's place.
+    await assertRejects(() => layer.forward({ data: [1], shape: [1, 1, 1] }), RangeError);
+    const results = await Promise.all(calls);
+    assertSame(Float32Array.from(results.flatMap(({ data }) => [...data])), expected, "y");
+    layer.destroy();
+  },
+);
+
 const LAYERS: readonly {
   name: string;
   shape: LayerShape;

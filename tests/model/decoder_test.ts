@@ -482,11 +482,14 @@ testRandomly("Decoder: calls at once feed one after the other", async (random) =
     const expected = await decoder.forward(second);
     const next = await generated(decoder, { tokens: 4, batch: 2 });
     decoder.clear();
-    const [, actual, generatedNext] = await Promise.all([
+    const calls = [
       decoder.feed(first),
       decoder.forward(second),
       generated(decoder, { tokens: 4, batch: 2 }),
-    ]);
+    ] as const;
+    // What was handed over is the caller's again.
+    for (const tokens of [first, second]) tokens.fill(0);
+    const [, actual, generatedNext] = await Promise.all(calls);
     assertEquals([actual, generatedNext], [expected, next]);
 
     // There is room for each of them, and not for both.
