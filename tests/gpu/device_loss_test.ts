@@ -1,21 +1,25 @@
 // A device that is lost, at whatever moment of whatever call: the call says so, nothing hangs, and no rejection is left over.
 import { assert, assertEquals } from "@std/assert";
-import type { Moments } from "../support/losing_device.ts";
+import type { Loss } from "../support/losing_device.ts";
 import { CALLS, loseAt, unhandled } from "../support/loss.ts";
 import { type Random, testRandomly } from "../support/random.ts";
 
-/** Moments of a call that one run tries; another seed tries others. `-- --every-moment` tries all. */
-const MOST: Readonly<Record<Moments, number>> = { waits: 12, calls: 4 };
+/** `most` moments of a call are tried in one run; another seed tries others. `-- --every-moment` tries all. */
+const LOSSES: readonly (Loss & { most: number })[] = [
+  { moments: "waits", by: "destroy", most: 12 },
+  { moments: "waits", by: "itself", most: 4 },
+  { moments: "calls", by: "destroy", most: 4 },
+];
 const isThorough = Deno.args.includes("--every-moment");
 
 for (const [name, prepare] of Object.entries(CALLS)) {
-  for (const moments of ["waits", "calls"] as const) {
-    testRandomly(`loss: ${name}, at its ${moments}`, async (random) => {
+  for (const { most, ...loss } of LOSSES) {
+    testRandomly(`loss: ${name}, at its ${loss.moments}, by ${loss.by}`, async (random) => {
       const reasons = await unhandled(async () => {
-        const count = await loseAt(prepare, random, moments, Infinity);
+        const count = await loseAt(Infinity, loss, prepare, random);
         assert(count > 0, "there is no moment at which the device can be lost");
-        for (const moment of chosen(random, count, isThorough ? count : MOST[moments])) {
-          await loseAt(prepare, random, moments, moment);
+        for (const moment of chosen(random, count, isThorough ? count : most)) {
+          await loseAt(moment, loss, prepare, random);
         }
       });
       assertEquals(reasons, []);

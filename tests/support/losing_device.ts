@@ -10,8 +10,13 @@ export interface LosingGpu {
   readonly passed: number;
 }
 
-/** What a moment is: a wait for the device, or also a call. */
-export type Moments = "waits" | "calls";
+/** How a device is lost. */
+export interface Loss {
+  /** When: around waits for the device, or also before calls. */
+  moments: "waits" | "calls";
+  /** By `destroy()`, or without it, as where a driver fails: then the runtime tells it late. */
+  by: "destroy" | "itself";
+}
 
 const CALLS = [
   "createBuffer",
@@ -24,12 +29,13 @@ const CALLS = [
 ] as const;
 
 /** Opens a device of its own. Destroy its `gpu`. */
-export async function openLosing(moments: Moments): Promise<LosingGpu> {
-  const gpu = await Gpu.open({ powerPreference: "high-performance" });
+export async function openLosing({ moments, by }: Loss): Promise<LosingGpu> {
+  const gpu = await Gpu.open();
   const { device } = gpu;
+  const lose = () => by === "destroy" ? device.destroy() : GPUDevice.prototype.destroy.call(device);
   let [passed, last] = [0, Infinity];
   const moment = () => {
-    if (passed++ === last) device.destroy();
+    if (passed++ === last) lose();
   };
   const around = (target: object, name: string) => {
     const methods = target as Record<string, (...args: unknown[]) => Promise<unknown>>;
