@@ -1,6 +1,6 @@
 // Calls that wait for each other.
 import { assertEquals, assertRejects } from "@std/assert";
-import { Turns } from "../../src/model/turns.ts";
+import { Turns } from "../../src/base/turns.ts";
 
 Deno.test("Turns: calls run one at a time, in the order in which they come", async () => {
   const turns = new Turns();
