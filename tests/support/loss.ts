@@ -93,6 +93,11 @@ export const CALLS: Readonly<Record<string, Prepare>> = {
     const decoder = await Decoder.create(gpu, TINY, weightsOf(TINY, random));
     return () => decoder.forward([0, 1, 2]);
   },
+  "Decoder.truncate": async (gpu, random) => {
+    const decoder = await Decoder.create(gpu, TINY, weightsOf(TINY, random));
+    await decoder.feed([0, 1]);
+    return () => decoder.truncate(1);
+  },
   "Decoder.generate": async (gpu, random) => {
     const decoder = await Decoder.create(gpu, TINY, weightsOf(TINY, random));
     await decoder.feed([0]);
