@@ -20,13 +20,24 @@ export function visiblePairs({ spec, contextLen }: CountedPlan): number {
   const { window = Infinity, windowRight = Infinity } = spec;
   const named = { "bottom-right": contextLen - seqLen, "top-left": 0 };
   const start = typeof alignment === "number" ? alignment : named[alignment];
-  let pairs = 0;
-  for (let token = 0; token < seqLen; token++) {
-    const own = start + token;
+  const right = causal ? 0 : windowRight;
+  const seenBy = (own: number) => {
     const first = Math.max(0, own - window + 1);
-    const end = Math.min(contextLen, causal ? own + 1 : own + windowRight + 1);
-    pairs += Math.max(0, end - first) + Math.min(sinks, first, contextLen);
-  }
+    const end = Math.min(contextLen, own + right + 1);
+    return Math.max(0, end - first) + Math.min(sinks, first, contextLen);
+  };
+  // Between these positions the number changes by as much with each query, so that a sum needs only its ends.
+  const kinks = [
+    -1 - right,
+    contextLen - 1 - right,
+    ...[0, sinks, contextLen].map((first) => first + window - 1),
+  ]
+    .filter((own) => own > start && own < start + seqLen);
+  const bounds = [start, ...kinks.toSorted((a, b) => a - b), start + seqLen];
+  const pairs = bounds.slice(1).reduce((sum, end, i) => {
+    const count = end - bounds[i];
+    return count > 0 ? sum + count * (seenBy(bounds[i]) + seenBy(end - 1)) / 2 : sum;
+  }, 0);
   return batch * numHeads * pairs;
 }
 

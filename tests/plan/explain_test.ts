@@ -81,6 +81,41 @@ Deno.test("counts: bytes are q, K, V, o and what is returned", () => {
   assertEquals(bytes({ window: 2 }), 4 * (2 * rows * 8 + 2 * 2 * 4 * 8));
 });
 
+testRandomly(
+  "counts: pairs with sinks, windows on both sides and any alignment",
+  (random: Random) => {
+    for (let i = 0; i < 500; i++) {
+      const [seqLen, contextLen] = [random.integer(1, 25), random.integer(1, 20)];
+      const start = random.integer(-30, 30);
+      const spec = {
+        ...stagedPlan({ batch: 2, numHeads: 3, headDim: 4, seqLen, capacity: contextLen }).spec,
+        causal: random.next() < 0.5,
+        window: random.pick([undefined, random.integer(1, 20)]),
+        windowRight: random.pick([undefined, random.integer(0, 20)]),
+        ...{ sinks: random.pick([0, random.integer(1, 9)]), alignment: start },
+      };
+      const { window = Infinity, windowRight = Infinity } = spec;
+      const right = spec.causal ? 0 : windowRight;
+      let pairs = 0;
+      for (let query = start; query < start + seqLen; query++) {
+        for (let key = 0; key < contextLen; key++) {
+          const isInWindow = query - key < window && key - query <= right;
+          // A sink is seen from wherever the window has left it behind.
+          if (isInWindow || (key < spec.sinks && query - key >= window)) pairs++;
+        }
+      }
+      assertEquals(visiblePairs({ spec, contextLen }), 6 * pairs, JSON.stringify(spec));
+    }
+    const huge = { ...stagedPlan({ numHeads: 1, headDim: 4, seqLen: 1, capacity: 9 }).spec };
+    const tokens = 2 ** 26;
+    const all = visiblePairs({
+      spec: { ...huge, seqLen: tokens, causal: true },
+      contextLen: tokens,
+    });
+    assertEquals(all, tokens * (tokens + 1) / 2);
+  },
+);
+
 testRandomly("counts: pairs are those of a mask, one by one", (random: Random) => {
   for (let i = 0; i < 200; i++) {
     const capacity = random.integer(1, 20);

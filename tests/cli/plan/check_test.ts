@@ -114,8 +114,15 @@ Deno.test("formatCheck() prints a line for each row that was measured, and how f
 });
 
 Deno.test("parseReport() reads what the bench writes, the ceilings of decoding included", () => {
-  const report = reportOf([row({})]);
+  const report = reportOf([row({}), row({ failure: "wrong", medianMs: 0 })]);
   assertEquals(parseReport(formatJson(report), "a.json"), report);
+  assertEquals(parseReport("\uFEFF" + formatJson(report), "a.json"), report);
+});
+
+Deno.test("checkReport() ends whatever the sizes of a row", () => {
+  const huge = { ...{ batch: 1, numHeads: 1, numKvHeads: 1, headDim: 1 }, seqLen: 2 ** 26 };
+  const [{ predictedMs }] = checkReport(reportOf([row({ ...huge, contextLen: 2 ** 26 })]));
+  assert(predictedMs > 0 && predictedMs < Infinity, `${predictedMs}`);
 });
 
 Deno.test("parseReport() names what a report lacks", () => {
@@ -125,7 +132,16 @@ Deno.test("parseReport() names what a report lacks", () => {
     [noRoofline, '"roofline.copyGBps"'],
     [{ ...reportOf([]), roofline: { ...ROOFLINE, fmaGFlops: 0 } }, '"roofline.fmaGFlops"'],
     [{ ...reportOf([]), results: undefined }, '"results"'],
-    [null, '"schema": 1'],
+    [null, "must be a JSON object"],
+    [{ ...reportOf([]), adapter: { description: "test" } }, '"adapter.features"'],
+    [reportOf([7 as never]), '"results.0" must be an object'],
+    [reportOf([row({}), row({ seqLen: 1e300 })]), '"seqLen" of "results.1" must be a whole number'],
+    [reportOf([row({ contextLen: 2 ** 32 })]), "contextLen=4294967296"],
+    [reportOf([row({ batch: 0 })]), "batch=0"],
+    [reportOf([row({ headDim: 1.5 })]), "headDim=1.5"],
+    [reportOf([row({ numHeads: "32" as never })]), 'numHeads="32"'],
+    [reportOf([row({ numKvHeads: undefined })]), "numKvHeads=undefined"],
+    [reportOf([row({ medianMs: 0 })]), "medianMs=0"],
   ];
   for (const [report, says] of wrong) {
     assertThrows(() => parseReport(JSON.stringify(report), "a.json"), TypeError, says);
