@@ -2,7 +2,7 @@
 import { openFile, Safetensors } from "../src/checkpoints/mod.ts";
 import { exitCodeOf, terminal } from "../cli/shared/run.ts";
 import { Gpu } from "../mod.ts";
-import { explainCases } from "./explain.ts";
+import { explainCases, kernelsOfCases } from "./explain.ts";
 import { FirstUses } from "./first_use.ts";
 import { type CapturedLayer, readLayers } from "./capture.ts";
 import { measureCeilings } from "./ceilings.ts";
@@ -41,7 +41,8 @@ async function main(args: readonly string[]): Promise<void> {
 
   const gpu = await Gpu.open();
   if (options.explain) {
-    console.log(explainCases(gpu, options.groups.flat()));
+    const explainEach = options.explain === "plan" ? explainCases : kernelsOfCases;
+    console.log(explainEach(gpu, options.groups.flat()));
     gpu.destroy();
     return;
   }

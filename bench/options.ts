@@ -13,6 +13,8 @@ export const HELP =
 Usage: deno run bench [options]         measures and compares
        deno run bench tune [options]    searches the tile sizes that suit this adapter (ten minutes; with --quick two)
                                         and writes them to tuning.json, or to --json FILE, for the library's \`tuning\`
+       deno run bench explain [options] prints the plan of each case and the floor under its time, or with --wgsl the
+                                        kernels, and measures nothing
        deno run bench matrix [--json FILE]
                                         tries features of attention on this library and on the peers, verifies each,
                                         and prints a table in Markdown
@@ -46,8 +48,8 @@ Where results go, besides the table
   --json FILE        all rows, for programs
   --svg FILE         throughput against context, as a picture
 
-What would run
-  --explain          print the plan of each case and the floor under its time, and measure nothing
+Explanations
+  --wgsl             with explain: print the WGSL of the kernels, each once, under the cases that run it
 
   --help             this text
 `;
@@ -62,7 +64,8 @@ export interface BenchOptions {
   input?: string;
   json?: string;
   svg?: string;
-  explain: boolean;
+  /** The explanation of each case that is asked for instead of measuring. */
+  explain?: "plan" | "wgsl";
   /** Whether other systems are measured beside ours. */
   peers: boolean;
   /** Whether features are tried, instead of measuring. */
@@ -72,9 +75,10 @@ export interface BenchOptions {
 }
 
 const ACTION = "run the bench";
+const COMMANDS = ["tune", "explain", "matrix"] as const;
 const NAMES = ["models", "phase", "dtype", "impl", "input", "json", "svg"] as const;
 const NUMBERS = ["context", "batch", "heads", "kv-heads", "head-dim", "seq"] as const;
-const FLAGS = ["quick", "explain", "peers"] as const;
+const FLAGS = ["quick", "wgsl", "peers"] as const;
 type Name = typeof NAMES[number] | typeof NUMBERS[number];
 type Flag = typeof FLAGS[number];
 type Given = Arguments<Name, Flag>;
@@ -107,14 +111,14 @@ const QUICK_TUNE: TuneEffort = {
  * @throws {RangeError} If a value is not among those known, or options contradict each other.
  */
 export function parseOptions(args: readonly string[]): BenchOptions | string {
-  const isTune = args[0] === "tune";
-  const isMatrix = args[0] === "matrix";
-  const given = new Arguments(ACTION, args.slice(isTune || isMatrix ? 1 : 0), {
+  const command = COMMANDS.find((name) => name === args[0]);
+  const isTune = command === "tune";
+  const given = new Arguments(ACTION, args.slice(command ? 1 : 0), {
     names: [...NAMES, ...NUMBERS],
     flags: FLAGS,
   });
   if (given.isHelp) return HELP;
-  checkTogether(given, { isTune, isMatrix });
+  checkTogether(given, command);
 
   const isQuick = given.has("quick");
   const phases = given.choices("phase", PHASES) ?? PHASES;
@@ -151,20 +155,19 @@ export function parseOptions(args: readonly string[]): BenchOptions | string {
     input: given.text("input"),
     json: given.text("json") ?? (isTune ? "tuning.json" : undefined),
     svg: given.text("svg"),
-    explain: given.has("explain"),
+    explain: command === "explain" ? (given.has("wgsl") ? "wgsl" : "plan") : undefined,
     peers: given.has("peers"),
-    matrix: isMatrix,
+    matrix: command === "matrix",
     tune: isTune ? (isQuick ? QUICK_TUNE : FULL_TUNE) : undefined,
   };
 }
 
 /** Throws where options contradict each other. */
-function checkTogether(
-  given: Given,
-  { isTune, isMatrix }: { isTune: boolean; isMatrix: boolean },
-): void {
-  if (isTune) refuse(given, "tune", ["impl", "input", "svg", "explain", "peers"]);
-  if (isMatrix) {
+function checkTogether(given: Given, command: typeof COMMANDS[number] | undefined): void {
+  if (command === "tune") refuse(given, "tune", ["impl", "input", "svg", "wgsl", "peers"]);
+  if (command === "explain") refuse(given, "explain", ["input", "json", "svg", "peers"]);
+  if (command === undefined) refuse(given, "measure", ["wgsl"]);
+  if (command === "matrix") {
     const names = [...NAMES, ...NUMBERS, ...FLAGS] as const;
     refuse(given, "try features", names.filter((name) => name !== "json"));
   }
@@ -175,11 +178,7 @@ function checkTogether(
   for (const name of SHAPE_NUMBERS) {
     if (given.has(name) && !given.has("heads")) fail(`--${name} needs --heads beside it`);
   }
-  if (given.has("explain") && given.has("peers")) {
-    fail("--explain measures nothing: leave out --peers");
-  }
   if (!given.has("input")) return;
-  if (given.has("explain")) fail("--explain takes shapes: leave out --input");
   for (const name of ["models", ...NUMBERS, "peers"] as const) {
     if (given.has(name)) fail(`--input brings its own shapes: leave out --${name}`);
   }

@@ -96,11 +96,18 @@ Deno.test("parseOptions() measures beside peers, quickly at one model, and tries
   assertEquals([parse("matrix").matrix, parse("matrix --json a.json").json], [true, "a.json"]);
 });
 
+Deno.test("parseOptions() explains plans, or kernels", () => {
+  const explained = ["", "explain", "explain --wgsl --models gpt-2"].map((line) =>
+    parse(line).explain
+  );
+  assertEquals(explained, [undefined, "plan", "wgsl"]);
+});
+
 Deno.test("parseOptions() helps, and the help names every option", () => {
   assertEquals(parseOptions(["--help"]), HELP);
   assertEquals(parseOptions(["-h"]), HELP);
   const names = ["models", "phase", "dtype", "impl", "context", "batch", "quick", "heads"];
-  const more = ["kv-heads", "head-dim", "seq", "input", "json", "svg", "explain", "peers", "help"];
+  const more = ["kv-heads", "head-dim", "seq", "input", "json", "svg", "wgsl", "peers", "help"];
   for (const name of [...names, ...more]) assertStringIncludes(HELP, `--${name}`);
 });
 
@@ -128,10 +135,13 @@ const MISTAKES: [line: string, kind: typeof TypeError | typeof RangeError, says:
   ["matrix --peers", RangeError, "--peers is of no use there"],
   ["matrix --quick", RangeError, "--quick is of no use there"],
   ["matrix --heads 8", RangeError, "--heads is of no use there"],
-  ["--explain --peers", RangeError, "leave out --peers"],
+  ["explain --peers", RangeError, "--peers is of no use there"],
+  ["explain --json a.json", RangeError, "--json is of no use there"],
+  ["--wgsl", RangeError, "--wgsl is of no use there"],
+  ["tune --wgsl", RangeError, "--wgsl is of no use there"],
   ["--input a.safetensors --peers", RangeError, "leave out --peers"],
   ["--quick tune", TypeError, "tune is unknown"],
-  ["--input a.safetensors --explain", RangeError, "leave out --input"],
+  ["explain --input a.safetensors", RangeError, "--input is of no use there"],
 ];
 
 for (const [line, kind, says] of MISTAKES) {

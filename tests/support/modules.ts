@@ -4,9 +4,8 @@ import {
   type DeviceProfile,
   planAttention,
 } from "../../mod.ts";
-import { fusedModules } from "../../src/attend/fused_module.ts";
 import { mergeStatesModule } from "../../src/attend/merge_states.ts";
-import { stagedModules } from "../../src/attend/staged_module.ts";
+import { attentionModules } from "../../src/attend/modules.ts";
 import { appendModule } from "../../src/cache/append.ts";
 import { forkModules } from "../../src/cache/fork.ts";
 import { fillInRope, ropeQueriesModule } from "../../src/cache/rope_kernel.ts";
@@ -35,17 +34,11 @@ const DEVICES: Readonly<Record<string, DeviceProfile>> = {
 const DTYPES = ["f32", "f16"] as const;
 const KV_DTYPES = ["f32", "f16", "int8", "int4"] as const;
 
-/** The modules of a plan. */
-export function modulesOf(plan: AttentionPlan): WgslModule[] {
-  const modules = plan.impl === "fused" ? fusedModules(plan) : stagedModules(plan);
-  return Object.values<WgslModule>({ ...modules });
-}
-
 /** Every kind of module of the library, for every class of device, each once. */
 export function everyModule(seed: number): WgslModule[] {
   const random = new Random(seed);
   const modules = [
-    ...plans(random).flatMap(modulesOf),
+    ...plans(random).flatMap(attentionModules),
     ...cacheModules(),
     ...layerModules(),
   ];
