@@ -29,17 +29,22 @@ export function notesOn({ model, device, kvHeads, contextLens }: PlanRequest): s
 
 /** What is particular about a model's layers. */
 function notesOnLayers(model: Model): string[] {
-  const { windowed, statefulLayers = 0, experts, latent, headDim, valueDim = headDim } = model;
+  const { windowed, recurrentLayers = 0, experts, latent, headDim, valueDim = headDim } = model;
   const notes = [];
-  const numLayers = model.numLayers + statefulLayers;
+  if (model.isMultimodal) {
+    notes.push(
+      "Only the decoder is counted: what sees or hears beside it takes memory of its own.",
+    );
+  }
+  const numLayers = model.numLayers + recurrentLayers;
   if (windowed) {
     notes.push(
       `${windowed.numLayers} of ${numLayers} layers see the last ${windowed.window} tokens only and keep no more.`,
     );
   }
-  if (statefulLayers > 0) {
+  if (recurrentLayers > 0) {
     notes.push(
-      `${statefulLayers} of ${numLayers} layers keep a state of a fixed size instead of keys and values, which is not counted.`,
+      `${recurrentLayers} of ${numLayers} layers are recurrent: they keep numbers of a fixed size instead of keys and values, which are not counted.`,
     );
   }
   if (experts) {

@@ -39,5 +39,6 @@ export function parseConfig(
     name: String(given.value("_name_or_path") || file) + (isAssumed ? " (assumed dense)" : ""),
     source: `${file}, read by ${type.source}; parameters counted from its sizes`,
     ...(isAssumed ? { isAssumed } : {}),
+    ...(given.has("vision_config") || given.has("audio_config") ? { isMultimodal: true } : {}),
   });
 }

@@ -6,8 +6,8 @@ import type { LatentSizes, ModelOutline } from "../../src/checkpoints/model_type
 export interface Model extends CacheShape {
   /** Name, e.g. "LLaMA-2-7B". */
   name: string;
-  /** Layers that keep a state of a fixed size instead: convolutions, linear attention, Mamba. */
-  statefulLayers?: number;
+  /** Layers that keep numbers of a fixed size instead: convolutions, linear attention, Mamba. */
+  recurrentLayers?: number;
   /** Query heads of each layer. */
   numHeads: number;
   /** KV heads that the model was trained with. */
@@ -34,10 +34,12 @@ export interface Model extends CacheShape {
   source: string;
   /** Whether its layers are not known, and taken for a dense model's. */
   isAssumed?: boolean;
+  /** Whether it is the decoder of a model that also sees or hears. */
+  isMultimodal?: boolean;
 }
 
 /** What a model has beside its outline. */
-type Origin = Pick<Model, "name" | "source" | "isAssumed">;
+type Origin = Pick<Model, "name" | "source" | "isAssumed" | "isMultimodal">;
 
 /**
  * The shapes of a model whose layers are known.
@@ -49,8 +51,8 @@ export function modelOf(outline: ModelOutline, origin: Origin): Model {
   const windows = layers.flatMap(({ attention }) =>
     attention.kind === "sliding" ? attention.window : []
   );
-  const statefulLayers = layers.filter(({ attention }) => attention.kind === "none").length;
-  if (statefulLayers === layers.length) {
+  const recurrentLayers = layers.filter(({ attention }) => attention.kind === "none").length;
+  if (recurrentLayers === layers.length) {
     throw new RangeError(
       `Cannot plan as no layer of ${origin.name} keeps keys and values: current value layers=${layers.length}`,
     );
@@ -59,8 +61,8 @@ export function modelOf(outline: ModelOutline, origin: Origin): Model {
   return {
     ...rest,
     ...origin,
-    numLayers: layers.length - statefulLayers,
-    ...(statefulLayers > 0 ? { statefulLayers } : {}),
+    numLayers: layers.length - recurrentLayers,
+    ...(recurrentLayers > 0 ? { recurrentLayers } : {}),
     hiddenSize: dim,
     ffnSize: hiddenDim,
     ...(valueDim === rest.headDim ? {} : { valueDim }),

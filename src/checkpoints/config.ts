@@ -8,8 +8,11 @@ const MANY = 65_536;
 /** Where models that also see or hear keep their decoder. */
 const TEXT_SECTIONS = ["text_config", "llm_config", "language_config"];
 
-/** Fields beside that section that are the decoder's too, where it does not have its own. */
-const SHARED_FIELDS = ["_name_or_path", "quantization_config", "tie_word_embeddings"];
+/** Fields beside that section that are kept: of the whole model, or the decoder's too where it does not have its own. */
+const SHARED_FIELDS = [
+  ...["_name_or_path", "audio_config", "vision_config"],
+  ...["quantization_config", "tie_word_embeddings"],
+];
 
 /** The model type of the decoder in a type of models that also see, where its section does not say. */
 const INNER_TYPES: ReadonlyMap<unknown, string> = new Map([

@@ -134,19 +134,21 @@ export function refuseRope(config: HfConfig): void {
 
 /** The fields of one kind of layer, from one section or from both. */
 class Section {
-  readonly #parts: readonly HfConfig[];
+  readonly #sources: readonly HfConfig[];
   /** How frequencies are scaled. */
   readonly type: string;
 
-  constructor(parts: readonly HfConfig[]) {
-    this.#parts = parts;
+  constructor(sources: readonly HfConfig[]) {
+    this.#sources = sources;
     this.type = this.#readType();
-    for (const field of new Set(parts.flatMap(({ fields }) => fields))) this.#checkAgreement(field);
+    for (const field of new Set(sources.flatMap(({ fields }) => fields))) {
+      this.#checkAgreement(field);
+    }
   }
 
-  /** The part that has the field. */
+  /** The source that has the field. */
   of(field: string): HfConfig | undefined {
-    return this.#parts.find((part) => part.has(field));
+    return this.#sources.find((source) => source.has(field));
   }
 
   /** A number above 0, where the field is there. */
@@ -156,20 +158,20 @@ class Section {
 
   /** A number above 0, which must be there. */
   required(field: string): number {
-    return (this.of(field) ?? this.#parts[0]).positive(field);
+    return (this.of(field) ?? this.#sources[0]).positive(field);
   }
 
   /** The error that a field of this section is not as it must be. */
   error(field: string, rule: string): Error {
-    return (this.of(field) ?? this.#parts[0]).error(field, rule);
+    return (this.of(field) ?? this.#sources[0]).error(field, rule);
   }
 
   /** Throws where there is a field that means nothing for the type. */
   allowFields(fields: readonly string[]): void {
-    for (const part of this.#parts) {
-      const other = part.fields.find((field) => !fields.includes(field));
+    for (const source of this.#sources) {
+      const other = source.fields.find((field) => !fields.includes(field));
       if (other === undefined) continue;
-      throw part.error(
+      throw source.error(
         other,
         `has no meaning where rope_type is "${this.type}": name the type that it belongs to, or leave it out`,
       );
@@ -178,19 +180,21 @@ class Section {
 
   /** The type under either name, "default" where none is given; one that scales wins over "default". */
   #readType(): string {
-    const types = this.#parts.flatMap((part) =>
-      ["rope_type", "type"].filter((field) => part.has(field))
-        .map((field) => ({ part, field, type: part.choice(field, TYPE_NAMES) }))
+    const types = this.#sources.flatMap((source) =>
+      ["rope_type", "type"].filter((field) => source.has(field))
+        .map((field) => ({ source, field, type: source.choice(field, TYPE_NAMES) }))
     );
     const [first, ...others] = types.filter(({ type }) => type !== "default");
     const other = others.find(({ type }) => type !== first.type);
-    if (other) throw other.part.error(other.field, `must agree with the other type, ${first.type}`);
+    if (other) {
+      throw other.source.error(other.field, `must agree with the other type, ${first.type}`);
+    }
     return first?.type ?? "default";
   }
 
   #checkAgreement(field: string): void {
     if (field === "rope_type" || field === "type") return;
-    const [first, second] = this.#parts.filter((part) => part.has(field));
+    const [first, second] = this.#sources.filter((source) => source.has(field));
     if (!second || `${first.value(field)}` === `${second.value(field)}`) return;
     throw second.error(field, `must agree with the other section, which has ${first.value(field)}`);
   }
@@ -221,7 +225,7 @@ function readSection(
   type: LayerType,
   { takesUnnamed, types }: { takesUnnamed: boolean; types: readonly LayerType[] },
 ): Section {
-  const parts = SECTIONS.flatMap((name) => {
+  const sources = SECTIONS.flatMap((name) => {
     const section = config.section(name);
     if (!section) return [];
     const named = section.fields.filter((field) => isNamed(section, field));
@@ -229,7 +233,7 @@ function readSection(
     checkNames(section, { named, types });
     return section.section(type) ?? [];
   });
-  return new Section(parts);
+  return new Section(sources);
 }
 
 /** Whether a field is the section of a kind of layer, known or not. */
@@ -340,9 +344,9 @@ function longRopeScaling(section: Section, rope: ScaledRope): Scaling {
   const trainedLen = trainedLenOf(section, rope);
   const factor = factorOf(section, rope);
   const [short] = ["short_factor", "long_factor"].map((field) => {
-    const part = section.of(field);
-    if (!part) throw section.error(field, "is missing");
-    return part.positives(field, headDim / 2);
+    const source = section.of(field);
+    if (!source) throw section.error(field, "is missing");
+    return source.positives(field, headDim / 2);
   });
   return {
     scale: (frequency, pair) => frequency / short[pair],

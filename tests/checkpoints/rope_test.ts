@@ -156,6 +156,30 @@ const SCALINGS: {
     attentionFactor: 1.2079441541679836,
   },
   {
+    name: "yarn between whole pairs",
+    scaling: {
+      ...{ rope_type: "yarn", factor: 8, truncate: false },
+      original_max_position_embeddings: 4096,
+    },
+    frequencies: [
+      ...[1, 0.316227764, 0.100000001, 0.0281120818, 0.00598313287, 0.000972857641],
+      ...[0.000125000006, 3.95284733e-05],
+    ],
+    attentionFactor: 1.2079441541679836,
+  },
+  {
+    name: "yarn with an attention factor",
+    scaling: {
+      ...{ rope_type: "yarn", factor: 8, attention_factor: 0.75 },
+      original_max_position_embeddings: 4096,
+    },
+    frequencies: [
+      ...[1, 0.316227764, 0.100000001, 0.0247052945, 0.00562499976, 0.00108703296],
+      ...[0.000125000006, 3.95284733e-05],
+    ],
+    attentionFactor: 0.75,
+  },
+  {
     name: "yarn with all of its fields",
     scaling: {
       ...{ rope_type: "yarn", factor: 40, beta_fast: 16, beta_slow: 2, mscale: 1 },

@@ -559,6 +559,12 @@ Deno.test("Decoder: bad input is an error before anything runs", async () => {
     RangeError,
     "the model's positions end with contextLen: current values maxTokens=7, contextLen=6",
   );
+  await assertRejects(
+    () =>
+      Decoder.create(gpu, { ...spec, positionsEnd: true }, randomWeights(spec), { maxTokens: 7 }),
+    RangeError,
+    "the model's positions end with contextLen: current values maxTokens=7, contextLen=6",
+  );
   const lying: DecoderWeights = {
     has: learned.has,
     read: async (name) =>

@@ -22,7 +22,7 @@ export interface Section {
 
 /** What every table says of a model whose layers are not known. */
 const ASSUMED = "Assumed: a dense model, full attention and gated feed-forward in every layer; " +
-  "windows, states, experts and compressed keys, where it has some, are not counted.";
+  "windows, recurrent layers, experts and compressed keys, where it has some, are not counted.";
 
 /** All sections of a plan; what fits is left out where the device's memory is not known. */
 export function sectionsOf(plan: Plan): Section[] {
@@ -63,9 +63,9 @@ export function headOf({ model, device, weightBytes, freeBytes, activationBytes 
   return head;
 }
 
-function layersOf({ numLayers, statefulLayers = 0 }: Plan["model"]): string {
-  const all = numLayers + statefulLayers;
-  return statefulLayers === 0 ? `${all} layers` : `${all} layers (${numLayers} with attention)`;
+function layersOf({ numLayers, recurrentLayers = 0 }: Plan["model"]): string {
+  const all = numLayers + recurrentLayers;
+  return recurrentLayers === 0 ? `${all} layers` : `${all} layers (${numLayers} with attention)`;
 }
 
 function growth(plan: Plan): Section {

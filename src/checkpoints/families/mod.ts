@@ -15,11 +15,11 @@ const FAMILIES: Readonly<Record<string, FamilyReader>> = {
   ...{ falcon, RefinedWeb: falcon, RefinedWebModel: falcon },
 };
 
-/** Options that no decoder here has, whatever its family: only these values mean that they are not used. */
-const UNUSED: Readonly<Record<string, readonly unknown[]>> = {
-  quantization_config: [],
-  attn_logit_softcapping: [],
-  final_logit_softcapping: [],
+/** Options that no decoder here has, whatever its family, and what to do about them. */
+const UNUSED: Readonly<Record<string, string>> = {
+  quantization_config: "must be absent: save the checkpoint in F32, F16 or BF16",
+  attn_logit_softcapping: "must be null: this decoder caps no scores",
+  final_logit_softcapping: "must be null: this decoder caps no logits",
 };
 
 /**
@@ -50,7 +50,9 @@ export function parseDecoderConfig(text: string, name: string): DecoderSpec {
 
 /** As {@linkcode parseDecoderConfig}, and what the family calls its tensors. */
 export function readFamily(given: HfConfig): Family {
-  for (const [field, values] of Object.entries(UNUSED)) given.allowOnly(field, ...values);
+  for (const [field, rule] of Object.entries(UNUSED)) {
+    if (given.has(field)) throw given.error(field, rule);
+  }
   const read = given.choice("model_type", FAMILIES);
   const { config, outline } = readModel(given);
   return read(config, outline);

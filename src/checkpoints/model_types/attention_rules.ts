@@ -70,21 +70,24 @@ export const slidingWithoutRope: AttentionRule = listedOr((config) => {
 /** Every layer keeps one compressed row of each token. */
 export const allLatent: AttentionRule = (config) => layersOf(config, () => ({ kind: "latent" }));
 
-/** Layers that attend to all tokens, and others that keep a state; `isFull` tells them apart where no list does. */
+/** Some layers attend to all tokens, and the others are recurrent; `isFull` decides where no list does. */
 export function someFull(
   readIsFull: (config: HfConfig) => (n: number) => boolean,
-  stateParameters: (config: HfConfig, dim: number) => number,
+  recurrentParameters: (config: HfConfig, dim: number) => number,
 ): AttentionRule {
   return (config, { dim }) => {
-    const state: LayerAttention = { kind: "none", parameters: stateParameters(config, dim) };
+    const recurrent: LayerAttention = {
+      kind: "none",
+      parameters: recurrentParameters(config, dim),
+    };
     const listed = listedKinds(config);
     if (listed === undefined) {
       const isFull = readIsFull(config);
-      return layersOf(config, (n) => isFull(n) ? FULL : state);
+      return layersOf(config, (n) => isFull(n) ? FULL : recurrent);
     }
     return listed.map((kind) => {
       if (kind === "sliding") throw config.error("layer_types", "must not have windows here");
-      return kind === "full" ? FULL : state;
+      return kind === "full" ? FULL : recurrent;
     });
   };
 }
@@ -140,7 +143,7 @@ function listedOr(rule: (config: HfConfig) => LayerAttention[]): AttentionRule {
 function agreeing(config: HfConfig, layers: LayerAttention[]): LayerAttention[] {
   const listed = listedKinds(config);
   if (!listed || listed.every((kind, n) => kind === layers[n].kind)) return layers;
-  throw config.error("layer_types", "must be the layers of this model type, which reads no list");
+  throw config.error("layer_types", "must be what this model type has without it (leave it out)");
 }
 
 /** The kinds of layers as a list in the file has them. */

@@ -1,4 +1,4 @@
-/** Models some of whose layers keep a state of a fixed size instead of keys and values, by model type. */
+/** Models some of whose layers are recurrent: they keep numbers of a fixed size instead of keys and values. By model type. */
 import type { HfConfig } from "../config.ts";
 import { someFull } from "./attention_rules.ts";
 import { allExperts, EXPERT_NAMES, expertsByPeriod, expertsInSteps } from "./feed_forward_rules.ts";

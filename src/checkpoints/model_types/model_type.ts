@@ -8,7 +8,7 @@ export type LayerAttention =
   | { kind: "sliding"; window: number }
   /** One row of every token that all heads share: a compressed key and value, and a rotary key (multi-head latent attention). */
   | { kind: "latent" }
-  /** No keys and values, but a state of a fixed size: a convolution, linear attention, Mamba. */
+  /** No keys and values: a recurrent layer (convolution, linear attention, Mamba) keeps numbers of a fixed size. */
   | { kind: "none"; parameters: number };
 
 /** The feed-forward layer of one layer. */

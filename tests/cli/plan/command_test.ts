@@ -145,7 +145,7 @@ Deno.test("plan: layers without keys and values are told", async () => {
   const { code, out } = await run("--model", "lfm2-1.2b", ...SMALL);
   assertEquals(code, 0);
   assertStringIncludes(out, "16 layers (6 with attention)");
-  assertStringIncludes(out, "10 of 16 layers keep a state of a fixed size");
+  assertStringIncludes(out, "10 of 16 layers are recurrent");
 });
 
 Deno.test("plan: --check reads a bench's report", async () => {

@@ -376,6 +376,18 @@ export const PUBLIC_MODELS: readonly PublicModel[] = [
     cache: [73728, 603_979_776],
   },
   {
+    name: "LFM2-350M",
+    config: {
+      ...{ model_type: "lfm2", hidden_size: 1024, block_auto_adjust_ff_dim: true },
+      ...{ block_ff_dim: 6656, block_ffn_dim_multiplier: 1, block_multiple_of: 256 },
+      ...{ conv_L_cache: 3, full_attn_idxs: [2, 5, 8, 10, 12, 14], num_attention_heads: 16 },
+      ...{ num_hidden_layers: 16, num_key_value_heads: 8, max_position_embeddings: 128000 },
+      vocab_size: 65536,
+    },
+    parameters: 354_483_968,
+    cache: [12288, 100_663_296],
+  },
+  {
     name: "Granite-3.1-8B",
     config: {
       ...{ model_type: "granite", hidden_size: 4096, intermediate_size: 12800 },
