@@ -22,8 +22,7 @@ export interface Program {
 
 /** How Node gets a GPU, with what Dawn is told. */
 function inNode(flag: string): Pick<Program, "runtime" | "setup"> {
-  const setup = `import { create, globals } from "webgpu";
-    Object.assign(globalThis, globals);
+  const setup = `import { create } from "webgpu";
     const gpu = create([${JSON.stringify(flag)}]);`;
   return { runtime: "node", setup };
 }
@@ -43,11 +42,11 @@ export const PROGRAMS: readonly Program[] = [
     ...inNode("backend=null"),
   },
   { name: "node24", title: "Node 24", project: "node24", heading: "Node", ...CASES_IN_NODE },
+  { name: "node22", title: "Node 22", project: "node22", heading: "Node", ...CASES_IN_NODE },
   {
     ...{ name: "bun", title: "Bun 1.4", project: "bun", guest: "guest", runtime: "bun" },
     heading: "Bun",
-    setup: `import { createGPUInstance, setupGlobals } from "bun-webgpu";
-      setupGlobals();
+    setup: `import { createGPUInstance } from "bun-webgpu";
       const gpu = createGPUInstance();`,
   },
 ];
