@@ -5,7 +5,7 @@ import { matrixConstants } from "../plan/matrix_tile.ts";
 import { loadPacks } from "../tensor/loads.ts";
 import { isQuantized } from "../tensor/quantized.ts";
 import { rowEndPieces, scorePieces } from "../score/pieces.ts";
-import { packPiece, packType } from "../tensor/wgsl_reads.ts";
+import { packPiece, packType } from "../tensor/pieces.ts";
 import { fusedPackSize, headLoads, stripInvocations } from "../plan/fused_tile.ts";
 import type { FusedPlan } from "../plan/fused.ts";
 import { MERGE_WORKGROUP } from "../plan/slices.ts";

@@ -2,7 +2,7 @@ import * as wgsl from "../../kernels/mod.ts";
 import { checkChoice, checkObject, copyShape, sentence } from "../base/check.ts";
 import { Kernel } from "../gpu/kernel.ts";
 import { packSize } from "../tensor/loads.ts";
-import { packPiece, packType } from "../tensor/wgsl_reads.ts";
+import { packPiece, packType } from "../tensor/pieces.ts";
 import { join, type WgslModule } from "../gpu/compose.ts";
 import { STATE_PIECE } from "./pieces.ts";
 import { checkApart } from "../gpu/apart.ts";

@@ -5,7 +5,7 @@ import type { FilledSpec } from "../plan/spec.ts";
 import type { Dtype } from "../tensor/dtype.ts";
 import type { Loads } from "../tensor/loads.ts";
 import { isQuantized } from "../tensor/quantized.ts";
-import { loadPieces, packPiece, packType } from "../tensor/wgsl_reads.ts";
+import { loadPieces, packPiece, packType } from "../tensor/pieces.ts";
 
 /** What a load of keys or values brings. */
 interface Loaded {

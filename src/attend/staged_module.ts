@@ -5,7 +5,7 @@ import { EARLY_STAGES, type EarlyStage } from "../plan/outputs.ts";
 import type { StagedPlan } from "../plan/staged.ts";
 import { rowEndPieces, scorePieces } from "../score/pieces.ts";
 import { packSize } from "../tensor/loads.ts";
-import { packType } from "../tensor/wgsl_reads.ts";
+import { packType } from "../tensor/pieces.ts";
 import {
   contextPieces,
   keyPieces,

@@ -5,7 +5,7 @@ import type { KvPart } from "./kv_memory.ts";
 import { type FilledRope, ropePiece } from "./rope_kernel.ts";
 import { isQuantized } from "../tensor/quantized.ts";
 import { rowStrides } from "../tensor/layout.ts";
-import { quantizedPieces, storedType } from "../tensor/wgsl_reads.ts";
+import { quantizedPieces, storedType } from "../tensor/pieces.ts";
 import { join, type WgslModule, type WgslPiece } from "../gpu/compose.ts";
 import type { Dispatch } from "../gpu/bound_work.ts";
 import type { Gpu } from "../gpu/device.ts";

@@ -3,7 +3,7 @@ import * as wgsl from "../../kernels/mod.ts";
 import { Kernel } from "../gpu/kernel.ts";
 import type { KvPart } from "./kv_memory.ts";
 import { join, type WgslModule } from "../gpu/compose.ts";
-import { storedElements, storedType } from "../tensor/wgsl_reads.ts";
+import { storedElements, storedType } from "../tensor/pieces.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { KeptBuffers } from "../gpu/kept_buffers.ts";
 import type { Owned } from "../gpu/owned.ts";

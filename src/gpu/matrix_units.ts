@@ -4,9 +4,6 @@ import type { MatrixBlock } from "./profile.ts";
 /** The feature of Dawn, and so of Chrome and Node; the types of WebGPU do not have it yet. */
 export const MATRIX_FEATURE = "chromium-experimental-subgroup-matrix" as GPUFeatureName;
 
-/** What a module that uses them must declare. */
-export const MATRIX_ENABLE = "chromium_experimental_subgroup_matrix";
-
 /** One of the shapes and types that the adapter lists. */
 interface Configuration {
   componentType: string;

@@ -1,6 +1,6 @@
-/** WGSL as text: what of it compilers do not read. */
+/** Comments and white space of WGSL. */
 
-/** A comment's beginning; `unroll` is a marker of ours, not a comment. */
+/** The start of a comment, or the marker of a loop to unroll, which is none. */
 const COMMENT = /\/\*unroll\*\/|\/\/[^\n]*|\/\*/g;
 
 /** A text without its comments, each of which separates like a space. The markers of loops to unroll stay. */

@@ -5,7 +5,7 @@ import { checkRounds } from "../gpu/loop_rounds.ts";
 import { lanesPiece } from "../attend/pieces.ts";
 import type { WeightMatrix } from "./weight_matrix.ts";
 import { loadPacks, type Loads, loadsOf, packSize } from "../tensor/loads.ts";
-import { packPiece, weightPieces } from "../tensor/wgsl_reads.ts";
+import { packPiece, weightPieces } from "../tensor/pieces.ts";
 import { join, type WgslModule, type WgslPiece } from "../gpu/compose.ts";
 import { type BoundWork, boundWork } from "../gpu/bound_work.ts";
 import type { Gpu } from "../gpu/device.ts";

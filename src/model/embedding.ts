@@ -8,7 +8,7 @@ import type { WeightMatrix } from "../layer/weight_matrix.ts";
 import { packSize } from "../tensor/loads.ts";
 import { join, type WgslModule } from "../gpu/compose.ts";
 import type { KvDtype } from "../tensor/dtype.ts";
-import { packPiece, weightPieces } from "../tensor/wgsl_reads.ts";
+import { packPiece, weightPieces } from "../tensor/pieces.ts";
 import * as wgsl from "../../kernels/mod.ts";
 
 const WORKGROUP = 64;
