@@ -9,3 +9,10 @@ export async function emptyFolder(path: string): Promise<void> {
   }
   await Deno.mkdir(path, { recursive: true });
 }
+
+/** The paths of all files in a folder and those in it, from that folder. */
+export function filesIn(folder: string, under = ""): string[] {
+  return [...Deno.readDirSync(`${folder}/${under}`)].flatMap(({ name, isDirectory }) =>
+    isDirectory ? filesIn(folder, `${under}${name}/`) : [under + name]
+  );
+}

@@ -4,6 +4,7 @@
 // each under a line "// variant NAME: purpose", large ones in files of their own, `attend/score_keys.lanes.wgsl`.
 
 import { condensed } from "../src/gpu/wgsl_text.ts";
+import { filesIn } from "./folders.ts";
 
 /** Folders of `.wgsl` files; each gets a `mod.ts`. */
 export const FOLDERS: readonly string[] = ["kernels", "bench/kernels"];
@@ -26,7 +27,8 @@ const VARIANT = /^\/\/ variant (?=\w+: )/m;
 
 /** The texts of a folder and those in it, in the order of their paths. */
 export function textsOf(folder: string): KernelText[] {
-  return pathsIn(folder).sort().flatMap((path) => {
+  const paths = filesIn(folder).filter((path) => path.endsWith(".wgsl"));
+  return paths.sort().flatMap((path) => {
     const [, role, variant] = path.match(/([^/.]+)(?:\.([^/.]+))?\.wgsl$/)!;
     const file = Deno.readTextFileSync(`${folder}/${path}`);
     const [head, ...sections] = file.split(VARIANT);
@@ -67,13 +69,6 @@ function valueOf(texts: readonly KernelText[]): string {
     return `  ${camelCase(variant)}: \`${text}\`,\n`;
   });
   return `{\n${members.join("")}}`;
-}
-
-function pathsIn(folder: string, under = ""): string[] {
-  return [...Deno.readDirSync(`${folder}/${under}`)].flatMap(({ name, isDirectory }) => {
-    if (isDirectory) return pathsIn(folder, `${under}${name}/`);
-    return name.endsWith(".wgsl") ? [under + name] : [];
-  });
 }
 
 function camelCase(name: string): string {

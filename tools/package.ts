@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { Arguments } from "../cli/shared/arguments.ts";
 import { exitCodeOf, terminal } from "../cli/shared/run.ts";
 import config from "../deno.json" with { type: "json" };
-import { emptyFolder } from "./folders.ts";
+import { emptyFolder, filesIn } from "./folders.ts";
 import { outputOf } from "./programs.ts";
 
 const REPOSITORY = "https://github.com/onehead/attention";
@@ -85,6 +85,9 @@ export async function writePackage(repository: string = REPOSITORY): Promise<str
   await inRoot(deno, "pack", "--no-source-maps", "--allow-dirty", "--output", packed);
   await inRoot("tar", "-xzf", packed, "-C", FOLDER, "--strip-components", "1");
   await Deno.remove(packed);
+  // Sources that no entry imports are packed as they are.
+  const sources = filesIn(FOLDER).filter((path) => /(?<!\.d)\.ts$/.test(path));
+  await Promise.all(sources.map((path) => Deno.remove(FOLDER + path)));
   await inRoot(deno, "task", "--quiet", "bundle");
   await Deno.copyFile(`${DIST}${ONE_FILE}`, `${FOLDER}${ONE_FILE}`);
   await edit("package.json", (text) => {
