@@ -68,7 +68,7 @@ export type { RowBlock } from "./src/plan/row_blocks.ts";
 export type { StagedPlan } from "./src/plan/staged.ts";
 export type { DeviceProfile, MatrixBlock } from "./src/gpu/profile.ts";
 export type { Tiling } from "./src/plan/tiling.ts";
-export * from "./src/attend/merge_states.ts";
+export { type AttentionState, MergeStates, mergeStates } from "./src/attend/merge_states.ts";
 export * from "./src/layer/multi_query_attention.ts";
 export * from "./src/reference/output_change.ts";
 export { poolKvHeads, type PoolOptions } from "./src/layer/pool_kv_heads.ts";
