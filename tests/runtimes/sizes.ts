@@ -45,12 +45,15 @@ export function judgeSize({ code, kilobytes }: Size, bytes: number): string[] {
 export async function runSizes(): Promise<Verdict> {
   const web = await Project.install("web");
   const readme = await Deno.readTextFile(new URL("../../README.md", import.meta.url));
-  const failures = strays(`${web.folder}node_modules/${LIBRARY}/`);
+  const failures = misfits(`${web.folder}node_modules/${LIBRARY}/`);
   const measured: string[] = [];
   for (const size of sizesOf(readme)) {
     await web.write("size.js", size.code);
     const options = ["--bundle", "--minify", "--format=esm", `--external:${DEPENDENCY}`];
     const text = await web.runTool("esbuild", ["size.js", ...options, "--log-level=warning"]);
+    if (size.code.endsWith(`"${LIBRARY}";`) && text.includes(DEPENDENCY)) {
+      failures.push(`${size.code} imports ${DEPENDENCY}`);
+    }
     const { length } = gzipSync(text, { level: 9 });
     failures.push(...judgeSize(size, length));
     measured.push(`${length} bytes`);
@@ -60,10 +63,12 @@ export async function runSizes(): Promise<Verdict> {
   return { status, summary: `minified and gzipped: ${measured.join(", ")}`, failures };
 }
 
-/** Files that the package should not have, in words. */
-function strays(folder: string): string[] {
+/** Files and dependencies that the package should not have, in words. */
+function misfits(folder: string): string[] {
   const belongs = /\.(js|d\.ts|min\.mjs)$|^(LICENSE|README\.md|package\.json)$/;
-  return filesIn(folder).filter((path) => !belongs.test(path)).map((path) =>
-    `${path} is in the package`
-  );
+  const { dependencies } = JSON.parse(Deno.readTextFileSync(`${folder}package.json`));
+  return [
+    ...filesIn(folder).filter((path) => !belongs.test(path)),
+    ...Object.keys(dependencies).filter((name) => name !== DEPENDENCY),
+  ].map((name) => `${name} is in the package`);
 }
