@@ -5,13 +5,13 @@ import { unroll } from "./unroll.ts";
 import { namesOf } from "./wgsl_names.ts";
 import { withoutComments } from "./wgsl_text.ts";
 
-/** A part of modules: texts that declare, and the values that these are declared with. */
+/** Declarations that belong together, and the types and constants that they need. */
 export interface WgslPiece {
   /** Aliases of types, such as `T` for the storage element. */
   types?: Readonly<Record<string, string>>;
   /** Whole-number constants, in upper snake case. */
   constants?: Readonly<Record<string, number>>;
-  /** Texts that declare. */
+  /** Texts of roles. */
   fragments?: readonly string[];
 }
 
@@ -27,7 +27,7 @@ export interface WgslBinding {
   name: string;
   /** Its number in group 0. */
   binding: number;
-  /** What it is to WebGPU. */
+  /** Its kind in WebGPU's layouts. */
   type: GPUBufferBindingType;
 }
 
@@ -37,7 +37,7 @@ export interface ComposedModule {
   bindings: readonly WgslBinding[];
 }
 
-/** Extensions that a module declares where its code shows them. */
+/** Extensions, and what in the code of a module shows that it needs them. */
 const EXTENSIONS: readonly { name: string; shows: RegExp; isOfDawn?: boolean }[] = [
   { name: "f16", shows: /\bf16\b/ },
   { name: "subgroups", shows: /\bsubgroup[A-Z]/, isOfDawn: true },
@@ -79,13 +79,13 @@ export function join(label: string, ...pieces: readonly WgslPiece[]): WgslModule
  * The text of a module: its extensions, its types, its constants, then its fragments, with marked loops written out and
  * with numbers for its bindings, in the order of their variables.
  *
- * @throws {TypeError} If a fragment needs a name that nothing declares.
+ * @throws {TypeError} If a fragment needs a name that nothing declares, or two declare one.
  * @throws {SyntaxError} If a loop cannot be written out.
  */
 export function compose(module: WgslModule, dialect: WgslDialect): ComposedModule {
   const { types, constants } = module;
   const fragments = module.fragments.map(withoutComments);
-  checkNeeds(module, fragments);
+  checkNames(module, fragments);
   const bindings: WgslBinding[] = [];
   const numbered = (fragment: string) =>
     fragment.replace(VARIABLE, (variable, space, access, name) => {
@@ -105,16 +105,23 @@ export function compose(module: WgslModule, dialect: WgslDialect): ComposedModul
   return { code: enables.join("") + code, bindings };
 }
 
-function checkNeeds({ label, types, constants }: WgslModule, fragments: readonly string[]): void {
+/** Throws unless each name that is needed is declared, once. */
+function checkNames({ label, types, constants }: WgslModule, fragments: readonly string[]): void {
   const names = [...fragments, ...Object.values(types)].map(namesOf);
-  const declared = new Set([
+  const declared = [
     ...Object.keys(types),
     ...Object.keys(constants),
     ...names.flatMap(({ declared }) => [...declared]),
-  ]);
+  ];
+  const action = `compose ${label}`;
+  const once = new Set(declared);
+  if (once.size < declared.length) {
+    const again = declared.filter((name, i) => declared.indexOf(name) < i);
+    throw new TypeError(sentence(action, "one piece must declare a name", { declared: again }));
+  }
   const needed = new Set(names.flatMap(({ needed }) => [...needed]));
-  const undeclared = [...needed].filter((name) => !declared.has(name));
+  const undeclared = [...needed].filter((name) => !once.has(name));
   if (undeclared.length === 0) return;
   const rule = "a piece must declare each name that another needs";
-  throw new TypeError(sentence(`compose ${label}`, rule, { undeclared }));
+  throw new TypeError(sentence(action, rule, { undeclared }));
 }

@@ -1,4 +1,4 @@
-/** How a uniform's type lies in memory (WGSL 14.4, "Memory Layout"), and how the host writes its values. */
+/** The layout of uniforms in memory (WGSL, "Memory Layout"), and their values as bytes. */
 import { sentence } from "../base/check.ts";
 
 /** Values of a struct by the names of its members; those of a vector, or of an array of vectors, as a flat list. */
@@ -8,7 +8,7 @@ export interface UniformValues {
 
 type UniformValue = number | readonly number[] | UniformValues;
 
-/** A type as it lies in memory; sizes in bytes. */
+/** A type in memory; sizes in bytes. */
 export type Layout = { size: number; align: number } & (NumberType | SequenceType | StructType);
 
 interface NumberType {
@@ -21,7 +21,7 @@ interface SequenceType {
   kind: "sequence";
   element: Layout;
   count: number;
-  /** From one element to the next. */
+  /** Bytes from one element to the next. */
   stride: number;
 }
 
@@ -39,7 +39,7 @@ const NUMBERS = {
 const LETTERS: Readonly<Record<string, string>> = { u: "u32", i: "i32", f: "f32" };
 
 /**
- * Reads how the type of a uniform lies in memory.
+ * Reads the layout of a uniform.
  *
  * @param code A module's text as {@linkcode compose} writes it.
  * @param variable The uniform's name.
@@ -108,13 +108,19 @@ function upTo(size: number, align: number): number {
 }
 
 /**
- * Bytes that hold values as a layout has them.
+ * Writes values in a layout.
  *
- * @param action What they are for, for messages.
+ * @param action What the values are for, in messages.
+ * @param name The uniform's name, in messages.
  * @throws {TypeError} If a value is missing or of the wrong kind.
  * @throws {RangeError} If a number is none of its type, or a list is too long or too short.
  */
-export function bytesOf(action: string, name: string, layout: Layout, value: UniformValues) {
+export function bytesOf(
+  action: string,
+  name: string,
+  layout: Layout,
+  value: UniformValues,
+): ArrayBuffer {
   const view = new DataView(new ArrayBuffer(layout.size));
   write({ view, action }, layout, 0, name, value);
   return view.buffer;

@@ -8,18 +8,32 @@ export interface WgslNames {
   needed: ReadonlySet<string>;
 }
 
-const KEYWORDS =
-  "alias array atomic bool break case const const_assert continue continuing default discard else enable f16 f32 false fn for function i32 i64 if let loop override private ptr read read_write return storage struct switch true u32 u64 uniform var while workgroup write";
+const KEYWORDS = `
+  alias array atomic bool break case const const_assert continue continuing default discard else
+  enable f16 f32 false fn for function i32 i64 if let loop override private ptr read read_write
+  return storage struct switch true u32 u64 uniform var while workgroup write
+`;
 
-/** Those that compute: there are none of textures, nor of the stages of drawing. */
-const FUNCTIONS =
-  "abs acos acosh all any arrayLength asin asinh atan atan2 atanh atomicAdd atomicAnd atomicCompareExchangeWeak atomicExchange atomicLoad atomicMax atomicMin atomicOr atomicStore atomicSub atomicXor bitcast ceil clamp cos cosh countLeadingZeros countOneBits countTrailingZeros cross degrees determinant distance dot dot4I8Packed dot4U8Packed exp exp2 extractBits faceForward firstLeadingBit firstTrailingBit floor fma fract frexp insertBits inverseSqrt ldexp length log log2 max min mix modf normalize pack2x16float pack2x16snorm pack2x16unorm pack4x8snorm pack4x8unorm pack4xI8 pack4xI8Clamp pack4xU8 pack4xU8Clamp pow quantizeToF16 radians reflect refract reverseBits round saturate select sign sin sinh smoothstep sqrt step storageBarrier tan tanh transpose trunc unpack2x16float unpack2x16snorm unpack2x16unorm unpack4x8snorm unpack4x8unorm unpack4xI8 unpack4xU8 workgroupBarrier workgroupUniformLoad";
+/** The functions of compute kernels, without those of textures. */
+const FUNCTIONS = `
+  abs acos acosh all any arrayLength asin asinh atan atan2 atanh atomicAdd atomicAnd
+  atomicCompareExchangeWeak atomicExchange atomicLoad atomicMax atomicMin atomicOr atomicStore
+  atomicSub atomicXor bitcast ceil clamp cos cosh countLeadingZeros countOneBits
+  countTrailingZeros cross degrees determinant distance dot dot4I8Packed dot4U8Packed exp exp2
+  extractBits faceForward firstLeadingBit firstTrailingBit floor fma fract frexp insertBits
+  inverseSqrt ldexp length log log2 max min mix modf normalize pack2x16float pack2x16snorm
+  pack2x16unorm pack4x8snorm pack4x8unorm pack4xI8 pack4xI8Clamp pack4xU8 pack4xU8Clamp pow
+  quantizeToF16 radians reflect refract reverseBits round saturate select sign sin sinh
+  smoothstep sqrt step storageBarrier tan tanh transpose trunc unpack2x16float unpack2x16snorm
+  unpack2x16unorm unpack4x8snorm unpack4x8unorm unpack4xI8 unpack4xU8 workgroupBarrier
+  workgroupUniformLoad
+`;
 
-/** Vectors and matrices; operations of subgroups, and the matrices of their units. */
+/** Vectors and matrices, operations of subgroups, and the matrices of matrix units. */
 const FAMILIES =
   /^(vec[234][iufh]?|mat[234]x[234][fh]?|(subgroup|quad)[A-Z]\w*|subgroup_matrix_(left|right|result)|(row|col)_major)$/;
 
-const BUILT_IN = new Set(`${KEYWORDS} ${FUNCTIONS}`.split(" "));
+const BUILT_IN = new Set(`${KEYWORDS}${FUNCTIONS}`.trim().split(/\s+/));
 
 /** What `@builtin` names, and the markers of loops. */
 const NO_NAMES = /@builtin\s*\([^)]*\)|\/\*\w+\*\//g;

@@ -93,6 +93,16 @@ Deno.test("compose: what nothing declares is refused by its name", () => {
   assertThrows(() => codeOf(pieces), TypeError, says);
 });
 
+Deno.test("compose: what two pieces declare is refused by its name", () => {
+  const pieces = [
+    { types: { T: "u32" }, constants: { ROWS: 2 } },
+    { fragments: ["const ROWS = 3u; fn a() {}", "fn a() {} alias U = T;"] },
+  ];
+  const says =
+    'Cannot compose test as one piece must declare a name: current value declared=["ROWS", "a"]';
+  assertThrows(() => codeOf(pieces), TypeError, says);
+});
+
 Deno.test("compose: marked loops are written out, nested ones too, and others are left alone", () => {
   const loop = (name: string, bound: string, body: string) =>
     `for (var ${name} = 0u; ${name} < ${bound}; ${name}++) {${body}}`;

@@ -1,4 +1,4 @@
-// How uniforms lie in memory.
+// The layout of uniforms, and their values as bytes.
 import { assertEquals, assertThrows } from "@std/assert";
 import { bytesOf, uniformLayout, type UniformValues } from "../../src/gpu/host_layout.ts";
 
@@ -32,7 +32,7 @@ function bytes(values: UniformValues): ArrayBuffer {
 
 Deno.test("layout: members are where WGSL has them", () => {
   const view = new DataView(bytes(VALUES));
-  // 14.4.1: a struct is aligned to 16 here, a scalar may follow a vector of three, and sizes are whole alignments.
+  // A struct is aligned to 16 here, a scalar may follow a vector of three, and sizes are whole alignments.
   assertEquals(view.byteLength, 96);
   assertEquals(view.getUint32(0, true), 1);
   assertEquals([16, 20, 24].map((at) => view.getUint32(at, true)), [2, 3, 4]);

@@ -4,8 +4,8 @@ import {
   type DeviceProfile,
   planAttention,
 } from "../../mod.ts";
+import { modulesOf } from "../../bench/explain.ts";
 import { mergeStatesModule } from "../../src/attend/merge_states.ts";
-import { attentionModules } from "../../src/attend/modules.ts";
 import { appendModule } from "../../src/cache/append.ts";
 import { forkModules } from "../../src/cache/fork.ts";
 import { fillInRope, ropeQueriesModule } from "../../src/cache/rope_kernel.ts";
@@ -38,7 +38,7 @@ const KV_DTYPES = ["f32", "f16", "int8", "int4"] as const;
 export function everyModule(seed: number): WgslModule[] {
   const random = new Random(seed);
   const modules = [
-    ...plans(random).flatMap(attentionModules),
+    ...plans(random).flatMap(modulesOf),
     ...cacheModules(),
     ...layerModules(),
   ];
