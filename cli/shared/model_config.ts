@@ -27,17 +27,18 @@ export function parseConfig(
   if (!assumesDense && !isKnown(given)) {
     const known = Object.keys(MODEL_TYPES).toSorted().join(", ");
     throw new RangeError(
-      `Cannot plan as what the layers of ${file} keep is not known from its model_type (known are ${known}; ` +
-        `"--assume dense" counts it as a dense model): current value model_type=${
-          JSON.stringify(modelType)
-        }`,
+      `Cannot plan as the model_type of ${file} must be one whose layers are known ` +
+        `("--assume dense" counts any other as a dense model); known are ${known}: ` +
+        `current value model_type=${JSON.stringify(modelType)}`,
     );
   }
   const { type, outline } = readModel(given, ASSUMED_DENSE);
   const isAssumed = type === ASSUMED_DENSE;
   return modelOf(outline, {
     name: String(given.value("_name_or_path") || file) + (isAssumed ? " (assumed dense)" : ""),
-    source: `${file}, read by ${type.source}; parameters counted from its sizes`,
+    source: `${file}; ${
+      isAssumed ? "layers assumed" : `defaults of ${type.source}`
+    }, parameters counted from its sizes`,
     ...(isAssumed ? { isAssumed } : {}),
     ...(given.has("vision_config") || given.has("audio_config") ? { isMultimodal: true } : {}),
   });

@@ -159,10 +159,11 @@ export class HfConfig {
   /** A list of the numbers of layers, the first being 0. */
   layerNumbers(field: string): number[] {
     const value = this.#required(field);
-    if (Array.isArray(value) && value.every((item) => Number.isSafeInteger(item) && item >= 0)) {
-      return value;
-    }
-    throw this.error(field, "must be a list of layers by number");
+    const numLayers = this.few("num_hidden_layers");
+    const isLayer = (n: unknown) =>
+      Number.isSafeInteger(n) && Number(n) >= 0 && Number(n) < numLayers;
+    if (Array.isArray(value) && value.every(isLayer)) return value;
+    throw this.error(field, `must be a list of layers, from 0 to ${numLayers - 1}`);
   }
 
   /** The fields of an object; nothing where it is not there. */

@@ -12,9 +12,7 @@ const KINDS: Readonly<Record<string, LayerAttention["kind"]>> = {
 
 /** Every layer sees all tokens, and the file must not say otherwise. */
 export const allFull: AttentionRule = (config) => {
-  if (windowOf(config) !== undefined) {
-    throw config.error("sliding_window", "must be null, as models of this type have no windows");
-  }
+  refuseWindow(config);
   return agreeing(config, layersOf(config, () => FULL));
 };
 
@@ -68,7 +66,10 @@ export const slidingWithoutRope: AttentionRule = listedOr((config) => {
 });
 
 /** Every layer keeps one compressed row of each token. */
-export const allLatent: AttentionRule = (config) => layersOf(config, () => ({ kind: "latent" }));
+export const allLatent: AttentionRule = (config) => {
+  refuseWindow(config);
+  return layersOf(config, () => ({ kind: "latent" }));
+};
 
 /** Some layers attend to all tokens, and the others are recurrent; `isFull` decides where no list does. */
 export function someFull(
@@ -76,6 +77,7 @@ export function someFull(
   recurrentParameters: (config: HfConfig, dim: number) => number,
 ): AttentionRule {
   return (config, { dim }) => {
+    refuseWindow(config);
     const recurrent: LayerAttention = {
       kind: "none",
       parameters: recurrentParameters(config, dim),
@@ -101,6 +103,11 @@ function layersOf(
 
 function windowed(window: number | undefined): LayerAttention {
   return window === undefined ? FULL : { kind: "sliding", window };
+}
+
+function refuseWindow(config: HfConfig): void {
+  if (windowOf(config) === undefined) return;
+  throw config.error("sliding_window", "must be null, as models of this type have no windows");
 }
 
 /** The window, unless the file says that it is not used. */

@@ -15,17 +15,16 @@ export const MODEL_TYPES: Readonly<Record<string, ModelType>> = {
   ...{ ...GATED, ...UNGATED, ...WINDOWED, ...EXPERTS, ...LATENT, ...HYBRID },
 };
 
-const LAYER_NAMES = ["n_layer", "n_layers", "num_layers"];
-
 /** What is assumed of a model type that is not known: Llama's layers, of sizes that the file gives. */
 export const ASSUMED_DENSE: ModelType = {
-  source: "no class: layers as Llama's, all sizes in the file",
+  source: "none: as LlamaConfig, without its defaults",
   defaults: { tie_word_embeddings: false },
   names: {
-    ...{ hidden_size: ["n_embd", "d_model"], num_hidden_layers: LAYER_NAMES },
-    ...{ num_attention_heads: ["n_head", "n_heads"] },
-    ...{ num_key_value_heads: ["num_kv_heads", "n_head_kv"] },
-    ...{ intermediate_size: ["n_inner", "ffn_dim", "ffn_hidden_size"] },
+    hidden_size: ["n_embd", "d_model"],
+    num_hidden_layers: ["n_layer", "n_layers", "num_layers"],
+    num_attention_heads: ["n_head", "n_heads"],
+    num_key_value_heads: ["num_kv_heads", "n_head_kv"],
+    intermediate_size: ["n_inner", "ffn_dim", "ffn_hidden_size"],
     max_position_embeddings: ["n_positions", "max_seq_len", "seq_length"],
   },
   attention: assumedFull,

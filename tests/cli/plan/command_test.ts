@@ -101,7 +101,7 @@ Deno.test("plan: a model type that is not known is refused, or assumed, which ev
     const refused = await run(...given);
     assertEquals([refused.code, refused.out], [2, ""]);
     assertStringIncludes(refused.err, 'model_type="brand_new"');
-    assertStringIncludes(refused.err, '"--assume dense" counts it');
+    assertStringIncludes(refused.err, '"--assume dense" counts any other');
     const files = ["--html", `${folder}/a.html`, "--svg", `${folder}/svg`];
     const { code, out } = await run(...given, "--assume", "dense", ...files);
     assertEquals(code, 0);
