@@ -91,7 +91,7 @@ export class ReferenceDecoder {
    * @param options The window of queries, and the layer whose attention weights are returned.
    * @returns The logits after each token, and the attention weights of a layer if asked for.
    * @throws {TypeError} If a token is no number.
-   * @throws {RangeError} If a token is not of the vocabulary, there are more tokens than learned positions, or there is no
+   * @throws {RangeError} If a token is not of the vocabulary, there are more tokens than positions, or there is no
    * such layer.
    */
   forward(tokens: readonly number[], options: ReferenceForwardOptions = {}): ReferenceForward {
@@ -121,13 +121,13 @@ export class ReferenceDecoder {
   }
 
   #embed(tokens: readonly number[]): Rows {
-    const { dim, vocabSize, contextLen, embeddingScale = 1 } = this.spec;
+    const { dim, vocabSize, contextLen, positionsEnd, embeddingScale = 1 } = this.spec;
     const embedding = this.#weights.get("embedding.weight")!.data;
     const positions = this.#weights.get("positions.weight")?.data;
     const action = "run ReferenceDecoder";
-    if (positions && tokens.length > contextLen) {
+    if ((positions || positionsEnd) && tokens.length > contextLen) {
       throw new RangeError(
-        sentence(action, "there must be a learned position for each token", {
+        sentence(action, "the model's positions end with contextLen", {
           tokens: tokens.length,
           contextLen,
         }),

@@ -352,10 +352,12 @@ Deno.test("ReferenceDecoder: refuses what does not fit", async () => {
   assertThrows(() => decoder.forward([3]), RangeError, "token=3, vocabSize=3");
   assertThrows(() => decoder.forward([-1]), RangeError, "at least 0");
   assertThrows(() => decoder.forward([0.5]), RangeError, "whole number");
-  assertThrows(
-    () => decoder.forward(new Array(9).fill(0)),
-    RangeError,
-    "tokens=9, contextLen=8",
+  const ending = await ReferenceDecoder.create(
+    { ...TINY, positionsEnd: true },
+    weightsWith(TINY, {}),
   );
+  for (const ends of [decoder, ending]) {
+    assertThrows(() => ends.forward(new Array(9).fill(0)), RangeError, "tokens=9, contextLen=8");
+  }
   assertThrows(() => decoder.forward([0], { attentionOf: 1 }), RangeError, "layers=1");
 });

@@ -255,6 +255,14 @@ Deno.test("config.json of layers without keys and values: by a list, by numbers,
   assertEquals(counts(next), [2, 4]);
   const jamba = { model_type: "jamba", ...sizes, num_key_value_heads: 2, attn_layer_period: 2 };
   assertEquals(counts({ ...jamba, attn_layer_offset: 1 }), [3, 3]);
+  const third = {
+    ...jamba,
+    attn_layer_offset: 1,
+    intermediate_size: 8,
+    expert_layer_period: 3,
+    expert_layer_offset: 1,
+  };
+  assertEquals(parse(third).experts!.parameters, 2 * 16 * 3 * 8 * 64);
 });
 
 Deno.test("config.json of experts: all are in memory, a token passes some, a batch reads those of its tokens", () => {
