@@ -1,5 +1,6 @@
 /** Copying one sequence of a cache over another, on the device. */
 import * as wgsl from "../../kernels/mod.ts";
+import type { Dispatch } from "../gpu/bound_work.ts";
 import { Kernel } from "../gpu/kernel.ts";
 import type { KvPart } from "./kv_memory.ts";
 import { join, type WgslModule } from "../gpu/compose.ts";
@@ -62,8 +63,9 @@ export class Fork {
     return new Fork(within, across, owned.keep(new KeptBuffers()));
   }
 
-  encode(pass: GPUComputePassEncoder, memory: Memory, pair: SequencePair): void {
+  bind(memory: Memory, pair: SequencePair): Dispatch[] {
     const { capacity, headDim, valueDim, kvDtype } = memory.spec;
+    const dispatches = [];
     for (const { firstHead, source, destination, numHeads } of headRuns(memory, pair)) {
       const kernel = source.part === destination.part ? this.#within : this.#across;
       for (const [name, size] of [["k", headDim], ["v", valueDim]] as const) {
@@ -78,15 +80,15 @@ export class Fork {
             toSequence: pair.to,
           }));
         const workgroups = Math.ceil(numHeads * headSize / WORKGROUP);
-        const dispatch = kernel.bind({
+        dispatches.push(kernel.bind({
           params,
           lengths: memory.lengths,
           rows: destination.part[name].buffer,
           sourceRows: source.part[name].buffer,
-        }, [Math.min(workgroups, MAX_WORKGROUPS), 1]);
-        dispatch.encode(pass);
+        }, [Math.min(workgroups, MAX_WORKGROUPS), 1]));
       }
     }
+    return dispatches;
   }
 }
 

@@ -18,10 +18,11 @@ import { Rope } from "./rope_kernel.ts";
 import { shapeIn } from "../tensor/layout.ts";
 import { openSnapshot, packSnapshot, type Snapshot, storedOf } from "./snapshot.ts";
 import { checkApart } from "../gpu/apart.ts";
-import { type BoundWork, boundWork, checkEncoder, inPass } from "../gpu/bound_work.ts";
+import { type BoundWork, boundWork, checkEncoder } from "../gpu/bound_work.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { KeptBuffers } from "../gpu/kept_buffers.ts";
 import { Owned } from "../gpu/owned.ts";
+import { refusalsOf } from "../gpu/refusals.ts";
 import { USAGE } from "../gpu/usage.ts";
 import { SnapshotError } from "../base/errors.ts";
 import type { CacheSpec } from "./cache_spec.ts";
@@ -430,12 +431,12 @@ export class RingKvCache implements KvView {
       ? undefined
       : this.#copyLengths(tokens.lengths, seqLen);
 
-    const written = [...this.parts.flatMap(({ k, v }) => [k.buffer, v.buffer]), this.lengthsBuffer];
-    const read = [k.buffer, v.buffer];
+    const [written, read] = [this.#buffers, [k.buffer, v.buffer]];
     const rule = "new tokens must have buffers of their own, apart from those of the cache";
     checkApart(APPEND, rule, { written, read }, { k: k.shape, v: v.shape });
     const dispatches = this.#append.bind({ k: k.buffer, v: v.buffer }, seqLen, lengths);
     return boundWork(dispatches, () => {
+      this.#checkCounted(APPEND);
       const before = this.#kept;
       this.#kept = before.map((kept, b) => appended(this.#rules, kept, lengths?.[b] ?? seqLen));
       return () => {
@@ -540,6 +541,7 @@ export class RingKvCache implements KvView {
    */
   truncate(encoder: GPUCommandEncoder, length: number, sequence?: number): void {
     checkEncoder("truncate RingKvCache", encoder);
+    this.#checkCounted("truncate RingKvCache");
     if (sequence !== undefined) this.#checkSequence("truncate RingKvCache", sequence);
     const kept = this.#kept.map((kept, b) =>
       sequence === undefined || sequence === b ? truncated(this.#rules, kept, length) : kept
@@ -555,6 +557,7 @@ export class RingKvCache implements KvView {
     });
     const offset = (sequence ?? 0) * 4;
     encoder.copyBufferToBuffer(lengths, 0, this.lengthsBuffer, offset, lengths.size);
+    refusalsOf(device).wrote([this.lengthsBuffer]);
     this.#kept = kept;
   }
 
@@ -590,8 +593,9 @@ export class RingKvCache implements KvView {
     if (from === to) {
       throw new RangeError(sentence(action, "from and to must be two sequences", { from, to }));
     }
+    this.#checkCounted(action);
     const { parts, lengthsBuffer: lengths, spec } = this;
-    inPass(target, (pass) => this.#fork.encode(pass, { parts, lengths, spec }, { from, to }));
+    boundWork(this.#fork.bind({ parts, lengths, spec }, { from, to })).encode(target);
     this.#kept = this.#kept.with(to, this.#kept[from]);
   }
 
@@ -620,9 +624,11 @@ export class RingKvCache implements KvView {
    */
   clear(encoder: GPUCommandEncoder, sequence?: number): void {
     checkEncoder("clear RingKvCache", encoder);
+    this.gpu.throwIfLost();
     const empty = { oldest: 0, length: 0 };
     if (sequence === undefined) {
       encoder.clearBuffer(this.lengthsBuffer);
+      refusalsOf(this.gpu.device).wrote(this.#buffers);
       this.#kept = this.#kept.map(() => empty);
     } else {
       this.#checkSequence("clear RingKvCache", sequence);
@@ -658,6 +664,7 @@ export class RingKvCache implements KvView {
    */
   async snapshot(): Promise<Uint8Array<ArrayBuffer>> {
     const { gpu, parts, spec, lengthsBuffer } = this;
+    this.#checkCounted("snapshot RingKvCache");
     const kept = this.#kept;
     const memory = { parts, lengths: lengthsBuffer, spec };
     const { rows, lengths } = await readRows(gpu, memory, storedOf(kept, spec.capacity));
@@ -721,12 +728,28 @@ export class RingKvCache implements KvView {
     writeRows(gpu, { parts, spec }, storedOf(kept, spec.capacity), rows);
     const lengths = Uint32Array.from(kept, ({ length }) => length);
     gpu.device.queue.writeBuffer(this.lengthsBuffer, 0, lengths);
+    refusalsOf(gpu.device).wrote(this.#buffers);
     this.#kept = [...kept];
   }
 
   /** Frees the cache's memory on the GPU. */
   destroy(): void {
     this.#owned.destroy();
+  }
+
+  /** Keys, values and lengths. */
+  get #buffers(): GPUBuffer[] {
+    return [...this.parts.flatMap(({ k, v }) => [k.buffer, v.buffer]), this.lengthsBuffer];
+  }
+
+  /**
+   * Throws if the device is lost, or has refused work on the cache: then it holds other tokens than are counted here, until it
+   * is cleared or restored.
+   */
+  #checkCounted(action: string): void {
+    this.gpu.throwIfLost();
+    const rule = "the GPU refused work on the cache (clear or restore it)";
+    refusalsOf(this.gpu.device).throwIfRefused(action, rule, [this.lengthsBuffer]);
   }
 
   /** A copy of the lengths, which nobody changes after they were checked. */

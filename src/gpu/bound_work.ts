@@ -1,4 +1,6 @@
 import { sentence } from "../base/check.ts";
+import { lossOf } from "./loss.ts";
+import { refusalsOf } from "./refusals.ts";
 
 /** Numbers of workgroups along x, y and z. */
 export type Grid = readonly [x: number, y: number, z?: number];
@@ -46,8 +48,38 @@ export interface BoundWork {
    * @throws {TypeError} If the target is neither. Nothing is encoded or counted.
    * @throws {RangeError} If a cache is empty, or would lose or has lost tokens that its rules keep. Nothing is encoded or
    * counted.
+   * @throws {GpuWorkError} If something that it reads was to be written by work that the GPU refused.
+   * @throws {DeviceLostError} If the device is lost.
    */
   encode(target: GPUCommandEncoder | GPUComputePassEncoder): void;
+}
+
+/** The buffers of a dispatch on a device. */
+export interface Access {
+  device: GPUDevice;
+  reads: readonly GPUBuffer[];
+  writes: readonly GPUBuffer[];
+}
+
+const accesses = new WeakMap<Dispatch, Access>();
+
+/** Remembers the buffers of a dispatch, for the work that it becomes part of. */
+export function withAccess(dispatch: Dispatch, access: Access): Dispatch {
+  accesses.set(dispatch, access);
+  return dispatch;
+}
+
+/** Buffers that the dispatches read before any of them writes them, and those that they write. */
+function accessOf(dispatches: readonly Dispatch[]): Access | undefined {
+  const all = dispatches.flatMap((dispatch) => accesses.get(dispatch) ?? []);
+  const [reads, writes] = [new Set<GPUBuffer>(), new Set<GPUBuffer>()];
+  for (const access of all) {
+    for (const buffer of access.reads) if (!writes.has(buffer)) reads.add(buffer);
+    for (const buffer of access.writes) writes.add(buffer);
+  }
+  return all.length > 0
+    ? { device: all[0].device, reads: [...reads], writes: [...writes] }
+    : undefined;
 }
 
 /**
@@ -64,15 +96,18 @@ export function boundWork(
   dispatches: readonly Dispatch[],
   count: Count = () => undefined,
 ): BoundWork {
+  const access = accessOf(dispatches);
   const work: BoundWork = {
     dispatches,
     encode(target) {
       checkTarget(target);
+      if (access) checkAccess(access);
       const takeBack = count();
       try {
         inPass(target, (pass) => {
           for (const dispatch of dispatches) dispatch.encode(pass);
         });
+        if (access) refusalsOf(access.device).wrote(access.writes);
       } catch (error) {
         takeBack?.();
         throw error;
@@ -114,6 +149,13 @@ export function inPass(
   } finally {
     pass.end();
   }
+}
+
+/** Throws if the device is lost, or something that is read was to be written by work that was refused. */
+function checkAccess({ device, reads }: Access): void {
+  lossOf(device).throwIfLost();
+  const rule = "the GPU refused work that was to write what it reads";
+  refusalsOf(device).throwIfRefused("encode work", rule, reads);
 }
 
 /** Throws a `TypeError` unless dispatches can be encoded into the target. */

@@ -1,6 +1,6 @@
 import { sentence } from "../base/check.ts";
 import { once } from "../base/once.ts";
-import type { CompiledKernel, Dispatch, Grid } from "./bound_work.ts";
+import { type CompiledKernel, type Dispatch, type Grid, withAccess } from "./bound_work.ts";
 import type { Gpu } from "./device.ts";
 import { GpuWorkError } from "../base/errors.ts";
 import { USAGE } from "./usage.ts";
@@ -109,6 +109,7 @@ export class Kernel implements CompiledKernel {
    */
   uniform(values: UniformValues): GPUBuffer {
     const layout = this.#params ??= uniformLayout(this.#module.code, "params");
+    this.#gpu.throwIfLost();
     const bytes = bytesOf(`run ${this.label}`, "params", layout, values);
     const buffer = this.#gpu.device.createBuffer({
       label: `${this.label} params`,
@@ -124,24 +125,29 @@ export class Kernel implements CompiledKernel {
    * Binds buffers by the names of the kernel's variables, for runs over a grid; names that it does not use are passed over.
    *
    * @throws {RangeError} If the grid is larger than the device's.
+   * @throws {DeviceLostError} If the device is lost.
    */
   bind(buffers: Readonly<Record<string, GPUBuffer>>, grid: Grid): Dispatch {
+    const { device } = this.#gpu;
+    this.#gpu.throwIfLost();
     checkGrid(this.#gpu, this.label, grid);
-    const entries = this.#module.bindings.map(({ name, binding }) => {
+    const bound = this.#module.bindings.map(({ name, binding, type }) => {
       const buffer = buffers[name];
       if (!buffer) throw new TypeError(`${this.label} needs a buffer for ${name}`);
-      return { binding, resource: { buffer } };
+      return { binding, type, buffer };
     });
-    const group = this.#gpu.device.createBindGroup({
-      label: this.label,
-      layout: this.#layout,
-      entries,
-    });
+    const entries = bound.map(({ binding, buffer }) => ({ binding, resource: { buffer } }));
+    const group = device.createBindGroup({ label: this.label, layout: this.#layout, entries });
+    const ofType = (wanted: GPUBufferBindingType) =>
+      bound.flatMap(({ type, buffer }) => type === wanted ? [buffer] : []);
     const encode = (pass: GPUComputePassEncoder) => {
       pass.setPipeline(this.#pipeline);
       pass.setBindGroup(0, group);
       pass.dispatchWorkgroups(...grid);
     };
-    return { kernel: this, grid, encode };
+    return withAccess(
+      { kernel: this, grid, encode },
+      { device, reads: ofType("read-only-storage"), writes: ofType("storage") },
+    );
   }
 }

@@ -5,8 +5,8 @@
  * - Work that the library submits is watched: an error in it rejects the call that submitted it, and no other.
  * - Work of the library that the caller submits is not watched. An error outside every scope belongs to all such work since
  *   the last wait that found none: downloads of what that work writes throw, and so does work that reads it.
- * - Where there is no such work, the error belongs to calls that the caller makes to WebGPU. The next download of a tensor that
- *   no work of the library has written throws, as those calls may have been to write it.
+ * - Where there is no such work, the error belongs to calls that the caller makes to WebGPU, which may have been to write any
+ *   tensor but those that watched work wrote last: the next download of each throws.
  */
 import { GpuWorkError } from "../base/errors.ts";
 import { cut } from "../base/excerpt.ts";
@@ -64,7 +64,7 @@ export class Refusals {
 
   /** Remembers that a buffer is new: no earlier error concerns it. */
   made(buffer: GPUBuffer): void {
-    this.#last.set(buffer, this.#refusals.at(-1));
+    if (!this.#last.has(buffer)) this.#last.set(buffer, this.#refusals.at(-1));
   }
 
   /** Remembers that work was encoded which writes the buffers. */
@@ -73,25 +73,26 @@ export class Refusals {
     for (const buffer of buffers) this.#writers.set(buffer, number);
   }
 
-  /** Throws if one of the buffers was to be written by work that was refused. */
-  throwIfRefused(action: string, buffers: Iterable<GPUBuffer>): void {
+  /** Throws if one of the buffers was to be written by work that was refused; `rule` says what that means. */
+  throwIfRefused(action: string, rule: string, buffers: Iterable<GPUBuffer>): void {
     if (this.#refusals.length === 0) return;
-    for (const buffer of buffers) this.#throwAny(action, this.#ofWork(buffer));
+    for (const buffer of buffers) throwAny(action, rule, this.#of(buffer));
   }
 
   /** Throws if a buffer may not have the contents that it was to have. */
   throwIfStale(action: string, buffer: GPUBuffer): void {
-    this.#throwAny(action, this.#ofWork(buffer));
-    if (this.#writers.has(buffer)) return;
+    throwAny(action, "the GPU refused work that was to write it", this.#of(buffer));
+    if ((this.#writers.get(buffer) ?? 0) < 0) return;
     const last = this.#last.get(buffer);
     const later = this.#refusals.slice(last ? this.#refusals.indexOf(last) + 1 : 0);
-    this.made(buffer);
-    this.#throwAny(action, later.filter(({ after, upTo }) => after === upTo));
+    this.#last.set(buffer, this.#refusals.at(-1));
+    const own = later.filter(({ after, upTo }) => after === upTo);
+    throwAny(action, "the GPU refused work that may have been to write it", own);
   }
 
   /** Throws what no call has thrown yet. */
   throwIfUntold(action: string): void {
-    this.#throwAny(action, this.#refusals.filter(({ isTold }) => !isTold));
+    throwAny(action, "the GPU refused work", this.#refusals.filter(({ isTold }) => !isTold));
   }
 
   /** Called before a wait for all that was submitted; what it returns is called after it, when every error has come. */
@@ -102,23 +103,24 @@ export class Refusals {
     };
   }
 
-  #ofWork(buffer: GPUBuffer): Refusal[] {
+  /** The refusals of the last work that writes a buffer. */
+  #of(buffer: GPUBuffer): Refusal[] {
     const writer = this.#writers.get(buffer);
     if (writer === undefined) return [];
     return this.#refusals.filter(({ after, upTo }) => after < writer && writer <= upTo);
-  }
-
-  #throwAny(action: string, refusals: readonly Refusal[]): void {
-    if (refusals.length === 0) return;
-    for (const refusal of refusals) refusal.isTold = true;
-    const messages = cut(refusals.map(({ message }) => message).join("; "), LONGEST);
-    throw new GpuWorkError(`Cannot ${action} as the GPU refused work: ${messages}`);
   }
 
   #add(refusal: Refusal): void {
     this.#refusals.push(refusal);
     if (this.#refusals.length > MOST) this.#refusals.shift();
   }
+}
+
+function throwAny(action: string, rule: string, refusals: readonly Refusal[]): void {
+  if (refusals.length === 0) return;
+  for (const refusal of refusals) refusal.isTold = true;
+  const messages = cut(refusals.map(({ message }) => message).join("; "), LONGEST);
+  throw new GpuWorkError(`Cannot ${action} as ${rule}: ${messages}`);
 }
 
 const known = new WeakMap<GPUDevice, Refusals>();

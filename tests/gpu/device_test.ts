@@ -11,23 +11,11 @@ import {
   Tensor,
 } from "../../mod.ts";
 import { sharedGpu } from "../support/gpu.ts";
+import { printed } from "../support/printed.ts";
 
 /** Something that WebGPU refuses, outside every error scope. */
 function doWrong({ device }: Gpu): void {
   device.createBuffer({ label: "wrong", size: 4, usage: 0x4000_0000 });
-}
-
-/** What `work` prints as errors. */
-async function printed(work: () => Promise<void>): Promise<string[]> {
-  const lines: string[] = [];
-  const { error } = console;
-  console.error = (...values: unknown[]) => lines.push(values.join(" "));
-  try {
-    await work();
-  } finally {
-    console.error = error;
-  }
-  return lines;
 }
 
 /** Fails instead of hanging. */
