@@ -199,8 +199,10 @@ export class Gpu {
    * gpu.destroy();
    * ```
    */
-  static from(device: GPUDevice): Promise<Gpu> {
-    return Gpu.#of(device, device.adapterInfo);
+  static async from(device: GPUDevice): Promise<Gpu> {
+    const gpu = await Gpu.#of(device, device.adapterInfo);
+    gpu.throwIfLost();
+    return gpu;
   }
 
   /** Of the adapter, as npm's `webgpu` lists matrix units there alone. */

@@ -252,13 +252,17 @@ export class Decoder {
     await this.#turns.take(() => this.gpu.guard(TRUNCATE, () => this.#truncate(length)));
   }
 
-  /** Forgets all tokens; not while a call that feeds is under way. */
+  /**
+   * Forgets all tokens; not while a call that feeds is under way.
+   *
+   * @throws {DeviceLostError} If the device is lost.
+   */
   clear(): void {
-    this.#isAnswered = false;
     const { device } = this.gpu;
     const encoder = device.createCommandEncoder();
     for (const { attention } of this.#model.blocks) attention.cache.clear(encoder);
     device.queue.submit([encoder.finish()]);
+    this.#isAnswered = false;
   }
 
   /** Frees everything. */

@@ -175,6 +175,7 @@ export class Tensor {
    * @throws {TypeError} If the buffer cannot be bound as storage, or the shape is no array of numbers.
    * @throws {RangeError} If the buffer is smaller than the shape, a size is not a positive whole number, the device lacks
    * the element type, or the tensor does not fit one binding.
+   * @throws {DeviceLostError} If the device is lost.
    *
    * @example What another library computed, read without a copy
    * ```ts
@@ -196,6 +197,7 @@ export class Tensor {
     dtype: ElementType = "f32",
   ): Tensor {
     const action = "wrap a buffer as a tensor";
+    gpu.throwIfLost();
     const sizes = copyShape(action, "shape", shape);
     checkDtype(gpu, action, dtype);
     const bytes = storageBytes(sizes, dtype);

@@ -1,5 +1,12 @@
 // Devices: what they can do, and how their errors and their loss reach whoever waits.
-import { assert, assertEquals, assertMatch, assertRejects, assertStrictEquals } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertRejects,
+  assertStrictEquals,
+  assertThrows,
+} from "@std/assert";
 import {
   attend,
   Attention,
@@ -7,7 +14,9 @@ import {
   Gpu,
   GpuUnavailableError,
   GpuWorkError,
+  MergeStates,
   RingKvCache,
+  SharedPrefixAttention,
   Tensor,
 } from "../../mod.ts";
 import { sharedGpu } from "../support/gpu.ts";
@@ -288,6 +297,85 @@ Deno.test("gpu: a lost device rejects everything that is asked of it later", asy
     await rejected(() => Attention.create(gpu, spec));
     await rejected(() => RingKvCache.create(gpu, { ...spec, numKvHeads: 1 }));
   });
+});
+
+Deno.test("gpu: once device.destroy() was called, every call throws, also before the runtime tells the loss", async () => {
+  await withOwnGpu(async (gpu) => {
+    const { device } = gpu;
+    const empty = (...shape: number[]) => Tensor.empty(gpu, shape);
+    const shape = { numKvHeads: 1, headDim: 4, capacity: 8 };
+    const cache = await RingKvCache.create(gpu, { ...shape, batch: 2, rope: {} });
+    const attention = await Attention.create(gpu, { ...cache.spec, numHeads: 2 });
+    const merge = await MergeStates.create(gpu, { shape: [1, 2, 4] });
+    const shared = await SharedPrefixAttention.create(gpu, {
+      ...{ ...shape, numHeads: 2, prefix: { capacity: 3 } },
+    });
+    const [k, v, q, o] = await Promise.all([1, 1, 2, 2].map((heads) => empty(2, 1, heads, 4)));
+    const state = { o: await empty(1, 2, 4), lse: await empty(1, 2) };
+    const whole = { o: await empty(1, 2, 4), lse: await empty(1, 2) };
+    const [prefixKv, suffixKv] = [await empty(1, 3, 1, 4), await empty(1, 8, 1, 4)];
+    const one = [1, 1, 2, 4];
+    const sharing = {
+      ...{ q: await empty(...one), o: await empty(...one), lse: await empty(1, 1, 2) },
+      prefix: { k: prefixKv, v: prefixKv },
+      suffix: { k: suffixKv, v: suffixKv },
+    };
+    const append = cache.bindAppend({ k, v });
+    const encoder = device.createCommandEncoder();
+    append.encode(encoder);
+    device.queue.submit([encoder.finish()]);
+    const attends = attention.bind({ q, cache, o });
+    const saved = await cache.snapshot();
+
+    device.destroy();
+    const target = device.createCommandEncoder();
+    const calls: readonly (() => unknown)[] = [
+      () => gpu.throwIfLost(),
+      () => gpu.throwIfFailed(),
+      () => append.encode(target),
+      () => attends.encode(target),
+      () => cache.append(target, { k, v }),
+      () => cache.bindAppend({ k, v }),
+      () => cache.truncate(target, 0),
+      () => cache.fork(target, { from: 0, to: 1 }),
+      () => cache.clear(target),
+      () => cache.clear(target, 1),
+      () => cache.ropeQueries(target, q),
+      () => attention.encode(target, { q, cache, o }),
+      () => attention.bind({ q, cache, o }),
+      () => merge.encode(target, [state, state], whole),
+      () => shared.encode(target, sharing),
+      () => Tensor.wrap(gpu, k.buffer, [1]),
+    ];
+    for (const call of calls) assertThrows(call, DeviceLostError, "it was lost", String(call));
+    // None of them was told in time by a wait.
+    const pending = [
+      () => gpu.settled(),
+      () => gpu.guard("do nothing", () => {}),
+      () => gpu.waitFor(Promise.resolve()),
+      () => empty(1),
+      () => k.download(),
+      () => cache.snapshot(),
+      () => cache.restore(saved),
+      () => RingKvCache.restore(gpu, saved),
+    ].map((call) => call());
+    for (const result of await within(5000, Promise.allSettled(pending))) {
+      assert(result.status === "rejected" && result.reason instanceof DeviceLostError);
+    }
+    assertEquals([cache.length(0), cache.length(1)], [1, 1]);
+    for (const one of [cache, attention, merge, shared, k]) one.destroy();
+    await assertRejects(() => Gpu.from(device), DeviceLostError);
+  });
+});
+
+Deno.test("gpu: a device that was lost before it is brought is refused", async () => {
+  for (const isTold of [false, true]) {
+    const adapter = await navigator.gpu.requestAdapter();
+    const device = await adapter!.requestDevice();
+    device.destroy();
+    if (isTold) await device.lost;
+    await assertRejects(() => within(5000, Gpu.from(device)), DeviceLostError);
+  }
 });
 
 Deno.test("gpu: nobody waits for a device that is lost already", async () => {

@@ -70,6 +70,10 @@ async function bound(gpu: Gpu, random: Random) {
 testRefusals(
   "a caller's refused work reaches its owner's download, and no other call",
   async (gpu, random) => {
+    // What ran before the last wait without an error is not concerned.
+    const early = await bound(gpu, random);
+    submit(gpu, (encoder) => early.work.encode(encoder));
+    const earlier = await early.o.download();
     for (let run = 0; run < 20; run++) {
       const { work, o, q } = await bound(gpu, random);
       submit(gpu, (encoder) => work.encode(encoder));
@@ -80,6 +84,7 @@ testRefusals(
       assertSame((await attend(gpu, given)).o.data, expected.o.data, "another's attention");
       await gpu.guard("do something else", () => {});
       assertEquals((await q.download()).length, 8);
+      assertSame(await early.o.download(), earlier, "what was there before");
       for (let i = 0; i < 2; i++) {
         await assertRejects(() => o.download(), GpuWorkError, "refused work that was to write it");
       }
