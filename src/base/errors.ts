@@ -101,3 +101,12 @@ export class CheckpointError extends Error {
   /** The class's name, for programs that see the error from afar. */
   override readonly name = "CheckpointError";
 }
+
+/**
+ * A pool has fewer pages left than a call needs: nothing was taken and nothing overwritten. Free sequences, wait for some to
+ * end, or make a larger pool.
+ */
+export class PoolExhaustedError extends Error {
+  /** The class's name, for programs that see the error from afar. */
+  override readonly name = "PoolExhaustedError";
+}

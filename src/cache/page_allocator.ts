@@ -1,0 +1,154 @@
+/** Pages by number: which are free, how many hold on to each, and which hold the tokens of a known prefix. Apart from any GPU. */
+import { checkInteger, sentence } from "../base/check.ts";
+import { PoolExhaustedError } from "../base/errors.ts";
+
+/** A known prefix: the pages of its tokens are found through it. */
+interface Entry {
+  id: number;
+  page: number;
+  key: string;
+}
+
+/** Whole pages whose tokens a prompt begins with. */
+export interface KnownPrefix {
+  /** The pages, in order; each has one more holder. */
+  pages: number[];
+  /** The prefix that ends with the last of them: what follows is remembered under it. */
+  prefix: number;
+}
+
+/** The prefix of no tokens. */
+export const NO_PREFIX = 0;
+
+/**
+ * Hands out pages and takes them back. A page has as many holders as sequences share it. When the last one lets go it is free
+ * again, but for pages that a remembered prefix ends with: these keep their tokens, for prompts that begin alike, until
+ * somebody needs them; whoever was let go first is taken first.
+ *
+ * Prefixes are compared token by token, and never by a hash alone (paged attention: Kwon et al. 2023, arXiv 2309.06180; prefix
+ * reuse as in SGLang's RadixAttention, Zheng et al. 2023, arXiv 2312.07104, by whole pages).
+ */
+export class PageAllocator {
+  /** Pages in all. */
+  readonly numPages: number;
+  readonly #holders: Uint32Array;
+  /** Pages without holder and without a prefix; the last one is taken first. */
+  readonly #empty: number[];
+  /** Prefixes whose page has no holder, oldest first. */
+  readonly #idle = new Set<Entry>();
+  readonly #entries = new Map<string, Entry>();
+  readonly #entryOf = new Map<number, Entry>();
+  #nextId = NO_PREFIX + 1;
+
+  constructor(numPages: number) {
+    checkInteger("create PagePool", "numPages", numPages);
+    this.numPages = numPages;
+    this.#holders = new Uint32Array(numPages);
+    this.#empty = Array.from({ length: numPages }, (_, i) => numPages - 1 - i);
+  }
+
+  /** Pages that can be taken: those that nobody holds. */
+  get available(): number {
+    return this.#empty.length + this.#idle.size;
+  }
+
+  /** Pages that nobody holds and whose tokens are still known. */
+  get remembered(): number {
+    return this.#idle.size;
+  }
+
+  /** How many hold on to a page. */
+  holders(page: number): number {
+    return this.#holders[page];
+  }
+
+  /**
+   * Takes pages, each with one holder.
+   *
+   * @throws {PoolExhaustedError} If there are not as many; none is taken then.
+   */
+  take(count: number): number[] {
+    const { available, numPages } = this;
+    if (count > available) {
+      throw new PoolExhaustedError(
+        sentence("take pages", "the pool has fewer (let sequences end, or make it larger)", {
+          count,
+          available,
+          numPages,
+        }),
+      );
+    }
+    return Array.from({ length: count }, () => {
+      const page = this.#empty.pop() ?? this.#forgetOldest();
+      this.#holders[page] = 1;
+      return page;
+    });
+  }
+
+  /** Holds pages once more. */
+  hold(pages: readonly number[]): void {
+    for (const page of pages) {
+      if (this.#holders[page]++ > 0) continue;
+      this.#idle.delete(this.#entryOf.get(page)!);
+    }
+  }
+
+  /** Lets go of pages. */
+  release(pages: readonly number[]): void {
+    // The last page of a sequence is let go first: without the pages before it, nobody finds it.
+    for (const page of [...pages].reverse()) {
+      if (--this.#holders[page] > 0) continue;
+      const entry = this.#entryOf.get(page);
+      if (entry) this.#idle.add(entry);
+      else this.#empty.push(page);
+    }
+  }
+
+  /**
+   * Remembers that a held page has these tokens, after those of a prefix.
+   *
+   * @returns The prefix that ends with them, which another page may have had before: that one then goes on being found.
+   */
+  remember(prefix: number, tokens: readonly number[], page: number): number {
+    const key = keyOf(prefix, tokens);
+    const known = this.#entries.get(key);
+    if (known) return known.id;
+    const entry = { id: this.#nextId++, page, key };
+    this.#entries.set(key, entry);
+    this.#entryOf.set(page, entry);
+    return entry.id;
+  }
+
+  /** Finds and holds the longest known prefix of these tokens, in whole pages. */
+  recall(tokens: readonly number[], pageSize: number): KnownPrefix {
+    const pages: number[] = [];
+    let prefix = NO_PREFIX;
+    for (let end = pageSize; end <= tokens.length; end += pageSize) {
+      const entry = this.#entries.get(keyOf(prefix, tokens.slice(end - pageSize, end)));
+      if (!entry) break;
+      pages.push(entry.page);
+      prefix = entry.id;
+    }
+    this.hold(pages);
+    return { pages, prefix };
+  }
+
+  /** Forgets what a page holds, as it is about to be written. */
+  forget(page: number): void {
+    const entry = this.#entryOf.get(page);
+    if (!entry) return;
+    this.#entries.delete(entry.key);
+    this.#entryOf.delete(page);
+    if (this.#idle.delete(entry)) this.#empty.push(page);
+  }
+
+  #forgetOldest(): number {
+    const [{ page }] = this.#idle;
+    this.forget(page);
+    return this.#empty.pop()!;
+  }
+}
+
+function keyOf(prefix: number, tokens: readonly number[]): string {
+  return `${prefix}:${tokens.join(",")}`;
+}
