@@ -813,19 +813,35 @@ states[index] = state;
 }`,
 };
 
+/** cache/advance.wgsl */
+export const advance: string = `struct Params {
+batch: u32,
+counts: array<vec4u, COUNT_VECTORS>,
+}
+var<uniform> params: Params;
+var<storage, read_write> lengths: array<u32>;
+var<storage, read_write> counts: array<u32>;
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(global_invocation_id) invocation: vec3u) {
+let batch = invocation.x;
+if (batch < params.batch) {
+counts[batch] = params.counts[batch / 4u][batch % 4u];
+lengths[batch] += counts[batch];
+}
+}`;
+
 /** cache/append.wgsl */
 export const append: string = `struct Params {
 newStride: vec3u,
 numKvHeads: u32,
 firstHead: u32,
 endHead: u32,
+batchHeads: u32,
 capacity: u32,
 advance: u32,
 counts: array<vec4u, COUNT_VECTORS>,
 }
 var<uniform> params: Params;
-var<storage, read_write> lengths: array<atomic<u32>>;
-var<storage, read_write> arrivals: array<atomic<u32>>;
 var<storage, read> kNew: array<T>;
 var<storage, read> vNew: array<T>;
 var<storage, read_write> k: array<Stored>;
@@ -852,10 +868,10 @@ k[index] = stored;
 v[index] = stored;
 }
 }
-fn slotOf(position: u32) -> u32 {
-return select(SINKS + (position - SINKS) % (params.capacity - SINKS), position, position < SINKS);
+struct Arrival {
+first: u32,
+count: u32,
 }
-var<workgroup> sharedLength: u32;
 @compute @workgroup_size(WORKGROUP)
 fn main(
 @builtin(workgroup_id) workgroupId: vec3u,
@@ -863,27 +879,55 @@ fn main(
 @builtin(local_invocation_index) lane: u32,
 ) {
 let batch = workgroupId.y;
-if (lane == 0u) {
-sharedLength = atomicLoad(&lengths[batch]);
-}
-let length = workgroupUniformLoad(&sharedLength);
-let numTokens = params.counts[batch / 4u][batch % 4u];
-let batchHead = batch * params.numKvHeads;
+let arrival = arrivalOf(batch, lane);
+let batchHead = batch * params.batchHeads;
 let firstHead = clamp(params.firstHead, batchHead, batchHead + params.numKvHeads);
 let numHeads = clamp(params.endHead, batchHead, batchHead + params.numKvHeads) - firstHead;
-let count = numTokens * numHeads * 2u;
+let count = arrival.count * numHeads * 2u;
 for (var i = workgroupId.x; i < count; i += numWorkgroups.x) {
 let head = firstHead + i / 2u % numHeads;
 let token = i / 2u / numHeads;
-let position = length + token;
+let position = arrival.first + token;
 let row = NewRow(i % 2u == 0u, dot(vec3u(batch, head - batchHead, token), params.newStride), position);
-store(row, (head - params.firstHead) * params.capacity + slotOf(position), lane);
+store(row, slotRow(batch, head - params.firstHead, position), lane);
 }
-if (lane == 0u && atomicAdd(&arrivals[batch], 1u) == numWorkgroups.x - 1u) {
-atomicStore(&arrivals[batch], 0u);
-atomicStore(&lengths[batch], length + numTokens * params.advance);
-}
+leave(batch, arrival, lane, numWorkgroups.x);
 }`;
+
+/** cache/arrival.wgsl */
+export const arrival: Readonly<Record<"ring" | "pages", string>> = {
+  ring: `var<storage, read_write> lengths: array<atomic<u32>>;
+var<storage, read_write> arrivals: array<atomic<u32>>;
+var<workgroup> sharedLength: u32;
+fn arrivalOf(batch: u32, lane: u32) -> Arrival {
+if (lane == 0u) {
+sharedLength = atomicLoad(&lengths[batch]);
+}
+return Arrival(workgroupUniformLoad(&sharedLength), params.counts[batch / 4u][batch % 4u]);
+}
+fn slotRow(batch: u32, head: u32, position: u32) -> u32 {
+let turned = SINKS + (position - SINKS) % (params.capacity - SINKS);
+return head * params.capacity + select(turned, position, position < SINKS);
+}
+fn leave(batch: u32, arrival: Arrival, lane: u32, numWorkgroups: u32) {
+if (lane == 0u && atomicAdd(&arrivals[batch], 1u) == numWorkgroups - 1u) {
+atomicStore(&arrivals[batch], 0u);
+atomicStore(&lengths[batch], arrival.first + arrival.count * params.advance);
+}
+}`,
+  pages: `var<storage, read> lengths: array<u32>;
+var<storage, read> counts: array<u32>;
+var<storage, read> pages: array<u32>;
+fn arrivalOf(batch: u32, lane: u32) -> Arrival {
+return Arrival(lengths[batch] - counts[batch], counts[batch]);
+}
+fn slotRow(batch: u32, head: u32, position: u32) -> u32 {
+let page = pages[batch * SEQUENCE_PAGES + position / PAGE_SIZE];
+return (head * params.capacity + page) * PAGE_SIZE + position % PAGE_SIZE;
+}
+fn leave(batch: u32, arrival: Arrival, lane: u32, numWorkgroups: u32) {
+}`,
+};
 
 /** cache/fork.wgsl */
 export const fork: string = `struct Params {
@@ -1039,8 +1083,27 @@ x[second] = T(b * rope.x + a * rope.y);
 }
 }`;
 
-/** cache/slots.wgsl */
-export const slots: string = `struct Slots {
+/** cache/slots.pages.wgsl, cache/slots.ring.wgsl */
+export const slots: Readonly<Record<"pages" | "ring", string>> = {
+  pages: `var<storage, read> pages: array<u32>;
+struct Slots {
+firstEntry: u32,
+firstPage: u32,
+skipped: u32,
+}
+fn slotsOf(batch: u32, kvHead: u32, context: Context, visible: vec2u) -> Slots {
+return Slots(
+batch * SEQUENCE_PAGES,
+kvHead * params.kvStride.y - params.firstKvRow,
+context.skipped + columnAt(visible, SINKS) - SINKS,
+);
+}
+fn rowOfColumn(slots: Slots, index: u32) -> u32 {
+let token = index + select(slots.skipped, 0u, index < SINKS);
+let page = pages[slots.firstEntry + token / PAGE_SIZE];
+return (slots.firstPage + page) * PAGE_SIZE + token % PAGE_SIZE;
+}`,
+  ring: `struct Slots {
 stride: u32,
 sinks: u32,
 before: u32,
@@ -1064,7 +1127,8 @@ max(params.capacity, firstSlot) - firstSlot,
 fn rowOfColumn(slots: Slots, index: u32) -> u32 {
 let first = select(slots.before, slots.behind, index >= slots.wrapsAt);
 return select(first, slots.sinks, index < SINKS) + index * slots.stride;
-}`;
+}`,
+};
 
 /** cache/store.wgsl */
 export const store: Readonly<Record<"numbers" | "quantized", string>> = {

@@ -1,18 +1,14 @@
-// append: new keys and values enter the ring, and the length of their sequence moves past them.
+// append: new keys and values enter a cache.
 //
-//   slot(t) = t < SINKS ? t : SINKS + (t - SINKS) mod (capacity - SINKS)    t = lengths[b] + i
-//
-//   kNew      [B, S, numKvHeads, H]             T       read   (or [B, numKvHeads, S, H]: newStride)
-//   vNew      [B, S, numKvHeads, VALUE_DIM]     T       read
-//   k         [heads of the part, capacity, H]          Stored  write  what store makes of keys with their positions
-//   v         [heads of the part, capacity, VALUE_DIM]  Stored  write  what store makes of values
-//   lengths   [B]  u32  read, write
-//   arrivals  [B]  u32  read, write  zero between dispatches
+//   kNew  [B, S, numKvHeads, H]          T  read   (or [B, numKvHeads, S, H]: newStride)
+//   vNew  [B, S, numKvHeads, VALUE_DIM]  T  read
+//   k     [heads of the part, slots of a head, H]          Stored  write  what store makes of keys with their positions
+//   v     [heads of the part, slots of a head, VALUE_DIM]  Stored  write  what store makes of values
 //
 // Grid: (rows, batch), for each part of the cache. A workgroup owns rows of K and of V, the grid's width apart. Heads are
-// numbered as in [B, numKvHeads].
+// numbered as in [B, numKvHeads]; those of pages, which all sequences share, as in [numKvHeads].
 //
-// Needs rope, store, COUNT_VECTORS, HEAD_DIM, SINKS, Stored, T, VALUE_DIM, WORKGROUP.
+// Needs arrival, rope, store, COUNT_VECTORS, HEAD_DIM, Stored, T, VALUE_DIM, WORKGROUP.
 struct Params {
   // Rows of H (or of VALUE_DIM) from one batch, head and token to the next in the new tensors.
   newStride: vec3u,
@@ -20,6 +16,9 @@ struct Params {
   // Heads of the part: from the first up to, but not including, the end.
   firstHead: u32,
   endHead: u32,
+  // Heads from one sequence to the next.
+  batchHeads: u32,
+  // Slots of a head of one sequence; pages of a head.
   capacity: u32,
   // 1 for the last part, which moves the lengths; 0 for the others.
   advance: u32,
@@ -28,8 +27,6 @@ struct Params {
 }
 
 var<uniform> params: Params;
-var<storage, read_write> lengths: array<atomic<u32>>;
-var<storage, read_write> arrivals: array<atomic<u32>>;
 var<storage, read> kNew: array<T>;
 var<storage, read> vNew: array<T>;
 var<storage, read_write> k: array<Stored>;
@@ -62,11 +59,12 @@ fn storeElement(row: NewRow, index: u32, stored: Stored) {
   }
 }
 
-fn slotOf(position: u32) -> u32 {
-  return select(SINKS + (position - SINKS) % (params.capacity - SINKS), position, position < SINKS);
+// The new tokens of a sequence.
+struct Arrival {
+  // Position of the first.
+  first: u32,
+  count: u32,
 }
-
-var<workgroup> sharedLength: u32;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -75,28 +73,18 @@ fn main(
   @builtin(local_invocation_index) lane: u32,
 ) {
   let batch = workgroupId.y;
-  if (lane == 0u) {
-    sharedLength = atomicLoad(&lengths[batch]);
-  }
-  let length = workgroupUniformLoad(&sharedLength);
-
-  let numTokens = params.counts[batch / 4u][batch % 4u];
-  let batchHead = batch * params.numKvHeads;
+  let arrival = arrivalOf(batch, lane);
+  let batchHead = batch * params.batchHeads;
   let firstHead = clamp(params.firstHead, batchHead, batchHead + params.numKvHeads);
   let numHeads = clamp(params.endHead, batchHead, batchHead + params.numKvHeads) - firstHead;
 
-  let count = numTokens * numHeads * 2u;
+  let count = arrival.count * numHeads * 2u;
   for (var i = workgroupId.x; i < count; i += numWorkgroups.x) {
     let head = firstHead + i / 2u % numHeads;
     let token = i / 2u / numHeads;
-    let position = length + token;
+    let position = arrival.first + token;
     let row = NewRow(i % 2u == 0u, dot(vec3u(batch, head - batchHead, token), params.newStride), position);
-    store(row, (head - params.firstHead) * params.capacity + slotOf(position), lane);
+    store(row, slotRow(batch, head - params.firstHead, position), lane);
   }
-
-  // The last workgroup to arrive moves the length: by then every other one has read it.
-  if (lane == 0u && atomicAdd(&arrivals[batch], 1u) == numWorkgroups.x - 1u) {
-    atomicStore(&arrivals[batch], 0u);
-    atomicStore(&lengths[batch], length + numTokens * params.advance);
-  }
+  leave(batch, arrival, lane, numWorkgroups.x);
 }

@@ -183,7 +183,7 @@ export class Attention {
     const { gpu, plan } = this;
     const view = viewTensors(ACTION, gpu, plan, tensors, this.#fullLengths);
     const { cache: _cache, lengths: _lengths, k: _k, v: _v, ...others } = tensors;
-    const buffers: Record<string, GPUBuffer> = { lengths: view.lengthsBuffer };
+    const buffers: Record<string, GPUBuffer> = { ...view.buffers, lengths: view.lengthsBuffer };
     for (const [name, tensor] of Object.entries(others)) {
       if (tensor) buffers[name] = tensor.buffer;
     }

@@ -121,7 +121,10 @@ function checkedView(action: string, gpu: Gpu, cache: KvView, spec: FilledSpec):
       }),
     );
   }
-  const checkSame = (kind: typeof TypeError | typeof RangeError, name: keyof KvView["spec"]) => {
+  const checkSame = (
+    kind: typeof TypeError | typeof RangeError,
+    name: Exclude<keyof KvView["spec"], "pages">,
+  ) => {
     if (spec[name] === cache.spec[name]) return;
     throw new kind(
       sentence(action, `the cache must have the planned ${name} (spread cache.spec)`, {
@@ -130,6 +133,15 @@ function checkedView(action: string, gpu: Gpu, cache: KvView, spec: FilledSpec):
       }),
     );
   };
+  const [own, other] = [spec.pages, cache.spec.pages];
+  if (own?.size !== other?.size || own?.count !== other?.count) {
+    throw new RangeError(
+      sentence(action, "the cache must have the planned pages (spread cache.spec)", {
+        pages: own,
+        "cache.spec.pages": other,
+      }),
+    );
+  }
   for (const name of ["kvLayout", "dtype", "kvDtype"] as const) checkSame(TypeError, name);
   for (
     const name of ["batch", "numKvHeads", "capacity", "headDim", "valueDim", "sinks"] as const

@@ -33,11 +33,11 @@ export async function compileAll<Modules extends object>(
 
 /** Values for the `Params` of the attention kernels, but for those that differ between dispatches. */
 export function paramsOf({ spec, contextLen }: PlanBase): UniformValues {
-  const { numHeads, numKvHeads, seqLen, capacity, layout, kvLayout } = spec;
+  const { numHeads, numKvHeads, seqLen, capacity, layout, kvLayout, pages } = spec;
   return {
     qStride: rowStrides(layout, numHeads, seqLen),
     numHeads,
-    kvStride: rowStrides(kvLayout, numKvHeads, capacity),
+    kvStride: pages ? [0, pages.count, 1] : rowStrides(kvLayout, numKvHeads, capacity),
     numKvHeads,
     seqLen,
     capacity,
@@ -71,9 +71,9 @@ export function perHeadBuffer(
   return buffer;
 }
 
-/** The row of keys and values with which the part of a block begins. */
+/** The row, or the page, of keys and values with which the part of a block begins. */
 export function firstKvRow({ spec, parts }: PlanBase, block: { part: number }): number {
-  return parts[block.part].firstHead * spec.capacity;
+  return parts[block.part].firstHead * (spec.pages?.count ?? spec.capacity);
 }
 
 /** The scratch of a plan; nothing where it needs none. */

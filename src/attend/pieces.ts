@@ -1,5 +1,6 @@
 /** Pieces that the kernels of attention have in common. */
 import * as wgsl from "../../kernels/mod.ts";
+import { slotsPiece } from "../cache/slots.ts";
 import type { WgslPiece } from "../gpu/compose.ts";
 import type { FilledSpec } from "../plan/spec.ts";
 import type { Dtype } from "../tensor/dtype.ts";
@@ -27,25 +28,27 @@ export function rowTilePiece(rows: number): WgslPiece {
 
 /** Declares `k` and reads it by `keysAt`, as factors of products in a type of their own. */
 export function keyPieces(
-  { kvDtype, headDim }: FilledSpec,
+  spec: FilledSpec,
   { packSize, loads }: Loaded,
   products: Dtype = "f32",
 ): WgslPiece[] {
-  return [packPiece(packSize), ...loadPieces(kvDtype, packSize, loads), {
+  const { kvDtype, headDim } = spec;
+  return [slotsPiece(spec), packPiece(packSize), ...loadPieces(kvDtype, packSize, loads), {
     types: { Factor: packType(products, packSize) },
     constants: { HEAD_DIM: headDim },
-    fragments: [wgsl.slots, isQuantized(kvDtype) ? wgsl.keys.quantized : wgsl.keys.numbers],
+    fragments: [isQuantized(kvDtype) ? wgsl.keys.quantized : wgsl.keys.numbers],
   }];
 }
 
 /** Declares `v` and reads it by `valuesAt`. */
 export function valuePieces(
-  { kvDtype, valueDim }: FilledSpec,
+  spec: FilledSpec,
   { packSize, loads }: Loaded,
 ): WgslPiece[] {
-  return [packPiece(packSize), ...loadPieces(kvDtype, packSize, loads), {
+  const { kvDtype, valueDim } = spec;
+  return [slotsPiece(spec), packPiece(packSize), ...loadPieces(kvDtype, packSize, loads), {
     constants: { VALUE_DIM: valueDim },
-    fragments: [wgsl.slots, isQuantized(kvDtype) ? wgsl.values.quantized : wgsl.values.numbers],
+    fragments: [isQuantized(kvDtype) ? wgsl.values.quantized : wgsl.values.numbers],
   }];
 }
 

@@ -1,6 +1,6 @@
 /** Writing new tokens into a cache, on the device. */
 import * as wgsl from "../../kernels/mod.ts";
-import { Kernel } from "../gpu/kernel.ts";
+import { type Buffers, Kernel } from "../gpu/kernel.ts";
 import type { KvPart } from "./kv_memory.ts";
 import { type FilledRope, ropePiece } from "./rope_kernel.ts";
 import { isQuantized } from "../tensor/quantized.ts";
@@ -11,7 +11,7 @@ import type { Dispatch } from "../gpu/bound_work.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { KeptBuffers } from "../gpu/kept_buffers.ts";
 import type { Owned } from "../gpu/owned.ts";
-import { USAGE } from "../gpu/usage.ts";
+import { pageConstants } from "./slots.ts";
 import type { CacheSpec } from "./cache_spec.ts";
 import type { KvDtype } from "../tensor/dtype.ts";
 
@@ -21,9 +21,8 @@ type AppendSpec = Omit<CacheSpec, "window" | "kvLayout">;
 /** Where tokens go. */
 interface Memory {
   parts: readonly KvPart[];
-  lengths: GPUBuffer;
-  /** Of the rotary position embedding; nothing where keys have none. */
-  ropeTable: GPUBuffer | undefined;
+  /** The counters of sequences, the table of pages and the one of the rotary position embedding, by the names of the kernel's variables. */
+  buffers: Buffers;
 }
 
 const WORKGROUP = 64;
@@ -43,15 +42,27 @@ export function mostSequences(limits: GPUSupportedLimits): number {
 
 /** The module of an append. */
 export function appendModule(spec: AppendSpec, rope: FilledRope | undefined): WgslModule {
-  const { batch, headDim, valueDim, sinks, dtype, kvDtype } = spec;
-  return join("append", ropePiece(rope), ...storePieces(kvDtype), {
+  const { headDim, valueDim, dtype, kvDtype } = spec;
+  return join("append", ropePiece(rope), ...storePieces(kvDtype), arrivalPiece(spec), {
     types: { T: dtype },
-    constants: {
-      ...{ HEAD_DIM: headDim, VALUE_DIM: valueDim, SINKS: sinks, WORKGROUP },
-      COUNT_VECTORS: Math.ceil(batch / 4),
-    },
+    constants: { HEAD_DIM: headDim, VALUE_DIM: valueDim, WORKGROUP },
     fragments: [wgsl.append],
   });
+}
+
+/** Declares where the new tokens of a sequence begin, and the slots that they are stored in. */
+function arrivalPiece({ batch, sinks, capacity, pages }: AppendSpec): WgslPiece {
+  if (pages) {
+    const constants = { ...pageConstants(capacity, pages), COUNT_VECTORS: 1 };
+    return { constants, fragments: [wgsl.arrival.pages] };
+  }
+  const constants = { SINKS: sinks, COUNT_VECTORS: countVectors(batch) };
+  return { constants, fragments: [wgsl.arrival.ring] };
+}
+
+/** Vectors of four numbers, one for each sequence. */
+export function countVectors(batch: number): number {
+  return Math.ceil(batch / 4);
 }
 
 /** Declares `store`, which writes a new row. */
@@ -63,24 +74,16 @@ function storePieces(dtype: KvDtype): WgslPiece[] {
 
 /** The kernel that appends to one cache, and its parameters by the numbers of tokens. */
 export class Append {
-  /** Workgroups that have read the length of a sequence [B], u32; zero between dispatches. */
-  readonly arrivals: GPUBuffer;
   readonly #kernel: Kernel;
   readonly #spec: AppendSpec;
   readonly #memory: Memory;
   readonly #params: KeptBuffers;
 
-  private constructor(
-    kernel: Kernel,
-    spec: AppendSpec,
-    memory: Memory,
-    made: { arrivals: GPUBuffer; params: KeptBuffers },
-  ) {
+  private constructor(kernel: Kernel, spec: AppendSpec, memory: Memory, params: KeptBuffers) {
     this.#kernel = kernel;
     this.#spec = spec;
     this.#memory = memory;
-    this.arrivals = made.arrivals;
-    this.#params = made.params;
+    this.#params = params;
   }
 
   /** Compiles the kernel; `owned` keeps what it needs. */
@@ -92,13 +95,7 @@ export class Append {
     memory: Memory,
   ): Promise<Append> {
     const kernel = await Kernel.compile(gpu, appendModule(spec, rope));
-    const label = "cache arrivals";
-    const size = spec.batch * 4;
-    const arrivals = await gpu.guard(
-      "allocate cache counters",
-      () => owned.keep(gpu.device.createBuffer({ label, size, usage: USAGE.storage })),
-    );
-    return new Append(kernel, spec, memory, { arrivals, params: owned.keep(new KeptBuffers()) });
+    return new Append(kernel, spec, memory, owned.keep(new KeptBuffers()));
   }
 
   /**
@@ -113,23 +110,23 @@ export class Append {
     counts?: readonly number[],
   ): Dispatch[] {
     const { batch, numKvHeads } = this.#spec;
-    const { parts, lengths, ropeTable } = this.#memory;
+    const { parts, buffers } = this.#memory;
     const params = this.#paramsFor(seqLen, counts ?? new Array(batch).fill(seqLen));
     const grid = [Math.min(seqLen * numKvHeads * 2, MAX_WORKGROUPS), batch] as const;
     return parts.map(({ k, v }, i) =>
       this.#kernel.bind({
-        ...{ params: params[i], lengths, arrivals: this.arrivals },
-        ...{ kNew: tokens.k, vNew: tokens.v, k: k.buffer, v: v.buffer },
-        ...(ropeTable && { ropeTable }),
+        ...buffers,
+        ...{ params: params[i], kNew: tokens.k, vNew: tokens.v, k: k.buffer, v: v.buffer },
       }, grid)
     );
   }
 
   /** For each part; a decode loop makes none anew. */
   #paramsFor(seqLen: number, lengths: readonly number[]): GPUBuffer[] {
-    const { layout, batch, numKvHeads, capacity } = this.#spec;
+    const { layout, batch, numKvHeads, capacity, pages } = this.#spec;
     const { parts } = this.#memory;
-    const counts = [...lengths, ...new Array(-batch & 3).fill(0)];
+    // Sequences in pages have their counts on the device.
+    const counts = pages ? [0, 0, 0, 0] : [...lengths, ...new Array(-batch & 3).fill(0)];
     return parts.map(({ firstHead, numHeads }, i) =>
       this.#params.get(`${i}: ${counts} of ${seqLen}`, () =>
         this.#kernel.uniform({
@@ -137,7 +134,8 @@ export class Append {
           numKvHeads,
           firstHead,
           endHead: firstHead + numHeads,
-          capacity,
+          batchHeads: pages ? 0 : numKvHeads,
+          capacity: pages?.count ?? capacity,
           advance: i === parts.length - 1 ? 1 : 0,
           counts,
         }))

@@ -1,6 +1,21 @@
+import { checkInteger } from "../base/check.ts";
 import type { Dtype } from "../tensor/dtype.ts";
 import type { KvShape } from "./kv_shape.ts";
 import type { Layout } from "../tensor/layout.ts";
+
+/** How the pages of a pool lie. */
+export interface PageLayout {
+  /** Tokens of a page. */
+  size: number;
+  /** Pages of the pool. */
+  count: number;
+}
+
+/** Throws unless pages have a size and a number. */
+export function checkPages(action: string, pages: PageLayout): void {
+  checkInteger(action, "pages.size", pages?.size);
+  checkInteger(action, "pages.count", pages?.count);
+}
 
 /** The part of an attention's specification that a cache decides: spread it into `Attention.create`. */
 export interface CacheSpec extends KvShape {
@@ -14,4 +29,6 @@ export interface CacheSpec extends KvShape {
   layout: Layout;
   /** Axes of keys and values. */
   kvLayout: Layout;
+  /** Pages that keys and values lie in; none where they lie in a ring, or one after the other. */
+  pages?: PageLayout;
 }

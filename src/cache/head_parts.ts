@@ -1,6 +1,7 @@
 /** Cutting keys and values over buffers, where one storage binding cannot hold them. */
 import { sentence } from "../base/check.ts";
 import type { PlanLimits } from "../gpu/limits.ts";
+import type { PageLayout } from "./cache_spec.ts";
 import type { KvShape } from "./kv_shape.ts";
 import { rowBytes } from "../tensor/dtype.ts";
 
@@ -16,6 +17,12 @@ export interface HeadRange {
 const MOST_PARTS = 1024;
 /** Kernels count heads in 32 bits. */
 const MOST_HEADS = 2 ** 32 - 1;
+
+/** The shape that is cut: all pages of a pool are one long sequence. */
+export function partedShape<Shape extends KvShape & { pages?: PageLayout }>(shape: Shape): Shape {
+  const { pages } = shape;
+  return pages ? { ...shape, batch: 1, capacity: pages.size * pages.count } : shape;
+}
 
 /**
  * Cuts the KV heads of all sequences into as few parts as fit one storage binding each, alike for keys and values. Throws a

@@ -45,6 +45,12 @@ export async function allocateParts(
   return parts;
 }
 
+/** A buffer of a number for each of some things, u32. */
+export function counterBuffer({ device }: Gpu, label: string, count: number): GPUBuffer {
+  const usage = USAGE.storage | USAGE.copySrc | USAGE.copyDst;
+  return device.createBuffer({ label, size: count * 4, usage });
+}
+
 /**
  * The rows of the first `stored[b]` slots, head by head as numbered in [B, numKvHeads], first those of K and then those of V:
  * an order in which it does not show how a device cuts its caches. Heads without rows are left out.

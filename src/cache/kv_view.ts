@@ -34,11 +34,14 @@ export interface KvView {
     | "kvDtype"
     | "sinks"
     | "kvLayout"
+    | "pages"
   >;
   /** Keys and values [B, numKvHeads, capacity, ...] in `kvLayout`, cut between heads as `headParts` cuts them. */
   readonly parts: readonly { k: Tensor; v: Tensor }[];
   /** Tokens of each sequence [B], u32, as of the work that the GPU has done. */
   readonly lengthsBuffer: GPUBuffer;
+  /** Buffers that finding the row of a token takes besides, by the names of the kernels' variables. */
+  readonly buffers?: Readonly<Record<string, GPUBuffer>>;
   /**
    * Throws unless the view holds every token that the queries see, as of what has been encoded.
    *

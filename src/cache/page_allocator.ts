@@ -113,6 +113,7 @@ export class PageAllocator {
     const key = keyOf(prefix, tokens);
     const known = this.#entries.get(key);
     if (known) return known.id;
+    this.forget(page);
     const entry = { id: this.#nextId++, page, key };
     this.#entries.set(key, entry);
     this.#entryOf.set(page, entry);

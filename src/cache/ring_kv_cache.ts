@@ -2,7 +2,14 @@ import { Append, mostSequences } from "./append.ts";
 import { checkInteger, checkObject, sentence } from "../base/check.ts";
 import { Fork, type SequencePair } from "./fork.ts";
 import type { KvView, ViewingQueries } from "./kv_view.ts";
-import { allocateParts, clearRows, type KvPart, readRows, writeRows } from "./kv_memory.ts";
+import {
+  allocateParts,
+  clearRows,
+  counterBuffer,
+  type KvPart,
+  readRows,
+  writeRows,
+} from "./kv_memory.ts";
 import { kvBytes } from "./kv_shape.ts";
 import {
   appended,
@@ -211,16 +218,15 @@ export class RingKvCache implements KvView {
     }
     return await Owned.make(async (owned) => {
       const parts = await allocateParts(gpu, owned, ACTION, options);
-      const label = "cache lengths";
-      const usage = USAGE.storage | USAGE.copySrc | USAGE.copyDst;
-      const lengths = await gpu.guard(
-        "allocate cache counters",
-        () => owned.keep(gpu.device.createBuffer({ label, size: batch * 4, usage })),
-      );
+      const { lengths, arrivals } = await gpu.guard("allocate cache counters", () => ({
+        lengths: owned.keep(counterBuffer(gpu, "cache lengths", batch)),
+        arrivals: owned.keep(counterBuffer(gpu, "cache arrivals", batch)),
+      }));
       const rope = options.rope &&
         await Rope.create(gpu, owned, options.rope, { headDim, dtype });
-      const memory = { parts, lengths, ropeTable: rope?.table };
-      const append = await Append.create(gpu, owned, options, options.rope, memory);
+      const counters = { lengths, arrivals };
+      const buffers = rope ? { ...counters, ropeTable: rope.table } : counters;
+      const append = await Append.create(gpu, owned, options, options.rope, { parts, buffers });
       const fork = await Fork.compile(gpu, owned, kvDtype);
       return new RingKvCache(gpu, options, { owned, parts, append, fork, rope, lengths });
     });
@@ -290,7 +296,7 @@ export class RingKvCache implements KvView {
   /** Bytes that the cache holds on the GPU: K, V, the counters and, for rope, 16 for each pair of elements. */
   get bytes(): number {
     const kv = this.parts.reduce((sum, { k, v }) => sum + k.bytes + v.bytes, 0);
-    const counters = this.lengthsBuffer.size + this.#append.arrivals.size;
+    const counters = 2 * this.lengthsBuffer.size; // lengths and arrivals
     return kv + counters + (this.#rope?.table.size ?? 0);
   }
 

@@ -30,7 +30,7 @@ export interface FusedPlan extends PlanBase, FusedTile {
 
 /** Plans the fused implementation; undefined if it cannot fit the device. */
 export function planFused(start: PlanStart, device: PlanDevice): FusedPlan | undefined {
-  const { spec, parts } = start;
+  const { spec, headBlocks } = start;
   const { batch, numKvHeads, tuning } = spec;
   const tiling = tilingFor(ACTION, tuning, rowsPerKvHead(spec), device.profile);
   const loads = fusedLoads(spec, device.profile);
@@ -47,7 +47,7 @@ export function planFused(start: PlanStart, device: PlanDevice): FusedPlan | und
     ...start,
     ...tile,
     slices,
-    blocks: planBlocks(parts, tilesPerKvHead, device.limits.maxComputeWorkgroupsPerDimension),
+    blocks: planBlocks(headBlocks, tilesPerKvHead, device.limits.maxComputeWorkgroupsPerDimension),
     scratchBytes: sliceBytes(spec, slices),
   };
 }
@@ -66,11 +66,11 @@ function planTile(
 
 /** Cuts the tiles of each part into blocks of at most `most`. */
 function planBlocks(
-  parts: PlanBase["parts"],
+  heads: PlanBase["headBlocks"],
   tilesPerKvHead: number,
   most: number,
 ): TileBlock[] {
-  return parts.flatMap(({ firstHead, numHeads }, part) => {
+  return heads.flatMap(({ firstHead, numHeads, part }) => {
     const [first, count] = [firstHead * tilesPerKvHead, numHeads * tilesPerKvHead];
     return Array.from({ length: Math.ceil(count / most) }, (_, i) => ({
       firstTile: first + i * most,

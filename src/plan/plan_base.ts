@@ -1,6 +1,6 @@
 /** The start of every plan, whichever implementation it is of. */
 import { sentence } from "../base/check.ts";
-import { headParts, type HeadRange } from "../cache/head_parts.ts";
+import { headParts, type HeadRange, partedShape } from "../cache/head_parts.ts";
 import type { PlanLimits } from "../gpu/limits.ts";
 import type { DeviceProfile } from "../gpu/profile.ts";
 import { storageBytes } from "../tensor/dtype.ts";
@@ -22,6 +22,8 @@ export interface PlanBase {
   contextLen: number;
   /** The KV heads of each buffer of keys and values; all of them where one storage binding holds them. */
   parts: readonly HeadRange[];
+  /** The KV heads of all sequences, as in [B, numKvHeads], by the part that they are in. */
+  headBlocks: readonly (HeadRange & { part: number })[];
   /** Bytes of scratch. */
   scratchBytes: number;
 }
@@ -32,12 +34,24 @@ export type PlanStart = Omit<PlanBase, "scratchBytes">;
 /** Starts a plan; throws where a tensor does not fit a storage binding. */
 export function startPlan(spec: FilledSpec, limits: PlanLimits): PlanStart {
   checkTensors(spec, limits);
+  const parts = headParts(ACTION, partedShape(spec), limits);
   return {
     spec,
     groupSize: spec.numHeads / spec.numKvHeads,
     contextLen: contextLenOf(spec),
-    parts: headParts(ACTION, spec, limits),
+    parts,
+    headBlocks: headBlocksOf(spec, parts),
   };
+}
+
+/** Sequences share the heads of pages. */
+function headBlocksOf({ batch, numKvHeads, pages }: FilledSpec, parts: readonly HeadRange[]) {
+  if (!pages) return parts.map((heads, part) => ({ ...heads, part }));
+  if (parts.length === 1) return [{ firstHead: 0, numHeads: batch * numKvHeads, part: 0 }];
+  return Array.from({ length: batch }, (_, b) =>
+    parts.map(({ firstHead, numHeads }, part) => (
+      { firstHead: b * numKvHeads + firstHead, numHeads, part }
+    ))).flat();
 }
 
 /** Query rows in all. A row is (batch, head, token), numbered as in [B, N, S]. */

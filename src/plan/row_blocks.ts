@@ -25,7 +25,7 @@ export interface RowBlock {
  * @throws {RangeError} If the scores of one tile do not fit, or those that are returned do not fit a binding.
  */
 export function planRowBlocks(
-  { spec, contextLen, parts }: PlanStart,
+  { spec, contextLen, headBlocks }: PlanStart,
   rowTile: number,
   limits: PlanLimits,
 ): RowBlock[] {
@@ -53,7 +53,7 @@ export function planRowBlocks(
     );
   }
   const mostRows = keepsRows(outputs) ? numRows(spec) : scratchRows;
-  return parts.flatMap(({ firstHead, numHeads }, part) =>
+  return headBlocks.flatMap(({ firstHead, numHeads, part }) =>
     cut(
       { first: firstHead * rowsPerKvHead(spec), count: numHeads * rowsPerKvHead(spec) },
       { rowTile, rowsPerKvHead: rowsPerKvHead(spec) },

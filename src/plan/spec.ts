@@ -3,6 +3,7 @@ import { type FilledScoreSpec, fillInScores, type ScoreSpec } from "../score/sco
 import { type Dtype, DTYPES, KV_DTYPES, type KvDtype } from "../tensor/dtype.ts";
 import { type Layout, LAYOUTS } from "../tensor/layout.ts";
 import { type AttentionOutput, OUTPUTS, stagesOf } from "./outputs.ts";
+import { checkPages, type PageLayout } from "../cache/cache_spec.ts";
 import { copyTuning, type Tuning } from "./tuning.ts";
 
 /**
@@ -67,6 +68,8 @@ export interface AttentionSpec extends ScoreSpec {
   arithmetic?: Arithmetic;
   /** Axes of q and o, and of contiguous k and v. The default is `"BSNH"`. */
   layout?: Layout;
+  /** Pages that keys and values lie in, as `cache.spec` of a paged cache says. The default is none. */
+  pages?: PageLayout;
   /** Axes of k and v where they differ from those of q: a ring is `"BNSH"`. The default is `layout`. */
   kvLayout?: Layout;
   /**
@@ -85,8 +88,8 @@ export interface AttentionSpec extends ScoreSpec {
 
 /** A specification with its defaults filled in. */
 export type FilledSpec =
-  & Required<Omit<AttentionSpec, keyof ScoreSpec | "tuning">>
-  & Pick<AttentionSpec, "tuning">
+  & Required<Omit<AttentionSpec, keyof ScoreSpec | "tuning" | "pages">>
+  & Pick<AttentionSpec, "tuning" | "pages">
   & FilledScoreSpec;
 
 /** A specification without its scores. */
@@ -113,14 +116,25 @@ const CHOICES = {
 export function fillIn(spec: AttentionSpec): FilledSpec {
   checkObject(ACTION, "spec", spec);
   const { batch = 1, numHeads, numKvHeads = numHeads, headDim, valueDim = headDim } = spec;
-  const { seqLen = 1, capacity, sinks = 0, impl = "auto" } = spec;
+  const { seqLen = 1, capacity, sinks = 0, impl = "auto", pages } = spec;
   const { dtype = "f32", kvDtype = dtype, layout = "BSNH", kvLayout = layout } = spec;
   const { arithmetic = "f32", maxScratchBytes = DEFAULT_SCRATCH_BYTES } = spec;
   const outputs = copyOutputs(spec.outputs);
   const tuning = spec.tuning === undefined ? undefined : copyTuning(ACTION, spec.tuning);
   const own: OwnSpec = {
     ...{ batch, numHeads, numKvHeads, headDim, valueDim, seqLen, capacity, sinks },
-    ...{ dtype, kvDtype, arithmetic, layout, kvLayout, outputs, maxScratchBytes, impl, tuning },
+    ...{
+      dtype,
+      kvDtype,
+      arithmetic,
+      layout,
+      kvLayout,
+      outputs,
+      maxScratchBytes,
+      impl,
+      tuning,
+      pages,
+    },
   };
   checkEach(own);
   checkTogether(own);
@@ -130,12 +144,13 @@ export function fillIn(spec: AttentionSpec): FilledSpec {
 /** Checks each value by itself, but the outputs. */
 function checkEach(spec: OwnSpec): void {
   const { batch, numHeads, numKvHeads, headDim, valueDim, seqLen, capacity } = spec;
-  const { maxScratchBytes } = spec;
+  const { maxScratchBytes, pages } = spec;
   const sizes = { batch, numHeads, numKvHeads, headDim, valueDim, seqLen, capacity };
   for (const [name, value] of Object.entries({ ...sizes, maxScratchBytes })) {
     checkInteger(ACTION, name, value);
   }
   checkInteger(ACTION, "sinks", spec.sinks, 0);
+  if (pages !== undefined) checkPages(ACTION, pages);
   checkGroups(ACTION, { numHeads, numKvHeads });
   for (const name of Object.keys(CHOICES) as (keyof typeof CHOICES)[]) {
     checkChoice(ACTION, name, spec[name], CHOICES[name]);

@@ -1,0 +1,491 @@
+import { checkInteger, sentence } from "../base/check.ts";
+import { PoolExhaustedError } from "../base/errors.ts";
+import type { Gpu } from "../gpu/device.ts";
+import { Owned } from "../gpu/owned.ts";
+import { mostSequences } from "./append.ts";
+import type { CacheSpec } from "./cache_spec.ts";
+import type { SequencePair } from "./fork.ts";
+import { NO_PREFIX } from "./page_allocator.ts";
+import { PageCopy } from "./page_copy.ts";
+import type { PagePool } from "./page_pool.ts";
+import { PagedLayer } from "./paged_layer.ts";
+import { PageTable } from "./page_table.ts";
+import { type KeptTokens, type RingRules, truncated } from "./ring_rules.ts";
+import type { RopeOptions } from "./rope.ts";
+import { type FilledRope, fillInRope, Rope } from "./rope_kernel.ts";
+import { sequencePages } from "./slots.ts";
+
+/** Options of {@linkcode PagedKvCache.create}. */
+export interface PagedKvCacheOptions {
+  /** Sequences that the cache has room for at once. The default is 1. */
+  batch?: number;
+  /** Most tokens of a sequence. */
+  capacity: number;
+  /** First tokens of a sequence that every later query sees besides its window. The default is 0. */
+  sinks?: number;
+  /**
+   * Tokens besides the sinks that a query sees, its own included: pages that no query will see are given back. The default
+   * is all of them.
+   */
+  window?: number;
+  /**
+   * Most query rows of a sequence in a step whose window is kept, also where fewer of them are new tokens. The default is 1.
+   */
+  maxSeqLen?: number;
+  /** Rotary position embedding: keys are rotated while they are appended. The default is none. */
+  rope?: RopeOptions;
+}
+
+/** A sequence on the host. */
+interface Sequence extends KeptTokens {
+  /** Its pages in order; nothing where one was given back. */
+  pages: (number | undefined)[];
+}
+
+const ACTION = "create PagedKvCache";
+const EXTEND = "extend PagedKvCache";
+
+/**
+ * The keys and values of many sequences in the pages of a pool, for all layers of a model. Sequences take pages as they grow
+ * and give them back when they end; forks and prompts that begin alike share them.
+ *
+ * A step is: {@linkcode PagedKvCache.extend} all sequences that get new tokens, then for each layer append to it and attend
+ * over it. Tables and lengths live on the GPU and follow the order in which encoded work runs; the host counts what has been
+ * encoded, so submit what you encode, in order.
+ *
+ * @example Two sequences, of which one begins as the other did
+ * ```ts
+ * import { Attention, Gpu, PagedKvCache, PagePool, Tensor } from "@onehead/attention";
+ *
+ * const gpu = await Gpu.open();
+ * const pool = await PagePool.create(gpu, { numKvHeads: 1, headDim: 64, numPages: 16, pageSize: 16 });
+ * const cache = await PagedKvCache.create(pool, { batch: 2, capacity: 128 });
+ * const [layer] = cache.layers;
+ * const attention = await Attention.create(gpu, { ...layer.spec, numHeads: 8 });
+ * const empty = (heads: number) => Tensor.empty(gpu, [2, 1, heads, 64]);
+ * const [q, k, v, o] = await Promise.all([8, 1, 1, 8].map(empty));
+ *
+ * for (let token = 0; token < 20; token++) {
+ *   const encoder = gpu.device.createCommandEncoder();
+ *   cache.extend(encoder, [1, 0]);
+ *   layer.append(encoder, { k, v });
+ *   gpu.device.queue.submit([encoder.finish()]);
+ * }
+ * const encoder = gpu.device.createCommandEncoder();
+ * cache.fork(encoder, { from: 0, to: 1 });
+ * cache.extend(encoder, [1, 1]); // copies the half page that both would write into
+ * layer.append(encoder, { k, v });
+ * attention.encode(encoder, { q, cache: layer, o });
+ * gpu.device.queue.submit([encoder.finish()]);
+ * console.log(cache.length(1), pool.available); // 21 13
+ * gpu.destroy();
+ * ```
+ */
+export class PagedKvCache {
+  /** Where its pages come from. */
+  readonly pool: PagePool;
+  /** The part of an attention's specification that the cache decides, the same for each layer. */
+  readonly spec: CacheSpec;
+  /** What attention reads and what appends write, layer by layer. */
+  readonly layers: readonly PagedLayer[];
+
+  readonly #owned: Owned;
+  readonly #table: PageTable;
+  readonly #copy: PageCopy;
+  readonly #rules: RingRules;
+  readonly #maxSeqLen: number;
+  readonly #sequences: Sequence[];
+  #step: { counts: readonly number[] } = { counts: [] };
+
+  private constructor(
+    pool: PagePool,
+    spec: CacheSpec,
+    maxSeqLen: number,
+    made: { owned: Owned; table: PageTable; copy: PageCopy },
+  ) {
+    const { batch, capacity, sinks, window = capacity } = spec;
+    this.pool = pool;
+    this.spec = spec;
+    this.#owned = made.owned;
+    this.#table = made.table;
+    this.#copy = made.copy;
+    this.#maxSeqLen = maxSeqLen;
+    this.#rules = { capacity, sinks, window, overflow: "error" };
+    this.#sequences = Array.from({ length: batch }, () => ({ oldest: 0, length: 0, pages: [] }));
+    this.layers = [];
+  }
+
+  /**
+   * Makes the tables of empty sequences, and compiles what they need.
+   *
+   * @param pool Where pages come from; it must outlive the cache.
+   * @param options How many sequences, and how long.
+   * @returns The cache. Destroy it with {@linkcode PagedKvCache.destroy}.
+   * @throws {TypeError} If a value is of the wrong kind.
+   * @throws {RangeError} If a value is out of range, or does not fit the device.
+   * @throws {GpuWorkError} If the device refuses the memory or a kernel.
+   */
+  static async create(pool: PagePool, options: PagedKvCacheOptions): Promise<PagedKvCache> {
+    const { gpu } = pool;
+    const { layers: _, pages, ...shape } = pool.shape;
+    const { batch = 1, capacity, sinks = 0, window, maxSeqLen = 1 } = options;
+    for (const [name, value] of Object.entries({ batch, capacity, maxSeqLen })) {
+      checkInteger(ACTION, name, value);
+    }
+    checkInteger(ACTION, "sinks", sinks, 0);
+    if (window !== undefined) checkInteger(ACTION, "window", window);
+    const mostBatch = mostSequences(gpu.device.limits);
+    if (batch > mostBatch) {
+      throw new RangeError(
+        sentence(ACTION, "batch must fit one dispatch of the device (use several caches)", {
+          batch,
+          mostBatch,
+        }),
+      );
+    }
+    const spec = { ...shape, batch, capacity, sinks, window, kvLayout: "BNSH" as const, pages };
+    const filled = options.rope && fillInRope(ACTION, options.rope, shape.headDim);
+    return await Owned.make(async (owned) => {
+      const table = await PageTable.create(gpu, owned, {
+        batch,
+        sequencePages: sequencePages(capacity, pages),
+        numbers: Math.max(pages.count, capacity + 1),
+      });
+      const copy = await PageCopy.compile(gpu, owned, pool);
+      const cache = new PagedKvCache(pool, spec, maxSeqLen, { owned, table, copy });
+      await cache.#makeLayers(gpu, filled);
+      return cache;
+    });
+  }
+
+  async #makeLayers(gpu: Gpu, filled: FilledRope | undefined): Promise<void> {
+    const { spec } = this;
+    const rope = filled && await Rope.create(gpu, this.#owned, filled, spec);
+    for (const parts of this.pool.layers) {
+      const layer = await PagedLayer.create(gpu, this.#owned, spec, {
+        ...{ parts, table: this.#table, rope, filled },
+        kept: () => this.#sequences,
+        step: () => this.#step,
+      });
+      (this.layers as PagedLayer[]).push(layer);
+    }
+  }
+
+  /** Bytes of tables and counters on the GPU, besides the pool's pages. */
+  get bytes(): number {
+    return this.#table.bytes;
+  }
+
+  /**
+   * Tokens of a sequence, as of what has been encoded.
+   *
+   * @param sequence Index within the batch. The default is 0.
+   * @returns The length.
+   * @throws {TypeError} If it is no number.
+   * @throws {RangeError} If there is no such sequence.
+   */
+  length(sequence = 0): number {
+    return this.#at("read a length of PagedKvCache", sequence).length;
+  }
+
+  /**
+   * The pages that a sequence holds, as of what has been encoded.
+   *
+   * @param sequence Index within the batch. The default is 0.
+   * @returns Numbers of pages, in the order of their tokens; those that it gave back are left out.
+   * @throws {TypeError} If it is no number.
+   * @throws {RangeError} If there is no such sequence.
+   */
+  pages(sequence = 0): number[] {
+    return heldOf(this.#at("read the pages of PagedKvCache", sequence));
+  }
+
+  /**
+   * Pages that a sequence would take from the pool for more tokens.
+   *
+   * @param sequence Index within the batch.
+   * @param tokens How many more.
+   * @returns Pages, one for a shared page that would be written among them.
+   * @throws {TypeError} If a value is no number.
+   * @throws {RangeError} If there is no such sequence.
+   */
+  needed(sequence: number, tokens: number): number {
+    this.#at("count pages of PagedKvCache", sequence);
+    const page = tokens > 0 ? this.#openPage(sequence) : undefined;
+    const isShared = page !== undefined && this.pool.allocator.holders(page) > 1;
+    return this.#fresh(sequence, tokens) + (isShared ? 1 : 0);
+  }
+
+  /**
+   * Encodes the growth of sequences: pages are taken, tables and lengths changed; a page that others hold too is copied
+   * before it is written. Every layer's append of the same tokens, and attention, come after it.
+   *
+   * @param encoder The encoder to encode into; nothing is submitted.
+   * @param counts New tokens of each sequence [B], from 0 on.
+   * @throws {TypeError} If `counts` is no array of numbers.
+   * @throws {RangeError} If there is not a number for each sequence, or one would outgrow the capacity.
+   * @throws {PoolExhaustedError} If the pool has not as many pages. The cache is unchanged.
+   */
+  extend(encoder: GPUCommandEncoder, counts: readonly number[]): void {
+    const added = this.#checkedCounts(counts);
+    const { allocator, shape: { pages: { size } } } = this.pool;
+    const copies = this.#copied(added);
+    const needed = added.reduce((sum, tokens, b) => sum + this.#fresh(b, tokens), copies.size);
+    const passed = this.#passed(added);
+    this.#checkPool(needed, passed.map(({ page }) => page));
+    for (const { sequence, place, page } of passed) {
+      allocator.release([page]);
+      sequence.pages[place] = undefined;
+      sequence.oldest = (place + 1) * size;
+    }
+    const pages = allocator.take(needed);
+    this.#sequences.forEach((sequence, b) => {
+      if (added[b] === 0) return;
+      if (copies.has(b)) this.#copyLast(encoder, b, pages.shift()!);
+      else if (sequence.length % size !== 0) allocator.forget(sequence.pages.at(-1)!);
+      sequence.length += added[b];
+      while (sequence.pages.length * size < sequence.length) {
+        this.#table.setPage(encoder, b, sequence.pages.length, pages[0]);
+        sequence.pages.push(pages.shift()!);
+      }
+    });
+    this.#table.advance(encoder, added);
+    this.#step = { counts: added };
+  }
+
+  /**
+   * Encodes the forgetting of the newest tokens, such as speculated ones that were rejected.
+   *
+   * @param encoder The encoder to encode into; nothing is submitted.
+   * @param length Tokens that are left.
+   * @param sequence Index within the batch. The default is 0.
+   * @throws {TypeError} If a value is no number.
+   * @throws {RangeError} If there is no such sequence, it is shorter, or pages that the next token sees were given back. The
+   * cache is unchanged.
+   */
+  truncate(encoder: GPUCommandEncoder, length: number, sequence = 0): void {
+    const one = this.#at("truncate PagedKvCache", sequence);
+    const kept = truncated(this.#rules, one, length);
+    const { size } = this.pool.shape.pages;
+    const released = one.pages.splice(Math.ceil(length / size));
+    this.pool.allocator.release(released.filter((page) => page !== undefined));
+    Object.assign(one, kept);
+    this.#table.setLength(encoder, sequence, length);
+    this.#step = { counts: [] };
+  }
+
+  /**
+   * Encodes one sequence becoming a copy of another, whose pages it shares: beams, samples of one prompt.
+   *
+   * @param encoder The encoder to encode into; nothing is submitted.
+   * @param pair Which sequence becomes a copy of which; the pages of the one that is overwritten are given back.
+   * @throws {TypeError} If a value is no number.
+   * @throws {RangeError} If there is no such sequence, or both are the same. The cache is unchanged.
+   */
+  fork(encoder: GPUCommandEncoder, { from, to }: SequencePair): void {
+    const action = "fork PagedKvCache";
+    const [source, copy] = [this.#at(action, from), this.#at(action, to)];
+    if (from === to) {
+      throw new RangeError(sentence(action, "from and to must be two sequences", { from, to }));
+    }
+    const { allocator } = this.pool;
+    allocator.hold(heldOf(source));
+    allocator.release(heldOf(copy));
+    const { oldest, length } = source;
+    Object.assign(copy, { oldest, length, pages: [...source.pages] });
+    this.#table.setLength(encoder, to, length);
+    source.pages.forEach((page, place) => {
+      if (page !== undefined) this.#table.setPage(encoder, to, place, page);
+    });
+    this.#step = { counts: [] };
+  }
+
+  /**
+   * Encodes the end of a sequence, whose pages go back to the pool.
+   *
+   * @param encoder The encoder to encode into; nothing is submitted.
+   * @param sequence Index within the batch. The default is all.
+   * @throws {TypeError} If a value is no number.
+   * @throws {RangeError} If there is no such sequence.
+   */
+  clear(encoder: GPUCommandEncoder, sequence?: number): void {
+    const all = this.#sequences.map((_, b) => b);
+    for (const b of sequence === undefined ? all : [sequence]) {
+      const one = this.#at("clear PagedKvCache", b);
+      this.pool.allocator.release(heldOf(one));
+      Object.assign(one, { oldest: 0, length: 0, pages: [] });
+      this.#table.setLength(encoder, b, 0);
+    }
+    this.#step = { counts: [] };
+  }
+
+  /**
+   * Lets prompts that begin as a sequence does share its full pages, also after its end, until somebody needs them.
+   *
+   * @param tokens The sequence's tokens from its first on, whose keys and values have been encoded in all layers.
+   * @param sequence Index within the batch. The default is 0.
+   * @throws {TypeError} If a value is of the wrong kind.
+   * @throws {RangeError} If there is no such sequence, or it has not as many tokens.
+   */
+  remember(tokens: readonly number[], sequence = 0): void {
+    const action = "remember a prefix of PagedKvCache";
+    const { length, pages } = this.#at(action, sequence);
+    checkTokens(action, tokens);
+    if (tokens.length > length) {
+      throw new RangeError(
+        sentence(action, "the sequence must have all of them", { tokens: tokens.length, length }),
+      );
+    }
+    const { allocator, shape: { pages: { size } } } = this.pool;
+    let prefix = NO_PREFIX;
+    for (let place = 0; (place + 1) * size <= tokens.length; place++) {
+      const page = pages[place];
+      if (page === undefined) return;
+      prefix = allocator.remember(prefix, tokens.slice(place * size, (place + 1) * size), page);
+    }
+  }
+
+  /**
+   * Encodes an empty sequence beginning with the pages of a prompt that began alike. The last token is never among them, as
+   * somebody has to feed it.
+   *
+   * @param encoder The encoder to encode into; nothing is submitted.
+   * @param tokens The prompt.
+   * @param sequence Index within the batch. The default is 0.
+   * @returns How many of the tokens the sequence has by that: feed those behind them.
+   * @throws {TypeError} If a value is of the wrong kind.
+   * @throws {RangeError} If there is no such sequence, or it is not empty.
+   */
+  recall(encoder: GPUCommandEncoder, tokens: readonly number[], sequence = 0): number {
+    const action = "recall a prefix in PagedKvCache";
+    const one = this.#at(action, sequence);
+    checkTokens(action, tokens);
+    if (one.length > 0) {
+      throw new RangeError(
+        sentence(action, "the sequence must be empty (clear it first)", { length: one.length }),
+      );
+    }
+    const { allocator, shape: { pages: { size } } } = this.pool;
+    const { pages } = allocator.recall(tokens.slice(0, -1), size);
+    pages.forEach((page, place) => this.#table.setPage(encoder, sequence, place, page));
+    Object.assign(one, { pages, length: pages.length * size });
+    this.#table.setLength(encoder, sequence, one.length);
+    return one.length;
+  }
+
+  /** Gives all pages back, and frees the tables. */
+  destroy(): void {
+    for (const one of this.#sequences) this.pool.allocator.release(heldOf(one));
+    this.#owned.destroy();
+  }
+
+  /** Pages behind its own that a sequence takes for more tokens. */
+  #fresh(sequence: number, tokens: number): number {
+    const { length, pages } = this.#sequences[sequence];
+    return Math.max(0, Math.ceil((length + tokens) / this.pool.shape.pages.size) - pages.length);
+  }
+
+  /** The page that the next token of a sequence goes into; none where that is a new one. */
+  #openPage(sequence: number): number | undefined {
+    const { length, pages } = this.#sequences[sequence];
+    return length % this.pool.shape.pages.size === 0 ? undefined : pages.at(-1);
+  }
+
+  /** Growing sequences that copy their last page: all of those who share one, but for the last if nobody else holds it. */
+  #copied(added: readonly number[]): Set<number> {
+    const left = new Map<number, number>();
+    const copies = new Set<number>();
+    added.forEach((tokens, b) => {
+      const page = tokens > 0 ? this.#openPage(b) : undefined;
+      if (page === undefined) return;
+      const holders = left.get(page) ?? this.pool.allocator.holders(page);
+      left.set(page, holders - 1);
+      if (holders > 1) copies.add(b);
+    });
+    return copies;
+  }
+
+  #copyLast(encoder: GPUCommandEncoder, sequence: number, to: number): void {
+    const { pages } = this.#sequences[sequence];
+    const place = pages.length - 1;
+    const from = pages[place]!;
+    const pass = encoder.beginComputePass();
+    this.#copy.encode(pass, this.#table.lengths, from, to);
+    pass.end();
+    this.#table.setPage(encoder, sequence, place, to);
+    this.pool.allocator.release([from]);
+    pages[place] = to;
+  }
+
+  /** Pages of growing sequences that no query from the next one on sees. */
+  #passed(added: readonly number[]): { sequence: Sequence; place: number; page: number }[] {
+    const { sinks, window } = this.spec;
+    if (window === undefined) return [];
+    const { size } = this.pool.shape.pages;
+    return this.#sequences.filter((_, b) => added[b] > 0).flatMap((sequence) => {
+      const end = Math.floor((sequence.length - window - this.#maxSeqLen + 2) / size);
+      return sequence.pages.flatMap((page, place) =>
+        page !== undefined && place >= Math.ceil(sinks / size) && place < end
+          ? [{ sequence, place, page }]
+          : []
+      );
+    });
+  }
+
+  /** Throws unless there are as many pages, with those that are about to be given back. */
+  #checkPool(needed: number, passed: readonly number[]): void {
+    const { allocator } = this.pool;
+    const { available, numPages } = allocator;
+    const givenBack = passed.filter((page) => allocator.holders(page) === 1).length;
+    if (needed <= available + givenBack) return;
+    throw new PoolExhaustedError(
+      sentence(EXTEND, "the pool has not as many pages (let sequences end, or make it larger)", {
+        ...{ needed, available: available + givenBack, numPages },
+      }),
+    );
+  }
+
+  #checkedCounts(counts: readonly number[]): number[] {
+    const { batch, capacity } = this.spec;
+    if (!Array.isArray(counts)) {
+      throw new TypeError(sentence(EXTEND, "counts must be an array", { counts }));
+    }
+    const added = [...counts];
+    if (added.length !== batch) {
+      throw new RangeError(
+        sentence(EXTEND, "counts must have a number for each sequence", { counts, batch }),
+      );
+    }
+    added.forEach((count, sequence) => {
+      checkInteger(EXTEND, `counts[${sequence}]`, count, 0);
+      const { length } = this.#sequences[sequence];
+      if (length + count <= capacity) return;
+      throw new RangeError(
+        sentence(EXTEND, "a sequence must fit the capacity (raise it, or end the sequence)", {
+          ...{ sequence, length, count, capacity },
+        }),
+      );
+    });
+    return added;
+  }
+
+  #at(action: string, sequence: number): Sequence {
+    checkInteger(action, "sequence", sequence, 0);
+    const { batch } = this.spec;
+    if (sequence < batch) return this.#sequences[sequence];
+    throw new RangeError(
+      sentence(action, "sequence must be within the batch", { sequence, batch }),
+    );
+  }
+}
+
+function heldOf({ pages }: Sequence): number[] {
+  return pages.filter((page) => page !== undefined);
+}
+
+function checkTokens(action: string, tokens: readonly number[]): void {
+  if (!Array.isArray(tokens)) {
+    throw new TypeError(sentence(action, "tokens must be an array of token ids", { tokens }));
+  }
+  tokens.forEach((token, i) => checkInteger(action, `tokens[${i}]`, token, 0));
+}

@@ -1,0 +1,195 @@
+import { sentence } from "../base/check.ts";
+import { type BoundWork, boundWork } from "../gpu/bound_work.ts";
+import type { Gpu } from "../gpu/device.ts";
+import type { Owned } from "../gpu/owned.ts";
+import { shapeIn } from "../tensor/layout.ts";
+import { checkTensor, type Tensor } from "../tensor/tensor.ts";
+import { Append } from "./append.ts";
+import type { CacheSpec } from "./cache_spec.ts";
+import type { KvPart } from "./kv_memory.ts";
+import type { KvView, ViewingQueries } from "./kv_view.ts";
+import type { PageTable } from "./page_table.ts";
+import { checkKept, type KeptTokens } from "./ring_rules.ts";
+import type { FilledRope, Rope } from "./rope_kernel.ts";
+
+/** New keys and values of the sequences that were extended. */
+export interface PagedTokens {
+  /** Keys [B, S, numKvHeads, headDim] (or [B, numKvHeads, S, headDim] in layout `"BNSH"`): the first so many of each. */
+  k: Tensor;
+  /** Values [B, S, numKvHeads, valueDim] (or [B, numKvHeads, S, valueDim]). */
+  v: Tensor;
+}
+
+/** What the cache tells its layers. */
+interface Shared {
+  parts: readonly KvPart[];
+  table: PageTable;
+  rope: Rope | undefined;
+  filled: FilledRope | undefined;
+  kept: () => readonly KeptTokens[];
+  /** The last step; another object for each. */
+  step: () => { counts: readonly number[] };
+}
+
+const APPEND = "append to PagedKvCache";
+
+/** The keys and values of one layer of a {@linkcode PagedKvCache}: what attention reads. */
+export class PagedLayer implements KvView {
+  /** Where they live. */
+  readonly gpu: Gpu;
+  /** The part of an attention's specification that the cache decides: spread it into `Attention.create`. */
+  readonly spec: CacheSpec;
+  /** Keys and values [numKvHeads, pages, tokens of a page, ...], cut between heads. */
+  readonly parts: readonly KvPart[];
+  /** Tokens of each sequence [B], u32, as of the work that the GPU has done. */
+  readonly lengthsBuffer: GPUBuffer;
+  /** The table of pages. */
+  readonly buffers: Readonly<Record<"pages", GPUBuffer>>;
+  readonly #append: Append;
+  readonly #shared: Shared;
+  /** The step whose tokens were appended last. */
+  #appended: object | undefined;
+
+  private constructor(gpu: Gpu, spec: CacheSpec, append: Append, shared: Shared) {
+    this.gpu = gpu;
+    this.spec = spec;
+    this.parts = shared.parts;
+    this.lengthsBuffer = shared.table.lengths;
+    this.buffers = { pages: shared.table.pages };
+    this.#append = append;
+    this.#shared = shared;
+  }
+
+  /** Compiles the append; `owned` keeps what it needs. */
+  static async create(
+    gpu: Gpu,
+    owned: Owned,
+    spec: CacheSpec,
+    shared: Shared,
+  ): Promise<PagedLayer> {
+    const { parts, table: { lengths, counts, pages }, rope, filled } = shared;
+    const buffers = { lengths, counts, pages, ...(rope && { ropeTable: rope.table }) };
+    const append = await Append.create(gpu, owned, spec, filled, { parts, buffers });
+    return new PagedLayer(gpu, spec, append, shared);
+  }
+
+  /** Whether keys are rotated while they are appended, so that queries have to be. */
+  get hasRope(): boolean {
+    return this.#shared.rope !== undefined;
+  }
+
+  /**
+   * Encodes the writing of the tokens by which sequences were extended last.
+   *
+   * @param target The encoder or compute pass to encode into; nothing is submitted.
+   * @param tokens New keys and values.
+   * @throws {TypeError} If a tensor is of another device or element type.
+   * @throws {RangeError} If a shape does not match the cache, there are fewer tokens than sequences were extended by, or they
+   * were not extended since the last append.
+   */
+  append(target: GPUCommandEncoder | GPUComputePassEncoder, tokens: PagedTokens): void {
+    this.bindAppend(tokens).encode(target);
+  }
+
+  /**
+   * Checks and binds the tensors of new tokens once, for loops that fill them anew for each step.
+   *
+   * @param tokens Where each encoding finds new keys and values. They and the cache must outlive what is returned.
+   * @returns The append, to be encoded once after each `extend`; throws a `RangeError` where that was not.
+   * @throws {TypeError} If a tensor is of another device or element type.
+   * @throws {RangeError} If a shape does not match the cache.
+   */
+  bindAppend(tokens: PagedTokens): BoundWork {
+    const { gpu, spec } = this;
+    const { layout, batch, numKvHeads, headDim, valueDim, dtype } = spec;
+    const seqLen = tokens.k?.shape?.[layout === "BSNH" ? 1 : 2];
+    for (const [name, size] of [["k", headDim], ["v", valueDim]] as const) {
+      const shape = shapeIn(layout, batch, numKvHeads, seqLen, size);
+      checkTensor(APPEND, name, tokens[name], { gpu, shape, dtype });
+    }
+    const buffers = { k: tokens.k.buffer, v: tokens.v.buffer };
+    const dispatches = this.#append.bind(buffers, seqLen);
+    return boundWork(dispatches, () => {
+      const step = this.#shared.step();
+      const most = Math.max(0, ...step.counts);
+      if (step.counts.length === 0 || step === this.#appended) {
+        throw new RangeError(
+          sentence(APPEND, "sequences must have been extended (extend once before each append)", {
+            extended: step === this.#appended ? "appended already" : "no",
+          }),
+        );
+      }
+      if (most > seqLen) {
+        throw new RangeError(
+          sentence(APPEND, "there must be the tokens that sequences were extended by", {
+            seqLen,
+            counts: step.counts,
+          }),
+        );
+      }
+      this.#appended = step;
+    });
+  }
+
+  /**
+   * Encodes the rotation of queries in place, to the positions of the last S tokens: after `extend`, before attention.
+   *
+   * @param target The encoder or compute pass to encode into; nothing is submitted.
+   * @param q Queries [B, S, N, headDim] (or [B, N, S, headDim]), read and written.
+   * @throws {TypeError} If the cache has no rope, or the tensor is of another device or element type.
+   * @throws {RangeError} If the shape does not match the cache.
+   */
+  ropeQueries(target: GPUCommandEncoder | GPUComputePassEncoder, q: Tensor): void {
+    this.bindRopeQueries(q).encode(target);
+  }
+
+  /**
+   * Checks and binds queries once: see {@linkcode PagedLayer.ropeQueries}.
+   *
+   * @param q Queries, read and written by each encoding.
+   * @returns The rotation.
+   * @throws {TypeError} If the cache has no rope, or the tensor is of another device or element type.
+   * @throws {RangeError} If the shape does not match the cache.
+   */
+  bindRopeQueries(q: Tensor): BoundWork {
+    const action = "rotate queries";
+    const { rope, table } = this.#shared;
+    if (!rope) {
+      throw new TypeError(
+        sentence(action, "the cache must be created with rope", { rope: undefined }),
+      );
+    }
+    const { gpu, spec: { layout, batch, headDim, dtype } } = this;
+    const [seqLen, numHeads] = layout === "BSNH"
+      ? [q?.shape?.[1], q?.shape?.[2]]
+      : [q?.shape?.[2], q?.shape?.[1]];
+    const shape = shapeIn(layout, batch, numHeads, seqLen, headDim);
+    checkTensor(action, "q", q, { gpu, shape, dtype });
+    const queries = { layout, batch, numHeads, seqLen, buffer: q.buffer };
+    return boundWork([rope.bind(queries, table.lengths)]);
+  }
+
+  /**
+   * Throws unless every sequence that has tokens holds all that its queries see, as of what has been encoded.
+   *
+   * @param queries Which tokens they look at.
+   * @throws {RangeError} If no sequence has tokens, pages that a query would see were given back, or the layer's append of
+   * the last step is missing.
+   */
+  checkVisible(queries: ViewingQueries): void {
+    const action = "attend to PagedKvCache";
+    const step = this.#shared.step();
+    if (step.counts.some((count) => count > 0) && step !== this.#appended) {
+      throw new RangeError(
+        sentence(action, "the layer's new tokens must be appended first", { counts: step.counts }),
+      );
+    }
+    const kept = this.#shared.kept().filter(({ length }) => length > 0);
+    if (kept.length === 0) {
+      throw new RangeError(
+        sentence(action, "no sequence has a token (extend and append first)", { sequences: 0 }),
+      );
+    }
+    for (const one of kept) checkKept(one, queries);
+  }
+}

@@ -1,0 +1,385 @@
+// Pages: what a ring does in place, they do by reference; attention over either is the same to the bit.
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import {
+  Attention,
+  type AttentionSpec,
+  type HostTensor,
+  type KvView,
+  type Layout,
+  PagedKvCache,
+  PagePool,
+  PoolExhaustedError,
+  referenceAttention,
+  RingKvCache,
+  type Tensor,
+} from "../../mod.ts";
+import { assertClose, TOLERANCE } from "../support/compare.ts";
+import { hasF16, sharedGpu } from "../support/gpu.ts";
+import { testRandomly } from "../support/random.ts";
+import { shapeOf, submit, Tensors } from "../support/run.ts";
+
+/** Fills pages with NaN: who reads a slot that nobody wrote shows it. */
+function poison(pool: PagePool): void {
+  for (const { buffer } of pool.layers.flat().flatMap(({ k, v }) => [k, v])) {
+    pool.gpu.device.queue.writeBuffer(buffer, 0, new Uint8Array(buffer.size).fill(0xff));
+  }
+}
+
+/** Runs an attention over a view and reads back its outputs. */
+async function attend(
+  spec: Omit<AttentionSpec, "headDim" | "capacity">,
+  view: KvView,
+  queries: HostTensor,
+  rope?: (q: Tensor) => void,
+) {
+  using tensors = new Tensors();
+  const attention = tensors.keep(
+    await Attention.create(await sharedGpu(), { ...view.spec, ...spec }),
+  );
+  const q = await tensors.upload(queries, view.spec.dtype);
+  const shape = [...queries.shape.slice(0, -1), attention.plan.spec.valueDim];
+  const o = await tensors.poisoned(shape, view.spec.dtype);
+  const lse = await tensors.poisoned(shape.slice(0, -1));
+  rope?.(q);
+  await submit((encoder) => attention.encode(encoder, { q, cache: view, o, lse }));
+  return { o: await o.download(), lse: await lse.download() };
+}
+
+interface Relation {
+  kvDtype?: "f16" | "int8" | "int4";
+  sinks?: number;
+  window?: number;
+  hasRope?: boolean;
+  layout?: Layout;
+  impl?: "staged";
+}
+
+const RELATIONS: Record<string, Relation> = {
+  "f32": {},
+  "f32, staged": { impl: "staged" },
+  "f16": { kvDtype: "f16" },
+  "int8, a window": { kvDtype: "int8", window: 11 },
+  "int4, sinks and a window, staged": { kvDtype: "int4", sinks: 3, window: 9, impl: "staged" },
+  "rope, sinks and a window, BNSH": { hasRope: true, sinks: 5, window: 14, layout: "BNSH" },
+};
+
+for (const [name, relation] of Object.entries(RELATIONS)) {
+  testRandomly(`pages equal a ring to the bit: ${name}`, async (random) => {
+    if (relation.kvDtype === "f16" && !await hasF16()) return;
+    using tensors = new Tensors();
+    const gpu = await sharedGpu();
+    const { kvDtype, sinks, window, layout = "BSNH" } = relation;
+    const rope = relation.hasRope ? { base: 100 } : undefined;
+    const heads = random.integer(1, 3);
+    const [batch, numKvHeads, headDim] = [3, random.integer(1, 2), random.pick([8, 12, 16])];
+    const shape = { numKvHeads, headDim, valueDim: random.pick([headDim, 8]), kvDtype, layout };
+    const capacity = 61;
+    const ring = tensors.keep(
+      await RingKvCache.create(gpu, {
+        ...{ ...shape, batch, capacity, sinks, window, rope, overflow: "error", maxSeqLen: 3 },
+      }),
+    );
+    const pageSize = random.pick([4, 5, 16]);
+    const pool = tensors.keep(
+      await PagePool.create(gpu, {
+        ...{ ...shape, layers: 2, pageSize, numPages: batch * Math.ceil(capacity / pageSize) },
+      }),
+    );
+    poison(pool);
+    const paged = tensors.keep(
+      await PagedKvCache.create(pool, { batch, capacity, sinks, window, rope, maxSeqLen: 3 }),
+    );
+    const layer = paged.layers[1];
+    const tokensOf = (heads: number, tokens: number, size: number) =>
+      random.tensor(shapeOf(layout, { batch, heads, tokens, size }));
+    while (true) {
+      const seqLen = random.integer(1, 3);
+      const lengths = Array.from({ length: batch }, () => random.integer(0, seqLen));
+      if (lengths.some((count, b) => paged.length(b) + count > capacity)) break;
+      const k = await tensors.upload(tokensOf(numKvHeads, seqLen, headDim));
+      const v = await tensors.upload(tokensOf(numKvHeads, seqLen, shape.valueDim));
+      await submit((encoder) => {
+        ring.append(encoder, { k, v, lengths });
+        paged.extend(encoder, lengths);
+        for (const { append } of [paged.layers[0], layer].map((one) => ({ append: one }))) {
+          append.append(encoder, { k, v });
+        }
+      });
+    }
+    const spec = {
+      ...{ numHeads: numKvHeads * heads, seqLen: random.integer(1, 3), impl: relation.impl },
+      outputs: ["lse"],
+    } as const;
+    const q = tokensOf(spec.numHeads, spec.seqLen, headDim);
+    const turn = (cache: typeof layer | RingKvCache) =>
+      rope &&
+      ((q: Tensor) =>
+        gpu.device.queue.submit([encoded((encoder) => cache.ropeQueries(encoder, q))]));
+    const encoded = (encode: (encoder: GPUCommandEncoder) => void) => {
+      const encoder = gpu.device.createCommandEncoder();
+      encode(encoder);
+      return encoder.finish();
+    };
+    const [own, other] = [
+      await attend(spec, layer, q, turn(layer)),
+      await attend(spec, ring, q, turn(ring)),
+    ];
+    assertEquals(own, other);
+    assert(other.o.every(Number.isFinite));
+    if (window === undefined) {
+      assertEquals(
+        pool.available,
+        pool.shape.pages.count - [0, 1, 2].flatMap((b) => paged.pages(b)).length,
+      );
+    } else {
+      const most = Math.ceil((sinks ?? 0) / pageSize) + Math.ceil((window + 5) / pageSize) + 2;
+      assert(paged.pages(0).length <= most, "pages behind the window were given back");
+    }
+  });
+}
+
+/** A sequence of the model: the key and value of each token, [2 * headDim]. */
+type Text = number[][];
+
+testRandomly(
+  "pages: sequences grow, fork, are cut, end and begin alike as if each were alone",
+  async (random) => {
+    using tensors = new Tensors();
+    const gpu = await sharedGpu();
+    const [batch, capacity, headDim, numHeads, pageSize] = [4, 23, 4, 2, 4];
+    const pool = tensors.keep(
+      await PagePool.create(gpu, { numKvHeads: 1, headDim, pageSize, numPages: 14 }),
+    );
+    poison(pool);
+    const cache = tensors.keep(await PagedKvCache.create(pool, { batch, capacity }));
+    const [layer] = cache.layers;
+    const attention = tensors.keep(await Attention.create(gpu, { ...layer.spec, numHeads }));
+    const o = await tensors.poisoned([batch, 1, numHeads, headDim]);
+    // What a token's key and value are depends on the tokens up to it, as in a model, and on nothing else.
+    const rowOf = (ids: readonly number[]) => {
+      let hash = 7;
+      for (const id of ids) hash = (hash * 31 + id + 1) % 65521;
+      return Array.from({ length: 2 * headDim }, (_, h) => Math.sin(hash * (h + 1)));
+    };
+    const ids: number[][] = Array.from({ length: batch }, () => []);
+    const texts: Text[] = Array.from({ length: batch }, () => []);
+    const known: number[][] = [];
+    const counts = { extend: 0, exhausted: 0, recalled: 0 };
+
+    for (let step = 0; step < 400; step++) {
+      const act = random.pick([
+        "extend",
+        "extend",
+        "extend",
+        "truncate",
+        "fork",
+        "clear",
+        "recall",
+        "attend",
+      ]);
+      const b = random.integer(0, batch - 1);
+      if (act === "extend") {
+        const seqLen = random.integer(1, 5);
+        const added = ids.map(({ length }) =>
+          Math.min(capacity - length, random.integer(0, seqLen))
+        );
+        const data = {
+          k: new Float32Array(batch * seqLen * headDim),
+          v: new Float32Array(batch * seqLen * headDim),
+        };
+        const grown = ids.map((own, b) => {
+          const more = Array.from({ length: added[b] }, () => random.integer(0, 1));
+          return [...own, ...more];
+        });
+        const rows = grown.map((own, b) =>
+          Array.from({ length: added[b] }, (_, t) => rowOf(own.slice(0, ids[b].length + t + 1)))
+        );
+        rows.forEach((tokens, b) =>
+          tokens.forEach((row, t) => {
+            data.k.set(row.slice(0, headDim), (b * seqLen + t) * headDim);
+            data.v.set(row.slice(headDim), (b * seqLen + t) * headDim);
+          })
+        );
+        const shape = [batch, seqLen, 1, headDim];
+        const k = await tensors.upload({ data: data.k, shape });
+        const v = await tensors.upload({ data: data.v, shape });
+        const needed = added.reduce((sum, count, b) => sum + cache.needed(b, count), 0);
+        const before = [pool.available, ...ids.map((_, b) => cache.pages(b))];
+        const encoder = gpu.device.createCommandEncoder();
+        try {
+          cache.extend(encoder, added);
+        } catch (error) {
+          assert(error instanceof PoolExhaustedError && needed > pool.available, `${error}`);
+          assertEquals([pool.available, ...ids.map((_, b) => cache.pages(b))], before);
+          counts.exhausted++;
+          continue;
+        }
+        // Of those who share a page and write into it, the last need not copy it.
+        assert(pool.available >= (before[0] as number) - needed);
+        assertEquals(pool.available, 14 - new Set(ids.flatMap((_, b) => cache.pages(b))).size);
+        layer.append(encoder, { k, v });
+        gpu.device.queue.submit([encoder.finish()]);
+        rows.forEach((tokens, b) => texts[b].push(...tokens));
+        grown.forEach((own, b) => ids[b] = own);
+        counts.extend++;
+      } else if (act === "truncate") {
+        const length = random.integer(0, ids[b].length);
+        await submit((encoder) => cache.truncate(encoder, length, b));
+        ids[b] = ids[b].slice(0, length);
+        texts[b] = texts[b].slice(0, length);
+      } else if (act === "fork") {
+        const to = (b + random.integer(1, batch - 1)) % batch;
+        await submit((encoder) => cache.fork(encoder, { from: b, to }));
+        [ids[to], texts[to]] = [[...ids[b]], [...texts[b]]];
+      } else if (act === "clear") {
+        if (random.next() < 0.7) {
+          cache.remember(ids[b], b);
+          known.push(ids[b]);
+        }
+        await submit((encoder) => cache.clear(encoder, b));
+        [ids[b], texts[b]] = [[], []];
+      } else if (act === "recall" && known.length > 0) {
+        const prompt = [...random.pick(known), random.integer(0, 1)];
+        let recalled = 0;
+        await submit((encoder) => {
+          cache.clear(encoder, b);
+          recalled = cache.recall(encoder, prompt, b);
+        });
+        assert(recalled % pageSize === 0 && recalled < prompt.length);
+        counts.recalled += recalled;
+        ids[b] = prompt.slice(0, recalled);
+        texts[b] = ids[b].map((_, t) => rowOf(ids[b].slice(0, t + 1)));
+      } else if (act === "attend" && ids.some(({ length }) => length > 0)) {
+        const queries = random.tensor([batch, 1, numHeads, headDim]);
+        const q = await tensors.upload(queries);
+        await submit((encoder) => attention.encode(encoder, { q, cache: layer, o }));
+        const actual = await o.download();
+        const size = numHeads * headDim;
+        texts.forEach((text, b) => {
+          if (text.length === 0) return;
+          const kvOf = (from: number) => ({
+            data: text.flatMap((row) => row.slice(from, from + headDim)),
+            shape: [1, text.length, 1, headDim],
+          });
+          const expected = referenceAttention({
+            q: {
+              data: queries.data.slice(b * size, (b + 1) * size),
+              shape: [1, 1, numHeads, headDim],
+            },
+            ...{ k: kvOf(0), v: kvOf(headDim) },
+          });
+          assertClose(
+            actual.slice(b * size, (b + 1) * size),
+            expected.o,
+            TOLERANCE.f32,
+            `sequence ${b}`,
+          );
+        });
+      }
+      for (const [b, own] of ids.entries()) assertEquals(cache.length(b), own.length);
+    }
+    await submit((encoder) => cache.clear(encoder));
+    assertEquals(pool.available, 14, "the pool is whole at the end");
+    assert(
+      counts.extend > 20 && counts.exhausted > 0 && counts.recalled > 0,
+      JSON.stringify(counts),
+    );
+  },
+);
+
+testRandomly(
+  "pages: heads that one binding cannot hold are cut, for each sequence",
+  async (random) => {
+    using tensors = new Tensors();
+    const gpu = await sharedGpu();
+    const { maxStorageBufferBindingSize } = gpu.device.limits;
+    if (maxStorageBufferBindingSize > 2 ** 28) return; // the memory for it may not be there
+    const [numKvHeads, headDim, pageSize, batch] = [3, 64, 64, 2];
+    const headBytes = Math.floor(maxStorageBufferBindingSize * 0.4);
+    const numPages = Math.floor(headBytes / (pageSize * headDim * 4));
+    const pool = tensors.keep(
+      await PagePool.create(gpu, { numKvHeads, headDim, pageSize, numPages }),
+    );
+    assertEquals(pool.layers[0].map(({ numHeads }) => numHeads), [2, 1]);
+    const cache = tensors.keep(await PagedKvCache.create(pool, { batch, capacity: 70 }));
+    const ring = tensors.keep(
+      await RingKvCache.create(gpu, { numKvHeads, headDim, batch, capacity: 70 }),
+    );
+    const [layer] = cache.layers;
+    const shape = [batch, 68, numKvHeads, headDim];
+    const [k, v] = [
+      await tensors.upload(random.tensor(shape)),
+      await tensors.upload(random.tensor(shape)),
+    ];
+    await submit((encoder) => {
+      cache.extend(encoder, [68, 66]);
+      layer.append(encoder, { k, v });
+      cache.fork(encoder, { from: 1, to: 0 });
+      cache.extend(encoder, [1, 2]);
+      layer.append(encoder, { k, v });
+      ring.append(encoder, { k, v, lengths: [0, 66] });
+      ring.fork(encoder, { from: 1, to: 0 });
+      ring.append(encoder, { k, v, lengths: [1, 2] });
+    });
+    for (const impl of ["fused", "staged"] as const) {
+      const q = random.tensor([batch, 2, 6, headDim]);
+      const spec = { numHeads: 6, seqLen: 2, impl, outputs: ["lse"] } as const;
+      assertEquals(await attend(spec, layer, q), await attend(spec, ring, q));
+    }
+  },
+);
+
+Deno.test("pages: what cannot be is refused, and changes nothing", async () => {
+  using tensors = new Tensors();
+  const gpu = await sharedGpu();
+  const pool = tensors.keep(
+    await PagePool.create(gpu, { numKvHeads: 1, headDim: 4, pageSize: 4, numPages: 3 }),
+  );
+  const cache = tensors.keep(
+    await PagedKvCache.create(pool, { batch: 2, capacity: 10, window: 6 }),
+  );
+  const [layer] = cache.layers;
+  const encoder = gpu.device.createCommandEncoder();
+  const k = await tensors.upload({ data: new Float32Array(16), shape: [2, 2, 1, 4] });
+  const refuses = (call: () => void, kind: new (message: string) => Error, says: string) => {
+    const before = [pool.available, cache.length(0), cache.length(1)];
+    assertThrows(call, kind, says);
+    assertEquals([pool.available, cache.length(0), cache.length(1)], before);
+  };
+  refuses(() => layer.append(encoder, { k, v: k }), RangeError, "extend once before each append");
+  refuses(() => layer.checkVisible({ seqLen: 1, sinks: 0 }), RangeError, "no sequence has a token");
+  refuses(() => cache.extend(encoder, [1]), RangeError, "counts=[1], batch=2");
+  refuses(() => cache.extend(encoder, [1, -1]), RangeError, "counts[1] must be a whole number");
+  refuses(() => cache.extend(encoder, "ab" as never), TypeError, "counts must be an array");
+  refuses(() => cache.extend(encoder, [11, 0]), RangeError, "length=0, count=11, capacity=10");
+  refuses(
+    () => cache.extend(encoder, [9, 4]),
+    PoolExhaustedError,
+    "needed=4, available=3, numPages=3",
+  );
+  refuses(
+    () => cache.truncate(encoder, 1, 0),
+    RangeError,
+    "length must be at most the current one",
+  );
+  refuses(() => cache.fork(encoder, { from: 1, to: 1 }), RangeError, "two sequences");
+  refuses(() => cache.clear(encoder, 2), RangeError, "sequence=2, batch=2");
+  refuses(() => cache.remember([1], 0), RangeError, "tokens=1, length=0");
+  refuses(() => cache.recall(encoder, ["a"] as never), TypeError, "tokens[0] must be a number");
+  cache.extend(encoder, [2, 0]);
+  refuses(() => layer.checkVisible({ seqLen: 1, sinks: 0 }), RangeError, "must be appended first");
+  layer.append(encoder, { k, v: k });
+  refuses(() => layer.append(encoder, { k, v: k }), RangeError, 'extended="appended already"');
+  cache.extend(encoder, [3, 0]);
+  refuses(() => layer.append(encoder, { k, v: k }), RangeError, "seqLen=2, counts=[3, 0]");
+  cache.extend(encoder, [5, 0]);
+  refuses(() => cache.extend(encoder, [0, 1]), PoolExhaustedError, "needed=1, available=0");
+  refuses(() => cache.recall(encoder, [1, 2], 0), RangeError, "the sequence must be empty");
+  const other = tensors.keep(await PagedKvCache.create(pool, { batch: 2, capacity: 9 }));
+  const attention = tensors.keep(
+    await Attention.create(gpu, { ...other.layers[0].spec, numHeads: 1 }),
+  );
+  const q = await tensors.upload({ data: new Float32Array(8), shape: [2, 1, 1, 4] });
+  const o = await tensors.poisoned([2, 1, 1, 4]);
+  refuses(() => attention.encode(encoder, { q, cache: layer, o }), RangeError, "planned capacity");
+});
