@@ -7,7 +7,7 @@
 //   lengths   [B]  u32  read, write
 //   arrivals  [B]  u32  read, write  zero between dispatches
 //
-// Needs append, SINKS.
+// Needs append, SINKS, params.
 var<storage, read_write> lengths: array<atomic<u32>>;
 var<storage, read_write> arrivals: array<atomic<u32>>;
 
@@ -42,7 +42,7 @@ fn leave(batch: u32, arrival: Arrival, lane: u32, numWorkgroups: u32) {
 //   counts   [B]                  u32  read  number of new tokens
 //   pages    [B, SEQUENCE_PAGES]  u32  read  the page of each PAGE_SIZE tokens
 //
-// Needs append, PAGE_SIZE, SEQUENCE_PAGES.
+// Needs append, PAGE_SIZE, SEQUENCE_PAGES, params.
 var<storage, read> lengths: array<u32>;
 var<storage, read> counts: array<u32>;
 var<storage, read> pages: array<u32>;

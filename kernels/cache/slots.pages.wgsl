@@ -1,4 +1,4 @@
-// slots: the row of the storage that holds the key and the value of a column, in pages of a pool.
+// slots.pages: the row of the storage that holds the key and the value of a column, in pages of a pool.
 //
 //   row(t) = (head * pages of the pool + pages[b, t / PAGE_SIZE]) * PAGE_SIZE + t mod PAGE_SIZE
 //

@@ -1,4 +1,4 @@
-// slots: the row of the storage that holds the key and the value of a column, in a ring of slots.
+// slots.ring: the row of the storage that holds the key and the value of a column, in a ring of slots.
 //
 //   slot(t) = t < SINKS ? t : SINKS + (t - SINKS) mod (capacity - SINKS)
 //

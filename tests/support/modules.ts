@@ -8,6 +8,7 @@ import { modulesOf } from "../../bench/explain.ts";
 import { mergeStatesModule } from "../../src/attend/merge_states.ts";
 import { appendModule } from "../../src/cache/append.ts";
 import { forkModules } from "../../src/cache/fork.ts";
+import { advanceModule } from "../../src/cache/page_table.ts";
 import { fillInRope, ropeQueriesModule } from "../../src/cache/rope_kernel.ts";
 import { compose, type WgslModule } from "../../src/gpu/compose.ts";
 import { declarationsOf, namesOf } from "../../src/gpu/wgsl_names.ts";
@@ -84,6 +85,7 @@ function withOptions(random: Random, spec: AttentionSpec): AttentionSpec {
     ...{ ...spec, sinks: spec.sinks ?? random.integer(0, 2), softcap: some(9) },
     ...{ alibiSlopes: some(perHead), sinkLogits: some(perHead) },
     ...{ bias: some([seqLen, capacity]), mask: some([seqLen, capacity]) },
+    ...{ kvLayout: "BNSH", pages: some({ size: 16, count: capacity }) },
   };
 }
 
@@ -95,12 +97,15 @@ function cacheModules(): WgslModule[] {
   ];
   const layouts = { layout: "BSNH", kvLayout: "BSNH" } as const;
   return DTYPES.flatMap((dtype) => [
+    advanceModule(5),
     mergeStatesModule(8, dtype),
     mergeStatesModule(5, dtype),
     ...ropes.flatMap((rope) => rope ? [ropeQueriesModule(rope, { headDim: 8, dtype })] : []),
     ...KV_DTYPES.flatMap((kvDtype) => [
       ...Object.values(forkModules(kvDtype)),
-      ...ropes.map((rope) => appendModule({ ...shape, ...layouts, dtype, kvDtype }, rope)),
+      ...[undefined, { size: 4, count: 9 }].flatMap((pages) =>
+        ropes.map((rope) => appendModule({ ...shape, ...layouts, dtype, kvDtype, pages }, rope))
+      ),
     ]),
   ]);
 }
