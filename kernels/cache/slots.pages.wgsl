@@ -4,7 +4,7 @@
 //
 //   pages  [B, SEQUENCE_PAGES]  u32  read  the page of each PAGE_SIZE tokens
 //
-// Needs context, PAGE_SIZE, params, SEQUENCE_PAGES, SINKS.
+// Needs context, PAGE_SIZE, SEQUENCE_PAGES, SINKS, params.
 var<storage, read> pages: array<u32>;
 
 struct Slots {

@@ -45,6 +45,7 @@ Deno.test("plan: defaults", () => {
     layout: "BSNH",
     kvLayout: "BSNH",
     outputs: [],
+    pages: undefined,
     maxScratchBytes: 128 * 2 ** 20,
     impl: "auto",
     tuning: undefined,
