@@ -40,6 +40,11 @@ export class PageAllocator {
   readonly #entryOf = new Map<number, Entry>();
   #nextId = NO_PREFIX + 1;
 
+  /**
+   * Begins with pages that nobody holds.
+   *
+   * @param numPages Pages in all.
+   */
   constructor(numPages: number) {
     checkInteger("create PagePool", "numPages", numPages);
     this.numPages = numPages;

@@ -3,7 +3,7 @@ import type { Gpu } from "../gpu/device.ts";
 import { KeptBuffers } from "../gpu/kept_buffers.ts";
 import { Kernel } from "../gpu/kernel.ts";
 import type { Owned } from "../gpu/owned.ts";
-import { storedElements } from "../tensor/wgsl_reads.ts";
+import { storedElements } from "../tensor/pieces.ts";
 import { forkModules } from "./fork.ts";
 import type { PagePool } from "./page_pool.ts";
 
