@@ -19,11 +19,15 @@ export function isJsonObject(value: unknown): value is JsonObject {
  *
  * @param text The text; a byte order mark before it is passed over.
  * @param what What messages call it.
- * @throws {CheckpointError} If it is something else.
+ * @throws {TypeError} If it is no string.
+ * @throws {CheckpointError} If it is no JSON object.
  */
 export function parseJsonObject(text: string, what: string): JsonObject {
   const fail = (rule: string, values: JsonObject, cause?: unknown) =>
     new CheckpointError(sentence(`read ${what}`, rule, values), { cause });
+  if (typeof text !== "string") {
+    throw new TypeError(sentence(`read ${what}`, "its text must be a string", { text }));
+  }
   const json = text.startsWith("\uFEFF") ? text.slice(1) : text;
   const { depth, names } = scan(json);
   if (depth > DEEPEST) {

@@ -2,15 +2,19 @@
 import { sharedGpu } from "../support/gpu.ts";
 import { runLong } from "../support/long_run.ts";
 import { Random } from "../support/random.ts";
+import { fuzzFiles } from "./files.ts";
 import { fuzz } from "./fuzz.ts";
+
+/** A file that takes longer is as bad as one that is never done. */
+const LONGEST_MS = 2000;
 
 if (import.meta.main) {
   await runLong({
     summary:
-      "Calls the library at random, rightly and wrongly, until a call is neither right nor refused.",
+      "Calls the library and reads files at random, right and wrong ones, until one is neither right nor refused.",
     task: "fuzz",
     counted: "calls",
-    counts: "calls to make",
+    counts: "calls to make, and files to read",
     count: 10_000,
   }, async ({ count, seed }) => {
     const gpu = await sharedGpu();
@@ -22,6 +26,18 @@ if (import.meta.main) {
     });
     console.table(calls);
     gpu.destroy();
-    return { calls, faults: [] };
+    const files = await fuzzFiles(new Random(seed), {
+      count,
+      onFile: (done) => {
+        if (done % 1000 === 0) console.log(`${done} files`);
+      },
+    });
+    console.table(files);
+    const slow = Object.entries(files).filter(([, { longestMs }]) => longestMs > LONGEST_MS);
+    return {
+      calls,
+      files,
+      faults: slow.map(([kind, { longestMs }]) => `${kind}: ${longestMs} ms`),
+    };
   });
 }

@@ -57,6 +57,59 @@ export const LLAMA_JSON = {
   },
 };
 
+const SPACED = [...Array(256).keys()].map((byte) => String.fromCharCode(256 + byte));
+
+/** One of each other kind: bytes as characters, scored pieces, and words with their endings. */
+export const OTHER_JSONS = [
+  {
+    ...LLAMA_JSON,
+    normalizer: { type: "NFC" },
+    pre_tokenizer: {
+      type: "Sequence",
+      pretokenizers: [
+        {
+          type: "Split",
+          pattern: { Regex: "[^\\r\\n\\p{L}]?\\p{L}+|\\s+(?!\\S)|\\s+" },
+          ...{ behavior: "Isolated", invert: false },
+        },
+        { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: false },
+      ],
+    },
+    decoder: { type: "ByteLevel" },
+    model: {
+      ...{ type: "BPE", unk_token: null, merges: [["a", "b"], ["Ġ", "ab"]], ignore_merges: true },
+      vocab: Object.fromEntries(
+        ["<unk>", "<s>", "</s>", "a", "b", "ab", "Ġab", ...SPACED].map((token, id) => [token, id]),
+      ),
+    },
+  },
+  {
+    ...LLAMA_JSON,
+    normalizer: { type: "Precompiled", precompiled_charsmap: "" },
+    pre_tokenizer: { type: "Metaspace", replacement: "▁", prepend_scheme: "first", split: false },
+    decoder: { type: "Metaspace", replacement: "▁", prepend_scheme: "first", split: false },
+    model: {
+      ...{ type: "Unigram", unk_id: 0 },
+      vocab: [["<unk>", 0], ["<s>", 0], ["</s>", 0], ["▁", -2], ["a", -3], ["b", -4], ["ab", -5]],
+    },
+  },
+  {
+    ...LLAMA_JSON,
+    normalizer: {
+      ...{ type: "BertNormalizer", clean_text: true, handle_chinese_chars: true },
+      ...{ strip_accents: null, lowercase: true },
+    },
+    pre_tokenizer: { type: "BertPreTokenizer" },
+    post_processor: { type: "BertProcessing", sep: ["</s>", 2], cls: ["<s>", 1] },
+    decoder: { type: "WordPiece", prefix: "##", cleanup: true },
+    model: {
+      ...{ type: "WordPiece", unk_token: "<unk>", continuing_subword_prefix: "##" },
+      max_input_chars_per_word: 100,
+      vocab: { "<unk>": 0, "<s>": 1, "</s>": 2, a: 3, "##b": 4, b: 5, "##a": 6 },
+    },
+  },
+];
+
 /** Reads one, and keeps what is said about it; the model has 320 rows unless another number is given. */
 export async function parseJson(
   json: unknown,

@@ -35,6 +35,7 @@ export async function parseHuggingFaceTokenizer(
   const { ReplaceDecoder, Tokenizer } = await import("@huggingface/tokenizers");
   return readWithPackage(name, () =>
     new HuggingFaceTokenizer({
+      name,
       vocabSize,
       vocabulary,
       warn,
@@ -107,6 +108,7 @@ function endsOf(
 class HuggingFaceTokenizer implements Tokenizer {
   readonly vocabSize: number;
   readonly endOfText: readonly number[];
+  readonly #name: string;
   readonly #tokenizer: InstanceType<Package["Tokenizer"]>;
   readonly #vocabulary: Vocabulary;
   readonly #prefix: readonly number[];
@@ -116,6 +118,7 @@ class HuggingFaceTokenizer implements Tokenizer {
   #isToldOfBos = false;
 
   constructor(made: {
+    name: string;
     vocabSize: number;
     endOfText: readonly number[];
     tokenizer: InstanceType<Package["Tokenizer"]>;
@@ -125,6 +128,7 @@ class HuggingFaceTokenizer implements Tokenizer {
     decode: (tokens: readonly string[]) => string;
     warn: (sentence: string) => void;
   }) {
+    this.#name = made.name;
     this.vocabSize = made.vocabSize;
     this.endOfText = made.endOfText;
     this.#tokenizer = made.tokenizer;
@@ -139,7 +143,10 @@ class HuggingFaceTokenizer implements Tokenizer {
     if (typeof text !== "string") {
       throw new TypeError(sentence("encode a text", "it must be a string", { text }));
     }
-    const { ids, tokens } = this.#tokenizer.encode(text, { add_special_tokens: false });
+    const { ids, tokens } = readWithPackage(
+      this.#name,
+      () => this.#tokenizer.encode(text, { add_special_tokens: false }),
+    );
     const all = [...this.#prefixOf(ids), ...ids];
     const bad = all.findIndex((id) => !(id < this.vocabSize));
     if (bad < 0) return all;
@@ -173,7 +180,7 @@ class HuggingFaceTokenizer implements Tokenizer {
   }
 }
 
-/** The package throws whatever comes of a field that it does not understand. */
+/** The package throws whatever comes of a field that it does not understand, some of them only when it encodes. */
 function readWithPackage<Value>(file: string, read: () => Value): Value {
   try {
     return read();

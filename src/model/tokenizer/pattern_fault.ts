@@ -5,8 +5,8 @@
 
 /** Most characters of a pattern; the longest of known tokenizers, which list letters, have about 2,000. */
 const LONGEST = 10_000;
-/** Most ways to match, besides one quantifier without a bound: `(a|b)?c?` has 6. */
-const MOST_WAYS = 1000;
+/** Most ways to match, by the number of quantifiers without a bound: `(a|b)?c?d` has 6 and none. */
+const MOST_WAYS = [1000, 8];
 /** A quantifier with a higher bound counts as one without. */
 const BOUNDED = 32;
 /** Most groups within each other. */
@@ -47,7 +47,7 @@ export function patternFault(pattern: string): string | undefined {
   try {
     const { tries } = new PatternReader(pattern).alternatives();
     if (tries.degree > 1) return "it has several quantifiers without a bound before what may fail";
-    return tries.ways > MOST_WAYS ? "it has too many ways to match" : undefined;
+    return tries.ways > MOST_WAYS[tries.degree] ? "it has too many ways to match" : undefined;
   } catch (error) {
     if (error instanceof PatternFault) return error.message;
     throw error;

@@ -8,7 +8,9 @@ export interface Tokenizer {
    * The tokens of a text, with those before it that the model was trained to see, such as BOS; a text that begins with BOS
    * itself gets no second one.
    *
+   * @throws {TypeError} If the text is no string.
    * @throws {RangeError} If the text needs a token that the tokenizer or the model lacks.
+   * @throws {CheckpointError} If the tokenizer's file has a step that cannot be done.
    */
   encode(text: string): number[];
   /**

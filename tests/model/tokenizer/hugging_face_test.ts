@@ -8,7 +8,13 @@ import {
 } from "@std/assert";
 import { TextStream } from "../../../src/model/tokenizer/text_stream.ts";
 import { CheckpointError } from "../../../mod.ts";
-import { added, LLAMA_JSON, parseJson, template } from "../../support/tokenizer_json.ts";
+import {
+  added,
+  LLAMA_JSON,
+  OTHER_JSONS,
+  parseJson,
+  template,
+} from "../../support/tokenizer_json.ts";
 import { utf16 } from "../../support/text_files.ts";
 
 const { added_tokens, model } = LLAMA_JSON;
@@ -265,6 +271,21 @@ Deno.test("tokens that the settings name for a purpose are no text", async () =>
   assertEquals(await decode({ bos_token: "<s>", eos_token: "</s>" }), "abab");
   assertEquals(await decode({ pad_token: { content: "</s>" } }), "<s> abab");
   assertEquals(await decode({ additional_special_tokens: ["<s>", { content: "ab" }] }), "ab</s>");
+});
+
+OTHER_JSONS.forEach((file, i) => {
+  const { type } = file.decoder;
+  Deno.test(`tokenizer.json with decoder ${type} (${i}): text comes back, BOS before it and no text`, async () => {
+    const tokenizer = await parseJson(file);
+    const tokens = tokenizer.encode("ab ab a");
+    assertEquals([tokens[0], tokens.includes(0), tokens.includes(2)], [1, false, false]);
+    assertEquals(tokenizer.decode(tokens), "ab ab a");
+    assertEquals(tokenizer.encode("<s>ab")[0], 1);
+    assertEquals(tokenizer.encode("<s>ab")[1] === 1, false);
+    const stream = new TextStream(tokenizer);
+    const parts = tokens.map((token) => stream.push([token])).join("");
+    assertEquals(parts + stream.end(), "ab ab a");
+  });
 });
 
 Deno.test("byte order marks and UTF-16 in all files of a tokenizer", async () => {
