@@ -61,8 +61,8 @@ function wound(random: Random, root: Record<string, unknown>): void {
   let holder = root;
   let key = "json";
   // Deep places are as likely as shallow ones.
-  while (isHolder(holder[key]) && Object.keys(holder[key]).length > 0 && random.next() < 0.8) {
-    holder = holder[key] as Record<string, unknown>;
+  for (let inner = holder[key]; isHolder(inner) && random.next() < 0.8; inner = holder[key]) {
+    holder = inner;
     key = random.pick(Object.keys(holder));
   }
   const others = Object.keys(holder);
@@ -73,14 +73,16 @@ function wound(random: Random, root: Record<string, unknown>): void {
     () => void (holder[key] = structuredClone(holder[random.pick(others)])),
     () => void (holder[key] = [holder[key]]),
     () => {
-      if (typeof holder[key] === "number") holder[key] += random.pick([-1, 1, 0.5, 1e9]);
+      const value = holder[key];
+      if (typeof value === "number") holder[key] = value + random.pick([-1, 1, 0.5, 1e9]);
     },
   ];
   random.pick(actions)();
 }
 
+/** Whether there is something within. */
 function isHolder(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null;
+  return typeof value === "object" && value !== null && Object.keys(value).length > 0;
 }
 
 /** Something that belongs nowhere; sometimes long, or deep. */
