@@ -2,7 +2,13 @@ import type { Loads } from "../tensor/loads.ts";
 import { fusedLoads, type FusedTile } from "./fused_tile.ts";
 import { planLaneTile } from "./lane_tile.ts";
 import { planMatrixTile } from "./matrix_tile.ts";
-import { type PlanBase, type PlanDevice, type PlanStart, rowsPerKvHead } from "./plan_base.ts";
+import {
+  checkBlocks,
+  type PlanBase,
+  type PlanDevice,
+  type PlanStart,
+  rowsPerKvHead,
+} from "./plan_base.ts";
 import { planSlices, sliceBytes } from "./slices.ts";
 import { ACTION, type FilledSpec } from "./spec.ts";
 import type { Tiling } from "./tiling.ts";
@@ -70,6 +76,8 @@ function planBlocks(
   tilesPerKvHead: number,
   most: number,
 ): TileBlock[] {
+  const numKvHeads = heads.reduce((sum, { numHeads }) => sum + numHeads, 0);
+  checkBlocks(Math.ceil(numKvHeads * tilesPerKvHead / most));
   return heads.flatMap(({ firstHead, numHeads, part }) => {
     const [first, count] = [firstHead * tilesPerKvHead, numHeads * tilesPerKvHead];
     return Array.from({ length: Math.ceil(count / most) }, (_, i) => ({

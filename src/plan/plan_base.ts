@@ -95,3 +95,20 @@ function checkTensors(spec: FilledSpec, { maxStorageBufferBindingSize }: PlanLim
     );
   }
 }
+
+/** More dispatches of a kernel than anyone waits for; each has a buffer of parameters. */
+const MOST_BLOCKS = 2 ** 16;
+
+/** Throws a `RangeError` where rows are cut into more blocks than a plan may have. */
+export function checkBlocks(blocks: number): void {
+  if (blocks <= MOST_BLOCKS) return;
+  throw new RangeError(
+    sentence(
+      ACTION,
+      `rows must be done in ${MOST_BLOCKS} blocks (raise maxScratchBytes, or split the batch)`,
+      {
+        blocks,
+      },
+    ),
+  );
+}

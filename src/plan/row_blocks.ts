@@ -2,7 +2,7 @@
 import { sentence } from "../base/check.ts";
 import type { PlanLimits } from "../gpu/limits.ts";
 import { keepsRows, stagesOf } from "./outputs.ts";
-import { numRows, type PlanStart, rowsPerKvHead } from "./plan_base.ts";
+import { checkBlocks, numRows, type PlanStart, rowsPerKvHead } from "./plan_base.ts";
 import { ACTION } from "./spec.ts";
 
 /** A range of query rows that is computed at once. A row is (batch, head, token), numbered as in [B, N, S]. */
@@ -53,35 +53,44 @@ export function planRowBlocks(
     );
   }
   const mostRows = keepsRows(outputs) ? numRows(spec) : scratchRows;
-  return headBlocks.flatMap(({ firstHead, numHeads, part }) =>
-    cut(
-      { first: firstHead * rowsPerKvHead(spec), count: numHeads * rowsPerKvHead(spec) },
-      { rowTile, rowsPerKvHead: rowsPerKvHead(spec) },
-      Math.min(mostRows, maxComputeWorkgroupsPerDimension),
-    ).map((block) => ({ ...block, part }))
-  );
+  if (maxComputeWorkgroupsPerDimension < rowTile) {
+    throw new RangeError(
+      sentence(ACTION, "a grid must hold one tile of rows (use another device)", {
+        rowTile,
+        maxComputeWorkgroupsPerDimension,
+      }),
+    );
+  }
+  const blocks: RowBlock[] = [];
+  for (const { firstHead, numHeads, part } of headBlocks) {
+    const rows = { first: firstHead * rowsPerKvHead(spec), count: numHeads * rowsPerKvHead(spec) };
+    const tiles = { rowTile, rowsPerKvHead: rowsPerKvHead(spec) };
+    for (const block of cut(rows, tiles, Math.min(mostRows, maxComputeWorkgroupsPerDimension))) {
+      blocks.push({ ...block, part });
+      checkBlocks(blocks.length);
+    }
+  }
+  return blocks;
 }
 
 /** Cuts `count` rows from `first` on, at tiles of the rows of a KV head, into blocks of at most `mostRows`. */
-function cut(
+function* cut(
   { first, count }: { first: number; count: number },
   { rowTile, rowsPerKvHead }: { rowTile: number; rowsPerKvHead: number },
   mostRows: number,
-): Omit<RowBlock, "part">[] {
+): Generator<Omit<RowBlock, "part">> {
   const tilesPerKvHead = Math.ceil(rowsPerKvHead / rowTile);
   const tileAt = (row: number) =>
     Math.floor(row / rowsPerKvHead) * tilesPerKvHead + Math.floor(row % rowsPerKvHead / rowTile);
   const firstRowOf = (tile: number) =>
     Math.floor(tile / tilesPerKvHead) * rowsPerKvHead + tile % tilesPerKvHead * rowTile;
-  const blocks: Omit<RowBlock, "part">[] = [];
   const end = first + count;
   for (let firstRow = first; firstRow < end;) {
     const firstTile = tileAt(firstRow);
     const endTile = tileAt(Math.min(end, firstRow + mostRows));
     const endRow = firstRowOf(endTile);
     const [numTiles, numRows] = [endTile - firstTile, endRow - firstRow];
-    blocks.push({ firstTile, numTiles, firstRow, numRows });
+    yield { firstTile, numTiles, firstRow, numRows };
     firstRow = endRow;
   }
-  return blocks;
 }

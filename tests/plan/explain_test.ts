@@ -137,3 +137,37 @@ testRandomly("counts: pairs are those of a mask, one by one", (random: Random) =
     assertEquals(operations(plan), 6 * pairs * 2 * (4 + 7));
   }
 });
+
+testRandomly(
+  "counts: pairs with sinks, windows to the right and other alignments",
+  (random: Random) => {
+    for (let i = 0; i < 200; i++) {
+      const causal = random.next() < 0.5;
+      const spec: AttentionSpec = {
+        ...{ numHeads: 1, headDim: 4, capacity: random.integer(1, 20), causal },
+        seqLen: random.integer(1, 25),
+        sinks: random.integer(0, 5),
+        window: random.pick([undefined, random.integer(1, 20)]),
+        windowRight: causal ? undefined : random.pick([undefined, random.integer(0, 9)]),
+        alignment: random.pick(["top-left", random.integer(0, 30)]),
+      };
+      const plan = stagedPlan(spec);
+      const { seqLen, capacity, sinks, alignment } = plan.spec;
+      const { window = Infinity, windowRight = Infinity } = plan.spec;
+      const first = alignment === "top-left" ? 0 : alignment as number;
+      let pairs = 0;
+      for (let query = first; query < first + seqLen; query++) {
+        for (let key = 0; key < capacity; key++) {
+          const isBefore = key <= query + (causal ? 0 : windowRight);
+          if (isBefore && (query - key < window || key < sinks)) pairs++;
+        }
+      }
+      assertEquals(visiblePairs(plan), pairs, JSON.stringify(spec));
+    }
+  },
+);
+
+Deno.test("counts: pairs take no longer for more tokens", () => {
+  const spec = { ...stagedPlan(DECODE).spec, seqLen: 2 ** 40, batch: 1, numHeads: 1 };
+  assertEquals(visiblePairs({ spec, contextLen: 2 ** 40 }), 2 ** 39 * (2 ** 40 + 1));
+});

@@ -449,3 +449,41 @@ testRandomly("plan: fused tiles cover all rows and values, within limits and scr
     assert(scratchBytes <= maxScratchBytes);
   }
 });
+
+/** Specifications whose sizes are beyond every device: refused at once, as no loop goes round them. */
+const ABSURD: Readonly<Record<string, AttentionSpec>> = {
+  "a batch": { batch: 2 ** 50, numHeads: 1, headDim: 1, capacity: 1 },
+  heads: { numHeads: 1e9, headDim: 64, capacity: 1024 },
+  "KV heads of a cache": {
+    ...{ numHeads: 1e7, numKvHeads: 1e7, headDim: 1, capacity: 2 ** 20, kvLayout: "BNSH" },
+  },
+  tokens: { numHeads: 1, headDim: 1, seqLen: 2 ** 50, capacity: 1 },
+  "a context": { numHeads: 1, headDim: 1, capacity: 2 ** 52 },
+  "a head": { numHeads: 1, headDim: 2 ** 52, capacity: 1 },
+  "all sizes": {
+    ...{ batch: 2 ** 52, numHeads: 2 ** 52, numKvHeads: 2 ** 52, headDim: 2 ** 52 },
+    ...{ valueDim: 2 ** 52, seqLen: 2 ** 52, capacity: 2 ** 52, kvLayout: "BNSH" },
+  },
+  "blocks of one tile": {
+    ...{ numHeads: 2 ** 24, numKvHeads: 1, headDim: 1, capacity: 4, maxScratchBytes: 200 },
+    impl: "staged",
+  },
+};
+
+for (const [name, spec] of Object.entries(ABSURD)) {
+  for (const impl of spec.impl ? [spec.impl] : ["fused", "staged", "auto"] as const) {
+    Deno.test(`plan: too large ${name} is refused at once, ${impl}`, () => {
+      const start = performance.now();
+      assertThrows(() => planAttention({ ...spec, impl }, LIMITS), RangeError, "Cannot plan");
+      const ms = performance.now() - start;
+      assert(ms < 1000, `${ms} ms`);
+    });
+  }
+}
+
+Deno.test("plan: a device whose grids hold no tile of rows is refused", () => {
+  const limits = { ...LIMITS, maxComputeWorkgroupsPerDimension: 3 };
+  const spec: AttentionSpec = { numHeads: 64, numKvHeads: 1, headDim: 8, capacity: 9 };
+  const plan = () => planAttention({ ...spec, impl: "staged" }, limits);
+  assertThrows(plan, RangeError, "a grid must hold one tile of rows");
+});
