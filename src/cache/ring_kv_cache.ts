@@ -505,8 +505,6 @@ export class RingKvCache implements KvView {
       : [q?.shape?.[2], q?.shape?.[1]];
     const shape = shapeIn(layout, batch, numHeads, seqLen, headDim);
     checkTensor(action, "q", q, { gpu, shape, dtype });
-    const buffers = { written: [q.buffer], read: [this.lengthsBuffer] };
-    checkApart(action, "q must have a buffer of its own", buffers, { q: q.shape });
     const queries = { layout, batch, numHeads, seqLen, buffer: q.buffer };
     return boundWork([this.#rope.bind(queries, this.lengthsBuffer)], () => {
       const { maxLength } = this;

@@ -1,5 +1,13 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { checkChoice, checkInteger, sentence } from "../../src/base/check.ts";
+import {
+  checkChoice,
+  checkFinite,
+  checkInteger,
+  checkObject,
+  checkPositive,
+  copyShape,
+  sentence,
+} from "../../src/base/check.ts";
 
 Deno.test("sentence: action, rule and values", () => {
   assertEquals(
@@ -65,4 +73,73 @@ Deno.test("checkChoice: one of those, of the same kind", () => {
   const says = 'Cannot add as a must be one of "x", "y": current value a="z"';
   assertThrows(() => checkChoice("add", "a", "z", ["x", "y"]), TypeError, says);
   assertThrows(() => checkChoice("add", "a", 0, [true, false]), TypeError, "a=0");
+});
+
+Deno.test("sentence: a value that throws when it is looked at is shown by its kind", () => {
+  const thrower = () => {
+    throw new Error("hands off");
+  };
+  const hostile: readonly unknown[] = [
+    new Proxy({}, { get: thrower, getPrototypeOf: thrower, ownKeys: thrower }),
+    new Proxy([], { get: thrower }),
+    Object.defineProperty({}, "a", { get: thrower, enumerable: true }),
+    Object.defineProperty(() => {}, "name", { value: Symbol("name") }),
+    Object.create({}, { constructor: { get: thrower } }),
+    10n ** 100_000n,
+    Symbol("s".repeat(1e5)),
+  ];
+  for (const value of hostile) {
+    const { length } = sentence("add", "a must be 1", { a: value });
+    assert(length < 200);
+  }
+  const values = Object.fromEntries(
+    Array.from({ length: 99 }, (_, i) => [`v${i}`, "x".repeat(99)]),
+  );
+  assert(sentence("add", "a must be 1", values).length <= 2000);
+});
+
+Deno.test("checkObject: options that are there, by name", () => {
+  checkObject("add", "options", {});
+  checkObject("add", "options", []);
+  for (const value of [null, undefined, 1, "x", () => {}]) {
+    assertThrows(
+      () => checkObject("add", "options", value),
+      TypeError,
+      "options must be an object",
+    );
+  }
+});
+
+Deno.test("checkFinite, checkPositive: numbers as f32 holds them", () => {
+  for (const value of [0, -1.5, 3.4028235e38, 1e-300]) checkFinite("add", "a", value);
+  for (const value of [NaN, Infinity, -Infinity, 3.5e38, -1e300]) {
+    assertThrows(() => checkFinite("add", "a", value), RangeError, "a must be finite in f32");
+    assertThrows(() => checkPositive("add", "a", value), RangeError, "a must be finite in f32");
+  }
+  for (const value of ["1", 1n, null, undefined, true, [1], {}]) {
+    assertThrows(() => checkFinite("add", "a", value), TypeError, "a must be a number");
+  }
+  checkPositive("add", "a", 2 ** -126);
+  for (const value of [0, -1, 2 ** -127, 1e-300]) {
+    assertThrows(() => checkPositive("add", "a", value), RangeError, "a must be above zero in f32");
+  }
+});
+
+Deno.test("copyShape: an array of sizes, read once", () => {
+  const shape = [2, 3];
+  const copy = copyShape("add", "shape", shape);
+  shape[0] = 7;
+  assertEquals(copy, [2, 3]);
+  let reads = 0;
+  const shifty = new Proxy([1, 1], {
+    get: (target, name) => name === "0" ? ++reads : Reflect.get(target, name),
+  });
+  assertEquals(copyShape("add", "shape", shifty), [1, 1]);
+  assertEquals(reads, 1);
+  for (const wrong of [undefined, null, "12", { length: 2, 0: 1, 1: 1 }, [], new Array(1e9)]) {
+    assertThrows(() => copyShape("add", "shape", wrong), TypeError, "must be an array of sizes");
+  }
+  assertThrows(() => copyShape("add", "shape", new Array(2)), TypeError, "shape[0]=undefined");
+  assertThrows(() => copyShape("add", "shape", [1, 0]), RangeError, "shape[1]=0");
+  assertThrows(() => copyShape("add", "shape", [1.5]), RangeError, "shape[0]=1.5");
 });

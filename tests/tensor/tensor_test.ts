@@ -1,4 +1,4 @@
-import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { Gpu, GpuWorkError, Tensor } from "../../mod.ts";
 import { withRefusedBuffers } from "../support/buffers.ts";
 import { assertClose, assertSame } from "../support/compare.ts";
@@ -242,4 +242,90 @@ Deno.test("tensor: refuses what u32 and bool cannot hold, and says which", async
   await assertRejects(upload([2 ** 32], "u32"), RangeError, "value=4294967296");
   await assertRejects(upload([0, 1, 2], "bool"), RangeError, "index=2, value=2");
   await assertRejects(upload([NaN], "bool"), RangeError, "value=NaN");
+});
+
+for (const dtype of ["int8", "int4"] as const) {
+  Deno.test(`tensor: ${dtype} of the largest f32 stays finite`, async () => {
+    using tensors = new Tensors();
+    const largest = 3.4028234663852886e38;
+    const data = [largest, -largest, 0, largest / 2];
+    const back = await (await tensors.upload({ data, shape: [4] }, dtype)).download();
+    const step = largest / (dtype === "int8" ? 127 : 7);
+    for (const [i, value] of back.entries()) {
+      const off = Math.abs(value - data[i]);
+      assert(off <= 0.501 * step, `${value} instead of ${data[i]}`);
+    }
+  });
+}
+
+Deno.test("tensor: refuses elements that are no numbers, in every element type", async () => {
+  const gpu = await sharedGpu();
+  const dtypes = ["f32", "int8", "int4", "u32", "bool"] as const;
+  const wrong = ["1", null, undefined, {}, [1], 1n, Symbol("1")] as unknown as number[];
+  for (const dtype of [...dtypes, ...(await hasF16() ? ["f16"] as const : [])]) {
+    const upload = (data: ArrayLike<number>) => () =>
+      Tensor.upload(gpu, { data, shape: [2] }, { dtype });
+    for (const value of wrong) {
+      await assertRejects(upload([1, value]), TypeError, "index=1");
+    }
+    const holes = new Array<number>(2);
+    holes[0] = 1;
+    await assertRejects(upload(holes), TypeError, "index=1, value=undefined");
+    const objects: unknown[] = [
+      { length: 2, 0: 1, 1: 0 },
+      "10",
+      new DataView(new ArrayBuffer(2)),
+      new BigUint64Array(2),
+      null,
+      { length: 1e15 },
+      () => {},
+    ];
+    for (const data of objects) {
+      await assertRejects(upload(data as number[]), TypeError, "data must be an array of numbers");
+    }
+    if (dtype === "bool") continue;
+    const booleans = [true, false] as unknown as number[];
+    await assertRejects(upload(booleans), TypeError, "index=0, value=true");
+  }
+});
+
+Deno.test("tensor: refuses finite numbers that f32 holds as infinity", async () => {
+  const gpu = await sharedGpu();
+  for (const data of [[1, 1e39], Float64Array.of(1, -1e300)]) {
+    const upload = () => Tensor.upload(gpu, { data, shape: [2] });
+    await assertRejects(upload, RangeError, "f32 holds numbers up to 3.4028234663852886e+38");
+  }
+  using tensors = new Tensors();
+  // Half a unit in the last place above the largest f32 is rounded to it.
+  const tensor = await tensors.upload({ data: [3.4028235e38], shape: [1] });
+  assertSame(await tensor.download(), [3.4028234663852886e38], "rounded");
+});
+
+Deno.test("tensor: takes typed arrays of every kind of number", async () => {
+  using tensors = new Tensors();
+  for (const View of [Float64Array, Int8Array, Uint8ClampedArray, Uint16Array, Int32Array]) {
+    const tensor = await tensors.upload({ data: View.of(3, 0, 100), shape: [3] });
+    assertSame(await tensor.download(), [3, 0, 100], View.name);
+  }
+});
+
+Deno.test("tensor: an allocation keeps the shape that was checked, whatever becomes of the array", async () => {
+  using tensors = new Tensors();
+  const shape = [2, 3];
+  const pending = Tensor.empty(await sharedGpu(), shape);
+  shape[0] = 2 ** 20;
+  const tensor = tensors.keep(await pending);
+  assertEquals(tensor.shape, [2, 3]);
+  assertThrows(() => (tensor.shape as number[])[0] = 7, TypeError);
+});
+
+Deno.test("tensor: null in place of options is named", async () => {
+  const gpu = await sharedGpu();
+  const none = null as unknown as undefined;
+  const says = "options must be an object: current value options=null";
+  await assertRejects(() => Tensor.empty(gpu, [1], none), TypeError, says);
+  const source = { data: [1], shape: [1] };
+  await assertRejects(() => Tensor.upload(gpu, source, none), TypeError, says);
+  const wrap = () => Tensor.wrap(gpu, none as unknown as GPUBuffer, [1]);
+  assertThrows(wrap, TypeError, "buffer must be an object: current value buffer=null");
 });
