@@ -97,17 +97,15 @@ export function storedOf(kept: readonly KeptTokens[], capacity: number): number[
 
 function readHeader(bytes: Uint8Array): Omit<Snapshot, "rows"> {
   try {
-    const header = parseJsonObject(new TextDecoder().decode(bytes), "the header");
+    const header = parseJsonObject(new TextDecoder().decode(bytes), "the header of a snapshot");
     checkNames("header", header, ["options", "kept"]);
     const options = readOptions(header.options);
     return { options, kept: readKept(header.kept, options) };
   } catch (cause) {
-    if (cause instanceof SnapshotError) throw cause;
-    const error = (cause as Error).message;
-    throw new SnapshotError(
-      sentence(ACTION, "the header must be of a state that a cache can have", { error }),
-      { cause },
-    );
+    // Whatever was checked says what is wrong, and what it is of: the snapshot.
+    throw cause instanceof SnapshotError
+      ? cause
+      : new SnapshotError((cause as Error).message, { cause });
   }
 }
 
@@ -121,7 +119,7 @@ function readOptions(options: unknown): FilledRingOptions {
   if (rope !== undefined) {
     checkNames("options.rope", rope, ["dims", "style", "frequencies", "attentionFactor"]);
   }
-  return fillInRing("read options", options as unknown as RingKvCacheOptions);
+  return fillInRing(ACTION, options as unknown as RingKvCacheOptions);
 }
 
 function readKept(kept: unknown, options: FilledRingOptions): KeptTokens[] {
@@ -129,11 +127,11 @@ function readKept(kept: unknown, options: FilledRingOptions): KeptTokens[] {
   if (!Array.isArray(kept) || kept.length !== batch) {
     fail("kept must have an entry for each sequence", { kept, batch });
   }
-  const rules = ringRules("read rules", options);
+  const rules = ringRules(ACTION, options);
   return kept.map((one: unknown, sequence) => {
     checkNames(`kept[${sequence}]`, one, ["oldest", "length"]);
     const { oldest, length } = one as unknown as KeptTokens;
-    checkReachable(`read kept[${sequence}]`, rules, { oldest, length });
+    checkReachable(`restore sequence ${sequence} of RingKvCache`, rules, { oldest, length });
     return { oldest, length };
   });
 }

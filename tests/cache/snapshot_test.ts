@@ -132,6 +132,53 @@ testRandomly("snapshot: a cache in parts is saved and restored", async (random) 
   });
 });
 
+testRandomly(
+  "snapshot: a device that cuts caches otherwise reads the same rows",
+  async (random) => {
+    const gpu = await sharedGpu();
+    using tensors = new Tensors();
+    for (const dtype of ["f32", ...(await hasF16() ? ["f16"] as const : [])] as const) {
+      // Rows of odd halves share a word with those of the next head.
+      const options = { batch: 3, numKvHeads: 3, headDim: 3, valueDim: 5, capacity: 7, dtype };
+      const headBytes = 7 * 5 * (dtype === "f32" ? 4 : 2);
+      const cutInto = async (heads: number, work: () => Promise<void>) =>
+        await withLimits(
+          { maxStorageBufferBindingSize: Math.ceil(heads * headBytes / 4) * 4 },
+          work,
+        );
+      let saved = new Uint8Array();
+      let [k, v] = [[0], [0]];
+      await cutInto(2, async () => {
+        const cache = tensors.keep(await RingKvCache.create(gpu, options));
+        assertEquals(cache.parts.length, 5);
+        for (let i = 0; i < 7; i++) {
+          const k = await tensors.upload(random.tensor([3, 1, 3, 3]), dtype);
+          const v = await tensors.upload(random.tensor([3, 1, 3, 5]), dtype);
+          await submit((encoder) =>
+            cache.append(encoder, { k, v, lengths: [1, 0, i < 5 ? 1 : 0] })
+          );
+        }
+        saved = await cache.snapshot();
+        [k, v] = [[...await downloadKv(cache, "k")], [...await downloadKv(cache, "v")]];
+      });
+      for (const [heads, parts] of [[9, 1], [4, 3], [1, 9]]) {
+        await cutInto(heads, async () => {
+          const anew = tensors.keep(await RingKvCache.restore(gpu, saved));
+          assertEquals(anew.parts.length, parts);
+          const over = tensors.keep(await RingKvCache.create(gpu, options));
+          poison(over);
+          await over.restore(saved);
+          for (const cache of [anew, over]) {
+            assertSame(await downloadKv(cache, "k"), k, `k in ${parts} parts`);
+            assertSame(await downloadKv(cache, "v"), v, `v in ${parts} parts`);
+          }
+          assertEquals(await anew.snapshot(), saved);
+        });
+      }
+    }
+  },
+);
+
 testRandomly("snapshot: only slots that hold tokens take room", async (random) => {
   const gpu = await sharedGpu();
   using tensors = new Tensors();
@@ -243,6 +290,13 @@ testRandomly(
     const says = "(submit it first): current values encoded=[1, 0], run=[0, 0]";
     await assertRejects(() => cache.snapshot(), SnapshotError, says);
     gpu.device.queue.submit([encoder.finish()]);
+    await cache.snapshot();
+
+    const truncation = gpu.device.createCommandEncoder();
+    cache.truncate(truncation, 0, 0);
+    const truncated = "(submit it first): current values encoded=[0, 0], run=[1, 0]";
+    await assertRejects(() => cache.snapshot(), SnapshotError, truncated);
+    gpu.device.queue.submit([truncation.finish()]);
     await cache.snapshot();
   },
 );
