@@ -7,6 +7,7 @@ import { Owned } from "../gpu/owned.ts";
 import { USAGE } from "../gpu/usage.ts";
 import { type AttentionPlan, planAttention } from "../plan/plan.ts";
 import type { AttentionSpec } from "../plan/spec.ts";
+import { checkObject } from "../base/check.ts";
 import { checkDtype } from "../tensor/tensor.ts";
 import { type AttentionTensors, viewTensors } from "./attention_tensors.ts";
 
@@ -152,6 +153,10 @@ export class Attention {
    * Checks and binds the tensors of a loop once, so that a step costs the host no more than its dispatches. A cache may
    * grow, wrap and be cleared in between: its lengths are read on the GPU.
    *
+   * Rows of q and o are the last `seqLen` tokens of each sequence, in their order. Where sequences took different numbers of
+   * tokens (`lengths` of an append), those of one that took n are in its last n rows; the rows before them are of its earlier
+   * tokens, and of none where it has no more.
+   *
    * @param tensors What each encoding reads and writes. They and the attention must outlive what is returned.
    * @returns The attention over these tensors, to be encoded as often as one likes.
    * @throws {TypeError} If a tensor is missing, of another device or of another element type, or read and written at once.
@@ -180,9 +185,11 @@ export class Attention {
    * ```
    */
   bind(tensors: AttentionTensors): BoundWork {
+    checkObject(ACTION, "tensors", tensors);
     const { gpu, plan } = this;
-    const view = viewTensors(ACTION, gpu, plan, tensors, this.#fullLengths);
-    const { cache: _cache, lengths: _lengths, k: _k, v: _v, ...others } = tensors;
+    const given: AttentionTensors = { ...tensors };
+    const view = viewTensors(ACTION, gpu, plan, given, this.#fullLengths);
+    const { cache: _cache, lengths: _lengths, k: _k, v: _v, ...others } = given;
     const buffers: Record<string, GPUBuffer> = { ...view.buffers, lengths: view.lengthsBuffer };
     for (const [name, tensor] of Object.entries(others)) {
       if (tensor) buffers[name] = tensor.buffer;

@@ -131,6 +131,7 @@ export class SharedPrefixAttention {
    * ```
    */
   static async create(gpu: Gpu, spec: SharedPrefixSpec): Promise<SharedPrefixAttention> {
+    checkObject(ACTION, "spec", spec);
     const { prefix, ...suffix } = spec;
     const filled = fillIn({ ...suffix, outputs: ["lse"] });
     checkSpec(filled, suffix);

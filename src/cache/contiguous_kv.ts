@@ -11,8 +11,9 @@ export interface ContiguousKv {
   /** Values [B, capacity, numKvHeads, valueDim] (or [B, numKvHeads, capacity, valueDim]). */
   v: Tensor;
   /**
-   * Keys that each sequence has, from its first: `"u32"` [B], each at most `capacity`. What lies behind them has no
-   * influence. The default is all.
+   * Keys that each sequence has, from its first: `"u32"` [B]. What lies behind them has no influence. A length above the
+   * capacity is that of a ring of as many slots, through which so many tokens went: the last of them are where a
+   * `RingKvCache` keeps them. The default is all.
    */
   lengths?: Tensor;
 }

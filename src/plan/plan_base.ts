@@ -48,6 +48,7 @@ export function startPlan(spec: FilledSpec, limits: PlanLimits): PlanStart {
 function headBlocksOf({ batch, numKvHeads, pages }: FilledSpec, parts: readonly HeadRange[]) {
   if (!pages) return parts.map((heads, part) => ({ ...heads, part }));
   if (parts.length === 1) return [{ firstHead: 0, numHeads: batch * numKvHeads, part: 0 }];
+  checkBlocks(batch * parts.length);
   return Array.from({ length: batch }, (_, b) =>
     parts.map(({ firstHead, numHeads }, part) => (
       { firstHead: b * numKvHeads + firstHead, numHeads, part }

@@ -10,9 +10,12 @@ import {
 import {
   attend,
   type AttendOptions,
+  Attention,
   type AttentionSpec,
   type HostTensor,
+  planAttention,
   referenceAttention,
+  SharedPrefixAttention,
   Tensor,
 } from "../../mod.ts";
 import { buffersOf } from "../support/buffers.ts";
@@ -117,6 +120,63 @@ testRandomly("attend: f16 from arrays, and from tensors without saying so", asyn
   const { o } = await attend(gpu, { q, k, v });
   assertEquals(tensors.keep(o).dtype, "f16");
   assertClose(await o.download(), expected.o, TOLERANCE.f16, "o of tensors");
+});
+
+testRandomly(
+  "attend: what was handed over may change, as soon as the call returns",
+  async (random) => {
+    const gpu = await sharedGpu();
+    using tensors = new Tensors();
+    const sizes = { numHeads: 3, numKvHeads: 1, headDim: 8, seqLen: 2, capacity: 70 };
+    const inputs = randomInputs(random, { ...sizes, batch: 2 });
+    const bias = random.tensor([3, 2, 70]);
+    const lengths = { data: [70, 31], shape: [2] };
+    const alibiSlopes = [0.1, 0.2, 0.3];
+    const outputs = ["lse"] as const;
+    const expected = referenceAttention({ ...inputs, bias, lengths }, { alibiSlopes });
+
+    const given = structuredClone({ ...inputs, bias, lengths });
+    const options = { alibiSlopes: [...alibiSlopes], outputs, window: undefined };
+    const pending = attend(gpu, given, options);
+    for (const { data, shape } of Object.values(given)) {
+      (data as number[]).fill(0);
+      (shape as number[]).fill(1e9);
+    }
+    for (const name of Object.keys(given)) Reflect.deleteProperty(given, name);
+    options.alibiSlopes.fill(NaN);
+    Object.assign(options, { window: 1, outputs: ["weights"], layout: "BNSH" });
+    const { o, lse } = await pending;
+    assertClose(o.data, expected.o, TOLERANCE.f32, "o of arrays");
+    assertClose(lse.data, expected.lse, TOLERANCE.f32, "lse of arrays");
+
+    const upload = (host: HostTensor) => tensors.upload(host);
+    const onDevice = {
+      ...{ q: await upload(inputs.q), k: await upload(inputs.k), v: await upload(inputs.v) },
+      bias: await upload(bias),
+      lengths: await tensors.upload(lengths, "u32"),
+    };
+    const slopes = [...alibiSlopes];
+    const later = attend(gpu, onDevice, { alibiSlopes: slopes });
+    slopes.fill(NaN);
+    Object.assign(onDevice, { q: onDevice.k, k: onDevice.q, bias: undefined, lengths: undefined });
+    const result = tensors.keep((await later).o);
+    assertClose(await result.download(), expected.o, TOLERANCE.f32, "o of tensors");
+  },
+);
+
+Deno.test("attend: null in place of an object is named", async () => {
+  const gpu = await sharedGpu();
+  const [none, tensor] = [null as never, { data: [1], shape: [1, 1, 1, 1] }];
+  await assertRejects(() => attend(gpu, none), TypeError, "inputs=null");
+  const inputs = { q: tensor, k: tensor, v: tensor };
+  await assertRejects(() => attend(gpu, inputs, none), TypeError, "options=null");
+  await assertRejects(() => attend(gpu, { ...inputs, k: none }), TypeError, "k must have the four");
+  await assertRejects(() => Attention.create(gpu, none), TypeError, "spec=null");
+  await assertRejects(() => SharedPrefixAttention.create(gpu, none), TypeError, "spec=null");
+  assertThrows(() => planAttention(none, gpu.device.limits), TypeError, "spec=null");
+  const attention = await Attention.create(gpu, { numHeads: 1, headDim: 1, capacity: 1 });
+  assertThrows(() => attention.bind(none), TypeError, "tensors=null");
+  attention.destroy();
 });
 
 testRandomly("attend: bounded scratch", async (random) => {

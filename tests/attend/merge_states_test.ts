@@ -78,7 +78,9 @@ function randomState(random: Random, rows: number, valueDim: number) {
 
 testRandomly("merge: random states against the reference, in place and not", async (random) => {
   const gpu = await sharedGpu();
-  for (const [rows, valueDim] of [[1, 1], [70, 7], [3, 300], [131, 64]]) {
+  // More rows than a line of a grid holds go on in a second one.
+  const most = gpu.device.limits.maxComputeWorkgroupsPerDimension;
+  for (const [rows, valueDim] of [[1, 1], [70, 7], [3, 300], [131, 64], [most + 77, 1]]) {
     using tensors = new Tensors();
     const merge = tensors.keep(await MergeStates.create(gpu, { shape: [rows, valueDim] }));
     const host = Array.from({ length: 4 }, () => randomState(random, rows, valueDim));
@@ -149,6 +151,20 @@ testRandomly("merge: f16", async (random) => {
   assertClose(await o.download(), expected.o, TOLERANCE.f16, "o");
 });
 
+testRandomly("merge: what was handed over may change", async (random) => {
+  const states = [randomState(random, 5, 4), randomState(random, 5, 4)];
+  const expected = referenceMergeStates(states.map(({ o, lse }) => ({ o: o.data, lse: lse.data })));
+  const pending = mergeStates(await sharedGpu(), states);
+  for (const { o, lse } of states) {
+    o.data.fill(7);
+    lse.data.fill(7);
+  }
+  states.length = 0;
+  const { o, lse } = await pending;
+  assertClose(o.data, expected.o, TOLERANCE.f32, "o");
+  assertClose(lse.data, expected.lse, TOLERANCE.f32, "lse");
+});
+
 Deno.test("merge: refuses what does not fit, and frees what it made", async () => {
   const gpu = await sharedGpu();
   using tensors = new Tensors();
@@ -169,6 +185,10 @@ Deno.test("merge: refuses what does not fit, and frees what it made", async () =
     await assertRejects(() => mergeStates(gpu, [none]), RangeError, "shape[1]=0");
     const without = { o: part.o } as typeof part;
     await assertRejects(() => mergeStates(gpu, [without]), TypeError, "lse=undefined");
+    const missing = null as never;
+    await assertRejects(() => mergeStates(gpu, missing), TypeError, "parts=null");
+    await assertRejects(() => mergeStates(gpu, [missing]), TypeError, "o=undefined");
+    await assertRejects(() => MergeStates.create(gpu, missing), TypeError, "outputs=null");
   });
   assertEquals(alive, []);
   const merge = tensors.keep(await MergeStates.create(gpu, { shape: [2, 4] }));

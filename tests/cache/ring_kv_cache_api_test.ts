@@ -1,5 +1,12 @@
 // Sizes, lengths and refusals of the ring cache.
-import { assertEquals, assertNotEquals, assertRejects, assertThrows } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertNotEquals,
+  assertRejects,
+  assertThrows,
+} from "@std/assert";
 import {
   Attention,
   type AttentionSpec,
@@ -183,6 +190,19 @@ const WRONG_OPTIONS: readonly {
   { given: { layout: "SBNH" }, throws: TypeError, says: 'layout="SBNH"' },
   { given: { overflow: "drop" }, throws: TypeError, says: 'overflow="drop"' },
   { given: { capacity: 2 ** 40 }, throws: RangeError, says: "maxStorageBufferBindingSize=" },
+  { given: { capacity: 2 ** 53 }, throws: RangeError, says: "capacity=" },
+  { given: { headDim: 2 ** 40 }, throws: RangeError, says: "maxStorageBufferBindingSize=" },
+  { given: { headDim: 2 ** 40, rope: {} }, throws: RangeError, says: "rope.dims must be" },
+  { given: { numKvHeads: 1e9 }, throws: RangeError, says: "keys must fit 1024 storage bindings" },
+  { given: { numKvHeads: 2 ** 52, batch: 64 }, throws: RangeError, says: "1024 storage bindings" },
+  { given: { kvDtype: "u32" }, throws: TypeError, says: 'kvDtype="u32"' },
+  { given: { kvDtype: "bool" }, throws: TypeError, says: 'kvDtype="bool"' },
+  { given: { rope: false }, throws: TypeError, says: "rope must be an object" },
+  { given: { rope: null }, throws: TypeError, says: "rope=null" },
+  { given: { rope: { base: 1e39 } }, throws: RangeError, says: "rope.base must be finite in f32" },
+  { given: { rope: { attentionFactor: 1e39 } }, throws: RangeError, says: "finite in f32" },
+  { given: { rope: { frequencies: () => -1e39 } }, throws: RangeError, says: "finite in f32" },
+  { given: { rope: { frequencies: [1, 2, 3, "4"] } }, throws: TypeError, says: "frequencies[3]" },
 ];
 
 for (const { given, throws, says } of WRONG_OPTIONS) {
@@ -191,9 +211,47 @@ for (const { given, throws, says } of WRONG_OPTIONS) {
   Deno.test(`ring: cannot be created with ${name} ${shown}`, async () => {
     const gpu = await sharedGpu();
     const options = { ...SHAPE, ...given } as RingKvCacheOptions;
-    await assertRejects(() => RingKvCache.create(gpu, options), throws, says);
+    const start = performance.now();
+    const { made } = await buffersOf(async () => {
+      await assertRejects(() => RingKvCache.create(gpu, options), throws, says);
+    });
+    assertEquals(made, []);
+    assert(performance.now() - start < 1000, "it is refused at once");
   });
 }
+
+Deno.test("ring: null in place of an object is named", async () => {
+  const gpu = await sharedGpu();
+  using tensors = new Tensors();
+  const none = null as never;
+  await assertRejects(() => RingKvCache.create(gpu, none), TypeError, "options=null");
+  const cache = tensors.keep(await RingKvCache.create(gpu, { ...SHAPE, rope: {} }));
+  await submit((encoder) => {
+    assertThrows(() => cache.append(encoder, none), TypeError, "tokens must be an object");
+    assertThrows(() => cache.bindAppend(none), TypeError, "tokens=null");
+    assertThrows(() => cache.fork(encoder, none), TypeError, "pair=null");
+    assertThrows(() => cache.ropeQueries(encoder, none), TypeError, "q=null");
+    assertThrows(() => cache.truncate(encoder, none), TypeError, "length=null");
+    assertThrows(() => cache.truncate(encoder, 0, none), TypeError, "sequence=null");
+    assertThrows(() => cache.clear(encoder, none), TypeError, "sequence=null");
+  });
+});
+
+Deno.test("ring: options may change while it is made, and its spec not at all", async () => {
+  const gpu = await sharedGpu();
+  using tensors = new Tensors();
+  const frequencies = [1, 0.5, 0.25, 0.125];
+  const options = { ...SHAPE, rope: { frequencies } };
+  const pending = RingKvCache.create(gpu, options);
+  Object.assign(options, { capacity: 1e9, headDim: 1, kvDtype: "bool", rope: null });
+  frequencies.fill(NaN);
+  const cache = tensors.keep(await pending);
+  const { capacity, headDim, kvDtype } = cache.spec;
+  assertEquals([capacity, headDim, kvDtype], [16, 8, "f32"]);
+  const header = new TextDecoder().decode((await cache.snapshot()).subarray(16));
+  assertMatch(header, /"frequencies":\[1,0.5,0.25,0.125\]/);
+  assertThrows(() => (cache.spec as { capacity: number }).capacity = 7, TypeError);
+});
 
 Deno.test("ring: the least capacity for a window and a chunk is enough", async () => {
   const gpu = await sharedGpu();

@@ -5,7 +5,8 @@ import { ropedRow } from "../../src/reference/rope.ts";
 import { assertClose, assertSame } from "../support/compare.ts";
 import { hasF16, sharedGpu } from "../support/gpu.ts";
 import { type Random, testRandomly } from "../support/random.ts";
-import { rounded, submit, Tensors } from "../support/run.ts";
+import { ropedTensor } from "../support/rope.ts";
+import { rounded, shapeOf, submit, Tensors } from "../support/run.ts";
 import { downloadKv } from "../support/transcript.ts";
 
 const POSITIONS = [0, 1, 4095, 131071, 1_000_000, 2 ** 24];
@@ -111,6 +112,33 @@ testRandomly("rope: a key and a query match by their distance alone", async (ran
   for (const start of POSITIONS.slice(0, -1)) scores.push(await scoreAt(start, start + 77));
   assertClose(scores, new Array(scores.length).fill(scores[0]), 64 * 4 * BOUND, "scores");
 });
+
+testRandomly(
+  "rope: one cache rotates queries of any number of heads and tokens",
+  async (random) => {
+    const gpu = await sharedGpu();
+    for (const layout of ["BSNH", "BNSH"] as const) {
+      using tensors = new Tensors();
+      const shape = { numKvHeads: 1, headDim: 4, capacity: 8, layout };
+      const cache = tensors.keep(await RingKvCache.create(gpu, { ...shape, rope: {} }));
+      const k = await tensors.upload(random.tensor([1, 6, 1, 4]));
+      const kv = layout === "BSNH" ? k : Tensor.wrap(gpu, k.buffer, [1, 1, 6, 4]);
+      await submit((encoder) => cache.append(encoder, { k: kv, v: kv }));
+      for (const [heads, tokens] of [[2, 3], [3, 3], [3, 2], [2, 2], [6, 1]]) {
+        const host = random.tensor(shapeOf(layout, { batch: 1, heads, tokens, size: 4 }));
+        const q = await tensors.upload(host);
+        await submit((encoder) => cache.ropeQueries(encoder, q));
+        const expected = ropedTensor(
+          host,
+          ([, outer, inner]) => 6 - tokens + (layout === "BSNH" ? outer : inner),
+          {},
+        );
+        const what = `${heads} heads of ${tokens} tokens in ${layout}`;
+        assertClose(await q.download(), expected.data, 2 * BOUND, what);
+      }
+    }
+  },
+);
 
 Deno.test("rope: queries that cannot be rotated are refused", async () => {
   const gpu = await sharedGpu();

@@ -99,6 +99,26 @@ Deno.test("a bias or a mask of one key among several is refused unless it is mea
   }
 });
 
+testRandomly("keys past a mask that is shorter than the context are masked", async (random) => {
+  // A whole number of words, all of it true: what is read past it is true as well.
+  const keys = 32;
+  for (const impl of IMPLS) {
+    const spec: AttentionSpec = { ...HEADS, impl, capacity: 80, seqLen: 3, causal: false };
+    const inputs = randomInputs(random, spec);
+    const [k, v] = [inputs.k, inputs.v].map((kv) => slice(kv, 0, 0, keys));
+    const seen = await runAttention({ ...spec, capacity: keys }, { q: inputs.q, k, v });
+    for (const shape of [[1, keys], [3, keys], [6, 3, keys]]) {
+      const length = shape.reduce((product, size) => product * size);
+      const mask = { data: new Array(length).fill(true), shape };
+      const { o } = await runAttention(spec, { ...inputs, mask });
+      assertClose(o, seen.o, TOLERANCE.f32, `${impl}: mask ${shape}`);
+      const bias = { data: new Float32Array(length), shape };
+      const { o: biased } = await runAttention(spec, { ...inputs, bias });
+      assertClose(biased, seen.o, TOLERANCE.f32, `${impl}: bias ${shape}`);
+    }
+  }
+});
+
 testRandomly("a ragged batch equals a loop, whatever lies behind the lengths", async (random) => {
   for (const impl of IMPLS) {
     const [batch, seqLen, capacity] = [4, 3, 199];

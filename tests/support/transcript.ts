@@ -71,6 +71,8 @@ export class Transcript {
 
   truncate(length: number, sequence: number): void {
     this.#sequences[sequence].length = length;
+    // Sinks are never overwritten: what is left is as it was before the ring wrapped.
+    if (length <= this.#cache.spec.sinks) this.#oldest[sequence] = 0;
   }
 
   fork({ from, to }: SequencePair): void {
