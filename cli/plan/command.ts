@@ -39,6 +39,9 @@ async function run(args: readonly string[], out: Out): Promise<void> {
     return out.log(formatCheck(parseReport(await files.readText(options.check), options.check)));
   }
 
+  const { json, svg, html } = options;
+  await files.checkWritable(json, html);
+  if (svg) await files.checkFolder(svg);
   const model = await findModel(options);
   const device = await findDevice(options, out);
   const plan = makePlan({
@@ -47,7 +50,6 @@ async function run(args: readonly string[], out: Out): Promise<void> {
     device: { ...device, memoryBytes: options.memoryBytes ?? device.memoryBytes },
     kvHeads: kvHeadsOf(model, options.kvHeads),
   });
-  const { json, svg, html } = options;
   const text = JSON.stringify(plan, null, 2);
   out.log(json === "" ? text : formatText(plan));
   if (json) await files.write(json, text + "\n");

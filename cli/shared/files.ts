@@ -1,4 +1,5 @@
 import { readTextFile } from "../../src/checkpoints/text_file.ts";
+import { checkFolder, checkWritable, replaceFile } from "./output_file.ts";
 
 /** Files of command lines: what cannot be read or written is a `RangeError` that names the file. */
 export class Files {
@@ -18,8 +19,21 @@ export class Files {
     }
   }
 
+  /** Throws now if a file could not be written after minutes of measuring. A name that is missing or empty is no file. */
+  async checkWritable(...files: readonly (string | undefined)[]): Promise<void> {
+    for (const file of files) {
+      if (file) await this.#attempt(`${file} cannot be written`, () => checkWritable(file));
+    }
+  }
+
+  /** Throws now if a folder could not be made, or take files. */
+  async checkFolder(folder: string): Promise<void> {
+    await this.#attempt(`${folder} cannot be made`, () => checkFolder(folder));
+  }
+
+  /** Writes a file as a whole: where that fails, the old one stays as it is. */
   async write(file: string, text: string): Promise<void> {
-    await this.#attempt(`${file} cannot be written`, () => Deno.writeTextFile(file, text));
+    await this.#attempt(`${file} cannot be written`, () => replaceFile(file, text));
   }
 
   async makeFolder(folder: string): Promise<void> {

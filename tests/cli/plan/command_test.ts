@@ -42,6 +42,24 @@ Deno.test("plan: writes a table, JSON, pictures and a page", async () => {
   });
 });
 
+Deno.test("plan: where results cannot be written, nothing is planned", async () => {
+  await withFolder(async (folder) => {
+    await Deno.writeTextFile(`${folder}/file`, "old");
+    const rows = [
+      ["--json", `${folder}/missing/a.json`],
+      ["--html", folder],
+      ["--svg", `${folder}/file/svg`],
+    ];
+    for (const [option, path] of rows) {
+      // A model that is not there would be the next thing to be told.
+      const { code, out, err } = await run("--model", "none", option, path);
+      assertEquals([code, out], [2, ""]);
+      assertStringIncludes(err, `Cannot plan as ${path} cannot be`);
+    }
+    assertEquals(await Deno.readTextFile(`${folder}/file`), "old");
+  });
+});
+
 Deno.test("plan: --json alone prints nothing but JSON", async () => {
   const { code, out } = await run(...SMALL, "--json");
   assertEquals(code, 0);

@@ -30,6 +30,15 @@ testRandomly(
   },
 );
 
+Deno.test("quality: where results cannot be written, no model is opened", async () => {
+  for (const option of ["--json", "--svg"]) {
+    const path = option === "--json" ? "/dev/null" : "/dev/null/svg";
+    const { code, err } = await run(runCommand, "--model", "/no/model", option, path);
+    assertEquals(code, 2);
+    assertStringIncludes(err, `Cannot measure quality as ${path} cannot be`);
+  }
+});
+
 testRandomly("quality: a text of a file; --json alone prints nothing but JSON", async (random) => {
   await withModel(random, async ({ folder, model, tokenizer }) => {
     await Deno.writeTextFile(`${folder}/a.txt`, "ab ba".repeat(100));

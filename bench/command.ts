@@ -1,0 +1,206 @@
+/** The bench's command: from arguments to results, around the measurements. */
+import { openFile, Safetensors } from "../src/checkpoints/mod.ts";
+import { Files } from "../cli/shared/files.ts";
+import { exitCodeOf, type Out } from "../cli/shared/run.ts";
+import { Gpu } from "../mod.ts";
+import { explainCases, kernelsOfCases } from "./explain.ts";
+import { FirstUses } from "./first_use.ts";
+import { type CapturedLayer, readLayers } from "./capture.ts";
+import { measureCeilings } from "./ceilings.ts";
+import { type BenchOptions, parseOptions } from "./options.ts";
+import { featuresOf } from "./matrix/features.ts";
+import { tryFeatures } from "./matrix/matrix.ts";
+import { compareGroup, stepsOf } from "./peers/compare.ts";
+import { loadPeers, PEERS } from "./peers/mod.ts";
+import { onehead } from "./peers/onehead.ts";
+import { Progress } from "../cli/shared/progress.ts";
+import { formatJson } from "./report/json.ts";
+import { formatMatrix } from "./report/matrix.ts";
+import { formatTable, formatTuned } from "./report/table.ts";
+import type { AdapterInfo, FirstUse, Report, Result, Roofline } from "./result.ts";
+import { runGroup } from "./run.ts";
+import { runLayer } from "./run_capture.ts";
+import { casesByRows, STEPS, tune, type TuneEffort, tuningOf } from "./tune.ts";
+
+/** The step of progress while peers are fetched and loaded. */
+const LOADING = "loading peers";
+
+const files = new Files("run the bench");
+
+/** Where the command writes what people read. */
+type Terminal = Pick<Out, "log">;
+
+/** Runs the command and returns its exit code, which is 1 also where a row failed. */
+export async function runCommand(
+  args: readonly string[],
+  out: Terminal & Pick<Out, "error">,
+): Promise<number> {
+  let results: readonly Result[] = [];
+  const code = await exitCodeOf(async () => {
+    results = await run(args, out);
+  }, out);
+  return code === 0 && results.some(({ failure }) => failure) ? 1 : code;
+}
+
+/** Does what the arguments ask for, and returns what was measured. */
+async function run(args: readonly string[], out: Terminal): Promise<Result[]> {
+  const options = parseOptions(args);
+  if (typeof options === "string") {
+    out.log(options);
+    return [];
+  }
+  await files.checkWritable(options.json, options.svg);
+
+  const needsPeers = options.peers || options.matrix;
+  // Only the native addon of one of them needs it.
+  if (!needsPeers) await Deno.permissions.revoke({ name: "ffi" });
+
+  const layers = options.input ? await readInput(options.input) : [];
+  const gpu = await Gpu.open();
+  try {
+    if (options.explain) explainAll(gpu, options, out);
+    else if (options.matrix) await tryAndWrite(gpu, options, out);
+    else if (options.tune) await tuneAndWrite(gpu, options, options.tune, out);
+    else return await measureAndWrite(gpu, options, layers, out);
+    return [];
+  } finally {
+    gpu.destroy();
+  }
+}
+
+function explainAll(gpu: Gpu, { explain, groups }: BenchOptions, out: Terminal): void {
+  const explainEach = explain === "plan" ? explainCases : kernelsOfCases;
+  out.log(explainEach(gpu, groups.flat()));
+}
+
+/** Measures all cases, and writes and shows what came of it. */
+async function measureAndWrite(
+  gpu: Gpu,
+  options: BenchOptions,
+  layers: readonly CapturedLayer[],
+  out: Terminal,
+): Promise<Result[]> {
+  const runs = options.input ? layerRuns(layers, options) : groupRuns(options);
+  const peerSteps = options.groups.map((group) => stepsOf(group, PEERS.length));
+  const steps = 1 + runs.length + (options.peers ? peerSteps.reduce((a, b) => a + b, 1) : 0);
+  const progress = new Progress(steps);
+  progress.step("roofline of the adapter");
+  const firstUses = new FirstUses();
+  const roofline = await measureCeilings(gpu, options, firstUses);
+  const results: Result[] = [];
+  for (const { title, run } of runs) {
+    progress.step(title);
+    results.push(...await run(gpu, { roofline, firstUses }));
+  }
+  const report = reportOf(gpu, roofline, firstUses.rows, results);
+  if (options.peers) {
+    report.peers = [];
+    progress.step(LOADING);
+    const peers = await loadPeers();
+    const measuring = { effort: options.effort, progress };
+    for (const group of options.groups) {
+      report.peers.push(...await compareGroup(gpu, group, peers, measuring));
+    }
+  }
+  progress.end();
+
+  out.log(formatTable(report));
+  if (options.json) await files.write(options.json, formatJson(report));
+  if (options.svg) {
+    const { renderChart } = await import("./report/chart.ts");
+    await files.write(options.svg, await renderChart(report));
+  }
+  return results;
+}
+
+/** Something to measure, by the title that progress shows. */
+interface Run {
+  title: string;
+  run(gpu: Gpu, shared: Shared): Promise<Result[]>;
+}
+
+/** The values that all runs share. */
+interface Shared {
+  roofline: Roofline;
+  firstUses: FirstUses;
+}
+
+function groupRuns({ groups, effort }: BenchOptions): Run[] {
+  return groups.map((group) => {
+    const { name, phase, contextLen, dtype } = group[0];
+    return {
+      title: `${name} ${phase} ${contextLen} ${dtype}`,
+      run: (gpu, shared) => runGroup(gpu, group, { effort, ...shared }),
+    };
+  });
+}
+
+function layerRuns(
+  layers: readonly CapturedLayer[],
+  { phases, dtypes, impls, effort }: BenchOptions,
+): Run[] {
+  return layers.flatMap((layer) =>
+    phases.flatMap((phase) =>
+      dtypes.flatMap((dtype) =>
+        impls.map((impl) => ({
+          title: `${layer.name} ${phase} ${dtype} ${impl}`,
+          run: (gpu, { roofline }) =>
+            runLayer(gpu, layer, { phase, dtype, impl, effort, roofline }),
+        }))
+      )
+    )
+  );
+}
+
+/** Tries features on this library and on its peers, and writes and shows what came of it. */
+async function tryAndWrite(gpu: Gpu, { json }: BenchOptions, out: Terminal): Promise<void> {
+  const features = featuresOf(gpu.profile.subgroupSize);
+  const progress = new Progress(features.length * (PEERS.length + 1) + 1);
+  progress.step(LOADING);
+  const systems = [{ ...onehead(gpu, "auto"), name: "Onehead" }, ...await loadPeers()];
+  const cells = await tryFeatures(features, systems, progress);
+  progress.end();
+  const adapter = adapterOf(gpu);
+  out.log(formatMatrix(adapter.description, cells));
+  if (!json) return;
+  await files.write(json, JSON.stringify({ schema: 1, adapter, cells }, null, 2) + "\n");
+}
+
+/** Searches tile sizes, and writes and shows what was found. */
+async function tuneAndWrite(
+  gpu: Gpu,
+  { groups, json }: BenchOptions,
+  effort: TuneEffort,
+  out: Terminal,
+): Promise<void> {
+  const byRows = casesByRows(groups.flat(), effort.shapes);
+  const progress = new Progress(byRows.size * STEPS);
+  const tuned = await tune(gpu, byRows, effort, progress);
+  progress.end();
+  out.log(formatTuned(tuned));
+  await files.write(json!, JSON.stringify(tuningOf(gpu, tuned), null, 2) + "\n");
+  out.log(`Written to ${json}: Attention.create(gpu, { ..., tuning })`);
+}
+
+async function readInput(path: string): Promise<CapturedLayer[]> {
+  const file = await Safetensors.open(await openFile(path));
+  try {
+    return await readLayers(file);
+  } finally {
+    await file.close();
+  }
+}
+
+function reportOf(
+  gpu: Gpu,
+  roofline: Roofline,
+  firstUse: FirstUse[],
+  results: Result[],
+): Report {
+  return { schema: 1, adapter: adapterOf(gpu), roofline, firstUse, results };
+}
+
+function adapterOf(gpu: Gpu): AdapterInfo {
+  const { description, isSoftware } = gpu.description;
+  return { description, features: [...gpu.device.features].sort(), isSoftware };
+}
