@@ -1,5 +1,7 @@
 /** The cases in runtimes that are programs, with the library installed from its tarball. */
 import { swiftShader } from "../../tools/swiftshader.ts";
+import { compose } from "../../src/gpu/compose.ts";
+import { everyModule, fewOf } from "../support/modules.ts";
 import type { Report } from "./guest.ts";
 import { misprints, readmeProgram, uninstalled } from "./readme.ts";
 import { judge, type Verdict } from "./verdict.ts";
@@ -63,6 +65,7 @@ export async function runProgram(program: Program, seed: number): Promise<Verdic
   const { name, setup, guest } = program;
   const project = await Project.install(program.project);
   await project.bundle(guest, `${guest}.mjs`);
+  if (guest === "validation") await project.write("modules.json", JSON.stringify(modulesOfGpus()));
   const start = `import { main } from "./${guest}.mjs";
     await main(${seed}, (report) => console.log(JSON.stringify(report)), gpu);`;
   await project.write(`${name}.mjs`, `${setup}\n${start}`);
@@ -74,6 +77,12 @@ export async function runProgram(program: Program, seed: number): Promise<Verdic
   const { summary, ...others } = await runOn(program, project, env);
   const [why] = own.summary.split(": ");
   return { ...others, summary: `${summary}; without SwiftShader: ${why}` };
+}
+
+/** The modules of the library, without those of features that a null device lacks. */
+function modulesOfGpus(): string[] {
+  return fewOf(everyModule(1)).map((module) => compose(module, { enableSubgroups: true }).code)
+    .filter((code) => !/\bsubgroup_matrix|\bu64\b/.test(code));
 }
 
 async function runOn(program: Program, project: Project, env: Environment): Promise<Verdict> {

@@ -1,7 +1,7 @@
 /**
- * What Dawn, the strictest of compilers, says of the kernels that GPUs get: runs inside Node on a device that takes every
- * feature and computes nothing. Dawn refuses barriers and subgroup operations that not all invocations surely reach, and
- * workgroup memory above the limit; others compile both.
+ * What Dawn, the strictest of compilers, says of the kernels that GPUs get, and of the library's other modules: runs inside
+ * Node on a device that takes every feature and computes nothing. Dawn refuses barriers and subgroup operations that not all
+ * invocations surely reach, and workgroup memory above the limit; others compile both.
  */
 import {
   Attention,
@@ -67,6 +67,17 @@ export async function main(
   const requiredFeatures: GPUFeatureName[] = ["subgroups", "shader-f16"];
   const device = await adapter!.requestDevice({ requiredFeatures });
   report({ kind: "gpu", adapter: NAME, subgroups: true, enableSubgroups: true, f16: true });
+  const { readFile } = await import("node:fs/promises");
+  const modules: string[] = JSON.parse(await readFile("modules.json", "utf8"));
+  for (const [i, code] of modules.entries()) {
+    const name = `module ${i}`;
+    const why = await refusal(device, () => compiledModule(device, code));
+    report(
+      why
+        ? { kind: "failed", name, why: `${why}\n${code}` }
+        : { kind: "case", name, error: 0, tolerance: 0 },
+    );
+  }
   for (const profile of PROFILES) {
     const gpu = gpuOf(device, profile);
     const specs = SPECS.filter(({ tuning }) =>
@@ -93,6 +104,12 @@ function compiled(spec: AttentionSpec): Check {
     (await Attention.create(gpu, spec)).destroy();
     return 0;
   };
+}
+
+async function compiledModule(device: GPUDevice, code: string): Promise<number> {
+  const module = device.createShaderModule({ code });
+  device.createComputePipeline({ layout: "auto", compute: { module, entryPoint: "main" } });
+  return await 0;
 }
 
 /** What Dawn refuses; that whatever is read back is wrong is no matter. */

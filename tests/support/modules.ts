@@ -46,6 +46,23 @@ export function everyModule(seed: number): WgslModule[] {
   return [...new Map(modules.map((module) => [JSON.stringify(module), module])).values()];
 }
 
+/** Few of those modules, in which each two texts and types meet that meet in any. */
+export function fewOf(modules: readonly WgslModule[]): WgslModule[] {
+  const met = new Set<string>();
+  const numbers = new Map<string, number>();
+  const numberOf = (text: string) => {
+    if (!numbers.has(text)) numbers.set(text, numbers.size);
+    return numbers.get(text)!;
+  };
+  return modules.filter(({ fragments, types }) => {
+    const typed = Object.entries(types).map(([name, type]) => `${name} ${type}`);
+    const texts = [...fragments, ...typed].map(numberOf).sort((a, b) => a - b);
+    const before = met.size;
+    for (const one of texts) for (const other of texts) met.add(`${one} ${other}`);
+    return met.size > before;
+  });
+}
+
 function plans(random: Random): AttentionPlan[] {
   const specs = [...CASES, ...CASES.map((spec) => withOptions(random, spec))];
   return Object.values(DEVICES).flatMap((profile) =>
