@@ -17,7 +17,7 @@ export interface KernelText {
   role: string;
   /** E.g. "none"; of a role without variants nothing. */
   variant?: string;
-  /** What is written there, the comments of its file that come before all variants left out. */
+  /** What is written there: comments that its variants share, if it has some, and what follows. */
   source: string;
   /** What of it is exported: without comments and indentation. */
   text: string;
@@ -38,7 +38,7 @@ export function textsOf(folder: string): KernelText[] {
     if (condensed(head) !== "") throw new SyntaxError(`${path} has code before its first variant`);
     return sections.map((section) => {
       const [variant] = section.match(/^\w+/)!;
-      const source = `// variant ${section}`;
+      const source = `${head}// variant ${section}`;
       return { path, role, variant, source, text: condensed(source) };
     });
   });

@@ -43,15 +43,12 @@ Deno.test("kernels: each has one entry point main, and its head says what the gr
 });
 
 Deno.test("kernels: each buffer is in a head, with its shape, its type and how it is accessed", () => {
-  for (const folder of FOLDERS) {
-    for (const text of textsOf(folder)) {
-      const file = Deno.readTextFileSync(`${folder}/${text.path}`);
-      for (const [, space, name] of text.text.matchAll(/^var<(uniform|storage, \w+)> (\w+)/gm)) {
-        if (name === "params") continue;
-        const access = { uniform: "uniform", "storage, read": "read" }[space] ?? "(read, )?write";
-        const line = new RegExp(`^//   ${name} +\\[.*\\]  +.*\\b${access}\\b(?!, write)`, "m");
-        assert(line.test(file), `${nameOf(text)}: ${name}, ${access}`);
-      }
+  for (const { text, source, ...of } of TEXTS) {
+    for (const [, space, name] of text.matchAll(/^var<(uniform|storage, \w+)> (\w+)/gm)) {
+      if (name === "params") continue;
+      const access = { uniform: "uniform", "storage, read": "read" }[space] ?? "(read, )?write";
+      const line = new RegExp(`^//   ${name} +\\[.*\\]  +.*\\b${access}\\b(?!, write)`, "m");
+      assert(line.test(source), `${of.path}, ${of.variant}: ${name}, ${access}`);
     }
   }
 });
