@@ -3,7 +3,7 @@ import { assert, assertEquals, assertGreater } from "@std/assert";
 import { makeShaderDataDefinitions, makeStructuredView } from "webgpu-utils";
 import { mergeStatesModule } from "../../src/attend/merge_states.ts";
 import { fusedModules } from "../../src/attend/fused_module.ts";
-import { compose, join, type WgslModule } from "../../src/gpu/compose.ts";
+import { compose, join } from "../../src/gpu/compose.ts";
 import { type Layout, uniformLayout } from "../../src/gpu/host_layout.ts";
 import * as wgsl from "../../kernels/mod.ts";
 import { textsOf } from "../../tools/kernels.ts";
