@@ -1,8 +1,7 @@
 /** The plans of the bench's cases on an adapter, and the kernels that would run. */
 import { type AttentionPlan, explain, type Gpu, planAttention } from "../mod.ts";
-import { fusedModules } from "../src/attend/fused_module.ts";
-import { stagedModules } from "../src/attend/staged_module.ts";
-import { compose, type WgslModule } from "../src/gpu/compose.ts";
+import { attentionProgram } from "../src/attend/attention_program.ts";
+import { compose } from "../src/gpu/compose.ts";
 import type { Case } from "./cases.ts";
 import { specOf } from "./subject.ts";
 
@@ -22,7 +21,7 @@ export function kernelsOfCases(gpu: Gpu, cases: readonly Case[]): string {
     const plan = planOf(gpu, case_);
     const titled = typeof plan === "string"
       ? [{ title: `${titleOf(case_)}: ${plan}`, code: "" }]
-      : modulesOf(plan).map((module) => ({
+      : Object.values(attentionProgram(plan).modules).map((module) => ({
         title: `${module.label}: ${titleOf(case_)}`,
         code: compose(module, gpu.dialect).code,
       }));
@@ -31,11 +30,6 @@ export function kernelsOfCases(gpu: Gpu, cases: readonly Case[]): string {
   return [...titles].map(([code, titles]) =>
     [...titles.map((title) => `// ${title}`), indented(code), ""].join("\n")
   ).join("\n");
-}
-
-/** The modules of a plan, one for each kernel that it runs. */
-export function modulesOf(plan: AttentionPlan): WgslModule[] {
-  return Object.values({ ...(plan.impl === "fused" ? fusedModules(plan) : stagedModules(plan)) });
 }
 
 function titleOf({ name, phase, variant, contextLen }: Case): string {

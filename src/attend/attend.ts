@@ -1,11 +1,12 @@
 import { checkInteger, checkObject, sentence } from "../base/check.ts";
 import { rowShape, shapeIn } from "../tensor/layout.ts";
 import { sizesOf } from "../plan/sizes.ts";
-import { Attention } from "./attention.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { Owned } from "../gpu/owned.ts";
 import type { ScoreSpec } from "../score/score_spec.ts";
-import { type AttentionSpec, type FilledSpec, fillIn } from "../plan/spec.ts";
+import { type AttentionPlan, planAttention } from "../plan/plan.ts";
+import type { AttentionSpec, FilledSpec } from "../plan/spec.ts";
+import { prepareAttention } from "./prepare.ts";
 import type { AttentionOutput } from "../plan/outputs.ts";
 import type { Dtype, ElementType, KvDtype } from "../tensor/dtype.ts";
 import { type HostFloats, type HostMask, type HostTensor, Tensor } from "../tensor/tensor.ts";
@@ -133,9 +134,11 @@ export async function attend(
   checkObject(ACTION, "inputs", inputs);
   checkObject(ACTION, "options", options);
   const spec = specOf(inputs, options);
+  // Planning copies and checks all of it: callers may change their options while the device works.
+  const plan = planAttention(spec, gpu.device.limits, gpu.profile);
   return isOnDevice(inputs)
-    ? await attendOnDevice(gpu, { ...inputs }, spec)
-    : await attendFromHost(gpu, inputs, spec);
+    ? await attendOnDevice(gpu, { ...inputs }, plan)
+    : await attendFromHost(gpu, inputs, plan);
 }
 
 function isOnDevice(
@@ -144,58 +147,56 @@ function isOnDevice(
   return inputs.q instanceof Tensor;
 }
 
-/** Checks and copies what is asked for: callers may change their options while the device works. */
+/** The specification of an attention over these inputs. */
 function specOf(
   inputs: AttendInputs<Tensor> | AttendInputs<HostTensor>,
   options: AttendOptions,
-): FilledSpec {
+): AttentionSpec {
   const { contextLen, ...sizes } = sizesOf(inputs, options.layout);
   // Planning refuses what attention cannot read.
   const dtypes = isOnDevice(inputs)
     ? { dtype: inputs.q.dtype as Dtype, kvDtype: inputs.k.dtype as KvDtype }
     : {};
   const shapes = { bias: inputs.bias?.shape, mask: inputs.mask?.shape };
-  return fillIn({ ...sizes, capacity: contextLen, ...options, ...dtypes, ...shapes });
+  return { ...sizes, capacity: contextLen, ...options, ...dtypes, ...shapes };
 }
 
 async function attendOnDevice(
   gpu: Gpu,
   inputs: AttendInputs<Tensor>,
-  spec: FilledSpec,
+  plan: AttentionPlan,
 ): Promise<AttendResult<Tensor>> {
-  const { layout, dtype, outputs, batch, numHeads, seqLen, valueDim } = spec;
-  const attention = await Attention.create(gpu, spec);
-  try {
+  const { layout, dtype, outputs, batch, numHeads, seqLen, valueDim } = plan.spec;
+  return await Owned.use(async (scratch) => {
+    const attention = await prepareAttention(gpu, scratch, plan);
     return await Owned.make(async (owned) => {
       const empty = async (shape: number[], options: { dtype?: "f32" | "f16"; label: string }) =>
         owned.keep(await Tensor.empty(gpu, shape, options));
       const shape = shapeIn(layout, batch, numHeads, seqLen, valueDim);
       const result: AttendResult<Tensor> = { o: await empty(shape, { dtype, label: "o" }) };
-      for (const label of new Set(outputs)) {
+      for (const label of outputs) {
         const shape = label === "lse"
           ? rowShape(layout, batch, numHeads, seqLen)
-          : [batch, numHeads, seqLen, attention.plan.contextLen];
+          : [batch, numHeads, seqLen, plan.contextLen];
         result[label] = await empty(shape, { label });
       }
       await gpu.guard(ACTION, () => {
         const encoder = gpu.device.createCommandEncoder();
-        attention.encode(encoder, { ...inputs, ...result });
+        attention.bind({ ...inputs, ...result }).encode(encoder);
         gpu.device.queue.submit([encoder.finish()]);
       });
       return result;
     });
-  } finally {
-    attention.destroy();
-  }
+  });
 }
 
 async function attendFromHost(
   gpu: Gpu,
   inputs: AttendInputs<HostTensor>,
-  spec: FilledSpec,
+  plan: AttentionPlan,
 ): Promise<AttendResult<HostFloats>> {
-  const { dtype, kvDtype } = spec;
-  const lengths = inputs.lengths && copyLengths(inputs.lengths, spec);
+  const { dtype, kvDtype } = plan.spec;
+  const lengths = inputs.lengths && copyLengths(inputs.lengths, plan.spec);
   return await Owned.use(async (owned) => {
     const upload = async <Source extends HostTensor | HostMask | undefined>(
       label: string,
@@ -212,7 +213,7 @@ async function attendFromHost(
       upload("mask", inputs.mask, "bool"),
     ]);
     const tensors = { q: q!, k: k!, v: v!, lengths: ofLengths, bias, mask };
-    const result = await attendOnDevice(gpu, tensors, spec);
+    const result = await attendOnDevice(gpu, tensors, plan);
     const entries = Object.entries(result).map(async ([name, tensor]) =>
       [name, { data: await owned.keep(tensor).download(), shape: tensor.shape }] as const
     );

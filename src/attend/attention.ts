@@ -1,17 +1,10 @@
-import type { Executor } from "./executor.ts";
-import { createFused } from "./fused_executor.ts";
-import { createStaged } from "./staged_executor.ts";
-import { type BoundWork, boundWork } from "../gpu/bound_work.ts";
+import type { BoundWork } from "../gpu/bound_work.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { Owned } from "../gpu/owned.ts";
-import { USAGE } from "../gpu/usage.ts";
 import { type AttentionPlan, planAttention } from "../plan/plan.ts";
 import type { AttentionSpec } from "../plan/spec.ts";
-import { checkObject } from "../base/check.ts";
-import { checkDtype } from "../tensor/tensor.ts";
-import { type AttentionTensors, viewTensors } from "./attention_tensors.ts";
-
-const ACTION = "encode attention";
+import type { AttentionTensors } from "./attention_tensors.ts";
+import { prepareAttention, type PreparedAttention } from "./prepare.ts";
 
 /**
  * Attention of one shape on one device, ready to be encoded as often as one likes: `softmax(scale q K^T) V`, with query
@@ -54,19 +47,17 @@ export class Attention {
   readonly plan: AttentionPlan;
 
   readonly #owned: Owned;
-  readonly #executor: Executor;
-  readonly #fullLengths: GPUBuffer;
+  readonly #prepared: PreparedAttention;
 
   private constructor(
     gpu: Gpu,
     plan: AttentionPlan,
-    made: { owned: Owned; executor: Executor; fullLengths: GPUBuffer },
+    made: { owned: Owned; prepared: PreparedAttention },
   ) {
     this.gpu = gpu;
     this.plan = plan;
     this.#owned = made.owned;
-    this.#executor = made.executor;
-    this.#fullLengths = made.fullLengths;
+    this.#prepared = made.prepared;
   }
 
   /**
@@ -94,23 +85,10 @@ export class Attention {
    * ```
    */
   static async create(gpu: Gpu, spec: AttentionSpec): Promise<Attention> {
-    const { device } = gpu;
-    const plan = planAttention(spec, device.limits, gpu.profile);
-    checkDtype(gpu, "plan attention", plan.spec.dtype);
-    checkDtype(gpu, "plan attention", plan.spec.kvDtype, "kvDtype");
-    const { arithmetic } = plan.spec;
-    // Who plans for matrix units has found them, and f16 with them.
-    if (arithmetic !== "matrix") checkDtype(gpu, "plan attention", arithmetic, "arithmetic");
-    return await Owned.make(async (owned) => {
-      const fullLengths = await gpu.guard(
-        "allocate attention",
-        () => owned.keep(filledBuffer(device, plan.spec.batch, plan.spec.capacity)),
-      );
-      const executor = plan.impl === "fused"
-        ? await createFused(gpu, owned, plan)
-        : await createStaged(gpu, owned, plan);
-      return new Attention(gpu, plan, { owned, executor, fullLengths });
-    });
+    const plan = planAttention(spec, gpu.device.limits, gpu.profile);
+    return await Owned.make(async (owned) =>
+      new Attention(gpu, plan, { owned, prepared: await prepareAttention(gpu, owned, plan) })
+    );
   }
 
   /**
@@ -185,36 +163,11 @@ export class Attention {
    * ```
    */
   bind(tensors: AttentionTensors): BoundWork {
-    checkObject(ACTION, "tensors", tensors);
-    const { gpu, plan } = this;
-    const given: AttentionTensors = { ...tensors };
-    const view = viewTensors(ACTION, gpu, plan, given, this.#fullLengths);
-    const { cache: _cache, lengths: _lengths, k: _k, v: _v, ...others } = given;
-    const buffers: Record<string, GPUBuffer> = { ...view.buffers, lengths: view.lengthsBuffer };
-    for (const [name, tensor] of Object.entries(others)) {
-      if (tensor) buffers[name] = tensor.buffer;
-    }
-    const kv = view.parts.map(({ k, v }) => ({ k: k.buffer, v: v.buffer }));
-    return boundWork(this.#executor.bind(buffers, kv), () => {
-      view.checkVisible(plan.spec);
-      return undefined;
-    });
+    return this.#prepared.bind(tensors);
   }
 
   /** Frees the scratch. */
   destroy(): void {
     this.#owned.destroy();
   }
-}
-
-function filledBuffer(device: GPUDevice, count: number, value: number): GPUBuffer {
-  const buffer = device.createBuffer({
-    label: "attention lengths",
-    size: count * 4,
-    usage: USAGE.storage,
-    mappedAtCreation: true,
-  });
-  new Uint32Array(buffer.getMappedRange()).fill(value);
-  buffer.unmap();
-  return buffer;
 }

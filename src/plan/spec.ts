@@ -92,8 +92,8 @@ export type FilledSpec =
   & Pick<AttentionSpec, "tuning" | "pages">
   & FilledScoreSpec;
 
-/** A specification without its scores. */
-type OwnSpec = Omit<FilledSpec, keyof FilledScoreSpec>;
+/** A specification without its scores and its tuning, which have checks of their own. */
+type OwnSpec = Omit<FilledSpec, keyof FilledScoreSpec | "tuning">;
 
 /** The action that errors about a specification name. */
 export const ACTION = "plan attention";
@@ -116,35 +116,26 @@ const CHOICES = {
 export function fillIn(spec: AttentionSpec): FilledSpec {
   checkObject(ACTION, "spec", spec);
   const { batch = 1, numHeads, numKvHeads = numHeads, headDim, valueDim = headDim } = spec;
-  const { seqLen = 1, capacity, sinks = 0, impl = "auto", pages } = spec;
+  const { seqLen = 1, capacity, sinks = 0, outputs = [], impl = "auto", tuning, pages } = spec;
   const { dtype = "f32", kvDtype = dtype, layout = "BSNH", kvLayout = layout } = spec;
   const { arithmetic = "f32", maxScratchBytes = DEFAULT_SCRATCH_BYTES } = spec;
-  const outputs = copyOutputs(spec.outputs);
-  const tuning = spec.tuning === undefined ? undefined : copyTuning(ACTION, spec.tuning);
   const own: OwnSpec = {
     ...{ batch, numHeads, numKvHeads, headDim, valueDim, seqLen, capacity, sinks },
-    ...{
-      dtype,
-      kvDtype,
-      arithmetic,
-      layout,
-      kvLayout,
-      outputs,
-      maxScratchBytes,
-      impl,
-      tuning,
-      pages,
-    },
+    ...{ dtype, kvDtype, arithmetic, layout, kvLayout, outputs, maxScratchBytes, impl, pages },
   };
-  checkEach(own);
-  checkTogether(own);
-  return { ...own, ...fillInScores(ACTION, spec, own) };
+  checkOwn(own);
+  return {
+    ...own,
+    outputs: [...new Set(outputs)],
+    tuning: tuning === undefined ? undefined : copyTuning(ACTION, tuning),
+    ...fillInScores(ACTION, spec, own),
+  };
 }
 
-/** Checks each value by itself, but the outputs. */
-function checkEach(spec: OwnSpec): void {
+/** Checks each value by itself, then those that exclude each other. */
+function checkOwn(spec: OwnSpec): void {
   const { batch, numHeads, numKvHeads, headDim, valueDim, seqLen, capacity } = spec;
-  const { maxScratchBytes, pages } = spec;
+  const { maxScratchBytes, outputs, impl, arithmetic, kvDtype, pages } = spec;
   const sizes = { batch, numHeads, numKvHeads, headDim, valueDim, seqLen, capacity };
   for (const [name, value] of Object.entries({ ...sizes, maxScratchBytes })) {
     checkInteger(ACTION, name, value);
@@ -155,19 +146,10 @@ function checkEach(spec: OwnSpec): void {
   for (const name of Object.keys(CHOICES) as (keyof typeof CHOICES)[]) {
     checkChoice(ACTION, name, spec[name], CHOICES[name]);
   }
-}
-
-/** Copies the outputs that are asked for, each once, and checks them. */
-function copyOutputs(outputs: readonly AttentionOutput[] = []): AttentionOutput[] {
   if (!Array.isArray(outputs)) {
     throw new TypeError(sentence(ACTION, "outputs must be an array", { outputs }));
   }
   for (const output of outputs) checkChoice(ACTION, "outputs", output, OUTPUTS);
-  return [...new Set(outputs)];
-}
-
-/** Checks values that exclude each other. */
-function checkTogether({ impl, outputs, arithmetic, kvDtype }: OwnSpec): void {
   const asksForStages = stagesOf(outputs).length > 0;
   if (impl === "fused" && asksForStages) {
     throw new TypeError(

@@ -97,9 +97,7 @@ export function fillInScores(
     spec[name] === undefined ? undefined : copyPerHead(action, name, spec[name], sizes.numHeads);
   const broadcast = (name: "bias" | "mask") => {
     if (spec[name] === undefined) return undefined;
-    const shape = copyBroadcast(action, name, spec[name], sizes);
-    checkKeys(action, name, shape, { ...sizes, maskKeys: spec.maskKeys });
-    return shape;
+    return copyBroadcast(action, name, spec[name], { ...sizes, maskKeys: spec.maskKeys });
   };
   const scores = { causal, alignment, window, windowRight, scale, softcap };
   const [alibiSlopes, sinkLogits] = [perHead("alibiSlopes"), perHead("sinkLogits")];
@@ -115,26 +113,6 @@ function checkPosition(action: string, name: string, value: number, least = 0): 
     sentence(action, `${name} must be at most 2^29 (leave it out where that is beyond every key)`, {
       [name]: value,
     }),
-  );
-}
-
-/**
- * Throws where one key has an element and others have none, unless the caller says that this is meant: elsewhere a last axis
- * of 1 is for all keys.
- */
-function checkKeys(
-  action: string,
-  name: string,
-  shape: readonly number[],
-  { capacity, maskKeys }: { capacity: number; maskKeys?: "first" | "last" },
-): void {
-  if (shape.at(-1) !== 1 || capacity === 1 || maskKeys !== undefined) return;
-  throw new RangeError(
-    sentence(
-      action,
-      `the last axis of ${name} counts keys, and is not broadcast (give all keys; or maskKeys, where one key is meant)`,
-      { [name]: shape, capacity },
-    ),
   );
 }
 
@@ -162,11 +140,21 @@ function copyPerHead(
   });
 }
 
+/**
+ * Copies the shape of a bias or a mask, and checks it. A last axis of 1, which elsewhere is for all keys, is one key: it must
+ * be meant, which `maskKeys` says.
+ */
 function copyBroadcast(
   action: string,
   name: string,
   given: readonly number[],
-  { batch, numHeads, seqLen }: { batch: number; numHeads: number; seqLen: number },
+  { batch, numHeads, seqLen, capacity, maskKeys }: {
+    batch: number;
+    numHeads: number;
+    seqLen: number;
+    capacity: number;
+    maskKeys?: "first" | "last";
+  },
 ): number[] {
   const shape = copyShape(action, name, given);
   if (shape.length < 2 || shape.length > 4) {
@@ -192,6 +180,11 @@ function copyBroadcast(
         most: MOST_ELEMENTS,
       }),
     );
+  }
+  if (shape.at(-1) === 1 && capacity > 1 && maskKeys === undefined) {
+    const rule = `the last axis of ${name} counts keys, and is not broadcast (give all keys; or ` +
+      "maskKeys, where one key is meant)";
+    throw new RangeError(sentence(action, rule, { [name]: shape, capacity }));
   }
   return shape;
 }

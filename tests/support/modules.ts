@@ -4,7 +4,7 @@ import {
   type DeviceProfile,
   planAttention,
 } from "../../mod.ts";
-import { modulesOf } from "../../bench/explain.ts";
+import { attentionProgram } from "../../src/attend/attention_program.ts";
 import { mergeStatesModule } from "../../src/attend/merge_states.ts";
 import { appendModule } from "../../src/cache/append.ts";
 import { forkModules } from "../../src/cache/fork.ts";
@@ -39,7 +39,7 @@ const KV_DTYPES = ["f32", "f16", "int8", "int4"] as const;
 export function everyModule(seed: number): WgslModule[] {
   const random = new Random(seed);
   const modules = [
-    ...plans(random).flatMap(modulesOf),
+    ...plans(random).flatMap((plan) => Object.values(attentionProgram(plan).modules)),
     ...cacheModules(),
     ...layerModules(),
   ];

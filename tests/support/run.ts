@@ -14,9 +14,9 @@ import {
   type StagedPlan,
   Tensor,
 } from "../../mod.ts";
-import { createFused } from "../../src/attend/fused_executor.ts";
+import { attentionProgram } from "../../src/attend/attention_program.ts";
+import { createExecutor } from "../../src/attend/executor.ts";
 import { dequantize, quantize } from "../../src/tensor/quantized.ts";
-import { createStaged } from "../../src/attend/staged_executor.ts";
 import { inPass } from "../../src/gpu/bound_work.ts";
 import { Owned } from "../../src/gpu/owned.ts";
 import { sharedGpu } from "./gpu.ts";
@@ -173,9 +173,7 @@ export async function runPlan(
   const gpu = await sharedGpu();
   const { batch, numHeads, seqLen, valueDim, layout, capacity, dtype, kvDtype } = plan.spec;
   const owned = tensors.keep(new Owned());
-  const executor = plan.impl === "fused"
-    ? await createFused(gpu, owned, plan)
-    : await createStaged(gpu, owned, plan);
+  const executor = await createExecutor(gpu, owned, attentionProgram(plan));
   const o = await tensors.poisoned(
     shapeOf(layout, { batch, heads: numHeads, tokens: seqLen, size: valueDim }),
     dtype,

@@ -1,0 +1,64 @@
+/** All that running a plan takes, as values: a device comes only with the executor. */
+import type { WgslModule } from "../gpu/compose.ts";
+import type { UniformValues } from "../gpu/host_layout.ts";
+import type { Grid } from "../gpu/bound_work.ts";
+import { numRows, type PlanBase } from "../plan/plan_base.ts";
+import { hasPerHead, perHeadNumbers, scoreParams } from "../score/pieces.ts";
+import { rowStrides } from "../tensor/layout.ts";
+
+/** The modules, values, scratch and dispatches of an attention. */
+export interface Program {
+  /** The modules of its kernels. */
+  modules: Readonly<Record<string, WgslModule>>;
+  /** Uniform buffers, each laid out as the `params` of a kernel. */
+  params: readonly { kernel: string; values: UniformValues }[];
+  /** Numbers of each query head; absent where no kernel reads any. */
+  perHead?: Float32Array;
+  /** Bytes of scratch buffers by name. */
+  scratch: Readonly<Record<string, number>>;
+  /** Runs of kernels, in order. */
+  dispatches: readonly ProgramDispatch[];
+}
+
+/** A run of a kernel. Its variables bind the buffers of their names. */
+export interface ProgramDispatch {
+  kernel: string;
+  grid: Grid;
+  /** Index into `params`. */
+  params: number;
+  /** The part of keys and values that it reads. */
+  part: number;
+  /** Variables that bind buffers of other names. */
+  renamed?: Readonly<Record<string, string>>;
+}
+
+/** Values for the `Params` of the attention kernels, but for those that differ between blocks. */
+export function paramsOf({ spec, contextLen }: PlanBase): UniformValues {
+  const { numHeads, numKvHeads, seqLen, capacity, layout, kvLayout, pages } = spec;
+  return {
+    qStride: rowStrides(layout, numHeads, seqLen),
+    numHeads,
+    kvStride: pages ? [0, pages.count, 1] : rowStrides(kvLayout, numKvHeads, capacity),
+    numKvHeads,
+    seqLen,
+    capacity,
+    contextLen,
+    filledLen: 0,
+    ...scoreParams(spec),
+    firstTile: 0,
+    firstRow: 0,
+    scratchRow: 0,
+    firstKvRow: 0,
+    numRows: numRows(spec),
+  };
+}
+
+/** The row, or the page, of keys and values with which the part of a block begins. */
+export function firstKvRow({ spec, parts }: PlanBase, block: { part: number }): number {
+  return parts[block.part].firstHead * (spec.pages?.count ?? spec.capacity);
+}
+
+/** Numbers of each query head; undefined if no kernel reads any. */
+export function perHeadOf({ spec }: PlanBase): Float32Array | undefined {
+  return hasPerHead(spec) ? perHeadNumbers(spec) : undefined;
+}
