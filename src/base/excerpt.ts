@@ -14,9 +14,13 @@ export function excerpt(value: unknown): string {
   }
 }
 
-/** The text, or its first characters. */
+/** The text, or its first characters. What would move the cursor of a terminal or turn its text around is written as a number. */
 export function cut(text: string, most: number): string {
-  return text.length > most ? `${text.slice(0, most)}...` : text;
+  const start = text.length > most ? `${text.slice(0, most)}...` : text;
+  return start.replace(
+    /[\p{Cc}\p{Bidi_Control}\u2028\u2029]/gu,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
 }
 
 /** The value in at least `room` characters, or in all that it takes. */

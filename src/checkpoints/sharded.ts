@@ -194,7 +194,7 @@ async function readIndex(index: ByteSource): Promise<Map<string, string>> {
   return new Map(
     Object.entries(map).map(([name, file]) => {
       // A path could lead out of the model's folder.
-      if (typeof file !== "string" || !/^[^/\\]+\.safetensors$/.test(file)) {
+      if (typeof file !== "string" || !/^[^/\\\p{Cc}]+\.safetensors$/u.test(file)) {
         throw checkpointError(
           tensorOf(index.name, name),
           "its shard must be the name of a safetensors file beside the index (convert others)",

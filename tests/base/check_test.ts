@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import {
   checkChoice,
   checkFinite,
@@ -53,6 +53,13 @@ Deno.test("sentence: shows what is long, deep or holds itself by its beginning",
     assert(ofA({ [`${"y".repeat(1e5)}`]: value }).length < 200);
   }
   assert(sentence(`read ${"x".repeat(1e7)}`, "it must be short", { a: 1 }).length < 600);
+});
+
+Deno.test("sentence: what would steer a terminal is written as numbers", () => {
+  const steering = "\x1b[2J\x9b31m\x07\u202eabc\u2028";
+  const shown = sentence(`read ${steering}`, "it must be plain", { a: steering, b: [steering] });
+  assertEquals(/[\p{Cc}\p{Bidi_Control}\u2028]/u.test(shown), false);
+  assertStringIncludes(shown, "Cannot read \\u001b[2J\\u009b31m\\u0007\\u202eabc\\u2028 as");
 });
 
 Deno.test("checkInteger: whole numbers from the least on", () => {

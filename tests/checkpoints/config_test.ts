@@ -214,3 +214,17 @@ testRandomly("a config.json with random bytes is a decoder, or refused", (random
   }
   assert(refused > 100 && refused < 1000, `${refused} refused`);
 });
+
+Deno.test("text_config counts, whatever stands beside it at the top level", () => {
+  const text = { ...GEMMA_3_1B };
+  const outer = Object.fromEntries(
+    Object.entries(text).map(([field, value]) => [field, typeof value === "number" ? 7 : value]),
+  );
+  const nested = parse({ ...outer, model_type: "gemma3", text_config: text });
+  assertEquals(nested, parse(text));
+  // Only what ties the ends of the model may also stand at the top.
+  assertEquals(
+    parse({ ...outer, model_type: "gemma3", text_config: {} }),
+    parse({ model_type: "gemma3_text" }),
+  );
+});

@@ -1,6 +1,10 @@
 import { sentence } from "../../base/check.ts";
 import { CheckpointError } from "../../base/errors.ts";
+import { cut, excerpt } from "../../base/excerpt.ts";
 import { isJsonObject, type JsonObject } from "../../base/json.ts";
+
+/** Most characters of a field in a message: a file may have fields of any name. */
+const LONGEST_FIELD = 100;
 
 /** The fields of an object in a file of JSON, each checked where it is asked for; null is as if a field were not there. */
 export class Fields {
@@ -66,6 +70,6 @@ export class Fields {
   ): Value | undefined {
     const value = Object.hasOwn(this.values, field) ? this.values[field] ?? undefined : undefined;
     if (value === undefined || isKind(value)) return value as Value | undefined;
-    throw this.error(`"${field}" must be ${kind}`, { [field]: value });
+    throw this.error(`${excerpt(field)} must be ${kind}`, { [cut(field, LONGEST_FIELD)]: value });
   }
 }

@@ -1,6 +1,7 @@
 /** Hugging Face's `tokenizer.json`: encoded by their own package, which is loaded where such a file is. */
 import { sentence } from "../../base/check.ts";
 import { CheckpointError } from "../../base/errors.ts";
+import { excerpt } from "../../base/excerpt.ts";
 import { type JsonObject, parseJsonObject } from "../../base/json.ts";
 import { checkTokens } from "../check_tokens.ts";
 import { decoding } from "./decoding.ts";
@@ -69,7 +70,9 @@ function prefixOf(
   const id = bos && ids.get(bos.token);
   if (!addsBos) return template.filter((token) => token !== id);
   if (id === undefined) {
-    const token = bos ? `${bos.token}, which the vocabulary lacks` : "BOS, which no file names";
+    const token = bos
+      ? `${excerpt(bos.token)}, which the vocabulary lacks`
+      : "BOS, which no file names";
     if (template.length === 0) {
       warn(`No text begins with ${token}, though the settings ask for it.`);
     }
@@ -93,7 +96,9 @@ function endsOf(
   if (eos) {
     const id = ids.get(eos.token);
     if (id !== undefined) ends.add(id);
-    else warn(`No text will end with ${eos.token}, as ${eos.file} asks: ${name} lacks it.`);
+    else {warn(
+        `No text will end with ${excerpt(eos.token)}, as ${eos.file} asks: ${name} lacks it.`,
+      );}
   }
   for (const id of ends) {
     if (tokens.has(id) && id < vocabSize) continue;
@@ -172,7 +177,7 @@ class HuggingFaceTokenizer implements Tokenizer {
     const [bos] = this.#prefix;
     if (bos === undefined || ids[0] !== bos) return this.#prefix;
     if (!this.#isToldOfBos) {
-      const token = this.#vocabulary.tokens.get(bos);
+      const token = excerpt(this.#vocabulary.tokens.get(bos));
       this.#warn(`The text begins with ${token} itself: it is not put before it once more.`);
     }
     this.#isToldOfBos = true;

@@ -92,7 +92,7 @@ Deno.test("generate: an end that the vocabulary lacks is said", async () => {
   assertEquals(written, "cabcabc");
   assertEquals(
     err,
-    "No text will end with <|im_end|>, as m/tokenizer_config.json asks: m/tokenizer.json lacks it.",
+    'No text will end with "<|im_end|>", as m/tokenizer_config.json asks: m/tokenizer.json lacks it.',
   );
 });
 
@@ -118,7 +118,7 @@ Deno.test("generate: one BOS, whoever asks for it", async () => {
   const twice = await text(files, "<s>ab");
   assertEquals([twice.prefill, twice.err], [
     3,
-    "The text begins with <s> itself: it is not put before it once more.",
+    'The text begins with "<s>" itself: it is not put before it once more.',
   ]);
   const settings = { "tokenizer_config.json": json({ add_bos_token: true, bos_token: "<s>" }) };
   const bare = { ...files, "tokenizer.json": tokenizer({ post_processor: null }) };

@@ -201,7 +201,7 @@ Deno.test("BOS: a text that begins with it gets no second one, and that is said 
   assertEquals(tokenizer.encode("<s>"), [1]);
   assertEquals(tokenizer.encode("ab<s>"), [1, 263, 1]);
   assertEquals(tokenizer.said, [
-    "The text begins with <s> itself: it is not put before it once more.",
+    'The text begins with "<s>" itself: it is not put before it once more.',
   ]);
   const two = await parseJson({ ...without, post_processor: template(["<s>", 1], ["▁", 259]) });
   assertEquals(two.encode("<s>ab"), [1, 263]);
@@ -222,7 +222,7 @@ Deno.test("BOS: from special_tokens_map.json where the settings leave it out; wh
     config: json({ add_bos_token: true, bos_token: "<bos>" }),
   });
   assertEquals(unknown.encode("ab"), [263]);
-  assertStringIncludes(unknown.said[0], "<bos>, which the vocabulary lacks");
+  assertStringIncludes(unknown.said[0], '"<bos>", which the vocabulary lacks');
 });
 
 Deno.test("the end of a text: the model's files and the tokenizer's, and what the vocabulary lacks is said", async () => {
@@ -248,7 +248,7 @@ Deno.test("the end of a text: the model's files and the tokenizer's, and what th
   assertEquals(await ends({ config: json({ eos_token: "<|im_end|>" }), endOfText: [2] }), [
     [2],
     1,
-    "No text will end with <|im_end|>, as m/tokenizer_config.json asks: m/tokenizer.json lacks it.",
+    'No text will end with "<|im_end|>", as m/tokenizer_config.json asks: m/tokenizer.json lacks it.',
   ]);
   assertStringIncludes(
     `${(await ends({ specialTokensMap: json({ eos_token: "x" }) }))[2]}`,
@@ -335,6 +335,7 @@ const REFUSED: [what: string, json: unknown, options: object, says: string][] = 
     {},
     '"a" must be a whole number from 0 to 4194303',
   ],
+  ["a long token of no number", vocab({ ["x".repeat(1e6)]: -1 }), {}, '"xxx'],
   ["a number as text", vocab({ a: "0" }), {}, '"a" must be a whole number'],
   ["a negative number", vocab({ a: -1 }), {}, "a=-1"],
   ["a fraction", vocab({ a: 0.5 }), {}, "a=0.5"],
