@@ -1,7 +1,7 @@
-import { checkChoice, checkInteger } from "../base/check.ts";
+import { checkChoice, checkInteger, checkObject, sentence } from "../base/check.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { Owned } from "../gpu/owned.ts";
-import { type Dtype, DTYPES, type KvDtype } from "../tensor/dtype.ts";
+import { type Dtype, DTYPES, KV_DTYPES, type KvDtype } from "../tensor/dtype.ts";
 import type { Layout } from "../tensor/layout.ts";
 import { checkDtype } from "../tensor/tensor.ts";
 import type { PageLayout } from "./cache_spec.ts";
@@ -40,6 +40,8 @@ export type PoolShape =
 
 const ACTION = "create PagePool";
 const DEFAULT_PAGE_SIZE = 32;
+/** More layers than any model has; each has buffers of its own. */
+const MOST_LAYERS = 4096;
 
 /**
  * Memory for the keys and values of many sequences, cut into pages of a fixed number of tokens that are handed out as
@@ -93,6 +95,7 @@ export class PagePool {
    * @throws {GpuWorkError} If the device refuses the memory.
    */
   static async create(gpu: Gpu, options: PagePoolOptions): Promise<PagePool> {
+    checkObject(ACTION, "options", options);
     const { layers = 1, numKvHeads, headDim, valueDim = headDim, numPages } = options;
     const { pageSize = DEFAULT_PAGE_SIZE, dtype = "f32", kvDtype = dtype } = options;
     const { layout = "BSNH" } = options;
@@ -101,9 +104,15 @@ export class PagePool {
       checkInteger(ACTION, name, value);
     }
     checkChoice(ACTION, "dtype", dtype, DTYPES);
+    checkChoice(ACTION, "kvDtype", kvDtype, KV_DTYPES);
     checkDtype(gpu, ACTION, dtype);
     checkDtype(gpu, ACTION, kvDtype, "kvDtype");
     checkChoice(ACTION, "layout", layout, ["BSNH", "BNSH"]);
+    if (layers > MOST_LAYERS) {
+      throw new RangeError(
+        sentence(ACTION, `layers must be at most ${MOST_LAYERS} (use several pools)`, { layers }),
+      );
+    }
     const pages = { size: pageSize, count: numPages };
     const shape = { ...sizes, dtype, kvDtype, layout, pages };
     return await Owned.make(async (owned) => {

@@ -7,6 +7,7 @@ import { Kernel } from "../gpu/kernel.ts";
 import type { Owned } from "../gpu/owned.ts";
 import { USAGE } from "../gpu/usage.ts";
 import { countVectors } from "./append.ts";
+import { checkBytes } from "../tensor/tensor.ts";
 import { counterBuffer } from "./kv_memory.ts";
 
 const WORKGROUP = 64;
@@ -61,6 +62,7 @@ export class PageTable {
   /** Allocates the tables of empty sequences; `owned` keeps them. */
   static async create(gpu: Gpu, owned: Owned, shape: TableShape): Promise<PageTable> {
     const { batch, sequencePages, numbers } = shape;
+    checkBytes(gpu, "allocate page tables", 4 * Math.max(batch * sequencePages, numbers));
     const kernel = await Kernel.compile(gpu, advanceModule(batch));
     const made = await gpu.guard("allocate page tables", () => {
       const iota = owned.keep(gpu.device.createBuffer({

@@ -1,5 +1,6 @@
-import { checkInteger, sentence } from "../base/check.ts";
+import { checkInteger, checkObject, sentence } from "../base/check.ts";
 import { PoolExhaustedError } from "../base/errors.ts";
+import { checkEncoder } from "../gpu/bound_work.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { Owned } from "../gpu/owned.ts";
 import { mostSequences } from "./append.ts";
@@ -126,6 +127,8 @@ export class PagedKvCache {
    * @throws {GpuWorkError} If the device refuses the memory or a kernel.
    */
   static async create(pool: PagePool, options: PagedKvCacheOptions): Promise<PagedKvCache> {
+    checkObject(ACTION, "pool", pool);
+    checkObject(ACTION, "options", options);
     const { gpu } = pool;
     const { layers: _, pages, ...shape } = pool.shape;
     const { batch = 1, capacity, sinks = 0, window, maxSeqLen = 1 } = options;
@@ -144,7 +147,8 @@ export class PagedKvCache {
       );
     }
     const spec = { ...shape, batch, capacity, sinks, window, kvLayout: "BNSH" as const, pages };
-    const filled = options.rope && fillInRope(ACTION, options.rope, shape.headDim);
+    const { rope } = options;
+    const filled = rope === undefined ? undefined : fillInRope(ACTION, rope, shape.headDim);
     return await Owned.make(async (owned) => {
       const table = await PageTable.create(gpu, owned, {
         batch,
@@ -227,6 +231,7 @@ export class PagedKvCache {
    * @throws {PoolExhaustedError} If the pool has not as many pages. The cache is unchanged.
    */
   extend(encoder: GPUCommandEncoder, counts: readonly number[]): void {
+    checkEncoder(EXTEND, encoder);
     const added = this.#checkedCounts(counts);
     const { allocator, shape: { pages: { size } } } = this.pool;
     const copies = this.#copied(added);
@@ -264,6 +269,7 @@ export class PagedKvCache {
    * cache is unchanged.
    */
   truncate(encoder: GPUCommandEncoder, length: number, sequence = 0): void {
+    checkEncoder("truncate PagedKvCache", encoder);
     const one = this.#at("truncate PagedKvCache", sequence);
     const kept = truncated(this.#rules, one, length);
     const { size } = this.pool.shape.pages;
@@ -282,8 +288,11 @@ export class PagedKvCache {
    * @throws {TypeError} If a value is no number.
    * @throws {RangeError} If there is no such sequence, or both are the same. The cache is unchanged.
    */
-  fork(encoder: GPUCommandEncoder, { from, to }: SequencePair): void {
+  fork(encoder: GPUCommandEncoder, pair: SequencePair): void {
     const action = "fork PagedKvCache";
+    checkEncoder(action, encoder);
+    checkObject(action, "pair", pair);
+    const { from, to } = pair;
     const [source, copy] = [this.#at(action, from), this.#at(action, to)];
     if (from === to) {
       throw new RangeError(sentence(action, "from and to must be two sequences", { from, to }));
@@ -309,6 +318,7 @@ export class PagedKvCache {
    * @throws {RangeError} If there is no such sequence.
    */
   clear(encoder: GPUCommandEncoder, sequence?: number): void {
+    checkEncoder("clear PagedKvCache", encoder);
     const all = this.#sequences.map((_, b) => b);
     for (const b of sequence === undefined ? all : [sequence]) {
       const one = this.#at("clear PagedKvCache", b);
@@ -358,6 +368,7 @@ export class PagedKvCache {
    */
   recall(encoder: GPUCommandEncoder, tokens: readonly number[], sequence = 0): number {
     const action = "recall a prefix in PagedKvCache";
+    checkEncoder(action, encoder);
     const one = this.#at(action, sequence);
     checkTokens(action, tokens);
     if (one.length > 0) {

@@ -8,6 +8,7 @@ import { Append } from "./append.ts";
 import type { CacheSpec } from "./cache_spec.ts";
 import type { KvPart } from "./kv_memory.ts";
 import type { KvView, ViewingQueries } from "./kv_view.ts";
+import { newBuffers } from "./new_tokens.ts";
 import type { PageTable } from "./page_table.ts";
 import { checkKept, type KeptTokens } from "./ring_rules.ts";
 import type { FilledRope, Rope } from "./rope_kernel.ts";
@@ -100,14 +101,7 @@ export class PagedLayer implements KvView {
    * @throws {RangeError} If a shape does not match the cache.
    */
   bindAppend(tokens: PagedTokens): BoundWork {
-    const { gpu, spec } = this;
-    const { layout, batch, numKvHeads, headDim, valueDim, dtype } = spec;
-    const seqLen = tokens.k?.shape?.[layout === "BSNH" ? 1 : 2];
-    for (const [name, size] of [["k", headDim], ["v", valueDim]] as const) {
-      const shape = shapeIn(layout, batch, numKvHeads, seqLen, size);
-      checkTensor(APPEND, name, tokens[name], { gpu, shape, dtype });
-    }
-    const buffers = { k: tokens.k.buffer, v: tokens.v.buffer };
+    const { seqLen, ...buffers } = newBuffers(APPEND, tokens, this);
     const dispatches = this.#append.bind(buffers, seqLen);
     return boundWork(dispatches, () => {
       const step = this.#shared.step();
@@ -127,7 +121,11 @@ export class PagedLayer implements KvView {
           }),
         );
       }
+      const before = this.#appended;
       this.#appended = step;
+      return () => {
+        this.#appended = before;
+      };
     });
   }
 

@@ -23,8 +23,8 @@ import {
 import { type FilledRingOptions, fillInRing, type RingKvCacheOptions } from "./ring_options.ts";
 import { Rope } from "./rope_kernel.ts";
 import { shapeIn } from "../tensor/layout.ts";
+import { newBuffers } from "./new_tokens.ts";
 import { openSnapshot, packSnapshot, type Snapshot, storedOf } from "./snapshot.ts";
-import { checkApart } from "../gpu/apart.ts";
 import { type BoundWork, boundWork, checkEncoder } from "../gpu/bound_work.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { KeptBuffers } from "../gpu/kept_buffers.ts";
@@ -427,24 +427,14 @@ export class RingKvCache implements KvView {
    * ```
    */
   bindAppend(tokens: NewTokens): BoundWork {
-    checkObject(APPEND, "tokens", tokens);
-    const { k, v } = tokens;
-    const { layout, batch, numKvHeads, headDim, valueDim } = this.spec;
-    const seqLen = k?.shape?.[layout === "BSNH" ? 1 : 2];
-    this.#checkTensor("k", k, shapeIn(layout, batch, numKvHeads, seqLen, headDim));
-    this.#checkTensor("v", v, shapeIn(layout, batch, numKvHeads, seqLen, valueDim));
-    const lengths = tokens.lengths === undefined
-      ? undefined
-      : this.#copyLengths(tokens.lengths, seqLen);
-
-    const [written, read] = [this.#buffers, [k.buffer, v.buffer]];
-    const rule = "new tokens must have buffers of their own, apart from those of the cache";
-    checkApart(APPEND, rule, { written, read }, { k: k.shape, v: v.shape });
-    const dispatches = this.#append.bind({ k: k.buffer, v: v.buffer }, seqLen, lengths);
+    const { seqLen, ...buffers } = newBuffers(APPEND, tokens, this);
+    const { lengths } = tokens;
+    const counts = lengths === undefined ? undefined : this.#copyLengths(lengths, seqLen);
+    const dispatches = this.#append.bind(buffers, seqLen, counts);
     return boundWork(dispatches, () => {
       this.#checkCounted(APPEND);
       const before = this.#kept;
-      this.#kept = before.map((kept, b) => appended(this.#rules, kept, lengths?.[b] ?? seqLen));
+      this.#kept = before.map((kept, b) => appended(this.#rules, kept, counts?.[b] ?? seqLen));
       return () => {
         this.#kept = before;
       };
@@ -792,10 +782,5 @@ export class RingKvCache implements KvView {
         }),
       );
     }
-  }
-
-  #checkTensor(name: string, tensor: Tensor, shape: readonly number[]): void {
-    const { gpu, spec } = this;
-    checkTensor(APPEND, name, tensor, { gpu, shape, dtype: spec.dtype });
   }
 }

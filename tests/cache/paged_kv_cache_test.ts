@@ -1,5 +1,5 @@
 // Pages: what a ring does in place, they do by reference; attention over either is the same to the bit.
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import {
   Attention,
   type AttentionSpec,
@@ -8,11 +8,13 @@ import {
   type Layout,
   PagedKvCache,
   PagePool,
+  type PagePoolOptions,
   PoolExhaustedError,
   referenceAttention,
   RingKvCache,
-  type Tensor,
+  Tensor,
 } from "../../mod.ts";
+import { buffersOf } from "../support/buffers.ts";
 import { assertClose, TOLERANCE } from "../support/compare.ts";
 import { hasF16, sharedGpu } from "../support/gpu.ts";
 import { testRandomly } from "../support/random.ts";
@@ -382,4 +384,61 @@ Deno.test("pages: what cannot be is refused, and changes nothing", async () => {
   const q = await tensors.upload({ data: new Float32Array(8), shape: [2, 1, 1, 4] });
   const o = await tensors.poisoned([2, 1, 1, 4]);
   refuses(() => attention.encode(encoder, { q, cache: layer, o }), RangeError, "planned capacity");
+});
+
+Deno.test("pages: what is no encoder, no object or no size is refused, and nothing is counted", async () => {
+  using tensors = new Tensors();
+  const gpu = await sharedGpu();
+  const shape = { numKvHeads: 1, headDim: 4, pageSize: 4, numPages: 9 };
+  const pool = tensors.keep(await PagePool.create(gpu, shape));
+  const cache = tensors.keep(await PagedKvCache.create(pool, { batch: 2, capacity: 10 }));
+  const [layer] = cache.layers;
+  const k = await tensors.upload({ data: new Float32Array(8), shape: [2, 1, 1, 4] });
+  await submit((encoder) => {
+    cache.extend(encoder, [1, 0]);
+    layer.append(encoder, { k, v: k });
+    cache.extend(encoder, [1, 0]);
+  });
+  const state = () => [pool.available, cache.length(0), cache.length(1)];
+  const before = state();
+  const none = null as never;
+  for (const target of [null, undefined, {}, gpu.device]) {
+    const encoder = target as unknown as GPUCommandEncoder;
+    const calls = [
+      () => cache.extend(encoder, [1, 1]),
+      () => cache.truncate(encoder, 0, 0),
+      () => cache.fork(encoder, { from: 0, to: 1 }),
+      () => cache.clear(encoder),
+      () => cache.recall(encoder, [1], 1),
+      () => layer.append(encoder, { k, v: k }),
+    ];
+    for (const call of calls) assertThrows(call, TypeError, "must be a GPUCommandEncoder");
+    assertEquals(state(), before);
+  }
+  await submit((encoder) => {
+    assertThrows(() => cache.fork(encoder, none), TypeError, "pair=null");
+    assertThrows(() => layer.append(encoder, none), TypeError, "tokens=null");
+    const alias = Tensor.wrap(gpu, pool.layers[0][0].k.buffer, [2, 1, 1, 4]);
+    const says = "new tokens must have buffers of their own";
+    assertThrows(() => layer.append(encoder, { k: alias, v: k }), TypeError, says);
+    // It was not taken for appended above.
+    layer.append(encoder, { k, v: k });
+  });
+  assertEquals(state(), before);
+  const { made } = await buffersOf(async () => {
+    const pools = (given: Record<string, unknown>) => () =>
+      PagePool.create(gpu, { ...shape, ...given } as PagePoolOptions);
+    await assertRejects(() => PagePool.create(gpu, none), TypeError, "options=null");
+    await assertRejects(pools({ kvDtype: "u32" }), TypeError, 'kvDtype="u32"');
+    await assertRejects(pools({ layers: 1e9 }), RangeError, "layers=1000000000");
+    await assertRejects(pools({ numPages: 1e12 }), RangeError, "fit one storage binding");
+    await assertRejects(pools({ numKvHeads: 1e12 }), RangeError, "1024 storage bindings");
+    const caches = (given: Record<string, unknown>) => () =>
+      PagedKvCache.create(pool, { capacity: 10, ...given });
+    await assertRejects(() => PagedKvCache.create(pool, none), TypeError, "options=null");
+    await assertRejects(() => PagedKvCache.create(none, { capacity: 1 }), TypeError, "pool=null");
+    await assertRejects(caches({ capacity: 2 ** 50 }), RangeError, "one storage binding");
+    await assertRejects(caches({ rope: false }), TypeError, "rope must be an object");
+  });
+  assertEquals(made, []);
 });
