@@ -18,7 +18,7 @@ export function runCommand(args: readonly string[], out: Out): Promise<number> {
   return exitCodeOf(async () => {
     const options = parseOptions(args);
     if (typeof options === "string") return out.log(options);
-    await withModel(ACTION, options, out, async (model) => {
+    await withModel(options, out, async (model) => {
       const prompt = promptOf(model, options);
       const gpu = await Gpu.open();
       try {

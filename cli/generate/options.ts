@@ -10,13 +10,13 @@ Usage: deno run generate --model FILE --tokenizer FILE [options]
 
 The model
   --model FILE         a checkpoint: a .bin of llama2.c, a .safetensors or its index, or the folder of a Hugging Face model
-  --tokenizer FILE     its tokenizer: a .bin of llama2.c, or a tokenizer.json (default: tokenizer.json beside the model)
+  --tokenizer FILE     its tokenizer: a .bin of llama2.c, or a tokenizer.json or its folder (default: that of the model)
   --kv-heads NUMBER    pool the model's KV heads into so many first, and say what that costs (default: the model's own)
   --pool NAME          how to pool: mean, or first (of each group the first head) (default: mean)
 
 The text
   --prompt TEXT        what to continue (default: nothing)
-  --tokens NUMBER      most tokens to generate (default: 128)
+  --tokens NUMBER      most tokens to generate, up to one that ends a text (default: 128)
   --temperature NUMBER 0 takes the likeliest token; the higher, the more daring (default: 0)
   --top-p NUMBER       draw from the likeliest tokens of this share, above 0 and up to 1 (default: 1)
   --seed NUMBER        repeats what was drawn (default: 0)

@@ -26,7 +26,7 @@ export function runCommand(args: readonly string[], out: Out): Promise<number> {
     if (typeof options === "string") return out.log(options);
     await files.checkWritable(options.json);
     if (options.svg !== undefined) await files.checkFolder(options.svg);
-    await withModel(ACTION, options, out, (model) => measure(model, options, out));
+    await withModel(options, out, (model) => measure(model, options, out));
   }, out);
 }
 

@@ -12,7 +12,7 @@ Usage: deno run quality --model FILE --tokenizer FILE [options]
 
 The model
   --model FILE         a checkpoint: a .bin of llama2.c, a .safetensors or its index, or the folder of a Hugging Face model
-  --tokenizer FILE     its tokenizer: a .bin of llama2.c, or a tokenizer.json (default: tokenizer.json beside the model)
+  --tokenizer FILE     its tokenizer: a .bin of llama2.c, or a tokenizer.json or its folder (default: that of the model)
 
 The text
   --text FILE          what to predict (default: a text that the model draws itself)

@@ -26,6 +26,9 @@ export function decodeText(bytes: Uint8Array, what: string): string {
   if (bytes.subarray(0, 2).includes(0)) {
     throw fail("it must be text, and UTF-16 must begin with a byte order mark (save it as UTF-8)");
   }
+  if (encoding === "utf-16le" && bytes[2] === 0 && bytes[3] === 0) {
+    throw fail("it must be text, and not in UTF-32 (save it as UTF-8)");
+  }
   const text = bytes.subarray(mark?.bytes.length ?? 0);
   try {
     return new TextDecoder(encoding, { fatal: true, ignoreBOM: true }).decode(text);

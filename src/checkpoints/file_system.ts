@@ -19,3 +19,15 @@ export function fileSystem(path: string): FileSystem {
     { process: typeof globalThis.process },
   );
 }
+
+/** The names in a folder; nothing where the path is none. What cannot be asked about cannot be opened either, and is told of then. */
+export async function namesIn(path: string): Promise<string[] | undefined> {
+  const { readdir, stat } = fileSystem(path);
+  const isFolder = await stat(path).then((stats) => stats.isDirectory(), () => false);
+  return isFolder ? await readdir(path) : undefined;
+}
+
+/** The path of a file in a folder. */
+export function pathIn(folder: string, name: string): string {
+  return `${folder.replace(/[/\\]$/, "")}/${name}`;
+}

@@ -4,7 +4,7 @@ import { closeOnError } from "./close_on_error.ts";
 import { HfConfig } from "./config.ts";
 import { checkpointError } from "./checkpoint_error.ts";
 import { endTokens } from "./end_tokens.ts";
-import { fileSystem } from "./file_system.ts";
+import { namesIn, pathIn } from "./file_system.ts";
 import { readFamily } from "./families/mod.ts";
 import { familyWeights } from "./family_weights.ts";
 import { openLlama2c } from "./llama2c.ts";
@@ -17,6 +17,9 @@ const INDEX = ".safetensors.index.json";
 
 /** The model's file in a folder: the first of these, as transformers chooses. An index may be left of a model in shards. */
 const USUAL = ["model.safetensors", `model${INDEX}`];
+
+/** What the names of shards end with. */
+const SHARD = /-\d+-of-\d+\.safetensors$/;
 
 /** Options of {@linkcode openCheckpoint}. */
 export interface OpenOptions {
@@ -62,7 +65,7 @@ export async function openCheckpoint(
     ? await ShardedSafetensors.open(
       await openFile(file),
       (shard) => openFile(folder + shard),
-      await fileSystem(file).readdir(folder || "."),
+      await namesIn(folder || "."),
     )
     : await Safetensors.open(await openFile(file));
   return await closeOnError(tensors, async () => ({
@@ -75,18 +78,15 @@ export async function openCheckpoint(
 
 /** The file itself, or that of a folder. */
 async function findFile(path: string): Promise<string> {
-  const { readdir, stat } = fileSystem(path);
-  // What cannot be asked about cannot be opened either, and is told of then.
-  const isFolder = await stat(path).then((stats) => stats.isDirectory(), () => false);
-  if (!isFolder) return path;
-  const names = await readdir(path);
+  const names = await namesIn(path);
+  if (!names) return path;
   const models = names.filter((name) => /\.(safetensors|bin)$/.test(name));
   const name = USUAL.find((name) => names.includes(name)) ??
     (models.length === 1 ? models[0] : undefined);
-  if (name !== undefined) return `${path.replace(/[/\\]$/, "")}/${name}`;
-  throw checkpointError(
-    path,
-    `it must hold ${USUAL.join(" or ")}, or one .safetensors or .bin (name the file that is meant)`,
-    { names },
-  );
+  if (name !== undefined) return pathIn(path, name);
+  const usual = USUAL.join(" or ");
+  const rule = models.some((name) => SHARD.test(name))
+    ? `its shards must have their ${USUAL[1]} beside them (fetch it)`
+    : `it must hold ${usual}, or one .safetensors or .bin (name the file that is meant)`;
+  throw checkpointError(path, rule, { names });
 }

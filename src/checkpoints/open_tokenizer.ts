@@ -2,14 +2,19 @@ import { parseTokenizer } from "../model/tokenizer/parse.ts";
 import type { Tokenizer } from "../model/tokenizer/tokenizer.ts";
 import { openFile } from "./byte_source.ts";
 import type { Checkpoint } from "./checkpoint.ts";
+import { checkpointError } from "./checkpoint_error.ts";
+import { namesIn, pathIn } from "./file_system.ts";
 import type { OpenOptions } from "./open.ts";
 import { findTextFile, readShort } from "./text_file.ts";
+
+/** The tokenizer of a folder. */
+const USUAL = "tokenizer.json";
 
 /**
  * Opens the tokenizer of a checkpoint, with what the files beside it say: `tokenizer_config.json` and `special_tokens_map.json`
  * name the tokens before and after a text, the checkpoint those that end one.
  *
- * @param path A `tokenizer.json`, or the tokenizer file of a llama2.c model.
+ * @param path A `tokenizer.json`, the folder that holds it, or the tokenizer file of a llama2.c model.
  * @param checkpoint The model that it is for: how many tokens it knows, and which end a text.
  * @param options Who is told of what is odd.
  * @returns The tokenizer.
@@ -20,7 +25,7 @@ import { findTextFile, readShort } from "./text_file.ts";
  * import { openCheckpoint, openTokenizer } from "@onehead/attention/checkpoints";
  *
  * const checkpoint = await openCheckpoint("gemma-3-1b-it");
- * const tokenizer = await openTokenizer("gemma-3-1b-it/tokenizer.json", checkpoint);
+ * const tokenizer = await openTokenizer("gemma-3-1b-it", checkpoint);
  * console.log(tokenizer.endOfText); // [1, 106]
  * await checkpoint.close();
  * ```
@@ -30,17 +35,29 @@ export async function openTokenizer(
   { spec: { vocabSize }, endOfText }: Pick<Checkpoint, "spec" | "endOfText">,
   { warn }: OpenOptions = {},
 ): Promise<Tokenizer> {
-  const source = await openFile(path);
+  const file = await findFile(path);
+  const source = await openFile(file);
   try {
-    const folder = path.replace(/[^/\\]*$/, "");
+    const folder = file.replace(/[^/\\]*$/, "");
     const beside = async (name: string) =>
-      path.endsWith(".json") ? (await findTextFile(folder + name))?.text : undefined;
+      file.endsWith(".json") ? (await findTextFile(folder + name))?.text : undefined;
     return await parseTokenizer(await readShort(source), {
-      ...{ file: path, vocabSize, endOfText, warn },
+      ...{ file, vocabSize, endOfText, warn },
       config: await beside("tokenizer_config.json"),
       specialTokensMap: await beside("special_tokens_map.json"),
     });
   } finally {
     await source.close();
   }
+}
+
+/** The file itself, or that of a folder. */
+async function findFile(path: string): Promise<string> {
+  const names = await namesIn(path);
+  if (!names) return path;
+  if (names.includes(USUAL)) return pathIn(path, USUAL);
+  const cure = names.includes("tokenizer.model")
+    ? "save it from tokenizer.model by AutoTokenizer of transformers"
+    : "fetch it, or name the tokenizer's file";
+  throw checkpointError(path, `it must hold ${USUAL} (${cure})`, { names });
 }

@@ -36,8 +36,7 @@ export async function findTextFile(path: string): Promise<NamedText | undefined>
   return await isThere(path) ? await readTextFile(path) : undefined;
 }
 
-/** Whether there is something of that name. */
-export async function isThere(path: string): Promise<boolean> {
+async function isThere(path: string): Promise<boolean> {
   return await fileSystem(path).stat(path).then(() => true, () => false);
 }
 

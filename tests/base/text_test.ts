@@ -27,6 +27,8 @@ Deno.test("decodeText(): what is no text is refused, with a cure", () => {
     [Uint8Array.of(0xe2, 0x82), 'bytes=2, encoding="utf-8"'],
     [utf16("ab", "little"), "UTF-16 must begin with a byte order mark (save it as UTF-8)"],
     [utf16("ab", "big"), "UTF-16 must begin with a byte order mark"],
+    [Uint8Array.of(0xff, 0xfe, 0, 0, 0x61, 0, 0, 0), "not in UTF-32 (save it as UTF-8)"],
+    [Uint8Array.of(0, 0, 0xfe, 0xff, 0, 0, 0, 0x61), "must begin with a byte order mark"],
     [utf16("\uFEFF\ud800", "big"), 'encoding="utf-16be"'],
     [utf16("\uFEFFab", "little").subarray(0, -1), 'encoding="utf-16le"'],
   ];

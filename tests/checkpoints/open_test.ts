@@ -1,6 +1,11 @@
 // Checkpoints as people have them, of every family: every tensor counts, and the files that tell of it are read or refused.
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { type Checkpoint, CheckpointError, openCheckpoint } from "../../src/checkpoints/mod.ts";
+import {
+  type Checkpoint,
+  CheckpointError,
+  openCheckpoint,
+  openTokenizer,
+} from "../../src/checkpoints/mod.ts";
 import { inFolder, numbered, safetensors } from "../support/checkpoint_files.ts";
 import {
   FAMILY_CONFIGS,
@@ -11,6 +16,8 @@ import {
 } from "../support/family_files.ts";
 import { type Random, testRandomly } from "../support/random.ts";
 import { utf16 } from "../support/text_files.ts";
+import { FIRST_PIECE, tokenizerFile } from "../support/tokenizer_file.ts";
+import { LLAMA_JSON } from "../support/tokenizer_json.ts";
 
 type Files = Parameters<typeof inFolder>[0];
 
@@ -264,6 +271,14 @@ testRandomly("what is no model is refused, with what it is", async (random) => {
       "it is a newer layout of llama2.c (export it with --version 0)",
     ],
     [{ "model.bin": bytes("?") }, "it is damaged, or no model of llama2.c"],
+    [
+      {
+        "config.json": json,
+        "model-00001-of-00002.safetensors": "",
+        "model-00002-of-00002.safetensors": "",
+      },
+      "its shards must have their model.safetensors.index.json beside them (fetch it)",
+    ],
   ];
   for (const [files, says] of cases) assertStringIncludes(await refusal(files), says);
   await inFolder({ "config.json": json }, async (folder) => {
@@ -353,6 +368,46 @@ testFamilies(
       };
       assertStringIncludes(await refusal(files), "m/generation_config.json as");
     }
+  },
+);
+
+testRandomly(
+  "openTokenizer(): a file or its folder, with the files beside it and the model's ends",
+  async (random) => {
+    const [config] = FAMILY_CONFIGS;
+    const model = { ...config, vocab_size: 300, eos_token_id: 263 };
+    const files = {
+      ...inOneFile(model, familyFile(random, model).tensors),
+      "tokenizer.json": JSON.stringify(LLAMA_JSON),
+      "tokenizer_config.json": JSON.stringify({ eos_token: "</s>" }),
+      "special_tokens_map.json": JSON.stringify({ eos_token: "ab", pad_token: "a" }),
+      "tok.bin": tokenizerFile(Array.from({ length: 300 - FIRST_PIECE }, (_, i) => `piece ${i}`)),
+    };
+    await inFolder(files, async (folder) => {
+      const checkpoint = await openCheckpoint(folder);
+      for (const path of [folder, `${folder}/`, `${folder}/tokenizer.json`]) {
+        const tokenizer = await openTokenizer(path, checkpoint);
+        assertEquals(tokenizer.vocabSize, 300);
+        assertEquals(tokenizer.endOfText, [263, 2]);
+        // What is named for padding is no text.
+        assertEquals(tokenizer.decode(tokenizer.encode("b a")), "b ");
+      }
+      const old = await openTokenizer(`${folder}/tok.bin`, checkpoint);
+      assertEquals([old.vocabSize, old.endOfText], [300, [1, 2]]);
+      await checkpoint.close();
+
+      const refuse = async (says: string) =>
+        await assertRejects(() => openTokenizer(folder, checkpoint), CheckpointError, says);
+      await Deno.remove(`${folder}/tokenizer.json`);
+      await refuse("it must hold tokenizer.json (fetch it, or name the tokenizer's file)");
+      await Deno.writeTextFile(`${folder}/tokenizer.model`, "");
+      await refuse("save it from tokenizer.model by AutoTokenizer of transformers");
+      await assertRejects(
+        () => openTokenizer(`${folder}/none`, checkpoint),
+        CheckpointError,
+        "no such file",
+      );
+    });
   },
 );
 

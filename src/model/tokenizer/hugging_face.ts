@@ -101,11 +101,17 @@ function endsOf(
       );}
   }
   for (const id of ends) {
-    if (tokens.has(id) && id < vocabSize) continue;
-    warn(
-      `Texts end with token ${id} by the model's files, and the vocabulary of ${name} lacks it.`,
-    );
-    if (id >= vocabSize) ends.delete(id);
+    const token = tokens.get(id);
+    if (id >= vocabSize) {
+      warn(
+        `No text will end with token ${id} (${excerpt(token)}): the model has ${vocabSize} rows.`,
+      );
+      ends.delete(id);
+    } else if (token === undefined) {
+      warn(
+        `Texts end with token ${id} by the model's files, and ${name} has no token of that number.`,
+      );
+    }
   }
   return [...ends];
 }
@@ -120,7 +126,8 @@ class HuggingFaceTokenizer implements Tokenizer {
   readonly #special: ReadonlySet<string>;
   readonly #decode: (tokens: readonly string[]) => string;
   readonly #warn: (sentence: string) => void;
-  #isToldOfBos = false;
+  /** Sentences that need not be said of each text. */
+  readonly #told = new Set<string>();
 
   constructor(made: {
     name: string;
@@ -176,12 +183,17 @@ class HuggingFaceTokenizer implements Tokenizer {
   #prefixOf(ids: readonly number[]): readonly number[] {
     const [bos] = this.#prefix;
     if (bos === undefined || ids[0] !== bos) return this.#prefix;
-    if (!this.#isToldOfBos) {
-      const token = excerpt(this.#vocabulary.tokens.get(bos));
-      this.#warn(`The text begins with ${token} itself: it is not put before it once more.`);
+    const token = excerpt(this.#vocabulary.tokens.get(bos));
+    this.#tellOnce(`The text begins with ${token} itself: it is not put before it once more.`);
+    if (ids[1] === bos) {
+      this.#tellOnce(`The text begins with ${token} twice: models are trained to see one.`);
     }
-    this.#isToldOfBos = true;
     return [];
+  }
+
+  #tellOnce(what: string): void {
+    if (!this.#told.has(what)) this.#warn(what);
+    this.#told.add(what);
   }
 }
 

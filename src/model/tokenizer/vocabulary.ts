@@ -63,10 +63,15 @@ export function readVocabulary(file: Fields, vocabSize: number): Vocabulary {
 /** Tokens as BPE and WordPiece have them: with their numbers. */
 function numberedTokens(model: Fields): [token: string, id: number][] {
   const vocab = model.required("vocab", model.section("vocab"));
-  return Object.keys(vocab.values).map((token) => [
-    token,
-    vocab.required(token, vocab.count(token, IDS)),
-  ]);
+  return Object.keys(vocab.values).map((token) => {
+    const id = vocab.values[token];
+    return [token, isId(id) ? id : vocab.required(token, vocab.count(token, IDS))];
+  });
+}
+
+/** Asked first, as there are many: what says what is wrong is slower. */
+function isId(id: unknown): id is number {
+  return Number.isInteger(id) && (id as number) >= IDS[0] && (id as number) <= IDS[1];
 }
 
 /** Tokens as Unigram has them: numbered in order, with scores. */

@@ -48,7 +48,7 @@ testRandomly("generate: exits with 2 where what it is given is wrong", async (ra
       [[], "TypeError: Cannot generate without --model"],
       [["--model", `${folder}/none.bin`], "CheckpointError: Cannot read"],
       [["--model", `${folder}/short.bin`, "--tokenizer", tokenizer], "short.bin"],
-      [["--model", model], "tokenizer.json: name the model's tokenizer by --tokenizer"],
+      [["--model", model], "must hold tokenizer.json (fetch it, or name the tokenizer's file)"],
       [["--model", model, "--tokenizer", `${folder}/none`], "none as there is no such file"],
       [["--model", model, "--tokenizer", model], "CheckpointError: Cannot read"],
       [["--model", model, "--tokenizer", `${folder}/other.json`], '"model" is missing'],

@@ -203,6 +203,10 @@ Deno.test("BOS: a text that begins with it gets no second one, and that is said 
   assertEquals(tokenizer.said, [
     'The text begins with "<s>" itself: it is not put before it once more.',
   ]);
+  assertEquals(tokenizer.encode("<s><s>ab"), [1, 1, 263]);
+  assertEquals(tokenizer.said.slice(1), [
+    'The text begins with "<s>" twice: models are trained to see one.',
+  ]);
   const two = await parseJson({ ...without, post_processor: template(["<s>", 1], ["▁", 259]) });
   assertEquals(two.encode("<s>ab"), [1, 263]);
   const none = await parseJson(without, { config: json({ bos_token: "<s>" }) });
@@ -254,13 +258,19 @@ Deno.test("the end of a text: the model's files and the tokenizer's, and what th
     `${(await ends({ specialTokensMap: json({ eos_token: "x" }) }))[2]}`,
     "special_tokens_map.json",
   );
-  // A row without a token may be generated all the same.
+  // A row without a token may be generated all the same; a token without a row never is.
   const [unnamed, count, says] = await ends({ endOfText: [300, 320] });
   assertEquals([unnamed, count], [[300], 2]);
-  assertStringIncludes(
-    `${says}`,
-    "end with token 300 by the model's files, and the vocabulary of m/tokenizer.json lacks it",
+  assertEquals(
+    says,
+    "Texts end with token 300 by the model's files, and m/tokenizer.json has no token of that number.",
   );
+  const beyond = await parseJson(
+    { ...LLAMA_JSON, added_tokens: [...added_tokens, added("<eot>", 264)] },
+    { config: json({ eos_token: "<eot>" }), vocabSize: 264 },
+  );
+  assertEquals(beyond.endOfText, []);
+  assertEquals(beyond.said, ['No text will end with token 264 ("<eot>"): the model has 264 rows.']);
 });
 
 Deno.test("tokens that the settings name for a purpose are no text", async () => {

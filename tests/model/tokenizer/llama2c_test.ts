@@ -91,6 +91,21 @@ testRandomly(
   },
 );
 
+testRandomly("llama2.c tokenizer: any tokens are the same text in portions", async (random) => {
+  const tokenizer = await small();
+  for (let i = 0; i < 200; i++) {
+    const length = random.integer(0, 60);
+    const most = random.pick([4, tokenizer.vocabSize]);
+    const tokens = Array.from({ length }, () => random.integer(0, most - 1));
+    const stream = new TextStream(tokenizer);
+    let text = "";
+    for (let next = 0; next < length;) {
+      text += stream.push(tokens.slice(next, next += random.integer(1, 4)));
+    }
+    assertEquals(text + stream.end(), tokenizer.decode(tokens), `${tokens}`);
+  }
+});
+
 Deno.test("TextStream: gives what stays incomplete at the end, or where it cannot be completed", async () => {
   const tokenizer = await small();
   const stream = new TextStream(tokenizer);
