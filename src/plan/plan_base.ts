@@ -34,11 +34,12 @@ export type PlanStart = Omit<PlanBase, "scratchBytes">;
 /** Starts a plan; throws where a tensor does not fit a storage binding. */
 export function startPlan(spec: FilledSpec, limits: PlanLimits): PlanStart {
   checkTensors(spec, limits);
+  const contextLen = contextLenOf(spec);
   const parts = headParts(ACTION, partedShape(spec), limits);
   return {
     spec,
     groupSize: spec.numHeads / spec.numKvHeads,
-    contextLen: contextLenOf(spec),
+    contextLen,
     parts,
     headBlocks: headBlocksOf(spec, parts),
   };
