@@ -16,11 +16,11 @@ const shards = gpus.map(() => ({
 }));
 
 // The query goes to every shard; back come an output and a log-sum-exp: 4 + 4 * 64 bytes for each query head.
-const parts = await Promise.all(gpus.map(async (gpu, i) => {
+const states = await Promise.all(gpus.map(async (gpu, i) => {
   const { o, lse } = await attend(gpu, { q, ...shards[i] }, { causal: false, outputs: ["lse"] });
   return { o, lse };
 }));
-const { o } = await mergeStates(gpus[0], parts);
+const { o } = await mergeStates(gpus[0], states);
 
 const whole = (name: "k" | "v") => ({
   data: shards.flatMap((shard) => [...shard[name].data]),

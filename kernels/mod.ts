@@ -1705,8 +1705,8 @@ numRows: u32,
 isFirst: u32,
 }
 var<uniform> params: Params;
-var<storage, read> oPart: array<Pack>;
-var<storage, read> lsePart: array<f32>;
+var<storage, read> oNext: array<Pack>;
+var<storage, read> lseNext: array<f32>;
 var<storage, read_write> o: array<Pack>;
 var<storage, read_write> lse: array<f32>;
 const PACKS = VALUE_DIM / PACK;
@@ -1721,16 +1721,16 @@ if (row >= params.numRows) {
 return;
 }
 let soFar = stateOf(select(lse[row], MASKED, params.isFirst == 1u));
-let part = stateOf(lsePart[row]);
-let whole = settled(mergeStates(soFar, part));
+let next = stateOf(lseNext[row]);
+let whole = settled(mergeStates(soFar, next));
 storageBarrier();
 if (lane == 0u) {
 lse[row] = select(whole.m + log(whole.d), MASKED, whole.d == 0.0);
 }
-let shares = vec2f(shareOf(soFar, whole), shareOf(part, whole));
+let shares = vec2f(shareOf(soFar, whole), shareOf(next, whole));
 for (var i = row * PACKS + lane; i < (row + 1u) * PACKS; i += WORKGROUP) {
 let a = select(shares.x * Wide(o[i]), Wide(), shares.x == 0.0);
-let b = select(shares.y * Wide(oPart[i]), Wide(), shares.y == 0.0);
+let b = select(shares.y * Wide(oNext[i]), Wide(), shares.y == 0.0);
 o[i] = Pack(a + b);
 }
 }

@@ -1,9 +1,9 @@
-// merge_states: attention over one more part of a context is merged into that over the parts so far.
+// merge_states: attention over one more shard of a context is merged into that over the shards so far.
 //
 //   lse = log(exp(lse_1) + exp(lse_2))    o[h] = exp(lse_1 - lse) o_1[h] + exp(lse_2 - lse) o_2[h]
 //
-//   oPart    [rows, VALUE_DIM]  T    read
-//   lsePart  [rows]             f32  read         natural logarithm; MASKED or less for a row that sees nothing of the part
+//   oNext    [rows, VALUE_DIM]  T    read
+//   lseNext  [rows]             f32  read         natural logarithm; MASKED or less for a row that sees nothing of the shard
 //   o        [rows, VALUE_DIM]  T    read, write
 //   lse      [rows]             f32  read, write
 //
@@ -12,13 +12,13 @@
 // Needs masked, pack, state, Pack, VALUE_DIM, WORKGROUP.
 struct Params {
   numRows: u32,
-  // 1 where there are no parts so far: o and lse are only written.
+  // 1 where there are no shards so far: o and lse are only written.
   isFirst: u32,
 }
 
 var<uniform> params: Params;
-var<storage, read> oPart: array<Pack>;
-var<storage, read> lsePart: array<f32>;
+var<storage, read> oNext: array<Pack>;
+var<storage, read> lseNext: array<f32>;
 var<storage, read_write> o: array<Pack>;
 var<storage, read_write> lse: array<f32>;
 
@@ -35,18 +35,18 @@ fn main(
     return;
   }
   let soFar = stateOf(select(lse[row], MASKED, params.isFirst == 1u));
-  let part = stateOf(lsePart[row]);
-  let whole = settled(mergeStates(soFar, part));
+  let next = stateOf(lseNext[row]);
+  let whole = settled(mergeStates(soFar, next));
   // Every lane has read the lse that the first one is about to write.
   storageBarrier();
   if (lane == 0u) {
     lse[row] = select(whole.m + log(whole.d), MASKED, whole.d == 0.0);
   }
-  let shares = vec2f(shareOf(soFar, whole), shareOf(part, whole));
+  let shares = vec2f(shareOf(soFar, whole), shareOf(next, whole));
   for (var i = row * PACKS + lane; i < (row + 1u) * PACKS; i += WORKGROUP) {
     // An output without a share may be Inf or NaN, and 0 x Inf is NaN.
     let a = select(shares.x * Wide(o[i]), Wide(), shares.x == 0.0);
-    let b = select(shares.y * Wide(oPart[i]), Wide(), shares.y == 0.0);
+    let b = select(shares.y * Wide(oNext[i]), Wide(), shares.y == 0.0);
     o[i] = Pack(a + b);
   }
 }

@@ -19,10 +19,10 @@ import {
 import { type Dtype, elementCount } from "../tensor/dtype.ts";
 
 /**
- * Attention over a part of a context: what `Attention` and `attend` return with `outputs: ["lse"]`.
+ * Attention over a shard of a context, as `Attention` and `attend` return it with `outputs: ["lse"]`.
  *
- * It is all that another device or machine needs to know about its part. On the wire: `lse` as little-endian f32, then `o`
- * as little-endian f32 or f16, each row-major as its shape says; a row that sees nothing of the part has an o of 0 and an
+ * It is all that another device or machine needs to know about its shard. On the wire: `lse` as little-endian f32, then `o`
+ * as little-endian f32 or f16, each row-major as its shape says; a row that sees nothing of the shard has an o of 0 and an
  * lse of -3.4028234663852886e38 or less.
  */
 export interface AttentionState<Kind extends HostTensor | Tensor> {
@@ -46,9 +46,9 @@ export function mergeStatesModule(valueDim: number, dtype: Dtype): WgslModule {
 }
 
 /**
- * Merges attention over the parts of a context into attention over the whole, ready to be encoded as often as one likes:
+ * Merges attention over the shards of a context into attention over the whole, ready to be encoded as often as one likes:
  * `o = sum_i exp(lse_i - lse) o_i` with `lse = log(sum_i exp(lse_i))` (Flash-Decoding, 2023; cascade attention, FlashInfer,
- * Ye et al. 2025, arXiv 2501.01005). Parts may come from a prefix and a suffix, from several devices or machines.
+ * Ye et al. 2025, arXiv 2501.01005). Shards may be a prefix and a suffix, or lie on several devices or machines.
  *
  * @example
  * ```ts
@@ -144,16 +144,16 @@ export class MergeStates {
   }
 
   /**
-   * Encodes the merge: one dispatch per part. Parts that are f16 are rounded once each.
+   * Encodes the merge: one dispatch per state. States that are f16 are rounded once each.
    *
    * @param target The encoder or compute pass to encode into; nothing is submitted.
-   * @param parts One part or more, in any order. The first may be the whole itself, which the others are then merged into.
+   * @param states One state or more, in any order. The first may be the whole itself, which the others are then merged into.
    * @param whole What to write.
-   * @throws {TypeError} If there is no part, a tensor is missing, of another device or of another element type, or one is
+   * @throws {TypeError} If there is no state, a tensor is missing, of another device or of another element type, or one is
    * read and written at once.
    * @throws {RangeError} If a shape does not match.
    *
-   * @example Into the first part, in place
+   * @example Into the first state, in place
    * ```ts
    * import { Gpu, MergeStates, Tensor } from "@onehead/attention";
    *
@@ -163,10 +163,10 @@ export class MergeStates {
    *   o: await Tensor.upload(gpu, { data: Array(4).fill(value), shape: [1, 4] }),
    *   lse: await Tensor.upload(gpu, { data: [0], shape: [1] }),
    * });
-   * const [whole, part] = await Promise.all([1, 2].map(state));
+   * const [whole, other] = await Promise.all([1, 2].map(state));
    *
    * const encoder = gpu.device.createCommandEncoder();
-   * merge.encode(encoder, [whole, part], whole);
+   * merge.encode(encoder, [whole, other], whole);
    * gpu.device.queue.submit([encoder.finish()]);
    * console.log(await whole.o.download()); // [1.5, 1.5, 1.5, 1.5]
    * gpu.destroy();
@@ -174,41 +174,41 @@ export class MergeStates {
    */
   encode(
     target: GPUCommandEncoder | GPUComputePassEncoder,
-    parts: readonly AttentionState<Tensor>[],
+    states: readonly AttentionState<Tensor>[],
     whole: AttentionState<Tensor>,
   ): void {
-    this.bind(parts, whole).encode(target);
+    this.bind(states, whole).encode(target);
   }
 
   /**
    * Checks and binds the states once, for loops that fill them anew for each step: see {@linkcode MergeStates.encode}.
    *
-   * @param parts One part or more, in any order. The first may be the whole itself, which the others are then merged into.
+   * @param states One state or more, in any order. The first may be the whole itself, which the others are then merged into.
    * @param whole What each encoding writes. All of them and the merge must outlive what is returned.
    * @returns The merge of these states, to be encoded as often as one likes.
-   * @throws {TypeError} If there is no part, a tensor is missing, of another device or of another element type, or one is
+   * @throws {TypeError} If there is no state, a tensor is missing, of another device or of another element type, or one is
    * read and written at once.
    * @throws {RangeError} If a shape does not match.
    */
-  bind(parts: readonly AttentionState<Tensor>[], whole: AttentionState<Tensor>): BoundWork {
+  bind(states: readonly AttentionState<Tensor>[], whole: AttentionState<Tensor>): BoundWork {
     const isWhole = ({ o, lse }: AttentionState<Tensor>) =>
       o.buffer === whole.o.buffer && lse.buffer === whole.lse.buffer;
-    checkParts(parts);
+    checkStates(states);
     this.#check("whole", whole);
-    parts.forEach((part, i) => this.#check(`parts[${i}]`, part));
-    const others = isWhole(parts[0]) ? parts.slice(1) : parts;
+    states.forEach((state, i) => this.#check(`states[${i}]`, state));
+    const others = isWhole(states[0]) ? states.slice(1) : states;
     const written = [whole.o.buffer, whole.lse.buffer];
     const read = others.flatMap(({ o, lse }) => [o.buffer, lse.buffer]);
-    const rule = "only the first part may be the whole itself";
-    checkApart(ACTION, rule, { written, read }, { parts: parts.length });
+    const rule = "only the first state may be the whole itself";
+    checkApart(ACTION, rule, { written, read }, { states: states.length });
     const { maxComputeWorkgroupsPerDimension } = this.gpu.device.limits;
     const numRows = elementCount(this.shape.slice(0, -1));
     const grid = gridOfRows(numRows, maxComputeWorkgroupsPerDimension);
     const dispatches = others.map(({ o, lse }, i) => {
-      const isFirst = i === 0 && others.length === parts.length;
+      const isFirst = i === 0 && others.length === states.length;
       return this.#kernel.bind({
         params: isFirst ? this.#params.first : this.#params.next,
-        ...{ oPart: o.buffer, lsePart: lse.buffer },
+        ...{ oNext: o.buffer, lseNext: lse.buffer },
         ...{ o: whole.o.buffer, lse: whole.lse.buffer },
       }, grid);
     });
@@ -229,12 +229,12 @@ export class MergeStates {
 }
 
 /**
- * Merges attention over the parts of a context in one call: see {@linkcode MergeStates}.
+ * Merges attention over the shards of a context in one call: see {@linkcode MergeStates}.
  *
  * @param gpu Where to run.
- * @param parts One part or more, all on the host or all on the device, with the same shapes.
+ * @param states One state or more, all on the host or all on the device, with the same shapes.
  * @returns Attention over the whole, of the kind that came in. The caller destroys tensors.
- * @throws {TypeError} If there is no part, or one is of the wrong kind.
+ * @throws {TypeError} If there is no state, or one is of the wrong kind.
  * @throws {RangeError} If a shape does not match.
  * @throws {GpuWorkError} If the GPU refused some work.
  * @throws {DeviceLostError} If the device is lost.
@@ -250,64 +250,64 @@ export class MergeStates {
  * });
  * const q = random(1, 1, 4, 16);
  * const shards = [5, 7].map((tokens) => ({ k: random(1, tokens, 1, 16), v: random(1, tokens, 1, 16) }));
- * const parts = await Promise.all(shards.map(async (shard) => {
+ * const states = await Promise.all(shards.map(async (shard) => {
  *   const { o, lse } = await attend(gpu, { q, ...shard }, { causal: false, outputs: ["lse"] });
  *   return { o, lse };
  * }));
- * const { o } = await mergeStates(gpu, parts);
+ * const { o } = await mergeStates(gpu, states);
  * console.log(o.shape); // [1, 1, 4, 16]: attention over all 12 tokens
  * gpu.destroy();
  * ```
  */
 export function mergeStates(
   gpu: Gpu,
-  parts: readonly AttentionState<Tensor>[],
+  states: readonly AttentionState<Tensor>[],
 ): Promise<AttentionState<Tensor>>;
 /**
- * Merges parts from arrays to arrays.
+ * Merges states from arrays to arrays.
  *
  * @param gpu Where to run.
- * @param parts One part or more on the host: `o` [..., valueDim] and `lse` [...].
+ * @param states One state or more on the host: `o` [..., valueDim] and `lse` [...].
  * @returns Attention over the whole, in f32.
- * @throws {TypeError} If there is no part, or one is of the wrong kind.
+ * @throws {TypeError} If there is no state, or one is of the wrong kind.
  * @throws {RangeError} If a shape does not match.
  * @throws {GpuWorkError} If the GPU refused some work.
  * @throws {DeviceLostError} If the device is lost.
  */
 export function mergeStates(
   gpu: Gpu,
-  parts: readonly AttentionState<HostTensor>[],
+  states: readonly AttentionState<HostTensor>[],
 ): Promise<AttentionState<HostFloats>>;
 export async function mergeStates(
   gpu: Gpu,
-  parts: readonly AttentionState<Tensor>[] | readonly AttentionState<HostTensor>[],
+  states: readonly AttentionState<Tensor>[] | readonly AttentionState<HostTensor>[],
 ): Promise<AttentionState<Tensor> | AttentionState<HostFloats>> {
-  checkParts(parts);
-  return areOnDevice(parts)
-    ? await mergeOnDevice(gpu, parts.map((part) => ({ ...part })))
-    : await mergeFromHost(gpu, parts);
+  checkStates(states);
+  return areOnDevice(states)
+    ? await mergeOnDevice(gpu, states.map((state) => ({ ...state })))
+    : await mergeFromHost(gpu, states);
 }
 
-function checkParts(parts: readonly unknown[]): void {
-  if (!Array.isArray(parts)) {
-    throw new TypeError(sentence(ACTION, "parts must be an array", { parts }));
+function checkStates(states: readonly unknown[]): void {
+  if (!Array.isArray(states)) {
+    throw new TypeError(sentence(ACTION, "states must be an array", { states }));
   }
-  if (parts.length === 0) {
-    throw new TypeError(sentence(ACTION, "there must be a part", { parts: parts.length }));
+  if (states.length === 0) {
+    throw new TypeError(sentence(ACTION, "there must be a state", { states: states.length }));
   }
 }
 
 function areOnDevice(
-  parts: readonly AttentionState<Tensor>[] | readonly AttentionState<HostTensor>[],
-): parts is readonly AttentionState<Tensor>[] {
-  return parts[0]?.o instanceof Tensor;
+  states: readonly AttentionState<Tensor>[] | readonly AttentionState<HostTensor>[],
+): states is readonly AttentionState<Tensor>[] {
+  return states[0]?.o instanceof Tensor;
 }
 
 async function mergeOnDevice(
   gpu: Gpu,
-  parts: readonly AttentionState<Tensor>[],
+  states: readonly AttentionState<Tensor>[],
 ): Promise<AttentionState<Tensor>> {
-  const { shape, dtype } = parts[0].o;
+  const { shape, dtype } = states[0].o;
   const merge = await MergeStates.create(gpu, { shape, dtype: dtype as Dtype });
   try {
     return await Owned.make(async (owned) => {
@@ -315,7 +315,7 @@ async function mergeOnDevice(
       const lse = owned.keep(await Tensor.empty(gpu, shape.slice(0, -1), { label: "lse" }));
       await gpu.guard(ACTION, () => {
         const encoder = gpu.device.createCommandEncoder();
-        merge.encode(encoder, parts, { o, lse });
+        merge.encode(encoder, states, { o, lse });
         gpu.device.queue.submit([encoder.finish()]);
       });
       return { o, lse };
@@ -327,14 +327,14 @@ async function mergeOnDevice(
 
 async function mergeFromHost(
   gpu: Gpu,
-  parts: readonly AttentionState<HostTensor>[],
+  states: readonly AttentionState<HostTensor>[],
 ): Promise<AttentionState<HostFloats>> {
   return await Owned.use(async (owned) => {
     const upload = async (source: HostTensor, label: string) =>
       owned.keep(await Tensor.upload(gpu, source, { label }));
     // All at once, so that every array is read before the caller goes on.
-    const uploaded = await Promise.all(parts.map(async (part) => {
-      const [o, lse] = await Promise.all([upload(part?.o, "o"), upload(part?.lse, "lse")]);
+    const uploaded = await Promise.all(states.map(async (state) => {
+      const [o, lse] = await Promise.all([upload(state?.o, "o"), upload(state?.lse, "lse")]);
       return { o, lse };
     }));
     const { o, lse } = await mergeOnDevice(gpu, uploaded);

@@ -83,7 +83,7 @@ export class SharedPrefixAttention {
   readonly #suffix: Attention;
   readonly #merge: MergeStates;
   /** Attention to the suffixes, before it is merged. */
-  readonly #part: { o: Tensor; lse: Tensor };
+  readonly #suffixState: { o: Tensor; lse: Tensor };
 
   private constructor(
     gpu: Gpu,
@@ -93,7 +93,7 @@ export class SharedPrefixAttention {
       prefix: Attention;
       suffix: Attention;
       merge: MergeStates;
-      part: { o: Tensor; lse: Tensor };
+      suffixState: { o: Tensor; lse: Tensor };
     },
   ) {
     this.gpu = gpu;
@@ -102,7 +102,7 @@ export class SharedPrefixAttention {
     this.#prefix = made.prefix;
     this.#suffix = made.suffix;
     this.#merge = made.merge;
-    this.#part = made.part;
+    this.#suffixState = made.suffixState;
   }
 
   /**
@@ -158,7 +158,7 @@ export class SharedPrefixAttention {
       );
       return new SharedPrefixAttention(gpu, filled, {
         ...{ owned, prefix: prefixAttention, suffix: suffixAttention, merge },
-        part: { o, lse },
+        suffixState: { o, lse },
       });
     });
   }
@@ -225,8 +225,8 @@ export class SharedPrefixAttention {
         o: asOneSequence(o, valueDim),
         lse: asOneSequence(lse),
       }),
-      this.#suffix.bind({ ...suffix, q, mask, ...this.#part }),
-      this.#merge.bind([{ o, lse }, this.#part], { o, lse }),
+      this.#suffix.bind({ ...suffix, q, mask, ...this.#suffixState }),
+      this.#merge.bind([{ o, lse }, this.#suffixState], { o, lse }),
     ]);
   }
 

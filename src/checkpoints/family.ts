@@ -1,5 +1,5 @@
 import type { DecoderSpec } from "../model/spec.ts";
-import type { Part } from "../model/weight_shapes.ts";
+import type { Component } from "../model/weight_shapes.ts";
 import type { HfConfig } from "./config.ts";
 import type { ModelOutline } from "./model_types/model_type.ts";
 
@@ -9,10 +9,10 @@ export interface Family {
   spec: DecoderSpec;
   /** What the names of the decoder's tensors may start with, depending on what they were saved with. */
   prefixes: readonly string[];
-  /** What the file calls each part, after the prefix, with N for the number of a layer. */
-  tensors: Readonly<Partial<Record<Part, string>>>;
-  /** The parts that have a bias besides their weight; norms of `kind: "layer"` always have. */
-  biased: readonly Part[];
+  /** The file's name of each component, after the prefix, with N for the number of a layer. */
+  tensors: Readonly<Partial<Record<Component, string>>>;
+  /** The components that have a bias besides their weight; norms of `kind: "layer"` always have. */
+  biased: readonly Component[];
   /** Whether norms keep the difference of their weights to 1. */
   addsOneToNorms: boolean;
   /** Whether the embedding serves as classifier. */

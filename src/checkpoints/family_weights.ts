@@ -2,7 +2,7 @@ import type { DecoderWeights, WeightData } from "../model/weights.ts";
 import { splitQkv } from "../layer/qkv_weights.ts";
 import { checkpointError, tensorOf } from "./checkpoint_error.ts";
 import { FLOAT_TYPES } from "./floats.ts";
-import { type Part, partShapes } from "../model/weight_shapes.ts";
+import { type Component, componentShapes } from "../model/weight_shapes.ts";
 import type { Family } from "./family.ts";
 import type { TensorFile } from "./tensor_file.ts";
 import { findVocabularyMatrices, type VocabularyMatrices } from "./vocabulary_matrices.ts";
@@ -66,21 +66,22 @@ function findSources(
   { prefix, embedding, classifier, twins }: VocabularyMatrices,
 ): Map<string, WeightSource> {
   const { spec, tensors, biased, addsOneToNorms } = family;
-  const shapes = partShapes(spec);
+  const shapes = componentShapes(spec);
   const sources = new Map<string, WeightSource>();
   const used = new Set(twins);
 
-  const add = (part: Part, module: string, layer = "") => {
-    const isNorm = part.endsWith("Norm");
-    const hasBias = biased.includes(part) || (isNorm && spec.norm.kind === "layer");
+  const add = (component: Component, module: string, layer = "") => {
+    const isNorm = component.endsWith("Norm");
+    const hasBias = biased.includes(component) || (isNorm && spec.norm.kind === "layer");
     for (const kind of hasBias ? ["weight", "bias"] : ["weight"]) {
-      const shapeOf = (part: Part) => kind === "weight" ? shapes[part] : shapes[part].slice(0, 1);
+      const shapeOf = (component: Component) =>
+        kind === "weight" ? shapes[component] : shapes[component].slice(0, 1);
       const tensor = `${module}.${kind}`;
-      checkTensor(file, tensor, shapeOf(part));
+      checkTensor(file, tensor, shapeOf(component));
       used.add(tensor);
-      if (part !== "qkv") {
+      if (component !== "qkv") {
         const addsOne = isNorm && addsOneToNorms;
-        sources.set(`${layer}${part}.${kind}`, { tensor, shape: shapeOf(part), addsOne });
+        sources.set(`${layer}${component}.${kind}`, { tensor, shape: shapeOf(component), addsOne });
         continue;
       }
       for (const fused of PROJECTIONS) {
@@ -92,12 +93,12 @@ function findSources(
 
   const { embedding: _, ...others } = tensors;
   add("embedding", embedding);
-  for (const [part, name] of Object.entries(others) as [Part, string][]) {
+  for (const [component, name] of Object.entries(others) as [Component, string][]) {
     if (name.includes(".N.")) {
       for (let layer = 0; layer < spec.layers.length; layer++) {
-        add(part, prefix + name.replace(".N.", `.${layer}.`), `layers.${layer}.`);
+        add(component, prefix + name.replace(".N.", `.${layer}.`), `layers.${layer}.`);
       }
-    } else add(part, prefix + name);
+    } else add(component, prefix + name);
   }
   if (classifier) add("classifier", classifier);
   checkLeftovers(file, used);

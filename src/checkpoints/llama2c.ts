@@ -6,14 +6,14 @@ import { closeOnError } from "./close_on_error.ts";
 import { checkpointError, tensorOf } from "./checkpoint_error.ts";
 import { FLOAT_TYPES } from "./floats.ts";
 import { readForeignFormat } from "./text_file.ts";
-import { type DecoderSizes, type Part, partShapes } from "../model/weight_shapes.ts";
+import { type Component, componentShapes, type DecoderSizes } from "../model/weight_shapes.ts";
 
 /** The header: seven int32. */
 const FIELDS = ["dim", "hiddenDim", "layers", "numHeads", "numKvHeads", "vocab", "contextLen"];
 const HEADER_BYTES = 4 * FIELDS.length;
 
-/** The parts of a layer in the file's order; each is there for all layers before the next begins. */
-const LAYER_PARTS: readonly Part[] = [
+/** The components of a layer in the file's order; each is there for all layers before the next begins. */
+const LAYER_COMPONENTS: readonly Component[] = [
   ...["attentionNorm", "q", "k", "v", "o"] as const,
   ...["mlpNorm", "gate", "down", "up"] as const,
 ];
@@ -115,11 +115,15 @@ async function readHeader(source: ByteSource): Promise<Header> {
 
 /** Where everything lies, if the file is as large as its header says. */
 function placesOf(source: ByteSource, { sizes, numLayers, isTied }: Header): Map<string, Place> {
-  const shapes = partShapes(sizes);
-  const section = (part: Part, copies: number) => ({ part, copies, shape: shapes[part] });
-  const sections: { part?: Part; copies: number; shape: readonly number[] }[] = [
+  const shapes = componentShapes(sizes);
+  const section = (component: Component, copies: number) => ({
+    component,
+    copies,
+    shape: shapes[component],
+  });
+  const sections: { component?: Component; copies: number; shape: readonly number[] }[] = [
     section("embedding", 1),
-    ...LAYER_PARTS.map((part) => section(part, numLayers)),
+    ...LAYER_COMPONENTS.map((component) => section(component, numLayers)),
     section("finalNorm", 1),
     // Cosines and sines, which are not read any more.
     { copies: 1, shape: [sizes.contextLen, sizes.headDim] },
@@ -140,11 +144,11 @@ function placesOf(source: ByteSource, { sizes, numLayers, isTied }: Header): Map
 
   const places = new Map<string, Place>();
   let offset = HEADER_BYTES;
-  for (const { part, copies, shape } of sections) {
+  for (const { component, copies, shape } of sections) {
     for (let copy = 0; copy < copies; copy++) {
-      const isOfLayer = part && LAYER_PARTS.includes(part);
-      if (part) {
-        places.set(`${isOfLayer ? `layers.${copy}.` : ""}${part}.weight`, { offset, shape });
+      const isOfLayer = component && LAYER_COMPONENTS.includes(component);
+      if (component) {
+        places.set(`${isOfLayer ? `layers.${copy}.` : ""}${component}.weight`, { offset, shape });
       }
       offset += bytesOf(shape);
     }

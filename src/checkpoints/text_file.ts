@@ -8,14 +8,14 @@ import { fileSystem } from "./file_system.ts";
 /** Most bytes of a text, as safetensors' own reader has it: a lie about a length must not make for a huge allocation. */
 const MOST_BYTES = 100_000_000;
 
-/** Which bytes of a file, and what messages call them. */
-interface Part {
+/** A span of bytes of a file, and its name in messages. */
+interface Span {
   what?: string;
   offset?: number;
   length?: number;
 }
 
-/** A text, and what messages call it. */
+/** A text, and its name in messages. */
 export interface NamedText {
   name: string;
   text: string;
@@ -40,15 +40,15 @@ async function isThere(path: string): Promise<boolean> {
   return await fileSystem(path).stat(path).then(() => true, () => false);
 }
 
-/** Reads a part of a file that must be a JSON object. */
-export async function readJsonObject(source: ByteSource, part: Part = {}): Promise<JsonObject> {
-  return parseJsonObject(await readText(source, part), part.what ?? source.name);
+/** Reads a span of a file that must be a JSON object. */
+export async function readJsonObject(source: ByteSource, span: Span = {}): Promise<JsonObject> {
+  return parseJsonObject(await readText(source, span), span.what ?? source.name);
 }
 
-/** Reads a part of a file that must be text, and not long. */
+/** Reads a span of a file that must be text, and not long. */
 export async function readText(
   source: ByteSource,
-  { what = source.name, offset = 0, length = source.size - offset }: Part = {},
+  { what = source.name, offset = 0, length = source.size - offset }: Span = {},
 ): Promise<string> {
   return decodeText(await readShort(source, { what, offset, length }), what);
 }
@@ -60,10 +60,10 @@ export async function readForeignFormat(source: ByteSource): Promise<string | un
   return other && `it is ${other.format} (${other.cure})`;
 }
 
-/** Reads a part of a file that is to be in memory as a whole. */
+/** Reads a span of a file that is to be in memory as a whole. */
 export async function readShort(
   source: ByteSource,
-  { what = source.name, offset = 0, length = source.size - offset }: Part = {},
+  { what = source.name, offset = 0, length = source.size - offset }: Span = {},
 ): Promise<Uint8Array> {
   if (length > MOST_BYTES) {
     throw checkpointError(what, `it must have at most ${MOST_BYTES} bytes`, { bytes: length });

@@ -3,7 +3,7 @@ import type { Family } from "./family.ts";
 import { areSameTensors } from "./same_tensors.ts";
 import type { TensorFile } from "./tensor_file.ts";
 
-/** What the classifier is called: it has no part in the prefix of the rest. */
+/** The name of the classifier, which has not the prefix of the rest. */
 const CLASSIFIERS = ["lm_head", "language_model.lm_head"];
 
 /** Where a file has the matrices between tokens and the decoder. */

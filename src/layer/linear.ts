@@ -94,13 +94,13 @@ export class Linear {
     numTokens: number,
     target: LinearTarget = "y",
   ): Promise<BoundWork> {
-    const { w: { parts }, bias } = this.#weights;
+    const { w: { bands }, bias } = this.#weights;
     const tile = tileOf(this.#profile, numTokens);
     const kernels = await Promise.all(
-      parts.map(({ w }) => this.#compile(tile, target, w.shape[0])),
+      bands.map(({ w }) => this.#compile(tile, target, w.shape[0])),
     );
     const rowsOfWorkgroup = tile.workgroup / tile.lanes * tile.rows;
-    return boundWork(parts.map(({ w, firstRow }, i) => {
+    return boundWork(bands.map(({ w, firstRow }, i) => {
       const weights = { w: w.buffer, ...(bias && { bias: bias.buffer }) };
       const params = this.#params.get(
         `${numTokens} tokens from row ${firstRow}`,
@@ -133,14 +133,14 @@ export class Linear {
 interface LinearShape {
   inputs: number;
   outputs: number;
-  /** Outputs of the part of the matrix. */
+  /** Outputs of the band of the matrix. */
   rows: number;
   dtype: KvDtype;
   loads: Loads;
   hasBias: boolean;
 }
 
-/** The module of a projection by a part of a matrix. */
+/** The module of a projection by a band of a matrix. */
 export function linearModule(
   label: string,
   { inputs, outputs, rows, dtype, loads, hasBias }: LinearShape,

@@ -5,8 +5,8 @@ import { Owned } from "../gpu/owned.ts";
 import { type HostTensor, mostBytes, Tensor } from "../tensor/tensor.ts";
 import { type KvDtype, rowBytes } from "../tensor/dtype.ts";
 
-/** Rows of a matrix that one storage binding holds. */
-export interface MatrixPart {
+/** A band of rows of a matrix, which one storage binding holds. */
+export interface RowBand {
   /** [rows, in] */
   w: Tensor;
   /** The first of them, of all rows. */
@@ -17,25 +17,25 @@ export interface MatrixPart {
 export interface MatrixOptions {
   dtype: KvDtype;
   label: string;
-  /** Bytes of the largest part. The default is what the device binds. */
+  /** Bytes of the largest band. The default is what the device binds. */
   mostBytes?: number;
 }
 
-/** A matrix [out, in], cut between rows where one storage binding of the device cannot hold it. */
+/** A matrix [out, in], cut into bands of rows where one storage binding of the device cannot hold it. */
 export class WeightMatrix {
   /** [out, in] */
   readonly shape: readonly [number, number];
   readonly dtype: KvDtype;
-  readonly parts: readonly MatrixPart[];
+  readonly bands: readonly RowBand[];
 
   private constructor(
     shape: readonly [number, number],
     dtype: KvDtype,
-    parts: readonly MatrixPart[],
+    bands: readonly RowBand[],
   ) {
     this.shape = shape;
     this.dtype = dtype;
-    this.parts = parts;
+    this.bands = bands;
   }
 
   static async upload(
@@ -47,25 +47,25 @@ export class WeightMatrix {
     // Pairs of rows stay together: those of a gate and of what it is multiplied with.
     const step = Math.max(2, Math.floor(most / rowBytes(columns, dtype) / 2) * 2);
     return await Owned.make(async (owned) => {
-      const parts: MatrixPart[] = [];
+      const bands: RowBand[] = [];
       for (let firstRow = 0; firstRow < rows; firstRow += step) {
         const end = Math.min(firstRow + step, rows);
-        const part = {
+        const band = {
           data: end - firstRow === rows ? data : sliceOf(data, firstRow * columns, end * columns),
           shape: [end - firstRow, columns],
         };
-        parts.push({ w: owned.keep(await Tensor.upload(gpu, part, { dtype, label })), firstRow });
+        bands.push({ w: owned.keep(await Tensor.upload(gpu, band, { dtype, label })), firstRow });
       }
-      return new WeightMatrix([rows, columns], dtype, parts);
+      return new WeightMatrix([rows, columns], dtype, bands);
     });
   }
 
   /** Bytes on the device. */
   get bytes(): number {
-    return this.parts.reduce((sum, { w }) => sum + w.bytes, 0);
+    return this.bands.reduce((sum, { w }) => sum + w.bytes, 0);
   }
 
   destroy(): void {
-    for (const { w } of this.parts) w.destroy();
+    for (const { w } of this.bands) w.destroy();
   }
 }

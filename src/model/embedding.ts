@@ -60,7 +60,7 @@ export class Embedding {
     const grid = [Math.ceil(numTokens * dim / packSize(dim) / WORKGROUP), 1] as const;
     const buffers = { tokens: tokens.buffer, y: y.buffer };
     const learned = positions && { positions: positions.buffer, lengths };
-    return boundWork(w.parts.map(({ w, firstRow }) => {
+    return boundWork(w.bands.map(({ w, firstRow }) => {
       const rows = { firstRow, numRows: w.shape[0] };
       const params = this.#params.get(
         `${numTokens} tokens from row ${firstRow}`,

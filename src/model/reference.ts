@@ -144,7 +144,7 @@ export class ReferenceDecoder {
   }
 
   #layer(layer: number, x: Rows, options: ReferenceForwardOptions) {
-    const name = (part: string) => `layers.${layer}.${part}`;
+    const name = (component: string) => `layers.${layer}.${component}`;
     const normed = this.#norm(name("attentionNorm"), x);
     const { o, weights } = this.#attend(layer, normed, options);
     const attended = this.#normIfAny(name("postAttentionNorm"), this.#linear(name("o"), o));
@@ -163,11 +163,11 @@ export class ReferenceDecoder {
     const { sinks, attentionOf } = options;
     const { rope, window = Infinity } = layers[layer];
     const sees = Math.min(window, options.window ?? Infinity, x.length);
-    const name = (part: string) => `layers.${layer}.${part}`;
-    const positioned = (part: "q" | "k") =>
-      this.#linear(name(part), x).map((row, position) =>
+    const name = (component: string) => `layers.${layer}.${component}`;
+    const positioned = (component: "q" | "k") =>
+      this.#linear(name(component), x).map((row, position) =>
         headsOf(row, headDim).flatMap((head) => {
-          const [normed] = this.#normIfAny(name(`${part}Norm`), [head], "rms");
+          const [normed] = this.#normIfAny(name(`${component}Norm`), [head], "rms");
           return rope ? ropedRow(normed, position, rope) : Array.from(normed);
         })
       );

@@ -6,11 +6,11 @@ export type DecoderSizes = Pick<
   "vocabSize" | "dim" | "hiddenDim" | "numHeads" | "numKvHeads" | "headDim" | "contextLen"
 >;
 
-/** A part of a decoder that has weights, whatever its layer. */
-export type Part = keyof ReturnType<typeof partShapes>;
+/** A component of a decoder that has weights, such as a projection or a norm, whatever its layer. */
+export type Component = keyof ReturnType<typeof componentShapes>;
 
-/** The shape of each part's weight. Its bias, where it has one, is as long as the first axis. */
-export function partShapes(
+/** The shape of each component's weight. Its bias, where it has one, is as long as the first axis. */
+export function componentShapes(
   { vocabSize, dim, hiddenDim, numHeads, numKvHeads, headDim, contextLen }: DecoderSizes,
 ) {
   const [queries, keys] = [numHeads * headDim, numKvHeads * headDim];
@@ -46,15 +46,18 @@ export interface WeightShape {
 
 /** Every weight that a decoder of this shape has or may have, by the names of `DecoderWeights`. */
 export function weightShapes(spec: DecoderSpec): WeightShape[] {
-  const shapes = partShapes(spec);
-  const required = (part: Part): WeightShape => {
-    return { name: `${part}.weight`, shape: shapes[part], isOptional: false };
+  const shapes = componentShapes(spec);
+  const required = (component: Component): WeightShape => {
+    return { name: `${component}.weight`, shape: shapes[component], isOptional: false };
   };
-  const optional = (part: Part): WeightShape => ({ ...required(part), isOptional: true });
-  const bias = (part: Part): WeightShape => {
-    return { name: `${part}.bias`, shape: shapes[part].slice(0, 1), isOptional: true };
+  const optional = (component: Component): WeightShape => ({
+    ...required(component),
+    isOptional: true,
+  });
+  const bias = (component: Component): WeightShape => {
+    return { name: `${component}.bias`, shape: shapes[component].slice(0, 1), isOptional: true };
   };
-  const withBias = (part: Part) => [required(part), bias(part)];
+  const withBias = (component: Component) => [required(component), bias(component)];
   const layer = [
     ...withBias("attentionNorm"),
     ...[withBias("q"), withBias("k"), withBias("v")].flat(),

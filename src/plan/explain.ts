@@ -85,7 +85,7 @@ function fusedRows(plan: FusedPlan): [string, string][] {
         ...(partners > 1 ? [`${partners} score a key together`] : []),
         sharers > 0 ? `${sharers} load rows for each other` : "each loads its own rows",
         ...(keyChunk > 0 ? [`keys by workgroup memory, ${keyChunk} loads at a time`] : []),
-        ...(strips > 1 ? [`${strips} share a part of the value`] : []),
+        ...(strips > 1 ? [`${strips} share elements of the value`] : []),
         ...(columns > 1 ? [`values of ${columns} columns at a time`] : []),
         ...(loads === "packs" ? [] : [`loads of 8 numbers as ${loads}`]),
       ].join(", "),

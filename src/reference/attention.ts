@@ -243,9 +243,9 @@ export function referenceAttention(
 }
 
 /**
- * Merges attention over the parts of a context into attention over the whole, in float64: an oracle for `MergeStates`.
+ * Merges attention over the shards of a context into attention over the whole, in float64: an oracle for `MergeStates`.
  *
- * @param parts Outputs [rows, valueDim] and log-sum-exps [rows]; -Infinity, or the lowest f32, for a row that sees nothing.
+ * @param states Outputs [rows, valueDim] and log-sum-exps [rows]; -Infinity, or the lowest f32, for a row that sees nothing.
  * @returns Outputs and log-sum-exps over the whole.
  *
  * @example
@@ -257,19 +257,19 @@ export function referenceAttention(
  * ```
  */
 export function referenceMergeStates(
-  parts: readonly { o: ArrayLike<number>; lse: ArrayLike<number> }[],
+  states: readonly { o: ArrayLike<number>; lse: ArrayLike<number> }[],
 ): { o: Float64Array; lse: Float64Array } {
-  const o = new Float64Array(parts[0].o.length);
-  const lse = new Float64Array(parts[0].lse.length);
+  const o = new Float64Array(states[0].o.length);
+  const lse = new Float64Array(states[0].lse.length);
   const valueDim = o.length / lse.length;
   for (let row = 0; row < lse.length; row++) {
-    const seen = parts.filter((part) => !(part.lse[row] <= LOWEST_F32));
-    const max = Math.max(...seen.map((part) => part.lse[row]));
-    const sum = seen.reduce((sum, part) => sum + Math.exp(part.lse[row] - max), 0);
+    const seen = states.filter((state) => !(state.lse[row] <= LOWEST_F32));
+    const max = Math.max(...seen.map((state) => state.lse[row]));
+    const sum = seen.reduce((sum, state) => sum + Math.exp(state.lse[row] - max), 0);
     lse[row] = max + Math.log(sum);
-    for (const part of seen) {
-      const share = Math.exp(part.lse[row] - lse[row]);
-      for (let h = row * valueDim; h < (row + 1) * valueDim; h++) o[h] += share * part.o[h];
+    for (const state of seen) {
+      const share = Math.exp(state.lse[row] - lse[row]);
+      for (let h = row * valueDim; h < (row + 1) * valueDim; h++) o[h] += share * state.o[h];
     }
   }
   return { o, lse };

@@ -1,4 +1,4 @@
-// Attention over the parts of a context, merged, is attention over the whole.
+// Attention over the shards of a context, merged, is attention over the whole.
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import {
   type AttentionSpec,
@@ -39,7 +39,7 @@ const SPEC: AttentionSpec = {
 };
 
 for (const impl of ["fused", "staged"] as const) {
-  testRandomly(`merge: a split of 2 to 5 parts equals the whole, ${impl}`, async (random) => {
+  testRandomly(`merge: a split into 2 to 5 shards equals the whole, ${impl}`, async (random) => {
     const gpu = await sharedGpu();
     const spec: AttentionSpec = { ...SPEC, impl, outputs: ["lse"] };
     const inputs = randomInputs(random, spec);
@@ -107,7 +107,7 @@ testRandomly("merge: random states against the reference, in place and not", asy
   }
 });
 
-testRandomly("merge: one part is itself, to the bit", async (random) => {
+testRandomly("merge: one state is itself, to the bit", async (random) => {
   const state = randomState(random, 9, 8);
   const { o, lse } = await mergeStates(await sharedGpu(), [state]);
   assertSame(o.data, state.o.data, "o");
@@ -152,7 +152,8 @@ testRandomly("merge: f16", async (random) => {
 });
 
 testRandomly("merge: what was handed over may change", async (random) => {
-  const states = [randomState(random, 5, 4), randomState(random, 5, 4)];
+  const state = () => ({ o: random.tensor([5, 4]), lse: random.tensor([5]) });
+  const states = [state(), state()];
   const expected = referenceMergeStates(states.map(({ o, lse }) => ({ o: o.data, lse: lse.data })));
   const pending = mergeStates(await sharedGpu(), states);
   for (const { o, lse } of states) {
@@ -175,9 +176,9 @@ Deno.test("merge: refuses what does not fit, and frees what it made", async () =
   const part = { o: zeros(2, 4), lse: zeros(2) };
   const { alive } = await buffersOf(async () => {
     await mergeStates(gpu, [part, part]);
-    await assertRejects(() => mergeStates(gpu, [] as typeof part[]), TypeError, "parts=0");
+    await assertRejects(() => mergeStates(gpu, [] as typeof part[]), TypeError, "states=0");
     const long = { o: zeros(3, 4), lse: zeros(3) };
-    const says = "parts[1].o must have shape [2, 4]";
+    const says = "states[1].o must have shape [2, 4]";
     await assertRejects(() => mergeStates(gpu, [part, long]), RangeError, says);
     const flat = { o: zeros(4), lse: zeros(1) };
     await assertRejects(() => mergeStates(gpu, [flat]), TypeError, "shape=[4]");
@@ -186,7 +187,7 @@ Deno.test("merge: refuses what does not fit, and frees what it made", async () =
     const without = { o: part.o } as typeof part;
     await assertRejects(() => mergeStates(gpu, [without]), TypeError, "lse=undefined");
     const missing = null as never;
-    await assertRejects(() => mergeStates(gpu, missing), TypeError, "parts=null");
+    await assertRejects(() => mergeStates(gpu, missing), TypeError, "states=null");
     await assertRejects(() => mergeStates(gpu, [missing]), TypeError, "o=undefined");
     await assertRejects(() => MergeStates.create(gpu, missing), TypeError, "outputs=null");
   });
@@ -197,7 +198,7 @@ Deno.test("merge: refuses what does not fit, and frees what it made", async () =
     { o: await tensors.upload(part.o), lse: await tensors.upload(part.lse) },
   ];
   await submit((encoder) => {
-    const says = "only the first part may be the whole itself";
+    const says = "only the first state may be the whole itself";
     assertThrows(() => merge.encode(encoder, [a, b], b), TypeError, says);
     assertThrows(() => merge.encode(encoder, [a], { o: a.o, lse: b.lse }), TypeError, says);
   });

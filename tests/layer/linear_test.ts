@@ -154,7 +154,7 @@ for (const tiles of TILES) {
           const mostBytes = 10 * rowBytes(20, dtype) + 7;
           const options = { random, tiles, size, dtype, hasBias: true, mostBytes };
           const { gpu, profile, weights, x, expected } = await draw(tensors, options);
-          assertEquals(weights.w.parts.map(({ firstRow }) => firstRow), [0, 10, 20, 30, 40]);
+          assertEquals(weights.w.bands.map(({ firstRow }) => firstRow), [0, 10, 20, 30, 40]);
           const plain = new Linear(gpu, "linear", weights, { profile });
           const y = await tensors.poisoned([numTokens, 46]);
           await run(await plain.bind({ x: x.buffer, y: y.buffer }, numTokens));

@@ -2,7 +2,7 @@
 import { HfConfig } from "../../src/checkpoints/config.ts";
 import { readFamily } from "../../src/checkpoints/families/mod.ts";
 import type { WeightData } from "../../src/checkpoints/mod.ts";
-import { type Part, partShapes } from "../../src/model/weight_shapes.ts";
+import { type Component, componentShapes } from "../../src/model/weight_shapes.ts";
 import { safetensors } from "./checkpoint_files.ts";
 import type { Random } from "./random.ts";
 
@@ -61,16 +61,17 @@ export function familyFile(random: Random, config: Config): FamilyFile {
   const { spec, prefixes: [prefix], tensors: names, biased, isTied } = readFamily(
     HfConfig.parse(JSON.stringify(config), "config.json"),
   );
-  const shapes = partShapes(spec);
+  const shapes = componentShapes(spec);
   const tensors: FamilyFile["tensors"] = {};
-  const add = (part: Part, module: string) => {
-    tensors[`${module}.weight`] = random.tensor(shapes[part]);
-    const hasBias = biased.includes(part) || (part.endsWith("Norm") && spec.norm.kind === "layer");
-    if (hasBias) tensors[`${module}.bias`] = random.tensor(shapes[part].slice(0, 1));
+  const add = (component: Component, module: string) => {
+    tensors[`${module}.weight`] = random.tensor(shapes[component]);
+    const hasBias = biased.includes(component) ||
+      (component.endsWith("Norm") && spec.norm.kind === "layer");
+    if (hasBias) tensors[`${module}.bias`] = random.tensor(shapes[component].slice(0, 1));
   };
-  for (const [part, name] of Object.entries(names) as [Part, string][]) {
+  for (const [component, name] of Object.entries(names) as [Component, string][]) {
     const layers = name.includes(".N.") ? spec.layers.keys() : [0];
-    for (const layer of layers) add(part, prefix + name.replace(".N.", `.${layer}.`));
+    for (const layer of layers) add(component, prefix + name.replace(".N.", `.${layer}.`));
   }
   if (!isTied) add("classifier", "lm_head");
   return { tensors, prefix, embedding: `${prefix}${names.embedding}.weight` };

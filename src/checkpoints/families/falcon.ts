@@ -1,5 +1,5 @@
 /** Falcon (Almazrouei et al. 2023, arXiv 2311.16867). */
-import type { Part } from "../../model/weight_shapes.ts";
+import type { Component } from "../../model/weight_shapes.ts";
 import type { HfConfig } from "../config.ts";
 import { ACTIVATIONS, type FamilyReader, sizesOf } from "../family.ts";
 import { isNewFalcon } from "../model_types/ungated.ts";
@@ -42,7 +42,7 @@ export const falcon: FamilyReader = (config, outline) => {
 };
 
 /** Two norms that read the layer's input, one of them for both, or one after the other. */
-function readNorms(config: HfConfig): Partial<Record<Part, string>> {
+function readNorms(config: HfConfig): Partial<Record<Component, string>> {
   const isNew = isNewFalcon(config);
   if (!config.flag("parallel_attn")) {
     if (isNew) throw config.error("parallel_attn", "must be true in the new architecture");

@@ -46,7 +46,7 @@ export const expertsByPeriod: FeedForwardRule = (config, { hiddenDim }) => {
   return (n) => n % period === offset ? sparse : { width: hiddenDim };
 };
 
-/** A layer of experts; one without experts is its shared part alone. */
+/** A layer of experts; one without experts is its shared expert alone. */
 function readExperts(config: HfConfig, width: number, sharedWidth?: number): FeedForward {
   if (config.value("num_experts") === 0 && sharedWidth) return { width: sharedWidth };
   const count = config.few("num_experts");

@@ -12,14 +12,14 @@ const BOUNDED = 32;
 /** Most groups within each other. */
 const DEEPEST = 100;
 
-/** In how many ways a part of a pattern can match at one place of a text of n characters: `ways` times n to the `degree`. */
+/** In how many ways a term of a pattern can match at one place of a text of n characters: `ways` times n to the `degree`. */
 interface Ways {
   ways: number;
   degree: number;
 }
 
-/** A part of a pattern. */
-interface Part extends Ways {
+/** A term of a pattern. */
+interface Term extends Ways {
   /** How often it is tried at most, with all that lies inside of it. */
   tries: Ways;
   /** Whether it matches nothing where there is nothing else to match, so that it never fails. */
@@ -68,7 +68,7 @@ class PatternReader {
   }
 
   /** Sequences beside each other, up to the end or the group's. */
-  alternatives(): Part {
+  alternatives(): Term {
     let all = this.#sequence();
     while (this.#take("|")) {
       const next = this.#sequence();
@@ -83,37 +83,37 @@ class PatternReader {
     return all;
   }
 
-  #sequence(): Part {
-    const parts: Part[] = [];
+  #sequence(): Term {
+    const terms: Term[] = [];
     while (this.#at < this.#pattern.length && !this.#sees("|") && !this.#sees(")")) {
-      parts.push(this.#quantified());
+      terms.push(this.#quantified());
     }
-    // Behind the last part that may fail, nothing leads back to those before.
-    const last = parts.findLastIndex(({ isOptional }) => !isOptional);
+    // Behind the last term that may fail, nothing leads back to those before.
+    const last = terms.findLastIndex(({ isOptional }) => !isOptional);
     let before = ONE;
     let tries = ONE;
-    parts.forEach((part, i) => {
-      tries = worse(tries, i <= last ? times(before, part.tries) : part.tries);
-      before = times(before, part);
+    terms.forEach((term, i) => {
+      tries = worse(tries, i <= last ? times(before, term.tries) : term.tries);
+      before = times(before, term);
     });
     return { ...before, tries, isOptional: last < 0, isCharacter: false };
   }
 
-  /** A part with all quantifiers behind it. */
-  #quantified(): Part {
-    let part = this.#part();
+  /** A term with all quantifiers behind it. */
+  #quantified(): Term {
+    let term = this.#term();
     for (let range = this.#quantifier(); range; range = this.#quantifier()) {
-      part = this.#repeated(part, range);
+      term = this.#repeated(term, range);
     }
-    return part;
+    return term;
   }
 
-  #repeated(part: Part, [least, most]: [least: number, most: number]): Part {
-    const isOptional = least === 0 || part.isOptional;
-    const rest = { tries: part.tries, isOptional, isCharacter: false };
-    if (most <= 1) return { ...rest, ways: part.ways + (least === 0 ? 1 : 0), degree: part.degree };
-    const isPlain = part.isCharacter ||
-      (part.ways === 1 && part.degree === 0 && part.tries.degree === 0);
+  #repeated(term: Term, [least, most]: [least: number, most: number]): Term {
+    const isOptional = least === 0 || term.isOptional;
+    const rest = { tries: term.tries, isOptional, isCharacter: false };
+    if (most <= 1) return { ...rest, ways: term.ways + (least === 0 ? 1 : 0), degree: term.degree };
+    const isPlain = term.isCharacter ||
+      (term.ways === 1 && term.degree === 0 && term.tries.degree === 0);
     // Of a group that matches in several ways, each repetition multiplies them.
     if (!isPlain) return { ...rest, ways: 1, degree: Infinity };
     return most <= BOUNDED
@@ -132,7 +132,7 @@ class PatternReader {
     return [Number(least), most !== "" ? Number(most) : comma ? Infinity : Number(least)];
   }
 
-  #part(): Part {
+  #term(): Term {
     const character = { ...ONE, tries: ONE, isOptional: false, isCharacter: true };
     if (this.#take("(")) return this.#group();
     if (this.#sees("[")) {
@@ -154,7 +154,7 @@ class PatternReader {
   }
 
   /** A group behind its opening bracket. */
-  #group(): Part {
+  #group(): Term {
     if (++this.#depth > DEEPEST) throw new PatternFault("it has groups in groups without end");
     const [prefix] = this.#match(/(?:\?(?:<?[=!]|<[^>]*>|[:>]|[a-z-]*:?))?/y)!;
     const inside = this.alternatives();

@@ -102,7 +102,7 @@ function checkModel(model: Fields): void {
     const isPair = typeof merge === "string"
       ? merge.includes(" ")
       : Array.isArray(merge) && merge.length === 2 &&
-        merge.every((part) => typeof part === "string");
+        merge.every((symbol) => typeof symbol === "string");
     if (isPair) return;
     throw model.error('"merges" must have two texts each', { [`merges.${i}`]: merge });
   });
