@@ -8,17 +8,14 @@ import {
   referenceAttention,
   RingKvCache,
   type RingKvCacheOptions,
-  SnapshotError,
   Tensor,
 } from "../../mod.ts";
 import { assertClose, TOLERANCE } from "../support/compare.ts";
 import type { Random } from "../support/random.ts";
 import { shapeOf, Tensors } from "../support/run.ts";
 import { poison, Transcript } from "../support/transcript.ts";
+import { Attempts, type CallsReport } from "./attempts.ts";
 import { drawAttend, drawCacheOptions, drawSpec, spoiled, strange } from "./draws.ts";
-
-/** How many calls there were of each kind, and how many of them were refused. */
-export type FuzzReport = Record<string, { calls: number; refused: number }>;
 
 /** A cache and all that was done to it. */
 interface Subject {
@@ -39,44 +36,15 @@ export async function fuzz(
   gpu: Gpu,
   random: Random,
   { count, onCall }: { count: number; onCall?(done: number): void },
-): Promise<FuzzReport> {
-  const report: FuzzReport = {};
-  const { queue } = gpu.device;
-  const submitted = queue.submit.bind(queue);
-  let submits = 0;
-  queue.submit = (buffers) => {
-    submits++;
-    submitted(buffers);
-  };
+): Promise<CallsReport> {
+  using attempts = new Attempts(gpu);
   const subjects: Subject[] = [];
   const isSpoiled = () => random.next() < SPOILED;
-
-  /** What a call gives; nothing where it was refused, which only a spoiled one may be. */
-  async function attempt<Value>(
-    kind: string,
-    isWrong: boolean,
-    call: () => Value | Promise<Value>,
-  ): Promise<{ value: Value } | undefined> {
-    const counts = report[kind] ??= { calls: 0, refused: 0 };
-    counts.calls++;
-    const before = submits;
-    try {
-      return { value: await call() };
-    } catch (error) {
-      const isTyped = [TypeError, RangeError, SnapshotError].some((kind) =>
-        error instanceof kind
-      ) &&
-        /^Cannot .+ as .+/s.test((error as Error).message);
-      if (!isWrong || !isTyped) throw new Error(`${kind} was refused`, { cause: error });
-      if (submits > before) throw new Error(`${kind} was refused too late`, { cause: error });
-      counts.refused++;
-    }
-  }
 
   async function createCache(isWrong: boolean): Promise<void> {
     const drawn = drawCacheOptions(random);
     const options: RingKvCacheOptions = isWrong ? spoiled(random, drawn) : drawn;
-    const made = await attempt(
+    const made = await attempts.of(
       "RingKvCache.create",
       isWrong,
       () => RingKvCache.create(gpu, options),
@@ -114,7 +82,8 @@ export async function fuzz(
     if (isWrong) given = spoiled(random, given);
     let isDone = false;
     await encodeAlone(async (encoder) => {
-      isDone = await attempt("append", isWrong, () => cache.append(encoder, given)) !== undefined;
+      isDone = await attempts.of("append", isWrong, () =>
+        cache.append(encoder, given)) !== undefined;
     });
     if (isDone) transcript.append(k, v, given.lengths);
   }
@@ -126,7 +95,7 @@ export async function fuzz(
     let given: { length: number; sequence?: number } = { length, sequence };
     if (isWrong) given = spoiled(random, given);
     await encodeAlone(async (encoder) => {
-      const done = await attempt(
+      const done = await attempts.of(
         "truncate",
         isWrong,
         () => cache.truncate(encoder, given.length, given.sequence),
@@ -144,7 +113,7 @@ export async function fuzz(
     let pair = { from, to: (from + random.integer(1, Math.max(1, batch - 1))) % batch };
     if (isWrong) pair = spoiled(random, pair);
     await encodeAlone(async (encoder) => {
-      const done = await attempt("fork", isWrong, () => cache.fork(encoder, pair));
+      const done = await attempts.of("fork", isWrong, () => cache.fork(encoder, pair));
       if (done) transcript.fork(pair);
     });
   }
@@ -154,7 +123,7 @@ export async function fuzz(
       ? strange<number | undefined>(random)
       : random.pick([undefined, random.integer(0, cache.spec.batch - 1)]);
     await encodeAlone(async (encoder) => {
-      const done = await attempt("clear", isWrong, () => cache.clear(encoder, sequence));
+      const done = await attempts.of("clear", isWrong, () => cache.clear(encoder, sequence));
       if (done) transcript.clear(sequence);
     });
   }
@@ -183,7 +152,7 @@ export async function fuzz(
     let isDone = false;
     await encodeAlone(async (encoder) => {
       const call = () => attention.encode(encoder, given);
-      isDone = await attempt("encode", isWrong, call) !== undefined;
+      isDone = await attempts.of("encode", isWrong, call) !== undefined;
     });
     if (isDone) assertClose(await o.download(), transcript.attend(q, window), TOLERANCE.f32, "o");
   }
@@ -192,7 +161,7 @@ export async function fuzz(
     const bytes = await cache.snapshot();
     if (!isWrong) {
       poison(cache);
-      await attempt("restore", false, () => cache.restore(bytes));
+      await attempts.of("restore", false, () => cache.restore(bytes));
       transcript.forgetUnstored();
       return;
     }
@@ -201,7 +170,7 @@ export async function fuzz(
       () => bytes.subarray(0, random.integer(0, bytes.length - 1)),
       () => strange<Uint8Array>(random),
     ])();
-    const done = await attempt("restore", true, () => cache.restore(damaged));
+    const done = await attempts.of("restore", true, () => cache.restore(damaged));
     if (done) transcript.forgetUnstored();
   }
 
@@ -209,7 +178,7 @@ export async function fuzz(
     let { inputs, options } = drawAttend(random);
     if (isWrong && random.next() < 0.5) inputs = spoiled(random, inputs);
     else if (isWrong) options = spoiled(random, options);
-    const done = await attempt("attend", isWrong, () => attend(gpu, inputs, options));
+    const done = await attempts.of("attend", isWrong, () => attend(gpu, inputs, options));
     if (!done || Math.abs(options.scale ?? 0) > LARGEST_SCALE) return;
     const expected = referenceAttention(inputs, options).o;
     const tolerance = TOLERANCE[options.dtype ?? "f32"];
@@ -227,7 +196,7 @@ export async function fuzz(
     const drawn = drawSpec(random);
     const spec = isWrong ? spoiled(random, drawn) : drawn;
     // A rare one needs more scratch than it may have, rightly drawn as it is.
-    await attempt("planAttention", true, () => planAttention(spec, gpu.device.limits));
+    await attempts.of("planAttention", true, () => planAttention(spec, gpu.device.limits));
   }
 
   async function tensor(isWrong: boolean): Promise<void> {
@@ -235,7 +204,11 @@ export async function fuzz(
     let options = { dtype: "f32", label: "fuzz" } as const;
     if (isWrong && random.next() < 0.7) host = spoiled(random, host);
     else if (isWrong) options = spoiled(random, options);
-    const made = await attempt("Tensor.upload", isWrong, () => Tensor.upload(gpu, host, options));
+    const made = await attempts.of(
+      "Tensor.upload",
+      isWrong,
+      () => Tensor.upload(gpu, host, options),
+    );
     if (!made) return;
     const elements = await made.value.download();
     made.value.destroy();
@@ -247,7 +220,7 @@ export async function fuzz(
   async function encodeAlone(encode: (encoder: GPUCommandEncoder) => Promise<void>): Promise<void> {
     const encoder = gpu.device.createCommandEncoder();
     await encode(encoder);
-    submitted([encoder.finish()]);
+    gpu.device.queue.submit([encoder.finish()]);
   }
 
   const ofCaches = [append, append, append, truncate, fork, clear, attendToCache, snapshot];
@@ -268,8 +241,7 @@ export async function fuzz(
     for (const { transcript } of subjects) await transcript.check();
     await gpu.settled();
   } finally {
-    queue.submit = submitted;
     for (const { cache } of subjects) cache.destroy();
   }
-  return report;
+  return attempts.report;
 }

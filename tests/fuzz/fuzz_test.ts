@@ -1,5 +1,6 @@
 // The short form of `deno run fuzz`.
 import { assert } from "@std/assert";
+import { fuzzCallers } from "./callers.ts";
 import { fuzz } from "./fuzz.ts";
 import { sharedGpu } from "../support/gpu.ts";
 import { testRandomly } from "../support/random.ts";
@@ -13,5 +14,17 @@ testRandomly(
       // A few calls may all have been spoiled.
       assert(calls > refused || calls < 20, `${kind}: ${JSON.stringify(report[kind])}`);
     }
+  },
+);
+
+testRandomly(
+  "fuzz: callers that change what they handed over, do not wait, drop encoders, and read strangers' snapshots",
+  async (random) => {
+    const report = await fuzzCallers(await sharedGpu(), random, { count: 80 });
+    for (const kind of ["attend", "bindAppend", "Tensor.upload", "restore"]) {
+      assert(report[kind].calls > 0, `${kind}: ${JSON.stringify(report)}`);
+    }
+    const { calls, refused } = report["RingKvCache.restore"];
+    assert(refused > 0 && calls > refused, JSON.stringify(report));
   },
 );

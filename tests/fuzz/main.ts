@@ -2,10 +2,11 @@
 import { sharedGpu } from "../support/gpu.ts";
 import { runLong } from "../support/long_run.ts";
 import { Random } from "../support/random.ts";
+import { fuzzCallers } from "./callers.ts";
 import { fuzzFiles } from "./files.ts";
 import { fuzz } from "./fuzz.ts";
 
-/** A file that takes longer is as bad as one that is never done. */
+/** A file or a refusal that takes longer is as bad as one that is never done. */
 const LONGEST_MS = 2000;
 
 if (import.meta.main) {
@@ -25,6 +26,13 @@ if (import.meta.main) {
       },
     });
     console.table(calls);
+    const callers = await fuzzCallers(gpu, new Random(seed), {
+      count,
+      onCall: (done) => {
+        if (done % 1000 === 0) console.log(`${done} careless calls`);
+      },
+    });
+    console.table(callers);
     gpu.destroy();
     const files = await fuzzFiles(new Random(seed), {
       count,
@@ -33,10 +41,10 @@ if (import.meta.main) {
       },
     });
     console.table(files);
-    const slow = Object.entries(files).filter(([, { longestMs }]) => longestMs > LONGEST_MS);
+    const slow = Object.entries({ ...calls, ...callers, ...files })
+      .filter(([, { longestMs }]) => longestMs > LONGEST_MS);
     return {
-      calls,
-      files,
+      ...{ calls, callers, files },
       faults: slow.map(([kind, { longestMs }]) => `${kind}: ${longestMs} ms`),
     };
   });

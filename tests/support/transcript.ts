@@ -91,6 +91,11 @@ export class Transcript {
     });
   }
 
+  /** Forgets what lies in the slots of a cache that was cleared and poisoned. */
+  forgetSlots(): void {
+    for (const slots of this.#slots) slots.fill(undefined);
+  }
+
   /** The least length that a sequence can be rolled back to, so that the next token sees its window. */
   leastLength(sequence: number): number {
     const oldest = this.#oldest[sequence];
