@@ -1,6 +1,5 @@
 import type { Stats } from "node:fs";
 import type { FileHandle } from "node:fs/promises";
-import { CheckpointError } from "../base/errors.ts";
 import { checkpointError } from "./checkpoint_error.ts";
 import { fileSystem } from "./file_system.ts";
 
@@ -74,15 +73,35 @@ const LARGEST_READ = 2 ** 30;
  * ```
  */
 export async function openFile(path: string): Promise<ByteSource> {
-  const { open, stat } = fileSystem(path);
+  // Asked before it is opened: a pipe would wait for someone who writes, and a device has no end.
+  const { size } = await checkIsFile(path);
   try {
-    // Asked before it is opened: a pipe would wait for someone who writes, and a device has no end.
-    const { size } = checkIsFile(path, await stat(path));
-    return new OpenFile(path, size, await open(path, "r"));
+    return new OpenFile(path, size, await fileSystem(path).open(path, "r"));
   } catch (cause) {
-    if (cause instanceof CheckpointError) throw cause;
     throw unreadable(path, cause);
   }
+}
+
+/**
+ * Says what the system says of a file.
+ *
+ * @throws {CheckpointError} If there is none of that name, or it is something else.
+ */
+export async function checkIsFile(path: string): Promise<Stats> {
+  const stats = await fileSystem(path).stat(path).catch((cause) => {
+    throw unreadable(path, cause);
+  });
+  if (stats.isFile()) return stats;
+  const kinds = {
+    folder: stats.isDirectory(),
+    pipe: stats.isFIFO(),
+    device: stats.isCharacterDevice() || stats.isBlockDevice(),
+    socket: stats.isSocket(),
+  };
+  const kind = Object.entries(kinds).find(([, isIt]) => isIt)?.[0];
+  throw checkpointError(path, "it must be a file (give one, or copy into one what it gives)", {
+    kind,
+  });
 }
 
 /** Reads a range of any source: as many bytes, alone in their buffer. */
@@ -135,24 +154,9 @@ function endsEarly(name: string, values: Record<"offset" | "length" | "size", nu
   return checkpointError(name, "it ends before what is to be read (fetch it again)", values);
 }
 
-function checkIsFile(path: string, stats: Stats): Stats {
-  if (stats.isFile()) return stats;
-  const kinds = {
-    folder: stats.isDirectory(),
-    pipe: stats.isFIFO(),
-    device: stats.isCharacterDevice() || stats.isBlockDevice(),
-    socket: stats.isSocket(),
-  };
-  const kind = Object.entries(kinds).find(([, isIt]) => isIt)?.[0];
-  throw checkpointError(path, "it must be a file (give one, or copy into one what it gives)", {
-    kind,
-  });
-}
-
 function unreadable(name: string, cause: unknown): Error {
-  const { code, message = cause } = cause as { code?: unknown; message?: unknown };
-  const rule = code === "ENOENT"
-    ? "there is no such file (check its name, or fetch it)"
-    : "the system does not let it be read";
-  return checkpointError(name, rule, { error: message }, cause);
+  const { code, message } = cause as { code?: unknown; message?: unknown };
+  return code === "ENOENT"
+    ? checkpointError(name, "there is no such file (check its name, or fetch it)", { code }, cause)
+    : checkpointError(name, "the system does not let it be read", { error: message }, cause);
 }

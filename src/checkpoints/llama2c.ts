@@ -103,10 +103,11 @@ async function readHeader(source: ByteSource): Promise<Header> {
   };
   const arePositive = [...Object.values(sizes), numLayers].every((value) => value >= 1);
   if (!arePositive || sizes.headDim % 2 !== 0 || numHeads % numKvHeads !== 0) {
+    const other = await readForeignFormat(source);
+    if (other) throw checkpointError(name, other, { size });
     throw checkpointError(
       name,
-      await readForeignFormat(source) ??
-        "its sizes must be those of a decoder (it is damaged, or no model of llama2.c)",
+      "its sizes must be those of a decoder (it is damaged, or no model of llama2.c)",
       Object.fromEntries(FIELDS.map((field, i) => [field, numbers[i]])),
     );
   }

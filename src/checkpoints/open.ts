@@ -1,4 +1,4 @@
-import { openFile } from "./byte_source.ts";
+import { checkIsFile, openFile } from "./byte_source.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { closeOnError } from "./close_on_error.ts";
 import { HfConfig } from "./config.ts";
@@ -79,7 +79,10 @@ export async function openCheckpoint(
 /** The file itself, or that of a folder. */
 async function findFile(path: string): Promise<string> {
   const names = await namesIn(path);
-  if (!names) return path;
+  if (!names) {
+    await checkIsFile(path);
+    return path;
+  }
   const models = names.filter((name) => /\.(safetensors|bin)$/.test(name));
   const name = USUAL.find((name) => names.includes(name)) ??
     (models.length === 1 ? models[0] : undefined);

@@ -6,6 +6,9 @@ import type { TensorFile } from "./tensor_file.ts";
 /** The name of the classifier, which has not the prefix of the rest. */
 const CLASSIFIERS = ["lm_head", "language_model.lm_head"];
 
+/** What a configuration says of one matrix for both. */
+const TIED = '"tie_word_embeddings": true';
+
 /** Where a file has the matrices between tokens and the decoder. */
 export interface VocabularyMatrices {
   /** What the names of the family's other tensors begin with. */
@@ -40,15 +43,17 @@ export async function findVocabularyMatrices(
   if (!isThere(embedding)) {
     if (isTied && classifier) return { prefix, embedding: classifier, twins: [] };
     const names = prefixes.map((prefix) => `${embeddingOf(prefix)}.weight`).join(" or ");
-    const cure = classifier && `, or ${classifier}.weight be the same: "tie_word_embeddings" true`;
-    throw checkpointError(file.name, `there must be a tensor ${names}${cure ?? ""}`, {
+    const cure = classifier
+      ? ` (if ${classifier}.weight is the embedding too, config.json must say so: ${TIED})`
+      : "";
+    throw checkpointError(file.name, `there must be a tensor ${names}${cure}`, {
       tensors: file.names,
     });
   }
   if (!isTied && !classifier) {
     throw checkpointError(
       tensorOf(file.name, `${CLASSIFIERS[0]}.weight`),
-      'it is missing, and "tie_word_embeddings" is not true in config.json',
+      `it is missing (if the embedding serves in its place, config.json must say so: ${TIED})`,
       { tensors: file.names },
     );
   }

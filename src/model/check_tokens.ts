@@ -6,7 +6,10 @@ export function checkTokens(action: string, tokens: readonly number[], vocabSize
     throw new TypeError(sentence(action, "tokens must be a list", { tokens }));
   }
   for (const token of tokens) {
-    checkInteger(action, "each token", token, 0);
+    if (typeof token !== "number") {
+      throw new TypeError(sentence(action, "each token must be a number", { token }));
+    }
+    checkInteger(action, "token", token, 0);
     if (token >= vocabSize) {
       throw new RangeError(
         sentence(action, "each token must be below vocabSize", { token, vocabSize }),

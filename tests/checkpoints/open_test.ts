@@ -118,12 +118,15 @@ testFamilies("two matrices, of which one is missing", async (random, given) => {
   });
   const { [CLASSIFIER]: _, ...noClassifier } = tensors;
   const says =
-    'tensor "lm_head.weight" of m/model.safetensors as it is missing, and "tie_word_embeddings" is not true in config.json';
+    'tensor "lm_head.weight" of m/model.safetensors as it is missing (if the embedding serves in its place, config.json must say so: "tie_word_embeddings": true)';
   assertStringIncludes(await refusal(inOneFile(config, noClassifier)), says);
   const { [embedding]: __, ...noEmbedding } = tensors;
   const message = await refusal(inOneFile(config, noEmbedding));
   assertStringIncludes(message, embedding);
-  assertStringIncludes(message, ', or lm_head.weight be the same: "tie_word_embeddings" true');
+  assertStringIncludes(
+    message,
+    '(if lm_head.weight is the embedding too, config.json must say so: "tie_word_embeddings": true)',
+  );
 });
 
 testFamilies(
@@ -282,6 +285,11 @@ testRandomly("what is no model is refused, with what it is", async (random) => {
   ];
   for (const [files, says] of cases) assertStringIncludes(await refusal(files), says);
   await inFolder({ "config.json": json }, async (folder) => {
+    await assertRejects(
+      () => openCheckpoint(`${folder}/none.safetensors`),
+      CheckpointError,
+      `${folder}/none.safetensors as there is no such file (check its name, or fetch it)`,
+    );
     await assertRejects(
       () => openCheckpoint(`${folder}/config.json`),
       CheckpointError,

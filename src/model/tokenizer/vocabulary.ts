@@ -45,9 +45,12 @@ export function readVocabulary(file: Fields, vocabSize: number): Vocabulary {
   const own = Array.isArray(model.values.vocab) ? scoredTokens(model) : numberedTokens(model);
   for (const [token, id] of own) {
     if (id >= vocabSize && !addedTokens.has(token)) {
-      throw file.error("its tokens must be of the model's vocabulary (is it of another model?)", {
-        ...{ token, id, vocabSize },
-      });
+      throw file.error(
+        "its tokens must be of the model's vocabulary (take the tokenizer of this model)",
+        {
+          ...{ token, id, vocabSize },
+        },
+      );
     }
   }
   checkModel(model);

@@ -73,7 +73,7 @@ Deno.test("added tokens beyond the rows: only texts that need one are refused, a
   // Tokens of another model are not those of a padded one.
   const other = { ...LLAMA_JSON, model: { ...model, vocab } };
   const says2 =
-    'its tokens must be of the model\'s vocabulary (is it of another model?): current values token="<image>", id=264, vocabSize=264';
+    'its tokens must be of the model\'s vocabulary (take the tokenizer of this model): current values token="<image>", id=264, vocabSize=264';
   await assertRejects(() => parseJson(other, { vocabSize: 264 }), CheckpointError, says2);
 
   const bos = {
