@@ -1,6 +1,7 @@
 // Runs a task of deno.json on this machine as it is: with what is missing installed or stood in for.
 
 import config from "../deno.json" with { type: "json" };
+import { runDeno } from "./child.ts";
 import { jsrAnswers, jsrSpecifiers } from "./jsr.ts";
 import offline from "./offline/import_map.json" with { type: "json" };
 import { commandsOf, type Tasks, withImportMap } from "./tasks.ts";
@@ -41,7 +42,7 @@ async function main(name: string | undefined, options: string[]): Promise<number
 
   for (const command of commands) {
     const args = hasJsr ? command : withImportMap(command, IMPORT_MAP);
-    const { code } = await new Deno.Command(Deno.execPath(), { args }).spawn().status;
+    const code = await runDeno(args);
     if (code !== 0) return code;
   }
   return 0;
