@@ -2,6 +2,7 @@ import { MATRIX_FEATURE, matrixBlockOf } from "./matrix_units.ts";
 import { probe, type Probed } from "./probe.ts";
 import { sentence } from "../base/check.ts";
 import { GpuUnavailableError, GpuWorkError } from "../base/errors.ts";
+import { forgetKernels } from "./kernel_cache.ts";
 import { lossOf } from "./loss.ts";
 import type { DeviceProfile } from "./profile.ts";
 import { refusalsOf } from "./refusals.ts";
@@ -361,6 +362,27 @@ export class Gpu {
     }
     if ("thrown" in created) throw await lossOf(device).causeOf(created.thrown);
     return created.value;
+  }
+
+  /**
+   * Lets go of all compiled kernels that no attention, cache, layer or decoder holds, as after a model was destroyed. The
+   * runtime frees them when it collects garbage; what needs one again compiles it anew. Without this, the last 64 are kept.
+   *
+   * @example
+   * ```ts
+   * import { Attention, Gpu } from "@onehead/attention";
+   *
+   * const gpu = await Gpu.open();
+   * for (const headDim of [32, 64]) {
+   *   const attention = await Attention.create(gpu, { numHeads: 8, headDim, capacity: 128 });
+   *   attention.destroy();
+   * }
+   * gpu.trim();
+   * gpu.destroy();
+   * ```
+   */
+  trim(): void {
+    forgetKernels(this.device);
   }
 
   /** Destroys the device and everything on it. Whoever waits gets a `DeviceLostError`. */

@@ -1,9 +1,9 @@
 import { sentence } from "../base/check.ts";
-import { once } from "../base/once.ts";
 import { type CompiledKernel, type Dispatch, type Grid, withAccess } from "./bound_work.ts";
 import type { Gpu } from "./device.ts";
 import { GpuWorkError } from "../base/errors.ts";
 import { USAGE } from "./usage.ts";
+import { keptKernel } from "./kernel_cache.ts";
 import { compose, type ComposedModule, type WgslBinding, type WgslModule } from "./compose.ts";
 import { bytesOf, type Layout, uniformLayout, type UniformValues } from "./host_layout.ts";
 
@@ -39,12 +39,10 @@ function checkGrid(gpu: Gpu, label: string, grid: Grid): void {
   );
 }
 
-const compiled = new WeakMap<GPUDevice, Map<string, Promise<Kernel>>>();
-
 /**
  * A compiled compute kernel whose bindings go by the names in its WGSL.
  *
- * Each source is compiled once per device; a failed compile is forgotten, so that it can be tried again.
+ * Each source is compiled once per device, for as long as its kernel is kept.
  */
 export class Kernel implements CompiledKernel {
   readonly label: string;
@@ -72,10 +70,9 @@ export class Kernel implements CompiledKernel {
   }
 
   static async compile(gpu: Gpu, module: WgslModule): Promise<Kernel> {
-    let cache = compiled.get(gpu.device);
-    if (!cache) compiled.set(gpu.device, cache = new Map());
     const composed = compose(module, gpu.dialect);
-    return await once(cache, composed.code, () => Kernel.#compile(gpu, module.label, composed));
+    const compile = () => Kernel.#compile(gpu, module.label, composed);
+    return await keptKernel(gpu.device, composed.code, compile);
   }
 
   static async #compile(gpu: Gpu, label: string, composed: ComposedModule): Promise<Kernel> {

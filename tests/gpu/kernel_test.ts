@@ -1,6 +1,6 @@
 // Kernels bind by name and are compiled once.
 import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
-import { Gpu, GpuWorkError, Tensor } from "../../mod.ts";
+import { Attention, Gpu, GpuWorkError, Tensor } from "../../mod.ts";
 import { Kernel } from "../../src/gpu/kernel.ts";
 import { join, type WgslModule } from "../../src/gpu/compose.ts";
 import { inPass } from "../../src/gpu/bound_work.ts";
@@ -72,6 +72,32 @@ Deno.test("kernel: a failed compile is forgotten", async () => {
     device.createComputePipelineAsync = createComputePipelineAsync;
   }
   await Kernel.compile(gpu, module);
+});
+
+Deno.test("kernel: those that were asked for last are kept, until they are let go", async () => {
+  const gpu = await Gpu.open();
+  const compile = (factor: number) =>
+    Kernel.compile(gpu, { ...ADD, constants: { WORKGROUP: 1, FACTOR: factor } });
+  const [first, second] = [await compile(0), await compile(1)];
+  for (let factor = 2; factor < 64; factor++) await compile(factor);
+  // 64 of them: the first is used once more, so that the second goes for the next.
+  assertStrictEquals(await compile(0), first);
+  await compile(64);
+  assertStrictEquals(await compile(0), first);
+  assert(await compile(1) !== second, "a kernel too many is kept");
+
+  const attention = await Attention.create(gpu, { numHeads: 1, headDim: 2, capacity: 1 });
+  gpu.trim();
+  assert(await compile(0) !== first);
+  // Whoever has one goes on with it.
+  const [q, k, v, o] = await Promise.all(
+    [1, 2, 3, 0].map((value) => Tensor.upload(gpu, { data: [value, value], shape: [1, 1, 1, 2] })),
+  );
+  const encoder = gpu.device.createCommandEncoder();
+  attention.encode(encoder, { q, k, v, o });
+  gpu.device.queue.submit([encoder.finish()]);
+  assertEquals(await o.download(), Float32Array.of(3, 3));
+  gpu.destroy();
 });
 
 Deno.test("kernel: wants every parameter and every buffer, by name", async () => {
