@@ -1,0 +1,83 @@
+/** What the server asks of whoever generates tokens. */
+
+/** How the tokens of a sequence are chosen. */
+export interface Choosing {
+  /** 0 takes the likeliest. */
+  temperature: number;
+  /** Draws from the likeliest tokens of this share. */
+  topP: number;
+  /** Draws from this many of the likeliest tokens; 0 from all. */
+  topK: number;
+  /** Leaves out tokens that are less likely than this share of the likeliest. */
+  minP: number;
+  /** Divides the logits of tokens that the sequence has already. */
+  repetitionPenalty: number;
+  /** Added to the logits of tokens. */
+  logitBias: ReadonlyMap<number, number>;
+  /** Repeats what was drawn. */
+  seed: number;
+}
+
+/** A sequence to be generated. */
+export interface SequenceRequest extends Choosing {
+  /** The prompt. */
+  tokens: readonly number[];
+  /** Most new tokens. */
+  maxTokens: number;
+  /** Tokens that end the sequence. */
+  endTokens: readonly number[];
+  /** How many of the likeliest tokens are told with each token; nothing where no log-probability is asked for. */
+  logprobs?: number;
+}
+
+/** The natural logarithm of how likely a token was. */
+export interface TokenLogprob {
+  token: number;
+  logprob: number;
+}
+
+/** A token of a sequence. */
+export interface GeneratedToken {
+  token: number;
+  /** How likely it was, and the likeliest ones; there where it was asked for. */
+  logprob?: number;
+  likeliest?: readonly TokenLogprob[];
+}
+
+/** A sequence that is being generated: its tokens as they come; the last is the end token where one came. */
+export interface Generation extends AsyncIterable<readonly GeneratedToken[]> {
+  /** Ends it: what it holds is free at the next step. */
+  cancel(): void;
+}
+
+/** What is under way. */
+export interface EngineStats {
+  /** Sequences that tokens are generated for. */
+  running: number;
+  /** Sequences that wait for room. */
+  waiting: number;
+  /** Pages of the cache in all, and those that nobody holds. */
+  pages: { total: number; available: number };
+  /** Tokens of prompts, and generated tokens, since the start. */
+  tokens: { prompt: number; generated: number };
+  /** Sequences that gave their pages back to others, to be resumed later, since the start. */
+  setBacks: number;
+  /** Steps since the start, and the seconds that they took. */
+  steps: { count: number; seconds: number };
+}
+
+/** Generates tokens for many sequences. */
+export interface Engine {
+  /** Most tokens of a sequence, its prompt included. */
+  readonly contextLen: number;
+  /**
+   * Takes a sequence.
+   *
+   * @throws {RangeError} If it can never fit.
+   */
+  submit(request: SequenceRequest): Generation;
+  /** What is under way. */
+  stats(): EngineStats;
+  /** Frees everything. */
+  destroy(): void;
+}

@@ -1,0 +1,111 @@
+/** Responses of the OpenAI API, whole and in pieces. */
+import type { Tokenizer } from "../../src/model/tokenizer/tokenizer.ts";
+import type { GeneratedToken, TokenLogprob } from "./engine.ts";
+import type { FinishReason } from "./text_choice.ts";
+
+/** How many tokens a request took. */
+export interface Usage {
+  prompt_tokens: number;
+  completion_tokens: number;
+  total_tokens: number;
+}
+
+/** A text of a response, or a piece of one. */
+export interface Piece {
+  index: number;
+  text: string;
+  tokens: readonly GeneratedToken[];
+  finish: FinishReason | null;
+}
+
+/** What all bodies of a response say. */
+export interface ResponseHead {
+  id: string;
+  created: number;
+  model: string;
+}
+
+/** Counts tokens. */
+export function usageOf(prompt: number, completion: number): Usage {
+  return {
+    prompt_tokens: prompt,
+    completion_tokens: completion,
+    total_tokens: prompt + completion,
+  };
+}
+
+/** How a response is written: as completions or as messages of a chat. */
+export interface ResponseFormat {
+  /** The whole response. */
+  whole(head: ResponseHead, pieces: readonly Piece[], usage: Usage): unknown;
+  /** An event of a stream; `isFirst` for the first one of a text. */
+  event(head: ResponseHead, piece: Piece, isFirst: boolean): unknown;
+  /** The event that tells the usage, at the end of a stream. */
+  usage(head: ResponseHead, usage: Usage): unknown;
+}
+
+/** Completions. */
+export function completionFormat(tokenizer: Pick<Tokenizer, "decode">): ResponseFormat {
+  const choice = ({ index, text, tokens, finish }: Piece) => ({
+    ...{ index, text, finish_reason: finish },
+    logprobs: tokens.some(({ logprob }) => logprob !== undefined)
+      ? {
+        tokens: tokens.map(({ token }) => tokenizer.decode([token])),
+        token_logprobs: tokens.map(({ logprob }) => logprob),
+        top_logprobs: tokens.map(({ likeliest = [] }) =>
+          Object.fromEntries(
+            likeliest.map(({ token, logprob }) => [tokenizer.decode([token]), logprob]),
+          )
+        ),
+        text_offset: offsets(tokens.map(({ token }) => tokenizer.decode([token]))),
+      }
+      : null,
+  });
+  const object = "text_completion";
+  return {
+    whole: (head, pieces, usage) => ({ ...head, object, choices: pieces.map(choice), usage }),
+    event: (head, piece) => ({ ...head, object, choices: [choice(piece)] }),
+    usage: (head, usage) => ({ ...head, object, choices: [], usage }),
+  };
+}
+
+/** Messages of a chat. */
+export function chatFormat(tokenizer: Pick<Tokenizer, "decode">): ResponseFormat {
+  const described = ({ token, logprob }: Partial<TokenLogprob> & { token: number }) => {
+    const text = tokenizer.decode([token]);
+    return { token: text, logprob, bytes: [...new TextEncoder().encode(text)] };
+  };
+  const logprobs = (tokens: readonly GeneratedToken[]) =>
+    tokens.some(({ logprob }) => logprob !== undefined)
+      ? {
+        content: tokens.map((token) => ({
+          ...described(token),
+          top_logprobs: (token.likeliest ?? []).map(described),
+        })),
+      }
+      : null;
+  return {
+    whole: (head, pieces, usage) => ({
+      ...{ ...head, object: "chat.completion" },
+      choices: pieces.map(({ index, text, tokens, finish }) => ({
+        ...{ index, finish_reason: finish, logprobs: logprobs(tokens) },
+        message: { role: "assistant", content: text, refusal: null },
+      })),
+      usage,
+    }),
+    event: (head, { index, text, tokens, finish }, isFirst) => ({
+      ...{ ...head, object: "chat.completion.chunk" },
+      choices: [{
+        ...{ index, finish_reason: finish, logprobs: logprobs(tokens) },
+        delta: { ...(isFirst && { role: "assistant" }), ...(text !== "" && { content: text }) },
+      }],
+    }),
+    usage: (head, usage) => ({ ...head, object: "chat.completion.chunk", choices: [], usage }),
+  };
+}
+
+/** Where each of some texts begins. */
+function offsets(texts: readonly string[]): number[] {
+  let end = 0;
+  return texts.map((text) => (end += text.length) - text.length);
+}
