@@ -5,7 +5,7 @@ import { ApiError, unavailable } from "./api_error.ts";
 import type { ApiKey } from "./api_key.ts";
 import { type BodyLimits, readJson } from "./body.ts";
 import type { ChatTemplate } from "./chat_template.ts";
-import type { Engine, Generation, SequenceRequest } from "./engine.ts";
+import type { Engine, Generation, SequenceRequest } from "../shared/generation/engine.ts";
 import { eventStream } from "./event_stream.ts";
 import { Metrics } from "./metrics.ts";
 import {
@@ -23,7 +23,7 @@ import {
   type ResponseHead,
   usageOf,
 } from "./responses.ts";
-import { TextChoice } from "./text_choice.ts";
+import { TextChoice } from "../shared/generation/text_choice.ts";
 
 /** What the endpoints serve. */
 export interface Served {

@@ -1,5 +1,5 @@
 /** What the server counts, in Prometheus' text format. */
-import type { EngineStats } from "./engine.ts";
+import type { EngineStats } from "../shared/generation/engine.ts";
 
 /** Seconds by which requests are counted. */
 const BOUNDS = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];

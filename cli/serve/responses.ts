@@ -1,7 +1,7 @@
 /** Responses of the OpenAI API, whole and in pieces. */
 import type { Tokenizer } from "../../src/model/tokenizer/tokenizer.ts";
-import type { GeneratedToken, TokenLogprob } from "./engine.ts";
-import type { FinishReason } from "./text_choice.ts";
+import type { GeneratedToken, TokenLogprob } from "../shared/generation/engine.ts";
+import type { FinishReason } from "../shared/generation/text_choice.ts";
 
 /** How many tokens a request took. */
 export interface Usage {

@@ -3,7 +3,7 @@ import { assertEquals, assertStringIncludes } from "@std/assert";
 import { DeviceLostError, PoolExhaustedError } from "../../../mod.ts";
 import { ApiKey } from "../../../cli/serve/api_key.ts";
 import { ChatTemplate } from "../../../cli/serve/chat_template.ts";
-import type { Engine, Generation, SequenceRequest } from "../../../cli/serve/engine.ts";
+import type { Engine, Generation, SequenceRequest } from "../../../cli/shared/generation/engine.ts";
 import { Handler, type Limits } from "../../../cli/serve/handler.ts";
 
 /** Letters are tokens; the last one ends a text. */

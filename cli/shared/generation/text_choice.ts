@@ -1,6 +1,6 @@
 /** The text of one sequence as it comes: held back where a stop string may have begun, and ended where one is complete. */
-import { TextStream } from "../../src/model/tokenizer/text_stream.ts";
-import type { Tokenizer } from "../../src/model/tokenizer/tokenizer.ts";
+import { TextStream } from "../../../src/model/tokenizer/text_stream.ts";
+import type { Tokenizer } from "../../../src/model/tokenizer/tokenizer.ts";
 import type { GeneratedToken } from "./engine.ts";
 
 /** Why a text is over. */
