@@ -5,6 +5,7 @@ import { Decoder, type DecoderOptions } from "../../src/model/decoder.ts";
 import { attentionParameters, Gpu } from "../../mod.ts";
 import { sentence } from "../../src/base/check.ts";
 import { continuePrompt, logitChange } from "./measure.ts";
+import { continuePrompts } from "./prompts_file.ts";
 import { type Model, withModel } from "../shared/model_files.ts";
 import { type GenerateOptions, parseOptions } from "./options.ts";
 import { formatPooling, formatSpeed } from "./report.ts";
@@ -19,9 +20,13 @@ export function runCommand(args: readonly string[], out: Out): Promise<number> {
     const options = parseOptions(args);
     if (typeof options === "string") return out.log(options);
     await withModel(options, out, async (model) => {
-      const prompt = promptOf(model, options);
+      const { prompts, out: results } = options;
+      const prompt = prompts === undefined ? promptOf(model, options) : [];
       const gpu = await Gpu.open();
       try {
+        if (prompts !== undefined && results !== undefined) {
+          return await continuePrompts(gpu, model, { ...options, prompts, out: results }, out);
+        }
         await generate(gpu, model, { ...options, prompt }, out);
       } finally {
         gpu.destroy();

@@ -16,6 +16,9 @@ The model
 
 The text
   --prompt TEXT        what to continue (default: nothing)
+  --prompts FILE       continue many instead: JSON lines, each with a prompt, and with id, max_tokens, temperature, top_p,
+                       seed and stop as it likes
+  --out FILE           where their results go, JSON lines too; those that are there already are not done again
   --tokens NUMBER      most tokens to generate, up to one that ends a text (default: 128)
   --temperature NUMBER 0 takes the likeliest token; the higher, the more daring (default: 0)
   --top-p NUMBER       draw from the likeliest tokens of this share, above 0 and up to 1 (default: 1)
@@ -37,6 +40,8 @@ export interface GenerateOptions extends ModelOptions {
   kvHeads?: number;
   pool: PoolMethod;
   prompt: string;
+  prompts?: string;
+  out?: string;
   tokens: number;
   sampling: { temperature: number; topP: number; seed: number };
   kvDtype: KvDtype;
@@ -46,7 +51,18 @@ export interface GenerateOptions extends ModelOptions {
 }
 
 const NAMES = [
-  ...["model", "tokenizer", "kv-heads", "pool", "prompt", "tokens", "temperature", "top-p"],
+  ...[
+    "model",
+    "tokenizer",
+    "kv-heads",
+    "pool",
+    "prompt",
+    "prompts",
+    "out",
+    "tokens",
+    "temperature",
+    "top-p",
+  ],
   ...["seed", "cache-dtype", "weight-dtype", "window", "sinks"],
 ] as const;
 
@@ -67,6 +83,8 @@ export function parseOptions(args: readonly string[]): GenerateOptions | string 
     kvHeads: given.number("kv-heads", count),
     pool: given.choice("pool", POOL_METHODS) ?? "mean",
     prompt: given.text("prompt") ?? "",
+    prompts: given.text("prompts"),
+    out: given.text("out"),
     tokens: given.number("tokens", count) ?? 128,
     sampling: {
       temperature: given.number("temperature", { min: 0, isFraction: true }) ?? 0,
@@ -80,6 +98,12 @@ export function parseOptions(args: readonly string[]): GenerateOptions | string 
   };
   if (options.sinks !== undefined && options.window === undefined) {
     throw new RangeError("Cannot generate as --sinks needs --window beside it");
+  }
+  if ((options.prompts === undefined) !== (options.out === undefined)) {
+    throw new RangeError("Cannot generate as --prompts and --out need each other");
+  }
+  if (options.prompts !== undefined && (given.has("prompt") || options.kvHeads !== undefined)) {
+    throw new RangeError("Cannot generate as --prompts goes without --prompt and --kv-heads");
   }
   if (given.text("pool") !== undefined && options.kvHeads === undefined) {
     throw new RangeError("Cannot generate as --pool needs --kv-heads beside it");

@@ -22,7 +22,7 @@ export class Metrics {
   }
 
   /** The text, with what is under way. */
-  text({ running, waiting, pages, tokens, setBacks, steps }: EngineStats): string {
+  text({ running, waiting, pages, tokens, seconds: busy }: EngineStats): string {
     const metric = (name: string, type: string, help: string, lines: readonly string[]) => [
       ...[`# HELP onehead_${name} ${help}`, `# TYPE onehead_${name} ${type}`],
       ...lines.map((line) => `onehead_${name}${line}`),
@@ -45,15 +45,13 @@ export class Metrics {
         `{state="running"} ${running}`,
         `{state="waiting"} ${waiting}`,
       ]),
-      ...metric("pages", "gauge", "Pages of the KV cache.", [
-        `{state="held"} ${pages.total - pages.available}`,
-        `{state="available"} ${pages.available}`,
-      ]),
-      ...metric("set_backs_total", "counter", "Sequences that gave their pages to others.", [
-        ` ${setBacks}`,
-      ]),
-      ...metric("steps_total", "counter", "Steps of the decoder.", [` ${steps.count}`]),
-      ...metric("step_seconds_total", "counter", "Seconds of all steps.", [` ${steps.seconds}`]),
+      ...(pages
+        ? metric("pages", "gauge", "Pages of the KV cache.", [
+          `{state="held"} ${pages.total - pages.available}`,
+          `{state="available"} ${pages.available}`,
+        ])
+        : []),
+      ...metric("busy_seconds_total", "counter", "Seconds of work.", [` ${busy}`]),
       "",
     ].join("\n");
   }

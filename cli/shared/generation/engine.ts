@@ -56,14 +56,12 @@ export interface EngineStats {
   running: number;
   /** Sequences that wait for room. */
   waiting: number;
-  /** Pages of the cache in all, and those that nobody holds. */
-  pages: { total: number; available: number };
+  /** Pages of the cache in all, and those that nobody holds; nothing where the cache has none. */
+  pages?: { total: number; available: number };
   /** Tokens of prompts, and generated tokens, since the start. */
   tokens: { prompt: number; generated: number };
-  /** Sequences that gave their pages back to others, to be resumed later, since the start. */
-  setBacks: number;
-  /** Steps since the start, and the seconds that they took. */
-  steps: { count: number; seconds: number };
+  /** Seconds of work since the start. */
+  seconds: number;
 }
 
 /** Generates tokens for many sequences. */

@@ -10,6 +10,7 @@ function parse(line: string) {
 Deno.test("generate's options: a model is enough", () => {
   assertEquals(parse("--model a.bin"), {
     ...{ model: "a.bin", tokenizer: undefined, kvHeads: undefined, pool: "mean" },
+    ...{ prompts: undefined, out: undefined },
     ...{ prompt: "", tokens: 128, sampling: { temperature: 0, topP: 1, seed: 0 } },
     ...{ kvDtype: "f32", weightDtype: "f32", window: undefined, sinks: undefined },
   });
@@ -20,6 +21,7 @@ Deno.test("generate's options: all of them", () => {
     "--cache-dtype int4 --weight-dtype int8 --window 32 --sinks 4 --temperature 0.8 --top-p 0.95 --seed 7";
   assertEquals(parse(line), {
     ...{ model: "m", tokenizer: "t", kvHeads: 1, pool: "first", prompt: "Once", tokens: 9 },
+    ...{ prompts: undefined, out: undefined },
     sampling: { temperature: 0.8, topP: 0.95, seed: 7 },
     ...{ kvDtype: "int4", weightDtype: "int8", window: 32, sinks: 4 },
   });
@@ -34,6 +36,8 @@ Deno.test("generate's options: help names every one", () => {
     "kv-heads",
     "pool",
     "prompt",
+    "prompts",
+    "out",
     "tokens",
     "temperature",
     "top-p",
@@ -52,6 +56,7 @@ const MISTAKES: [line: string, kind: typeof TypeError | typeof RangeError, says:
   ["--model m --cache-dtype f64", RangeError, "f32, f16, int8, int4"],
   ["--model m --weight-dtype int4", RangeError, "f32, f16, int8: current value int4"],
   ["--model m --pool median --kv-heads 1", RangeError, "mean, first"],
+  ["--model m --prompts p", RangeError, "--prompts and --out need each other"],
   ["--model m --pool mean", RangeError, "needs --kv-heads"],
   ["--model m --sinks 4", RangeError, "needs --window"],
   ["--model m --speed", TypeError, "--speed is unknown"],

@@ -57,10 +57,9 @@ class Parrot implements Engine {
 
   stats() {
     return {
-      ...{ running: 1, waiting: this.waiting, setBacks: 2 },
+      ...{ running: 1, waiting: this.waiting, seconds: 0.25 },
       pages: { total: 8, available: 3 },
       tokens: { prompt: 5, generated: 6 },
-      steps: { count: 7, seconds: 0.25 },
     };
   }
 
@@ -323,7 +322,7 @@ Deno.test("serve: a key is asked for, and the open pages are open", async () => 
       'onehead_requests_total{status="200"} 2',
       'onehead_pages{state="held"} 5',
       "onehead_request_seconds_count 6",
-      "onehead_set_backs_total 2",
+      "onehead_busy_seconds_total 0.25",
     ]
   ) assertStringIncludes(metrics, line);
 });

@@ -1,0 +1,68 @@
+/** Many prompts from a file, and their results in another, which a later run goes on with. */
+import { findTextFile } from "../../src/checkpoints/text_file.ts";
+import { Decoder } from "../../src/model/decoder.ts";
+import type { Gpu } from "../../mod.ts";
+import { Files } from "../shared/files.ts";
+import { DecoderEngine } from "../shared/generation/decoder_engine.ts";
+import {
+  type PromptResult,
+  readPrompts,
+  readResults,
+  runPrompts,
+} from "../shared/generation/prompts.ts";
+import type { Model } from "../shared/model_files.ts";
+import type { Out } from "../shared/run.ts";
+import type { GenerateOptions } from "./options.ts";
+
+const ACTION = "generate";
+
+/** Continues every prompt of a file whose result is not there yet; each result is written when it is there. */
+export async function continuePrompts(
+  gpu: Gpu,
+  { checkpoint: { spec, weights }, tokenizer }: Model,
+  options: GenerateOptions & { prompts: string; out: string },
+  out: Out,
+): Promise<void> {
+  const lines = readPrompts(await new Files(ACTION).readText(options.prompts));
+  const { ids, whole } = readResults((await findTextFile(options.out))?.text ?? "");
+  const left = lines.filter(({ id }) => !ids.has(id));
+  out.log(`${lines.length} prompts, ${lines.length - left.length} of them done before`);
+  const { kvDtype, weightDtype, window, sinks, tokens: maxTokens, sampling } = options;
+  const sizes = { kvDtype, weightDtype, window, sinks, maxTokens: spec.contextLen };
+  const engine = new DecoderEngine(await Decoder.create(gpu, spec, weights, sizes));
+  using file = await openResults(options.out, whole);
+  const progress = out.progress(left.length);
+  let failed = 0;
+  try {
+    await runPrompts(engine, tokenizer, left, {
+      ...{ together: 1, defaults: { maxTokens, ...sampling } },
+      onResult: async (result: PromptResult) => {
+        if ("error" in result) failed++;
+        await writeAll(file, new TextEncoder().encode(`${JSON.stringify(result)}\n`));
+        progress.step("prompts");
+      },
+    });
+  } finally {
+    progress.end();
+    engine.destroy();
+  }
+  const { generated } = engine.stats().tokens;
+  out.log(`${left.length - failed} continued by ${generated} tokens, ${failed} with an error`);
+}
+
+/** Opens the file of results at its end; what stands behind the last whole line is dropped. */
+async function openResults(path: string, whole: string): Promise<Deno.FsFile> {
+  try {
+    const file = await Deno.open(path, { create: true, write: true });
+    await file.truncate(new TextEncoder().encode(whole).length);
+    await file.seek(0, Deno.SeekMode.End);
+    return file;
+  } catch (error) {
+    const { message } = error as Error;
+    throw new RangeError(`Cannot ${ACTION} as ${path} cannot be written: ${message}`);
+  }
+}
+
+async function writeAll(file: Deno.FsFile, bytes: Uint8Array): Promise<void> {
+  for (let at = 0; at < bytes.length;) at += await file.write(bytes.subarray(at));
+}

@@ -1,0 +1,66 @@
+/** The engine of the moment: a new one is opened once a device was lost. */
+import type { Engine } from "../shared/generation/engine.ts";
+
+/** An engine, and what tells that its device is lost. */
+export interface OpenedEngine {
+  engine: Engine;
+  /** Resolves when the device is lost by itself. */
+  lost: Promise<unknown>;
+  /** Frees both. */
+  destroy(): void;
+}
+
+/** Keeps an engine open. */
+export class Engines {
+  readonly #open: () => Promise<OpenedEngine>;
+  readonly #onLoss: (error?: unknown) => void;
+  #opened: OpenedEngine;
+  #isClosed = false;
+
+  private constructor(
+    open: () => Promise<OpenedEngine>,
+    onLoss: (error?: unknown) => void,
+    first: OpenedEngine,
+  ) {
+    this.#open = open;
+    this.#onLoss = onLoss;
+    this.#opened = first;
+    this.#follow(first);
+  }
+
+  /**
+   * Opens the first engine.
+   *
+   * @param open Opens an engine.
+   * @param onLoss Told when a device was lost, and when no other could be opened.
+   */
+  static async create(
+    open: () => Promise<OpenedEngine>,
+    onLoss: (error?: unknown) => void,
+  ): Promise<Engines> {
+    return new Engines(open, onLoss, await open());
+  }
+
+  /** The engine of the moment. */
+  readonly current = (): Engine => this.#opened.engine;
+
+  /** Frees the engine. */
+  destroy(): void {
+    this.#isClosed = true;
+    this.#opened.destroy();
+  }
+
+  /** Opens another engine when the device is lost: once for each loss. */
+  async #follow({ lost, destroy }: OpenedEngine): Promise<void> {
+    await lost;
+    if (this.#isClosed) return;
+    this.#onLoss();
+    destroy();
+    try {
+      this.#opened = await this.#open();
+      this.#follow(this.#opened);
+    } catch (error) {
+      this.#onLoss(error);
+    }
+  }
+}

@@ -1,0 +1,82 @@
+/** The command line of `deno run serve`. */
+import type { KvDtype } from "../../mod.ts";
+import { KV_DTYPES } from "../../src/tensor/dtype.ts";
+import { Arguments } from "../shared/arguments.ts";
+import type { ModelOptions } from "../shared/model_options.ts";
+
+export const HELP = `Serves a model over HTTP, at the endpoints of the OpenAI API.
+
+Usage: deno run serve --model FILE [options]
+
+The model
+  --model FILE         a checkpoint: a .bin of llama2.c, a .safetensors or its index, or the folder of a Hugging Face model
+  --tokenizer FILE     its tokenizer: a .bin of llama2.c, or a tokenizer.json (default: tokenizer.json beside the model)
+  --name TEXT          the name that clients ask for (default: the name of the file or the folder)
+  --cache-dtype NAME   element type of the KV cache: f32, f16, int8, int4 (default: f32)
+  --weight-dtype NAME  element type of the weights: f32, f16, int8 (default: f32)
+  --context NUMBER     most tokens of a sequence, prompt and answer (default: as the model was trained)
+
+The server
+  --port NUMBER        port to listen on; 0 takes a free one (default: 8080)
+  --host TEXT          address to listen on (default: 127.0.0.1: this machine alone)
+  --api-key-file FILE  a file with the key that clients must have (default: the variable ONEHEAD_API_KEY; without, none)
+
+Limits
+  --max-body NUMBER    most bytes of a request (default: 1048576)
+  --max-prompt NUMBER  most tokens of a prompt (default: as fit the context)
+  --max-queue NUMBER   most sequences that wait; beyond, clients are told to come again (default: 64)
+  --timeout NUMBER     seconds until a request must be over (default: 300)
+
+  --help               this text
+`;
+
+/** Element types that weights may be kept in. */
+const WEIGHT_DTYPES = ["f32", "f16", "int8"] as const;
+
+/** What the command line asks for. */
+export interface ServeOptions extends ModelOptions {
+  name?: string;
+  kvDtype: KvDtype;
+  weightDtype: typeof WEIGHT_DTYPES[number];
+  context?: number;
+  port: number;
+  host: string;
+  apiKeyFile?: string;
+  maxBody: number;
+  maxPrompt: number;
+  maxQueue: number;
+  timeout: number;
+}
+
+const NAMES = [
+  ...["model", "tokenizer", "name", "cache-dtype", "weight-dtype", "context", "port", "host"],
+  ...["api-key-file", "max-body", "max-prompt", "max-queue", "timeout"],
+] as const;
+
+/**
+ * Reads the command line.
+ *
+ * @returns The options, or the help text where that is asked for.
+ * @throws {TypeError} If an option is unknown or lacks its value.
+ * @throws {RangeError} If a value is out of range.
+ */
+export function parseOptions(args: readonly string[]): ServeOptions | string {
+  const given = new Arguments("serve", args, { names: NAMES });
+  if (given.isHelp) return HELP;
+  const count = { min: 1 };
+  return {
+    model: given.required("model"),
+    tokenizer: given.text("tokenizer"),
+    name: given.text("name"),
+    kvDtype: given.choice("cache-dtype", KV_DTYPES) ?? "f32",
+    weightDtype: given.choice("weight-dtype", WEIGHT_DTYPES) ?? "f32",
+    context: given.number("context", count),
+    port: given.number("port", { min: 0, max: 65535 }) ?? 8080,
+    host: given.text("host") ?? "127.0.0.1",
+    apiKeyFile: given.text("api-key-file"),
+    maxBody: given.number("max-body", count) ?? 2 ** 20,
+    maxPrompt: given.number("max-prompt", count) ?? Infinity,
+    maxQueue: given.number("max-queue", count) ?? 64,
+    timeout: given.number("timeout", count) ?? 300,
+  };
+}

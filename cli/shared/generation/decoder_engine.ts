@@ -1,0 +1,119 @@
+/** An engine over a decoder of one sequence: those that come while it runs wait for their turn. */
+import { sentence } from "../../../src/base/check.ts";
+import type { Decoder } from "../../../src/model/decoder.ts";
+import type { Engine, EngineStats, GeneratedToken, Generation, SequenceRequest } from "./engine.ts";
+
+/** Tokens that come at a time: more wait longer for the first, fewer wait for the device more often. */
+const PORTION = 8;
+
+/** Generates the tokens of one sequence after the other. */
+export class DecoderEngine implements Engine {
+  readonly #decoder: Decoder;
+  readonly #tokens = { prompt: 0, generated: 0 };
+  #turn: Promise<void> = Promise.resolve();
+  #running = 0;
+  #waiting = 0;
+  #milliseconds = 0;
+
+  /** @param decoder Used by the engine alone, and destroyed by it. */
+  constructor(decoder: Decoder) {
+    this.#decoder = decoder;
+  }
+
+  get contextLen(): number {
+    return this.#decoder.maxTokens;
+  }
+
+  submit(request: SequenceRequest): Generation {
+    checkSupported(request);
+    let isCancelled = false;
+    const isOver = () => isCancelled;
+    const run = (): AsyncGenerator<readonly GeneratedToken[]> => this.#inTurn(request, isOver);
+    this.#waiting++;
+    let isCounted = true;
+    const uncount = () => {
+      if (isCounted) this.#waiting--;
+      isCounted = false;
+    };
+    return {
+      cancel() {
+        isCancelled = true;
+        uncount();
+      },
+      async *[Symbol.asyncIterator]() {
+        uncount();
+        if (!isCancelled) yield* run();
+      },
+    };
+  }
+
+  stats(): EngineStats {
+    const [running, waiting] = [
+      Math.min(1, this.#running),
+      this.#waiting + Math.max(0, this.#running - 1),
+    ];
+    return { running, waiting, tokens: { ...this.#tokens }, seconds: this.#milliseconds / 1000 };
+  }
+
+  destroy(): void {
+    this.#decoder.destroy();
+  }
+
+  /** Runs a sequence when those before it are over. */
+  async *#inTurn(
+    request: SequenceRequest,
+    isOver: () => boolean,
+  ): AsyncGenerator<readonly GeneratedToken[]> {
+    const before = this.#turn;
+    let end = () => {};
+    this.#turn = new Promise((resolve) => end = resolve);
+    this.#running++;
+    try {
+      await before;
+      yield* this.#run(request, isOver);
+    } finally {
+      this.#running--;
+      end();
+    }
+  }
+
+  async *#run(
+    { tokens, maxTokens, endTokens, temperature, topP, seed }: SequenceRequest,
+    isOver: () => boolean,
+  ): AsyncGenerator<readonly GeneratedToken[]> {
+    if (isOver()) return;
+    const start = performance.now();
+    try {
+      this.#decoder.clear();
+      await this.#decoder.feed(tokens);
+      this.#tokens.prompt += tokens.length;
+      const options = { tokens: maxTokens, temperature, topP, seed, batch: PORTION };
+      for await (const portion of this.#decoder.generate(options)) {
+        if (isOver()) return;
+        this.#tokens.generated += portion.length;
+        yield portion.map((token) => ({ token }));
+        if (isOver() || portion.some((token) => endTokens.includes(token))) return;
+      }
+    } finally {
+      this.#milliseconds += performance.now() - start;
+    }
+  }
+}
+
+/** Throws for what the decoder's sampler cannot do. */
+function checkSupported(
+  { topK, minP, repetitionPenalty, logitBias, logprobs }: SequenceRequest,
+): void {
+  const asked = { topK, minP, repetitionPenalty, logitBias: logitBias.size, logprobs };
+  const plain = { topK: 0, minP: 0, repetitionPenalty: 1, logitBias: 0, logprobs: undefined };
+  const unsupported = (Object.keys(plain) as (keyof typeof plain)[])
+    .filter((name) => asked[name] !== plain[name]);
+  if (unsupported.length === 0) return;
+  throw new RangeError(
+    sentence(
+      "generate tokens",
+      "tokens are chosen by temperature, topP and seed alone (leave the others out)",
+      Object.fromEntries(unsupported.map((name) => [name, asked[name]])),
+    ),
+  );
+}
