@@ -30,7 +30,7 @@ export type AttendOptions<
     | "tuning"
   >
   & {
-    /** What to return besides the output, as {@linkcode AttentionSpec.outputs} says. The default is nothing. */
+    /** The outputs to return beside o, as {@linkcode AttentionSpec.outputs} says. The default is none. */
     outputs?: Outputs;
   };
 
@@ -46,13 +46,13 @@ export interface AttendInputs<Kind extends HostTensor | Tensor> {
   lengths?: Kind;
   /** Numbers that are added to the scores [B, N, S, K], or as {@linkcode ScoreSpec.bias} says. The default is none. */
   bias?: Kind;
-  /** What queries see [B, N, S, K], or as {@linkcode ScoreSpec.mask} says; on the device `"bool"`. The default is all. */
+  /** The mask [B, N, S, K], or as {@linkcode ScoreSpec.mask} says; on the device `"bool"`. The default is none. */
   mask?: Kind extends Tensor ? Tensor : HostMask;
 }
 
 /**
- * What {@linkcode attend} returns, of the kind that came in: the output [B, S, N, valueDim] (or [B, N, S, valueDim]) and
- * what `outputs` asks for: `lse` [B, S, N] (or [B, N, S]), the other ones [B, N, S, C], about -3.4e38 where masked. An output
+ * The result of {@linkcode attend}, of the kind that came in: the output [B, S, N, valueDim] (or [B, N, S, valueDim]) and
+ * those that `outputs` names: `lse` [B, S, N] (or [B, N, S]), the other ones [B, N, S, C], about -3.4e38 where masked. An output
  * that is written in the call's own list is there by its type; of a list of another type, any may be missing.
  */
 export type AttendResult<

@@ -12,8 +12,8 @@ import { prepareAttention, type PreparedAttention } from "./prepare.ts";
  * et al. 2022, arXiv 2205.14135; split contexts as in Flash-Decoding, 2023), or staged, in three kernels (scores, softmax,
  * weighted sum) that can return what lies between them.
  *
- * What a query sees, and what becomes of its scores before softmax, is composed of what {@linkcode ScoreSpec} asks for, in
- * both implementations alike; what nobody asks for is not in the kernels.
+ * Both implementations compose the mask and the scores from the options of {@linkcode ScoreSpec}; the kernels have nothing
+ * else in them.
  *
  * Multi-query attention: Shazeer 2019, arXiv 1911.02150. Grouped-query attention: Ainslie et al. 2023, arXiv 2305.13245.
  *
@@ -43,7 +43,7 @@ import { prepareAttention, type PreparedAttention } from "./prepare.ts";
 export class Attention {
   /** Where it runs. */
   readonly gpu: Gpu;
-  /** How it runs. */
+  /** Its plan. */
   readonly plan: AttentionPlan;
 
   readonly #owned: Owned;

@@ -24,7 +24,7 @@ export interface CachedKv {
 }
 
 /**
- * What {@linkcode Attention.encode} reads and writes; all of it is the caller's. The outputs that `outputs` asks for are
+ * The tensors of {@linkcode Attention.encode}; all of them are the caller's. The outputs that `outputs` asks for are
  * written beside o, each in f32: `lse` [B, S, N] (or [B, N, S]), about -3.4e38 for a row that sees nothing, and the others
  * [B, N, S, contextLen], about -3.4e38 where masked.
  */
@@ -37,7 +37,7 @@ export type AttentionTensors =
     o: Tensor;
     /** Numbers that are added to the scores, in the planned shape and the element type of q. */
     bias?: Tensor;
-    /** What queries see, in the planned shape, `"bool"`. */
+    /** The mask, in the planned shape, `"bool"`: a query sees the keys whose element is true. */
     mask?: Tensor;
   }
   & Partial<Record<AttentionOutput, Tensor>>;

@@ -86,7 +86,7 @@ function maySkip({ spec: { kvDtype, seqLen, bias, mask }, columns }: FusedPlan):
   return !isQuantized(kvDtype) && (columns > 1 || seqLen > 1 || Boolean(bias || mask));
 }
 
-/** What products are computed in, and how values are summed up. */
+/** The arithmetic of products, and the sums of values. */
 function productPieces({ spec, matrix, valueLoads }: FusedPlan): WgslPiece[] {
   const constants = { VALUE_LOADS: valueLoads };
   if (matrix) return [{ constants, fragments: [wgsl.sumValues.matrixUnits] }];
@@ -95,7 +95,7 @@ function productPieces({ spec, matrix, valueLoads }: FusedPlan): WgslPiece[] {
   return [{ constants, fragments: [...products, wgsl.sumValues.lanes] }];
 }
 
-/** How lanes come by queries and weights, and whose keys they score. */
+/** The way lanes load queries and weights, and the keys that they score. */
 function keysPieces(plan: FusedPlan): WgslPiece[] {
   const { spec, rows, rowGroups, keys, sharers, partners, keyChunk, columns, loads, matrix } = plan;
   if (matrix) {

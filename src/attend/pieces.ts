@@ -8,7 +8,7 @@ import type { Loads } from "../tensor/loads.ts";
 import { isQuantized } from "../tensor/quantized.ts";
 import { loadPieces, packPiece, packType } from "../tensor/pieces.ts";
 
-/** What a load of keys or values brings. */
+/** The packs that a load of keys or values brings. */
 interface Loaded {
   packSize: 1 | 4;
   loads: Loads;
@@ -21,7 +21,7 @@ export function contextPieces({ sinks, capacity }: FilledSpec): WgslPiece[] {
   return [{ constants, fragments: [wgsl.params, wgsl.context] }];
 }
 
-/** Declares tiles of so many rows that read the same KV head. */
+/** Declares tiles of `rows` rows that read the same KV head. */
 export function rowTilePiece(rows: number): WgslPiece {
   return { constants: { TILE_ROWS: rows }, fragments: [wgsl.rowTile] };
 }
@@ -59,7 +59,7 @@ export function queryPiece({ dtype, kvDtype }: FilledSpec, packSize: 1 | 4): Wgs
     : { types: { Pack: packType(dtype, packSize) }, fragments: [wgsl.query.packs] };
 }
 
-/** Declares `sumOverLanes`, and `maxOverLanes` where lanes are several, for groups of so many lanes, a power of two. */
+/** Declares `sumOverLanes`, and `maxOverLanes` where lanes are several, for groups of `lanes` lanes, a power of two. */
 export function lanesPiece(lanes: number, { shuffles }: { shuffles: boolean }): WgslPiece {
   if (lanes === 1) return { fragments: [wgsl.lanes.one] };
   if (!shuffles) return { fragments: [wgsl.lanes.memory] };

@@ -16,7 +16,7 @@ export interface SharedPrefixSpec extends AttentionSpec {
   prefix: Pick<AttentionSpec, "capacity" | "kvLayout" | "kvDtype" | "sinks">;
 }
 
-/** What {@linkcode SharedPrefixAttention.encode} reads and writes; all of it is the caller's. */
+/** The tensors of {@linkcode SharedPrefixAttention.encode}; all of them are the caller's. */
 export interface SharedPrefixTensors {
   /** Queries [B, S, N, headDim] (or [B, N, S, headDim]). */
   q: Tensor;
@@ -24,7 +24,7 @@ export interface SharedPrefixTensors {
   prefix: (ContiguousKv & { cache?: undefined }) | CachedKv;
   /** Keys and values of each sequence, of batch B. */
   suffix: (ContiguousKv & { cache?: undefined }) | CachedKv;
-  /** What queries see of the suffixes, in the planned shape, `"bool"`. */
+  /** The mask over the suffixes, in the planned shape, `"bool"`. */
   mask?: Tensor;
   /** Output [B, S, N, valueDim] (or [B, N, S, valueDim]), written. */
   o: Tensor;

@@ -63,7 +63,7 @@ export function checkPositive(action: string, name: string, value: unknown): voi
 }
 
 /**
- * A copy of a shape, which nobody changes after it was checked. Throws a `TypeError` for what is no array of sizes and a
+ * A copy of a shape, which its owner cannot change after it was checked. Throws a `TypeError` for what is no array of sizes and a
  * `RangeError` for a size that is not a whole number of at least 1.
  */
 export function copyShape(action: string, name: string, shape: unknown): number[] {

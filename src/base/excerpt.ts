@@ -53,7 +53,7 @@ function inBrackets<Key>(
 ): string {
   let text = open;
   for (const key of keys) {
-    // What is beyond is cut off: it is not even looked at.
+    // The rest is cut off, and not even looked at.
     if (text.length >= room) return text;
     if (text !== open) text += ", ";
     text += itemOf(key, room - text.length);

@@ -1,8 +1,8 @@
-/** What people have in a file's place, by how it begins. */
+/** A format that people have in a file's place, known by its beginning. */
 interface ForeignFormat {
-  /** What it is. */
+  /** Its name. */
   format: string;
-  /** What to do about it. */
+  /** The cure. */
   cure: string;
 }
 
@@ -30,7 +30,7 @@ const FORMATS: readonly (ForeignFormat & { begins: string })[] = [
 /** Bytes of a beginning that tell formats apart. */
 export const FORMAT_BYTES = 32;
 
-/** What a file or a text is, by its first characters or bytes; nothing where that cannot be told. */
+/** The format of a file or a text, by its first characters or bytes; undefined if it is none of the known. */
 export function foreignFormat(beginning: string | Uint8Array): ForeignFormat | undefined {
   const text = typeof beginning === "string"
     ? beginning.slice(0, FORMAT_BYTES)

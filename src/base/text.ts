@@ -2,7 +2,7 @@
 import { CheckpointError } from "./errors.ts";
 import { sentence } from "./check.ts";
 
-/** How the encodings that have a byte order mark begin; what has none is UTF-8. */
+/** The beginnings of encodings that have a byte order mark; text without one is UTF-8. */
 const MARKS = [
   { encoding: "utf-8", bytes: [0xef, 0xbb, 0xbf] },
   { encoding: "utf-16le", bytes: [0xff, 0xfe] },

@@ -15,7 +15,7 @@ import { pageConstants } from "./slots.ts";
 import type { CacheSpec } from "./cache_spec.ts";
 import type { KvDtype } from "../tensor/dtype.ts";
 
-/** What decides how tokens are written. */
+/** The values that decide how tokens are written. */
 type AppendSpec = Omit<CacheSpec, "window" | "kvLayout">;
 
 /** Where tokens go. */

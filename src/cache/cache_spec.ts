@@ -3,7 +3,7 @@ import type { Dtype } from "../tensor/dtype.ts";
 import type { KvShape } from "./kv_shape.ts";
 import type { Layout } from "../tensor/layout.ts";
 
-/** How the pages of a pool lie. */
+/** The pages of a pool. */
 export interface PageLayout {
   /** Tokens of a page. */
   size: number;
@@ -17,7 +17,7 @@ export function checkPages(action: string, pages: PageLayout): void {
   checkInteger(action, "pages.count", pages?.count);
 }
 
-/** The part of an attention's specification that a cache decides: spread it into `Attention.create`. */
+/** The fields of an attention's specification that a cache decides: spread them into `Attention.create`. */
 export interface CacheSpec extends KvShape {
   /** First tokens of a sequence that are never overwritten. */
   sinks: number;

@@ -12,7 +12,7 @@ export interface ContiguousKv {
   v: Tensor;
   /**
    * Keys that each sequence has, from its first: `"u32"` [B]. What lies behind them has no influence. A length above the
-   * capacity is that of a ring of as many slots, through which so many tokens went: the last of them are where a
+   * capacity is that of a ring of `capacity` slots, through which `length` tokens went: the last of them are where a
    * `RingKvCache` keeps them. The default is all.
    */
   lengths?: Tensor;

@@ -11,7 +11,7 @@ import type { Owned } from "../gpu/owned.ts";
 import type { KvShape } from "./kv_shape.ts";
 import type { KvDtype } from "../tensor/dtype.ts";
 
-/** Which sequence becomes a copy of which; indices within the batch. */
+/** A sequence that becomes a copy of another; indices within the batch. */
 export interface SequencePair {
   /** The sequence that is copied, and does not change. */
   from: number;

@@ -9,7 +9,7 @@ import { rowBytes } from "../tensor/dtype.ts";
 export interface HeadRange {
   /** First of them. */
   firstHead: number;
-  /** How many. */
+  /** Their number. */
   numHeads: number;
 }
 

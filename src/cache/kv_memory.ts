@@ -164,7 +164,7 @@ export function clearRows({ device }: Gpu, parts: readonly KvPart[]): void {
   device.queue.submit([encoder.finish()]);
 }
 
-/** Writing so many zeros takes no longer than another call. */
+/** Bytes of zeros that take no longer to write than another call. */
 const SMALL_GAP = 2 ** 16;
 /** Bytes of a write, about. */
 const LONG_RUN = 2 ** 24;

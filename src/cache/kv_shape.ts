@@ -1,7 +1,7 @@
 /** Shapes of keys and values. */
 import { type KvDtype, storageBytes } from "../tensor/dtype.ts";
 
-/** How many keys and values there are, and how they are stored. */
+/** The shape of keys and values, and their element type in storage. */
 export interface KvShape {
   /** Sequences. */
   batch: number;
@@ -18,7 +18,7 @@ export interface KvShape {
 }
 
 /**
- * Bytes of K and V of one attention layer for so many tokens of every sequence, each in a buffer of whole words.
+ * Bytes of K and V of one attention layer for `tokens` tokens of every sequence, each in a buffer of whole words.
  *
  * @param shape Sequences, KV heads, elements of a key and of a value, and their type.
  * @param tokens Tokens per sequence.

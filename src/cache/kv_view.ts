@@ -16,8 +16,8 @@ export interface ViewingQueries {
 }
 
 /**
- * What attention asks of a cache: shapes, buffers, lengths, and whether queries still see all that they should. A ring is
- * one, and so are keys and values that lie one after the other.
+ * A view of keys and values: the shapes, buffers and lengths that attention asks for, and whether queries still see all that
+ * they should. A ring is one, and so are keys and values that lie one after the other.
  */
 export interface KvView {
   /** Where keys and values live. */

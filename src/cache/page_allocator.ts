@@ -22,8 +22,8 @@ export const NO_PREFIX = 0;
 
 /**
  * Hands out pages and takes them back. A page has as many holders as sequences share it. When the last one lets go it is free
- * again, but for pages that a remembered prefix ends with: these keep their tokens, for prompts that begin alike, until
- * somebody needs them; whoever was let go first is taken first.
+ * again, but for pages that a remembered prefix ends with: these keep their tokens, for prompts that begin alike, until the
+ * pool needs them; the page that was let go first is taken first.
  *
  * Prefixes are compared token by token, and never by a hash alone (paged attention: Kwon et al. 2023, arXiv 2309.06180; prefix
  * reuse as in SGLang's RadixAttention, Zheng et al. 2023, arXiv 2312.07104, by whole pages).
@@ -41,7 +41,7 @@ export class PageAllocator {
   #nextId = NO_PREFIX + 1;
 
   /**
-   * Begins with pages that nobody holds.
+   * Begins with pages without holders.
    *
    * @param numPages Pages in all.
    */
@@ -52,17 +52,17 @@ export class PageAllocator {
     this.#empty = Array.from({ length: numPages }, (_, i) => numPages - 1 - i);
   }
 
-  /** Pages that can be taken: those that nobody holds. */
+  /** Pages that can be taken: those without holders. */
   get available(): number {
     return this.#empty.length + this.#idle.size;
   }
 
-  /** Pages that nobody holds and whose tokens are still known. */
+  /** Pages without holders whose tokens are still known. */
   get remembered(): number {
     return this.#idle.size;
   }
 
-  /** How many hold on to a page. */
+  /** The number of holders of a page. */
   holders(page: number): number {
     return this.#holders[page];
   }
@@ -100,7 +100,7 @@ export class PageAllocator {
 
   /** Lets go of pages. */
   release(pages: readonly number[]): void {
-    // The last page of a sequence is let go first: without the pages before it, nobody finds it.
+    // The last page of a sequence is let go first: without the pages before it, it cannot be found.
     for (const page of [...pages].reverse()) {
       if (--this.#holders[page] > 0) continue;
       const entry = this.#entryOf.get(page);

@@ -62,7 +62,7 @@ const MOST_LAYERS = 4096;
 export class PagePool {
   /** Where it lives. */
   readonly gpu: Gpu;
-  /** What it was made with. */
+  /** The options it was made with. */
   readonly shape: PoolShape;
   /** Keys and values of each layer, [numKvHeads, pages, tokens of a page, ...], cut between heads as a ring's. */
   readonly layers: readonly (readonly KvPart[])[];

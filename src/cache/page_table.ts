@@ -97,7 +97,7 @@ export class PageTable {
     encoder.copyBufferToBuffer(this.#numbers, 4 * length, this.lengths, 4 * sequence, 4);
   }
 
-  /** Encodes so many more tokens of each sequence. */
+  /** Encodes the growth of each sequence by its count of new tokens. */
   advance(encoder: GPUCommandEncoder, counts: readonly number[]): void {
     const { batch } = this.#shape;
     const vectors = [...counts, ...new Array(-batch & 3).fill(0)];

@@ -39,7 +39,7 @@ export interface PagedKvCacheOptions {
 
 /** A sequence on the host. */
 interface Sequence extends KeptTokens {
-  /** Its pages in order; nothing where one was given back. */
+  /** Its pages in order; undefined where one was given back. */
   pages: (number | undefined)[];
 }
 
@@ -87,7 +87,7 @@ export class PagedKvCache {
   readonly pool: PagePool;
   /** The part of an attention's specification that the cache decides, the same for each layer. */
   readonly spec: CacheSpec;
-  /** What attention reads and what appends write, layer by layer. */
+  /** The layers: attention reads them, and appends write them. */
   readonly layers: readonly PagedLayer[];
 
   readonly #owned: Owned;
@@ -402,7 +402,7 @@ export class PagedKvCache {
     return length % this.pool.shape.pages.size === 0 ? undefined : pages.at(-1);
   }
 
-  /** Growing sequences that copy their last page: all of those who share one, but for the last if nobody else holds it. */
+  /** Growing sequences that copy their last page: all that share one, but for the last if no other sequence holds it. */
   #copied(added: readonly number[]): Set<number> {
     const left = new Map<number, number>();
     const copies = new Set<number>();

@@ -15,13 +15,16 @@ import type { FilledRope, Rope } from "./rope_kernel.ts";
 
 /** New keys and values of the sequences that were extended. */
 export interface PagedTokens {
-  /** Keys [B, S, numKvHeads, headDim] (or [B, numKvHeads, S, headDim] in layout `"BNSH"`): the first so many of each. */
+  /**
+   * Keys [B, S, numKvHeads, headDim] (or [B, numKvHeads, S, headDim] in layout `"BNSH"`): of each sequence the first tokens,
+   * as many as it was extended by.
+   */
   k: Tensor;
   /** Values [B, S, numKvHeads, valueDim] (or [B, numKvHeads, S, valueDim]). */
   v: Tensor;
 }
 
-/** What the cache tells its layers. */
+/** The state that a cache shares with its layers. */
 interface Shared {
   parts: readonly KvPart[];
   table: PageTable;

@@ -42,7 +42,7 @@ export interface NewTokens {
   /** Values [B, S, numKvHeads, valueDim] (or [B, numKvHeads, S, valueDim]). */
   v: Tensor;
   /**
-   * How many of the S tokens each sequence takes [B]: the first so many, from 0 to S. The default is all of them. Queries
+   * The number of the S tokens that each sequence takes [B], from its first: 0 to S. The default is all of them. Queries
    * of an attention are the last tokens of each sequence all the same: put those of a sequence that took n tokens into the
    * last n rows of q.
    */
@@ -236,7 +236,7 @@ export class RingKvCache implements KvView {
    * Creates a cache and fills it with what a snapshot holds: also on another device than the snapshot was taken on, and
    * after that was lost.
    *
-   * A snapshot's checksum finds damage and authenticates nobody: of one that a stranger wrote, the lengths, options and
+   * A snapshot's checksum finds damage and proves no origin: of one that a stranger wrote, the lengths, options and
    * sizes are checked, and the keys and values are whatever the stranger likes.
    *
    * @param gpu Where to allocate.
@@ -746,7 +746,7 @@ export class RingKvCache implements KvView {
     refusalsOf(this.gpu.device).throwIfRefused(action, rule, [this.lengthsBuffer]);
   }
 
-  /** A copy of the lengths, which nobody changes after they were checked. */
+  /** A copy of the lengths, which the caller cannot change after they were checked. */
   #copyLengths(lengths: readonly number[], seqLen: number): number[] {
     const { batch } = this.spec;
     if (!Array.isArray(lengths)) {

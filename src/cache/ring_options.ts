@@ -31,7 +31,7 @@ export interface RingKvCacheOptions {
   /** Most tokens of one append once the ring is full. The default is 1. */
   maxSeqLen?: number;
   /**
-   * What happens when the ring is full: `"wrap"` overwrites the oldest tokens, `"error"` refuses to append. The default
+   * The behaviour of a full ring: `"wrap"` overwrites the oldest tokens, `"error"` refuses to append. The default
    * is `"wrap"` where a window is given and `"error"` where not, so that nothing is lost unasked.
    */
   overflow?: Overflow;

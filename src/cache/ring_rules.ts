@@ -2,10 +2,10 @@
 import { checkChoice, checkInteger, sentence } from "../base/check.ts";
 import type { ViewingQueries } from "./kv_view.ts";
 
-/** What happens to the oldest tokens when a ring is full. */
+/** The behaviour of a full ring towards its oldest tokens. */
 export type Overflow = "wrap" | "error";
 
-/** The part of a cache that decides what it keeps. */
+/** The fields of a cache that decide the tokens that it keeps. */
 export interface RingRules {
   /** Slots per sequence. */
   capacity: number;
@@ -84,7 +84,7 @@ export function checkAppend(rules: RingRules, length: number, seqLen: number): v
   }
 }
 
-/** What is kept after `seqLen` more tokens; throws where the rules keep what would be lost. */
+/** The tokens that are kept after `seqLen` more; throws where the rules keep some that would be lost. */
 export function appended(rules: RingRules, kept: KeptTokens, seqLen: number): KeptTokens {
   checkAppend(rules, kept.length, seqLen);
   const length = kept.length + seqLen;
@@ -111,7 +111,7 @@ export function checkReachable(
   const values = { length, oldest, capacity, sinks, window, overflow };
   const isLong = length > (overflow === "error" ? capacity : MOST_TOKENS);
   if (isLong) throw new RangeError(sentence(action, "the ring must hold the length", values));
-  // What is not overwritten is at least what the next token sees, and at most what there is room for.
+  // The tokens that are not overwritten are at least those that the next one sees, and at most those that fit.
   const least = leastOldest(rules, length);
   const isOverwritten = oldest > sinks && oldest <= length + 1 - window;
   if (oldest < least || (oldest > 0 && !isOverwritten) || (oldest > 0 && overflow === "error")) {
@@ -121,7 +121,7 @@ export function checkReachable(
   }
 }
 
-/** What is kept after rolling back to `length` tokens; throws where the next token would miss some of its window. */
+/** The tokens that are kept after rolling back to `length`; throws where the next one would miss some of its window. */
 export function truncated(rules: RingRules, kept: KeptTokens, length: number): KeptTokens {
   const action = "truncate RingKvCache";
   checkInteger(action, "length", length, 0);

@@ -3,7 +3,7 @@ export interface RopeOptions {
   /** First elements of a key and query that are rotated, an even number. The default is `headDim`. */
   dims?: number;
   /**
-   * Which elements are a pair: `"halves"` j and j + dims / 2 (GPT-NeoX, Llama in Hugging Face's order), `"pairs"` 2j and
+   * The elements of a pair: `"halves"` j and j + dims / 2 (GPT-NeoX, Llama in Hugging Face's order), `"pairs"` 2j and
    * 2j + 1 (GPT-J, Llama in Meta's order). The default is `"halves"`.
    */
   style?: "halves" | "pairs";

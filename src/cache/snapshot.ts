@@ -8,7 +8,7 @@
  *       rows of the slots that hold tokens: keys, then values, by sequence, head and slot, as the device stores them
  *       SHA-256 of everything before, 32 bytes
  *
- * The checksum finds damage and authenticates nobody: whoever writes a snapshot can write a checksum. What is read is
+ * The checksum finds damage and proves no origin: a stranger who writes a snapshot can write a checksum. What is read is
  * therefore checked to be a state that a cache can have, and nothing is made before it is checked against the bytes that
  * are there. That the rows are those of the tokens is for the reader to trust.
  */
@@ -21,9 +21,9 @@ import { checkReachable, type KeptTokens, ringRules, storedTokens } from "./ring
 
 /** A cache on the host. */
 export interface Snapshot {
-  /** What the cache was created with, all filled in. */
+  /** The options that the cache was created with, all filled in. */
   options: FilledRingOptions;
-  /** What each sequence keeps. */
+  /** The tokens that each sequence keeps. */
   kept: readonly KeptTokens[];
   /** Rows of keys and values. */
   rows: Uint8Array;
@@ -55,7 +55,7 @@ export async function packSnapshot(
 }
 
 /**
- * What the bytes of a snapshot say. Throws a `SnapshotError` unless every one of them is as it was packed, and together they
+ * Reads the bytes of a snapshot. Throws a `SnapshotError` unless every one of them is as it was packed, and together they
  * are a state that a cache can have, with the rows of its tokens.
  */
 export async function openSnapshot(given: Uint8Array): Promise<Snapshot> {

@@ -21,7 +21,7 @@ export interface CompiledKernel {
 
 /** One run of a kernel: its pipeline, its buffers and its grid. */
 export interface Dispatch {
-  /** What runs. */
+  /** The kernel that runs. */
   readonly kernel: CompiledKernel;
   /** Numbers of workgroups along x, y and z. */
   readonly grid: Grid;
@@ -38,7 +38,7 @@ export interface Dispatch {
  * anew. What a replay reads and writes is in the same tensors; how far it reads follows the lengths on the GPU.
  */
 export interface BoundWork {
-  /** What one encoding dispatches, in order. */
+  /** The dispatches of one encoding, in order. */
   readonly dispatches: readonly Dispatch[];
   /**
    * Encodes the work once.
@@ -83,12 +83,12 @@ function accessOf(dispatches: readonly Dispatch[]): Access | undefined {
 }
 
 /**
- * What the host does for one encoding, before it: checks what must hold, and counts what the device will do. Returns what
- * takes the counting back where something is counted.
+ * The host's work before one encoding: it checks what must hold, and counts what the device will do. Returns a function that
+ * takes the counting back, if something is counted.
  */
 type Count = () => (() => void) | undefined;
 
-/** How each work counts. */
+/** The counting of each work. */
 const counts = new WeakMap<BoundWork, Count>();
 
 /** Binds dispatches, and what the host counts of them. */

@@ -1,4 +1,4 @@
-/** How far the loops of an invocation go round. */
+/** The rounds that the loops of an invocation may go. */
 import { sentence } from "../base/check.ts";
 import { type DeviceProfile, loopRounds } from "./profile.ts";
 

@@ -1,4 +1,4 @@
-/** The loss of a device: whoever waits is told, and no call goes on with what is gone. */
+/** The loss of a device: every caller that waits is told, and no call goes on with what is gone. */
 import { DeviceLostError } from "../base/errors.ts";
 
 /** A runtime may reject what is pending before it says that the device is lost: by less than this. */
@@ -27,7 +27,7 @@ export class DeviceLoss {
 
   /** Waits for a promise of WebGPU, or for the loss of the device. */
   async waitFor<Value>(pending: Promise<Value>): Promise<Value> {
-    // A device that is lost rejects it too, when nobody waits for it any more.
+    // A device that is lost rejects it too, when no caller waits for it any more.
     pending.catch(() => {});
     this.throwIfLost();
     const { promise: lost, reject } = Promise.withResolvers<never>();

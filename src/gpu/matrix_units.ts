@@ -14,8 +14,8 @@ interface Configuration {
 }
 
 /**
- * The smallest block of f16 with sums in f32, so that the fewest rows are filled up; nothing where the device was not granted
- * any, or where its subgroups differ in size, as a workgroup is to be one of them.
+ * The smallest block of f16 with sums in f32, so that the fewest rows are filled up; undefined if the device was granted none,
+ * or its subgroups differ in size, as a workgroup is to be one of them.
  */
 export function matrixBlockOf(
   { features }: GPUDevice,

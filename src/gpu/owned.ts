@@ -1,6 +1,6 @@
-/** Who frees what is freed by hand. */
+/** Owners of things that are freed by hand. */
 
-/** What is freed by hand: buffers, and whatever holds some. */
+/** A thing that is freed by hand: a buffer, or a holder of some. */
 export interface Destroyable {
   /** Frees it. */
   destroy(): void;

@@ -1,10 +1,10 @@
-/** What a device does with a small kernel: feature lists, names and runtimes differ too much to be asked. */
+/** Tries a small kernel on a device: feature lists, names and runtimes differ too much to be asked. */
 
 import { lossOf } from "./loss.ts";
 import { SMALLEST_SUBGROUP } from "./profile.ts";
 import { MAP_READ, USAGE } from "./usage.ts";
 
-/** What was found by trying. */
+/** The findings. */
 export interface Probed {
   /** Whether a kernel that was accepted wrote what it should. Null backends accept everything and do nothing. */
   computes: boolean;
@@ -17,7 +17,7 @@ export interface Probed {
 const INVOCATIONS = 128;
 const BYTES = INVOCATIONS * 8;
 
-// Each invocation says which one it is, so that memory that nobody wrote is told from an answer.
+// Each invocation says which one it is, so that memory that was not written differs from an answer.
 const PLAIN = `
 @group(0) @binding(0) var<storage, read_write> found: array<vec2u>;
 @compute @workgroup_size(${INVOCATIONS})
@@ -45,7 +45,7 @@ export async function probe(device: GPUDevice): Promise<Probed> {
       const found = await run(device, mustEnable ? `enable subgroups;${SUBGROUPS}` : SUBGROUPS);
       if (!found) continue;
       const sizes = found.filter((_, i) => i % 2 === 1);
-      // What this kernel found is no bound for others, as compilers may choose a size for each.
+      // The size of this kernel's subgroups is no bound for others, as compilers may choose a size for each.
       const listed = device.adapterInfo?.subgroupMinSize || SMALLEST_SUBGROUP;
       return {
         computes: isComputed(found),
@@ -62,7 +62,7 @@ function isComputed(found: Uint32Array): boolean {
   return found.every((value, i) => i % 2 === 1 || value === i / 2);
 }
 
-/** What the kernel wrote; nothing where the device does not take it. */
+/** The numbers that the kernel wrote; undefined if the device does not take it. */
 async function run(device: GPUDevice, code: string): Promise<Uint32Array | undefined> {
   device.pushErrorScope("validation");
   const label = "probe";

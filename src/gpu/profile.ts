@@ -1,7 +1,6 @@
-/** What planning knows of a device beyond its limits, and the tile sizes that suit it. */
-/** What kind of device a plan is for. */
+/** The kind of device that a plan is for: what planning knows of it beyond its limits. */
 export interface DeviceProfile {
-  /** Whether the device is a program on the CPU, where every load is dear and workgroup memory is no help. */
+  /** Whether the device is a program on the CPU, where every load is dear and workgroup memory is no faster. */
   isSoftware: boolean;
   /** Invocations of the smallest subgroup; 0 where there are no subgroup operations. */
   subgroupSize: number;
@@ -10,11 +9,11 @@ export interface DeviceProfile {
    * its elements whatever their size.
    */
   longLoads: boolean;
-  /** What its matrix units multiply at once, factors in f16 and sums in f32; nothing where there are none to be used. */
+  /** The block that its matrix units multiply at once, factors in f16 and sums in f32; absent where none can be used. */
   matrix?: MatrixBlock;
 }
 
-/** Sizes of what matrix units multiply at once: `[m, k]` by `[k, n]`. */
+/** The matrices that matrix units multiply at once: `[m, k]` by `[k, n]`. */
 export interface MatrixBlock {
   /** Rows of the product. */
   m: number;

@@ -1,6 +1,6 @@
 /** Bits of WebGPU, whose globals (`GPUBufferUsage`, `GPUMapMode`) not every runtime has. */
 
-/** What a buffer may be used for: the bits of `GPUBufferUsage`. */
+/** The uses of a buffer: the bits of `GPUBufferUsage`. */
 export const USAGE = {
   mapRead: 0x0001,
   copySrc: 0x0004,

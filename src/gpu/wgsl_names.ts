@@ -35,7 +35,7 @@ const FAMILIES =
 
 const BUILT_IN = new Set(`${KEYWORDS}${FUNCTIONS}`.trim().split(/\s+/));
 
-/** What `@builtin` names, and the markers of loops. */
+/** The names of `@builtin`, and the markers of loops. */
 const NO_NAMES = /@builtin\s*\([^)]*\)|\/\*\w+\*\//g;
 /** An identifier that is no member and no attribute, and the colon behind it. */
 const NAME = /(?<![\w.@])([A-Za-z_]\w*)(?!\w)(\s*:)?/g;

@@ -14,7 +14,7 @@ import type { DeviceProfile } from "../gpu/profile.ts";
 import type { KvDtype } from "../tensor/dtype.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 
-/** What a feed-forward layer makes of its inside. */
+/** The activation of a feed-forward layer. */
 export type Activation = "silu" | "gelu" | "geluTanh";
 
 /** An activation of each output; where it is gated, of each even row, which the next one is multiplied with. */
@@ -39,7 +39,7 @@ export interface LinearWeights {
   bias?: Tensor;
 }
 
-/** How a projection is cut into tiles. */
+/** The tiles of a projection. */
 interface Tile {
   rows: number;
   tokens: number;
@@ -88,7 +88,7 @@ export class Linear {
     return w.bytes + (bias?.bytes ?? 0);
   }
 
-  /** Compiles what so many tokens need, and binds `x` and what is written. */
+  /** Compiles the kernels for a number of tokens, and binds `x` and the tensors that are written. */
   async bind(
     buffers: Buffers,
     numTokens: number,
@@ -129,7 +129,7 @@ export class Linear {
   }
 }
 
-/** What a projection multiplies by. */
+/** The matrix of a projection. */
 interface LinearShape {
   inputs: number;
   outputs: number;

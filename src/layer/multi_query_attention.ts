@@ -43,21 +43,21 @@ export interface MultiQueryAttentionOptions
     | Omit<RingKvCacheOptions, "numKvHeads" | "headDim" | "valueDim" | "dtype" | "layout">;
   /** Element type of the projections' weights; integers have a step for each output. The default is `"f32"`. */
   weightDtype?: KvDtype;
-  /** What keeps the variance of a query or a key from 0, where they are normalised. The default is 1e-6. */
+  /** Keeps the variance of a query or a key from 0, where they are normalised. The default is 1e-6. */
   normEps?: number;
 }
 
-/** What {@linkcode MultiQueryAttention.bind} reads and writes; all of it is the caller's. */
+/** The tensors of {@linkcode MultiQueryAttention.bind}; all of them are the caller's. */
 export interface LayerTensors {
   /** New tokens [B, S, dim], f32. */
   x: Tensor;
-  /** What attention makes of them [B, S, dim], f32, written. */
+  /** The output of the layer [B, S, dim], f32, written. */
   y: Tensor;
   /** Whether it is added to `y`, as to a residual stream. The default is false. */
   adds?: boolean;
 }
 
-/** What a number of new tokens takes besides the weights. */
+/** The attention and the tensors for a number of new tokens. */
 interface Chunk {
   q: Tensor;
   k: Tensor;
@@ -207,8 +207,8 @@ export class MultiQueryAttention {
   }
 
   /**
-   * Checks and binds the tensors of new tokens, and compiles what so many of them need. Each encoding appends its tokens to
-   * the cache and attends to all that the cache has then.
+   * Checks and binds the tensors of new tokens, and compiles the kernels for their number. Each encoding appends its tokens
+   * to the cache and attends to all that the cache has then.
    *
    * @param tensors What each encoding reads and writes. They and the layer must outlive what is returned.
    * @returns The layer over these tensors, to be encoded as often as the rules of the cache allow.

@@ -10,23 +10,23 @@ import { KeptBuffers } from "../gpu/kept_buffers.ts";
 import type { DeviceProfile } from "../gpu/profile.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 
-/** How rows are normalised. */
+/** The options of a norm. */
 export interface NormOptions {
   /** By their root mean square, or by mean and deviation. */
   kind: "rms" | "layer";
-  /** What keeps a variance from 0. */
+  /** Keeps a variance from 0. */
   eps: number;
   /** Where the rows go: to `y`, or to the sum of them and `y`. The default is `y`. */
   to?: "y" | "sum";
-  /** What kind of device rows are cut for. The default is the present one. */
+  /** The kind of device that rows are cut for. The default is the present one. */
   profile?: DeviceProfile;
 }
 
 const LANES = { software: 8, gpu: 64 };
-/** How often a kernel goes through a row. */
+/** Times that a kernel goes through a row. */
 const LOOPS = { rms: 2, layer: 3 };
 
-/** The module that normalises rows, each by so many lanes. */
+/** The module that normalises rows, each by `lanes` lanes. */
 export function normModule(
   { width, lanes, kind, to, hasBias }: Required<Pick<NormOptions, "kind" | "to">> & {
     width: number;
@@ -92,7 +92,7 @@ export class Norm {
     return this.#weights.gain.bytes + (this.#weights.bias?.bytes ?? 0);
   }
 
-  /** Binds rows `x` and `y`, so many of them. */
+  /** Binds `numRows` rows of `x` and `y`. */
   bind(buffers: Buffers, numRows: number): BoundWork {
     const { gain, bias } = this.#weights;
     const params = this.#params.get(

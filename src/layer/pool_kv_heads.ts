@@ -6,7 +6,7 @@ export interface PoolOptions {
   from: number;
   /** Key/value heads to have: a divisor of `from`; 1 gives multi-query attention. */
   to: number;
-  /** What becomes of neighbouring heads: their `"mean"`, or the `"first"` of them. The default is `"mean"`. */
+  /** The head that neighbouring heads become: their `"mean"`, or the `"first"` of them. The default is `"mean"`. */
   method?: "mean" | "first";
 }
 

@@ -1,7 +1,7 @@
 import { checkChoice, checkGroups, checkInteger, sentence } from "../base/check.ts";
 import { sliceOf } from "../base/numbers.ts";
 
-/** How the heads of fused weights are told apart. */
+/** The heads of fused weights, and their arrangement. */
 export interface QkvOptions {
   /** Query heads, a multiple of `numKvHeads`. */
   numHeads: number;

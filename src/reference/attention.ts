@@ -3,7 +3,7 @@ import { type Alignment, fillInScores, leadingAxes, type ScoreSpec } from "../sc
 import type { AttentionSpec } from "../plan/spec.ts";
 import type { HostMask, HostTensor } from "../tensor/tensor.ts";
 
-/** What attention is computed from. */
+/** The inputs of attention. */
 export interface ReferenceInputs {
   /** Queries [B, S, N, H] (or [B, N, S, H] in layout `"BNSH"`). */
   q: HostTensor;
@@ -15,7 +15,7 @@ export interface ReferenceInputs {
   lengths?: HostTensor;
   /** Numbers that are added to the scores [B, N, S, K], or as {@linkcode ScoreSpec.bias} says. The default is none. */
   bias?: HostTensor;
-  /** What queries see [B, N, S, K], or as {@linkcode ScoreSpec.mask} says. The default is everything. */
+  /** The mask [B, N, S, K], or as {@linkcode ScoreSpec.mask} says. The default is none. */
   mask?: HostMask;
 }
 
@@ -24,7 +24,7 @@ export type ReferenceOptions =
   & Omit<ScoreSpec, "bias" | "mask">
   & Pick<AttentionSpec, "layout" | "sinks">;
 
-/** Which query row: sequence, query head and new token. */
+/** A query row: its sequence, query head and new token. */
 export interface QueryRow {
   /** Sequence within the batch. */
   batch: number;

@@ -8,7 +8,7 @@ import {
   referenceRow,
 } from "./attention.ts";
 
-/** How a loss changes with everything that attention reads. */
+/** The gradients of a loss by everything that attention reads. */
 export interface ReferenceGradient {
   /** Shaped as q. */
   dq: Float64Array;
@@ -20,7 +20,7 @@ export interface ReferenceGradient {
   dSinkLogits: Float64Array;
   /** Of each query head's ALiBi slope [N]. */
   dAlibiSlopes: Float64Array;
-  /** Shaped as the bias, summed over the axes that it is broadcast over; nothing where there is none. */
+  /** Shaped as the bias, summed over the axes that it is broadcast over; absent without a bias. */
   dBias?: Float64Array;
 }
 

@@ -17,7 +17,7 @@ export interface ReferenceLayerOptions extends Omit<ReferenceOptions, "layout"> 
   headDim?: number;
   /** Rotary positions, the first token's being 0. The default is none. */
   rope?: RopeOptions;
-  /** What keeps the variance of a query or a key from 0, where they are normalised. The default is 1e-6. */
+  /** Keeps the variance of a query or a key from 0, where they are normalised. The default is 1e-6. */
   normEps?: number;
 }
 

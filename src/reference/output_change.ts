@@ -1,6 +1,6 @@
 import { sentence } from "../base/check.ts";
 
-/** How far an output has moved. */
+/** The change of an output. */
 export interface OutputChange {
   /** Length of the difference over the length of the output before: 0 where nothing has changed. */
   relativeChange: number;

@@ -14,7 +14,7 @@ export interface ScoredSpec extends FilledScoreSpec {
 
 /**
  * `scoreOf`: from the product of a query and a key to the score that softmax reads, or to an earlier stage of it. Each step
- * is a fragment with a function `(s: f32, row: u32, context: Context, column: u32) -> f32`; those that nobody asks for are
+ * is a fragment with a function `(s: f32, row: u32, context: Context, column: u32) -> f32`; those that are not asked for are
  * not there.
  */
 export function scorePieces(
@@ -94,7 +94,7 @@ export function scoreParams(spec: ScoredSpec) {
   };
 }
 
-/** The values of one that sees every key, as for products that nobody has masked yet. */
+/** The specification of queries that see every key, as for products before the mask. */
 export function unmasked<Spec extends FilledScoreSpec>(spec: Spec): Spec {
   return { ...spec, causal: false, window: undefined, windowRight: undefined };
 }

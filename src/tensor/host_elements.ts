@@ -7,7 +7,7 @@ import { dequantize, isQuantized, quantize } from "./quantized.ts";
 const LARGEST_F16 = 65504;
 const LARGEST_F32 = 3.4028234663852886e38;
 
-/** Which numbers an element type holds. */
+/** The numbers that an element type holds. */
 interface Held {
   rule: string;
   holds(value: number): boolean;

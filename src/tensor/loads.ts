@@ -1,19 +1,18 @@
-/** What a load of stored numbers brings. */
+/** Loads of stored numbers, and the packs that they bring. */
 import type { KvDtype } from "./dtype.ts";
 import type { DeviceProfile } from "../gpu/profile.ts";
 
-/** Elements of a head in a pack: what kernels compute with at once, and what a load brings one or two of. */
+/** Elements of a head in a pack: kernels compute with a pack at once, and a load brings one or two. */
 export function packSize(headDim: number): 1 | 4 {
   return headDim % 4 === 0 ? 4 : 1;
 }
 
 /**
- * What a load of stored numbers brings: a pack of them, or two packs as integers of 32 or 64 bits, to be taken apart in
- * registers.
+ * A load of stored numbers: a pack of them, or two packs as integers of 32 or 64 bits, to be taken apart in registers.
  */
 export type Loads = "packs" | "u32" | "u64";
 
-/** What loads of rows of `size` numbers in `dtype` should bring: 16 bytes on a GPU, as much as one lane loads at once. */
+/** The loads of rows of `size` numbers in `dtype`: 16 bytes on a GPU, as much as one lane loads at once. */
 export function loadsOf(
   { isSoftware, longLoads }: DeviceProfile,
   dtype: KvDtype,

@@ -10,7 +10,7 @@ export function storedType(dtype: KvDtype): string {
   return isQuantized(dtype) ? "u32" : dtype;
 }
 
-/** How many of that type a row takes. */
+/** Elements of that type in a row. */
 export function storedElements(size: number, dtype: KvDtype): number {
   return isQuantized(dtype) ? quantizedWords(size, dtype) : size;
 }
