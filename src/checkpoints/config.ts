@@ -6,7 +6,7 @@ import { checkpointError } from "./checkpoint_error.ts";
 const MANY = 65_536;
 
 /** Where models that also see or hear keep their decoder. */
-const TEXT_SECTIONS = ["text_config", "llm_config", "language_config"];
+export const TEXT_SECTIONS = ["text_config", "llm_config", "language_config"];
 
 /** Fields beside that section that are kept: of the whole model, or the decoder's too where it does not have its own. */
 const SHARED_FIELDS = [

@@ -1,9 +1,7 @@
 import { isJsonObject, parseJsonObject } from "../base/json.ts";
 import { checkpointError } from "./checkpoint_error.ts";
+import { TEXT_SECTIONS } from "./config.ts";
 import type { NamedText } from "./text_file.ts";
-
-/** Where models that also see or hear keep their decoder. */
-const TEXT_SECTIONS = ["text_config", "llm_config", "language_config"];
 
 /**
  * The tokens that end a text: `eos_token_id` of `generation_config.json`, or else of `config.json`, there at the top or else in

@@ -6,9 +6,10 @@ import { type JsonObject, parseJsonObject } from "../../base/json.ts";
 import { checkTokens } from "../check_tokens.ts";
 import { decoding } from "./decoding.ts";
 import { Fields } from "./fields.ts";
-import { readSettings, type Settings } from "./settings.ts";
+import { readSettings } from "./settings.ts";
 import { readSteps } from "./steps.ts";
 import { tokensBefore } from "./template.ts";
+import { beginOfTexts, endOfTexts } from "./text_bounds.ts";
 import type { Tokenizer, TokenizerOptions } from "./tokenizer.ts";
 import { readVocabulary, type Vocabulary } from "./vocabulary.ts";
 
@@ -33,16 +34,15 @@ export async function parseHuggingFaceTokenizer(
   const decoders = readSteps(file, "decoder");
   const template = tokensBefore(readSteps(file, "post_processor"), vocabulary);
 
+  const subject = { name, vocabulary, vocabSize };
   const { ReplaceDecoder, Tokenizer } = await import("@huggingface/tokenizers");
   return readWithPackage(name, () =>
     new HuggingFaceTokenizer({
-      name,
-      vocabSize,
-      vocabulary,
+      ...subject,
       warn,
       tokenizer: new Tokenizer(encodingOf(file.values), {}),
-      prefix: prefixOf(template.map(({ id }) => id), settings, vocabulary, warn),
-      endOfText: endsOf(endOfText, settings, { vocabulary, vocabSize, name, warn }),
+      prefix: beginOfTexts(template.map(({ id }) => id), settings, { ...subject, warn }),
+      endOfText: endOfTexts(endOfText, settings, { ...subject, warn }),
       special: new Set([...vocabulary.special, ...settings.special]),
       decode: decoding(decoders, {
         added: vocabulary.added,
@@ -57,63 +57,6 @@ function encodingOf(json: JsonObject): JsonObject {
   const { model, normalizer = null, pre_tokenizer = null, added_tokens } = json;
   const rest = { post_processor: null, decoder: null };
   return { model, normalizer, pre_tokenizer, added_tokens: added_tokens ?? [], ...rest };
-}
-
-/** Tokens before a text: those of the template, with BOS or without as the settings say. */
-function prefixOf(
-  template: readonly number[],
-  { bos, addsBos }: Settings,
-  { ids }: Vocabulary,
-  warn: (sentence: string) => void,
-): number[] {
-  if (addsBos === undefined) return [...template];
-  const id = bos && ids.get(bos.token);
-  if (!addsBos) return template.filter((token) => token !== id);
-  if (id === undefined) {
-    const token = bos
-      ? `${excerpt(bos.token)}, which the vocabulary lacks`
-      : "BOS, which no file names";
-    if (template.length === 0) {
-      warn(`No text begins with ${token}, though the settings ask for it.`);
-    }
-    return [...template];
-  }
-  return template.includes(id) ? [...template] : [id, ...template];
-}
-
-/** The tokens that end a text, by the model's files and the tokenizer's; what the vocabulary lacks is said. */
-function endsOf(
-  ofModel: readonly number[],
-  { eos }: Settings,
-  { vocabulary: { ids, tokens }, vocabSize, name, warn }: {
-    vocabulary: Vocabulary;
-    vocabSize: number;
-    name: string;
-    warn: (sentence: string) => void;
-  },
-): number[] {
-  const ends = new Set(ofModel);
-  if (eos) {
-    const id = ids.get(eos.token);
-    if (id !== undefined) ends.add(id);
-    else {warn(
-        `No text will end with ${excerpt(eos.token)}, as ${eos.file} asks: ${name} lacks it.`,
-      );}
-  }
-  for (const id of ends) {
-    const token = tokens.get(id);
-    if (id >= vocabSize) {
-      warn(
-        `No text will end with token ${id} (${excerpt(token)}): the model has ${vocabSize} rows.`,
-      );
-      ends.delete(id);
-    } else if (token === undefined) {
-      warn(
-        `Texts end with token ${id} by the model's files, and ${name} has no token of that number.`,
-      );
-    }
-  }
-  return [...ends];
 }
 
 class HuggingFaceTokenizer implements Tokenizer {

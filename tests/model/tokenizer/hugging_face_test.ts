@@ -263,7 +263,7 @@ Deno.test("the end of a text: the model's files and the tokenizer's, and what th
   assertEquals([unnamed, count], [[300], 2]);
   assertEquals(
     says,
-    "Texts end with token 300 by the model's files, and m/tokenizer.json has no token of that number.",
+    "Texts end with token 300 by the model's files, and m/tokenizer.json has none of that number.",
   );
   const beyond = await parseJson(
     { ...LLAMA_JSON, added_tokens: [...added_tokens, added("<eot>", 264)] },
