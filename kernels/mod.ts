@@ -842,31 +842,10 @@ advance: u32,
 counts: array<vec4u, COUNT_VECTORS>,
 }
 var<uniform> params: Params;
-var<storage, read> kNew: array<T>;
-var<storage, read> vNew: array<T>;
-var<storage, read_write> k: array<Stored>;
-var<storage, read_write> v: array<Stored>;
 struct NewRow {
 isKey: bool,
 index: u32,
 position: u32,
-}
-fn sizeOf(row: NewRow) -> u32 {
-return select(VALUE_DIM, HEAD_DIM, row.isKey);
-}
-fn elementOf(row: NewRow, h: u32) -> f32 {
-if (row.isKey) {
-let first = row.index * HEAD_DIM;
-return roped(f32(kNew[first + h]), f32(kNew[first + partnerOf(h)]), row.position, h);
-}
-return f32(vNew[row.index * VALUE_DIM + h]);
-}
-fn storeElement(row: NewRow, index: u32, stored: Stored) {
-if (row.isKey) {
-k[index] = stored;
-} else {
-v[index] = stored;
-}
 }
 struct Arrival {
 first: u32,
@@ -883,12 +862,12 @@ let arrival = arrivalOf(batch, lane);
 let batchHead = batch * params.batchHeads;
 let firstHead = clamp(params.firstHead, batchHead, batchHead + params.numKvHeads);
 let numHeads = clamp(params.endHead, batchHead, batchHead + params.numKvHeads) - firstHead;
-let count = arrival.count * numHeads * 2u;
+let count = arrival.count * numHeads * ROWS_OF_TOKEN;
 for (var i = workgroupId.x; i < count; i += numWorkgroups.x) {
-let head = firstHead + i / 2u % numHeads;
-let token = i / 2u / numHeads;
+let head = firstHead + i / ROWS_OF_TOKEN % numHeads;
+let token = i / ROWS_OF_TOKEN / numHeads;
 let position = arrival.first + token;
-let row = NewRow(i % 2u == 0u, dot(vec3u(batch, head - batchHead, token), params.newStride), position);
+let row = NewRow(i % ROWS_OF_TOKEN == 0u, dot(vec3u(batch, head - batchHead, token), params.newStride), position);
 store(row, slotRow(batch, head - params.firstHead, position), lane);
 }
 leave(batch, arrival, lane, numWorkgroups.x);
@@ -998,6 +977,45 @@ return bitcast<f32>(k[key]);
 }`,
 };
 
+/** cache/new_rows.wgsl */
+export const newRows: Readonly<Record<"keysAndValues" | "keys", string>> = {
+  keysAndValues: `var<storage, read> kNew: array<T>;
+var<storage, read> vNew: array<T>;
+var<storage, read_write> k: array<Stored>;
+var<storage, read_write> v: array<Stored>;
+const ROWS_OF_TOKEN = 2u;
+fn sizeOf(row: NewRow) -> u32 {
+return select(VALUE_DIM, HEAD_DIM, row.isKey);
+}
+fn elementOf(row: NewRow, h: u32) -> f32 {
+if (row.isKey) {
+let first = row.index * HEAD_DIM;
+return roped(f32(kNew[first + h]), f32(kNew[first + partnerOf(h)]), row.position, h);
+}
+return f32(vNew[row.index * VALUE_DIM + h]);
+}
+fn storeElement(row: NewRow, index: u32, stored: Stored) {
+if (row.isKey) {
+k[index] = stored;
+} else {
+v[index] = stored;
+}
+}`,
+  keys: `var<storage, read> kNew: array<T>;
+var<storage, read_write> k: array<Stored>;
+const ROWS_OF_TOKEN = 1u;
+fn sizeOf(row: NewRow) -> u32 {
+return HEAD_DIM;
+}
+fn elementOf(row: NewRow, h: u32) -> f32 {
+let first = row.index * HEAD_DIM;
+return roped(f32(kNew[first + h]), f32(kNew[first + partnerOf(h)]), row.position, h);
+}
+fn storeElement(row: NewRow, index: u32, stored: Stored) {
+k[index] = stored;
+}`,
+};
+
 /** cache/rope.wgsl */
 export const rope: Readonly<Record<"applied" | "none", string>> = {
   applied: `struct RopePair {
@@ -1006,16 +1024,19 @@ factor: f32,
 }
 var<storage, read> ropeTable: array<RopePair>;
 fn firstOfPair(pair: u32) -> u32 {
-return pair / ROPE_PARTNER * ROPE_PARTNER * 2u + pair % ROPE_PARTNER;
+return ROPE_FIRST + pair / ROPE_PARTNER * ROPE_PARTNER * 2u + pair % ROPE_PARTNER;
 }
 fn pairOf(h: u32) -> u32 {
-return h / (ROPE_PARTNER * 2u) * ROPE_PARTNER + h % ROPE_PARTNER;
+return (h - ROPE_FIRST) / (ROPE_PARTNER * 2u) * ROPE_PARTNER + (h - ROPE_FIRST) % ROPE_PARTNER;
 }
 fn isFirstOfPair(h: u32) -> bool {
-return h / ROPE_PARTNER % 2u == 0u;
+return (h - ROPE_FIRST) / ROPE_PARTNER % 2u == 0u;
+}
+fn isRoped(h: u32) -> bool {
+return h - ROPE_FIRST < ROPE_DIMS;
 }
 fn partnerOf(h: u32) -> u32 {
-return select(select(h - ROPE_PARTNER, h + ROPE_PARTNER, isFirstOfPair(h)), h, h >= ROPE_DIMS);
+return select(h, select(h - ROPE_PARTNER, h + ROPE_PARTNER, isFirstOfPair(h)), isRoped(h));
 }
 fn ropeOf(position: u32, pair: u32) -> vec2f {
 let entry = ropeTable[pair];
@@ -1023,7 +1044,7 @@ let turn = position * entry.frequency.x + mulHigh(position, entry.frequency.y);
 return entry.factor * cosSin(turn);
 }
 fn roped(own: f32, partner: f32, position: u32, h: u32) -> f32 {
-if (h >= ROPE_DIMS) {
+if (!isRoped(h)) {
 return own;
 }
 let rope = ropeOf(position, pairOf(h));
@@ -1179,7 +1200,7 @@ workgroupBarrier();
 };
 
 /** cache/values.wgsl */
-export const values: Readonly<Record<"numbers" | "quantized", string>> = {
+export const values: Readonly<Record<"numbers" | "quantized" | "firstOfKeys", string>> = {
   numbers: `var<storage, read> v: array<Stored>;
 fn startOfValue(row: u32) -> u32 {
 return row * (VALUE_DIM / (PACK * LOAD_PACKS));
@@ -1204,6 +1225,20 @@ return values;
 }
 fn valueStep(value: u32) -> f32 {
 return bitcast<f32>(v[value]);
+}`,
+  firstOfKeys: `fn startOfValue(row: u32) -> u32 {
+return startOfKey(row);
+}
+fn valuesAt(value: u32, load: u32) -> array<Wide, LOAD_PACKS> {
+let keys = keysAt(value, load);
+var values: array<Wide, LOAD_PACKS>;
+/*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
+values[p] = Wide(keys[p]);
+}
+return values;
+}
+fn valueStep(value: u32) -> f32 {
+return keyStep(value);
 }`,
 };
 

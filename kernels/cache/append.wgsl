@@ -1,14 +1,11 @@
 // append: new keys and values enter a cache.
 //
-//   kNew  [B, S, numKvHeads, H]          T  read   (or [B, numKvHeads, S, H]: newStride)
-//   vNew  [B, S, numKvHeads, VALUE_DIM]  T  read
-//   k     [heads of the part, slots of a head, H]          Stored  write  what store makes of keys with their positions
-//   v     [heads of the part, slots of a head, VALUE_DIM]  Stored  write  what store makes of values
+// new_rows declares the tensors that are read and written.
 //
 // Grid: (rows, batch), for each part of the cache. A workgroup owns rows of K and of V, the grid's width apart. Heads are
 // numbered as in [B, numKvHeads]; those of pages, which all sequences share, as in [numKvHeads].
 //
-// Needs arrival, rope, store, COUNT_VECTORS, HEAD_DIM, Stored, T, VALUE_DIM, WORKGROUP.
+// Needs arrival, new_rows, store, COUNT_VECTORS, WORKGROUP.
 struct Params {
   // Rows of H (or of VALUE_DIM) from one batch, head and token to the next in the new tensors.
   newStride: vec3u,
@@ -27,36 +24,12 @@ struct Params {
 }
 
 var<uniform> params: Params;
-var<storage, read> kNew: array<T>;
-var<storage, read> vNew: array<T>;
-var<storage, read_write> k: array<Stored>;
-var<storage, read_write> v: array<Stored>;
 
 // A row of kNew or of vNew and the position of its token.
 struct NewRow {
   isKey: bool,
   index: u32,
   position: u32,
-}
-
-fn sizeOf(row: NewRow) -> u32 {
-  return select(VALUE_DIM, HEAD_DIM, row.isKey);
-}
-
-fn elementOf(row: NewRow, h: u32) -> f32 {
-  if (row.isKey) {
-    let first = row.index * HEAD_DIM;
-    return roped(f32(kNew[first + h]), f32(kNew[first + partnerOf(h)]), row.position, h);
-  }
-  return f32(vNew[row.index * VALUE_DIM + h]);
-}
-
-fn storeElement(row: NewRow, index: u32, stored: Stored) {
-  if (row.isKey) {
-    k[index] = stored;
-  } else {
-    v[index] = stored;
-  }
 }
 
 // The new tokens of a sequence.
@@ -78,12 +51,12 @@ fn main(
   let firstHead = clamp(params.firstHead, batchHead, batchHead + params.numKvHeads);
   let numHeads = clamp(params.endHead, batchHead, batchHead + params.numKvHeads) - firstHead;
 
-  let count = arrival.count * numHeads * 2u;
+  let count = arrival.count * numHeads * ROWS_OF_TOKEN;
   for (var i = workgroupId.x; i < count; i += numWorkgroups.x) {
-    let head = firstHead + i / 2u % numHeads;
-    let token = i / 2u / numHeads;
+    let head = firstHead + i / ROWS_OF_TOKEN % numHeads;
+    let token = i / ROWS_OF_TOKEN / numHeads;
     let position = arrival.first + token;
-    let row = NewRow(i % 2u == 0u, dot(vec3u(batch, head - batchHead, token), params.newStride), position);
+    let row = NewRow(i % ROWS_OF_TOKEN == 0u, dot(vec3u(batch, head - batchHead, token), params.newStride), position);
     store(row, slotRow(batch, head - params.firstHead, position), lane);
   }
   leave(batch, arrival, lane, numWorkgroups.x);

@@ -1,12 +1,12 @@
 // rope: rotary position embedding of an element of a row (RoFormer: Su et al. 2021, arXiv 2104.09864).
 
-// variant applied: the pairs among the first ROPE_DIMS elements turn with the position of the row.
+// variant applied: the pairs among ROPE_DIMS elements from ROPE_FIRST on turn with the position of the row.
 //
 //   x' = f (x cos a - y sin a)    y' = f (y cos a + x sin a)    a = position x frequency
 //
 //   ropeTable  [ROPE_DIMS / 2]  RopePair  read
 //
-// Needs ROPE_DIMS, ROPE_PARTNER.
+// Needs ROPE_DIMS, ROPE_FIRST, ROPE_PARTNER.
 struct RopePair {
   // Frequency in turns per position, modulo 1, in parts of 2^32 and of 2^64.
   frequency: vec2u,
@@ -18,19 +18,24 @@ var<storage, read> ropeTable: array<RopePair>;
 
 // The elements of a pair are ROPE_PARTNER apart: half of ROPE_DIMS, or 1.
 fn firstOfPair(pair: u32) -> u32 {
-  return pair / ROPE_PARTNER * ROPE_PARTNER * 2u + pair % ROPE_PARTNER;
+  return ROPE_FIRST + pair / ROPE_PARTNER * ROPE_PARTNER * 2u + pair % ROPE_PARTNER;
 }
 
 fn pairOf(h: u32) -> u32 {
-  return h / (ROPE_PARTNER * 2u) * ROPE_PARTNER + h % ROPE_PARTNER;
+  return (h - ROPE_FIRST) / (ROPE_PARTNER * 2u) * ROPE_PARTNER + (h - ROPE_FIRST) % ROPE_PARTNER;
 }
 
 fn isFirstOfPair(h: u32) -> bool {
-  return h / ROPE_PARTNER % 2u == 0u;
+  return (h - ROPE_FIRST) / ROPE_PARTNER % 2u == 0u;
+}
+
+// An element before the first wraps to a large number.
+fn isRoped(h: u32) -> bool {
+  return h - ROPE_FIRST < ROPE_DIMS;
 }
 
 fn partnerOf(h: u32) -> u32 {
-  return select(select(h - ROPE_PARTNER, h + ROPE_PARTNER, isFirstOfPair(h)), h, h >= ROPE_DIMS);
+  return select(h, select(h - ROPE_PARTNER, h + ROPE_PARTNER, isFirstOfPair(h)), isRoped(h));
 }
 
 // f cos a and f sin a. Integers keep an angle modulo a turn exact at large positions, where f32 would lose it.
@@ -42,7 +47,7 @@ fn ropeOf(position: u32, pair: u32) -> vec2f {
 
 // The element h of a row at a position, from itself and its partner.
 fn roped(own: f32, partner: f32, position: u32, h: u32) -> f32 {
-  if (h >= ROPE_DIMS) {
+  if (!isRoped(h)) {
     return own;
   }
   let rope = ropeOf(position, pairOf(h));

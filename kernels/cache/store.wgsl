@@ -2,7 +2,7 @@
 
 // variant numbers: the row is stored as numbers.
 //
-// Needs append, Stored, WORKGROUP.
+// Needs append, new_rows, Stored, WORKGROUP.
 fn store(row: NewRow, storedRow: u32, lane: u32) {
   let size = sizeOf(row);
   for (var h = lane; h < size; h += WORKGROUP) {
@@ -15,7 +15,7 @@ fn store(row: NewRow, storedRow: u32, lane: u32) {
 // A row with an infinity or a NaN has the step NaN, so that all of it reads as NaN; a row of numbers too small for a step
 // (below 1.5e-36) has the step 0.
 //
-// Needs append, quantized_row, BITS, WORKGROUP.
+// Needs append, new_rows, quantized_row, BITS, WORKGROUP.
 const LEAST_STEP = 1.1754943508222875e-38;
 // The largest number that a step is made of: a step of the largest f32 may be rounded up, and leave the range.
 const MOST = 3.4028e38;

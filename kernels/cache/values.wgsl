@@ -44,3 +44,25 @@ fn valuesAt(value: u32, load: u32) -> array<Wide, LOAD_PACKS> {
 fn valueStep(value: u32) -> f32 {
   return bitcast<f32>(v[value]);
 }
+
+// variant first_of_keys: a value is the first VALUE_DIM elements of its key, as latent attention has it.
+//
+// A factor holds every stored number as it is, so that it is a value as well.
+//
+// Needs keys, pack, LOAD_PACKS.
+fn startOfValue(row: u32) -> u32 {
+  return startOfKey(row);
+}
+
+fn valuesAt(value: u32, load: u32) -> array<Wide, LOAD_PACKS> {
+  let keys = keysAt(value, load);
+  var values: array<Wide, LOAD_PACKS>;
+  /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
+    values[p] = Wide(keys[p]);
+  }
+  return values;
+}
+
+fn valueStep(value: u32) -> f32 {
+  return keyStep(value);
+}

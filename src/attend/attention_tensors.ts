@@ -2,6 +2,7 @@
 import { type ContiguousKv, viewContiguous } from "../cache/contiguous_kv.ts";
 import type { KvView } from "../cache/kv_view.ts";
 import { sentence } from "../base/check.ts";
+import { tensorsOf } from "../cache/kv_memory.ts";
 import { checkApart } from "../gpu/apart.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { AttentionPlan } from "../plan/plan.ts";
@@ -81,7 +82,7 @@ export function viewTensors(
     check(output, tensors[output], shape, "f32");
   }
   const { q, bias, mask } = tensors;
-  const kv = view.parts.flatMap(({ k, v }) => [k, v]);
+  const kv = tensorsOf(view.parts);
   const read = [...buffersOf([q, ...kv, bias, mask]), view.lengthsBuffer];
   const written = buffersOf([tensors.o, ...OUTPUTS.map((output) => tensors[output])]);
   const named = { outputs: ["o", ...outputs] };
@@ -142,7 +143,9 @@ function checkedView(action: string, gpu: Gpu, cache: KvView, spec: FilledSpec):
       }),
     );
   }
-  for (const name of ["kvLayout", "dtype", "kvDtype"] as const) checkSame(TypeError, name);
+  for (const name of ["kvLayout", "dtype", "kvDtype", "valuesAre"] as const) {
+    checkSame(TypeError, name);
+  }
   for (
     const name of ["batch", "numKvHeads", "capacity", "headDim", "valueDim", "sinks"] as const
   ) {

@@ -6,8 +6,8 @@ import type { Owned } from "../gpu/owned.ts";
 import { USAGE } from "../gpu/usage.ts";
 import type { Program } from "./program.ts";
 
-/** Keys and values, a part of them in each buffer. */
-export type KvBuffers = readonly Readonly<Record<"k" | "v", GPUBuffer>>[];
+/** Keys and values, a part of them in each buffer; no values where they are keys. */
+export type KvBuffers = readonly { readonly k: GPUBuffer; readonly v?: GPUBuffer }[];
 
 /** A program made ready on a device. */
 export interface Executor {

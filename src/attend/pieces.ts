@@ -40,12 +40,15 @@ export function keyPieces(
   }];
 }
 
-/** Declares `v` and reads it by `valuesAt`. */
+/** Declares `v` and reads it by `valuesAt`; or reads `k`, which {@linkcode keyPieces} declares, where values are keys. */
 export function valuePieces(
   spec: FilledSpec,
   { packSize, loads }: Loaded,
 ): WgslPiece[] {
-  const { kvDtype, valueDim } = spec;
+  const { kvDtype, valueDim, valuesAre } = spec;
+  if (valuesAre === "keys") {
+    return [{ constants: { VALUE_DIM: valueDim }, fragments: [wgsl.values.firstOfKeys] }];
+  }
   return [slotsPiece(spec), packPiece(packSize), ...loadPieces(kvDtype, packSize, loads), {
     constants: { VALUE_DIM: valueDim },
     fragments: [isQuantized(kvDtype) ? wgsl.values.quantized : wgsl.values.numbers],

@@ -50,7 +50,7 @@ export async function prepareAttention(
       for (const [name, tensor] of Object.entries(others)) {
         if (tensor) buffers[name] = tensor.buffer;
       }
-      const kv = view.parts.map(({ k, v }) => ({ k: k.buffer, v: v.buffer }));
+      const kv = view.parts.map(({ k, v }) => ({ k: k.buffer, ...(v ? { v: v.buffer } : {}) }));
       return boundWork(executor.bind(buffers, kv), () => {
         view.checkVisible(plan.spec);
         return undefined;

@@ -3,6 +3,7 @@ import * as wgsl from "../../kernels/mod.ts";
 import { join, type WgslModule } from "../gpu/compose.ts";
 import { EARLY_STAGES, type EarlyStage } from "../plan/outputs.ts";
 import type { StagedPlan } from "../plan/staged.ts";
+import { valuePackSize } from "../plan/staged_tile.ts";
 import { rowEndPieces, scorePieces } from "../score/pieces.ts";
 import { packSize } from "../tensor/loads.ts";
 import { packType } from "../tensor/pieces.ts";
@@ -61,14 +62,15 @@ function softmaxModule({ spec, workgroup }: StagedPlan): WgslModule {
 function weightedSumModule(
   { spec, rowTile, workgroup, valueLanes, loads }: StagedPlan,
 ): WgslModule {
-  const pack = packSize(spec.valueDim);
+  const loaded = { packSize: valuePackSize(spec), loads: loads.values };
   return join(
     "weighted sum",
     ...contextPieces(spec),
     rowTilePiece(rowTile),
-    ...valuePieces(spec, { packSize: pack, loads: loads.values }),
+    ...(spec.valuesAre === "keys" ? keyPieces(spec, loaded) : []),
+    ...valuePieces(spec, loaded),
     {
-      types: { Pack: packType(spec.dtype, pack) },
+      types: { Pack: packType(spec.dtype, loaded.packSize) },
       constants: {
         ROWS: rowTile,
         LANES: valueLanes,

@@ -4,6 +4,7 @@ import { type Buffers, Kernel } from "../gpu/kernel.ts";
 import type { KvPart } from "./kv_memory.ts";
 import { type FilledRope, ropePiece } from "./rope_kernel.ts";
 import { isQuantized } from "../tensor/quantized.ts";
+import { storedRows } from "./kv_shape.ts";
 import { rowStrides } from "../tensor/layout.ts";
 import { quantizedPieces, storedType } from "../tensor/pieces.ts";
 import { join, type WgslModule, type WgslPiece } from "../gpu/compose.ts";
@@ -42,12 +43,30 @@ export function mostSequences(limits: GPUSupportedLimits): number {
 
 /** The module of an append. */
 export function appendModule(spec: AppendSpec, rope: FilledRope | undefined): WgslModule {
-  const { headDim, valueDim, dtype, kvDtype } = spec;
-  return join("append", ropePiece(rope), ...storePieces(kvDtype), arrivalPiece(spec), {
-    types: { T: dtype },
-    constants: { HEAD_DIM: headDim, VALUE_DIM: valueDim, WORKGROUP },
-    fragments: [wgsl.append],
-  });
+  const { kvDtype } = spec;
+  return join(
+    "append",
+    ropePiece(rope),
+    ...storePieces(kvDtype),
+    arrivalPiece(spec),
+    newRows(spec),
+    {
+      constants: { WORKGROUP },
+      fragments: [wgsl.append],
+    },
+  );
+}
+
+/** Declares the rows of a new token: its key and its value, or its key alone. */
+function newRows({ headDim, valueDim, dtype, valuesAre }: AppendSpec): WgslPiece {
+  const [types, HEAD_DIM] = [{ T: dtype }, headDim];
+  return valuesAre === "keys"
+    ? { types, constants: { HEAD_DIM }, fragments: [wgsl.newRows.keys] }
+    : {
+      types,
+      constants: { HEAD_DIM, VALUE_DIM: valueDim },
+      fragments: [wgsl.newRows.keysAndValues],
+    };
 }
 
 /** Declares where the new tokens of a sequence begin, and the slots that they are stored in. */
@@ -101,22 +120,23 @@ export class Append {
   /**
    * One dispatch for each part.
    *
-   * @param tokens New keys and values of `seqLen` tokens.
+   * @param tokens New keys of `seqLen` tokens, and their values where these are not keys.
    * @param counts How many of them each sequence takes; all of them where there are none.
    */
   bind(
-    tokens: { k: GPUBuffer; v: GPUBuffer },
+    tokens: { k: GPUBuffer; v?: GPUBuffer },
     seqLen: number,
     counts?: readonly number[],
   ): Dispatch[] {
     const { batch, numKvHeads } = this.#spec;
+    const rows = seqLen * numKvHeads * storedRows(this.#spec).length;
     const { parts, buffers } = this.#memory;
     const params = this.#paramsFor(seqLen, counts ?? new Array(batch).fill(seqLen));
-    const grid = [Math.min(seqLen * numKvHeads * 2, MAX_WORKGROUPS), batch] as const;
+    const grid = [Math.min(rows, MAX_WORKGROUPS), batch] as const;
     return parts.map(({ k, v }, i) =>
       this.#kernel.bind({
-        ...buffers,
-        ...{ params: params[i], kNew: tokens.k, vNew: tokens.v, k: k.buffer, v: v.buffer },
+        ...{ ...buffers, params: params[i], kNew: tokens.k, k: k.buffer },
+        ...(v && tokens.v ? { vNew: tokens.v, v: v.buffer } : {}),
       }, grid)
     );
   }

@@ -2,14 +2,15 @@
 import type { Gpu } from "../gpu/device.ts";
 import { shapeIn } from "../tensor/layout.ts";
 import { checkTensor, type Tensor } from "../tensor/tensor.ts";
+import { checkNoValues, storedRows } from "./kv_shape.ts";
 import type { KvView } from "./kv_view.ts";
 
 /** Keys and values that lie one after the other. */
 export interface ContiguousKv {
   /** Keys [B, capacity, numKvHeads, headDim] (or [B, numKvHeads, capacity, headDim] in layout `"BNSH"`). */
   k: Tensor;
-  /** Values [B, capacity, numKvHeads, valueDim] (or [B, numKvHeads, capacity, valueDim]). */
-  v: Tensor;
+  /** Values [B, capacity, numKvHeads, valueDim] (or [B, numKvHeads, capacity, valueDim]); none where values are keys. */
+  v?: Tensor;
   /**
    * Keys that each sequence has, from its first: `"u32"` [B]. What lies behind them has no influence. A length above the
    * capacity is that of a ring of `capacity` slots, through which `length` tokens went: the last of them are where a
@@ -26,15 +27,17 @@ export function viewContiguous(
   { k, v, lengths }: ContiguousKv,
   fullLengths: GPUBuffer,
 ): KvView {
-  const { batch, numKvHeads, capacity, headDim, valueDim, kvDtype, kvLayout } = spec;
-  const shapeOf = (size: number) => shapeIn(kvLayout, batch, numKvHeads, capacity, size);
-  checkTensor(action, "k", k, { gpu, shape: shapeOf(headDim), dtype: kvDtype });
-  checkTensor(action, "v", v, { gpu, shape: shapeOf(valueDim), dtype: kvDtype });
+  const { batch, numKvHeads, capacity, kvDtype, kvLayout, valuesAre } = spec;
+  if (valuesAre === "keys") checkNoValues(action, v);
+  for (const [name, size] of storedRows(spec)) {
+    const shape = shapeIn(kvLayout, batch, numKvHeads, capacity, size);
+    checkTensor(action, name, (name === "k" ? k : v)!, { gpu, shape, dtype: kvDtype });
+  }
   if (lengths) checkTensor(action, "lengths", lengths, { gpu, shape: [batch], dtype: "u32" });
   return {
     gpu,
     spec,
-    parts: [{ k, v }],
+    parts: [v ? { k, v } : { k }],
     lengthsBuffer: lengths?.buffer ?? fullLengths,
     // The lengths are on the GPU alone, and what lies behind them is not looked at.
     checkVisible() {},

@@ -8,7 +8,7 @@ import { storedElements, storedType } from "../tensor/pieces.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { KeptBuffers } from "../gpu/kept_buffers.ts";
 import type { Owned } from "../gpu/owned.ts";
-import type { KvShape } from "./kv_shape.ts";
+import { type KvShape, storedRows } from "./kv_shape.ts";
 import type { KvDtype } from "../tensor/dtype.ts";
 
 /** A sequence that becomes a copy of another; indices within the batch. */
@@ -64,11 +64,11 @@ export class Fork {
   }
 
   bind(memory: Memory, pair: SequencePair): Dispatch[] {
-    const { capacity, headDim, valueDim, kvDtype } = memory.spec;
+    const { capacity, kvDtype } = memory.spec;
     const dispatches = [];
     for (const { firstHead, source, destination, numHeads } of headRuns(memory, pair)) {
       const kernel = source.part === destination.part ? this.#within : this.#across;
-      for (const [name, size] of [["k", headDim], ["v", valueDim]] as const) {
+      for (const [name, size] of storedRows(memory.spec)) {
         const headSize = capacity * storedElements(size, kvDtype);
         const key = `${pair.from} to ${pair.to}: ${name} from head ${firstHead}`;
         const params = this.#params.get(key, () =>
@@ -83,8 +83,8 @@ export class Fork {
         dispatches.push(kernel.bind({
           params,
           lengths: memory.lengths,
-          rows: destination.part[name].buffer,
-          sourceRows: source.part[name].buffer,
+          rows: destination.part[name]!.buffer,
+          sourceRows: source.part[name]!.buffer,
         }, [Math.min(workgroups, MAX_WORKGROUPS), 1]));
       }
     }

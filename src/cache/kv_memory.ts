@@ -3,7 +3,7 @@ import { headParts, type HeadRange } from "./head_parts.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { Owned } from "../gpu/owned.ts";
 import { MAP_READ, USAGE } from "../gpu/usage.ts";
-import type { KvShape as KvSpec } from "./kv_shape.ts";
+import { type KvShape as KvSpec, storedRows } from "./kv_shape.ts";
 import { rowBytes } from "../tensor/dtype.ts";
 import { Tensor } from "../tensor/tensor.ts";
 
@@ -11,8 +11,8 @@ import { Tensor } from "../tensor/tensor.ts";
 export interface KvPart extends HeadRange {
   /** Keys [numHeads, capacity, headDim]. */
   k: Tensor;
-  /** Values [numHeads, capacity, valueDim]. */
-  v: Tensor;
+  /** Values [numHeads, capacity, valueDim]; absent where values are keys. */
+  v?: Tensor;
 }
 
 /** The first rows of one head: where they lie in the tensor of a part. */
@@ -22,6 +22,11 @@ interface Region {
   bytes: number;
 }
 
+/** The tensors of keys, and those of values where there are any. */
+export function tensorsOf(parts: readonly { k: Tensor; v?: Tensor }[]): Tensor[] {
+  return parts.flatMap(({ k, v }) => v ? [k, v] : [k]);
+}
+
 /** Allocates keys and values, in as many parts as the device needs; `owned` keeps them. */
 export async function allocateParts(
   gpu: Gpu,
@@ -29,7 +34,7 @@ export async function allocateParts(
   action: string,
   spec: KvSpec,
 ): Promise<KvPart[]> {
-  const { capacity, headDim, valueDim, kvDtype } = spec;
+  const { capacity, headDim, valueDim, kvDtype, valuesAre } = spec;
   const empty = async (numHeads: number, size: number, label: string) =>
     owned.keep(
       await Tensor.empty(gpu, [numHeads, capacity, size], { dtype: kvDtype, label }),
@@ -39,7 +44,7 @@ export async function allocateParts(
     parts.push({
       ...heads,
       k: await empty(heads.numHeads, headDim, "cache k"),
-      v: await empty(heads.numHeads, valueDim, "cache v"),
+      ...(valuesAre === "keys" ? {} : { v: await empty(heads.numHeads, valueDim, "cache v") }),
     });
   }
   return parts;
@@ -56,10 +61,11 @@ export function counterBuffer({ device }: Gpu, label: string, count: number): GP
  * an order in which it does not show how a device cuts its caches. Heads without rows are left out.
  */
 function* regions(parts: readonly KvPart[], spec: KvSpec, stored: readonly number[]) {
-  const { numKvHeads, capacity, headDim, valueDim, kvDtype } = spec;
-  for (const [name, size] of [["k", headDim], ["v", valueDim]] as const) {
+  const { numKvHeads, capacity, kvDtype } = spec;
+  for (const [name, size] of storedRows(spec)) {
     const bytesOfRow = rowBytes(size, kvDtype);
-    for (const { firstHead, numHeads, [name]: tensor } of parts) {
+    for (const { firstHead, numHeads, ...tensors } of parts) {
+      const tensor = tensors[name]!;
       const ofTensor: Region[] = [];
       const endHead = firstHead + numHeads;
       for (let head = firstHead; head < endHead;) {
@@ -79,7 +85,7 @@ function* regions(parts: readonly KvPart[], spec: KvSpec, stored: readonly numbe
 /** Bytes of the rows of the first `stored[b]` slots of each sequence. */
 export function storedBytes(spec: KvSpec, stored: readonly number[]): number {
   const rows = spec.numKvHeads * stored.reduce((sum, count) => sum + count, 0);
-  return rows * (rowBytes(spec.headDim, spec.kvDtype) + rowBytes(spec.valueDim, spec.kvDtype));
+  return storedRows(spec).reduce((sum, [, size]) => sum + rows * rowBytes(size, spec.kvDtype), 0);
 }
 
 /**
@@ -157,10 +163,7 @@ export function writeRows(
 /** Makes all slots zero, after all work submitted so far. */
 export function clearRows({ device }: Gpu, parts: readonly KvPart[]): void {
   const encoder = device.createCommandEncoder();
-  for (const { k, v } of parts) {
-    encoder.clearBuffer(k.buffer);
-    encoder.clearBuffer(v.buffer);
-  }
+  for (const { buffer } of tensorsOf(parts)) encoder.clearBuffer(buffer);
   device.queue.submit([encoder.finish()]);
 }
 

@@ -30,14 +30,18 @@ export interface KvView {
     | "capacity"
     | "headDim"
     | "valueDim"
+    | "valuesAre"
     | "dtype"
     | "kvDtype"
     | "sinks"
     | "kvLayout"
     | "pages"
   >;
-  /** Keys and values [B, numKvHeads, capacity, ...] in `kvLayout`, cut between heads as `headParts` cuts them. */
-  readonly parts: readonly { k: Tensor; v: Tensor }[];
+  /**
+   * Keys and values [B, numKvHeads, capacity, ...] in `kvLayout`, cut between heads as `headParts` cuts them; no `v` where
+   * values are keys.
+   */
+  readonly parts: readonly { k: Tensor; v?: Tensor }[];
   /** Tokens of each sequence [B], u32, as of the work that the GPU has done. */
   readonly lengthsBuffer: GPUBuffer;
   /** Buffers that finding the row of a token takes besides, by the names of the kernels' variables. */

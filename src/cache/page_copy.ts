@@ -5,6 +5,7 @@ import { Kernel } from "../gpu/kernel.ts";
 import type { Owned } from "../gpu/owned.ts";
 import { storedElements } from "../tensor/pieces.ts";
 import { forkModules } from "./fork.ts";
+import { storedRows } from "./kv_shape.ts";
 import type { PagePool } from "./page_pool.ts";
 
 const WORKGROUP = 64;
@@ -32,9 +33,10 @@ export class PageCopy {
 
   /** Copies a page over another, in all layers. */
   encode(pass: GPUComputePassEncoder, lengths: GPUBuffer, from: number, to: number): void {
-    const { headDim, valueDim, kvDtype, pages } = this.#pool.shape;
-    for (const { numHeads, k, v } of this.#pool.layers.flat()) {
-      for (const [rows, size] of [[k, headDim], [v, valueDim]] as const) {
+    const { kvDtype, pages } = this.#pool.shape;
+    for (const { numHeads, ...tensors } of this.#pool.layers.flat()) {
+      for (const [name, size] of storedRows(this.#pool.shape)) {
+        const rows = tensors[name]!;
         const count = pages.size * storedElements(size, kvDtype);
         for (let head = 0; head < numHeads; head++) {
           const [source, destination] = [from, to].map((page) =>

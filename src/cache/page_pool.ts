@@ -6,7 +6,7 @@ import type { Layout } from "../tensor/layout.ts";
 import { checkDtype } from "../tensor/tensor.ts";
 import type { PageLayout } from "./cache_spec.ts";
 import { partedShape } from "./head_parts.ts";
-import { allocateParts, type KvPart } from "./kv_memory.ts";
+import { allocateParts, type KvPart, tensorsOf } from "./kv_memory.ts";
 import { PageAllocator } from "./page_allocator.ts";
 
 /** Options of {@linkcode PagePool.create}. */
@@ -103,6 +103,17 @@ export class PagePool {
     for (const [name, value] of Object.entries({ ...sizes, numPages, pageSize })) {
       checkInteger(ACTION, name, value);
     }
+    if ("valuesAre" in options && options.valuesAre !== undefined) {
+      throw new TypeError(
+        sentence(
+          ACTION,
+          "pages have values of their own (use a RingKvCache, or leave valuesAre out)",
+          {
+            valuesAre: options.valuesAre,
+          },
+        ),
+      );
+    }
     checkChoice(ACTION, "dtype", dtype, DTYPES);
     checkChoice(ACTION, "kvDtype", kvDtype, KV_DTYPES);
     checkDtype(gpu, ACTION, dtype);
@@ -132,7 +143,7 @@ export class PagePool {
 
   /** Bytes that the pages take on the GPU. */
   get bytes(): number {
-    return this.layers.flat().reduce((sum, { k, v }) => sum + k.bytes + v.bytes, 0);
+    return tensorsOf(this.layers.flat()).reduce((sum, { bytes }) => sum + bytes, 0);
   }
 
   /** Frees the pages. */

@@ -8,6 +8,7 @@ import {
   counterBuffer,
   type KvPart,
   readRows,
+  tensorsOf,
   writeRows,
 } from "./kv_memory.ts";
 import { kvBytes } from "./kv_shape.ts";
@@ -39,8 +40,8 @@ import { checkDtype, checkTensor, type Tensor } from "../tensor/tensor.ts";
 export interface NewTokens {
   /** Keys [B, S, numKvHeads, headDim] (or [B, numKvHeads, S, headDim] in layout `"BNSH"`). */
   k: Tensor;
-  /** Values [B, S, numKvHeads, valueDim] (or [B, numKvHeads, S, valueDim]). */
-  v: Tensor;
+  /** Values [B, S, numKvHeads, valueDim] (or [B, numKvHeads, S, valueDim]); none where values are keys. */
+  v?: Tensor;
   /**
    * The number of the S tokens that each sequence takes [B], from its first: 0 to S. The default is all of them. Queries
    * of an attention are the last tokens of each sequence all the same: put those of a sequence that took n tokens into the
@@ -154,12 +155,14 @@ export class RingKvCache implements KvView {
   ) {
     const { batch, numKvHeads, headDim, valueDim, capacity, sinks, dtype, kvDtype, layout } =
       options;
+    const { valuesAre } = options;
     const rules = ringRules(ACTION, options);
     const window = rules.overflow === "wrap" ? rules.window : options.window;
     this.gpu = gpu;
     // Frozen, as callers hand it on: what it says must stay what the buffers hold.
     this.spec = Object.freeze({
       ...{ batch, numKvHeads, headDim, valueDim, capacity, sinks, window, dtype, kvDtype, layout },
+      ...(valuesAre === undefined ? {} : { valuesAre }),
       kvLayout: "BNSH" as const,
     });
     this.parts = Object.freeze(made.parts);
@@ -295,7 +298,7 @@ export class RingKvCache implements KvView {
 
   /** Bytes that the cache holds on the GPU: K, V, the counters and, for rope, 16 for each pair of elements. */
   get bytes(): number {
-    const kv = this.parts.reduce((sum, { k, v }) => sum + k.bytes + v.bytes, 0);
+    const kv = tensorsOf(this.parts).reduce((sum, { bytes }) => sum + bytes, 0);
     const counters = 2 * this.lengthsBuffer.size; // lengths and arrivals
     return kv + counters + (this.#rope?.table.size ?? 0);
   }
@@ -733,7 +736,7 @@ export class RingKvCache implements KvView {
 
   /** Keys, values and lengths. */
   get #buffers(): GPUBuffer[] {
-    return [...this.parts.flatMap(({ k, v }) => [k.buffer, v.buffer]), this.lengthsBuffer];
+    return [...tensorsOf(this.parts).map(({ buffer }) => buffer), this.lengthsBuffer];
   }
 
   /**

@@ -2,6 +2,7 @@
 import { checkChoice, checkInteger, checkObject } from "../base/check.ts";
 import { type Dtype, DTYPES, KV_DTYPES, type KvDtype } from "../tensor/dtype.ts";
 import type { Layout } from "../tensor/layout.ts";
+import { checkValuesAre } from "./kv_shape.ts";
 import { type Overflow, ringRules } from "./ring_rules.ts";
 import type { RopeOptions } from "./rope.ts";
 import { type FilledRope, fillInRope } from "./rope_kernel.ts";
@@ -16,6 +17,11 @@ export interface RingKvCacheOptions {
   headDim: number;
   /** Elements of a value. The default is `headDim`. */
   valueDim?: number;
+  /**
+   * `"keys"`: a value is the first `valueDim` elements of its key, and the cache stores keys alone: append `k` without `v`.
+   * The default is values of their own.
+   */
+  valuesAre?: "keys";
   /** Slots per sequence: tokens that are kept. */
   capacity: number;
   /**
@@ -47,24 +53,36 @@ export interface RingKvCacheOptions {
 
 /** The options of a cache with their defaults filled in; where no window was given, there is none. */
 export type FilledRingOptions =
-  & Required<Omit<RingKvCacheOptions, "window" | "rope">>
-  & Pick<RingKvCacheOptions, "window">
+  & Required<Omit<RingKvCacheOptions, "window" | "rope" | "valuesAre">>
+  & Pick<RingKvCacheOptions, "window" | "valuesAre">
   & { rope?: FilledRope };
 
 /** Fills in the defaults and checks each value; what it returns shares nothing with the options. */
 export function fillInRing(action: string, options: RingKvCacheOptions): FilledRingOptions {
   checkObject(action, "options", options);
-  const { batch = 1, numKvHeads, headDim, valueDim = headDim, window, rope } = options;
+  const { batch = 1, numKvHeads, headDim, valueDim = headDim, valuesAre, window, rope } = options;
   const { capacity, maxSeqLen = 1, dtype = "f32", kvDtype = dtype, layout = "BSNH" } = options;
   const sizes = { batch, numKvHeads, headDim, valueDim };
   for (const [name, value] of Object.entries(sizes)) checkInteger(action, name, value);
+  checkValuesAre(action, { headDim, valueDim, valuesAre });
   checkChoice(action, "dtype", dtype, DTYPES);
   checkChoice(action, "kvDtype", kvDtype, KV_DTYPES);
   checkChoice(action, "layout", layout, ["BSNH", "BNSH"]);
   const { sinks = 0, overflow = window === undefined ? "error" : "wrap" } = options;
   ringRules(action, { capacity, sinks, window, maxSeqLen, overflow });
   return {
-    ...{ ...sizes, capacity, sinks, window, maxSeqLen, overflow, dtype, kvDtype, layout },
+    ...{
+      ...sizes,
+      valuesAre,
+      capacity,
+      sinks,
+      window,
+      maxSeqLen,
+      overflow,
+      dtype,
+      kvDtype,
+      layout,
+    },
     rope: rope === undefined ? undefined : fillInRope(action, rope, headDim),
   };
 }

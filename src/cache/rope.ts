@@ -1,10 +1,12 @@
 /** Options of rotary position embedding (RoFormer: Su et al. 2021, arXiv 2104.09864). */
 export interface RopeOptions {
-  /** First elements of a key and query that are rotated, an even number. The default is `headDim`. */
+  /** Elements of a key and query that are rotated, an even number. The default is all from `firstDim` on. */
   dims?: number;
+  /** The first of them: behind a latent vector, its size. The default is 0. */
+  firstDim?: number;
   /**
    * The elements of a pair: `"halves"` j and j + dims / 2 (GPT-NeoX, Llama in Hugging Face's order), `"pairs"` 2j and
-   * 2j + 1 (GPT-J, Llama in Meta's order). The default is `"halves"`.
+   * 2j + 1 (GPT-J, Llama in Meta's order), counted from `firstDim`. The default is `"halves"`.
    */
   style?: "halves" | "pairs";
   /** Pair j turns by `base ** (-2 j / dims)` radians per position. The default is 10000. */

@@ -22,6 +22,7 @@ const PAIR_WORDS = 4;
 /** Options with their defaults filled in. */
 export interface FilledRope {
   dims: number;
+  firstDim: number;
   style: "halves" | "pairs";
   /** Radians per position of each pair. */
   frequencies: readonly number[];
@@ -31,12 +32,16 @@ export interface FilledRope {
 /** Fills in and checks the options. */
 export function fillInRope(action: string, options: RopeOptions, headDim: number): FilledRope {
   checkObject(action, "rope", options);
-  const { dims = headDim, style = "halves", base = 10000, attentionFactor = 1 } = options;
+  const { firstDim = 0, style = "halves", base = 10000, attentionFactor = 1 } = options;
+  checkInteger(action, "rope.firstDim", firstDim, 0);
+  const { dims = headDim - firstDim } = options;
   checkInteger(action, "rope.dims", dims, 2);
-  if (dims % 2 !== 0 || dims > headDim || dims > MOST_DIMS) {
+  if (dims % 2 !== 0 || firstDim + dims > headDim || dims > MOST_DIMS) {
+    const most = firstDim === 0 ? "headDim" : "headDim - firstDim";
     throw new RangeError(
-      sentence(action, `rope.dims must be even and at most headDim and ${MOST_DIMS}`, {
+      sentence(action, `rope.dims must be even and at most ${most} and ${MOST_DIMS}`, {
         dims,
+        ...(firstDim === 0 ? {} : { firstDim }),
         headDim,
       }),
     );
@@ -47,7 +52,7 @@ export function fillInRope(action: string, options: RopeOptions, headDim: number
   if (base <= 0) throw new RangeError(sentence(action, "rope.base must be above 0", { base }));
   const frequencies = frequenciesOf(action, options.frequencies, { dims, base });
   frequencies.forEach((value, pair) => checkFinite(action, `rope.frequencies[${pair}]`, value));
-  return { dims, style, frequencies, attentionFactor };
+  return { dims, firstDim, style, frequencies, attentionFactor };
 }
 
 function frequenciesOf(
@@ -75,9 +80,10 @@ function frequenciesOf(
 /** Declares `roped`, which gives a new key its position; without options, which leaves it. */
 export function ropePiece(rope?: FilledRope): WgslPiece {
   if (!rope) return { fragments: [wgsl.rope.none] };
-  const { dims, style } = rope;
+  const { dims, firstDim, style } = rope;
+  const ROPE_PARTNER = style === "halves" ? dims / 2 : 1;
   return {
-    constants: { ROPE_DIMS: dims, ROPE_PARTNER: style === "halves" ? dims / 2 : 1 },
+    constants: { ROPE_DIMS: dims, ROPE_FIRST: firstDim, ROPE_PARTNER },
     fragments: [wgsl.rope.applied],
   };
 }

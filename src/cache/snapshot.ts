@@ -111,13 +111,14 @@ function readHeader(bytes: Uint8Array): Omit<Snapshot, "rows"> {
 
 /** All of them are there but for what a cache may do without, so that nothing is a default of this version. */
 function readOptions(options: unknown): FilledRingOptions {
-  const optional = ["window", "rope"];
+  const optional = ["window", "rope", "valuesAre"];
   const required = ["batch", "numKvHeads", "headDim", "valueDim", "capacity", "sinks", "maxSeqLen"];
   required.push("overflow", "dtype", "kvDtype", "layout");
   checkNames("options", options, required, optional);
   const { rope } = options as { rope?: unknown };
   if (rope !== undefined) {
-    checkNames("options.rope", rope, ["dims", "style", "frequencies", "attentionFactor"]);
+    const required = ["dims", "style", "frequencies", "attentionFactor"];
+    checkNames("options.rope", rope, required, ["firstDim"]);
   }
   return fillInRing(ACTION, options as unknown as RingKvCacheOptions);
 }

@@ -56,6 +56,7 @@ export interface CountedPlan extends Pick<AttentionPlan, "contextLen"> {
     | "numKvHeads"
     | "headDim"
     | "valueDim"
+    | "valuesAre"
     | "seqLen"
     | "causal"
     | "alignment"

@@ -46,7 +46,11 @@ export function explain(plan: AttentionPlan): string {
 
 function shapes({ spec, groupSize, contextLen }: AttentionPlan): string {
   const { batch, numHeads, numKvHeads, headDim, valueDim, seqLen, dtype, causal, window } = spec;
-  const sizes = valueDim === headDim ? `${headDim}` : `${headDim}, values of ${valueDim}`;
+  const { valuesAre } = spec;
+  const whose = valuesAre === "keys" ? ` of them` : "";
+  const sizes = valueDim === headDim && whose === ""
+    ? `${headDim}`
+    : `${headDim}, values of ${valueDim}${whose}`;
   return [
     `${numHeads} query heads over ${numKvHeads} (groups of ${groupSize}) of size ${sizes}`,
     `batch ${batch}`,

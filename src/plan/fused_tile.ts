@@ -57,7 +57,7 @@ export function leastLanes({ valueDim }: FilledSpec): number {
   return ceilPowerOfTwo(valueDim / MAX_LANE_FLOATS);
 }
 
-/** Elements of a pack. Keys and values are loaded alike: in fours where 4 divides both. */
+/** Elements of a pack where keys and values are loaded alike: in fours where 4 divides both. */
 export function fusedPackSize({ headDim, valueDim }: FilledSpec): 1 | 4 {
   return packSize(headDim) === 4 ? packSize(valueDim) : 1;
 }

@@ -1,6 +1,7 @@
 /** The start of every plan, whichever implementation it is of. */
 import { sentence } from "../base/check.ts";
 import { headParts, type HeadRange, partedShape } from "../cache/head_parts.ts";
+import { storedRows } from "../cache/kv_shape.ts";
 import type { PlanLimits } from "../gpu/limits.ts";
 import type { DeviceProfile } from "../gpu/profile.ts";
 import { storageBytes } from "../tensor/dtype.ts";
@@ -79,12 +80,11 @@ function checkTensors(spec: FilledSpec, { maxStorageBufferBindingSize }: PlanLim
   const { dtype, kvDtype, kvLayout } = spec;
   const queryRows = batch * numHeads * seqLen;
   const keyRows = batch * numKvHeads * capacity;
+  const kvBytes = storedRows(spec)
+    .map(([name, size]) => [name, storageBytes([keyRows, size], kvDtype)] as const);
   const tensors = {
     q: storageBytes([queryRows, headDim], dtype),
-    ...(kvLayout === "BNSH" ? {} : {
-      k: storageBytes([keyRows, headDim], kvDtype),
-      v: storageBytes([keyRows, valueDim], kvDtype),
-    }),
+    ...(kvLayout === "BNSH" ? {} : Object.fromEntries(kvBytes)),
     o: storageBytes([queryRows, valueDim], dtype),
   };
   for (const [name, bytes] of Object.entries(tensors)) {

@@ -4,6 +4,7 @@ import { type Dtype, DTYPES, KV_DTYPES, type KvDtype } from "../tensor/dtype.ts"
 import { type Layout, LAYOUTS } from "../tensor/layout.ts";
 import { type AttentionOutput, OUTPUTS, stagesOf } from "./outputs.ts";
 import { checkPages, type PageLayout } from "../cache/cache_spec.ts";
+import { checkValuesAre } from "../cache/kv_shape.ts";
 import { copyTuning, type Tuning } from "./tuning.ts";
 
 /**
@@ -37,6 +38,11 @@ export interface AttentionSpec extends ScoreSpec {
   headDim: number;
   /** Elements of a value and of an output. The default is `headDim`. */
   valueDim?: number;
+  /**
+   * `"keys"`: a value is the first `valueDim` elements of its key, and attention reads keys alone: give no `v`. Latent
+   * attention in its absorbed form has such keys (DeepSeek-V2, 2024, arXiv 2405.04434). The default is values of their own.
+   */
+  valuesAre?: "keys";
   /** New tokens per sequence: the queries, by default the last tokens of the context. The default is 1. */
   seqLen?: number;
   /** Tokens of K and V: all of a contiguous tensor, or the slots of a ring. */
@@ -88,8 +94,8 @@ export interface AttentionSpec extends ScoreSpec {
 
 /** A specification with its defaults filled in. */
 export type FilledSpec =
-  & Required<Omit<AttentionSpec, keyof ScoreSpec | "tuning" | "pages">>
-  & Pick<AttentionSpec, "tuning" | "pages">
+  & Required<Omit<AttentionSpec, keyof ScoreSpec | "tuning" | "pages" | "valuesAre">>
+  & Pick<AttentionSpec, "tuning" | "pages" | "valuesAre">
   & FilledScoreSpec;
 
 /** A specification without its scores and its tuning, which have checks of their own. */
@@ -117,11 +123,13 @@ export function fillIn(spec: AttentionSpec): FilledSpec {
   checkObject(ACTION, "spec", spec);
   const { batch = 1, numHeads, numKvHeads = numHeads, headDim, valueDim = headDim } = spec;
   const { seqLen = 1, capacity, sinks = 0, outputs = [], impl = "auto", tuning, pages } = spec;
+  const { valuesAre } = spec;
   const { dtype = "f32", kvDtype = dtype, layout = "BSNH", kvLayout = layout } = spec;
   const { arithmetic = "f32", maxScratchBytes = DEFAULT_SCRATCH_BYTES } = spec;
   const own: OwnSpec = {
     ...{ batch, numHeads, numKvHeads, headDim, valueDim, seqLen, capacity, sinks },
     ...{ dtype, kvDtype, arithmetic, layout, kvLayout, outputs, maxScratchBytes, impl, pages },
+    ...(valuesAre === undefined ? {} : { valuesAre }),
   };
   checkOwn(own);
   return {
@@ -142,6 +150,19 @@ function checkOwn(spec: OwnSpec): void {
   }
   checkInteger(ACTION, "sinks", spec.sinks, 0);
   if (pages !== undefined) checkPages(ACTION, pages);
+  checkValuesAre(ACTION, spec);
+  if (pages !== undefined && spec.valuesAre !== undefined) {
+    throw new TypeError(
+      sentence(
+        ACTION,
+        "pages have values of their own (use a RingKvCache, or leave valuesAre out)",
+        {
+          pages,
+          valuesAre: spec.valuesAre,
+        },
+      ),
+    );
+  }
   checkGroups(ACTION, { numHeads, numKvHeads });
   for (const name of Object.keys(CHOICES) as (keyof typeof CHOICES)[]) {
     checkChoice(ACTION, name, spec[name], CHOICES[name]);

@@ -1,4 +1,3 @@
-import { loadsOf } from "../tensor/loads.ts";
 import { keepsRows } from "./outputs.ts";
 import {
   numRows,
@@ -8,7 +7,7 @@ import {
   rowsPerKvHead,
 } from "./plan_base.ts";
 import { planRowBlocks, type RowBlock } from "./row_blocks.ts";
-import { planColumns, planStagedTile, type StagedTile } from "./staged_tile.ts";
+import { planColumns, planStagedTile, stagedLoads, type StagedTile } from "./staged_tile.ts";
 import { tilingOf } from "./tiling.ts";
 
 /** The plan of a staged attention: scores, softmax and weighted sum, one after the other, block by block. */
@@ -32,10 +31,7 @@ export interface StagedPlan extends PlanBase, StagedTile {
 export function planStaged(start: PlanStart, device: PlanDevice): StagedPlan {
   const { spec, contextLen } = start;
   const { limits, profile } = device;
-  const loads = {
-    keys: loadsOf(profile, spec.kvDtype, spec.headDim),
-    values: loadsOf(profile, spec.kvDtype, spec.valueDim),
-  };
+  const loads = stagedLoads(spec, profile);
   const tile = planStagedTile(start, loads, device);
   const { steps, leastGroups } = planColumns(start, tile, device);
   const blocks = planRowBlocks(start, tile.rowTile, limits);

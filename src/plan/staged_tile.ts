@@ -1,8 +1,9 @@
 /** The tile of the staged implementation, and how far its kernels walk along the columns. */
 import { sentence } from "../base/check.ts";
 import { ceilPowerOfTwo, clamp, floorPowerOfTwo } from "../base/numbers.ts";
-import { loopRounds } from "../gpu/profile.ts";
-import { loadPacks, type Loads, packSize } from "../tensor/loads.ts";
+import { type DeviceProfile, loopRounds } from "../gpu/profile.ts";
+import { loadPacks, type Loads, loadsOf, packSize } from "../tensor/loads.ts";
+import { fusedLoads, fusedPackSize } from "./fused_tile.ts";
 import { numRows, type PlanDevice, type PlanStart, rowsPerKvHead } from "./plan_base.ts";
 import { ACTION, type FilledSpec } from "./spec.ts";
 
@@ -16,6 +17,20 @@ export interface StagedTile {
   loads: { keys: Loads; values: Loads };
   /** Invocations of `weightedSum` side by side along the value; the others split the context. */
   valueLanes: number;
+}
+
+/** Elements of a pack of values, which must divide keys that values are read from. */
+export function valuePackSize(spec: FilledSpec): 1 | 4 {
+  return spec.valuesAre === "keys" ? fusedPackSize(spec) : packSize(spec.valueDim);
+}
+
+/** What loads of keys and of values bring. */
+export function stagedLoads(spec: FilledSpec, profile: DeviceProfile): StagedTile["loads"] {
+  const { kvDtype, headDim, valueDim, valuesAre } = spec;
+  return {
+    keys: loadsOf(profile, kvDtype, headDim),
+    values: valuesAre === "keys" ? fusedLoads(spec, profile) : loadsOf(profile, kvDtype, valueDim),
+  };
 }
 
 /** Columns that one invocation of the scores kernel owns. */
@@ -114,6 +129,6 @@ function planRowTile(rowsPerKvHead: number): number {
 }
 
 /** Loads that a row of the value takes. */
-function valueLoads({ valueDim }: FilledSpec, { values }: StagedTile["loads"]): number {
-  return valueDim / (packSize(valueDim) * loadPacks(values));
+function valueLoads(spec: FilledSpec, { values }: StagedTile["loads"]): number {
+  return spec.valueDim / (valuePackSize(spec) * loadPacks(values));
 }

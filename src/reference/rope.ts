@@ -7,11 +7,12 @@ export function ropedRow(
   position: number,
   options: RopeOptions,
 ): number[] {
-  const { dims = row.length, style = "halves", base = 10000, attentionFactor = 1 } = options;
-  const { frequencies } = options;
+  const { firstDim = 0, style = "halves", base = 10000, attentionFactor = 1 } = options;
+  const { dims = row.length - firstDim, frequencies } = options;
   const rotated = Array.from(row);
   for (let j = 0; j < dims / 2; j++) {
-    const [x, y] = style === "halves" ? [j, j + dims / 2] : [2 * j, 2 * j + 1];
+    const pair = style === "halves" ? [j, j + dims / 2] : [2 * j, 2 * j + 1];
+    const [x, y] = pair.map((h) => firstDim + h);
     const usual = base ** (-2 * j / dims);
     const frequency = typeof frequencies === "function"
       ? frequencies(usual, j)

@@ -15,6 +15,7 @@ import {
   Tensor,
 } from "../../mod.ts";
 import { buffersOf } from "../support/buffers.ts";
+import { tensorsOf } from "../../src/cache/kv_memory.ts";
 import { assertClose, TOLERANCE } from "../support/compare.ts";
 import { hasF16, sharedGpu } from "../support/gpu.ts";
 import { testRandomly } from "../support/random.ts";
@@ -22,7 +23,7 @@ import { shapeOf, submit, Tensors } from "../support/run.ts";
 
 /** Fills pages with NaN: who reads a slot that nobody wrote shows it. */
 function poison(pool: PagePool): void {
-  for (const { buffer } of pool.layers.flat().flatMap(({ k, v }) => [k, v])) {
+  for (const { buffer } of tensorsOf(pool.layers.flat())) {
     pool.gpu.device.queue.writeBuffer(buffer, 0, new Uint8Array(buffer.size).fill(0xff));
   }
 }

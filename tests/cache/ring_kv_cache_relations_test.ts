@@ -1,6 +1,7 @@
 // A ring must be what contiguous K and V are, in whatever pieces they came.
 import { assertEquals } from "@std/assert";
 import { Attention, type HostTensor, referenceAttention, RingKvCache } from "../../mod.ts";
+import { tensorsOf } from "../../src/cache/kv_memory.ts";
 import { assertClose, assertSame, MASKED, maskedScores, TOLERANCE } from "../support/compare.ts";
 import { sharedGpu } from "../support/gpu.ts";
 import { testRandomly } from "../support/random.ts";
@@ -275,11 +276,9 @@ testRandomly("a sequence without tokens gives zero beside one that has some", as
 
 function poisonSequence(cache: RingKvCache, sequence: number): void {
   const { queue } = cache.gpu.device;
-  for (const { k, v } of cache.parts) {
-    for (const { buffer } of [k, v]) {
-      const size = buffer.size / cache.spec.batch;
-      queue.writeBuffer(buffer, sequence * size, new Uint8Array(size).fill(0xff));
-    }
+  for (const { buffer } of tensorsOf(cache.parts)) {
+    const size = buffer.size / cache.spec.batch;
+    queue.writeBuffer(buffer, sequence * size, new Uint8Array(size).fill(0xff));
   }
 }
 

@@ -118,6 +118,29 @@ const SCENARIOS: readonly Scenario[] = [
     steps: [[4, 0, 1, 3, 2], [0, 0, 1, 4, 2], [0, 4, 1, 4, 3], 4, [4, 0, 4, 1, 2], [1, 0, 0, 0, 1]],
   },
   {
+    name: "values that are keys, with positions behind them: wrapped, rolled back and forked",
+    numHeads: 4,
+    cache: {
+      ...{ batch: 3, numKvHeads: 2, headDim: 12, valueDim: 8, valuesAre: "keys" },
+      ...{ capacity: 9, window: 5, maxSeqLen: 4, sinks: 1, rope: { firstDim: 8 } },
+    },
+    steps: [
+      ...[3, { fork: { from: 0, to: 2 } }, 4, 4, { rollBack: 2, sequence: 1 }, [4, 0, 1], 1],
+      ...[{ clear: 1 }, 1, 4, { fork: { from: 2, to: 0 } }, [0, 3, 1], 1],
+    ],
+  },
+  {
+    name: "values that are keys of f16, in parts of one head",
+    numHeads: 6,
+    headsPerPart: 1,
+    fewestParts: 2,
+    cache: {
+      ...{ numKvHeads: 2, headDim: 9, valueDim: 7, valuesAre: "keys", dtype: "f16" },
+      ...{ capacity: 24, window: 19, maxSeqLen: 6, rope: { firstDim: 3, dims: 6, style: "pairs" } },
+    },
+    steps: [6, 6, 6, 6, 1, { rollBack: 3, sequence: 0 }, 5, 6, 1],
+  },
+  {
     name: "in parts of one head",
     numHeads: 2,
     headsPerPart: 1,
@@ -280,7 +303,8 @@ function randomScenario(random: Random): Scenario {
     cache: {
       ...{ batch, numKvHeads, headDim: 8, valueDim: random.pick([7, 8]), window, maxSeqLen, sinks },
       ...{ capacity: sinks + capacity, layout: random.pick(["BSNH", "BNSH"]) },
-      rope: random.pick([undefined, {}, { style: "pairs" }]),
+      rope: random.pick([undefined, {}, { style: "pairs" }, { firstDim: 4 }]),
+      valuesAre: random.pick([undefined, "keys"]),
     },
     steps: Array.from({ length: 16 }, () => randomStep(random, batch, maxSeqLen)),
     headsPerPart: random.pick([undefined, random.integer(1, batch * numKvHeads)]),
@@ -348,7 +372,7 @@ async function playHere(random: Random, scenario: Scenario, encoding: Encoding):
   const { rope } = scenario.cache;
   const transcript = new Transcript(cache, rope);
   const { numHeads } = scenario;
-  const { batch, numKvHeads, headDim, valueDim, layout, dtype, window } = cache.spec;
+  const { batch, numKvHeads, headDim, valueDim, valuesAre, layout, dtype, window } = cache.spec;
   const calls: Call[] = [];
   const outputs: { step: number; o: Tensor; expected: Float64Array }[] = [];
 
@@ -376,10 +400,13 @@ async function playHere(random: Random, scenario: Scenario, encoding: Encoding):
     const seqLen = numNewTokens(action);
     const host = (heads: number, tokens: number, size: number) =>
       rounded(random.tensor(shapeOf(layout, { batch, heads, tokens, size })), dtype);
-    const tokens = { k: host(numKvHeads, seqLen, headDim), v: host(numKvHeads, seqLen, valueDim) };
+    const tokens = {
+      k: host(numKvHeads, seqLen, headDim),
+      v: valuesAre === "keys" ? undefined : host(numKvHeads, seqLen, valueDim),
+    };
     transcript.append(tokens.k, tokens.v, lengths);
     const k = await tensors.upload(tokens.k, dtype);
-    const v = await tensors.upload(tokens.v, dtype);
+    const v = tokens.v && await tensors.upload(tokens.v, dtype);
     calls.push({ encode: (target) => cache.append(target, { k, v, lengths }) });
 
     const numQueries = transcript.intactQueries(seqLen);

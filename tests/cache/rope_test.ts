@@ -28,6 +28,12 @@ const llama3: RopeOptions = {
 const OPTIONS: readonly { name: string; headDim: number; rope: RopeOptions }[] = [
   { name: "halves", headDim: 128, rope: {} },
   { name: "pairs", headDim: 64, rope: { style: "pairs" } },
+  { name: "the last dims alone, halves", headDim: 36, rope: { firstDim: 28 } },
+  {
+    name: "dims in the middle, pairs",
+    headDim: 33,
+    rope: { firstDim: 5, dims: 20, style: "pairs" },
+  },
   { name: "the first dims alone, halves", headDim: 33, rope: { dims: 8 } },
   { name: "the first dims alone, pairs", headDim: 80, rope: { dims: 20, style: "pairs" } },
   { name: "one pair", headDim: 2, rope: { base: 1e6 } },

@@ -19,18 +19,19 @@ import { downloadKv, downloadU32, poison } from "../support/transcript.ts";
 /** New tokens for one append, and the queries that attend to them. */
 interface Step {
   k: HostTensor;
-  v: HostTensor;
+  /** None where values are keys. */
+  v?: HostTensor;
   q: HostTensor;
   lengths?: number[];
 }
 
 function randomStep(random: Random, cache: RingKvCache, seqLen: number): Step {
-  const { batch, numKvHeads, headDim, valueDim, layout, dtype } = cache.spec;
+  const { batch, numKvHeads, headDim, valueDim, valuesAre, layout, dtype } = cache.spec;
   const host = (heads: number, size: number) =>
     rounded(random.tensor(shapeOf(layout, { batch, heads, tokens: seqLen, size })), dtype);
   return {
     k: host(numKvHeads, headDim),
-    v: host(numKvHeads, valueDim),
+    v: valuesAre === "keys" ? undefined : host(numKvHeads, valueDim),
     q: host(2 * numKvHeads, headDim),
     lengths: random.next() < 0.5
       ? undefined
@@ -46,7 +47,7 @@ async function play(cache: RingKvCache, { k, v, q, lengths }: Step): Promise<Flo
   const keep = <Kind extends { destroy(): void }>(it: Kind) => (made.push(it), it);
   try {
     const upload = async (host: HostTensor) => keep(await Tensor.upload(gpu, host, { dtype }));
-    const [kNew, vNew, queries] = [await upload(k), await upload(v), await upload(q)];
+    const [kNew, vNew, queries] = [await upload(k), v && await upload(v), await upload(q)];
     const seqLen = q.shape[layout === "BSNH" ? 1 : 2];
     const attention = keep(
       await Attention.create(gpu, { ...spec, numHeads: 2 * spec.numKvHeads, seqLen }),
@@ -70,18 +71,18 @@ async function stateOf(cache: RingKvCache) {
     oldest: sequences.map((b) => cache.oldest(b)),
     lengthsOnDevice: [...await downloadU32(cache.lengthsBuffer)],
     k: [...await downloadKv(cache, "k")],
-    v: [...await downloadKv(cache, "v")],
+    v: cache.spec.valuesAre === "keys" ? [] : [...await downloadKv(cache, "v")],
   };
 }
 
 function randomOptions(random: Random, dtype: "f32" | "f16"): RingKvCacheOptions {
   const window = random.integer(1, 12);
   const maxSeqLen = random.integer(1, 6);
+  const [headDim, valueDim] = [random.integer(1, 9), random.integer(1, 9)];
   return {
     batch: random.integer(1, 3),
     numKvHeads: random.integer(1, 3),
-    headDim: random.integer(1, 9),
-    valueDim: random.integer(1, 9),
+    ...{ headDim, valueDim, valuesAre: valueDim <= headDim ? "keys" : undefined },
     capacity: window + maxSeqLen - 1 + random.integer(0, 3),
     ...{ window, maxSeqLen, dtype },
     layout: random.pick(["BSNH", "BNSH"]),

@@ -7,6 +7,7 @@ import {
   type RingKvCacheOptions,
   Tensor,
 } from "../../mod.ts";
+import { tensorsOf } from "../../src/cache/kv_memory.ts";
 import { inSequence } from "../../src/gpu/bound_work.ts";
 import { countCalls } from "../support/calls.ts";
 import { assertClose, TOLERANCE } from "../support/compare.ts";
@@ -226,7 +227,7 @@ Deno.test("bound: buffers that are read and written at once are refused by us", 
   const wrap = (buffer: GPUBuffer, shape: number[]) => Tensor.wrap(gpu, buffer, shape);
   const own = await tensors.poisoned([2, 1, 1, 1]);
   const says = "new tokens must have buffers of their own";
-  for (const { buffer } of [cache.parts[0].k, cache.parts[0].v, { buffer: cache.lengthsBuffer }]) {
+  for (const { buffer } of [...tensorsOf(cache.parts), { buffer: cache.lengthsBuffer }]) {
     const alias = wrap(buffer, [2, 1, 1, 1]);
     assertThrows(() => cache.bindAppend({ k: alias, v: own }), TypeError, says);
     assertThrows(() => cache.bindAppend({ k: own, v: alias }), TypeError, says);

@@ -116,6 +116,28 @@ export const CASES: readonly AttentionSpec[] = [
     ...{ seqLen: 65, capacity: 199, window: 20, sinks: 3, layout: "BNSH", kvLayout: "BSNH" },
   },
   { dtype: "f16", kvDtype: "int4", numHeads: 3, headDim: 1, seqLen: 2, capacity: 63, scale: -1 },
+
+  // Values that are the first elements of keys: all of them, few, not by fours, and the sizes of latent attention.
+  { valuesAre: "keys", numHeads: 7, numKvHeads: 1, headDim: 8, seqLen: 19, capacity: 65 },
+  { valuesAre: "keys", numHeads: 5, headDim: 33, valueDim: 7, seqLen: 3, capacity: 65, batch: 2 },
+  { valuesAre: "keys", numHeads: 4, numKvHeads: 2, headDim: 12, valueDim: 6, capacity: 199 },
+  {
+    ...{ valuesAre: "keys", numHeads: 16, numKvHeads: 1, headDim: 576, valueDim: 512 },
+    ...{ seqLen: 1, capacity: 257 },
+  },
+  {
+    ...{ valuesAre: "keys", numHeads: 3, numKvHeads: 1, headDim: 1024, valueDim: 1000 },
+    ...{ seqLen: 2, capacity: 63, dtype: "f16" },
+  },
+  {
+    ...{ valuesAre: "keys", kvDtype: "int8", numHeads: 6, numKvHeads: 2, headDim: 20 },
+    ...{ valueDim: 16, seqLen: 19, capacity: 199, window: 20, sinks: 3, layout: "BNSH" },
+  },
+  {
+    ...{ valuesAre: "keys", kvDtype: "int4", numHeads: 4, numKvHeads: 1, headDim: 72 },
+    ...{ valueDim: 64, seqLen: 1, capacity: 199, dtype: "f16", batch: 2 },
+  },
+  { valuesAre: "keys", kvDtype: "int4", numHeads: 2, headDim: 33, valueDim: 13, capacity: 63 },
 ];
 
 /** A case in one line, as the name of its test. */

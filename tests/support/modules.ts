@@ -102,7 +102,8 @@ function withOptions(random: Random, spec: AttentionSpec): AttentionSpec {
     ...{ ...spec, sinks: spec.sinks ?? random.integer(0, 2), softcap: some(9) },
     ...{ alibiSlopes: some(perHead), sinkLogits: some(perHead) },
     ...{ bias: some([seqLen, capacity]), mask: some([seqLen, capacity]) },
-    ...{ kvLayout: "BNSH", pages: some({ size: 16, count: capacity }) },
+    kvLayout: "BNSH",
+    pages: spec.valuesAre ? undefined : some({ size: 16, count: capacity }),
   };
 }
 
@@ -110,7 +111,9 @@ function cacheModules(): WgslModule[] {
   const shape = { batch: 3, numKvHeads: 1, headDim: 8, valueDim: 5, capacity: 9, sinks: 2 };
   const ropes = [
     undefined,
-    ...(["halves", "pairs"] as const).map((style) => fillInRope("test", { style, dims: 4 }, 8)),
+    ...(["halves", "pairs"] as const).map((style) =>
+      fillInRope("test", { style, dims: 4, firstDim: 2 }, 8)
+    ),
   ];
   const layouts = { layout: "BSNH", kvLayout: "BSNH" } as const;
   return DTYPES.flatMap((dtype) => [
@@ -122,6 +125,9 @@ function cacheModules(): WgslModule[] {
       ...Object.values(forkModules(kvDtype)),
       ...[undefined, { size: 4, count: 9 }].flatMap((pages) =>
         ropes.map((rope) => appendModule({ ...shape, ...layouts, dtype, kvDtype, pages }, rope))
+      ),
+      ...ropes.map((rope) =>
+        appendModule({ ...shape, ...layouts, dtype, kvDtype, valuesAre: "keys" }, rope)
       ),
     ]),
   ]);

@@ -45,10 +45,26 @@ export function randomInputs(random: Random, spec: AttentionSpec): Inputs {
   const { dtype = "f32", kvDtype = dtype } = spec;
   const tensor = (layout: Layout, heads: number, tokens: number, size: number) =>
     random.tensor(shapeOf(layout, { batch, heads, tokens, size }));
+  const k = rounded(tensor(kvLayout, numKvHeads, capacity, headDim), kvDtype);
   return {
     q: rounded(tensor(layout, numHeads, seqLen, headDim), dtype),
-    k: rounded(tensor(kvLayout, numKvHeads, capacity, headDim), kvDtype),
-    v: rounded(tensor(kvLayout, numKvHeads, capacity, valueDim), kvDtype),
+    k,
+    v: spec.valuesAre === "keys"
+      ? firstOfKeys(k, valueDim)
+      : rounded(tensor(kvLayout, numKvHeads, capacity, valueDim), kvDtype),
+  };
+}
+
+/** The values of keys that begin with them. */
+export function firstOfKeys({ data, shape }: HostTensor, valueDim: number): HostTensor {
+  const headDim = shape.at(-1)!;
+  const rows = data.length / headDim;
+  return {
+    data: Float32Array.from(
+      { length: rows * valueDim },
+      (_, i) => data[Math.floor(i / valueDim) * headDim + i % valueDim],
+    ),
+    shape: shape.with(-1, valueDim),
   };
 }
 
@@ -136,7 +152,7 @@ export async function runAttention(
     await Attention.create(await sharedGpu(), { ...spec, ...shapes }),
   );
   const { batch, numHeads, seqLen, valueDim, layout, outputs } = attention.plan.spec;
-  const { dtype, kvDtype } = attention.plan.spec;
+  const { dtype, kvDtype, valuesAre } = attention.plan.spec;
   const oShape = shapeOf(layout, { batch, heads: numHeads, tokens: seqLen, size: valueDim });
   const written: { o: Tensor } & Partial<Record<AttentionOutput, Tensor>> = {
     o: await tensors.poisoned(oShape, dtype),
@@ -153,7 +169,7 @@ export async function runAttention(
     mask: await upload(mask, "bool"),
     ...("cache" in inputs ? { cache: inputs.cache } : {
       k: (await upload(inputs.k, kvDtype))!,
-      v: (await upload(inputs.v, kvDtype))!,
+      v: valuesAre === "keys" ? undefined : await upload(inputs.v, kvDtype),
       lengths: await upload(inputs.lengths, "u32"),
     }),
   };
@@ -172,6 +188,7 @@ export async function runPlan(
   using tensors = new Tensors();
   const gpu = await sharedGpu();
   const { batch, numHeads, seqLen, valueDim, layout, capacity, dtype, kvDtype } = plan.spec;
+  const { valuesAre } = plan.spec;
   const owned = tensors.keep(new Owned());
   const executor = await createExecutor(gpu, owned, attentionProgram(plan));
   const o = await tensors.poisoned(
@@ -183,9 +200,10 @@ export async function runPlan(
     "u32",
   );
   const queries = await tensors.upload(q, dtype);
-  const [keys, values] = [await tensors.upload(k, kvDtype), await tensors.upload(v, kvDtype)];
+  const keys = await tensors.upload(k, kvDtype);
+  const values = valuesAre === "keys" ? {} : { v: (await tensors.upload(v, kvDtype)).buffer };
   const buffers = { lengths: lengths.buffer, q: queries.buffer, o: o.buffer };
-  const kv = [{ k: keys.buffer, v: values.buffer }];
+  const kv = [{ k: keys.buffer, ...values }];
   await submit((encoder) =>
     inPass(encoder, (pass) => {
       for (const dispatch of executor.bind(buffers, kv)) dispatch.encode(pass);

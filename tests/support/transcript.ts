@@ -6,6 +6,8 @@ import {
   type RopeOptions,
   type SequencePair,
 } from "../../mod.ts";
+import { tensorsOf } from "../../src/cache/kv_memory.ts";
+import { storedRows } from "../../src/cache/kv_shape.ts";
 import { ropedRow } from "../../src/reference/rope.ts";
 import { assertClose, assertSame } from "./compare.ts";
 import { sharedGpu } from "./gpu.ts";
@@ -37,16 +39,20 @@ export class Transcript {
     this.#oldest = new Array(batch).fill(0);
   }
 
-  append(k: HostTensor, v: HostTensor, lengths?: readonly number[]): void {
-    const { layout, batch, numKvHeads, capacity, sinks } = this.#cache.spec;
+  /** Values are none where they are keys. */
+  append(k: HostTensor, v?: HostTensor, lengths?: readonly number[]): void {
+    const { layout, batch, numKvHeads, capacity, sinks, valueDim } = this.#cache.spec;
     const numTokens = k.shape[layout === "BSNH" ? 1 : 2];
     for (let b = 0; b < batch; b++) {
       for (let t = 0; t < (lengths?.[b] ?? numTokens); t++) {
         const heads = Array.from({ length: numKvHeads }, (_, head) => [b, head, t] as const);
         const position = this.#sequences[b].length;
+        const keys = heads.map((at) => this.#rotated(rowAt(k, layout, at), position));
         const token: Token = {
-          k: heads.map((at) => this.#rotated(rowAt(k, layout, at), position)),
-          v: heads.map((at) => rowAt(v, layout, at)),
+          k: keys,
+          v: v
+            ? heads.map((at) => rowAt(v, layout, at))
+            : keys.map((key) => key.slice(0, valueDim)),
         };
         this.#slots[b][slotOf(position, { capacity, sinks })] = token;
         this.#sequences[b].push(token);
@@ -153,12 +159,12 @@ export class Transcript {
    * `poison` still.
    */
   async check(): Promise<void> {
-    const { numKvHeads, headDim, valueDim, kvDtype } = this.#cache.spec;
+    const { numKvHeads, kvDtype } = this.#cache.spec;
     const rotated = kvDtype === "f16" ? 1e-3 : 1e-6;
     const lengths = this.lengths;
     assertSame(lengths.map((_, b) => this.#cache.length(b)), lengths, "lengths on the host");
     assertSame(await downloadU32(this.#cache.lengthsBuffer), lengths, "lengths on the device");
-    for (const [name, size] of [["k", headDim], ["v", valueDim]] as const) {
+    for (const [name, size] of storedRows(this.#cache.spec)) {
       const expected = this.#slots.flatMap((slots) =>
         Array.from(
           { length: numKvHeads },
@@ -187,14 +193,14 @@ const UNWRITTEN = 12345;
 /** Fills the slots of a cache with NaN: an attention that reads one that nobody wrote shows it. */
 export function poison(cache: RingKvCache): void {
   const { queue } = cache.gpu.device;
-  for (const { buffer } of cache.parts.flatMap(({ k, v }) => [k, v])) {
+  for (const { buffer } of tensorsOf(cache.parts)) {
     queue.writeBuffer(buffer, 0, new Uint8Array(buffer.size).fill(0xff));
   }
 }
 
 /** Reads the keys or values of all parts, [B, numKvHeads, capacity, ...]. */
 export async function downloadKv(cache: RingKvCache, name: "k" | "v"): Promise<Float32Array> {
-  const parts = await Promise.all(cache.parts.map((part) => part[name].download()));
+  const parts = await Promise.all(cache.parts.map((part) => part[name]!.download()));
   return Float32Array.from(parts.flatMap((part) => [...part]));
 }
 
