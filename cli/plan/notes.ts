@@ -27,7 +27,7 @@ export function notesOn({ model, device, kvHeads, contextLens }: PlanRequest): s
   return notes;
 }
 
-/** What is particular about a model's layers. */
+/** Notes on a model's layers where they are not all alike, dense and of full attention. */
 function notesOnLayers(model: Model): string[] {
   const { windowed, recurrentLayers = 0, experts, latent, headDim, valueDim = headDim } = model;
   const notes = [];

@@ -12,7 +12,7 @@ export interface Model extends CacheShape {
   numHeads: number;
   /** KV heads that the model was trained with. */
   numKvHeads: number;
-  /** What keys and values are compressed to, where the cache holds that instead. */
+  /** Sizes of compressed keys and values, where the cache holds these instead. */
   latent?: LatentSizes;
   /** Width of the residual stream. */
   hiddenSize: number;
@@ -30,7 +30,7 @@ export interface Model extends CacheShape {
   maxContext?: number;
   /** Parameters of the whole model: as published, or as counted. */
   parameters: number;
-  /** Where all this is published. */
+  /** The publication of all this. */
   source: string;
   /** Whether its layers are not known, and taken for a dense model's. */
   isAssumed?: boolean;
@@ -38,7 +38,7 @@ export interface Model extends CacheShape {
   isMultimodal?: boolean;
 }
 
-/** What a model has beside its outline. */
+/** The values of a model that are not in its outline. */
 type Origin = Pick<Model, "name" | "source" | "isAssumed" | "isMultimodal">;
 
 /**

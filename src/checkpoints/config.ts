@@ -5,7 +5,7 @@ import { checkpointError } from "./checkpoint_error.ts";
 /** Most of what a decoder has one object for: layers, heads, pairs of a head. More is a lie, and would take all memory. */
 const MANY = 65_536;
 
-/** Where models that also see or hear keep their decoder. */
+/** The sections in which models that also see or hear keep their decoder. */
 export const TEXT_SECTIONS = ["text_config", "llm_config", "language_config"];
 
 /** Fields beside that section that are kept: of the whole model, or the decoder's too where it does not have its own. */
@@ -21,9 +21,9 @@ const INNER_TYPES: ReadonlyMap<unknown, string> = new Map([
   ...[["llava_onevision", "qwen2"], ["mistral3", "mistral"], ["paligemma", "gemma"]] as const,
 ]);
 
-/** How a configuration class reads its fields. */
+/** The rules by which a configuration class reads its fields. */
 export interface FieldRules {
-  /** What a field means that the file leaves out. */
+  /** The value of each field that a file may leave out. */
   defaults: JsonObject;
   /** Fields with a default in which null means "none". In all others it means the default. */
   nullable?: readonly string[];
@@ -36,11 +36,11 @@ export interface FieldRules {
  * absent fields and nulls mean; without rules, both are as if they were not there.
  */
 export class HfConfig {
-  /** What messages call it. */
+  /** Its name in messages. */
   readonly name: string;
   readonly #fields: JsonObject;
   readonly #rules: FieldRules;
-  /** What messages put before a field. */
+  /** The names of the sections around its fields, each with a dot, for messages. */
   readonly #path: string;
 
   private constructor(
@@ -141,7 +141,7 @@ export class HfConfig {
     throw this.error(field, "must be true or false");
   }
 
-  /** What the field's text stands for. */
+  /** One of the choices, by the field's text. */
   choice<Choice>(field: string, choices: Readonly<Record<string, Choice>>): Choice {
     const value = this.#required(field);
     if (typeof value === "string" && Object.hasOwn(choices, value)) return choices[value];

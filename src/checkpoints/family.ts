@@ -7,7 +7,7 @@ import type { ModelOutline } from "./model_types/model_type.ts";
 export interface Family {
   /** The decoder's shape. */
   spec: DecoderSpec;
-  /** What the names of the decoder's tensors may start with, depending on what they were saved with. */
+  /** Prefixes of the names of the decoder's tensors: they depend on the program that saved them. */
   prefixes: readonly string[];
   /** The file's name of each component, after the prefix, with N for the number of a layer. */
   tensors: Readonly<Partial<Record<Component, string>>>;
@@ -22,7 +22,7 @@ export interface Family {
 /** Reads a family from its configuration, whose layers are already known. */
 export type FamilyReader = (config: HfConfig, outline: ModelOutline) => Family;
 
-/** What `config.json` calls the activations that the decoder has. */
+/** The activations of the decoder by their names in `config.json`. */
 export const ACTIVATIONS: Readonly<Record<string, DecoderSpec["activation"]>> = {
   silu: "silu",
   swish: "silu",

@@ -8,10 +8,10 @@ const LAYER_TYPES = ["full_attention", "sliding_attention"] as const;
 
 type LayerType = typeof LAYER_TYPES[number];
 
-/** Where the file may have rotary positions: the first has been their name since 2025, the second before. */
+/** The sections of rotary positions: the first has been their name since 2025, the second was it before. */
 const SECTIONS = ["rope_parameters", "rope_scaling"] as const;
 
-/** Where one kind of layer has its rotary positions. */
+/** The place of the rotary positions of one kind of layer. */
 interface RopeKind {
   /** The field with their base, where the section has none. */
   baseField: string;
@@ -19,7 +19,7 @@ interface RopeKind {
   takesUnnamed: boolean;
 }
 
-/** What a scaling makes of frequencies. */
+/** The effect of a scaling on frequencies. */
 interface Scaling {
   /** The new frequency of a pair, by the old one and the number of the pair. */
   scale: (frequency: number, pair: number) => number;
@@ -34,7 +34,7 @@ export interface ReadRope {
   endsAt?: number;
 }
 
-/** What scalings have to know besides their section. */
+/** The values that scalings need besides their section. */
 interface ScaledRope {
   base: number;
   headDim: number;
@@ -45,7 +45,7 @@ interface ScaledRope {
 /** Fields of every section; the last is a mark of some converters that means nothing. */
 const COMMON_FIELDS = ["rope_type", "type", "rope_theta", "partial_rotary_factor", "finetuned"];
 
-/** How frequencies are scaled, by the type that a section names, and the fields that it then may have. */
+/** The scalings of frequencies by the type that a section names, with the fields that it then may have. */
 const SCALINGS: Readonly<
   Record<
     string,
@@ -135,7 +135,7 @@ export function refuseRope(config: HfConfig): void {
 /** The fields of one kind of layer, from one section or from both. */
 class Section {
   readonly #sources: readonly HfConfig[];
-  /** How frequencies are scaled. */
+  /** The type of scaling. */
   readonly type: string;
 
   constructor(sources: readonly HfConfig[]) {
@@ -219,7 +219,7 @@ function readKind(
   return ropeOf(section, { base, headDim, config });
 }
 
-/** What both sections of a file say of a kind of layer. */
+/** The fields of a kind of layer, from both sections of a file. */
 function readSection(
   config: HfConfig,
   type: LayerType,
@@ -356,7 +356,7 @@ function longRopeScaling(section: Section, rope: ScaledRope): Scaling {
   };
 }
 
-/** How many times as long contexts are as in training: as the file says, or by both lengths. */
+/** The ratio of the context to that of training: as the file says, or by both lengths. */
 function factorOf(section: Section, { config }: ScaledRope): number {
   const trainedLen = findTrainedLen(section, config);
   const isGiven = section.of("factor") !== undefined || trainedLen === undefined;

@@ -65,7 +65,7 @@ const FAMILIES: readonly RopeFamily[] = [
 const parse = (fields: Fields): DecoderSpec =>
   parseDecoderConfig(JSON.stringify({ ...SIZES, ...fields }), "config.json");
 
-/** What a layer's queries and keys are rotated by. */
+/** The rotation of a layer's queries and keys. */
 const ropeOf = (spec: DecoderSpec, layer: number) =>
   fillInRope("test", spec.layers[layer].rope!, spec.headDim);
 
@@ -77,7 +77,7 @@ function assertClose(actual: readonly number[], expected: readonly number[], wha
   actual.forEach((value, i) => assertAlmostEquals(value, expected[i], 1e-6 * expected[i], what));
 }
 
-/** Where a base may stand: the first that is there counts. */
+/** Places of the base, and the one that counts. */
 const BASES: [fields: (type: string) => Fields, base?: number][] = [
   [() => ({})],
   [() => ({ rope_theta: null, rope_scaling: null, rope_parameters: null })],

@@ -20,7 +20,7 @@ export interface Section {
   figure?: TopLevelSpec;
 }
 
-/** What every table says of a model whose layers are not known. */
+/** The sentence with every table of a model whose layers are not known. */
 const ASSUMED = "Assumed: a dense model, full attention and gated feed-forward in every layer; " +
   "windows, recurrent layers, experts and compressed keys, where it has some, are not counted.";
 

@@ -5,7 +5,7 @@ import { LLAMA_TENSORS } from "./llama.ts";
 
 /** Gemma 3: Gemma with windows in most layers, norms of queries and keys, and norms after attention and feed-forward. */
 export const gemma3: FamilyReader = (config, outline) => {
-  // What scales positions is for the layers without a window.
+  // A scaling that names no kind of layer is for those without a window.
   const ropes = readRopes(config, outline.headDim, {
     sliding_attention: { baseField: "rope_local_base_freq", takesUnnamed: false },
     full_attention: { baseField: "rope_theta", takesUnnamed: true },

@@ -2,7 +2,7 @@
 import { ACTIVATIONS, type FamilyReader, sizesOf } from "../family.ts";
 import { contextOf, readRope } from "../rope.ts";
 
-/** What the tensors are called, here and in the families that came of this one. */
+/** Names of the tensors, here and in the families that came of this one. */
 export const LLAMA_TENSORS = {
   embedding: "embed_tokens",
   attentionNorm: "layers.N.input_layernorm",

@@ -1,10 +1,10 @@
-/** Which layers attend to what: as a list in the file says, or by the rule of the class. */
+/** Rules for the attention of each layer: a list in the file decides, or else the class. */
 import type { HfConfig } from "../config.ts";
 import type { AttentionRule, LayerAttention } from "./model_type.ts";
 
 const FULL: LayerAttention = { kind: "full" };
 
-/** What a list calls the kinds of layers. */
+/** The kinds of layers by their names in lists. */
 const KINDS: Readonly<Record<string, LayerAttention["kind"]>> = {
   ...{ full_attention: "full", attention: "full", sliding_attention: "sliding" },
   ...{ linear_attention: "none", conv: "none", mamba: "none" },
@@ -117,7 +117,7 @@ function windowOf(config: HfConfig): number | undefined {
     : config.findCount("sliding_window");
 }
 
-/** Which layers see everything: every so many, or those of a text such as "LLLG", local and global, and the last. */
+/** The layers that see everything: every so many, or those of a text such as "LLLG" (local, global) and the last. */
 function readPattern(config: HfConfig, every: number): (n: number) => boolean {
   const pattern = config.value("sliding_window_pattern");
   if (typeof pattern === "string") {

@@ -1,8 +1,8 @@
-/** What feed-forward layers are made of: one dense layer, or experts of which each token passes some. */
+/** Rules for the feed-forward layer of each layer: dense, or experts of which each token passes some. */
 import type { HfConfig } from "../config.ts";
 import type { FeedForward, FeedForwardRule } from "./model_type.ts";
 
-/** What classes call the number of experts. */
+/** Other names of the number of experts. */
 export const EXPERT_NAMES = { num_experts: ["num_local_experts", "n_routed_experts"] };
 
 /** Every layer is dense. */

@@ -15,7 +15,7 @@ export const MODEL_TYPES: Readonly<Record<string, ModelType>> = {
   ...{ ...GATED, ...UNGATED, ...WINDOWED, ...EXPERTS, ...LATENT, ...HYBRID },
 };
 
-/** What is assumed of a model type that is not known: Llama's layers, of sizes that the file gives. */
+/** A model type for those that are not known: Llama's layers, of sizes that the file gives. */
 export const ASSUMED_DENSE: ModelType = {
   source: "none: as LlamaConfig, without its defaults",
   defaults: { tie_word_embeddings: false },
@@ -48,7 +48,7 @@ export function isKnown(config: HfConfig): boolean {
  * Reads a configuration by the rules of its model type.
  *
  * @param given The file's fields.
- * @param fallback What is assumed of a type that is not known. The default is to refuse it.
+ * @param fallback The rules for a type that is not known. The default is to refuse it.
  * @throws {CheckpointError} If the type is not known, or a field makes no sense.
  */
 export function readModel(given: HfConfig, fallback?: ModelType): ReadModel {

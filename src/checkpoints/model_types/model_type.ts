@@ -1,6 +1,6 @@
 import type { FieldRules, HfConfig } from "../config.ts";
 
-/** What the queries of a layer see, and what the layer keeps of each token. */
+/** The tokens that the queries of a layer see, and the memory that the layer keeps of each. */
 export type LayerAttention =
   /** Keys and values of every token. */
   | { kind: "full" }
@@ -17,11 +17,11 @@ export interface FeedForward {
   width: number;
   /** Experts beside each other, and how many of them a token passes. */
   experts?: { count: number; perToken: number };
-  /** Width of what every token passes beside its experts. */
+  /** Width of the shared experts, which every token passes. */
   sharedWidth?: number;
 }
 
-/** What multi-head latent attention compresses keys, values and queries to (DeepSeek-AI 2024, arXiv 2405.04434). */
+/** Sizes of compressed keys, values and queries in multi-head latent attention (DeepSeek-AI 2024, arXiv 2405.04434). */
 export interface LatentSizes {
   /** Elements of the row that keys and values are made from. */
   rank: number;
@@ -50,7 +50,7 @@ export interface ModelSizes {
   contextLen?: number;
 }
 
-/** What a `config.json` says of a model's layers, whether or not the decoder here runs it. */
+/** The layers of a model by its `config.json`, whether or not the decoder here runs it. */
 export interface ModelOutline extends ModelSizes {
   layers: readonly { attention: LayerAttention; feedForward: FeedForward }[];
   /** Whether feed-forward layers have a gate: three matrices instead of two. */
@@ -63,10 +63,10 @@ export interface ModelOutline extends ModelSizes {
   expertParameters: number;
 }
 
-/** Which layers attend to what. */
+/** Reads the attention of each layer. */
 export type AttentionRule = (config: HfConfig, sizes: ModelSizes) => LayerAttention[];
 
-/** The feed-forward layer of each layer, by its number. */
+/** Reads the feed-forward layer of each layer, by its number. */
 export type FeedForwardRule = (config: HfConfig, sizes: ModelSizes) => (n: number) => FeedForward;
 
 /** A configuration class: what its fields mean, and what its layers are made of. */

@@ -18,7 +18,7 @@ const UNUSED: Readonly<Record<string, readonly unknown[]>> = {
   use_bidirectional_attention: [false],
 };
 
-/** Reads what the layers of a model are made of; `config` reads its fields by the rules of the type. */
+/** Reads the layers of a model; `config` reads its fields by the rules of the type. */
 export function readOutline(config: HfConfig, type: ModelType): ModelOutline {
   for (const [field, values] of Object.entries(UNUSED)) config.allowOnly(field, ...values);
   const sizes = readSizes(config, type);
@@ -44,7 +44,7 @@ export function readOutline(config: HfConfig, type: ModelType): ModelOutline {
   return { ...sizes, layers, isGated, isTied, parameters, expertParameters };
 }
 
-/** Parameters of latent attention, by what its projections make (DeepSeek-AI 2024, arXiv 2405.04434). */
+/** Parameters of latent attention, by the products of its projections (DeepSeek-AI 2024, arXiv 2405.04434). */
 export function latentAttentionParameters(
   { dim, numHeads, headDim, valueDim, latent }:
     & Pick<ModelSizes, "dim" | "numHeads" | "headDim" | "valueDim">
@@ -111,7 +111,7 @@ function mixerParameters(
   return gatesOutput ? q + total : total;
 }
 
-/** Its matrices, those of experts and of what is shared, and what chooses among experts. */
+/** Its matrices, those of all experts and of the shared ones, and the router that chooses among them. */
 function feedForwardParameters(
   { width, experts, sharedWidth = 0 }: FeedForward,
   dim: number,

@@ -2,19 +2,19 @@
 import type { HfConfig } from "../config.ts";
 import type { ModelType } from "./model_type.ts";
 
-/** What GPT-2 and its heirs call their sizes. */
+/** Names of sizes in GPT-2 and its heirs. */
 const GPT_NAMES = {
   ...{ hidden_size: ["n_embd"], num_hidden_layers: ["n_layer"], num_attention_heads: ["n_head"] },
   ...{ intermediate_size: ["n_inner"], max_position_embeddings: ["n_positions"] },
 };
 
-/** What Falcon calls its sizes, in its first files and today. */
+/** Names of sizes in Falcon, in its first files and today. */
 const FALCON_NAMES = {
   ...{ hidden_size: ["n_embed"], num_hidden_layers: ["n_layer"], num_attention_heads: ["n_head"] },
   ...{ intermediate_size: ["ffn_hidden_size"], num_key_value_heads: ["num_kv_heads", "n_head_kv"] },
 };
 
-/** What Falcon's first classes have for fields that a file leaves out, and today's class for those that came later. */
+/** Defaults of Falcon's first classes; those of today's class for fields that came later. */
 const FIRST_FALCON_DEFAULTS = {
   ...{ vocab_size: 250_880, hidden_size: 64, num_hidden_layers: 2, num_attention_heads: 8 },
   ...{ max_position_embeddings: 2048, activation: "gelu", layer_norm_epsilon: 1e-5 },

@@ -122,7 +122,7 @@ Deno.test("config.json where every field with a default is null, as where it has
   }
 });
 
-/** What a null means where it does not mean the default: as many KV heads as heads, no window, sizes of the heads themselves. */
+/** Meanings of null by class: as many KV heads as heads, no window, a size that follows from others, or the default. */
 const NULLS: [modelType: string, field: string, meaning: Partial<Model>][] = [
   ["mistral", "num_key_value_heads", { numKvHeads: 32 }],
   ["mistral", "sliding_window", { windowed: undefined }],
@@ -306,7 +306,7 @@ Deno.test("config.json of Falcon and GPT-BigCode, in their first files and in to
   assertEquals(parse(custom).numKvHeads, 1);
 });
 
-/** What a file of one of the decoder's families may leave out, or have as null. */
+/** Fields that a file of one of the decoder's families may leave out, or have as null. */
 const OPTIONAL: Readonly<Record<string, Record<string, unknown>>> = {
   llama: { num_key_value_heads: 4, head_dim: 32, hidden_size: 128 },
   mistral: { num_key_value_heads: 4, head_dim: 32, sliding_window: 64, hidden_size: 128 },
