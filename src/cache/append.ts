@@ -1,5 +1,6 @@
 /** Writing new tokens into a cache, on the device. */
 import * as wgsl from "../../kernels/mod.ts";
+import { sentence } from "../base/check.ts";
 import { type Buffers, Kernel } from "../gpu/kernel.ts";
 import type { KvPart } from "./kv_memory.ts";
 import { type FilledRope, ropePiece } from "./rope_kernel.ts";
@@ -32,12 +33,19 @@ const MAX_WORKGROUPS = 1024;
 /** The part of a uniform buffer that the other values leave for the counts of the sequences. */
 const PARAMS_BYTES = 64;
 
-/** The most sequences that one append can write to. */
-export function mostSequences(limits: GPUSupportedLimits): number {
+/** Throws if a batch has more sequences than one append can write to. */
+export function checkSequences(action: string, limits: GPUSupportedLimits, batch: number): void {
   const { maxComputeWorkgroupsPerDimension, maxUniformBufferBindingSize } = limits;
-  return Math.min(
+  const mostBatch = Math.min(
     maxComputeWorkgroupsPerDimension,
     Math.floor((maxUniformBufferBindingSize - PARAMS_BYTES) / 16) * 4,
+  );
+  if (batch <= mostBatch) return;
+  throw new RangeError(
+    sentence(action, "batch must fit one dispatch of the device (use several caches)", {
+      batch,
+      mostBatch,
+    }),
   );
 }
 

@@ -3,7 +3,7 @@ import { PoolExhaustedError } from "../base/errors.ts";
 import { checkEncoder } from "../gpu/bound_work.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { Owned } from "../gpu/owned.ts";
-import { mostSequences } from "./append.ts";
+import { checkSequences } from "./append.ts";
 import type { CacheSpec } from "./cache_spec.ts";
 import type { SequencePair } from "./fork.ts";
 import { NO_PREFIX } from "./page_allocator.ts";
@@ -137,15 +137,7 @@ export class PagedKvCache {
     }
     checkInteger(ACTION, "sinks", sinks, 0);
     if (window !== undefined) checkInteger(ACTION, "window", window);
-    const mostBatch = mostSequences(gpu.device.limits);
-    if (batch > mostBatch) {
-      throw new RangeError(
-        sentence(ACTION, "batch must fit one dispatch of the device (use several caches)", {
-          batch,
-          mostBatch,
-        }),
-      );
-    }
+    checkSequences(ACTION, gpu.device.limits, batch);
     const spec = { ...shape, batch, capacity, sinks, window, kvLayout: "BNSH" as const, pages };
     const { rope } = options;
     const filled = rope === undefined ? undefined : fillInRope(ACTION, rope, shape.headDim);

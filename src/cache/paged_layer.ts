@@ -2,8 +2,7 @@ import { sentence } from "../base/check.ts";
 import { type BoundWork, boundWork } from "../gpu/bound_work.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { Owned } from "../gpu/owned.ts";
-import { shapeIn } from "../tensor/layout.ts";
-import { checkTensor, type Tensor } from "../tensor/tensor.ts";
+import type { Tensor } from "../tensor/tensor.ts";
 import { Append } from "./append.ts";
 import type { CacheSpec } from "./cache_spec.ts";
 import type { KvPart } from "./kv_memory.ts";
@@ -11,7 +10,7 @@ import type { KvView, ViewingQueries } from "./kv_view.ts";
 import { newBuffers } from "./new_tokens.ts";
 import type { PageTable } from "./page_table.ts";
 import { checkKept, type KeptTokens } from "./ring_rules.ts";
-import type { FilledRope, Rope } from "./rope_kernel.ts";
+import { bindQueries, type FilledRope, type Rope } from "./rope_kernel.ts";
 
 /** New keys and values of the sequences that were extended. */
 export interface PagedTokens {
@@ -153,21 +152,8 @@ export class PagedLayer implements KvView {
    * @throws {RangeError} If the shape does not match the cache.
    */
   bindRopeQueries(q: Tensor): BoundWork {
-    const action = "rotate queries";
     const { rope, table } = this.#shared;
-    if (!rope) {
-      throw new TypeError(
-        sentence(action, "the cache must be created with rope", { rope: undefined }),
-      );
-    }
-    const { gpu, spec: { layout, batch, headDim, dtype } } = this;
-    const [seqLen, numHeads] = layout === "BSNH"
-      ? [q?.shape?.[1], q?.shape?.[2]]
-      : [q?.shape?.[2], q?.shape?.[1]];
-    const shape = shapeIn(layout, batch, numHeads, seqLen, headDim);
-    checkTensor(action, "q", q, { gpu, shape, dtype });
-    const queries = { layout, batch, numHeads, seqLen, buffer: q.buffer };
-    return boundWork([rope.bind(queries, table.lengths)]);
+    return boundWork([bindQueries(rope, q, table.lengths, this).dispatch]);
   }
 
   /**

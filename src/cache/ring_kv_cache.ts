@@ -1,4 +1,4 @@
-import { Append, mostSequences } from "./append.ts";
+import { Append, checkSequences } from "./append.ts";
 import { checkInteger, checkObject, sentence } from "../base/check.ts";
 import { Fork, type SequencePair } from "./fork.ts";
 import type { KvView, ViewingQueries } from "./kv_view.ts";
@@ -22,8 +22,7 @@ import {
   truncated,
 } from "./ring_rules.ts";
 import { type FilledRingOptions, fillInRing, type RingKvCacheOptions } from "./ring_options.ts";
-import { Rope } from "./rope_kernel.ts";
-import { shapeIn } from "../tensor/layout.ts";
+import { bindQueries, Rope, ROPE_QUERIES } from "./rope_kernel.ts";
 import { newBuffers } from "./new_tokens.ts";
 import { openSnapshot, packSnapshot, type Snapshot, storedOf } from "./snapshot.ts";
 import { type BoundWork, boundWork, checkEncoder } from "../gpu/bound_work.ts";
@@ -34,7 +33,7 @@ import { refusalsOf } from "../gpu/refusals.ts";
 import { USAGE } from "../gpu/usage.ts";
 import { SnapshotError } from "../base/errors.ts";
 import type { CacheSpec } from "./cache_spec.ts";
-import { checkDtype, checkTensor, type Tensor } from "../tensor/tensor.ts";
+import { checkDtype, type Tensor } from "../tensor/tensor.ts";
 
 /** New keys and values. */
 export interface NewTokens {
@@ -210,15 +209,7 @@ export class RingKvCache implements KvView {
     const { batch, headDim, dtype, kvDtype } = options;
     checkDtype(gpu, ACTION, dtype);
     checkDtype(gpu, ACTION, kvDtype, "kvDtype");
-    const mostBatch = mostSequences(gpu.device.limits);
-    if (batch > mostBatch) {
-      throw new RangeError(
-        sentence(ACTION, "batch must fit one dispatch of the device (use several caches)", {
-          batch,
-          mostBatch,
-        }),
-      );
-    }
+    checkSequences(ACTION, gpu.device.limits, batch);
     return await Owned.make(async (owned) => {
       const parts = await allocateParts(gpu, owned, ACTION, options);
       const { lengths, arrivals } = await gpu.guard("allocate cache counters", () => ({
@@ -485,26 +476,12 @@ export class RingKvCache implements KvView {
    * @throws {RangeError} If the shape does not match the cache.
    */
   bindRopeQueries(q: Tensor): BoundWork {
-    const action = "rotate queries";
-    if (!this.#rope) {
-      throw new TypeError(
-        sentence(action, "the cache must be created with rope", { rope: undefined }),
-      );
-    }
-    const { gpu } = this;
-    const { layout, batch, headDim, dtype } = this.spec;
-    const [seqLen, numHeads] = layout === "BSNH"
-      ? [q?.shape?.[1], q?.shape?.[2]]
-      : [q?.shape?.[2], q?.shape?.[1]];
-    const shape = shapeIn(layout, batch, numHeads, seqLen, headDim);
-    checkTensor(action, "q", q, { gpu, shape, dtype });
-    const queries = { layout, batch, numHeads, seqLen, buffer: q.buffer };
-    return boundWork([this.#rope.bind(queries, this.lengthsBuffer)], () => {
+    const { dispatch, seqLen } = bindQueries(this.#rope, q, this.lengthsBuffer, this);
+    return boundWork([dispatch], () => {
       const { maxLength } = this;
       if (seqLen <= maxLength) return undefined;
-      throw new RangeError(
-        sentence(action, "their tokens must be in the cache (append first)", { seqLen, maxLength }),
-      );
+      const rule = "their tokens must be in the cache (append first)";
+      throw new RangeError(sentence(ROPE_QUERIES, rule, { seqLen, maxLength }));
     });
   }
 

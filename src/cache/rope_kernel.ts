@@ -2,7 +2,8 @@
 import * as wgsl from "../../kernels/mod.ts";
 import { checkChoice, checkFinite, checkInteger, checkObject, sentence } from "../base/check.ts";
 import { Kernel } from "../gpu/kernel.ts";
-import { type Layout, rowStrides } from "../tensor/layout.ts";
+import { type Layout, rowStrides, shapeIn } from "../tensor/layout.ts";
+import { checkTensor, type Tensor } from "../tensor/tensor.ts";
 import { join, type WgslModule, type WgslPiece } from "../gpu/compose.ts";
 import type { Dispatch } from "../gpu/bound_work.ts";
 import type { Gpu } from "../gpu/device.ts";
@@ -108,10 +109,10 @@ export function ropeTable({ frequencies, attentionFactor }: FilledRope): ArrayBu
   const table = new DataView(new ArrayBuffer(frequencies.length * PAIR_WORDS * 4));
   frequencies.forEach((frequency, pair) => {
     const turns = frequency / (2 * Math.PI);
-    const parts = BigInt.asUintN(64, BigInt(Math.floor((turns - Math.floor(turns)) * 2 ** 64)));
+    const fraction = BigInt.asUintN(64, BigInt(Math.floor((turns - Math.floor(turns)) * 2 ** 64)));
     const offset = pair * PAIR_WORDS * 4;
-    table.setUint32(offset, Number(parts >> 32n), true);
-    table.setUint32(offset + 4, Number(parts & 0xffff_ffffn), true);
+    table.setUint32(offset, Number(fraction >> 32n), true);
+    table.setUint32(offset + 4, Number(fraction & 0xffff_ffffn), true);
     table.setFloat32(offset + 8, attentionFactor, true);
   });
   return table.buffer;
@@ -182,4 +183,34 @@ export class Rope {
       () => this.#kernel.uniform({ stride, numHeads, seqLen }),
     );
   }
+}
+
+/** The action that errors about queries name. */
+export const ROPE_QUERIES = "rotate queries";
+
+/**
+ * Checks queries [B, S, N, headDim] (or [B, N, S, headDim]) and binds their rotation in place, to the positions of the last
+ * S of `lengths` tokens.
+ */
+export function bindQueries(
+  rope: Rope | undefined,
+  q: Tensor,
+  lengths: GPUBuffer,
+  { gpu, spec: { layout, batch, headDim, dtype } }: {
+    gpu: Gpu;
+    spec: { layout: Layout; batch: number; headDim: number; dtype: Dtype };
+  },
+): { dispatch: Dispatch; seqLen: number } {
+  if (!rope) {
+    throw new TypeError(
+      sentence(ROPE_QUERIES, "the cache must be created with rope", { rope: undefined }),
+    );
+  }
+  const [seqLen, numHeads] = layout === "BSNH"
+    ? [q?.shape?.[1], q?.shape?.[2]]
+    : [q?.shape?.[2], q?.shape?.[1]];
+  const shape = shapeIn(layout, batch, numHeads, seqLen, headDim);
+  checkTensor(ROPE_QUERIES, "q", q, { gpu, shape, dtype });
+  const queries = { layout, batch, numHeads, seqLen, buffer: q.buffer };
+  return { dispatch: rope.bind(queries, lengths), seqLen };
 }
