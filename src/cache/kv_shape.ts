@@ -1,5 +1,5 @@
 /** Shapes of keys and values. */
-import { sentence } from "../base/check.ts";
+import { checkObject, sentence } from "../base/check.ts";
 import { type KvDtype, storageBytes } from "../tensor/dtype.ts";
 
 /** The shape of keys and values, and their element type in storage. */
@@ -79,6 +79,7 @@ export function kvBytes(
   shape: Omit<KvShape, "capacity">,
   tokens: number,
 ): number {
+  checkObject("count bytes of keys and values", "shape", shape);
   const { batch, numKvHeads, kvDtype } = shape;
   const rows = batch * numKvHeads * tokens;
   return storedRows(shape)

@@ -1,4 +1,4 @@
-import { checkGroups, checkInteger } from "../base/check.ts";
+import { checkGroups, checkInteger, checkObject } from "../base/check.ts";
 
 /** Parameters of the four projections of an attention layer, biases left out. */
 export interface AttentionParameters {
@@ -42,6 +42,7 @@ export function attentionParameters(
     valueDim?: number;
   },
 ): AttentionParameters {
+  checkObject(ACTION, "layer", layer);
   const { hiddenSize, numHeads, numKvHeads, headDim, valueDim = headDim } = layer;
   const sizes = { hiddenSize, numHeads, numKvHeads, headDim, valueDim };
   for (const [name, value] of Object.entries(sizes)) checkInteger(ACTION, name, value);

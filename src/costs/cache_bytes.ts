@@ -1,5 +1,5 @@
 /** Bytes of a model's KV cache. */
-import { checkChoice, checkInteger, sentence } from "../base/check.ts";
+import { checkChoice, checkInteger, checkObject, sentence } from "../base/check.ts";
 import { kvBytes } from "../cache/kv_shape.ts";
 import { KV_DTYPES, type KvDtype, storageBytes } from "../tensor/dtype.ts";
 
@@ -86,6 +86,7 @@ export function layerSlots(
 
 /** Throws unless the shape is that of a cache. */
 export function checkCacheShape(shape: CacheShape): void {
+  checkObject(ACTION, "shape", shape);
   const { numLayers, numKvHeads, headDim, valueDim = headDim, isLatent, windowed } = shape;
   const sizes = { numLayers, numKvHeads, headDim, valueDim };
   for (const [name, value] of Object.entries(sizes)) checkInteger(ACTION, name, value);
@@ -110,6 +111,7 @@ export function checkCacheShape(shape: CacheShape): void {
 
 /** Throws unless the options are those of a cache. */
 export function checkCacheOptions(options: CacheOptions): void {
+  checkObject(ACTION, "options", options);
   const { contextLen, batch = 1, dtype = "f16", maxSeqLen = 1 } = options;
   for (const [name, value] of Object.entries({ contextLen, batch, maxSeqLen })) {
     checkInteger(ACTION, name, value);

@@ -1,5 +1,5 @@
 /** The time that attention takes in a decode step, predicted by a roofline. */
-import { checkGroups, checkInteger } from "../base/check.ts";
+import { checkGroups, checkInteger, checkObject } from "../base/check.ts";
 import { type KvDtype, rowBytes } from "../tensor/dtype.ts";
 import {
   type CacheOptions,
@@ -39,8 +39,8 @@ export function decodeAttentionTime(
   rates: DeviceRates,
   options: Omit<CacheOptions, "maxSeqLen">,
 ): RooflineTime {
-  const { numHeads, numKvHeads, headDim, valueDim = headDim } = shape;
   checkCacheShape(shape);
+  const { numHeads, numKvHeads, headDim, valueDim = headDim } = shape;
   checkCacheOptions(options);
   checkInteger(ACTION, "numHeads", numHeads);
   checkGroups(ACTION, { numHeads, numKvHeads });
@@ -73,6 +73,7 @@ export function crossingGroupSize(
   head: { headDim: number; valueDim?: number; dtype?: KvDtype },
   rates: DeviceRates,
 ): number {
+  checkObject(ACTION, "head", head);
   const { headDim, valueDim = headDim, dtype = "f16" } = head;
   checkInteger(ACTION, "headDim", headDim);
   checkInteger(ACTION, "valueDim", valueDim);

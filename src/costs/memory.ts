@@ -1,5 +1,5 @@
 /** The contexts and batches that fit the memory of a device beside a model's parameters. */
-import { sentence } from "../base/check.ts";
+import { checkObject, sentence } from "../base/check.ts";
 import {
   cacheBytes,
   type CacheOptions,
@@ -123,6 +123,7 @@ export function feasibleSpace(
     batches: readonly number[];
   },
 ): FeasibleCell[] {
+  checkObject(ACTION, "options", options);
   const { contextLens, batches, ...rest } = options;
   const free = freeBytes(budget);
   checkCacheShape(shape);
@@ -143,7 +144,9 @@ function neededBytes(shape: CacheShape, budget: MemoryBudget, options: CacheOpti
 }
 
 /** Bytes that the parameters leave. */
-function freeBytes({ memoryBytes, weightBytes = 0, activationBytes = 0 }: MemoryBudget): number {
+function freeBytes(budget: MemoryBudget): number {
+  checkObject(ACTION, "budget", budget);
+  const { memoryBytes, weightBytes = 0, activationBytes = 0 } = budget;
   for (const [name, value] of Object.entries({ memoryBytes, weightBytes, activationBytes })) {
     if (typeof value !== "number") {
       throw new TypeError(sentence(ACTION, `${name} must be a number`, { [name]: value }));

@@ -1,5 +1,5 @@
 /** The time of work under a roofline (Williams et al. 2009). */
-import { sentence } from "../base/check.ts";
+import { checkObject, sentence } from "../base/check.ts";
 
 /** The two ceilings of a roofline: as a maker promises them, or as measured. */
 export interface DeviceRates {
@@ -54,6 +54,7 @@ export function rooflineTime(
   work: { bytes: number; flops: number },
   rates: DeviceRates,
 ): RooflineTime {
+  checkObject(ACTION, "work", work);
   checkRates(rates);
   const memorySeconds = work.bytes / rates.bytesPerSecond;
   const computeSeconds = work.flops / rates.flopsPerSecond;
@@ -70,7 +71,9 @@ export function rooflineTime(
 }
 
 /** Throws unless both rates are above 0. */
-export function checkRates({ bytesPerSecond, flopsPerSecond }: DeviceRates): void {
+export function checkRates(rates: DeviceRates): void {
+  checkObject(ACTION, "rates", rates);
+  const { bytesPerSecond, flopsPerSecond } = rates;
   for (const [name, value] of Object.entries({ bytesPerSecond, flopsPerSecond })) {
     if (typeof value !== "number") {
       throw new TypeError(sentence(ACTION, `${name} must be a number`, { [name]: value }));

@@ -1,6 +1,6 @@
 import { MATRIX_FEATURE, matrixBlockOf } from "./matrix_units.ts";
 import { probe, type Probed } from "./probe.ts";
-import { sentence } from "../base/check.ts";
+import { checkObject, sentence } from "../base/check.ts";
 import { GpuUnavailableError, GpuWorkError } from "../base/errors.ts";
 import { forgetKernels } from "./kernel_cache.ts";
 import { lossOf } from "./loss.ts";
@@ -156,6 +156,7 @@ export class Gpu {
    * ```
    */
   static async open(options: GpuOptions = {}): Promise<Gpu> {
+    checkObject("open a GPU", "options", options);
     const { powerPreference = "high-performance", gpu = globalThis.navigator?.gpu } = options;
     if (gpu === undefined) {
       throw new GpuUnavailableError(

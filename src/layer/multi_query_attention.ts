@@ -1,4 +1,4 @@
-import { checkChoice, sentence } from "../base/check.ts";
+import { checkChoice, checkObject, sentence } from "../base/check.ts";
 import { Linear } from "./linear.ts";
 import { WeightMatrix } from "./weight_matrix.ts";
 import { Norm } from "./norm.ts";
@@ -146,7 +146,8 @@ export class MultiQueryAttention {
   }
 
   /**
-   * Uploads the weights, and makes the cache where there is none.
+   * Uploads the weights, and makes the cache where there is none. Weights are read until it resolves, as a copy would take
+   * their memory again: change no array before.
    *
    * @param gpu Where to run.
    * @param weights Projections, each weight [out, in].
@@ -161,6 +162,9 @@ export class MultiQueryAttention {
     weights: AttentionWeights,
     options: MultiQueryAttentionOptions,
   ): Promise<MultiQueryAttention> {
+    checkObject(ACTION, "weights", weights);
+    checkObject(ACTION, "options", options);
+    checkObject(ACTION, "cache", options.cache);
     const { dim, numHeads, numKvHeads = 1, headDim = dim / numHeads, normEps = 1e-6 } = options;
     const { cache: given, weightDtype = "f32", scale, softcap, alibiSlopes, impl, tuning } =
       options;

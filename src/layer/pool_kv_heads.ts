@@ -1,4 +1,4 @@
-import { checkChoice, checkInteger, sentence } from "../base/check.ts";
+import { checkChoice, checkInteger, checkObject, sentence } from "../base/check.ts";
 
 /** From how many key/value heads to how many. */
 export interface PoolOptions {
@@ -36,6 +36,8 @@ export function poolKvHeads(
   weights: ArrayLike<number>,
   options: PoolOptions,
 ): Float64Array<ArrayBuffer> {
+  checkObject(ACTION, "weights", weights);
+  checkObject(ACTION, "options", options);
   const { from, to, method = "mean" } = options;
   checkPooling({ from, to, method });
   if (weights.length % from !== 0) {

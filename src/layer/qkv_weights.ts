@@ -1,4 +1,4 @@
-import { checkChoice, checkGroups, checkInteger, sentence } from "../base/check.ts";
+import { checkChoice, checkGroups, checkInteger, checkObject, sentence } from "../base/check.ts";
 import { sliceOf } from "../base/numbers.ts";
 
 /** The heads of fused weights, and their arrangement. */
@@ -54,6 +54,8 @@ const ACTION = "split fused QKV weights";
  * ```
  */
 export function splitQkv(weights: ArrayLike<number>, options: QkvOptions): SplitQkv {
+  checkObject(ACTION, "weights", weights);
+  checkObject(ACTION, "options", options);
   const { numHeads, numKvHeads, headDim, arrangement } = options;
   for (const [name, value] of Object.entries({ numHeads, numKvHeads, headDim })) {
     checkInteger(ACTION, name, value);

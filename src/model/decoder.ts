@@ -1,4 +1,4 @@
-import { checkInteger, sentence } from "../base/check.ts";
+import { checkInteger, checkObject, sentence } from "../base/check.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { Owned } from "../gpu/owned.ts";
 import type { Tensor } from "../tensor/tensor.ts";
@@ -191,6 +191,7 @@ export class Decoder {
    * @throws {DeviceLostError} If the device is lost.
    */
   async *generate(options: GenerateOptions): AsyncGenerator<number[]> {
+    checkObject(GENERATE, "options", options);
     const { tokens: count, temperature = 0, topP = 1, seed = 0, batch = 16 } = options;
     checkInteger(GENERATE, "tokens", count, 0);
     checkInteger(GENERATE, "batch", batch);

@@ -1,5 +1,5 @@
 /** A decoder on the device: its weights, and the cache of each layer. */
-import { checkChoice, checkInteger, sentence } from "../base/check.ts";
+import { checkChoice, checkInteger, checkObject, sentence } from "../base/check.ts";
 import type { RingKvCache } from "../cache/ring_kv_cache.ts";
 import type { RingKvCacheOptions } from "../cache/ring_options.ts";
 import type { Gpu } from "../gpu/device.ts";
@@ -86,6 +86,9 @@ export class Model {
     weights: DecoderWeights,
     options: DecoderOptions,
   ): Promise<Model> {
+    for (const [name, value] of Object.entries({ spec, weights, options })) {
+      checkObject(CREATE, name, value);
+    }
     const filled = fillIn(spec, weights, options);
     return await Owned.make(async (owned) => {
       const uploads = new Uploads(gpu, owned, spec, weights);

@@ -1,3 +1,4 @@
+import { checkObject } from "../base/check.ts";
 import { fusedDispatches, stagedDispatches } from "./dispatches.ts";
 import type { Grid } from "../gpu/bound_work.ts";
 import { rowsPerKvHead } from "./plan_base.ts";
@@ -32,6 +33,7 @@ import type { StagedPlan } from "./staged.ts";
  * ```
  */
 export function explain(plan: AttentionPlan): string {
+  checkObject("explain", "plan", plan);
   const rows: [label: string, text: string][] = [
     [plan.impl, `as ${plan.reason}`],
     ["attention", shapes(plan)],

@@ -1,7 +1,10 @@
+import { checkObject, sentence } from "../base/check.ts";
 import { sizesOf } from "../plan/sizes.ts";
 import { type Alignment, fillInScores, leadingAxes, type ScoreSpec } from "../score/score_spec.ts";
 import type { AttentionSpec } from "../plan/spec.ts";
 import type { HostMask, HostTensor } from "../tensor/tensor.ts";
+
+const ACTION = "compute a reference";
 
 /** The inputs of attention. */
 export interface ReferenceInputs {
@@ -101,12 +104,15 @@ export function referenceRow(
   row: QueryRow,
   options: ReferenceOptions = {},
 ): ReferenceRow {
+  checkObject(ACTION, "inputs", inputs);
+  checkObject(ACTION, "row", row);
+  checkObject(ACTION, "options", options);
   const { q, k, v, bias, mask } = inputs;
   const { layout = "BSNH", sinks = 0 } = options;
   const sizes = sizesOf(inputs, layout);
   const { numHeads, numKvHeads, headDim, valueDim, seqLen, contextLen } = sizes;
   const spec = fillInScores(
-    "compute a reference",
+    ACTION,
     { ...options, bias: bias?.shape, mask: mask?.shape },
     { ...sizes, capacity: contextLen },
   );
@@ -214,6 +220,8 @@ export function referenceAttention(
   inputs: ReferenceInputs,
   options: ReferenceOptions = {},
 ): ReferenceResult {
+  checkObject(ACTION, "inputs", inputs);
+  checkObject(ACTION, "options", options);
   const { layout = "BSNH" } = options;
   const sizes = sizesOf(inputs, layout);
   const { batch: batches, numHeads, seqLen, contextLen, valueDim } = sizes;
@@ -259,6 +267,9 @@ export function referenceAttention(
 export function referenceMergeStates(
   states: readonly { o: ArrayLike<number>; lse: ArrayLike<number> }[],
 ): { o: Float64Array; lse: Float64Array } {
+  if (!Array.isArray(states) || states.length === 0) {
+    throw new TypeError(sentence(ACTION, "there must be an array of states", { states }));
+  }
   const o = new Float64Array(states[0].o.length);
   const lse = new Float64Array(states[0].lse.length);
   const valueDim = o.length / lse.length;

@@ -1,3 +1,4 @@
+import { checkObject } from "../base/check.ts";
 import { sizesOf } from "../plan/sizes.ts";
 import type { HostTensor } from "../tensor/tensor.ts";
 import {
@@ -60,6 +61,9 @@ export function referenceGradient(
   dO: HostTensor,
   options: ReferenceOptions = {},
 ): ReferenceGradient {
+  for (const [name, value] of Object.entries({ inputs, dO, options })) {
+    checkObject("compute a reference gradient", name, value);
+  }
   const { q, k, v, bias } = inputs;
   const { layout = "BSNH", alignment = "bottom-right", softcap } = options;
   const { batch: batches, numHeads, numKvHeads, headDim, valueDim, seqLen, contextLen } = sizesOf(

@@ -1,3 +1,4 @@
+import { checkObject } from "../base/check.ts";
 import { projectionsOf } from "../layer/projections.ts";
 import type { AttentionWeights, Projection } from "../layer/attention_weights.ts";
 import { type OutputChange, outputChange } from "./output_change.ts";
@@ -34,12 +35,16 @@ export function poolingChange(
   x: HostTensor,
   options: PoolingChangeOptions,
 ): OutputChange {
+  const action = "measure what pooling changes";
+  for (const [name, value] of Object.entries({ weights, x, options })) {
+    checkObject(action, name, value);
+  }
   const { from, to, method = "mean", ...layer } = options;
   checkPooling({ from, to, method });
   const dim = x.shape.at(-1)!;
   const { numHeads, headDim = dim / numHeads } = layer;
   const shape = { dim, numHeads, numKvHeads: from, headDim };
-  const { q, k, v, o } = projectionsOf("measure what pooling changes", weights, shape);
+  const { q, k, v, o } = projectionsOf(action, weights, shape);
   const pooledTensor = ({ data, shape: [rows, ...rest] }: HostTensor): HostTensor => ({
     data: poolKvHeads(data, { from, to, method }),
     shape: [rows / from * to, ...rest],

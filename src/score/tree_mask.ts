@@ -1,6 +1,9 @@
 import { checkInteger, sentence } from "../base/check.ts";
 import type { HostMask } from "../tensor/tensor.ts";
 
+/** Tokens of a tree: far more than anyone speculates on, and a mask of 256 MiB. */
+const MOST_TOKENS = 2 ** 14;
+
 /**
  * The mask of a tree of speculative tokens: each sees itself and its ancestors, and whatever comes before the tree.
  *
@@ -23,10 +26,19 @@ import type { HostMask } from "../tensor/tensor.ts";
  */
 export function treeMask(parents: readonly number[]): HostMask {
   const action = "make a tree mask";
+  if (!Array.isArray(parents)) {
+    throw new TypeError(sentence(action, "parents must be an array", { parents }));
+  }
   const size = parents.length;
   checkInteger(action, "parents.length", size);
+  if (size > MOST_TOKENS) {
+    throw new RangeError(
+      sentence(action, `a tree must have at most ${MOST_TOKENS} tokens`, { tokens: size }),
+    );
+  }
   const data = new Uint8Array(size * size);
-  parents.forEach((parent, token) => {
+  for (let token = 0; token < size; token++) {
+    const parent = parents[token];
     checkInteger(action, `parents[${token}]`, parent, -1);
     if (parent >= token) {
       const rule = "a parent must come before its token (-1: the context)";
@@ -34,6 +46,6 @@ export function treeMask(parents: readonly number[]): HostMask {
     }
     if (parent >= 0) data.copyWithin(token * size, parent * size, (parent + 1) * size);
     data[token * size + token] = 1;
-  });
+  }
   return { data, shape: [size, size] };
 }

@@ -26,3 +26,12 @@ Deno.test("treeMask: refuses what is no tree", () => {
   assertThrows(() => treeMask([0.5]), RangeError, "parents[0]=0.5");
   assertThrows(() => treeMask(["0"] as never), TypeError, 'parents[0]="0"');
 });
+
+Deno.test("treeMask: refuses what is no array of parents, and more tokens than a mask has room for", () => {
+  for (const wrong of [undefined, "ab", { length: 2, 0: -1, 1: 0 }]) {
+    assertThrows(() => treeMask(wrong as never), TypeError, "parents must be an array");
+  }
+  assertThrows(() => treeMask(new Array(3)), TypeError, "parents[0] must be a number");
+  assertThrows(() => treeMask([-1, "0" as never]), TypeError, 'parents[1]="0"');
+  assertThrows(() => treeMask(new Array(2 ** 14 + 1)), RangeError, "tokens=16385");
+});
