@@ -1,5 +1,5 @@
 /** Checks of what callers give, with errors that name the values. */
-import { cut, excerpt } from "./excerpt.ts";
+import { cut, cutMessage, excerpt } from "./excerpt.ts";
 
 /** Most characters of an action: it may name a file, and names in files may be long. */
 const LONGEST_ACTION = 500;
@@ -8,15 +8,13 @@ const LONGEST_ACTION = 500;
 const MOST_AXES = 32;
 /** The least number that a device may not take for zero. */
 const LEAST_NORMAL = 2 ** -126;
-/** Most characters of a message. */
-const LONGEST_MESSAGE = 1990;
 
 /** "Cannot <action> as <rule>: current values a=1, b=2" */
 export function sentence(action: string, rule: string, values: Record<string, unknown>): string {
   const list = Object.entries(values).map(([name, value]) => `${name}=${excerpt(value)}`);
   const noun = list.length === 1 ? "current value" : "current values";
   const text = `Cannot ${cut(action, LONGEST_ACTION)} as ${rule}: ${noun} ${list.join(", ")}`;
-  return cut(text, LONGEST_MESSAGE);
+  return cutMessage(text);
 }
 
 /** Throws a `TypeError` unless `value` is an object, such as options that are there. */

@@ -1,5 +1,7 @@
 /** Most characters of a value in a message: what a file or a caller holds may be long, deep, or hold itself. */
 const LONGEST = 100;
+/** Most characters of a message, before the dots of what is cut off. */
+const LONGEST_MESSAGE = 1990;
 
 /** Beyond it a bigint takes long to write. */
 const LARGEST_BIGINT = 2n ** 256n;
@@ -21,6 +23,11 @@ export function cut(text: string, most: number): string {
     /[\p{Cc}\p{Bidi_Control}\u2028\u2029]/gu,
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
   );
+}
+
+/** A message, of 2,000 characters at most: what others say in it may be long. */
+export function cutMessage(text: string): string {
+  return cut(text, LONGEST_MESSAGE);
 }
 
 /** The value in at least `room` characters, or in all that it takes. */

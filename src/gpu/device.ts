@@ -1,3 +1,4 @@
+import { cutMessage } from "../base/excerpt.ts";
 import { MATRIX_FEATURE, matrixBlockOf } from "./matrix_units.ts";
 import { probe, type Probed } from "./probe.ts";
 import { checkObject, sentence } from "../base/check.ts";
@@ -359,7 +360,9 @@ export class Gpu {
     if (error) {
       // What `create` threw may only be what WebGPU's refusal led to.
       refuse(error.message);
-      throw new GpuWorkError(`Cannot ${action} as WebGPU refused it: ${error.message}`);
+      throw new GpuWorkError(
+        cutMessage(`Cannot ${action} as WebGPU refused it: ${error.message}`),
+      );
     }
     if ("thrown" in created) throw await lossOf(device).causeOf(created.thrown);
     return created.value;

@@ -1,3 +1,4 @@
+import { cutMessage } from "../base/excerpt.ts";
 import { sentence } from "../base/check.ts";
 import { type CompiledKernel, type Dispatch, type Grid, withAccess } from "./bound_work.ts";
 import type { Gpu } from "./device.ts";
@@ -92,7 +93,9 @@ export class Kernel implements CompiledKernel {
     const compute = { module, entryPoint: "main" };
     const pending = device.createComputePipelineAsync({ label, layout: pipelineLayout, compute })
       .catch((error: Error) => {
-        throw new GpuWorkError(`Cannot compile ${label} as WebGPU refused it: ${error.message}`);
+        throw new GpuWorkError(
+          cutMessage(`Cannot compile ${label} as WebGPU refused it: ${error.message}`),
+        );
       });
     const pipeline = await gpu.waitFor(pending);
     return new Kernel(gpu, label, performance.now() - start, pipeline, layout, composed);

@@ -94,6 +94,15 @@ const WRONG: Readonly<Record<string, [(parts: SnapshotParts) => void, string]>> 
   "a rope that is null": [({ header }) => header.options.rope = null, "rope must be an object"],
   "a rope of odd size": [({ header }) => header.options.rope.dims = 1, "dims"],
   "a rope of a style that is none": [({ header }) => header.options.rope.style = "x", "style"],
+  "a rope that begins before its head": [
+    ({ header }) => header.options.rope.firstDim = -2,
+    "rope.firstDim",
+  ],
+  "values that are something else": [({ header }) => header.options.valuesAre = "v", "valuesAre"],
+  "values that are keys, beside values": [
+    ({ header }) => header.options.valuesAre = "keys",
+    "the rows of its tokens",
+  ],
   "a rope of too few frequencies": [
     ({ header }) => header.options.rope.frequencies = [],
     "dims / 2",

@@ -419,3 +419,17 @@ Deno.test("gpu: subgroups are taken to be the smallest where the device does not
   assertEquals(gpu.profile.subgroupSize, 4);
   gpu.destroy();
 });
+
+Deno.test("gpu: messages of refusals are bounded, whatever was to be done", async () => {
+  const gpu = await sharedGpu();
+  const label = "long ".repeat(1e5);
+  const refused = [
+    gpu.guard(label, () => gpu.device.createBuffer({ label, size: 4, usage: 0x4000_0000 })),
+    Tensor.empty(gpu, [0], { label }),
+    Tensor.upload(gpu, { data: ["x" as never], shape: [1] }, { label }),
+  ];
+  for (const result of await Promise.allSettled(refused)) {
+    assert(result.status === "rejected");
+    assert(result.reason.message.length <= 2000, `${result.reason.message.length} characters`);
+  }
+});
