@@ -74,9 +74,7 @@ function scan(json: string): { depth: number; names: NamedNumber[] } {
       case "N":
       case "I": {
         const name = (["NaN", "Infinity"] as const).find((name) => json.startsWith(name, i));
-        if (!name) break;
-        names.push({ name, start: i });
-        i += name.length - 1;
+        if (name) names.push({ name, start: i });
       }
     }
   }

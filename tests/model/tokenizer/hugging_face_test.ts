@@ -85,6 +85,14 @@ Deno.test("added tokens beyond the rows: only texts that need one are refused, a
   assertThrows(() => beyond.encode("ab"), RangeError, 'token="<bos>", id=264');
 });
 
+Deno.test("an added token has the number that it asks for, also where another had it", async () => {
+  // Tokens that are kept for later are often given other names so.
+  const renamed = { ...LLAMA_JSON, added_tokens: [added("<tool>", 262, false)] };
+  const tokenizer = await parseJson(renamed);
+  assertEquals(tokenizer.encode("b<tool>"), [1, 259, 261, 262]);
+  assertEquals(tokenizer.decode([262, 261]), "<tool>b");
+});
+
 Deno.test("characters that no token stands for are refused where there is none for the unknown", async () => {
   const bare = { ...without, model: { ...model, unk_token: null, byte_fallback: false } };
   assertEquals((await parseJson(bare)).encode("ab"), [263]);

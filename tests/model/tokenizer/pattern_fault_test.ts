@@ -64,6 +64,7 @@ const HOSTILE: [pattern: string, says: string][] = [
   [".*.*x", "several quantifiers"],
   ["a*[^b]*c{3}", "several quantifiers"],
   ["a+(?=a+b)", "several quantifiers"],
+  [".*(?=.*)x", "several quantifiers"],
   [`${".*?"}${".+?"}x`, "several quantifiers"],
   ["(?=(a|a)*b)c", "several quantifiers"],
   [String.raw`\p{L}{0,100}\p{L}{5,}x`, "several quantifiers"],
