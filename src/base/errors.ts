@@ -105,6 +105,21 @@ export class CheckpointError extends Error {
 /**
  * A pool has fewer pages left than a call needs: nothing was taken and nothing overwritten. Free sequences, wait for some to
  * end, or make a larger pool.
+ *
+ * @example
+ * ```ts
+ * import { Gpu, PagedKvCache, PagePool, PoolExhaustedError } from "@onehead/attention";
+ *
+ * const gpu = await Gpu.open();
+ * const pool = await PagePool.create(gpu, { numKvHeads: 1, headDim: 4, numPages: 1 });
+ * const cache = await PagedKvCache.create(pool, { capacity: 64 });
+ * try {
+ *   cache.extend(gpu.device.createCommandEncoder(), [33]); // pages have 32 tokens
+ * } catch (error) {
+ *   console.log(error instanceof PoolExhaustedError); // true
+ * }
+ * gpu.destroy();
+ * ```
  */
 export class PoolExhaustedError extends Error {
   /** The class's name, for programs that see the error from afar. */

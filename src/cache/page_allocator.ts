@@ -27,6 +27,17 @@ export const NO_PREFIX = 0;
  *
  * Prefixes are compared token by token, and never by a hash alone (paged attention: Kwon et al. 2023, arXiv 2309.06180; prefix
  * reuse as in SGLang's RadixAttention, Zheng et al. 2023, arXiv 2312.07104, by whole pages).
+ *
+ * @example
+ * ```ts
+ * import { PageAllocator } from "@onehead/attention";
+ *
+ * const allocator = new PageAllocator(3);
+ * const [first, second] = allocator.take(2);
+ * allocator.hold([first]); // a fork shares it
+ * allocator.release([first, second]);
+ * console.log(allocator.holders(first), allocator.available); // 1 2
+ * ```
  */
 export class PageAllocator {
   /** Pages in all. */

@@ -36,7 +36,25 @@ interface Shared {
 
 const APPEND = "append to PagedKvCache";
 
-/** The keys and values of one layer of a {@linkcode PagedKvCache}: what attention reads. */
+/**
+ * The keys and values of one layer of a {@linkcode PagedKvCache}: what attention reads.
+ *
+ * @example
+ * ```ts
+ * import { Gpu, PagedKvCache, PagePool, Tensor } from "@onehead/attention";
+ *
+ * const gpu = await Gpu.open();
+ * const pool = await PagePool.create(gpu, { layers: 2, numKvHeads: 1, headDim: 4, numPages: 4 });
+ * const cache = await PagedKvCache.create(pool, { capacity: 64, rope: {} });
+ * const k = await Tensor.empty(gpu, [1, 3, 1, 4]);
+ * const encoder = gpu.device.createCommandEncoder();
+ * cache.extend(encoder, [3]);
+ * for (const layer of cache.layers) layer.append(encoder, { k, v: k });
+ * gpu.device.queue.submit([encoder.finish()]);
+ * console.log(cache.layers[1].hasRope, cache.length()); // true 3
+ * gpu.destroy();
+ * ```
+ */
 export class PagedLayer implements KvView {
   /** Where they live. */
   readonly gpu: Gpu;
