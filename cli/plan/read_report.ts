@@ -3,7 +3,7 @@ import type { Report } from "../../bench/mod.ts";
 import { sentence } from "../../src/base/check.ts";
 import { isJsonObject, parseJsonObject } from "../../src/base/json.ts";
 
-/** What a row says of its shape. */
+/** The fields of a row that are its shape. */
 const SIZES = ["batch", "numHeads", "numKvHeads", "headDim", "seqLen", "contextLen"];
 /** Most of each, and most bytes and operations then stay numbers that are exact. */
 const LARGEST = 2 ** 31;

@@ -1,6 +1,6 @@
 /** Errors in the shape that clients of the OpenAI API read. */
 
-/** What a client did wrong, or what the server cannot do now. */
+/** A fault of a client, or a request that the server cannot serve now. */
 export class ApiError extends Error {
   /** The class's name. */
   override readonly name = "ApiError";

@@ -30,7 +30,7 @@ export class ChatTemplate {
   }
 
   /**
-   * Reads the template; nothing where there is none, as with models that were not trained to chat.
+   * Reads the template; undefined if there is none, as with models that were not trained to chat.
    *
    * @param config The parsed tokenizer_config.json.
    * @param text The template itself, as the file chat_template.jinja beside it has it; it wins.

@@ -1,6 +1,6 @@
 /** Server-sent events, as clients of the OpenAI API read them. */
 
-/** What a stream writes to. */
+/** The target of a stream. */
 export interface Events {
   /** Sends a value as JSON. */
   send(value: unknown): void;

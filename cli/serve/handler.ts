@@ -25,14 +25,14 @@ import {
 } from "./responses.ts";
 import { TextChoice } from "../shared/generation/text_choice.ts";
 
-/** What the endpoints serve. */
+/** The model that the endpoints serve. */
 export interface Served {
   /** The name that clients ask for. */
   name: string;
   /** Seconds since 1970 at which it was opened. */
   created: number;
   tokenizer: Tokenizer;
-  /** How a chat becomes a prompt; nothing where the model was not trained to chat. */
+  /** The template that makes a prompt of a chat; absent where the model was not trained to chat. */
   template: ChatTemplate | undefined;
 }
 

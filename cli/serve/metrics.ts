@@ -1,4 +1,4 @@
-/** What the server counts, in Prometheus' text format. */
+/** The counts of the server, in Prometheus' text format. */
 import type { EngineStats } from "../shared/generation/engine.ts";
 
 /** Seconds by which requests are counted. */

@@ -33,7 +33,7 @@ Limits
 /** Element types that weights may be kept in. */
 const WEIGHT_DTYPES = ["f32", "f16", "int8"] as const;
 
-/** What the command line asks for. */
+/** The options of the command line. */
 export interface ServeOptions extends ModelOptions {
   name?: string;
   kvDtype: KvDtype;

@@ -3,7 +3,7 @@ import type { Tokenizer } from "../../src/model/tokenizer/tokenizer.ts";
 import type { GeneratedToken, TokenLogprob } from "../shared/generation/engine.ts";
 import type { FinishReason } from "../shared/generation/text_choice.ts";
 
-/** How many tokens a request took. */
+/** The tokens of a request. */
 export interface Usage {
   prompt_tokens: number;
   completion_tokens: number;
@@ -18,7 +18,7 @@ export interface Piece {
   finish: FinishReason | null;
 }
 
-/** What all bodies of a response say. */
+/** The fields of every body of a response. */
 export interface ResponseHead {
   id: string;
   created: number;
@@ -34,7 +34,7 @@ export function usageOf(prompt: number, completion: number): Usage {
   };
 }
 
-/** How a response is written: as completions or as messages of a chat. */
+/** The form of a response: completions, or messages of a chat. */
 export interface ResponseFormat {
   /** The whole response. */
   whole(head: ResponseHead, pieces: readonly Piece[], usage: Usage): unknown;

@@ -5,9 +5,9 @@ import { fileSystem } from "./file_system.ts";
 
 /** Bytes that can be read in ranges: a file on disk, bytes in memory, or what else the caller has. */
 export interface ByteSource {
-  /** What messages call it: the path of a file. */
+  /** Its name in messages: the path of a file. */
   readonly name: string;
-  /** How many bytes there are. */
+  /** The number of bytes. */
   readonly size: number;
   /**
    * Reads a range into memory of its own.

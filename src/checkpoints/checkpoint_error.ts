@@ -12,7 +12,7 @@ export function checkpointError(
   return new CheckpointError(sentence(`read ${what}`, rule, values), { cause });
 }
 
-/** What messages call a tensor. */
+/** The name of a tensor in messages. */
 export function tensorOf(file: string, name: string): string {
   return `tensor ${excerpt(name)} of ${file}`;
 }

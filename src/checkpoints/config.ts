@@ -89,7 +89,7 @@ export class HfConfig {
     return this.value(field) !== undefined;
   }
 
-  /** The field as it is; nothing where it is null, or not there and without a default. */
+  /** The field as it is; undefined if it is null, or absent and without a default. */
   value(field: string): unknown {
     const { defaults, nullable = [] } = this.#rules;
     const value = this.#fields[this.#nameOf(field)];
@@ -166,7 +166,7 @@ export class HfConfig {
     throw this.error(field, `must be a list of layers, from 0 to ${numLayers - 1}`);
   }
 
-  /** The fields of an object; nothing where it is not there. */
+  /** The fields of an object; undefined if it is absent. */
   section(field: string): HfConfig | undefined {
     const value = this.value(field);
     if (value === undefined) return undefined;

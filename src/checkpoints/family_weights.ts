@@ -7,7 +7,7 @@ import type { Family } from "./family.ts";
 import type { TensorFile } from "./tensor_file.ts";
 import { findVocabularyMatrices, type VocabularyMatrices } from "./vocabulary_matrices.ts";
 
-/** What some programs saved with the weights, and follows from the configuration: frequencies, angles and masks. */
+/** Tensors that some programs saved with the weights, and that follow from the configuration: frequencies, angles and masks. */
 const BUFFERS = /\.(inv_freq|cos_cached|sin_cached|attn\.bias|attn\.masked_bias)$/;
 
 /** Parts of models that also see, which a decoder of text does without. */
@@ -21,7 +21,7 @@ interface WeightSource {
   tensor: string;
   /** The weight's shape. */
   shape: readonly number[];
-  /** Which rows of the tensor are the weight's, where it is fused with others. */
+  /** The rows of the tensor that are the weight's, where it is fused with others. */
   fused?: typeof PROJECTIONS[number];
   /** Whether 1 is to be added. */
   addsOne: boolean;

@@ -20,7 +20,7 @@ export function fileSystem(path: string): FileSystem {
   );
 }
 
-/** The names in a folder; nothing where the path is none. What cannot be asked about cannot be opened either, and is told of then. */
+/** The names in a folder; undefined if the path is none. A path that cannot be asked about fails when it is opened. */
 export async function namesIn(path: string): Promise<string[] | undefined> {
   const { readdir, stat } = fileSystem(path);
   const isFolder = await stat(path).then((stats) => stats.isDirectory(), () => false);

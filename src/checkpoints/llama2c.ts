@@ -20,7 +20,7 @@ const LAYER_COMPONENTS: readonly Component[] = [
 
 const f32 = FLOAT_TYPES.get("F32")!;
 
-/** What the header says. */
+/** The fields of the header. */
 interface Header {
   sizes: DecoderSizes;
   numLayers: number;

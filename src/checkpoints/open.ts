@@ -12,13 +12,13 @@ import { Safetensors } from "./safetensors.ts";
 import { ShardedSafetensors } from "./sharded.ts";
 import { findTextFile, readTextFile } from "./text_file.ts";
 
-/** What the names of indexes end with. */
+/** The endings of the names of indexes. */
 const INDEX = ".safetensors.index.json";
 
 /** The model's file in a folder: the first of these, as transformers chooses. An index may be left of a model in shards. */
 const USUAL = ["model.safetensors", `model${INDEX}`];
 
-/** What the names of shards end with. */
+/** The endings of the names of shards. */
 const SHARD = /-\d+-of-\d+\.safetensors$/;
 
 /** Options of {@linkcode openCheckpoint}. */

@@ -20,7 +20,7 @@ const ELEMENT_BYTES: ReadonlyMap<string, number> = new Map([
 /** Bytes before the header, which tell its length. */
 const LENGTH_BYTES = 8;
 
-/** What a header begins with. */
+/** The beginning of a header. */
 const BRACE = "{".charCodeAt(0);
 
 /** A tensor's line in the header; `begin` and `end` count bytes from the start of the data. */
@@ -58,7 +58,7 @@ interface Entry {
  * ```
  */
 export class Safetensors implements TensorFile {
-  /** What messages call it. */
+  /** Its name in messages. */
   readonly name: string;
   /** The file's `__metadata__`: text by name, empty when there is none. */
   readonly metadata: Readonly<Record<string, string>>;
@@ -101,7 +101,7 @@ export class Safetensors implements TensorFile {
    * Says what the header says of a tensor.
    *
    * @param name One of {@linkcode Safetensors.names}.
-   * @returns Its element type and shape; nothing where there is no such tensor.
+   * @returns Its element type and shape; undefined if there is no such tensor.
    */
   describe(name: string): TensorDescription | undefined {
     const entry = this.#entries.get(name);

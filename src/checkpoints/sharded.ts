@@ -20,7 +20,7 @@ import type { TensorDescription, TensorFile } from "./tensor_file.ts";
  * ```
  */
 export class ShardedSafetensors implements TensorFile {
-  /** What messages call it: the index. */
+  /** Its name in messages: the index. */
   readonly name: string;
   readonly #shards: readonly Safetensors[];
   readonly #shardOf: ReadonlyMap<string, Safetensors>;
@@ -78,7 +78,7 @@ export class ShardedSafetensors implements TensorFile {
    * Says what the header of a tensor's shard says of it.
    *
    * @param name One of {@linkcode ShardedSafetensors.names}.
-   * @returns Its shard, element type and shape; nothing where there is no such tensor.
+   * @returns Its shard, element type and shape; undefined if there is no such tensor.
    */
   describe(name: string): TensorDescription | undefined {
     return this.#shardOf.get(name)?.describe(name);

@@ -1,8 +1,8 @@
 import type { WeightData } from "../model/weights.ts";
 
-/** What a file says of a tensor. */
+/** The fields that a file has of a tensor. */
 export interface TensorDescription {
-  /** Which file holds it. */
+  /** The file that holds it. */
   file: string;
   /** The element type in the file, as the format calls it: "F32", "F16", "BF16" or another. */
   dtype: string;
@@ -14,11 +14,11 @@ export interface TensorDescription {
 
 /** Named tensors of one file, or of several that belong together. */
 export interface TensorFile {
-  /** What messages call it: the path of a file. */
+  /** Its name in messages: the path of a file. */
   readonly name: string;
   /** The names of all tensors. */
   readonly names: readonly string[];
-  /** What the file says of a tensor; nothing where it has none of that name. */
+  /** The fields of a tensor; undefined if the file has none of that name. */
   describe(name: string): TensorDescription | undefined;
   /**
    * Reads a tensor, converted to f32.

@@ -53,7 +53,7 @@ export async function readText(
   return decodeText(await readShort(source, { what, offset, length }), what);
 }
 
-/** What a file of another format is, as the rule of an error; nothing where that cannot be told. */
+/** The format of a file of another format, as the rule of an error; undefined if it is none of the known. */
 export async function readForeignFormat(source: ByteSource): Promise<string | undefined> {
   const length = Math.min(FORMAT_BYTES, source.size);
   const other = foreignFormat(new Uint8Array(await readBuffer(source, 0, length)));

@@ -6,16 +6,16 @@ import type { TensorFile } from "./tensor_file.ts";
 /** The name of the classifier, which has not the prefix of the rest. */
 const CLASSIFIERS = ["lm_head", "language_model.lm_head"];
 
-/** What a configuration says of one matrix for both. */
+/** The words of a configuration about one matrix for both. */
 const TIED = '"tie_word_embeddings": true';
 
 /** Where a file has the matrices between tokens and the decoder. */
 export interface VocabularyMatrices {
-  /** What the names of the family's other tensors begin with. */
+  /** The prefix of the names of the family's other tensors. */
   prefix: string;
-  /** What embeds tokens. */
+  /** The matrix that embeds tokens. */
   embedding: string;
-  /** What makes logits; none where the embedding does. */
+  /** The matrix that makes logits; absent where the embedding does. */
   classifier?: string;
   /** Names of tensors that are needless, as they are the same as one of these. */
   twins: readonly string[];

@@ -1,6 +1,6 @@
-/** What the server asks of whoever generates tokens. */
+/** The interface of an engine that generates tokens. */
 
-/** How the tokens of a sequence are chosen. */
+/** The choice of the tokens of a sequence. */
 export interface Choosing {
   /** 0 takes the likeliest. */
   temperature: number;
@@ -26,7 +26,7 @@ export interface SequenceRequest extends Choosing {
   maxTokens: number;
   /** Tokens that end the sequence. */
   endTokens: readonly number[];
-  /** How many of the likeliest tokens are told with each token; nothing where no log-probability is asked for. */
+  /** The number of likeliest tokens that come with each token; absent where no log-probability is asked for. */
   logprobs?: number;
 }
 
@@ -39,7 +39,7 @@ export interface TokenLogprob {
 /** A token of a sequence. */
 export interface GeneratedToken {
   token: number;
-  /** How likely it was, and the likeliest ones; there where it was asked for. */
+  /** Its log-probability, and the likeliest tokens; there where they were asked for. */
   logprob?: number;
   likeliest?: readonly TokenLogprob[];
 }
@@ -50,13 +50,13 @@ export interface Generation extends AsyncIterable<readonly GeneratedToken[]> {
   cancel(): void;
 }
 
-/** What is under way. */
+/** The work under way. */
 export interface EngineStats {
   /** Sequences that tokens are generated for. */
   running: number;
   /** Sequences that wait for room. */
   waiting: number;
-  /** Pages of the cache in all, and those that nobody holds; nothing where the cache has none. */
+  /** Pages of the cache in all, and those without holders; absent where the cache has none. */
   pages?: { total: number; available: number };
   /** Tokens of prompts, and generated tokens, since the start. */
   tokens: { prompt: number; generated: number };
@@ -74,7 +74,7 @@ export interface Engine {
    * @throws {RangeError} If it can never fit.
    */
   submit(request: SequenceRequest): Generation;
-  /** What is under way. */
+  /** The work under way. */
   stats(): EngineStats;
   /** Frees everything. */
   destroy(): void;

@@ -4,7 +4,7 @@ import { z } from "zod";
 import type { Engine, Generation } from "./engine.ts";
 import { type FinishReason, TextChoice } from "./text_choice.ts";
 
-/** What a line of the file asks for; what it leaves out is as for all. */
+/** A line of the file; fields that it leaves out are as for all. */
 const schema = z.strictObject({
   id: z.union([z.string(), z.number()]).optional(),
   prompt: z.union([z.string(), z.array(z.int().min(0)).min(1)]),
@@ -35,7 +35,7 @@ export type PromptResult =
   | { id: string; text: string; finish: FinishReason; promptTokens: number; tokens: number }
   | BadLine;
 
-/** What holds for lines that do not say otherwise. */
+/** The values for lines that do not say otherwise. */
 export interface PromptDefaults {
   maxTokens: number;
   temperature: number;

@@ -86,7 +86,7 @@ export class TextChoice {
     return sure;
   }
 
-  /** What was held back, as nothing follows; nothing where a stop string cut the text. */
+  /** The text that was held back, as no more follows; empty where a stop string cut the text. */
   #end(): string {
     if (this.#isCut) return "";
     const rest = this.#release(this.#stream.end());
@@ -94,7 +94,7 @@ export class TextChoice {
   }
 }
 
-/** How many characters at the end of a text are the beginning of `stop`. */
+/** The number of characters at the end of a text that are the beginning of `stop`. */
 function beginningAtEnd(text: string, stop: string): number {
   for (let length = Math.min(text.length, stop.length - 1); length > 0; length--) {
     if (stop.startsWith(text.slice(-length))) return length;

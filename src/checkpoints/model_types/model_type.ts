@@ -27,7 +27,7 @@ export interface LatentSizes {
   rank: number;
   /** Elements of the rotary key beside it. */
   ropeDim: number;
-  /** Elements that queries are made from; nothing where they come from the hidden state itself. */
+  /** Elements that queries are made from; absent where they come from the hidden state itself. */
   queryRank?: number;
 }
 
@@ -83,6 +83,6 @@ export interface ModelType extends FieldRules {
   feedForward?: FeedForwardRule;
   /** The default is true. */
   isGated?: boolean;
-  /** Rows of learned positions beside `contextLen`; nothing where positions are not learned. */
+  /** Rows of learned positions beside `contextLen`; absent where positions are not learned. */
   extraPositions?: number;
 }

@@ -9,7 +9,7 @@ import type { Step } from "./steps.ts";
 /** A step over the texts of tokens. */
 type Decode = (texts: readonly string[]) => readonly string[];
 
-/** What decoders need besides their own fields. */
+/** The values that decoders need besides their own fields. */
 export interface DecodingOptions {
   /** Added tokens, which are text and not bytes written as characters. */
   added: ReadonlySet<string>;
@@ -18,7 +18,7 @@ export interface DecodingOptions {
 }
 
 /**
- * What makes text of tokens: all steps, one after the other, and their texts joined. Without any, tokens are words.
+ * Makes text of tokens: all steps, one after the other, and their texts joined. Without any, tokens are words.
  *
  * @throws {CheckpointError} If there is no such step, or it is not as it must be.
  */

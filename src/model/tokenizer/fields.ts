@@ -8,7 +8,7 @@ const LONGEST_FIELD = 100;
 
 /** The fields of an object in a file of JSON, each checked where it is asked for; null is as if a field were not there. */
 export class Fields {
-  /** What messages call the object: "tokenizer.json" or "decoder.decoders.0 of tokenizer.json". */
+  /** The name of the object in messages: "tokenizer.json" or "decoder.decoders.0 of tokenizer.json". */
   readonly name: string;
   /** The fields as they are. */
   readonly values: JsonObject;
@@ -46,7 +46,7 @@ export class Fields {
     return values && this.within(field, values);
   }
 
-  /** What must be there. */
+  /** A value that must be there. */
   required<Value>(field: string, value: Value | undefined): Value {
     if (value !== undefined) return value;
     throw this.error(`"${field}" is missing`, { fields: Object.keys(this.values) });

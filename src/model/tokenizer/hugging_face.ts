@@ -52,7 +52,7 @@ export async function parseHuggingFaceTokenizer(
     }));
 }
 
-/** What the package is to do: to make tokens of texts. What comes before and after is done here. */
+/** The task of the package: to make tokens of texts. The steps before and after are done here. */
 function encodingOf(json: JsonObject): JsonObject {
   const { model, normalizer = null, pre_tokenizer = null, added_tokens } = json;
   const rest = { post_processor: null, decoder: null };
@@ -122,7 +122,7 @@ class HuggingFaceTokenizer implements Tokenizer {
     );
   }
 
-  /** What is to be put before the tokens of a text: nothing where they begin so already. */
+  /** The tokens to put before those of a text: none where they begin so already. */
   #prefixOf(ids: readonly number[]): readonly number[] {
     const [bos] = this.#prefix;
     if (bos === undefined || ids[0] !== bos) return this.#prefix;

@@ -20,9 +20,9 @@ interface Ways {
 
 /** A term of a pattern. */
 interface Term extends Ways {
-  /** How often it is tried at most, with all that lies inside of it. */
+  /** The most tries of it, with all that lies inside of it. */
   tries: Ways;
-  /** Whether it matches nothing where there is nothing else to match, so that it never fails. */
+  /** Whether it may match the empty text, so that it never fails. */
   isOptional: boolean;
   /** Whether it is one character, or a class of characters. */
   isCharacter: boolean;
@@ -40,7 +40,7 @@ const worse = (a: Ways, b: Ways): Ways => ({
  * without a bound may be tried in all its lengths; the patterns of published tokenizers are such.
  *
  * @param pattern An expression in Oniguruma's syntax, as `tokenizer.json` has it.
- * @returns The fault; nothing where there is none.
+ * @returns The fault; undefined if there is none.
  */
 export function patternFault(pattern: string): string | undefined {
   if (pattern.length > LONGEST) return `it has more than ${LONGEST} characters`;
@@ -121,7 +121,7 @@ class PatternReader {
       : { ...rest, ways: 1, degree: 1 };
   }
 
-  /** What a quantifier asks for; nothing where there is none. */
+  /** The range of a quantifier; undefined if there is none. */
   #quantifier(): [least: number, most: number] | undefined {
     // Lazy and possessive ones match in no more ways.
     const mark = this.#match(/([*+?])[+?]?/y);
@@ -180,7 +180,7 @@ class PatternReader {
     } while (depth > 0 && this.#at < this.#pattern.length);
   }
 
-  /** What matches here, which is passed over. */
+  /** The match at this place, which is passed over; null if there is none. */
   #match(sticky: RegExp): RegExpExecArray | null {
     sticky.lastIndex = this.#at;
     const found = sticky.exec(this.#pattern);

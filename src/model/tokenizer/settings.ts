@@ -2,7 +2,7 @@ import { isJsonObject, parseJsonObject } from "../../base/json.ts";
 import { Fields } from "./fields.ts";
 import type { TokenizerOptions } from "./tokenizer.ts";
 
-/** What special tokens are for. */
+/** The purposes of special tokens. */
 const ROLES = ["bos", "eos", "unk", "sep", "pad", "cls", "mask"] as const;
 
 /**
@@ -11,7 +11,7 @@ const ROLES = ["bos", "eos", "unk", "sep", "pad", "cls", "mask"] as const;
  */
 const ADD_BOS = ["LlamaTokenizer", "CodeLlamaTokenizer", "GemmaTokenizer", "CohereTokenizer"];
 
-/** What the files beside a `tokenizer.json` say. */
+/** The settings in the files beside a `tokenizer.json`. */
 export interface Settings {
   /** The token before texts, and which file names it. */
   bos?: NamedToken;

@@ -1,4 +1,4 @@
-/** What stands before texts and what ends them, where several files have a say. */
+/** The tokens before texts and those that end them, where several files have a say. */
 import { excerpt } from "../../base/excerpt.ts";
 import type { Settings } from "./settings.ts";
 import type { Vocabulary } from "./vocabulary.ts";

@@ -1,6 +1,6 @@
 import type { Tokenizer } from "./tokenizer.ts";
 
-/** What stands for bytes that are no UTF-8, an unfinished character's among them. */
+/** Stands for bytes that are no UTF-8, an unfinished character's among them. */
 const REPLACEMENTS = /\uFFFD+$/;
 /** Tokens that are kept so that those after them are decoded as in the whole text. */
 const CONTEXT = 8;
@@ -24,7 +24,7 @@ export class TextStream {
   readonly #tokenizer: Pick<Tokenizer, "decode">;
   /** The last tokens. */
   #tokens: readonly number[] = [];
-  /** How much of their text is out. */
+  /** The length of their text that is out. */
   #length = 0;
 
   /**

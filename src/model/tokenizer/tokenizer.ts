@@ -23,7 +23,7 @@ export interface Tokenizer {
   decode(tokens: readonly number[]): string;
 }
 
-/** What a tokenizer is read for. */
+/** The model and the settings that a tokenizer is read for. */
 export interface TokenizerOptions {
   /** The file's name, for errors and for its format: Hugging Face's where it ends in `.json`, llama2.c's otherwise. */
   file: string;

@@ -3,7 +3,7 @@ import type { Fields } from "./fields.ts";
 /** Most tokens. The largest known vocabularies have 262,144; a list is as long as its largest number. */
 const MOST_TOKENS = 2 ** 22;
 const IDS: [least: number, most: number] = [0, MOST_TOKENS - 1];
-/** What makes tokens of words. */
+/** The model that makes tokens of words. */
 const MODELS = ["BPE", "Unigram", "WordPiece"];
 /** Longest word that WordPiece tries all pieces of, which takes the cube of its length. It is 100 in known tokenizers. */
 const LONGEST_WORD = 200;
