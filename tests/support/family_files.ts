@@ -24,6 +24,8 @@ export const FAMILY_CONFIGS: readonly Config[] = [
   { model_type: "gemma", ...LLAMA_SIZES, head_dim: 2 },
   GEMMA_3,
   { model_type: "gemma3", text_config: GEMMA_3 },
+  { model_type: "mistral3", text_config: { model_type: "mistral", ...LLAMA_SIZES } },
+  { model_type: "llava", text_config: LLAMA_SIZES },
   {
     ...{ model_type: "gpt_bigcode", n_embd: 8, n_head: 4, n_layer: 2, n_inner: 6 },
     ...{ n_positions: 16, vocab_size: 5 },
@@ -36,6 +38,10 @@ export const FAMILY_CONFIGS: readonly Config[] = [
     ...{ model_type: "falcon", hidden_size: 8, num_hidden_layers: 2, num_attention_heads: 4 },
     ...{ vocab_size: 5, ffn_hidden_size: 6, max_position_embeddings: 16 },
     ...{ new_decoder_architecture: true, num_kv_heads: 2 },
+  },
+  {
+    ...{ model_type: "RefinedWebModel", hidden_size: 8, n_layer: 2, n_head: 4, vocab_size: 5 },
+    ...{ multi_query: true, parallel_attn: true, bias: false, alibi: false },
   },
 ];
 
@@ -58,9 +64,10 @@ export interface FamilyFile {
 
 /** All tensors of a model by its configuration, in random numbers; with a classifier where it is not tied. */
 export function familyFile(random: Random, config: Config): FamilyFile {
-  const { spec, prefixes: [prefix], tensors: names, biased, isTied } = readFamily(
+  const { spec, prefixes, tensors: names, biased, isTied } = readFamily(
     HfConfig.parse(JSON.stringify(config), "config.json"),
   );
+  const prefix = prefixes[config.text_config ? 1 : 0];
   const shapes = componentShapes(spec);
   const tensors: FamilyFile["tensors"] = {};
   const add = (component: Component, module: string) => {

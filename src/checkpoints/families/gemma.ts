@@ -1,7 +1,7 @@
 /** Gemma (Gemma Team 2024, arXiv 2403.08295). */
 import { ACTIVATIONS, type FamilyReader, sizesOf } from "../family.ts";
 import { contextOf, readRope } from "../rope.ts";
-import { LLAMA_TENSORS } from "./llama.ts";
+import { LLAMA_PREFIXES, LLAMA_TENSORS } from "./llama.ts";
 
 /** Gemma: Llama with GeGLU, scaled embeddings, and norms that are kept as their difference to 1. */
 export const gemma: FamilyReader = (config, outline) => {
@@ -21,7 +21,7 @@ export const gemma: FamilyReader = (config, outline) => {
       isParallel: false,
       embeddingScale: Math.sqrt(outline.dim),
     },
-    prefixes: ["model.", ""],
+    prefixes: LLAMA_PREFIXES,
     tensors: LLAMA_TENSORS,
     biased: config.flag("attention_bias") ? ["q", "k", "v", "o"] : [],
     addsOneToNorms: true,

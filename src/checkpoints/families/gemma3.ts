@@ -1,7 +1,7 @@
 /** Gemma 3, its text models (Gemma Team 2025, arXiv 2503.19786). */
 import { ACTIVATIONS, type FamilyReader, sizesOf } from "../family.ts";
 import { contextOf, readRopes } from "../rope.ts";
-import { LLAMA_TENSORS } from "./llama.ts";
+import { LLAMA_PREFIXES, LLAMA_TENSORS } from "./llama.ts";
 
 /** Gemma 3: Gemma with windows in most layers, norms of queries and keys, and norms after attention and feed-forward. */
 export const gemma3: FamilyReader = (config, outline) => {
@@ -26,7 +26,7 @@ export const gemma3: FamilyReader = (config, outline) => {
       scale: 1 / Math.sqrt(config.positive("query_pre_attn_scalar")),
       embeddingScale: Math.sqrt(outline.dim),
     },
-    prefixes: ["model.", "language_model.model.", "model.language_model.", ""],
+    prefixes: LLAMA_PREFIXES,
     tensors: {
       ...LLAMA_TENSORS,
       qNorm: "layers.N.self_attn.q_norm",

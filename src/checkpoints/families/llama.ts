@@ -17,6 +17,9 @@ export const LLAMA_TENSORS = {
   finalNorm: "norm",
 } as const;
 
+/** What they begin with: in a model of text; in one that also sees, as older and newer programs save it; in neither. */
+export const LLAMA_PREFIXES = ["model.", "language_model.model.", "model.language_model.", ""];
+
 /** Llama: RMSNorm, SwiGLU, rotary positions; and Mistral, whose layers may have a window. */
 export const llama: FamilyReader = (config, outline) => {
   config.allowOnly("mlp_bias", false);
@@ -36,7 +39,7 @@ export const llama: FamilyReader = (config, outline) => {
       isGated: true,
       isParallel: false,
     },
-    prefixes: ["model.", ""],
+    prefixes: LLAMA_PREFIXES,
     tensors: LLAMA_TENSORS,
     biased: config.flag("attention_bias") ? ["q", "k", "v", "o"] : [],
     addsOneToNorms: false,
