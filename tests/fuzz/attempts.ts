@@ -75,7 +75,7 @@ function watched(encoder: GPUCommandEncoder): GPUCommandEncoder {
   const { copyBufferToBuffer, clearBuffer } = encoder;
   encoder.copyBufferToBuffer = (...given: unknown[]) => {
     if (given.at(-1) === 0) throw new Error("an empty copy reached the device");
-    return (copyBufferToBuffer as (...given: unknown[]) => void).apply(encoder, given);
+    return (copyBufferToBuffer as (...given: unknown[]) => undefined).apply(encoder, given);
   };
   encoder.clearBuffer = (buffer, offset, size) => {
     if (size === 0) throw new Error("an empty clear reached the device");
