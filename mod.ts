@@ -43,7 +43,7 @@ export {
 } from "./src/gpu/device.ts";
 export * from "./src/base/errors.ts";
 export * from "./src/plan/explain.ts";
-export { type AttentionParameters, attentionParameters } from "./src/costs/attention_parameters.ts";
+export * from "./src/costs/attention_parameters.ts";
 export { type CacheOptions, type CacheShape, kvCacheBytes } from "./src/costs/cache_bytes.ts";
 export {
   type FeasibleCell,
@@ -69,7 +69,10 @@ export type { StagedPlan } from "./src/plan/staged.ts";
 export type { DeviceProfile, MatrixBlock } from "./src/gpu/profile.ts";
 export type { Tiling } from "./src/plan/tiling.ts";
 export { type AttentionState, MergeStates, mergeStates } from "./src/attend/merge_states.ts";
+export * from "./src/layer/latent_attention.ts";
+export type { LatentAttentionWeights } from "./src/layer/latent_weights.ts";
 export * from "./src/layer/multi_query_attention.ts";
+export type { LatentForm, LatentPlan, LatentShape } from "./src/plan/latent.ts";
 export * from "./src/reference/output_change.ts";
 export { poolKvHeads, type PoolOptions } from "./src/layer/pool_kv_heads.ts";
 export * from "./src/reference/pooling_change.ts";
@@ -85,6 +88,7 @@ export {
   referenceRow,
 } from "./src/reference/attention.ts";
 export * from "./src/reference/attention_gradient.ts";
+export * from "./src/reference/latent_layer.ts";
 export * from "./src/reference/layer.ts";
 export type { RingKvCacheOptions } from "./src/cache/ring_options.ts";
 export type { Overflow } from "./src/cache/ring_rules.ts";

@@ -1260,6 +1260,16 @@ return x / (1.0 + exp(-z));
 }`,
 };
 
+/** layer/input.wgsl */
+export const input: Readonly<Record<"token" | "head", string>> = {
+  token: `fn startOfInput(token: u32, row: u32) -> u32 {
+return token * PACKS;
+}`,
+  head: `fn startOfInput(token: u32, row: u32) -> u32 {
+return (token * HEADS + row / HEAD_ROWS) * PACKS;
+}`,
+};
+
 /** layer/linear.wgsl */
 export const linear: string = `struct Params {
 numTokens: u32,
@@ -1275,11 +1285,12 @@ fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_ind
 let lane = invocation % LANES;
 let ownRow = (workgroupId.x * ROW_GROUPS + invocation / LANES) * ROWS;
 let firstToken = workgroupId.y * TOKENS;
+let inputRow = params.firstRow + min(ownRow, PART_ROWS - 1u);
 var sums: array<PerRow, TOKENS>;
 for (var i = lane; i < LOADS; i += LANES) {
 var held = array<array<Wide, LOAD_PACKS>, TOKENS>();
 /*unroll*/ for (var t = 0u; t < TOKENS; t++) {
-let first = min(firstToken + t, params.numTokens - 1u) * PACKS + i * LOAD_PACKS;
+let first = startOfInput(min(firstToken + t, params.numTokens - 1u), inputRow) + i * LOAD_PACKS;
 /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
 held[t][p] = x[first + p];
 }
@@ -1385,7 +1396,7 @@ return activation(rows[2u * i]) * rows[2u * i + 1u];
 };
 
 /** layer/put.wgsl */
-export const put: Readonly<Record<"y" | "sum" | "qkv", string>> = {
+export const put: Readonly<Record<"y" | "sum" | "qkv" | "heads", string>> = {
   y: `var<storage, read_write> y: array<f32>;
 fn put(row: u32, i: u32, value: f32) {
 y[row * WIDTH + i] = value;
@@ -1405,6 +1416,10 @@ k[row * KV_WIDTH + i - Q_WIDTH] = value;
 } else {
 v[row * KV_WIDTH + i - Q_WIDTH - KV_WIDTH] = value;
 }
+}`,
+  heads: `var<storage, read_write> y: array<f32>;
+fn put(row: u32, i: u32, value: f32) {
+y[(row * HEADS + i / HEAD_ROWS) * HEAD_WIDTH + HEAD_FIRST + i % HEAD_ROWS] = value;
 }`,
 };
 

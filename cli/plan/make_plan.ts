@@ -7,11 +7,11 @@ import {
   kvCacheBytes,
   type KvDtype,
   largestBatch,
+  latentAttentionParameters,
+  type LatentSizes,
   longestContext,
   rooflineTime,
 } from "../../mod.ts";
-import type { LatentSizes } from "../../src/checkpoints/model_types/model_type.ts";
-import { latentAttentionParameters } from "../../src/checkpoints/model_types/outline.ts";
 import { activationBytes, ownCache, touchedParameters } from "../shared/preset.ts";
 import { variantOf } from "../shared/variant.ts";
 import { planGroups } from "./group_plan.ts";

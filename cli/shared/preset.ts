@@ -1,6 +1,6 @@
 /** A model as the planner knows it. */
-import type { CacheShape } from "../../mod.ts";
-import type { LatentSizes, ModelOutline } from "../../src/checkpoints/model_types/model_type.ts";
+import type { CacheShape, LatentSizes } from "../../mod.ts";
+import type { ModelOutline } from "../../src/checkpoints/model_types/model_type.ts";
 
 /** A decoder's shapes. Its `numLayers` are those that keep keys and values. */
 export interface Model extends CacheShape {

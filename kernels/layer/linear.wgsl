@@ -2,7 +2,7 @@
 //
 //   y[t, r] = sum_i x[t, i] w[r, i] + b[r]
 //
-//   x  [tokens, IN]     f32     read
+//   x  [tokens, IN]     f32     read  (or [tokens, heads, IN], by startOfInput)
 //   w  [PART_ROWS, IN]  Stored  read  by matrixAt: all rows, or a part of them
 //   and what biasOf reads and put writes
 //
@@ -10,7 +10,7 @@
 // rows of w and TOKENS tokens, so that a loaded weight serves every token and a loaded x every row, and its lanes share the
 // sum over IN. An output is made of ROWS_PER_OUTPUT neighbouring rows.
 //
-// Needs lanes, output, pack, put, row_bias, weight_matrix, IN, LANES, LOAD_PACKS, OUTPUTS, PART_ROWS, ROWS,
+// Needs input, lanes, output, pack, put, row_bias, weight_matrix, IN, LANES, LOAD_PACKS, OUTPUTS, PART_ROWS, ROWS,
 // ROWS_PER_OUTPUT, ROW_GROUPS, TOKENS, WORKGROUP.
 struct Params {
   numTokens: u32,
@@ -32,11 +32,13 @@ fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_ind
   let ownRow = (workgroupId.x * ROW_GROUPS + invocation / LANES) * ROWS;
   let firstToken = workgroupId.y * TOKENS;
 
+  let inputRow = params.firstRow + min(ownRow, PART_ROWS - 1u);
+
   var sums: array<PerRow, TOKENS>;
   for (var i = lane; i < LOADS; i += LANES) {
     var held = array<array<Wide, LOAD_PACKS>, TOKENS>();
     /*unroll*/ for (var t = 0u; t < TOKENS; t++) {
-      let first = min(firstToken + t, params.numTokens - 1u) * PACKS + i * LOAD_PACKS;
+      let first = startOfInput(min(firstToken + t, params.numTokens - 1u), inputRow) + i * LOAD_PACKS;
       /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
         held[t][p] = x[first + p];
       }

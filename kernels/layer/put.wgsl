@@ -42,3 +42,15 @@ fn put(row: u32, i: u32, value: f32) {
     v[row * KV_WIDTH + i - Q_WIDTH - KV_WIDTH] = value;
   }
 }
+
+// variant heads: the elements of a row are those of HEADS heads, HEAD_ROWS of each; a head of y is wider, and has them from
+// HEAD_FIRST on.
+//
+//   y  [rows, HEADS, HEAD_WIDTH]  f32  write
+//
+// Needs HEADS, HEAD_FIRST, HEAD_ROWS, HEAD_WIDTH.
+var<storage, read_write> y: array<f32>;
+
+fn put(row: u32, i: u32, value: f32) {
+  y[(row * HEADS + i / HEAD_ROWS) * HEAD_WIDTH + HEAD_FIRST + i % HEAD_ROWS] = value;
+}

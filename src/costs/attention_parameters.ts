@@ -53,3 +53,47 @@ export function attentionParameters(
   const o = numHeads * valueDim * hiddenSize;
   return { q, k, v, o, total: q + k + v + o };
 }
+
+/** Sizes of compressed keys, values and queries in multi-head latent attention (DeepSeek-AI 2024, arXiv 2405.04434). */
+export interface LatentSizes {
+  /** Elements of the latent vector that keys and values are made from. */
+  rank: number;
+  /** Elements of the rotary key beside it. */
+  ropeDim: number;
+  /** Elements that queries are made from; absent where they come from the hidden state itself. */
+  queryRank?: number;
+}
+
+/**
+ * Parameters of a layer of latent attention, by the products of its projections; norms and biases left out (DeepSeek-AI 2024,
+ * arXiv 2405.04434).
+ *
+ * @param layer Heads and sizes: `headDim` elements of a query and a key of a head, `latent.ropeDim` of them rotary.
+ * @returns Numbers of parameters, by projection.
+ *
+ * @example DeepSeek-V3
+ * ```ts
+ * import { latentAttentionParameters } from "@onehead/attention";
+ *
+ * const latent = { rank: 512, ropeDim: 64, queryRank: 1536 };
+ * const heads = { numHeads: 128, headDim: 192, valueDim: 128 };
+ * console.log(latentAttentionParameters({ dim: 7168, ...heads, latent }).total); // 187105280
+ * ```
+ */
+export function latentAttentionParameters(
+  { dim, numHeads, headDim, valueDim, latent }: {
+    dim: number;
+    numHeads: number;
+    headDim: number;
+    valueDim: number;
+    latent: LatentSizes;
+  },
+): AttentionParameters {
+  const { rank, ropeDim, queryRank } = latent;
+  const queries = numHeads * headDim;
+  const q = queryRank === undefined ? dim * queries : queryRank * (dim + queries);
+  const k = dim * (rank + ropeDim) + rank * numHeads * (headDim - ropeDim);
+  const v = rank * numHeads * valueDim;
+  const o = numHeads * valueDim * dim;
+  return { q, k, v, o, total: q + k + v + o };
+}

@@ -25,12 +25,24 @@ export interface LinearActivation {
 
 /** Options of a projection. */
 export interface LinearOptions {
+  /**
+   * Heads of x [tokens, heads, in], each of which as many rows of the matrix [heads x out, in] multiply. The default is
+   * none: every row multiplies the whole of x [tokens, in].
+   */
+  heads?: number;
   activation?: LinearActivation;
   profile?: DeviceProfile;
 }
 
-/** Where outputs go: to `y`, to the sum of it and `y`, or cut into `q`, `k` and `v`. */
-export type LinearTarget = "y" | "sum" | { qWidth: number; kvWidth: number };
+/** Part of each head of `y` [rows, heads, width]: as many elements as a row has for a head, from the first on. */
+export interface HeadTarget {
+  heads: number;
+  first: number;
+  width: number;
+}
+
+/** Where outputs go: to `y`, to the sum of it and `y`, cut into `q`, `k` and `v`, or to a part of each head of `y`. */
+export type LinearTarget = "y" | "sum" | { qWidth: number; kvWidth: number } | HeadTarget;
 
 /** A matrix [out, in] and what is added to its outputs. */
 export interface LinearWeights {
@@ -66,6 +78,7 @@ export class Linear {
   readonly #weights: LinearWeights;
   readonly #activation: LinearActivation | undefined;
   readonly #profile: DeviceProfile;
+  readonly #heads: number | undefined;
   readonly #params = new KeptBuffers();
 
   /** `profile` is what kind of device tiles are cut for, by default the present one. */
@@ -73,13 +86,14 @@ export class Linear {
     gpu: Gpu,
     label: string,
     weights: LinearWeights,
-    { activation, profile = gpu.profile }: LinearOptions = {},
+    { activation, heads, profile = gpu.profile }: LinearOptions = {},
   ) {
     this.#gpu = gpu;
     this.#label = label;
     this.#weights = weights;
     this.#activation = activation;
     this.#profile = profile;
+    this.#heads = heads;
   }
 
   /** Bytes of the weights. */
@@ -95,7 +109,7 @@ export class Linear {
     target: LinearTarget = "y",
   ): Promise<BoundWork> {
     const { w: { bands }, bias } = this.#weights;
-    const tile = tileOf(this.#profile, numTokens);
+    const tile = this.#tile(numTokens);
     const kernels = await Promise.all(
       bands.map(({ w }) => this.#compile(tile, target, w.shape[0])),
     );
@@ -117,6 +131,17 @@ export class Linear {
     this.#params.destroy();
   }
 
+  /** The rows of a tile multiply one input: a tile has rows of one head alone. */
+  #tile(numTokens: number): Tile {
+    const tile = tileOf(this.#profile, numTokens);
+    if (this.#heads === undefined) return tile;
+    const { shape: [outputs], bands } = this.#weights.w;
+    const starts = [outputs / this.#heads, ...bands.map(({ firstRow }) => firstRow)];
+    let { rows } = tile;
+    while (starts.some((start) => start % rows !== 0)) rows /= 2;
+    return { ...tile, rows };
+  }
+
   #compile(tile: Tile, target: LinearTarget, rows: number): Promise<Kernel> {
     const { w: { shape: [outputs, inputs], dtype }, bias } = this.#weights;
     const loads = loadsOf(this.#profile, dtype, inputs);
@@ -124,7 +149,7 @@ export class Linear {
     checkRounds(this.#profile, `project by ${this.#label}`, rounds, { inputs });
     const { subgroupSize } = this.#gpu.profile;
     const shape = { inputs, outputs, rows, dtype, loads, hasBias: bias !== undefined };
-    const options = { activation: this.#activation, target, subgroupSize };
+    const options = { activation: this.#activation, heads: this.#heads, target, subgroupSize };
     return Kernel.compile(this.#gpu, linearModule(this.#label, shape, tile, options));
   }
 }
@@ -145,8 +170,9 @@ export function linearModule(
   label: string,
   { inputs, outputs, rows, dtype, loads, hasBias }: LinearShape,
   { rows: ROWS, tokens: TOKENS, lanes: LANES, workgroup: WORKGROUP }: Tile,
-  { activation, target, subgroupSize }: {
+  { activation, heads, target, subgroupSize }: {
     activation?: LinearActivation;
+    heads?: number;
     target: LinearTarget;
     subgroupSize: number;
   },
@@ -158,6 +184,7 @@ export function linearModule(
     packPiece(pack),
     ...weightPieces(dtype, inputs, pack, loads),
     lanesPiece(LANES, { shuffles: LANES <= subgroupSize }),
+    inputPiece(outputs, heads),
     outputPiece(activation),
     putPiece(target, outputs / ROWS_PER_OUTPUT),
     {
@@ -170,6 +197,13 @@ export function linearModule(
   );
 }
 
+/** Declares `startOfInput`: whether rows multiply tokens or heads. */
+function inputPiece(outputs: number, heads: number | undefined): WgslPiece {
+  if (heads === undefined) return { fragments: [wgsl.input.token] };
+  const constants = { HEADS: heads, HEAD_ROWS: outputs / heads };
+  return { constants, fragments: [wgsl.input.head] };
+}
+
 /** Declares `outputOf`: what becomes of a row, or of two. */
 function outputPiece(activation: LinearActivation | undefined): WgslPiece {
   if (!activation) return { fragments: [wgsl.output.linear] };
@@ -180,9 +214,14 @@ function outputPiece(activation: LinearActivation | undefined): WgslPiece {
 }
 
 /** Declares `put`, which writes an output. */
-function putPiece(target: LinearTarget, width: number): WgslPiece {
+export function putPiece(target: LinearTarget, width: number): WgslPiece {
   if (typeof target === "string") {
     return { constants: { WIDTH: width }, fragments: [wgsl.put[target]] };
+  }
+  if ("heads" in target) {
+    const { heads: HEADS, first: HEAD_FIRST, width: HEAD_WIDTH } = target;
+    const constants = { HEADS, HEAD_FIRST, HEAD_WIDTH, HEAD_ROWS: width / HEADS };
+    return { constants, fragments: [wgsl.put.heads] };
   }
   const constants = { Q_WIDTH: target.qWidth, KV_WIDTH: target.kvWidth };
   return { constants, fragments: [wgsl.put.qkv] };

@@ -2,6 +2,7 @@
 import * as wgsl from "../../kernels/mod.ts";
 import { type Buffers, Kernel } from "../gpu/kernel.ts";
 import { checkRounds } from "../gpu/loop_rounds.ts";
+import { type HeadTarget, putPiece } from "./linear.ts";
 import { lanesPiece } from "../attend/pieces.ts";
 import { join, type WgslModule } from "../gpu/compose.ts";
 import { type BoundWork, boundWork, gridOfRows } from "../gpu/bound_work.ts";
@@ -16,8 +17,8 @@ export interface NormOptions {
   kind: "rms" | "layer";
   /** Keeps a variance from 0. */
   eps: number;
-  /** Where the rows go: to `y`, or to the sum of them and `y`. The default is `y`. */
-  to?: "y" | "sum";
+  /** Where the rows go: to `y`, to the sum of them and `y`, or to a part of each row of `y`. The default is `y`. */
+  to?: "y" | "sum" | HeadTarget;
   /** The kind of device that rows are cut for. The default is the present one. */
   profile?: DeviceProfile;
 }
@@ -41,10 +42,9 @@ export function normModule(
     fragments: [
       wgsl.moments[kind],
       hasBias ? wgsl.rowBias.added : wgsl.rowBias.none,
-      wgsl.put[to],
       wgsl.norm,
     ],
-  });
+  }, putPiece(to, width));
 }
 
 /** A normalisation whose weights are on the device, and stay the caller's. */

@@ -57,7 +57,7 @@ function split(
   return { q: projection("q"), k: projection("k"), v: projection("v") };
 }
 
-function checkProjection(
+export function checkProjection(
   action: string,
   name: string,
   projection: Projection,

@@ -83,7 +83,11 @@ export function referenceLayer(
 }
 
 /** `x W^T + b` of each row of x. */
-function project({ weight, bias }: Projection, x: ArrayLike<number>, inside: number): Float64Array {
+export function project(
+  { weight, bias }: Projection,
+  x: ArrayLike<number>,
+  inside: number,
+): Float64Array {
   const [outside] = weight.shape;
   return Float64Array.from({ length: x.length / inside * outside }, (_, i) => {
     const [token, row] = [Math.floor(i / outside), i % outside];
@@ -94,7 +98,7 @@ function project({ weight, bias }: Projection, x: ArrayLike<number>, inside: num
 }
 
 /** RMSNorm of a row. */
-function normalised(row: Float64Array, gain: ArrayLike<number>, eps: number): Float64Array {
+export function normalised(row: Float64Array, gain: ArrayLike<number>, eps: number): Float64Array {
   const square = row.reduce((sum, value) => sum + value * value, 0) / row.length;
   return row.map((value, i) => value / Math.sqrt(square + eps) * gain[i]);
 }

@@ -155,8 +155,16 @@ function layerModules(): WgslModule[] {
         )
       )
     ),
+    ...[undefined, 3].map((heads) => {
+      const shape = { inputs: 8, outputs: 12, rows: 12, hasBias: false };
+      const loaded = { ...shape, dtype: "f32", loads: loadsOf(profile, "f32", 8) } as const;
+      const target = { heads: 3, first: 2, width: 9 };
+      return linearModule("linear", loaded, tileOf(profile, 1), {
+        ...{ heads, target, subgroupSize: profile.subgroupSize },
+      });
+    }),
     ...(["rms", "layer"] as const).flatMap((kind) =>
-      (["y", "sum"] as const).flatMap((to) =>
+      (["y", "sum", { heads: 1, first: 0, width: 40 }] as const).flatMap((to) =>
         flags.flatMap((hasBias) =>
           [8, 64].map((lanes) => normModule({ width: 33, lanes, kind, to, hasBias }, profile))
         )

@@ -1,3 +1,4 @@
+import type { LatentSizes } from "../../costs/attention_parameters.ts";
 import type { FieldRules, HfConfig } from "../config.ts";
 
 /** The tokens that the queries of a layer see, and the memory that the layer keeps of each. */
@@ -19,16 +20,6 @@ export interface FeedForward {
   experts?: { count: number; perToken: number };
   /** Width of the shared experts, which every token passes. */
   sharedWidth?: number;
-}
-
-/** Sizes of compressed keys, values and queries in multi-head latent attention (DeepSeek-AI 2024, arXiv 2405.04434). */
-export interface LatentSizes {
-  /** Elements of the row that keys and values are made from. */
-  rank: number;
-  /** Elements of the rotary key beside it. */
-  ropeDim: number;
-  /** Elements that queries are made from; absent where they come from the hidden state itself. */
-  queryRank?: number;
 }
 
 /** Sizes that are alike in all layers of a model. */

@@ -1,11 +1,13 @@
-import { type AttentionParameters, attentionParameters } from "../../costs/attention_parameters.ts";
+import {
+  attentionParameters,
+  latentAttentionParameters,
+} from "../../costs/attention_parameters.ts";
 import { checkpointError } from "../checkpoint_error.ts";
 import type { HfConfig } from "../config.ts";
 import { allFull, allLatent } from "./attention_rules.ts";
 import { dense } from "./feed_forward_rules.ts";
 import type {
   FeedForward,
-  LatentSizes,
   LayerAttention,
   ModelOutline,
   ModelSizes,
@@ -42,21 +44,6 @@ export function readOutline(config: HfConfig, type: ModelType): ModelOutline {
     ),
   );
   return { ...sizes, layers, isGated, isTied, parameters, expertParameters };
-}
-
-/** Parameters of latent attention, by the products of its projections (DeepSeek-AI 2024, arXiv 2405.04434). */
-export function latentAttentionParameters(
-  { dim, numHeads, headDim, valueDim, latent }:
-    & Pick<ModelSizes, "dim" | "numHeads" | "headDim" | "valueDim">
-    & { latent: LatentSizes },
-): AttentionParameters {
-  const { rank, ropeDim, queryRank } = latent;
-  const queries = numHeads * headDim;
-  const q = queryRank === undefined ? dim * queries : queryRank * (dim + queries);
-  const k = dim * (rank + ropeDim) + rank * numHeads * (headDim - ropeDim);
-  const v = rank * numHeads * valueDim;
-  const o = numHeads * valueDim * dim;
-  return { q, k, v, o, total: q + k + v + o };
 }
 
 function readSizes(config: HfConfig, type: ModelType): ModelSizes {
