@@ -18,7 +18,7 @@ export interface Inputs {
   q: Float32Array;
   /** [batch, numKvHeads, contextLen, headDim] */
   k: Float32Array;
-  /** [batch, numKvHeads, contextLen, headDim] */
+  /** [batch, numKvHeads, contextLen, valueDim] */
   v: Float32Array;
   /** [numHeads, seqLen, contextLen] */
   bias?: Float32Array;
@@ -29,11 +29,21 @@ export function inputsOf(asked: Asked): Inputs {
   const { batch, numHeads, numKvHeads, headDim, seqLen, contextLen, dtype } = asked;
   const elements = (name: "q" | "k" | "v" | "bias", count: number) =>
     new Float32Array(randomElements(0, count, { dtype, seed: SEEDS[name] }));
-  const kvCount = batch * numKvHeads * contextLen * headDim;
+  const { valueDim = headDim, valuesAre } = asked;
+  const rows = batch * numKvHeads * contextLen;
+  const k = elements("k", rows * headDim);
   return {
     q: elements("q", batch * seqLen * numHeads * headDim),
-    k: elements("k", kvCount),
-    v: elements("v", kvCount),
+    k,
+    v: valuesAre === "keys" ? firstOfRows(k, headDim, valueDim) : elements("v", rows * valueDim),
     ...(asked.hasBias && { bias: elements("bias", numHeads * seqLen * contextLen) }),
   };
+}
+
+/** The first elements of each row. */
+export function firstOfRows(data: ArrayLike<number>, size: number, count: number): Float32Array {
+  return Float32Array.from(
+    { length: data.length / size * count },
+    (_, i) => data[Math.floor(i / count) * size + i % count],
+  );
 }

@@ -1,6 +1,6 @@
 /** The cases of the bench, as data: models and options in, groups of comparable cases out. */
 import type { Dtype, Implementation } from "../mod.ts";
-import { type Variant, variantOf } from "../cli/shared/variant.ts";
+import { type CacheVariant, variantOf } from "../cli/shared/variant.ts";
 import { MODELS, type ModelShape } from "./models.ts";
 import type { Phase, Shape } from "./result.ts";
 
@@ -8,7 +8,7 @@ import type { Phase, Shape } from "./result.ts";
 export interface Case extends Shape {
   name: string;
   phase: Phase;
-  variant: Variant;
+  variant: CacheVariant;
   impl: Implementation;
 }
 
@@ -22,6 +22,8 @@ export interface HeadShape {
   headDim: number;
   kvHeads: readonly number[];
   maxContext: number;
+  /** Elements of a value that is the first elements of its key, beside the same with values of their own. */
+  latentDim?: number;
 }
 
 /** The values to combine with each shape. */
@@ -40,14 +42,18 @@ export interface CaseOptions {
 
 /** The MHA, GQA and MQA variants of a model. */
 export function headShapeOf(model: ModelShape): HeadShape {
-  const { name, numHeads, headDim, gqaKvHeads, maxContext } = model;
+  const { name, numHeads, headDim, gqaKvHeads, maxContext, latentDim } = model;
+  if (latentDim !== undefined) {
+    return { name, numHeads, headDim, kvHeads: [1], maxContext, latentDim };
+  }
   const kvHeads = gqaKvHeads ? [numHeads, gqaKvHeads, 1] : [numHeads, 1];
   return { name, numHeads, headDim, kvHeads, maxContext };
 }
 
-/** The models of these names, upper or lower case; all of them where none is named. */
+/** The models of these names, upper or lower case; all but those of latent attention where none is named. */
 export function findModels(names: readonly string[]): readonly ModelShape[] {
-  if (names.length === 0) return MODELS;
+  // Latent attention has as many operations for each byte as prefill has: all contexts of it take long.
+  if (names.length === 0) return MODELS.filter(({ latentDim }) => latentDim === undefined);
   return names.map((name) => {
     const model = MODELS.find((model) => model.name.toLowerCase() === name.toLowerCase());
     if (model) return model;
@@ -66,16 +72,15 @@ export function planCases(shapes: readonly HeadShape[], options: CaseOptions): C
       lengths(shape, phase, options).flatMap(({ seqLen, contextLen }) =>
         batches.flatMap((batch) =>
           dtypes.map((dtype) =>
-            shape.kvHeads.flatMap((numKvHeads) =>
+            variantsOf(shape).flatMap((variant) =>
               impls.map((impl) => ({
                 name: shape.name,
                 phase,
-                variant: variantOf(shape.numHeads, numKvHeads),
+                ...variant,
                 impl,
                 dtype,
                 batch,
                 numHeads: shape.numHeads,
-                numKvHeads,
                 headDim: shape.headDim,
                 seqLen,
                 contextLen,
@@ -86,6 +91,19 @@ export function planCases(shapes: readonly HeadShape[], options: CaseOptions): C
       )
     )
   );
+}
+
+/** The keys and values of a shape: more or fewer heads of them, or values apart from keys and within them. */
+function variantsOf(
+  { numHeads, kvHeads, latentDim: valueDim }: HeadShape,
+): Pick<Case, "variant" | "numKvHeads" | "valueDim" | "valuesAre">[] {
+  if (valueDim === undefined) {
+    return kvHeads.map((numKvHeads) => ({ variant: variantOf(numHeads, numKvHeads), numKvHeads }));
+  }
+  return [
+    { variant: "mqa", numKvHeads: 1, valueDim },
+    { variant: "mla", numKvHeads: 1, valueDim, valuesAre: "keys" },
+  ];
 }
 
 function lengths(

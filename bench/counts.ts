@@ -5,7 +5,8 @@ import * as counts from "../src/plan/counts.ts";
 
 /** Bytes of K and V over the whole context. */
 export function cacheBytes(shape: Shape): number {
-  return kvBytes({ ...shape, valueDim: shape.headDim, kvDtype: shape.dtype }, shape.contextLen);
+  const { valueDim = shape.headDim } = shape;
+  return kvBytes({ ...shape, valueDim, kvDtype: shape.dtype }, shape.contextLen);
 }
 
 /** Bytes that must move at least once: q, K and V in, o out. */
@@ -18,12 +19,12 @@ export function operations(shape: Shape): number {
   return counts.operations(countedOf(shape));
 }
 
-/** Causal, values as large as keys, nothing returned but the output. */
+/** Causal, nothing returned but the output. */
 function countedOf(shape: Shape): counts.CountedPlan {
-  const { headDim, dtype } = shape;
+  const { headDim, valueDim = headDim, dtype } = shape;
   const spec = {
     ...shape,
-    valueDim: headDim,
+    valueDim,
     kvDtype: dtype,
     alignment: "bottom-right" as const,
     causal: true,

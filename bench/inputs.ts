@@ -16,7 +16,7 @@ export const SEEDS = { bias: 0, q: 1, k: 2, v: 3, perCopy: 3 };
 /** Inputs for every implementation and tiling of a case, in copies that calls rotate over. */
 export class CaseInputs {
   readonly gpu: Gpu;
-  /** The case they were made for; cases of another implementation take them as well. */
+  /** The case they were made for; cases of another implementation take them as well, those without values too. */
   readonly case: Case;
   readonly copies: readonly Record<"q" | "k" | "v", Tensor>[];
   readonly #owned: Owned;
@@ -35,6 +35,7 @@ export class CaseInputs {
 
   static async create(gpu: Gpu, case_: Case): Promise<CaseInputs> {
     const { batch, numHeads, numKvHeads, headDim, seqLen, contextLen, dtype } = case_;
+    const { valueDim = headDim } = case_;
     return await Owned.make(async (owned) => {
       const random = async (shape: number[], seed: number) =>
         owned.keep(await randomTensor(gpu, shape, { dtype, seed }));
@@ -45,7 +46,7 @@ export class CaseInputs {
         copies.push({
           q: await random([batch, seqLen, numHeads, headDim], first + SEEDS.q),
           k: await random([batch, numKvHeads, contextLen, headDim], first + SEEDS.k),
-          v: await random([batch, numKvHeads, contextLen, headDim], first + SEEDS.v),
+          v: await random([batch, numKvHeads, contextLen, valueDim], first + SEEDS.v),
         });
       }
       return new CaseInputs(gpu, case_, copies, owned);

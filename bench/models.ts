@@ -9,6 +9,8 @@ export interface ModelShape {
   gqaKvHeads?: number;
   /** Longest context that the model was trained for. */
   maxContext: number;
+  /** Elements of a latent vector, which is the value of all heads, where keys and values are compressed. */
+  latentDim?: number;
 }
 
 export const MODELS: readonly ModelShape[] = [
@@ -22,6 +24,7 @@ export const MODELS: readonly ModelShape[] = [
   shapeOf("Gemma-3-1B", { gqaKvHeads: 2 }),
   shapeOf("PaLM-8B", { gqaKvHeads: 4 }),
   shapeOf("GPT-2", { gqaKvHeads: 4 }),
+  latentShapeOf("DeepSeek-V3"),
   // arXiv 1911.02150
   { name: "Shazeer-2019", numHeads: 8, headDim: 128, gqaKvHeads: 2, maxContext: 128 },
 ];
@@ -33,4 +36,13 @@ function shapeOf(preset: string, others: Partial<ModelShape> = {}): ModelShape {
   const hasGroups = numKvHeads > 1 && numKvHeads < numHeads;
   const gqaKvHeads = hasGroups ? numKvHeads : undefined;
   return { name, numHeads, headDim, gqaKvHeads, maxContext, ...others };
+}
+
+/** A preset with latent attention in its absorbed form: all heads read one row of a token. */
+function latentShapeOf(preset: string): ModelShape {
+  const { name, numHeads, latent, maxContext = Infinity } = PRESETS.find(({ name }) =>
+    name === preset
+  )!;
+  const { rank, ropeDim } = latent!;
+  return { name, numHeads, headDim: rank + ropeDim, latentDim: rank, maxContext };
 }

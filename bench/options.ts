@@ -20,7 +20,7 @@ Usage: deno run bench [options]         measures and compares
                                         and prints a table in Markdown
 
 What to measure
-  --models NAMES     models by name, separated by commas (default: all of them)
+  --models NAMES     models by name, separated by commas (default: all but DeepSeek-V3)
   --phase NAMES      decode (one new token), prefill (all tokens at once) or both (default: decode,prefill)
   --dtype NAMES      f32, f16 or both (default: f32)
   --impl NAMES       auto, fused (one pass over K and V), staged (three kernels), or several (default: fused,staged)

@@ -1,5 +1,5 @@
 /** The report of the bench, in the shape that `--json` writes and other programs read. GB are 1e9 bytes. */
-import type { Variant } from "../cli/shared/variant.ts";
+import type { CacheVariant } from "../cli/shared/variant.ts";
 
 export type Phase = "decode" | "prefill";
 export type Bound = "bytes" | "operations";
@@ -32,13 +32,18 @@ export interface DecodeCeiling extends Pick<Shape, "dtype"> {
   gflops: number;
 }
 
-/** The sizes of an attention whose values are as large as its keys. */
+/** The sizes of an attention. */
 export interface Shape {
   dtype: "f32" | "f16";
   batch: number;
   numHeads: number;
   numKvHeads: number;
+  /** Elements of a query and of a key. */
   headDim: number;
+  /** Elements of a value, where they are not as many. */
+  valueDim?: number;
+  /** Whether values are the first elements of keys. */
+  valuesAre?: "keys";
   /** New tokens per sequence. */
   seqLen: number;
   /** Tokens that are attended to, the new ones included. */
@@ -50,7 +55,7 @@ export interface Result extends Shape {
   /** Name of the model or shape, e.g. "LLaMA-2-7B". */
   case: string;
   phase: Phase;
-  variant: Variant;
+  variant: CacheVariant;
   /** Implementation, e.g. "staged". */
   impl: string;
   medianMs: number;
@@ -105,7 +110,7 @@ export interface FirstUse {
   /** The row that used it first. */
   case: string;
   phase: Phase;
-  variant: Variant;
+  variant: CacheVariant;
   impl: string;
   dtype: Shape["dtype"];
   /** Until the pipeline was created. */

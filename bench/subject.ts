@@ -13,7 +13,9 @@ import type { CaseInputs } from "./inputs.ts";
 /** The attention of a case. */
 export function specOf(case_: Case): AttentionSpec {
   const { batch, numHeads, numKvHeads, headDim, seqLen, contextLen, dtype, impl } = case_;
+  const { valueDim, valuesAre } = case_;
   return {
+    ...{ valueDim, valuesAre },
     ...{ batch, numHeads, numKvHeads, headDim, seqLen, dtype, impl },
     capacity: contextLen,
     kvLayout: "BNSH",
@@ -32,17 +34,19 @@ export class Subject {
     this.case = case_;
     this.o = o;
     this.#attention = attention;
-    this.#bound = copies.map((copy) => attention.bind({ ...copy, o }));
+    this.#bound = copies.map(({ q, k, v }) =>
+      attention.bind({ q, k, v: case_.valuesAre === "keys" ? undefined : v, o })
+    );
   }
 
   /** Inputs are the caller's, to be destroyed after the subject. */
   static async create(case_: Case, inputs: CaseInputs, tuning?: Tuning): Promise<Subject> {
     const { gpu } = inputs;
-    const { batch, numHeads, headDim, seqLen, dtype } = case_;
+    const { batch, numHeads, headDim, valueDim = headDim, seqLen, dtype } = case_;
     const attention = await Attention.create(gpu, { ...specOf(case_), tuning });
     try {
       // Filled with NaN, so that what a kernel forgets to write is seen.
-      const shape = [batch, seqLen, numHeads, headDim];
+      const shape = [batch, seqLen, numHeads, valueDim];
       const poison = new Float32Array(shape.reduce((a, b) => a * b)).fill(NaN);
       const o = await Tensor.upload(gpu, { data: poison, shape }, { dtype, label: "o" });
       return new Subject(case_, attention, inputs, o);

@@ -1,6 +1,6 @@
 /** Checking a row of the bench before it is timed. */
 import { type Dtype, type Gpu, referenceRow } from "../mod.ts";
-import type { Asked } from "./asked.ts";
+import { type Asked, firstOfRows } from "./asked.ts";
 import { randomElements } from "./random.ts";
 import { SEEDS } from "./inputs.ts";
 import type { Subject } from "./subject.ts";
@@ -28,19 +28,19 @@ export async function maxAbsError(gpu: Gpu, subject: Subject): Promise<number> {
 }
 
 /**
- * Compares sampled rows of an output [batch, seqLen, numHeads, headDim] with the float64 reference over the inputs of
+ * Compares sampled rows of an output [batch, seqLen, numHeads, valueDim] with the float64 reference over the inputs of
  * these seeds.
  *
  * @returns The largest difference, or NaN where an element is missing or not a finite number.
  */
 export function errorOf(asked: Asked, o: ArrayLike<number>): number {
-  const { batch, numHeads, headDim, seqLen } = asked;
-  const count = batch * seqLen * numHeads * headDim;
+  const { batch, numHeads, headDim, valueDim = headDim, seqLen } = asked;
+  const count = batch * seqLen * numHeads * valueDim;
   if (o.length !== count || !Array.prototype.every.call(o, Number.isFinite)) return NaN;
   let error = 0;
   for (const { batch, head, token } of sampledRows(asked)) {
     const expected = expectedRow(asked, batch, head, token);
-    const first = ((batch * seqLen + token) * numHeads + head) * headDim;
+    const first = ((batch * seqLen + token) * numHeads + head) * valueDim;
     expected.forEach((value, h) => error = Math.max(error, Math.abs(value - o[first + h])));
   }
   return error;
@@ -63,19 +63,23 @@ function sampledRows({ batch, numHeads, seqLen }: Asked) {
 /** The output of one query row, as attention of one token over the keys that it sees. */
 function expectedRow(asked: Asked, batch: number, head: number, token: number): Float64Array {
   const { numHeads, numKvHeads, headDim, seqLen, contextLen, dtype, sinkLogits } = asked;
+  const { valueDim = headDim, valuesAre } = asked;
   const kvHead = Math.floor(head / (numHeads / numKvHeads));
   const visible = contextLen - seqLen + token + 1;
   const qFirst = ((batch * seqLen + token) * numHeads + head) * headDim;
-  const kvFirst = (batch * numKvHeads + kvHead) * contextLen * headDim;
+  const kvFirst = (batch * numKvHeads + kvHead) * contextLen;
   const biasFirst = (head * seqLen + token) * contextLen;
   const elements = (name: "q" | "k" | "v" | "bias", first: number, shape: number[]) => ({
     data: randomElements(first, shape.reduce((a, b) => a * b), { dtype, seed: SEEDS[name] }),
     shape,
   });
+  const k = elements("k", kvFirst * headDim, [1, visible, 1, headDim]);
   const inputs = {
     q: elements("q", qFirst, [1, 1, 1, headDim]),
-    k: elements("k", kvFirst, [1, visible, 1, headDim]),
-    v: elements("v", kvFirst, [1, visible, 1, headDim]),
+    k,
+    v: valuesAre === "keys"
+      ? { data: firstOfRows(k.data, headDim, valueDim), shape: [1, visible, 1, valueDim] }
+      : elements("v", kvFirst * valueDim, [1, visible, 1, valueDim]),
     ...(asked.hasBias && { bias: elements("bias", biasFirst, [1, 1, 1, visible]) }),
   };
   return referenceRow(inputs, { batch: 0, head: 0, token: 0 }, {

@@ -18,14 +18,14 @@ interface Contender {
 
 /** Steps of progress of a group: one for each row, and one for timing. */
 export function stepsOf(group: CaseGroup, peers: number): number {
-  return group.length + new Set(group.map(({ numKvHeads }) => numKvHeads)).size * peers + 1;
+  return group.length + new Set(group.map(({ variant }) => variant)).size * peers + 1;
 }
 
 /**
  * Measures ours and the peers at the shapes of a group: over the same inputs, in the same rounds. The wait at the end of a
  * sample counts for all of them alike; samples are long enough to make it small.
  *
- * @returns For each number of KV heads the rows of ours, then those of the peers.
+ * @returns For each variant the rows of ours, then those of the peers.
  */
 export async function compareGroup(
   gpu: Gpu,
@@ -38,7 +38,7 @@ export async function compareGroup(
   const rows: PeerResult[] = [];
   const contenders: Contender[] = [];
   try {
-    for (const cases of Map.groupBy(group, ({ numKvHeads }) => numKvHeads).values()) {
+    for (const cases of Map.groupBy(group, ({ variant }) => variant).values()) {
       const [{ impl: _, ...case_ }] = cases;
       const inputs = inputsOf(case_);
       for (const peer of [...cases.map(({ impl }) => onehead(gpu, impl)), ...peers]) {
@@ -55,8 +55,8 @@ export async function compareGroup(
     const times = await timeWorkInTurns(contenders.map(workOf), effort);
     contenders.forEach(({ row }, i) => {
       if (row.failure !== undefined) return;
-      const ours = contenders.findIndex(({ row: { impl, numKvHeads, failure } }) =>
-        impl === group[0].impl && numKvHeads === row.numKvHeads && failure === undefined
+      const ours = contenders.findIndex(({ row: { impl, variant, failure } }) =>
+        impl === group[0].impl && variant === row.variant && failure === undefined
       );
       fillIn(row, times[i], times[ours]);
     });

@@ -17,14 +17,15 @@ export const jaxJs: PeerPackage = {
       async prepare(asked, inputs) {
         refuse(asked, ["softcap", "sinkLogits", "ring"]);
         const { batch, numHeads, numKvHeads, headDim, seqLen, contextLen, dtype, window } = asked;
+        const { valueDim = headDim } = asked;
         const array = (data: Float32Array, shape: readonly number[]) =>
           jax.numpy.array(dtype === "f16" ? new Float16Array(data) : data).reshape(shape);
         const kvShape = [batch, contextLen, numKvHeads, headDim];
-        const swapped = [batch, numKvHeads, contextLen, headDim] as const;
+        const swapped = (size: number) => [batch, numKvHeads, contextLen, size] as const;
         const arrays = [
           array(inputs.q, [batch, seqLen, numHeads, headDim]),
-          array(swapMiddle(inputs.k, swapped), kvShape),
-          array(swapMiddle(inputs.v, swapped), kvShape),
+          array(swapMiddle(inputs.k, swapped(headDim)), kvShape),
+          array(swapMiddle(inputs.v, swapped(valueDim)), kvShape.with(-1, valueDim)),
         ];
         // Its own options count from the first key, and so serve where the queries are all tokens of the context.
         const isWhole = seqLen === contextLen;

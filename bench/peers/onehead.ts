@@ -15,13 +15,13 @@ export function onehead(gpu: Gpu, impl: Implementation): Peer {
     prepare: (asked, inputs) =>
       Owned.make(async (owned) => {
         const { batch, numHeads, numKvHeads, headDim, seqLen, contextLen, dtype } = asked;
-        const { window, softcap, sinkLogits, ring } = asked;
+        const { window, softcap, sinkLogits, ring, valueDim = headDim, valuesAre } = asked;
         const capacity = ring ? window! : contextLen;
         const upload = async (data: Float32Array, shape: number[]) =>
           owned.keep(await Tensor.upload(gpu, { data, shape }, { dtype }));
         const cache = owned.keep(
           await RingKvCache.create(gpu, {
-            ...{ batch, numKvHeads, headDim, capacity, window, dtype },
+            ...{ batch, numKvHeads, headDim, valueDim, valuesAre, capacity, window, dtype },
             layout: "BNSH",
           }),
         );
@@ -34,7 +34,8 @@ export function onehead(gpu: Gpu, impl: Implementation): Peer {
           }),
         );
         const qShape = [batch, seqLen, numHeads, headDim];
-        const o = await upload(new Float32Array(inputs.q.length).fill(NaN), qShape);
+        const outputs = batch * seqLen * numHeads * valueDim;
+        const o = await upload(new Float32Array(outputs).fill(NaN), qShape.with(-1, valueDim));
         const bound = attention.bind({
           ...{ q: await upload(inputs.q, qShape), cache, o },
           ...(inputs.bias && { bias: await upload(inputs.bias, biasShape) }),
@@ -50,13 +51,14 @@ export function onehead(gpu: Gpu, impl: Implementation): Peer {
 
 /** Appends the context: in as few pieces as memory allows, token by token where the ring wraps. */
 async function appendAll(cache: RingKvCache, asked: Asked, inputs: Inputs): Promise<void> {
-  const { batch, numKvHeads, headDim, contextLen, dtype } = asked;
+  const { batch, numKvHeads, headDim, valueDim = headDim, valuesAre } = asked;
+  const { contextLen, dtype } = asked;
   const { gpu } = cache;
   const most = Math.floor(MOST_BYTES / (batch * numKvHeads * headDim * 4));
   const step = asked.ring ? 1 : Math.min(most, contextLen);
   for (let first = 0; first < contextLen; first += step) {
     const count = Math.min(step, contextLen - first);
-    const piece = async (data: Float32Array) => {
+    const piece = async (data: Float32Array, headDim: number) => {
       const heads = batch * numKvHeads;
       const part = new Float32Array(heads * count * headDim);
       for (let head = 0; head < heads; head++) {
@@ -66,12 +68,13 @@ async function appendAll(cache: RingKvCache, asked: Asked, inputs: Inputs): Prom
       const shape = [batch, numKvHeads, count, headDim];
       return await Tensor.upload(gpu, { data: part, shape }, { dtype });
     };
-    const [k, v] = [await piece(inputs.k), await piece(inputs.v)];
+    const k = await piece(inputs.k, headDim);
+    const v = valuesAre === "keys" ? undefined : await piece(inputs.v, valueDim);
     const encoder = gpu.device.createCommandEncoder();
     cache.append(encoder, { k, v });
     gpu.device.queue.submit([encoder.finish()]);
     await gpu.settled();
     k.destroy();
-    v.destroy();
+    v?.destroy();
   }
 }

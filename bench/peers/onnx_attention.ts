@@ -2,6 +2,7 @@
 import type { Asked, Inputs } from "../asked.ts";
 import { swapMiddle } from "./layout.ts";
 import type { Node, Value } from "./onnx_model.ts";
+import { refuse } from "./peer.ts";
 
 /** The version of ONNX Runtime, for all of its packages. */
 export const VERSION = "1.30.0";
@@ -32,6 +33,7 @@ export interface OnnxAttention {
  * ring holds the last tokens of the past, and sheds the oldest of them.
  */
 export function groupQueryAttention(asked: Asked, inputs: Inputs): OnnxAttention {
+  refuse(asked, ["valueDim"]);
   const { batch, numHeads, numKvHeads, headDim, seqLen, contextLen, sinkLogits } = asked;
   const type = typeOf(asked);
   const newShape = [batch, seqLen, numKvHeads * headDim];
@@ -88,6 +90,7 @@ export function groupQueryAttention(asked: Asked, inputs: Inputs): OnnxAttention
 
 /** ONNX's own `Attention` over keys and values that lie there as a whole. */
 export function standardAttention(asked: Asked, inputs: Inputs): OnnxAttention {
+  refuse(asked, ["valueDim"]);
   const { batch, numHeads, numKvHeads, headDim, seqLen, contextLen, softcap } = asked;
   const type = typeOf(asked);
   const q = swapMiddle(inputs.q, [batch, seqLen, numHeads, headDim]);

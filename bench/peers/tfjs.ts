@@ -20,13 +20,13 @@ export const tfjs: PeerPackage = {
         const { batch, numHeads, numKvHeads, headDim, seqLen, contextLen, dtype } = asked;
         refuse(asked, ["ring"]);
         if (dtype === "f16") throw new AbsentError("f16");
-        const { softcap, sinkLogits } = asked;
+        const { softcap, sinkLogits, valueDim = headDim } = asked;
         const rows = numHeads / numKvHeads * seqLen;
         const qSwapped = swapMiddle(inputs.q, [batch, seqLen, numHeads, headDim]);
         const kvShape = [batch * numKvHeads, contextLen, headDim];
         const q = tf.tensor(qSwapped, [batch * numKvHeads, rows, headDim]);
         const k = tf.tensor(inputs.k, kvShape);
-        const v = tf.tensor(inputs.v, kvShape);
+        const v = tf.tensor(inputs.v, kvShape.with(-1, valueDim));
         const scale = tf.scalar(1 / Math.sqrt(headDim));
         const cap = softcap && tf.scalar(softcap);
         const scoresShape = [batch, numHeads, seqLen, contextLen];
@@ -56,7 +56,7 @@ export const tfjs: PeerPackage = {
             await latest!.data(); // the only documented way to wait
           },
           async output() {
-            return swapMiddle(await latest!.data(), [batch, numHeads, seqLen, headDim]);
+            return swapMiddle(await latest!.data(), [batch, numHeads, seqLen, valueDim]);
           },
           destroy() {
             tf.dispose([q, k, v, scale, cap, addend, sinks, latest].filter((tensor) => tensor));

@@ -122,7 +122,7 @@ function positions(rows: Result[]) {
 
 /** The same for every panel, so that they share their legends. */
 function lineAndPoints(rows: Result[]) {
-  const variants = (["mha", "gqa", "mqa"] as const)
+  const variants = (["mha", "gqa", "mqa", "mla"] as const)
     .filter((variant) => rows.some((row) => row.variant === variant))
     .map((variant) => ({ variant, label: STYLES[variant].label }));
   const { color, shape } = variantMarks(variants);

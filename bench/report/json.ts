@@ -35,6 +35,8 @@ const KEYS = {
   numHeads: true,
   numKvHeads: true,
   headDim: true,
+  valueDim: true,
+  valuesAre: true,
   seqLen: true,
   contextLen: true,
   medianMs: true,

@@ -17,6 +17,14 @@ Deno.test("movedBytes() are the cache, the queries and the outputs", () => {
   assertEquals(movedBytes(DECODE), 16384 * 4096 + 2 * 32 * 128 * 2);
 });
 
+Deno.test("cacheBytes() of values within keys are those of keys", () => {
+  const latent = { ...DECODE, numHeads: 128, numKvHeads: 1, headDim: 576, valueDim: 512 };
+  assertEquals(cacheBytes(latent), 4096 * (576 + 512) * 2);
+  assertEquals(cacheBytes({ ...latent, valuesAre: "keys" }), 4096 * 576 * 2);
+  const queriesAndOutputs = 128 * (576 + 512) * 2;
+  assertEquals(movedBytes({ ...latent, valuesAre: "keys" }), 4096 * 576 * 2 + queriesAndOutputs);
+});
+
 Deno.test("operations() are two multiply-adds per pair and element", () => {
   assertEquals(operations(DECODE), 32 * 4096 * 4 * 128);
 });

@@ -36,6 +36,18 @@ Deno.test("parseOptions() cuts contexts to what a model was trained for", () => 
   assertEquals(groups.map(([{ contextLen }]) => contextLen), [512, 1024]);
 });
 
+Deno.test("parseOptions() measures latent attention with values within keys and apart", () => {
+  const [group] = parse(
+    "--models deepseek-v3 --phase decode --context 4096 --impl fused",
+  ).groups;
+  const sizes = { numHeads: 128, numKvHeads: 1, headDim: 576, valueDim: 512, contextLen: 4096 };
+  assertEquals(
+    group.map(({ variant, valuesAre }) => [variant, valuesAre]),
+    [["mqa", undefined], ["mla", "keys"]],
+  );
+  for (const case_ of group) assertEquals({ ...case_, ...sizes }, case_);
+});
+
 Deno.test("parseOptions() takes a shape of one's own, with lists", () => {
   const { groups } = parse(
     "--heads 8 --kv-heads 1,8,2 --head-dim 64 --context 100,200 --batch 1,3 --impl fused",
