@@ -1,7 +1,7 @@
 /** Bytes of a model's KV cache. */
 import { checkChoice, checkInteger, checkObject, sentence } from "../base/check.ts";
 import { kvBytes } from "../cache/kv_shape.ts";
-import { KV_DTYPES, type KvDtype, storageBytes } from "../tensor/dtype.ts";
+import { KV_DTYPES, type KvDtype } from "../tensor/dtype.ts";
 
 /** The layers and heads that decide the size of a model's KV cache. */
 export interface CacheShape {
@@ -123,9 +123,8 @@ export function checkCacheOptions(options: CacheOptions): void {
 export function cacheBytes(shape: CacheShape, options: CacheOptions): number {
   const { numKvHeads, headDim, valueDim = headDim, isLatent = false } = shape;
   const { batch = 1, dtype = "f16" } = options;
-  const sizes = { batch, numKvHeads, headDim, valueDim, kvDtype: dtype };
-  const layerBytes = (slots: number) =>
-    isLatent ? storageBytes([batch * numKvHeads * slots, headDim], dtype) : kvBytes(sizes, slots);
+  const valuesAre = isLatent ? "keys" : undefined;
+  const sizes = { batch, numKvHeads, headDim, valueDim, valuesAre, kvDtype: dtype } as const;
   return layerSlots(shape, options)
-    .reduce((sum, { numLayers, slots }) => sum + numLayers * layerBytes(slots), 0);
+    .reduce((sum, { numLayers, slots }) => sum + numLayers * kvBytes(sizes, slots), 0);
 }

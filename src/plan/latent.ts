@@ -30,7 +30,9 @@ export interface LatentStep {
 
 /** The form that is chosen, and why. */
 export interface LatentPlan {
+  /** The form. */
   form: LatentForm;
+  /** Why: a request, older tokens, or the operations of both. */
   reason: string;
   /** Operations of each form for a sequence, a multiply-add being two. */
   operations: Record<LatentForm, number>;

@@ -29,6 +29,26 @@ const ACTION = "compute a reference layer";
  * @returns What attention makes of them [B, S, dim].
  * @throws {TypeError} If a value is of the wrong kind.
  * @throws {RangeError} If a shape does not match.
+ *
+ * @example One head whose latent vector is the token, normalised
+ * ```ts
+ * import { referenceLatentLayer } from "@onehead/attention";
+ *
+ * const weight = (rows: number, columns: number, data: number[]) =>
+ *   ({ weight: { data, shape: [rows, columns] } });
+ * const { data } = referenceLatentLayer(
+ *   {
+ *     q: weight(3, 2, [1, 0, 0, 1, 0, 1]),
+ *     kvDown: weight(4, 2, [1, 0, 0, 1, 0, 0, 0, 0]),
+ *     kvNorm: { data: [1, 1], shape: [2] },
+ *     kvUp: weight(3, 2, [1, 0, 1, 0, 0, 1]),
+ *     o: weight(2, 2, [1, 0, 0, 1]),
+ *   },
+ *   { data: [3, 4], shape: [1, 1, 2] },
+ *   { numHeads: 1, nopeDim: 1, ropeDim: 2, valueDim: 2, rank: 2 },
+ * );
+ * console.log(data); // about [0.849, 1.131]
+ * ```
  */
 export function referenceLatentLayer(
   weights: LatentAttentionWeights,
