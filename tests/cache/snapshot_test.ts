@@ -180,6 +180,53 @@ testRandomly(
   },
 );
 
+Deno.test("snapshot: heads that lie far apart, and more than one write of them, come back", async () => {
+  const gpu = await sharedGpu();
+  const sizes = [
+    // Each head's rows are few, and far from those of the next one.
+    { batch: 3, numKvHeads: 2, capacity: 9000, lengths: [5, 0, 3] },
+    // All heads' rows are one after the other, more than a write takes.
+    { batch: 4, numKvHeads: 1, capacity: 50_000, lengths: [50_000, 50_000, 50_000, 49_999] },
+  ];
+  for (const { lengths, ...size } of sizes) {
+    using tensors = new Tensors();
+    const options = { ...size, headDim: 32, valueDim: 1 };
+    const cache = tensors.keep(await RingKvCache.create(gpu, options));
+    const seqLen = Math.max(...lengths);
+    const { batch, numKvHeads, capacity } = size;
+    const empty = async (size: number) =>
+      tensors.keep(await Tensor.empty(gpu, [batch, seqLen, numKvHeads, size]));
+    const tokens = { k: await empty(32), v: await empty(1), lengths };
+    await submit((encoder) => cache.append(encoder, tokens));
+    // Rows that differ from all others, where there are tokens.
+    const marked = (size: number) =>
+      Float32Array.from({ length: batch * numKvHeads * capacity * size }, (_, i) => {
+        const [row, sequence] = [
+          Math.floor(i / size),
+          Math.floor(i / (numKvHeads * capacity * size)),
+        ];
+        return row % capacity < lengths[sequence] ? i + 1 : 0;
+      });
+    const [k, v] = [marked(32), marked(1)];
+    gpu.device.queue.writeBuffer(cache.parts[0].k.buffer, 0, k);
+    gpu.device.queue.writeBuffer(cache.parts[0].v!.buffer, 0, v);
+    const saved = await cache.snapshot();
+    poison(cache);
+    await cache.restore(saved);
+    const anew = tensors.keep(await RingKvCache.restore(gpu, saved));
+    for (const each of [cache, anew]) {
+      for (const [name, rows] of [["k", k], ["v", v]] as const) {
+        const restored = await each.parts[0][name]!.download();
+        assertEquals(
+          restored.findIndex((x, i) => x !== rows[i]),
+          -1,
+          `${name}: the first that differs`,
+        );
+      }
+    }
+  }
+});
+
 testRandomly("snapshot: only slots that hold tokens take room", async (random) => {
   const gpu = await sharedGpu();
   using tensors = new Tensors();
