@@ -63,6 +63,14 @@ Deno.test("parts: one head that no binding holds is refused, with the values and
   assertEquals(cut(262144), [{ firstHead: 0, numHeads: 1 }]);
 });
 
+Deno.test("parts: more heads than kernels count are refused, however small", () => {
+  const small = { batch: 2 ** 16, capacity: 1, headDim: 1, valueDim: 1, kvDtype: "f16" } as const;
+  const limits = { ...LIMITS, maxStorageBufferBindingSize: 2 ** 32 - 4 };
+  const cut = (numKvHeads: number) => headParts("cut", { ...small, numKvHeads }, limits);
+  assertEquals(cut(2 ** 16 - 1).length, 2);
+  assertThrows(() => cut(2 ** 17), RangeError, "keys must fit 1024 storage bindings");
+});
+
 testRandomly("parts: every block of a plan reads one part", (random) => {
   for (let round = 0; round < 300; round++) {
     const shape = { ...randomShape(random), capacity: random.integer(200, 400) };

@@ -10,8 +10,8 @@ import {
 import { assertClose, assertSame, TOLERANCE } from "../support/compare.ts";
 import { sharedGpu } from "../support/gpu.ts";
 import { testRandomly } from "../support/random.ts";
-import { runAttention, submit, swapLayout, Tensors } from "../support/run.ts";
-import { downloadKv, downloadU32, poison } from "../support/transcript.ts";
+import { runAttention, shapeOf, submit, swapLayout, Tensors } from "../support/run.ts";
+import { downloadKv, downloadU32, poison, Transcript } from "../support/transcript.ts";
 
 const [HEADS, KV_HEADS, SIZE] = [4, 2, 8];
 
@@ -47,6 +47,28 @@ testRandomly("fork: every element of more than 65,536 is copied", async (random)
     assertEquals([...await downloadU32(cache.lengthsBuffer)], [capacity, capacity]);
   }
 });
+
+testRandomly(
+  "append: as many tokens of more or fewer new ones are the right ones",
+  async (random) => {
+    const gpu = await sharedGpu();
+    for (const layout of ["BSNH", "BNSH"] as const) {
+      using tensors = new Tensors();
+      const options = { batch: 2, numKvHeads: KV_HEADS, headDim: SIZE, capacity: 9, layout };
+      const cache = tensors.keep(await RingKvCache.create(gpu, options));
+      poison(cache);
+      const transcript = new Transcript(cache);
+      for (const tokens of [3, 2, 4]) {
+        const shape = shapeOf(layout, { batch: 2, heads: KV_HEADS, tokens, size: SIZE });
+        const [k, v] = [random.tensor(shape), random.tensor(shape)];
+        const given = { k: await tensors.upload(k), v: await tensors.upload(v), lengths: [2, 1] };
+        await submit((encoder) => cache.append(encoder, given));
+        transcript.append(k, v, given.lengths);
+      }
+      await transcript.check();
+    }
+  },
+);
 
 /** A ring of two sequences, of which the given one has wrapped. */
 async function wrappedIn(tensors: Tensors, sequence: 0 | 1, options?: Partial<RingKvCacheOptions>) {

@@ -151,6 +151,18 @@ testRandomly("snapshot: a header that ends behind the bytes is refused", async (
   }
 });
 
+testRandomly("snapshot: one of another version is refused", async (random) => {
+  using tensors = new Tensors();
+  const { gpu, snapshot, parts } = await saved(random, tensors);
+  for (const version of [0, 1, 3, 2 ** 32 - 1]) {
+    const prefix = snapshot.slice();
+    new DataView(prefix.buffer).setUint32(8, version, true);
+    const other = await snapshotOf(parts, prefix);
+    const says = `must be of version 2: current value version=${version}`;
+    await assertRejects(() => RingKvCache.restore(gpu, other), SnapshotError, says);
+  }
+});
+
 testRandomly("snapshot: an empty one asks for no more than maxBytes", async (random) => {
   using tensors = new Tensors();
   const { gpu, changed } = await saved(random, tensors);
