@@ -136,12 +136,12 @@ export class SharedPrefixAttention {
     const filled = fillIn({ ...suffix, outputs: ["lse"] });
     checkSpec(filled, suffix);
     const { batch, numHeads, numKvHeads, headDim, valueDim, seqLen, dtype, layout } = filled;
-    const { scale, softcap, maxScratchBytes, arithmetic, impl } = filled;
+    const { scale, softcap, maxScratchBytes, arithmetic, impl, valuesAre } = filled;
     return await Owned.make(async (owned) => {
       const prefixAttention = owned.keep(
         await Attention.create(gpu, {
           ...{ numHeads, numKvHeads, headDim, valueDim, scale, softcap, dtype, arithmetic },
-          ...{ maxScratchBytes, impl, outputs: ["lse"], causal: false },
+          ...{ maxScratchBytes, impl, outputs: ["lse"], causal: false, valuesAre },
           seqLen: batch * seqLen,
           capacity: prefix?.capacity,
           kvLayout: prefix?.kvLayout ?? filled.kvLayout,

@@ -8,13 +8,14 @@ import {
   planAttention,
   referenceAttention,
   RingKvCache,
+  SharedPrefixAttention,
   SnapshotError,
 } from "../../mod.ts";
 import { assertClose, TOLERANCE } from "../support/compare.ts";
 import { hasF16, sharedGpu } from "../support/gpu.ts";
 import { LIMITS } from "../support/plan.ts";
 import { testRandomly } from "../support/random.ts";
-import { firstOfKeys, submit, Tensors } from "../support/run.ts";
+import { concatenate, firstOfKeys, submit, Tensors } from "../support/run.ts";
 import { downloadTokens, poison } from "../support/transcript.ts";
 
 const LATENT = { numKvHeads: 1, headDim: 24, valueDim: 16, valuesAre: "keys" } as const;
@@ -54,6 +55,37 @@ for (const kvDtype of ["f32", "f16", "int8", "int4"] as const) {
     },
   );
 }
+
+testRandomly(
+  "values are keys: a prefix that is shared and suffixes are one context",
+  async (random) => {
+    const gpu = await sharedGpu();
+    using tensors = new Tensors();
+    const create = async (batch: number) =>
+      tensors.keep(await RingKvCache.create(gpu, { ...LATENT, batch, capacity: 8, maxSeqLen: 5 }));
+    const [prefix, suffix] = [await create(1), await create(2)];
+    const hosts = { prefix: random.tensor([1, 5, 1, 24]), suffix: random.tensor([2, 3, 1, 24]) };
+    const queries = random.tensor([2, 1, 4, 24]);
+    const k = await tensors.upload(hosts.prefix);
+    const own = await tensors.upload(hosts.suffix);
+    const q = await tensors.upload(queries);
+    const [o, lse] = [await tensors.poisoned([2, 1, 4, 16]), await tensors.poisoned([2, 1, 4])];
+    const attention = tensors.keep(
+      await SharedPrefixAttention.create(gpu, {
+        ...{ ...suffix.spec, numHeads: 4, prefix: prefix.spec },
+      }),
+    );
+    await submit((encoder) => {
+      prefix.append(encoder, { k });
+      suffix.append(encoder, { k: own });
+      const views = { prefix: { cache: prefix }, suffix: { cache: suffix } };
+      attention.encode(encoder, { q, o, lse, ...views });
+    });
+    const keys = concatenate(hosts.prefix, hosts.suffix);
+    const expected = referenceAttention({ q: queries, k: keys, v: firstOfKeys(keys, 16) });
+    assertClose(await o.download(), expected.o, TOLERANCE.f32, "o");
+  },
+);
 
 Deno.test("values are keys: a cache takes the bytes of its keys alone", async () => {
   const gpu = await sharedGpu();
