@@ -20,7 +20,7 @@ export interface LatentShape {
   rank: number;
 }
 
-/** What a layer is about to compute. */
+/** The tokens of a step. */
 export interface LatentStep {
   /** New tokens of each sequence. */
   seqLen: number;
@@ -28,7 +28,7 @@ export interface LatentStep {
   contextLen: number;
 }
 
-/** The form that is chosen, and why. */
+/** The form that is chosen, and the reason for it. */
 export interface LatentPlan {
   /** The form. */
   form: LatentForm;
