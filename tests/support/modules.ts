@@ -98,12 +98,14 @@ function withOptions(random: Random, spec: AttentionSpec): AttentionSpec {
   const { numHeads, seqLen = 1, capacity } = spec;
   const some = <Value>(value: Value) => random.next() < 0.5 ? value : undefined;
   const perHead = Array(numHeads).fill(1);
+  const pages = spec.valuesAre ? undefined : some({ size: 16, count: capacity });
   return {
     ...{ ...spec, sinks: spec.sinks ?? random.integer(0, 2), softcap: some(9) },
     ...{ alibiSlopes: some(perHead), sinkLogits: some(perHead) },
-    ...{ bias: some([seqLen, capacity]), mask: some([seqLen, capacity]) },
-    kvLayout: "BNSH",
-    pages: spec.valuesAre ? undefined : some({ size: 16, count: capacity }),
+    bias: some([seqLen, capacity]),
+    // A table of pages, a bias, a mask and states of slices are more than the 8 buffers that every device binds.
+    mask: pages ? undefined : some([seqLen, capacity]),
+    ...{ kvLayout: "BNSH", pages },
   };
 }
 
