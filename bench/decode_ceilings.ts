@@ -1,7 +1,7 @@
 /** The rates of decoding at the two ends of its roofline, from which other shapes are predicted. */
 import type { Dtype, Gpu, Implementation } from "../mod.ts";
 import type { Case } from "./cases.ts";
-import type { DecodeCeiling, Shape } from "./result.ts";
+import type { DecodeCeiling, Result, Shape } from "./result.ts";
 import { type Measuring, runGroup } from "./run.ts";
 
 /** As many heads as common models have. Alone, each waits for its bytes; all on one KV head, it waits for their arithmetic. */
@@ -30,7 +30,14 @@ export async function measureDecode(
   const ends = endsOf(dtype);
   const mha: Case = { ...common, variant: "mha", ...ends.mha };
   const mqa: Case = { ...common, variant: "mqa", ...ends.mqa };
-  const [bytes, arithmetic] = await runGroup(gpu, [mha, mqa], measuring);
-  if (bytes.failure !== undefined || arithmetic.failure !== undefined) return undefined;
-  return { impl, dtype, gbPerSecond: bytes.gbPerSecond, gflops: arithmetic.gflops };
+  return ceilingOf(await runGroup(gpu, [mha, mqa], measuring));
+}
+
+/** The ceilings that rows of both ends come to; undefined if one of them failed. */
+export function ceilingOf(rows: readonly Result[]): DecodeCeiling | undefined {
+  if (rows.some(({ failure }) => failure !== undefined)) return undefined;
+  const [mha, mqa] = (["mha", "mqa"] as const)
+    .map((end) => rows.find(({ variant }) => variant === end)!);
+  const { impl, dtype, gbPerSecond } = mha;
+  return { impl, dtype, gbPerSecond, gflops: mqa.gflops };
 }

@@ -50,18 +50,24 @@ export interface Shape {
   contextLen: number;
 }
 
-/** One measured shape, variant and implementation. Times are per call, in milliseconds. */
-export interface Result extends Shape {
+/** Times per call, in milliseconds. */
+export interface Times {
+  medianMs: number;
+  minMs: number;
+  /** The time below which nine tenths of the samples lie. */
+  p90Ms: number;
+  /** The number of times that the others are figures of. */
+  samples: number;
+}
+
+/** One measured shape, variant and implementation. */
+export interface Result extends Shape, Times {
   /** Name of the model or shape, e.g. "LLaMA-2-7B". */
   case: string;
   phase: Phase;
   variant: CacheVariant;
   /** Implementation, e.g. "staged". */
   impl: string;
-  medianMs: number;
-  minMs: number;
-  p90Ms: number;
-  samples: number;
   /** New tokens per second over the whole batch. */
   tokensPerSecond: number;
   /** Bytes of K and V that hold `contextLen` tokens of the whole batch. */
@@ -88,11 +94,8 @@ export interface Result extends Shape {
   failure?: string;
 }
 
-/** One system at one shape, timed by the wall clock in turns with the others (`--peers`). Times are as of {@linkcode Result}. */
-export interface PeerResult
-  extends
-    Shape,
-    Pick<Result, "case" | "phase" | "variant" | "medianMs" | "minMs" | "p90Ms" | "samples"> {
+/** One system at one shape, timed by the wall clock in turns with the others (`--peers`). */
+export interface PeerResult extends Shape, Times, Pick<Result, "case" | "phase" | "variant"> {
   /** One of our implementations, e.g. "fused", or a peer with its version, e.g. "jax-js 0.1.25". */
   impl: string;
   /** Largest difference from the float64 reference; null when it is not a number, or there is no output. */

@@ -49,16 +49,39 @@ export async function measureRoofline(gpu: Gpu, effort: Effort): Promise<Rooflin
     ),
   ]);
   try {
-    const [copyA, copyB, readA, readB, fma] = (await timeInTurns(gpu, calls, effort)).map(median);
-    return {
-      copyGBps: 2 * bytes / Math.min(copyA, copyB) / 1e6,
-      readGBps: bytes / Math.min(readA, readB) / 1e6,
-      fmaGFlops: invocations * Object.values(FMA).reduce((a, b) => a * b) * 2 / fma / 1e6,
-    };
+    const [copyA, copyB, readA, readB, fma] = await timeInTurns(gpu, calls, effort);
+    return ratesOf({ bytes, fmaInvocations: invocations }, {
+      copies: [copyA, copyB],
+      reads: [readA, readB],
+      fma,
+    });
   } finally {
     source.destroy();
     target.destroy();
   }
+}
+
+/** Times per call in milliseconds, [form][round]; multiply-adds have one form. */
+export interface RooflineTimes {
+  copies: readonly (readonly number[])[];
+  reads: readonly (readonly number[])[];
+  fma: readonly number[];
+}
+
+/** The rates of streams of `bytes`, each in its faster form, and of so many invocations of multiply-adds. */
+export function ratesOf(
+  { bytes, fmaInvocations }: { bytes: number; fmaInvocations: number },
+  { copies, reads, fma }: RooflineTimes,
+): Roofline {
+  const fastest = (forms: readonly (readonly number[])[]) => Math.min(...forms.map(median));
+  const { steps, rounds, chains, lanes } = FMA;
+  const flops = 2 * fmaInvocations * steps * rounds * chains * lanes;
+  return {
+    // What is copied is read and written.
+    copyGBps: 2 * bytes / fastest(copies) / 1e6,
+    readGBps: bytes / fastest(reads) / 1e6,
+    fmaGFlops: flops / median(fma) / 1e6,
+  };
 }
 
 async function prepare(

@@ -2,7 +2,7 @@
 import type { Case } from "./cases.ts";
 import { cacheBytes, movedBytes, operations } from "./counts.ts";
 import type { Bound, Result, Roofline, Shape } from "./result.ts";
-import { median, quantile } from "./statistics.ts";
+import { speedup, summaryOf } from "./statistics.ts";
 
 /** A row that says what is to be measured. */
 export function emptyResult(case_: Case): Result {
@@ -34,17 +34,28 @@ export function judge(result: Result, error: number, tolerance: number): boolean
   return false;
 }
 
-/** Fills in what was measured: times per call, and those of MHA in the same rounds where it was run. */
-export function fillIn(
+/**
+ * Fills in what was measured in turns: times per call [row][round]. Each row is held against MHA of its implementation, where
+ * that is among them.
+ */
+export function fillInAll(
+  results: readonly Result[],
+  times: readonly (readonly number[])[],
+  roofline: Roofline,
+): void {
+  results.forEach((result, i) => {
+    const mha = results.findIndex(({ variant, impl }) => variant === "mha" && impl === result.impl);
+    fillIn(result, times[i], times[mha], roofline);
+  });
+}
+
+function fillIn(
   result: Result,
   times: readonly number[],
   mhaTimes: readonly number[] | undefined,
   roofline: Roofline,
 ): void {
-  result.medianMs = median(times);
-  result.minMs = Math.min(...times);
-  result.p90Ms = quantile(times, 0.9);
-  result.samples = times.length;
+  Object.assign(result, summaryOf(times));
   result.tokensPerSecond = result.batch * result.seqLen / result.medianMs * 1e3;
   result.gbPerSecond = movedBytes(result) / result.medianMs / 1e6;
   result.gflops = operations(result) / result.medianMs / 1e6;
@@ -52,8 +63,7 @@ export function fillIn(
   const { ms, boundBy } = floorOf(result, roofline);
   result.boundBy = boundBy;
   result.rooflineShare = ms / result.medianMs;
-  // Pair by pair: what slows the machine for a while slows both of a pair.
-  if (mhaTimes) result.speedupOverMha = median(times.map((time, i) => mhaTimes[i] / time));
+  if (mhaTimes) result.speedupOverMha = speedup(times, mhaTimes);
 }
 
 /** The least time that a shape takes on a roofline, and what it is spent on. */

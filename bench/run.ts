@@ -4,7 +4,7 @@ import type { Case, CaseGroup } from "./cases.ts";
 import type { FirstUses } from "./first_use.ts";
 import { CaseInputs } from "./inputs.ts";
 import type { Result, Roofline } from "./result.ts";
-import { emptyResult, fillIn, judge } from "./rows.ts";
+import { emptyResult, fillInAll, judge } from "./rows.ts";
 import { type Effort, timeInTurns } from "./stopwatch.ts";
 import { Subject } from "./subject.ts";
 import { maxAbsError, TOLERANCE } from "./verify.ts";
@@ -37,12 +37,7 @@ export async function runGroup(
     if (correct.length > 0) {
       const calls = correct.map(({ subject }) => subject.encode.bind(subject));
       const times = await timeInTurns(gpu, calls, effort);
-      correct.forEach(({ result }, i) => {
-        const mha = correct.findIndex((other) =>
-          other.result.variant === "mha" && other.result.impl === result.impl
-        );
-        fillIn(result, times[i], times[mha], roofline);
-      });
+      fillInAll(correct.map(({ result }) => result), times, roofline);
     }
     return results;
   } finally {

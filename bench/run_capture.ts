@@ -14,7 +14,7 @@ import { type CapturedLayer, withKvHeads } from "./capture.ts";
 import { variantOf } from "../cli/shared/variant.ts";
 import type { Case } from "./cases.ts";
 import type { Phase, Result, Roofline } from "./result.ts";
-import { emptyResult, fillIn, judge } from "./rows.ts";
+import { emptyResult, fillInAll, judge } from "./rows.ts";
 import { type Call, type Effort, timeInTurns } from "./stopwatch.ts";
 
 /** Largest difference from the captured output: captures come from f32 programs. */
@@ -55,7 +55,7 @@ export async function runLayer(
       if (!isOwn) Object.assign(run.result, outputChange(own, run.output));
     }
     const times = await timeInTurns(gpu, runs.map(({ call }) => call), effort);
-    runs.forEach(({ result }, i) => fillIn(result, times[i], times[0], roofline));
+    fillInAll(runs.map(({ result }) => result), times, roofline);
     return runs.map(({ result }) => result);
   } finally {
     for (const run of runs) run.destroy();

@@ -1,4 +1,5 @@
-/** Order statistics of samples. */
+/** Statistics of samples. */
+import type { Times } from "./result.ts";
 
 /** The value below which a share `p` (0 to 1) of the samples lies, interpolated between neighbours. */
 export function quantile(samples: readonly number[], p: number): number {
@@ -12,4 +13,27 @@ export function quantile(samples: readonly number[], p: number): number {
 /** The middle of the samples. */
 export function median(samples: readonly number[]): number {
   return quantile(samples, 0.5);
+}
+
+/** The figures of times that a row of a report has. */
+export function summaryOf(times: readonly number[]): Times {
+  return {
+    medianMs: median(times),
+    minMs: Math.min(...times),
+    p90Ms: quantile(times, 0.9),
+    samples: times.length,
+  };
+}
+
+/**
+ * The times that something is faster than a base, from both their times in the same rounds: pair by pair, as what slows the
+ * machine for a while slows both of a pair.
+ */
+export function speedup(times: readonly number[], base: readonly number[]): number {
+  return median(times.map((time, round) => base[round] / time));
+}
+
+/** The mean of factors: the factor that comes to as much when it is taken as often. */
+export function geometricMean(factors: readonly number[]): number {
+  return factors.reduce((product, factor) => product * factor ** (1 / factors.length), 1);
 }

@@ -103,7 +103,7 @@ async function wallTime(work: Work, calls: number): Promise<number> {
 }
 
 /** As many rounds as the budget allows, within bounds. */
-function roundsOf(roundMs: number, { minRounds, maxRounds, budgetMs }: Effort): number {
+export function roundsOf(roundMs: number, { minRounds, maxRounds, budgetMs }: Effort): number {
   return Math.min(maxRounds, Math.max(minRounds, Math.floor(budgetMs / roundMs)));
 }
 
@@ -148,13 +148,25 @@ async function timeByTimestamps(
     device.queue.submit([encoder.finish()]);
     await gpu.waitFor(staging.mapAsync(MAP_READ));
     const stamps = new BigUint64Array(staging.getMappedRange());
-    return samples.map(({ repeats }, i) =>
-      Array.from({ length: count / 2 / samples.length }, (_, round) => {
-        const at = 2 * (round * samples.length + i);
-        return Number(stamps[at + 1] - stamps[at]) / 1e6 / repeats;
-      })
-    );
+    return timesOf(stamps, samples.map(({ repeats }) => repeats));
   });
+}
+
+/**
+ * Milliseconds per call, [sample][round], from a beginning and an end in nanoseconds of each sample of each round, whose
+ * calls are repeated.
+ */
+export function timesOf(
+  stamps: ArrayLike<bigint>,
+  repeats: readonly number[],
+): number[][] {
+  const rounds = stamps.length / 2 / repeats.length;
+  return repeats.map((calls, sample) =>
+    Array.from({ length: rounds }, (_, round) => {
+      const at = 2 * (round * repeats.length + sample);
+      return Number(stamps[at + 1] - stamps[at]) / 1e6 / calls;
+    })
+  );
 }
 
 function transpose(rows: readonly number[][]): number[][] {

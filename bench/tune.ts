@@ -4,7 +4,7 @@ import { tilingOf } from "../src/plan/tiling.ts";
 import type { Case } from "./cases.ts";
 import type { Progress } from "../cli/shared/progress.ts";
 import { CaseInputs } from "./inputs.ts";
-import { median } from "./statistics.ts";
+import { geometricMean, speedup } from "./statistics.ts";
 import { type Effort, timeInTurns } from "./stopwatch.ts";
 import { specOf, Subject } from "./subject.ts";
 import { maxAbsError, TOLERANCE } from "./verify.ts";
@@ -133,12 +133,9 @@ async function meanGains(
   tilings: readonly Tiling[],
   effort: Effort,
 ): Promise<number[]> {
-  const gains = tilings.map(() => 1);
-  for (const one of inputs) {
-    const perTiling = await gainsOf(one, base, tilings, effort);
-    perTiling.forEach((gain, i) => gains[i] *= gain ** (1 / inputs.length));
-  }
-  return gains;
+  const perShape: number[][] = [];
+  for (const one of inputs) perShape.push(await gainsOf(one, base, tilings, effort));
+  return tilings.map((_, i) => geometricMean(perShape.map((gains) => gains[i])));
 }
 
 /** The gain of each tiling over another: 1 if its plan is the same, 0 if it fails. */
@@ -170,9 +167,8 @@ async function gainsOf(
       run.encode.bind(run)
     );
     const [own, ...others] = await timeInTurns(gpu, calls, effort);
-    // Pair by pair: what slows the machine for a while slows both of a pair.
     others.forEach((times, i) => {
-      gains[runs[i].index] = median(times.map((time, round) => own[round] / time));
+      gains[runs[i].index] = speedup(times, own);
     });
     return gains;
   } finally {

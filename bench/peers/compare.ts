@@ -4,7 +4,7 @@ import type { Gpu } from "../../mod.ts";
 import type { Case, CaseGroup } from "../cases.ts";
 import type { Progress } from "../../cli/shared/progress.ts";
 import type { PeerResult } from "../result.ts";
-import { median, quantile } from "../statistics.ts";
+import { speedup, summaryOf } from "../statistics.ts";
 import { type Effort, timeWorkInTurns, type Work } from "../stopwatch.ts";
 import { attempt, failureOf, messageOf } from "./attempt.ts";
 import { onehead } from "./onehead.ts";
@@ -53,13 +53,7 @@ export async function compareGroup(
     }
     step("in turns");
     const times = await timeWorkInTurns(contenders.map(workOf), effort);
-    contenders.forEach(({ row }, i) => {
-      if (row.failure !== undefined) return;
-      const ours = contenders.findIndex(({ row: { impl, variant, failure } }) =>
-        impl === group[0].impl && variant === row.variant && failure === undefined
-      );
-      fillIn(row, times[i], times[ours]);
-    });
+    fillInPeers(contenders.map(({ row }) => row), times, group[0].impl);
     return rows;
   } finally {
     for (const { prepared } of contenders) await prepared.destroy();
@@ -83,12 +77,21 @@ function emptyRow({ name, ...shape }: Omit<Case, "impl">, impl: string): PeerRes
   return { case: name, ...shape, impl, ...noTimes, maxAbsError: null, timesOurs: null };
 }
 
-/** Fills in what was measured: times per call, and those of ours in the same rounds where it is right. */
-function fillIn(row: PeerResult, times: readonly number[], ours: readonly number[] | undefined) {
-  row.medianMs = median(times);
-  row.minMs = Math.min(...times);
-  row.p90Ms = quantile(times, 0.9);
-  row.samples = times.length;
-  // Pair by pair: what slows the machine for a while slows both of a pair.
-  if (ours) row.timesOurs = median(times.map((time, i) => time / ours[i]));
+/**
+ * Fills in what was measured in turns: times per call [row][round]. Each row is held against `ours` in the same variant,
+ * where that is right.
+ */
+export function fillInPeers(
+  rows: readonly PeerResult[],
+  times: readonly (readonly number[])[],
+  ours: string,
+): void {
+  rows.forEach((row, i) => {
+    if (row.failure !== undefined) return;
+    Object.assign(row, summaryOf(times[i]));
+    const own = rows.findIndex(({ impl, variant, failure }) =>
+      impl === ours && variant === row.variant && failure === undefined
+    );
+    if (own >= 0) row.timesOurs = speedup(times[own], times[i]);
+  });
 }

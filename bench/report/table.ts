@@ -1,4 +1,4 @@
-import type { FirstUse, PeerResult, Report, Result } from "../result.ts";
+import type { FirstUse, PeerResult, Report, Result, Times } from "../result.ts";
 import type { Tiling } from "../../mod.ts";
 import type { Tuned } from "../tune.ts";
 import { alignDecimals, formatBytes, latencyUnit } from "../../cli/shared/report/units.ts";
@@ -81,7 +81,7 @@ function peerColumns(rows: PeerResult[]): Column[] {
 }
 
 function timeColumns(
-  rows: Pick<Result, "medianMs" | "minMs" | "p90Ms">[],
+  rows: Times[],
 ): [heading: string, cells: string[]][] {
   const { name, perMs } = latencyUnit(Math.min(...rows.map((row) => row.minMs)));
   return [

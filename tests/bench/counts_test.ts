@@ -1,6 +1,5 @@
-import { assertAlmostEquals, assertEquals } from "@std/assert";
+import { assertEquals } from "@std/assert";
 import { cacheBytes, movedBytes, operations } from "../../bench/counts.ts";
-import { median, quantile } from "../../bench/statistics.ts";
 
 const DECODE = {
   ...{ batch: 1, numHeads: 32, numKvHeads: 32, headDim: 128, seqLen: 1, contextLen: 4096 },
@@ -27,11 +26,4 @@ Deno.test("cacheBytes() of values within keys are those of keys", () => {
 
 Deno.test("operations() are two multiply-adds per pair and element", () => {
   assertEquals(operations(DECODE), 32 * 4096 * 4 * 128);
-});
-
-Deno.test("quantile() interpolates between neighbours", () => {
-  assertEquals(median([3, 1, 2]), 2);
-  assertEquals(median([4, 1]), 2.5);
-  assertEquals(quantile([5], 0.9), 5);
-  assertAlmostEquals(quantile([1, 2, 3, 4, 5], 0.9), 4.6);
 });

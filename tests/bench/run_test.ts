@@ -6,12 +6,13 @@ import { CaseInputs } from "../../bench/inputs.ts";
 import { randomElements, randomTensor } from "../../bench/random.ts";
 import { measureDecode } from "../../bench/decode_ceilings.ts";
 import { measureRoofline } from "../../bench/roofline.ts";
+import { movedBytes, operations } from "../../bench/counts.ts";
 import { runGroup } from "../../bench/run.ts";
 import { runLayer } from "../../bench/run_capture.ts";
 import { timeInTurns } from "../../bench/stopwatch.ts";
 import { Subject } from "../../bench/subject.ts";
 import { casesByRows, tune, tuningOf } from "../../bench/tune.ts";
-import { maxAbsError } from "../../bench/verify.ts";
+import { maxAbsError, TOLERANCE } from "../../bench/verify.ts";
 import { bytesInMemory, Safetensors } from "../../src/checkpoints/mod.ts";
 import { Gpu } from "../../mod.ts";
 import { buffersOf } from "../support/buffers.ts";
@@ -69,10 +70,35 @@ Deno.test("timeInTurns() gives every call as many samples as rounds, by either c
   withoutTimestamps.destroy();
 });
 
-Deno.test("measureRoofline() finds three positive rates", async () => {
-  const rates = Object.values(await measureRoofline(await sharedGpu(), EFFORT));
-  assertEquals(rates.length, 3);
-  assert(rates.every((rate) => rate > 0 && Number.isFinite(rate)));
+Deno.test("measureRoofline() streams every byte that its rates count", async () => {
+  const gpu = await sharedGpu();
+  const { device } = gpu;
+  const grids: number[] = [];
+  const sizes: number[] = [];
+  const { createBuffer } = device;
+  const { dispatchWorkgroups } = GPUComputePassEncoder.prototype;
+  device.createBuffer = (descriptor) => {
+    if (descriptor.label === "random") sizes.push(descriptor.size);
+    return createBuffer.call(device, descriptor);
+  };
+  GPUComputePassEncoder.prototype.dispatchWorkgroups = function (x, y, z) {
+    grids.push(x * (y ?? 1) * (z ?? 1));
+    return dispatchWorkgroups.call(this, x, y, z);
+  };
+  let rates;
+  try {
+    rates = await measureRoofline(gpu, EFFORT);
+  } finally {
+    device.createBuffer = createBuffer;
+    GPUComputePassEncoder.prototype.dispatchWorkgroups = dispatchWorkgroups;
+  }
+  assertEquals(Object.keys(rates).toSorted(), ["copyGBps", "fmaGFlops", "readGBps"]);
+  assert(Object.values(rates).every((rate) => rate > 0 && rate < Infinity));
+  // Elements of 16 bytes, 16 for each of 256 neighbours and 256 for each long run.
+  const [bytes] = sizes;
+  const [neighbours, runs] = [16, 256].map((elements) => bytes / (16 * elements * 256));
+  // The kernel that fills the source is the first.
+  assertEquals(new Set(grids.slice(1)), new Set([neighbours, runs]));
 });
 
 Deno.test("the ceilings of decoding are of what was asked for, and above 0", async () => {
@@ -104,7 +130,13 @@ Deno.test("runGroup() verifies and compares", async () => {
     assertEquals(variants, [...expected, "mqa staged"]);
     for (const row of rows) {
       assertEquals(row.failure, undefined);
-      assert(row.maxAbsError !== null && row.medianMs > 0 && row.speedupOverMha);
+      assert(row.maxAbsError !== null && row.maxAbsError < TOLERANCE[dtype]);
+      assertEquals(row.samples, EFFORT.maxRounds);
+      assert(0 < row.minMs && row.minMs <= row.medianMs && row.medianMs <= row.p90Ms);
+      assert(row.p90Ms < 60_000, "a call takes no minute");
+      assertAlmostEquals(row.tokensPerSecond, 2 * 5 / row.medianMs * 1e3);
+      assertAlmostEquals(row.gbPerSecond, movedBytes(row) / row.medianMs / 1e6);
+      assertAlmostEquals(row.gflops, operations(row) / row.medianMs / 1e6);
       assertEquals(row.bandwidthShare, row.gbPerSecond);
       // On a roofline of 1 GB/s and 1 GFLOP/s.
       const [bound, floor] = row.gflops > row.gbPerSecond
@@ -118,6 +150,7 @@ Deno.test("runGroup() verifies and compares", async () => {
       new Set(["attend", "scores", "softmax", "weighted sum"]),
     );
     assert(firstUses.rows.every(({ pipelineMs, firstRunMs }) => pipelineMs > 0 && firstRunMs >= 0));
+    assert(rows.every(({ speedupOverMha }) => speedupOverMha! > 0 && speedupOverMha! < Infinity));
     // Each implementation is held against its own MHA.
     assertEquals(rows.slice(0, 2).map(({ speedupOverMha }) => speedupOverMha), [1, 1]);
   }
