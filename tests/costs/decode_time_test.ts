@@ -119,6 +119,12 @@ testRefusals("decode time", [
     RangeError,
     "contextLen=0.5",
   ],
+  [
+    "a context of nothing",
+    () => decodeAttentionTime(MHA, RATES, { contextLen: 0 }),
+    RangeError,
+    "contextLen=0",
+  ],
   ["a head of nothing", () => crossingGroupSize({ headDim: 0 }, RATES), RangeError, "headDim=0"],
   [
     "an element type",

@@ -235,6 +235,16 @@ Deno.test("memory: where every layer has a window, a context that fits has no en
   assertEquals(longestContext(shape, { memoryBytes: 1000 }), 0);
 });
 
+Deno.test("memory: a cell is the cache, eight bytes of counters a layer, and activations", () => {
+  const shape = { numLayers: 2, numKvHeads: 1, headDim: 4 };
+  const budget = { memoryBytes: 3 * (1600 + 16 + 1000) + 7, weightBytes: 7, activationBytes: 1000 };
+  const options = { contextLens: [50], batches: [1, 2, 3, 4] };
+  // 50 tokens of 2 layers, each with a key and a value of 4 numbers in f16.
+  const cells = feasibleSpace(shape, budget, options);
+  assertEquals(cells.map(({ bytes }) => bytes), [1, 2, 3, 4].map((batch) => batch * 2616));
+  assertEquals(cells.map(({ fits }) => fits), [true, true, true, false]);
+});
+
 Deno.test("memory: activations take their share for each sequence", () => {
   const options = { contextLen: 64 * K };
   const perSequence = 16384 * 64 * K + 32 * 8;
@@ -270,6 +280,24 @@ testRefusals("memory", [
     () => kvCacheBytes(MHA_7B, { contextLen: 1.5 }),
     RangeError,
     "contextLen=1.5",
+  ],
+  [
+    "a context of nothing",
+    () => kvCacheBytes(MHA_7B, { contextLen: 0 }),
+    RangeError,
+    "contextLen=0",
+  ],
+  [
+    "a batch of nothing beside a context",
+    () => largestBatch(MHA_7B, CARD, { contextLen: 0 }),
+    RangeError,
+    "contextLen=0",
+  ],
+  [
+    "a context of nothing among others",
+    () => feasibleSpace(MHA_7B, CARD, { contextLens: [1, 0], batches: [1] }),
+    RangeError,
+    "contextLen=0",
   ],
   [
     "no layers",

@@ -84,17 +84,31 @@ Deno.test("gpu: everything that the adapter lists and we use is asked for", asyn
   device.destroy();
 });
 
-Deno.test("gpu: features that are announced compile", async () => {
-  const gpu = await sharedGpu();
-  const compiles = (code: string) =>
-    gpu.guard("compile a probe", () => gpu.device.createShaderModule({ code }));
-  if (gpu.features.f16) {
-    await compiles("enable f16; @compute @workgroup_size(1) fn main() { _ = f16(1); }");
+/** Whether a device takes a kernel. */
+async function compiles({ device }: Gpu, code: string): Promise<boolean> {
+  device.pushErrorScope("validation");
+  const compute = { module: device.createShaderModule({ code }) };
+  device.createComputePipeline({ layout: "auto", compute });
+  return await device.popErrorScope() === null;
+}
+
+Deno.test("gpu: what is announced compiles, and what is not does not", async () => {
+  const adapter = await navigator.gpu.requestAdapter();
+  const bare = await Gpu.from(await adapter!.requestDevice());
+  const shared = await sharedGpu();
+  for (const gpu of [shared, bare]) {
+    const { features, dialect } = gpu;
+    const main = "@compute @workgroup_size(32) fn main()";
+    assert(await compiles(gpu, `${main} {}`));
+    assertEquals(await compiles(gpu, `enable f16; ${main} { _ = f16(1); }`), features.f16);
+    const uses = `${main} { _ = subgroupAdd(1u); }`;
+    const written = [false, true].map((enable) => enable ? `enable subgroups; ${uses}` : uses);
+    const taken = await Promise.all(written.map((code) => compiles(gpu, code)));
+    assertEquals(taken.includes(true), features.subgroups);
+    if (features.subgroups) assert(taken[Number(dialect.enableSubgroups)]);
   }
-  if (gpu.features.subgroups) {
-    const enable = gpu.dialect.enableSubgroups ? "enable subgroups;" : "";
-    await compiles(`${enable} @compute @workgroup_size(32) fn main() { _ = subgroupAdd(1u); }`);
-  }
+  assertEquals([bare.features.f16, bare.features.subgroups], [false, false]);
+  bare.destroy();
 });
 
 Deno.test("gpu: the same for the same device", async () => {

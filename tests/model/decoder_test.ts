@@ -371,6 +371,67 @@ for (
   });
 }
 
+testRandomly(
+  "Decoder: one logit that is not a number is an error, wherever it is",
+  async (random) => {
+    const vocabSize = random.integer(50, 3000);
+    const { spec } = lastIsLikeliest(vocabSize);
+    for (const token of [0, vocabSize - 1, random.integer(1, vocabSize - 2)]) {
+      const embedding = new Array(2 * vocabSize).fill(1);
+      embedding[2 * token + random.integer(0, 1)] = NaN;
+      const weights = weightsWith(spec, { "embedding.weight": embedding });
+      await withDecoder({ spec, weights }, { maxSeqLen: 1 }, async (decoder) => {
+        for (const temperature of [0, 1]) {
+          decoder.clear();
+          const other = (token + 1) % vocabSize;
+          const logits = await decoder.forward([other]);
+          assertEquals(logits.filter(Number.isNaN).length, 1);
+          const says = "a logit is not a number";
+          const generate = () => generated(decoder, { tokens: 1, temperature });
+          await assertRejects(generate, GpuWorkError, says, `${token} of ${vocabSize}`);
+        }
+      });
+    }
+  },
+);
+
+testRandomly(
+  "Decoder: the draws of neighbouring seeds have nothing to do with each other",
+  async (random) => {
+    // Of 30,000 equally likely tokens, two draws are the same one time in 30,000.
+    const spec = { ...TINY, vocabSize: 30_000, contextLen: 128 };
+    const weights = weightsWith(spec, { "embedding.weight": new Array(60_000).fill(1) });
+    await withDecoder({ spec, weights }, { maxSeqLen: 1 }, async (decoder) => {
+      const first = random.integer(0, 2 ** 32 - 4);
+      const draws: number[][] = [];
+      for (
+        const seed of [first, first + 1, first + 2, (first ^ 1) >>> 0, (first ^ 2 ** 31) >>> 0]
+      ) {
+        decoder.clear();
+        await decoder.feed([7]);
+        draws.push(await generated(decoder, { tokens: 30, temperature: 1, seed }));
+      }
+      const seeds = new Set(draws.map((tokens) => tokens.join())).size;
+      // One of the flipped bits may give a seed that is there already.
+      assert(seeds >= 4, `${seeds} of 5 seeds draw for themselves`);
+      for (const [i, a] of draws.entries()) {
+        assert(new Set(a).size >= 28, `${a}: they must be spread`);
+        for (const b of draws.slice(0, i)) {
+          if (a.join() === b.join()) continue;
+          for (let shift = -3; shift <= 3; shift++) {
+            const same = a.filter((token, at) => token === b[at + shift]).length;
+            assert(same <= 2, `${same} draws are those of another seed, ${shift} further`);
+          }
+        }
+      }
+      // And the same seed draws the same.
+      decoder.clear();
+      await decoder.feed([7]);
+      assertEquals(await generated(decoder, { tokens: 30, temperature: 1, seed: first }), draws[0]);
+    });
+  },
+);
+
 testRandomly("Decoder: draws from a large vocabulary follow the likelihoods", async (random) => {
   const { spec, weights } = lastIsLikeliest(20_000);
   // The last token has a logit of 4, all others of 2: at this temperature it is as likely as they are together.

@@ -167,6 +167,16 @@ testRandomly(
   },
 );
 
+Deno.test("movedBytes() has the sinks of a window once, beside the columns that any query sees", () => {
+  const spec = { ...{ numHeads: 6, numKvHeads: 2, headDim: 8, valueDim: 4, seqLen: 3 } } as const;
+  const plan = fusedPlan({ ...spec, capacity: 100, window: 10, sinks: 4 });
+  // Three queries look over 12 columns and 4 sinks: keys and values of 2 heads, and q and o of 6, in f32.
+  assertEquals(plan.contextLen, 16);
+  assertEquals(movedBytes(plan), 4 * (16 * 2 * (8 + 4) + 3 * 6 * (8 + 4)));
+  // Each sees its own 10 and the sinks.
+  assertEquals(visiblePairs({ ...plan, contextLen: 100 }), 6 * 3 * 14);
+});
+
 Deno.test("counts: pairs take no longer for more tokens", () => {
   const spec = { ...stagedPlan(DECODE).spec, seqLen: 2 ** 40, batch: 1, numHeads: 1 };
   assertEquals(visiblePairs({ spec, contextLen: 2 ** 40 }), 2 ** 39 * (2 ** 40 + 1));

@@ -98,6 +98,22 @@ Deno.test("makePlan() finds the corner among the groups", () => {
   assert(int8.crossingGroupSize < 6);
 });
 
+Deno.test("makePlan() puts the corner of a device that loads and computes by turns on its curve", () => {
+  const device = { ...DEVICE, isSerial: true };
+  const [{ points, crossingGroupSize }] = makePlan({ ...REQUEST, device, dtypes: ["f16"] }).groups;
+  // 32 layers of 65,536 tokens: 512 bytes for each KV head and 512 operations for each of 32 heads. Both times add up.
+  const seconds = (groupSize: number) =>
+    32 * 65536 * (512 * 32 / groupSize / 2e12 + 512 * 32 / 2e13);
+  assertAlmostEquals(crossingGroupSize, 10);
+  assertEquals(points.map(({ groupSize }) => Math.round(groupSize)), [1, 2, 4, 8, 10, 16, 32]);
+  for (const { groupSize, tokensPerSecond } of points) {
+    assertAlmostEquals(tokensPerSecond * seconds(groupSize), 1, 1e-9, `groups of ${groupSize}`);
+  }
+  // At the corner each of the two takes as long as the other.
+  assertAlmostEquals(points[4].tokensPerSecond * 2 * 32 * 65536 * 512 * 32 / 2e13, 1, 1e-9);
+  assertEquals(points[4].bound, "both");
+});
+
 Deno.test("makePlan() leaves out the corner where no group reaches it", () => {
   const device = { ...DEVICE, f32FlopsPerSecond: 1e15 };
   const [{ points, crossingGroupSize }] = makePlan({ ...REQUEST, device }).groups;

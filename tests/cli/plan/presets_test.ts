@@ -2,6 +2,7 @@
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { GPUS } from "../../../cli/plan/gpus.ts";
 import { parseConfig } from "../../../cli/shared/model_config.ts";
+import { activationBytes } from "../../../cli/shared/preset.ts";
 import { MODELS, PUBLISHED } from "../../../cli/shared/presets.ts";
 import { findByName } from "../../../cli/shared/names.ts";
 
@@ -33,6 +34,22 @@ Deno.test("models: all that are promised are there, in MHA, GQA and MQA", () => 
     ...["Gemma-2-2B", "gpt-oss-20b", "Qwen3-8B", "LFM2-1.2B", "Jamba-v0.1"],
   ];
   assertEquals(promised.filter((name) => !names.includes(name)), []);
+});
+
+Deno.test("models: activations are the residual, a layer at its widest, and the logits, in f32", () => {
+  const model = {
+    ...findByName("model", MODELS, "llama-2-7b"),
+    ...{ hiddenSize: 100, ffnSize: 300, numHeads: 8, numKvHeads: 2, headDim: 16, vocabSize: 1000 },
+    valueDim: undefined,
+  };
+  // The residual and its copy; the gate beside what it is multiplied with; the logits.
+  assertEquals(activationBytes({ ...model, isGated: true }), 4 * (2 * 100 + 2 * 300 + 1000));
+  // Without a gate attention is wider: queries and outputs of 8 heads, keys and values of 2.
+  assertEquals(activationBytes({ ...model, isGated: false }), 4 * (2 * 100 + 10 * 32 + 1000));
+  const narrow = { ...model, isGated: true, ffnSize: 50, valueDim: 4 };
+  assertEquals(activationBytes(narrow), 4 * (2 * 100 + 10 * 20 + 1000));
+  const experts = { count: 8, perToken: 2, width: 700, parameters: 0 };
+  assertEquals(activationBytes({ ...narrow, experts }), 4 * (2 * 100 + 2 * 700 + 1000));
 });
 
 Deno.test("gpus: every class is there, each with its source, and f16 is no slower than f32", () => {
