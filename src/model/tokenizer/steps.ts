@@ -61,6 +61,16 @@ function growthOf({ type, fields }: Step): number {
       // A pattern may match between any two characters.
       return checkPatternOf(fields) === "Regex" ? 1 + growth : growth;
     }
+    case "Metaspace": {
+      const marks = ["replacement", "str_rep"].map((field) => (fields.text(field) ?? "").length);
+      return 1 + Math.max(...marks);
+    }
+    case "ByteLevel":
+      // Bytes are written as characters, of which each has up to three bytes.
+      return 3;
+    case "BertNormalizer":
+      // Chinese characters get spaces on both sides.
+      return 3;
     default:
       return 1;
   }

@@ -8,6 +8,9 @@ const MODELS = ["BPE", "Unigram", "WordPiece"];
 /** Longest word that WordPiece tries all pieces of, which takes the cube of its length. It is 100 in known tokenizers. */
 const LONGEST_WORD = 200;
 
+/** Longest mark of where a piece stands in its word. It is `</w>` or `##` in known tokenizers. */
+const LONGEST_AFFIX = 64;
+
 /** The tokens of a `tokenizer.json`. */
 export interface Vocabulary {
   /** The number of each token. */
@@ -95,8 +98,13 @@ function checkModel(model: Fields): void {
   if (!MODELS.includes(type)) {
     throw model.error(`"type" must be one of ${MODELS.join(", ")}`, { type });
   }
-  for (const field of ["unk_token", "continuing_subword_prefix", "end_of_word_suffix"]) {
-    model.text(field);
+  model.text("unk_token");
+  for (const field of ["continuing_subword_prefix", "end_of_word_suffix"]) {
+    const affix = model.text(field) ?? "";
+    if (affix.length <= LONGEST_AFFIX) continue;
+    throw model.error(`"${field}" must have at most ${LONGEST_AFFIX} characters`, {
+      [field]: affix,
+    });
   }
   for (const field of ["fuse_unk", "byte_fallback", "ignore_merges"]) model.flag(field);
   model.count("unk_id", IDS);

@@ -445,6 +445,24 @@ const REFUSED: [what: string, json: unknown, options: object, says: string][] = 
     '"normalizer" must not make texts more than 64 times as long: current value growth=1099511627776',
   ],
   [
+    "bytes of bytes of bytes",
+    edited({ pre_tokenizer: { type: "Sequence", pretokenizers: Array(40).fill(BYTE_LEVEL) } }),
+    {},
+    '"pre_tokenizer" must not make texts more than 64 times as long',
+  ],
+  [
+    "a space that is long",
+    edited({ pre_tokenizer: { type: "Metaspace", replacement: "x".repeat(1e6) } }),
+    {},
+    "growth=1000001",
+  ],
+  [
+    "a long mark of pieces",
+    ofModel({ continuing_subword_prefix: "x".repeat(1e6) }),
+    {},
+    '"continuing_subword_prefix" must have at most 64 characters',
+  ],
+  [
     "texts that grow at once",
     edited({ normalizer: { type: "Prepend", prepend: "x".repeat(1e6) } }),
     {},
