@@ -108,7 +108,8 @@ export async function fuzz(
 
   async function fork({ cache, transcript }: Subject, isWrong: boolean): Promise<void> {
     const { batch } = cache.spec;
-    if (batch === 1) isWrong = true;
+    // One sequence has no other to become.
+    if (batch === 1 && !isWrong) return;
     const from = random.integer(0, batch - 1);
     let pair = { from, to: (from + random.integer(1, Math.max(1, batch - 1))) % batch };
     if (isWrong) pair = spoiled(random, pair);
