@@ -89,7 +89,7 @@ export {
 } from "./src/reference/attention.ts";
 export * from "./src/reference/attention_gradient.ts";
 export * from "./src/reference/latent_layer.ts";
-export * from "./src/reference/layer.ts";
+export { referenceLayer, type ReferenceLayerOptions } from "./src/reference/layer.ts";
 export type { RingKvCacheOptions } from "./src/cache/ring_options.ts";
 export type { Overflow } from "./src/cache/ring_rules.ts";
 export * from "./src/cache/ring_kv_cache.ts";
