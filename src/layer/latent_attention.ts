@@ -2,6 +2,7 @@ import { Attention } from "../attend/attention.ts";
 import { checkChoice, checkInteger, sentence } from "../base/check.ts";
 import { once } from "../base/once.ts";
 import { Turns } from "../base/turns.ts";
+import { forwardTokens } from "./forward_tokens.ts";
 import { RingKvCache } from "../cache/ring_kv_cache.ts";
 import type { RingKvCacheOptions } from "../cache/ring_options.ts";
 import type { RopeOptions } from "../cache/rope.ts";
@@ -238,7 +239,7 @@ export class LatentAttention {
   get weightBytes(): number {
     const { linears, qNorm, latentNorm } = this.#weights;
     return [...Object.values(linears), qNorm, latentNorm]
-      .reduce((sum, part) => sum + (part?.bytes ?? 0), 0);
+      .reduce((sum, module) => sum + (module?.bytes ?? 0), 0);
   }
 
   /**
@@ -278,8 +279,8 @@ export class LatentAttention {
   }
 
   /**
-   * Checks and binds the tensors of new tokens, and compiles what so many of them need. Each encoding appends its tokens to
-   * the cache and attends to all that the cache has then.
+   * Checks and binds the tensors of new tokens, and compiles the kernels for their number. Each encoding appends its tokens
+   * to the cache and attends to all that the cache has then.
    *
    * @param tensors What each encoding reads and writes. They and the layer must outlive what is returned.
    * @param form The form; the expanded one is encoded while the cache is empty. The default is `"absorbed"`.
@@ -376,23 +377,9 @@ export class LatentAttention {
    * @throws {DeviceLostError} If the device is lost.
    */
   async forward(x: HostTensor): Promise<HostFloats> {
-    const { gpu } = this;
-    return await Owned.use(async (owned) => {
-      // The caller may change the tokens before it is the turn of this call: they are copied now.
-      const uploaded = Tensor.upload(gpu, x, { label: "x" });
-      const turn = this.#turns.take(async () => {
-        const input = owned.keep(await uploaded);
-        const output = owned.keep(await Tensor.empty(gpu, input.shape, { label: "y" }));
-        const bound = await this.bind({ x: input, y: output }, this.plan(input.shape[1]).form);
-        await gpu.guard(FORWARD, () => {
-          const encoder = gpu.device.createCommandEncoder();
-          bound.encode(encoder);
-          gpu.device.queue.submit([encoder.finish()]);
-        });
-        return output;
-      });
-      const [, output] = await Promise.all([uploaded, turn]);
-      return { data: await output.download(), shape: output.shape };
+    return await forwardTokens(FORWARD, this.gpu, this.#turns, x, async (tensors) => {
+      const { form } = this.plan(tensors.x.shape[1]);
+      return await this.bind(tensors, form);
     });
   }
 
@@ -446,10 +433,10 @@ export class LatentAttention {
   }
 }
 
-/** Where a projection writes. */
+/** The target of a projection. */
 type Target = Parameters<Linear["bind"]>[2];
 
-/** What a number of new tokens takes besides the weights. */
+/** The attention and the tensors for a number of new tokens. */
 type Chunk =
   & {
     /** Queries of few elements, where they are compressed. */

@@ -4,6 +4,7 @@ import { WeightMatrix } from "./weight_matrix.ts";
 import { Norm } from "./norm.ts";
 import { once } from "../base/once.ts";
 import { Turns } from "../base/turns.ts";
+import { forwardTokens } from "./forward_tokens.ts";
 import { concatenated, projectionsOf } from "./projections.ts";
 import type { AttentionWeights, Projection } from "./attention_weights.ts";
 import { Attention } from "../attend/attention.ts";
@@ -206,8 +207,8 @@ export class MultiQueryAttention {
 
   /** Bytes of the weights on the device. */
   get weightBytes(): number {
-    const parts = [this.#qkv, this.#o, this.#qNorm, this.#kNorm];
-    return parts.reduce((sum, part) => sum + (part?.bytes ?? 0), 0);
+    const modules = [this.#qkv, this.#o, this.#qNorm, this.#kNorm];
+    return modules.reduce((sum, module) => sum + (module?.bytes ?? 0), 0);
   }
 
   /**
@@ -258,24 +259,7 @@ export class MultiQueryAttention {
    * @throws {DeviceLostError} If the device is lost.
    */
   async forward(x: HostTensor): Promise<HostFloats> {
-    const { gpu } = this;
-    return await Owned.use(async (owned) => {
-      // The caller may change the tokens before it is the turn of this call: they are copied now.
-      const uploaded = Tensor.upload(gpu, x, { label: "x" });
-      const turn = this.#turns.take(async () => {
-        const input = owned.keep(await uploaded);
-        const output = owned.keep(await Tensor.empty(gpu, input.shape, { label: "y" }));
-        const bound = await this.bind({ x: input, y: output });
-        await gpu.guard(FORWARD, () => {
-          const encoder = gpu.device.createCommandEncoder();
-          bound.encode(encoder);
-          gpu.device.queue.submit([encoder.finish()]);
-        });
-        return output;
-      });
-      const [, output] = await Promise.all([uploaded, turn]);
-      return { data: await output.download(), shape: output.shape };
-    });
+    return await forwardTokens(FORWARD, this.gpu, this.#turns, x, (tensors) => this.bind(tensors));
   }
 
   /** Frees weights and scratch, and the cache unless it was given. */
