@@ -2,7 +2,12 @@
 import type { KvDtype } from "../../mod.ts";
 import { KV_DTYPES } from "../../src/tensor/dtype.ts";
 import { Arguments } from "../shared/arguments.ts";
-import { type ModelOptions, POOL_METHODS, type PoolMethod } from "../shared/model_options.ts";
+import {
+  type ModelOptions,
+  POOL_METHODS,
+  type PoolMethod,
+  WEIGHT_DTYPES,
+} from "../shared/model_options.ts";
 
 export const HELP = `Continues a text by a model on this machine's GPU, and says how fast.
 
@@ -33,8 +38,6 @@ Memory
   --help               this text
 `;
 
-/** Element types that weights may be kept in. */
-export const WEIGHT_DTYPES = ["f32", "f16", "int8"] as const;
 /** The options of the command line. */
 export interface GenerateOptions extends ModelOptions {
   kvHeads?: number;

@@ -2,7 +2,7 @@
 import type { KvDtype } from "../../mod.ts";
 import { KV_DTYPES } from "../../src/tensor/dtype.ts";
 import { Arguments } from "../shared/arguments.ts";
-import type { ModelOptions } from "../shared/model_options.ts";
+import { type ModelOptions, WEIGHT_DTYPES } from "../shared/model_options.ts";
 
 export const HELP = `Serves a model over HTTP, at the endpoints of the OpenAI API.
 
@@ -29,9 +29,6 @@ Limits
 
   --help               this text
 `;
-
-/** Element types that weights may be kept in. */
-const WEIGHT_DTYPES = ["f32", "f16", "int8"] as const;
 
 /** The options of the command line. */
 export interface ServeOptions extends ModelOptions {

@@ -1,6 +1,6 @@
 /** Copying one sequence of a cache over another, on the device. */
 import * as wgsl from "../../kernels/mod.ts";
-import type { Dispatch } from "../gpu/bound_work.ts";
+import type { Dispatch, Grid } from "../gpu/bound_work.ts";
 import { Kernel } from "../gpu/kernel.ts";
 import type { KvPart } from "./kv_memory.ts";
 import { join, type WgslModule } from "../gpu/compose.ts";
@@ -41,6 +41,11 @@ export function forkModules(kvDtype: KvDtype): Record<"within" | "across", WgslM
   return { within: copying(wgsl.forkSource.within), across: copying(wgsl.forkSource.across) };
 }
 
+/** The grid that copies so many elements. */
+export function copyGrid(count: number): Grid {
+  return [Math.min(Math.ceil(count / WORKGROUP), MAX_WORKGROUPS), 1];
+}
+
 /** The kernels that copy: within the buffers of a part, and between those of two. */
 export class Fork {
   readonly #within: Kernel;
@@ -79,13 +84,12 @@ export class Fork {
             fromSequence: pair.from,
             toSequence: pair.to,
           }));
-        const workgroups = Math.ceil(numHeads * headSize / WORKGROUP);
         dispatches.push(kernel.bind({
           params,
           lengths: memory.lengths,
           rows: destination.part[name]!.buffer,
           sourceRows: source.part[name]!.buffer,
-        }, [Math.min(workgroups, MAX_WORKGROUPS), 1]));
+        }, copyGrid(numHeads * headSize)));
       }
     }
     return dispatches;

@@ -4,13 +4,9 @@ import { KeptBuffers } from "../gpu/kept_buffers.ts";
 import { Kernel } from "../gpu/kernel.ts";
 import type { Owned } from "../gpu/owned.ts";
 import { storedElements } from "../tensor/pieces.ts";
-import { forkModules } from "./fork.ts";
+import { copyGrid, forkModules } from "./fork.ts";
 import { storedRows } from "./kv_shape.ts";
 import type { PagePool } from "./page_pool.ts";
-
-const WORKGROUP = 64;
-/** More workgroups than this do not make a copy faster; each goes round for the rest. */
-const MAX_WORKGROUPS = 1024;
 
 /** The kernel that copies rows within a buffer. */
 export class PageCopy {
@@ -48,8 +44,7 @@ export class PageCopy {
             () =>
               this.#kernel.uniform({ source, destination, count, fromSequence: 0, toSequence: 0 }),
           );
-          const workgroups = Math.min(Math.ceil(count / WORKGROUP), MAX_WORKGROUPS);
-          this.#kernel.bind({ params, lengths, rows: rows.buffer }, [workgroups, 1]).encode(pass);
+          this.#kernel.bind({ params, lengths, rows: rows.buffer }, copyGrid(count)).encode(pass);
         }
       }
     }

@@ -89,6 +89,7 @@ export class PagedKvCache {
   readonly spec: CacheSpec;
   /** The layers: attention reads them, and appends write them. */
   readonly layers: readonly PagedLayer[];
+  readonly #layers: PagedLayer[] = [];
 
   readonly #owned: Owned;
   readonly #table: PageTable;
@@ -113,7 +114,7 @@ export class PagedKvCache {
     this.#maxSeqLen = maxSeqLen;
     this.#rules = { capacity, sinks, window, overflow: "error" };
     this.#sequences = Array.from({ length: batch }, () => ({ oldest: 0, length: 0, pages: [] }));
-    this.layers = [];
+    this.layers = this.#layers;
   }
 
   /**
@@ -163,7 +164,7 @@ export class PagedKvCache {
         kept: () => this.#sequences,
         step: () => this.#step,
       });
-      (this.layers as PagedLayer[]).push(layer);
+      this.#layers.push(layer);
     }
   }
 

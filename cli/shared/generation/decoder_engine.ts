@@ -1,5 +1,6 @@
 /** An engine over a decoder of one sequence: those that come while it runs wait for their turn. */
 import { sentence } from "../../../src/base/check.ts";
+import { Turns } from "../../../src/base/turns.ts";
 import type { Decoder } from "../../../src/model/decoder.ts";
 import type { Engine, EngineStats, GeneratedToken, Generation, SequenceRequest } from "./engine.ts";
 
@@ -10,7 +11,7 @@ const PORTION = 8;
 export class DecoderEngine implements Engine {
   readonly #decoder: Decoder;
   readonly #tokens = { prompt: 0, generated: 0 };
-  #turn: Promise<void> = Promise.resolve();
+  readonly #turns = new Turns();
   #running = 0;
   #waiting = 0;
   #milliseconds = 0;
@@ -28,7 +29,7 @@ export class DecoderEngine implements Engine {
     checkSupported(request);
     let isCancelled = false;
     const isOver = () => isCancelled;
-    const run = (): AsyncGenerator<readonly GeneratedToken[]> => this.#inTurn(request, isOver);
+    const run = () => this.#inTurn(request, isOver);
     this.#waiting++;
     let isCounted = true;
     const uncount = () => {
@@ -64,16 +65,19 @@ export class DecoderEngine implements Engine {
     request: SequenceRequest,
     isOver: () => boolean,
   ): AsyncGenerator<readonly GeneratedToken[]> {
-    const before = this.#turn;
-    let end = () => {};
-    this.#turn = new Promise((resolve) => end = resolve);
+    const end = Promise.withResolvers<void>();
     this.#running++;
     try {
-      await before;
+      await new Promise<void>((begin) =>
+        this.#turns.take(() => {
+          begin();
+          return end.promise;
+        })
+      );
       yield* this.#run(request, isOver);
     } finally {
       this.#running--;
-      end();
+      end.resolve();
     }
   }
 
