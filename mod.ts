@@ -74,6 +74,7 @@ export type { LatentAttentionWeights } from "./src/layer/latent_weights.ts";
 export * from "./src/layer/multi_query_attention.ts";
 export type { LatentForm, LatentPlan, LatentShape } from "./src/plan/latent.ts";
 export * from "./src/reference/output_change.ts";
+export * from "./src/layer/merging/merge_kv_heads.ts";
 export { poolKvHeads, type PoolOptions } from "./src/layer/pool_kv_heads.ts";
 export * from "./src/reference/pooling_change.ts";
 export * from "./src/layer/qkv_weights.ts";
