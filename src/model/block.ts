@@ -9,6 +9,7 @@ import type { Tensor } from "../tensor/tensor.ts";
 import { type BoundWork, inSequence } from "../gpu/bound_work.ts";
 import { Linear, type LinearActivation } from "../layer/linear.ts";
 import type { Norm } from "../layer/norm.ts";
+import { attentionWeights, projectionWeights } from "./layer_weights.ts";
 import type { Uploads } from "./uploads.ts";
 import type { DecoderSpec } from "./spec.ts";
 import type { WeightData } from "./weights.ts";
@@ -64,18 +65,7 @@ export class Block {
     { name, cache, weightDtype }: BlockOptions,
   ): Promise<Block> {
     const { dim, numHeads, numKvHeads, headDim, scale, alibiSlopes, norm } = spec;
-    const projection = async (component: string) => ({
-      weight: await uploads.read(`${name}.${component}.weight`),
-      bias: await uploads.optional(`${name}.${component}.bias`),
-    });
-    const weights = {
-      q: await projection("q"),
-      k: await projection("k"),
-      v: await projection("v"),
-      o: await projection("o"),
-      qNorm: await uploads.optional(`${name}.qNorm.weight`),
-      kNorm: await uploads.optional(`${name}.kNorm.weight`),
-    };
+    const weights = await attentionWeights(uploads, name);
     const attention = uploads.owned.keep(
       await MultiQueryAttention.create(gpu, weights, {
         ...{ dim, numHeads, numKvHeads, headDim, scale, alibiSlopes, cache, weightDtype },
@@ -92,7 +82,13 @@ export class Block {
       postAttentionNorm: await uploads.optionalNorm(`${name}.postAttentionNorm`, post),
       mlpNorm,
       up: await upOf(gpu, spec, uploads, { name, weightDtype }),
-      down: await linear(gpu, uploads, `${name}.down`, await projection("down"), weightDtype),
+      down: await linear(
+        gpu,
+        uploads,
+        `${name}.down`,
+        await projectionWeights(uploads, `${name}.down`),
+        weightDtype,
+      ),
       postMlpNorm: await uploads.optionalNorm(`${name}.postMlpNorm`, post),
     });
   }

@@ -1,0 +1,86 @@
+import type { BoundWork } from "../../gpu/bound_work.ts";
+import type { Gpu } from "../../gpu/device.ts";
+import { type Destroyable, Owned } from "../../gpu/owned.ts";
+import { Tensor } from "../../tensor/tensor.ts";
+import { Block, type BlockTensors } from "../block.ts";
+import type { DecoderSpec } from "../spec.ts";
+import { Uploads } from "../uploads.ts";
+import type { DecoderWeights } from "../weights.ts";
+
+/** Where rows of a block go, those of all sequences [sequences, seqLen, width]. */
+export type Taps = Partial<Record<"h" | "attentionInput" | "inside", Tensor>>;
+
+const ACTION = "run a layer for calibration";
+
+/** One block of a decoder over whole sequences, one after the other, each from its start. */
+export class BlockRun implements Destroyable {
+  readonly #gpu: Gpu;
+  readonly #owned: Owned;
+  readonly #block: Block;
+  readonly #tensors: BlockTensors;
+  readonly #work: BoundWork;
+
+  private constructor(
+    gpu: Gpu,
+    owned: Owned,
+    block: Block,
+    tensors: BlockTensors,
+    work: BoundWork,
+  ) {
+    this.#gpu = gpu;
+    this.#owned = owned;
+    this.#block = block;
+    this.#tensors = tensors;
+    this.#work = work;
+  }
+
+  /** Uploads the weights of a layer. */
+  static async create(
+    gpu: Gpu,
+    { spec, weights }: { spec: DecoderSpec; weights: DecoderWeights },
+    { layer, seqLen }: { layer: number; seqLen: number },
+  ): Promise<BlockRun> {
+    return await Owned.make(async (owned) => {
+      const { rope, window } = spec.layers[layer];
+      const uploads = new Uploads(gpu, owned, spec, weights);
+      const block = await Block.create(gpu, spec, uploads, {
+        name: `layers.${layer}`,
+        cache: { capacity: seqLen, rope, window, overflow: "error" },
+        weightDtype: "f32",
+      });
+      const tensor = async (label: string, width: number) =>
+        owned.keep(await Tensor.empty(gpu, [1, seqLen, width], { label }));
+      const tensors = {
+        h: await tensor("h", spec.dim),
+        attentionInput: await tensor("attention input", spec.dim),
+        mlpInput: await tensor("mlp input", spec.dim),
+        inside: await tensor("inside", spec.hiddenDim),
+        addend: await tensor("addend", spec.dim),
+      };
+      return new BlockRun(gpu, owned, block, tensors, await block.bind(tensors));
+    });
+  }
+
+  /** Runs the block over a residual stream [sequences, seqLen, dim], which may also be where `h` goes. */
+  async run(stream: Tensor, taps: Taps): Promise<void> {
+    const { device } = this.#gpu;
+    const { h } = this.#tensors;
+    await this.#gpu.guard(ACTION, () => {
+      for (let sequence = 0; sequence < stream.shape[0]; sequence++) {
+        const encoder = device.createCommandEncoder();
+        this.#block.attention.cache.clear(encoder);
+        encoder.copyBufferToBuffer(stream.buffer, sequence * h.bytes, h.buffer, 0, h.bytes);
+        this.#work.encode(encoder);
+        for (const name of Object.keys(taps) as (keyof Taps)[]) {
+          const { buffer, bytes } = this.#tensors[name];
+          encoder.copyBufferToBuffer(buffer, 0, taps[name]!.buffer, sequence * bytes, bytes);
+        }
+        device.queue.submit([encoder.finish()]);
+      }
+    });
+  }
+
+  destroy(): void {
+    this.#owned.destroy();
+  }
+}
