@@ -16,6 +16,9 @@
  *
  * @module
  */
+export type { MergeReport } from "../layer/merging/merge_kv_heads.ts";
+export type { LayerMergeReport } from "../model/merging/decoder_merge.ts";
+export type { MergeDecoderOptions } from "../model/merging/merge_decoder.ts";
 export type { DecoderLayer, DecoderSpec } from "../model/spec.ts";
 export type { Tokenizer } from "../model/tokenizer/tokenizer.ts";
 export type { DecoderWeights, WeightData } from "../model/weights.ts";
@@ -24,6 +27,7 @@ export { bytesInMemory, type ByteSource, openFile } from "./byte_source.ts";
 export type { Checkpoint } from "./checkpoint.ts";
 export { parseDecoderConfig } from "./families/mod.ts";
 export { openLlama2c } from "./llama2c.ts";
+export { type MergedCheckpoint, withMergedKvHeads } from "./merged.ts";
 export { openCheckpoint, type OpenOptions } from "./open.ts";
 export { openTokenizer } from "./open_tokenizer.ts";
 export { type PooledKvHeadsOptions, withPooledKvHeads } from "./pooled.ts";
