@@ -1,6 +1,6 @@
 /** Systems of linear equations that are too large to be written down. */
 
-/** What {@linkcode conjugateGradients} solves. */
+/** A system that {@linkcode conjugateGradients} solves. */
 export interface LinearSystem {
   /** `A x`, of a symmetric positive semidefinite A; its blocks do not mix. */
   apply: (x: Float64Array) => Float64Array;

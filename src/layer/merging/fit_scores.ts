@@ -5,7 +5,7 @@ import type { LayerInputs } from "./layer_inputs.ts";
 import { addProducts, addSum, addToRows } from "./row_loops.ts";
 import type { SampledAttention } from "./sampled_attention.ts";
 
-/** What scores should be, packed. */
+/** The scores to come close to, packed. */
 export interface ScoreTarget {
   /** `q . k` of the layer that it was. */
   products: Float64Array;
@@ -65,7 +65,7 @@ export function fitScores(
   return changed(affine, change);
 }
 
-/** Makes errors what they count: their weights times their distance from the weighted mean. */
+/** Replaces each error by its distance from the weighted mean, times its weight. */
 function centre(errors: Float64Array, weights: Float64Array): void {
   let mean = 0;
   for (let i = 0; i < weights.length; i++) mean += weights[i] * errors[i];

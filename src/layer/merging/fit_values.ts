@@ -7,7 +7,7 @@ import { outputsOf } from "./layer_pass.ts";
 import { crossOf, Ridge } from "./ridge.ts";
 import type { SampledAttention } from "./sampled_attention.ts";
 
-/** What outputs should be. */
+/** The outputs to come close to. */
 export interface OutputTarget {
   /** The attention weights that a merged layer has, packed. */
   weights: Float64Array;
@@ -67,7 +67,7 @@ function withOutput(
   return { v, o: changed(o, change), square };
 }
 
-/** What makes values better where W_O, which is as good as it can be, takes up what it can of it. */
+/** The change of the values that is best where W_O, which is optimal for the present ones, follows it. */
 function changeOfValues(
   { v, o }: ValuesAndOutput,
   inputs: LayerInputs,

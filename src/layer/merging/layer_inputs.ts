@@ -3,7 +3,7 @@ import type { HostTensor } from "../../tensor/tensor.ts";
 import { type Affine, withColumn, withoutBias } from "./affine.ts";
 import { Ridge } from "./ridge.ts";
 
-/** What a layer reads, in float64, with a 1 behind each token for biases. */
+/** A layer's inputs in float64, with a 1 behind each token for biases. */
 export class LayerInputs {
   /** All tokens [tokens, dim + 1]. */
   readonly all: Float64Array;

@@ -25,7 +25,7 @@ export function productsOf(
   return attention.products(attention.rotateQueries(queries), attention.rotateKeys(keys));
 }
 
-/** What W_O reads [samples, numHeads headDim + 1], and makes of it [samples, dim]. */
+/** The inputs of W_O [samples, numHeads headDim + 1], and its outputs [samples, dim]. */
 export function outputsOf(
   { v, o }: { v: Affine; o: Affine },
   inputs: LayerInputs,

@@ -3,6 +3,7 @@ import { product, transposed } from "../../base/linear_algebra.ts";
 import type { FilledRope } from "../../cache/rope_kernel.ts";
 import { poolKvHeads } from "../pool_kv_heads.ts";
 import type { Affine } from "./affine.ts";
+import { rotaryPairs } from "./rotary_pairs.ts";
 import { sharedPair } from "./shared_pair.ts";
 import { type Energy, type Shared, sharedSubspace } from "./shared_subspace.ts";
 
@@ -19,7 +20,7 @@ export interface MergeShape {
   to: number;
 }
 
-/** What decides how keys can be shared. */
+/** The rules that keys are read by, which decide how they can be shared. */
 export interface KeyRules {
   /** Rotary positions. The default is none. */
   rope?: FilledRope;
@@ -30,7 +31,7 @@ export interface KeyRules {
 /** A layer of fewer heads, and what they keep. */
 export interface MergedHeads {
   layer: Layer;
-  /** Nothing where keys are averaged. */
+  /** Absent where keys are averaged. */
   keys?: Energy;
   values: Energy;
 }
@@ -48,8 +49,9 @@ export function mergeHeads(
 ): MergedHeads {
   const { headDim, from, to } = shape;
   const merge = new Merge(layer, moment, shape);
-  const pairs = rope ? pairsOf(rope) : [];
-  const unrotated = range(headDim).slice(rope?.dims ?? 0);
+  const pairs = rope ? rotaryPairs(rope) : [];
+  const rotated = new Set(pairs.flat());
+  const unrotated = range(headDim).filter((element) => !rotated.has(element));
   const keys: Energy[] = [];
   const values: Energy[] = [];
   for (const target of range(to)) {
@@ -62,11 +64,6 @@ export function mergeHeads(
   if (!hasNorms) return { layer: merge.merged, keys: sumOf(keys), values: sumOf(values) };
   const k = { ...merge.merged.k, matrix: poolKvHeads(layer.k.matrix, { from, to }) };
   return { layer: { ...merge.merged, k }, values: sumOf(values) };
-}
-
-/** The elements of a head that are rotated together. */
-function pairsOf({ dims, style }: FilledRope): number[][] {
-  return range(dims / 2).map((i) => style === "halves" ? [i, i + dims / 2] : [2 * i, 2 * i + 1]);
 }
 
 /** A merge under way: `merged` has what is merged so far. */

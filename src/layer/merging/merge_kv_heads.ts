@@ -32,17 +32,17 @@ export interface MergeKvHeadsOptions {
   window?: number;
   /** Slope of each query head by the distance of a key (ALiBi). The default is none. */
   alibiSlopes?: readonly number[];
-  /** What keeps the variance of a query or a key from 0, where they are normalised. The default is 1e-6. */
+  /** The number that keeps the variance of a query or a key from 0, where they are normalised. The default is 1e-6. */
   normEps?: number;
-  /** What the merged layer reads instead of `x` [B, S, dim], where layers before it have changed. The default is `x`. */
+  /** The merged layer's inputs instead of `x` [B, S, dim], where layers before it have changed. The default is `x`. */
   seen?: HostTensor;
-  /** What its output shall make up for besides [B, S, dim], where layers before it have changed. The default is nothing. */
+  /** An addend that its output shall have besides [B, S, dim], where layers before it have changed. The default is none. */
   missing?: HostTensor;
   /** How often weights are refitted at most: 0 leaves them as they are merged in closed form. The default is 8. */
   rounds?: number;
 }
 
-/** What merging one layer kept, and what is lost. */
+/** The shares that merging one layer kept, and the error that is left. */
 export interface MergeReport {
   /**
    * Share of the keys that is kept, each weighted by the queries that read it. It is missing where queries or keys are
@@ -69,6 +69,7 @@ export interface MergedKvHeads {
 }
 
 const ACTION = "merge KV heads";
+
 /**
  * Gives an attention layer fewer key/value heads, by what it does with inputs of yours: W_Q and W_O are never shared, so that
  * they can take up most of what sharing keys and values takes away. No training is needed; it costs linear algebra on the

@@ -6,7 +6,7 @@ import { type HeadNorms, outputsOf, productsOf } from "./layer_pass.ts";
 import type { Layer } from "./merge_heads.ts";
 import type { SampledAttention } from "./sampled_attention.ts";
 
-/** What a merged layer reads, and what it should make of some of its tokens. */
+/** The inputs of a merged layer, and the scores and outputs that it should have of some of its tokens. */
 export interface Target {
   inputs: LayerInputs;
   attention: SampledAttention;

@@ -1,5 +1,6 @@
 /** Causal attention in float64 over the tokens of a calibration, of a sample of its queries: forwards and backwards. */
 import type { FilledRope } from "../../cache/rope_kernel.ts";
+import { rotaryPairs } from "./rotary_pairs.ts";
 import { addProducts, addSum, addToRows, type Rows } from "./row_loops.ts";
 
 /** Sizes of an attention whose queries are sampled. */
@@ -12,7 +13,7 @@ export interface SampleShape {
   headDim: number;
 }
 
-/** What a query sees, and how it is scored. */
+/** The keys that a query sees, and how they are scored. */
 export interface SampleRules {
   scale: number;
   rope?: FilledRope;
@@ -41,6 +42,8 @@ export class SampledAttention {
   readonly #rules: SampleRules;
   /** Scores of a head. */
   readonly #scores: number;
+  /** Elements of a head that are rotated together. */
+  readonly #pairs: readonly [number, number][];
   /** Cosines and sines of each position and pair. */
   readonly #rotations: { cosines: Float64Array; sines: Float64Array };
 
@@ -59,12 +62,14 @@ export class SampledAttention {
     this.samples = samples;
     this.#rules = rules;
     this.#scores = offset;
-    const pairs = rope?.frequencies.length ?? 0;
+    const { frequencies, attentionFactor: factor } = rope ??
+      { frequencies: [], attentionFactor: 1 };
+    const pairs = frequencies.length;
     const angles = Float64Array.from(
       { length: seqLen * pairs },
-      (_, i) => Math.floor(i / pairs) * rope!.frequencies[i % pairs],
+      (_, i) => Math.floor(i / pairs) * frequencies[i % pairs],
     );
-    const factor = rope?.attentionFactor ?? 1;
+    this.#pairs = rope ? rotaryPairs(rope) : [];
     this.#rotations = {
       cosines: angles.map((angle) => factor * Math.cos(angle)),
       sines: angles.map((angle) => factor * Math.sin(angle)),
@@ -108,20 +113,17 @@ export class SampledAttention {
     position: number,
     direction: 1 | -1,
   ): void {
-    const { rope } = this.#rules;
-    if (!rope) return;
-    const { headDim } = this.shape;
+    const pairs = this.#pairs;
     const { cosines, sines } = this.#rotations;
-    const pairs = rope.dims / 2;
-    const [step, partner] = rope.style === "halves" ? [1, pairs] : [2, 1];
-    for (let head = start; head < start + width; head += headDim) {
-      for (let pair = 0; pair < pairs; pair++) {
-        const cosine = cosines[position * pairs + pair];
-        const sine = direction * sines[position * pairs + pair];
-        const x = rows[head + pair * step];
-        const y = rows[head + pair * step + partner];
-        rows[head + pair * step] = cosine * x - sine * y;
-        rows[head + pair * step + partner] = cosine * y + sine * x;
+    for (let head = start; head < start + width; head += this.shape.headDim) {
+      for (let pair = 0; pair < pairs.length; pair++) {
+        const [first, second] = pairs[pair];
+        const cosine = cosines[position * pairs.length + pair];
+        const sine = direction * sines[position * pairs.length + pair];
+        const x = rows[head + first];
+        const y = rows[head + second];
+        rows[head + first] = cosine * x - sine * y;
+        rows[head + second] = cosine * y + sine * x;
       }
     }
   }

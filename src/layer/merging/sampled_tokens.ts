@@ -1,6 +1,6 @@
-/** Tokens of a calibration that are looked at, at most: neighbours tell about the same, and cost as much. */
+/** Most tokens of a calibration that are sampled: more of them tell about the same, and cost as much. */
 const MOST = 4096;
-/** One of so many of them is held out. */
+/** One sample of eight is held out. */
 const HELD_OUT = 8;
 
 /** Tokens of a calibration, all sequences one after the other. */

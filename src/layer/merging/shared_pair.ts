@@ -1,4 +1,4 @@
-/** What heads can share of a rotary pair: the best complex number, of which each has a complex multiple. */
+/** The best rotary pair that heads can share: a complex number, of which each has a complex multiple. */
 import { eigenOf, meanDiagonal } from "../../base/linear_algebra.ts";
 import type { Shared } from "./shared_subspace.ts";
 

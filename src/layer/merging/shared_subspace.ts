@@ -1,4 +1,4 @@
-/** What heads can share, where each reads it by a linear map of its own: the best subspace, by principal components. */
+/** The best subspace that heads can share where each reads it by a linear map of its own: principal components. */
 import {
   choleskyOf,
   eigenOf,
@@ -7,7 +7,7 @@ import {
   transposed,
 } from "../../base/linear_algebra.ts";
 
-/** What several heads share, in as many elements as one of them has. */
+/** Maps into what several heads share, and out of it: as many elements as one head has. */
 export interface Shared {
   /** From the heads, beside each other, to what they share [size, heads size]. */
   encode: Float64Array;

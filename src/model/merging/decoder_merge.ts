@@ -19,7 +19,7 @@ export interface DecoderSource {
   weights: DecoderWeights;
 }
 
-/** What merging one layer of a decoder kept, and what is lost. */
+/** The shares that merging one layer of a decoder kept, and the errors that are left. */
 export interface LayerMergeReport extends MergeReport {
   /** Square of what the residual stream is off by behind the layer, over its own square. */
   drift: number;
@@ -31,7 +31,7 @@ export interface MergeTensors {
   before: Tensor;
   /** That of the merged decoder. */
   after: Tensor;
-  /** What a layer reads, or adds up to. */
+  /** A layer's inputs, or its sum. */
   rows: Tensor;
   /** The inside of its feed-forward layer [sequences, seqLen, hiddenDim]. */
   inside: Tensor;
@@ -124,7 +124,7 @@ export class DecoderMerge {
     this.#keep(`${name}.down`, refitDown(down, await inside.download(), errors));
   }
 
-  /** What the attention of a layer reads of a residual stream. */
+  /** Normalises a residual stream as the attention of a layer reads it. */
   async #normalise(layer: number, stream: Tensor, rows: Tensor): Promise<void> {
     const { spec, weights } = this.#source;
     const [sequences, seqLen] = stream.shape;

@@ -33,22 +33,25 @@ function drawSizes(random: Random): Sizes {
   };
 }
 
-/** Every way to tell positions: rotary ones in both styles, whole and partial; others leave keys alone. */
+/** Every way to tell positions: rotary ones in both styles, whole, partial and of a range; others leave keys alone. */
 function positions(headDim: number): (RopeOptions | undefined)[] {
-  const partial = headDim > 2 ? [{ dims: headDim - 2 }, { dims: 2, style: "pairs" as const }] : [];
+  const partial: RopeOptions[] = headDim > 2
+    ? [{ dims: headDim - 2 }, { dims: 2, style: "pairs" }, { firstDim: 1, dims: 2, base: 50 }]
+    : [];
   return [undefined, { base: 50 }, { style: "pairs", base: 50 }, ...partial];
 }
 
 /** The elements of a head that are rotated together, and the others alone. */
 function partsOf(headDim: number, rope?: RopeOptions): number[][] {
-  const { dims = headDim, style = "halves" } = rope ?? { dims: 0 };
-  return [
-    ...Array.from(
-      { length: dims / 2 },
-      (_, i) => style === "halves" ? [i, i + dims / 2] : [2 * i, 2 * i + 1],
-    ),
-    ...(dims < headDim ? [Array.from({ length: headDim - dims }, (_, i) => dims + i)] : []),
-  ];
+  const { firstDim = 0, dims = headDim, style = "halves" } = rope ?? { dims: 0 };
+  const pairs = Array.from(
+    { length: dims / 2 },
+    (_, i) =>
+      (style === "halves" ? [i, i + dims / 2] : [2 * i, 2 * i + 1]).map((j) => firstDim + j),
+  );
+  const others = Array.from({ length: headDim }, (_, i) => i)
+    .filter((i) => i < firstDim || i >= firstDim + dims);
+  return others.length > 0 ? [...pairs, others] : pairs;
 }
 
 /** `map x` of some rows of a head, where it takes the place of them. */
@@ -99,7 +102,8 @@ function redundantLayer(random: Random, sizes: Sizes, rope?: RopeOptions) {
     const first = head * headDim;
     for (const elements of partsOf(headDim, rope)) {
       const [x, y] = [number(), number()];
-      const isPair = rope !== undefined && elements[0] < (rope.dims ?? headDim);
+      const { firstDim = 0, dims = headDim } = rope ?? { dims: 0 };
+      const isPair = elements[0] >= firstDim && elements[0] < firstDim + dims;
       mapRows(weights.k, { first, elements }, isPair ? [[x, -y], [y, x]] : square(elements.length));
     }
     const all = Array.from({ length: headDim }, (_, i) => i);

@@ -23,9 +23,9 @@ function draw(random: Random) {
     ...{ batch, seqLen: 4 * seqLen, numHeads: kvHeads * random.integer(1, 3) },
     headDim: random.integer(1, 11),
   };
-  const rope = shape.headDim > 1
-    ? { dims: 2 * random.integer(1, Math.floor(shape.headDim / 2)), attentionFactor: 1.5 }
-    : undefined;
+  const dims = 2 * random.integer(0, Math.floor(shape.headDim / 2));
+  const firstDim = random.integer(0, shape.headDim - dims);
+  const rope = dims > 0 ? { firstDim, dims, attentionFactor: 1.5 } : undefined;
   const style = random.pick(["halves", "pairs"] as const);
   const rules = {
     scale: random.next(),
