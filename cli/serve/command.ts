@@ -1,14 +1,12 @@
 /** The command: a model behind HTTP until a signal ends it. */
-import { Gpu } from "../../mod.ts";
-import { Decoder } from "../../src/model/decoder.ts";
 import { findTextFile } from "../../src/checkpoints/text_file.ts";
 import { Files } from "../shared/files.ts";
-import { DecoderEngine } from "../shared/generation/decoder_engine.ts";
+import { Engines } from "../shared/generation/engines.ts";
+import { openEngine } from "../shared/generation/open_engine.ts";
 import { type Model, withModel } from "../shared/model_files.ts";
 import { exitCodeOf, type Out } from "../shared/run.ts";
 import { ApiKey } from "./api_key.ts";
 import { ChatTemplate } from "./chat_template.ts";
-import { Engines, type OpenedEngine } from "./engines.ts";
 import { Handler } from "./handler.ts";
 import { parseOptions, type ServeOptions } from "./options.ts";
 
@@ -74,26 +72,6 @@ async function serve(
   } finally {
     for (const signal of SIGNALS) Deno.removeSignalListener(signal, end);
     engines.destroy();
-  }
-}
-
-/** A decoder of the model on a device of its own. */
-async function openEngine({ checkpoint }: Model, options: ServeOptions): Promise<OpenedEngine> {
-  const gpu = await Gpu.open();
-  try {
-    const { spec, weights } = checkpoint;
-    const { kvDtype, weightDtype } = options;
-    const maxTokens = Math.min(options.context ?? spec.contextLen, spec.contextLen);
-    const decoder = await Decoder.create(gpu, spec, weights, { maxTokens, kvDtype, weightDtype });
-    const engine = new DecoderEngine(decoder);
-    const destroy = () => {
-      engine.destroy();
-      gpu.destroy();
-    };
-    return { engine, lost: gpu.device.lost, destroy };
-  } catch (error) {
-    gpu.destroy();
-    throw error;
   }
 }
 

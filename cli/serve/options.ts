@@ -1,7 +1,7 @@
 /** The command line of `deno run serve`. */
-import type { KvDtype } from "../../mod.ts";
 import { KV_DTYPES } from "../../src/tensor/dtype.ts";
 import { Arguments } from "../shared/arguments.ts";
+import type { EngineOptions } from "../shared/generation/open_engine.ts";
 import { type ModelOptions, WEIGHT_DTYPES } from "../shared/model_options.ts";
 
 export const HELP = `Serves a model over HTTP, at the endpoints of the OpenAI API.
@@ -31,11 +31,8 @@ Limits
 `;
 
 /** The options of the command line. */
-export interface ServeOptions extends ModelOptions {
+export interface ServeOptions extends ModelOptions, EngineOptions {
   name?: string;
-  kvDtype: KvDtype;
-  weightDtype: typeof WEIGHT_DTYPES[number];
-  context?: number;
   port: number;
   host: string;
   apiKeyFile?: string;

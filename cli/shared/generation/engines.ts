@@ -1,5 +1,5 @@
 /** The engine of the moment: a new one is opened once a device was lost. */
-import type { Engine } from "../shared/generation/engine.ts";
+import type { Engine } from "./engine.ts";
 
 /** An engine, and what tells that its device is lost. */
 export interface OpenedEngine {
