@@ -8,6 +8,7 @@ import { type Model, withModel } from "../shared/model_files.ts";
 import { Gpu } from "../../mod.ts";
 import { sentence } from "../../src/base/check.ts";
 import { attentionMaps, chooseMaps } from "./attention_maps.ts";
+import { drawText } from "./draw_text.ts";
 import { parseOptions, type QualityOptions } from "./options.ts";
 import { attentionFigure } from "./report/attention_figure.ts";
 import { formatTable } from "./report/table.ts";
@@ -45,7 +46,7 @@ async function measure(model: Model, options: QualityOptions, out: Out): Promise
   try {
     const possible = variants.filter(({ kvDtype }) => kvDtype !== "f16" || gpu.features.f16);
     if (possible.length < variants.length) out.error("f16 is left out: this adapter lacks it");
-    const tokens = given ?? await drawText(gpu, model, most, options.seed);
+    const tokens = given ?? await drawTokens(gpu, model, most, options.seed);
     const report: Report = {
       schema: 1,
       model: options.model,
@@ -89,24 +90,22 @@ async function readTokens({ tokenizer }: Model, file: string, most: number): Pro
   );
 }
 
-/** A text of `tokens` tokens, drawn by the model. */
-async function drawText(
+/** Texts of `most` tokens in all, drawn by the model. */
+async function drawTokens(
   gpu: Gpu,
   { checkpoint: { spec, weights }, tokenizer }: Model,
-  tokens: number,
+  most: number,
   seed: number,
 ): Promise<number[]> {
-  const [first] = [...tokenizer.encode(""), ...tokenizer.endOfText];
-  if (first === undefined) {
+  const { endOfText: ends } = tokenizer;
+  const own = tokenizer.encode("");
+  const begin = own.length > 0 ? own : ends.slice(0, 1);
+  if (begin.length === 0) {
     throw new RangeError(`Cannot ${ACTION} as no token begins this model's texts: give --text`);
   }
-  const decoder = await Decoder.create(gpu, spec, weights, { maxTokens: tokens });
+  const decoder = await Decoder.create(gpu, spec, weights, { maxTokens: most });
   try {
-    await decoder.feed([first]);
-    const text = [first];
-    const draw = { tokens: tokens - 1, temperature: 1, seed };
-    for await (const drawn of decoder.generate(draw)) text.push(...drawn);
-    return text;
+    return await drawText(decoder, { tokens: most, begin, ends, seed });
   } finally {
     decoder.destroy();
   }
