@@ -25,6 +25,7 @@ testRandomly(
       assert(report[kind].calls > 0, `${kind}: ${JSON.stringify(report)}`);
     }
     const { calls, refused } = report["RingKvCache.restore"];
-    assert(refused > 0 && calls > refused, JSON.stringify(report));
+    // Of a few, all may be right, or none.
+    assert((refused > 0 && calls > refused) || calls < 20, JSON.stringify(report));
   },
 );
