@@ -9,6 +9,8 @@ export interface Checkpoint {
   weights: DecoderWeights;
   /** Tokens after which a text is over, by the model's own files; a tokenizer's files may name more. */
   endOfText: readonly number[];
+  /** The end token of its configuration class, for where neither those files nor the tokenizer's name any. */
+  classEndOfText?: readonly number[];
   /** Lets go of the files. */
   close(): Promise<void>;
 }

@@ -81,6 +81,7 @@ export async function openLlama2c(source: ByteSource): Promise<Checkpoint> {
     weights: { has: (name) => places.has(name), read },
     // Its tokenizer knows them.
     endOfText: [],
+    classEndOfText: [],
     close: () => source.close(),
   };
 }

@@ -72,6 +72,7 @@ export async function openCheckpoint(
     spec: family.spec,
     weights: await familyWeights(tensors, family, warn),
     endOfText,
+    classEndOfText: family.classEndOfText,
     close: () => tensors.close(),
   }));
 }

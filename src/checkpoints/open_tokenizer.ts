@@ -32,7 +32,10 @@ const USUAL = "tokenizer.json";
  */
 export async function openTokenizer(
   path: string,
-  { spec: { vocabSize }, endOfText }: Pick<Checkpoint, "spec" | "endOfText">,
+  { spec: { vocabSize }, endOfText, classEndOfText }: Pick<
+    Checkpoint,
+    "spec" | "endOfText" | "classEndOfText"
+  >,
   { warn }: OpenOptions = {},
 ): Promise<Tokenizer> {
   const file = await findFile(path);
@@ -42,7 +45,7 @@ export async function openTokenizer(
     const beside = async (name: string) =>
       file.endsWith(".json") ? (await findTextFile(folder + name))?.text : undefined;
     return await parseTokenizer(await readShort(source), {
-      ...{ file, vocabSize, endOfText, warn },
+      ...{ file, vocabSize, endOfText, classEndOfText, warn },
       config: await beside("tokenizer_config.json"),
       specialTokensMap: await beside("special_tokens_map.json"),
     });

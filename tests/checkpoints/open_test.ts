@@ -6,6 +6,8 @@ import {
   openCheckpoint,
   openTokenizer,
 } from "../../src/checkpoints/mod.ts";
+import { HfConfig } from "../../src/checkpoints/config.ts";
+import { readFamily } from "../../src/checkpoints/families/mod.ts";
 import { inFolder, numbered, safetensors } from "../support/checkpoint_files.ts";
 import {
   FAMILY_CONFIGS,
@@ -378,6 +380,22 @@ testFamilies(
     }
   },
 );
+
+Deno.test("the end of a text by the configuration class, which null takes away", () => {
+  const classes = {
+    ...{ llama: 2, mistral: 2, gemma: 1, gemma3: 1, gemma3_text: 1, gpt_bigcode: 50_256 },
+    ...{ falcon: 11, RefinedWeb: 11, RefinedWebModel: 11 },
+  };
+  const classEnd = (config: object) =>
+    readFamily(HfConfig.parse(JSON.stringify(config), "config.json")).classEndOfText;
+  for (const [model_type, end] of Object.entries(classes)) {
+    const config = { model_type };
+    assertEquals(classEnd(config), [end], model_type);
+    assertEquals(classEnd({ ...config, eos_token_id: null }), [], model_type);
+    assertEquals(classEnd({ ...config, eos_token_id: [3, 4] }), [], model_type);
+  }
+  assertEquals(classEnd({ model_type: "gemma3", eos_token_id: 7, text_config: {} }), [1]);
+});
 
 testRandomly(
   "openTokenizer(): a file or its folder, with the files beside it and the model's ends",

@@ -48,12 +48,13 @@ export function parseDecoderConfig(text: string, name: string): DecoderSpec {
   return readFamily(HfConfig.parse(text, name)).spec;
 }
 
-/** As {@linkcode parseDecoderConfig}, and what the family calls its tensors. */
-export function readFamily(given: HfConfig): Family {
+/** As {@linkcode parseDecoderConfig}, and what the family calls its tensors; also the end token of its configuration class. */
+export function readFamily(given: HfConfig): Family & { classEndOfText: number[] } {
   for (const [field, rule] of Object.entries(UNUSED)) {
     if (given.has(field)) throw given.error(field, rule);
   }
   const read = given.choice("model_type", FAMILIES);
   const { config, outline } = readModel(given);
-  return read(config, outline);
+  const end = config.value("eos_token_id");
+  return { ...read(config, outline), classEndOfText: typeof end === "number" ? [end] : [] };
 }

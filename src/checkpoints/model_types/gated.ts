@@ -9,7 +9,9 @@ export const GATED: Readonly<Record<string, ModelType>> = {
       ...{ num_hidden_layers: 32, num_attention_heads: 32, max_position_embeddings: 2048 },
       ...{ hidden_act: "silu", rms_norm_eps: 1e-6, rope_theta: 10_000, attention_bias: false },
       tie_word_embeddings: false,
+      eos_token_id: 2,
     },
+    nullable: ["eos_token_id"],
   },
   gemma: {
     source: "GemmaConfig",
@@ -17,8 +19,9 @@ export const GATED: Readonly<Record<string, ModelType>> = {
       ...{ vocab_size: 256_000, hidden_size: 3072, intermediate_size: 24_576, head_dim: 256 },
       ...{ num_hidden_layers: 28, num_attention_heads: 16, num_key_value_heads: 16 },
       ...{ max_position_embeddings: 8192, rms_norm_eps: 1e-6, rope_theta: 10_000 },
-      ...{ attention_bias: false, tie_word_embeddings: true },
+      ...{ attention_bias: false, tie_word_embeddings: true, eos_token_id: 1 },
     },
+    nullable: ["eos_token_id"],
   },
   cohere: {
     source: "CohereConfig",

@@ -18,7 +18,7 @@ const FALCON_NAMES = {
 const FIRST_FALCON_DEFAULTS = {
   ...{ vocab_size: 250_880, hidden_size: 64, num_hidden_layers: 2, num_attention_heads: 8 },
   ...{ max_position_embeddings: 2048, activation: "gelu", layer_norm_epsilon: 1e-5 },
-  ...{ alibi: false, bias: false, rope_theta: 10_000, tie_word_embeddings: true },
+  ...{ alibi: false, bias: false, rope_theta: 10_000, tie_word_embeddings: true, eos_token_id: 11 },
 };
 
 export const UNGATED: Readonly<Record<string, ModelType>> = {
@@ -43,7 +43,9 @@ export const UNGATED: Readonly<Record<string, ModelType>> = {
       ...{ max_position_embeddings: 1024, activation_function: "gelu_pytorch_tanh" },
       ...{ layer_norm_epsilon: 1e-5, scale_attn_weights: true, multi_query: true },
       tie_word_embeddings: true,
+      eos_token_id: 50_256,
     },
+    nullable: ["eos_token_id"],
     names: GPT_NAMES,
     kvHeads: (config, numHeads) => config.flag("multi_query") ? 1 : numHeads,
     isGated: false,
@@ -112,7 +114,9 @@ export const UNGATED: Readonly<Record<string, ModelType>> = {
       ...{ alibi: false, bias: false, multi_query: true, new_decoder_architecture: false },
       ...{ parallel_attn: true, layer_norm_epsilon: 1e-5, rope_theta: 10_000 },
       tie_word_embeddings: true,
+      eos_token_id: 11,
     },
+    nullable: ["eos_token_id"],
     names: FALCON_NAMES,
     kvHeads: falconKvHeads,
     isGated: false,
@@ -123,6 +127,7 @@ export const UNGATED: Readonly<Record<string, ModelType>> = {
       ...FIRST_FALCON_DEFAULTS,
       ...{ multi_query: false, new_decoder_architecture: false, parallel_attn: false },
     },
+    nullable: ["eos_token_id"],
     names: FALCON_NAMES,
     kvHeads: falconKvHeads,
     isGated: false,
@@ -130,6 +135,7 @@ export const UNGATED: Readonly<Record<string, ModelType>> = {
   RefinedWeb: {
     source: "RWConfig of huggingface.co/tiiuae/falcon-40b (configuration_RW.py, 2023)",
     defaults: { ...FIRST_FALCON_DEFAULTS, parallel_attn: true },
+    nullable: ["eos_token_id"],
     names: FALCON_NAMES,
     kvHeads: falconKvHeads,
     isGated: false,

@@ -30,8 +30,9 @@ const GEMMA_3: ModelType = {
     ...{ rms_norm_eps: 1e-6, rope_theta: 1_000_000, rope_local_base_freq: 10_000 },
     ...{ query_pre_attn_scalar: 256, sliding_window: 4096, attention_bias: false },
     tie_word_embeddings: true,
+    eos_token_id: 1,
   },
-  nullable: ["sliding_window"],
+  nullable: ["eos_token_id", "sliding_window"],
   names: { sliding_window_pattern: ["_sliding_window_pattern"] },
   attention: alternating(6),
 };
@@ -45,8 +46,9 @@ export const WINDOWED: Readonly<Record<string, ModelType>> = {
       ...{ max_position_embeddings: 131_072, sliding_window: 4096, hidden_act: "silu" },
       ...{ rms_norm_eps: 1e-6, rope_theta: 10_000, attention_bias: false },
       tie_word_embeddings: false,
+      eos_token_id: 2,
     },
-    nullable: ["num_key_value_heads", "sliding_window"],
+    nullable: ["eos_token_id", "num_key_value_heads", "sliding_window"],
     attention: allSliding,
   },
   ministral: {

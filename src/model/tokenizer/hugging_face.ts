@@ -24,8 +24,10 @@ export async function parseHuggingFaceTokenizer(
   json: string,
   options: TokenizerOptions,
 ): Promise<Tokenizer> {
-  const { file: name, vocabSize, endOfText = [], warn = console.warn } = options;
+  const { file: name, vocabSize, endOfText = [], classEndOfText = [], warn = console.warn } =
+    options;
   checkTokens("read a tokenizer's endOfText", endOfText, Infinity);
+  checkTokens("read a tokenizer's classEndOfText", classEndOfText, Infinity);
   const file = new Fields(name, parseJsonObject(json, name));
   const settings = readSettings(options);
   const vocabulary = readVocabulary(file, vocabSize);
@@ -42,7 +44,7 @@ export async function parseHuggingFaceTokenizer(
       warn,
       tokenizer: new Tokenizer(encodingOf(file.values), {}),
       prefix: beginOfTexts(template.map(({ id }) => id), settings, { ...subject, warn }),
-      endOfText: endOfTexts(endOfText, settings, { ...subject, warn }),
+      endOfText: endOfTexts({ endOfText, classEndOfText }, settings, { ...subject, warn }),
       special: new Set([...vocabulary.special, ...settings.special]),
       decode: decoding(decoders, {
         added: vocabulary.added,

@@ -6,8 +6,8 @@ import type { TokenizerOptions } from "./tokenizer.ts";
 const ROLES = ["bos", "eos", "unk", "sep", "pad", "cls", "mask"] as const;
 
 /**
- * The tokenizers of transformers that put BOS before texts, or do not, as `add_bos_token` says, which is true where it is
- * absent, and whatever `tokenizer.json` says (`LlamaTokenizerFast.update_post_processor` and its copies).
+ * The tokenizers of transformers in which `add_bos_token` is true where it is absent, whatever `tokenizer.json` says
+ * (`LlamaTokenizerFast.update_post_processor` and its copies).
  */
 const ADD_BOS = ["LlamaTokenizer", "CodeLlamaTokenizer", "GemmaTokenizer", "CohereTokenizer"];
 
@@ -73,10 +73,8 @@ function tokenOf(fields: Fields, field: string, value: unknown): string | undefi
   });
 }
 
-/** A setting counts where it asks for BOS; where it asks for none, only these tokenizers follow it. */
+/** A setting counts for every tokenizer, as in transformers since its version 5 (`TokenizersBackend.update_post_processor`). */
 function readAddsBos(settings: Fields): boolean | undefined {
-  const setting = settings.flag("add_bos_token");
   const name = settings.text("tokenizer_class")?.replace(/Fast$/, "") ?? "";
-  if (ADD_BOS.includes(name)) return setting ?? true;
-  return setting || undefined;
+  return settings.flag("add_bos_token") ?? (ADD_BOS.includes(name) || undefined);
 }

@@ -1,6 +1,7 @@
 /** The tokens before texts and those that end them, where several files have a say. */
 import { excerpt } from "../../base/excerpt.ts";
 import type { Settings } from "./settings.ts";
+import type { TokenizerOptions } from "./tokenizer.ts";
 import type { Vocabulary } from "./vocabulary.ts";
 
 /** The tokenizer that is asked about, and who is told of what is odd. */
@@ -30,17 +31,24 @@ export function beginOfTexts(
   return template;
 }
 
-/** Tokens after which a text is over, by the model's files and the tokenizer's; what can never come, or has no text, is said. */
+/**
+ * Tokens after which a text is over, by the model's files and the tokenizer's; what can never come, or has no text, is said. Where
+ * these name none, the model's class has a say, but for tokens that are text here: a class knows nothing of its tokenizers.
+ */
 export function endOfTexts(
-  ofModel: readonly number[],
-  { eos }: Settings,
-  { name, vocabulary: { ids, tokens }, vocabSize, warn }: Subject,
+  { endOfText, classEndOfText }: Required<Pick<TokenizerOptions, "endOfText" | "classEndOfText">>,
+  { eos, special }: Settings,
+  { name, vocabulary, vocabSize, warn }: Subject,
 ): readonly number[] {
+  const { ids, tokens } = vocabulary;
   const own = eos && ids.get(eos.token);
   if (eos && own === undefined) {
     warn(`No text will end with ${excerpt(eos.token)}, as ${eos.file} asks: ${name} lacks it.`);
   }
-  const all = new Set([...ofModel, ...(own === undefined ? [] : [own])]);
+  const named = [...endOfText, ...(own === undefined ? [] : [own])];
+  const noText = new Set([...vocabulary.special, ...special].map((token) => ids.get(token)));
+  const byClass = () => classEndOfText.filter((id) => noText.has(id));
+  const all = new Set(named.length > 0 || eos ? named : byClass());
   return [...all].filter((id) => {
     if (id >= vocabSize) {
       const token = excerpt(tokens.get(id));

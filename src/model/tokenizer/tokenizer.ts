@@ -35,6 +35,8 @@ export interface TokenizerOptions {
   specialTokensMap?: string;
   /** Tokens that end a text by the model's own files, as a checkpoint has them, besides the tokenizer's. */
   endOfText?: readonly number[];
+  /** Tokens that end a text where no file names any, as the checkpoint's configuration class has them. */
+  classEndOfText?: readonly number[];
   /** Told, in a sentence, what is odd and was taken nevertheless. The default is `console.warn`. */
   warn?: (sentence: string) => void;
 }

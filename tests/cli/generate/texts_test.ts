@@ -81,6 +81,8 @@ Deno.test("generate: a text ends by config.json, and not where nothing says so",
   }
   const given = await text(chainFiles(VOCAB_SIZE, TURN), "c");
   assertEquals([given.text, given.decode], ["cabcabc", 8]);
+  const byClass = await text(chainFiles(VOCAB_SIZE, { [C]: A, [A]: EOS, [EOS]: B }), "c");
+  assertEquals([byClass.text, byClass.decode], ["ca", 2]);
 });
 
 Deno.test("generate: an end that the vocabulary lacks is said", async () => {
@@ -98,7 +100,8 @@ Deno.test("generate: an end that the vocabulary lacks is said", async () => {
 
 Deno.test("generate: spaces, special tokens and characters of several tokens come as decoded at once", async () => {
   const words = await text(
-    chainFiles(VOCAB_SIZE, { [B]: EOS, [EOS]: AB, [AB]: EOS }),
+    // Null, as Llama's class ends texts with </s>.
+    chainFiles(VOCAB_SIZE, { [B]: EOS, [EOS]: AB, [AB]: EOS }, { eos_token_id: null }),
     "b",
     "--tokens",
     "4",

@@ -136,7 +136,7 @@ const BOS: [what: string, tokenizer: unknown, settings: object | undefined, toke
     add_bos_token: false,
     tokenizer_class: "PreTrainedTokenizerFast",
     bos_token: "<s>",
-  }, [1]],
+  }, []],
   [
     "a template behind another step",
     { ...without, post_processor: sequence(BYTE_LEVEL, template(["<s>", 1])) },
@@ -266,6 +266,13 @@ Deno.test("the end of a text: the model's files and the tokenizer's, and what th
     `${(await ends({ specialTokensMap: json({ eos_token: "x" }) }))[2]}`,
     "special_tokens_map.json",
   );
+  // The class counts where no file names an end.
+  const classEndOfText = [2];
+  assertEquals(await ends({ classEndOfText }), [[2], 0, undefined]);
+  assertEquals(await ends({ classEndOfText, endOfText: [263] }), [[263], 0, undefined]);
+  assertEquals(await ends({ classEndOfText, specialTokensMap }), [[262], 0, undefined]);
+  // Not a token that is text here, nor one that there is none of.
+  assertEquals(await ends({ classEndOfText: [263, 320] }), [[], 0, undefined]);
   // A row without a token may be generated all the same; a token without a row never is.
   const [unnamed, count, says] = await ends({ endOfText: [300, 320] });
   assertEquals([unnamed, count], [[300], 2]);
