@@ -5,6 +5,7 @@ import type { Gpu } from "../gpu/device.ts";
 import { Owned } from "../gpu/owned.ts";
 import { checkSequences } from "./append.ts";
 import type { CacheSpec } from "./cache_spec.ts";
+import { CountedWork } from "./counted_work.ts";
 import type { SequencePair } from "./fork.ts";
 import { NO_PREFIX } from "./page_allocator.ts";
 import { PageCopy } from "./page_copy.ts";
@@ -94,6 +95,7 @@ export class PagedKvCache {
   readonly #owned: Owned;
   readonly #table: PageTable;
   readonly #copy: PageCopy;
+  readonly #counted: CountedWork;
   readonly #rules: RingRules;
   readonly #maxSeqLen: number;
   readonly #sequences: Sequence[];
@@ -111,6 +113,7 @@ export class PagedKvCache {
     this.#owned = made.owned;
     this.#table = made.table;
     this.#copy = made.copy;
+    this.#counted = new CountedWork(pool.gpu, made.table.lengths);
     this.#maxSeqLen = maxSeqLen;
     this.#rules = { capacity, sinks, window, overflow: "error" };
     this.#sequences = Array.from({ length: batch }, () => ({ oldest: 0, length: 0, pages: [] }));
@@ -163,6 +166,7 @@ export class PagedKvCache {
         ...{ parts, table: this.#table, rope, filled },
         kept: () => this.#sequences,
         step: () => this.#step,
+        counted: this.#counted,
       });
       this.#layers.push(layer);
     }
@@ -222,9 +226,12 @@ export class PagedKvCache {
    * @throws {TypeError} If `counts` is no array of numbers.
    * @throws {RangeError} If there is not a number for each sequence, or one would outgrow the capacity.
    * @throws {PoolExhaustedError} If the pool has not as many pages. The cache is unchanged.
+   * @throws {GpuWorkError} If the GPU refused work on the cache: clear it.
+   * @throws {DeviceLostError} If the device is lost.
    */
   extend(encoder: GPUCommandEncoder, counts: readonly number[]): void {
     checkEncoder(EXTEND, encoder);
+    this.#counted.check(EXTEND);
     const added = this.#checkedCounts(counts);
     const { allocator, shape: { pages: { size } } } = this.pool;
     const copies = this.#copied(added);
@@ -248,6 +255,7 @@ export class PagedKvCache {
       }
     });
     this.#table.advance(encoder, added);
+    this.#counted.encoded();
     this.#step = { counts: added };
   }
 
@@ -260,16 +268,21 @@ export class PagedKvCache {
    * @throws {TypeError} If a value is no number.
    * @throws {RangeError} If there is no such sequence, it is shorter, or pages that the next token sees were given back. The
    * cache is unchanged.
+   * @throws {GpuWorkError} If the GPU refused work on the cache: clear it.
+   * @throws {DeviceLostError} If the device is lost.
    */
   truncate(encoder: GPUCommandEncoder, length: number, sequence = 0): void {
-    checkEncoder("truncate PagedKvCache", encoder);
-    const one = this.#at("truncate PagedKvCache", sequence);
+    const action = "truncate PagedKvCache";
+    checkEncoder(action, encoder);
+    this.#counted.check(action);
+    const one = this.#at(action, sequence);
     const kept = truncated(this.#rules, one, length);
     const { size } = this.pool.shape.pages;
     const released = one.pages.splice(Math.ceil(length / size));
     this.pool.allocator.release(released.filter((page) => page !== undefined));
     Object.assign(one, kept);
     this.#table.setLength(encoder, sequence, length);
+    this.#counted.encoded();
     this.#step = { counts: [] };
   }
 
@@ -280,10 +293,13 @@ export class PagedKvCache {
    * @param pair Which sequence becomes a copy of which; the pages of the one that is overwritten are given back.
    * @throws {TypeError} If a value is no number.
    * @throws {RangeError} If there is no such sequence, or both are the same. The cache is unchanged.
+   * @throws {GpuWorkError} If the GPU refused work on the cache: clear it.
+   * @throws {DeviceLostError} If the device is lost.
    */
   fork(encoder: GPUCommandEncoder, pair: SequencePair): void {
     const action = "fork PagedKvCache";
     checkEncoder(action, encoder);
+    this.#counted.check(action);
     checkObject(action, "pair", pair);
     const { from, to } = pair;
     const [source, copy] = [this.#at(action, from), this.#at(action, to)];
@@ -299,6 +315,7 @@ export class PagedKvCache {
     source.pages.forEach((page, place) => {
       if (page !== undefined) this.#table.setPage(encoder, to, place, page);
     });
+    this.#counted.encoded();
     this.#step = { counts: [] };
   }
 
@@ -309,16 +326,22 @@ export class PagedKvCache {
    * @param sequence Index within the batch. The default is all.
    * @throws {TypeError} If a value is no number.
    * @throws {RangeError} If there is no such sequence.
+   * @throws {GpuWorkError} If the GPU refused work on the cache, and not all of it is cleared.
+   * @throws {DeviceLostError} If the device is lost.
    */
   clear(encoder: GPUCommandEncoder, sequence?: number): void {
-    checkEncoder("clear PagedKvCache", encoder);
+    const action = "clear PagedKvCache";
+    checkEncoder(action, encoder);
+    if (sequence === undefined) this.pool.gpu.throwIfLost();
+    else this.#counted.check(action);
     const all = this.#sequences.map((_, b) => b);
     for (const b of sequence === undefined ? all : [sequence]) {
-      const one = this.#at("clear PagedKvCache", b);
+      const one = this.#at(action, b);
       this.pool.allocator.release(heldOf(one));
       Object.assign(one, { oldest: 0, length: 0, pages: [] });
       this.#table.setLength(encoder, b, 0);
     }
+    this.#counted.encoded();
     this.#step = { counts: [] };
   }
 
@@ -329,9 +352,12 @@ export class PagedKvCache {
    * @param sequence Index within the batch. The default is 0.
    * @throws {TypeError} If a value is of the wrong kind.
    * @throws {RangeError} If there is no such sequence, or it has not as many tokens.
+   * @throws {GpuWorkError} If the GPU refused work on the cache: clear it.
+   * @throws {DeviceLostError} If the device is lost.
    */
   remember(tokens: readonly number[], sequence = 0): void {
     const action = "remember a prefix of PagedKvCache";
+    this.#counted.check(action);
     const { length, pages } = this.#at(action, sequence);
     checkTokens(action, tokens);
     if (tokens.length > length) {
@@ -358,10 +384,13 @@ export class PagedKvCache {
    * @returns How many of the tokens the sequence has by that: feed those behind them.
    * @throws {TypeError} If a value is of the wrong kind.
    * @throws {RangeError} If there is no such sequence, or it is not empty.
+   * @throws {GpuWorkError} If the GPU refused work on the cache: clear it.
+   * @throws {DeviceLostError} If the device is lost.
    */
   recall(encoder: GPUCommandEncoder, tokens: readonly number[], sequence = 0): number {
     const action = "recall a prefix in PagedKvCache";
     checkEncoder(action, encoder);
+    this.#counted.check(action);
     const one = this.#at(action, sequence);
     checkTokens(action, tokens);
     if (one.length > 0) {
@@ -374,6 +403,7 @@ export class PagedKvCache {
     pages.forEach((page, place) => this.#table.setPage(encoder, sequence, place, page));
     Object.assign(one, { pages, length: pages.length * size });
     this.#table.setLength(encoder, sequence, one.length);
+    this.#counted.encoded();
     return one.length;
   }
 

@@ -5,6 +5,7 @@ import type { Owned } from "../gpu/owned.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { Append } from "./append.ts";
 import type { CacheSpec } from "./cache_spec.ts";
+import type { CountedWork } from "./counted_work.ts";
 import type { KvPart } from "./kv_memory.ts";
 import type { KvView, ViewingQueries } from "./kv_view.ts";
 import { newBuffers } from "./new_tokens.ts";
@@ -32,6 +33,7 @@ interface Shared {
   kept: () => readonly KeptTokens[];
   /** The last step; another object for each. */
   step: () => { counts: readonly number[] };
+  counted: CountedWork;
 }
 
 const APPEND = "append to PagedKvCache";
@@ -143,6 +145,7 @@ export class PagedLayer implements KvView {
       }
       const before = this.#appended;
       this.#appended = step;
+      this.#shared.counted.encoded();
       return () => {
         this.#appended = before;
       };

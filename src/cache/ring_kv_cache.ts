@@ -22,6 +22,7 @@ import {
   truncated,
 } from "./ring_rules.ts";
 import { type FilledRingOptions, fillInRing, type RingKvCacheOptions } from "./ring_options.ts";
+import { CountedWork } from "./counted_work.ts";
 import { bindQueries, Rope, ROPE_QUERIES } from "./rope_kernel.ts";
 import { newBuffers } from "./new_tokens.ts";
 import { openSnapshot, packSnapshot, type Snapshot, storedOf } from "./snapshot.ts";
@@ -136,6 +137,7 @@ export class RingKvCache implements KvView {
   readonly #rope: Rope | undefined;
   readonly #append: Append;
   readonly #fork: Fork;
+  readonly #counted: CountedWork;
   /** Lengths to truncate to, for as many sequences. */
   readonly #truncatedLengths: KeptBuffers;
   #kept: KeptTokens[];
@@ -171,6 +173,7 @@ export class RingKvCache implements KvView {
     this.#options = options;
     this.#rules = rules;
     this.#append = made.append;
+    this.#counted = new CountedWork(gpu, made.lengths);
     this.#fork = made.fork;
     this.#rope = made.rope;
     this.#kept = new Array(batch).fill({ oldest: 0, length: 0 });
@@ -426,7 +429,7 @@ export class RingKvCache implements KvView {
     const counts = lengths === undefined ? undefined : this.#copyLengths(lengths, seqLen);
     const dispatches = this.#append.bind(buffers, seqLen, counts);
     return boundWork(dispatches, () => {
-      this.#checkCounted(APPEND);
+      this.#counted.check(APPEND);
       const before = this.#kept;
       this.#kept = before.map((kept, b) => appended(this.#rules, kept, counts?.[b] ?? seqLen));
       return () => {
@@ -497,6 +500,8 @@ export class RingKvCache implements KvView {
    * @throws {TypeError} If a value is no number.
    * @throws {RangeError} If there is no such sequence, it is shorter, or tokens that the next one sees were overwritten.
    * The cache is unchanged.
+   * @throws {GpuWorkError} If the GPU refused work on the cache: clear or restore it.
+   * @throws {DeviceLostError} If the device is lost.
    *
    * @example Two of three guesses were wrong
    * ```ts
@@ -515,7 +520,7 @@ export class RingKvCache implements KvView {
    */
   truncate(encoder: GPUCommandEncoder, length: number, sequence?: number): void {
     checkEncoder("truncate RingKvCache", encoder);
-    this.#checkCounted("truncate RingKvCache");
+    this.#counted.check("truncate RingKvCache");
     if (sequence !== undefined) this.#checkSequence("truncate RingKvCache", sequence);
     const kept = this.#kept.map((kept, b) =>
       sequence === undefined || sequence === b ? truncated(this.#rules, kept, length) : kept
@@ -531,7 +536,7 @@ export class RingKvCache implements KvView {
     });
     const offset = (sequence ?? 0) * 4;
     encoder.copyBufferToBuffer(lengths, 0, this.lengthsBuffer, offset, lengths.size);
-    refusalsOf(device).wrote([this.lengthsBuffer]);
+    this.#counted.encoded();
     this.#kept = kept;
   }
 
@@ -542,6 +547,8 @@ export class RingKvCache implements KvView {
    * @param pair Which sequence becomes a copy of which.
    * @throws {TypeError} If a value is no number.
    * @throws {RangeError} If there is no such sequence, or both are the same. The cache is unchanged.
+   * @throws {GpuWorkError} If the GPU refused work on the cache: clear or restore it.
+   * @throws {DeviceLostError} If the device is lost.
    *
    * @example Two samples of one prompt
    * ```ts
@@ -567,7 +574,7 @@ export class RingKvCache implements KvView {
     if (from === to) {
       throw new RangeError(sentence(action, "from and to must be two sequences", { from, to }));
     }
-    this.#checkCounted(action);
+    this.#counted.check(action);
     const { parts, lengthsBuffer: lengths, spec } = this;
     boundWork(this.#fork.bind({ parts, lengths, spec }, { from, to })).encode(target);
     this.#kept = this.#kept.with(to, this.#kept[from]);
@@ -580,6 +587,8 @@ export class RingKvCache implements KvView {
    * @param sequence Index within the batch. The default is all.
    * @throws {TypeError} If a value is no number.
    * @throws {RangeError} If there is no such sequence.
+   * @throws {GpuWorkError} If the GPU refused work on the cache, and not all of it is cleared.
+   * @throws {DeviceLostError} If the device is lost.
    *
    * @example
    * ```ts
@@ -597,16 +606,19 @@ export class RingKvCache implements KvView {
    * ```
    */
   clear(encoder: GPUCommandEncoder, sequence?: number): void {
-    checkEncoder("clear RingKvCache", encoder);
-    this.gpu.throwIfLost();
+    const action = "clear RingKvCache";
+    checkEncoder(action, encoder);
     const empty = { oldest: 0, length: 0 };
     if (sequence === undefined) {
+      this.gpu.throwIfLost();
       encoder.clearBuffer(this.lengthsBuffer);
       refusalsOf(this.gpu.device).wrote(this.#buffers);
       this.#kept = this.#kept.map(() => empty);
     } else {
-      this.#checkSequence("clear RingKvCache", sequence);
+      this.#checkSequence(action, sequence);
+      this.#counted.check(action);
       encoder.clearBuffer(this.lengthsBuffer, sequence * 4, 4);
+      this.#counted.encoded();
       this.#kept = this.#kept.with(sequence, empty);
     }
   }
@@ -638,7 +650,7 @@ export class RingKvCache implements KvView {
    */
   async snapshot(): Promise<Uint8Array<ArrayBuffer>> {
     const { gpu, parts, spec, lengthsBuffer } = this;
-    this.#checkCounted("snapshot RingKvCache");
+    this.#counted.check("snapshot RingKvCache");
     const kept = this.#kept;
     const memory = { parts, lengths: lengthsBuffer, spec };
     const { rows, lengths } = await readRows(gpu, memory, storedOf(kept, spec.capacity));
@@ -714,16 +726,6 @@ export class RingKvCache implements KvView {
   /** Keys, values and lengths. */
   get #buffers(): GPUBuffer[] {
     return [...tensorsOf(this.parts).map(({ buffer }) => buffer), this.lengthsBuffer];
-  }
-
-  /**
-   * Throws if the device is lost, or has refused work on the cache: then it holds other tokens than are counted here, until it
-   * is cleared or restored.
-   */
-  #checkCounted(action: string): void {
-    this.gpu.throwIfLost();
-    const rule = "the GPU refused work on the cache (clear or restore it)";
-    refusalsOf(this.gpu.device).throwIfRefused(action, rule, [this.lengthsBuffer]);
   }
 
   /** A copy of the lengths, which the caller cannot change after they were checked. */

@@ -15,6 +15,8 @@ import {
   GpuUnavailableError,
   GpuWorkError,
   MergeStates,
+  PagedKvCache,
+  PagePool,
   RingKvCache,
   SharedPrefixAttention,
   Tensor,
@@ -334,9 +336,13 @@ Deno.test("gpu: once device.destroy() was called, every call throws, also before
       prefix: { k: prefixKv, v: prefixKv },
       suffix: { k: suffixKv, v: suffixKv },
     };
+    const pool = await PagePool.create(gpu, { numKvHeads: 1, headDim: 4, numPages: 4 });
+    const paged = await PagedKvCache.create(pool, { batch: 2, capacity: 8, rope: {} });
     const append = cache.bindAppend({ k, v });
+    const pagedAppend = paged.layers[0].bindAppend({ k, v });
     const encoder = device.createCommandEncoder();
     append.encode(encoder);
+    paged.extend(encoder, [1, 0]);
     device.queue.submit([encoder.finish()]);
     const attends = attention.bind({ q, cache, o });
     const saved = await cache.snapshot();
@@ -355,13 +361,26 @@ Deno.test("gpu: once device.destroy() was called, every call throws, also before
       () => cache.clear(target),
       () => cache.clear(target, 1),
       () => cache.ropeQueries(target, q),
+      () => paged.extend(target, [1, 1]),
+      () => paged.truncate(target, 0),
+      () => paged.fork(target, { from: 0, to: 1 }),
+      () => paged.clear(target),
+      () => paged.clear(target, 1),
+      () => paged.remember([]),
+      () => paged.recall(target, [1], 1),
+      () => pagedAppend.encode(target),
+      () => paged.layers[0].bindAppend({ k, v }),
+      () => paged.layers[0].ropeQueries(target, q),
       () => attention.encode(target, { q, cache, o }),
       () => attention.bind({ q, cache, o }),
       () => merge.encode(target, [state, state], whole),
       () => shared.encode(target, sharing),
       () => Tensor.wrap(gpu, k.buffer, [1]),
     ];
+    const counted = () => [cache.length(), paged.length(0), paged.length(1), pool.available];
+    const before = counted();
     for (const call of calls) assertThrows(call, DeviceLostError, "it was lost", String(call));
+    assertEquals(counted(), before);
     // None of them was told in time by a wait.
     const pending = [
       () => gpu.settled(),

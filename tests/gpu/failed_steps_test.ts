@@ -8,6 +8,8 @@ import {
   MergeStates,
   mergeStates,
   MultiQueryAttention,
+  PagedKvCache,
+  PagePool,
   RingKvCache,
   SharedPrefixAttention,
 } from "../../mod.ts";
@@ -23,6 +25,7 @@ const zeros = (...shape: number[]) => ({
 });
 const CACHE = { batch: 2, numKvHeads: 2, headDim: 4, capacity: 8 };
 const ATTENTION = { ...CACHE, numHeads: 4, alibiSlopes: [1, 2, 3, 4] };
+const POOL = { layers: 2, numKvHeads: 2, headDim: 4, numPages: 3, pageSize: 4 };
 const STATE = { o: zeros(1, 2, 4), lse: zeros(1, 2) };
 const DECODER: DecoderSpec = {
   ...{ vocabSize: 8, dim: 4, hiddenDim: 8, numHeads: 2, numKvHeads: 1, headDim: 2, contextLen: 8 },
@@ -34,6 +37,15 @@ const DECODER: DecoderSpec = {
 /** What is made, and destroyed again where that is the caller's to do. */
 const MADE: Readonly<Record<string, (gpu: Gpu) => Promise<{ destroy(): void } | void>>> = {
   "RingKvCache.create()": (gpu) => RingKvCache.create(gpu, { ...CACHE, rope: {} }),
+  "PagePool.create()": (gpu) => PagePool.create(gpu, POOL),
+  "PagedKvCache.create()": async (gpu) => {
+    const pool = await PagePool.create(gpu, POOL);
+    try {
+      (await PagedKvCache.create(pool, { capacity: 8, rope: {} })).destroy();
+    } finally {
+      pool.destroy();
+    }
+  },
   "Attention.create(), fused": (gpu) => Attention.create(gpu, { ...ATTENTION, impl: "fused" }),
   "Attention.create(), fused in slices": (gpu) =>
     Attention.create(gpu, { ...ATTENTION, impl: "fused", capacity: 10_000 }),

@@ -6,6 +6,8 @@ import {
   Gpu,
   GpuWorkError,
   MultiQueryAttention,
+  PagedKvCache,
+  PagePool,
   RingKvCache,
   Tensor,
 } from "../../mod.ts";
@@ -184,6 +186,7 @@ testRefusals(
         () => append.encode(encoder),
         () => cache.truncate(encoder, 1),
         () => cache.fork(encoder, { from: 0, to: 1 }),
+        () => cache.clear(encoder, 0),
       ];
       for (const call of calls) assertThrows(call, GpuWorkError, "clear or restore it");
       assertThrows(() => attends.encode(encoder), GpuWorkError);
@@ -196,6 +199,73 @@ testRefusals(
       });
       assert((await o.download()).every(Number.isFinite));
       assertEquals(cache.length(), 1);
+      submit(gpu, (encoder) => cache.clear(encoder));
+    }
+  },
+);
+
+testRefusals(
+  "a cache in pages whose work was refused says so until it is cleared",
+  async (gpu, random) => {
+    const pool = await PagePool.create(gpu, { ...SHAPE, layers: 2, numPages: 6, pageSize: 2 });
+    const cache = await PagedKvCache.create(pool, { batch: 2, capacity: 8 });
+    const other = await PagedKvCache.create(pool, { capacity: 8 });
+    const [layer, another] = cache.layers;
+    const attention = await Attention.create(gpu, { ...cache.spec, numHeads: 2 });
+    const [k, v, q, o] = await Promise.all(
+      [1, 1, 2, 2].map((heads) => Tensor.upload(gpu, random.tensor([2, 1, heads, 4]))),
+    );
+    const append = layer.bindAppend({ k, v });
+    const attends = attention.bind({ q, cache: layer, o });
+    const step = (encoder: GPUCommandEncoder) => {
+      cache.extend(encoder, [1, 1]);
+      append.encode(encoder);
+      another.append(encoder, { k, v });
+    };
+    type Encode = (encoder: GPUCommandEncoder) => void;
+    const grow: Encode = (encoder) => cache.extend(encoder, [1, 1]);
+    const clear: Encode = (encoder) => cache.clear(encoder, 1);
+    /** What is refused, and what runs before it. */
+    const refused: readonly [Encode, Encode?][] = [
+      [step],
+      [grow],
+      [(encoder) => append.encode(encoder), grow],
+      [(encoder) => cache.truncate(encoder, 1)],
+      [(encoder) => cache.fork(encoder, { from: 0, to: 1 })],
+      [clear],
+      [(encoder) => cache.recall(encoder, [1], 1), clear],
+    ];
+    for (const [encode, before = step] of refused) {
+      submit(gpu, step);
+      submit(gpu, before);
+      await gpu.settled();
+      await submitRefused(gpu, encode);
+      await assertRejects(() => gpu.settled(), GpuWorkError, "Cannot trust the results");
+      const counted = () => [cache.length(0), cache.length(1), pool.available];
+      const atRefusal = counted();
+      const encoder = gpu.device.createCommandEncoder();
+      const calls = [
+        () => cache.extend(encoder, [1, 0]),
+        () => cache.truncate(encoder, 1),
+        () => cache.fork(encoder, { from: 0, to: 1 }),
+        () => cache.clear(encoder, 0),
+        () => cache.remember([1]),
+        () => cache.recall(encoder, [1], 1),
+      ];
+      for (const call of calls) assertThrows(call, GpuWorkError, "clear or restore it");
+      for (const work of [append, attends]) {
+        assertThrows(() => work.encode(encoder), GpuWorkError, "was to write what it reads");
+      }
+      assertEquals(counted(), atRefusal);
+      submit(gpu, (encoder) => other.extend(encoder, [1]));
+      submit(gpu, (encoder) => other.clear(encoder));
+      submit(gpu, (encoder) => cache.clear(encoder));
+      submit(gpu, (encoder) => {
+        step(encoder);
+        attends.encode(encoder);
+      });
+      assert((await o.download()).every(Number.isFinite));
+      assertEquals(counted(), [1, 1, 4]);
       submit(gpu, (encoder) => cache.clear(encoder));
     }
   },

@@ -7,6 +7,8 @@ import {
   type Gpu,
   mergeStates,
   MultiQueryAttention,
+  PagedKvCache,
+  PagePool,
   RingKvCache,
   SharedPrefixAttention,
   Tensor,
@@ -19,6 +21,7 @@ import type { Random } from "./random.ts";
 
 const HEADS = { numHeads: 2, numKvHeads: 1, headDim: 4 };
 const CACHE = { numKvHeads: 1, headDim: 4, capacity: 8, rope: {} };
+const POOL = { layers: 2, numKvHeads: 1, headDim: 4, numPages: 4, pageSize: 4 };
 const LAYER = { dim: 8, ...HEADS };
 
 /** A call that must survive the loss of its device, after what it needs has been made. */
@@ -65,6 +68,23 @@ export const CALLS: Readonly<Record<string, Prepare>> = {
     const cache = await filledCache(gpu, random);
     const saved = await cache.snapshot();
     return () => cache.restore(saved);
+  },
+  "PagePool.create": (gpu) => at(() => PagePool.create(gpu, POOL)),
+  "PagedKvCache.create": async (gpu) => {
+    const pool = await PagePool.create(gpu, POOL);
+    return () => PagedKvCache.create(pool, { batch: 2, capacity: 8, rope: {} });
+  },
+  "PagedKvCache, a step": async (gpu, random) => {
+    const pool = await PagePool.create(gpu, POOL);
+    const cache = await PagedKvCache.create(pool, { batch: 2, capacity: 8 });
+    const k = await Tensor.upload(gpu, random.tensor([2, 1, 1, 4]));
+    return async () => {
+      const encoder = gpu.device.createCommandEncoder();
+      cache.extend(encoder, [1, 1]);
+      for (const layer of cache.layers) layer.append(encoder, { k, v: k });
+      gpu.device.queue.submit([encoder.finish()]);
+      await gpu.settled();
+    };
   },
   "mergeStates": (gpu, random) => {
     const state = () => ({ o: random.tensor([1, 2, 3]), lse: random.tensor([1, 2]) });

@@ -1,0 +1,29 @@
+/** A cache counts on the host the tokens that its work will have written on the device. */
+import type { Gpu } from "../gpu/device.ts";
+import { refusalsOf } from "../gpu/refusals.ts";
+
+/** The work of one cache, known by the buffer of its lengths: whether the host's counts still hold. */
+export class CountedWork {
+  readonly #gpu: Gpu;
+  readonly #lengths: GPUBuffer;
+
+  constructor(gpu: Gpu, lengths: GPUBuffer) {
+    this.#gpu = gpu;
+    this.#lengths = lengths;
+  }
+
+  /**
+   * Throws if the device is lost, or has refused work on the cache: then it holds other tokens than are counted here, until it
+   * is cleared or restored.
+   */
+  check(action: string): void {
+    this.#gpu.throwIfLost();
+    const rule = "the GPU refused work on the cache (clear or restore it)";
+    refusalsOf(this.#gpu.device).throwIfRefused(action, rule, [this.#lengths]);
+  }
+
+  /** Remembers that work was encoded which the host has counted; after a clearing, that alone. */
+  encoded(): void {
+    refusalsOf(this.#gpu.device).wrote([this.#lengths]);
+  }
+}
