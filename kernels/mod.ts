@@ -908,6 +908,13 @@ fn leave(batch: u32, arrival: Arrival, lane: u32, numWorkgroups: u32) {
 }`,
 };
 
+/** cache/count_change.wgsl */
+export const countChange: string = `var<storage, read_write> changes: array<u32>;
+@compute @workgroup_size(WORKGROUP)
+fn main() {
+changes[0] = (changes[0] + 1u) % CHANGES;
+}`;
+
 /** cache/fork.wgsl */
 export const fork: string = `struct Params {
 source: u32,

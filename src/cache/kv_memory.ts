@@ -89,16 +89,16 @@ export function storedBytes(spec: KvSpec, stored: readonly number[]): number {
 }
 
 /**
- * Reads the rows of the first `stored[b]` slots, and the lengths that belong to them.
+ * Reads the rows of the first `stored[b]` slots, and the counters that belong to them.
  *
  * Everything is copied by one submit, so that later work on the queue does not show in some of it.
  */
 export async function readRows(
   gpu: Gpu,
-  memory: { parts: readonly KvPart[]; lengths: GPUBuffer; spec: KvSpec },
+  memory: { parts: readonly KvPart[]; counters: readonly GPUBuffer[]; spec: KvSpec },
   stored: readonly number[],
-): Promise<{ rows: Uint8Array<ArrayBuffer>; lengths: Uint32Array }> {
-  const { parts, lengths, spec } = memory;
+): Promise<{ rows: Uint8Array<ArrayBuffer>; counters: Uint32Array[] }> {
+  const { parts, counters, spec } = memory;
   return await Owned.use(async (owned) => {
     const stagings: GPUBuffer[] = [];
     const stage = (size: number) => {
@@ -107,7 +107,7 @@ export async function readRows(
       return stagings.at(-1)!;
     };
     const pieces: { staging: GPUBuffer; offset: number; bytes: number }[] = [];
-    const stagedLengths = await gpu.guard("read RingKvCache", () => {
+    const stagedCounters = await gpu.guard("read RingKvCache", () => {
       const encoder = gpu.device.createCommandEncoder();
       for (const { tensor, regions: ofTensor } of regions(parts, spec, stored)) {
         const aligned = ofTensor.map((region) => {
@@ -122,10 +122,13 @@ export async function readRows(
           at += size;
         });
       }
-      const stagedLengths = stage(lengths.size);
-      encoder.copyBufferToBuffer(lengths, 0, stagedLengths, 0, lengths.size);
+      const stagedCounters = counters.map((counter) => {
+        const staging = stage(counter.size);
+        encoder.copyBufferToBuffer(counter, 0, staging, 0, counter.size);
+        return staging;
+      });
       gpu.device.queue.submit([encoder.finish()]);
-      return stagedLengths;
+      return stagedCounters;
     });
     await gpu.waitFor(Promise.all(stagings.map((staging) => staging.mapAsync(MAP_READ))));
     const rows = new Uint8Array(storedBytes(spec, stored));
@@ -135,7 +138,8 @@ export async function readRows(
       rows.set(new Uint8Array(mapped.get(staging)!, offset, bytes), at);
       at += bytes;
     }
-    return { rows, lengths: new Uint32Array(mapped.get(stagedLengths)!).slice() };
+    const numbersOf = (staging: GPUBuffer) => new Uint32Array(mapped.get(staging)!).slice();
+    return { rows, counters: stagedCounters.map(numbersOf) };
   });
 }
 

@@ -22,6 +22,7 @@ import {
   truncated,
 } from "./ring_rules.ts";
 import { type FilledRingOptions, fillInRing, type RingKvCacheOptions } from "./ring_options.ts";
+import { CHANGE_BYTES, Changes } from "./changes.ts";
 import { CountedWork } from "./counted_work.ts";
 import { bindQueries, Rope, ROPE_QUERIES } from "./rope_kernel.ts";
 import { newBuffers } from "./new_tokens.ts";
@@ -138,6 +139,7 @@ export class RingKvCache implements KvView {
   readonly #append: Append;
   readonly #fork: Fork;
   readonly #counted: CountedWork;
+  readonly #changes: Changes;
   /** Lengths to truncate to, for as many sequences. */
   readonly #truncatedLengths: KeptBuffers;
   #kept: KeptTokens[];
@@ -150,6 +152,7 @@ export class RingKvCache implements KvView {
       parts: KvPart[];
       append: Append;
       fork: Fork;
+      changes: Changes;
       rope: Rope | undefined;
       lengths: GPUBuffer;
     },
@@ -175,6 +178,7 @@ export class RingKvCache implements KvView {
     this.#append = made.append;
     this.#counted = new CountedWork(gpu, made.lengths);
     this.#fork = made.fork;
+    this.#changes = made.changes;
     this.#rope = made.rope;
     this.#kept = new Array(batch).fill({ oldest: 0, length: 0 });
   }
@@ -225,7 +229,8 @@ export class RingKvCache implements KvView {
       const buffers = rope ? { ...counters, ropeTable: rope.table } : counters;
       const append = await Append.create(gpu, owned, options, options.rope, { parts, buffers });
       const fork = await Fork.compile(gpu, owned, kvDtype);
-      return new RingKvCache(gpu, options, { owned, parts, append, fork, rope, lengths });
+      const changes = await Changes.create(gpu, owned);
+      return new RingKvCache(gpu, options, { owned, parts, append, fork, changes, rope, lengths });
     });
   }
 
@@ -293,7 +298,7 @@ export class RingKvCache implements KvView {
   /** Bytes that the cache holds on the GPU: K, V, the counters and, for rope, 16 for each pair of elements. */
   get bytes(): number {
     const kv = tensorsOf(this.parts).reduce((sum, { bytes }) => sum + bytes, 0);
-    const counters = 2 * this.lengthsBuffer.size; // lengths and arrivals
+    const counters = 2 * this.lengthsBuffer.size + CHANGE_BYTES; // lengths, arrivals, changes
     return kv + counters + (this.#rope?.table.size ?? 0);
   }
 
@@ -536,6 +541,7 @@ export class RingKvCache implements KvView {
     });
     const offset = (sequence ?? 0) * 4;
     encoder.copyBufferToBuffer(lengths, 0, this.lengthsBuffer, offset, lengths.size);
+    this.#changes.encode(encoder);
     this.#counted.encoded();
     this.#kept = kept;
   }
@@ -576,7 +582,9 @@ export class RingKvCache implements KvView {
     }
     this.#counted.check(action);
     const { parts, lengthsBuffer: lengths, spec } = this;
-    boundWork(this.#fork.bind({ parts, lengths, spec }, { from, to })).encode(target);
+    const dispatches = this.#fork.bind({ parts, lengths, spec }, { from, to });
+    boundWork([...dispatches, this.#changes.dispatch]).encode(target);
+    this.#changes.encoded();
     this.#kept = this.#kept.with(to, this.#kept[from]);
   }
 
@@ -612,12 +620,14 @@ export class RingKvCache implements KvView {
     if (sequence === undefined) {
       this.gpu.throwIfLost();
       encoder.clearBuffer(this.lengthsBuffer);
+      this.#changes.encode(encoder);
       refusalsOf(this.gpu.device).wrote(this.#buffers);
       this.#kept = this.#kept.map(() => empty);
     } else {
       this.#checkSequence(action, sequence);
       this.#counted.check(action);
       encoder.clearBuffer(this.lengthsBuffer, sequence * 4, 4);
+      this.#changes.encode(encoder);
       this.#counted.encoded();
       this.#kept = this.#kept.with(sequence, empty);
     }
@@ -652,13 +662,16 @@ export class RingKvCache implements KvView {
     const { gpu, parts, spec, lengthsBuffer } = this;
     this.#counted.check("snapshot RingKvCache");
     const kept = this.#kept;
-    const memory = { parts, lengths: lengthsBuffer, spec };
-    const { rows, lengths } = await readRows(gpu, memory, storedOf(kept, spec.capacity));
-    if (kept.some(({ length }, b) => length !== lengths[b])) {
+    const { count, buffer: changes } = this.#changes;
+    const memory = { parts, counters: [lengthsBuffer, changes], spec };
+    const { rows, counters } = await readRows(gpu, memory, storedOf(kept, spec.capacity));
+    const [lengths, [changed]] = counters;
+    if (changed !== count || kept.some(({ length }, b) => length !== lengths[b])) {
       throw new SnapshotError(
         sentence("snapshot RingKvCache", "encoded work has not run (submit it first)", {
           encoded: kept.map(({ length }) => length),
           run: [...lengths],
+          ...(changed === count ? {} : { encodedChanges: count, runChanges: changed }),
         }),
       );
     }
@@ -714,6 +727,7 @@ export class RingKvCache implements KvView {
     writeRows(gpu, { parts, spec }, storedOf(kept, spec.capacity), rows);
     const lengths = Uint32Array.from(kept, ({ length }) => length);
     gpu.device.queue.writeBuffer(this.lengthsBuffer, 0, lengths);
+    this.#changes.settle();
     refusalsOf(gpu.device).wrote(this.#buffers);
     this.#kept = [...kept];
   }

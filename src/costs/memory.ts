@@ -31,8 +31,8 @@ export interface FeasibleCell {
 }
 
 const ACTION = "plan memory";
-/** A ring counts the tokens and the arrivals of each sequence, in u32. */
-const COUNTER_BYTES = 8;
+/** A ring counts the tokens and the arrivals of each sequence, and its own changes, in u32. */
+const COUNTER_BYTES = { ofSequence: 8, ofRing: 64 };
 
 /**
  * The longest context that a device holds.
@@ -139,7 +139,8 @@ export function feasibleSpace(
 /** Bytes that grow with the batch: the cache as it is allocated, and activations. */
 function neededBytes(shape: CacheShape, budget: MemoryBudget, options: CacheOptions): number {
   const { batch = 1 } = options;
-  const counters = batch * shape.numLayers * COUNTER_BYTES;
+  const { ofSequence, ofRing } = COUNTER_BYTES;
+  const counters = shape.numLayers * (batch * ofSequence + ofRing);
   return cacheBytes(shape, options) + counters + batch * (budget.activationBytes ?? 0);
 }
 

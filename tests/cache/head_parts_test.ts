@@ -133,7 +133,7 @@ testRandomly("a cache of 256 MiB of keys, where a binding holds 128 MiB", async 
   const cache = tensors.keep(
     await RingKvCache.create(gpu, { ...shape, capacity, overflow: "wrap", maxSeqLen: chunk }),
   );
-  assertEquals(cache.bytes, 4 * capacity * (128 + 4) * 4 + 16);
+  assertEquals(cache.bytes, 4 * capacity * (128 + 4) * 4 + 16 + 64);
   if (maxStorageBufferBindingSize === 128 * MIB) assertEquals(cache.parts.length, 2);
   // Three chunks, three times each: nine of them wrap a ring of eight.
   const chunks: { k: HostTensor; v: HostTensor }[] = [];

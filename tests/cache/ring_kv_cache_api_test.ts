@@ -26,22 +26,22 @@ const zeros = (...shape: number[]) => ({
   shape,
 });
 
-Deno.test("ring: bytes are those of K, V and two counters per sequence", async () => {
+Deno.test("ring: bytes are those of K, V, two counters per sequence, and a count of changes", async () => {
   const gpu = await sharedGpu();
   using tensors = new Tensors();
   const cases: (RingKvCacheOptions & { bytes: number })[] = [
-    { numKvHeads: 1, headDim: 64, capacity: 256, bytes: 256 * 128 * 4 + 8 },
-    { numKvHeads: 8, headDim: 64, capacity: 256, bytes: 8 * 256 * 128 * 4 + 8 },
-    { batch: 3, numKvHeads: 2, headDim: 7, valueDim: 5, capacity: 11, bytes: 6 * 11 * 12 * 4 + 24 },
+    { numKvHeads: 1, headDim: 64, capacity: 256, bytes: 256 * 128 * 4 + 72 },
+    { numKvHeads: 8, headDim: 64, capacity: 256, bytes: 8 * 256 * 128 * 4 + 72 },
+    { batch: 3, numKvHeads: 2, headDim: 7, valueDim: 5, capacity: 11, bytes: 6 * 11 * 12 * 4 + 88 },
     // 15 and 21 elements: each tensor ends on a multiple of four bytes.
-    { numKvHeads: 1, headDim: 5, valueDim: 7, capacity: 3, dtype: "f16", bytes: 32 + 44 + 8 },
-    { numKvHeads: 1, headDim: 5, valueDim: 7, capacity: 3, kvDtype: "f16", bytes: 32 + 44 + 8 },
+    { numKvHeads: 1, headDim: 5, valueDim: 7, capacity: 3, dtype: "f16", bytes: 32 + 44 + 72 },
+    { numKvHeads: 1, headDim: 5, valueDim: 7, capacity: 3, kvDtype: "f16", bytes: 32 + 44 + 72 },
     // Each row of integers has a step and whole words; rope has a table of 16 bytes a pair.
-    { numKvHeads: 2, headDim: 64, capacity: 256, kvDtype: "int8", bytes: 1024 * 68 + 8 },
-    { numKvHeads: 2, headDim: 64, capacity: 256, kvDtype: "int4", bytes: 1024 * 36 + 8 },
-    { numKvHeads: 1, headDim: 5, valueDim: 9, capacity: 3, kvDtype: "int8", bytes: 36 + 48 + 8 },
-    { numKvHeads: 1, headDim: 5, valueDim: 9, capacity: 3, kvDtype: "int4", bytes: 24 + 36 + 8 },
-    { numKvHeads: 1, headDim: 8, capacity: 1, rope: { dims: 6 }, bytes: 64 + 8 + 48 },
+    { numKvHeads: 2, headDim: 64, capacity: 256, kvDtype: "int8", bytes: 1024 * 68 + 72 },
+    { numKvHeads: 2, headDim: 64, capacity: 256, kvDtype: "int4", bytes: 1024 * 36 + 72 },
+    { numKvHeads: 1, headDim: 5, valueDim: 9, capacity: 3, kvDtype: "int8", bytes: 36 + 48 + 72 },
+    { numKvHeads: 1, headDim: 5, valueDim: 9, capacity: 3, kvDtype: "int4", bytes: 24 + 36 + 72 },
+    { numKvHeads: 1, headDim: 8, capacity: 1, rope: { dims: 6 }, bytes: 64 + 72 + 48 },
   ];
   for (const { bytes, ...options } of cases) {
     const isF16 = options.dtype === "f16" || options.kvDtype === "f16";

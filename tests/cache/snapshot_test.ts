@@ -349,6 +349,62 @@ testRandomly(
   },
 );
 
+testRandomly(
+  "snapshot: work that leaves the lengths as they are is refused until it is submitted",
+  async (random) => {
+    const gpu = await sharedGpu();
+    using tensors = new Tensors();
+    const options = { batch: 2, numKvHeads: 1, headDim: 2, capacity: 3 };
+    const cache = tensors.keep(await RingKvCache.create(gpu, options));
+    const k = await tensors.upload(random.tensor([2, 1, 1, 2]));
+    const append = (encoder: GPUCommandEncoder) => cache.append(encoder, { k, v: k });
+    await submit(append);
+    const works: ((encoder: GPUCommandEncoder) => void)[] = [
+      (encoder) => cache.fork(encoder, { from: 0, to: 1 }),
+      (encoder) => {
+        const pass = encoder.beginComputePass();
+        cache.fork(pass, { from: 1, to: 0 });
+        pass.end();
+      },
+      (encoder) => {
+        cache.truncate(encoder, 0);
+        append(encoder);
+      },
+      (encoder) => {
+        cache.clear(encoder);
+        append(encoder);
+      },
+      (encoder) => {
+        cache.clear(encoder, 1);
+        cache.append(encoder, { k, v: k, lengths: [0, 1] });
+      },
+    ];
+    for (const [i, work] of works.entries()) {
+      // More rounds than there are counts of changes.
+      for (let round = 0; round < 70; round++) await submit(work);
+      await cache.snapshot();
+      const encoder = gpu.device.createCommandEncoder();
+      work(encoder);
+      const says = "(submit it first): current values encoded=[1, 1], run=[1, 1], encodedChanges=";
+      await assertRejects(() => cache.snapshot(), SnapshotError, says, `${i}`);
+      gpu.device.queue.submit([encoder.finish()]);
+      const saved = await cache.snapshot();
+
+      // Work that is never submitted is forgotten by what replaces everything.
+      work(gpu.device.createCommandEncoder());
+      await assertRejects(() => cache.snapshot(), SnapshotError, says);
+      await cache.restore(saved);
+      assertEquals(await cache.snapshot(), saved);
+      work(gpu.device.createCommandEncoder());
+      await submit((encoder) => {
+        cache.clear(encoder);
+        append(encoder);
+      });
+      await cache.snapshot();
+    }
+  },
+);
+
 testRandomly("snapshot: is of the moment it was asked for", async (random) => {
   const gpu = await sharedGpu();
   using tensors = new Tensors();

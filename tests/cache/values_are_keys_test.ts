@@ -96,7 +96,7 @@ Deno.test("values are keys: a cache takes the bytes of its keys alone", async ()
     using tensors = new Tensors();
     const options = { ...LATENT, capacity: tokens, kvDtype };
     const cache = tensors.keep(await RingKvCache.create(gpu, options));
-    const counters = 8;
+    const counters = 72;
     assertEquals(cache.bytes, tokens * bytesOfRow[kvDtype] + counters, kvDtype);
     assertEquals(cache.parts.map(({ v }) => v), [undefined], kvDtype);
     assertEquals(kvBytes({ ...options, batch: 1 }, tokens), tokens * bytesOfRow[kvDtype], kvDtype);

@@ -135,8 +135,8 @@ testRandomly("latent attention: counts, reasons and refusals", async (random) =>
   const layer = await LatentAttention.create(gpu, weights, { ...options, form: "expanded" });
   // 24 x 72 + 24 x 20 + 16 x 48 + 16 x 72 + 72 x 24
   assertEquals(layer.parameters.total, 1728 + 480 + 768 + 1152 + 1728);
-  // Rows of 16 + 4, two counters, two pairs of rotations.
-  assertEquals(layer.cache.bytes, 8 * 20 * 4 + 8 + 32);
+  // Rows of 16 + 4, counters, two pairs of rotations.
+  assertEquals(layer.cache.bytes, 8 * 20 * 4 + 72 + 32);
   assertStringIncludes(layer.explain(4), 'expanded, as form "expanded" is asked for\nfused');
   await layer.forward(random.tensor([1, 4, shape.dim]));
   await assertRejects(

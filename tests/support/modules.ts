@@ -7,6 +7,7 @@ import {
 import { attentionProgram } from "../../src/attend/attention_program.ts";
 import { mergeStatesModule } from "../../src/attend/merge_states.ts";
 import { appendModule } from "../../src/cache/append.ts";
+import { countChangeModule } from "../../src/cache/changes.ts";
 import { forkModules } from "../../src/cache/fork.ts";
 import { advanceModule } from "../../src/cache/page_table.ts";
 import { fillInRope, ropeQueriesModule } from "../../src/cache/rope_kernel.ts";
@@ -120,6 +121,7 @@ function cacheModules(): WgslModule[] {
   const layouts = { layout: "BSNH", kvLayout: "BSNH" } as const;
   return DTYPES.flatMap((dtype) => [
     advanceModule(5),
+    countChangeModule(),
     mergeStatesModule(8, dtype),
     mergeStatesModule(5, dtype),
     ...ropes.flatMap((rope) => rope ? [ropeQueriesModule(rope, { headDim: 8, dtype })] : []),
