@@ -1,9 +1,13 @@
 /** The command: from arguments to a text, around the decoder. */
-import { type Checkpoint, withPooledKvHeads } from "../../src/checkpoints/mod.ts";
+import type { Checkpoint } from "../../src/checkpoints/mod.ts";
+import { drawTexts } from "../shared/draw_texts.ts";
+import { withFewerKvHeads } from "../shared/fewer_kv_heads.ts";
+import { type PoolMethod, USUAL_CALIBRATION } from "../shared/model_options.ts";
 import { exitCodeOf, type Out } from "../shared/run.ts";
 import { Decoder, type DecoderOptions } from "../../src/model/decoder.ts";
 import { attentionParameters, Gpu } from "../../mod.ts";
 import { sentence } from "../../src/base/check.ts";
+import { checkFewerHeads } from "../../src/layer/pool_kv_heads.ts";
 import { continuePrompt, logitChange } from "./measure.ts";
 import { continuePrompts } from "./prompts_file.ts";
 import { type Model, withModel } from "../shared/model_files.ts";
@@ -60,10 +64,11 @@ function promptOf(
 
 async function generate(
   gpu: Gpu,
-  { checkpoint, tokenizer }: Model,
+  model: Model,
   options: Omit<GenerateOptions, "prompt"> & { prompt: readonly number[] },
   out: Out,
 ): Promise<void> {
+  const { checkpoint, tokenizer } = model;
   const { prompt, tokens, sampling, kvHeads, pool, kvDtype, weightDtype, window, sinks } = options;
   const room = prompt.length + tokens;
   const create = async ({ spec, weights }: Checkpoint) =>
@@ -73,7 +78,9 @@ async function generate(
     });
 
   const isPooled = kvHeads !== undefined && kvHeads !== checkpoint.spec.numKvHeads;
-  const pooled = isPooled ? withPooledKvHeads(checkpoint, { kvHeads, method: pool }) : checkpoint;
+  const pooled = isPooled
+    ? await withHeads(gpu, model, { kvHeads, method: pool, seed: sampling.seed }, out)
+    : checkpoint;
   const compared = prompt.slice(0, COMPARED_TOKENS);
   const before = isPooled ? await runOnce(await create(checkpoint), compared) : undefined;
 
@@ -98,6 +105,20 @@ async function generate(
   });
   out.log("\n" + formatSpeed(speed, decoder, { kvDtype, weightDtype, room }));
   decoder.destroy();
+}
+
+/** The model's checkpoint with fewer KV heads. */
+async function withHeads(
+  gpu: Gpu,
+  model: Model,
+  { kvHeads, method, seed }: { kvHeads: number; method: PoolMethod; seed: number },
+  out: Out,
+): Promise<Checkpoint> {
+  // Refused before minutes of drawing.
+  checkFewerHeads(ACTION, { from: model.checkpoint.spec.numKvHeads, to: kvHeads });
+  const draw = { tokens: USUAL_CALIBRATION, seed, action: ACTION };
+  const calibration = method === "merged" ? await drawTexts(gpu, model, draw, out) : [];
+  return await withFewerKvHeads(gpu, model.checkpoint, { kvHeads, method, calibration }, out);
 }
 
 /** The logits of a decoder after each token, and the bytes of its caches; the decoder is destroyed. */

@@ -6,6 +6,7 @@ import {
   type ModelOptions,
   POOL_METHODS,
   type PoolMethod,
+  USUAL_CALIBRATION,
   WEIGHT_DTYPES,
 } from "../shared/model_options.ts";
 
@@ -16,8 +17,9 @@ Usage: deno run generate --model FILE --tokenizer FILE [options]
 The model
   --model FILE         a checkpoint: a .bin of llama2.c, a .safetensors or its index, or the folder of a Hugging Face model
   --tokenizer FILE     its tokenizer: a .bin of llama2.c, or a tokenizer.json or its folder (default: that of the model)
-  --kv-heads NUMBER    pool the model's KV heads into so many first, and say what that costs (default: the model's own)
-  --pool NAME          how to pool: mean, or first (of each group the first head) (default: mean)
+  --kv-heads NUMBER    give the model this number of KV heads first, and say what that costs (default: the model's own)
+  --pool NAME          how: mean, first (of each group the first head), or merged (by ${USUAL_CALIBRATION} tokens that the model
+                       draws, which takes minutes) (default: mean)
 
 The text
   --prompt TEXT        what to continue (default: nothing)

@@ -49,7 +49,8 @@ export function formatPooling(
     ["logits", `off by ${percent(relativeChange)} of their size`, `after ${count(tokens)}`],
     ["likeliest token", `the same after ${percent(agreement)}`, `of ${count(tokens)}`],
   ];
-  const title = `${from} KV heads pooled into ${to} (${method}), and not trained afterwards:`;
+  const how = method === "merged" ? `merged into ${to}` : `pooled into ${to} (${method})`;
+  const title = `${from} KV heads ${how}, and not trained afterwards:`;
   return `${title}\n${table(rows)}`;
 }
 

@@ -1,6 +1,7 @@
 /** The command: from arguments to results, around the measurements. */
 import { renderSvg } from "../shared/report/svg.ts";
-import { type Checkpoint, withPooledKvHeads } from "../../src/checkpoints/mod.ts";
+import { drawTexts, textBounds } from "../shared/draw_texts.ts";
+import { withFewerKvHeads } from "../shared/fewer_kv_heads.ts";
 import { Files } from "../shared/files.ts";
 import { exitCodeOf, type Out } from "../shared/run.ts";
 import { Decoder } from "../../src/model/decoder.ts";
@@ -8,12 +9,12 @@ import { type Model, withModel } from "../shared/model_files.ts";
 import { Gpu } from "../../mod.ts";
 import { sentence } from "../../src/base/check.ts";
 import { attentionMaps, chooseMaps } from "./attention_maps.ts";
-import { drawText } from "./draw_text.ts";
+import { drawText } from "../../src/model/draw_text.ts";
 import { parseOptions, type QualityOptions } from "./options.ts";
 import { attentionFigure } from "./report/attention_figure.ts";
 import { formatTable } from "./report/table.ts";
 import { type Report, type Row, rowOf } from "./result.ts";
-import { type Score, scoreText } from "./score.ts";
+import { type Score, scoreText } from "../shared/score.ts";
 import { type Variant, variantsOf } from "./variants.ts";
 
 const ACTION = "measure quality";
@@ -58,7 +59,7 @@ async function measure(model: Model, options: QualityOptions, out: Out): Promise
         source: options.text ?? `drawn by the model, seed ${options.seed}`,
         tokens: tokens.length - 1,
       },
-      rows: await measureRows(gpu, checkpoint, { tokens, variants: possible, out }),
+      rows: await measureRows(gpu, model, { tokens, variants: possible, options, out }),
     };
 
     const text = JSON.stringify(report, null, 2);
@@ -97,15 +98,10 @@ async function drawTokens(
   most: number,
   seed: number,
 ): Promise<number[]> {
-  const { endOfText: ends } = tokenizer;
-  const own = tokenizer.encode("");
-  const begin = own.length > 0 ? own : ends.slice(0, 1);
-  if (begin.length === 0) {
-    throw new RangeError(`Cannot ${ACTION} as no token begins this model's texts: give --text`);
-  }
+  const bounds = textBounds(tokenizer, ACTION);
   const decoder = await Decoder.create(gpu, spec, weights, { maxTokens: most });
   try {
-    return await drawText(decoder, { tokens: most, begin, ends, seed });
+    return await drawText(decoder, { tokens: most, ...bounds, seed });
   } finally {
     decoder.destroy();
   }
@@ -113,24 +109,36 @@ async function drawTokens(
 
 async function measureRows(
   gpu: Gpu,
-  checkpoint: Checkpoint,
-  { tokens, variants, out }: { tokens: readonly number[]; variants: readonly Variant[]; out: Out },
+  model: Model,
+  { tokens, variants, options, out }: {
+    tokens: readonly number[];
+    variants: readonly Variant[];
+    options: Pick<QualityOptions, "calibration" | "seed">;
+    out: Out;
+  },
 ): Promise<Row[]> {
+  const { checkpoint } = model;
+  const draw = { tokens: options.calibration, seed: options.seed, action: ACTION };
+  const calibration = variants.some(({ pool }) => pool === "merged")
+    ? await drawTexts(gpu, model, draw, out)
+    : [];
   const rows: Row[] = [];
   let unchanged: Score | undefined;
   const progress = out.progress(variants.length);
   for (const variant of variants) {
     const { kvDtype, window, sinks, numKvHeads, pool } = variant;
     progress.step(`${kvDtype}, window ${window ?? "all"}, ${numKvHeads} KV heads`);
-    const { spec, weights } = pool
-      ? withPooledKvHeads(checkpoint, { kvHeads: numKvHeads, method: pool })
-      : checkpoint;
+    const fewer = pool && { kvHeads: numKvHeads, method: pool, calibration };
+    const { spec, weights, report } = fewer
+      ? await withFewerKvHeads(gpu, checkpoint, fewer, out)
+      : { ...checkpoint, report: undefined };
     const decoder = await Decoder.create(gpu, spec, weights, {
       ...{ maxTokens: tokens.length, kvDtype, window, sinks },
     });
     try {
       const score = await scoreText(decoder, tokens, spec.vocabSize);
-      rows.push(rowOf(variant, decoder.cacheBytes, score, unchanged ??= score));
+      const row = rowOf(variant, decoder.cacheBytes, score, unchanged ??= score);
+      rows.push(report ? { ...row, merge: report } : row);
     } finally {
       decoder.destroy();
     }

@@ -2,11 +2,16 @@
 import type { KvDtype } from "../../mod.ts";
 import { KV_DTYPES } from "../../src/tensor/dtype.ts";
 import { Arguments } from "../shared/arguments.ts";
-import { type ModelOptions, POOL_METHODS, type PoolMethod } from "../shared/model_options.ts";
+import {
+  type ModelOptions,
+  POOL_METHODS,
+  type PoolMethod,
+  USUAL_CALIBRATION,
+} from "../shared/model_options.ts";
 
 export const HELP =
   `Says what a smaller KV cache costs a model: how well it predicts a text with a cache in fewer bits, with a window, and with
-its KV heads pooled, one change at a time.
+fewer KV heads, one change at a time.
 
 Usage: deno run quality --model FILE --tokenizer FILE [options]
 
@@ -23,8 +28,10 @@ What to change
   --cache-dtype NAMES  element types of the KV cache, separated by commas (default: f32,f16,int8,int4)
   --window NUMBERS     tokens that a query sees (default: a half, a quarter and an eighth of the text)
   --sinks NUMBERS      first tokens that stay visible past the window (default: 0,4)
-  --kv-heads NUMBERS   KV heads to pool into (default: every smaller number that divides the model's)
-  --pool NAMES         how to pool: mean, first (of each group the first head) (default: mean,first)
+  --kv-heads NUMBERS   KV heads to have (default: every smaller number that divides the model's)
+  --pool NAMES         ways to fewer KV heads: mean, first (of each group the first head), merged (by calibration, which
+                       takes minutes) (default: mean,first)
+  --calibration NUMBER tokens that the model draws to be merged by (default: ${USUAL_CALIBRATION})
 
 Where results go, besides the table
   --json [FILE]        all figures, for programs; without a FILE to the standard output, in the table's place
@@ -46,6 +53,8 @@ export interface QualityOptions extends ModelOptions {
   sinks: readonly number[];
   kvHeads?: readonly number[];
   pools: readonly PoolMethod[];
+  /** Tokens to merge by. */
+  calibration: number;
   /** A file, or "" for the standard output. */
   json?: string;
   svg?: string;
@@ -55,7 +64,7 @@ export interface QualityOptions extends ModelOptions {
 
 const NAMES = [
   ...["model", "tokenizer", "text", "tokens", "seed", "cache-dtype", "window", "sinks"],
-  ...["kv-heads", "pool", "json", "svg", "layer", "heads"],
+  ...["kv-heads", "pool", "calibration", "json", "svg", "layer", "heads"],
 ] as const;
 
 /**
@@ -74,6 +83,10 @@ export function parseOptions(args: readonly string[]): QualityOptions | string {
     if (given.text(name) === undefined || given.text("svg") !== undefined) continue;
     throw new RangeError(`Cannot measure quality as --${name} needs --svg beside it`);
   }
+  const pools = given.choices("pool", POOL_METHODS) ?? ["mean", "first"];
+  if (given.has("calibration") && !pools.includes("merged")) {
+    throw new RangeError("Cannot measure quality as --calibration needs --pool merged beside it");
+  }
   return {
     model: given.required("model"),
     tokenizer: given.text("tokenizer"),
@@ -84,7 +97,8 @@ export function parseOptions(args: readonly string[]): QualityOptions | string {
     windows: given.numbers("window", count),
     sinks: given.numbers("sinks", index) ?? [0, 4],
     kvHeads: given.numbers("kv-heads", count),
-    pools: given.choices("pool", POOL_METHODS) ?? POOL_METHODS,
+    pools,
+    calibration: given.number("calibration", { min: 2 }) ?? USUAL_CALIBRATION,
     json: given.text("json"),
     svg: given.text("svg"),
     layer: given.number("layer", index),

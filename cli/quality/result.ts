@@ -1,4 +1,5 @@
-import type { Score } from "./score.ts";
+import type { LayerMergeReport } from "../../src/checkpoints/mod.ts";
+import type { Score } from "../shared/score.ts";
 import type { Variant } from "./variants.ts";
 
 /** The costs and the savings of a change. */
@@ -11,6 +12,8 @@ export interface Row extends Variant {
   perplexity: number;
   /** Share of the tokens for which the likeliest one is that of the model without a change. */
   agreement: number;
+  /** The shares that merging kept of each layer. */
+  merge?: readonly LayerMergeReport[];
 }
 
 /** All that was measured. */

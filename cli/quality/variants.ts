@@ -16,7 +16,7 @@ export interface Variant {
   /** First tokens that stay visible past the window. */
   sinks?: number;
   numKvHeads: number;
-  /** The pooling of the KV heads; none where they are as trained. */
+  /** The way to fewer KV heads; none where they are as trained. */
   pool?: PoolMethod;
 }
 

@@ -31,7 +31,7 @@ export interface MergedCheckpoint extends Checkpoint {
  *
  * const gpu = await Gpu.open();
  * const checkpoint = await openCheckpoint("stories260K.bin");
- * const calibration = await drawCalibration(gpu, checkpoint, { first: 1, sequences: 32 });
+ * const calibration = await drawCalibration(gpu, checkpoint, { begin: [1], sequences: 32 });
  * const { spec, weights, report } = await withMergedKvHeads(gpu, checkpoint, { kvHeads: 1, calibration });
  * const decoder = await Decoder.create(gpu, spec, weights);
  * console.log(report.map(({ keys, values }) => [keys, values]), decoder.cacheBytes);

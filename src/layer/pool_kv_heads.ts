@@ -62,10 +62,15 @@ export function poolKvHeads(
 
 /** Throws unless heads can be pooled so. */
 export function checkPooling({ from, to, method }: Required<PoolOptions>): void {
-  checkInteger(ACTION, "from", from);
-  checkInteger(ACTION, "to", to);
+  checkFewerHeads(ACTION, { from, to });
   checkChoice(ACTION, "method", method, ["mean", "first"]);
+}
+
+/** Throws unless heads divide into fewer. */
+export function checkFewerHeads(action: string, { from, to }: { from: number; to: number }): void {
+  checkInteger(action, "from", from);
+  checkInteger(action, "to", to);
   if (from % to !== 0) {
-    throw new RangeError(sentence(ACTION, "from must be a multiple of to", { from, to }));
+    throw new RangeError(sentence(action, "from must be a multiple of to", { from, to }));
   }
 }

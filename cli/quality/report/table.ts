@@ -1,11 +1,12 @@
 import { type Column, formatColumns } from "../../shared/report/columns.ts";
+import { formatMerge } from "../../shared/report/merge_table.ts";
 import { alignDecimals, formatBytes } from "../../shared/report/units.ts";
 import type { Report, Row } from "../result.ts";
 
 /**
  * Writes a report as a table: a line for each change. "NLL" is the mean negative log-likelihood of a token in nats, "x" how
  * many times larger the perplexity is than without a change, "agreement" the share of tokens for which the likeliest is the
- * same.
+ * same. Below it stands what merging kept of each layer.
  */
 export function formatTable({ model, adapter, text, rows }: Report): string {
   const [unchanged] = rows;
@@ -33,5 +34,8 @@ export function formatTable({ model, adapter, text, rows }: Report): string {
     `Text     ${text.source}: ${text.tokens} tokens predicted`,
     "",
     ...formatColumns(columns).map((line) => line.trimEnd()),
+    ...rows.flatMap(({ numKvHeads, merge }) =>
+      merge ? ["", `Merged into ${numKvHeads} KV heads`, ...formatMerge(merge)] : []
+    ),
   ].join("\n");
 }

@@ -3,7 +3,7 @@ import { fillInRope } from "../../cache/rope_kernel.ts";
 import type { RopeOptions } from "../../cache/rope.ts";
 import { checkHostTensor, type HostTensor } from "../../tensor/tensor.ts";
 import type { AttentionWeights, Projection } from "../attention_weights.ts";
-import { checkPooling } from "../pool_kv_heads.ts";
+import { checkFewerHeads } from "../pool_kv_heads.ts";
 import { projectionsOf } from "../projections.ts";
 import { affineOf, projectionOf } from "./affine.ts";
 import { LayerInputs } from "./layer_inputs.ts";
@@ -160,7 +160,7 @@ function fillIn(x: HostTensor, options: MergeKvHeadsOptions) {
     if (tensor) checkHostTensor(ACTION, name, tensor, x.shape);
   }
   checkInteger(ACTION, "headDim", headDim);
-  checkPooling({ from, to, method: "mean" });
+  checkFewerHeads(ACTION, { from, to });
   checkInteger(ACTION, "rounds", rounds, 0);
   if (window !== undefined) checkInteger(ACTION, "window", window);
   checkFinite(ACTION, "scale", scale);

@@ -1,25 +1,29 @@
-import { checkInteger } from "../../base/check.ts";
+import { checkInteger, sentence } from "../../base/check.ts";
 import { seedFrom } from "../../base/random.ts";
 import type { Gpu } from "../../gpu/device.ts";
+import { checkTokens } from "../check_tokens.ts";
 import { Decoder } from "../decoder.ts";
+import { drawText } from "../draw_text.ts";
 import type { DecoderSource } from "./decoder_merge.ts";
 
 /** Options of {@linkcode drawCalibration}. */
 export interface DrawCalibrationOptions {
-  /** The token that begins every text of the model: BOS, or the end of the text before. */
-  first: number;
+  /** The tokens that begin every text of the model: BOS, or the end of the text before. */
+  begin: readonly number[];
+  /** The tokens of which each ends a text: behind one, the next text begins. The default is none. */
+  ends?: readonly number[];
   /** Sequences to draw. */
   sequences: number;
-  /** Tokens of each, the first included. The default is the spec's `contextLen`, at most 256. */
+  /** Tokens of each, those that begin and end texts included. The default is the spec's `contextLen`, at most 256. */
   seqLen?: number;
   /** Repeats the texts. The default is 0. */
   seed?: number;
+  /** Told after each sequence how many are drawn. */
+  progress?: (done: number, of: number) => void;
 }
 
 const ACTION = "draw calibration texts";
 const USUAL_LENGTH = 256;
-/** Tokens between two waits for the device. */
-const BATCH = 64;
 
 /**
  * Lets a decoder draw texts, each as likely as the model holds it to be: what {@linkcode mergeDecoder} learns from where no
@@ -45,7 +49,7 @@ const BATCH = 64;
  *   ...{ activation: "silu", isGated: true, isParallel: false },
  * };
  * const gpu = await Gpu.open();
- * const options = { first: 1, sequences: 2, seqLen: 8 };
+ * const options = { begin: [1], sequences: 2, seqLen: 8 };
  * const texts = await drawCalibration(gpu, { spec, weights: randomWeights(spec) }, options);
  * console.log(texts.map((text) => text.length)); // [8, 8]
  * gpu.destroy();
@@ -56,7 +60,18 @@ export async function drawCalibration(
   { spec, weights }: DecoderSource,
   options: DrawCalibrationOptions,
 ): Promise<number[][]> {
-  const { first, sequences, seqLen = Math.min(spec.contextLen, USUAL_LENGTH), seed = 0 } = options;
+  const {
+    begin,
+    ends = [],
+    sequences,
+    seqLen = Math.min(spec.contextLen, USUAL_LENGTH),
+    seed = 0,
+  } = options;
+  const { progress } = options;
+  for (const tokens of [begin, ends]) checkTokens(ACTION, tokens, spec.vocabSize);
+  if (begin.length === 0) {
+    throw new RangeError(sentence(ACTION, "there must be a token that begins a text", { begin }));
+  }
   checkInteger(ACTION, "sequences", sequences);
   checkInteger(ACTION, "seqLen", seqLen, 2);
   checkInteger(ACTION, "seed", seed, 0);
@@ -65,16 +80,9 @@ export async function drawCalibration(
     const texts: number[][] = [];
     for (let i = 0; i < sequences; i++) {
       decoder.clear();
-      await decoder.feed([first]);
-      const text = [first];
-      const draw = {
-        tokens: seqLen - 1,
-        temperature: 1,
-        seed: seedFrom(`${seed} ${i}`),
-        batch: BATCH,
-      };
-      for await (const drawn of decoder.generate(draw)) text.push(...drawn);
-      texts.push(text);
+      const draw = { tokens: seqLen, begin, ends, seed: seedFrom(`${seed} ${i}`) };
+      texts.push(await drawText(decoder, draw));
+      progress?.(texts.length, sequences);
     }
     return texts;
   } finally {

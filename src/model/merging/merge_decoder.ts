@@ -1,7 +1,7 @@
 import { checkInteger, sentence } from "../../base/check.ts";
 import type { Gpu } from "../../gpu/device.ts";
 import { Owned } from "../../gpu/owned.ts";
-import { checkPooling } from "../../layer/pool_kv_heads.ts";
+import { checkFewerHeads } from "../../layer/pool_kv_heads.ts";
 import { Tensor } from "../../tensor/tensor.ts";
 import { checkTokens } from "../check_tokens.ts";
 import type { DecoderSpec } from "../spec.ts";
@@ -81,7 +81,7 @@ export async function mergeDecoder(
 ): Promise<MergedDecoder> {
   const { spec } = decoder;
   const { kvHeads, calibration, rounds = 8, progress } = options;
-  checkPooling({ from: spec.numKvHeads, to: kvHeads, method: "mean" });
+  checkFewerHeads(ACTION, { from: spec.numKvHeads, to: kvHeads });
   checkInteger(ACTION, "rounds", rounds, 0);
   checkCalibration(calibration, spec);
   const shape = [calibration.length, calibration[0].length, spec.dim];

@@ -6,7 +6,7 @@ import { STORIES, testStories } from "../../support/stories.ts";
 import { run, withModel } from "../../support/commands.ts";
 
 testRandomly(
-  "generate: a text and its speed; the same again by its seed; pooled, with a small cache",
+  "generate: a text and its speed; the same again by its seed; pooled, with a small cache; merged",
   async (random) => {
     await withModel(random, async ({ model, tokenizer }) => {
       const line = [
@@ -35,6 +35,9 @@ testRandomly(
       // Two layers of 16 x (16 + 8 + 8 + 16) parameters; K and V lose half of theirs.
       assertStringIncludes(pooled.out, "1536 to 1280");
       assertStringIncludes(pooled.out, "of 6 tokens");
+      const merged = await run(runCommand, ...line, "--kv-heads", "1", "--pool", "merged");
+      assertEquals([merged.code, merged.err], [0, ""]);
+      assertStringIncludes(merged.out, "2 KV heads merged into 1, and not trained afterwards");
     });
   },
 );
@@ -55,6 +58,7 @@ testRandomly("generate: exits with 2 where what it is given is wrong", async (ra
       [[...given, "--tokens", "48"], "promptTokens=1, newTokens=48, contextLen=48"],
       [[...given, "--prompt", "b".repeat(60), "--tokens", "1"], "contextLen=48"],
       [[...given, "--kv-heads", "3", "--tokens", "2"], "from=2, to=3"],
+      [[...given, "--kv-heads", "3", "--pool", "merged", "--tokens", "2"], "from=2, to=3"],
     ];
     for (const [args, says] of mistakes) {
       const { code, out, err } = await run(runCommand, ...args);

@@ -1,5 +1,5 @@
 // The command from end to end: what it writes, and its exit codes.
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { runCommand } from "../../../cli/quality/command.ts";
 import type { Report } from "../../../cli/quality/result.ts";
 import { testRandomly } from "../../support/random.ts";
@@ -49,6 +49,24 @@ testRandomly("quality: a text of a file; --json alone prints nothing but JSON", 
     const { rows, text }: Report = JSON.parse(out);
     assertEquals([text.source, text.tokens], [`${folder}/a.txt`, 8]);
     assertEquals(rows.map(({ change }) => change), ["none", "window", "KV heads", "KV heads"]);
+  });
+});
+
+testRandomly("quality: heads that are merged, and what each layer kept", async (random) => {
+  await withModel(random, async ({ folder, model, tokenizer }) => {
+    const line = ["--model", model, "--tokenizer", tokenizer, "--cache-dtype", "f32"];
+    const few = ["--tokens", "24", "--window", "23", "--sinks", "0", "--calibration", "400"];
+    const json = `${folder}/a.json`;
+    const heads = ["--kv-heads", "1", "--pool", "mean,first,merged", "--json", json];
+    const { code, out, err } = await run(runCommand, ...line, ...few, ...heads);
+    assertEquals([code, err], [0, ""]);
+    assertMatch(out, /Merged into 1 KV heads\nlayer +keys kept .*\n +0 .*\n +1 .*\n$/);
+    const { rows }: Report = JSON.parse(await Deno.readTextFile(json));
+    const [, , mean, first, merged] = rows;
+    assertEquals([mean.pool, first.pool, merged.pool], ["mean", "first", "merged"]);
+    assertEquals([mean.merge, first.merge, merged.merge?.length], [undefined, undefined, 2]);
+    assertEquals(merged.cacheBytes, mean.cacheBytes);
+    assert(merged.merge!.every(({ error }) => error.refitted <= error.merged));
   });
 });
 

@@ -13,7 +13,7 @@ import { attentionFigure } from "../../../cli/quality/report/attention_figure.ts
 import { GpuWorkError } from "../../../mod.ts";
 import { formatTable } from "../../../cli/quality/report/table.ts";
 import { type Report, rowOf } from "../../../cli/quality/result.ts";
-import { scoreText } from "../../../cli/quality/score.ts";
+import { scoreText } from "../../../cli/shared/score.ts";
 import { variantsOf } from "../../../cli/quality/variants.ts";
 import { assertClose } from "../../support/compare.ts";
 import { testRandomly } from "../../support/random.ts";
@@ -131,6 +131,20 @@ Deno.test("rowOf(): means, perplexity and agreement", () => {
     ...variant,
     ...{ cacheBytes: 64, nll: 1.5, perplexity: Math.exp(1.5), agreement: 0.5 },
   });
+});
+
+Deno.test("quality's table: what merging kept of each layer stands below", () => {
+  const layer = { values: 0.5, error: { merged: 0.2, refitted: 0.012345 }, rounds: 3, drift: 0.1 };
+  const merge = [{ ...layer, keys: 0.875 }, layer];
+  const [none, , pooled] = REPORT.rows;
+  const rows = [none, { ...pooled, pool: "merged" as const, merge }];
+  assertEquals(formatTable({ ...REPORT, rows }).split("\n").slice(-5), [
+    "",
+    "Merged into 1 KV heads",
+    "layer  keys kept  values kept  error merged  refitted  rounds    drift",
+    "    0    87.50 %      50.00 %       20.00 %    1.23 %       3  10.00 %",
+    "    1   averaged      50.00 %       20.00 %    1.23 %       3  10.00 %",
+  ]);
 });
 
 Deno.test("quality's table: a line for each change", () => {

@@ -12,11 +12,12 @@ Deno.test("quality's options: a model is enough", () => {
   assertEquals(kvDtypes, ["f32", "f16", "int8", "int4"]);
   assertEquals([windows, kvHeads, text], [undefined, undefined, undefined]);
   assertEquals([sinks, pools, seed], [[0, 4], ["mean", "first"], 0]);
+  assertEquals(parse("--model a.bin --pool merged").calibration, 8192);
 });
 
 Deno.test("quality's options: all of them", () => {
   const line = "--model m --tokenizer t --text a.txt --tokens 99 --seed 7 --cache-dtype int8,f16 " +
-    "--window 32,8 --sinks 2 --kv-heads 1,2 --pool first --json --svg out --layer 0 --heads 3,1";
+    "--window 32,8 --sinks 2 --kv-heads 1,2 --pool first,merged --calibration 64 --json --svg out --layer 0 --heads 3,1";
   assertEquals(parse(line), {
     ...{
       model: "m",
@@ -26,7 +27,15 @@ Deno.test("quality's options: all of them", () => {
       seed: 7,
       kvDtypes: ["int8", "f16"],
     },
-    ...{ windows: [32, 8], sinks: [2], kvHeads: [1, 2], pools: ["first"], json: "", svg: "out" },
+    ...{
+      windows: [32, 8],
+      sinks: [2],
+      kvHeads: [1, 2],
+      pools: ["first", "merged"],
+      calibration: 64,
+      json: "",
+      svg: "out",
+    },
     ...{ layer: 0, heads: [3, 1] },
   });
   assertEquals(parse("--model m --json a.json").json, "a.json");
@@ -35,7 +44,7 @@ Deno.test("quality's options: all of them", () => {
 Deno.test("quality's options: help names every one", () => {
   assertEquals([parseOptions(["--help"]), parseOptions(["-h"])], [HELP, HELP]);
   const names = ["model", "tokenizer", "text", "tokens", "seed", "cache-dtype", "window", "sinks"];
-  const more = ["kv-heads", "pool", "json", "svg", "layer", "heads", "help"];
+  const more = ["kv-heads", "pool", "calibration", "json", "svg", "layer", "heads", "help"];
   for (const name of [...names, ...more]) assertStringIncludes(HELP, `--${name}`);
 });
 
@@ -45,7 +54,9 @@ const MISTAKES: [line: string, kind: typeof TypeError | typeof RangeError, says:
   ["--model m --text", TypeError, "--text needs a value"],
   ["--model m --cache-dtype f64", RangeError, "f64"],
   ["--model m --window 0", RangeError, "at least 1"],
-  ["--model m --pool all", RangeError, "mean, first"],
+  ["--model m --pool all", RangeError, "mean, first, merged"],
+  ["--model m --pool merged --calibration 1", RangeError, "at least 2"],
+  ["--model m --calibration 64", RangeError, "--calibration needs --pool merged"],
   ["--model m --heads 1", RangeError, "--heads needs --svg"],
   ["--model m --layer 1", RangeError, "--layer needs --svg"],
 ];

@@ -11,7 +11,7 @@ import {
   ReferenceDecoder,
   type WeightData,
 } from "../../../src/model/mod.ts";
-import { scoreText } from "../../../cli/quality/score.ts";
+import { scoreText } from "../../../cli/shared/score.ts";
 import { sharedGpu } from "../../support/gpu.ts";
 import { memoryWeights, weightsOf } from "../../support/models.ts";
 import { type Random, testRandomly } from "../../support/random.ts";
@@ -164,11 +164,25 @@ testRandomly(
     const gpu = await sharedGpu();
     const decoder = { spec: SPEC, weights: weightsOf(SPEC, random) };
     const draw = (seed: number) =>
-      drawCalibration(gpu, decoder, { first: 7, sequences: 3, seqLen: 9, seed });
+      drawCalibration(gpu, decoder, { begin: [7], sequences: 3, seqLen: 9, seed });
     const drawn = await draw(1);
     assertEquals(drawn.map((text) => [text.length, text[0]]), new Array(3).fill([9, 7]));
     assertEquals(new Set(drawn.map(String)).size, 3);
     assertEquals(await draw(1), drawn);
+    // No text goes on behind its end.
+    const ends = [drawn[0][3]];
+    const options = { begin: [7, 8], ends, sequences: 3, seqLen: 9, seed: 1 };
+    for (const text of await drawCalibration(gpu, decoder, options)) {
+      assertEquals(text.slice(0, 2), [7, 8]);
+      text.slice(0, -2).forEach((token, i) => {
+        if (token === ends[0]) assertEquals(text.slice(i + 1, i + 3), [7, 8]);
+      });
+    }
+    await assertRejects(
+      () => drawCalibration(gpu, decoder, { begin: [], sequences: 3 }),
+      RangeError,
+      "begin=[]",
+    );
     // The texts of a seed and of the next have none in common.
     assert(!(await draw(2)).some((text) => drawn.map(String).includes(String(text))));
   },
@@ -178,7 +192,7 @@ testStories("mergeDecoder(): a trained model keeps most of what it learnt", asyn
   const gpu = await sharedGpu();
   const stories = await openStories();
   const draw = (sequences: number, seqLen: number, seed: number) =>
-    drawCalibration(gpu, stories, { first: 1, sequences, seqLen, seed });
+    drawCalibration(gpu, stories, { begin: [1], sequences, seqLen, seed });
   const calibration = await draw(10, 128, 0);
   const heldOut = await draw(4, 160, 1);
   const nllOf = async ({ spec, weights }: DecoderSource) => {

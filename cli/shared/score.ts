@@ -1,5 +1,5 @@
 import type { Decoder } from "../../src/model/decoder.ts";
-import { likeliest } from "../shared/likeliest.ts";
+import { likeliest } from "./likeliest.ts";
 import { GpuWorkError } from "../../mod.ts";
 import { sentence } from "../../src/base/check.ts";
 

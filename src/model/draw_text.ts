@@ -1,22 +1,25 @@
 /** Texts that a model draws itself. */
-import type { Decoder } from "../../src/model/decoder.ts";
+import type { Decoder } from "./decoder.ts";
+
+/** The tokens around a text. */
+export interface TextBounds {
+  /** The tokens that begin every text of the model: BOS, or the end of the text before. */
+  begin: readonly number[];
+  /** The tokens of which each ends a text. */
+  ends: readonly number[];
+}
 
 /**
  * Draws texts, one behind the other, each with the tokens that begin one: what a model says behind the end of its text is
  * nothing that it was trained to say.
  *
  * @param decoder Without tokens yet, and with room for all.
- * @param options Tokens to draw, those that begin a text and those of which each ends one, and the seed.
- * @returns So many tokens, those that begin and end texts included.
+ * @param options The number of tokens, the bounds of a text, and the seed.
+ * @returns The tokens, those that begin and end texts included.
  */
 export async function drawText(
   decoder: Pick<Decoder, "feed" | "generate" | "truncate">,
-  { tokens, begin, ends, seed }: {
-    tokens: number;
-    begin: readonly number[];
-    ends: readonly number[];
-    seed: number;
-  },
+  { tokens, begin, ends, seed }: TextBounds & { tokens: number; seed: number },
 ): Promise<number[]> {
   const text: number[] = [];
   const feed = async (more: readonly number[]) => {
@@ -27,7 +30,7 @@ export async function drawText(
   };
   await feed(begin);
   for (let turn = 0; text.length < tokens; turn++) {
-    const draw = { tokens: tokens - text.length, temperature: 1, seed: seed + turn };
+    const draw = { tokens: tokens - text.length, temperature: 1, seed: (seed + turn) % 2 ** 32 };
     for await (const drawn of decoder.generate(draw)) {
       const end = drawn.findIndex((token) => ends.includes(token));
       if (end === -1) {

@@ -1,6 +1,6 @@
 // Texts that a model draws itself: none goes on behind its end.
 import { assertEquals } from "@std/assert";
-import { drawText } from "../../../cli/quality/draw_text.ts";
+import { drawText } from "../../src/model/draw_text.ts";
 
 const BEGIN = 1;
 const END = 2;
