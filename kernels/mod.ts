@@ -1253,17 +1253,98 @@ return keyStep(value);
 export const activation: Readonly<Record<"silu" | "gelu" | "geluTanh", string>> = {
   silu: `fn activation(x: f32) -> f32 {
 return x / (1.0 + exp(-x));
+}
+fn activationSlope(x: f32) -> f32 {
+let share = 1.0 / (1.0 + exp(-x));
+return share * fma(x, 1.0 - share, 1.0);
 }`,
-  gelu: `fn activation(x: f32) -> f32 {
+  gelu: `fn shareBelow(x: f32) -> f32 {
 let z = abs(x) * 0.7071067811865476;
 let t = 1.0 / fma(0.3275911, z, 1.0);
 let series = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))));
 let tail = 0.5 * series * exp(-z * z);
-return x * select(tail, 1.0 - tail, x > 0.0);
+return select(tail, 1.0 - tail, x > 0.0);
+}
+fn activation(x: f32) -> f32 {
+return x * shareBelow(x);
+}
+fn activationSlope(x: f32) -> f32 {
+return fma(x * 0.3989422804014327, exp(-0.5 * x * x), shareBelow(x));
 }`,
   geluTanh: `fn activation(x: f32) -> f32 {
 let z = 1.5957691216057308 * fma(0.044715 * x * x, x, x);
 return x / (1.0 + exp(-z));
+}
+fn activationSlope(x: f32) -> f32 {
+let z = 1.5957691216057308 * fma(0.044715 * x * x, x, x);
+let share = 1.0 / (1.0 + exp(-z));
+let slope = 1.5957691216057308 * fma(3.0 * 0.044715 * x, x, 1.0);
+return share * fma(x * (1.0 - share), slope, 1.0);
+}`,
+};
+
+/** layer/column_sums.wgsl */
+export const columnSums: string = `struct Params {
+rows: u32,
+chunk: u32,
+}
+var<uniform> params: Params;
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_index) invocation: u32) {
+let column = workgroupId.x * WORKGROUP + invocation;
+if (column >= WIDTH) {
+return;
+}
+let first = workgroupId.y * params.chunk;
+let end = min(first + params.chunk, params.rows);
+var sum = 0.0;
+for (var row = first; row < end; row++) {
+sum += termAt(row, column);
+}
+put(workgroupId.y, column, sum);
+}`;
+
+/** layer/column_term.wgsl */
+export const columnTerm: Readonly<Record<"plain" | "normed", string>> = {
+  plain: `var<storage, read> x: array<f32>;
+fn termAt(row: u32, i: u32) -> f32 {
+return x[row * WIDTH + i];
+}`,
+  normed: `var<storage, read> x: array<f32>;
+var<storage, read> dy: array<f32>;
+var<storage, read> moments: array<vec2f>;
+fn termAt(row: u32, i: u32) -> f32 {
+let moment = moments[row];
+return dy[row * WIDTH + i] * (x[row * WIDTH + i] - moment.x) * moment.y;
+}`,
+};
+
+/** layer/each.wgsl */
+export const each: string = `struct Params {
+length: u32,
+}
+var<uniform> params: Params;
+@compute @workgroup_size(WORKGROUP)
+fn main(
+@builtin(workgroup_id) workgroupId: vec3u,
+@builtin(num_workgroups) numWorkgroups: vec3u,
+@builtin(local_invocation_index) invocation: u32,
+) {
+let i = (workgroupId.y * numWorkgroups.x + workgroupId.x) * WORKGROUP + invocation;
+if (i < params.length) {
+visit(i);
+}
+}`;
+
+/** layer/factor.wgsl */
+export const factor: Readonly<Record<"row" | "column", string>> = {
+  row: `var<storage, read> a: array<f32>;
+fn factorAt(row: u32, k: u32) -> f32 {
+return a[row * params.inner + k];
+}`,
+  column: `var<storage, read> a: array<f32>;
+fn factorAt(row: u32, k: u32) -> f32 {
+return a[k * params.rows + row];
 }`,
 };
 
@@ -1274,6 +1355,36 @@ return token * PACKS;
 }`,
   head: `fn startOfInput(token: u32, row: u32) -> u32 {
 return (token * HEADS + row / HEAD_ROWS) * PACKS;
+}`,
+};
+
+/** layer/inside.wgsl */
+export const inside: Readonly<Record<"gated" | "activated" | "gatedGradient" | "activatedGradient", string>> = {
+  gated: `var<storage, read> gate: array<f32>;
+var<storage, read> up: array<f32>;
+var<storage, read_write> y: array<f32>;
+fn visit(i: u32) {
+y[i] = activation(gate[i]) * up[i];
+}`,
+  activated: `var<storage, read> up: array<f32>;
+var<storage, read_write> y: array<f32>;
+fn visit(i: u32) {
+y[i] = activation(up[i]);
+}`,
+  gatedGradient: `var<storage, read> gate: array<f32>;
+var<storage, read> up: array<f32>;
+var<storage, read> dy: array<f32>;
+var<storage, read_write> dGate: array<f32>;
+var<storage, read_write> dUp: array<f32>;
+fn visit(i: u32) {
+dGate[i] = dy[i] * up[i] * activationSlope(gate[i]);
+dUp[i] = dy[i] * activation(gate[i]);
+}`,
+  activatedGradient: `var<storage, read> up: array<f32>;
+var<storage, read> dy: array<f32>;
+var<storage, read_write> dUp: array<f32>;
+fn visit(i: u32) {
+dUp[i] = dy[i] * activationSlope(up[i]);
 }`,
 };
 
@@ -1334,14 +1445,25 @@ put(firstToken + t, (params.firstRow + ownRow) / ROWS_PER_OUTPUT + r, outputOf(r
 
 /** layer/moments.wgsl */
 export const moments: Readonly<Record<"rms" | "layer", string>> = {
-  rms: `fn momentsOf(offset: u32, lane: u32) -> Moments {
+  rms: `struct Moments {
+mean: f32,
+rstd: f32,
+}
+fn momentsOf(offset: u32, lane: u32) -> Moments {
 var squares = 0.0;
 for (var i = lane; i < WIDTH; i += LANES) {
 squares = fma(x[offset + i], x[offset + i], squares);
 }
 return Moments(0.0, inverseSqrt(sumOverLanes(squares, lane, lane) / f32(WIDTH) + params.eps));
+}
+fn meanGradient(mean: f32) -> f32 {
+return 0.0;
 }`,
-  layer: `fn momentsOf(offset: u32, lane: u32) -> Moments {
+  layer: `struct Moments {
+mean: f32,
+rstd: f32,
+}
+fn momentsOf(offset: u32, lane: u32) -> Moments {
 var own = 0.0;
 for (var i = lane; i < WIDTH; i += LANES) {
 own += x[offset + i];
@@ -1357,6 +1479,9 @@ squares = fma(difference, difference, squares);
 let shift = sumOverLanes(rest, lane, lane) / f32(WIDTH);
 let variance = max(sumOverLanes(squares, lane, lane) / f32(WIDTH) - shift * shift, 0.0);
 return Moments(about + shift, inverseSqrt(variance + params.eps));
+}
+fn meanGradient(mean: f32) -> f32 {
+return mean;
 }`,
 };
 
@@ -1364,10 +1489,6 @@ return Moments(about + shift, inverseSqrt(variance + params.eps));
 export const norm: string = `struct Params {
 numRows: u32,
 eps: f32,
-}
-struct Moments {
-mean: f32,
-rstd: f32,
 }
 var<uniform> params: Params;
 var<storage, read> x: array<f32>;
@@ -1389,6 +1510,47 @@ put(row, i, fma((x[row * WIDTH + i] - moments.mean) * moments.rstd, gain[i], bia
 }
 }`;
 
+/** layer/norm_gradient.wgsl */
+export const normGradient: string = `struct Params {
+numRows: u32,
+eps: f32,
+}
+var<uniform> params: Params;
+var<storage, read> x: array<f32>;
+var<storage, read> dy: array<f32>;
+var<storage, read> gain: array<f32>;
+var<storage, read_write> moments: array<vec2f>;
+alias PerRow = array<f32, ROWS>;
+@compute @workgroup_size(WORKGROUP)
+fn main(
+@builtin(workgroup_id) workgroupId: vec3u,
+@builtin(num_workgroups) numWorkgroups: vec3u,
+@builtin(local_invocation_index) lane: u32,
+) {
+let row = workgroupId.y * numWorkgroups.x + workgroupId.x;
+if (row >= params.numRows) {
+return;
+}
+let own = momentsOf(row * WIDTH, lane);
+var sum = 0.0;
+var product = 0.0;
+for (var i = lane; i < WIDTH; i += LANES) {
+let g = dy[row * WIDTH + i] * gain[i];
+sum += g;
+product = fma(g, (x[row * WIDTH + i] - own.mean) * own.rstd, product);
+}
+let throughMean = meanGradient(sumOverLanes(sum, lane, lane) / f32(WIDTH));
+let throughScale = sumOverLanes(product, lane, lane) / f32(WIDTH);
+for (var i = lane; i < WIDTH; i += LANES) {
+let normed = (x[row * WIDTH + i] - own.mean) * own.rstd;
+let g = dy[row * WIDTH + i] * gain[i];
+put(row, i, own.rstd * (g - throughMean - normed * throughScale));
+}
+if (lane == 0u) {
+moments[row] = vec2f(own.mean, own.rstd);
+}
+}`;
+
 /** layer/output.wgsl */
 export const output: Readonly<Record<"linear" | "activated" | "gated", string>> = {
   linear: `fn outputOf(rows: PerRow, i: u32) -> f32 {
@@ -1401,6 +1563,48 @@ return activation(rows[i]);
 return activation(rows[2u * i]) * rows[2u * i + 1u];
 }`,
 };
+
+/** layer/product.wgsl */
+export const product: string = `struct Params {
+rows: u32,
+inner: u32,
+chunk: u32,
+}
+var<uniform> params: Params;
+var<storage, read> b: array<Wide>;
+const PACKS = WIDTH / PACK;
+const TILES = (PACKS + OWN_PACKS - 1u) / OWN_PACKS;
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_index) invocation: u32) {
+let tile = workgroupId.x * WORKGROUP + invocation;
+let firstRow = tile / TILES * ROWS;
+let firstPack = tile % TILES * OWN_PACKS;
+if (firstRow >= params.rows) {
+return;
+}
+let first = workgroupId.y * params.chunk;
+let end = min(first + params.chunk, params.inner);
+var sums: array<array<Wide, OWN_PACKS>, ROWS>;
+for (var k = first; k < end; k++) {
+var held = array<Wide, OWN_PACKS>();
+/*unroll*/ for (var p = 0u; p < OWN_PACKS; p++) {
+held[p] = b[k * PACKS + min(firstPack + p, PACKS - 1u)];
+}
+/*unroll*/ for (var r = 0u; r < ROWS; r++) {
+let factor = Wide(factorAt(min(firstRow + r, params.rows - 1u), k));
+/*unroll*/ for (var p = 0u; p < OWN_PACKS; p++) {
+sums[r][p] = fma(factor, held[p], sums[r][p]);
+}
+}
+}
+/*unroll*/ for (var r = 0u; r < ROWS; r++) {
+/*unroll*/ for (var p = 0u; p < OWN_PACKS; p++) {
+if (firstRow + r < params.rows && firstPack + p < PACKS) {
+putPack(workgroupId.y * params.rows + firstRow + r, firstPack + p, sums[r][p]);
+}
+}
+}
+}`;
 
 /** layer/put.wgsl */
 export const put: Readonly<Record<"y" | "sum" | "qkv" | "heads", string>> = {
@@ -1427,6 +1631,18 @@ v[row * KV_WIDTH + i - Q_WIDTH - KV_WIDTH] = value;
   heads: `var<storage, read_write> y: array<f32>;
 fn put(row: u32, i: u32, value: f32) {
 y[(row * HEADS + i / HEAD_ROWS) * HEAD_WIDTH + HEAD_FIRST + i % HEAD_ROWS] = value;
+}`,
+};
+
+/** layer/put_pack.wgsl */
+export const putPack: Readonly<Record<"y" | "sum", string>> = {
+  y: `var<storage, read_write> y: array<Wide>;
+fn putPack(row: u32, pack: u32, value: Wide) {
+y[row * PACKS + pack] = value;
+}`,
+  sum: `var<storage, read_write> y: array<Wide>;
+fn putPack(row: u32, pack: u32, value: Wide) {
+y[row * PACKS + pack] += value;
 }`,
 };
 
@@ -1513,6 +1729,35 @@ if (row >= params.numRows) {
 return;
 }
 y[id.x] = params.scale * matrixStep(row) * matrixAt(row, pack)[0] + positionAt(token, pack);
+}`;
+
+/** model/embed_gradient.wgsl */
+export const embedGradient: string = `struct Params {
+numRows: u32,
+scale: f32,
+}
+var<uniform> params: Params;
+var<storage, read> starts: array<u32>;
+var<storage, read> order: array<u32>;
+var<storage, read> dy: array<Wide>;
+const PACKS = IN / PACK;
+@compute @workgroup_size(WORKGROUP)
+fn main(
+@builtin(workgroup_id) workgroupId: vec3u,
+@builtin(num_workgroups) numWorkgroups: vec3u,
+@builtin(local_invocation_index) invocation: u32,
+) {
+let i = (workgroupId.y * numWorkgroups.x + workgroupId.x) * WORKGROUP + invocation;
+let row = i / PACKS;
+let pack = i % PACKS;
+if (row >= params.numRows) {
+return;
+}
+var sum = Wide();
+for (var place = starts[row]; place < starts[row + 1u]; place++) {
+sum += dy[order[place] * PACKS + pack];
+}
+putPack(row, pack, params.scale * sum);
 }`;
 
 /** model/position.wgsl */
@@ -2106,5 +2351,174 @@ return integers;
 }
 fn matrixStep(row: u32) -> f32 {
 return bitcast<f32>(w[row * wordsOf(IN)]);
+}`,
+};
+
+/** train/adamw.wgsl */
+export const adamw: string = `struct Params {
+length: u32,
+decay: f32,
+}
+struct Step {
+rate: f32,
+mCorrection: f32,
+vCorrection: f32,
+mShare: f32,
+vShare: f32,
+eps: f32,
+}
+var<uniform> params: Params;
+var<storage, read> schedule: array<Step>;
+var<storage, read> clipping: array<vec2f>;
+var<storage, read_write> w: array<f32>;
+var<storage, read_write> gradient: array<f32>;
+var<storage, read_write> m: array<f32>;
+var<storage, read_write> v: array<f32>;
+@compute @workgroup_size(WORKGROUP)
+fn main(
+@builtin(workgroup_id) workgroupId: vec3u,
+@builtin(num_workgroups) numWorkgroups: vec3u,
+@builtin(local_invocation_index) invocation: u32,
+) {
+let i = (workgroupId.y * numWorkgroups.x + workgroupId.x) * WORKGROUP + invocation;
+if (i >= params.length) {
+return;
+}
+let norm = clipping[0].x;
+let g = clipping[0].y * gradient[i];
+gradient[i] = 0.0;
+if (!(norm <= 3.4028234663852886e38)) {
+return;
+}
+let now = schedule[0];
+let mNew = fma(now.mShare, g - m[i], m[i]);
+let vNew = fma(now.vShare, g * g - v[i], v[i]);
+m[i] = mNew;
+v[i] = vNew;
+let towards = mNew / now.mCorrection / (sqrt(vNew / now.vCorrection) + now.eps);
+w[i] -= now.rate * (towards + params.decay * w[i]);
+}`;
+
+/** train/clip.wgsl */
+export const clip: string = `struct Params {
+count: u32,
+most: f32,
+}
+var<uniform> params: Params;
+var<storage, read> parts: array<f32>;
+var<storage, read_write> clipping: array<vec2f>;
+alias PerRow = array<f32, ROWS>;
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(local_invocation_index) lane: u32) {
+var sum = 0.0;
+for (var i = lane; i < params.count; i += LANES) {
+sum += parts[i];
+}
+let norm = sqrt(sumOverLanes(sum, lane, lane));
+if (lane == 0u) {
+clipping[0] = vec2f(norm, select(1.0, params.most / norm, norm > params.most));
+}
+}`;
+
+/** train/loss.wgsl */
+export const loss: string = `struct Params {
+numTokens: u32,
+temperature: f32,
+weight: f32,
+}
+var<uniform> params: Params;
+var<storage, read> logits: array<f32>;
+var<storage, read_write> losses: array<f32>;
+alias PerRow = array<f32, ROWS>;
+@compute @workgroup_size(WORKGROUP)
+fn main(
+@builtin(workgroup_id) workgroupId: vec3u,
+@builtin(num_workgroups) numWorkgroups: vec3u,
+@builtin(local_invocation_index) lane: u32,
+) {
+let token = workgroupId.y * numWorkgroups.x + workgroupId.x;
+if (token >= params.numTokens) {
+return;
+}
+let start = token * WIDTH;
+let invTemperature = 1.0 / params.temperature;
+var most = PerRow();
+most[0] = logits[start];
+for (var i = lane; i < WIDTH; i += LANES) {
+most[0] = max(most[0], logits[start + i]);
+}
+let m = maxOverLanes(most, lane, lane)[0];
+var d = 0.0;
+for (var i = lane; i < WIDTH; i += LANES) {
+d += exp((logits[start + i] - m) * invTemperature);
+}
+let logD = log(sumOverLanes(d, lane, lane));
+let wanted = targetOf(token, lane);
+var sum = 0.0;
+for (var i = lane; i < WIDTH; i += LANES) {
+let logP = (logits[start + i] - m) * invTemperature - logD;
+let logQ = logTarget(wanted, token, i);
+let q = exp(logQ);
+sum += select(0.0, q * (logQ - logP), q > 0.0);
+put(token, i, params.weight * params.temperature * (exp(logP) - q));
+}
+let loss = params.temperature * params.temperature * sumOverLanes(sum, lane, lane);
+if (lane == 0u) {
+losses[token] = loss;
+}
+}`;
+
+/** train/squares.wgsl */
+export const squares: string = `struct Params {
+length: u32,
+chunk: u32,
+first: u32,
+}
+var<uniform> params: Params;
+var<storage, read> gradient: array<f32>;
+var<storage, read_write> parts: array<f32>;
+alias PerRow = array<f32, ROWS>;
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_index) lane: u32) {
+let first = workgroupId.x * params.chunk;
+let end = min(first + params.chunk, params.length);
+var sum = 0.0;
+for (var i = first + lane; i < end; i += LANES) {
+sum = fma(gradient[i], gradient[i], sum);
+}
+let all = sumOverLanes(sum, lane, lane);
+if (lane == 0u) {
+parts[params.first + workgroupId.x] = all;
+}
+}`;
+
+/** train/target.wgsl */
+export const target: Readonly<Record<"label" | "teacher", string>> = {
+  label: `var<storage, read> labels: array<u32>;
+alias Target = u32;
+fn targetOf(token: u32, lane: u32) -> Target {
+return labels[token];
+}
+fn logTarget(label: Target, token: u32, i: u32) -> f32 {
+return select(-3.4028234663852886e38, 0.0, i == label);
+}`,
+  teacher: `var<storage, read> teacher: array<f32>;
+alias Target = vec2f;
+fn targetOf(token: u32, lane: u32) -> Target {
+var most = PerRow();
+most[0] = teacher[token * WIDTH];
+for (var i = lane; i < WIDTH; i += LANES) {
+most[0] = max(most[0], teacher[token * WIDTH + i]);
+}
+workgroupBarrier();
+let m = maxOverLanes(most, lane, lane)[0];
+var d = 0.0;
+for (var i = lane; i < WIDTH; i += LANES) {
+d += exp((teacher[token * WIDTH + i] - m) / params.temperature);
+}
+return vec2f(m, log(sumOverLanes(d, lane, lane)));
+}
+fn logTarget(state: Target, token: u32, i: u32) -> f32 {
+return (teacher[token * WIDTH + i] - state.x) / params.temperature - state.y;
 }`,
 };

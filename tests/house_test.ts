@@ -5,10 +5,10 @@ import { circlesOf, readImports, specifiersOf } from "./support/imports.ts";
 /** The rooms of the library, in src/: each imports only from rooms before it. */
 const ROOMS = [
   ...["base", "gpu", "tensor", "cache", "score", "costs", "plan", "attend", "layer"],
-  ...["reference", "model", "checkpoints"],
+  ...["reference", "model", "checkpoints", "train"],
 ];
 /** The rooms that compose kernels; all others know nothing of WGSL. */
-const COMPOSING = ["tensor", "cache", "score", "attend", "layer", "model"];
+const COMPOSING = ["tensor", "cache", "score", "attend", "layer", "model", "train"];
 /** What may import the float64 reference: the reference decoder, and what is public. */
 const OF_REFERENCE = ["src/model/reference.ts", "mod.ts"];
 

@@ -1,8 +1,13 @@
-// moments: the shift and the scale of a row that is normalised.
+// moments: the shift and the scale of a row that is normalised, and the gradient through its shift.
 
 // variant rms: the root mean square is the scale (RMSNorm: Zhang and Sennrich 2019, arXiv 1910.07467).
 //
-// Needs lanes, norm, LANES, WIDTH, params, x.
+// Needs lanes, LANES, WIDTH, params, x.
+struct Moments {
+  mean: f32,
+  rstd: f32,
+}
+
 fn momentsOf(offset: u32, lane: u32) -> Moments {
   var squares = 0.0;
   for (var i = lane; i < WIDTH; i += LANES) {
@@ -11,9 +16,19 @@ fn momentsOf(offset: u32, lane: u32) -> Moments {
   return Moments(0.0, inverseSqrt(sumOverLanes(squares, lane, lane) / f32(WIDTH) + params.eps));
 }
 
+// The shift is a constant.
+fn meanGradient(mean: f32) -> f32 {
+  return 0.0;
+}
+
 // variant layer: the mean is the shift, and the deviation the scale (LayerNorm: Ba et al. 2016, arXiv 1607.06450).
 //
-// Needs lanes, norm, LANES, WIDTH, params, x.
+// Needs lanes, LANES, WIDTH, params, x.
+struct Moments {
+  mean: f32,
+  rstd: f32,
+}
+
 fn momentsOf(offset: u32, lane: u32) -> Moments {
   var own = 0.0;
   for (var i = lane; i < WIDTH; i += LANES) {
@@ -32,4 +47,9 @@ fn momentsOf(offset: u32, lane: u32) -> Moments {
   let shift = sumOverLanes(rest, lane, lane) / f32(WIDTH);
   let variance = max(sumOverLanes(squares, lane, lane) / f32(WIDTH) - shift * shift, 0.0);
   return Moments(about + shift, inverseSqrt(variance + params.eps));
+}
+
+// The mean of the gradients of a row is taken away from each of them.
+fn meanGradient(mean: f32) -> f32 {
+  return mean;
 }

@@ -15,12 +15,6 @@ struct Params {
   eps: f32,
 }
 
-// The shift and the scale of a row.
-struct Moments {
-  mean: f32,
-  rstd: f32,
-}
-
 var<uniform> params: Params;
 var<storage, read> x: array<f32>;
 var<storage, read> gain: array<f32>;

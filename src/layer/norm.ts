@@ -27,6 +27,23 @@ const LANES = { software: 8, gpu: 64 };
 /** Times that a kernel goes through a row. */
 const LOOPS = { rms: 2, layer: 3 };
 
+/** Lanes that share a row. */
+export function normLanes({ isSoftware }: DeviceProfile): number {
+  return isSoftware ? LANES.software : LANES.gpu;
+}
+
+/** Throws where rows are too wide for the loops of a kernel that goes `moreLoops` times more through them than a norm. */
+export function checkNormRounds(
+  profile: DeviceProfile,
+  action: string,
+  kind: NormOptions["kind"],
+  width: number,
+  { moreLoops = 0 }: { moreLoops?: number } = {},
+): void {
+  const loops = LOOPS[kind] + moreLoops;
+  checkRounds(profile, action, loops * Math.ceil(width / normLanes(profile)), { width });
+}
+
 /** The module that normalises rows, each by `lanes` lanes. */
 export function normModule(
   { width, lanes, kind, to, hasBias }: Required<Pick<NormOptions, "kind" | "to">> & {
@@ -78,9 +95,9 @@ export class Norm {
     weights: { gain: Tensor; bias?: Tensor },
     { kind, eps, to = "y", profile = gpu.profile }: NormOptions,
   ): Promise<Norm> {
-    const lanes = profile.isSoftware ? LANES.software : LANES.gpu;
     const width = weights.gain.length;
-    checkRounds(profile, "normalise", LOOPS[kind] * Math.ceil(width / lanes), { width });
+    checkNormRounds(profile, "normalise", kind, width);
+    const lanes = normLanes(profile);
     const { subgroupSize } = gpu.profile;
     const shape = { width, lanes, kind, to, hasBias: weights.bias !== undefined };
     const kernel = await Kernel.compile(gpu, normModule(shape, { subgroupSize }));

@@ -2,8 +2,8 @@
 import { referenceRow } from "../reference/attention.ts";
 import type { HostTensor } from "../tensor/tensor.ts";
 import { sentence } from "../base/check.ts";
+import { activations } from "../reference/activations.ts";
 import { ropedRow } from "../reference/rope.ts";
-import { activations } from "./activations.ts";
 import { checkTokens } from "./check_tokens.ts";
 import type { DecoderSpec } from "./spec.ts";
 import { weightShapes } from "./weight_shapes.ts";

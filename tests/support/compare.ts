@@ -39,6 +39,25 @@ export function assertClose(
   );
 }
 
+/**
+ * Every number is within 1e-4 of what is expected, relative to the size of those: the root of their mean square, or what is
+ * given. As {@linkcode assertClose} otherwise.
+ */
+export function assertNear(
+  actual: ArrayLike<number>,
+  expected: ArrayLike<number>,
+  what: string,
+  { size = sizeOf(expected) }: { size?: number } = {},
+): void {
+  assertClose(actual, expected, 1e-4 * size, what);
+}
+
+/** The root of the mean square of numbers. */
+function sizeOf(numbers: ArrayLike<number>): number {
+  const squares = Array.from(numbers, (value) => value * value);
+  return Math.sqrt(squares.reduce((sum, square) => sum + square, 0) / squares.length);
+}
+
 /** Every number is the same, bit for bit but for the sign of zero; NaN is the same as nothing. */
 export function assertSame(
   actual: ArrayLike<number>,

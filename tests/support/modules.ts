@@ -14,10 +14,17 @@ import { fillInRope, ropeQueriesModule } from "../../src/cache/rope_kernel.ts";
 import { compose, type WgslModule } from "../../src/gpu/compose.ts";
 import { declarationsOf, namesOf } from "../../src/gpu/wgsl_names.ts";
 import { linearModule, type LinearTarget, tileOf } from "../../src/layer/linear.ts";
+import { columnSumsModule } from "../../src/layer/column_sums.ts";
+import { insideModule } from "../../src/layer/feed_forward.ts";
+import { productModule, productTile } from "../../src/layer/linear_gradient.ts";
 import { normModule } from "../../src/layer/norm.ts";
+import { normGradientModule } from "../../src/layer/norm_gradient.ts";
 import { embedModule } from "../../src/model/embedding.ts";
+import { embedGradientModule } from "../../src/model/embedding_gradient.ts";
 import { argmaxModule, sampleModule } from "../../src/model/sampler.ts";
 import { loadsOf } from "../../src/tensor/loads.ts";
+import { lossModule } from "../../src/train/losses.ts";
+import { adamwModule, clipModule, squaresModule } from "../../src/train/optimizer.ts";
 import { CASES } from "./cases.ts";
 import { gpuTuning, LIMITS, PROFILES } from "./plan.ts";
 import { Random } from "./random.ts";
@@ -43,6 +50,7 @@ export function everyModule(seed: number): WgslModule[] {
     ...plans(random).flatMap((plan) => Object.values(attentionProgram(plan).modules)),
     ...cacheModules(),
     ...layerModules(),
+    ...trainingModules(),
   ];
   return [...new Map(modules.map((module) => [JSON.stringify(module), module])).values()];
 }
@@ -181,6 +189,39 @@ function layerModules(): WgslModule[] {
     ),
     argmaxModule(99, 8),
     sampleModule(99, 8),
+  ]);
+}
+
+function trainingModules(): WgslModule[] {
+  const kinds = ["silu", "gelu", "geluTanh"] as const;
+  const [targets, directions] = [["y", "sum"], ["forward", "backward"]] as const;
+  return Object.values(DEVICES).flatMap((profile) => [
+    ...[64, 7].flatMap((width) =>
+      (["row", "column"] as const).flatMap((factor) =>
+        targets.map((to) => productModule({ width, factor, to }, productTile(profile)))
+      )
+    ),
+    ...targets.flatMap((to) => [
+      ...(["plain", "normed"] as const).map((term) =>
+        columnSumsModule({ width: 33, term, to, workgroup: 8 })
+      ),
+      ...[8, 64].flatMap((lanes) => [
+        ...(["rms", "layer"] as const).map((kind) =>
+          normGradientModule({ width: 33, lanes, kind, to }, profile)
+        ),
+        ...(["label", "teacher"] as const).map((target) =>
+          lossModule({ vocabSize: 99, target, to, lanes }, profile)
+        ),
+      ]),
+    ]),
+    ...kinds.flatMap((kind) =>
+      [true, false].flatMap((isGated) =>
+        directions.map((direction) => insideModule({ kind, isGated }, direction))
+      )
+    ),
+    ...[64, 7].map(embedGradientModule),
+    ...[8, 64].flatMap((lanes) => [squaresModule(lanes, profile), clipModule(lanes, profile)]),
+    adamwModule(),
   ]);
 }
 

@@ -1,0 +1,58 @@
+// norm_gradient: the gradient of a loss by the rows that a norm reads.
+//
+//   n = (x - mean) rstd    g = dy w    dx = rstd (g - mean(g) - n mean(g n))
+//
+// where mean(g) counts only if the norm takes the mean away.
+//
+//   x        [rows, WIDTH]  f32         read
+//   dy       [rows, WIDTH]  f32         read
+//   gain     [WIDTH]        f32         read
+//   moments  [rows]         mean, rstd  write: for the gradient of the gain
+//   and what put writes; mean and rstd are those of momentsOf
+//
+// Grid: (rows, lines of rows). A workgroup owns a row; lane i owns the elements i, i + LANES, ...
+//
+// Needs lanes, moments, put, LANES, ROWS, WIDTH, WORKGROUP.
+struct Params {
+  numRows: u32,
+  // Keeps a variance from 0.
+  eps: f32,
+}
+
+var<uniform> params: Params;
+var<storage, read> x: array<f32>;
+var<storage, read> dy: array<f32>;
+var<storage, read> gain: array<f32>;
+var<storage, read_write> moments: array<vec2f>;
+
+alias PerRow = array<f32, ROWS>;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+  @builtin(workgroup_id) workgroupId: vec3u,
+  @builtin(num_workgroups) numWorkgroups: vec3u,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let row = workgroupId.y * numWorkgroups.x + workgroupId.x;
+  if (row >= params.numRows) {
+    return;
+  }
+  let own = momentsOf(row * WIDTH, lane);
+  var sum = 0.0;
+  var product = 0.0;
+  for (var i = lane; i < WIDTH; i += LANES) {
+    let g = dy[row * WIDTH + i] * gain[i];
+    sum += g;
+    product = fma(g, (x[row * WIDTH + i] - own.mean) * own.rstd, product);
+  }
+  let throughMean = meanGradient(sumOverLanes(sum, lane, lane) / f32(WIDTH));
+  let throughScale = sumOverLanes(product, lane, lane) / f32(WIDTH);
+  for (var i = lane; i < WIDTH; i += LANES) {
+    let normed = (x[row * WIDTH + i] - own.mean) * own.rstd;
+    let g = dy[row * WIDTH + i] * gain[i];
+    put(row, i, own.rstd * (g - throughMean - normed * throughScale));
+  }
+  if (lane == 0u) {
+    moments[row] = vec2f(own.mean, own.rstd);
+  }
+}

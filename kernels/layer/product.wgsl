@@ -1,0 +1,58 @@
+// product: a product of matrices, of which the second is read by rows: the gradients of a projection are two.
+//
+//   y[c, m, n] = sum_k a(m, k) b[k, n], over the k of chunk c
+//
+//   b  [inner, WIDTH]  f32  read
+//   and what factorAt reads and putPack writes
+//
+// Grid: (blocks of tiles, chunks of the sum). An invocation owns a tile of ROWS rows and OWN_PACKS packs, so that a loaded
+// factor serves every pack and a loaded pack every row; neighbours own the packs of the same rows.
+//
+// Needs factor, pack, put_pack, OWN_PACKS, ROWS, WIDTH, WORKGROUP.
+struct Params {
+  // Rows of y.
+  rows: u32,
+  // Products that are added up for each element, and those of a chunk.
+  inner: u32,
+  chunk: u32,
+}
+
+var<uniform> params: Params;
+var<storage, read> b: array<Wide>;
+
+const PACKS = WIDTH / PACK;
+const TILES = (PACKS + OWN_PACKS - 1u) / OWN_PACKS;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_index) invocation: u32) {
+  let tile = workgroupId.x * WORKGROUP + invocation;
+  let firstRow = tile / TILES * ROWS;
+  let firstPack = tile % TILES * OWN_PACKS;
+  if (firstRow >= params.rows) {
+    return;
+  }
+  let first = workgroupId.y * params.chunk;
+  let end = min(first + params.chunk, params.inner);
+
+  var sums: array<array<Wide, OWN_PACKS>, ROWS>;
+  for (var k = first; k < end; k++) {
+    var held = array<Wide, OWN_PACKS>();
+    /*unroll*/ for (var p = 0u; p < OWN_PACKS; p++) {
+      held[p] = b[k * PACKS + min(firstPack + p, PACKS - 1u)];
+    }
+    /*unroll*/ for (var r = 0u; r < ROWS; r++) {
+      let factor = Wide(factorAt(min(firstRow + r, params.rows - 1u), k));
+      /*unroll*/ for (var p = 0u; p < OWN_PACKS; p++) {
+        sums[r][p] = fma(factor, held[p], sums[r][p]);
+      }
+    }
+  }
+
+  /*unroll*/ for (var r = 0u; r < ROWS; r++) {
+    /*unroll*/ for (var p = 0u; p < OWN_PACKS; p++) {
+      if (firstRow + r < params.rows && firstPack + p < PACKS) {
+        putPack(workgroupId.y * params.rows + firstRow + r, firstPack + p, sums[r][p]);
+      }
+    }
+  }
+}

@@ -1,0 +1,105 @@
+/** Losses of logits, and their gradients. */
+import * as wgsl from "../../kernels/mod.ts";
+import { lanesPiece } from "../attend/pieces.ts";
+import { type BoundWork, boundWork, gridOfRows } from "../gpu/bound_work.ts";
+import { join, type WgslModule } from "../gpu/compose.ts";
+import type { Gpu } from "../gpu/device.ts";
+import { KeptBuffers } from "../gpu/kept_buffers.ts";
+import { Kernel } from "../gpu/kernel.ts";
+import { checkRounds } from "../gpu/loop_rounds.ts";
+import type { DeviceProfile } from "../gpu/profile.ts";
+import { putPiece } from "../layer/linear.ts";
+
+const LANES = { software: 8, gpu: 128 };
+/** Times that the kernel goes through logits, those of the teacher included. */
+const LOOPS = 5;
+
+/** The target of a loss: labels, or the distribution of a teacher. */
+export type LossTarget = "label" | "teacher";
+
+/** The module of a loss over a vocabulary. */
+export function lossModule(
+  { vocabSize, target, to, lanes }: {
+    vocabSize: number;
+    target: LossTarget;
+    to: "y" | "sum";
+    lanes: number;
+  },
+  { subgroupSize }: { subgroupSize: number },
+): WgslModule {
+  return join("loss", lanesPiece(lanes, { shuffles: lanes <= subgroupSize }), {
+    // One sum at a time is shared.
+    constants: { WIDTH: vocabSize, LANES: lanes, WORKGROUP: lanes, ROWS: 1 },
+    fragments: [wgsl.target[target], wgsl.loss],
+  }, putPiece(to, vocabSize));
+}
+
+/** Buffers of a loss. */
+export interface LossBuffers {
+  /** f32 [tokens, vocabSize] */
+  logits: GPUBuffer;
+  /** u32 [tokens], each below `vocabSize`, where the target is labels. */
+  labels?: GPUBuffer;
+  /** The logits of the teacher f32 [tokens, vocabSize], where the target is its distribution. */
+  teacher?: GPUBuffer;
+  /** The loss of each token f32 [tokens]. */
+  losses: GPUBuffer;
+  /** f32 [tokens, vocabSize] */
+  dLogits: GPUBuffer;
+}
+
+/** How a loss counts. */
+export interface LossOptions {
+  /** What logits are divided by, those of a teacher too. The default is 1. */
+  temperature?: number;
+  /** Factor on the gradient of each token. The default is `1 / tokens`: the gradient of the mean. */
+  weight?: number;
+  /** Whether the gradient is written, or added to what is there. The default is written. */
+  to?: "y" | "sum";
+}
+
+/** Cross-entropy to labels, or divergence from a teacher, with the gradient by the logits in one kernel. */
+export class Loss {
+  readonly #gpu: Gpu;
+  readonly #vocabSize: number;
+  readonly #profile: DeviceProfile;
+  readonly #params = new KeptBuffers();
+
+  /** `profile` is what kind of device rows are cut for, by default the present one. */
+  constructor(
+    gpu: Gpu,
+    vocabSize: number,
+    { profile = gpu.profile }: { profile?: DeviceProfile } = {},
+  ) {
+    this.#gpu = gpu;
+    this.#vocabSize = vocabSize;
+    this.#profile = profile;
+  }
+
+  /** Binds the loss of `numTokens` tokens. */
+  async bind(
+    { dLogits, ...buffers }: LossBuffers,
+    numTokens: number,
+    { temperature = 1, weight = 1 / numTokens, to = "y" }: LossOptions = {},
+  ): Promise<BoundWork> {
+    const vocabSize = this.#vocabSize;
+    const lanes = this.#profile.isSoftware ? LANES.software : LANES.gpu;
+    checkRounds(this.#profile, "compute a loss", LOOPS * Math.ceil(vocabSize / lanes), {
+      vocabSize,
+    });
+    const target = buffers.teacher ? "teacher" : "label";
+    const { device, profile: { subgroupSize } } = this.#gpu;
+    const module = lossModule({ vocabSize, target, to, lanes }, { subgroupSize });
+    const kernel = await Kernel.compile(this.#gpu, module);
+    const params = this.#params.get(
+      `${numTokens} tokens, temperature ${temperature}, weight ${weight}`,
+      () => kernel.uniform({ numTokens, temperature, weight }),
+    );
+    const grid = gridOfRows(numTokens, device.limits.maxComputeWorkgroupsPerDimension);
+    return boundWork([kernel.bind({ ...buffers, params, y: dLogits }, grid)]);
+  }
+
+  destroy(): void {
+    this.#params.destroy();
+  }
+}
