@@ -118,7 +118,7 @@ for (const tiles of TILES) {
           gain: (await tensors.upload(gain)).buffer,
         };
         for (const to of ["y", "sum"] as const) {
-          const outcomes = [];
+          const outcomes: Float32Array[][] = [];
           for (let i = 0; i < 2; i++) {
             const dx =
               await (to === "y" ? tensors.poisoned([rows, width]) : tensors.upload(before));

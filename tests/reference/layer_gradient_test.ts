@@ -86,7 +86,7 @@ for (const kind of ["silu", "gelu", "geluTanh"] satisfies Activation[]) {
   testRandomly(`reference: the gradients inside a feed-forward layer, ${kind}`, (random) => {
     for (const isGated of [true, false]) {
       // Also where the functions are no longer straight.
-      const wide = () => doubles(random, 40).map((value) => 6 * value);
+      const wide = (): Float64Array => doubles(random, 40).map((value) => 6 * value);
       const at = { gate: wide(), up: wide() };
       const dy = doubles(random, 40);
       const loss = (of: typeof at) => inner(dy, insideForward(of, { kind, isGated }));
