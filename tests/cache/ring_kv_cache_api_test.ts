@@ -51,6 +51,15 @@ Deno.test("ring: bytes are those of K, V, two counters per sequence, and a count
   }
 });
 
+Deno.test("ring: says whether it rotates keys", async () => {
+  const gpu = await sharedGpu();
+  using tensors = new Tensors();
+  for (const rope of [undefined, {}]) {
+    const options = { numKvHeads: 1, headDim: 4, capacity: 2, rope };
+    assertEquals(tensors.keep(await RingKvCache.create(gpu, options)).hasRope, rope !== undefined);
+  }
+});
+
 Deno.test("ring: the spec is what an attention needs to know", async () => {
   const gpu = await sharedGpu();
   using tensors = new Tensors();
