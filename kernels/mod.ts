@@ -1657,53 +1657,69 @@ return 0.0;
 }`,
 };
 
-/** model/argmax.wgsl */
-export const argmax: string = `var<storage, read> logits: array<f32>;
-struct Candidate {
-logit: f32,
-token: u32,
-}
-var<workgroup> candidates: array<Candidate, WORKGROUP>;
-fn better(a: Candidate, b: Candidate) -> Candidate {
-if (a.token == NOTHING || b.token == NOTHING) {
-return Candidate(0.0, NOTHING);
-}
-let isB = b.logit > a.logit || (b.logit == a.logit && b.token < a.token);
-return Candidate(select(a.logit, b.logit, isB), select(a.token, b.token, isB));
-}
-fn candidateOf(token: u32) -> Candidate {
-let logit = logits[token];
-return Candidate(logit, select(token, NOTHING, isNan(logit)));
-}
+/** model/adjust.wgsl */
+export const adjust: string = `var<storage, read> logits: array<f32>;
+var<storage, read> counts: array<u32>;
+var<storage, read> biases: array<f32>;
+var<storage, read_write> adjusted: array<f32>;
 @compute @workgroup_size(WORKGROUP)
-fn main(@builtin(local_invocation_index) lane: u32) {
-var best = candidateOf(min(lane, VOCAB - 1u));
-for (var i = lane + WORKGROUP; i < VOCAB; i += WORKGROUP) {
-best = better(best, candidateOf(i));
+fn main(@builtin(global_invocation_id) id: vec3u) {
+let token = id.x;
+let sequence = rowSequences[id.y];
+if (token >= VOCAB || sequence == NO_SEQUENCE) {
+return;
 }
-candidates[lane] = best;
-for (var stride = WORKGROUP / 2u; stride > 0u; stride /= 2u) {
-workgroupBarrier();
-if (lane < stride) {
-candidates[lane] = better(candidates[lane], candidates[lane + stride]);
+let at = id.y * VOCAB + token;
+var logit = logits[at];
+let sampling = samplings[sequence];
+if (sampling.isAdjusted != 0u) {
+let count = counts[sequence * VOCAB + token];
+let generated = f32(count & ~IN_PROMPT);
+let penalty = sampling.repetitionPenalty;
+let penalised = select(logit * penalty, logit / penalty, logit > 0.0);
+logit = select(logit, penalised, count > 0u)
+- sampling.frequencyPenalty * generated
+- select(0.0, sampling.presencePenalty, generated > 0.0)
++ biases[sequence * VOCAB + token];
 }
+adjusted[at] = logit;
+}`;
+
+/** model/argmax.wgsl */
+export const argmax: string = `@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) id: vec3u) {
+let sequence = rowSequences[id.x];
+if (sequence == NO_SEQUENCE || !isGreedy(sequence)) {
+return;
 }
+let likeliest = likeliestAfter(Candidate(0.0, NOTHING), id.x, lane);
 if (lane == 0u) {
-choose(candidates[0].token);
+choose(sequence, likeliest.token);
 }
 }`;
 
 /** model/choose.wgsl */
-export const choose: string = `var<storage, read_write> tokens: array<u32>;
+export const choose: string = `var<storage, read> lengths: array<u32>;
+var<storage, read_write> tokens: array<u32>;
 var<storage, read_write> chosen: array<u32>;
-const NOTHING = 0xffffffffu;
-fn isNan(x: f32) -> bool {
-return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;
+fn choose(sequence: u32, token: u32) {
+tokens[sequence] = token;
+chosen[sequence * params.kept + lengths[sequence] % params.kept] = token;
+}`;
+
+/** model/count.wgsl */
+export const count: string = `var<storage, read> tokens: array<u32>;
+var<storage, read_write> counts: array<u32>;
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(global_invocation_id) id: vec3u) {
+if (id.x >= arrayLength(&rowSequences) || rowSequences[id.x] == NO_SEQUENCE) {
+return;
 }
-fn choose(token: u32) {
-tokens[0] = token;
-chosen[0] += 1u;
-chosen[chosen[0]] = token;
+let sequence = rowSequences[id.x];
+let token = tokens[sequence];
+if (samplings[sequence].isAdjusted != 0u && token < VOCAB) {
+counts[sequence * VOCAB + token] += 1u;
+}
 }`;
 
 /** model/embed.wgsl */
@@ -1760,6 +1776,95 @@ sum += dy[order[place] * PACKS + pack];
 putPack(row, pack, params.scale * sum);
 }`;
 
+/** model/kept.wgsl */
+export const kept: string = `struct Params {
+kept: u32,
+}
+var<uniform> params: Params;`;
+
+/** model/likeliest.wgsl */
+export const likeliest: string = `var<storage, read> logits: array<f32>;
+const NOTHING = 0xffffffffu;
+struct Candidate {
+logit: f32,
+token: u32,
+}
+var<workgroup> candidates: array<Candidate, WORKGROUP>;
+fn isNan(x: f32) -> bool {
+return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;
+}
+fn isLikelier(a: Candidate, b: Candidate) -> bool {
+return a.logit > b.logit || (a.logit == b.logit && a.token < b.token);
+}
+fn likelier(a: Candidate, b: Candidate) -> Candidate {
+let isB = !isNan(a.logit) &&
+(isNan(b.logit) || a.token == NOTHING || (b.token != NOTHING && isLikelier(b, a)));
+return Candidate(select(a.logit, b.logit, isB), select(a.token, b.token, isB));
+}
+fn candidateAfter(other: Candidate, row: u32, token: u32) -> Candidate {
+let logit = logits[row * VOCAB + token];
+let candidate = Candidate(logit, token);
+let isAfter = other.token == NOTHING || isLikelier(other, candidate);
+return Candidate(logit, select(NOTHING, token, isAfter && !isNan(logit)));
+}
+fn likeliestAfter(other: Candidate, row: u32, lane: u32) -> Candidate {
+var best = candidateAfter(other, row, min(lane, VOCAB - 1u));
+for (var i = lane + WORKGROUP; i < VOCAB; i += WORKGROUP) {
+best = likelier(best, candidateAfter(other, row, i));
+}
+workgroupBarrier();
+candidates[lane] = best;
+for (var stride = WORKGROUP / 2u; stride > 0u; stride /= 2u) {
+workgroupBarrier();
+if (lane < stride) {
+candidates[lane] = likelier(candidates[lane], candidates[lane + stride]);
+}
+}
+workgroupBarrier();
+return candidates[0];
+}`;
+
+/** model/logprobs.wgsl */
+export const logprobs: string = `var<storage, read> lengths: array<u32>;
+var<storage, read> tokens: array<u32>;
+var<storage, read_write> logprobs: array<vec2f>;
+var<workgroup> sums: array<f32, WORKGROUP>;
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) id: vec3u) {
+let row = id.x;
+let sequence = rowSequences[row];
+if (sequence == NO_SEQUENCE || samplings[sequence].logprobs == 0u) {
+return;
+}
+var candidate = likeliestAfter(Candidate(0.0, NOTHING), row, lane);
+let largest = candidate.logit;
+var own = 0.0;
+for (var i = lane; i < VOCAB; i += WORKGROUP) {
+own += exp(logits[row * VOCAB + i] - largest);
+}
+sums[lane] = own;
+for (var stride = WORKGROUP / 2u; stride > 0u; stride /= 2u) {
+workgroupBarrier();
+if (lane < stride) {
+sums[lane] += sums[lane + stride];
+}
+}
+workgroupBarrier();
+let logSum = log(sums[0]);
+let first = (sequence * params.kept + lengths[sequence] % params.kept) * LOGPROBS;
+if (lane == 0u) {
+let token = tokens[sequence];
+let logit = logits[row * VOCAB + min(token, VOCAB - 1u)];
+logprobs[first] = vec2f(f32(token), logit - largest - logSum);
+}
+for (var i = 1u; i < samplings[sequence].logprobs; i++) {
+if (lane == 0u) {
+logprobs[first + i] = vec2f(f32(candidate.token), candidate.logit - largest - logSum);
+}
+candidate = likeliestAfter(candidate, row, lane);
+}
+}`;
+
 /** model/position.wgsl */
 export const position: Readonly<Record<"learned" | "none", string>> = {
   learned: `var<storage, read> positions: array<Wide>;
@@ -1773,29 +1878,57 @@ return Wide();
 };
 
 /** model/sample.wgsl */
-export const sample: string = `struct Params {
-inverseTemperature: f32,
-topP: f32,
-seed: u32,
-}
-var<uniform> params: Params;
-var<storage, read> logits: array<f32>;
-var<storage, read> lengths: array<u32>;
-const CHUNK = (VOCAB + WORKGROUP - 1u) / WORKGROUP;
-const LOWEST = -3.4028234663852886e38;
-const MOST_BITS = 0x3f800000u;
-alias PerRow = array<f32, ROWS>;
+export const sample: string = `const CHUNK = (VOCAB + WORKGROUP - 1u) / WORKGROUP;
+var<workgroup> sums: array<vec3f, WORKGROUP>;
 var<workgroup> chunks: array<f32, WORKGROUP>;
-fn likelihoodOf(token: u32, largest: f32, bound: f32) -> f32 {
-let p = exp((logits[token] - largest) * params.inverseTemperature);
-return select(0.0, p, p >= bound);
+fn likelihoodOf(row: u32, token: u32, largest: f32, inverseTemperature: f32) -> f32 {
+let logit = logits[row * VOCAB + token];
+return select(exp((logit - largest) * inverseTemperature), 1.0, logit == largest);
 }
-fn massFrom(bound: f32, largest: f32, lane: u32) -> f32 {
-var own = 0.0;
+fn sumOf(own: vec3f, lane: u32) -> vec3f {
+workgroupBarrier();
+sums[lane] = own;
+for (var stride = WORKGROUP / 2u; stride > 0u; stride /= 2u) {
+workgroupBarrier();
+if (lane < stride) {
+sums[lane] += sums[lane + stride];
+}
+}
+workgroupBarrier();
+return sums[0];
+}
+fn measureFrom(
+bounds: vec3f,
+isCounted: bool,
+row: u32,
+largest: f32,
+inverseTemperature: f32,
+lane: u32,
+) -> vec3f {
+var own = vec3f();
 for (var i = lane; i < VOCAB; i += WORKGROUP) {
-own += likelihoodOf(i, largest, bound);
+let p = likelihoodOf(row, i, largest, inverseTemperature);
+own += select(vec3f(), vec3f(select(p, 1.0, isCounted)), vec3f(p) >= bounds);
 }
-return sumOverLanes(own, lane, lane);
+return sumOf(own, lane);
+}
+fn boundOf(
+enough: f32,
+isCounted: bool,
+row: u32,
+largest: f32,
+inverseTemperature: f32,
+lane: u32,
+) -> f32 {
+var bits = 0u;
+for (var i = 0u; i < 15u; i++) {
+let shift = 28u - 2u * i;
+let bounds = bitcast<vec3f>(vec3u(bits) + (vec3u(1u, 2u, 3u) << vec3u(shift)));
+let measure = measureFrom(bounds, isCounted, row, largest, inverseTemperature, lane);
+let isEnough = select(vec3u(), vec3u(1u), measure >= vec3f(enough));
+bits += (isEnough.x + isEnough.y + isEnough.z) << shift;
+}
+return bitcast<f32>(bits);
 }
 fn hash(x: u32) -> u32 {
 let state = x * 747796405u + 2891336453u;
@@ -1803,28 +1936,29 @@ let word = ((state >> ((state >> 28u) + 4u)) ^ state) * 277803737u;
 return (word >> 22u) ^ word;
 }
 @compute @workgroup_size(WORKGROUP)
-fn main(@builtin(local_invocation_index) lane: u32) {
-var most = PerRow(LOWEST);
-var nans = 0.0;
-for (var i = lane; i < VOCAB; i += WORKGROUP) {
-most[0] = max(most[0], logits[i]);
-nans += select(0.0, 1.0, isNan(logits[i]));
+fn main(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) id: vec3u) {
+let row = id.x;
+let sequence = rowSequences[row];
+if (sequence == NO_SEQUENCE || isGreedy(sequence)) {
+return;
 }
-let largest = maxOverLanes(most, lane, lane)[0];
-let hasNan = sumOverLanes(nans, lane, lane) > 0.0;
-let enough = params.topP * massFrom(0.0, largest, lane);
-var low = 0u;
-var high = MOST_BITS;
-for (var i = 0u; i < 30u; i++) {
-let middle = low + (high - low + 1u) / 2u;
-let isEnough = massFrom(bitcast<f32>(middle), largest, lane) >= enough;
-low = select(low, middle, isEnough);
-high = select(middle - 1u, high, isEnough);
+let sampling = samplings[sequence];
+let factor = sampling.inverseTemperature;
+let likeliest = likeliestAfter(Candidate(0.0, NOTHING), row, lane);
+let largest = likeliest.logit;
+var bound = 0.0;
+if (sampling.topK > 0u) {
+bound = boundOf(f32(sampling.topK), true, row, largest, factor, lane);
 }
-let bound = bitcast<f32>(low);
+if (sampling.topP < 1.0) {
+let mass = measureFrom(vec3f(bound), false, row, largest, factor, lane).x;
+bound = boundOf(sampling.topP * mass, false, row, largest, factor, lane);
+}
+bound = max(bound, sampling.minP);
 var own = 0.0;
 for (var i = lane * CHUNK; i < min(lane * CHUNK + CHUNK, VOCAB); i++) {
-own += likelihoodOf(i, largest, bound);
+let p = likelihoodOf(row, i, largest, factor);
+own += select(0.0, p, p >= bound);
 }
 chunks[lane] = own;
 workgroupBarrier();
@@ -1835,7 +1969,7 @@ var mass = 0.0;
 for (var i = 0u; i < WORKGROUP; i++) {
 mass += chunks[i];
 }
-let random = f32(hash(params.seed ^ hash(lengths[0])) >> 8u) / 16777216.0;
+let random = f32(hash(sampling.seed ^ hash(lengths[sequence])) >> 8u) / 16777216.0;
 let drawn = random * mass;
 var below = 0.0;
 var chunk = 0u;
@@ -1849,14 +1983,37 @@ below += chunks[i];
 }
 var token = NOTHING;
 for (var i = chunk * CHUNK; i < min(chunk * CHUNK + CHUNK, VOCAB); i++) {
-let p = likelihoodOf(i, largest, bound);
-if (p > 0.0 && belowChunk <= drawn) {
+let p = likelihoodOf(row, i, largest, factor);
+if (p > 0.0 && p >= bound && belowChunk <= drawn) {
 token = i;
 }
-belowChunk += p;
+belowChunk += select(0.0, p, p >= bound);
 }
-choose(select(token, NOTHING, hasNan));
+choose(sequence, select(token, NOTHING, likeliest.token == NOTHING));
 }`;
+
+/** model/sampling.wgsl */
+export const sampling: string = `struct Sampling {
+inverseTemperature: f32,
+topP: f32,
+minP: f32,
+topK: u32,
+seed: u32,
+isAdjusted: u32,
+repetitionPenalty: f32,
+frequencyPenalty: f32,
+presencePenalty: f32,
+logprobs: u32,
+}
+var<storage, read> rowSequences: array<u32>;
+var<storage, read> samplings: array<Sampling>;
+const NO_SEQUENCE = 0xffffffffu;
+fn isGreedy(sequence: u32) -> bool {
+return samplings[sequence].inverseTemperature == 0.0;
+}`;
+
+/** model/token_counts.wgsl */
+export const tokenCounts: string = `const IN_PROMPT = 0x80000000u;`;
 
 /** score/alibi.wgsl */
 export const alibi: string = `fn withAlibi(s: f32, row: u32, context: Context, column: u32) -> f32 {

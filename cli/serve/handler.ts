@@ -348,6 +348,8 @@ function sequenceOf(
     topK: body.top_k ?? 0,
     minP: body.min_p ?? 0,
     repetitionPenalty: body.repetition_penalty ?? 1,
+    frequencyPenalty: body.frequency_penalty ?? 0,
+    presencePenalty: body.presence_penalty ?? 0,
     logitBias: new Map(
       Object.entries(body.logit_bias ?? {}).map(([token, bias]) => [Number(token), bias]),
     ),

@@ -21,12 +21,12 @@ const shared = {
   top_k: z.int().min(0).nullish(),
   min_p: z.number().min(0).max(1).nullish(),
   repetition_penalty: z.number().gt(0).nullish(),
+  frequency_penalty: z.number().min(-2).max(2).nullish(),
+  presence_penalty: z.number().min(-2).max(2).nullish(),
   logit_bias: z.record(z.string().regex(/^\d+$/), z.number().min(-100).max(100)).nullish(),
   user: z.string().nullish(),
   metadata: z.record(z.string(), z.string()).nullish(),
   store: onlyDefault(false),
-  frequency_penalty: onlyDefault(0),
-  presence_penalty: onlyDefault(0),
 };
 
 const completion = z.strictObject({

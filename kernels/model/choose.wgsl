@@ -1,19 +1,15 @@
-// choose: the next token is written where the model reads it, and to the list of chosen tokens.
+// choose: the next token of a sequence is written where the model reads it, and to those that the host reads.
 //
-//   tokens  [1]           u32  write
-//   chosen  [1 + tokens]  u32  read, write   their number, then the tokens
+//   lengths  [sequences]        u32  read   tokens so far: the position of the next one
+//   tokens   [sequences]        u32  write
+//   chosen   [sequences, kept]  u32  write  the token at a position is at position mod kept
+//
+// Needs params.
+var<storage, read> lengths: array<u32>;
 var<storage, read_write> tokens: array<u32>;
 var<storage, read_write> chosen: array<u32>;
 
-// Chosen where a logit is NaN, so that the host finds out.
-const NOTHING = 0xffffffffu;
-
-fn isNan(x: f32) -> bool {
-  return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;
-}
-
-fn choose(token: u32) {
-  tokens[0] = token;
-  chosen[0] += 1u;
-  chosen[chosen[0]] = token;
+fn choose(sequence: u32, token: u32) {
+  tokens[sequence] = token;
+  chosen[sequence * params.kept + lengths[sequence] % params.kept] = token;
 }

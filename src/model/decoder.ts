@@ -6,7 +6,7 @@ import { checkTokens } from "./check_tokens.ts";
 import { type DecoderOptions, Model } from "./model.ts";
 import { Passes } from "./passes.ts";
 import { promptChunks } from "./prompt_chunks.ts";
-import { checkSampling, type Sampling } from "./sampler.ts";
+import { fillInSampling, type Sampling } from "./sampling.ts";
 import type { DecoderSpec } from "./spec.ts";
 import { TokenSteps } from "./token_steps.ts";
 import { Turns } from "../base/turns.ts";
@@ -56,6 +56,8 @@ export class Decoder {
   readonly #passes: Passes;
   /** Two calls that feed at once would mix their tokens. */
   readonly #turns = new Turns();
+  /** Tokens so far, which penalties depend on. */
+  readonly #tokens: number[] = [];
   /** Whether the logits are those after the last token. */
   #isAnswered = false;
 
@@ -146,6 +148,7 @@ export class Decoder {
           })
         );
       });
+      this.#tokens.push(...ids);
     });
   }
 
@@ -175,6 +178,7 @@ export class Decoder {
         all.set(await logits.download(), offset);
         offset += logits.length;
       }
+      this.#tokens.push(...ids);
       return all;
     });
   }
@@ -192,19 +196,23 @@ export class Decoder {
    */
   async *generate(options: GenerateOptions): AsyncGenerator<number[]> {
     checkObject(GENERATE, "options", options);
-    const { tokens: count, temperature = 0, topP = 1, seed = 0, batch = 16 } = options;
+    const { tokens: count, batch = 16 } = options;
     checkInteger(GENERATE, "tokens", count, 0);
     checkInteger(GENERATE, "batch", batch);
-    checkSampling(GENERATE, { temperature, topP, seed });
+    const sampling = fillInSampling(GENERATE, options, this.spec.vocabSize);
     // All of them, before anything runs; each batch once more, as others may feed in between.
     await this.#inTurn(GENERATE, count, () => this.#checkFed());
-    const steps = await TokenSteps.create(this.#passes, { temperature, topP, seed }, batch);
+    const steps = await TokenSteps.create(this.#passes, sampling, batch);
+    const generated: number[] = [];
     try {
       for (let done = 0; done < count; done += batch) {
         const size = Math.min(batch, count - done);
-        yield await this.#inTurn(GENERATE, size, () => {
+        yield await this.#inTurn(GENERATE, size, async () => {
           this.#checkFed();
-          return steps.run(GENERATE, size);
+          const tokens = await steps.run(GENERATE, size, { prompt: this.#tokens, generated });
+          generated.push(...tokens);
+          this.#tokens.push(...tokens);
+          return tokens;
         });
       }
     } finally {
@@ -263,6 +271,7 @@ export class Decoder {
     const encoder = device.createCommandEncoder();
     for (const { attention } of this.#model.blocks) attention.cache.clear(encoder);
     device.queue.submit([encoder.finish()]);
+    this.#tokens.length = 0;
     this.#isAnswered = false;
   }
 
@@ -286,6 +295,7 @@ export class Decoder {
       .toSorted((a, b) => a.spec.capacity - b.spec.capacity);
     for (const cache of caches) cache.truncate(encoder, length);
     device.queue.submit([encoder.finish()]);
+    this.#tokens.length = length;
     this.#isAnswered &&= length === before;
   }
 

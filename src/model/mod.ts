@@ -5,10 +5,10 @@
  */
 export type { MergeReport } from "../layer/merging/merge_kv_heads.ts";
 export * from "./decoder.ts";
-export type { Sampling } from "./sampler.ts";
 export type { DecoderSource, LayerMergeReport } from "./merging/decoder_merge.ts";
 export * from "./merging/draw_calibration.ts";
 export * from "./merging/merge_decoder.ts";
+export type { Sampling } from "./sampling.ts";
 export * from "./random_weights.ts";
 export * from "./reference.ts";
 export * from "./spec.ts";

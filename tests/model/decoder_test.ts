@@ -15,6 +15,8 @@ import { hasF16, sharedGpu } from "../support/gpu.ts";
 import { type Random, testRandomly } from "../support/random.ts";
 import { rounded } from "../support/run.ts";
 import { memoryWeights, TINY, weightsOf, weightsWith } from "../support/models.ts";
+import { GREEDY } from "../../src/model/sampling.ts";
+import { adjustedLogits } from "../support/sampling.ts";
 import { greedyTokens, openStories, testStories } from "../support/stories.ts";
 
 /** Part of the largest logit that a logit may be off by. */
@@ -452,6 +454,38 @@ function lastIsLikeliest(vocabSize: number): { spec: DecoderSpec; weights: Decod
   const embedding = new Array(2 * vocabSize).fill(1).fill(2, 2 * vocabSize - 2);
   return { spec, weights: weightsWith(spec, { "embedding.weight": embedding }) };
 }
+
+testRandomly(
+  "Decoder: penalties and biases are those of the text so far, however it comes",
+  async (random) => {
+    const weights = weightsOf(SMALL, random);
+    const prompt = tokensOf(SMALL, random, 3);
+    const reference = await ReferenceDecoder.create(SMALL, weights);
+    const sampling = {
+      ...GREEDY,
+      ...{ repetitionPenalty: 1.3, frequencyPenalty: 0.4, presencePenalty: 0.3 },
+      logitBias: new Map([[random.integer(0, SMALL.vocabSize - 1), 0.5]]),
+    };
+    await withDecoder({ spec: SMALL, weights }, {}, async (decoder) => {
+      const texts = [];
+      for (const batch of [16, 3]) {
+        decoder.clear();
+        await decoder.feed(prompt);
+        texts.push(await generated(decoder, { ...sampling, tokens: 12, batch }));
+      }
+      const [text, inSmallBatches] = texts;
+      assertEquals(inSmallBatches, text);
+      for (const [i, token] of text.entries()) {
+        const soFar = [...prompt, ...text.slice(0, i)];
+        const logits = reference.forward(soFar).logits.slice(-SMALL.vocabSize);
+        const tokens = { prompt, generated: text.slice(0, i) };
+        const adjusted = adjustedLogits(logits, sampling, tokens);
+        const best = Math.max(...adjusted);
+        assert(best - adjusted[token] < 1e-3, `${token}: ${adjusted[token]}, not ${best}`);
+      }
+    });
+  },
+);
 
 testRandomly("Decoder: generating goes on from the last logits of forward", async (random) => {
   const weights = weightsOf(SMALL, random);

@@ -21,7 +21,12 @@ import { normModule } from "../../src/layer/norm.ts";
 import { normGradientModule } from "../../src/layer/norm_gradient.ts";
 import { embedModule } from "../../src/model/embedding.ts";
 import { embedGradientModule } from "../../src/model/embedding_gradient.ts";
-import { argmaxModule, sampleModule } from "../../src/model/sampler.ts";
+import {
+  adjustModule,
+  chooseModule,
+  countModule,
+  logprobsModule,
+} from "../../src/model/sampler.ts";
 import { loadsOf } from "../../src/tensor/loads.ts";
 import { lossModule } from "../../src/train/losses.ts";
 import { adamwModule, clipModule, squaresModule } from "../../src/train/optimizer.ts";
@@ -187,8 +192,10 @@ function layerModules(): WgslModule[] {
         flags.map((hasPositions) => embedModule({ dim, dtype, hasPositions }))
       )
     ),
-    argmaxModule(99, 8),
-    sampleModule(99, 8),
+    ...(["argmax", "sample"] as const).map((kind) => chooseModule(kind, 99, 8)),
+    logprobsModule(99, 8),
+    adjustModule(99),
+    countModule(99),
   ]);
 }
 

@@ -82,7 +82,7 @@ export class DecoderEngine implements Engine {
   }
 
   async *#run(
-    { tokens, maxTokens, endTokens, temperature, topP, seed }: SequenceRequest,
+    { tokens, maxTokens, endTokens, ...sampling }: SequenceRequest,
     isOver: () => boolean,
   ): AsyncGenerator<readonly GeneratedToken[]> {
     if (isOver()) return;
@@ -91,7 +91,7 @@ export class DecoderEngine implements Engine {
       this.#decoder.clear();
       await this.#decoder.feed(tokens);
       this.#tokens.prompt += tokens.length;
-      const options = { tokens: maxTokens, temperature, topP, seed, batch: PORTION };
+      const options = { ...sampling, tokens: maxTokens, batch: PORTION };
       for await (const portion of this.#decoder.generate(options)) {
         if (isOver()) return;
         this.#tokens.generated += portion.length;
@@ -104,20 +104,12 @@ export class DecoderEngine implements Engine {
   }
 }
 
-/** Throws for what the decoder's sampler cannot do. */
-function checkSupported(
-  { topK, minP, repetitionPenalty, logitBias, logprobs }: SequenceRequest,
-): void {
-  const asked = { topK, minP, repetitionPenalty, logitBias: logitBias.size, logprobs };
-  const plain = { topK: 0, minP: 0, repetitionPenalty: 1, logitBias: 0, logprobs: undefined };
-  const unsupported = (Object.keys(plain) as (keyof typeof plain)[])
-    .filter((name) => asked[name] !== plain[name]);
-  if (unsupported.length === 0) return;
+/** Throws for what the decoder does not tell. */
+function checkSupported({ logprobs }: SequenceRequest): void {
+  if (logprobs === undefined) return;
   throw new RangeError(
-    sentence(
-      "generate tokens",
-      "tokens are chosen by temperature, topP and seed alone (leave the others out)",
-      Object.fromEntries(unsupported.map((name) => [name, asked[name]])),
-    ),
+    sentence("generate tokens", "this model's tokens have no log-probabilities (leave it out)", {
+      logprobs,
+    }),
   );
 }

@@ -1,25 +1,9 @@
 /** The interface of an engine that generates tokens. */
-
-/** The choice of the tokens of a sequence. */
-export interface Choosing {
-  /** 0 takes the likeliest. */
-  temperature: number;
-  /** Draws from the likeliest tokens of this share. */
-  topP: number;
-  /** Draws from this many of the likeliest tokens; 0 from all. */
-  topK: number;
-  /** Leaves out tokens that are less likely than this share of the likeliest. */
-  minP: number;
-  /** Divides the logits of tokens that the sequence has already. */
-  repetitionPenalty: number;
-  /** Added to the logits of tokens. */
-  logitBias: ReadonlyMap<number, number>;
-  /** Repeats what was drawn. */
-  seed: number;
-}
+import type { TokenLogprob } from "../../../src/model/sampler.ts";
+import type { Sampling } from "../../../src/model/sampling.ts";
 
 /** A sequence to be generated. */
-export interface SequenceRequest extends Choosing {
+export interface SequenceRequest extends Sampling {
   /** The prompt. */
   tokens: readonly number[];
   /** Most new tokens. */
@@ -28,12 +12,6 @@ export interface SequenceRequest extends Choosing {
   endTokens: readonly number[];
   /** The number of likeliest tokens that come with each token; absent where no log-probability is asked for. */
   logprobs?: number;
-}
-
-/** The natural logarithm of how likely a token was. */
-export interface TokenLogprob {
-  token: number;
-  logprob: number;
 }
 
 /** A token of a sequence. */

@@ -14,6 +14,8 @@ const schema = z.strictObject({
   top_k: z.int().min(0).optional(),
   min_p: z.number().min(0).max(1).optional(),
   repetition_penalty: z.number().gt(0).optional(),
+  frequency_penalty: z.number().optional(),
+  presence_penalty: z.number().optional(),
   seed: z.int().min(0).max(2 ** 32 - 1).optional(),
   stop: z.union([z.string().min(1), z.array(z.string().min(1))]).optional(),
 });
@@ -137,6 +139,8 @@ async function runOne(
     topK: line.top_k ?? 0,
     minP: line.min_p ?? 0,
     repetitionPenalty: line.repetition_penalty ?? 1,
+    frequencyPenalty: line.frequency_penalty ?? 0,
+    presencePenalty: line.presence_penalty ?? 0,
     logitBias: new Map(),
     seed: line.seed ?? seed,
   });

@@ -109,7 +109,8 @@ Deno.test("serve: a completion, with what was counted and asked", async () => {
   const engine = new Parrot(["hi. abc"]);
   const response = await handlerOf(engine).handle(complete({
     ...{ max_tokens: 9, temperature: 0.5, top_p: 0.9, top_k: 3, min_p: 0.1, seed: -1 },
-    ...{ repetition_penalty: 1.2, logit_bias: { 3: -100 } },
+    ...{ repetition_penalty: 1.2, frequency_penalty: -0.5, presence_penalty: 0.25 },
+    logit_bias: { 3: -100 },
   }));
   assertEquals(response.status, 200);
   const { id, created, ...rest } = await response.json();
@@ -129,6 +130,8 @@ Deno.test("serve: a completion, with what was counted and asked", async () => {
       topK: 3,
       minP: 0.1,
       repetitionPenalty: 1.2,
+      frequencyPenalty: -0.5,
+      presencePenalty: 0.25,
       seed: 2 ** 32 - 1,
     },
   });
@@ -223,7 +226,7 @@ Deno.test("serve: each refusal names the parameter, in the shape that clients re
   await refuses({ n: 0 }, 400, "n", "n:");
   await refuses({ stop: "" }, 400, "stop", "stop:");
   await refuses({ tools: [] }, 400, "tools", "tools is unknown, or not supported by this server");
-  await refuses({ frequency_penalty: 1 }, 400, "frequency_penalty", "expected 0");
+  await refuses({ best_of: 2 }, 400, "best_of", "expected 1");
   await refuses({ model: "other" }, 404, "model", "there is no model other: there is parrot");
   await refuses({ prompt: "" }, 400, "prompt", "the prompt must have a token");
   await refuses({ prompt: [3, 99] }, 400, "prompt", "there is no token 99: the vocabulary has 16");

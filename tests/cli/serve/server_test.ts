@@ -90,10 +90,10 @@ testRandomly(
         assertStringIncludes(`${error}`, "there is no model other: there is tiny");
         const refused = await fetch(`${url}/completions`, {
           method: "POST",
-          body: JSON.stringify({ ...ask, top_k: 3 }),
+          body: JSON.stringify({ ...ask, logprobs: 3 }),
         });
         assertEquals(refused.status, 400);
-        assertStringIncludes((await refused.json()).error.message, "topK=3");
+        assertStringIncludes((await refused.json()).error.message, "logprobs=3");
       });
       assertEquals(code, 0, err);
     });
