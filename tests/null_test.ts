@@ -24,6 +24,8 @@ const DECODER: model.DecoderSpec = {
   ...{ activation: "silu", isGated: true, isParallel: false },
 };
 
+const SOURCE = { spec: DECODER, weights: model.randomWeights(DECODER) };
+
 /** Calls by what they lack. Classes that need a device of their own have tests of theirs. */
 const CALLS: readonly [says: string, call: (gpu: library.Gpu) => unknown][] = [
   ["options=null", () => library.Gpu.open(none)],
@@ -43,6 +45,10 @@ const CALLS: readonly [says: string, call: (gpu: library.Gpu) => unknown][] = [
   ["options=null", () => library.poolKvHeads([1], none)],
   ["weights=null", () => library.splitQkv(none, none)],
   ["options=null", () => library.splitQkv([1], none)],
+  ["parts=null", () => library.joinQkv(none, none)],
+  ["options=null", () => library.joinQkv({ q: [1], k: [1], v: [1] }, none)],
+  ["x=null", () => library.mergeKvHeads(LAYER, none, { numHeads: 1, from: 1, to: 1 })],
+  ["options=null", () => library.mergeKvHeads(LAYER, ONE, none)],
   ["parents=null", () => library.treeMask(none)],
   ["inputs=null", () => library.referenceAttention(none)],
   ["options=null", () => library.referenceAttention(INPUTS, none)],
@@ -63,6 +69,10 @@ const CALLS: readonly [says: string, call: (gpu: library.Gpu) => unknown][] = [
     (gpu) => library.MultiQueryAttention.create(gpu, LAYER, { dim: 1, numHeads: 1, cache: none }),
   ],
   ["spec=null", (gpu) => model.Decoder.create(gpu, none, none)],
+  ["decoder=null", (gpu) => model.mergeDecoder(gpu, none, none)],
+  ["options=null", (gpu) => model.mergeDecoder(gpu, SOURCE, none)],
+  ["decoder=null", (gpu) => model.drawCalibration(gpu, none, none)],
+  ["options=null", (gpu) => model.drawCalibration(gpu, SOURCE, none)],
   ["weights=null", (gpu) => model.Decoder.create(gpu, DECODER, none)],
   [
     "options=null",

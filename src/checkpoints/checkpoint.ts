@@ -11,6 +11,8 @@ export interface Checkpoint {
   endOfText: readonly number[];
   /** The end token of its configuration class, for where neither those files nor the tokenizer's name any. */
   classEndOfText?: readonly number[];
+  /** The fields of its `config.json`, the decoder's alone where the model also sees; absent where the files have none. */
+  config?: Readonly<Record<string, unknown>>;
   /** Lets go of the files. */
   close(): Promise<void>;
 }

@@ -79,6 +79,11 @@ export class HfConfig {
     return new HfConfig(this.name, this.#fields, { rules, path: this.#path });
   }
 
+  /** The fields as the file has them. */
+  toJson(): JsonObject {
+    return { ...this.#fields };
+  }
+
   /** The names of all fields that the file gives a value. */
   get fields(): string[] {
     return Object.keys(this.#fields).filter((field) => (this.#fields[field] ?? null) !== null);

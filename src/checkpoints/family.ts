@@ -1,3 +1,4 @@
+import type { JsonObject } from "../base/json.ts";
 import type { DecoderSpec } from "../model/spec.ts";
 import type { Component } from "../model/weight_shapes.ts";
 import type { HfConfig } from "./config.ts";
@@ -17,6 +18,8 @@ export interface Family {
   addsOneToNorms: boolean;
   /** Whether the embedding serves as classifier. */
   isTied: boolean;
+  /** The fields of `config.json` by which it says a number of KV heads; those that are undefined must be absent. */
+  kvHeadFields: (numKvHeads: number) => JsonObject;
 }
 
 /** Reads a family from its configuration, whose layers are already known. */

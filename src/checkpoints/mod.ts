@@ -34,3 +34,4 @@ export { type PooledKvHeadsOptions, withPooledKvHeads } from "./pooled.ts";
 export { Safetensors } from "./safetensors.ts";
 export { ShardedSafetensors } from "./sharded.ts";
 export type { TensorDescription, TensorFile } from "./tensor_file.ts";
+export { writeCheckpoint, type WriteOptions } from "./writer/write_checkpoint.ts";

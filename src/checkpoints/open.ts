@@ -59,7 +59,8 @@ export async function openCheckpoint(
   if (!/\.safetensors(\.index\.json)?$/.test(file)) return await openLlama2c(await openFile(file));
   const folder = file.replace(/[^/\\]*$/, "");
   const config = await readTextFile(`${folder}config.json`);
-  const family = readFamily(HfConfig.parse(config.text, config.name));
+  const parsed = HfConfig.parse(config.text, config.name);
+  const family = readFamily(parsed);
   const endOfText = endTokens(config, await findTextFile(`${folder}generation_config.json`));
   const tensors = file.endsWith(INDEX)
     ? await ShardedSafetensors.open(
@@ -73,6 +74,7 @@ export async function openCheckpoint(
     weights: await familyWeights(tensors, family, warn),
     endOfText,
     classEndOfText: family.classEndOfText,
+    config: parsed.toJson(),
     close: () => tensors.close(),
   }));
 }

@@ -4,7 +4,10 @@ import { areSameTensors } from "./same_tensors.ts";
 import type { TensorFile } from "./tensor_file.ts";
 
 /** The name of the classifier, which has not the prefix of the rest. */
-const CLASSIFIERS = ["lm_head", "language_model.lm_head"];
+export const CLASSIFIER = "lm_head";
+
+/** The same, and its name in models that also see. */
+const CLASSIFIERS = [CLASSIFIER, `language_model.${CLASSIFIER}`];
 
 /** The words of a configuration about one matrix for both. */
 const TIED = '"tie_word_embeddings": true';
@@ -52,7 +55,7 @@ export async function findVocabularyMatrices(
   }
   if (!isTied && !classifier) {
     throw checkpointError(
-      tensorOf(file.name, `${CLASSIFIERS[0]}.weight`),
+      tensorOf(file.name, `${CLASSIFIER}.weight`),
       `it is missing (if the embedding serves in its place, config.json must say so: ${TIED})`,
       { tensors: file.names },
     );

@@ -1,5 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { splitQkv } from "../../mod.ts";
+import { joinQkv, splitQkv } from "../../mod.ts";
+import { testRandomly } from "../support/random.ts";
 
 Deno.test("splitQkv() knows both arrangements", () => {
   const split =
@@ -48,4 +49,29 @@ Deno.test("splitQkv() refuses what does not divide", () => {
   assertThrows(split(16, { headDim: 0 }), RangeError, "headDim=0");
   assertThrows(split(16, { numHeads: "4" }), TypeError, 'numHeads="4"');
   assertThrows(split(16, { arrangement: "mixed" }), TypeError, 'arrangement="mixed"');
+});
+
+testRandomly("joinQkv() undoes splitQkv(), in both arrangements, also of biases", (random) => {
+  for (const arrangement of ["concatenated", "interleaved"] as const) {
+    const [numKvHeads, group, headDim, inputs] = [1, 2, 3, 4].map(() => random.integer(1, 3));
+    const options = { numHeads: numKvHeads * group, numKvHeads, headDim, arrangement };
+    const rows = (options.numHeads + 2 * numKvHeads) * headDim;
+    for (const fused of [random.tensor([rows, inputs]).data, random.tensor([rows]).data]) {
+      assertEquals(joinQkv(splitQkv(fused, options), options), Float32Array.from(fused));
+    }
+  }
+});
+
+Deno.test("joinQkv() refuses what does not divide", () => {
+  const good = { numHeads: 4, numKvHeads: 2, headDim: 2, arrangement: "concatenated" } as const;
+  const join = (sizes: number[], wrong: object = {}) => () => {
+    const [q, k, v] = sizes.map((size) => new Float32Array(size));
+    joinQkv({ q, k, v }, { ...good, ...wrong });
+  };
+  join([16, 8, 8])();
+  assertThrows(join([16, 8, 6]), RangeError, "v=6");
+  assertThrows(join([16, 4, 4]), RangeError, "k=4");
+  assertThrows(join([12, 6, 6]), RangeError, "q=12");
+  assertThrows(join([0, 0, 0]), RangeError, "q=0");
+  assertThrows(join([16, 8, 8], { numKvHeads: 3 }), RangeError, "numKvHeads=3");
 });

@@ -1,4 +1,5 @@
 /** Falcon (Almazrouei et al. 2023, arXiv 2311.16867). */
+import type { JsonObject } from "../../base/json.ts";
 import type { Component } from "../../model/weight_shapes.ts";
 import type { HfConfig } from "../config.ts";
 import { ACTIVATIONS, type FamilyReader, sizesOf } from "../family.ts";
@@ -38,8 +39,17 @@ export const falcon: FamilyReader = (config, outline) => {
     biased: config.flag("bias") ? ["qkv", "o", "up", "down"] : [],
     addsOneToNorms: false,
     isTied: outline.isTied,
+    kvHeadFields: (numKvHeads) => kvHeadFields(isNewFalcon(config), numKvHeads),
   };
 };
+
+/** A number in the new architecture; in the old one a flag says whether it is one or all. */
+function kvHeadFields(isNew: boolean, numKvHeads: number): JsonObject {
+  const others = { num_key_value_heads: undefined, n_head_kv: undefined };
+  return isNew
+    ? { ...others, num_kv_heads: numKvHeads }
+    : { ...others, num_kv_heads: undefined, multi_query: numKvHeads === 1 };
+}
 
 /** Two norms that read the layer's input, one of them for both, or one after the other. */
 function readNorms(config: HfConfig): Partial<Record<Component, string>> {

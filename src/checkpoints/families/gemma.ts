@@ -26,5 +26,6 @@ export const gemma: FamilyReader = (config, outline) => {
     biased: config.flag("attention_bias") ? ["q", "k", "v", "o"] : [],
     addsOneToNorms: true,
     isTied: outline.isTied,
+    kvHeadFields: (num_key_value_heads) => ({ num_key_value_heads }),
   };
 };

@@ -31,5 +31,6 @@ export const gptBigCode: FamilyReader = (config, outline) => {
     biased: ["qkv", "o", "up", "down"],
     addsOneToNorms: false,
     isTied: outline.isTied,
+    kvHeadFields: (numKvHeads) => ({ multi_query: numKvHeads === 1 }),
   };
 };

@@ -44,5 +44,6 @@ export const llama: FamilyReader = (config, outline) => {
     biased: config.flag("attention_bias") ? ["q", "k", "v", "o"] : [],
     addsOneToNorms: false,
     isTied: outline.isTied,
+    kvHeadFields: (num_key_value_heads) => ({ num_key_value_heads }),
   };
 };

@@ -3,7 +3,7 @@ import { product, transposed } from "../../base/linear_algebra.ts";
 import type { FilledRope } from "../../cache/rope_kernel.ts";
 import { poolKvHeads } from "../pool_kv_heads.ts";
 import type { Affine } from "./affine.ts";
-import { rotaryPairs } from "./rotary_pairs.ts";
+import { rotaryPairs } from "../../cache/rotary_pairs.ts";
 import { sharedPair } from "./shared_pair.ts";
 import { type Energy, type Shared, sharedSubspace } from "./shared_subspace.ts";
 

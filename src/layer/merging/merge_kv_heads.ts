@@ -1,4 +1,4 @@
-import { checkFinite, checkInteger, sentence } from "../../base/check.ts";
+import { checkFinite, checkInteger, checkObject, sentence } from "../../base/check.ts";
 import { fillInRope } from "../../cache/rope_kernel.ts";
 import type { RopeOptions } from "../../cache/rope.ts";
 import { checkHostTensor, type HostTensor } from "../../tensor/tensor.ts";
@@ -103,6 +103,8 @@ export function mergeKvHeads(
   x: HostTensor,
   options: MergeKvHeadsOptions,
 ): MergedKvHeads {
+  checkObject(ACTION, "x", x);
+  checkObject(ACTION, "options", options);
   const { from, to, seen = x, missing } = options;
   const { batch, seqLen, numHeads, headDim, rules, rounds } = fillIn(x, options);
   const { q, k, v, o } = projectionsOf(ACTION, weights, {
@@ -149,8 +151,8 @@ export function mergeKvHeads(
 
 /** Sizes and rules with their defaults; throws where options or inputs are wrong. */
 function fillIn(x: HostTensor, options: MergeKvHeadsOptions) {
-  if (x?.shape?.length !== 3) {
-    throw new TypeError(sentence(ACTION, "x must be [B, S, dim]", { shape: x?.shape }));
+  if (x.shape?.length !== 3) {
+    throw new TypeError(sentence(ACTION, "x must be [B, S, dim]", { shape: x.shape }));
   }
   const { numHeads, from, to, seen, missing, rounds = 8, window, alibiSlopes } = options;
   const [batch, seqLen, dim] = x.shape;

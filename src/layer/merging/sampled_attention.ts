@@ -1,6 +1,6 @@
 /** Causal attention in float64 over the tokens of a calibration, of a sample of its queries: forwards and backwards. */
 import type { FilledRope } from "../../cache/rope_kernel.ts";
-import { rotaryPairs } from "./rotary_pairs.ts";
+import { rotaryPairs } from "../../cache/rotary_pairs.ts";
 import { addProducts, addSum, addToRows, type Rows } from "./row_loops.ts";
 
 /** Sizes of an attention whose queries are sampled. */

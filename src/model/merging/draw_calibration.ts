@@ -1,4 +1,4 @@
-import { checkInteger, sentence } from "../../base/check.ts";
+import { checkInteger, checkObject, sentence } from "../../base/check.ts";
 import { seedFrom } from "../../base/random.ts";
 import type { Gpu } from "../../gpu/device.ts";
 import { checkTokens } from "../check_tokens.ts";
@@ -57,9 +57,12 @@ const USUAL_LENGTH = 256;
  */
 export async function drawCalibration(
   gpu: Gpu,
-  { spec, weights }: DecoderSource,
+  decoder: DecoderSource,
   options: DrawCalibrationOptions,
 ): Promise<number[][]> {
+  checkObject(ACTION, "decoder", decoder);
+  checkObject(ACTION, "options", options);
+  const { spec, weights } = decoder;
   const {
     begin,
     ends = [],
@@ -75,17 +78,17 @@ export async function drawCalibration(
   checkInteger(ACTION, "sequences", sequences);
   checkInteger(ACTION, "seqLen", seqLen, 2);
   checkInteger(ACTION, "seed", seed, 0);
-  const decoder = await Decoder.create(gpu, spec, weights, { maxTokens: seqLen });
+  const drawing = await Decoder.create(gpu, spec, weights, { maxTokens: seqLen });
   try {
     const texts: number[][] = [];
     for (let i = 0; i < sequences; i++) {
-      decoder.clear();
+      drawing.clear();
       const draw = { tokens: seqLen, begin, ends, seed: seedFrom(`${seed} ${i}`) };
-      texts.push(await drawText(decoder, draw));
+      texts.push(await drawText(drawing, draw));
       progress?.(texts.length, sequences);
     }
     return texts;
   } finally {
-    decoder.destroy();
+    drawing.destroy();
   }
 }

@@ -1,4 +1,4 @@
-import { checkInteger, sentence } from "../../base/check.ts";
+import { checkInteger, checkObject, sentence } from "../../base/check.ts";
 import type { Gpu } from "../../gpu/device.ts";
 import { Owned } from "../../gpu/owned.ts";
 import { checkFewerHeads } from "../../layer/pool_kv_heads.ts";
@@ -79,6 +79,8 @@ export async function mergeDecoder(
   decoder: DecoderSource,
   options: MergeDecoderOptions,
 ): Promise<MergedDecoder> {
+  checkObject(ACTION, "decoder", decoder);
+  checkObject(ACTION, "options", options);
   const { spec } = decoder;
   const { kvHeads, calibration, rounds = 8, progress } = options;
   checkFewerHeads(ACTION, { from: spec.numKvHeads, to: kvHeads });

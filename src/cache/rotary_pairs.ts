@@ -1,4 +1,4 @@
-import type { FilledRope } from "../../cache/rope_kernel.ts";
+import type { FilledRope } from "./rope_kernel.ts";
 
 /** The elements of a head that are rotated together, pair by pair. */
 export function rotaryPairs({ firstDim, dims, style }: FilledRope): [number, number][] {
