@@ -116,6 +116,7 @@ export function parseOptions(args: readonly string[]): BenchOptions | string {
   const given = new Arguments(ACTION, args.slice(command ? 1 : 0), {
     names: [...NAMES, ...NUMBERS],
     flags: FLAGS,
+    commands: COMMANDS,
   });
   if (given.isHelp) return HELP;
   checkTogether(given, command);

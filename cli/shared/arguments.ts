@@ -1,4 +1,5 @@
 import { parseArgs } from "@std/cli/parse-args";
+import { nearestNames } from "./names.ts";
 
 /** The bounds of a number of a command line. */
 export interface NumberRange {
@@ -21,20 +22,29 @@ export class Arguments<Name extends string, Flag extends string = never> {
   /**
    * @param action What cannot be done where they are wrong: "plan".
    * @param args The command line.
-   * @param options The names of the options with a value, of those among them that may stand without, and of the flags.
-   * @throws {TypeError} If an option is unknown or lacks its value.
+   * @param options The names of the options with a value, of those among them that may stand without, and of the flags; and
+   * the commands that may stand before them, which the caller has taken away.
+   * @throws {TypeError} If an option is unknown, with the nearest one, or lacks its value.
    */
   constructor(
     action: string,
     args: readonly string[],
-    { names, bare = [], flags = [] }: {
+    { names, bare = [], flags = [], commands = [] }: {
       names: readonly Name[];
       bare?: readonly Name[];
       flags?: readonly Flag[];
+      commands?: readonly string[];
     },
   ) {
     const unknown = (arg: string): never => {
-      throw new TypeError(`Cannot ${action} as ${arg} is unknown: --help lists the options`);
+      const options = ["help", ...names, ...flags].map((name) => `--${name}`);
+      const [word] = arg.split("=");
+      const [nearest] = nearestNames(word, word.startsWith("-") ? options : commands);
+      const cure = nearest === word ? "a command stands first" : `did you mean ${nearest}?`;
+      const meant = nearest === undefined ? "" : ` (${cure})`;
+      throw new TypeError(
+        `Cannot ${action} as ${arg} is unknown${meant}: --help lists the options`,
+      );
     };
     const parsed: Record<string, unknown> = parseArgs([...args], {
       string: names as readonly string[],

@@ -21,8 +21,8 @@ export function findByName<Item extends { name: string }>(
   );
 }
 
-/** The names that begin with what is wanted, or else the three that it takes the fewest edits to. */
-function nearestNames(wanted: string, names: readonly string[]): string[] {
+/** The names that begin with what is wanted, or else the three that it takes the fewest edits to, nearest first. */
+export function nearestNames(wanted: string, names: readonly string[]): string[] {
   const beginning = names.filter((name) => name.toLowerCase().startsWith(wanted));
   if (beginning.length > 0) return beginning;
   return names.map((name) => ({ name, distance: editDistance(wanted, name.toLowerCase()) }))

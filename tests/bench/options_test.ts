@@ -152,7 +152,8 @@ const MISTAKES: [line: string, kind: typeof TypeError | typeof RangeError, says:
   ["--wgsl", RangeError, "--wgsl is of no use there"],
   ["tune --wgsl", RangeError, "--wgsl is of no use there"],
   ["--input a.safetensors --peers", RangeError, "leave out --peers"],
-  ["--quick tune", TypeError, "tune is unknown"],
+  ["--quick tune", TypeError, "tune is unknown (a command stands first)"],
+  ["explian", TypeError, "explian is unknown (did you mean explain?)"],
   ["explain --input a.safetensors", RangeError, "--input is of no use there"],
 ];
 

@@ -1,5 +1,5 @@
 /** The command line of a long random run: so many of something, from a seed. */
-import { parseArgs } from "@std/cli/parse-args";
+import { Arguments } from "../../cli/shared/arguments.ts";
 
 /** What the command line asks for. */
 export interface LongRun {
@@ -28,14 +28,8 @@ export interface LongRunAbout {
 /** Reads a command line; undefined where it asked for help, which is then printed. */
 export function longRunOf(args: readonly string[], about: LongRunAbout): LongRun | undefined {
   const { summary, task, counted, counts, count } = about;
-  const parsed = parseArgs([...args], {
-    string: [counted, "seed", "json"],
-    boolean: ["help"],
-    unknown: (arg: string): never => {
-      throw new TypeError(`Cannot ${task} as ${arg} is unknown: --help lists the options`);
-    },
-  });
-  if (parsed.help) {
+  const given = new Arguments(task, args, { names: [counted, "seed", "json"] });
+  if (given.isHelp) {
     console.log(`${summary}
 
 Usage: deno run ${task} [options]
@@ -46,17 +40,12 @@ ${`  --${counted} NUMBER`.padEnd(18)}  ${counts} (default: ${count})
   --help            this text`);
     return undefined;
   }
-  const number = (name: string, otherwise: number) => {
-    const given = parsed[name];
-    if (given === undefined) return otherwise;
-    if (!/^[0-9]+$/.test(`${given}`)) {
-      throw new TypeError(`Cannot ${task} as --${name} must be a whole number: "${given}"`);
-    }
-    return Number(given);
-  };
   const fresh = crypto.getRandomValues(new Uint32Array(1))[0];
-  const json = parsed.json === undefined ? undefined : `${parsed.json}`;
-  return { count: number(counted, count), seed: number("seed", fresh), json };
+  return {
+    count: given.number(counted, { min: 0 }) ?? count,
+    seed: given.number("seed", { min: 0 }) ?? fresh,
+    json: given.text("json"),
+  };
 }
 
 /** Runs it to the end of the process; errors are printed in a line. */

@@ -37,8 +37,14 @@ Deno.test("Arguments: help is asked for, whatever else is wrong with the values"
 
 const MISTAKES: [line: string, read: (options: ReturnType<typeof given>) => void, says: string][] =
   [
-    ["--fiel a", () => {}, "Cannot sing as --fiel is unknown: --help lists the options"],
-    ["a.txt", () => {}, "Cannot sing as a.txt is unknown"],
+    [
+      "--fiel a",
+      () => {},
+      "Cannot sing as --fiel is unknown (did you mean --file?): --help lists the options",
+    ],
+    ["--cuont=2", () => {}, "as --cuont=2 is unknown (did you mean --count?): --help"],
+    ["--hlp", () => {}, "as --hlp is unknown (did you mean --help?): --help"],
+    ["a.txt", () => {}, "Cannot sing as a.txt is unknown: --help lists the options"],
     ["--file", () => {}, "Cannot sing as --file needs a value"],
     ["", (options) => options.required("file"), "Cannot sing without --file"],
     ["--kinds ,", (options) => options.choices("kinds", ["a"]), "--kinds needs a value"],
