@@ -1,18 +1,8 @@
 /** The WGSL of this folder, written by `deno task kernels`. */
 
 /** attend/attend.wgsl */
-export const attend: string = `const HEAD_LOADS = HEAD_DIM / (PACK * LOAD_PACKS);
-const PACKS = VALUE_DIM / PACK;
-const VALUE_LANES = LANES / STRIPS;
-const TILE_COLUMNS = LANES * KEYS;
-struct Columns {
-slots: Slots,
-count: u32,
-}
-alias PerRow = array<f32, ROWS>;
-alias Sums = array<array<Wide, ROWS>, VALUE_PACKS>;
+export const attend: string = `alias Sums = array<array<Wide, ROWS>, VALUE_PACKS>;
 var<workgroup> weights: array<array<array<PerRow, COLUMNS>, TILE_COLUMNS / COLUMNS>, ROW_GROUPS>;
-var<workgroup> strips: array<Wide, STRIP_INVOCATIONS>;
 @compute @workgroup_size(WORKGROUP)
 fn main(
 @builtin(workgroup_id) workgroupId: vec3u,
@@ -115,32 +105,6 @@ storeRow(row, workgroupId.x, pack, sum, state);
 }
 }
 }
-}
-fn tokensOf(tile: RowTile) -> vec2u {
-let first = tile.firstRow;
-let last = tile.firstRow + tile.numRows - 1u;
-let isOneHead = first / params.seqLen == last / params.seqLen;
-return select(vec2u(0u, params.seqLen - 1u), vec2u(first, last) % params.seqLen, isOneHead);
-}
-fn keyOfColumn(columns: Columns, index: u32) -> u32 {
-return startOfKey(rowOfColumn(columns.slots, min(index, columns.count - 1u)));
-}
-fn valueOfColumn(columns: Columns, index: u32) -> u32 {
-return startOfValue(rowOfColumn(columns.slots, min(index, columns.count - 1u)));
-}
-fn sumOverStrips(own: Wide, invocation: u32, strip: u32) -> Wide {
-if (STRIPS == 1u) {
-return own;
-}
-workgroupBarrier();
-strips[invocation] = own;
-for (var stride = STRIPS / 2u; stride > 0u; stride /= 2u) {
-workgroupBarrier();
-if (strip < stride) {
-strips[invocation] += strips[invocation + stride * VALUE_LANES];
-}
-}
-return strips[invocation];
 }`;
 
 /** attend/column_weights.wgsl */
@@ -169,6 +133,18 @@ fn stripOf(lane: u32) -> u32 {
 return 0u;
 }`,
 };
+
+/** attend/columns.wgsl */
+export const columns: string = `struct Columns {
+slots: Slots,
+count: u32,
+}
+fn keyOfColumn(columns: Columns, index: u32) -> u32 {
+return startOfKey(rowOfColumn(columns.slots, min(index, columns.count - 1u)));
+}
+fn valueOfColumn(columns: Columns, index: u32) -> u32 {
+return startOfValue(rowOfColumn(columns.slots, min(index, columns.count - 1u)));
+}`;
 
 /** attend/context.wgsl */
 export const context: string = `var<storage, read> lengths: array<u32>;
@@ -789,6 +765,12 @@ min(TILE_ROWS, rowsPerKvHead() - firstRow),
 }
 fn rowOf(tile: RowTile, i: u32) -> u32 {
 return (tile.batch * params.numKvHeads + tile.kvHead) * rowsPerKvHead() + tile.firstRow + min(i, tile.numRows - 1u);
+}
+fn tokensOf(tile: RowTile) -> vec2u {
+let first = tile.firstRow;
+let last = tile.firstRow + tile.numRows - 1u;
+let isOneHead = first / params.seqLen == last / params.seqLen;
+return select(vec2u(0u, params.seqLen - 1u), vec2u(first, last) % params.seqLen, isOneHead);
 }`;
 
 /** attend/store_row.wgsl */
@@ -812,6 +794,30 @@ states[index] = state;
 }
 }`,
 };
+
+/** attend/strips.wgsl */
+export const strips: string = `var<workgroup> strips: array<Wide, STRIP_INVOCATIONS>;
+fn sumOverStrips(own: Wide, invocation: u32, strip: u32) -> Wide {
+if (STRIPS == 1u) {
+return own;
+}
+workgroupBarrier();
+strips[invocation] = own;
+for (var stride = STRIPS / 2u; stride > 0u; stride /= 2u) {
+workgroupBarrier();
+if (strip < stride) {
+strips[invocation] += strips[invocation + stride * VALUE_LANES];
+}
+}
+return strips[invocation];
+}`;
+
+/** attend/tile.wgsl */
+export const tile: string = `const TILE_COLUMNS = LANES * KEYS;
+const HEAD_LOADS = HEAD_DIM / (PACK * LOAD_PACKS);
+const PACKS = VALUE_DIM / PACK;
+const VALUE_LANES = LANES / STRIPS;
+alias PerRow = array<f32, ROWS>;`;
 
 /** cache/advance.wgsl */
 export const advance: string = `struct Params {

@@ -19,27 +19,13 @@
 // such columns take a path of their own. Loops marked `unroll` are written out, as arrays that are indexed at run time leave
 // registers.
 //
-// Needs context, keys, lanes, masked, pack, params, row_tile, score_keys, slots, state, store_row, sum_values, values,
-// COLUMNS, HEAD_DIM, KEYS, LANES, LOAD_PACKS, MAY_SKIP, ROWS, ROW_GROUPS, STRIPS, STRIP_INVOCATIONS, TELLS_WHOLE,
-// VALUE_DIM, VALUE_PACKS, WORKGROUP, queriesOf, scoreOf, shrinkOf, stripOf.
-const HEAD_LOADS = HEAD_DIM / (PACK * LOAD_PACKS);
-const PACKS = VALUE_DIM / PACK;
-const VALUE_LANES = LANES / STRIPS;
-
-const TILE_COLUMNS = LANES * KEYS;
-
-// The columns that any row of the workgroup sees.
-struct Columns {
-  slots: Slots,
-  count: u32,
-}
-
-alias PerRow = array<f32, ROWS>;
+// Needs columns, context, lanes, masked, pack, params, row_tile, score_keys, slots, state, store_row, strips,
+// sum_values, tile, COLUMNS, KEYS, LANES, LOAD_PACKS, MAY_SKIP, PACKS, PerRow, ROWS, ROW_GROUPS, TELLS_WHOLE,
+// VALUE_PACKS, WORKGROUP, queriesOf, scoreOf, shrinkOf, stripOf.
 alias Sums = array<array<Wide, ROWS>, VALUE_PACKS>;
 
 // stepOfWeight exp(s - m) by row group and column of the tile, COLUMNS of which are loaded at once.
 var<workgroup> weights: array<array<array<PerRow, COLUMNS>, TILE_COLUMNS / COLUMNS>, ROW_GROUPS>;
-var<workgroup> strips: array<Wide, STRIP_INVOCATIONS>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -154,37 +140,4 @@ fn main(
       }
     }
   }
-}
-
-// The first and the last token of a tile: of all tokens where the tile has rows of several heads.
-fn tokensOf(tile: RowTile) -> vec2u {
-  let first = tile.firstRow;
-  let last = tile.firstRow + tile.numRows - 1u;
-  let isOneHead = first / params.seqLen == last / params.seqLen;
-  return select(vec2u(0u, params.seqLen - 1u), vec2u(first, last) % params.seqLen, isOneHead);
-}
-
-// The start of the key and of the value of a column; of the last column for those past the end.
-fn keyOfColumn(columns: Columns, index: u32) -> u32 {
-  return startOfKey(rowOfColumn(columns.slots, min(index, columns.count - 1u)));
-}
-
-fn valueOfColumn(columns: Columns, index: u32) -> u32 {
-  return startOfValue(rowOfColumn(columns.slots, min(index, columns.count - 1u)));
-}
-
-// The sum reaches the first strip; neighbours of a strip are VALUE_LANES apart.
-fn sumOverStrips(own: Wide, invocation: u32, strip: u32) -> Wide {
-  if (STRIPS == 1u) {
-    return own;
-  }
-  workgroupBarrier();
-  strips[invocation] = own;
-  for (var stride = STRIPS / 2u; stride > 0u; stride /= 2u) {
-    workgroupBarrier();
-    if (strip < stride) {
-      strips[invocation] += strips[invocation + stride * VALUE_LANES];
-    }
-  }
-  return strips[invocation];
 }

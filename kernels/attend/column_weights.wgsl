@@ -2,7 +2,7 @@
 
 // variant own: each invocation loads them itself, a strip of lanes every STRIPS-th group of columns.
 //
-// Needs attend, COLUMNS, PerRow, weights.
+// Needs tile, COLUMNS, PerRow, weights.
 fn weightsFrom(rowGroup: u32, lane: u32, column: u32) -> array<PerRow, COLUMNS> {
   return weights[rowGroup][column / COLUMNS];
 }

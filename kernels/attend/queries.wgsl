@@ -2,7 +2,7 @@
 
 // variant own: each invocation loads them itself.
 //
-// Needs attend, pack, params, query, row_tile, LOAD_PACKS, ROWS.
+// Needs pack, params, query, row_tile, tile, LOAD_PACKS, ROWS.
 alias Queries = array<u32, ROWS>;
 
 fn queriesOf(tile: RowTile, rowGroup: u32, lane: u32) -> Queries {
@@ -30,7 +30,7 @@ fn queriesAt(queries: Queries, load: u32) -> array<array<Wide, ROWS>, LOAD_PACKS
 // This pays on devices where a load costs as much when all lanes load the same. All lanes of a subgroup have the same rows:
 // there is one row group, and SHARERS divides the size of every subgroup.
 //
-// Needs attend, pack, params, query, row_tile, LOAD_PACKS, ROWS, ROW_LOADS, SHARERS.
+// Needs pack, params, query, row_tile, tile, LOAD_PACKS, ROWS, ROW_LOADS, SHARERS.
 alias Queries = array<u32, ROW_LOADS>;
 
 fn queriesOf(tile: RowTile, rowGroup: u32, lane: u32) -> Queries {

@@ -29,3 +29,11 @@ fn rowTileOf(index: u32) -> RowTile {
 fn rowOf(tile: RowTile, i: u32) -> u32 {
   return (tile.batch * params.numKvHeads + tile.kvHead) * rowsPerKvHead() + tile.firstRow + min(i, tile.numRows - 1u);
 }
+
+// The first and the last token of a tile: of all tokens where the tile has rows of several heads.
+fn tokensOf(tile: RowTile) -> vec2u {
+  let first = tile.firstRow;
+  let last = tile.firstRow + tile.numRows - 1u;
+  let isOneHead = first / params.seqLen == last / params.seqLen;
+  return select(vec2u(0u, params.seqLen - 1u), vec2u(first, last) % params.seqLen, isOneHead);
+}

@@ -6,7 +6,7 @@
 // products with the keys of all partners, and exchanges sums until it has those of its own key. PARTNERS divides the size of
 // every subgroup.
 //
-// Needs attend, keys, pack, params, products, query, row_tile, EXCHANGES, Factor, HALF_PARTNERS, KEYS, LANES,
+// Needs columns, keys, pack, params, products, query, row_tile, tile, EXCHANGES, Factor, HALF_PARTNERS, KEYS, LANES,
 // LOAD_PACKS, PARTNERS, PARTNER_LOADS, PARTNER_PACKS, PerRow, ROWS.
 alias Queries = array<array<Wide, ROWS>, PARTNER_PACKS>;
 

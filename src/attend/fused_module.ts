@@ -57,7 +57,7 @@ function attendModule(plan: FusedPlan): WgslModule {
         MAY_SKIP: maySkip(plan) ? 1 : 0,
         TELLS_WHOLE: plan.tellsWhole ? 1 : 0,
       },
-      fragments: [wgsl.attend],
+      fragments: [wgsl.tile, wgsl.columns, wgsl.strips, wgsl.attend],
     },
   );
 }

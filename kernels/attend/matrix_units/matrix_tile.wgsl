@@ -6,7 +6,7 @@
 // A width is the size of a head, filled up with zeros to whole blocks. Values [TILE_COLUMNS, VALUE_WIDTH] take the place of
 // the keys once these are scored, and outputs [ROWS, VALUE_WIDTH] that of the scores.
 //
-// Needs attend, HEAD_WIDTH, MOST_COLUMNS, MOST_WIDTH, ROWS.
+// Needs tile, HEAD_WIDTH, MOST_COLUMNS, MOST_WIDTH, ROWS.
 const STAGED = ROWS * HEAD_WIDTH;
 const WEIGHTS = STAGED + TILE_COLUMNS * MOST_WIDTH;
 
