@@ -27,6 +27,8 @@
  */
 export * from "./src/attend/attend.ts";
 export * from "./src/attend/attention.ts";
+export * from "./src/attend/attention_gradient.ts";
+export type { AttentionGradientTensors } from "./src/attend/gradient_tensors.ts";
 export type { AttentionTensors, CachedKv } from "./src/attend/attention_tensors.ts";
 export type { ContiguousKv } from "./src/cache/contiguous_kv.ts";
 export type { KvView, ViewingQueries } from "./src/cache/kv_view.ts";
@@ -62,6 +64,9 @@ export type { Loads } from "./src/tensor/loads.ts";
 export type { PlanBase } from "./src/plan/plan_base.ts";
 export type { StagedTile } from "./src/plan/staged_tile.ts";
 export { type AttentionPlan, planAttention } from "./src/plan/plan.ts";
+export { type AttentionGradientPlan, planAttentionGradient } from "./src/plan/backward.ts";
+export type { AttentionGradientSpec } from "./src/plan/backward_spec.ts";
+export type { GradientTile } from "./src/plan/backward_tile.ts";
 export type { FusedTile } from "./src/plan/fused_tile.ts";
 export type { FusedPlan, TileBlock } from "./src/plan/fused.ts";
 export type { RowBlock } from "./src/plan/row_blocks.ts";

@@ -23,7 +23,6 @@ let end = min(total, first + perSlice);
 let rowGroup = invocation / LANES;
 let lane = invocation % LANES;
 let strip = stripOf(lane);
-let firstLoad = lane % VALUE_LANES;
 var visible: array<vec2u, ROWS>;
 /*unroll*/ for (var i = 0u; i < ROWS; i++) {
 visible[i] = visibleColumns(context, tokenOf(rowOf(tile, rowGroup * ROWS + i)));
@@ -98,13 +97,354 @@ let state = SoftmaxState(own.m, sumOverLanes(own.d, invocation, lane));
 let isRow = rowGroup * ROWS + i < tile.numRows;
 let row = rowOf(tile, rowGroup * ROWS + i);
 /*unroll*/ for (var j = 0u; j < VALUE_PACKS; j++) {
-let pack = (firstLoad + j / LOAD_PACKS * VALUE_LANES) * LOAD_PACKS + j % LOAD_PACKS;
+let pack = packOfLane(lane, j);
 let sum = sumOverStrips(sums[j], invocation, strip);
 if (isRow && strip == 0u && pack < PACKS) {
 storeRow(row, workgroupId.x, pack, sum, state);
 }
 }
 }
+}`;
+
+/** attend/backward/column_tile.wgsl */
+export const columnTile: string = `const HELD_COLUMNS = ROWS * ROW_GROUPS;
+struct ColumnTile {
+batch: u32,
+kvHead: u32,
+firstColumn: u32,
+numColumns: u32,
+slots: Slots,
+}
+fn columnTilesPerKvHead() -> u32 {
+return (params.capacity + HELD_COLUMNS - 1u) / HELD_COLUMNS;
+}
+fn columnTileOf(index: u32, context: Context) -> ColumnTile {
+let kvHead = index / columnTilesPerKvHead();
+let batch = kvHead / params.numKvHeads;
+let firstColumn = index % columnTilesPerKvHead() * HELD_COLUMNS;
+return ColumnTile(
+batch,
+kvHead % params.numKvHeads,
+firstColumn,
+min(HELD_COLUMNS, params.capacity - firstColumn),
+slotsOf(batch, kvHead % params.numKvHeads, context, vec2u(0u, context.len)),
+);
+}
+fn columnOf(tile: ColumnTile, i: u32) -> u32 {
+return tile.firstColumn + min(i, tile.numColumns - 1u);
+}
+fn startOfHeldKey(tile: ColumnTile, i: u32) -> u32 {
+return startOfKey(rowOfColumn(tile.slots, columnOf(tile, i)));
+}
+fn startOfHeldValue(tile: ColumnTile, i: u32) -> u32 {
+return startOfValue(rowOfColumn(tile.slots, columnOf(tile, i)));
+}
+fn heldKeyAt(load: u32) -> array<Factor, LOAD_PACKS> {
+return keysAt(load, 0u);
+}
+fn heldValueAt(load: u32) -> array<Wide, LOAD_PACKS> {
+return valuesAt(load, 0u);
+}`;
+
+/** attend/backward/key_value_gradients.wgsl */
+export const keyValueGradients: string = `alias Sums = array<array<Wide, ROWS>, VALUE_PACKS>;
+alias KeySums = array<array<Wide, ROWS>, KEY_PACKS>;
+alias Shares = array<array<array<PerRow, COLUMNS>, TILE_COLUMNS / COLUMNS>, ROW_GROUPS>;
+var<workgroup> weights: Shares;
+var<workgroup> dProducts: Shares;
+var<storage, read_write> partials: array<Wide>;
+@compute @workgroup_size(WORKGROUP)
+fn main(
+@builtin(workgroup_id) workgroupId: vec3u,
+@builtin(num_workgroups) numWorkgroups: vec3u,
+@builtin(local_invocation_index) invocation: u32,
+) {
+let index = workgroupId.z * numWorkgroups.y + workgroupId.y;
+let heads = params.numRows / (params.numHeads / params.numKvHeads * params.seqLen);
+let numKvRows = heads * params.capacity;
+if (index >= heads * columnTilesPerKvHead()) {
+return;
+}
+let context = contextOf(index / columnTilesPerKvHead() / params.numKvHeads);
+let tile = columnTileOf(index, context);
+let rows = passingRowsOf(tile, context);
+let tiles = (rows.count + TILE_COLUMNS - 1u) / TILE_COLUMNS;
+let perSlice = (tiles + numWorkgroups.x - 1u) / numWorkgroups.x * TILE_COLUMNS;
+let first = workgroupId.x * perSlice;
+let end = min(rows.count, first + perSlice);
+let rowGroup = invocation / LANES;
+let lane = invocation % LANES;
+let strip = stripOf(lane);
+let keys = heldKeysOf(tile, rowGroup, lane);
+let values = heldValuesOf(tile, rowGroup, lane);
+let shrink = shrinkOf(keys);
+var dk: KeySums;
+var dv: Sums;
+for (var start = first; start < end; start += TILE_COLUMNS) {
+workgroupBarrier();
+var row = array<u32, KEYS>();
+/*unroll*/ for (var j = 0u; j < KEYS; j++) {
+row[j] = passingRow(rows, start + lane + LANES * j);
+if (rowGroup == 0u) {
+places[lane + LANES * j] = queryRow(rows.batch, headOf(row[j]), tokenOf(row[j]));
+}
+}
+workgroupBarrier();
+let products = productsOf(rows, start, invocation, lane, keys, shrink);
+let dWeights = dWeightsOf(rows, start, invocation, lane, values, shrink);
+/*unroll*/ for (var j = 0u; j < KEYS; j++) {
+let c = lane + LANES * j;
+let state = rowStates[places[c]];
+let visible = visibleColumns(context, tokenOf(row[j]));
+var w = PerRow();
+var dp = PerRow();
+/*unroll*/ for (var i = 0u; i < ROWS; i++) {
+let column = columnOf(tile, rowGroup * ROWS + i);
+let isOwn = start + c < end && isVisible(visible, column);
+let pair = pairGradient(products[i][j], dWeights[i][j], row[j], context, column, state, isOwn);
+w[i] = pair.weight;
+dp[i] = pair.product;
+}
+weights[rowGroup][c / COLUMNS][c % COLUMNS] = w;
+dProducts[rowGroup][c / COLUMNS][c % COLUMNS] = dp;
+}
+workgroupBarrier();
+addValues(&dv, rows, start, min(TILE_COLUMNS, end - start), rowGroup, lane, MAY_SKIP == 1u);
+addKeys(&dk, rows, start, min(TILE_COLUMNS, end - start), rowGroup, lane, MAY_SKIP == 1u);
+}
+let ofSlice = workgroupId.x * numKvRows * (HEAD_PACKS + PACKS);
+for (var i = 0u; i < ROWS; i++) {
+var keySums = array<Wide, KEY_PACKS>();
+var valueSums = array<Wide, VALUE_PACKS>();
+/*unroll*/ for (var k = 0u; k < ROWS; k++) {
+if (i == k) {
+/*unroll*/ for (var j = 0u; j < KEY_PACKS; j++) {
+keySums[j] = dk[j][k];
+}
+/*unroll*/ for (var j = 0u; j < VALUE_PACKS; j++) {
+valueSums[j] = dv[j][k];
+}
+}
+}
+let isColumn = rowGroup * ROWS + i < tile.numColumns;
+let kvRow = rowOfColumn(tile.slots, columnOf(tile, rowGroup * ROWS + i));
+/*unroll*/ for (var j = 0u; j < KEY_PACKS; j++) {
+let pack = packOfLane(lane, j);
+let sum = sumOverStrips(keySums[j], invocation, strip);
+if (isColumn && strip == 0u && pack < HEAD_PACKS) {
+partials[ofSlice + kvRow * HEAD_PACKS + pack] = sum;
+}
+}
+/*unroll*/ for (var j = 0u; j < VALUE_PACKS; j++) {
+let pack = packOfLane(lane, j);
+let sum = sumOverStrips(valueSums[j], invocation, strip);
+if (isColumn && strip == 0u && pack < PACKS) {
+partials[ofSlice + numKvRows * HEAD_PACKS + kvRow * PACKS + pack] = sum;
+}
+}
+}
+}`;
+
+/** attend/backward/pair_gradient.wgsl */
+export const pairGradient: string = `struct PairGradient {
+weight: f32,
+score: f32,
+product: f32,
+}
+fn pairGradient(
+product: f32,
+dWeight: f32,
+row: u32,
+context: Context,
+column: u32,
+state: RowState,
+isVisible: bool,
+) -> PairGradient {
+let score = select(MASKED, scoreOf(product, row, context, column), isVisible);
+let weight = select(exp(score - state.lse), 0.0, score <= MASKED);
+let dScore = select(weight * (dWeight - state.dot), 0.0, weight == 0.0);
+let slope = slopeOf(product);
+return PairGradient(weight, dScore, select(dScore * slope, 0.0, weight == 0.0));
+}`;
+
+/** attend/backward/passing_rows.wgsl */
+export const passingRows: string = `struct PassingRows {
+batch: u32,
+firstHead: u32,
+firstToken: u32,
+numTokens: u32,
+count: u32,
+}
+var<workgroup> places: array<u32, TILE_COLUMNS>;
+fn passingRowsOf(tile: ColumnTile, context: Context) -> PassingRows {
+let groupSize = params.numHeads / params.numKvHeads;
+let own = queryPosition(context, 0u) - i32(context.skipped);
+let lastColumn = columnOf(tile, HELD_COLUMNS - 1u);
+let least = i32(tile.firstColumn) - params.windowRight - own;
+let most = select(i32(lastColumn) + params.windowLeft - own, i32(params.seqLen), tile.firstColumn < SINKS);
+let first = clamp(least, 0, i32(params.seqLen));
+let end = clamp(most + 1, first, i32(params.seqLen));
+let numTokens = u32(end - first);
+return PassingRows(tile.batch, tile.kvHead * groupSize, u32(first), numTokens, groupSize * numTokens);
+}
+fn passingRow(rows: PassingRows, index: u32) -> u32 {
+let i = min(index, rows.count - 1u);
+let head = rows.firstHead + i / rows.numTokens;
+return (rows.batch * params.numHeads + head) * params.seqLen + rows.firstToken + i % rows.numTokens;
+}
+fn startOfPassingQuery(rows: PassingRows, index: u32) -> u32 {
+return places[index % TILE_COLUMNS] * HEAD_LOADS;
+}
+fn startOfPassingDO(rows: PassingRows, index: u32) -> u32 {
+return places[index % TILE_COLUMNS] * VALUE_ROW_LOADS;
+}
+fn passingQueryAt(start: u32, load: u32) -> array<Wide, LOAD_PACKS> {
+return queryAt(start + load);
+}
+fn passingDOAt(start: u32, load: u32) -> array<Wide, LOAD_PACKS> {
+return dOAt(start + load);
+}`;
+
+/** attend/backward/query_gradients.wgsl */
+export const queryGradients: string = `alias KeySums = array<array<Wide, ROWS>, KEY_PACKS>;
+var<workgroup> weights: array<array<array<PerRow, COLUMNS>, TILE_COLUMNS / COLUMNS>, ROW_GROUPS>;
+var<storage, read_write> dq: array<Gradient>;
+@compute @workgroup_size(WORKGROUP)
+fn main(
+@builtin(workgroup_id) workgroupId: vec3u,
+@builtin(num_workgroups) numWorkgroups: vec3u,
+@builtin(local_invocation_index) invocation: u32,
+) {
+let index = workgroupId.z * numWorkgroups.y + workgroupId.y;
+if (index >= params.numRows / rowsPerKvHead() * tilesPerKvHead()) {
+return;
+}
+let tile = rowTileOf(index);
+let context = contextOf(tile.batch);
+let tokens = tokensOf(tile);
+let seen = vec2u(visibleColumns(context, tokens.x).x, visibleColumns(context, tokens.y).y);
+let total = countOf(seen);
+let columns = Columns(slotsOf(tile.batch, tile.kvHead, context, seen), total);
+let tiles = (total + TILE_COLUMNS - 1u) / TILE_COLUMNS;
+let perSlice = (tiles + numWorkgroups.x - 1u) / numWorkgroups.x * TILE_COLUMNS;
+let first = workgroupId.x * perSlice;
+let end = min(total, first + perSlice);
+let rowGroup = invocation / LANES;
+let lane = invocation % LANES;
+let strip = stripOf(lane);
+var visible: array<vec2u, ROWS>;
+var states: array<RowState, ROWS>;
+/*unroll*/ for (var i = 0u; i < ROWS; i++) {
+let row = rowOf(tile, rowGroup * ROWS + i);
+visible[i] = visibleColumns(context, tokenOf(row));
+states[i] = rowStates[queryRow(tile.batch, headOf(row), tokenOf(row))];
+}
+let queries = queriesOf(tile, rowGroup, lane);
+let dOs = dOsOf(tile, rowGroup, lane);
+let shrink = shrinkOf(queries);
+var acc: KeySums;
+for (var start = first; start < end; start += TILE_COLUMNS) {
+let products = scoresOf(columns, start, invocation, lane, queries, shrink);
+let dWeights = dWeightsOf(columns, start, invocation, lane, dOs, shrink);
+var dProducts = array<PerRow, KEYS>();
+/*unroll*/ for (var i = 0u; i < ROWS; i++) {
+let row = rowOf(tile, rowGroup * ROWS + i);
+/*unroll*/ for (var j = 0u; j < KEYS; j++) {
+let index = start + lane + LANES * j;
+let column = columnAt(seen, index);
+let isOwn = index < end && isVisible(visible[i], column);
+let pair = pairGradient(products[i][j], dWeights[i][j], row, context, column, states[i], isOwn);
+dProducts[j][i] = pair.product;
+}
+}
+workgroupBarrier();
+/*unroll*/ for (var j = 0u; j < KEYS; j++) {
+let c = lane + LANES * j;
+weights[rowGroup][c / COLUMNS][c % COLUMNS] = dProducts[j];
+}
+workgroupBarrier();
+addKeys(&acc, columns, start, min(TILE_COLUMNS, end - start), rowGroup, lane, MAY_SKIP == 1u);
+}
+for (var i = 0u; i < ROWS; i++) {
+var sums = array<Wide, KEY_PACKS>();
+/*unroll*/ for (var k = 0u; k < ROWS; k++) {
+if (i == k) {
+/*unroll*/ for (var j = 0u; j < KEY_PACKS; j++) {
+sums[j] = acc[j][k];
+}
+}
+}
+let isRow = rowGroup * ROWS + i < tile.numRows;
+let row = rowOf(tile, rowGroup * ROWS + i);
+let place = workgroupId.x * params.numRows + queryRow(tile.batch, headOf(row), tokenOf(row));
+/*unroll*/ for (var j = 0u; j < KEY_PACKS; j++) {
+let pack = packOfLane(lane, j);
+let sum = sumOverStrips(sums[j], invocation, strip);
+if (isRow && strip == 0u && pack < HEAD_PACKS) {
+dq[place * HEAD_PACKS + pack] = Gradient(sum);
+}
+}
+}
+}`;
+
+/** attend/backward/row_dots.wgsl */
+export const rowDots: string = `var<storage, read> o: array<Pack>;
+var<storage, read> dO: array<Pack>;
+var<storage, read> lse: array<f32>;
+var<storage, read_write> rowStates: array<RowState>;
+const PACKS = VALUE_DIM / PACK;
+@compute @workgroup_size(WORKGROUP)
+fn main(
+@builtin(workgroup_id) workgroupId: vec3u,
+@builtin(num_workgroups) numWorkgroups: vec3u,
+@builtin(local_invocation_index) lane: u32,
+) {
+let row = (workgroupId.y * numWorkgroups.x + workgroupId.x) * WORKGROUP + lane;
+if (row >= params.numRows) {
+return;
+}
+var dot = 0.0;
+for (var i = row * PACKS; i < (row + 1u) * PACKS; i++) {
+dot = addInner(Wide(o[i]), Wide(dO[i]), dot);
+}
+rowStates[row] = RowState(lse[row], dot, lengthOf(batchOf(row)));
+}`;
+
+/** attend/backward/row_state.wgsl */
+export const rowState: string = `struct RowState {
+lse: f32,
+dot: f32,
+length: u32,
+}`;
+
+/** attend/backward/row_states.wgsl */
+export const rowStates: string = `var<storage, read> rowStates: array<RowState>;`;
+
+/** attend/backward/sum_slices.wgsl */
+export const sumSlices: string = `struct Params {
+stride: u32,
+first: u32,
+count: u32,
+}
+var<uniform> params: Params;
+var<storage, read> partials: array<Wide>;
+var<storage, read_write> gradient: array<Gradient>;
+@compute @workgroup_size(WORKGROUP)
+fn main(
+@builtin(workgroup_id) workgroupId: vec3u,
+@builtin(num_workgroups) numWorkgroups: vec3u,
+@builtin(local_invocation_index) lane: u32,
+) {
+let index = (workgroupId.y * numWorkgroups.x + workgroupId.x) * WORKGROUP + lane;
+if (index >= params.count) {
+return;
+}
+var sum = Wide();
+let numSlices = arrayLength(&partials) / params.stride;
+for (var slice = 0u; slice < numSlices; slice++) {
+sum += partials[slice * params.stride + params.first + index];
+}
+gradient[index] = Gradient(sum);
 }`;
 
 /** attend/column_weights.wgsl */
@@ -147,13 +487,12 @@ return startOfValue(rowOfColumn(columns.slots, min(index, columns.count - 1u)));
 }`;
 
 /** attend/context.wgsl */
-export const context: string = `var<storage, read> lengths: array<u32>;
-struct Context {
+export const context: string = `struct Context {
 len: u32,
 skipped: u32,
 }
 fn contextOf(batch: u32) -> Context {
-let end = lengths[batch];
+let end = lengthOf(batch);
 let len = min(end, params.contextLen);
 return Context(len, end - len);
 }
@@ -189,6 +528,17 @@ return dot(a, b);
 }`,
   scalar: `fn innerHalf(a: Factor, b: Factor) -> f16 {
 return a * b;
+}`,
+};
+
+/** attend/lengths.wgsl */
+export const lengths: Readonly<Record<"given" | "ofRows", string>> = {
+  given: `var<storage, read> lengths: array<u32>;
+fn lengthOf(batch: u32) -> u32 {
+return lengths[batch];
+}`,
+  ofRows: `fn lengthOf(batch: u32) -> u32 {
+return rowStates[queryRow(batch, 0u, 0u)].length;
 }`,
 };
 
@@ -369,8 +719,7 @@ return most;
 fn queriesOf(tile: RowTile, rowGroup: u32, lane: u32) -> Queries {
 var queries: Queries;
 /*unroll*/ for (var i = 0u; i < ROWS; i++) {
-let row = rowOf(tile, rowGroup * ROWS + i);
-let first = queryRow(tile.batch, headOf(row), tokenOf(row)) * HEAD_LOADS;
+let first = startOfQuery(tile, rowGroup * ROWS + i);
 /*unroll*/ for (var n = 0u; n < PARTNER_LOADS; n++) {
 let x = queryAt(first + loadOfPartner(lane, n));
 /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
@@ -687,8 +1036,7 @@ export const queries: Readonly<Record<"own" | "sharers", string>> = {
 fn queriesOf(tile: RowTile, rowGroup: u32, lane: u32) -> Queries {
 var queries: Queries;
 /*unroll*/ for (var i = 0u; i < ROWS; i++) {
-let row = rowOf(tile, rowGroup * ROWS + i);
-queries[i] = queryRow(tile.batch, headOf(row), tokenOf(row)) * HEAD_LOADS;
+queries[i] = startOfQuery(tile, rowGroup * ROWS + i);
 }
 return queries;
 }
@@ -706,8 +1054,7 @@ return x;
 fn queriesOf(tile: RowTile, rowGroup: u32, lane: u32) -> Queries {
 var queries: Queries;
 /*unroll*/ for (var i = 0u; i < ROW_LOADS; i++) {
-let row = rowOf(tile, i * SHARERS + lane % SHARERS);
-queries[i] = queryRow(tile.batch, headOf(row), tokenOf(row)) * HEAD_LOADS;
+queries[i] = startOfQuery(tile, i * SHARERS + lane % SHARERS);
 }
 return queries;
 }
@@ -742,6 +1089,12 @@ return x;
 }`,
 };
 
+/** attend/query_start.wgsl */
+export const queryStart: string = `fn startOfQuery(tile: RowTile, i: u32) -> u32 {
+let row = rowOf(tile, i);
+return queryRow(tile.batch, headOf(row), tokenOf(row)) * HEAD_LOADS;
+}`;
+
 /** attend/row_tile.wgsl */
 export const rowTile: string = `struct RowTile {
 batch: u32,
@@ -752,10 +1105,12 @@ numRows: u32,
 fn rowsPerKvHead() -> u32 {
 return params.numHeads / params.numKvHeads * params.seqLen;
 }
+fn tilesPerKvHead() -> u32 {
+return (rowsPerKvHead() + TILE_ROWS - 1u) / TILE_ROWS;
+}
 fn rowTileOf(index: u32) -> RowTile {
-let tilesPerKvHead = (rowsPerKvHead() + TILE_ROWS - 1u) / TILE_ROWS;
-let kvHead = index / tilesPerKvHead;
-let firstRow = index % tilesPerKvHead * TILE_ROWS;
+let kvHead = index / tilesPerKvHead();
+let firstRow = index % tilesPerKvHead() * TILE_ROWS;
 return RowTile(
 kvHead / params.numKvHeads,
 kvHead % params.numKvHeads,
@@ -814,10 +1169,15 @@ return strips[invocation];
 
 /** attend/tile.wgsl */
 export const tile: string = `const TILE_COLUMNS = LANES * KEYS;
-const HEAD_LOADS = HEAD_DIM / (PACK * LOAD_PACKS);
+const HEAD_PACKS = HEAD_DIM / PACK;
+const HEAD_LOADS = HEAD_PACKS / LOAD_PACKS;
 const PACKS = VALUE_DIM / PACK;
+const VALUE_ROW_LOADS = PACKS / LOAD_PACKS;
 const VALUE_LANES = LANES / STRIPS;
-alias PerRow = array<f32, ROWS>;`;
+alias PerRow = array<f32, ROWS>;
+fn packOfLane(lane: u32, j: u32) -> u32 {
+return (lane % VALUE_LANES + j / LOAD_PACKS * VALUE_LANES) * LOAD_PACKS + j % LOAD_PACKS;
+}`;
 
 /** cache/advance.wgsl */
 export const advance: string = `struct Params {
@@ -2089,6 +2449,12 @@ let decay = exp(-2.0 * abs(x));
 let pressed = sign(x) * (1.0 - decay) / (1.0 + decay);
 let series = x * (1.0 - x * x * (0.333333333 - 0.133333333 * x * x));
 return params.softcap * select(pressed, series, abs(x) < 0.1);
+}`;
+
+/** score/softcap_slope.wgsl */
+export const softcapSlope: string = `fn softcapSlope(s: f32) -> f32 {
+let decay = exp(-2.0 * abs(s / params.softcap));
+return 4.0 * decay / ((1.0 + decay) * (1.0 + decay));
 }`;
 
 /** softmax/lanes.wgsl */

@@ -20,8 +20,8 @@
 // registers.
 //
 // Needs columns, context, lanes, masked, pack, params, row_tile, score_keys, slots, state, store_row, strips,
-// sum_values, tile, COLUMNS, KEYS, LANES, LOAD_PACKS, MAY_SKIP, PACKS, PerRow, ROWS, ROW_GROUPS, TELLS_WHOLE,
-// VALUE_PACKS, WORKGROUP, queriesOf, scoreOf, shrinkOf, stripOf.
+// sum_values, tile, COLUMNS, KEYS, LANES, MAY_SKIP, PACKS, PerRow, ROWS, ROW_GROUPS, TELLS_WHOLE, VALUE_PACKS,
+// WORKGROUP, queriesOf, scoreOf, shrinkOf, stripOf.
 alias Sums = array<array<Wide, ROWS>, VALUE_PACKS>;
 
 // stepOfWeight exp(s - m) by row group and column of the tile, COLUMNS of which are loaded at once.
@@ -49,7 +49,6 @@ fn main(
   let rowGroup = invocation / LANES;
   let lane = invocation % LANES;
   let strip = stripOf(lane);
-  let firstLoad = lane % VALUE_LANES;
 
   var visible: array<vec2u, ROWS>;
   /*unroll*/ for (var i = 0u; i < ROWS; i++) {
@@ -133,7 +132,7 @@ fn main(
     let isRow = rowGroup * ROWS + i < tile.numRows;
     let row = rowOf(tile, rowGroup * ROWS + i);
     /*unroll*/ for (var j = 0u; j < VALUE_PACKS; j++) {
-      let pack = (firstLoad + j / LOAD_PACKS * VALUE_LANES) * LOAD_PACKS + j % LOAD_PACKS;
+      let pack = packOfLane(lane, j);
       let sum = sumOverStrips(sums[j], invocation, strip);
       if (isRow && strip == 0u && pack < PACKS) {
         storeRow(row, workgroupId.x, pack, sum, state);

@@ -1,13 +1,9 @@
 // context: the tokens that attention looks over, and those of them that a query sees.
 //
-//   lengths  [B]  u32  read  tokens ever appended
-//
 // The columns of a context of `len` tokens are its sinks, the first SINKS tokens of the sequence, and then its last
 // len - SINKS tokens. Positions relative to these do not change when the ring wraps: the slots alone do.
 //
-// Needs SINKS, params.
-var<storage, read> lengths: array<u32>;
-
+// Needs lengths, SINKS, params.
 struct Context {
   len: u32,
   // Number of tokens between the sinks and the other columns: no query sees them.
@@ -15,7 +11,7 @@ struct Context {
 }
 
 fn contextOf(batch: u32) -> Context {
-  let end = lengths[batch];
+  let end = lengthOf(batch);
   let len = min(end, params.contextLen);
   return Context(len, end - len);
 }

@@ -2,14 +2,13 @@
 
 // variant own: each invocation loads them itself.
 //
-// Needs pack, params, query, row_tile, tile, LOAD_PACKS, ROWS.
+// Needs pack, query, query_start, row_tile, LOAD_PACKS, ROWS.
 alias Queries = array<u32, ROWS>;
 
 fn queriesOf(tile: RowTile, rowGroup: u32, lane: u32) -> Queries {
   var queries: Queries;
   /*unroll*/ for (var i = 0u; i < ROWS; i++) {
-    let row = rowOf(tile, rowGroup * ROWS + i);
-    queries[i] = queryRow(tile.batch, headOf(row), tokenOf(row)) * HEAD_LOADS;
+    queries[i] = startOfQuery(tile, rowGroup * ROWS + i);
   }
   return queries;
 }
@@ -30,14 +29,13 @@ fn queriesAt(queries: Queries, load: u32) -> array<array<Wide, ROWS>, LOAD_PACKS
 // This pays on devices where a load costs as much when all lanes load the same. All lanes of a subgroup have the same rows:
 // there is one row group, and SHARERS divides the size of every subgroup.
 //
-// Needs pack, params, query, row_tile, tile, LOAD_PACKS, ROWS, ROW_LOADS, SHARERS.
+// Needs pack, query, query_start, row_tile, LOAD_PACKS, ROWS, ROW_LOADS, SHARERS.
 alias Queries = array<u32, ROW_LOADS>;
 
 fn queriesOf(tile: RowTile, rowGroup: u32, lane: u32) -> Queries {
   var queries: Queries;
   /*unroll*/ for (var i = 0u; i < ROW_LOADS; i++) {
-    let row = rowOf(tile, i * SHARERS + lane % SHARERS);
-    queries[i] = queryRow(tile.batch, headOf(row), tokenOf(row)) * HEAD_LOADS;
+    queries[i] = startOfQuery(tile, i * SHARERS + lane % SHARERS);
   }
   return queries;
 }

@@ -13,10 +13,13 @@ fn rowsPerKvHead() -> u32 {
   return params.numHeads / params.numKvHeads * params.seqLen;
 }
 
+fn tilesPerKvHead() -> u32 {
+  return (rowsPerKvHead() + TILE_ROWS - 1u) / TILE_ROWS;
+}
+
 fn rowTileOf(index: u32) -> RowTile {
-  let tilesPerKvHead = (rowsPerKvHead() + TILE_ROWS - 1u) / TILE_ROWS;
-  let kvHead = index / tilesPerKvHead;
-  let firstRow = index % tilesPerKvHead * TILE_ROWS;
+  let kvHead = index / tilesPerKvHead();
+  let firstRow = index % tilesPerKvHead() * TILE_ROWS;
   return RowTile(
     kvHead / params.numKvHeads,
     kvHead % params.numKvHeads,

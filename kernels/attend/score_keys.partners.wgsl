@@ -6,15 +6,14 @@
 // products with the keys of all partners, and exchanges sums until it has those of its own key. PARTNERS divides the size of
 // every subgroup.
 //
-// Needs columns, keys, pack, params, products, query, row_tile, tile, EXCHANGES, Factor, HALF_PARTNERS, KEYS, LANES,
+// Needs columns, keys, pack, products, query, query_start, row_tile, EXCHANGES, Factor, HALF_PARTNERS, KEYS, LANES,
 // LOAD_PACKS, PARTNERS, PARTNER_LOADS, PARTNER_PACKS, PerRow, ROWS.
 alias Queries = array<array<Wide, ROWS>, PARTNER_PACKS>;
 
 fn queriesOf(tile: RowTile, rowGroup: u32, lane: u32) -> Queries {
   var queries: Queries;
   /*unroll*/ for (var i = 0u; i < ROWS; i++) {
-    let row = rowOf(tile, rowGroup * ROWS + i);
-    let first = queryRow(tile.batch, headOf(row), tokenOf(row)) * HEAD_LOADS;
+    let first = startOfQuery(tile, rowGroup * ROWS + i);
     /*unroll*/ for (var n = 0u; n < PARTNER_LOADS; n++) {
       let x = queryAt(first + loadOfPartner(lane, n));
       /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {

@@ -4,7 +4,7 @@
 //
 // The loads of a group are under way at once, and their weights lie side by side.
 //
-// Needs attend, column_weights, columns, pack, tile, values, COLUMNS, LOAD_PACKS, PACKS, ROWS, STRIPS, VALUE_LOADS,
+// Needs column_weights, columns, pack, tile, values, COLUMNS, LOAD_PACKS, PACKS, ROWS, STRIPS, Sums, VALUE_LOADS,
 // stripOf.
 fn addValues(
   acc: ptr<function, Sums>,

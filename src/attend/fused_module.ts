@@ -112,7 +112,7 @@ function keysPieces(plan: FusedPlan): WgslPiece[] {
         ...{ PARTNERS: partners, HALF_PARTNERS: partners / 2, EXCHANGES: Math.log2(partners) },
         ...{ PARTNER_LOADS, PARTNER_PACKS: PARTNER_LOADS * loadPacks(loads) },
       },
-      fragments: [wgsl.scoreKeys.partners, wgsl.columnWeights.own],
+      fragments: [wgsl.scoreKeys.partners, wgsl.queryStart, wgsl.columnWeights.own],
     }];
   }
   if (sharers > 0) {
@@ -124,11 +124,15 @@ function keysPieces(plan: FusedPlan): WgslPiece[] {
       },
       fragments: [
         ...[wgsl.scoreKeys.lanes, wgsl.ownKeys.direct],
-        ...[wgsl.queries.sharers, wgsl.columnWeights.sharers],
+        ...[wgsl.queries.sharers, wgsl.queryStart, wgsl.columnWeights.sharers],
       ],
     }];
   }
-  const apart = { fragments: [wgsl.scoreKeys.lanes, wgsl.queries.own, wgsl.columnWeights.own] };
+  const apart = {
+    fragments: [
+      ...[wgsl.scoreKeys.lanes, wgsl.queries.own, wgsl.queryStart, wgsl.columnWeights.own],
+    ],
+  };
   if (keyChunk === 0) return [apart, { fragments: [wgsl.ownKeys.direct] }];
   const constants = { CHUNK: keyChunk, STAGED_LOADS: stagedLoads(keyChunk * keys / rowGroups) };
   return [apart, { constants, fragments: [wgsl.ownKeys.staged] }];

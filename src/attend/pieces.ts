@@ -14,11 +14,14 @@ interface Loaded {
   loads: Loads;
 }
 
-/** Declares `params`, and the context that each query sees. */
-export function contextPieces({ sinks, capacity }: FilledSpec): WgslPiece[] {
+/** Declares `params`, and the context that each query sees; its length is given in a buffer, or with the rows. */
+export function contextPieces(
+  { sinks, capacity }: FilledSpec,
+  lengths: keyof typeof wgsl.lengths = "given",
+): WgslPiece[] {
   // A contiguous K/V may have fewer tokens than there could be sinks.
   const constants = { SINKS: Math.min(sinks, capacity) };
-  return [{ constants, fragments: [wgsl.params, wgsl.context] }];
+  return [{ constants, fragments: [wgsl.params, wgsl.lengths[lengths], wgsl.context] }];
 }
 
 /** Declares tiles of `rows` rows that read the same KV head. */
@@ -34,7 +37,7 @@ export function keyPieces(
 ): WgslPiece[] {
   const { kvDtype, headDim } = spec;
   return [slotsPiece(spec), packPiece(packSize), ...loadPieces(kvDtype, packSize, loads), {
-    types: { Factor: packType(products, packSize) },
+    types: { Factor: products === "f32" ? "Wide" : packType(products, packSize) },
     constants: { HEAD_DIM: headDim },
     fragments: [isQuantized(kvDtype) ? wgsl.keys.quantized : wgsl.keys.numbers],
   }];

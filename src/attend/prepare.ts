@@ -59,7 +59,8 @@ export async function prepareAttention(
   };
 }
 
-function filledBuffer(device: GPUDevice, count: number, value: number): GPUBuffer {
+/** A buffer of `count` numbers, all of them `value`. */
+export function filledBuffer(device: GPUDevice, count: number, value: number): GPUBuffer {
   const buffer = device.createBuffer({
     label: "attention lengths",
     size: count * 4,

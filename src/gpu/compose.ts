@@ -75,6 +75,15 @@ export function join(label: string, ...pieces: readonly WgslPiece[]): WgslModule
   };
 }
 
+/** A role under other names, for a module that has it twice. */
+export function renamed(fragment: string, names: Readonly<Record<string, string>>): string {
+  // A member may have the same name.
+  return fragment.replace(
+    /(?<!\.\s*)\b[A-Za-z_]\w*/g,
+    (name) => Object.hasOwn(names, name) ? names[name] : name,
+  );
+}
+
 /**
  * The text of a module: its extensions, its types, its constants, then its fragments, with marked loops written out and
  * with numbers for its bindings, in the order of their variables.

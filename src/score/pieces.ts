@@ -51,6 +51,13 @@ export function scorePieces(
   return [{ fragments: [scoreOf] }, ...asked.flatMap(({ pieces }) => pieces)];
 }
 
+/** `slopeOf`: the derivative of the score by the product of a query and a key that it sees. */
+export function slopePieces({ softcap }: ScoredSpec): WgslPiece[] {
+  const slope = softcap ? "params.scale * softcapSlope(params.scale * product)" : "params.scale";
+  const slopeOf = `fn slopeOf(product: f32) -> f32 {\nreturn ${slope};\n}`;
+  return [{ fragments: [slopeOf, ...(softcap ? [wgsl.softcapSlope] : [])] }];
+}
+
 /** `withSink` and `storeLse`: what becomes of the softmax state of a whole row. */
 export function rowEndPieces(spec: ScoredSpec): WgslPiece[] {
   const { sinkLogits, outputs } = spec;

@@ -5,8 +5,8 @@
 // Weights are multiplied by WEIGHT_SCALE, so that f16 loses none above 2e-9. Values that f16 does not hold, infinities and
 // NaN among them, are added apart in f32: a value that a row does not see must not reach it, and 0 x Inf is NaN.
 //
-// Needs attend, columns, matrix_block, matrix_pack, matrix_tile, pack, tile, values, BLOCK_COLUMNS, BLOCK_INNER,
-// BLOCK_ROWS, Factor, KEYS, LANES, LOAD_PACKS, PACKS, ROWS, VALUE_LOADS, VALUE_PACKS, VALUE_WIDTH, weights.
+// Needs columns, matrix_block, matrix_pack, matrix_tile, pack, tile, values, BLOCK_COLUMNS, BLOCK_INNER, BLOCK_ROWS,
+// Factor, KEYS, LANES, LOAD_PACKS, PACKS, ROWS, Sums, VALUE_LOADS, VALUE_PACKS, VALUE_WIDTH, weights.
 const WEIGHT_SCALE = 32768.0;
 const LARGEST_HALF = WideUint(0x477fe000u);
 

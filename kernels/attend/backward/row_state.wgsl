@@ -1,0 +1,9 @@
+// row_state: what the gradients of a query row take from its forward pass.
+struct RowState {
+  // The log-sum-exp of its scores; MASKED for a row that sees nothing.
+  lse: f32,
+  // D: the gradient of its output times the output.
+  dot: f32,
+  // Tokens ever appended to its sequence.
+  length: u32,
+}

@@ -1,0 +1,171 @@
+/** The modules of the gradients of attention. */
+import * as wgsl from "../../kernels/mod.ts";
+import { join, renamed, type WgslModule, type WgslPiece } from "../gpu/compose.ts";
+import { fusedPackSize, stripInvocations } from "../plan/fused_tile.ts";
+import type { AttentionGradientPlan } from "../plan/backward.ts";
+import { scorePieces, slopePieces } from "../score/pieces.ts";
+import { loadPacks } from "../tensor/loads.ts";
+import { packPiece, packType } from "../tensor/pieces.ts";
+import type { Dtype } from "../tensor/dtype.ts";
+import { contextPieces, keyPieces, queryPiece, rowTilePiece, valuePieces } from "./pieces.ts";
+
+/** Invocations of a workgroup that works on single rows or packs. */
+export const PLAIN_WORKGROUP = 64;
+
+/** Names of a role, by those that it has in attention. */
+type Names = Readonly<Record<string, string>>;
+
+/** For dq, queries are held and keys pass by, as in attention; and so are dO and values. */
+const DO_AND_VALUES: Names = {
+  ...{ scoresOf: "dWeightsOf", largestQueries: "largestDOs", HEAD_LOADS: "VALUE_ROW_LOADS" },
+  ...{ Queries: "DOs", queriesOf: "dOsOf", queriesAt: "dOsAt" },
+  ...{ startOfQuery: "startOfDO", queryAt: "dOAt" },
+  ...{ keyOfColumn: "valueOfColumn", keysAt: "valuesAt", keyStep: "valueStep" },
+  ...{ stageKeys: "stageValues", ownKeysAt: "ownValuesAt" },
+};
+/** For dk, the two sides change places: keys are held and queries pass by. */
+const KEYS_AND_QUERIES: Names = {
+  ...{ scoresOf: "productsOf", largestQueries: "largestKeys" },
+  ...{ Queries: "HeldKeys", queriesOf: "heldKeysOf", queriesAt: "heldKeysAt" },
+  ...{ RowTile: "ColumnTile", startOfQuery: "startOfHeldKey", queryAt: "heldKeyAt" },
+  ...{ Columns: "PassingRows", keyOfColumn: "startOfPassingQuery", keysAt: "passingQueryAt" },
+  ...{ stageKeys: "stageQueries", ownKeysAt: "ownQueriesAt" },
+};
+/** For dv, values are held and dO passes by. */
+const VALUES_AND_DO: Names = {
+  ...{ scoresOf: "dWeightsOf", largestQueries: "largestValues", HEAD_LOADS: "VALUE_ROW_LOADS" },
+  ...{ Queries: "HeldValues", queriesOf: "heldValuesOf", queriesAt: "heldValuesAt" },
+  ...{ RowTile: "ColumnTile", startOfQuery: "startOfHeldValue", queryAt: "heldValueAt" },
+  ...{ Columns: "PassingRows", keyOfColumn: "startOfPassingDO", keysAt: "passingDOAt" },
+  ...{ stageKeys: "stageDOs", ownKeysAt: "ownDOsAt", keyStep: "valueStep" },
+};
+/** Sums of keys, or of queries, each times its share of the gradient. */
+const SUMS_OF_KEYS: Names = {
+  ...{ addValues: "addKeys", Sums: "KeySums", VALUE_LOADS: "KEY_LOADS", PACKS: "HEAD_PACKS" },
+  ...{ stepOfWeight: "stepOfKey", valueStep: "keyStep" },
+};
+
+/** The output of each query row times its gradient. */
+export function rowDotsModule({ spec }: AttentionGradientPlan): WgslModule {
+  const size = fusedPackSize(spec);
+  return join("row dots", packPiece(size), {
+    types: { Pack: packType(spec.dtype, size) },
+    constants: { VALUE_DIM: spec.valueDim, WORKGROUP: PLAIN_WORKGROUP },
+    fragments: [wgsl.params, wgsl.lengths.given, wgsl.rowState, wgsl.rowDots],
+  });
+}
+
+/** The sum of all slices of a gradient. */
+export function sumSlicesModule({ spec }: AttentionGradientPlan, dtype: Dtype): WgslModule {
+  const size = fusedPackSize(spec);
+  return join("sum slices", packPiece(size), {
+    types: { Gradient: packType(dtype, size) },
+    constants: { WORKGROUP: PLAIN_WORKGROUP },
+    fragments: [wgsl.sumSlices],
+  });
+}
+
+/** The gradient of queries. */
+export function queryGradientsModule(plan: AttentionGradientPlan): WgslModule {
+  const { spec, tile, slices } = plan;
+  const { rows, rowGroups } = tile;
+  const dtype = slices.queries > 1 ? "f32" : spec.dtype;
+  return join("query gradients", ...tilePieces(plan), rowTilePiece(rows * rowGroups), {
+    types: { Gradient: packType(dtype, fusedPackSize(spec)) },
+    constants: keySumConstants(plan),
+    fragments: [
+      ...[wgsl.columns, wgsl.queryStart, wgsl.products.f32],
+      ...products(plan),
+      renamed(wgsl.queryStart, DO_AND_VALUES),
+      ...products(plan, DO_AND_VALUES),
+      renamed(wgsl.sumValues.lanes, {
+        ...{ ...SUMS_OF_KEYS, valueOfColumn: "keyOfColumn", valuesAt: "keysAt" },
+      }),
+      wgsl.columnWeights[lanesOf(plan)],
+      wgsl.queryGradients,
+    ],
+  });
+}
+
+/** The gradients of keys and values. */
+export function keyValueGradientsModule(plan: AttentionGradientPlan): WgslModule {
+  const shares = { weightsFrom: "dProductsFrom", weights: "dProducts", stripOf: "stripOfProducts" };
+  return join("key and value gradients", ...tilePieces(plan), {
+    constants: { ...keySumConstants(plan), ...valueSumConstants(plan) },
+    fragments: [
+      ...[wgsl.columnTile, wgsl.passingRows, renamed(wgsl.products.f32, KEYS_AND_QUERIES)],
+      ...products(plan, KEYS_AND_QUERIES),
+      ...products(plan, VALUES_AND_DO),
+      wgsl.columnWeights[lanesOf(plan)],
+      renamed(wgsl.columnWeights[lanesOf(plan)], shares),
+      renamed(wgsl.sumValues.lanes, {
+        ...{ Columns: "PassingRows", valueOfColumn: "startOfPassingDO", valuesAt: "passingDOAt" },
+      }),
+      renamed(wgsl.sumValues.lanes, {
+        ...{ ...SUMS_OF_KEYS, ...shares, Columns: "PassingRows" },
+        ...{ valueOfColumn: "startOfPassingQuery", valuesAt: "passingQueryAt" },
+      }),
+      wgsl.keyValueGradients,
+    ],
+  });
+}
+
+/** The roles of a tile that both kernels have. */
+function tilePieces(plan: AttentionGradientPlan): WgslPiece[] {
+  const { spec, tile } = plan;
+  const { rows, rowGroups, lanes, keys, sharers, strips, columns, loads } = tile;
+  const loaded = { packSize: fusedPackSize(spec), loads };
+  const queries = queryPiece(spec, loaded.packSize);
+  return [
+    ...contextPieces(spec, "ofRows"),
+    ...keyPieces(spec, loaded),
+    ...valuePieces(spec, loaded),
+    queries,
+    { fragments: queries.fragments!.map((text) => renamed(text, { q: "dO", queryAt: "dOAt" })) },
+    ...scorePieces(spec),
+    ...slopePieces(spec),
+    {
+      constants: {
+        ...{ ROWS: rows, ROW_GROUPS: rowGroups, LANES: lanes, KEYS: keys, COLUMNS: columns },
+        ...{ STRIPS: strips, STRIP_INVOCATIONS: stripInvocations(tile), MAY_SKIP: 1 },
+        WORKGROUP: lanes * rowGroups,
+        ...(sharers > 0 && {
+          SHARERS: sharers,
+          ROW_LOADS: Math.ceil(rows / sharers),
+          WEIGHT_LOADS: Math.ceil(rows * columns / sharers),
+        }),
+      },
+      fragments: [
+        ...[wgsl.masked, wgsl.rowState, wgsl.rowStates, wgsl.pairGradient],
+        ...[wgsl.tile, wgsl.strips],
+      ],
+    },
+  ];
+}
+
+/** Products of what a workgroup holds with what passes by. */
+function products(plan: AttentionGradientPlan, names: Names = {}): string[] {
+  const roles = [wgsl.scoreKeys.lanes, wgsl.ownKeys.direct, wgsl.queries[lanesOf(plan)]];
+  return roles.map((role) => renamed(role, names));
+}
+
+/** Whether lanes load what is held for themselves or for each other. */
+function lanesOf({ tile }: AttentionGradientPlan): "own" | "sharers" {
+  return tile.sharers > 0 ? "sharers" : "own";
+}
+
+function keySumConstants(plan: AttentionGradientPlan): Record<string, number> {
+  const KEY_LOADS = laneLoads(plan, plan.spec.headDim);
+  return { KEY_LOADS, KEY_PACKS: KEY_LOADS * loadPacks(plan.tile.loads) };
+}
+
+function valueSumConstants(plan: AttentionGradientPlan): Record<string, number> {
+  const VALUE_LOADS = laneLoads(plan, plan.spec.valueDim);
+  return { VALUE_LOADS, VALUE_PACKS: VALUE_LOADS * loadPacks(plan.tile.loads) };
+}
+
+/** Loads of a row of `size` elements that a lane sums up. */
+function laneLoads({ spec, tile }: AttentionGradientPlan, size: number): number {
+  const { strips, lanes, loads } = tile;
+  return Math.ceil(size * strips / (fusedPackSize(spec) * loadPacks(loads) * lanes));
+}
