@@ -190,7 +190,7 @@ places[lane + LANES * j] = queryRow(rows.batch, headOf(row[j]), tokenOf(row[j]))
 }
 }
 workgroupBarrier();
-let products = productsOf(rows, start, invocation, lane, keys, shrink);
+let products = heldProductsOf(rows, start, invocation, lane, keys, shrink);
 let dWeights = dWeightsOf(rows, start, invocation, lane, values, shrink);
 /*unroll*/ for (var j = 0u; j < KEYS; j++) {
 let c = lane + LANES * j;

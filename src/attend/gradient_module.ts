@@ -25,7 +25,7 @@ const DO_AND_VALUES: Names = {
 };
 /** For dk, the two sides change places: keys are held and queries pass by. */
 const KEYS_AND_QUERIES: Names = {
-  ...{ scoresOf: "productsOf", largestQueries: "largestKeys" },
+  ...{ scoresOf: "heldProductsOf", largestQueries: "largestKeys" },
   ...{ Queries: "HeldKeys", queriesOf: "heldKeysOf", queriesAt: "heldKeysAt" },
   ...{ RowTile: "ColumnTile", startOfQuery: "startOfHeldKey", queryAt: "heldKeyAt" },
   ...{ Columns: "PassingRows", keyOfColumn: "startOfPassingQuery", keysAt: "passingQueryAt" },

@@ -80,7 +80,8 @@ function planSlices(
   const sums = Math.ceil(lanes * keys / (strips * columns));
   const slicesOf = (passing: number, rounds: number) => {
     const tiles = Math.ceil(passing / (lanes * keys));
-    return Math.ceil(tiles / Math.floor(loopRounds(profile) / (rounds + ROUNDS_BESIDE)));
+    const tilesOfSlice = Math.floor(loopRounds(profile) / (rounds + ROUNDS_BESIDE));
+    return Math.max(1, Math.ceil(tiles / tilesOfSlice));
   };
   return {
     queries: slicesOf(capacity, products + sums),

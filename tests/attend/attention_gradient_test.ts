@@ -1,18 +1,34 @@
 // The gradients of attention against the float64 reference.
 import type { AttentionSpec } from "../../mod.ts";
-import { isQuantized } from "../../src/tensor/quantized.ts";
-import { caseName, CASES } from "../support/cases.ts";
+import { caseName } from "../support/cases.ts";
 import { checkGradient, randomDO } from "../support/gradient.ts";
 import { hasF16 } from "../support/gpu.ts";
 import { testRandomly } from "../support/random.ts";
 import { randomInputs, rounded } from "../support/run.ts";
 import { OPTIONS, randomDraw, randomSizes } from "../support/score_options.ts";
 
-/** What gradients are refused for. */
-const isRefused = ({ dtype = "f32", kvDtype = dtype, valuesAre }: AttentionSpec) =>
-  isQuantized(kvDtype) || valuesAre !== undefined;
+/**
+ * Shapes that have a reason to go wrong: rows that see nothing, keys that nobody sees, tiles that are full, odd and nearly
+ * empty on either side, groups of all sizes, heads that vectors of 4 do not divide, values of another size.
+ */
+const SHAPES: readonly AttentionSpec[] = [
+  { numHeads: 1, headDim: 1, seqLen: 1, capacity: 1 },
+  { numHeads: 7, numKvHeads: 1, headDim: 8, seqLen: 19, capacity: 3, batch: 2, layout: "BNSH" },
+  { numHeads: 3, numKvHeads: 1, headDim: 8, seqLen: 19, capacity: 3, causal: false },
+  { numHeads: 71, numKvHeads: 1, headDim: 64, seqLen: 5, capacity: 19 },
+  { numHeads: 1, headDim: 512, seqLen: 3, capacity: 65, causal: false },
+  { numHeads: 9, numKvHeads: 3, headDim: 80, seqLen: 64, capacity: 64, kvLayout: "BNSH" },
+  { numHeads: 4, numKvHeads: 1, headDim: 64, seqLen: 199, capacity: 199, batch: 2 },
+  { numHeads: 9, numKvHeads: 3, headDim: 33, valueDim: 8, seqLen: 63, capacity: 177 },
+  { numHeads: 7, numKvHeads: 7, headDim: 64, valueDim: 131, seqLen: 19, capacity: 64 },
+  { numHeads: 2, numKvHeads: 1, headDim: 8, seqLen: 199, capacity: 299, window: 20, sinks: 5 },
+  { numHeads: 3, numKvHeads: 1, headDim: 8, seqLen: 19, capacity: 3, window: 1, sinks: 2 },
+  { dtype: "f16", numHeads: 8, numKvHeads: 8, headDim: 64, seqLen: 65, capacity: 99, window: 64 },
+  { dtype: "f16", numHeads: 2, headDim: 7, valueDim: 31, seqLen: 3, capacity: 63, causal: false },
+  { kvDtype: "f16", numHeads: 4, numKvHeads: 2, headDim: 8, seqLen: 3, capacity: 65 },
+];
 
-for (const spec of CASES.filter((spec) => !isRefused(spec))) {
+for (const spec of SHAPES) {
   testRandomly(`attention gradient: ${caseName(spec)}`, async (random) => {
     const { dtype = "f32", kvDtype = dtype } = spec;
     if ((dtype === "f16" || kvDtype === "f16") && !await hasF16()) return;
@@ -23,15 +39,13 @@ for (const spec of CASES.filter((spec) => !isRefused(spec))) {
 
 for (const name of Object.keys(OPTIONS)) {
   testRandomly(`attention gradient: ${name}`, async (random) => {
-    for (let i = 0; i < 3; i++) {
-      const draw = randomDraw(random, randomSizes(random), [name]);
-      await checkGradient(draw, randomDO(random, draw.spec));
-    }
+    const draw = randomDraw(random, randomSizes(random), [name]);
+    await checkGradient(draw, randomDO(random, draw.spec));
   });
 }
 
 testRandomly("attention gradient: options mixed", async (random) => {
-  for (let i = 0; i < 12; i++) {
+  for (let i = 0; i < 5; i++) {
     const draw = randomDraw(random);
     await checkGradient(draw, randomDO(random, draw.spec));
   }

@@ -3,8 +3,10 @@ import {
   type AttentionSpec,
   type DeviceProfile,
   planAttention,
+  planAttentionGradient,
 } from "../../mod.ts";
 import { attentionProgram } from "../../src/attend/attention_program.ts";
+import { gradientProgram } from "../../src/attend/gradient_program.ts";
 import { mergeStatesModule } from "../../src/attend/merge_states.ts";
 import { appendModule } from "../../src/cache/append.ts";
 import { countChangeModule } from "../../src/cache/changes.ts";
@@ -53,6 +55,7 @@ export function everyModule(seed: number): WgslModule[] {
   const random = new Random(seed);
   const modules = [
     ...plans(random).flatMap((plan) => Object.values(attentionProgram(plan).modules)),
+    ...gradientModules(random),
     ...cacheModules(),
     ...layerModules(),
     ...trainingModules(),
@@ -94,6 +97,18 @@ function plans(random: Random): AttentionPlan[] {
       return [{ ...stored, impl: "staged" } as const, fused].flatMap((spec) =>
         planned(spec, profile)
       );
+    })
+  );
+}
+
+function gradientModules(random: Random): WgslModule[] {
+  const plain = CASES.filter(({ kvDtype, valuesAre }) => !kvDtype?.startsWith("int") && !valuesAre);
+  const specs = plain.map((spec) => ({ ...withOptions(random, spec), pages: undefined }));
+  return Object.values(DEVICES).flatMap((profile) =>
+    [...plain, ...specs].flatMap((spec) => {
+      const stored = { ...spec, dtype: random.pick(DTYPES), kvDtype: random.pick(DTYPES) };
+      const plan = planAttentionGradient(stored, LIMITS, profile);
+      return Object.values(gradientProgram(plan, LIMITS).modules);
     })
   );
 }

@@ -2,22 +2,20 @@
 //
 //   dk[c, h] = sum over rows of dp[c] q[h]    dv[c, h] = sum over rows of w[c] dO[h]
 //
-//   q          [B, S, N, H]                               T         read   (or [B, N, S, H]: qStride), by queryAt
-//   k          [B, numKvHeads, capacity, H]               Stored    read   (or [B, capacity, numKvHeads, H]: kvStride), by
-//                                                                          keysAt
-//   v          [B, numKvHeads, capacity, VALUE_DIM]       Stored    read   (or [B, capacity, numKvHeads, ...]), by valuesAt
-//   dO         [B, S, N, VALUE_DIM]                       T         read   (or [B, N, S, VALUE_DIM]: qStride), by dOAt
-//   rowStates  [B, S, N]                                  RowState  read   (or [B, N, S]: qStride)
-//   partials   [slices, (B, numKvHeads, capacity, H),     f32       write  dk, then dv, with the axes of k and v
-//               (B, numKvHeads, capacity, VALUE_DIM)]
+//   q          [B, S, N, H]                          T         read   (or [B, N, S, H]: qStride), by queryAt
+//   k          [B, numKvHeads, capacity, H]          Stored    read   (or [B, capacity, numKvHeads, H]: kvStride), by keysAt
+//   v          [B, numKvHeads, capacity, VALUE_DIM]  Stored    read   (or [B, capacity, numKvHeads, ...]), by valuesAt
+//   dO         [B, S, N, VALUE_DIM]                  T         read   (or [B, N, S, VALUE_DIM]: qStride), by dOAt
+//   rowStates  [B, S, N]                             RowState  read   (or [B, N, S]: qStride)
+//   partials   [slices, elements of k and of v]      f32       write  dk, then dv, with the axes of k and v
 //
 // Grid: (slices, column tiles, planes of column tiles). A workgroup holds ROWS x ROW_GROUPS columns of one KV head and walks the
 // query rows of its whole group, TILE_COLUMNS at a time: the two sides of attend change places. A lane owns KEYS query rows for
 // the products, then loads of q and of dO for the sums. A sum has one owner: its order, and so its bits, are always the same.
 //
-// Needs column_tile, context, pack, pair_gradient, params, passing_rows, scores, slots, strips, sum_values, tile,
-// COLUMNS, KEYS, KEY_PACKS, LANES, MAY_SKIP, PACKS, PerRow, ROWS, ROW_GROUPS, VALUE_PACKS, WORKGROUP, addKeys,
-// dWeightsOf, heldKeysOf, heldValuesOf, rowStates, shrinkOf, stripOf.
+// Needs column_tile, context, pack, pair_gradient, params, passing_rows, slots, strips, sum_values, tile, COLUMNS,
+// KEYS, KEY_PACKS, LANES, MAY_SKIP, PACKS, PerRow, ROWS, ROW_GROUPS, VALUE_PACKS, WORKGROUP, addKeys, dWeightsOf,
+// heldKeysOf, heldProductsOf, heldValuesOf, rowStates, shrinkOf, stripOf.
 alias Sums = array<array<Wide, ROWS>, VALUE_PACKS>;
 alias KeySums = array<array<Wide, ROWS>, KEY_PACKS>;
 alias Shares = array<array<array<PerRow, COLUMNS>, TILE_COLUMNS / COLUMNS>, ROW_GROUPS>;
@@ -69,7 +67,7 @@ fn main(
       }
     }
     workgroupBarrier();
-    let products = productsOf(rows, start, invocation, lane, keys, shrink);
+    let products = heldProductsOf(rows, start, invocation, lane, keys, shrink);
     let dWeights = dWeightsOf(rows, start, invocation, lane, values, shrink);
     /*unroll*/ for (var j = 0u; j < KEYS; j++) {
       let c = lane + LANES * j;

@@ -1,0 +1,98 @@
+// What AttentionGradient promises beyond numbers: scratch as planned, refusals that say what is wrong.
+import { assertEquals, assertNotEquals, assertThrows } from "@std/assert";
+import {
+  AttentionGradient,
+  type AttentionGradientSpec,
+  type AttentionGradientTensors,
+  planAttentionGradient,
+  Tensor,
+} from "../../mod.ts";
+import { buffersOf } from "../support/buffers.ts";
+import { sharedGpu } from "../support/gpu.ts";
+import { LIMITS } from "../support/plan.ts";
+import { testRefusals } from "../support/refusals.ts";
+import { submit, Tensors } from "../support/run.ts";
+
+const SPEC: AttentionGradientSpec = {
+  ...{ numHeads: 4, numKvHeads: 2, headDim: 8, valueDim: 12, seqLen: 3, capacity: 5 },
+};
+
+const plan =
+  (changed: Partial<Record<keyof AttentionGradientSpec, unknown>>, limits = LIMITS) => () =>
+    planAttentionGradient({ ...SPEC, ...changed } as AttentionGradientSpec, limits);
+
+testRefusals("gradient", [
+  ["quantized keys", plan({ kvDtype: "int8" }), TypeError, 'kvDtype="int8"'],
+  ["pages", plan({ pages: { size: 4, count: 4 } }), TypeError, "leave pages out"],
+  ["values that are keys", plan({ valueDim: 8, valuesAre: "keys" }), TypeError, 'valuesAre="keys"'],
+  ["other arithmetic", plan({ kvDtype: "f16", arithmetic: "f16" }), TypeError, 'arithmetic="f16"'],
+  ["heads that do not divide", plan({ numKvHeads: 3 }), RangeError, "numKvHeads=3"],
+  [
+    "scratch beyond a binding",
+    plan({}, { ...LIMITS, maxStorageBufferBindingSize: 799 }),
+    RangeError,
+    "partials must fit one storage binding",
+  ],
+  [
+    "a tile beyond a workgroup",
+    plan({}, { ...LIMITS, maxComputeWorkgroupStorageSize: 64 }),
+    RangeError,
+    "maxComputeWorkgroupStorageSize=64",
+  ],
+  ["no spec", () => planAttentionGradient(undefined!, LIMITS), TypeError, "spec=undefined"],
+]);
+
+Deno.test("gradient: scratch is linear in tokens", () => {
+  const bytes = [1024, 4096, 16384].map((tokens) =>
+    plan({ seqLen: tokens, capacity: tokens })().scratchBytes
+  );
+  assertEquals(bytes.map((each) => each / bytes[0]), [1, 4, 16]);
+});
+
+Deno.test("gradient: loops that a software driver would end are cut into slices", () => {
+  const software = { isSoftware: true, subgroupSize: 8, longLoads: true };
+  const spec = { ...SPEC, numHeads: 71, numKvHeads: 1, seqLen: 4096, capacity: 2 ** 16 };
+  const { slices } = planAttentionGradient(spec, LIMITS, software);
+  assertEquals([slices.queries > 1, slices.keys > 1], [true, true]);
+  assertEquals(planAttentionGradient(spec, LIMITS).slices, { queries: 1, keys: 1 });
+});
+
+Deno.test("gradient: scratch is what was planned, and destroy frees every buffer", async () => {
+  const gpu = await sharedGpu();
+  const sizes: number[] = [];
+  const { made, alive } = await buffersOf(async () => {
+    const gradient = await AttentionGradient.create(gpu, SPEC);
+    sizes.push(gradient.plan.scratchBytes);
+    gradient.destroy();
+  });
+  assertNotEquals(made, []);
+  assertEquals(alive, []);
+  // D and lse with a length of 12 bytes for each of 12 rows, and dk and dv of 10 rows in f32.
+  assertEquals(sizes, [12 * 12 + 10 * 20 * 4]);
+});
+
+Deno.test("gradient: refuses tensors that are not what was planned", async () => {
+  const gpu = await sharedGpu();
+  using tensors = new Tensors();
+  const gradient = tensors.keep(await AttentionGradient.create(gpu, SPEC));
+  const empty = async (...shape: number[]) => tensors.keep(await Tensor.empty(gpu, shape));
+  const given: AttentionGradientTensors = {
+    ...{ q: await empty(1, 3, 4, 8), k: await empty(1, 5, 2, 8), v: await empty(1, 5, 2, 12) },
+    ...{ o: await empty(1, 3, 4, 12), lse: await empty(1, 3, 4), dO: await empty(1, 3, 4, 12) },
+    ...{ dq: await empty(1, 3, 4, 8), dk: await empty(1, 5, 2, 8), dv: await empty(1, 5, 2, 12) },
+  };
+  const other = await empty(1, 1, 1, 1);
+  const bind = (changed: Partial<AttentionGradientTensors>) => () =>
+    gradient.bind({ ...given, ...changed });
+  for (const name of Object.keys(given) as (keyof AttentionGradientTensors)[]) {
+    assertThrows(bind({ [name]: other }), RangeError, name);
+    assertThrows(bind({ [name]: undefined }), TypeError, name);
+  }
+  assertThrows(bind({ bias: other }), TypeError, "bias must be planned");
+  assertThrows(bind({ mask: other }), TypeError, "mask must be planned");
+  const says = "every gradient must have a buffer of its own";
+  assertThrows(bind({ dq: given.q }), TypeError, says);
+  assertThrows(bind({ dk: given.q, dv: given.v }), RangeError, "dk");
+  assertThrows(() => gradient.bind(undefined!), TypeError, "tensors=undefined");
+  await submit((encoder) => gradient.encode(encoder, given));
+});
