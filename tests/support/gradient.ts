@@ -2,6 +2,7 @@ import {
   Attention,
   AttentionGradient,
   type AttentionSpec,
+  type Dtype,
   type HostTensor,
   referenceGradient,
   type Tensor,
@@ -57,8 +58,8 @@ export async function runGradient(
   };
   const gradients: Record<keyof Gradients, Tensor> = {
     dq: await tensors.poisoned(inputs.q.shape, dtype),
-    dk: await tensors.poisoned(inputs.k.shape, kvDtype),
-    dv: await tensors.poisoned(inputs.v.shape, kvDtype),
+    dk: await tensors.poisoned(inputs.k.shape, kvDtype as Dtype),
+    dv: await tensors.poisoned(inputs.v.shape, kvDtype as Dtype),
   };
   const uploaded = await tensors.upload(dO, dtype);
   await submit((encoder) => {
