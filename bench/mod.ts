@@ -2,5 +2,6 @@
 export { measureCeilings } from "./ceilings.ts";
 export { movedBytes, operations } from "./counts.ts";
 export { endsOf } from "./decode_ceilings.ts";
+export { parseReport } from "./report/parse.ts";
 export type { AdapterInfo, DecodeCeiling, Report, Result, Roofline } from "./result.ts";
 export { median } from "./statistics.ts";

@@ -18,6 +18,8 @@ Usage: deno run bench [options]         measures and compares
        deno run bench matrix [--json FILE]
                                         tries features of attention on this library and on the peers, verifies each,
                                         and prints a table in Markdown
+       deno run bench compare BEFORE.json AFTER.json [--json FILE]
+                                        says what became faster or slower beyond noise between two reports
 
 What to measure
   --models NAMES     models by name, separated by commas (default: all but DeepSeek-V3)
@@ -116,7 +118,7 @@ export function parseOptions(args: readonly string[]): BenchOptions | string {
   const given = new Arguments(ACTION, args.slice(command ? 1 : 0), {
     names: [...NAMES, ...NUMBERS],
     flags: FLAGS,
-    commands: COMMANDS,
+    commands: [...COMMANDS, "compare"],
   });
   if (given.isHelp) return HELP;
   checkTogether(given, command);

@@ -1,6 +1,6 @@
 /** The command: from arguments to results, around the arithmetic. */
 import { Gpu, type KvDtype } from "../../mod.ts";
-import { measureCeilings } from "../../bench/mod.ts";
+import { measureCeilings, parseReport } from "../../bench/mod.ts";
 import { renderSvg } from "../shared/report/svg.ts";
 import { Files } from "../shared/files.ts";
 import { exitCodeOf, type Out as Terminal } from "../shared/run.ts";
@@ -15,7 +15,6 @@ import { findByName } from "../shared/names.ts";
 import { parseOptions, type PlanOptions } from "./options.ts";
 import { makePlan } from "./make_plan.ts";
 import type { Plan } from "./plan.ts";
-import { parseReport } from "./read_report.ts";
 import { formatHtml } from "./report/html.ts";
 import { sectionsOf } from "./report/sections.ts";
 import { formatText } from "./report/text.ts";

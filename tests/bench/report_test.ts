@@ -6,52 +6,13 @@ import {
   assertRejects,
   assertStringIncludes,
 } from "@std/assert";
-import type { PeerResult, Report, Result } from "../../bench/result.ts";
+import type { PeerResult, Result } from "../../bench/result.ts";
+import { makeReport, makeResult } from "../support/bench_reports.ts";
 import { renderChart } from "../../bench/report/chart.ts";
 import { formatJson } from "../../bench/report/json.ts";
 import { formatTable } from "../../bench/report/table.ts";
 import { logTicks } from "../../cli/shared/report/log_ticks.ts";
 import { alignDecimals, formatBytes, latencyUnit } from "../../cli/shared/report/units.ts";
-
-function makeResult(changes: Partial<Result> = {}): Result {
-  return {
-    case: "LLaMA-2-7B",
-    phase: "decode",
-    variant: "mha",
-    impl: "fused",
-    dtype: "f16",
-    batch: 2,
-    numHeads: 32,
-    numKvHeads: 32,
-    headDim: 128,
-    seqLen: 1,
-    contextLen: 4096,
-    medianMs: 12.345,
-    minMs: 11.5,
-    p90Ms: 15,
-    samples: 50,
-    tokensPerSecond: 162.01,
-    kvBytes: 2 * 2 * 4096 * 32 * 128 * 2,
-    gbPerSecond: 10.87,
-    gflops: 10.88,
-    bandwidthShare: 0.5435,
-    boundBy: "bytes",
-    rooflineShare: 0.4426,
-    maxAbsError: 1.25e-4,
-    speedupOverMha: 1,
-    ...changes,
-  };
-}
-
-function makeReport(results: Result[], isSoftware = false): Report {
-  return {
-    schema: 1,
-    adapter: { description: "Test <GPU> & co", features: ["shader-f16", "subgroups"], isSoftware },
-    roofline: { copyGBps: 20, readGBps: 24.56, fmaGFlops: 1234.5 },
-    firstUse: [],
-    results,
-  };
-}
 
 /** The groups of a table, with cells by heading; a failure is under the first figure's. */
 function parseGroups(table: string): { shape: string; rows: Record<string, string>[] }[] {

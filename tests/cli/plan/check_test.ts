@@ -5,7 +5,7 @@ import { formatJson } from "../../../bench/report/json.ts";
 import type { Report, Result, Roofline } from "../../../bench/result.ts";
 import { checkReport, formatCheck } from "../../../cli/plan/check.ts";
 import { measuredDevice, ratesFor } from "../../../cli/plan/measured_rates.ts";
-import { parseReport } from "../../../cli/plan/read_report.ts";
+import { parseReport } from "../../../bench/mod.ts";
 
 const ROOFLINE: Roofline = {
   ...{ copyGBps: 2, readGBps: 3, fmaGFlops: 30 },

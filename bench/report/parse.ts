@@ -1,10 +1,12 @@
 /** Reading what `deno run bench --json` writes. */
-import type { Report } from "../../bench/mod.ts";
+import type { Report } from "../result.ts";
 import { sentence } from "../../src/base/check.ts";
 import { isJsonObject, parseJsonObject } from "../../src/base/json.ts";
 
 /** The fields of a row that are its shape. */
 const SIZES = ["batch", "numHeads", "numKvHeads", "headDim", "seqLen", "contextLen"];
+/** The fields of a row that are its times, and the number of samples that these are figures of. */
+const TIMES = ["medianMs", "minMs", "p90Ms", "samples"];
 /** Most of each, and most bytes and operations then stay numbers that are exact. */
 const LARGEST = 2 ** 31;
 
@@ -50,6 +52,9 @@ function checkRow(file: string, place: string, row: unknown): void {
       [size]: value,
     });
   }
-  if (typeof row.medianMs === "number" && row.medianMs > 0 && row.medianMs < Infinity) return;
-  throw fail(`"medianMs" of "${place}" must be a time above 0`, { medianMs: row.medianMs });
+  for (const time of TIMES) {
+    const value = row[time];
+    if (typeof value === "number" && value > 0 && value < Infinity) continue;
+    throw fail(`"${time}" of "${place}" must be above 0`, { [time]: value });
+  }
 }
