@@ -8,7 +8,17 @@ import { commandsOf, type Tasks, withImportMap } from "./tasks.ts";
 import { adapterAnswers, installSoftwareVulkan } from "./vulkan.ts";
 
 const IMPORT_MAP = "tools/offline/import_map.json";
-const GPU_TASKS = ["bench", "generate", "serve", "quality", "test", "runtimes", "soak", "fuzz"];
+const GPU_TASKS = [
+  "bench",
+  "generate",
+  "serve",
+  "quality",
+  "uptrain",
+  "test",
+  "runtimes",
+  "soak",
+  "fuzz",
+];
 /** The value of an option that makes other tasks ask for the GPU of this machine. */
 const THIS_GPU = /^(--gpu=)?this$/;
 

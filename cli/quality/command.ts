@@ -13,8 +13,8 @@ import { drawText } from "../../src/model/draw_text.ts";
 import { parseOptions, type QualityOptions } from "./options.ts";
 import { attentionFigure } from "./report/attention_figure.ts";
 import { formatTable } from "./report/table.ts";
-import { type Report, type Row, rowOf } from "./result.ts";
-import { type Score, scoreText } from "../shared/score.ts";
+import type { Report, Row } from "./result.ts";
+import { compareScores, type Score, scoreText } from "../shared/score.ts";
 import { type Variant, variantsOf } from "./variants.ts";
 
 const ACTION = "measure quality";
@@ -137,8 +137,11 @@ async function measureRows(
     });
     try {
       const score = await scoreText(decoder, tokens, spec.vocabSize);
-      const row = rowOf(variant, decoder.cacheBytes, score, unchanged ??= score);
-      rows.push(report ? { ...row, merge: report } : row);
+      rows.push({
+        ...{ ...variant, cacheBytes: decoder.cacheBytes },
+        ...compareScores(score, unchanged ??= score),
+        ...(report && { merge: report }),
+      });
     } finally {
       decoder.destroy();
     }

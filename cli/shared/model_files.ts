@@ -34,17 +34,19 @@ export async function withModel(
  * @throws {CheckpointError} If a file is missing or damaged, or the tokenizer is of another vocabulary.
  */
 async function openModel(
-  { model, tokenizer }: ModelOptions,
+  options: ModelOptions,
   warn: (sentence: string) => void,
 ): Promise<Model> {
-  const checkpoint = await openCheckpoint(model, { warn });
+  const checkpoint = await openCheckpoint(options.model, { warn });
   return await closeOnError(checkpoint, async () => ({
     checkpoint,
-    tokenizer: await openTokenizer(tokenizer ?? await folderOf(model), checkpoint, { warn }),
+    tokenizer: await openTokenizer(await tokenizerPath(options), checkpoint, { warn }),
   }));
 }
 
-async function folderOf(path: string): Promise<string> {
-  const { isDirectory } = await Deno.stat(path);
-  return isDirectory ? path : path.replace(/[^/\\]*$/, ".");
+/** The tokenizer that is named, or else the folder of the model. */
+export async function tokenizerPath({ model, tokenizer }: ModelOptions): Promise<string> {
+  if (tokenizer !== undefined) return tokenizer;
+  const { isDirectory } = await Deno.stat(model);
+  return isDirectory ? model : model.replace(/[^/\\]*$/, ".");
 }

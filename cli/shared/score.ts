@@ -49,6 +49,41 @@ export async function scoreText(
   return score;
 }
 
+/** Scores texts one after the other, each from an empty decoder. */
+export async function scoreTexts(
+  decoder: Pick<Decoder, "forward" | "clear">,
+  texts: readonly (readonly number[])[],
+  vocabSize: number,
+  progress: () => void,
+): Promise<Score> {
+  const all: Score = { nlls: [], likeliest: [] };
+  for (const text of texts) {
+    decoder.clear();
+    const { nlls, likeliest } = await scoreText(decoder, text, vocabSize);
+    all.nlls.push(...nlls);
+    all.likeliest.push(...likeliest);
+    progress();
+  }
+  return all;
+}
+
+/** The quality of predictions beside that of another model. */
+export interface Comparison {
+  /** Mean negative log-likelihood of a token, in nats. */
+  nll: number;
+  /** `exp(nll)`: among how many equally likely tokens the model would be as unsure. */
+  perplexity: number;
+  /** Share of the tokens for which the likeliest one is the other model's. */
+  agreement: number;
+}
+
+/** Compares one model's score of a text with another's. */
+export function compareScores({ nlls, likeliest }: Score, other: Score): Comparison {
+  const nll = nlls.reduce((sum, value) => sum + value, 0) / nlls.length;
+  const same = likeliest.filter((token, i) => token === other.likeliest[i]).length;
+  return { nll, perplexity: Math.exp(nll), agreement: same / nlls.length };
+}
+
 function logSumExp(row: Float32Array): number {
   const max = row.reduce((max, value) => Math.max(max, value), -Infinity);
   return max + Math.log(row.reduce((sum, value) => sum + Math.exp(value - max), 0));

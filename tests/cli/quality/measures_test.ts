@@ -12,8 +12,8 @@ import { attentionMaps, chooseMaps } from "../../../cli/quality/attention_maps.t
 import { attentionFigure } from "../../../cli/quality/report/attention_figure.ts";
 import { GpuWorkError } from "../../../mod.ts";
 import { formatTable } from "../../../cli/quality/report/table.ts";
-import { type Report, rowOf } from "../../../cli/quality/result.ts";
-import { scoreText } from "../../../cli/shared/score.ts";
+import type { Report } from "../../../cli/quality/result.ts";
+import { compareScores, scoreText, scoreTexts } from "../../../cli/shared/score.ts";
 import { variantsOf } from "../../../cli/quality/variants.ts";
 import { assertClose } from "../../support/compare.ts";
 import { testRandomly } from "../../support/random.ts";
@@ -84,6 +84,21 @@ Deno.test("scoreText(): by hand, and in pieces", async () => {
   assertEquals(pieces.slice(1), [64, 64, 1]);
 });
 
+Deno.test("scoreTexts(): each from an empty decoder", async () => {
+  const calls: string[] = [];
+  const decoder = {
+    clear: () => void calls.push("clear"),
+    forward: (tokens: readonly number[]) => {
+      calls.push(`forward ${tokens}`);
+      return Promise.resolve(Float32Array.from(tokens.flatMap(() => [0, 5])));
+    },
+  };
+  let done = 0;
+  const { nlls, likeliest } = await scoreTexts(decoder, [[0, 1, 1], [1, 0]], 2, () => void done++);
+  assertEquals(calls, ["clear", "forward 0,1,1", "clear", "forward 1,0"]);
+  assertEquals([nlls.length, likeliest, done], [3, [1, 1, 1], 2]);
+});
+
 Deno.test("scoreText(): a logit that is not a number is an error", async () => {
   for (const bad of [NaN, Infinity]) {
     const decoder = {
@@ -123,13 +138,10 @@ const REPORT: Report = {
   ],
 };
 
-Deno.test("rowOf(): means, perplexity and agreement", () => {
+Deno.test("compareScores(): means, perplexity and agreement", () => {
   const unchanged = { nlls: [1, 3], likeliest: [5, 6] };
-  const variant = { change: "none", kvDtype: "f32", numKvHeads: 2 } as const;
-  const row = rowOf(variant, 64, { nlls: [1, 2], likeliest: [5, 7] }, unchanged);
-  assertEquals(row, {
-    ...variant,
-    ...{ cacheBytes: 64, nll: 1.5, perplexity: Math.exp(1.5), agreement: 0.5 },
+  assertEquals(compareScores({ nlls: [1, 2], likeliest: [5, 7] }, unchanged), {
+    ...{ nll: 1.5, perplexity: Math.exp(1.5), agreement: 0.5 },
   });
 });
 

@@ -1,0 +1,78 @@
+/** The command line of `deno run uptrain`. */
+import { Arguments } from "../shared/arguments.ts";
+import { type ModelOptions, POOL_METHODS, type PoolMethod } from "../shared/model_options.ts";
+
+/** Tokens that the model draws, unless the user asks for another number. */
+const USUAL_DRAWN = 32_768;
+const USUAL_HELD_OUT = 8192;
+
+export const HELP =
+  `Gives a model fewer KV heads, says what that costs it, and writes it as the folder of a Hugging Face model.
+
+Usage: deno run uptrain --model FILE --tokenizer FILE --kv-heads NUMBER --out DIR [options]
+
+The model
+  --model FILE         a checkpoint: a .bin of llama2.c, a .safetensors or its index, or the folder of a Hugging Face model
+  --tokenizer FILE     its tokenizer: a .bin of llama2.c, or a tokenizer.json or its folder (default: that of the model)
+  --kv-heads NUMBER    KV heads to have: a divisor of the model's; 1 gives multi-query attention
+  --init NAME          how: merged (by calibration), mean, first (of each group the first head) (default: merged)
+  --out DIR            where the model goes: a folder that is absent or empty
+
+The texts
+  --text FILE          a text of the model's kind to merge by; its last part is held out to measure by
+  --self-drawn NUMBER  tokens that the model draws instead (default: ${USUAL_DRAWN})
+  --held-out NUMBER    most tokens to measure by (default: ${USUAL_HELD_OUT}; of --text at most an eighth of it)
+  --seed NUMBER        repeats the texts that the model draws (default: 0)
+
+  --json [FILE]        all figures, for programs; without a FILE to the standard output, in the table's place; they are in
+                       uptrain.json of the folder too
+  --help               this text
+`;
+
+/** The options of the command line. */
+export interface UptrainOptions extends ModelOptions {
+  kvHeads: number;
+  init: PoolMethod;
+  /** The folder to write. */
+  out: string;
+  /** A file; absent where the model draws its texts. */
+  text?: string;
+  selfDrawn: number;
+  heldOut: number;
+  seed: number;
+  /** A file, or "" for the standard output. */
+  json?: string;
+}
+
+const NAMES = [
+  ...["model", "tokenizer", "kv-heads", "init", "out", "text", "self-drawn", "held-out"],
+  ...["seed", "json"],
+] as const;
+
+/**
+ * Reads the command line.
+ *
+ * @returns The options, or the help text where that is asked for.
+ * @throws {TypeError} If an option is unknown, missing or lacks its value.
+ * @throws {RangeError} If a value is out of range, or options contradict each other.
+ */
+export function parseOptions(args: readonly string[]): UptrainOptions | string {
+  const given = new Arguments("uptrain", args, { names: NAMES, bare: ["json"] });
+  if (given.isHelp) return HELP;
+  if (given.has("text") && given.has("self-drawn")) {
+    throw new RangeError("Cannot uptrain as --text goes without --self-drawn");
+  }
+  given.required("kv-heads");
+  return {
+    model: given.required("model"),
+    tokenizer: given.text("tokenizer"),
+    kvHeads: given.number("kv-heads", { min: 1 })!,
+    init: given.choice("init", POOL_METHODS) ?? "merged",
+    out: given.required("out"),
+    text: given.text("text"),
+    selfDrawn: given.number("self-drawn", { min: 2 }) ?? USUAL_DRAWN,
+    heldOut: given.number("held-out", { min: 2 }) ?? USUAL_HELD_OUT,
+    seed: given.number("seed", { min: 0, max: 2 ** 32 - 1 }) ?? 0,
+    json: given.text("json"),
+  };
+}
