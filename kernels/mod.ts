@@ -1973,7 +1973,7 @@ putPack(workgroupId.y * params.rows + firstRow + r, firstPack + p, sums[r][p]);
 }`;
 
 /** layer/put.wgsl */
-export const put: Readonly<Record<"y" | "sum" | "qkv" | "heads", string>> = {
+export const put: Readonly<Record<"y" | "sum" | "added" | "qkv" | "heads", string>> = {
   y: `var<storage, read_write> y: array<f32>;
 fn put(row: u32, i: u32, value: f32) {
 y[row * WIDTH + i] = value;
@@ -1981,6 +1981,11 @@ y[row * WIDTH + i] = value;
   sum: `var<storage, read_write> y: array<f32>;
 fn put(row: u32, i: u32, value: f32) {
 y[row * WIDTH + i] += value;
+}`,
+  added: `var<storage, read> residual: array<f32>;
+var<storage, read_write> y: array<f32>;
+fn put(row: u32, i: u32, value: f32) {
+y[row * WIDTH + i] = residual[row * WIDTH + i] + value;
 }`,
   qkv: `var<storage, read_write> q: array<f32>;
 var<storage, read_write> k: array<f32>;

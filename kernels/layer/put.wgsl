@@ -22,6 +22,19 @@ fn put(row: u32, i: u32, value: f32) {
   y[row * WIDTH + i] += value;
 }
 
+// variant added: to y, as the sum of it and the residual stream, which stays for the backward pass.
+//
+//   residual  [rows, WIDTH]  f32  read
+//   y         [rows, WIDTH]  f32  write
+//
+// Needs WIDTH.
+var<storage, read> residual: array<f32>;
+var<storage, read_write> y: array<f32>;
+
+fn put(row: u32, i: u32, value: f32) {
+  y[row * WIDTH + i] = residual[row * WIDTH + i] + value;
+}
+
 // variant qkv: the elements of a row are those of queries, then of keys, then of values; each goes to a tensor of its own.
 //
 //   q  [rows, Q_WIDTH]   f32  write

@@ -41,8 +41,11 @@ export interface HeadTarget {
   width: number;
 }
 
-/** Where outputs go: to `y`, to the sum of it and `y`, cut into `q`, `k` and `v`, or to a part of each head of `y`. */
-export type LinearTarget = "y" | "sum" | { qWidth: number; kvWidth: number } | HeadTarget;
+/**
+ * Where outputs go: to `y`, to the sum of it and `y`, to `y` as the sum of it and `residual`, cut into `q`, `k` and `v`, or to a
+ * part of each head of `y`.
+ */
+export type LinearTarget = "y" | "sum" | "added" | { qWidth: number; kvWidth: number } | HeadTarget;
 
 /** A matrix [out, in] and what is added to its outputs. */
 export interface LinearWeights {

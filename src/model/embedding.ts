@@ -53,13 +53,16 @@ export class Embedding {
     return new Embedding(kernel, weights, scale);
   }
 
-  /** Binds `tokens` u32 [S or more], `y` f32 [1, S, dim] and the lengths of a cache that has the tokens before them. */
-  bind(tokens: Tensor, y: Tensor, lengths: GPUBuffer): BoundWork {
+  /**
+   * Binds `tokens` u32 [S or more], `y` f32 [1, S, dim] and, for positions that are learned, the lengths of a cache that has the
+   * tokens before them.
+   */
+  bind(tokens: Tensor, y: Tensor, lengths?: GPUBuffer): BoundWork {
     const { w, positions } = this.#weights;
     const [, numTokens, dim] = y.shape;
     const grid = [Math.ceil(numTokens * dim / packSize(dim) / WORKGROUP), 1] as const;
     const buffers = { tokens: tokens.buffer, y: y.buffer };
-    const learned = positions && { positions: positions.buffer, lengths };
+    const learned = positions && lengths && { positions: positions.buffer, lengths };
     return boundWork(w.bands.map(({ w, firstRow }) => {
       const rows = { firstRow, numRows: w.shape[0] };
       const params = this.#params.get(

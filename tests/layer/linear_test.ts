@@ -127,6 +127,12 @@ for (const tiles of TILES) {
         const sums = expected.map((value, i) => value + before.data[i]);
         assertClose(await y.download(), sums, TOLERANCE, "sums");
 
+        const residual = await tensors.upload(before);
+        const added = await tensors.poisoned([numTokens, 22]);
+        const apart = { x: x.buffer, y: added.buffer, residual: residual.buffer };
+        await run(await linear.bind(apart, numTokens, "added"));
+        assertClose(await added.download(), sums, TOLERANCE, "added");
+
         const widths: LinearTarget = { qWidth: 12, kvWidth: 5 };
         const [q, k, v] = [
           await tensors.poisoned([numTokens, 12]),

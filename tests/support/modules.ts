@@ -166,7 +166,7 @@ function cacheModules(): WgslModule[] {
 }
 
 function layerModules(): WgslModule[] {
-  const targets: LinearTarget[] = ["y", "sum", { qWidth: 8, kvWidth: 2 }];
+  const targets: LinearTarget[] = ["y", "sum", "added", { qWidth: 8, kvWidth: 2 }];
   const activations = (["silu", "gelu", "geluTanh"] as const).flatMap((kind) =>
     [true, false].map((isGated) => ({ kind, isGated }))
   );
