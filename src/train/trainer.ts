@@ -1,6 +1,8 @@
 import { checkFinite, checkInteger, checkObject, checkPositive, sentence } from "../base/check.ts";
 import { Turns } from "../base/turns.ts";
 import { checkpointError } from "../checkpoints/checkpoint_error.ts";
+import { fileSystem } from "../checkpoints/file_system.ts";
+import { replaceFile } from "../checkpoints/writer/replace_file.ts";
 import { type BoundWork, inSequence } from "../gpu/bound_work.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { Owned } from "../gpu/owned.ts";
@@ -358,6 +360,37 @@ export class Trainer {
       });
       this.#step = step;
     });
+  }
+
+  /**
+   * Saves the state to a file, whole or not at all: a process that is killed meanwhile leaves the file that was there before.
+   *
+   * @param path The file's path.
+   * @throws {CheckpointError} If the system does not let it be written, or has no files, as a browser.
+   * @throws {GpuWorkError} If the GPU refused some work.
+   * @throws {DeviceLostError} If the device is lost.
+   */
+  async saveTo(path: string): Promise<void> {
+    await replaceFile(path, await this.save());
+  }
+
+  /**
+   * Goes on from the state in a file, as {@linkcode Trainer.resume} does.
+   *
+   * @param path The file's path.
+   * @throws {CheckpointError} If it cannot be read, or as {@linkcode Trainer.resume}. Nothing is changed.
+   * @throws {DeviceLostError} If the device is lost.
+   */
+  async resumeFrom(path: string): Promise<void> {
+    const state = await fileSystem(path).readFile(path).catch((cause) => {
+      throw checkpointError(
+        path,
+        "the system does not let it be read",
+        { error: cause.message },
+        cause,
+      );
+    });
+    await this.resume(state, path);
   }
 
   /** Frees everything. */

@@ -84,7 +84,8 @@ export async function writeNewFile(
   }
 }
 
-function unwritable(path: string, cause: { message?: string }): CheckpointError {
+/** The error of a path that cannot be written. */
+export function unwritable(path: string, cause: { message?: string }): CheckpointError {
   return new CheckpointError(
     sentence(`write ${path}`, "the system does not let it be written", { error: cause.message }),
     { cause },
