@@ -52,7 +52,8 @@ export async function blockActivations(pass: Pass): Promise<BlockActivations> {
     ...{ attentionInput: row, q: queries, k: keys, v: keys, o: queries },
     ...{ lse: queries.slice(0, -1), middle: row, mlpInput: row, up: hidden, inside: hidden },
   };
-  return await pass.tensors(pass.spec.isGated ? { ...shapes, gate: hidden } : shapes);
+  const gate = pass.spec.isGated ? await pass.tensors({ gate: hidden }) : {};
+  return { ...await pass.tensors(shapes), ...gate };
 }
 
 /** Allocates the gradients that all layers share. */
@@ -61,7 +62,8 @@ export async function blockGradients(pass: Pass): Promise<BlockGradients> {
   const shapes = {
     ...{ dInput: row, dq: queries, dk: keys, dv: keys, dO: queries, dUp: hidden, dInside: hidden },
   };
-  return await pass.tensors(pass.spec.isGated ? { ...shapes, dGate: hidden } : shapes);
+  const gate = pass.spec.isGated ? await pass.tensors({ dGate: hidden }) : {};
+  return { ...await pass.tensors(shapes), ...gate };
 }
 
 function shapesOf({ spec, shape: { batch, seqLen }, numTokens }: Pass) {

@@ -1,5 +1,6 @@
 /** The optimizer: AdamW, with the norm of all gradients clipped. */
 import * as wgsl from "../../kernels/mod.ts";
+import { checkFinite, checkPositive, sentence } from "../base/check.ts";
 import { lanesPiece } from "../attend/pieces.ts";
 import { type BoundWork, boundWork, gridOfRows } from "../gpu/bound_work.ts";
 import { join, type WgslModule } from "../gpu/compose.ts";
@@ -38,6 +39,27 @@ export interface Parameter {
   m: Tensor;
   /** The mean of their squares. */
   v: Tensor;
+}
+
+/**
+ * Checks the numbers and fills in their defaults.
+ *
+ * @throws {TypeError} If one is no number.
+ * @throws {RangeError} If one is out of range.
+ */
+export function fillInAdamW(action: string, options: AdamWOptions): Required<AdamWOptions> {
+  const { beta1 = 0.9, beta2 = 0.95, eps = 1e-8, decay = 0, clip = 1 } = options;
+  checkPositive(action, "eps", eps);
+  checkPositive(action, "clip", clip);
+  for (const [name, value] of Object.entries({ beta1, beta2 })) {
+    checkFinite(action, name, value);
+    // What rounds to 1 would never learn.
+    if (value >= 0 && Math.fround(1 - value) > 0) continue;
+    throw new RangeError(sentence(action, `${name} must be from 0 to below 1`, { [name]: value }));
+  }
+  checkFinite(action, "decay", decay);
+  if (decay < 0) throw new RangeError(sentence(action, "decay must not be negative", { decay }));
+  return { beta1, beta2, eps, decay, clip };
 }
 
 /** The module that adds up squares. */
@@ -115,8 +137,7 @@ export class AdamW {
     weights: readonly Tensor[],
     options: AdamWOptions = {},
   ): Promise<AdamW> {
-    const { beta1 = 0.9, beta2 = 0.95, eps = 1e-8, decay = 0, clip = 1 } = options;
-    const filled = { beta1, beta2, eps, decay, clip };
+    const filled = fillInAdamW("create AdamW", options);
     return await Owned.make(async (owned) => {
       const parameters: Parameter[] = [];
       for (const w of weights) {

@@ -12,7 +12,7 @@ import { Tensor } from "../tensor/tensor.ts";
 import { TrainingDivergedError } from "./diverged_error.ts";
 import { Network, type NetworkGradient } from "./network.ts";
 import { Objective } from "./objective.ts";
-import { AdamW, type AdamWOptions } from "./optimizer.ts";
+import { AdamW, type AdamWOptions, fillInAdamW } from "./optimizer.ts";
 import { checkArchitecture, Parameters } from "./parameters.ts";
 import { type Pair, pairsOf } from "./sequences.ts";
 import { rateAt, type RateSchedule } from "./schedule.ts";
@@ -432,6 +432,7 @@ function fillIn(options: TrainerOptions): FilledOptions {
   checkInteger(CREATE, "warmup", warmup, 0);
   checkPositive(CREATE, "rate", rate);
   checkShare("finalShare", finalShare);
+  fillInAdamW(CREATE, options);
   return { steps, seqLen, batch, accumulate, recompute, rate, warmup, finalShare };
 }
 
