@@ -31,6 +31,8 @@ export class Batches {
   readonly #options: Required<BatchesOptions>;
 
   /**
+   * Takes the text; batches are drawn as they are asked for.
+   *
    * @param tokens The text, or texts one after the other; read when batches are drawn.
    * @param options Sizes and seed.
    * @throws {TypeError} If a value is of the wrong kind.
