@@ -2,8 +2,9 @@
 import { terminal } from "../cli/shared/run.ts";
 import { runCommand } from "./command.ts";
 import { runCompare } from "./compare/command.ts";
+import { runLinear } from "./linear/command.ts";
 
 const [name, ...rest] = Deno.args;
-Deno.exitCode = name === "compare"
-  ? await runCompare(rest, terminal)
-  : await runCommand(Deno.args, terminal);
+const commands = new Map([["compare", runCompare], ["linear", runLinear]]);
+const command = commands.get(name);
+Deno.exitCode = command ? await command(rest, terminal) : await runCommand(Deno.args, terminal);

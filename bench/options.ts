@@ -18,6 +18,7 @@ Usage: deno run bench [options]         measures and compares
        deno run bench matrix [--json FILE]
                                         tries features of attention on this library and on the peers, verifies each,
                                         and prints a table in Markdown
+       deno run bench linear [options]  times the projections of models beside what the adapter can do (--help there)
        deno run bench compare BEFORE.json AFTER.json [--json FILE]
                                         says what became faster or slower beyond noise between two reports
 
@@ -94,8 +95,9 @@ const QUICK_MODELS = "LLaMA-2-7B,Mistral-7B,Falcon-7B,Gemma-2B,Gemma-3-1B,GPT-2,
 /** Peers take a minute for each model. */
 const QUICK_PEER_MODELS = ["LLaMA-2-7B"];
 const QUICK_CONTEXTS = { decode: [512], prefill: [64] };
-const FULL_EFFORT: Effort = { minRounds: 11, maxRounds: 51, budgetMs: 2000 };
-const QUICK_EFFORT: Effort = { minRounds: 3, maxRounds: 11, budgetMs: 100 };
+/** The effort of a measurement whose figures are kept, and of a glance. */
+export const FULL_EFFORT: Effort = { minRounds: 11, maxRounds: 51, budgetMs: 2000 };
+export const QUICK_EFFORT: Effort = { minRounds: 3, maxRounds: 11, budgetMs: 100 };
 const FULL_TUNE: TuneEffort = {
   ...{ minRounds: 5, maxRounds: 21, budgetMs: 500 },
   ...{ shapes: 2, totalMs: 10 * 60_000 },
@@ -118,7 +120,7 @@ export function parseOptions(args: readonly string[]): BenchOptions | string {
   const given = new Arguments(ACTION, args.slice(command ? 1 : 0), {
     names: [...NAMES, ...NUMBERS],
     flags: FLAGS,
-    commands: [...COMMANDS, "compare"],
+    commands: [...COMMANDS, "linear", "compare"],
   });
   if (given.isHelp) return HELP;
   checkTogether(given, command);

@@ -1,0 +1,53 @@
+/** `bench linear`: the projections of models, which attention stands between. */
+import { Files } from "../../cli/shared/files.ts";
+import { Progress } from "../../cli/shared/progress.ts";
+import { exitCodeOf, type Out } from "../../cli/shared/run.ts";
+import { Gpu } from "../../mod.ts";
+import { measureRoofline } from "../roofline.ts";
+import { type LinearResult, measureLinear } from "./measure.ts";
+import { parseLinearOptions } from "./options.ts";
+import { formatLinear } from "./table.ts";
+
+const files = new Files("time projections");
+
+/** Runs the command and returns its exit code, which is 1 also where a row is wrong. */
+export async function runLinear(
+  args: readonly string[],
+  out: Pick<Out, "log" | "error">,
+): Promise<number> {
+  const rows: LinearResult[] = [];
+  const code = await exitCodeOf(async () => {
+    const options = parseLinearOptions(args);
+    if (typeof options === "string") return out.log(options);
+    const { tokens, dtypes, inputs, outputs, effort, json } = options;
+    await files.checkWritable(json);
+    const gpu = await Gpu.open();
+    try {
+      const possible = dtypes.filter((dtype) => dtype !== "f16" || gpu.features.f16);
+      if (possible.length < dtypes.length) out.error("f16 is left out: this adapter lacks it");
+      const progress = new Progress(1 + tokens.length);
+      progress.step("roofline of the adapter");
+      const roofline = await measureRoofline(gpu, effort);
+      for (const count of tokens) {
+        progress.step(`${count} tokens`);
+        const cases = possible.map((dtype) => ({ tokens: count, inputs, outputs, dtype }));
+        rows.push(...await measureLinear(gpu, cases, { effort, roofline }));
+      }
+      progress.end();
+      const { description, isSoftware } = gpu.description;
+      const [copy, fma] = [roofline.copyGBps, roofline.fmaGFlops].map((rate) =>
+        rate.toPrecision(3)
+      );
+      out.log(
+        `Adapter   ${description}\nRoofline  copy ${copy} GB/s, multiply-add ${fma} GFLOP/s\n`,
+      );
+      out.log(formatLinear(rows));
+      if (!json) return;
+      const report = { schema: 1, adapter: { description, isSoftware }, roofline, rows };
+      await files.write(json, JSON.stringify(report, null, 2) + "\n");
+    } finally {
+      gpu.destroy();
+    }
+  }, out);
+  return code === 0 && rows.some(({ failure }) => failure) ? 1 : code;
+}
