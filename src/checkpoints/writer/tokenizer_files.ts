@@ -1,3 +1,4 @@
+import { llama2cTokenizerFiles } from "../../model/tokenizer/llama2c_json.ts";
 import { openFile } from "../byte_source.ts";
 import { namesIn, pathIn } from "../file_system.ts";
 import { readShort } from "../text_file.ts";
@@ -12,30 +13,44 @@ const BESIDE = [
 ];
 
 /**
- * Copies a tokenizer: the file itself, and those of its folder that belong to it.
+ * Writes a tokenizer: the file itself, and those of its folder that belong to it. One of llama2.c becomes one of Hugging Face.
  *
- * @param path A folder, a file of JSON, or a tokenizer of llama2.c, which has no other files.
- * @throws {CheckpointError} If a file cannot be read or written.
+ * @param path A folder, a file of JSON, or a tokenizer of llama2.c.
+ * @param folder Where to.
+ * @param vocabSize Tokens of the model.
+ * @throws {CheckpointError} If a file is damaged, or cannot be read or written.
  */
-export async function copyTokenizer(path: string, folder: string): Promise<void> {
+export async function writeTokenizer(
+  path: string,
+  folder: string,
+  vocabSize: number,
+): Promise<void> {
   const isFolder = await namesIn(path) !== undefined;
   const file = isFolder ? pathIn(path, MAIN) : path;
-  const [, parent, name] = file.match(/^(.*?)([^/\\]*)$/)!;
-  const isJson = name.endsWith(".json");
-  await copy(file, pathIn(folder, isJson ? MAIN : name));
-  if (!isJson) return;
-  const names = await namesIn(parent || ".") ?? [];
-  for (const other of BESIDE.filter((other) => names.includes(other))) {
-    await copy(pathIn(parent || ".", other), pathIn(folder, other));
+  if (!file.endsWith(".json")) {
+    const files = llama2cTokenizerFiles(await readFile(file), { file, vocabSize });
+    for (const [name, text] of Object.entries(files)) {
+      await writeBytes(pathIn(folder, name), new TextEncoder().encode(text));
+    }
+    return;
+  }
+  const parent = file.replace(/[^/\\]*$/, "") || ".";
+  const names = await namesIn(parent) ?? [];
+  await writeBytes(pathIn(folder, MAIN), await readFile(file));
+  for (const name of BESIDE.filter((name) => names.includes(name))) {
+    await writeBytes(pathIn(folder, name), await readFile(pathIn(parent, name)));
   }
 }
 
-async function copy(from: string, to: string): Promise<void> {
-  const source = await openFile(from);
+async function readFile(path: string): Promise<Uint8Array> {
+  const source = await openFile(path);
   try {
-    const bytes = await readShort(source);
-    await writeNewFile(to, (file) => file.write(bytes));
+    return await readShort(source);
   } finally {
     await source.close();
   }
+}
+
+async function writeBytes(path: string, bytes: Uint8Array): Promise<void> {
+  await writeNewFile(path, (file) => file.write(bytes));
 }

@@ -8,13 +8,16 @@ import { openCheckpoint } from "../open.ts";
 import { familyTensors } from "./family_tensors.ts";
 import { writeNewFile, writeNewFolder } from "./new_folder.ts";
 import { withRotaryHalves } from "./rotary_halves.ts";
-import { copyTokenizer } from "./tokenizer_files.ts";
+import { writeTokenizer } from "./tokenizer_files.ts";
 import { writeSafetensors } from "./write_safetensors.ts";
 import { writtenConfig } from "./written_config.ts";
 
 /** Options of {@linkcode writeCheckpoint}. */
 export interface WriteOptions {
-  /** The tokenizer to copy: a folder, its `tokenizer.json`, or the tokenizer file of llama2.c. The default is none. */
+  /**
+   * The tokenizer that goes along: a folder or its `tokenizer.json`, which are copied, or the tokenizer file of llama2.c, which
+   * becomes a `tokenizer.json`. The default is none.
+   */
   tokenizer?: string;
 }
 
@@ -27,7 +30,7 @@ export interface WriteOptions {
  *
  * @param folder Where to; absent or empty.
  * @param checkpoint A decoder, such as {@linkcode withMergedKvHeads} makes.
- * @param options Which tokenizer goes with it.
+ * @param options Its tokenizer.
  * @throws {RangeError} If no `config.json` of its family can say its shape, or a weight is not finite.
  * @throws {CheckpointError} If the folder holds something, a file cannot be read or written, or what was written reads back
  * otherwise.
@@ -57,7 +60,7 @@ export async function writeCheckpoint(
     await writeNewFile(pathIn(folder, "config.json"), (file) => file.write(config));
     const tensors = familyTensors(family, source.weights);
     await writeSafetensors(pathIn(folder, "model.safetensors"), tensors);
-    if (tokenizer !== undefined) await copyTokenizer(tokenizer, folder);
+    if (tokenizer !== undefined) await writeTokenizer(tokenizer, folder, source.spec.vocabSize);
     await compare(folder, source, family.addsOneToNorms);
   });
 }

@@ -15,12 +15,15 @@ const BOS = 1;
 const EOS = 2;
 const FIRST_BYTE = 3;
 const BYTES = 256;
+/** The token behind the special ones and the bytes. */
+export const FIRST_PIECE = FIRST_BYTE + BYTES;
 const SPACE = 0x20;
 
 /** Bytes as a text of as many characters, each below 256: what can be compared and joined. */
 type Latin1 = string;
 
-interface Piece {
+/** A token of a file, and its rank among those that might be merged. */
+export interface Piece {
   bytes: Latin1;
   score: number;
 }
@@ -30,10 +33,15 @@ interface Piece {
  *
  * @throws {CheckpointError} If the file is damaged or cut short, or has not one piece for each token of the model.
  */
-export function parseLlama2cTokenizer(
+export function parseLlama2cTokenizer(file: Uint8Array, options: TokenizerOptions): Tokenizer {
+  return new Llama2cTokenizer(readPieces(file, options));
+}
+
+/** The pieces of a file, one for each token; throws as `parseLlama2cTokenizer` does. */
+export function readPieces(
   file: Uint8Array,
-  { file: name, vocabSize }: TokenizerOptions,
-): Tokenizer {
+  { file: name, vocabSize }: Pick<TokenizerOptions, "file" | "vocabSize">,
+): Piece[] {
   const fail = (rule: string, values: Record<string, unknown>): never => {
     throw new CheckpointError(sentence(`read ${name}`, rule, values));
   };
@@ -67,7 +75,7 @@ export function parseLlama2cTokenizer(
     const piece = pieces[token]?.bytes;
     if (piece !== expected) fail("tokens from 3 on must be the bytes", { token, piece, expected });
   }
-  return new Llama2cTokenizer(pieces);
+  return pieces;
 }
 
 class Llama2cTokenizer implements Tokenizer {

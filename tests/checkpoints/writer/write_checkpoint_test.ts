@@ -17,7 +17,7 @@ import { withModel } from "../../support/commands.ts";
 import { assertClose } from "../../support/compare.ts";
 import { FAMILY_CONFIGS, familyFile, inOneFile } from "../../support/family_files.ts";
 import { testRandomly } from "../../support/random.ts";
-import { STORIES, testStories } from "../../support/stories.ts";
+import { greedyTokens, STORIES, testStories } from "../../support/stories.ts";
 
 const quiet = { warn: () => {} };
 
@@ -99,10 +99,12 @@ testRandomly(
           for (const [row, from] of [0, 2, 1, 3].entries()) {
             assertEquals(rowOf(await after, 4 + row), rowOf(await before, 4 + from));
           }
-          assertEquals(
-            await Deno.readFile(`${folder}/written/tok.bin`),
-            await Deno.readFile(tokenizer),
-          );
+          const [own, other] = await Promise.all([
+            openTokenizer(tokenizer, source),
+            openTokenizer(`${folder}/written`, written),
+          ]);
+          const text = "ab aéb  baab\nb";
+          assertEquals(other.encode(text), own.encode(text));
         });
         const file = await Safetensors.open(await openFile(`${folder}/written/model.safetensors`));
         const layer = (n: number) =>
@@ -246,18 +248,35 @@ Deno.test("writeCheckpoint(): a decoder without a config.json that is no Llama",
   );
 });
 
-testStories("writeCheckpoint(): stories260K as a Llama, and its tokenizer", async () => {
-  await inFolder({}, async (folder) => {
-    await opened(STORIES.model, async (source) => {
-      await writeCheckpoint(`${folder}/a`, source, { tokenizer: STORIES.tokenizer });
-      await opened(`${folder}/a`, async (written) => {
-        assertEquals(
-          await written.weights.read("layers.3.v.weight"),
-          await source.weights.read("layers.3.v.weight"),
-        );
-        const tokenizer = await openTokenizer(`${folder}/a/tok512.bin`, written);
-        assertEquals(tokenizer.vocabSize, 512);
+testStories(
+  "writeCheckpoint(): stories260K as a Llama, and its tokenizer as tokenizer.json",
+  async () => {
+    await inFolder({}, async (folder) => {
+      await opened(STORIES.model, async (source) => {
+        const own = await openTokenizer(STORIES.tokenizer, source);
+        const endOfText = own.endOfText;
+        await writeCheckpoint(`${folder}/a`, { ...source, endOfText }, {
+          tokenizer: STORIES.tokenizer,
+        });
+        await opened(`${folder}/a`, async (written) => {
+          const [before, after] = [source, written].map(({ weights }) =>
+            weights.read("layers.3.v.weight")
+          );
+          assertEquals(await after, await before);
+          const tokenizer = await openTokenizer(`${folder}/a`, written);
+          const texts = [
+            own.decode(greedyTokens()),
+            '"Why?" asked Tom.\n  He was 3 years old;   caf\u00e9 \u{1f642}!',
+            await Deno.readTextFile(new URL(import.meta.url)),
+          ];
+          for (const text of texts) {
+            const tokens = own.encode(text);
+            assertEquals(tokenizer.encode(text), tokens);
+            assertEquals(tokenizer.decode(tokens), own.decode(tokens));
+          }
+          assertEquals(tokenizer.endOfText.toSorted(), [1, 2]);
+        });
       });
     });
-  });
-});
+  },
+);
