@@ -5,7 +5,7 @@ import { circlesOf, readImports, specifiersOf } from "./support/imports.ts";
 /** The rooms of the library, in src/: each imports only from rooms before it. */
 const ROOMS = [
   ...["base", "gpu", "tensor", "cache", "score", "costs", "plan", "attend", "layer"],
-  ...["reference", "model", "checkpoints", "train"],
+  ...["reference", "model", "checkpoints", "train", "cluster"],
 ];
 /** The rooms that compose kernels; all others know nothing of WGSL. */
 const COMPOSING = ["tensor", "cache", "score", "attend", "layer", "model", "train"];

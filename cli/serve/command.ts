@@ -1,19 +1,19 @@
 /** The command: a model behind HTTP until a signal ends it. */
 import { findTextFile } from "../../src/checkpoints/text_file.ts";
 import { Files } from "../shared/files.ts";
-import { Engines } from "../shared/generation/engines.ts";
-import { openEngine } from "../shared/generation/open_engine.ts";
+import type { Engine } from "../shared/generation/engine.ts";
+import { openEngines } from "../shared/generation/open_engine.ts";
 import { type Model, withModel } from "../shared/model_files.ts";
 import { exitCodeOf, type Out } from "../shared/run.ts";
+import { untilSignal } from "../shared/signals.ts";
 import { ApiKey } from "./api_key.ts";
 import { ChatTemplate } from "./chat_template.ts";
+import { openGateway } from "./gateway.ts";
 import { Handler } from "./handler.ts";
 import { parseOptions, type ServeOptions } from "./options.ts";
 
 const ACTION = "serve";
 const KEY_VARIABLE = "ONEHEAD_API_KEY";
-/** Signals that end the server when what runs is finished; a second one ends it at once. */
-const SIGNALS = ["SIGINT", "SIGTERM"] as const;
 
 /** Runs the command and returns its exit code. */
 export function runCommand(args: readonly string[], out: Out): Promise<number> {
@@ -31,25 +31,37 @@ async function serve(
   key: ApiKey | undefined,
   out: Out,
 ): Promise<void> {
-  const { tokenizer } = model;
-  const engines = await Engines.create(() => openEngine(model, options), (error) => {
-    out.error(error === undefined ? "The GPU was lost: opening another one." : `No GPU: ${error}`);
-  });
+  const engines = options.cluster
+    ? await openGateway(model, options.cluster, out)
+    : await openEngines(model, options, out);
+  try {
+    await listen(model, engines.current, options, key, out);
+  } finally {
+    await engines.destroy();
+  }
+}
+
+async function listen(
+  { tokenizer }: Model,
+  engine: () => Engine,
+  options: ServeOptions,
+  key: ApiKey | undefined,
+  out: Out,
+): Promise<void> {
   const name = options.name ?? options.model.replace(/[/\\]$/, "").replace(/^.*[/\\]/, "");
   const served = {
     ...{ name, tokenizer, created: Math.floor(Date.now() / 1000) },
     template: await templateOf(options),
   };
   const { maxBody: maxBytes, maxPrompt, maxQueue } = options;
-  const handler = new Handler(served, engines.current, {
+  const handler = new Handler(served, engine, {
     ...{ maxBytes, maxPrompt, maxQueue, timeout: 30_000, requestTimeout: options.timeout * 1000 },
   }, key);
-  const listen = { port: options.port, hostname: options.host };
   let server: Deno.HttpServer<Deno.NetAddr>;
   try {
-    server = Deno.serve({ ...listen, onListen: () => {} }, handler.handle);
+    const { port, host: hostname } = options;
+    server = Deno.serve({ port, hostname, onListen: () => {} }, handler.handle);
   } catch (error) {
-    engines.destroy();
     throw new RangeError(
       `Cannot serve as ${options.host}:${options.port} cannot be listened on (choose another --port): ` +
         (error as Error).message,
@@ -57,22 +69,10 @@ async function serve(
   }
   const { hostname, port } = server.addr;
   out.log(`Serving ${name} at http://${hostname}:${port}/v1 (Ctrl-C ends it)`);
-
-  let isEnding = false;
-  const end = async () => {
-    if (isEnding) Deno.exit(1);
-    isEnding = true;
-    out.error("Finishing what runs; a second signal ends it at once.");
+  await untilSignal(out, async () => {
     await handler.close();
     await server.shutdown();
-  };
-  for (const signal of SIGNALS) Deno.addSignalListener(signal, end);
-  try {
-    await server.finished;
-  } finally {
-    for (const signal of SIGNALS) Deno.removeSignalListener(signal, end);
-    engines.destroy();
-  }
+  });
 }
 
 /** The key that clients must have, from a file or from the environment; never from the command line, which others see. */

@@ -1,5 +1,6 @@
 /** The HTTP endpoints, apart from any socket: from a request to a response. */
 import { DeviceLostError, PoolExhaustedError } from "../../mod.ts";
+import { NoWorkerError, WorkerLostError } from "../../src/cluster/mod.ts";
 import type { Tokenizer } from "../../src/model/tokenizer/tokenizer.ts";
 import { ApiError, unavailable } from "./api_error.ts";
 import type { ApiKey } from "./api_key.ts";
@@ -363,6 +364,8 @@ function apiErrorOf(error: unknown): ApiError {
   if (error instanceof DeviceLostError) {
     return unavailable("the GPU was lost: try again, another one is being opened", "device_lost");
   }
+  if (error instanceof NoWorkerError) return unavailable(error.message, "no_worker");
+  if (error instanceof WorkerLostError) return unavailable(error.message, "worker_lost");
   if (error instanceof PoolExhaustedError) return tooMany(error.message);
   if (error instanceof RangeError) return new ApiError(400, error.message.slice(0, 500));
   console.error(error);

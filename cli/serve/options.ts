@@ -1,6 +1,12 @@
 /** The command line of `deno run serve`. */
 import { KV_DTYPES } from "../../src/tensor/dtype.ts";
 import { Arguments } from "../shared/arguments.ts";
+import {
+  CLUSTER_NAMES,
+  type ClusterOptions,
+  NATS_HELP,
+  readCluster,
+} from "../shared/cluster/options.ts";
 import type { EngineOptions } from "../shared/generation/open_engine.ts";
 import { type ModelOptions, WEIGHT_DTYPES } from "../shared/model_options.ts";
 
@@ -21,6 +27,9 @@ The server
   --host TEXT          address to listen on (default: 127.0.0.1: this machine alone)
   --api-key-file FILE  a file with the key that clients must have (default: the variable ONEHEAD_API_KEY; without, none)
 
+Workers instead of this machine's GPU (deno run worker starts one)
+${NATS_HELP}
+
 Limits
   --max-body NUMBER    most bytes of a request (default: 1048576)
   --max-prompt NUMBER  most tokens of a prompt (default: as fit the context)
@@ -32,6 +41,8 @@ Limits
 
 /** The options of the command line. */
 export interface ServeOptions extends ModelOptions, EngineOptions {
+  /** Where workers are that generate the tokens; absent where this machine does. */
+  cluster?: ClusterOptions;
   name?: string;
   port: number;
   host: string;
@@ -45,7 +56,11 @@ export interface ServeOptions extends ModelOptions, EngineOptions {
 const NAMES = [
   ...["model", "tokenizer", "name", "cache-dtype", "weight-dtype", "context", "port", "host"],
   ...["api-key-file", "max-body", "max-prompt", "max-queue", "timeout"],
+  ...CLUSTER_NAMES,
 ] as const;
+
+/** Options of whoever generates the tokens. */
+const OF_WORKERS = ["cache-dtype", "weight-dtype", "context"] as const;
 
 /**
  * Reads the command line.
@@ -58,7 +73,13 @@ export function parseOptions(args: readonly string[]): ServeOptions | string {
   const given = new Arguments("serve", args, { names: NAMES });
   if (given.isHelp) return HELP;
   const count = { min: 1 };
+  const url = given.text("nats");
+  for (const name of OF_WORKERS) {
+    if (url === undefined || !given.has(name)) continue;
+    throw new RangeError(`Cannot serve as --${name} goes without --nats: workers have their own`);
+  }
   return {
+    cluster: url === undefined ? undefined : readCluster(given, url),
     model: given.required("model"),
     tokenizer: given.text("tokenizer"),
     name: given.text("name"),

@@ -1,10 +1,11 @@
-/** Opens the engine of a model on a device of its own. */
+/** Engines of a model, each on a device of its own. */
 import { Gpu, type KvDtype } from "../../../mod.ts";
 import { Decoder } from "../../../src/model/decoder.ts";
 import type { Model } from "../model_files.ts";
 import type { WEIGHT_DTYPES } from "../model_options.ts";
 import { DecoderEngine } from "./decoder_engine.ts";
-import type { OpenedEngine } from "./engines.ts";
+import type { Out } from "../run.ts";
+import { Engines, type OpenedEngine } from "./engines.ts";
 
 /** The sizes of an engine. */
 export interface EngineOptions {
@@ -14,8 +15,18 @@ export interface EngineOptions {
   context?: number;
 }
 
-/** Opens a device and an engine of the model on it. */
-export async function openEngine(
+/** Keeps an engine of the model open: another one once a device was lost, which is printed. */
+export function openEngines(
+  model: Pick<Model, "checkpoint">,
+  options: EngineOptions,
+  out: Pick<Out, "error">,
+): Promise<Engines> {
+  return Engines.create(() => openEngine(model, options), (error) => {
+    out.error(error === undefined ? "The GPU was lost: opening another one." : `No GPU: ${error}`);
+  });
+}
+
+async function openEngine(
   { checkpoint: { spec, weights } }: Pick<Model, "checkpoint">,
   { kvDtype, weightDtype, context }: EngineOptions,
 ): Promise<OpenedEngine> {

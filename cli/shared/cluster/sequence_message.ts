@@ -1,0 +1,81 @@
+/** Sequences and their tokens as JSON, as gateway and worker exchange them. */
+import { z } from "zod";
+import { MessageError } from "../../../src/cluster/mod.ts";
+import { cutMessage } from "../../../src/base/excerpt.ts";
+import type { EngineStats, GeneratedToken, SequenceRequest } from "../generation/engine.ts";
+
+const token = z.int().min(0);
+const request = z.strictObject({
+  tokens: z.array(token).min(1),
+  maxTokens: z.int().min(1),
+  endTokens: z.array(token),
+  temperature: z.number().min(0),
+  topP: z.number().gt(0).max(1),
+  topK: z.int().min(0),
+  minP: z.number().min(0).max(1),
+  repetitionPenalty: z.number().gt(0),
+  logitBias: z.array(z.tuple([token, z.number()])),
+  seed: z.int().min(0).max(2 ** 32 - 1),
+  logprobs: z.int().min(0).optional(),
+});
+/** A log-probability of zero likelihood is minus infinity, which JSON has as null. */
+const logprob = z.number().nullable().transform((value) => value ?? -Infinity);
+const generated = z.array(z.strictObject({
+  token,
+  logprob: logprob.optional(),
+  likeliest: z.array(z.strictObject({ token, logprob })).optional(),
+}));
+const count = z.int().min(0);
+const state = z.object({
+  contextLen: count,
+  maxQueue: count,
+  running: count,
+  waiting: count,
+  pages: z.object({ total: count, available: count }).optional(),
+});
+
+/** What a worker says of itself: the work under way, and the room that it has. */
+export interface WorkerState extends Pick<EngineStats, "running" | "waiting" | "pages"> {
+  /** Most tokens of a sequence, its prompt included. */
+  contextLen: number;
+  /** Sequences that wait at a worker that takes no more. */
+  maxQueue: number;
+}
+
+/** A sequence as JSON. */
+export function sequenceMessage({ logitBias, ...fields }: SequenceRequest): unknown {
+  return { ...fields, logitBias: [...logitBias] };
+}
+
+/**
+ * Reads a sequence.
+ *
+ * @throws {MessageError} If a field is missing, unknown or out of range.
+ */
+export function readSequence(value: unknown): SequenceRequest {
+  const { logitBias, ...fields } = read("a sequence", request, value);
+  return { ...fields, logitBias: new Map(logitBias) };
+}
+
+/**
+ * Reads tokens.
+ *
+ * @throws {MessageError} If a field is missing, unknown or out of range.
+ */
+export function readTokens(value: unknown): GeneratedToken[] {
+  return read("tokens", generated, value);
+}
+
+/** Reads what a worker says of itself; undefined if it is not that. */
+export function readState(value: unknown): WorkerState | undefined {
+  return state.safeParse(value).data;
+}
+
+function read<Kind extends z.ZodType>(what: string, schema: Kind, value: unknown): z.infer<Kind> {
+  const { success, data, error } = schema.safeParse(value);
+  if (success) return data;
+  const [issue] = error.issues;
+  throw new MessageError(
+    cutMessage(`Cannot read ${what}: ${issue.path.join(".")}: ${issue.message}`),
+  );
+}

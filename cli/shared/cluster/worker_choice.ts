@@ -1,0 +1,59 @@
+/** Which worker is to continue a sequence: who has the beginning of it already, then who has the least to do. */
+import type { Worker } from "../../../src/cluster/mod.ts";
+import type { WorkerState } from "./sequence_message.ts";
+
+/** Sequences that are remembered of each worker. */
+const REMEMBERED = 32;
+/** A shorter common beginning saves no work: pages of a cache have as many tokens. */
+const PAGE = 32;
+
+/** Chooses workers, and remembers which sequences they had. */
+export class WorkerChoice {
+  readonly #had = new Map<string, (readonly number[])[]>();
+  readonly #running = new Map<string, number>();
+
+  /** The best of the workers that have room for `room` tokens; undefined where none has. */
+  choose(
+    workers: readonly Worker<WorkerState>[],
+    tokens: readonly number[],
+    room: number,
+  ): string | undefined {
+    const open = workers
+      .filter(({ state: { waiting, maxQueue, contextLen } }) =>
+        contextLen >= room && waiting < maxQueue
+      )
+      .map(({ id, state }) => ({
+        id,
+        // What was sent since a worker spoke last counts too.
+        load: Math.max(this.#running.get(id) ?? 0, state.running + state.waiting),
+        shared: this.#shared(id, tokens),
+      }));
+    open.sort((a, b) => b.shared - a.shared || a.load - b.load);
+    return open.at(0)?.id;
+  }
+
+  /** Notes that a worker is given a sequence; returns what to call when it is over. */
+  begin(id: string, tokens: readonly number[]): () => void {
+    const had = this.#had.get(id) ?? [];
+    this.#had.set(id, [tokens, ...had].slice(0, REMEMBERED));
+    this.#running.set(id, (this.#running.get(id) ?? 0) + 1);
+    return () => this.#running.set(id, this.#running.get(id)! - 1);
+  }
+
+  /** Forgets a worker that was lost. */
+  forget(id: string): void {
+    this.#had.delete(id);
+  }
+
+  /** Whole pages of tokens that a sequence has in common with one that the worker had. */
+  #shared(id: string, tokens: readonly number[]): number {
+    const lengths = (this.#had.get(id) ?? []).map((had) => commonLength(had, tokens));
+    return Math.floor(Math.max(0, ...lengths) / PAGE);
+  }
+}
+
+function commonLength(a: readonly number[], b: readonly number[]): number {
+  const end = Math.min(a.length, b.length);
+  for (let i = 0; i < end; i++) if (a[i] !== b[i]) return i;
+  return end;
+}

@@ -1,0 +1,39 @@
+/** The command: an engine at a NATS server until a signal ends it. */
+import { modelFingerprint } from "../../src/cluster/mod.ts";
+import { openCluster } from "../shared/cluster/connect.ts";
+import { startEngineService } from "../shared/cluster/engine_service.ts";
+import { openEngines } from "../shared/generation/open_engine.ts";
+import { type Model, withModel } from "../shared/model_files.ts";
+import { exitCodeOf, type Out } from "../shared/run.ts";
+import { untilSignal } from "../shared/signals.ts";
+import { parseOptions, type WorkerOptions } from "./options.ts";
+
+/** Runs the command and returns its exit code. */
+export function runCommand(args: readonly string[], out: Out): Promise<number> {
+  return exitCodeOf(async () => {
+    const options = parseOptions(args);
+    if (typeof options === "string") return out.log(options);
+    await withModel(options, out, async (model) => await work(model, options, out));
+  }, out);
+}
+
+async function work(model: Model, options: WorkerOptions, out: Out): Promise<void> {
+  const { checkpoint: { spec, weights }, tokenizer } = model;
+  const cluster = await openCluster("start a worker", options.cluster);
+  try {
+    const fingerprint = await modelFingerprint(spec, weights, tokenizer);
+    const engines = await openEngines(model, options, out);
+    try {
+      const { maxQueue } = options;
+      const service = await startEngineService(cluster, engines.current, { fingerprint, maxQueue });
+      out.log(
+        `Worker ${service.id} of model ${fingerprint} at ${options.cluster.url} (Ctrl-C ends it)`,
+      );
+      await untilSignal(out, () => service.stop());
+    } finally {
+      engines.destroy();
+    }
+  } finally {
+    await cluster.connection.close();
+  }
+}

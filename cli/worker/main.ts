@@ -1,0 +1,5 @@
+/** `deno run worker` */
+import { terminal } from "../shared/run.ts";
+import { runCommand } from "./command.ts";
+
+Deno.exitCode = await runCommand(Deno.args, terminal);

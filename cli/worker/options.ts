@@ -1,0 +1,63 @@
+/** The command line of `deno run worker`. */
+import { KV_DTYPES } from "../../src/tensor/dtype.ts";
+import { Arguments } from "../shared/arguments.ts";
+import {
+  CLUSTER_NAMES,
+  type ClusterOptions,
+  NATS_HELP,
+  readCluster,
+} from "../shared/cluster/options.ts";
+import type { EngineOptions } from "../shared/generation/open_engine.ts";
+import { type ModelOptions, WEIGHT_DTYPES } from "../shared/model_options.ts";
+
+export const HELP =
+  `Generates tokens on this machine's GPU for others, who find it at a NATS server.
+
+Usage: deno run worker --model FILE --nats URL [options]
+
+The model, which must be the same wherever it is served
+  --model FILE         a checkpoint: a .bin of llama2.c, a .safetensors or its index, or the folder of a Hugging Face model
+  --tokenizer FILE     its tokenizer: a .bin of llama2.c, or a tokenizer.json (default: tokenizer.json beside the model)
+  --cache-dtype NAME   element type of the KV cache: f32, f16, int8, int4 (default: f32)
+  --weight-dtype NAME  element type of the weights: f32, f16, int8 (default: f32)
+  --context NUMBER     most tokens of a sequence, prompt and answer (default: as the model was trained)
+
+The cluster
+${NATS_HELP}
+  --max-queue NUMBER   sequences that wait here before others are sent elsewhere (default: 1)
+
+  --help               this text
+`;
+
+/** The options of the command line. */
+export interface WorkerOptions extends ModelOptions, EngineOptions {
+  cluster: ClusterOptions;
+  maxQueue: number;
+}
+
+const NAMES = [
+  ...["model", "tokenizer", "cache-dtype", "weight-dtype", "context", "max-queue"] as const,
+  ...CLUSTER_NAMES,
+] as const;
+
+/**
+ * Reads the command line.
+ *
+ * @returns The options, or the help text where that is asked for.
+ * @throws {TypeError} If an option is unknown or lacks its value.
+ * @throws {RangeError} If a value is out of range.
+ */
+export function parseOptions(args: readonly string[]): WorkerOptions | string {
+  const given = new Arguments("start a worker", args, { names: NAMES });
+  if (given.isHelp) return HELP;
+  const count = { min: 1 };
+  return {
+    model: given.required("model"),
+    tokenizer: given.text("tokenizer"),
+    kvDtype: given.choice("cache-dtype", KV_DTYPES) ?? "f32",
+    weightDtype: given.choice("weight-dtype", WEIGHT_DTYPES) ?? "f32",
+    context: given.number("context", count),
+    cluster: readCluster(given, given.required("nats")),
+    maxQueue: given.number("max-queue", count) ?? 1,
+  };
+}

@@ -1,0 +1,210 @@
+/** A worker: answers requests item by item, as a NATS service that others discover. */
+import { createInbox, type Msg, type Subscription } from "@nats-io/transport-node";
+import { type Service, Svcm } from "@nats-io/services";
+import { DeviceLostError } from "../base/errors.ts";
+import {
+  ANSWER_VERSION,
+  type AnswerMessage,
+  type Failure,
+  readRequest,
+} from "./answer_protocol.ts";
+import { type Cluster, MAX_BYTES, subjectOf } from "./cluster.ts";
+import { MessageError, WorkerBusyError, WorkerLostError } from "./errors.ts";
+import { decodeJson, encodeJson } from "./message.ts";
+
+/** An answer that is being made: its items as they come. */
+export interface Answer extends AsyncIterable<readonly unknown[]> {
+  /** Ends it, as nobody waits for it any more. */
+  cancel(): void;
+}
+
+/** Options of {@linkcode AnswerService.start}. */
+export interface AnswerServiceOptions {
+  /** What is answered, a word: askers name it. */
+  name: string;
+  /** The model, as {@linkcode modelFingerprint} gives it: requests for another one are refused. */
+  fingerprint: string;
+  /** What askers choose a worker by, as JSON; it comes with the statistics of the service. */
+  state: () => unknown;
+  /**
+   * Begins an answer to what an asker sent, which is to be checked. It throws a {@linkcode WorkerBusyError} where there is no
+   * room, and a `TypeError` or a `RangeError` for a request that no worker can answer.
+   */
+  answer: (request: unknown) => Answer;
+  /** Most bytes of a request. The default is 1 MiB. */
+  maxBytes?: number;
+  /** Milliseconds between two signs of life. The default is 500. */
+  beat?: number;
+}
+
+/** The services' package has an older core beside it than the transport: its types differ, its calls do not. */
+type OwnConnection = ConstructorParameters<typeof Svcm>[0];
+
+/**
+ * Answers requests as a NATS service: `nats service ls` lists it, with its statistics and its state. An answer that nobody waits
+ * for any more is cancelled; what fails is told to who asked.
+ *
+ * @example Answer by counting, and ask
+ * ```ts
+ * import { connect } from "@nats-io/transport-node";
+ * import { AnswerService, ask } from "@onehead/attention/cluster";
+ *
+ * async function count(servers: string) {
+ *   const cluster = { connection: await connect({ servers }), prefix: "example" };
+ *   const counting = { name: "count", fingerprint: "none" };
+ *   const service = await AnswerService.start(cluster, {
+ *     ...counting,
+ *     state: () => ({}),
+ *     answer: () => ({
+ *       cancel() {},
+ *       async *[Symbol.asyncIterator]() {
+ *         yield [1, 2];
+ *         yield [3];
+ *       },
+ *     }),
+ *   });
+ *   for await (const items of ask(cluster, { ...counting, worker: service.id }, "to three")) {
+ *     console.log(items); // [1, 2], then [3]
+ *   }
+ *   await service.stop();
+ *   await cluster.connection.close();
+ * }
+ * console.log(typeof count); // count("nats://127.0.0.1:4222"), where a nats-server runs
+ * ```
+ */
+export class AnswerService {
+  readonly #cluster: Cluster;
+  readonly #options: AnswerServiceOptions;
+  readonly #service: Service;
+  /** Where the server says that nobody has an inbox any more. */
+  readonly #watch: string;
+  /** The answers under way, by the inbox that they go to. */
+  readonly #answers = new Map<string, { watch: string; answer: Answer }>();
+  #watching: Subscription | undefined;
+  #begun = 0;
+  #isStopping = false;
+  #idle: (() => void) | undefined;
+
+  private constructor(cluster: Cluster, options: AnswerServiceOptions, service: Service) {
+    this.#cluster = cluster;
+    this.#options = options;
+    this.#service = service;
+    this.#watch = createInbox();
+  }
+
+  /**
+   * Starts to answer.
+   *
+   * @throws {RangeError} If the name or the prefix is no word.
+   */
+  static async start(cluster: Cluster, options: AnswerServiceOptions): Promise<AnswerService> {
+    const { name, fingerprint, state } = options;
+    subjectOf(cluster, name);
+    const service = await new Svcm(cluster.connection as unknown as OwnConnection).add({
+      name: serviceName(cluster, name),
+      version: `${ANSWER_VERSION}.0.0`,
+      metadata: { fingerprint },
+      queue: "",
+      statsHandler: () => Promise.resolve(state()),
+    });
+    const started = new AnswerService(cluster, options, service);
+    started.#listen();
+    await cluster.connection.flush();
+    return started;
+  }
+
+  /** What askers call this worker. */
+  get id(): string {
+    return this.#service.info().id;
+  }
+
+  /** The number of answers under way. */
+  get running(): number {
+    return this.#answers.size;
+  }
+
+  /** Takes no more requests; resolves when the answers under way are over. */
+  async stop(): Promise<void> {
+    this.#isStopping = true;
+    if (this.#answers.size > 0) await new Promise<void>((resolve) => this.#idle = resolve);
+    this.#watching?.unsubscribe();
+    await this.#service.stop();
+  }
+
+  #listen(): void {
+    const { connection } = this.#cluster;
+    const subject = subjectOf(this.#cluster, this.#options.name, this.id);
+    this.#watching = connection.subscribe(`${this.#watch}.*`, {
+      callback: (_, { subject }) => {
+        for (const { watch, answer } of this.#answers.values()) {
+          if (watch === subject) answer.cancel();
+        }
+      },
+    });
+    this.#service.addEndpoint("answer", {
+      subject,
+      handler: (_, message) => void this.#answer(message),
+    });
+    this.#service.addEndpoint("probe", {
+      subject: `${subject}.probe`,
+      handler: (_, message) => {
+        message.respond(encodeJson(this.#answers.has(message.string())));
+      },
+    });
+  }
+
+  async #answer({ data, reply: inbox }: Pick<Msg, "data" | "reply">): Promise<void> {
+    // Without an inbox, nobody waits.
+    if (!inbox) return;
+    const watch = `${this.#watch}.${this.#begun++}`;
+    const say = (message: AnswerMessage) => {
+      // A connection that is closed has no askers left.
+      if (this.#cluster.connection.isClosed()) return;
+      this.#cluster.connection.publish(inbox, encodeJson(message), { reply: watch });
+    };
+    let beats: ReturnType<typeof setInterval> | undefined;
+    try {
+      const answer = this.#begin(data);
+      this.#answers.set(inbox, { watch, answer });
+      say({ kind: "beat" });
+      beats = setInterval(() => say({ kind: "beat" }), this.#options.beat ?? 500);
+      let count = 0;
+      for await (const items of answer) {
+        say({ kind: "items", from: count, items });
+        count += items.length;
+      }
+      say({ kind: "end", count });
+    } catch (error) {
+      say(failureOf(error));
+    } finally {
+      clearInterval(beats);
+      this.#answers.delete(inbox);
+      if (this.#answers.size === 0) this.#idle?.();
+    }
+  }
+
+  #begin(data: Uint8Array): Answer {
+    const { maxBytes = MAX_BYTES, fingerprint, answer } = this.#options;
+    if (this.#isStopping) throw new WorkerBusyError("The worker is stopping");
+    return answer(readRequest(decodeJson(data, maxBytes), fingerprint));
+  }
+}
+
+/** The name of a service among all of a server's. */
+export function serviceName({ prefix }: Pick<Cluster, "prefix">, name: string): string {
+  return `${prefix}-${name}`;
+}
+
+/** What an asker is told of an error. */
+function failureOf(error: unknown): AnswerMessage {
+  const message = error instanceof Error ? error.message : `${error}`;
+  return { kind: "failed", failure: kindOf(error), message };
+}
+
+function kindOf(error: unknown): Failure {
+  if (error instanceof WorkerBusyError) return "busy";
+  if (error instanceof DeviceLostError || error instanceof WorkerLostError) return "lost";
+  if (error instanceof TypeError) return "TypeError";
+  // Whoever sent what cannot be read has to send something else.
+  return error instanceof RangeError || error instanceof MessageError ? "RangeError" : "Error";
+}

@@ -1,0 +1,63 @@
+/**
+ * A worker ended, or has been silent for too long: what it was asked for does not come. Another worker can be asked.
+ *
+ * @example
+ * ```ts
+ * import { WorkerLostError } from "@onehead/attention/cluster";
+ *
+ * const error = new WorkerLostError("Worker A7 was lost");
+ * console.log(error.name); // WorkerLostError
+ * ```
+ */
+export class WorkerLostError extends Error {
+  /** The class's name, for programs that see the error from afar. */
+  override readonly name = "WorkerLostError";
+}
+
+/**
+ * A worker has no room now: it did not begin. Another worker can be asked, or the same one later.
+ *
+ * @example
+ * ```ts
+ * import { WorkerBusyError } from "@onehead/attention/cluster";
+ *
+ * const error = new WorkerBusyError("4 sequences wait already");
+ * console.log(error.name); // WorkerBusyError
+ * ```
+ */
+export class WorkerBusyError extends Error {
+  /** The class's name, for programs that see the error from afar. */
+  override readonly name = "WorkerBusyError";
+}
+
+/**
+ * No worker of the model answers; the message says how many of other models do.
+ *
+ * @example
+ * ```ts
+ * import { NoWorkerError } from "@onehead/attention/cluster";
+ *
+ * const error = new NoWorkerError("No worker answers");
+ * console.log(error.name); // NoWorkerError
+ * ```
+ */
+export class NoWorkerError extends Error {
+  /** The class's name, for programs that see the error from afar. */
+  override readonly name = "NoWorkerError";
+}
+
+/**
+ * A message of a peer is damaged, too long, of another version, or of another model; nothing of it was used.
+ *
+ * @example
+ * ```ts
+ * import { MessageError } from "@onehead/attention/cluster";
+ *
+ * const error = new MessageError("Cannot read a message as it is of version 2, and not 1");
+ * console.log(error.name); // MessageError
+ * ```
+ */
+export class MessageError extends Error {
+  /** The class's name, for programs that see the error from afar. */
+  override readonly name = "MessageError";
+}

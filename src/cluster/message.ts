@@ -1,0 +1,29 @@
+/** Messages of JSON between peers: of bounded size, and checked as they are read. */
+import { sentence } from "../base/check.ts";
+import { cutMessage } from "../base/excerpt.ts";
+import { MessageError } from "./errors.ts";
+
+const READ = "read a message";
+
+/** Writes a value as a message. */
+export function encodeJson(value: unknown): Uint8Array {
+  return new TextEncoder().encode(JSON.stringify(value));
+}
+
+/**
+ * Reads a message.
+ *
+ * @throws {MessageError} If it has more than `maxBytes`, which is said before it is decoded, or is no JSON in UTF-8.
+ */
+export function decodeJson(bytes: Uint8Array, maxBytes: number): unknown {
+  if (bytes.length > maxBytes) {
+    throw new MessageError(
+      sentence(READ, "it must have at most maxBytes", { bytes: bytes.length, maxBytes }),
+    );
+  }
+  try {
+    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+  } catch (error) {
+    throw new MessageError(cutMessage(`Cannot ${READ}: ${(error as Error).message}`));
+  }
+}

@@ -1,0 +1,183 @@
+// Sequences handed to workers that end, are full, or serve another model: each comes whole, as if one had generated it.
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { ClusterEngine } from "../../../../cli/shared/cluster/cluster_engine.ts";
+import { startEngineService } from "../../../../cli/shared/cluster/engine_service.ts";
+import type {
+  Engine,
+  Generation,
+  SequenceRequest,
+} from "../../../../cli/shared/generation/engine.ts";
+import { type Cluster, NoWorkerError, WorkerLostError } from "../../../../src/cluster/mod.ts";
+import { seedFrom } from "../../../../src/base/random.ts";
+import { NatsServer, testNats } from "../../../support/nats.ts";
+
+const END = 0;
+const CONTEXT = 200;
+
+/** The token after others; one in 1000 ends a text. */
+function nextToken(tokens: readonly number[], seed: number): number {
+  return seedFrom(`${seed} ${tokens.join(" ")}`) % 1000;
+}
+
+/** The tokens of a sequence that nothing disturbs. */
+function undisturbed({ tokens, maxTokens, seed }: SequenceRequest): number[] {
+  const added: number[] = [];
+  while (added.length < maxTokens && added.at(-1) !== END) {
+    added.push(nextToken([...tokens, ...added], seed));
+  }
+  return added;
+}
+
+/** Generates without a model, one to three tokens at a time; at most `slots` sequences at once. */
+class HashEngine implements Engine {
+  readonly contextLen = CONTEXT;
+  readonly asked: SequenceRequest[] = [];
+  running = 0;
+  cancelled = 0;
+  constructor(readonly slots = Infinity, readonly onToken: () => void = () => {}) {}
+
+  submit(request: SequenceRequest): Generation {
+    if (request.topK !== 0) throw new RangeError("topK is not supported");
+    this.asked.push(request);
+    this.running++;
+    const rest = undisturbed(request);
+    let isCancelled = false;
+    const cancel = () => {
+      isCancelled = true;
+      this.cancelled++;
+    };
+    const run = async function* (this: HashEngine) {
+      try {
+        while (rest.length > 0 && !isCancelled) {
+          await new Promise((resolve) => setTimeout(resolve, 1));
+          this.onToken();
+          yield rest.splice(0, 1 + rest.length % 3).map((token) => ({ token }));
+        }
+      } finally {
+        this.running--;
+      }
+    };
+    return { cancel, [Symbol.asyncIterator]: run.bind(this) };
+  }
+
+  stats() {
+    const { running, slots } = this;
+    const waiting = Math.max(0, running - slots);
+    return { running, waiting, tokens: { prompt: 0, generated: 0 }, seconds: 0 };
+  }
+
+  destroy(): void {}
+}
+
+function request(fields: Partial<SequenceRequest>): SequenceRequest {
+  return {
+    ...{ tokens: [1], maxTokens: 60, endTokens: [END], temperature: 1, topP: 1, topK: 0, minP: 0 },
+    ...{ repetitionPenalty: 1, logitBias: new Map(), seed: 0 },
+    ...fields,
+  };
+}
+
+async function collect(generation: Generation): Promise<number[]> {
+  const tokens: number[] = [];
+  for await (const part of generation) tokens.push(...part.map(({ token }) => token));
+  return tokens;
+}
+
+const worker = (cluster: Cluster, engine: Engine, fingerprint = "f", maxQueue = 1) =>
+  startEngineService(cluster, () => engine, { fingerprint, maxQueue });
+
+const open = (cluster: Cluster, patience?: number) =>
+  ClusterEngine.open(cluster, {
+    ...{ fingerprint: "f", contextLen: CONTEXT, silence: 50, patience },
+  });
+
+testNats(
+  "ClusterEngine: sequences of workers that end go on elsewhere, token for token",
+  async (random) => {
+    await using server = await NatsServer.start();
+    const steady = new HashEngine();
+    await worker(await server.join(), steady);
+    const mortals: HashEngine[] = [];
+    const addMortal = async () => {
+      const cluster = await server.join();
+      let left = random.integer(60, 150);
+      const engine = new HashEngine(Infinity, () => {
+        if (--left === 0) void cluster.connection.close().then(addMortal);
+      });
+      mortals.push(engine);
+      await worker(cluster, engine);
+    };
+    for (let i = 0; i < 3; i++) await addMortal();
+    const engine = await open(await server.join());
+    const requests = Array.from({ length: 40 }, () =>
+      request({
+        tokens: Array.from({ length: random.integer(1, 9) }, () => random.integer(1, 9)),
+        maxTokens: random.integer(1, 190),
+        seed: random.integer(0, 2 ** 32 - 1),
+      }));
+    const texts = await Promise.all(requests.map((each) => collect(engine.submit(each))));
+    assertEquals(texts, requests.map(undisturbed));
+    const asked = [steady, ...mortals].reduce((sum, { asked }) => sum + asked.length, 0);
+    assert(mortals.length > 3 && asked > requests.length, "workers ended within sequences");
+    const { running, waiting, tokens } = engine.stats();
+    assertEquals([running, waiting, tokens.generated], [0, 0, texts.flat().length]);
+    engine.destroy();
+  },
+);
+
+testNats(
+  "ClusterEngine: full workers are not asked, and who waits goes on when there is room",
+  async () => {
+    await using server = await NatsServer.start();
+    const engines = [new HashEngine(1), new HashEngine(2)];
+    for (const engine of engines) await worker(await server.join(), engine);
+    const engine = await open(await server.join());
+    const requests = Array.from({ length: 12 }, (_, seed) => request({ seed }));
+    const texts = await Promise.all(requests.map((each) => collect(engine.submit(each))));
+    assertEquals(texts, requests.map(undisturbed));
+    assert(engines.every(({ asked }) => asked.length > 1), "all were asked");
+    engine.destroy();
+  },
+);
+
+testNats("ClusterEngine: a cancelled sequence ends here and there, wherever it is", async () => {
+  await using server = await NatsServer.start();
+  const far = new HashEngine(1);
+  await worker(await server.join(), far);
+  const engine = await open(await server.join());
+  const long = request({ maxTokens: 150, endTokens: [] });
+  const running = engine.submit(long);
+  for await (const _ of running) running.cancel();
+  while (far.running > 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  assertEquals(far.cancelled, 1);
+  const never = engine.submit(long);
+  assertEquals(engine.stats().waiting, 1);
+  never.cancel();
+  assertEquals(await collect(never), []);
+  const { running: left, waiting } = engine.stats();
+  assertEquals([left, waiting, far.asked.length], [0, 0, 1]);
+  engine.destroy();
+});
+
+testNats(
+  "ClusterEngine: without a worker of the model, or one that bears the sequence, it is an error",
+  async () => {
+    await using server = await NatsServer.start();
+    await worker(await server.join(), new HashEngine(), "another");
+    const engine = await open(await server.join(), 10);
+    const error = await assertRejects(() => collect(engine.submit(request({}))), NoWorkerError);
+    assert(error.message.endsWith("of other models or files 1"), error.message);
+    assertThrows(() => engine.submit(request({ maxTokens: CONTEXT })), RangeError, "needed=201");
+
+    const ends = async () => {
+      const cluster = await server.join();
+      await worker(cluster, new HashEngine(Infinity, () => void cluster.connection.close()));
+    };
+    for (let i = 0; i < 4; i++) await ends();
+    await assertRejects(() => collect(engine.submit(request({}))), WorkerLostError);
+    await worker(await server.join(), new HashEngine());
+    const refused = () => collect(engine.submit(request({ topK: 3 })));
+    await assertRejects(refused, RangeError, "topK is not supported");
+    engine.destroy();
+  },
+);

@@ -1,0 +1,44 @@
+import { assertEquals } from "@std/assert";
+import { WorkerChoice } from "../../../../cli/shared/cluster/worker_choice.ts";
+
+const worker = (
+  id: string,
+  state: Partial<Record<"running" | "waiting" | "contextLen", number>>,
+) => ({
+  id,
+  state: { running: 0, waiting: 0, maxQueue: 2, contextLen: 100, ...state },
+});
+const tokens = (length: number, last = 0) => [...Array(length - 1).keys(), last];
+
+Deno.test("WorkerChoice: who has room, then who has the least to do", () => {
+  const choice = new WorkerChoice();
+  const workers = [
+    worker("full", { waiting: 2 }),
+    worker("short", { contextLen: 9 }),
+    worker("busy", { running: 2 }),
+    worker("idle", {}),
+  ];
+  assertEquals(choice.choose(workers, tokens(4), 10), "idle");
+  const ends = [1, 2, 3].map(() => choice.begin("idle", tokens(4)));
+  assertEquals(choice.choose(workers, tokens(4), 10), "busy");
+  for (const end of ends) end();
+  assertEquals(choice.choose(workers, tokens(4), 10), "idle");
+  assertEquals(choice.choose(workers, tokens(4), 9), "short");
+  assertEquals(choice.choose(workers, tokens(4), 101), undefined);
+});
+
+Deno.test("WorkerChoice: who has whole pages of the prompt comes first, until it is forgotten", () => {
+  const choice = new WorkerChoice();
+  const workers = [
+    worker("idle", {}),
+    worker("had", { running: 1 }),
+    worker("more", { running: 2 }),
+  ];
+  choice.begin("had", tokens(33, 7))();
+  choice.begin("more", tokens(70, 7))();
+  assertEquals(choice.choose(workers, tokens(32, 8), 40), "idle");
+  assertEquals(choice.choose(workers, tokens(33, 8), 40), "had");
+  assertEquals(choice.choose(workers, tokens(65, 8), 70), "more");
+  choice.forget("more");
+  assertEquals(choice.choose(workers, tokens(65, 8), 70), "had");
+});

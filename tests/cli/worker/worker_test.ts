@@ -1,0 +1,84 @@
+// Workers and a gateway as processes: one is killed within an answer, and the client's stream goes on as if nothing was.
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import OpenAI from "openai";
+import { runCommand } from "../../../cli/worker/command.ts";
+import { run, withModel } from "../../support/commands.ts";
+import { NatsServer, testNats } from "../../support/nats.ts";
+import { RunningCommand } from "../../support/processes.ts";
+import type { Random } from "../../support/random.ts";
+import { hasStories, STORIES } from "../../support/stories.ts";
+
+/** A trained model with long texts where it is there, else a small one of random weights. */
+async function withFiles(
+  random: Random,
+  test: (files: { model: string; tokenizer: string }, tokens: number) => Promise<void>,
+): Promise<void> {
+  if (hasStories) await test(STORIES, 100);
+  else await withModel(random, (files) => test(files, 40));
+}
+
+testNats("worker, serve --nats: killed within answers, the streams are whole", async (random) => {
+  await using server = await NatsServer.start();
+  await withFiles(random, async ({ model, tokenizer }, max_tokens) => {
+    const files = ["--model", model, "--tokenizer", tokenizer, "--nats", server.url];
+    const start = () => RunningCommand.start("worker", files);
+    const [first, second] = await Promise.all([start(), start()]);
+    await using one = first;
+    await using two = second;
+    await using gateway = await RunningCommand.start("serve", [
+      ...[...files, "--name", "tiny", "--port", "0"],
+    ]);
+    const [baseURL] = gateway.line.match(/http:\S+/)!;
+    const client = new OpenAI({ apiKey: "none", maxRetries: 0, baseURL });
+    const stream = async (seed: number, onText: () => void = () => {}) => {
+      const ask = { model: "tiny", prompt: "a b", max_tokens, seed, temperature: 0.9 };
+      let text = "";
+      for await (const event of await client.completions.create({ ...ask, stream: true })) {
+        text += event.choices[0]?.text ?? "";
+        onText();
+      }
+      return text;
+    };
+    const seeds = [1, 2, 3];
+    const alone: string[] = [];
+    for (const seed of seeds) alone.push(await stream(seed));
+    assert(new Set(alone).size > 1, "seeds draw other texts");
+
+    // Both workers have sequences when the first text comes: one is killed then.
+    let killed: Promise<unknown> | undefined;
+    const kill = () => killed ??= one.end("SIGKILL");
+    const together = await Promise.all(seeds.map((seed) => stream(seed, kill)));
+    await killed;
+    assertEquals(together, alone);
+    const { code, err } = await gateway.end();
+    assertEquals(code, 0, err);
+    assertStringIncludes(err, `at ${server.url}: 2`);
+    assertEquals((await two.end()).code, 0);
+  });
+});
+
+testNats("worker: what does not start one is said, with exit code 2", async (random) => {
+  await using server = await NatsServer.start("--auth", "secret");
+  await withModel(random, async ({ model, tokenizer }) => {
+    const files = ["--model", model, "--tokenizer", tokenizer];
+    const start = async (...options: string[]) => {
+      const { code, err } = await run(runCommand, ...files, ...options);
+      assertEquals(code, 2, err);
+      return err;
+    };
+    assertStringIncludes(await start(), "without --nats");
+    assertStringIncludes(
+      await start("--nats", "nats://a:b@127.0.0.1"),
+      "come from the environment",
+    );
+    assertStringIncludes(await start("--nats", "nats://127.0.0.1:1"), "nats-server --jetstream");
+    assertStringIncludes(await start("--nats", server.url), "Authorization Violation");
+    const env = { NATS_TOKEN: "secret" };
+    await using worker = await RunningCommand.start(
+      "worker",
+      [...files, "--nats", server.url],
+      env,
+    );
+    assertStringIncludes(worker.line, server.url);
+  });
+});

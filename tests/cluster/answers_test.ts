@@ -1,0 +1,250 @@
+// Answers over a server on this machine: what comes, what is refused, who is told that a worker or an asker is gone.
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { DeviceLostError } from "../../mod.ts";
+import {
+  type Answer,
+  AnswerService,
+  type AnswerServiceOptions,
+  ask,
+  type AskOptions,
+  type Cluster,
+  MessageError,
+  WorkerBusyError,
+  WorkerLostError,
+  Workers,
+} from "../../src/cluster/mod.ts";
+import { NatsServer, testNats } from "../support/nats.ts";
+
+const OF = { name: "say", fingerprint: "f1" };
+
+/** An answer of these items, one a time, and what it throws at last. */
+function answerOf(items: readonly unknown[], error?: Error): Answer & { isCancelled: boolean } {
+  return {
+    isCancelled: false,
+    cancel() {
+      this.isCancelled = true;
+    },
+    async *[Symbol.asyncIterator]() {
+      for (const item of items) {
+        await delay(1);
+        if (this.isCancelled) return;
+        yield [item];
+      }
+      if (error) throw error;
+    },
+  };
+}
+
+/** An answer that says one item and then nothing until it is cancelled. */
+function endless(): Answer & { cancelled: Promise<void> } {
+  let cancel = () => {};
+  const cancelled = new Promise<void>((resolve) => cancel = resolve);
+  return {
+    ...{ cancel, cancelled },
+    async *[Symbol.asyncIterator]() {
+      yield [0];
+      await cancelled;
+    },
+  };
+}
+
+const delay = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+
+function start(cluster: Cluster, options: Partial<AnswerServiceOptions>): Promise<AnswerService> {
+  return AnswerService.start(cluster, {
+    ...{ ...OF, beat: 20, state: () => ({}), answer: () => answerOf([]), ...options },
+  });
+}
+
+/** All items of an answer. */
+async function collect(
+  cluster: Cluster,
+  worker: string,
+  request: unknown,
+  options: Partial<AskOptions> = {},
+): Promise<unknown[]> {
+  const items: unknown[] = [];
+  const asked = { ...OF, worker, silence: 100, ...options };
+  for await (const part of ask(cluster, asked, request)) items.push(...part);
+  return items;
+}
+
+testNats("ask: every item once and in order, whoever else asks", async (random) => {
+  await using server = await NatsServer.start();
+  const [cluster, other] = [await server.join(), await server.join()];
+  const lists = Array.from({ length: 20 }, () => {
+    return Array.from({ length: random.integer(0, 30) }, () => random.integer(0, 1000));
+  });
+  const service = await start(cluster, { answer: (list) => answerOf(list as number[]) });
+  const answers = await Promise.all(lists.map((list) => collect(other, service.id, list)));
+  assertEquals(answers, lists);
+  await service.stop();
+});
+
+testNats(
+  "ask: errors keep their kind, and what is of another model or version is refused",
+  async () => {
+    await using server = await NatsServer.start();
+    const cluster = await server.join();
+    const errors = {
+      range: new RangeError("too large"),
+      type: new TypeError("no number"),
+      device: new DeviceLostError("gone"),
+      busy: new WorkerBusyError("full"),
+      other: new Error("odd"),
+    };
+    const service = await start(cluster, {
+      maxBytes: 200,
+      answer: (name) => {
+        if (name === "late") return answerOf([1, 2], new RangeError("later"));
+        throw errors[name as keyof typeof errors];
+      },
+    });
+    const { id } = service;
+    const refused = async (request: unknown, kind: new (text: string) => Error, text: string) => {
+      await assertRejects(() => collect(cluster, id, request), kind, text);
+    };
+    await refused("range", RangeError, "too large");
+    await refused("type", TypeError, "no number");
+    await refused("device", WorkerLostError, "gone");
+    await refused("busy", WorkerBusyError, "full");
+    await refused("other", Error, "odd");
+    await refused("late", RangeError, "later");
+    await refused("x".repeat(200), RangeError, "maxBytes=200");
+    const other = () => collect(cluster, id, "range", { fingerprint: "f2" });
+    await assertRejects(other, RangeError, 'asker="f2", worker="f1"');
+    await service.stop();
+  },
+);
+
+testNats("AnswerService: an answer is cancelled whose asker left or ended", async () => {
+  await using server = await NatsServer.start();
+  const [cluster, asker] = [await server.join(), await server.join()];
+  const answers: ReturnType<typeof endless>[] = [];
+  const service = await start(cluster, { answer: () => answers[answers.push(endless()) - 1] });
+  const controller = new AbortController();
+  for await (
+    const _ of ask(asker, { ...OF, worker: service.id, signal: controller.signal }, null)
+  ) controller.abort();
+  await answers[0].cancelled;
+  for await (const _ of ask(asker, { ...OF, worker: service.id }, null)) break;
+  await answers[1].cancelled;
+  for await (const _ of ask(asker, { ...OF, worker: service.id }, null)) {
+    await asker.connection.close();
+    break;
+  }
+  await answers[2].cancelled;
+  await service.stop();
+  assertEquals(service.running, 0);
+});
+
+testNats(
+  "ask: a worker that ended is noticed at once, one that is silent after a while",
+  async () => {
+    await using server = await NatsServer.start();
+    const [cluster, asker] = [await server.join(), await server.join()];
+    const service = await start(cluster, { answer: endless });
+    const options = { ...OF, worker: service.id, silence: 50 };
+    await assertRejects(
+      async () => {
+        for await (const _ of ask(asker, options, null)) await cluster.connection.close();
+      },
+      WorkerLostError,
+      "it ended",
+    );
+    await assertRejects(() => collect(asker, service.id, null), WorkerLostError, "nobody has");
+
+    // It takes the request, and never says a word; nor does it answer whether it still lives.
+    asker.connection.subscribe("test.say.mute.>", { callback: () => {} });
+    asker.connection.subscribe("test.say.mute", { callback: () => {} });
+    await assertRejects(
+      () => collect(asker, "mute", null, { silence: 20, patience: 60 }),
+      WorkerLostError,
+      "said nothing for 60 ms",
+    );
+  },
+);
+
+testNats("ask: a gap, a double and what is not of the protocol end the answer", async () => {
+  await using server = await NatsServer.start();
+  const cluster = await server.join();
+  let messages: unknown[] = [];
+  cluster.connection.subscribe("test.say.fake", {
+    callback: (_, request) => {
+      for (const message of messages) request.respond(JSON.stringify(message));
+    },
+  });
+  const items = (from: number) => ({ kind: "items", from, items: [from] });
+  const answered = async (...said: unknown[]) => {
+    messages = said;
+    return await collect(cluster, "fake", null, { maxBytes: 100 });
+  };
+  assertEquals(await answered(items(0), { kind: "beat" }, items(1), { kind: "end", count: 2 }), [
+    0,
+    1,
+  ]);
+  await assertRejects(() => answered(items(0), items(2)), WorkerLostError, "of 2 items 1 came");
+  await assertRejects(() => answered(items(0), items(0)), WorkerLostError, "of 0 items 1 came");
+  await assertRejects(() => answered(items(0), { kind: "end", count: 2 }), WorkerLostError);
+  for (
+    const wrong of [
+      ...[null, 7, {}, { kind: "other" }, { kind: "items", from: -1, items: [] }],
+      ...[{ kind: "items", from: 0, items: "a" }, { kind: "end" }, { kind: "end", count: 0.5 }],
+      ...[{ kind: "failed", failure: "x", message: "" }, { kind: "beat", pad: "x".repeat(100) }],
+    ]
+  ) await assertRejects(() => answered(wrong), MessageError);
+});
+
+testNats("Workers: those of the model are known with their state, others are counted", async () => {
+  await using server = await NatsServer.start();
+  const [one, two, asker] = [await server.join(), await server.join(), await server.join()];
+  const first = await start(one, { state: () => ({ room: 3 }) });
+  const second = await start(two, { fingerprint: "f2", state: () => ({ room: 4 }) });
+  const third = await start(two, { state: () => "none" });
+  const readState = (state: unknown) => (state as { room?: number }).room;
+  const workers = await Workers.open(asker, { ...OF, readState, refresh: 10, patience: 300 });
+  const list = () => workers.list().map(({ id, state }) => ({ id, state }));
+  assertEquals([list(), workers.others], [[{ id: first.id, state: 3 }], 1]);
+  workers.forget(first.id);
+  assertEquals(list(), []);
+  await workers.refreshed();
+  await workers.refreshed();
+  assertEquals(list(), [{ id: first.id, state: 3 }]);
+  await Promise.all([first, second, third].map((service) => service.stop()));
+  while (workers.list().length > 0 || workers.others > 0) await workers.refreshed();
+  workers.close();
+});
+
+testNats(
+  "A client without rights finds no workers, and what it asks for does not come",
+  async () => {
+    const config = await Deno.makeTempFile({ suffix: ".conf" });
+    await Deno.writeTextFile(
+      config,
+      `accounts {
+      A { users = [{ user: a, password: p }] }
+      B { users = [{ user: b, password: p }] }
+      C { users = [{ user: c, password: p, permissions: { publish: ["_INBOX.>"], subscribe: ["_INBOX.>"] } }] }
+    }`,
+    );
+    await using server = await NatsServer.start("--config", config);
+    await Deno.remove(config);
+    const join = (user: string, pass = "p") => server.join({ user, pass });
+    const worker = await join("a");
+    let asked = 0;
+    const service = await start(worker, { answer: () => answerOf([++asked]) });
+    assertEquals(await collect(await join("a"), service.id, null), [1]);
+    for (const user of ["b", "c"]) {
+      const cluster = await join(user);
+      const readState = (state: unknown) => state;
+      const workers = await Workers.open(cluster, { ...OF, readState });
+      assertEquals([workers.list(), workers.others], [[], 0]);
+      workers.close();
+      await assertRejects(() => collect(cluster, service.id, null, { patience: 200 }));
+    }
+    await assertRejects(() => join("a", "wrong"));
+    await assertRejects(() => server.join());
+    assert(asked === 1, "nobody else was answered");
+    await service.stop();
+  },
+);
