@@ -76,10 +76,12 @@ export class AnswerService {
   readonly #cluster: Cluster;
   readonly #options: AnswerServiceOptions;
   readonly #service: Service;
-  /** Where the server says that nobody has an inbox any more. */
+  /** The first words of the subjects at which the server says that nobody has an inbox any more. */
   readonly #watch: string;
-  /** The answers under way, by the inbox that they go to. */
-  readonly #answers = new Map<string, { watch: string; answer: Answer }>();
+  /** The inboxes of the answers under way. */
+  readonly #inboxes = new Set<string>();
+  /** The answers under way that somebody waits for, by where the server says that nobody does any more. */
+  readonly #watched = new Map<string, Answer>();
   #watching: Subscription | undefined;
   #begun = 0;
   #isStopping = false;
@@ -120,13 +122,13 @@ export class AnswerService {
 
   /** The number of answers under way. */
   get running(): number {
-    return this.#answers.size;
+    return this.#inboxes.size;
   }
 
   /** Takes no more requests; resolves when the answers under way are over. */
   async stop(): Promise<void> {
     this.#isStopping = true;
-    if (this.#answers.size > 0) await new Promise<void>((resolve) => this.#idle = resolve);
+    if (this.#inboxes.size > 0) await new Promise<void>((resolve) => this.#idle = resolve);
     this.#watching?.unsubscribe();
     await this.#service.stop();
   }
@@ -136,9 +138,8 @@ export class AnswerService {
     const subject = subjectOf(this.#cluster, this.#options.name, this.id);
     this.#watching = connection.subscribe(`${this.#watch}.*`, {
       callback: (_, { subject }) => {
-        for (const { watch, answer } of this.#answers.values()) {
-          if (watch === subject) answer.cancel();
-        }
+        this.#watched.get(subject)?.cancel();
+        this.#watched.delete(subject);
       },
     });
     this.#service.addEndpoint("answer", {
@@ -148,7 +149,7 @@ export class AnswerService {
     this.#service.addEndpoint("probe", {
       subject: `${subject}.probe`,
       handler: (_, message) => {
-        message.respond(encodeJson(this.#answers.has(message.string())));
+        message.respond(encodeJson(this.#inboxes.has(message.string())));
       },
     });
   }
@@ -165,7 +166,8 @@ export class AnswerService {
     let beats: ReturnType<typeof setInterval> | undefined;
     try {
       const answer = this.#begin(data);
-      this.#answers.set(inbox, { watch, answer });
+      this.#inboxes.add(inbox);
+      this.#watched.set(watch, answer);
       say({ kind: "beat" });
       beats = setInterval(() => say({ kind: "beat" }), this.#options.beat ?? 500);
       let count = 0;
@@ -178,8 +180,9 @@ export class AnswerService {
       say(failureOf(error));
     } finally {
       clearInterval(beats);
-      this.#answers.delete(inbox);
-      if (this.#answers.size === 0) this.#idle?.();
+      this.#inboxes.delete(inbox);
+      this.#watched.delete(watch);
+      if (this.#inboxes.size === 0) this.#idle?.();
     }
   }
 

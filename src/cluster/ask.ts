@@ -2,7 +2,7 @@
 import { NoRespondersError, type RequestError } from "@nats-io/transport-node";
 import { ANSWER_VERSION, type AnswerMessage, readAnswer } from "./answer_protocol.ts";
 import { type Cluster, MAX_BYTES, subjectOf } from "./cluster.ts";
-import { WorkerBusyError, WorkerLostError } from "./errors.ts";
+import { NoWorkerError, WorkerBusyError, WorkerLostError } from "./errors.ts";
 import { Inbox } from "./inbox.ts";
 import { decodeJson, encodeJson } from "./message.ts";
 
@@ -33,6 +33,7 @@ const NO_RESPONDERS = 503;
  * @param cluster Where the worker is.
  * @param options The worker, and how long its silence is borne.
  * @param request What the service reads, as JSON.
+ * @throws {NoWorkerError} If nobody has the worker's name.
  * @throws {WorkerLostError} If the worker ends, loses a message, or is silent for too long.
  * @throws {WorkerBusyError} If it has no room.
  * @throws {MessageError} If it says what is not of the protocol.
@@ -100,7 +101,9 @@ async function nextOf(
   const end = performance.now() + patience;
   while (true) {
     const message = await inbox.next(Math.max(1, Math.min(silence, end - performance.now())));
-    if (message?.headers?.code === NO_RESPONDERS) throw lost("nobody has its subject");
+    if (message?.headers?.code === NO_RESPONDERS) {
+      throw new NoWorkerError(`There is no worker ${worker}: nobody has its subject`);
+    }
     if (message) return message.data;
     if (signal?.aborted) return undefined;
     if (performance.now() >= end) throw lost(`it said nothing for ${patience} ms`);

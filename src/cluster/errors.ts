@@ -31,7 +31,7 @@ export class WorkerBusyError extends Error {
 }
 
 /**
- * No worker of the model answers; the message says how many of other models do.
+ * Nobody is there to be asked: no worker of the model, or none of a name. Nothing began.
  *
  * @example
  * ```ts

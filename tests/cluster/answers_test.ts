@@ -9,6 +9,7 @@ import {
   type AskOptions,
   type Cluster,
   MessageError,
+  NoWorkerError,
   WorkerBusyError,
   WorkerLostError,
   Workers,
@@ -152,7 +153,7 @@ testNats(
       WorkerLostError,
       "it ended",
     );
-    await assertRejects(() => collect(asker, service.id, null), WorkerLostError, "nobody has");
+    await assertRejects(() => collect(asker, service.id, null), NoWorkerError, "nobody has");
 
     // It takes the request, and never says a word; nor does it answer whether it still lives.
     asker.connection.subscribe("test.say.mute.>", { callback: () => {} });

@@ -17,7 +17,7 @@ import type {
 } from "../generation/engine.ts";
 import { GENERATE } from "./engine_service.ts";
 import { readState, readTokens, sequenceMessage, type WorkerState } from "./sequence_message.ts";
-import { WorkerChoice } from "./worker_choice.ts";
+import { type Taken, WorkerChoice } from "./worker_choice.ts";
 
 /** Options of a cluster engine. */
 export interface ClusterEngineOptions {
@@ -33,6 +33,8 @@ export interface ClusterEngineOptions {
 
 /** Workers that a sequence may lose in a row without a new token: it may be what ends them. */
 const MOST_LOSSES = 3;
+/** The errors after which another worker is asked. */
+const ELSEWHERE = [WorkerLostError, WorkerBusyError, NoWorkerError];
 /** Milliseconds that a sequence waits for workers where there are none. */
 const PATIENCE = 10_000;
 
@@ -155,21 +157,23 @@ export class ClusterEngine implements Engine {
       };
       count("waiting");
       const worker = await this.#workerFor(rest, signal);
-      if (worker === undefined) return;
+      if (!worker) return;
       count("running");
       try {
-        for await (const part of this.#askOne(worker, rest, signal)) {
+        for await (const part of this.#askOne(worker.id, rest, signal)) {
           added.push(...part.map(({ token }) => token));
           losses = 0;
           yield part;
         }
         return;
       } catch (error) {
-        if (!(error instanceof WorkerBusyError || error instanceof WorkerLostError)) throw error;
-        this.#workers.forget(worker);
-        if (error instanceof WorkerBusyError) continue;
-        this.#choice.forget(worker);
+        if (!ELSEWHERE.some((kind) => error instanceof kind)) throw error;
+        this.#workers.forget(worker.id);
+        if (!(error instanceof WorkerLostError)) continue;
+        this.#choice.forget(worker.id);
         if (++losses === MOST_LOSSES) throw error;
+      } finally {
+        worker.end();
       }
     }
   }
@@ -178,12 +182,12 @@ export class ClusterEngine implements Engine {
   async #workerFor(
     { tokens, maxTokens }: SequenceRequest,
     signal: AbortSignal,
-  ): Promise<string | undefined> {
+  ): Promise<Taken | undefined> {
     const end = performance.now() + (this.#options.patience ?? PATIENCE);
     while (!signal.aborted) {
       const workers = this.#workers.list();
-      const worker = this.#choice.choose(workers, tokens, tokens.length + maxTokens);
-      if (worker !== undefined) return worker;
+      const worker = this.#choice.take(workers, tokens, tokens.length + maxTokens);
+      if (worker) return worker;
       if (workers.length === 0 && performance.now() > end) {
         const { others } = this.#workers;
         throw new NoWorkerError(
@@ -201,7 +205,6 @@ export class ClusterEngine implements Engine {
     request: SequenceRequest,
     signal: AbortSignal,
   ): AsyncGenerator<GeneratedToken[]> {
-    const end = this.#choice.begin(worker, request.tokens);
     const start = performance.now();
     const { fingerprint, silence } = this.#options;
     const options = { name: GENERATE, worker, fingerprint, silence, signal };
@@ -214,7 +217,6 @@ export class ClusterEngine implements Engine {
       if (!signal.aborted) this.#tokens.prompt += request.tokens.length;
     } finally {
       this.#milliseconds += performance.now() - start;
-      end();
     }
   }
 }

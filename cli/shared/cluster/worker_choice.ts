@@ -7,37 +7,42 @@ const REMEMBERED = 32;
 /** A shorter common beginning saves no work: pages of a cache have as many tokens. */
 const PAGE = 32;
 
+/** A worker that has a sequence, until its end is told. */
+export interface Taken {
+  id: string;
+  end(): void;
+}
+
 /** Chooses workers, and remembers which sequences they had. */
 export class WorkerChoice {
   readonly #had = new Map<string, (readonly number[])[]>();
   readonly #running = new Map<string, number>();
 
-  /** The best of the workers that have room for `room` tokens; undefined where none has. */
-  choose(
+  /**
+   * Gives a sequence to the best of the workers that have room for `room` tokens; undefined where none has. Who comes next finds
+   * it given.
+   */
+  take(
     workers: readonly Worker<WorkerState>[],
     tokens: readonly number[],
     room: number,
-  ): string | undefined {
-    const open = workers
+  ): Taken | undefined {
+    const [best] = workers
       .filter(({ state: { waiting, maxQueue, contextLen } }) =>
         contextLen >= room && waiting < maxQueue
       )
       .map(({ id, state }) => ({
         id,
-        // What was sent since a worker spoke last counts too.
+        // What was given since a worker spoke last counts too.
         load: Math.max(this.#running.get(id) ?? 0, state.running + state.waiting),
         shared: this.#shared(id, tokens),
-      }));
-    open.sort((a, b) => b.shared - a.shared || a.load - b.load);
-    return open.at(0)?.id;
-  }
-
-  /** Notes that a worker is given a sequence; returns what to call when it is over. */
-  begin(id: string, tokens: readonly number[]): () => void {
-    const had = this.#had.get(id) ?? [];
-    this.#had.set(id, [tokens, ...had].slice(0, REMEMBERED));
+      }))
+      .sort((a, b) => b.shared - a.shared || a.load - b.load);
+    if (!best) return undefined;
+    const { id } = best;
+    this.#had.set(id, [tokens, ...this.#had.get(id) ?? []].slice(0, REMEMBERED));
     this.#running.set(id, (this.#running.get(id) ?? 0) + 1);
-    return () => this.#running.set(id, this.#running.get(id)! - 1);
+    return { id, end: () => this.#running.set(id, this.#running.get(id)! - 1) };
   }
 
   /** Forgets a worker that was lost. */

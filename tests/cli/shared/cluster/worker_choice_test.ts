@@ -8,6 +8,11 @@ const worker = (
   id,
   state: { running: 0, waiting: 0, maxQueue: 2, contextLen: 100, ...state },
 });
+const take = (choice: WorkerChoice, ...given: Parameters<WorkerChoice["take"]>) => {
+  const taken = choice.take(...given);
+  taken?.end();
+  return taken?.id;
+};
 const tokens = (length: number, last = 0) => [...Array(length - 1).keys(), last];
 
 Deno.test("WorkerChoice: who has room, then who has the least to do", () => {
@@ -18,13 +23,13 @@ Deno.test("WorkerChoice: who has room, then who has the least to do", () => {
     worker("busy", { running: 2 }),
     worker("idle", {}),
   ];
-  assertEquals(choice.choose(workers, tokens(4), 10), "idle");
-  const ends = [1, 2, 3].map(() => choice.begin("idle", tokens(4)));
-  assertEquals(choice.choose(workers, tokens(4), 10), "busy");
-  for (const end of ends) end();
-  assertEquals(choice.choose(workers, tokens(4), 10), "idle");
-  assertEquals(choice.choose(workers, tokens(4), 9), "short");
-  assertEquals(choice.choose(workers, tokens(4), 101), undefined);
+  assertEquals(take(choice, workers, tokens(4), 10), "idle");
+  const given = [1, 2, 3].map(() => choice.take([worker("idle", {})], tokens(4), 10)!);
+  assertEquals(take(choice, workers, tokens(4), 10), "busy");
+  for (const { end } of given) end();
+  assertEquals(take(choice, workers, tokens(4), 10), "idle");
+  assertEquals(take(choice, workers, tokens(4), 9), "short");
+  assertEquals(take(choice, workers, tokens(4), 101), undefined);
 });
 
 Deno.test("WorkerChoice: who has whole pages of the prompt comes first, until it is forgotten", () => {
@@ -34,11 +39,11 @@ Deno.test("WorkerChoice: who has whole pages of the prompt comes first, until it
     worker("had", { running: 1 }),
     worker("more", { running: 2 }),
   ];
-  choice.begin("had", tokens(33, 7))();
-  choice.begin("more", tokens(70, 7))();
-  assertEquals(choice.choose(workers, tokens(32, 8), 40), "idle");
-  assertEquals(choice.choose(workers, tokens(33, 8), 40), "had");
-  assertEquals(choice.choose(workers, tokens(65, 8), 70), "more");
+  take(choice, [worker("had", {})], tokens(33, 7), 40);
+  take(choice, [worker("more", {})], tokens(70, 7), 80);
+  assertEquals(take(choice, workers, tokens(32, 8), 40), "idle");
+  assertEquals(take(choice, workers, tokens(33, 8), 40), "had");
+  assertEquals(take(choice, workers, tokens(65, 8), 70), "more");
   choice.forget("more");
-  assertEquals(choice.choose(workers, tokens(65, 8), 70), "had");
+  assertEquals(take(choice, workers, tokens(65, 8), 70), "had");
 });
