@@ -12,7 +12,15 @@ const COMPOSING = ["tensor", "cache", "score", "attend", "layer", "model", "trai
 /** What may import the float64 reference: the reference decoder, and what is public. */
 const OF_REFERENCE = ["src/model/reference.ts", "mod.ts"];
 
-const imports = readImports(new URL("../", import.meta.url));
+/** The packages that the library imports, and the room that each is for. */
+const PACKAGES: Readonly<Record<string, string>> = {
+  "@huggingface/tokenizers": "src/model",
+  "@nats-io/services": "src/cluster",
+  "@nats-io/transport-node": "src/cluster",
+};
+
+const ROOT = new URL("../", import.meta.url);
+const imports = readImports(ROOT);
 const edges = [...imports].flatMap(([from, targets]) => targets.map((to) => ({ from, to })));
 
 /** "src/plan" of "src/plan/spec.ts", "bench" of "bench/main.ts". */
@@ -78,6 +86,17 @@ Deno.test("House: only rooms that compose import kernels, which import nothing",
     isOf("src")(from) && isOf("kernels")(to) && !composing.includes(placeOf(from))
   );
   assertNone(({ from, to }) => isOf("kernels")(from) && !isOf("kernels")(to));
+});
+
+Deno.test("House: the library imports no packages but those of its table, each in its room", () => {
+  const files = [...imports.keys()].filter((file) => isOf("src")(file) || file === "mod.ts");
+  const imported = files.flatMap((file) =>
+    specifiersOf(Deno.readTextFileSync(new URL(file, ROOT)))
+      .filter((specifier) => !/^(\.|node:|@onehead\/)/.test(specifier))
+      .map((name) => ({ name, place: placeOf(file) }))
+  );
+  assertEquals(imported.filter(({ name, place }) => PACKAGES[name] !== place), []);
+  assertEquals([...new Set(imported.map(({ name }) => name))].sort(), Object.keys(PACKAGES).sort());
 });
 
 Deno.test("House: the reference is imported by nothing that it checks", () => {

@@ -39,17 +39,26 @@ const DESCRIBED = {
   unpkg: `./${ONE_FILE}`,
 };
 
+/** Packages that the entry of clusters needs alone: whoever imports it installs them. */
+const OPTIONAL = /^@nats-io\//;
+
 /** A package.json, as far as it counts here. */
 export interface Manifest {
+  dependencies?: Record<string, string>;
   exports: Record<string, unknown>;
   [field: string]: unknown;
 }
 
 /** The package.json of the package, from the one that `deno pack` writes. Pure. */
 export function manifestOf(packed: Manifest, repository: string): Manifest {
+  const dependencies = Object.entries(packed.dependencies ?? {});
+  const optional = dependencies.filter(([name]) => OPTIONAL.test(name));
   return {
     ...packed,
     ...DESCRIBED,
+    dependencies: Object.fromEntries(dependencies.filter(([name]) => !OPTIONAL.test(name))),
+    peerDependencies: Object.fromEntries(optional),
+    peerDependenciesMeta: Object.fromEntries(optional.map(([name]) => [name, { optional: true }])),
     homepage: `${repository}#readme`,
     bugs: `${repository}/issues`,
     repository: { type: "git", url: `git+${repository}.git` },

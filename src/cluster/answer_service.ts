@@ -1,6 +1,6 @@
 /** A worker: answers requests item by item, as a NATS service that others discover. */
 import { createInbox, type Msg, type Subscription } from "@nats-io/transport-node";
-import { type Service, Svcm } from "@nats-io/services";
+import type { Service } from "@nats-io/services";
 import { DeviceLostError } from "../base/errors.ts";
 import {
   ANSWER_VERSION,
@@ -8,7 +8,7 @@ import {
   type Failure,
   readRequest,
 } from "./answer_protocol.ts";
-import { type Cluster, MAX_BYTES, subjectOf } from "./cluster.ts";
+import { type Cluster, MAX_BYTES, natsOf, servicesOf, subjectOf } from "./cluster.ts";
 import { MessageError, WorkerBusyError, WorkerLostError } from "./errors.ts";
 import { decodeJson, encodeJson } from "./message.ts";
 
@@ -36,9 +36,6 @@ export interface AnswerServiceOptions {
   /** Milliseconds between two signs of life. The default is 500. */
   beat?: number;
 }
-
-/** The services' package has an older core beside it than the transport: its types differ, its calls do not. */
-type OwnConnection = ConstructorParameters<typeof Svcm>[0];
 
 /**
  * Answers requests as a NATS service: `nats service ls` lists it, with its statistics and its state. An answer that nobody waits
@@ -102,7 +99,7 @@ export class AnswerService {
   static async start(cluster: Cluster, options: AnswerServiceOptions): Promise<AnswerService> {
     const { name, fingerprint, state } = options;
     subjectOf(cluster, name);
-    const service = await new Svcm(cluster.connection as unknown as OwnConnection).add({
+    const service = await servicesOf(cluster).add({
       name: serviceName(cluster, name),
       version: `${ANSWER_VERSION}.0.0`,
       metadata: { fingerprint },
@@ -134,9 +131,8 @@ export class AnswerService {
   }
 
   #listen(): void {
-    const { connection } = this.#cluster;
     const subject = subjectOf(this.#cluster, this.#options.name, this.id);
-    this.#watching = connection.subscribe(`${this.#watch}.*`, {
+    this.#watching = natsOf(this.#cluster).subscribe(`${this.#watch}.*`, {
       callback: (_, { subject }) => {
         this.#watched.get(subject)?.cancel();
         this.#watched.delete(subject);
@@ -157,11 +153,12 @@ export class AnswerService {
   async #answer({ data, reply: inbox }: Pick<Msg, "data" | "reply">): Promise<void> {
     // Without an inbox, nobody waits.
     if (!inbox) return;
+    const connection = natsOf(this.#cluster);
     const watch = `${this.#watch}.${this.#begun++}`;
     const say = (message: AnswerMessage) => {
       // A connection that is closed has no askers left.
-      if (this.#cluster.connection.isClosed()) return;
-      this.#cluster.connection.publish(inbox, encodeJson(message), { reply: watch });
+      if (connection.isClosed()) return;
+      connection.publish(inbox, encodeJson(message), { reply: watch });
     };
     let beats: ReturnType<typeof setInterval> | undefined;
     try {

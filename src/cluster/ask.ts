@@ -1,7 +1,7 @@
 /** Asks a worker, and follows its answer while the worker lives. */
 import { NoRespondersError, type RequestError } from "@nats-io/transport-node";
 import { ANSWER_VERSION, type AnswerMessage, readAnswer } from "./answer_protocol.ts";
-import { type Cluster, MAX_BYTES, subjectOf } from "./cluster.ts";
+import { type Cluster, MAX_BYTES, natsOf, subjectOf } from "./cluster.ts";
 import { NoWorkerError, WorkerBusyError, WorkerLostError } from "./errors.ts";
 import { Inbox } from "./inbox.ts";
 import { decodeJson, encodeJson } from "./message.ts";
@@ -58,7 +58,7 @@ export async function* ask(
   request: unknown,
 ): AsyncGenerator<readonly unknown[], void, undefined> {
   const { name, worker, fingerprint, signal, maxBytes = MAX_BYTES } = options;
-  const { connection } = cluster;
+  const connection = natsOf(cluster);
   const subject = subjectOf(cluster, name, worker);
   if (signal?.aborted) return;
   const inbox = new Inbox(connection);
@@ -94,7 +94,7 @@ export async function* ask(
 async function nextOf(
   inbox: Inbox,
   subject: string,
-  { connection }: Cluster,
+  cluster: Cluster,
   { worker, signal, silence = 1500, patience = 30_000 }: AskOptions,
 ): Promise<Uint8Array | undefined> {
   const lost = (why: string) => new WorkerLostError(`Worker ${worker} was lost: ${why}`);
@@ -109,7 +109,7 @@ async function nextOf(
     if (performance.now() >= end) throw lost(`it said nothing for ${patience} ms`);
     try {
       const timeout = Math.max(1, Math.min(silence, end - performance.now()));
-      const said = await connection.request(`${subject}.probe`, inbox.subject, { timeout });
+      const said = await natsOf(cluster).request(`${subject}.probe`, inbox.subject, { timeout });
       // What it said before this is there already.
       const last = await inbox.next(0);
       if (last) return last.data;

@@ -1,13 +1,24 @@
+import { Svcm } from "@nats-io/services";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { sentence } from "../base/check.ts";
+
+/** A connection to a NATS server: what `connect` of `@nats-io/transport-node` gives. Its other calls are used too. */
+export interface Connection {
+  /** Resolves when the server has all that was sent. */
+  flush(): Promise<void>;
+  /** Whether it is closed for good. */
+  isClosed(): boolean;
+  /** Closes it; what waits for it fails. */
+  close(): Promise<void>;
+}
 
 /**
  * Machines that find each other at a NATS server. The connection is the caller's, with its credentials and its TLS; the caller
  * closes it.
  */
 export interface Cluster {
-  /** A connection of `@nats-io/transport-node`, or of another of NATS's transports. */
-  connection: NatsConnection;
+  /** Through it all messages go. */
+  connection: Connection;
   /** The first word of every subject, of letters, digits, `-` and `_`: clusters of different prefixes do not meet. */
   prefix: string;
 }
@@ -17,6 +28,16 @@ export const MAX_BYTES = 2 ** 20;
 
 /** The words of a subject: nothing that NATS or its services take for a separator or a wildcard. */
 const WORD = /^[-\w]+$/;
+
+/** The connection of a cluster, with all of its calls. */
+export function natsOf({ connection }: Cluster): NatsConnection {
+  return connection as NatsConnection;
+}
+
+/** The services at a cluster's server. Their package has an older core beside it: its types differ, its calls do not. */
+export function servicesOf({ connection }: Cluster): Svcm {
+  return new Svcm(connection as ConstructorParameters<typeof Svcm>[0]);
+}
 
 /** `prefix.word.word`, of words that are checked. */
 export function subjectOf({ prefix }: Pick<Cluster, "prefix">, ...words: string[]): string {

@@ -19,13 +19,13 @@ const CHARACTERS = 32;
  * @example
  * ```ts
  * import { modelFingerprint } from "@onehead/attention/cluster";
- * import { randomWeights } from "@onehead/attention/decoder";
+ * import { type DecoderSpec, randomWeights } from "@onehead/attention/decoder";
  *
- * const spec = {
+ * const spec: DecoderSpec = {
  *   ...{ vocabSize: 3, dim: 2, hiddenDim: 2, numHeads: 1, numKvHeads: 1, headDim: 2, contextLen: 8 },
  *   ...{ layers: [{}], norm: { kind: "rms", eps: 0 }, activation: "silu" },
  *   ...{ isGated: false, isParallel: false },
- * } as const;
+ * };
  * const tokenizer = { vocabSize: 3, endOfText: [0], decode: ([token]: readonly number[]) => `${token}` };
  * const one = await modelFingerprint(spec, randomWeights(spec, { seed: 1 }), tokenizer);
  * const other = await modelFingerprint(spec, randomWeights(spec, { seed: 2 }), tokenizer);

@@ -3,7 +3,7 @@
  *
  * @module
  */
-export type { Cluster } from "./cluster.ts";
+export type { Cluster, Connection } from "./cluster.ts";
 export { type Answer, AnswerService, type AnswerServiceOptions } from "./answer_service.ts";
 export { ask, type AskOptions } from "./ask.ts";
 export { type Worker, Workers, type WorkersOptions } from "./workers.ts";

@@ -1,11 +1,12 @@
 /** The workers of a service that are there, as the service's own statistics tell. */
-import { Svcm } from "@nats-io/services";
 import { serviceName } from "./answer_service.ts";
-import type { Cluster } from "./cluster.ts";
+import { type Cluster, servicesOf } from "./cluster.ts";
 
 /** A worker, and what it said of itself last. */
 export interface Worker<State> {
+  /** What askers call it. */
   id: string;
+  /** What it said, as it was read. */
   state: State;
 }
 
@@ -25,8 +26,6 @@ export interface WorkersOptions<State> {
 
 /** Milliseconds in which workers answer: those after the first, and all. */
 const ANSWERS = { stall: 50, maxWait: 1000 };
-
-type OwnConnection = ConstructorParameters<typeof Svcm>[0];
 
 /**
  * Knows which workers are there: it asks for the statistics of their service, again and again.
@@ -109,10 +108,8 @@ export class Workers<State> {
 
   /** Asks everybody; returns the number of workers of other models. */
   async #ask(): Promise<number> {
-    const { connection } = this.#cluster;
     const { name, fingerprint, readState } = this.#options;
-    const services = new Svcm(connection as unknown as OwnConnection);
-    const client = services.client({ strategy: "stall", ...ANSWERS });
+    const client = servicesOf(this.#cluster).client({ strategy: "stall", ...ANSWERS });
     let others = 0;
     for await (
       const { id, metadata, endpoints } of await client.stats(serviceName(this.#cluster, name))

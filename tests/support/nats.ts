@@ -1,5 +1,5 @@
 // A nats-server of the test's own, on a free port of this machine. Tests of it are skipped, and say so, where it is absent.
-import { connect, type NodeConnectionOptions } from "@nats-io/transport-node";
+import { connect, type NatsConnection, type NodeConnectionOptions } from "@nats-io/transport-node";
 import type { Cluster } from "../../src/cluster/mod.ts";
 import { type Random, testRandomly } from "./random.ts";
 
@@ -11,7 +11,7 @@ export class NatsServer {
   readonly url: string;
   readonly #process: Deno.ChildProcess;
   readonly #log: ReadableStreamDefaultReader<string>;
-  readonly #connections: Cluster["connection"][] = [];
+  readonly #connections: NatsConnection[] = [];
 
   private constructor(
     url: string,
@@ -41,7 +41,9 @@ export class NatsServer {
   }
 
   /** A connection that is closed with the server. */
-  async join(options: NodeConnectionOptions = {}): Promise<Cluster> {
+  async join(
+    options: NodeConnectionOptions = {},
+  ): Promise<Cluster & { connection: NatsConnection }> {
     const connection = await connect({ servers: this.url, reconnect: false, ...options });
     this.#connections.push(connection);
     return { connection, prefix: "test" };

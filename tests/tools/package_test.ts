@@ -11,6 +11,13 @@ Deno.test("manifestOf: keeps what is packed, and adds where the source is", () =
   assertEquals(manifest.repository, { type: "git", url: `git+${REPOSITORY}.git` });
 });
 
+Deno.test("manifestOf: packages that only the entry of clusters needs are installed by who imports it", () => {
+  const [core, nats] = [{ "@huggingface/tokenizers": "^0.2.0" }, { "@nats-io/jetstream": "3.4.0" }];
+  const manifest = manifestOf({ exports: {}, dependencies: { ...core, ...nats } }, REPOSITORY);
+  assertEquals([manifest.dependencies, manifest.peerDependencies], [core, nats]);
+  assertEquals(manifest.peerDependenciesMeta, { "@nats-io/jetstream": { optional: true } });
+});
+
 Deno.test("withAbsoluteLinks: relative links and images lead to the repository, all else stays", () => {
   const changed = {
     "see [a `b`](docs/a.md#b).": `see [a \`b\`](${REPOSITORY}/blob/v1/docs/a.md#b).`,
