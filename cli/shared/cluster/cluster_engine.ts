@@ -171,7 +171,7 @@ export class ClusterEngine implements Engine {
         this.#workers.forget(worker.id);
         if (!(error instanceof WorkerLostError)) continue;
         this.#choice.forget(worker.id);
-        if (++losses === MOST_LOSSES) throw error;
+        if (++losses === MOST_LOSSES || (added.length > 0 && countsGenerated(request))) throw error;
       } finally {
         worker.end();
       }
@@ -219,4 +219,9 @@ export class ClusterEngine implements Engine {
       this.#milliseconds += performance.now() - start;
     }
   }
+}
+
+/** Whether the choice of a token depends on which of those before were generated: another worker takes them for the prompt's. */
+function countsGenerated({ frequencyPenalty, presencePenalty }: SequenceRequest): boolean {
+  return frequencyPenalty !== 0 || presencePenalty !== 0;
 }

@@ -14,6 +14,8 @@ const request = z.strictObject({
   topK: z.int().min(0),
   minP: z.number().min(0).max(1),
   repetitionPenalty: z.number().gt(0),
+  frequencyPenalty: z.number(),
+  presencePenalty: z.number(),
   logitBias: z.array(z.tuple([token, z.number()])),
   seed: z.int().min(0).max(2 ** 32 - 1),
   logprobs: z.int().min(0).optional(),

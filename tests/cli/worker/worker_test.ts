@@ -13,7 +13,7 @@ async function withFiles(
   random: Random,
   test: (files: { model: string; tokenizer: string }, tokens: number) => Promise<void>,
 ): Promise<void> {
-  if (hasStories) await test(STORIES, 100);
+  if (hasStories) await test(STORIES, 60);
   else await withModel(random, (files) => test(files, 40));
 }
 

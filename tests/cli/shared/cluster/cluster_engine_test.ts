@@ -72,7 +72,8 @@ class HashEngine implements Engine {
 function request(fields: Partial<SequenceRequest>): SequenceRequest {
   return {
     ...{ tokens: [1], maxTokens: 60, endTokens: [END], temperature: 1, topP: 1, topK: 0, minP: 0 },
-    ...{ repetitionPenalty: 1, logitBias: new Map(), seed: 0 },
+    ...{ repetitionPenalty: 1, frequencyPenalty: 0, presencePenalty: 0 },
+    ...{ logitBias: new Map(), seed: 0 },
     ...fields,
   };
 }
@@ -175,6 +176,17 @@ testNats(
     };
     for (let i = 0; i < 4; i++) await ends();
     await assertRejects(() => collect(engine.submit(request({}))), WorkerLostError);
+    // Penalties tell generated tokens from those of the prompt, which a continuation does not.
+    const cluster = await server.join();
+    let portions = 0;
+    const onToken = () => ++portions === 9 && void cluster.connection.close();
+    await worker(cluster, new HashEngine(Infinity, onToken));
+    const penalized = engine.submit(request({ presencePenalty: 1, endTokens: [] }));
+    const before: number[] = [];
+    await assertRejects(async () => {
+      for await (const part of penalized) before.push(...part.map(({ token }) => token));
+    }, WorkerLostError);
+    assert(before.length > 0);
     await worker(await server.join(), new HashEngine());
     const refused = () => collect(engine.submit(request({ topK: 3 })));
     await assertRejects(refused, RangeError, "topK is not supported");

@@ -11,7 +11,14 @@ import { MessageError } from "../../../../src/cluster/mod.ts";
 
 const FULL: SequenceRequest = {
   ...{ tokens: [3, 0], maxTokens: 4, endTokens: [1], temperature: 0.5, topP: 0.9, topK: 2 },
-  ...{ minP: 0.1, repetitionPenalty: 1.1, logitBias: new Map([[2, -3]]), seed: 2 ** 32 - 1 },
+  ...{
+    minP: 0.1,
+    repetitionPenalty: 1.1,
+    frequencyPenalty: 0.5,
+    presencePenalty: -1,
+    logitBias: new Map([[2, -3]]),
+    seed: 2 ** 32 - 1,
+  },
   logprobs: 2,
 };
 const sent = (value: unknown) => JSON.parse(JSON.stringify(value));
@@ -31,7 +38,14 @@ Deno.test("Sequences: each field that is missing, unknown or out of range is nam
   const message = sent(sequenceMessage(FULL));
   const wrong = {
     ...{ tokens: [], maxTokens: 0, endTokens: [-1], temperature: -1, topP: 0, topK: 0.5, minP: 2 },
-    ...{ repetitionPenalty: 0, logitBias: [[1]], seed: 2 ** 32, logprobs: "2" },
+    ...{
+      repetitionPenalty: 0,
+      frequencyPenalty: null,
+      presencePenalty: "1",
+      logitBias: [[1]],
+      seed: 2 ** 32,
+      logprobs: "2",
+    },
   };
   assertEquals(Object.keys(wrong).sort(), Object.keys(message).sort());
   for (const [name, value] of Object.entries(wrong)) {
