@@ -1,28 +1,20 @@
-import { checkChoice, checkObject, sentence } from "../base/check.ts";
-import { Linear } from "./linear.ts";
-import { WeightMatrix } from "./weight_matrix.ts";
-import { Norm } from "./norm.ts";
-import { once } from "../base/once.ts";
+import { checkObject, sentence } from "../base/check.ts";
 import { Turns } from "../base/turns.ts";
-import { forwardTokens } from "./forward_tokens.ts";
-import { concatenated, projectionsOf } from "./projections.ts";
-import type { AttentionWeights, Projection } from "./attention_weights.ts";
-import { Attention } from "../attend/attention.ts";
-import { type BoundWork, inSequence } from "../gpu/bound_work.ts";
-import type { Gpu } from "../gpu/device.ts";
-import { Owned } from "../gpu/owned.ts";
-import { type AttentionParameters, attentionParameters } from "../costs/attention_parameters.ts";
 import { RingKvCache } from "../cache/ring_kv_cache.ts";
 import type { RingKvCacheOptions } from "../cache/ring_options.ts";
+import { type AttentionParameters, attentionParameters } from "../costs/attention_parameters.ts";
+import type { BoundWork } from "../gpu/bound_work.ts";
+import type { Gpu } from "../gpu/device.ts";
+import { Owned } from "../gpu/owned.ts";
 import type { AttentionSpec } from "../plan/spec.ts";
-import {
-  checkDtype,
-  checkTensor,
-  type HostFloats,
-  type HostTensor,
-  Tensor,
-} from "../tensor/tensor.ts";
-import { KV_DTYPES, type KvDtype } from "../tensor/dtype.ts";
+import type { KvDtype } from "../tensor/dtype.ts";
+import type { HostFloats, HostTensor } from "../tensor/tensor.ts";
+import { AttentionProjections, type LayerTensors } from "./attention_projections.ts";
+import type { AttentionWeights } from "./attention_weights.ts";
+import { forwardTokens } from "./forward_tokens.ts";
+import { RingAttention } from "./ring_attention.ts";
+
+export type { LayerTensors };
 
 /** Options of {@linkcode MultiQueryAttention.create}. */
 export interface MultiQueryAttentionOptions
@@ -46,28 +38,6 @@ export interface MultiQueryAttentionOptions
   weightDtype?: KvDtype;
   /** Keeps the variance of a query or a key from 0, where they are normalised. The default is 1e-6. */
   normEps?: number;
-}
-
-/** The tensors of {@linkcode MultiQueryAttention.bind}; all of them are the caller's. */
-export interface LayerTensors {
-  /** New tokens [B, S, dim], f32. */
-  x: Tensor;
-  /** The output of the layer [B, S, dim], f32, written. */
-  y: Tensor;
-  /** Whether it is added to `y`, as to a residual stream. The default is false. */
-  adds?: boolean;
-}
-
-/** The attention and the tensors for a number of new tokens. */
-interface Chunk {
-  q: Tensor;
-  k: Tensor;
-  v: Tensor;
-  o: Tensor;
-  /** Queries and keys as they are projected, where they are normalised after that. */
-  projectedQ: Tensor;
-  projectedK: Tensor;
-  attention: Attention;
 }
 
 const ACTION = "create MultiQueryAttention";
@@ -110,40 +80,18 @@ export class MultiQueryAttention {
   /** Numbers of weights, biases left out. */
   readonly parameters: AttentionParameters;
 
-  readonly #dim: number;
-  readonly #spec: Omit<AttentionSpec, "seqLen">;
+  readonly #attention: RingAttention;
   readonly #owned: Owned;
-  readonly #qkv: Linear;
-  readonly #o: Linear;
-  readonly #qNorm: Norm | undefined;
-  readonly #kNorm: Norm | undefined;
   /** Calls of `forward` append to one cache. */
   readonly #turns = new Turns();
-  readonly #chunks = new Map<number, Promise<Chunk>>();
 
-  private constructor(
-    cache: RingKvCache,
-    spec: Omit<AttentionSpec, "seqLen">,
-    { owned, dim }: { owned: Owned; dim: number },
-    weights: { qkv: Linear; o: Linear; qNorm?: Norm; kNorm?: Norm },
-  ) {
-    const { numHeads, headDim } = spec;
-    const { numKvHeads } = cache.spec;
-    this.gpu = cache.gpu;
-    this.cache = cache;
-    this.parameters = attentionParameters({
-      hiddenSize: dim,
-      numHeads,
-      numKvHeads,
-      headDim,
-    });
-    this.#dim = dim;
-    this.#spec = spec;
+  private constructor(attention: RingAttention, owned: Owned) {
+    const { dim, numHeads, numKvHeads, headDim } = attention.projections.options;
+    this.gpu = attention.cache.gpu;
+    this.cache = attention.cache;
+    this.parameters = attentionParameters({ hiddenSize: dim, numHeads, numKvHeads, headDim });
+    this.#attention = attention;
     this.#owned = owned;
-    this.#qkv = weights.qkv;
-    this.#o = weights.o;
-    this.#qNorm = weights.qNorm;
-    this.#kNorm = weights.kNorm;
   }
 
   /**
@@ -170,45 +118,21 @@ export class MultiQueryAttention {
     const { cache: given, weightDtype = "f32", scale, softcap, alibiSlopes, impl, tuning } =
       options;
     const shape = { numHeads, numKvHeads, headDim };
-    checkChoice(ACTION, "weightDtype", weightDtype, KV_DTYPES);
-    checkDtype(gpu, ACTION, weightDtype, "weightDtype");
-    const { q, k, v, o } = projectionsOf(ACTION, weights, { dim, ...shape });
-
     return await Owned.make(async (owned) => {
-      const tensor = async (label: string, data: HostTensor) =>
-        owned.keep(await Tensor.upload(gpu, data, { label }));
-      const linear = async (label: string, { weight, bias }: Projection) => {
-        const matrix = await WeightMatrix.upload(gpu, weight, { dtype: weightDtype, label });
-        const w = owned.keep(matrix);
-        const weights = bias ? { w, bias: await tensor(`${label} bias`, bias) } : { w };
-        return owned.keep(new Linear(gpu, label, weights));
-      };
-      const norm = async (label: string, gain: HostTensor | undefined) => {
-        if (!gain) return undefined;
-        const weights = { gain: await tensor(label, gain) };
-        return owned.keep(await Norm.create(gpu, weights, { kind: "rms", eps: normEps }));
-      };
+      const sizes = { dim, ...shape, weightDtype, normEps };
+      const projections = await AttentionProjections.create(ACTION, gpu, owned, weights, sizes);
       const cache = given instanceof RingKvCache
         ? checkCache(gpu, given, shape)
         : owned.keep(await RingKvCache.create(gpu, { ...given, numKvHeads, headDim }));
-      return new MultiQueryAttention(
-        cache,
-        { ...cache.spec, numHeads, scale, softcap, alibiSlopes, impl, tuning },
-        { owned, dim },
-        {
-          qkv: await linear("project qkv", concatenated([q, k, v])),
-          o: await linear("project o", o),
-          qNorm: await norm("norm q", weights.qNorm),
-          kNorm: await norm("norm k", weights.kNorm),
-        },
-      );
+      const scores = { scale, softcap, alibiSlopes, impl, tuning };
+      const attention = owned.keep(new RingAttention(projections, cache, scores));
+      return new MultiQueryAttention(attention, owned);
     });
   }
 
   /** Bytes of the weights on the device. */
   get weightBytes(): number {
-    const modules = [this.#qkv, this.#o, this.#qNorm, this.#kNorm];
-    return modules.reduce((sum, module) => sum + (module?.bytes ?? 0), 0);
+    return this.#attention.projections.bytes;
   }
 
   /**
@@ -222,29 +146,7 @@ export class MultiQueryAttention {
    * @throws {GpuWorkError} If the device refuses the memory or a kernel.
    */
   async bind(tensors: LayerTensors): Promise<BoundWork> {
-    const { gpu, cache } = this;
-    const { batch } = cache.spec;
-    const { x, y, adds = false } = tensors;
-    const seqLen = x?.shape?.[1];
-    const shape = [batch, seqLen, this.#dim];
-    checkTensor(FORWARD, "x", x, { gpu, shape, dtype: "f32" });
-    checkTensor(FORWARD, "y", y, { gpu, shape, dtype: "f32" });
-    const chunk = await once(this.#chunks, seqLen, () => this.#makeChunk(seqLen));
-    const { q, k, v, o, projectedQ, projectedK, attention } = chunk;
-    const numTokens = batch * seqLen;
-    const buffers = { q: projectedQ.buffer, k: projectedK.buffer, v: v.buffer };
-    const widths = { qWidth: q.length / numTokens, kvWidth: k.length / numTokens };
-    const normed = (norm: Norm | undefined, from: Tensor, to: Tensor) =>
-      norm ? [norm.bind({ x: from.buffer, y: to.buffer }, to.length / to.shape[3])] : [];
-    return inSequence([
-      await this.#qkv.bind({ x: x.buffer, ...buffers }, numTokens, widths),
-      ...normed(this.#qNorm, projectedQ, q),
-      ...normed(this.#kNorm, projectedK, k),
-      cache.bindAppend({ k, v }),
-      ...(cache.hasRope ? [cache.bindRopeQueries(q)] : []),
-      attention.bind({ q, cache, o }),
-      await this.#o.bind({ x: o.buffer, y: y.buffer }, numTokens, adds ? "sum" : "y"),
-    ]);
+    return await this.#attention.bind(FORWARD, tensors);
   }
 
   /**
@@ -265,29 +167,6 @@ export class MultiQueryAttention {
   /** Frees weights and scratch, and the cache unless it was given. */
   destroy(): void {
     this.#owned.destroy();
-  }
-
-  async #makeChunk(seqLen: number): Promise<Chunk> {
-    const { gpu } = this;
-    const { batch, numKvHeads, headDim } = this.cache.spec;
-    const { numHeads } = this.#spec;
-    return await Owned.make(async (owned) => {
-      const empty = async (label: string, numHeads: number) =>
-        owned.keep(await Tensor.empty(gpu, [batch, seqLen, numHeads, headDim], { label }));
-      const q = await empty("q", numHeads);
-      const k = await empty("k", numKvHeads);
-      const chunk = {
-        q,
-        k,
-        v: await empty("v", numKvHeads),
-        o: await empty("o", numHeads),
-        projectedQ: this.#qNorm ? await empty("projected q", numHeads) : q,
-        projectedK: this.#kNorm ? await empty("projected k", numKvHeads) : k,
-        attention: owned.keep(await Attention.create(gpu, { ...this.#spec, seqLen })),
-      };
-      this.#owned.keep(owned);
-      return chunk;
-    });
   }
 }
 

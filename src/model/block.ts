@@ -1,11 +1,9 @@
 /** One layer of a decoder: attention and feed-forward, each added to the residual stream. */
 import type { Gpu } from "../gpu/device.ts";
-import {
-  MultiQueryAttention,
-  type MultiQueryAttentionOptions,
-} from "../layer/multi_query_attention.ts";
+import { AttentionProjections, type LayerTensors } from "../layer/attention_projections.ts";
 import type { KvDtype } from "../tensor/dtype.ts";
-import type { Tensor } from "../tensor/tensor.ts";
+import type { Owned } from "../gpu/owned.ts";
+import { Tensor } from "../tensor/tensor.ts";
 import { type BoundWork, inSequence } from "../gpu/bound_work.ts";
 import { Linear, type LinearActivation } from "../layer/linear.ts";
 import type { Norm } from "../layer/norm.ts";
@@ -15,11 +13,15 @@ import type { DecoderSpec } from "./spec.ts";
 import type { WeightData } from "./weights.ts";
 
 /** The options of a block. */
-export interface BlockOptions
-  extends Required<Pick<MultiQueryAttentionOptions, "cache" | "weightDtype">> {
+export interface BlockOptions {
   /** Its name in front of those of its weights. */
   name: string;
+  /** Element type of its matrices. */
+  weightDtype: KvDtype;
 }
+
+/** Binds attention between its projections: over the cache of whoever asks. */
+export type BindAttention = (tensors: LayerTensors) => Promise<BoundWork>;
 
 /** Rows of S tokens, shared by all blocks. */
 export interface BlockTensors {
@@ -35,10 +37,30 @@ export interface BlockTensors {
   addend: Tensor;
 }
 
+const CREATE = "create Decoder";
+
+/** Allocates the rows of so many tokens; `owned` keeps them. */
+export async function blockTensors(
+  gpu: Gpu,
+  owned: Owned,
+  { dim, hiddenDim }: DecoderSpec,
+  numTokens: number,
+): Promise<BlockTensors> {
+  const tensor = async (label: string, width: number) =>
+    owned.keep(await Tensor.empty(gpu, [1, numTokens, width], { label }));
+  return {
+    h: await tensor("h", dim),
+    attentionInput: await tensor("attention input", dim),
+    mlpInput: await tensor("mlp input", dim),
+    inside: await tensor("inside", hiddenDim),
+    addend: await tensor("addend", dim),
+  };
+}
+
 /** The modules of a block; norms that it lacks are undefined. */
 interface BlockModules {
   attentionNorm: Norm;
-  attention: MultiQueryAttention;
+  projections: AttentionProjections;
   postAttentionNorm?: Norm;
   mlpNorm?: Norm;
   up: Linear;
@@ -47,12 +69,13 @@ interface BlockModules {
 }
 
 export class Block {
-  readonly attention: MultiQueryAttention;
+  /** Its attention but for the cache. */
+  readonly projections: AttentionProjections;
   readonly #isParallel: boolean;
   readonly #modules: BlockModules;
 
   private constructor(isParallel: boolean, modules: BlockModules) {
-    this.attention = modules.attention;
+    this.projections = modules.projections;
     this.#isParallel = isParallel;
     this.#modules = modules;
   }
@@ -62,23 +85,20 @@ export class Block {
     gpu: Gpu,
     spec: DecoderSpec,
     uploads: Uploads,
-    { name, cache, weightDtype }: BlockOptions,
+    { name, weightDtype }: BlockOptions,
   ): Promise<Block> {
-    const { dim, numHeads, numKvHeads, headDim, scale, alibiSlopes, norm } = spec;
+    const { dim, numHeads, numKvHeads, headDim, norm } = spec;
     const weights = await attentionWeights(uploads, name);
-    const attention = uploads.owned.keep(
-      await MultiQueryAttention.create(gpu, weights, {
-        ...{ dim, numHeads, numKvHeads, headDim, scale, alibiSlopes, cache, weightDtype },
-        normEps: norm.eps,
-      }),
-    );
+    const projections = await AttentionProjections.create(CREATE, gpu, uploads.owned, weights, {
+      ...{ dim, numHeads, numKvHeads, headDim, weightDtype, normEps: norm.eps },
+    });
     const mlpNorm = spec.isParallel
       ? await uploads.optionalNorm(`${name}.mlpNorm`, norm)
       : await uploads.norm(`${name}.mlpNorm`, norm);
     const post = { ...norm, to: "sum" } as const;
     return new Block(spec.isParallel, {
       attentionNorm: await uploads.norm(`${name}.attentionNorm`, norm),
-      attention,
+      projections,
       postAttentionNorm: await uploads.optionalNorm(`${name}.postAttentionNorm`, post),
       mlpNorm,
       up: await upOf(gpu, spec, uploads, { name, weightDtype }),
@@ -95,25 +115,20 @@ export class Block {
 
   /** Bytes of the weights on the device. */
   get weightBytes(): number {
-    const { attention, ...others } = this.#modules;
-    return Object.values(others).reduce(
-      (sum, module) => sum + (module?.bytes ?? 0),
-      attention.weightBytes,
-    );
+    return Object.values(this.#modules).reduce((sum, module) => sum + (module?.bytes ?? 0), 0);
   }
 
-  /** Binds the layer over the tokens of `h`, which is read and added to. */
-  async bind(tensors: BlockTensors): Promise<BoundWork> {
-    const { attentionNorm, attention, postAttentionNorm, mlpNorm, up, down, postMlpNorm } =
-      this.#modules;
+  /** Binds the layer over the tokens of `h`, which is read and added to; `attend` binds its attention. */
+  async bind(tensors: BlockTensors, attend: BindAttention): Promise<BoundWork> {
+    const { attentionNorm, postAttentionNorm, mlpNorm, up, down, postMlpNorm } = this.#modules;
     const { h, attentionInput, inside, addend } = tensors;
     const mlpInput = mlpNorm ? tensors.mlpInput : attentionInput;
     const numTokens = h.shape[1];
     const normed = (norm: Norm | undefined, x: Tensor, y: Tensor) =>
       norm ? [norm.bind({ x: x.buffer, y: y.buffer }, numTokens)] : [];
 
-    const attend = [
-      await attention.bind(
+    const attention = [
+      await attend(
         postAttentionNorm
           ? { x: attentionInput, y: addend }
           : { x: attentionInput, y: h, adds: true },
@@ -123,7 +138,7 @@ export class Block {
     const beforeMlp = normed(mlpNorm, h, mlpInput);
     return inSequence([
       ...normed(attentionNorm, h, attentionInput),
-      ...(this.#isParallel ? [...beforeMlp, ...attend] : [...attend, ...beforeMlp]),
+      ...(this.#isParallel ? [...beforeMlp, ...attention] : [...attention, ...beforeMlp]),
       await up.bind({ x: mlpInput.buffer, y: inside.buffer }, numTokens),
       postMlpNorm
         ? await down.bind({ x: inside.buffer, y: addend.buffer }, numTokens)
@@ -138,7 +153,7 @@ async function upOf(
   gpu: Gpu,
   { activation: kind, isGated }: DecoderSpec,
   uploads: Uploads,
-  { name, weightDtype }: Omit<BlockOptions, "cache">,
+  { name, weightDtype }: BlockOptions,
 ): Promise<Linear> {
   const weight = await uploads.read(`${name}.up.weight`);
   const bias = await uploads.optional(`${name}.up.bias`);

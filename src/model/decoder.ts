@@ -3,16 +3,27 @@ import type { Gpu } from "../gpu/device.ts";
 import { Owned } from "../gpu/owned.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { checkTokens } from "./check_tokens.ts";
-import { type DecoderOptions, Model } from "./model.ts";
-import { Passes } from "./passes.ts";
+import { Model, type ModelOptions } from "./model.ts";
 import { promptChunks } from "./prompt_chunks.ts";
+import { RingPasses } from "./ring_passes.ts";
 import { fillInSampling, type Sampling } from "./sampling.ts";
 import type { DecoderSpec } from "./spec.ts";
+import type { KvDtype } from "../tensor/dtype.ts";
 import { TokenSteps } from "./token_steps.ts";
 import { Turns } from "../base/turns.ts";
 import type { DecoderWeights } from "./weights.ts";
 
-export type { DecoderOptions };
+/** Options of {@linkcode Decoder.create}. */
+export interface DecoderOptions extends ModelOptions {
+  /** Tokens that each layer sees, where its own window is not smaller. The default is its own. */
+  window?: number;
+  /** First tokens that windowed layers see besides. The default is 0. */
+  sinks?: number;
+  /** Element type of keys and values in the caches. The default is `"f32"`. */
+  kvDtype?: KvDtype;
+  /** Most tokens that are fed at once; longer prompts go in chunks. The default is 64. */
+  maxSeqLen?: number;
+}
 
 /** Options of {@linkcode Decoder.generate}. */
 export interface GenerateOptions extends Partial<Sampling> {
@@ -22,6 +33,7 @@ export interface GenerateOptions extends Partial<Sampling> {
   batch?: number;
 }
 
+const CREATE = "create Decoder";
 const FEED = "feed Decoder";
 const GENERATE = "generate tokens";
 const TRUNCATE = "truncate Decoder";
@@ -53,7 +65,9 @@ const TRUNCATE = "truncate Decoder";
  */
 export class Decoder {
   readonly #model: Model;
-  readonly #passes: Passes;
+  readonly #passes: RingPasses;
+  readonly #owned: Owned;
+  readonly #maxSeqLen: number;
   /** Two calls that feed at once would mix their tokens. */
   readonly #turns = new Turns();
   /** Tokens so far, which penalties depend on. */
@@ -61,9 +75,11 @@ export class Decoder {
   /** Whether the logits are those after the last token. */
   #isAnswered = false;
 
-  private constructor(passes: Passes) {
+  private constructor(passes: RingPasses, owned: Owned) {
     this.#model = passes.model;
     this.#passes = passes;
+    this.#owned = owned;
+    this.#maxSeqLen = passes.tokens.length;
   }
 
   /**
@@ -85,9 +101,15 @@ export class Decoder {
     weights: DecoderWeights,
     options: DecoderOptions = {},
   ): Promise<Decoder> {
+    checkObject(CREATE, "options", options);
+    const { maxSeqLen: asked, window, sinks, kvDtype } = options;
+    if (asked !== undefined) checkInteger(CREATE, "maxSeqLen", asked);
     return await Owned.make(async (owned) => {
       const model = owned.keep(await Model.create(gpu, spec, weights, options));
-      return new Decoder(await Passes.create(model));
+      const { maxTokens } = model;
+      const maxSeqLen = asked ?? Math.min(64, maxTokens);
+      const sizes = { maxTokens, maxSeqLen, window, sinks, kvDtype };
+      return new Decoder(await RingPasses.create(model, owned, sizes), owned);
     });
   }
 
@@ -103,17 +125,17 @@ export class Decoder {
 
   /** Tokens of the longest sequence. */
   get maxTokens(): number {
-    return this.#model.options.maxTokens;
+    return this.#model.maxTokens;
   }
 
   /** Tokens so far, fed and generated. */
   get length(): number {
-    return this.#model.firstCache.length();
+    return this.#passes.rings.first.length();
   }
 
   /** Bytes of all caches on the device. */
   get cacheBytes(): number {
-    return this.#model.cacheBytes;
+    return this.#passes.rings.bytes;
   }
 
   /** Bytes of the weights on the device. */
@@ -269,7 +291,7 @@ export class Decoder {
   clear(): void {
     const { device } = this.gpu;
     const encoder = device.createCommandEncoder();
-    for (const { attention } of this.#model.blocks) attention.cache.clear(encoder);
+    for (const cache of this.#passes.rings.caches) cache.clear(encoder);
     device.queue.submit([encoder.finish()]);
     this.#tokens.length = 0;
     this.#isAnswered = false;
@@ -277,7 +299,7 @@ export class Decoder {
 
   /** Frees everything. */
   destroy(): void {
-    this.#model.destroy();
+    this.#owned.destroy();
   }
 
   #truncate(length: number): void {
@@ -291,7 +313,7 @@ export class Decoder {
     const { device } = this.gpu;
     const encoder = device.createCommandEncoder();
     // The smallest ring has overwritten most: what it can take back, all can.
-    const caches = this.#model.blocks.map(({ attention }) => attention.cache)
+    const caches = this.#passes.rings.caches
       .toSorted((a, b) => a.spec.capacity - b.spec.capacity);
     for (const cache of caches) cache.truncate(encoder, length);
     device.queue.submit([encoder.finish()]);
@@ -350,7 +372,7 @@ export class Decoder {
   }
 
   #chunksOf(tokens: readonly number[]): (readonly number[])[] {
-    return promptChunks(tokens, this.#model.options.maxSeqLen);
+    return promptChunks(tokens, this.#maxSeqLen);
   }
 }
 

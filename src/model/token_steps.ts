@@ -3,20 +3,20 @@ import { sentence } from "../base/check.ts";
 import { GpuWorkError } from "../base/errors.ts";
 import { type BoundWork, inSequence } from "../gpu/bound_work.ts";
 import { Owned } from "../gpu/owned.ts";
-import type { Passes } from "./passes.ts";
+import type { RingPasses } from "./ring_passes.ts";
 import { Sampler } from "./sampler.ts";
 import type { Sampling } from "./sampling.ts";
 
 /** Steps with one way of choosing. */
 export class TokenSteps {
-  readonly #passes: Passes;
+  readonly #passes: RingPasses;
   readonly #step: BoundWork;
   readonly #sampler: Sampler;
   readonly #sampling: Sampling;
   readonly #owned: Owned;
 
   private constructor(
-    passes: Passes,
+    passes: RingPasses,
     step: BoundWork,
     { sampler, sampling, owned }: { sampler: Sampler; sampling: Sampling; owned: Owned },
   ) {
@@ -28,12 +28,12 @@ export class TokenSteps {
   }
 
   /** Binds a step; `most` is the largest number of steps of one run. */
-  static async create(passes: Passes, sampling: Sampling, most: number): Promise<TokenSteps> {
-    const { model, tokens } = passes;
+  static async create(passes: RingPasses, sampling: Sampling, most: number): Promise<TokenSteps> {
+    const { model, rings, tokens } = passes;
     const layers = await passes.layers(1);
     const { logits, work: head } = await passes.head(1);
     return await Owned.make(async (owned) => {
-      const tensors = { logits, tokens, lengths: model.firstCache.lengthsBuffer };
+      const tensors = { logits, tokens, lengths: rings.first.lengthsBuffer };
       const shape = { sequences: 1, kept: most };
       const sampler = await Sampler.create(model.gpu, owned, tensors, shape);
       sampler.setRows([0]);
@@ -54,7 +54,7 @@ export class TokenSteps {
     steps: number,
     tokens: { prompt: readonly number[]; generated: readonly number[] },
   ): Promise<number[]> {
-    const { gpu, spec: { vocabSize }, firstCache } = this.#passes.model;
+    const { model: { gpu, spec: { vocabSize } }, rings } = this.#passes;
     const { device } = gpu;
     await this.#sampler.set(0, this.#sampling, tokens);
     await gpu.guard(action, () => {
@@ -65,7 +65,7 @@ export class TokenSteps {
       device.queue.submit([encoder.finish()]);
     });
     const chosen = await this.#sampler.read();
-    const first = firstCache.length() - steps;
+    const first = rings.first.length() - steps;
     const ids = Array.from({ length: steps }, (_, i) => chosen.token(0, first + i));
     const bad = ids.findIndex((id) => id >= vocabSize);
     if (bad < 0) return ids;

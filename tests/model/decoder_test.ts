@@ -722,7 +722,7 @@ Deno.test("Decoder: the attention shapes of Gemma 3 1B decode 64 tokens in the p
       },
       { contextLen: 1024, dtype: "f32" },
     );
-    // Each cache counts its tokens, and has a table of 128 rotations.
-    assertEquals(decoder.cacheBytes, planned + 26 * (8 + 128 * 16));
+    // Each cache counts its tokens and its changes, and has a table of 128 rotations.
+    assertEquals(decoder.cacheBytes, planned + 26 * (8 + 64 + 128 * 16));
   });
 });

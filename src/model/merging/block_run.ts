@@ -1,8 +1,10 @@
 import type { BoundWork } from "../../gpu/bound_work.ts";
 import type { Gpu } from "../../gpu/device.ts";
 import { type Destroyable, Owned } from "../../gpu/owned.ts";
-import { Tensor } from "../../tensor/tensor.ts";
-import { Block, type BlockTensors } from "../block.ts";
+import type { RingKvCache } from "../../cache/ring_kv_cache.ts";
+import type { Tensor } from "../../tensor/tensor.ts";
+import { Block, type BlockTensors, blockTensors } from "../block.ts";
+import { ringAttention } from "../ring_layers.ts";
 import type { DecoderSpec } from "../spec.ts";
 import { Uploads } from "../uploads.ts";
 import type { DecoderWeights } from "../weights.ts";
@@ -16,20 +18,20 @@ const ACTION = "run a layer for calibration";
 export class BlockRun implements Destroyable {
   readonly #gpu: Gpu;
   readonly #owned: Owned;
-  readonly #block: Block;
+  readonly #cache: RingKvCache;
   readonly #tensors: BlockTensors;
   readonly #work: BoundWork;
 
   private constructor(
     gpu: Gpu,
     owned: Owned,
-    block: Block,
+    cache: RingKvCache,
     tensors: BlockTensors,
     work: BoundWork,
   ) {
     this.#gpu = gpu;
     this.#owned = owned;
-    this.#block = block;
+    this.#cache = cache;
     this.#tensors = tensors;
     this.#work = work;
   }
@@ -43,21 +45,14 @@ export class BlockRun implements Destroyable {
     return await Owned.make(async (owned) => {
       const { rope, window } = spec.layers[layer];
       const uploads = new Uploads(gpu, owned, spec, weights);
-      const block = await Block.create(gpu, spec, uploads, {
-        name: `layers.${layer}`,
-        cache: { capacity: seqLen, rope, window, overflow: "error" },
-        weightDtype: "f32",
+      const options = { name: `layers.${layer}`, weightDtype: "f32" } as const;
+      const block = await Block.create(gpu, spec, uploads, options);
+      const attention = await ringAttention(owned, spec, block, {
+        ...{ capacity: seqLen, rope, window, overflow: "error" },
       });
-      const tensor = async (label: string, width: number) =>
-        owned.keep(await Tensor.empty(gpu, [1, seqLen, width], { label }));
-      const tensors = {
-        h: await tensor("h", spec.dim),
-        attentionInput: await tensor("attention input", spec.dim),
-        mlpInput: await tensor("mlp input", spec.dim),
-        inside: await tensor("inside", spec.hiddenDim),
-        addend: await tensor("addend", spec.dim),
-      };
-      return new BlockRun(gpu, owned, block, tensors, await block.bind(tensors));
+      const tensors = await blockTensors(gpu, owned, spec, seqLen);
+      const work = await block.bind(tensors, (layer) => attention.bind(ACTION, layer));
+      return new BlockRun(gpu, owned, attention.cache, tensors, work);
     });
   }
 
@@ -68,7 +63,7 @@ export class BlockRun implements Destroyable {
     await this.#gpu.guard(ACTION, () => {
       for (let sequence = 0; sequence < stream.shape[0]; sequence++) {
         const encoder = device.createCommandEncoder();
-        this.#block.attention.cache.clear(encoder);
+        this.#cache.clear(encoder);
         encoder.copyBufferToBuffer(stream.buffer, sequence * h.bytes, h.buffer, 0, h.bytes);
         this.#work.encode(encoder);
         for (const name of Object.keys(taps) as (keyof Taps)[]) {

@@ -1,0 +1,139 @@
+/** The weights of an attention layer on the device, and the work on both sides of attention. */
+import { checkChoice } from "../base/check.ts";
+import { type BoundWork, inSequence } from "../gpu/bound_work.ts";
+import type { Gpu } from "../gpu/device.ts";
+import type { Owned } from "../gpu/owned.ts";
+import { KV_DTYPES, type KvDtype } from "../tensor/dtype.ts";
+import { checkDtype, type HostTensor, Tensor } from "../tensor/tensor.ts";
+import type { AttentionWeights, Projection } from "./attention_weights.ts";
+import { Linear } from "./linear.ts";
+import { Norm } from "./norm.ts";
+import { concatenated, projectionsOf } from "./projections.ts";
+import { WeightMatrix } from "./weight_matrix.ts";
+
+/** The tensors of {@linkcode MultiQueryAttention.bind}; all of them are the caller's. */
+export interface LayerTensors {
+  /** New tokens [B, S, dim], f32. */
+  x: Tensor;
+  /** The output of the layer [B, S, dim], f32, written. */
+  y: Tensor;
+  /** Whether it is added to `y`, as to a residual stream. The default is false. */
+  adds?: boolean;
+}
+
+/** Sizes and storage of projections. */
+export interface ProjectionOptions {
+  dim: number;
+  numHeads: number;
+  numKvHeads: number;
+  headDim: number;
+  weightDtype: KvDtype;
+  normEps: number;
+}
+
+/** Rows of new tokens between the projections and attention, f32 [..., heads, headDim]. */
+export interface AttentionRows {
+  q: Tensor;
+  k: Tensor;
+  v: Tensor;
+  o: Tensor;
+  /** Queries and keys as they are projected, where they are normalised after that. */
+  projectedQ: Tensor;
+  projectedK: Tensor;
+}
+
+/** Projections of queries, keys, values and the output, and norms of queries and keys. */
+export class AttentionProjections {
+  readonly gpu: Gpu;
+  readonly options: ProjectionOptions;
+  readonly #qkv: Linear;
+  readonly #o: Linear;
+  readonly #qNorm: Norm | undefined;
+  readonly #kNorm: Norm | undefined;
+
+  private constructor(
+    gpu: Gpu,
+    options: ProjectionOptions,
+    weights: { qkv: Linear; o: Linear; qNorm?: Norm; kNorm?: Norm },
+  ) {
+    this.gpu = gpu;
+    this.options = options;
+    this.#qkv = weights.qkv;
+    this.#o = weights.o;
+    this.#qNorm = weights.qNorm;
+    this.#kNorm = weights.kNorm;
+  }
+
+  /** Uploads the weights; `owned` keeps them. */
+  static async create(
+    action: string,
+    gpu: Gpu,
+    owned: Owned,
+    weights: AttentionWeights,
+    options: ProjectionOptions,
+  ): Promise<AttentionProjections> {
+    const { weightDtype, normEps, ...shape } = options;
+    checkChoice(action, "weightDtype", weightDtype, KV_DTYPES);
+    checkDtype(gpu, action, weightDtype, "weightDtype");
+    const { q, k, v, o } = projectionsOf(action, weights, shape);
+    const tensor = async (label: string, data: HostTensor) =>
+      owned.keep(await Tensor.upload(gpu, data, { label }));
+    const linear = async (label: string, { weight, bias }: Projection) => {
+      const matrix = await WeightMatrix.upload(gpu, weight, { dtype: weightDtype, label });
+      const w = owned.keep(matrix);
+      const weights = bias ? { w, bias: await tensor(`${label} bias`, bias) } : { w };
+      return owned.keep(new Linear(gpu, label, weights));
+    };
+    const norm = async (label: string, gain: HostTensor | undefined) => {
+      if (!gain) return undefined;
+      const weights = { gain: await tensor(label, gain) };
+      return owned.keep(await Norm.create(gpu, weights, { kind: "rms", eps: normEps }));
+    };
+    return new AttentionProjections(gpu, options, {
+      qkv: await linear("project qkv", concatenated([q, k, v])),
+      o: await linear("project o", o),
+      qNorm: await norm("norm q", weights.qNorm),
+      kNorm: await norm("norm k", weights.kNorm),
+    });
+  }
+
+  /** Bytes of the weights on the device. */
+  get bytes(): number {
+    const modules = [this.#qkv, this.#o, this.#qNorm, this.#kNorm];
+    return modules.reduce((sum, module) => sum + (module?.bytes ?? 0), 0);
+  }
+
+  /** Allocates rows of new tokens, [B, S] or [tokens] of them; `owned` keeps them. */
+  async emptyRows(owned: Owned, tokens: readonly number[]): Promise<AttentionRows> {
+    const { numHeads, numKvHeads, headDim } = this.options;
+    const empty = async (label: string, heads: number) =>
+      owned.keep(await Tensor.empty(this.gpu, [...tokens, heads, headDim], { label }));
+    const q = await empty("q", numHeads);
+    const k = await empty("k", numKvHeads);
+    return {
+      ...{ q, k, v: await empty("v", numKvHeads), o: await empty("o", numHeads) },
+      projectedQ: this.#qNorm ? await empty("projected q", numHeads) : q,
+      projectedK: this.#kNorm ? await empty("projected k", numKvHeads) : k,
+    };
+  }
+
+  /** Binds the layer over new tokens, with the work that takes `q`, `k` and `v` to `o` between its projections. */
+  async bind(
+    { x, y, adds = false }: LayerTensors,
+    { q, k, v, o, projectedQ, projectedK }: AttentionRows,
+    attend: readonly BoundWork[],
+  ): Promise<BoundWork> {
+    const numTokens = x.length / this.options.dim;
+    const buffers = { q: projectedQ.buffer, k: projectedK.buffer, v: v.buffer };
+    const widths = { qWidth: q.length / numTokens, kvWidth: k.length / numTokens };
+    const normed = (norm: Norm | undefined, from: Tensor, to: Tensor) =>
+      norm ? [norm.bind({ x: from.buffer, y: to.buffer }, to.length / this.options.headDim)] : [];
+    return inSequence([
+      await this.#qkv.bind({ x: x.buffer, ...buffers }, numTokens, widths),
+      ...normed(this.#qNorm, projectedQ, q),
+      ...normed(this.#kNorm, projectedK, k),
+      ...attend,
+      await this.#o.bind({ x: o.buffer, y: y.buffer }, numTokens, adds ? "sum" : "y"),
+    ]);
+  }
+}
