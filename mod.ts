@@ -92,6 +92,7 @@ export {
   type ReferenceResult,
   type ReferenceRow,
   referenceRow,
+  type ScoreAt,
 } from "./src/reference/attention.ts";
 export * from "./src/reference/attention_gradient.ts";
 export * from "./src/reference/latent_layer.ts";
@@ -106,6 +107,15 @@ export { type KnownPrefix, PageAllocator } from "./src/cache/page_allocator.ts";
 export type { PageLayout } from "./src/cache/cache_spec.ts";
 export type { RopeOptions } from "./src/cache/rope.ts";
 export * from "./src/attend/shared_prefix_attention.ts";
+export type { ModKind, ModText } from "./src/score/mod_text.ts";
+export type {
+  FilledMod,
+  MaskMod,
+  Mods,
+  ModScalar,
+  ModTensor,
+  ScoreMod,
+} from "./src/score/score_mod.ts";
 export type { Alignment, FilledScoreSpec, ScoreSpec } from "./src/score/score_spec.ts";
 export type { Arithmetic, AttentionSpec, FilledSpec, Implementation } from "./src/plan/spec.ts";
 export type { AttentionOutput, StageOutput } from "./src/plan/outputs.ts";

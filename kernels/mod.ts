@@ -2431,11 +2431,34 @@ let isSeen = ((mask[element / 32u] >> (element % 32u)) & 1u) == 1u;
 return select(MASKED, s, isSeen);
 }`;
 
+/** score/mask_mod.wgsl */
+export const maskMod: string = `fn withMaskMod(s: f32, row: u32, context: Context, column: u32) -> f32 {
+return select(MASKED, s, isSeenAt(placeOf(row, context, column)));
+}`;
+
 /** score/masked.wgsl */
 export const masked: string = `const MASKED = -3.4028234663852886e38;`;
 
 /** score/per_head.wgsl */
 export const perHead: string = `var<uniform> perHead: array<vec4f, NUM_HEADS>;`;
+
+/** score/score_at.wgsl */
+export const scoreAt: string = `struct ScoreAt {
+batch: u32,
+head: u32,
+query: i32,
+key: i32,
+}
+fn placeOf(row: u32, context: Context, column: u32) -> ScoreAt {
+let query = queryPosition(context, tokenOf(row));
+return ScoreAt(batchOf(row), headOf(row), query, i32(tokenAt(context, column)));
+}`;
+
+/** score/score_mod.wgsl */
+export const scoreMod: string = `fn withScoreMod(s: f32, row: u32, context: Context, column: u32) -> f32 {
+let modified = modifiedScore(s, placeOf(row, context, column));
+return select(modified, MASKED, s == MASKED || modified <= MASKED);
+}`;
 
 /** score/sink.wgsl */
 export const sink: Readonly<Record<"logits" | "none", string>> = {

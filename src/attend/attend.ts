@@ -3,6 +3,7 @@ import { rowShape, shapeIn } from "../tensor/layout.ts";
 import { sizesOf } from "../plan/sizes.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { Owned } from "../gpu/owned.ts";
+import { modTensorsOf } from "../score/score_mod.ts";
 import type { ScoreSpec } from "../score/score_spec.ts";
 import { type AttentionPlan, planAttention } from "../plan/plan.ts";
 import type { AttentionSpec, FilledSpec } from "../plan/spec.ts";
@@ -48,6 +49,8 @@ export interface AttendInputs<Kind extends HostTensor | Tensor> {
   bias?: Kind;
   /** The mask [B, N, S, K], or as {@linkcode ScoreSpec.mask} says; on the device `"bool"`. The default is none. */
   mask?: Kind extends Tensor ? Tensor : HostMask;
+  /** The tensors that `scoreMod` and `maskMod` read, by their names. The default is none. */
+  modTensors?: Readonly<Record<string, Kind extends Tensor ? Tensor : HostTensor | HostMask>>;
 }
 
 /**
@@ -83,6 +86,7 @@ export type NamedOutputs<Outputs extends readonly AttentionOutput[], Kind> = Out
  * @returns Output and what was asked for: arrays for arrays, tensors for tensors. The caller destroys tensors.
  * @throws {TypeError} If a value is of the wrong kind.
  * @throws {RangeError} If shapes do not agree, heads do not divide, or a limit of the device is exceeded.
+ * @throws {WgslError} If `scoreMod` or `maskMod` does not compile.
  * @throws {GpuWorkError} If the GPU refused some work.
  * @throws {DeviceLostError} If the device is lost.
  *
@@ -118,6 +122,7 @@ export function attend<const Outputs extends readonly AttentionOutput[] = readon
  * @returns Output and what was asked for, in f32.
  * @throws {TypeError} If a value is of the wrong kind.
  * @throws {RangeError} If shapes do not agree, heads do not divide, or a limit of the device is exceeded.
+ * @throws {WgslError} If `scoreMod` or `maskMod` does not compile.
  * @throws {GpuWorkError} If the GPU refused some work.
  * @throws {DeviceLostError} If the device is lost.
  */
@@ -197,6 +202,7 @@ async function attendFromHost(
 ): Promise<AttendResult<HostFloats>> {
   const { dtype, kvDtype } = plan.spec;
   const lengths = inputs.lengths && copyLengths(inputs.lengths, plan.spec);
+  const ofMods = Object.entries(modTensorsOf(plan.spec));
   return await Owned.use(async (owned) => {
     const upload = async <Source extends HostTensor | HostMask | undefined>(
       label: string,
@@ -204,15 +210,17 @@ async function attendFromHost(
       dtype: ElementType,
     ) => source && owned.keep(await Tensor.upload(gpu, source, { dtype, label }));
     // All at once, so that every array is read before the caller goes on.
-    const [q, k, v, ofLengths, bias, mask] = await Promise.all([
+    const [q, k, v, ofLengths, bias, mask, ...uploaded] = await Promise.all([
       upload("q", inputs.q, dtype),
       upload("k", inputs.k, kvDtype),
       upload("v", inputs.v, kvDtype),
       upload("lengths", lengths, "u32"),
       upload("bias", inputs.bias, dtype),
       upload("mask", inputs.mask, "bool"),
+      ...ofMods.map(([name, { dtype }]) => upload(name, inputs.modTensors?.[name], dtype)),
     ]);
-    const tensors = { q: q!, k: k!, v: v!, lengths: ofLengths, bias, mask };
+    const modTensors = Object.fromEntries(ofMods.map(([name], i) => [name, uploaded[i]!]));
+    const tensors = { q: q!, k: k!, v: v!, lengths: ofLengths, bias, mask, modTensors };
     const result = await attendOnDevice(gpu, tensors, plan);
     const entries = Object.entries(result).map(async ([name, tensor]) =>
       [name, { data: await owned.keep(tensor).download(), shape: tensor.shape }] as const

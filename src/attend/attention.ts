@@ -69,6 +69,7 @@ export class Attention {
    * @throws {TypeError} If a value is of the wrong kind.
    * @throws {RangeError} If a value is out of range, heads do not divide, the device lacks the element type, or a limit of
    * the device is exceeded.
+   * @throws {WgslError} If `scoreMod` or `maskMod` does not compile.
    * @throws {GpuWorkError} If the device refuses the memory or a kernel.
    *
    * @example For a cache, and for two new tokens at once

@@ -1,13 +1,14 @@
 /** The tensors of an attention, and what they must be. */
 import { type ContiguousKv, viewContiguous } from "../cache/contiguous_kv.ts";
 import type { KvView } from "../cache/kv_view.ts";
-import { sentence } from "../base/check.ts";
+import { checkObject, sentence } from "../base/check.ts";
 import { tensorsOf } from "../cache/kv_memory.ts";
 import { checkApart } from "../gpu/apart.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { AttentionPlan } from "../plan/plan.ts";
 import type { FilledSpec } from "../plan/spec.ts";
 import { type AttentionOutput, OUTPUTS } from "../plan/outputs.ts";
+import { type Mods, modTensorsOf } from "../score/score_mod.ts";
 import type { ElementType } from "../tensor/dtype.ts";
 import { rowShape, shapeIn } from "../tensor/layout.ts";
 import { checkTensor, type Tensor } from "../tensor/tensor.ts";
@@ -40,6 +41,8 @@ export type AttentionTensors =
     bias?: Tensor;
     /** The mask, in the planned shape, `"bool"`: a query sees the keys whose element is true. */
     mask?: Tensor;
+    /** The tensors that `scoreMod` and `maskMod` read, by their names, each in the planned shape and element type. */
+    modTensors?: Readonly<Record<string, Tensor>>;
   }
   & Partial<Record<AttentionOutput, Tensor>>;
 
@@ -71,6 +74,7 @@ export function viewTensors(
     if (shape) check(name, tensors[name], shape, name === "mask" ? "bool" : dtype);
     else checkAbsent(action, name, tensors[name], `planned (give its shape)`, { [name]: shape });
   }
+  const modTensors = checkModTensors(action, gpu, plan.spec, tensors.modTensors);
   for (const output of OUTPUTS) {
     if (!outputs.includes(output)) {
       checkAbsent(action, output, tensors[output], "asked for", { outputs });
@@ -83,11 +87,34 @@ export function viewTensors(
   }
   const { q, bias, mask } = tensors;
   const kv = tensorsOf(view.parts);
-  const read = [...buffersOf([q, ...kv, bias, mask]), view.lengthsBuffer];
+  const read = [...buffersOf([q, ...kv, bias, mask, ...modTensors]), view.lengthsBuffer];
   const written = buffersOf([tensors.o, ...OUTPUTS.map((output) => tensors[output])]);
   const named = { outputs: ["o", ...outputs] };
   checkApart(action, "every output must have a buffer of its own", { written, read }, named);
   return view;
+}
+
+/** The tensors of the caller's functions, if they are those that were planned. */
+export function checkModTensors(
+  action: string,
+  gpu: Gpu,
+  mods: Mods,
+  given: Readonly<Record<string, Tensor>> = {},
+): Tensor[] {
+  checkObject(action, "modTensors", given);
+  const planned = modTensorsOf(mods);
+  for (const name of Object.keys(given)) {
+    const rule = `planned (give its shape in scoreMod or maskMod)`;
+    if (!(name in planned)) {
+      checkAbsent(action, `modTensors.${name}`, given[name], rule, {
+        planned: Object.keys(planned),
+      });
+    }
+  }
+  return Object.entries(planned).map(([name, { shape, dtype }]) => {
+    checkTensor(action, `modTensors.${name}`, given[name], { gpu, shape, dtype });
+    return given[name];
+  });
 }
 
 function buffersOf(tensors: readonly (Tensor | undefined)[]): GPUBuffer[] {

@@ -41,21 +41,23 @@ export async function createExecutor(
   };
 }
 
-/** The scratch of a program, and the numbers of its query heads. */
-function ownBuffers({ device }: Gpu, owned: Owned, { scratch, perHead }: Program): Buffers {
+/** The scratch of a program, and its uniforms beside `params`. */
+function ownBuffers({ device }: Gpu, owned: Owned, { scratch, uniforms }: Program): Buffers {
   const buffers: Record<string, GPUBuffer> = {};
   for (const [name, size] of Object.entries(scratch)) {
     const label = "attention scratch";
     buffers[name] = owned.keep(device.createBuffer({ label, size, usage: USAGE.storage }));
   }
-  if (!perHead) return buffers;
-  const heads = owned.keep(device.createBuffer({
-    label: "attention heads",
-    size: perHead.byteLength,
-    usage: USAGE.uniform,
-    mappedAtCreation: true,
-  }));
-  new Float32Array(heads.getMappedRange()).set(perHead);
-  heads.unmap();
-  return { ...buffers, perHead: heads };
+  for (const [name, bytes] of Object.entries(uniforms)) {
+    const buffer = owned.keep(device.createBuffer({
+      label: `attention ${name}`,
+      size: bytes.byteLength,
+      usage: USAGE.uniform,
+      mappedAtCreation: true,
+    }));
+    new Uint8Array(buffer.getMappedRange()).set(new Uint8Array(bytes));
+    buffer.unmap();
+    buffers[name] = buffer;
+  }
+  return buffers;
 }

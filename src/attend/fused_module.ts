@@ -5,6 +5,7 @@ import { matrixConstants } from "../plan/matrix_tile.ts";
 import { loadPacks } from "../tensor/loads.ts";
 import { isQuantized } from "../tensor/quantized.ts";
 import { rowEndPieces, scorePieces } from "../score/pieces.ts";
+import { masksKeys } from "../score/score_spec.ts";
 import { packPiece, packType } from "../tensor/pieces.ts";
 import { fusedPackSize, headLoads, stripInvocations } from "../plan/fused_tile.ts";
 import type { FusedPlan } from "../plan/fused.ts";
@@ -82,8 +83,8 @@ function outputPieces(spec: FilledSpec): WgslPiece[] {
 }
 
 /** Quantized values are finite, so weight 0 suffices; floats may be Inf or NaN, and 0 x Inf is NaN. */
-function maySkip({ spec: { kvDtype, seqLen, bias, mask }, columns }: FusedPlan): boolean {
-  return !isQuantized(kvDtype) && (columns > 1 || seqLen > 1 || Boolean(bias || mask));
+function maySkip({ spec, columns }: FusedPlan): boolean {
+  return !isQuantized(spec.kvDtype) && (columns > 1 || spec.seqLen > 1 || masksKeys(spec));
 }
 
 /** The arithmetic of products, and the sums of values. */

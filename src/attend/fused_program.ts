@@ -3,7 +3,7 @@ import { fusedDispatches } from "../plan/dispatches.ts";
 import type { FusedPlan } from "../plan/fused.ts";
 import { numRows } from "../plan/plan_base.ts";
 import { fusedModules } from "./fused_module.ts";
-import { firstKvRow, paramsOf, perHeadOf, type Program } from "./program.ts";
+import { firstKvRow, paramsOf, type Program, uniformsOf } from "./program.ts";
 
 /** The program of a fused plan. */
 export function fusedProgram(plan: FusedPlan): Program {
@@ -16,7 +16,7 @@ export function fusedProgram(plan: FusedPlan): Program {
       kernel: "attend",
       values: { ...common, firstTile: block.firstTile, firstKvRow: firstKvRow(plan, block) },
     })),
-    perHead: perHeadOf(plan),
+    uniforms: uniformsOf(plan),
     scratch: slices === 1 ? {} : { partials: scratchBytes - stateBytes, states: stateBytes },
     dispatches: fusedDispatches(plan).map(({ kernel, block, grid }) => ({
       ...{ kernel, grid, params: block, part: blocks[block].part },

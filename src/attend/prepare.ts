@@ -6,6 +6,8 @@ import type { Owned } from "../gpu/owned.ts";
 import { USAGE } from "../gpu/usage.ts";
 import type { AttentionPlan } from "../plan/plan.ts";
 import { ACTION as PLAN } from "../plan/spec.ts";
+import { checkModsCompile } from "../score/compile_mods.ts";
+import { modBuffers } from "../score/mod_pieces.ts";
 import { checkDtype } from "../tensor/tensor.ts";
 import { attentionProgram } from "./attention_program.ts";
 import { type AttentionTensors, viewTensors } from "./attention_tensors.ts";
@@ -23,6 +25,7 @@ export interface PreparedAttention {
  * Compiles the kernels of a plan for this device and makes its buffers, which `owned` keeps.
  *
  * @throws {RangeError} If the device lacks an element type.
+ * @throws {WgslError} If `scoreMod` or `maskMod` does not compile.
  * @throws {GpuWorkError} If the device refuses the memory or a kernel.
  */
 export async function prepareAttention(
@@ -35,6 +38,7 @@ export async function prepareAttention(
   checkDtype(gpu, PLAN, kvDtype, "kvDtype");
   // A device with matrix units has f16.
   if (arithmetic !== "matrix") checkDtype(gpu, PLAN, arithmetic, "arithmetic");
+  await checkModsCompile(gpu, plan.spec);
   const fullLengths = await gpu.guard(
     "allocate attention",
     () => owned.keep(filledBuffer(gpu.device, batch, capacity)),
@@ -45,8 +49,10 @@ export async function prepareAttention(
       checkObject(ACTION, "tensors", tensors);
       const given: AttentionTensors = { ...tensors };
       const view = viewTensors(ACTION, gpu, plan, given, fullLengths);
-      const { cache: _cache, lengths: _lengths, k: _k, v: _v, ...others } = given;
-      const buffers: Record<string, GPUBuffer> = { ...view.buffers, lengths: view.lengthsBuffer };
+      const { cache: _cache, lengths: _lengths, k: _k, v: _v, modTensors = {}, ...others } = given;
+      const buffers: Record<string, GPUBuffer> = {
+        ...{ ...view.buffers, lengths: view.lengthsBuffer, ...modBuffers(plan.spec, modTensors) },
+      };
       for (const [name, tensor] of Object.entries(others)) {
         if (tensor) buffers[name] = tensor.buffer;
       }

@@ -3,6 +3,8 @@ import type { WgslModule } from "../gpu/compose.ts";
 import type { UniformValues } from "../gpu/host_layout.ts";
 import type { Grid } from "../gpu/bound_work.ts";
 import { numRows, type PlanBase } from "../plan/plan_base.ts";
+import { scalarBytes } from "../score/mod_pieces.ts";
+import { SCALARS } from "../score/mod_text.ts";
 import { hasPerHead, perHeadNumbers, scoreParams } from "../score/pieces.ts";
 import { rowStrides } from "../tensor/layout.ts";
 
@@ -12,8 +14,8 @@ export interface Program {
   modules: Readonly<Record<string, WgslModule>>;
   /** Uniform buffers, each laid out as the `params` of a kernel. */
   params: readonly { kernel: string; values: UniformValues }[];
-  /** Numbers of each query head; absent where no kernel reads any. */
-  perHead?: Float32Array;
+  /** Uniform buffers beside `params` by name: numbers of each query head, and scalars of the caller's functions. */
+  uniforms: Readonly<Record<string, ArrayBuffer>>;
   /** Bytes of scratch buffers by name. */
   scratch: Readonly<Record<string, number>>;
   /** Runs of kernels, in order. */
@@ -58,7 +60,11 @@ export function firstKvRow({ spec, parts }: PlanBase, block: { part: number }): 
   return parts[block.part].firstHead * (spec.pages?.count ?? spec.capacity);
 }
 
-/** Numbers of each query head; undefined if no kernel reads any. */
-export function perHeadOf({ spec }: PlanBase): Float32Array | undefined {
-  return hasPerHead(spec) ? perHeadNumbers(spec) : undefined;
+/** The uniform buffers beside `params` that kernels read. */
+export function uniformsOf({ spec }: PlanBase): Record<string, ArrayBuffer> {
+  const scalars = scalarBytes(spec);
+  return {
+    ...(hasPerHead(spec) && { perHead: perHeadNumbers(spec).buffer }),
+    ...(scalars && { [SCALARS]: scalars }),
+  };
 }

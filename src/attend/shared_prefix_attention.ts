@@ -112,7 +112,7 @@ export class SharedPrefixAttention {
    * @param spec Shapes and options: `{ ...suffix.spec, numHeads, prefix: prefix.spec }` for caches.
    * @returns The attention. Destroy it with {@linkcode SharedPrefixAttention.destroy}.
    * @throws {TypeError} If a value is of the wrong kind, or an option is asked for that depends on how far a query is from
-   * the prefix (windows, ALiBi, bias, another alignment), or `outputs`, of which the log-sum-exp is always there.
+   * the prefix (windows, ALiBi, bias, functions of scores, another alignment), or `outputs`, of which the log-sum-exp is always there.
    * @throws {RangeError} If a value is out of range, or as `Attention.create`.
    * @throws {GpuWorkError} If the device refuses the memory or a kernel.
    *
@@ -237,14 +237,15 @@ export class SharedPrefixAttention {
 }
 
 function checkSpec(filled: FilledSpec, given: AttentionSpec): void {
-  const { window, windowRight, alibiSlopes, bias, alignment, layout, seqLen } = filled;
-  const fromPrefix = { window, windowRight, alibiSlopes, bias };
+  const { window, windowRight, alibiSlopes, bias, scoreMod, maskMod } = filled;
+  const { alignment, layout, seqLen } = filled;
+  const fromPrefix = { window, windowRight, alibiSlopes, bias, scoreMod, maskMod };
   const asked = Object.entries(fromPrefix).filter(([, value]) => value !== undefined);
   if (asked.length > 0 || alignment !== "bottom-right" || (given.outputs ?? []).length > 0) {
     throw new TypeError(
       sentence(
         ACTION,
-        "windows, alibiSlopes, bias, alignment and outputs are not for shared prefixes (attend twice and merge)",
+        "windows, alibiSlopes, bias, scoreMod, maskMod, alignment and outputs are not for shared prefixes (attend twice and merge)",
         { ...Object.fromEntries(asked), alignment, outputs: given.outputs ?? [] },
       ),
     );

@@ -3,7 +3,7 @@ import { stagedDispatches } from "../plan/dispatches.ts";
 import { EARLY_STAGES, type EarlyStage, keepsRows } from "../plan/outputs.ts";
 import type { StagedPlan } from "../plan/staged.ts";
 import { unmasked } from "../score/pieces.ts";
-import { firstKvRow, paramsOf, perHeadOf, type Program } from "./program.ts";
+import { firstKvRow, paramsOf, type Program, uniformsOf } from "./program.ts";
 import { stagedModules } from "./staged_module.ts";
 
 /** The program of a staged plan. */
@@ -30,7 +30,7 @@ export function stagedProgram(plan: StagedPlan): Program {
       ...ofBlocks.map((block) => ({ kernel: "scores", values: { ...common, ...block } })),
       ...ofEarly.map((block) => ({ kernel: "scores", values: { ...early, ...block } })),
     ],
-    perHead: perHeadOf(plan),
+    uniforms: uniformsOf(plan),
     scratch: weights === "scratch" ? { scratch: scratchBytes } : {},
     dispatches: stagedDispatches(plan).map(({ kernel, block, grid }) => {
       const { part } = blocks[block];

@@ -125,3 +125,40 @@ export class PoolExhaustedError extends Error {
   /** The class's name, for programs that see the error from afar. */
   override readonly name = "PoolExhaustedError";
 }
+
+/**
+ * A function of yours in WGSL does not compile. The message names it, the line of your text, and what the compiler says.
+ *
+ * @example
+ * ```ts
+ * import { Attention, Gpu, WgslError } from "@onehead/attention";
+ *
+ * const gpu = await Gpu.open();
+ * const wgsl = "fn halved(score: f32, at: ScoreAt) -> f32 {\n  return score / two;\n}";
+ * try {
+ *   await Attention.create(gpu, {
+ *     ...{ numHeads: 2, headDim: 4, capacity: 8 },
+ *     scoreMod: { name: "halved", wgsl },
+ *   });
+ * } catch (error) {
+ *   if (!(error instanceof WgslError)) throw error;
+ *   console.log(error.line, error.message); // 2 Cannot compile scoreMod "halved" as WGSL refuses line 2 ...
+ * }
+ * gpu.destroy();
+ * ```
+ */
+export class WgslError extends Error {
+  /** The class's name, for programs that see the error from afar. */
+  override readonly name = "WgslError";
+  /** The line of the text, from 1; absent where the compiler says none. */
+  readonly line?: number;
+
+  /**
+   * @param message The function, the line and what the compiler says.
+   * @param line The line of the text, from 1.
+   */
+  constructor(message: string, line?: number) {
+    super(message);
+    this.line = line;
+  }
+}

@@ -35,6 +35,11 @@ const FAMILIES =
 
 const BUILT_IN = new Set(`${KEYWORDS}${FUNCTIONS}`.trim().split(/\s+/));
 
+/** Whether a name has a meaning in every module. */
+export function isBuiltIn(name: string): boolean {
+  return BUILT_IN.has(name) || FAMILIES.test(name);
+}
+
 /** The names of `@builtin`, and the markers of loops. */
 const NO_NAMES = /@builtin\s*\([^)]*\)|\/\*\w+\*\//g;
 /** An identifier that is no member and no attribute, and the colon behind it. */
@@ -68,8 +73,7 @@ function readNames(text: string): WgslNames {
     for (const [, name, colon] of names) if (colon) own.add(name);
     for (const [, name] of names) if (!own.has(name)) used.add(name);
   }
-  const isElsewhere = (name: string) =>
-    !declared.has(name) && !BUILT_IN.has(name) && !FAMILIES.test(name);
+  const isElsewhere = (name: string) => !declared.has(name) && !isBuiltIn(name);
   return { declared, needed: new Set([...used].filter(isElsewhere)) };
 }
 

@@ -12,6 +12,7 @@ import {
   valueLoads,
 } from "./fused_tile.ts";
 import { type PlanDevice, rowsPerKvHead } from "./plan_base.ts";
+import { masksKeys } from "../score/score_spec.ts";
 import type { FilledSpec } from "./spec.ts";
 import type { Tiling } from "./tiling.ts";
 
@@ -88,7 +89,7 @@ function planLanes(
   return {
     ...{ rows, rowGroups, lanes, keys, sharers, partners, keyChunk, strips, columns, loads },
     shuffles: lanes <= profile.subgroupSize,
-    tellsWhole: !(profile.isSoftware || spec.bias || spec.mask),
+    tellsWhole: !(profile.isSoftware || masksKeys(spec)),
     valueLoads: Math.ceil(perValue * strips / lanes),
     rounds: keyLoads * (keyChunk === 0 ? 1 : 1 + keys) +
       Math.ceil(lanes * keys / (strips * columns)) + ROUNDS_BESIDE,

@@ -6,6 +6,18 @@ import type { HostMask, HostTensor } from "../tensor/tensor.ts";
 
 const ACTION = "compute a reference";
 
+/** The place of a score: positions in the sequence, as a `ScoreAt` has them in WGSL. */
+export interface ScoreAt {
+  /** Sequence within the batch. */
+  batch: number;
+  /** Query head. */
+  head: number;
+  /** Position of the query, which may lie before or after all tokens. */
+  query: number;
+  /** Position of the key. */
+  key: number;
+}
+
 /** The inputs of attention. */
 export interface ReferenceInputs {
   /** Queries [B, S, N, H] (or [B, N, S, H] in layout `"BNSH"`). */
@@ -20,11 +32,15 @@ export interface ReferenceInputs {
   bias?: HostTensor;
   /** The mask [B, N, S, K], or as {@linkcode ScoreSpec.mask} says. The default is none. */
   mask?: HostMask;
+  /** The function of {@linkcode ScoreSpec.scoreMod}, in JavaScript. The default is none. */
+  scoreMod?: (score: number, at: ScoreAt) => number;
+  /** The function of {@linkcode ScoreSpec.maskMod}, in JavaScript. The default is none. */
+  maskMod?: (at: ScoreAt) => boolean;
 }
 
 /** Options of {@linkcode referenceAttention}, as of the attention it checks. */
 export type ReferenceOptions =
-  & Omit<ScoreSpec, "bias" | "mask">
+  & Omit<ScoreSpec, "bias" | "mask" | "scoreMod" | "maskMod">
   & Pick<AttentionSpec, "layout" | "sinks">;
 
 /** A query row: its sequence, query head and new token. */
@@ -77,13 +93,14 @@ const LOWEST_F32 = -3.4028234663852886e38;
  *
  * `softmax(scale q K^T) V` (Vaswani et al. 2017, arXiv 1706.03762), with query head h reading KV head `h / groupSize`
  * (Shazeer 2019, arXiv 1911.02150; Ainslie et al. 2023, arXiv 2305.13245), and between product and softmax, in this order:
- * softcap, ALiBi, bias, masks.
+ * softcap, ALiBi, bias, `scoreMod`, masks.
  *
  * @param inputs Queries, keys, values and what masks them.
  * @param row Which row.
  * @param options What a query sees, and layout.
  * @returns Every stage of the row, its output and its log-sum-exp.
- * @throws {TypeError} If a shape has the wrong number of axes.
+ * @throws {TypeError} If a shape has the wrong number of axes, or the options have a function in WGSL and the inputs none in
+ * JavaScript.
  * @throws {RangeError} If the shapes do not agree, or heads do not divide.
  *
  * @example
@@ -111,9 +128,10 @@ export function referenceRow(
   const { layout = "BSNH", sinks = 0 } = options;
   const sizes = sizesOf(inputs, layout);
   const { numHeads, numKvHeads, headDim, valueDim, seqLen, contextLen } = sizes;
+  const { scoreMod = (score) => score, maskMod = () => true } = inputs;
   const spec = fillInScores(
     ACTION,
-    { ...options, bias: bias?.shape, mask: mask?.shape },
+    { ...withoutMods(inputs, options), bias: bias?.shape, mask: mask?.shape },
     { ...sizes, capacity: contextLen },
   );
   const kvHead = Math.floor(row.head / (numHeads / numKvHeads));
@@ -141,6 +159,7 @@ export function referenceRow(
     return element < numKeys && Boolean(mask.data[broadcastIndex(mask.shape, row, element)]);
   };
 
+  const { batch, head } = row;
   const products = new Float64Array(contextLen).fill(-Infinity);
   const softcapped = products.slice();
   const scores = products.slice();
@@ -157,7 +176,10 @@ export function referenceRow(
     if (!isInWindow(key) || !isUnmasked(key) || added <= LOWEST_F32) continue;
     const score = softcapped[key] - slope * Math.abs(position - key) + added;
     if (bias && score <= LOWEST_F32) continue;
-    scores[key] = score;
+    const at = { batch, head, query: position, key };
+    const modified = scoreMod(score, at);
+    if (modified <= LOWEST_F32 || !maskMod(at)) continue;
+    scores[key] = modified;
   }
 
   const stages = { products, softcapped, scores };
@@ -177,6 +199,17 @@ export function referenceRow(
     for (let h = 0; h < valueDim; h++) o[h] += weights[key] * v.data[vOffset + h];
   }
   return { ...stages, weights, o, lse: max + Math.log(denominator) };
+}
+
+/** Options without functions in WGSL, for each of which there must be one in JavaScript. */
+function withoutMods(inputs: ReferenceInputs, options: ReferenceOptions): ReferenceOptions {
+  const { scoreMod, maskMod, ...others }: ScoreSpec = options;
+  for (const [name, mod] of Object.entries({ scoreMod, maskMod })) {
+    if (mod === undefined || name in inputs) continue;
+    const rule = `${name} must be a function in JavaScript, among the inputs`;
+    throw new TypeError(sentence(ACTION, rule, { [name]: mod }));
+  }
+  return others;
 }
 
 /** The position of a query in its sequence of `length` tokens. */
@@ -201,7 +234,8 @@ export function broadcastIndex(shape: readonly number[], row: QueryRow, key: num
  * @param inputs Queries, keys, values and what masks them.
  * @param options What a query sees, and layout.
  * @returns Every stage, outputs and log-sum-exps.
- * @throws {TypeError} If a shape has the wrong number of axes.
+ * @throws {TypeError} If a shape has the wrong number of axes, or the options have a function in WGSL and the inputs none in
+ * JavaScript.
  * @throws {RangeError} If the shapes do not agree, or heads do not divide.
  *
  * @example

@@ -1,4 +1,4 @@
-import { checkObject } from "../base/check.ts";
+import { checkObject, sentence } from "../base/check.ts";
 import { sizesOf } from "../plan/sizes.ts";
 import type { HostTensor } from "../tensor/tensor.ts";
 import {
@@ -7,7 +7,16 @@ import {
   type ReferenceInputs,
   type ReferenceOptions,
   referenceRow,
+  type ScoreAt,
 } from "./attention.ts";
+
+const ACTION = "compute a reference gradient";
+
+/** The inputs of attention, and how its functions change with what they get. */
+export interface GradientInputs extends ReferenceInputs {
+  /** The derivative of `scoreMod` by the score, in JavaScript. It must be there beside `scoreMod`. */
+  scoreModGrad?: (score: number, at: ScoreAt) => number;
+}
 
 /** The gradients of a loss by everything that attention reads. */
 export interface ReferenceGradient {
@@ -31,6 +40,7 @@ export interface ReferenceGradient {
  * With the weights `w[j] = exp(s[j] - lse)` of a row, its output o and the gradient `dO` of a loss:
  *
  *   D = dO . o    dv[j] += w[j] dO    ds[j] = w[j] (dO . v[j] - D)    dc = ds (1 - tanh(p / softcap)^2)
+ *   (and `ds[j]` is multiplied by the derivative of `scoreMod`, where there is one)
  *   dq += scale dc[j] k[j]    dk[j] += scale dc[j] q    dbias[j] = ds[j]    dslope = -sum_j |i - j| ds[j]
  *   dsink = -exp(sink - lse) D
  *
@@ -40,7 +50,7 @@ export interface ReferenceGradient {
  * @param dO Gradient of the loss by the output, shaped as q with `valueDim` for H.
  * @param options What a query sees, and layout.
  * @returns The gradients. A row that sees nothing adds zero.
- * @throws {TypeError} If a shape has the wrong number of axes.
+ * @throws {TypeError} If a shape has the wrong number of axes, or `scoreMod` has no derivative.
  * @throws {RangeError} If the shapes do not agree, or heads do not divide.
  *
  * @example
@@ -57,14 +67,18 @@ export interface ReferenceGradient {
  * ```
  */
 export function referenceGradient(
-  inputs: ReferenceInputs,
+  inputs: GradientInputs,
   dO: HostTensor,
   options: ReferenceOptions = {},
 ): ReferenceGradient {
   for (const [name, value] of Object.entries({ inputs, dO, options })) {
-    checkObject("compute a reference gradient", name, value);
+    checkObject(ACTION, name, value);
   }
-  const { q, k, v, bias } = inputs;
+  const { q, k, v, bias, scoreMod, scoreModGrad } = inputs;
+  if (scoreMod && !scoreModGrad) {
+    const rule = "scoreModGrad must be among the inputs, where scoreMod is";
+    throw new TypeError(sentence(ACTION, rule, { scoreModGrad }));
+  }
   const { layout = "BSNH", alignment = "bottom-right", softcap } = options;
   const { batch: batches, numHeads, numKvHeads, headDim, valueDim, seqLen, contextLen } = sizesOf(
     inputs,
@@ -91,6 +105,9 @@ export function referenceGradient(
     const batch = Math.floor(index / (seqLen * numHeads));
     const row = { batch, head, token };
     const { weights, softcapped, o, lse } = referenceRow(inputs, row, options);
+    const given = scoreModGrad
+      ? referenceRow({ ...inputs, scoreMod: (score) => score }, row, options).scores
+      : undefined;
     if (lse === -Infinity) continue;
     const kvHead = Math.floor(head / (numHeads / numKvHeads));
     const length = inputs.lengths?.data[batch] ?? contextLen;
@@ -109,7 +126,9 @@ export function referenceGradient(
         dWeight += dO.data[dORow + h] * v.data[kvRow * valueDim + h];
         dv[kvRow * valueDim + h] += weights[key] * dO.data[dORow + h];
       }
-      const dScore = weights[key] * (dWeight - D);
+      const at = { batch, head, query: position, key };
+      const modSlope = given && scoreModGrad ? scoreModGrad(given[key], at) : 1;
+      const dScore = modSlope * weights[key] * (dWeight - D);
       if (bias && dBias) dBias[broadcastIndex(bias.shape, row, key)] += dScore;
       dAlibiSlopes[head] -= Math.abs(position - key) * dScore;
       const slope = softcap === undefined ? 1 : 1 - (softcapped[key] / softcap) ** 2;

@@ -2,6 +2,7 @@
 import * as wgsl from "../../kernels/mod.ts";
 import type { WgslPiece } from "../gpu/compose.ts";
 import type { Dtype } from "../tensor/dtype.ts";
+import { modPieces } from "./mod_pieces.ts";
 import { type FilledScoreSpec, leadingAxes, type ScoreStage } from "./score_spec.ts";
 
 /** A score specification, what its values and their types depend on, and the outputs that are asked for. */
@@ -21,7 +22,7 @@ export function scorePieces(
   spec: ScoredSpec,
   stage: ScoreStage = "scores",
 ): WgslPiece[] {
-  const { softcap, alibiSlopes, bias, mask, dtype } = spec;
+  const { softcap, alibiSlopes, bias, mask, dtype, scoreMod, maskMod } = spec;
   const isWhole = stage === "scores";
   const steps: { name: string; isAsked: unknown; pieces: WgslPiece[] }[] = [
     {
@@ -39,7 +40,17 @@ export function scorePieces(
       isAsked: bias && isWhole,
       pieces: [{ types: { T: dtype }, fragments: [wgsl.bias] }],
     },
+    {
+      name: "withScoreMod",
+      isAsked: scoreMod && isWhole,
+      pieces: [{ fragments: [wgsl.scoreMod] }, ...modPieces("scoreMod", spec)],
+    },
     { name: "withMask", isAsked: mask && isWhole, pieces: [{ fragments: [wgsl.mask] }] },
+    {
+      name: "withMaskMod",
+      isAsked: maskMod && isWhole,
+      pieces: [{ fragments: [wgsl.maskMod] }, ...modPieces("maskMod", spec)],
+    },
   ];
   const asked = steps.filter(({ isAsked }) => isAsked);
   const scoreOf = [
@@ -107,7 +118,9 @@ export function unmasked<Spec extends FilledScoreSpec>(spec: Spec): Spec {
 }
 
 /** Whatever is of each query head, as `perHead` lies in memory. */
-export function perHeadNumbers({ numHeads, alibiSlopes, sinkLogits }: ScoredSpec): Float32Array {
+export function perHeadNumbers(
+  { numHeads, alibiSlopes, sinkLogits }: ScoredSpec,
+): Float32Array<ArrayBuffer> {
   const numbers = new Float32Array(4 * numHeads);
   for (let head = 0; head < numHeads; head++) {
     numbers[4 * head] = alibiSlopes?.[head] ?? 0;

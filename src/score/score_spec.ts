@@ -7,6 +7,7 @@ import {
   sentence,
 } from "../base/check.ts";
 import { elementCount } from "../tensor/dtype.ts";
+import { fillInMods, type MaskMod, type Mods, type ScoreMod } from "./score_mod.ts";
 
 /**
  * The place of the queries in the context: `"bottom-right"`, the last tokens; `"top-left"`, the first tokens; or the position
@@ -58,11 +59,16 @@ export interface ScoreSpec {
    * left visible, as for a tree of speculative tokens behind a cache. The default is `"first"`.
    */
   maskKeys?: "first" | "last";
+  /** A function of your own that changes scores, after the bias. The default is none. */
+  scoreMod?: ScoreMod;
+  /** A function of your own that says which keys a query sees, of those that it would see. The default is none. */
+  maskMod?: MaskMod;
 }
 
 /** A {@linkcode ScoreSpec} with its defaults filled in. */
 export type FilledScoreSpec =
-  & ScoreSpec
+  & Omit<ScoreSpec, keyof Mods>
+  & Mods
   & Required<Pick<ScoreSpec, "causal" | "alignment" | "scale" | "maskKeys">>;
 
 /** The farthest position of a first query, and the widest window: sums of two of them are within i32. */
@@ -102,7 +108,8 @@ export function fillInScores(
   const scores = { causal, alignment, window, windowRight, scale, softcap };
   const [alibiSlopes, sinkLogits] = [perHead("alibiSlopes"), perHead("sinkLogits")];
   const [bias, mask] = [broadcast("bias"), broadcast("mask")];
-  return { ...scores, alibiSlopes, sinkLogits, bias, mask, maskKeys };
+  const mods = fillInMods(action, spec);
+  return { ...scores, alibiSlopes, sinkLogits, bias, mask, maskKeys, ...mods };
 }
 
 /** Throws unless a position, or a distance of positions, is one that kernels can add to others in 32 bits. */
@@ -192,4 +199,9 @@ function copyBroadcast(
 /** Sizes over batch, heads and tokens of a shape that may leave the first of them out. */
 export function leadingAxes(shape: readonly number[]): number[] {
   return [...Array.from({ length: 4 - shape.length }, () => 1), ...shape.slice(0, -1)];
+}
+
+/** Whether a step of the scores may mask keys that a query sees by its position. */
+export function masksKeys({ bias, mask, scoreMod, maskMod }: FilledScoreSpec): boolean {
+  return [bias, mask, scoreMod, maskMod].some((step) => step !== undefined);
 }

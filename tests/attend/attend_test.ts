@@ -138,7 +138,7 @@ testRandomly(
     const given = structuredClone({ ...inputs, bias, lengths });
     const options = { alibiSlopes: [...alibiSlopes], outputs, window: undefined };
     const pending = attend(gpu, given, options);
-    for (const { data, shape } of Object.values(given)) {
+    for (const { data, shape } of Object.values(given) as HostTensor[]) {
       (data as number[]).fill(0);
       (shape as number[]).fill(1e9);
     }

@@ -2,8 +2,10 @@ import {
   type AttentionPlan,
   type AttentionSpec,
   type DeviceProfile,
+  type MaskMod,
   planAttention,
   planAttentionGradient,
+  type ScoreMod,
 } from "../../mod.ts";
 import { attentionProgram } from "../../src/attend/attention_program.ts";
 import { gradientProgram } from "../../src/attend/gradient_program.ts";
@@ -123,17 +125,38 @@ function planned(spec: AttentionSpec, profile: DeviceProfile): AttentionPlan[] {
   }
 }
 
+const TABLE_MOD: ScoreMod = {
+  name: "biased",
+  wgsl: "fn biased(score: f32, at: ScoreAt) -> f32 { return score + table[at.query - at.key]; }",
+  tensors: { table: { shape: [9] } },
+};
+const SCORE_MOD: ScoreMod = {
+  name: "scaled",
+  wgsl: "fn scaled(score: f32, at: ScoreAt) -> f32 { return score * factor * f32(at.head); }",
+  scalars: { factor: 2 },
+};
+const MASK_MOD: MaskMod = {
+  name: "isNear",
+  wgsl: "fn isNear(at: ScoreAt) -> bool { return at.query - at.key < reach; }",
+  scalars: { reach: { type: "i32", value: 5 } },
+};
+
 function withOptions(random: Random, spec: AttentionSpec): AttentionSpec {
   const { numHeads, seqLen = 1, capacity } = spec;
   const some = <Value>(value: Value) => random.next() < 0.5 ? value : undefined;
   const perHead = Array(numHeads).fill(1);
   const pages = spec.valuesAre ? undefined : some({ size: 16, count: capacity });
+  // A table of pages, a bias, a mask and states of slices are more than the 8 buffers that every device binds, and so are
+  // these and tensors of functions.
+  const [hasMods, hasTensors] = [random.next() < 0.5, random.next() < 0.5];
+  const [bias, mask] = [some([seqLen, capacity]), some([seqLen, capacity])];
   return {
     ...{ ...spec, sinks: spec.sinks ?? random.integer(0, 2), softcap: some(9) },
     ...{ alibiSlopes: some(perHead), sinkLogits: some(perHead) },
-    bias: some([seqLen, capacity]),
-    // A table of pages, a bias, a mask and states of slices are more than the 8 buffers that every device binds.
-    mask: pages ? undefined : some([seqLen, capacity]),
+    bias: hasTensors ? undefined : bias,
+    mask: pages || hasTensors ? undefined : mask,
+    ...(hasMods && { scoreMod: SCORE_MOD, maskMod: MASK_MOD }),
+    ...(hasTensors && { scoreMod: TABLE_MOD }),
     ...{ kvLayout: "BNSH", pages },
   };
 }

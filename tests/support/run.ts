@@ -5,12 +5,12 @@ import {
   type Dtype,
   type ElementType,
   type FusedPlan,
+  type GradientInputs,
   type HostMask,
   type HostTensor,
   type KvDtype,
+  type KvView,
   type Layout,
-  type ReferenceInputs,
-  type RingKvCache,
   type StagedPlan,
   Tensor,
 } from "../../mod.ts";
@@ -20,10 +20,11 @@ import { dequantize, quantize } from "../../src/tensor/quantized.ts";
 import { inPass } from "../../src/gpu/bound_work.ts";
 import { Owned } from "../../src/gpu/owned.ts";
 import { sharedGpu } from "./gpu.ts";
+import type { HostModTensors } from "./mods.ts";
 import type { Random } from "./random.ts";
 
-/** Host arrays of an attention over contiguous K and V. */
-export type Inputs = ReferenceInputs;
+/** Host arrays of an attention over contiguous K and V, with functions of scores in JavaScript. */
+export type Inputs = GradientInputs & { modTensors?: HostModTensors };
 
 /** What an attention wrote. */
 export type Outputs =
@@ -143,7 +144,7 @@ export async function submit(encode: (encoder: GPUCommandEncoder) => void): Prom
 /** Runs an attention over contiguous K and V or over a cache, and reads back what it wrote. */
 export async function runAttention(
   spec: AttentionSpec,
-  inputs: Inputs | (Omit<Inputs, "k" | "v" | "lengths"> & { cache: RingKvCache }),
+  inputs: Inputs | (Omit<Inputs, "k" | "v" | "lengths"> & { cache: KvView }),
 ): Promise<Outputs> {
   using tensors = new Tensors();
   const { bias, mask } = inputs;
@@ -163,7 +164,16 @@ export async function runAttention(
   }
   const upload = async (source: HostTensor | HostMask | undefined, type: ElementType = dtype) =>
     source && await tensors.upload(source, type);
+  const mods = {
+    ...attention.plan.spec.scoreMod?.tensors,
+    ...attention.plan.spec.maskMod?.tensors,
+  };
+  const modTensors: Record<string, Tensor> = {};
+  for (const [name, { dtype }] of Object.entries(mods)) {
+    modTensors[name] = await tensors.upload(inputs.modTensors![name], dtype);
+  }
   const read = {
+    modTensors,
     q: (await upload(inputs.q))!,
     bias: await upload(bias),
     mask: await upload(mask, "bool"),

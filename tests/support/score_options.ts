@@ -1,4 +1,5 @@
 import type { AttentionSpec, HostMask, HostTensor, ReferenceOptions } from "../../mod.ts";
+import { MASK_EXAMPLES, type ModSizes, SCORE_EXAMPLES } from "./mods.ts";
 import { gpuTuning } from "./plan.ts";
 import type { Random } from "./random.ts";
 import { type Inputs, randomInputs, rounded, swapLayout } from "./run.ts";
@@ -25,6 +26,25 @@ export function randomSizes(random: Random): AttentionSpec {
     layout,
     kvLayout: random.pick([layout, "BNSH"]),
   };
+}
+
+const withScoreMod =
+  (exampleOf: (typeof SCORE_EXAMPLES)[string]) => (random: Random, draw: Draw) => {
+    const { mod, scoreOf, gradOf, tensors } = exampleOf(random, modSizes(draw));
+    draw.spec.scoreMod = mod;
+    Object.assign(draw.inputs, { scoreMod: scoreOf, scoreModGrad: gradOf });
+    Object.assign(draw.inputs.modTensors ??= {}, tensors);
+  };
+
+const withMaskMod = (exampleOf: (typeof MASK_EXAMPLES)[string]) => (random: Random, draw: Draw) => {
+  const { mod, isSeen, tensors } = exampleOf(random, modSizes(draw));
+  draw.spec.maskMod = mod;
+  draw.inputs.maskMod = isSeen;
+  Object.assign(draw.inputs.modTensors ??= {}, tensors);
+};
+
+function modSizes({ spec: { batch = 1, numHeads, capacity } }: Draw): ModSizes {
+  return { batch, numHeads, positions: capacity };
 }
 
 /** Options that each change scores, or how they are computed, in their own way; a draw has some of them. */
@@ -74,6 +94,8 @@ export const OPTIONS: Readonly<Record<string, (random: Random, draw: Draw) => vo
     spec.maskKeys = "last";
     inputs.mask = randomMask(random, randomShape(random, spec));
   },
+  ...mapped(SCORE_EXAMPLES, withScoreMod),
+  ...mapped(MASK_EXAMPLES, withMaskMod),
   "tiles of a GPU": (random, { spec }) => {
     spec.tuning = gpuTuning(random);
   },
@@ -124,6 +146,13 @@ function randomShape(random: Random, spec: AttentionSpec): number[] {
   // Where it is one, that must be said.
   if (keys === 1) spec.maskKeys ??= "first";
   return [...shape.slice(random.integer(0, 2)), keys];
+}
+
+function mapped<From, To>(
+  from: Readonly<Record<string, From>>,
+  map: (value: From) => To,
+): Record<string, To> {
+  return Object.fromEntries(Object.entries(from).map(([name, value]) => [name, map(value)]));
 }
 
 function randomNames(random: Random): string[] {

@@ -1,0 +1,7 @@
+// mask_mod: keys that a function of the caller does not let a query see are masked (FlexAttention: Dong et al. 2024, arXiv
+// 2412.05496).
+//
+// Needs context, masked, score_at, isSeenAt.
+fn withMaskMod(s: f32, row: u32, context: Context, column: u32) -> f32 {
+  return select(MASKED, s, isSeenAt(placeOf(row, context, column)));
+}

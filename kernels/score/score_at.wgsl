@@ -1,0 +1,17 @@
+// score_at: the place of a score, as the functions of callers get it: positions in the sequence, which do not change when a
+// ring wraps.
+//
+// A query may lie before or after all tokens of its sequence.
+//
+// Needs context, params.
+struct ScoreAt {
+  batch: u32,
+  head: u32,
+  query: i32,
+  key: i32,
+}
+
+fn placeOf(row: u32, context: Context, column: u32) -> ScoreAt {
+  let query = queryPosition(context, tokenOf(row));
+  return ScoreAt(batchOf(row), headOf(row), query, i32(tokenAt(context, column)));
+}

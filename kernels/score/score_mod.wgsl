@@ -1,0 +1,11 @@
+// score_mod: a score becomes what a function of the caller makes of it (FlexAttention: Dong et al. 2024, arXiv 2412.05496).
+//
+//   s' = modifiedScore(s, place of the score)
+//
+// A score that a bias has masked stays masked, and the function masks a key by minus infinity or the lowest f32.
+//
+// Needs context, masked, score_at, modifiedScore.
+fn withScoreMod(s: f32, row: u32, context: Context, column: u32) -> f32 {
+  let modified = modifiedScore(s, placeOf(row, context, column));
+  return select(modified, MASKED, s == MASKED || modified <= MASKED);
+}
