@@ -154,6 +154,8 @@ export class WgslError extends Error {
   readonly line?: number;
 
   /**
+   * Names a function and its line.
+   *
    * @param message The function, the line and what the compiler says.
    * @param line The line of the text, from 1.
    */

@@ -21,7 +21,7 @@ function checkBindings(gpu: Gpu, label: string, bindings: readonly WgslBinding[]
     throw new RangeError(
       sentence(
         `compile ${label}`,
-        "the device binds fewer buffers at once (ask for fewer of bias, mask and outputs)",
+        "the device binds fewer buffers at once (ask for fewer of bias, mask, outputs and tensors of scoreMod and maskMod)",
         { storageBuffers, maxStorageBuffersPerShaderStage },
       ),
     );

@@ -48,7 +48,7 @@ export function explain(plan: AttentionPlan): string {
 
 function shapes({ spec, groupSize, contextLen }: AttentionPlan): string {
   const { batch, numHeads, numKvHeads, headDim, valueDim, seqLen, dtype, causal, window } = spec;
-  const { valuesAre } = spec;
+  const { valuesAre, scoreMod, maskMod } = spec;
   const whose = valuesAre === "keys" ? ` of them` : "";
   const sizes = valueDim === headDim && whose === ""
     ? `${headDim}`
@@ -60,6 +60,8 @@ function shapes({ spec, groupSize, contextLen }: AttentionPlan): string {
     dtype,
     causal ? "causal" : "not causal",
     ...(window === undefined ? [] : [`window ${window}`]),
+    ...(scoreMod ? [`scoreMod ${scoreMod.name}`] : []),
+    ...(maskMod ? [`maskMod ${maskMod.name}`] : []),
   ].join(", ");
 }
 

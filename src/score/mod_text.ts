@@ -8,10 +8,15 @@ export type ModKind = "scoreMod" | "maskMod";
 
 /** A function of the caller's: its text, and the names that matter in it. */
 export interface ModText {
+  /** The function's name. */
   name: string;
+  /** The text. */
   wgsl: string;
+  /** The name of its derivative, where it has one. */
   grad?: string;
+  /** What it reads of tensors, by their names. */
   tensors: Readonly<Record<string, unknown>>;
+  /** What it reads of scalars, by their names. */
   scalars: Readonly<Record<string, unknown>>;
 }
 

@@ -31,6 +31,14 @@ Deno.test("explain: a fallback names the limit, as does the refusal of what is f
   assertThrows(() => planAttention({ ...spec, impl: "fused" }, limits), RangeError, says);
 });
 
+Deno.test("explain: functions of scores are named", () => {
+  const wgsl = "fn warm(score: f32, at: ScoreAt) -> f32 { return 2.0 * score; }";
+  const near = "fn near(at: ScoreAt) -> bool { return at.query - at.key < 9; }";
+  const mods = { scoreMod: { name: "warm", wgsl }, maskMod: { name: "near", wgsl: near } };
+  const says = "f32, causal, scoreMod warm, maskMod near";
+  assertStringIncludes(row({ ...DECODE, ...mods }, "attention"), says);
+});
+
 Deno.test("explain: a smaller tile names the limits that it fits", () => {
   const limits: PlanLimits = { ...LIMITS, maxComputeInvocationsPerWorkgroup: 32 };
   const plan = planAttention(DECODE, limits);

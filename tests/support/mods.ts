@@ -96,13 +96,19 @@ export const SCORE_EXAMPLES: Readonly<
     const wgsl = `
       fn capOf(head: u32) -> f32 { return least + growth * f32(head); }
 
+      // By an exponential, as WGSL's own tanh may be off by 1e-5.
+      fn pressed(x: f32) -> f32 {
+        let decay = exp(-2.0 * abs(x));
+        return sign(x) * (1.0 - decay) / (1.0 + decay);
+      }
+
       fn capped(score: f32, at: ScoreAt) -> f32 {
-        return capOf(at.head) * tanh(score / capOf(at.head));
+        return capOf(at.head) * pressed(score / capOf(at.head));
       }
 
       fn cappedSlope(score: f32, at: ScoreAt) -> f32 {
-        let pressed = tanh(score / capOf(at.head));
-        return 1.0 - pressed * pressed;
+        let x = pressed(score / capOf(at.head));
+        return 1.0 - x * x;
       }`;
     const capOf = (head: number) => least + growth * head;
     return {
@@ -160,19 +166,19 @@ export const MASK_EXAMPLES: Readonly<
     };
   },
   "dilated windows": (random) => {
-    const [reach, stride] = [random.integer(1, 60), random.integer(1, 5)];
+    const [span, stride] = [random.integer(1, 60), random.integer(1, 5)];
     const wgsl = `
       fn dilated(at: ScoreAt) -> bool {
         let distance = abs(at.query - at.key);
-        return distance <= reach && distance % stride == 0;
+        return distance <= span && distance % stride == 0;
       }`;
     return {
       mod: {
         ...{ name: "dilated", wgsl },
-        scalars: { reach: { type: "i32", value: reach }, stride: { type: "i32", value: stride } },
+        scalars: { span: { type: "i32", value: span }, stride: { type: "i32", value: stride } },
       },
       isSeen: ({ query, key }) =>
-        Math.abs(query - key) <= reach && Math.abs(query - key) % stride === 0,
+        Math.abs(query - key) <= span && Math.abs(query - key) % stride === 0,
     };
   },
   "a bitmap": (random, { numHeads, positions }) => {
