@@ -124,11 +124,10 @@ export function referenceRow(
   checkObject(ACTION, "inputs", inputs);
   checkObject(ACTION, "row", row);
   checkObject(ACTION, "options", options);
-  const { q, k, v, bias, mask } = inputs;
+  const { q, k, v, bias, mask, scoreMod, maskMod } = inputs;
   const { layout = "BSNH", sinks = 0 } = options;
   const sizes = sizesOf(inputs, layout);
   const { numHeads, numKvHeads, headDim, valueDim, seqLen, contextLen } = sizes;
-  const { scoreMod = (score) => score, maskMod = () => true } = inputs;
   const spec = fillInScores(
     ACTION,
     { ...withoutMods(inputs, options), bias: bias?.shape, mask: mask?.shape },
@@ -175,10 +174,10 @@ export function referenceRow(
     const added = biasAt(key);
     if (!isInWindow(key) || !isUnmasked(key) || added <= LOWEST_F32) continue;
     const score = softcapped[key] - slope * Math.abs(position - key) + added;
-    if (bias && score <= LOWEST_F32) continue;
     const at = { batch, head, query: position, key };
-    const modified = scoreMod(score, at);
-    if (modified <= LOWEST_F32 || !maskMod(at)) continue;
+    const modified = scoreMod ? scoreMod(score, at) : score;
+    const isLowest = (bias || scoreMod) && modified <= LOWEST_F32;
+    if (isLowest || (maskMod && !maskMod(at))) continue;
     scores[key] = modified;
   }
 
