@@ -262,7 +262,8 @@ isVisible: bool,
 ) -> PairGradient {
 let score = select(MASKED, scoreOf(product, row, context, column), isVisible);
 let weight = select(exp(score - state.lse), 0.0, score <= MASKED);
-let dScore = select(weight * (dWeight - state.dot), 0.0, weight == 0.0);
+let modSlope = modSlopeOf(product, row, context, column);
+let dScore = select(weight * (dWeight - state.dot) * modSlope, 0.0, weight == 0.0);
 let slope = slopeOf(product);
 return PairGradient(weight, dScore, select(dScore * slope, 0.0, weight == 0.0));
 }`;

@@ -4,6 +4,7 @@ import type { Gpu } from "../gpu/device.ts";
 import { Owned } from "../gpu/owned.ts";
 import { type AttentionGradientPlan, planAttentionGradient } from "../plan/backward.ts";
 import { ACTION as PLAN, type AttentionGradientSpec } from "../plan/backward_spec.ts";
+import { checkModsCompile } from "../score/compile_mods.ts";
 import { checkDtype } from "../tensor/tensor.ts";
 import { createExecutor, type Executor } from "./executor.ts";
 import { gradientProgram } from "./gradient_program.ts";
@@ -83,9 +84,11 @@ export class AttentionGradient {
    * @param gpu Where to run.
    * @param spec Shapes and options, those of the attention.
    * @returns The gradient. Destroy it with {@linkcode AttentionGradient.destroy}.
-   * @throws {TypeError} If a value is of the wrong kind, or has no gradient: integers, pages, values that are keys.
+   * @throws {TypeError} If a value is of the wrong kind, or has no gradient: integers, pages, values that are keys, a
+   * `scoreMod` without `grad`.
    * @throws {RangeError} If a value is out of range, heads do not divide, the device lacks the element type, or a limit of
    * the device is exceeded.
+   * @throws {WgslError} If `scoreMod` or `maskMod` does not compile.
    * @throws {GpuWorkError} If the device refuses the memory or a kernel.
    *
    * @example Bytes of scratch are known before anything runs
@@ -105,6 +108,7 @@ export class AttentionGradient {
     const { dtype, kvDtype, batch, capacity } = plan.spec;
     checkDtype(gpu, PLAN, dtype);
     checkDtype(gpu, PLAN, kvDtype, "kvDtype");
+    await checkModsCompile(gpu, plan.spec);
     return await Owned.make(async (owned) => {
       const fullLengths = await gpu.guard(
         "allocate the gradient of attention",

@@ -11,7 +11,7 @@ import {
   rowDotsModule,
   sumSlicesModule,
 } from "./gradient_module.ts";
-import { paramsOf, perHeadOf, type Program, type ProgramDispatch } from "./program.ts";
+import { paramsOf, type Program, type ProgramDispatch, uniformsOf } from "./program.ts";
 
 /** The program of a plan. */
 export function gradientProgram(
@@ -55,7 +55,7 @@ export function gradientProgram(
         values: { stride, first, count },
       })),
     ],
-    perHead: perHeadOf(plan),
+    uniforms: uniformsOf(plan),
     scratch,
     dispatches: [
       { ...ofPlan, kernel: "rowDots", grid: blocks(numRows(spec)) },

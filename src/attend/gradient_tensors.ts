@@ -4,9 +4,11 @@ import { viewContiguous } from "../cache/contiguous_kv.ts";
 import { checkApart } from "../gpu/apart.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { AttentionGradientPlan } from "../plan/backward.ts";
+import { modBuffers } from "../score/mod_pieces.ts";
 import type { ElementType } from "../tensor/dtype.ts";
 import { rowShape, shapeIn } from "../tensor/layout.ts";
 import { checkTensor, type Tensor } from "../tensor/tensor.ts";
+import { checkModTensors } from "./attention_tensors.ts";
 
 /** The tensors of {@linkcode AttentionGradient.encode}; all of them are the caller's. */
 export interface AttentionGradientTensors {
@@ -22,6 +24,8 @@ export interface AttentionGradientTensors {
   bias?: Tensor;
   /** The mask, as attention read it. */
   mask?: Tensor;
+  /** The tensors that `scoreMod` and `maskMod` read, as attention read them. */
+  modTensors?: Readonly<Record<string, Tensor>>;
   /** The output of attention [B, S, N, valueDim] (or [B, N, S, valueDim]); over shards of a context, that over the whole. */
   o: Tensor;
   /** The log-sum-exp of attention [B, S, N] (or [B, N, S]), f32; over shards of a context, that over the whole. */
@@ -38,7 +42,7 @@ export interface AttentionGradientTensors {
 
 /** The buffers of what the kernels read and write, by name. */
 export type GradientBuffers =
-  & Record<Exclude<keyof AttentionGradientTensors, "bias" | "mask">, GPUBuffer>
+  & Record<Exclude<keyof AttentionGradientTensors, "bias" | "mask" | "modTensors">, GPUBuffer>
   & Partial<Record<"bias" | "mask", GPUBuffer>>;
 
 /**
@@ -55,7 +59,7 @@ export function buffersOf(
   const { batch, numHeads, numKvHeads, headDim, valueDim, seqLen, capacity } = spec;
   const { dtype, kvDtype, layout, kvLayout } = spec;
   const check = (
-    name: keyof AttentionGradientTensors,
+    name: Exclude<keyof AttentionGradientTensors, "modTensors">,
     shape: readonly number[],
     type: ElementType,
   ) => checkTensor(action, name, tensors[name]!, { gpu, shape, dtype: type });
@@ -77,8 +81,19 @@ export function buffersOf(
       throw new TypeError(sentence(action, rule, { [name]: shape }));
     }
   }
+  const modTensors = checkModTensors(action, gpu, spec, tensors.modTensors);
   const { q, k, v, o, lse, dO, bias, mask, dq, dk, dv } = tensors;
-  const read = [q, k, v, o, lse, dO, ...(bias ? [bias] : []), ...(mask ? [mask] : [])];
+  const read = [
+    q,
+    k,
+    v,
+    o,
+    lse,
+    dO,
+    ...(bias ? [bias] : []),
+    ...(mask ? [mask] : []),
+    ...modTensors,
+  ];
   const written = { dq, dk, dv };
   checkApart(action, "every gradient must have a buffer of its own", {
     written: Object.values(written).map(({ buffer }) => buffer),
@@ -89,5 +104,6 @@ export function buffersOf(
     ...{ dq: dq.buffer, dk: dk.buffer, dv: dv.buffer, lengths: lengthsBuffer },
     ...(bias && { bias: bias.buffer }),
     ...(mask && { mask: mask.buffer }),
+    ...modBuffers(spec, tensors.modTensors),
   };
 }

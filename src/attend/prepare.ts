@@ -49,7 +49,7 @@ export async function prepareAttention(
       checkObject(ACTION, "tensors", tensors);
       const given: AttentionTensors = { ...tensors };
       const view = viewTensors(ACTION, gpu, plan, given, fullLengths);
-      const { cache: _cache, lengths: _lengths, k: _k, v: _v, modTensors = {}, ...others } = given;
+      const { cache: _cache, lengths: _lengths, k: _k, v: _v, modTensors, ...others } = given;
       const buffers: Record<string, GPUBuffer> = {
         ...{ ...view.buffers, lengths: view.lengthsBuffer, ...modBuffers(plan.spec, modTensors) },
       };

@@ -15,7 +15,7 @@ export type AttentionGradientSpec = Omit<AttentionSpec, "outputs" | "impl" | "tu
 /** Fills in the defaults of a specification, and refuses what has no gradient here. */
 export function fillInGradient(spec: AttentionGradientSpec): FilledSpec {
   const filled = fillIn({ ...spec, outputs: [], impl: "auto", tuning: undefined });
-  const { kvDtype, pages, valuesAre, arithmetic } = filled;
+  const { kvDtype, pages, valuesAre, arithmetic, scoreMod } = filled;
   if (isQuantized(kvDtype)) {
     const rule = "integers have no gradient (store keys and values as f32 or f16)";
     throw new TypeError(sentence(ACTION, rule, { kvDtype }));
@@ -27,6 +27,10 @@ export function fillInGradient(spec: AttentionGradientSpec): FilledSpec {
   if (valuesAre !== undefined) {
     const rule = "values must be of their own (give v, and leave valuesAre out)";
     throw new TypeError(sentence(ACTION, rule, { valuesAre }));
+  }
+  if (scoreMod && scoreMod.grad === undefined) {
+    const rule = "scoreMod must have a derivative (declare it in the text, and name it as grad)";
+    throw new TypeError(sentence(ACTION, rule, { scoreMod: scoreMod.name }));
   }
   checkChoice(ACTION, "arithmetic", arithmetic, ["f32"]);
   return filled;

@@ -31,7 +31,7 @@ export function scalarBytes(mods: Mods): ArrayBuffer | undefined {
 /** Buffers of tensors by the names of the kernels' variables. */
 export function modBuffers(
   mods: Mods,
-  tensors: Readonly<Record<string, { buffer: GPUBuffer }>>,
+  tensors: Readonly<Record<string, { buffer: GPUBuffer }>> = {},
 ): Record<string, GPUBuffer> {
   return Object.fromEntries(
     Object.keys(modTensorsOf(mods)).map((name) => [tensorVariable(name), tensors[name].buffer]),

@@ -32,7 +32,7 @@ const KINDS = {
 } as const;
 
 /** The derivative of `modifiedScore` by the score. */
-const GRAD = "modifiedScoreGrad";
+export const MOD_GRAD = "modifiedScoreGrad";
 
 /** What comes before the name of a tensor or a scalar. Names of the library have no underscore behind small letters. */
 const SHARED = "mod_";
@@ -107,7 +107,7 @@ export function modFragment(kind: ModKind, mod: ModText): string {
   const code = codeOf(mod.wgsl);
   const names = new Map([...namesOf(code).declared].map((name) => [name, own + name]));
   names.set(mod.name, called);
-  if (mod.grad !== undefined) names.set(mod.grad, GRAD);
+  if (mod.grad !== undefined) names.set(mod.grad, MOD_GRAD);
   for (const name of Object.keys(mod.tensors)) names.set(name, tensorVariable(name));
   for (const name of Object.keys(mod.scalars)) names.set(name, `${SCALARS}.${name}`);
   return declarationsOf(code).map((declaration) => {

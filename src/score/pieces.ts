@@ -3,7 +3,11 @@ import * as wgsl from "../../kernels/mod.ts";
 import type { WgslPiece } from "../gpu/compose.ts";
 import type { Dtype } from "../tensor/dtype.ts";
 import { modPieces } from "./mod_pieces.ts";
+import { MOD_GRAD } from "./mod_text.ts";
 import { type FilledScoreSpec, leadingAxes, type ScoreStage } from "./score_spec.ts";
+
+/** The step of the caller's function. */
+const SCORE_MOD = "withScoreMod";
 
 /** A score specification, what its values and their types depend on, and the outputs that are asked for. */
 export interface ScoredSpec extends FilledScoreSpec {
@@ -13,18 +17,27 @@ export interface ScoredSpec extends FilledScoreSpec {
   outputs: readonly string[];
 }
 
+/** A step on the way to a score: a function `(s: f32, row: u32, context: Context, column: u32) -> f32`. */
+interface Step {
+  name: string;
+  pieces: WgslPiece[];
+}
+
 /**
  * `scoreOf`: from the product of a query and a key to the score that softmax reads, or to an earlier stage of it. Each step
- * is a fragment with a function `(s: f32, row: u32, context: Context, column: u32) -> f32`; those that are not asked for are
- * not there.
+ * is a fragment; those that are not asked for are not there.
  */
-export function scorePieces(
-  spec: ScoredSpec,
-  stage: ScoreStage = "scores",
-): WgslPiece[] {
+export function scorePieces(spec: ScoredSpec, stage: ScoreStage = "scores"): WgslPiece[] {
+  const steps = stepsTo(stage, spec);
+  const scoreOf = throughSteps("scoreOf", steps, "s");
+  return [{ fragments: [scoreOf] }, ...steps.flatMap(({ pieces }) => pieces)];
+}
+
+/** The steps that a specification asks for, in order. */
+function stepsTo(stage: ScoreStage, spec: ScoredSpec): Step[] {
   const { softcap, alibiSlopes, bias, mask, dtype, scoreMod, maskMod } = spec;
   const isWhole = stage === "scores";
-  const steps: { name: string; isAsked: unknown; pieces: WgslPiece[] }[] = [
+  const steps: (Step & { isAsked: unknown })[] = [
     {
       name: "withSoftcap",
       isAsked: softcap && stage !== "products",
@@ -41,7 +54,7 @@ export function scorePieces(
       pieces: [{ types: { T: dtype }, fragments: [wgsl.bias] }],
     },
     {
-      name: "withScoreMod",
+      name: SCORE_MOD,
       isAsked: scoreMod && isWhole,
       pieces: [{ fragments: [wgsl.scoreMod] }, ...modPieces("scoreMod", spec)],
     },
@@ -52,21 +65,33 @@ export function scorePieces(
       pieces: [{ fragments: [wgsl.maskMod] }, ...modPieces("maskMod", spec)],
     },
   ];
-  const asked = steps.filter(({ isAsked }) => isAsked);
-  const scoreOf = [
-    "fn scoreOf(product: f32, row: u32, context: Context, column: u32) -> f32 {",
-    "var s = params.scale * product;",
-    ...asked.map(({ name }) => `s = ${name}(s, row, context, column);`),
-    "return s;\n}",
-  ].join("\n");
-  return [{ fragments: [scoreOf] }, ...asked.flatMap(({ pieces }) => pieces)];
+  return steps.filter(({ isAsked }) => isAsked);
 }
 
-/** `slopeOf`: the derivative of the score by the product of a query and a key that it sees. */
-export function slopePieces({ softcap }: ScoredSpec): WgslPiece[] {
+/** A function of the product of a query and a key that takes steps, one after the other, and returns `result` of them. */
+function throughSteps(name: string, steps: readonly Step[], result: string): string {
+  return [
+    `fn ${name}(product: f32, row: u32, context: Context, column: u32) -> f32 {`,
+    "var s = params.scale * product;",
+    ...steps.map(({ name }) => `s = ${name}(s, row, context, column);`),
+    `return ${result};\n}`,
+  ].join("\n");
+}
+
+/**
+ * `slopeOf`: the derivative of the score by the product of a query and a key that it sees, but for what `scoreMod` does to
+ * it; `modSlopeOf`: the derivative of that.
+ */
+export function slopePieces(spec: ScoredSpec): WgslPiece[] {
+  const { softcap, scoreMod } = spec;
   const slope = softcap ? "params.scale * softcapSlope(params.scale * product)" : "params.scale";
   const slopeOf = `fn slopeOf(product: f32) -> f32 {\nreturn ${slope};\n}`;
-  return [{ fragments: [slopeOf, ...(softcap ? [wgsl.softcapSlope] : [])] }];
+  const steps = stepsTo("scores", spec);
+  const before = steps.slice(0, steps.findIndex(({ name }) => name === SCORE_MOD));
+  const modSlopeOf = scoreMod
+    ? throughSteps("modSlopeOf", before, `${MOD_GRAD}(s, placeOf(row, context, column))`)
+    : "fn modSlopeOf(product: f32, row: u32, context: Context, column: u32) -> f32 {\nreturn 1.0;\n}";
+  return [{ fragments: [slopeOf, modSlopeOf, ...(softcap ? [wgsl.softcapSlope] : [])] }];
 }
 
 /** `withSink` and `storeLse`: what becomes of the softmax state of a whole row. */

@@ -45,6 +45,7 @@ export async function runGradient(
   const optional = async (source: HostTensor | undefined, type: "f32" | "f16" | "u32") =>
     source && await tensors.upload(source, type);
   const read = {
+    modTensors: await tensors.uploadAll(attention.plan.spec, inputs.modTensors),
     q: await tensors.upload(inputs.q, dtype),
     k: await tensors.upload(inputs.k, kvDtype),
     v: await tensors.upload(inputs.v, kvDtype),

@@ -43,10 +43,17 @@ export const SCORE_EXAMPLES: Readonly<
       fn relativeBias(score: f32, at: ScoreAt) -> f32 {
         let column = clamp(at.key - at.query, -reach, reach) + reach;
         return score + table[i32(at.head) * (2 * reach + 1) + column];
-      }`;
+      }
+
+      fn one(score: f32, at: ScoreAt) -> f32 { return 1.0; }`;
     return {
       mod: {
-        ...{ name: "relativeBias", wgsl, tensors: { table: { shape: shapeOf(table) } } },
+        ...{
+          name: "relativeBias",
+          grad: "one",
+          wgsl,
+          tensors: { table: { shape: shapeOf(table) } },
+        },
         scalars: { reach: { type: "i32", value: reach } },
       },
       scoreOf: (score, { head, query, key }) =>
@@ -72,7 +79,9 @@ export const SCORE_EXAMPLES: Readonly<
       fn t5(score: f32, at: ScoreAt) -> f32 {
         let later = select(0, half, at.key > at.query);
         return score + buckets[i32(at.head) * 2 * half + later + bucketOf(f32(abs(at.key - at.query)))];
-      }`;
+      }
+
+      fn one(score: f32, at: ScoreAt) -> f32 { return 1.0; }`;
     const bucketOf = (distance: number) => {
       const exact = half / 2;
       const beyond = Math.log(distance / exact) / Math.log(most / exact) * (half - exact) + exact;
@@ -80,7 +89,7 @@ export const SCORE_EXAMPLES: Readonly<
     };
     return {
       mod: {
-        ...{ name: "t5", wgsl, tensors: { buckets: { shape: shapeOf(table) } } },
+        ...{ name: "t5", grad: "one", wgsl, tensors: { buckets: { shape: shapeOf(table) } } },
         scalars: { half: { type: "i32", value: half }, most },
       },
       scoreOf: (score, { head, query, key }) => {

@@ -127,12 +127,16 @@ function planned(spec: AttentionSpec, profile: DeviceProfile): AttentionPlan[] {
 
 const TABLE_MOD: ScoreMod = {
   name: "biased",
-  wgsl: "fn biased(score: f32, at: ScoreAt) -> f32 { return score + table[at.query - at.key]; }",
+  wgsl: "fn biased(score: f32, at: ScoreAt) -> f32 { return score + table[at.query - at.key]; } " +
+    "fn slope(score: f32, at: ScoreAt) -> f32 { return 1.0; }",
+  grad: "slope",
   tensors: { table: { shape: [9] } },
 };
 const SCORE_MOD: ScoreMod = {
   name: "scaled",
-  wgsl: "fn scaled(score: f32, at: ScoreAt) -> f32 { return score * factor * f32(at.head); }",
+  wgsl: "fn scaled(score: f32, at: ScoreAt) -> f32 { return score * factor * f32(at.head); } " +
+    "fn slope(score: f32, at: ScoreAt) -> f32 { return factor * f32(at.head); }",
+  grad: "slope",
   scalars: { factor: 2 },
 };
 const MASK_MOD: MaskMod = {

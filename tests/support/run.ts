@@ -11,11 +11,13 @@ import {
   type KvDtype,
   type KvView,
   type Layout,
+  type Mods,
   type StagedPlan,
   Tensor,
 } from "../../mod.ts";
 import { attentionProgram } from "../../src/attend/attention_program.ts";
 import { createExecutor } from "../../src/attend/executor.ts";
+import { modTensorsOf } from "../../src/score/score_mod.ts";
 import { dequantize, quantize } from "../../src/tensor/quantized.ts";
 import { inPass } from "../../src/gpu/bound_work.ts";
 import { Owned } from "../../src/gpu/owned.ts";
@@ -116,6 +118,18 @@ export class Tensors {
     return this.keep(await Tensor.upload(await sharedGpu(), source, { dtype }));
   }
 
+  /** Uploads the tensors of functions of scores. */
+  async uploadAll(
+    mods: Mods,
+    sources: HostModTensors | undefined,
+  ): Promise<Record<string, Tensor>> {
+    const uploaded: Record<string, Tensor> = {};
+    for (const [name, { dtype }] of Object.entries(modTensorsOf(mods))) {
+      uploaded[name] = await this.upload(sources![name], dtype);
+    }
+    return uploaded;
+  }
+
   /** A tensor of NaN, for what a kernel is to write: an element that it forgets fails every comparison. */
   poisoned(shape: readonly number[], dtype?: Dtype): Promise<Tensor> {
     const length = shape.reduce((product, size) => product * size, 1);
@@ -164,16 +178,8 @@ export async function runAttention(
   }
   const upload = async (source: HostTensor | HostMask | undefined, type: ElementType = dtype) =>
     source && await tensors.upload(source, type);
-  const mods = {
-    ...attention.plan.spec.scoreMod?.tensors,
-    ...attention.plan.spec.maskMod?.tensors,
-  };
-  const modTensors: Record<string, Tensor> = {};
-  for (const [name, { dtype }] of Object.entries(mods)) {
-    modTensors[name] = await tensors.upload(inputs.modTensors![name], dtype);
-  }
   const read = {
-    modTensors,
+    modTensors: await tensors.uploadAll(attention.plan.spec, inputs.modTensors),
     q: (await upload(inputs.q))!,
     bias: await upload(bias),
     mask: await upload(mask, "bool"),

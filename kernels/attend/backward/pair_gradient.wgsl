@@ -1,14 +1,14 @@
 // pair_gradient: the weight of one key in one query row, and the gradients of the score between them.
 //
-//   w = exp(s - lse)    ds = w (dw - D)    dp = ds slopeOf(p)    with p = q . k and dw = dO . v
+//   w = exp(s - lse)    ds = w (dw - D) modSlopeOf(p)    dp = ds slopeOf(p)    with p = q . k and dw = dO . v
 //
 // A pair without weight has no gradient, also where its value is Inf or NaN: 0 x Inf is NaN.
 //
-// Needs context, masked, row_state, scoreOf, slopeOf.
+// Needs context, masked, row_state, modSlopeOf, scoreOf, slopeOf.
 struct PairGradient {
   // w
   weight: f32,
-  // ds, by the score that softmax reads.
+  // ds, by the score that softmax reads, or that a function of the caller gets.
   score: f32,
   // dp, by the product of query and key.
   product: f32,
@@ -25,7 +25,8 @@ fn pairGradient(
 ) -> PairGradient {
   let score = select(MASKED, scoreOf(product, row, context, column), isVisible);
   let weight = select(exp(score - state.lse), 0.0, score <= MASKED);
-  let dScore = select(weight * (dWeight - state.dot), 0.0, weight == 0.0);
+  let modSlope = modSlopeOf(product, row, context, column);
+  let dScore = select(weight * (dWeight - state.dot) * modSlope, 0.0, weight == 0.0);
   let slope = slopeOf(product);
   return PairGradient(weight, dScore, select(dScore * slope, 0.0, weight == 0.0));
 }
