@@ -65,7 +65,7 @@ export type { PlanBase } from "./src/plan/plan_base.ts";
 export type { StagedTile } from "./src/plan/staged_tile.ts";
 export { type AttentionPlan, planAttention } from "./src/plan/plan.ts";
 export { type AttentionGradientPlan, planAttentionGradient } from "./src/plan/backward.ts";
-export type { AttentionGradientSpec } from "./src/plan/backward_spec.ts";
+export type { AttentionGradientSpec, ScoreGradient } from "./src/plan/backward_spec.ts";
 export type { GradientTile } from "./src/plan/backward_tile.ts";
 export type { FusedTile } from "./src/plan/fused_tile.ts";
 export type { FusedPlan, TileBlock } from "./src/plan/fused.ts";

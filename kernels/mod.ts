@@ -106,6 +106,124 @@ storeRow(row, workgroupId.x, pack, sum, state);
 }
 }`;
 
+/** attend/backward/bias_gradients.wgsl */
+export const biasGradients: string = `var<storage, read_write> dBias: array<Gradient>;
+@compute @workgroup_size(WORKGROUP)
+fn main(
+@builtin(workgroup_id) workgroupId: vec3u,
+@builtin(num_workgroups) numWorkgroups: vec3u,
+@builtin(local_invocation_index) lane: u32,
+) {
+let index = workgroupId.z * numWorkgroups.y + workgroupId.y;
+if (index >= biasTiles().x * biasTiles().y) {
+return;
+}
+let tile = biasTileOf(index);
+let perSlice = (numReaders() + numWorkgroups.x - 1u) / numWorkgroups.x;
+let first = workgroupId.x * perSlice;
+let end = min(numReaders(), first + perSlice);
+var acc: array<PerRow, KEYS>;
+for (var reader = first; reader < end; reader++) {
+let rows = readerOf(tile, reader);
+let context = contextOf(rows.batch);
+let keys = BiasKeys(context, slotsOf(rows.batch, rows.kvHead, context, vec2u(0u, context.len)));
+let queries = queriesOf(rows, 0u, lane);
+let dOs = dOsOf(rows, 0u, lane);
+let shrink = shrinkOf(queries);
+let products = scoresOf(keys, tile.key, lane, lane, queries, shrink);
+let dWeights = dWeightsOf(keys, tile.key, lane, lane, dOs, shrink);
+/*unroll*/ for (var i = 0u; i < ROWS; i++) {
+let row = rowOf(rows, i);
+let visible = visibleColumns(context, tokenOf(row));
+let state = rowStates[queryRow(rows.batch, headOf(row), tokenOf(row))];
+/*unroll*/ for (var j = 0u; j < KEYS; j++) {
+let column = columnOfKey(context, tile.key + lane + LANES * j);
+let isOwn = i < rows.numRows && column < context.len && isVisible(visible, column);
+acc[j][i] += pairGradient(products[i][j], dWeights[i][j], row, context, column, state, isOwn).score;
+}
+}
+}
+let place = dot(vec3u(tile.batch, tile.head, tile.token), params.bias.stride);
+let ofSlice = workgroupId.x * biasAxes().x * biasAxes().y * biasAxes().z * params.bias.keys;
+/*unroll*/ for (var j = 0u; j < KEYS; j++) {
+let key = tile.key + lane + LANES * j;
+var ofAllTokens = 0.0;
+/*unroll*/ for (var i = 0u; i < ROWS; i++) {
+ofAllTokens += acc[j][i];
+if (key < params.bias.keys && tile.token + i < biasAxes().z && params.bias.stride.z != 0u) {
+dBias[ofSlice + place + i * params.bias.stride.z + key] = Gradient(acc[j][i]);
+}
+}
+if (key < params.bias.keys && params.bias.stride.z == 0u) {
+dBias[ofSlice + place + key] = Gradient(ofAllTokens);
+}
+}
+}`;
+
+/** attend/backward/bias_tile.wgsl */
+export const biasTile: string = `struct BiasTile {
+batch: u32,
+head: u32,
+token: u32,
+key: u32,
+}
+struct BiasKeys {
+context: Context,
+slots: Slots,
+}
+fn biasAxes() -> vec3u {
+let all = vec3u(params.numRows / (params.numHeads * params.seqLen), params.numHeads, params.seqLen);
+return select(all, vec3u(1u), params.bias.stride == vec3u(0u));
+}
+fn tilesAlong(tokens: u32) -> u32 {
+return (tokens + ROWS - 1u) / ROWS;
+}
+fn biasTiles() -> vec2u {
+let axes = biasAxes();
+return vec2u((params.bias.keys + TILE_COLUMNS - 1u) / TILE_COLUMNS, axes.x * axes.y * tilesAlong(axes.z));
+}
+fn biasTileOf(index: u32) -> BiasTile {
+let axes = biasAxes();
+let across = biasTiles().x;
+let row = index / across;
+let tile = row % tilesAlong(axes.z);
+let head = row / tilesAlong(axes.z);
+return BiasTile(head / axes.y, head % axes.y, tile * ROWS, index % across * TILE_COLUMNS);
+}
+fn numReaders() -> u32 {
+let all = vec3u(params.numRows / (params.numHeads * params.seqLen), params.numHeads, tilesAlong(params.seqLen));
+let readers = select(vec3u(1u), all, params.bias.stride == vec3u(0u));
+return readers.x * readers.y * readers.z;
+}
+fn readerOf(tile: BiasTile, index: u32) -> RowTile {
+let tokenTiles = select(1u, tilesAlong(params.seqLen), params.bias.stride.z == 0u);
+let heads = select(1u, params.numHeads, params.bias.stride.y == 0u);
+let token = tile.token + index % tokenTiles * ROWS;
+let head = tile.head + index / tokenTiles % heads;
+let batch = tile.batch + index / (tokenTiles * heads);
+let groupSize = params.numHeads / params.numKvHeads;
+return RowTile(
+batch,
+head / groupSize,
+head % groupSize * params.seqLen + token,
+min(ROWS, params.seqLen - token),
+);
+}
+fn columnOfKey(context: Context, key: u32) -> u32 {
+let isGone = key >= SINKS && key < SINKS + context.skipped;
+return select(key - select(context.skipped, 0u, key < SINKS), context.len, isGone);
+}
+fn kvRowOfKey(keys: BiasKeys, index: u32) -> u32 {
+let last = max(keys.context.len, 1u) - 1u;
+return rowOfColumn(keys.slots, min(columnOfKey(keys.context, index), last));
+}
+fn startOfBiasKey(keys: BiasKeys, index: u32) -> u32 {
+return startOfKey(kvRowOfKey(keys, index));
+}
+fn startOfBiasValue(keys: BiasKeys, index: u32) -> u32 {
+return startOfValue(kvRowOfKey(keys, index));
+}`;
+
 /** attend/backward/column_tile.wgsl */
 export const columnTile: string = `const HELD_COLUMNS = ROWS * ROW_GROUPS;
 struct ColumnTile {
@@ -144,6 +262,42 @@ return keysAt(load, 0u);
 }
 fn heldValueAt(load: u32) -> array<Wide, LOAD_PACKS> {
 return valuesAt(load, 0u);
+}`;
+
+/** attend/backward/distances.wgsl */
+export const distances: Readonly<Record<"none" | "summed", string>> = {
+  none: `fn atDistance(dScore: f32, row: u32, context: Context, column: u32) -> f32 {
+return 0.0;
+}
+fn storeDistances(place: u32, own: f32, invocation: u32, lane: u32, isRow: bool) {
+}`,
+  summed: `var<storage, read_write> distances: array<f32>;
+fn atDistance(dScore: f32, row: u32, context: Context, column: u32) -> f32 {
+return distanceOf(row, context, column) * dScore;
+}
+fn storeDistances(place: u32, own: f32, invocation: u32, lane: u32, isRow: bool) {
+let sum = sumOverLanes(own, invocation, lane);
+if (isRow && lane == 0u) {
+distances[place] = sum;
+}
+}`,
+};
+
+/** attend/backward/head_gradients.wgsl */
+export const headGradients: string = `var<storage, read_write> headGradient: array<f32>;
+alias PerRow = array<f32, ROWS>;
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_index) lane: u32) {
+let head = workgroupId.x;
+let numRows = params.numRows / params.numHeads;
+var sum = 0.0;
+for (var i = lane; i < numRows; i += WORKGROUP) {
+sum += termOf(queryRow(i / params.seqLen, head, i % params.seqLen), head);
+}
+let whole = sumOverLanes(sum, lane, lane);
+if (lane == 0u) {
+headGradient[head] = -whole;
+}
 }`;
 
 /** attend/backward/key_value_gradients.wgsl */
@@ -344,6 +498,7 @@ let queries = queriesOf(tile, rowGroup, lane);
 let dOs = dOsOf(tile, rowGroup, lane);
 let shrink = shrinkOf(queries);
 var acc: KeySums;
+var distanceSums: PerRow;
 for (var start = first; start < end; start += TILE_COLUMNS) {
 let products = scoresOf(columns, start, invocation, lane, queries, shrink);
 let dWeights = dWeightsOf(columns, start, invocation, lane, dOs, shrink);
@@ -356,6 +511,7 @@ let column = columnAt(seen, index);
 let isOwn = index < end && isVisible(visible[i], column);
 let pair = pairGradient(products[i][j], dWeights[i][j], row, context, column, states[i], isOwn);
 dProducts[j][i] = pair.product;
+distanceSums[i] += atDistance(pair.score, row, context, column);
 }
 }
 workgroupBarrier();
@@ -368,8 +524,10 @@ addKeys(&acc, columns, start, min(TILE_COLUMNS, end - start), rowGroup, lane, MA
 }
 for (var i = 0u; i < ROWS; i++) {
 var sums = array<Wide, KEY_PACKS>();
+var distance = 0.0;
 /*unroll*/ for (var k = 0u; k < ROWS; k++) {
 if (i == k) {
+distance = distanceSums[k];
 /*unroll*/ for (var j = 0u; j < KEY_PACKS; j++) {
 sums[j] = acc[j][k];
 }
@@ -378,6 +536,7 @@ sums[j] = acc[j][k];
 let isRow = rowGroup * ROWS + i < tile.numRows;
 let row = rowOf(tile, rowGroup * ROWS + i);
 let place = workgroupId.x * params.numRows + queryRow(tile.batch, headOf(row), tokenOf(row));
+storeDistances(place, distance, invocation, lane, isRow);
 /*unroll*/ for (var j = 0u; j < KEY_PACKS; j++) {
 let pack = packOfLane(lane, j);
 let sum = sumOverStrips(sums[j], invocation, strip);
@@ -420,6 +579,24 @@ length: u32,
 
 /** attend/backward/row_states.wgsl */
 export const rowStates: string = `var<storage, read> rowStates: array<RowState>;`;
+
+/** attend/backward/row_term.wgsl */
+export const rowTerm: Readonly<Record<"sink" | "slope", string>> = {
+  sink: `fn termOf(place: u32, head: u32) -> f32 {
+let state = rowStates[place];
+let weight = exp(perHead[head].y - state.lse);
+return select(weight * state.dot, 0.0, state.lse <= MASKED || weight == 0.0);
+}`,
+  slope: `var<storage, read> distances: array<f32>;
+fn termOf(place: u32, head: u32) -> f32 {
+var sum = 0.0;
+let count = arrayLength(&distances);
+for (var i = place; i < count; i += params.numRows) {
+sum += distances[i];
+}
+return sum;
+}`,
+};
 
 /** attend/backward/sum_slices.wgsl */
 export const sumSlices: string = `struct Params {
@@ -2389,8 +2566,10 @@ export const tokenCounts: string = `const IN_PROMPT = 0x80000000u;`;
 
 /** score/alibi.wgsl */
 export const alibi: string = `fn withAlibi(s: f32, row: u32, context: Context, column: u32) -> f32 {
-let distance = abs(queryPosition(context, tokenOf(row)) - i32(tokenAt(context, column)));
-return s - perHead[headOf(row)].x * f32(distance);
+return s - perHead[headOf(row)].x * distanceOf(row, context, column);
+}
+fn distanceOf(row: u32, context: Context, column: u32) -> f32 {
+return f32(abs(queryPosition(context, tokenOf(row)) - i32(tokenAt(context, column))));
 }`;
 
 /** score/bias.wgsl */

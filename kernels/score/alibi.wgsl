@@ -5,6 +5,9 @@
 //
 // Needs context, params, per_head.
 fn withAlibi(s: f32, row: u32, context: Context, column: u32) -> f32 {
-  let distance = abs(queryPosition(context, tokenOf(row)) - i32(tokenAt(context, column)));
-  return s - perHead[headOf(row)].x * f32(distance);
+  return s - perHead[headOf(row)].x * distanceOf(row, context, column);
+}
+
+fn distanceOf(row: u32, context: Context, column: u32) -> f32 {
+  return f32(abs(queryPosition(context, tokenOf(row)) - i32(tokenAt(context, column))));
 }

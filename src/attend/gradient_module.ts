@@ -2,12 +2,19 @@
 import * as wgsl from "../../kernels/mod.ts";
 import { join, renamed, type WgslModule, type WgslPiece } from "../gpu/compose.ts";
 import { fusedPackSize, stripInvocations } from "../plan/fused_tile.ts";
-import type { AttentionGradientPlan } from "../plan/backward.ts";
-import { scorePieces, slopePieces } from "../score/pieces.ts";
+import { type AttentionGradientPlan, HEAD_LANES } from "../plan/backward.ts";
+import { perHeadPiece, scorePieces, slopePieces } from "../score/pieces.ts";
 import { loadPacks } from "../tensor/loads.ts";
 import { packPiece, packType } from "../tensor/pieces.ts";
 import type { Dtype } from "../tensor/dtype.ts";
-import { contextPieces, keyPieces, queryPiece, rowTilePiece, valuePieces } from "./pieces.ts";
+import {
+  contextPieces,
+  keyPieces,
+  lanesPiece,
+  queryPiece,
+  rowTilePiece,
+  valuePieces,
+} from "./pieces.ts";
 
 /** Invocations of a workgroup that works on single rows or packs. */
 export const PLAIN_WORKGROUP = 64;
@@ -39,6 +46,9 @@ const VALUES_AND_DO: Names = {
   ...{ Columns: "PassingRows", keyOfColumn: "startOfPassingDO", keysAt: "passingDOAt" },
   ...{ stageKeys: "stageDOs", ownKeysAt: "ownDOsAt", keyStep: "valueStep" },
 };
+/** For the gradient of a bias, the keys of a tile are those of the bias. */
+const BIAS_KEYS: Names = { Columns: "BiasKeys", keyOfColumn: "startOfBiasKey" };
+const BIAS_VALUES: Names = { Columns: "BiasKeys", keyOfColumn: "startOfBiasValue" };
 /** Sums of keys, or of queries, each times its share of the gradient. */
 const SUMS_OF_KEYS: Names = {
   ...{ addValues: "addKeys", Sums: "KeySums", VALUE_LOADS: "KEY_LOADS", PACKS: "HEAD_PACKS" },
@@ -55,9 +65,8 @@ export function rowDotsModule({ spec }: AttentionGradientPlan): WgslModule {
   });
 }
 
-/** The sum of all slices of a gradient. */
-export function sumSlicesModule({ spec }: AttentionGradientPlan, dtype: Dtype): WgslModule {
-  const size = fusedPackSize(spec);
+/** The sum of all slices of a gradient, packs of `size` elements at a time. */
+export function sumSlicesModule(dtype: Dtype, size: 1 | 4): WgslModule {
   return join("sum slices", packPiece(size), {
     types: { Gradient: packType(dtype, size) },
     constants: { WORKGROUP: PLAIN_WORKGROUP },
@@ -70,7 +79,8 @@ export function queryGradientsModule(plan: AttentionGradientPlan): WgslModule {
   const { spec, tile, slices } = plan;
   const { rows, rowGroups } = tile;
   const dtype = slices.queries > 1 ? "f32" : spec.dtype;
-  return join("query gradients", ...tilePieces(plan), rowTilePiece(rows * rowGroups), {
+  const pieces = [...tilePieces(plan), sumPiece(plan), ...distancePieces(plan)];
+  return join("query gradients", ...pieces, rowTilePiece(rows * rowGroups), {
     types: { Gradient: packType(dtype, fusedPackSize(spec)) },
     constants: keySumConstants(plan),
     fragments: [
@@ -81,22 +91,51 @@ export function queryGradientsModule(plan: AttentionGradientPlan): WgslModule {
       renamed(wgsl.sumValues.lanes, {
         ...{ ...SUMS_OF_KEYS, valueOfColumn: "keyOfColumn", valuesAt: "keysAt" },
       }),
-      wgsl.columnWeights[lanesOf(plan)],
       wgsl.queryGradients,
     ],
+  });
+}
+
+/** The gradient of a bias. */
+export function biasGradientsModule(plan: AttentionGradientPlan): WgslModule {
+  const { spec, tile, slices } = plan;
+  return join("bias gradients", ...tilePieces(plan), rowTilePiece(tile.rows), {
+    types: { Gradient: slices.bias > 1 ? "f32" : spec.dtype },
+    constants: { WORKGROUP: tile.lanes },
+    fragments: [
+      ...[wgsl.queryStart, wgsl.products.f32],
+      ...products(plan, BIAS_KEYS),
+      renamed(wgsl.queryStart, DO_AND_VALUES),
+      ...products(plan, { ...DO_AND_VALUES, ...BIAS_VALUES }),
+      ...[wgsl.biasTile, wgsl.biasGradients],
+    ],
+  });
+}
+
+/** The gradient of a number of each query head. */
+export function headGradientsModule(
+  { spec }: AttentionGradientPlan,
+  of: "dSinkLogits" | "dAlibiSlopes",
+): WgslModule {
+  const term = of === "dSinkLogits"
+    ? { fragments: [wgsl.rowTerm.sink, wgsl.rowState, wgsl.rowStates, wgsl.masked] }
+    : { fragments: [wgsl.rowTerm.slope] };
+  const perHead = of === "dSinkLogits" ? [perHeadPiece(spec)] : [];
+  return join("head gradients", lanesPiece(HEAD_LANES, { shuffles: false }), term, ...perHead, {
+    constants: { LANES: HEAD_LANES, ROWS: 1, WORKGROUP: HEAD_LANES },
+    fragments: [wgsl.params, wgsl.headGradients],
   });
 }
 
 /** The gradients of keys and values. */
 export function keyValueGradientsModule(plan: AttentionGradientPlan): WgslModule {
   const shares = { weightsFrom: "dProductsFrom", weights: "dProducts", stripOf: "stripOfProducts" };
-  return join("key and value gradients", ...tilePieces(plan), {
+  return join("key and value gradients", ...tilePieces(plan), sumPiece(plan), {
     constants: { ...keySumConstants(plan), ...valueSumConstants(plan) },
     fragments: [
       ...[wgsl.columnTile, wgsl.passingRows, renamed(wgsl.products.f32, KEYS_AND_QUERIES)],
       ...products(plan, KEYS_AND_QUERIES),
       ...products(plan, VALUES_AND_DO),
-      wgsl.columnWeights[lanesOf(plan)],
       renamed(wgsl.columnWeights[lanesOf(plan)], shares),
       renamed(wgsl.sumValues.lanes, {
         ...{ Columns: "PassingRows", valueOfColumn: "startOfPassingDO", valuesAt: "passingDOAt" },
@@ -113,7 +152,7 @@ export function keyValueGradientsModule(plan: AttentionGradientPlan): WgslModule
 /** The roles of a tile that both kernels have. */
 function tilePieces(plan: AttentionGradientPlan): WgslPiece[] {
   const { spec, tile } = plan;
-  const { rows, rowGroups, lanes, keys, sharers, strips, columns, loads } = tile;
+  const { rows, lanes, keys, sharers, strips, loads } = tile;
   const loaded = { packSize: fusedPackSize(spec), loads };
   const queries = queryPiece(spec, loaded.packSize);
   return [
@@ -126,21 +165,34 @@ function tilePieces(plan: AttentionGradientPlan): WgslPiece[] {
     ...slopePieces(spec),
     {
       constants: {
-        ...{ ROWS: rows, ROW_GROUPS: rowGroups, LANES: lanes, KEYS: keys, COLUMNS: columns },
-        ...{ STRIPS: strips, STRIP_INVOCATIONS: stripInvocations(tile), MAY_SKIP: 1 },
-        WORKGROUP: lanes * rowGroups,
-        ...(sharers > 0 && {
-          SHARERS: sharers,
-          ROW_LOADS: Math.ceil(rows / sharers),
-          WEIGHT_LOADS: Math.ceil(rows * columns / sharers),
-        }),
+        ...{ ROWS: rows, LANES: lanes, KEYS: keys, STRIPS: strips },
+        ...(sharers > 0 && { SHARERS: sharers, ROW_LOADS: Math.ceil(rows / sharers) }),
       },
       fragments: [
         ...[wgsl.masked, wgsl.rowState, wgsl.rowStates, wgsl.pairGradient],
-        ...[wgsl.tile, wgsl.strips],
+        wgsl.tile,
       ],
     },
   ];
+}
+
+/** Sums over what passes by, for all row groups of a workgroup. */
+function sumPiece(plan: AttentionGradientPlan): WgslPiece {
+  const { rows, rowGroups, lanes, sharers, columns } = plan.tile;
+  return {
+    constants: {
+      ...{ ROW_GROUPS: rowGroups, COLUMNS: columns, WORKGROUP: lanes * rowGroups, MAY_SKIP: 1 },
+      STRIP_INVOCATIONS: stripInvocations(plan.tile),
+      ...(sharers > 0 && { WEIGHT_LOADS: Math.ceil(rows * columns / sharers) }),
+    },
+    fragments: [wgsl.strips, wgsl.columnWeights[lanesOf(plan)]],
+  };
+}
+
+/** Sums of a row by the distances of its keys, where slopes of ALiBi have a gradient. */
+function distancePieces({ gradients, tile }: AttentionGradientPlan): WgslPiece[] {
+  if (!gradients.includes("dAlibiSlopes")) return [{ fragments: [wgsl.distances.none] }];
+  return [lanesPiece(tile.lanes, tile), { fragments: [wgsl.distances.summed] }];
 }
 
 /** Products of what a workgroup holds with what passes by. */

@@ -4,6 +4,7 @@ import { viewContiguous } from "../cache/contiguous_kv.ts";
 import { checkApart } from "../gpu/apart.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { AttentionGradientPlan } from "../plan/backward.ts";
+import type { ScoreGradient } from "../plan/backward_spec.ts";
 import { modBuffers } from "../score/mod_pieces.ts";
 import type { ElementType } from "../tensor/dtype.ts";
 import { rowShape, shapeIn } from "../tensor/layout.ts";
@@ -38,72 +39,80 @@ export interface AttentionGradientTensors {
   dk: Tensor;
   /** Written: the gradient by v, shaped and stored as v; zero for values that no query sees. */
   dv: Tensor;
+  /** Written where `gradients` has it: the gradient by the bias, shaped and stored as the bias. */
+  dBias?: Tensor;
+  /** Written where `gradients` has it: the gradient by the slopes of ALiBi [N], f32. */
+  dAlibiSlopes?: Tensor;
+  /** Written where `gradients` has it: the gradient by the sink logits [N], f32. */
+  dSinkLogits?: Tensor;
 }
 
-/** The buffers of what the kernels read and write, by name. */
-export type GradientBuffers =
-  & Record<Exclude<keyof AttentionGradientTensors, "bias" | "mask" | "modTensors">, GPUBuffer>
-  & Partial<Record<"bias" | "mask", GPUBuffer>>;
-
 /**
- * The buffers of the tensors; throws unless every tensor is what was planned, and nothing is read and written at once.
- * `fullLengths` stands in for lengths that are not given.
+ * The buffers of the tensors by name; throws unless every tensor is what was planned, and nothing is read and written at
+ * once. `fullLengths` stands in for lengths that are not given.
  */
 export function buffersOf(
   action: string,
   gpu: Gpu,
-  { spec }: AttentionGradientPlan,
+  { spec, gradients }: AttentionGradientPlan,
   tensors: AttentionGradientTensors,
   fullLengths: GPUBuffer,
-): GradientBuffers {
-  const { batch, numHeads, numKvHeads, headDim, valueDim, seqLen, capacity } = spec;
+): Record<"k" | "v", GPUBuffer> & Record<string, GPUBuffer> {
+  const { batch, numHeads, numKvHeads, headDim, valueDim, seqLen, capacity, bias, mask } = spec;
   const { dtype, kvDtype, layout, kvLayout } = spec;
-  const check = (
-    name: Exclude<keyof AttentionGradientTensors, "modTensors">,
-    shape: readonly number[],
-    type: ElementType,
-  ) => checkTensor(action, name, tensors[name]!, { gpu, shape, dtype: type });
   const rows = (size: number) => shapeIn(layout, batch, numHeads, seqLen, size);
   const kvRows = (size: number) => shapeIn(kvLayout, batch, numKvHeads, capacity, size);
-  check("q", rows(headDim), dtype);
   const { lengthsBuffer } = viewContiguous(action, gpu, spec, tensors, fullLengths);
-  check("o", rows(valueDim), dtype);
-  check("lse", rowShape(layout, batch, numHeads, seqLen), "f32");
-  check("dO", rows(valueDim), dtype);
-  check("dq", rows(headDim), dtype);
-  check("dk", kvRows(headDim), kvDtype);
-  check("dv", kvRows(valueDim), kvDtype);
-  for (const name of ["bias", "mask"] as const) {
-    const shape = spec[name];
-    if (shape) check(name, shape, name === "mask" ? "bool" : dtype);
-    else if (tensors[name]) {
-      const rule = `${name} must be planned (give its shape) when the gradient is created`;
-      throw new TypeError(sentence(action, rule, { [name]: shape }));
-    }
-  }
-  const modTensors = checkModTensors(action, gpu, spec, tensors.modTensors);
-  const { q, k, v, o, lse, dO, bias, mask, dq, dk, dv } = tensors;
-  const read = [
-    q,
-    k,
-    v,
-    o,
-    lse,
-    dO,
-    ...(bias ? [bias] : []),
-    ...(mask ? [mask] : []),
-    ...modTensors,
+  const isAsked = (name: ScoreGradient) => gradients.includes(name);
+  const [planned, asked] = ["planned (give its shape)", "among the gradients"];
+  const read: Expected[] = [
+    { name: "q", shape: rows(headDim), dtype },
+    { name: "k", shape: kvRows(headDim), dtype: kvDtype },
+    { name: "v", shape: kvRows(valueDim), dtype: kvDtype },
+    { name: "o", shape: rows(valueDim), dtype },
+    { name: "lse", shape: rowShape(layout, batch, numHeads, seqLen), dtype: "f32" },
+    { name: "dO", shape: rows(valueDim), dtype },
+    { name: "bias", shape: bias, dtype, must: planned },
+    { name: "mask", shape: mask, dtype: "bool", must: planned },
   ];
-  const written = { dq, dk, dv };
-  checkApart(action, "every gradient must have a buffer of its own", {
-    written: Object.values(written).map(({ buffer }) => buffer),
-    read: [...read.map(({ buffer }) => buffer), lengthsBuffer],
-  }, { gradients: Object.keys(written) });
-  return {
-    ...{ q: q.buffer, k: k.buffer, v: v.buffer, o: o.buffer, lse: lse.buffer, dO: dO.buffer },
-    ...{ dq: dq.buffer, dk: dk.buffer, dv: dv.buffer, lengths: lengthsBuffer },
-    ...(bias && { bias: bias.buffer }),
-    ...(mask && { mask: mask.buffer }),
-    ...modBuffers(spec, tensors.modTensors),
+  const perHead = { shape: [numHeads], dtype: "f32", must: asked } as const;
+  const written: Expected[] = [
+    { name: "dq", shape: rows(headDim), dtype },
+    { name: "dk", shape: kvRows(headDim), dtype: kvDtype },
+    { name: "dv", shape: kvRows(valueDim), dtype: kvDtype },
+    { name: "dBias", shape: isAsked("dBias") ? bias : undefined, dtype, must: asked },
+    ...(["dAlibiSlopes", "dSinkLogits"] as const).map((name) => ({
+      ...{ ...perHead, name, shape: isAsked(name) ? perHead.shape : undefined },
+    })),
+  ];
+  const buffers = ({ name, shape, dtype, must }: Expected): [string, GPUBuffer][] => {
+    const tensor = tensors[name];
+    if (shape) {
+      checkTensor(action, name, tensor!, { gpu, shape, dtype });
+      return [[name, tensor!.buffer]];
+    }
+    if (!tensor) return [];
+    const rule = `${name} must be ${must} when the gradient of attention is created`;
+    throw new TypeError(sentence(action, rule, { bias, mask, gradients }));
   };
+  const [given, own] = [read.flatMap(buffers), written.flatMap(buffers)];
+  const modTensors = checkModTensors(action, gpu, spec, tensors.modTensors);
+  checkApart(action, "every gradient must have a buffer of its own", {
+    written: own.map(([, buffer]) => buffer),
+    read: [
+      ...given.map(([, buffer]) => buffer),
+      ...modTensors.map(({ buffer }) => buffer),
+      lengthsBuffer,
+    ],
+  }, { gradients: own.map(([name]) => name) });
+  const { k, v, ...others } = Object.fromEntries([...given, ...own]);
+  return { k, v, ...others, lengths: lengthsBuffer, ...modBuffers(spec, tensors.modTensors) };
+}
+
+/** What a tensor must be; one without a shape must not be there. */
+interface Expected {
+  name: Exclude<keyof AttentionGradientTensors, "modTensors">;
+  shape?: readonly number[];
+  dtype: ElementType;
+  must?: string;
 }

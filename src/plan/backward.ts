@@ -1,8 +1,17 @@
 import { checkObject, sentence } from "../base/check.ts";
 import type { PlanLimits } from "../gpu/limits.ts";
+import { checkRounds } from "../gpu/loop_rounds.ts";
 import { type DeviceProfile, loopRounds, PLAIN_GPU } from "../gpu/profile.ts";
+import { leadingAxes } from "../score/score_spec.ts";
+import { elementCount } from "../tensor/dtype.ts";
 import { loadPacks } from "../tensor/loads.ts";
-import { ACTION, type AttentionGradientSpec, fillInGradient } from "./backward_spec.ts";
+import {
+  ACTION,
+  type AttentionGradientSpec,
+  type FilledGradientSpec,
+  fillInGradient,
+  type ScoreGradient,
+} from "./backward_spec.ts";
 import { type GradientTile, planGradientTile } from "./backward_tile.ts";
 import { fusedPackSize, ROUNDS_BESIDE } from "./fused_tile.ts";
 import { numRows, type PlanBase, type PlanDevice, rowsPerKvHead, startPlan } from "./plan_base.ts";
@@ -10,11 +19,19 @@ import type { FilledSpec } from "./spec.ts";
 
 /** The plan of a gradient: tile sizes, slices and bytes of scratch. */
 export interface AttentionGradientPlan extends PlanBase {
+  /** The gradients that are computed beside dq, dk and dv. */
+  gradients: readonly ScoreGradient[];
   /** The rows that a workgroup holds, and those that pass by. */
   tile: GradientTile;
-  /** Slices of the context for dq, and of the query rows for dk and dv; the slices are added up in their order. */
-  slices: { queries: number; keys: number };
-  /** Bytes of each buffer of scratch: `rowStates`, `partials` of dk and dv, and `queryPartials` of dq where it has slices. */
+  /**
+   * Slices of the context for dq, of the query rows for dk and dv, and of the query rows that share a bias: each gradient is
+   * the sum of its slices, in their order.
+   */
+  slices: { queries: number; keys: number; bias: number };
+  /**
+   * Bytes of each buffer of scratch: `rowStates`, `partials` of dk and dv; `queryPartials` and `biasPartials` where there are
+   * slices; `distances` where slopes of ALiBi have a gradient.
+   */
   scratch: Readonly<Record<string, number>>;
 }
 
@@ -55,17 +72,18 @@ export function planAttentionGradient(
   checkObject(ACTION, "spec", spec);
   checkObject(ACTION, "limits", limits);
   checkObject(ACTION, "profile", profile);
-  const filled = fillInGradient(spec);
+  const { spec: filled, gradients } = fillInGradient(spec);
   const device = { limits, profile };
   // Every slot has a gradient, also where no query sees its key.
   const start = { ...startPlan(filled, limits), contextLen: filled.capacity };
   checkParts(start.parts.length, filled, limits);
+  checkHeadRows(filled, profile);
   const tile = planGradientTile(filled, device);
   const slices = planSlices(filled, tile, device);
-  const scratch = scratchOf(filled, slices);
+  const scratch = gradientScratch({ spec: filled, gradients }, slices);
   checkScratch(scratch, limits);
   const scratchBytes = Object.values(scratch).reduce((sum, bytes) => sum + bytes, 0);
-  return { ...start, tile, slices, scratch, scratchBytes };
+  return { ...start, gradients, tile, slices, scratch, scratchBytes };
 }
 
 /** As many slices as the loops of the device need to go round all that passes by. */
@@ -78,29 +96,50 @@ function planSlices(
   const { headDim, valueDim, capacity } = spec;
   const products = (headDim + valueDim) / (fusedPackSize(spec) * loadPacks(loads));
   const sums = Math.ceil(lanes * keys / (strips * columns));
-  const slicesOf = (passing: number, rounds: number) => {
-    const tiles = Math.ceil(passing / (lanes * keys));
+  const slicesOf = (tiles: number, rounds: number) => {
     const tilesOfSlice = Math.floor(loopRounds(profile) / (rounds + ROUNDS_BESIDE));
     return Math.max(1, Math.ceil(tiles / tilesOfSlice));
   };
   return {
-    queries: slicesOf(capacity, products + sums),
-    keys: slicesOf(rowsPerKvHead(spec), products + 2 * sums),
+    queries: slicesOf(Math.ceil(capacity / (lanes * keys)), products + sums),
+    keys: slicesOf(Math.ceil(rowsPerKvHead(spec) / (lanes * keys)), products + 2 * sums),
+    bias: slicesOf(biasReaders(spec, tile), products),
   };
 }
 
+/** Tiles of query rows that read the same rows of a bias. */
+function biasReaders({ bias, batch, numHeads, seqLen }: FilledSpec, { rows }: GradientTile) {
+  const tiles = [batch, numHeads, Math.ceil(seqLen / rows)];
+  return leadingAxes(bias ?? [1]).reduce(
+    (readers, size, axis) => size === 1 ? readers * tiles[axis] : readers,
+    1,
+  );
+}
+
 /** The buffers of scratch, each as large as it is used. */
-function scratchOf(
-  spec: FilledSpec,
+export function gradientScratch(
+  { spec, gradients }: FilledGradientSpec,
   slices: AttentionGradientPlan["slices"],
 ): AttentionGradientPlan["scratch"] {
-  const { batch, numKvHeads, capacity, headDim, valueDim } = spec;
+  const { batch, numKvHeads, capacity, headDim, valueDim, bias } = spec;
   const rows = numRows(spec);
+  const hasBias = gradients.includes("dBias") && slices.bias > 1;
   return {
     rowStates: rows * STATE_BYTES,
     partials: slices.keys * batch * numKvHeads * capacity * (headDim + valueDim) * 4,
     ...(slices.queries > 1 && { queryPartials: slices.queries * rows * headDim * 4 }),
+    ...(hasBias && { biasPartials: slices.bias * elementCount(bias!) * 4 }),
+    ...(gradients.includes("dAlibiSlopes") && { distances: slices.queries * rows * 4 }),
   };
+}
+
+/** Lanes that sum up the rows of a head. */
+export const HEAD_LANES = 64;
+
+/** Throws where the loops of a lane would end before the rows of a head do. */
+function checkHeadRows({ batch, seqLen }: FilledSpec, profile: DeviceProfile): void {
+  const rounds = Math.ceil(batch * seqLen / HEAD_LANES);
+  checkRounds(profile, ACTION, rounds, { batch, seqLen });
 }
 
 function checkParts(

@@ -7,13 +7,44 @@ import { type AttentionSpec, type FilledSpec, fillIn } from "./spec.ts";
 export const ACTION = "plan the gradient of attention";
 
 /**
+ * A gradient beside dq, dk and dv:
+ *
+ * - `"dBias"`: shaped and stored as the bias, summed over the axes that it is broadcast over
+ * - `"dAlibiSlopes"`: of each query head's slope of ALiBi [N], f32
+ * - `"dSinkLogits"`: of each query head's sink logit [N], f32
+ */
+export type ScoreGradient = "dBias" | "dAlibiSlopes" | "dSinkLogits";
+
+/**
  * The specification of a gradient: that of the attention it belongs to. What the attention returns beside its output, how it
  * computes and how it is tuned do not matter here.
  */
-export type AttentionGradientSpec = Omit<AttentionSpec, "outputs" | "impl" | "tuning">;
+export type AttentionGradientSpec = Omit<AttentionSpec, "outputs" | "impl" | "tuning"> & {
+  /** The gradients to compute beside dq, dk and dv. The default is none. */
+  gradients?: readonly ScoreGradient[];
+};
+
+/** A specification with its defaults filled in. */
+export interface FilledGradientSpec {
+  /** That of the attention. */
+  spec: FilledSpec;
+  /** The gradients to compute beside dq, dk and dv, each once. */
+  gradients: readonly ScoreGradient[];
+}
+
+/** Each gradient, and the option of the attention that it is of. */
+export const SCORE_GRADIENTS: Readonly<
+  Record<ScoreGradient, "bias" | "alibiSlopes" | "sinkLogits">
+> = {
+  dBias: "bias",
+  dAlibiSlopes: "alibiSlopes",
+  dSinkLogits: "sinkLogits",
+};
 
 /** Fills in the defaults of a specification, and refuses what has no gradient here. */
-export function fillInGradient(spec: AttentionGradientSpec): FilledSpec {
+export function fillInGradient(
+  { gradients = [], ...spec }: AttentionGradientSpec,
+): FilledGradientSpec {
   const filled = fillIn({ ...spec, outputs: [], impl: "auto", tuning: undefined });
   const { kvDtype, pages, valuesAre, arithmetic, scoreMod } = filled;
   if (isQuantized(kvDtype)) {
@@ -33,5 +64,15 @@ export function fillInGradient(spec: AttentionGradientSpec): FilledSpec {
     throw new TypeError(sentence(ACTION, rule, { scoreMod: scoreMod.name }));
   }
   checkChoice(ACTION, "arithmetic", arithmetic, ["f32"]);
-  return filled;
+  if (!Array.isArray(gradients)) {
+    throw new TypeError(sentence(ACTION, "gradients must be an array", { gradients }));
+  }
+  for (const name of gradients) {
+    checkChoice(ACTION, "gradients", name, Object.keys(SCORE_GRADIENTS));
+    const option = SCORE_GRADIENTS[name as ScoreGradient];
+    if (filled[option] !== undefined) continue;
+    const rule = `${name} is the gradient of ${option} (give that too)`;
+    throw new TypeError(sentence(ACTION, rule, { gradients, [option]: filled[option] }));
+  }
+  return { spec: filled, gradients: [...new Set(gradients)] };
 }

@@ -27,6 +27,8 @@ export interface GradientTile {
   strips: number;
   /** Rows whose elements a lane loads at a time to sum them up. */
   columns: number;
+  /** Whether lanes reduce by subgroup operations and not through workgroup memory. */
+  shuffles: boolean;
   /** The packs that a load brings. */
   loads: Loads;
 }
@@ -67,10 +69,11 @@ export function planGradientTile(
   const loadsOfRow = widest.valueDim / (fusedPackSize(spec) * loadPacks(loads));
   // Lanes that share what is held work on the same row.
   const strips = sharers > 0 ? 1 : Math.max(1, lanes / ceilPowerOfTwo(loadsOfRow));
+  const shuffles = lanes <= profile.subgroupSize;
   let { rows, rowGroups, keys } = wanted;
   if (spec.bias || spec.mask) rows = Math.min(rows, MOST_PAIRS / keys);
   for (;;) {
-    const tile = { rows, rowGroups, lanes, keys, sharers, strips, columns, loads };
+    const tile = { rows, rowGroups, lanes, keys, sharers, strips, columns, shuffles, loads };
     const fits = lanes * rowGroups <= maxComputeInvocationsPerWorkgroup &&
       gradientWorkgroupBytes(tile) <= maxComputeWorkgroupStorageSize;
     if (fits) return tile;
@@ -87,7 +90,7 @@ export function planGradientTile(
   }
 }
 
-/** Bytes of workgroup memory: weights and gradients of the pairs of a tile, places of rows, and strips. */
+/** Bytes of workgroup memory: weights and gradients of the pairs of a tile, or what lanes reduce, places of rows, and strips. */
 export function gradientWorkgroupBytes(
   tile: Pick<GradientTile, "rows" | "rowGroups" | "lanes" | "keys" | "strips">,
 ): number {

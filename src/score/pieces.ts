@@ -106,7 +106,7 @@ export function rowEndPieces(spec: ScoredSpec): WgslPiece[] {
 }
 
 /** Declares the numbers of each query head. */
-function perHeadPiece({ numHeads }: ScoredSpec): WgslPiece {
+export function perHeadPiece({ numHeads }: ScoredSpec): WgslPiece {
   return { constants: { NUM_HEADS: numHeads }, fragments: [wgsl.perHead] };
 }
 

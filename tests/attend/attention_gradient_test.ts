@@ -44,6 +44,17 @@ for (const name of Object.keys(OPTIONS)) {
   });
 }
 
+for (const axes of [[1, 1, 1], [2, 1, 1], [1, 6, 1], [1, 1, 37], [2, 6, 37]]) {
+  testRandomly(`attention gradient: a bias [${axes}, keys] of shared axes`, async (random) => {
+    const spec: AttentionSpec = {
+      ...{ batch: 2, numHeads: 6, numKvHeads: 2, headDim: 8, seqLen: 37, capacity: 50, window: 30 },
+    };
+    const bias = random.tensor([...axes, random.pick([50, 41])]);
+    const inputs = { ...randomInputs(random, spec), bias };
+    await checkGradient({ spec, inputs }, randomDO(random, spec));
+  });
+}
+
 testRandomly("attention gradient: options mixed", async (random) => {
   for (let i = 0; i < 5; i++) {
     const draw = randomDraw(random);

@@ -39,6 +39,11 @@ testRefusals("gradient", [
     RangeError,
     "maxComputeWorkgroupStorageSize=64",
   ],
+  ["another gradient", plan({ gradients: ["dMask"] }), TypeError, 'gradients="dMask"'],
+  ["gradients that are no list", plan({ gradients: "dBias" }), TypeError, 'gradients="dBias"'],
+  ["the gradient of no bias", plan({ gradients: ["dBias"] }), TypeError, "bias=undefined"],
+  ["that of no slopes", plan({ gradients: ["dAlibiSlopes"] }), TypeError, "alibiSlopes=undefined"],
+  ["that of no sinks", plan({ gradients: ["dSinkLogits"] }), TypeError, "sinkLogits=undefined"],
   ["no spec", () => planAttentionGradient(undefined!, LIMITS), TypeError, "spec=undefined"],
 ]);
 
@@ -49,12 +54,19 @@ Deno.test("gradient: scratch is linear in tokens", () => {
   assertEquals(bytes.map((each) => each / bytes[0]), [1, 4, 16]);
 });
 
+Deno.test("gradient: sequences whose rows no loop goes round are refused", () => {
+  const software = { isSoftware: true, subgroupSize: 8, longLoads: true };
+  const spec = { numHeads: 1, headDim: 1, seqLen: 2 ** 22, capacity: 1 };
+  assertThrows(() => planAttentionGradient(spec, LIMITS, software), RangeError, "seqLen=4194304");
+});
+
 Deno.test("gradient: loops that a software driver would end are cut into slices", () => {
   const software = { isSoftware: true, subgroupSize: 8, longLoads: true };
   const spec = { ...SPEC, numHeads: 71, numKvHeads: 1, seqLen: 4096, capacity: 2 ** 16 };
   const { slices } = planAttentionGradient(spec, LIMITS, software);
   assertEquals([slices.queries > 1, slices.keys > 1], [true, true]);
-  assertEquals(planAttentionGradient(spec, LIMITS).slices, { queries: 1, keys: 1 });
+  const none = { queries: 1, keys: 1, bias: 1 };
+  assertEquals(planAttentionGradient(spec, LIMITS).slices, none);
 });
 
 Deno.test("gradient: scratch is what was planned, and destroy frees every buffer", async () => {
@@ -90,6 +102,7 @@ Deno.test("gradient: refuses tensors that are not what was planned", async () =>
   }
   assertThrows(bind({ bias: other }), TypeError, "bias must be planned");
   assertThrows(bind({ mask: other }), TypeError, "mask must be planned");
+  assertThrows(bind({ dBias: other }), TypeError, "dBias must be among the gradients");
   const says = "every gradient must have a buffer of its own";
   assertThrows(bind({ dq: given.q }), TypeError, says);
   assertThrows(bind({ dk: given.q, dv: given.v }), RangeError, "dk");

@@ -5,6 +5,7 @@ import {
   type MaskMod,
   planAttention,
   planAttentionGradient,
+  type ScoreGradient,
   type ScoreMod,
 } from "../../mod.ts";
 import { attentionProgram } from "../../src/attend/attention_program.ts";
@@ -31,6 +32,7 @@ import {
   countModule,
   logprobsModule,
 } from "../../src/model/sampler.ts";
+import { SCORE_GRADIENTS } from "../../src/plan/backward_spec.ts";
 import { loadsOf } from "../../src/tensor/loads.ts";
 import { lossModule } from "../../src/train/losses.ts";
 import { adamwModule, clipModule, squaresModule } from "../../src/train/optimizer.ts";
@@ -109,7 +111,9 @@ function gradientModules(random: Random): WgslModule[] {
   return Object.values(DEVICES).flatMap((profile) =>
     [...plain, ...specs].flatMap((spec) => {
       const stored = { ...spec, dtype: random.pick(DTYPES), kvDtype: random.pick(DTYPES) };
-      const plan = planAttentionGradient(stored, LIMITS, profile);
+      const gradients = (Object.keys(SCORE_GRADIENTS) as ScoreGradient[])
+        .filter((name) => stored[SCORE_GRADIENTS[name]] && random.next() < 0.7);
+      const plan = planAttentionGradient({ ...stored, gradients }, LIMITS, profile);
       return Object.values(gradientProgram(plan, LIMITS).modules);
     })
   );

@@ -13,8 +13,8 @@
 // head, and walks the columns that these see of the slice, TILE_COLUMNS at a time: a lane owns KEYS columns for the products,
 // then KEY_LOADS loads of the key and every STRIPS-th group of COLUMNS columns for the sums.
 //
-// Needs columns, context, pack, pair_gradient, params, row_state, row_tile, score_keys, slots, strips, tile, COLUMNS,
-// Gradient, KEYS, KEY_PACKS, LANES, MAY_SKIP, PerRow, ROWS, ROW_GROUPS, WORKGROUP, addKeys, dOsOf, dWeightsOf,
+// Needs columns, context, distances, pack, pair_gradient, params, row_state, row_tile, score_keys, slots, strips, tile,
+// COLUMNS, Gradient, KEYS, KEY_PACKS, LANES, MAY_SKIP, PerRow, ROWS, ROW_GROUPS, WORKGROUP, addKeys, dOsOf, dWeightsOf,
 // queriesOf, rowStates, shrinkOf, stripOf.
 alias KeySums = array<array<Wide, ROWS>, KEY_PACKS>;
 
@@ -60,6 +60,7 @@ fn main(
   let shrink = shrinkOf(queries);
 
   var acc: KeySums;
+  var distanceSums: PerRow;
   for (var start = first; start < end; start += TILE_COLUMNS) {
     let products = scoresOf(columns, start, invocation, lane, queries, shrink);
     let dWeights = dWeightsOf(columns, start, invocation, lane, dOs, shrink);
@@ -72,6 +73,7 @@ fn main(
         let isOwn = index < end && isVisible(visible[i], column);
         let pair = pairGradient(products[i][j], dWeights[i][j], row, context, column, states[i], isOwn);
         dProducts[j][i] = pair.product;
+        distanceSums[i] += atDistance(pair.score, row, context, column);
       }
     }
     // Every lane has added up the tile before.
@@ -87,8 +89,10 @@ fn main(
   // A loop that is not written out picks the row from the registers, as in attend.
   for (var i = 0u; i < ROWS; i++) {
     var sums = array<Wide, KEY_PACKS>();
+    var distance = 0.0;
     /*unroll*/ for (var k = 0u; k < ROWS; k++) {
       if (i == k) {
+        distance = distanceSums[k];
         /*unroll*/ for (var j = 0u; j < KEY_PACKS; j++) {
           sums[j] = acc[j][k];
         }
@@ -97,6 +101,7 @@ fn main(
     let isRow = rowGroup * ROWS + i < tile.numRows;
     let row = rowOf(tile, rowGroup * ROWS + i);
     let place = workgroupId.x * params.numRows + queryRow(tile.batch, headOf(row), tokenOf(row));
+    storeDistances(place, distance, invocation, lane, isRow);
     /*unroll*/ for (var j = 0u; j < KEY_PACKS; j++) {
       let pack = packOfLane(lane, j);
       let sum = sumOverStrips(sums[j], invocation, strip);
