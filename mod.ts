@@ -58,6 +58,13 @@ export type { SequencePair } from "./src/cache/fork.ts";
 export type { KvPart } from "./src/cache/kv_memory.ts";
 export type { HeadRange } from "./src/cache/head_parts.ts";
 export type { CacheSpec } from "./src/cache/cache_spec.ts";
+export {
+  calibrateKv,
+  type CapturedKv,
+  type ChannelCalibration,
+  type KvCalibration,
+} from "./src/cache/kv_calibration.ts";
+export type { KvRotation, KvTransform } from "./src/cache/kv_transform.ts";
 export { kvBytes, type KvShape } from "./src/cache/kv_shape.ts";
 export type { PlanLimits } from "./src/gpu/limits.ts";
 export type { Loads } from "./src/tensor/loads.ts";
@@ -69,6 +76,7 @@ export type { AttentionGradientSpec, ScoreGradient } from "./src/plan/backward_s
 export type { GradientTile } from "./src/plan/backward_tile.ts";
 export type { FusedTile } from "./src/plan/fused_tile.ts";
 export type { FusedPlan, TileBlock } from "./src/plan/fused.ts";
+export type { TransformPlan } from "./src/plan/transform.ts";
 export type { RowBlock } from "./src/plan/row_blocks.ts";
 export type { StagedPlan } from "./src/plan/staged.ts";
 export type { DeviceProfile, MatrixBlock } from "./src/gpu/profile.ts";

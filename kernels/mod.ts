@@ -24,8 +24,10 @@ let rowGroup = invocation / LANES;
 let lane = invocation % LANES;
 let strip = stripOf(lane);
 var visible: array<vec2u, ROWS>;
+var shift: PerRow;
 /*unroll*/ for (var i = 0u; i < ROWS; i++) {
 visible[i] = visibleColumns(context, tokenOf(rowOf(tile, rowGroup * ROWS + i)));
+shift[i] = shiftOf(tile, rowGroup * ROWS + i);
 }
 let queries = queriesOf(tile, rowGroup, lane);
 let shrink = shrinkOf(queries);
@@ -45,7 +47,7 @@ let row = rowOf(tile, rowGroup * ROWS + i);
 let index = start + lane + LANES * j;
 let column = columnAt(seen, index);
 let isOwn = index < end && isVisible(visible[i], column);
-s[i][j] = select(MASKED, scoreOf(s[i][j], row, context, column), isOwn);
+s[i][j] = select(MASKED, scoreOf(s[i][j] + shift[i], row, context, column), isOwn);
 most[i] = max(most[i], s[i][j]);
 }
 }
@@ -797,8 +799,7 @@ putFactors(i * HEAD_WIDTH + (h * LOAD_PACKS + p) * PACK, Factor(shrink[i] * x[p]
 return shrink;
 }
 fn ownQueryAt(tile: RowTile, i: u32, load: u32) -> array<Wide, LOAD_PACKS> {
-let row = rowOf(tile, i);
-return queryAt(queryRow(tile.batch, headOf(row), tokenOf(row)) * HEAD_LOADS + load);
+return queryAt(startOfQuery(tile, i) + load);
 }
 fn shrinkOf(queries: Queries) -> PerRow {
 return queries;
@@ -1172,6 +1173,9 @@ return row / params.seqLen % params.numHeads;
 fn batchOf(row: u32) -> u32 {
 return row / (params.numHeads * params.seqLen);
 }
+fn kvHeadOf(row: u32) -> u32 {
+return headOf(row) / (params.numHeads / params.numKvHeads);
+}
 fn queryRow(batch: u32, head: u32, token: u32) -> u32 {
 return dot(vec3u(batch, head, token), params.qStride);
 }
@@ -1252,7 +1256,7 @@ return x;
 };
 
 /** attend/query.wgsl */
-export const query: Readonly<Record<"stored" | "packs", string>> = {
+export const query: Readonly<Record<"stored" | "packs" | "transformed", string>> = {
   stored: `var<storage, read> q: array<Stored>;
 fn queryAt(load: u32) -> array<Wide, LOAD_PACKS> {
 return numbersOf(q[load]);
@@ -1265,13 +1269,37 @@ x[p] = Wide(q[load * LOAD_PACKS + p]);
 }
 return x;
 }`,
+  transformed: `var<storage, read> q: array<Wide>;
+fn queryAt(load: u32) -> array<Wide, LOAD_PACKS> {
+var x: array<Wide, LOAD_PACKS>;
+/*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
+x[p] = q[load * LOAD_PACKS + p];
+}
+return x;
+}`,
+};
+
+/** attend/query_shift.wgsl */
+export const queryShift: Readonly<Record<"none" | "transformed", string>> = {
+  none: `fn shiftOf(tile: RowTile, i: u32) -> f32 {
+return 0.0;
+}`,
+  transformed: `fn shiftOf(tile: RowTile, i: u32) -> f32 {
+return addInner(q[(startOfQuery(tile, i) + HEAD_LOADS) * LOAD_PACKS], Wide(1.0), 0.0);
+}`,
 };
 
 /** attend/query_start.wgsl */
-export const queryStart: string = `fn startOfQuery(tile: RowTile, i: u32) -> u32 {
+export const queryStart: Readonly<Record<"stored" | "transformed", string>> = {
+  stored: `fn startOfQuery(tile: RowTile, i: u32) -> u32 {
 let row = rowOf(tile, i);
 return queryRow(tile.batch, headOf(row), tokenOf(row)) * HEAD_LOADS;
-}`;
+}`,
+  transformed: `fn startOfQuery(tile: RowTile, i: u32) -> u32 {
+let row = rowOf(tile, i);
+return queryRow(tile.batch, headOf(row), tokenOf(row)) * (HEAD_LOADS + 1u);
+}`,
+};
 
 /** attend/row_tile.wgsl */
 export const rowTile: string = `struct RowTile {
@@ -1357,6 +1385,85 @@ fn packOfLane(lane: u32, j: u32) -> u32 {
 return (lane % VALUE_LANES + j / LOAD_PACKS * VALUE_LANES) * LOAD_PACKS + j % LOAD_PACKS;
 }`;
 
+/** attend/transform_outputs.wgsl */
+export const transformOutputs: string = `var<storage, read> partials: array<f32>;
+var<storage, read> states: array<SoftmaxState>;
+var<storage, read_write> o: array<T>;
+var<workgroup> elements: array<f32, VALUE_DIM>;
+@compute @workgroup_size(WORKGROUP)
+fn main(
+@builtin(workgroup_id) workgroupId: vec3u,
+@builtin(num_workgroups) numWorkgroups: vec3u,
+@builtin(local_invocation_index) lane: u32,
+) {
+let row = workgroupId.y * numWorkgroups.x + workgroupId.x;
+if (row >= params.numRows) {
+return;
+}
+let numSlices = arrayLength(&states) / params.numRows;
+var ofKeys = emptyState();
+for (var slice = 0u; slice < numSlices; slice++) {
+ofKeys = mergeStates(ofKeys, states[slice * params.numRows + row]);
+}
+for (var h = lane; h < VALUE_DIM; h += WORKGROUP) {
+var sum = 0.0;
+for (var slice = 0u; slice < numSlices; slice++) {
+let index = slice * params.numRows + row;
+sum = fma(exp(states[index].m - ofKeys.m), partials[index * VALUE_DIM + h], sum);
+}
+elements[h] = sum;
+}
+rotate(VALUE_DIM, VALUE_BLOCK, lane);
+let whole = settled(withSink(row, ofKeys));
+let share = select(exp(ofKeys.m - whole.m) / whole.d, 0.0, whole.d == 0.0);
+let place = queryRow(batchOf(row), headOf(row), tokenOf(row));
+for (var h = lane; h < VALUE_DIM; h += WORKGROUP) {
+let channel = valueChannel(kvHeadOf(row), h);
+o[place * VALUE_DIM + h] = T(channel.offset * (ofKeys.d * share) + channel.scale * (elements[h] * share));
+}
+if (lane == 0u) {
+storeLse(row, whole);
+}
+}`;
+
+/** attend/transform_queries.wgsl */
+export const transformQueries: string = `var<storage, read> q: array<T>;
+var<storage, read_write> queries: array<f32>;
+var<workgroup> elements: array<f32, HEAD_DIM>;
+var<workgroup> shifts: array<f32, WORKGROUP>;
+@compute @workgroup_size(WORKGROUP)
+fn main(
+@builtin(workgroup_id) workgroupId: vec3u,
+@builtin(num_workgroups) numWorkgroups: vec3u,
+@builtin(local_invocation_index) lane: u32,
+) {
+let row = workgroupId.y * numWorkgroups.x + workgroupId.x;
+if (row >= params.numRows) {
+return;
+}
+let kvHead = kvHeadOf(row);
+let place = queryRow(batchOf(row), headOf(row), tokenOf(row));
+var shift = 0.0;
+for (var h = lane; h < HEAD_DIM; h += WORKGROUP) {
+let x = f32(q[place * HEAD_DIM + h]);
+let channel = keyChannel(kvHead, h);
+shift = fma(x, channel.offset, shift);
+elements[h] = x * channel.scale;
+}
+shifts[lane] = shift;
+rotate(HEAD_DIM, KEY_BLOCK, lane);
+for (var stride = WORKGROUP / 2u; stride > 0u; stride /= 2u) {
+if (lane < stride) {
+shifts[lane] += shifts[lane + stride];
+}
+workgroupBarrier();
+}
+for (var h = lane; h < QUERY_WIDTH; h += WORKGROUP) {
+let tail = select(0.0, shifts[0], h == HEAD_DIM);
+queries[place * QUERY_WIDTH + h] = select(tail, elements[min(h, HEAD_DIM - 1u)], h < HEAD_DIM);
+}
+}`;
+
 /** cache/advance.wgsl */
 export const advance: string = `struct Params {
 batch: u32,
@@ -1388,6 +1495,7 @@ counts: array<vec4u, COUNT_VECTORS>,
 var<uniform> params: Params;
 struct NewRow {
 isKey: bool,
+kvHead: u32,
 index: u32,
 position: u32,
 }
@@ -1411,7 +1519,8 @@ for (var i = workgroupId.x; i < count; i += numWorkgroups.x) {
 let head = firstHead + i / ROWS_OF_TOKEN % numHeads;
 let token = i / ROWS_OF_TOKEN / numHeads;
 let position = arrival.first + token;
-let row = NewRow(i % ROWS_OF_TOKEN == 0u, dot(vec3u(batch, head - batchHead, token), params.newStride), position);
+let kvHead = head - batchHead;
+let row = NewRow(i % ROWS_OF_TOKEN == 0u, kvHead, dot(vec3u(batch, kvHead, token), params.newStride), position);
 store(row, slotRow(batch, head - params.firstHead, position), lane);
 }
 leave(batch, arrival, lane, numWorkgroups.x);
@@ -1449,6 +1558,31 @@ let page = pages[batch * SEQUENCE_PAGES + position / PAGE_SIZE];
 return (head * params.capacity + page) * PAGE_SIZE + position % PAGE_SIZE;
 }
 fn leave(batch: u32, arrival: Arrival, lane: u32, numWorkgroups: u32) {
+}`,
+};
+
+/** cache/channels.wgsl */
+export const channels: Readonly<Record<"calibrated" | "none", string>> = {
+  calibrated: `struct Channel {
+offset: f32,
+scale: f32,
+}
+var<storage, read> channels: array<Channel>;
+fn keyChannel(kvHead: u32, h: u32) -> Channel {
+return channels[kvHead * HEAD_DIM + h];
+}
+fn valueChannel(kvHead: u32, h: u32) -> Channel {
+return channels[VALUE_CHANNELS + kvHead * VALUE_STRIDE + h];
+}`,
+  none: `struct Channel {
+offset: f32,
+scale: f32,
+}
+fn keyChannel(kvHead: u32, h: u32) -> Channel {
+return Channel(0.0, 1.0);
+}
+fn valueChannel(kvHead: u32, h: u32) -> Channel {
+return Channel(0.0, 1.0);
 }`,
 };
 
@@ -1655,6 +1789,54 @@ x[second] = T(b * rope.x + a * rope.y);
 }
 }`;
 
+/** cache/rotation.wgsl */
+export const rotation: Readonly<Record<"hadamard" | "none", string>> = {
+  hadamard: `fn rotate(size: u32, blockSize: u32, lane: u32) {
+let factor = 1.0 / sqrt(f32(blockSize));
+for (var h = lane; h < size; h += WORKGROUP) {
+elements[h] *= factor;
+}
+for (var stride = 1u; stride < blockSize; stride *= 2u) {
+workgroupBarrier();
+for (var pair = lane; pair < size / 2u; pair += WORKGROUP) {
+let first = pair / stride * stride * 2u + pair % stride;
+let a = elements[first];
+let b = elements[first + stride];
+elements[first] = a + b;
+elements[first + stride] = a - b;
+}
+}
+workgroupBarrier();
+}`,
+  none: `fn rotate(size: u32, blockSize: u32, lane: u32) {
+workgroupBarrier();
+}`,
+};
+
+/** cache/row_transform.wgsl */
+export const rowTransform: Readonly<Record<"none" | "applied", string>> = {
+  none: `fn stageRow(row: NewRow, lane: u32) {
+}
+fn transformedOf(row: NewRow, h: u32) -> f32 {
+return elementOf(row, h);
+}`,
+  applied: `var<workgroup> elements: array<f32, MOST_ELEMENTS>;
+fn stageRow(row: NewRow, lane: u32) {
+let size = sizeOf(row);
+for (var h = lane; h < size; h += WORKGROUP) {
+var channel = valueChannel(row.kvHead, h);
+if (row.isKey) {
+channel = keyChannel(row.kvHead, h);
+}
+elements[h] = (elementOf(row, h) - channel.offset) / channel.scale;
+}
+rotate(size, select(VALUE_BLOCK, KEY_BLOCK, row.isKey), lane);
+}
+fn transformedOf(row: NewRow, h: u32) -> f32 {
+return elements[h];
+}`,
+};
+
 /** cache/slots.pages.wgsl, cache/slots.ring.wgsl */
 export const slots: Readonly<Record<"pages" | "ring", string>> = {
   pages: `var<storage, read> pages: array<u32>;
@@ -1719,11 +1901,12 @@ fn store(row: NewRow, storedRow: u32, lane: u32) {
 if (lane == 0u) {
 atomicStore(&largest, 0u);
 }
+stageRow(row, lane);
 workgroupBarrier();
 let size = sizeOf(row);
 var own = 0u;
 for (var h = lane; h < size; h += WORKGROUP) {
-own = max(own, bitcast<u32>(elementOf(row, h)) & 0x7fffffffu);
+own = max(own, bitcast<u32>(transformedOf(row, h)) & 0x7fffffffu);
 }
 atomicMax(&largest, own);
 workgroupBarrier();
@@ -1740,7 +1923,7 @@ var packed = 0u;
 for (var i = 0u; i < PER_WORD; i++) {
 let h = word * PER_WORD + i;
 if (hasStep && h < size) {
-let n = clamp(round(elementOf(row, h) / step), -LARGEST, LARGEST);
+let n = clamp(round(transformedOf(row, h) / step), -LARGEST, LARGEST);
 packed = insertBits(packed, bitcast<u32>(i32(n)), i * BITS, BITS);
 }
 }
@@ -2641,9 +2824,12 @@ return select(modified, MASKED, s == MASKED || modified <= MASKED);
 }`;
 
 /** score/sink.wgsl */
-export const sink: Readonly<Record<"logits" | "none", string>> = {
+export const sink: Readonly<Record<"logits" | "inWeights" | "none", string>> = {
   logits: `fn withSink(row: u32, state: SoftmaxState) -> SoftmaxState {
 return mergeStates(state, SoftmaxState(perHead[headOf(row)].y, 1.0));
+}`,
+  inWeights: `fn withSink(row: u32, state: SoftmaxState) -> SoftmaxState {
+return SoftmaxState(0.0, 1.0);
 }`,
   none: `fn withSink(row: u32, state: SoftmaxState) -> SoftmaxState {
 return state;
@@ -2801,9 +2987,19 @@ let bits = select(vec2u(0x7fc00000u), bitcast<vec2u>(vec2f(state.m, state.d)), i
 return SoftmaxState(bitcast<f32>(bits.x), bitcast<f32>(bits.y));
 }`;
 
+/** staged/key_share.wgsl */
+export const keyShare: Readonly<Record<"stored" | "none", string>> = {
+  stored: `var<storage, read_write> states: array<SoftmaxState>;
+fn storeKeyShare(row: u32, share: f32) {
+states[row] = SoftmaxState(0.0, share);
+}`,
+  none: `fn storeKeyShare(row: u32, share: f32) {
+}`,
+};
+
 /** staged/scores.wgsl */
 export const scores: string = `var<storage, read_write> scores: array<f32>;
-const LOADS = HEAD_DIM / (PACK * LOAD_PACKS);
+const HEAD_LOADS = HEAD_DIM / (PACK * LOAD_PACKS);
 const BLOCK = WORKGROUP * 4u;
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -2816,11 +3012,13 @@ let context = contextOf(tile.batch);
 var seen = vec2u(context.len, 0u);
 var visible: array<vec2u, ROWS>;
 var firstLoad: array<u32, ROWS>;
+var shift: array<f32, ROWS>;
 for (var i = 0u; i < ROWS; i++) {
 let row = rowOf(tile, i);
 visible[i] = visibleColumns(context, tokenOf(row));
 seen = vec2u(min(seen.x, visible[i].x), max(seen.y, visible[i].y));
-firstLoad[i] = queryRow(tile.batch, headOf(row), tokenOf(row)) * LOADS;
+firstLoad[i] = startOfQuery(tile, i);
+shift[i] = shiftOf(tile, i);
 }
 let slots = slotsOf(tile.batch, tile.kvHead, context, vec2u(0u, context.len));
 let end = max(context.len, params.filledLen);
@@ -2840,7 +3038,7 @@ let offset = scoresOffset(row);
 for (var j = 0u; j < 4u; j++) {
 let column = columns[j];
 if (column < end) {
-let score = scoreOf(products[i][j], row, context, column);
+let score = scoreOf(products[i][j] + shift[i], row, context, column);
 scores[offset + column] = select(MASKED, score, isVisible(visible[i], column));
 }
 }
@@ -2853,7 +3051,7 @@ let k1 = startOfKey(rowOfColumn(slots, columns.y));
 let k2 = startOfKey(rowOfColumn(slots, columns.z));
 let k3 = startOfKey(rowOfColumn(slots, columns.w));
 var acc: array<vec4f, ROWS>;
-for (var h = 0u; h < LOADS; h++) {
+for (var h = 0u; h < HEAD_LOADS; h++) {
 let a = keysAt(k0, h);
 let b = keysAt(k1, h);
 let c = keysAt(k2, h);
@@ -2880,7 +3078,7 @@ return acc;
 
 /** staged/softmax.wgsl */
 export const softmax: string = `var<storage, read_write> weights: array<f32>;
-var<workgroup> states: array<SoftmaxState, WORKGROUP>;
+var<workgroup> ofLanes: array<SoftmaxState, WORKGROUP>;
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_index) lane: u32) {
 let row = params.firstRow + workgroupId.x;
@@ -2893,18 +3091,19 @@ for (var i = lane; i < count; i += WORKGROUP) {
 let score = scoreAt(offset + columnAt(visible, i));
 state = mergeStates(state, SoftmaxState(score, select(1.0, 0.0, score <= MASKED)));
 }
-states[lane] = state;
+ofLanes[lane] = state;
 for (var stride = WORKGROUP / 2u; stride > 0u; stride /= 2u) {
 workgroupBarrier();
 if (lane < stride) {
-states[lane] = mergeStates(states[lane], states[lane + stride]);
+ofLanes[lane] = mergeStates(ofLanes[lane], ofLanes[lane + stride]);
 }
 }
 workgroupBarrier();
 storageBarrier();
-let whole = settled(withSink(row, states[0]));
+let whole = settled(withSink(row, ofLanes[0]));
 if (lane == 0u) {
 storeLse(row, whole);
+storeKeyShare(row, select(exp(ofLanes[0].m - whole.m) * ofLanes[0].d / whole.d, 0.0, whole.d == 0.0));
 }
 let end = max(context.len, params.filledLen);
 for (var c = lane; c < end; c += WORKGROUP) {

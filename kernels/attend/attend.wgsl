@@ -1,7 +1,7 @@
 // attend: attention of one tile of rows over one slice of the context, in one pass over its keys and values
 // (FlashAttention: Dao et al. 2022, arXiv 2205.14135).
 //
-//   s[c] = scoreOf(q . k[c])    m = max_c s[c]    d = sum_c exp(s[c] - m)    o[h] = sum_c exp(s[c] - m) v[c, h]
+//   s[c] = scoreOf(q . k[c] + shift)    m = max_c s[c]    d = sum_c exp(s[c] - m)    o[h] = sum_c exp(s[c] - m) v[c, h]
 //
 //   lengths  [B]                                   u32     read
 //   q        [B, S, N, H]                          T       read   (or [B, N, S, H]: qStride), by queryAt
@@ -19,7 +19,7 @@
 // such columns take a path of their own. Loops marked `unroll` are written out, as arrays that are indexed at run time leave
 // registers.
 //
-// Needs columns, context, lanes, masked, pack, params, row_tile, score_keys, slots, state, store_row, strips,
+// Needs columns, context, lanes, masked, pack, params, query_shift, row_tile, score_keys, slots, state, store_row, strips,
 // sum_values, tile, COLUMNS, KEYS, LANES, MAY_SKIP, PACKS, PerRow, ROWS, ROW_GROUPS, TELLS_WHOLE, VALUE_PACKS,
 // WORKGROUP, queriesOf, scoreOf, shrinkOf, stripOf.
 alias Sums = array<array<Wide, ROWS>, VALUE_PACKS>;
@@ -51,8 +51,10 @@ fn main(
   let strip = stripOf(lane);
 
   var visible: array<vec2u, ROWS>;
+  var shift: PerRow;
   /*unroll*/ for (var i = 0u; i < ROWS; i++) {
     visible[i] = visibleColumns(context, tokenOf(rowOf(tile, rowGroup * ROWS + i)));
+    shift[i] = shiftOf(tile, rowGroup * ROWS + i);
   }
 
   let queries = queriesOf(tile, rowGroup, lane);
@@ -75,7 +77,7 @@ fn main(
         let index = start + lane + LANES * j;
         let column = columnAt(seen, index);
         let isOwn = index < end && isVisible(visible[i], column);
-        s[i][j] = select(MASKED, scoreOf(s[i][j], row, context, column), isOwn);
+        s[i][j] = select(MASKED, scoreOf(s[i][j] + shift[i], row, context, column), isOwn);
         most[i] = max(most[i], s[i][j]);
       }
     }

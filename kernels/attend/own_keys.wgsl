@@ -15,7 +15,7 @@ fn ownKeysAt(key: u32, column: u32, load: u32) -> array<Factor, LOAD_PACKS> {
 //
 // A key takes one place more than it has loads, so that the lanes do not wait for the same bank.
 //
-// Needs columns, keys, sample, tile, Factor, LOAD_PACKS, STAGED_LOADS, WORKGROUP.
+// Needs columns, keys, sample, tile, Factor, HEAD_LOADS, LOAD_PACKS, STAGED_LOADS, WORKGROUP.
 var<workgroup> staged: array<array<array<Factor, LOAD_PACKS>, CHUNK + 1u>, TILE_COLUMNS>;
 
 fn stageKeys(columns: Columns, start: u32, invocation: u32, load: u32) {

@@ -59,6 +59,11 @@ fn batchOf(row: u32) -> u32 {
   return row / (params.numHeads * params.seqLen);
 }
 
+// The KV head that a row reads.
+fn kvHeadOf(row: u32) -> u32 {
+  return headOf(row) / (params.numHeads / params.numKvHeads);
+}
+
 fn queryRow(batch: u32, head: u32, token: u32) -> u32 {
   return dot(vec3u(batch, head, token), params.qStride);
 }

@@ -1,8 +1,8 @@
 // query: a load of a query brings as many packs as a load of a key.
-//
-//   q  [B, S, N, H]  T  read  (or [B, N, S, H]: qStride)
 
 // variant stored: queries are stored as keys are, and loaded alike.
+//
+//   q  [B, S, N, H]  T  read  (or [B, N, S, H]: qStride)
 //
 // Needs numbers, pack, LOAD_PACKS, Stored.
 var<storage, read> q: array<Stored>;
@@ -13,6 +13,8 @@ fn queryAt(load: u32) -> array<Wide, LOAD_PACKS> {
 
 // variant packs: queries are stored in another type than keys, and loaded pack by pack.
 //
+//   q  [B, S, N, H]  T  read  (or [B, N, S, H]: qStride)
+//
 // Needs pack, LOAD_PACKS, Pack.
 var<storage, read> q: array<Pack>;
 
@@ -20,6 +22,21 @@ fn queryAt(load: u32) -> array<Wide, LOAD_PACKS> {
   var x: array<Wide, LOAD_PACKS>;
   /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
     x[p] = Wide(q[load * LOAD_PACKS + p]);
+  }
+  return x;
+}
+
+// variant transformed: transform_queries has written them in f32, each with its shift in a load behind its elements.
+//
+//   q  [B, S, N, H + PACK LOAD_PACKS]  f32  read  (or [B, N, S, ...]: qStride)
+//
+// Needs pack, LOAD_PACKS.
+var<storage, read> q: array<Wide>;
+
+fn queryAt(load: u32) -> array<Wide, LOAD_PACKS> {
+  var x: array<Wide, LOAD_PACKS>;
+  /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
+    x[p] = q[load * LOAD_PACKS + p];
   }
   return x;
 }

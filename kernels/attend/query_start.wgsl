@@ -1,7 +1,17 @@
 // query_start: where the query of a row of a tile begins, in loads.
+
+// variant stored: queries lie one after the other.
 //
-// Needs params, row_tile, tile.
+// Needs params, row_tile, HEAD_LOADS.
 fn startOfQuery(tile: RowTile, i: u32) -> u32 {
   let row = rowOf(tile, i);
   return queryRow(tile.batch, headOf(row), tokenOf(row)) * HEAD_LOADS;
+}
+
+// variant transformed: a load with its shift lies behind each.
+//
+// Needs params, row_tile, HEAD_LOADS.
+fn startOfQuery(tile: RowTile, i: u32) -> u32 {
+  let row = rowOf(tile, i);
+  return queryRow(tile.batch, headOf(row), tokenOf(row)) * (HEAD_LOADS + 1u);
 }

@@ -2,7 +2,7 @@
 //
 //   s[i][j] = q[i] . k[lane + LANES j]
 //
-// Needs columns, keys, own_keys, pack, products, queries, tile, Factor, KEYS, LANES, LOAD_PACKS, PerRow, Queries, ROWS.
+// Needs columns, keys, own_keys, pack, products, queries, Factor, HEAD_LOADS, KEYS, LANES, LOAD_PACKS, PerRow, Queries, ROWS.
 fn scoresOf(
   columns: Columns,
   start: u32,

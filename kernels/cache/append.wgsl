@@ -28,6 +28,7 @@ var<uniform> params: Params;
 // A row of kNew or of vNew and the position of its token.
 struct NewRow {
   isKey: bool,
+  kvHead: u32,
   index: u32,
   position: u32,
 }
@@ -56,7 +57,8 @@ fn main(
     let head = firstHead + i / ROWS_OF_TOKEN % numHeads;
     let token = i / ROWS_OF_TOKEN / numHeads;
     let position = arrival.first + token;
-    let row = NewRow(i % ROWS_OF_TOKEN == 0u, dot(vec3u(batch, head - batchHead, token), params.newStride), position);
+    let kvHead = head - batchHead;
+    let row = NewRow(i % ROWS_OF_TOKEN == 0u, kvHead, dot(vec3u(batch, kvHead, token), params.newStride), position);
     store(row, slotRow(batch, head - params.firstHead, position), lane);
   }
   leave(batch, arrival, lane, numWorkgroups.x);

@@ -15,7 +15,7 @@ fn store(row: NewRow, storedRow: u32, lane: u32) {
 // A row with an infinity or a NaN has the step NaN, so that all of it reads as NaN; a row of numbers too small for a step
 // (below 1.5e-36) has the step 0.
 //
-// Needs append, new_rows, quantized_row, BITS, WORKGROUP.
+// Needs append, new_rows, quantized_row, row_transform, BITS, WORKGROUP.
 const LEAST_STEP = 1.1754943508222875e-38;
 // The largest number that a step is made of: a step of the largest f32 may be rounded up, and leave the range.
 const MOST = 3.4028e38;
@@ -29,11 +29,12 @@ fn store(row: NewRow, storedRow: u32, lane: u32) {
   if (lane == 0u) {
     atomicStore(&largest, 0u);
   }
+  stageRow(row, lane);
   workgroupBarrier();
   let size = sizeOf(row);
   var own = 0u;
   for (var h = lane; h < size; h += WORKGROUP) {
-    own = max(own, bitcast<u32>(elementOf(row, h)) & 0x7fffffffu);
+    own = max(own, bitcast<u32>(transformedOf(row, h)) & 0x7fffffffu);
   }
   atomicMax(&largest, own);
   workgroupBarrier();
@@ -51,7 +52,7 @@ fn store(row: NewRow, storedRow: u32, lane: u32) {
     for (var i = 0u; i < PER_WORD; i++) {
       let h = word * PER_WORD + i;
       if (hasStep && h < size) {
-        let n = clamp(round(elementOf(row, h) / step), -LARGEST, LARGEST);
+        let n = clamp(round(transformedOf(row, h) / step), -LARGEST, LARGEST);
         packed = insertBits(packed, bitcast<u32>(i32(n)), i * BITS, BITS);
       }
     }

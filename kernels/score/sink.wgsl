@@ -7,6 +7,13 @@ fn withSink(row: u32, state: SoftmaxState) -> SoftmaxState {
   return mergeStates(state, SoftmaxState(perHead[headOf(row)].y, 1.0));
 }
 
+// variant in_weights: weights have divided by it already, so that a whole is 1.
+//
+// Needs state.
+fn withSink(row: u32, state: SoftmaxState) -> SoftmaxState {
+  return SoftmaxState(0.0, 1.0);
+}
+
 // variant none: no score.
 //
 // Needs state.

@@ -1,6 +1,6 @@
 // scores: the match of each query with each key of its context.
 //
-//   s[row, c] = scoreOf(sum_h q[row, h] k[c, h])
+//   s[row, c] = scoreOf(shift[row] + sum_h q[row, h] k[c, h])
 //
 //   lengths  [B]                              u32     read
 //   q        [B, S, N, H]                     T       read   (or [B, N, S, H]: qStride), by queryAt
@@ -11,11 +11,11 @@
 // those that the context has. An invocation owns a tile of ROWS rows by 4 columns of each; query head n reads KV head
 // n / groupSize where it lies.
 //
-// Needs context, keys, masked, pack, params, query, row_tile, slots, HEAD_DIM, LOAD_PACKS, ROWS, SINKS, WORKGROUP,
-// scoreOf.
+// Needs context, keys, masked, pack, params, query, query_shift, query_start, row_tile, slots, HEAD_DIM, LOAD_PACKS, ROWS,
+// SINKS, WORKGROUP, scoreOf.
 var<storage, read_write> scores: array<f32>;
 
-const LOADS = HEAD_DIM / (PACK * LOAD_PACKS);
+const HEAD_LOADS = HEAD_DIM / (PACK * LOAD_PACKS);
 const BLOCK = WORKGROUP * 4u;
 
 @compute @workgroup_size(WORKGROUP)
@@ -30,11 +30,13 @@ fn main(
   var seen = vec2u(context.len, 0u);
   var visible: array<vec2u, ROWS>;
   var firstLoad: array<u32, ROWS>;
+  var shift: array<f32, ROWS>;
   for (var i = 0u; i < ROWS; i++) {
     let row = rowOf(tile, i);
     visible[i] = visibleColumns(context, tokenOf(row));
     seen = vec2u(min(seen.x, visible[i].x), max(seen.y, visible[i].y));
-    firstLoad[i] = queryRow(tile.batch, headOf(row), tokenOf(row)) * LOADS;
+    firstLoad[i] = startOfQuery(tile, i);
+    shift[i] = shiftOf(tile, i);
   }
 
   let slots = slotsOf(tile.batch, tile.kvHead, context, vec2u(0u, context.len));
@@ -57,7 +59,7 @@ fn main(
       for (var j = 0u; j < 4u; j++) {
         let column = columns[j];
         if (column < end) {
-          let score = scoreOf(products[i][j], row, context, column);
+          let score = scoreOf(products[i][j] + shift[i], row, context, column);
           scores[offset + column] = select(MASKED, score, isVisible(visible[i], column));
         }
       }
@@ -71,7 +73,7 @@ fn productsOf(slots: Slots, columns: vec4u, firstLoad: array<u32, ROWS>) -> arra
   let k2 = startOfKey(rowOfColumn(slots, columns.z));
   let k3 = startOfKey(rowOfColumn(slots, columns.w));
   var acc: array<vec4f, ROWS>;
-  for (var h = 0u; h < LOADS; h++) {
+  for (var h = 0u; h < HEAD_LOADS; h++) {
     let a = keysAt(k0, h);
     let b = keysAt(k1, h);
     let c = keysAt(k2, h);

@@ -9,10 +9,10 @@
 // Grid: (rows). A workgroup owns a row; lane i owns the visible columns i, i + WORKGROUP, ...
 // A row that sees nothing has only zero weights. A masked column has weight 0 and does not count.
 //
-// Needs context, lse, masked, params, sink, softmax_input, state, WORKGROUP.
+// Needs context, key_share, lse, masked, params, sink, softmax_input, state, WORKGROUP.
 var<storage, read_write> weights: array<f32>;
 
-var<workgroup> states: array<SoftmaxState, WORKGROUP>;
+var<workgroup> ofLanes: array<SoftmaxState, WORKGROUP>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_index) lane: u32) {
@@ -27,20 +27,21 @@ fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_ind
     let score = scoreAt(offset + columnAt(visible, i));
     state = mergeStates(state, SoftmaxState(score, select(1.0, 0.0, score <= MASKED)));
   }
-  states[lane] = state;
+  ofLanes[lane] = state;
   for (var stride = WORKGROUP / 2u; stride > 0u; stride /= 2u) {
     workgroupBarrier();
     if (lane < stride) {
-      states[lane] = mergeStates(states[lane], states[lane + stride]);
+      ofLanes[lane] = mergeStates(ofLanes[lane], ofLanes[lane + stride]);
     }
   }
   workgroupBarrier();
   // Every lane has read the scores that others are about to overwrite.
   storageBarrier();
 
-  let whole = settled(withSink(row, states[0]));
+  let whole = settled(withSink(row, ofLanes[0]));
   if (lane == 0u) {
     storeLse(row, whole);
+    storeKeyShare(row, select(exp(ofLanes[0].m - whole.m) * ofLanes[0].d / whole.d, 0.0, whole.d == 0.0));
   }
   let end = max(context.len, params.filledLen);
   for (var c = lane; c < end; c += WORKGROUP) {

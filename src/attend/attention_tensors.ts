@@ -170,7 +170,11 @@ function checkedView(action: string, gpu: Gpu, cache: KvView, spec: FilledSpec):
       }),
     );
   }
-  for (const name of ["kvLayout", "dtype", "kvDtype", "valuesAre"] as const) {
+  for (
+    const name of [
+      ...["kvLayout", "dtype", "kvDtype", "valuesAre", "kvCalibrated", "kvRotation"] as const,
+    ]
+  ) {
     checkSame(TypeError, name);
   }
   for (

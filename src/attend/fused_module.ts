@@ -16,20 +16,26 @@ import {
   keyPieces,
   lanesPiece,
   queryPiece,
+  queryRowPiece,
   rowTilePiece,
   STATE_PIECE,
   valuePieces,
 } from "./pieces.ts";
+import { transformModules } from "./transform_module.ts";
 
-/** The kernels of a plan; a merge where the context is cut into slices. */
+/** The kernels of a plan; a merge where the context is cut into slices, or a transform, which merges them as well. */
 export interface FusedModules<Module> {
   attend: Module;
   merge?: Module;
+  transformQueries?: Module;
+  transformOutputs?: Module;
 }
 
 /** The modules of a plan. */
 export function fusedModules(plan: FusedPlan): FusedModules<WgslModule> {
   const attend = attendModule(plan);
+  const { spec, transform } = plan;
+  if (transform) return { attend, ...transformModules({ spec, transform }, rowEndPieces(spec)) };
   return plan.slices > 1 ? { attend, merge: mergeModule(plan) } : { attend };
 }
 
@@ -43,12 +49,15 @@ function attendModule(plan: FusedPlan): WgslModule {
     ...keyPieces(spec, loaded, spec.arithmetic === "f32" ? "f32" : "f16"),
     ...valuePieces(spec, loaded),
     queryPiece(spec, loaded.packSize),
+    queryRowPiece(spec),
     ...scorePieces(spec),
     STATE_PIECE,
     lanesPiece(lanes, plan),
     ...keysPieces(plan),
     ...productPieces(plan),
-    ...(plan.slices > 1 ? [{ fragments: [wgsl.storeRow.partial] }] : outputPieces(spec)),
+    ...(plan.slices > 1 || plan.transform
+      ? [{ fragments: [wgsl.storeRow.partial] }]
+      : outputPieces(spec)),
     {
       constants: {
         ...{ ROWS: rows, ROW_GROUPS: rowGroups, LANES: lanes, KEYS: keys },
@@ -113,7 +122,7 @@ function keysPieces(plan: FusedPlan): WgslPiece[] {
         ...{ PARTNERS: partners, HALF_PARTNERS: partners / 2, EXCHANGES: Math.log2(partners) },
         ...{ PARTNER_LOADS, PARTNER_PACKS: PARTNER_LOADS * loadPacks(loads) },
       },
-      fragments: [wgsl.scoreKeys.partners, wgsl.queryStart, wgsl.columnWeights.own],
+      fragments: [wgsl.scoreKeys.partners, wgsl.columnWeights.own],
     }];
   }
   if (sharers > 0) {
@@ -125,15 +134,11 @@ function keysPieces(plan: FusedPlan): WgslPiece[] {
       },
       fragments: [
         ...[wgsl.scoreKeys.lanes, wgsl.ownKeys.direct],
-        ...[wgsl.queries.sharers, wgsl.queryStart, wgsl.columnWeights.sharers],
+        ...[wgsl.queries.sharers, wgsl.columnWeights.sharers],
       ],
     }];
   }
-  const apart = {
-    fragments: [
-      ...[wgsl.scoreKeys.lanes, wgsl.queries.own, wgsl.queryStart, wgsl.columnWeights.own],
-    ],
-  };
+  const apart = { fragments: [wgsl.scoreKeys.lanes, wgsl.queries.own, wgsl.columnWeights.own] };
   if (keyChunk === 0) return [apart, { fragments: [wgsl.ownKeys.direct] }];
   const constants = { CHUNK: keyChunk, STAGED_LOADS: stagedLoads(keyChunk * keys / rowGroups) };
   return [apart, { constants, fragments: [wgsl.ownKeys.staged] }];

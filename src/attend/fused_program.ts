@@ -2,14 +2,16 @@
 import { fusedDispatches } from "../plan/dispatches.ts";
 import type { FusedPlan } from "../plan/fused.ts";
 import { numRows } from "../plan/plan_base.ts";
+import { STATE_BYTES } from "../plan/slices.ts";
 import { fusedModules } from "./fused_module.ts";
 import { firstKvRow, paramsOf, type Program, uniformsOf } from "./program.ts";
 
 /** The program of a fused plan. */
 export function fusedProgram(plan: FusedPlan): Program {
-  const { spec, slices, blocks, scratchBytes } = plan;
+  const { spec, slices, blocks, scratchBytes, transform } = plan;
   const common = paramsOf(plan);
-  const stateBytes = slices * numRows(spec) * 8;
+  const states = slices * numRows(spec) * STATE_BYTES;
+  const queries = transform?.queryBytes ?? 0;
   return {
     modules: { ...fusedModules(plan) },
     params: blocks.map((block) => ({
@@ -17,9 +19,13 @@ export function fusedProgram(plan: FusedPlan): Program {
       values: { ...common, firstTile: block.firstTile, firstKvRow: firstKvRow(plan, block) },
     })),
     uniforms: uniformsOf(plan),
-    scratch: slices === 1 ? {} : { partials: scratchBytes - stateBytes, states: stateBytes },
+    scratch: {
+      ...(slices > 1 || transform ? { partials: scratchBytes - queries - states, states } : {}),
+      ...(transform ? { queries } : {}),
+    },
     dispatches: fusedDispatches(plan).map(({ kernel, block, grid }) => ({
       ...{ kernel, grid, params: block, part: blocks[block].part },
+      ...(transform && kernel === "attend" ? { renamed: { q: "queries" } } : {}),
     })),
   };
 }

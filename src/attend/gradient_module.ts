@@ -84,9 +84,9 @@ export function queryGradientsModule(plan: AttentionGradientPlan): WgslModule {
     types: { Gradient: packType(dtype, fusedPackSize(spec)) },
     constants: keySumConstants(plan),
     fragments: [
-      ...[wgsl.columns, wgsl.queryStart, wgsl.products.f32],
+      ...[wgsl.columns, wgsl.queryStart.stored, wgsl.products.f32],
       ...products(plan),
-      renamed(wgsl.queryStart, DO_AND_VALUES),
+      renamed(wgsl.queryStart.stored, DO_AND_VALUES),
       ...products(plan, DO_AND_VALUES),
       renamed(wgsl.sumValues.lanes, {
         ...{ ...SUMS_OF_KEYS, valueOfColumn: "keyOfColumn", valuesAt: "keysAt" },

@@ -1,5 +1,6 @@
 /** Pieces that the kernels of attention have in common. */
 import * as wgsl from "../../kernels/mod.ts";
+import { isTransformed } from "../cache/kv_transform.ts";
 import { slotsPiece } from "../cache/slots.ts";
 import type { WgslPiece } from "../gpu/compose.ts";
 import type { FilledSpec } from "../plan/spec.ts";
@@ -59,10 +60,19 @@ export function valuePieces(
 }
 
 /** Declares `q` and reads it by `queryAt`, as many packs at a time as a load of keys brings. */
-export function queryPiece({ dtype, kvDtype }: FilledSpec, packSize: 1 | 4): WgslPiece {
+export function queryPiece(spec: FilledSpec, packSize: 1 | 4): WgslPiece {
+  const { dtype, kvDtype } = spec;
+  if (isTransformed(spec)) return { fragments: [wgsl.query.transformed] };
   return dtype === kvDtype
     ? { fragments: [wgsl.query.stored] }
     : { types: { Pack: packType(dtype, packSize) }, fragments: [wgsl.query.packs] };
+}
+
+/** Declares where the query of a row begins, and what is added to its products. */
+export function queryRowPiece(spec: FilledSpec): WgslPiece {
+  return isTransformed(spec)
+    ? { fragments: [wgsl.queryStart.transformed, wgsl.queryShift.transformed] }
+    : { fragments: [wgsl.queryStart.stored, wgsl.queryShift.none] };
 }
 
 /** Declares `sumOverLanes`, and `maxOverLanes` where lanes are several, for groups of `lanes` lanes, a power of two. */

@@ -13,7 +13,10 @@ import { checkTensor, Tensor } from "../tensor/tensor.ts";
 /** Shapes and options of an attention to a shared prefix: those of attention to the suffixes, and the prefix. */
 export interface SharedPrefixSpec extends AttentionSpec {
   /** The prefix: `cache.spec` of a cache of one sequence, or its tokens, axes and element type (by default the suffixes'). */
-  prefix: Pick<AttentionSpec, "capacity" | "kvLayout" | "kvDtype" | "sinks">;
+  prefix: Pick<
+    AttentionSpec,
+    "capacity" | "kvLayout" | "kvDtype" | "kvCalibrated" | "kvRotation" | "sinks"
+  >;
 }
 
 /** The tensors of {@linkcode SharedPrefixAttention.encode}; all of them are the caller's. */
@@ -146,6 +149,8 @@ export class SharedPrefixAttention {
           capacity: prefix?.capacity,
           kvLayout: prefix?.kvLayout ?? filled.kvLayout,
           kvDtype: prefix?.kvDtype ?? filled.kvDtype,
+          kvCalibrated: prefix?.kvCalibrated,
+          kvRotation: prefix?.kvRotation,
           sinks: prefix?.sinks,
         }),
       );

@@ -11,26 +11,33 @@ import {
   contextPieces,
   keyPieces,
   queryPiece,
+  queryRowPiece,
   rowTilePiece,
   STATE_PIECE,
   valuePieces,
 } from "./pieces.ts";
+import { transformModules } from "./transform_module.ts";
 
 /** The kernels of a plan; those of early stages where someone reads these. */
 export type StagedModules<Module> =
   & Record<"scores" | "softmax" | "weightedSum", Module>
-  & Partial<Record<EarlyStage, Module>>;
+  & Partial<Record<EarlyStage | "transformQueries" | "transformOutputs", Module>>;
 
 /** The modules of a plan. */
 export function stagedModules(plan: StagedPlan): StagedModules<WgslModule> {
-  const early = EARLY_STAGES.filter((stage) => plan.spec.outputs.includes(stage));
+  const { spec, transform } = plan;
+  const early = EARLY_STAGES.filter((stage) => spec.outputs.includes(stage));
   return {
     scores: scoresModule(plan, "scores"),
     softmax: softmaxModule(plan),
     weightedSum: weightedSumModule(plan),
     ...Object.fromEntries(early.map((stage) => [stage, scoresModule(plan, stage)])),
+    ...(transform && transformModules({ spec, transform }, WEIGHTED_ENDS)),
   };
 }
+
+/** Softmax has stored the log-sum-exp, and weights have the share of a sink. */
+const WEIGHTED_ENDS = [{ fragments: [wgsl.sink.inWeights, wgsl.lse.none] }];
 
 function scoresModule(
   { spec, rowTile, workgroup, loads }: StagedPlan,
@@ -43,6 +50,7 @@ function scoresModule(
     rowTilePiece(rowTile),
     ...keyPieces(spec, { packSize: pack, loads: loads.keys }),
     queryPiece(spec, pack),
+    queryRowPiece(spec),
     ...scorePieces(spec, stage),
     {
       constants: { ROWS: rowTile, WORKGROUP: workgroup.scores },
@@ -51,16 +59,19 @@ function scoresModule(
   );
 }
 
-function softmaxModule({ spec, workgroup }: StagedPlan): WgslModule {
+function softmaxModule({ spec, workgroup, transform }: StagedPlan): WgslModule {
   const isKept = spec.outputs.includes("scores");
+  const keyShare = transform ? wgsl.keyShare.stored : wgsl.keyShare.none;
   return join("softmax", ...contextPieces(spec), STATE_PIECE, ...rowEndPieces(spec), {
     constants: { WORKGROUP: workgroup.softmax },
-    fragments: [isKept ? wgsl.softmaxInput.apart : wgsl.softmaxInput.inPlace, wgsl.softmax],
+    fragments: [
+      ...[isKept ? wgsl.softmaxInput.apart : wgsl.softmaxInput.inPlace, keyShare, wgsl.softmax],
+    ],
   });
 }
 
 function weightedSumModule(
-  { spec, rowTile, workgroup, valueLanes, loads }: StagedPlan,
+  { spec, rowTile, workgroup, valueLanes, loads, transform }: StagedPlan,
 ): WgslModule {
   const loaded = { packSize: valuePackSize(spec), loads: loads.values };
   return join(
@@ -70,7 +81,7 @@ function weightedSumModule(
     ...(spec.valuesAre === "keys" ? keyPieces(spec, loaded) : []),
     ...valuePieces(spec, loaded),
     {
-      types: { Pack: packType(spec.dtype, loaded.packSize) },
+      types: { Pack: packType(transform ? "f32" : spec.dtype, loaded.packSize) },
       constants: {
         ROWS: rowTile,
         LANES: valueLanes,

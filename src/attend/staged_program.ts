@@ -3,13 +3,16 @@ import { stagedDispatches } from "../plan/dispatches.ts";
 import { EARLY_STAGES, type EarlyStage, keepsRows } from "../plan/outputs.ts";
 import type { StagedPlan } from "../plan/staged.ts";
 import { unmasked } from "../score/pieces.ts";
+import { numRows } from "../plan/plan_base.ts";
+import { STATE_BYTES, stateBytes } from "../plan/slices.ts";
+import { rowStrides } from "../tensor/layout.ts";
 import { firstKvRow, paramsOf, type Program, uniformsOf } from "./program.ts";
 import { stagedModules } from "./staged_module.ts";
 
 /** The program of a staged plan. */
 export function stagedProgram(plan: StagedPlan): Program {
-  const { spec, blocks, contextLen, scratchBytes } = plan;
-  const { outputs } = spec;
+  const { spec, blocks, contextLen, scratchBytes, transform } = plan;
+  const { outputs, numHeads, seqLen } = spec;
   const isKept = keepsRows(outputs);
   const weights = outputs.includes("weights") ? "weights" : "scratch";
   const scores = outputs.includes("scores") ? "scores" : weights;
@@ -19,31 +22,49 @@ export function stagedProgram(plan: StagedPlan): Program {
     ...{ filledLen: isKept ? contextLen : 0, scratchRow: isKept ? 0 : firstRow },
   }));
   const isEarly = (name: string) => EARLY_STAGES.includes(name as EarlyStage);
+  const readsQueries = (name: string) => name === "scores" || isEarly(name);
   const ofEarly = outputs.some(isEarly)
     ? blocks.map(({ firstTile, part }) => ({
       ...{ firstTile, firstKvRow: firstKvRow(plan, { part }), filledLen: contextLen },
     }))
     : [];
+  // Sums of values that a kernel is to take out of their transform lie by rows, whatever the layout of o.
+  const ofSums = transform
+    ? ofBlocks.map((block) => ({ ...block, qStride: rowStrides("BNSH", numHeads, seqLen) }))
+    : [];
+  const scoreBytes = scratchBytes - (transform ? transform.queryBytes + stateBytes(spec) : 0);
+  const scratch = {
+    ...(weights === "scratch" ? { scratch: scoreBytes } : {}),
+    ...(transform && {
+      queries: transform.queryBytes,
+      partials: numRows(spec) * spec.valueDim * 4,
+      states: numRows(spec) * STATE_BYTES,
+    }),
+  };
+  /** The place of the parameters of a kernel's first block. */
+  const firstParams = (kernel: string) => {
+    if (isEarly(kernel)) return blocks.length;
+    return transform && kernel === "weightedSum" ? blocks.length + ofEarly.length : 0;
+  };
   return {
     modules: { ...stagedModules(plan) },
     params: [
       ...ofBlocks.map((block) => ({ kernel: "scores", values: { ...common, ...block } })),
       ...ofEarly.map((block) => ({ kernel: "scores", values: { ...early, ...block } })),
+      ...ofSums.map((block) => ({ kernel: "scores", values: { ...common, ...block } })),
     ],
     uniforms: uniformsOf(plan),
-    scratch: weights === "scratch" ? { scratch: scratchBytes } : {},
-    dispatches: stagedDispatches(plan).map(({ kernel, block, grid }) => {
-      const { part } = blocks[block];
-      const renamed: Record<string, string> = isEarly(kernel)
-        ? { scores: kernel }
-        : { weights, scores };
-      return {
-        kernel,
-        grid,
-        part,
-        params: isEarly(kernel) ? blocks.length + block : block,
-        renamed,
-      };
-    }),
+    scratch,
+    dispatches: stagedDispatches(plan).map(({ kernel, block, grid }) => ({
+      kernel,
+      grid,
+      part: blocks[block].part,
+      params: firstParams(kernel) + block,
+      renamed: {
+        ...(isEarly(kernel) ? { scores: kernel } : { weights, scores }),
+        ...(transform && readsQueries(kernel) ? { q: "queries" } : {}),
+        ...(transform && kernel === "weightedSum" ? { o: "partials" } : {}),
+      },
+    })),
   };
 }

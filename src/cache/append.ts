@@ -4,6 +4,7 @@ import { sentence } from "../base/check.ts";
 import { type Buffers, Kernel } from "../gpu/kernel.ts";
 import type { KvPart } from "./kv_memory.ts";
 import { type FilledRope, ropePiece } from "./rope_kernel.ts";
+import { isTransformed, rotationBlock, transformPieces } from "./kv_transform.ts";
 import { isQuantized } from "../tensor/quantized.ts";
 import { storedRows } from "./kv_shape.ts";
 import { rowStrides } from "../tensor/layout.ts";
@@ -15,7 +16,6 @@ import { KeptBuffers } from "../gpu/kept_buffers.ts";
 import type { Owned } from "../gpu/owned.ts";
 import { pageConstants } from "./slots.ts";
 import type { CacheSpec } from "./cache_spec.ts";
-import type { KvDtype } from "../tensor/dtype.ts";
 
 /** The values that decide how tokens are written. */
 type AppendSpec = Omit<CacheSpec, "window" | "kvLayout">;
@@ -23,7 +23,7 @@ type AppendSpec = Omit<CacheSpec, "window" | "kvLayout">;
 /** Where tokens go. */
 interface Memory {
   parts: readonly KvPart[];
-  /** The counters of sequences, the table of pages and the one of the rotary position embedding, by the names of the kernel's variables. */
+  /** The counters of sequences, and the tables of pages, of rotary positions and of channels, by the names of the kernel's variables. */
   buffers: Buffers;
 }
 
@@ -51,11 +51,10 @@ export function checkSequences(action: string, limits: GPUSupportedLimits, batch
 
 /** The module of an append. */
 export function appendModule(spec: AppendSpec, rope: FilledRope | undefined): WgslModule {
-  const { kvDtype } = spec;
   return join(
     "append",
     ropePiece(rope),
-    ...storePieces(kvDtype),
+    ...storePieces(spec),
     arrivalPiece(spec),
     newRows(spec),
     {
@@ -93,10 +92,23 @@ export function countVectors(batch: number): number {
 }
 
 /** Declares `store`, which writes a new row. */
-function storePieces(dtype: KvDtype): WgslPiece[] {
-  return isQuantized(dtype)
-    ? [...quantizedPieces(dtype), { fragments: [wgsl.store.quantized] }]
-    : [{ types: { Stored: storedType(dtype) }, fragments: [wgsl.store.numbers] }];
+function storePieces(spec: AppendSpec): WgslPiece[] {
+  const { kvDtype } = spec;
+  return isQuantized(kvDtype)
+    ? [...quantizedPieces(kvDtype), ...rowPieces(spec), { fragments: [wgsl.store.quantized] }]
+    : [{ types: { Stored: storedType(kvDtype) }, fragments: [wgsl.store.numbers] }];
+}
+
+/** Declares the elements that integers are made of. */
+function rowPieces(spec: AppendSpec): WgslPiece[] {
+  if (!isTransformed(spec)) return [{ fragments: [wgsl.rowTransform.none] }];
+  const { headDim, valueDim } = spec;
+  const constants = {
+    KEY_BLOCK: rotationBlock(spec, headDim),
+    VALUE_BLOCK: rotationBlock(spec, valueDim),
+    MOST_ELEMENTS: Math.max(headDim, valueDim),
+  };
+  return [...transformPieces(spec), { constants, fragments: [wgsl.rowTransform.applied] }];
 }
 
 /** The kernel that appends to one cache, and its parameters by the numbers of tokens. */

@@ -1,6 +1,7 @@
 import { checkInteger } from "../base/check.ts";
 import type { Dtype } from "../tensor/dtype.ts";
 import type { KvShape } from "./kv_shape.ts";
+import type { KvTransform } from "./kv_transform.ts";
 import type { Layout } from "../tensor/layout.ts";
 
 /** The pages of a pool. */
@@ -18,7 +19,7 @@ export function checkPages(action: string, pages: PageLayout): void {
 }
 
 /** The fields of an attention's specification that a cache decides: spread them into `Attention.create`. */
-export interface CacheSpec extends KvShape {
+export interface CacheSpec extends KvShape, KvTransform {
   /** First tokens of a sequence that are never overwritten. */
   sinks: number;
   /** Tokens besides the sinks that a query sees; all of them where there is none. */

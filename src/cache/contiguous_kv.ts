@@ -1,8 +1,10 @@
 /** Contiguous keys and values as a view: a ring that has not wrapped. */
+import { sentence } from "../base/check.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { shapeIn } from "../tensor/layout.ts";
 import { checkTensor, type Tensor } from "../tensor/tensor.ts";
 import { checkNoValues, storedRows } from "./kv_shape.ts";
+import { isTransformed } from "./kv_transform.ts";
 import type { KvView } from "./kv_view.ts";
 
 /** Keys and values that lie one after the other. */
@@ -28,6 +30,11 @@ export function viewContiguous(
   fullLengths: GPUBuffer,
 ): KvView {
   const { batch, numKvHeads, capacity, kvDtype, kvLayout, valuesAre } = spec;
+  if (isTransformed(spec)) {
+    const { kvCalibrated, kvRotation } = spec;
+    const rule = "keys and values that are calibrated or rotated must lie in a cache (give cache)";
+    throw new TypeError(sentence(action, rule, { kvCalibrated, kvRotation }));
+  }
   if (valuesAre === "keys") checkNoValues(action, v);
   for (const [name, size] of storedRows(spec)) {
     const shape = shapeIn(kvLayout, batch, numKvHeads, capacity, size);

@@ -33,6 +33,8 @@ export interface KvView {
     | "valuesAre"
     | "dtype"
     | "kvDtype"
+    | "kvCalibrated"
+    | "kvRotation"
     | "sinks"
     | "kvLayout"
     | "pages"
@@ -44,7 +46,7 @@ export interface KvView {
   readonly parts: readonly { k: Tensor; v?: Tensor }[];
   /** Tokens of each sequence [B], u32, as of the work that the GPU has done. */
   readonly lengthsBuffer: GPUBuffer;
-  /** Buffers that finding the row of a token takes besides, by the names of the kernels' variables. */
+  /** Buffers that finding a row and its transform take besides, by the names of the kernels' variables. */
   readonly buffers?: Readonly<Record<string, GPUBuffer>>;
   /**
    * Throws unless the view holds every token that the queries see, as of what has been encoded.

@@ -21,6 +21,8 @@ import {
   storedTokens,
   truncated,
 } from "./ring_rules.ts";
+import { calibrateRows, channelBuffer, type KvCalibration } from "./kv_calibration.ts";
+import { isTransformed } from "./kv_transform.ts";
 import { type FilledRingOptions, fillInRing, type RingKvCacheOptions } from "./ring_options.ts";
 import { CHANGE_BYTES, Changes } from "./changes.ts";
 import { CountedWork } from "./counted_work.ts";
@@ -131,6 +133,8 @@ export class RingKvCache implements KvView {
   readonly parts: readonly KvPart[];
   /** Tokens ever appended per sequence [B], u32, as of the work that the GPU has done. */
   readonly lengthsBuffer: GPUBuffer;
+  /** The table of channels of a calibrated cache, by the name of the kernels' variable. */
+  readonly buffers: Readonly<Record<string, GPUBuffer>>;
 
   readonly #owned: Owned;
   readonly #options: FilledRingOptions;
@@ -155,11 +159,12 @@ export class RingKvCache implements KvView {
       changes: Changes;
       rope: Rope | undefined;
       lengths: GPUBuffer;
+      channels: GPUBuffer | undefined;
     },
   ) {
     const { batch, numKvHeads, headDim, valueDim, capacity, sinks, dtype, kvDtype, layout } =
       options;
-    const { valuesAre } = options;
+    const { valuesAre, kvCalibration, kvRotation } = options;
     const rules = ringRules(ACTION, options);
     const window = rules.overflow === "wrap" ? rules.window : options.window;
     this.gpu = gpu;
@@ -167,10 +172,13 @@ export class RingKvCache implements KvView {
     this.spec = Object.freeze({
       ...{ batch, numKvHeads, headDim, valueDim, capacity, sinks, window, dtype, kvDtype, layout },
       ...(valuesAre === undefined ? {} : { valuesAre }),
+      ...(kvCalibration === undefined ? {} : { kvCalibrated: true }),
+      ...(kvRotation === undefined ? {} : { kvRotation }),
       kvLayout: "BNSH" as const,
     });
     this.parts = Object.freeze(made.parts);
     this.lengthsBuffer = made.lengths;
+    this.buffers = made.channels ? { channels: made.channels } : {};
     this.#owned = made.owned;
     this.#truncatedLengths = made.owned.keep(new KeptBuffers());
     this.#options = options;
@@ -213,24 +221,30 @@ export class RingKvCache implements KvView {
   }
 
   static async #create(gpu: Gpu, options: FilledRingOptions): Promise<RingKvCache> {
-    const { batch, headDim, dtype, kvDtype } = options;
+    const { batch, headDim, dtype, kvDtype, kvCalibration } = options;
     checkDtype(gpu, ACTION, dtype);
     checkDtype(gpu, ACTION, kvDtype, "kvDtype");
     checkSequences(ACTION, gpu.device.limits, batch);
     return await Owned.make(async (owned) => {
       const parts = await allocateParts(gpu, owned, ACTION, options);
-      const { lengths, arrivals } = await gpu.guard("allocate cache counters", () => ({
+      const { lengths, arrivals, channels } = await gpu.guard("allocate cache counters", () => ({
         lengths: owned.keep(counterBuffer(gpu, "cache lengths", batch)),
         arrivals: owned.keep(counterBuffer(gpu, "cache arrivals", batch)),
+        channels: kvCalibration && owned.keep(channelBuffer(gpu, kvCalibration)),
       }));
       const rope = options.rope &&
         await Rope.create(gpu, owned, options.rope, { headDim, dtype });
-      const counters = { lengths, arrivals };
-      const buffers = rope ? { ...counters, ropeTable: rope.table } : counters;
-      const append = await Append.create(gpu, owned, options, options.rope, { parts, buffers });
+      const buffers = {
+        ...{ lengths, arrivals },
+        ...(rope && { ropeTable: rope.table }),
+        ...(channels && { channels }),
+      };
+      const spec = { ...options, kvCalibrated: kvCalibration !== undefined };
+      const append = await Append.create(gpu, owned, spec, options.rope, { parts, buffers });
       const fork = await Fork.compile(gpu, owned, kvDtype);
       const changes = await Changes.create(gpu, owned);
-      return new RingKvCache(gpu, options, { owned, parts, append, fork, changes, rope, lengths });
+      const made = { owned, parts, append, fork, changes, rope, lengths, channels };
+      return new RingKvCache(gpu, options, made);
     });
   }
 
@@ -295,11 +309,14 @@ export class RingKvCache implements KvView {
     });
   }
 
-  /** Bytes that the cache holds on the GPU: K, V, the counters and, for rope, 16 for each pair of elements. */
+  /**
+   * Bytes that the cache holds on the GPU: K, V, the counters, for rope 16 for each pair of elements, and 8 for each channel
+   * that is calibrated.
+   */
   get bytes(): number {
     const kv = tensorsOf(this.parts).reduce((sum, { bytes }) => sum + bytes, 0);
     const counters = 2 * this.lengthsBuffer.size + CHANGE_BYTES; // lengths, arrivals, changes
-    return kv + counters + (this.#rope?.table.size ?? 0);
+    return kv + counters + (this.#rope?.table.size ?? 0) + (this.buffers.channels?.size ?? 0);
   }
 
   /** Whether keys are rotated while they are appended, so that queries have to be. */
@@ -659,8 +676,57 @@ export class RingKvCache implements KvView {
    * ```
    */
   async snapshot(): Promise<Uint8Array<ArrayBuffer>> {
+    return packSnapshot({ options: this.#options, ...await this.#read("snapshot RingKvCache") });
+  }
+
+  /**
+   * Measures offsets and scales of channels from the tokens that the cache has, after all work submitted so far: for caches
+   * of the same model that store integers. See {@linkcode calibrateKv}.
+   *
+   * @returns The calibration of a cache with the same heads, in f32 or any other storage.
+   * @throws {TypeError} If the cache is itself calibrated or rotated: measure one that is not.
+   * @throws {RangeError} If it has no token, or a number that is not finite.
+   * @throws {SnapshotError} If something was encoded that has not been submitted: submit it first.
+   * @throws {DeviceLostError} If the device is lost.
+   * @throws {GpuWorkError} If the GPU refused some work.
+   *
+   * @example A prompt in f32, then a cache in four bits
+   * ```ts
+   * import { Gpu, RingKvCache, Tensor } from "@onehead/attention";
+   *
+   * const gpu = await Gpu.open();
+   * const shape = { numKvHeads: 1, headDim: 4, capacity: 16, rope: {} };
+   * const prompt = await RingKvCache.create(gpu, shape);
+   * const k = await Tensor.upload(gpu, { data: [1, 2, 3, 90, 3, 2, 1, 91], shape: [1, 2, 1, 4] });
+   * const encoder = gpu.device.createCommandEncoder();
+   * prompt.append(encoder, { k, v: k });
+   * gpu.device.queue.submit([encoder.finish()]);
+   *
+   * const kvCalibration = await prompt.calibrate();
+   * const cache = await RingKvCache.create(gpu, { ...shape, kvDtype: "int4", kvCalibration });
+   * console.log(cache.bytes, prompt.bytes); // 392 552
+   * gpu.destroy();
+   * ```
+   */
+  async calibrate(): Promise<KvCalibration> {
+    const action = "calibrate RingKvCache";
+    const { spec, storedLen } = this;
+    const { kvCalibrated, kvRotation } = spec;
+    if (isTransformed(spec)) {
+      const rule = "its rows must be stored as they were appended (calibrate one without them)";
+      throw new TypeError(sentence(action, rule, { kvCalibrated, kvRotation }));
+    }
+    if (storedLen === 0) {
+      throw new RangeError(sentence(action, "the cache is empty (append first)", { storedLen }));
+    }
+    const { rows, kept } = await this.#read(action);
+    return calibrateRows(rows, spec, storedOf(kept, spec.capacity));
+  }
+
+  /** The tokens that are kept and their rows, on the host; throws where these are not of the same moment. */
+  async #read(action: string): Promise<Pick<Snapshot, "kept" | "rows">> {
     const { gpu, parts, spec, lengthsBuffer } = this;
-    this.#counted.check("snapshot RingKvCache");
+    this.#counted.check(action);
     const kept = this.#kept;
     const { count, buffer: changes } = this.#changes;
     const memory = { parts, counters: [lengthsBuffer, changes], spec };
@@ -668,14 +734,14 @@ export class RingKvCache implements KvView {
     const [lengths, [changed]] = counters;
     if (changed !== count || kept.some(({ length }, b) => length !== lengths[b])) {
       throw new SnapshotError(
-        sentence("snapshot RingKvCache", "encoded work has not run (submit it first)", {
+        sentence(action, "encoded work has not run (submit it first)", {
           encoded: kept.map(({ length }) => length),
           run: [...lengths],
           ...(changed === count ? {} : { encodedChanges: count, runChanges: changed }),
         }),
       );
     }
-    return packSnapshot({ options: this.#options, kept, rows });
+    return { kept, rows };
   }
 
   /**

@@ -2,7 +2,9 @@
 import { checkChoice, checkInteger, checkObject } from "../base/check.ts";
 import { type Dtype, DTYPES, KV_DTYPES, type KvDtype } from "../tensor/dtype.ts";
 import type { Layout } from "../tensor/layout.ts";
+import { copyCalibration, type KvCalibration } from "./kv_calibration.ts";
 import { checkValuesAre } from "./kv_shape.ts";
+import { checkTransform, type KvRotation } from "./kv_transform.ts";
 import { type Overflow, ringRules } from "./ring_rules.ts";
 import type { RopeOptions } from "./rope.ts";
 import { type FilledRope, fillInRope } from "./rope_kernel.ts";
@@ -45,6 +47,17 @@ export interface RingKvCacheOptions {
   dtype?: Dtype;
   /** Element type in storage; {@linkcode KvDtype} says what it takes and what it costs. The default is `dtype`. */
   kvDtype?: KvDtype;
+  /**
+   * Offsets and scales of channels, which keys and values are brought to before they are stored as integers: as
+   * {@linkcode calibrateKv} or a decoder measured them. For kvDtype `"int8"` and `"int4"`. The default is none.
+   */
+  kvCalibration?: KvCalibration;
+  /**
+   * `"hadamard"`: rows are rotated before they are stored as integers, in blocks of the largest power of two that divides
+   * them, so that a large element does not cost the others their steps. For kvDtype `"int8"` and `"int4"` without a
+   * calibration, mostly. The default is none.
+   */
+  kvRotation?: KvRotation;
   /** Rotary position embedding: keys are rotated while they are appended. The default is none. */
   rope?: RopeOptions;
   /** Axes of the tensors that are appended. The default is `"BSNH"`. */
@@ -53,8 +66,10 @@ export interface RingKvCacheOptions {
 
 /** The options of a cache with their defaults filled in; where no window was given, there is none. */
 export type FilledRingOptions =
-  & Required<Omit<RingKvCacheOptions, "window" | "rope" | "valuesAre">>
-  & Pick<RingKvCacheOptions, "window" | "valuesAre">
+  & Required<
+    Omit<RingKvCacheOptions, "window" | "rope" | "valuesAre" | "kvCalibration" | "kvRotation">
+  >
+  & Pick<RingKvCacheOptions, "window" | "valuesAre" | "kvCalibration" | "kvRotation">
   & { rope?: FilledRope };
 
 /** Fills in the defaults and checks each value; what it returns shares nothing with the options. */
@@ -68,6 +83,9 @@ export function fillInRing(action: string, options: RingKvCacheOptions): FilledR
   checkChoice(action, "dtype", dtype, DTYPES);
   checkChoice(action, "kvDtype", kvDtype, KV_DTYPES);
   checkChoice(action, "layout", layout, ["BSNH", "BNSH"]);
+  const { kvCalibration, kvRotation } = options;
+  const kvCalibrated = kvCalibration !== undefined;
+  checkTransform(action, { ...sizes, valuesAre, kvDtype, kvCalibrated, kvRotation });
   const { sinks = 0, overflow = window === undefined ? "error" : "wrap" } = options;
   ringRules(action, { capacity, sinks, window, maxSeqLen, overflow });
   return {
@@ -83,6 +101,10 @@ export function fillInRing(action: string, options: RingKvCacheOptions): FilledR
       kvDtype,
       layout,
     },
+    kvCalibration: kvCalibrated
+      ? copyCalibration(action, kvCalibration, { ...sizes, valuesAre })
+      : undefined,
+    kvRotation,
     rope: rope === undefined ? undefined : fillInRope(action, rope, headDim),
   };
 }

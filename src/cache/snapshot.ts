@@ -34,8 +34,8 @@ const MAGIC = new TextEncoder().encode("onehead\0");
 const VERSION = 2;
 const PREFIX_BYTES = 16;
 const DIGEST_BYTES = 32;
-/** More than the longest batch and the largest table of rotations take. */
-const MOST_HEADER_BYTES = 2 ** 23;
+/** More than the longest batch and the largest tables of rotary positions and of channels take. */
+const MOST_HEADER_BYTES = 2 ** 25;
 
 /** The bytes of a snapshot. */
 export async function packSnapshot(
@@ -111,7 +111,7 @@ function readHeader(bytes: Uint8Array): Omit<Snapshot, "rows"> {
 
 /** All of them are there but for what a cache may do without, so that nothing is a default of this version. */
 function readOptions(options: unknown): FilledRingOptions {
-  const optional = ["window", "rope", "valuesAre"];
+  const optional = ["window", "rope", "valuesAre", "kvCalibration", "kvRotation"];
   const required = ["batch", "numKvHeads", "headDim", "valueDim", "capacity", "sinks", "maxSeqLen"];
   required.push("overflow", "dtype", "kvDtype", "layout");
   checkNames("options", options, required, optional);

@@ -1,4 +1,6 @@
 import { checkInteger, checkObject, sentence } from "../base/check.ts";
+import type { KvCalibration } from "../cache/kv_calibration.ts";
+import type { KvRotation } from "../cache/kv_transform.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { Owned } from "../gpu/owned.ts";
 import type { Tensor } from "../tensor/tensor.ts";
@@ -21,6 +23,10 @@ export interface DecoderOptions extends ModelOptions {
   sinks?: number;
   /** Element type of keys and values in the caches. The default is `"f32"`. */
   kvDtype?: KvDtype;
+  /** Offsets and scales of the channels of each layer's cache, as {@linkcode Decoder.calibrate} measures. The default is none. */
+  kvCalibration?: readonly KvCalibration[];
+  /** The rotation of keys and values in the caches, as `RingKvCacheOptions.kvRotation`. The default is none. */
+  kvRotation?: KvRotation;
   /** Most tokens that are fed at once; longer prompts go in chunks. The default is 64. */
   maxSeqLen?: number;
 }
@@ -102,14 +108,17 @@ export class Decoder {
     options: DecoderOptions = {},
   ): Promise<Decoder> {
     checkObject(CREATE, "options", options);
-    const { maxSeqLen: asked, window, sinks, kvDtype } = options;
+    checkObject(CREATE, "spec", spec);
+    const { maxSeqLen: asked, window, sinks, kvDtype, kvCalibration, kvRotation } = options;
     if (asked !== undefined) checkInteger(CREATE, "maxSeqLen", asked);
+    checkCalibrations(kvCalibration, spec.layers?.length);
     return await Owned.make(async (owned) => {
       const model = owned.keep(await Model.create(gpu, spec, weights, options));
       const { maxTokens } = model;
       const maxSeqLen = asked ?? Math.min(64, maxTokens);
-      const sizes = { maxTokens, maxSeqLen, window, sinks, kvDtype };
-      return new Decoder(await RingPasses.create(model, owned, sizes), owned);
+      const stored = { kvDtype, kvCalibration, kvRotation };
+      const rings = { maxTokens, maxSeqLen, window, sinks, ...stored };
+      return new Decoder(await RingPasses.create(model, owned, rings), owned);
     });
   }
 
@@ -284,6 +293,43 @@ export class Decoder {
   }
 
   /**
+   * Measures offsets and scales of the channels of keys and values from the tokens so far, a prompt of a few hundred: for
+   * decoders of the same model whose caches store integers. See `RingKvCache.calibrate`.
+   *
+   * @returns The calibration of each layer, for {@linkcode DecoderOptions.kvCalibration}. It is plain data: keep it as JSON.
+   * @throws {TypeError} If the caches are themselves calibrated or rotated.
+   * @throws {RangeError} If there is no token, or a key or a value that is not finite.
+   * @throws {DeviceLostError} If the device is lost.
+   * @throws {GpuWorkError} If the GPU refused some work.
+   *
+   * @example
+   * ```ts
+   * import { Gpu } from "@onehead/attention";
+   * import { Decoder, type DecoderSpec, randomWeights } from "@onehead/attention/decoder";
+   *
+   * const spec: DecoderSpec = {
+   *   ...{ vocabSize: 100, dim: 32, hiddenDim: 64, numHeads: 4, numKvHeads: 1, headDim: 8, contextLen: 64 },
+   *   layers: [{ rope: {} }, { rope: {} }],
+   *   norm: { kind: "rms", eps: 1e-5 },
+   *   ...{ activation: "silu", isGated: true, isParallel: false },
+   * };
+   * const gpu = await Gpu.open();
+   * const weights = randomWeights(spec);
+   * const measured = await Decoder.create(gpu, spec, weights);
+   * await measured.feed([1, 2, 3, 4, 5]);
+   * const kvCalibration = await measured.calibrate();
+   * const decoder = await Decoder.create(gpu, spec, weights, { kvDtype: "int4", kvCalibration });
+   * console.log(measured.cacheBytes, decoder.cacheBytes); // 8272 2320, 256 of which are the tables
+   * gpu.destroy();
+   * ```
+   */
+  async calibrate(): Promise<KvCalibration[]> {
+    return await this.#turns.take(() =>
+      Promise.all(this.#passes.rings.caches.map((cache) => cache.calibrate()))
+    );
+  }
+
+  /**
    * Forgets all tokens; not while a call that feeds is under way.
    *
    * @throws {DeviceLostError} If the device is lost.
@@ -380,4 +426,13 @@ export class Decoder {
 function copyLastRow(encoder: GPUCommandEncoder, from: Tensor, to: Tensor): void {
   if (from === to) return;
   encoder.copyBufferToBuffer(from.buffer, from.bytes - to.bytes, to.buffer, 0, to.bytes);
+}
+
+/** Throws unless calibrations, where there are some, are as many as layers. */
+function checkCalibrations(kvCalibration: unknown, layers: number): void {
+  if (kvCalibration === undefined) return;
+  const calibrations = Array.isArray(kvCalibration) ? kvCalibration.length : kvCalibration;
+  if (calibrations === layers) return;
+  const rule = "kvCalibration must be an array with a calibration for each layer";
+  throw new RangeError(sentence(CREATE, rule, { kvCalibration: calibrations, layers }));
 }

@@ -1,4 +1,6 @@
 /** The caches of one sequence: a ring for each layer of a decoder, and attention over it. */
+import type { KvCalibration } from "../cache/kv_calibration.ts";
+import type { KvRotation } from "../cache/kv_transform.ts";
 import { RingKvCache } from "../cache/ring_kv_cache.ts";
 import type { RingKvCacheOptions } from "../cache/ring_options.ts";
 import type { BoundWork } from "../gpu/bound_work.ts";
@@ -19,6 +21,9 @@ export interface RingLayersOptions {
   window?: number;
   sinks?: number;
   kvDtype?: KvDtype;
+  /** One for each layer. */
+  kvCalibration?: readonly KvCalibration[];
+  kvRotation?: KvRotation;
 }
 
 const RUN = "run a layer of Decoder";
@@ -42,7 +47,9 @@ export class RingLayers {
   ): Promise<RingLayers> {
     const attentions: RingAttention[] = [];
     for (const [i, block] of blocks.entries()) {
-      const cache = cacheOptions(spec.layers[i], options);
+      const { kvCalibration, kvRotation } = options;
+      const stored = { kvRotation, kvCalibration: kvCalibration?.[i] };
+      const cache = { ...cacheOptions(spec.layers[i], options), ...stored };
       attentions.push(await ringAttention(owned, spec, block, cache));
     }
     return new RingLayers(attentions);

@@ -4,6 +4,7 @@ import type { FusedPlan } from "./fused.ts";
 import { EARLY_STAGES, type EarlyStage } from "./outputs.ts";
 import { mergeWorkgroups } from "./slices.ts";
 import type { StagedPlan } from "./staged.ts";
+import type { TransformPlan } from "./transform.ts";
 import { valueBlocks } from "./staged_tile.ts";
 
 /** One run of a kernel over a block of the plan. */
@@ -14,27 +15,44 @@ export interface PlannedDispatch<Name extends string> {
   grid: Grid;
 }
 
-/** One pass over each slice, and a merge where there are several. */
-export function fusedDispatches(plan: FusedPlan): PlannedDispatch<"attend" | "merge">[] {
-  const { spec, slices, blocks } = plan;
+/** The kernels on the way into the transform of keys and values, and out of it. */
+type TransformKernel = "transformQueries" | "transformOutputs";
+
+/** Dispatches between those that transform queries and outputs, where a plan has these. */
+function transformed<Name extends string>(
+  { transform }: { transform?: TransformPlan },
+  dispatches: readonly PlannedDispatch<Name>[],
+): PlannedDispatch<Name | TransformKernel>[] {
+  if (!transform) return [...dispatches];
+  const { grid } = transform;
+  const own = (kernel: TransformKernel) => ({ kernel, block: 0, grid });
+  return [own("transformQueries"), ...dispatches, own("transformOutputs")];
+}
+
+/** One pass over each slice, and a merge where there are several: the transform of outputs, where there is one. */
+export function fusedDispatches(
+  plan: FusedPlan,
+): PlannedDispatch<"attend" | "merge" | TransformKernel>[] {
+  const { spec, slices, blocks, transform } = plan;
   const attends = blocks.map(({ numTiles }, block) => {
     const grid: Grid = [slices, numTiles];
     return { kernel: "attend" as const, block, grid };
   });
-  if (slices === 1) return attends;
+  if (slices === 1 || transform) return transformed(plan, attends);
   return [...attends, { kernel: "merge", block: 0, grid: [mergeWorkgroups(spec), 1] }];
 }
 
 /** For each block the early stages that are asked for, then scores, softmax and weighted sum. */
 export function stagedDispatches(
   plan: StagedPlan,
-): PlannedDispatch<EarlyStage | "scores" | "softmax" | "weightedSum">[] {
+): PlannedDispatch<EarlyStage | "scores" | "softmax" | "weightedSum" | TransformKernel>[] {
   const { columnGroups } = plan;
   const early = EARLY_STAGES.filter((stage) => plan.spec.outputs.includes(stage));
-  return plan.blocks.flatMap(({ numTiles, numRows }, block) => [
+  const ofBlocks = plan.blocks.flatMap(({ numTiles, numRows }, block) => [
     ...early.map((kernel) => ({ kernel, block, grid: [columnGroups, numTiles] as const })),
-    { kernel: "scores", block, grid: [columnGroups, numTiles] },
-    { kernel: "softmax", block, grid: [numRows, 1] },
-    { kernel: "weightedSum", block, grid: [numTiles, valueBlocks(plan)] },
+    { kernel: "scores" as const, block, grid: [columnGroups, numTiles] as const },
+    { kernel: "softmax" as const, block, grid: [numRows, 1] as const },
+    { kernel: "weightedSum" as const, block, grid: [numTiles, valueBlocks(plan)] as const },
   ]);
+  return transformed(plan, ofBlocks);
 }

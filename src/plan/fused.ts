@@ -1,5 +1,5 @@
 import type { Loads } from "../tensor/loads.ts";
-import { fusedLoads, type FusedTile } from "./fused_tile.ts";
+import { fusedLoads, fusedPackSize, type FusedTile } from "./fused_tile.ts";
 import { planLaneTile } from "./lane_tile.ts";
 import { planMatrixTile } from "./matrix_tile.ts";
 import {
@@ -12,6 +12,7 @@ import {
 import { planSlices, sliceBytes } from "./slices.ts";
 import { ACTION, type FilledSpec } from "./spec.ts";
 import type { Tiling } from "./tiling.ts";
+import { planTransform, type TransformPlan } from "./transform.ts";
 import { tilingFor } from "./tuning.ts";
 
 /** A range of tiles that is dispatched at once. */
@@ -32,6 +33,8 @@ export interface FusedPlan extends PlanBase, FusedTile {
   slices: number;
   /** Blocks of tiles, in order. */
   blocks: readonly TileBlock[];
+  /** The transform of queries and outputs; absent where keys and values are stored as they were appended. */
+  transform?: TransformPlan;
 }
 
 /** Plans the fused implementation; undefined if it cannot fit the device. */
@@ -46,7 +49,11 @@ export function planFused(start: PlanStart, device: PlanDevice): FusedPlan | und
   const tilesPerKvHead = Math.ceil(rowsPerKvHead(spec) / (tile.rows * tile.rowGroups));
   const numTiles = batch * numKvHeads * tilesPerKvHead;
   const { fillingWorkgroups } = tiling;
-  const slices = planSlices(start, tile, { numTiles, fillingWorkgroups }, device);
+  const packs = { packSize: fusedPackSize(spec), loads: tile.loads };
+  const transform = planTransform(spec, packs, device);
+  const queryBytes = transform?.queryBytes ?? 0;
+  const filling = { numTiles, fillingWorkgroups, queryBytes };
+  const slices = planSlices(start, tile, filling, device);
   if (slices === undefined) return undefined;
   return {
     impl: "fused",
@@ -54,7 +61,8 @@ export function planFused(start: PlanStart, device: PlanDevice): FusedPlan | und
     ...tile,
     slices,
     blocks: planBlocks(headBlocks, tilesPerKvHead, device.limits.maxComputeWorkgroupsPerDimension),
-    scratchBytes: sliceBytes(spec, slices),
+    scratchBytes: sliceBytes(spec, slices) + queryBytes,
+    ...(transform && { transform }),
   };
 }
 

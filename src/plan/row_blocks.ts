@@ -20,20 +20,20 @@ export interface RowBlock {
 }
 
 /**
- * Cuts the rows of each part at tiles, into blocks as long as memory and the grid allow.
+ * Cuts the rows of each part at tiles, into blocks as long as memory and the grid allow; scores take at most `scratchBytes`.
  *
  * @throws {RangeError} If the scores of one tile do not fit, or those that are returned do not fit a binding.
  */
 export function planRowBlocks(
   { spec, contextLen, headBlocks }: PlanStart,
-  rowTile: number,
+  { rowTile, scratchBytes }: { rowTile: number; scratchBytes: number },
   limits: PlanLimits,
 ): RowBlock[] {
   const { outputs, maxScratchBytes } = spec;
   const { maxStorageBufferBindingSize, maxComputeWorkgroupsPerDimension } = limits;
   const rowBytes = contextLen * 4;
   const allBytes = numRows(spec) * rowBytes;
-  const scratchRows = Math.floor(Math.min(maxScratchBytes, maxStorageBufferBindingSize) / rowBytes);
+  const scratchRows = Math.floor(Math.min(scratchBytes, maxStorageBufferBindingSize) / rowBytes);
   if (!keepsRows(outputs) && scratchRows < rowTile) {
     throw new RangeError(
       sentence(ACTION, "scratch must hold the scores of one tile of rows (raise maxScratchBytes)", {

@@ -1,4 +1,5 @@
 /** The slices that the context is cut into, so that few tiles of rows keep the whole device at work. */
+import { isTransformed } from "../cache/kv_transform.ts";
 import { loopRounds } from "../gpu/profile.ts";
 import { fusedPacks, type FusedTile } from "./fused_tile.ts";
 import { numRows, type PlanDevice, type PlanStart } from "./plan_base.ts";
@@ -6,6 +7,8 @@ import type { FilledSpec } from "./spec.ts";
 
 /** Tiles of columns that are worth a slice: each slice costs a partial state to write, read and merge. */
 const TILES_PER_SLICE = 2;
+/** Bytes of a maximum and a denominator. */
+export const STATE_BYTES = 8;
 /** Invocations of a workgroup of the merge. */
 export const MERGE_WORKGROUP = 64;
 
@@ -16,15 +19,23 @@ export const MERGE_WORKGROUP = 64;
 export function planSlices(
   { spec, contextLen }: PlanStart,
   tile: FusedTile,
-  { numTiles, fillingWorkgroups }: { numTiles: number; fillingWorkgroups: number },
+  { numTiles, fillingWorkgroups, queryBytes }: {
+    numTiles: number;
+    fillingWorkgroups: number;
+    /** Bytes of the scratch that transformed queries take. */
+    queryBytes: number;
+  },
   { limits, profile }: PlanDevice,
 ): number | undefined {
   const { maxStorageBufferBindingSize, maxComputeWorkgroupsPerDimension } = limits;
   const tileColumns = tile.lanes * tile.keys;
   const tilesOfSlice = Math.floor(loopRounds(profile) / tile.rounds);
   const least = Math.max(1, Math.ceil(Math.ceil(contextLen / tileColumns) / tilesOfSlice));
-  const scratchBytes = Math.min(spec.maxScratchBytes, maxStorageBufferBindingSize);
-  const most = mergeWorkgroups(spec) > maxComputeWorkgroupsPerDimension
+  const scratchBytes = Math.min(
+    spec.maxScratchBytes - queryBytes,
+    maxStorageBufferBindingSize,
+  );
+  const most = !isTransformed(spec) && mergeWorkgroups(spec) > maxComputeWorkgroupsPerDimension
     ? 1
     : Math.min(Math.floor(scratchBytes / stateBytes(spec)), maxComputeWorkgroupsPerDimension);
   if (least > Math.max(1, most)) return undefined;
@@ -33,9 +44,9 @@ export function planSlices(
   return Math.max(least, Math.min(filling, worthwhile, most));
 }
 
-/** Bytes of scratch: the partial states of all slices, where there are several. */
+/** Bytes of scratch: the partial states of all slices, where they are merged or leave a transform. */
 export function sliceBytes(spec: FilledSpec, slices: number): number {
-  return slices === 1 ? 0 : slices * stateBytes(spec);
+  return slices === 1 && !isTransformed(spec) ? 0 : slices * stateBytes(spec);
 }
 
 /** Workgroups of the merge: an invocation for each pack of the output. */
@@ -44,6 +55,6 @@ export function mergeWorkgroups(spec: FilledSpec): number {
 }
 
 /** Bytes of the partial states of a slice: for each row a value, a maximum and a denominator, in f32. */
-function stateBytes(spec: FilledSpec): number {
-  return numRows(spec) * (spec.valueDim + 2) * 4;
+export function stateBytes(spec: FilledSpec): number {
+  return numRows(spec) * (spec.valueDim * 4 + STATE_BYTES);
 }

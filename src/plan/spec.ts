@@ -5,6 +5,7 @@ import { type Layout, LAYOUTS } from "../tensor/layout.ts";
 import { type AttentionOutput, OUTPUTS, stagesOf } from "./outputs.ts";
 import { checkPages, type PageLayout } from "../cache/cache_spec.ts";
 import { checkValuesAre } from "../cache/kv_shape.ts";
+import { checkTransform, type KvTransform } from "../cache/kv_transform.ts";
 import { copyTuning, type Tuning } from "./tuning.ts";
 
 /**
@@ -24,7 +25,7 @@ export type Implementation = "auto" | "fused" | "staged";
 export type Arithmetic = "f32" | "f16" | "matrix";
 
 /** Shapes and options of an attention. */
-export interface AttentionSpec extends ScoreSpec {
+export interface AttentionSpec extends ScoreSpec, KvTransform {
   /** Sequences. The default is 1. */
   batch?: number;
   /** Query heads, a multiple of `numKvHeads`. */
@@ -94,8 +95,10 @@ export interface AttentionSpec extends ScoreSpec {
 
 /** A specification with its defaults filled in. */
 export type FilledSpec =
-  & Required<Omit<AttentionSpec, keyof ScoreSpec | "tuning" | "pages" | "valuesAre">>
-  & Pick<AttentionSpec, "tuning" | "pages" | "valuesAre">
+  & Required<
+    Omit<AttentionSpec, keyof ScoreSpec | keyof KvTransform | "tuning" | "pages" | "valuesAre">
+  >
+  & Pick<AttentionSpec, keyof KvTransform | "tuning" | "pages" | "valuesAre">
   & FilledScoreSpec;
 
 /** A specification without its scores and its tuning, which have checks of their own. */
@@ -123,13 +126,15 @@ export function fillIn(spec: AttentionSpec): FilledSpec {
   checkObject(ACTION, "spec", spec);
   const { batch = 1, numHeads, numKvHeads = numHeads, headDim, valueDim = headDim } = spec;
   const { seqLen = 1, capacity, sinks = 0, outputs = [], impl = "auto", tuning, pages } = spec;
-  const { valuesAre } = spec;
+  const { valuesAre, kvCalibrated, kvRotation } = spec;
   const { dtype = "f32", kvDtype = dtype, layout = "BSNH", kvLayout = layout } = spec;
   const { arithmetic = "f32", maxScratchBytes = DEFAULT_SCRATCH_BYTES } = spec;
   const own: OwnSpec = {
     ...{ batch, numHeads, numKvHeads, headDim, valueDim, seqLen, capacity, sinks },
     ...{ dtype, kvDtype, arithmetic, layout, kvLayout, outputs, maxScratchBytes, impl, pages },
     ...(valuesAre === undefined ? {} : { valuesAre }),
+    ...(kvCalibrated ? { kvCalibrated } : {}),
+    ...(kvRotation === undefined ? {} : { kvRotation }),
   };
   checkOwn(own);
   return {
@@ -163,6 +168,7 @@ function checkOwn(spec: OwnSpec): void {
       ),
     );
   }
+  checkTransform(ACTION, spec);
   checkGroups(ACTION, { numHeads, numKvHeads });
   for (const name of Object.keys(CHOICES) as (keyof typeof CHOICES)[]) {
     checkChoice(ACTION, name, spec[name], CHOICES[name]);

@@ -8,6 +8,9 @@ import {
 } from "./plan_base.ts";
 import { planRowBlocks, type RowBlock } from "./row_blocks.ts";
 import { planColumns, planStagedTile, stagedLoads, type StagedTile } from "./staged_tile.ts";
+import { packSize } from "../tensor/loads.ts";
+import { stateBytes } from "./slices.ts";
+import { planTransform, type TransformPlan } from "./transform.ts";
 import { tilingOf } from "./tiling.ts";
 
 /** The plan of a staged attention: scores, softmax and weighted sum, one after the other, block by block. */
@@ -21,6 +24,8 @@ export interface StagedPlan extends PlanBase, StagedTile {
   columnGroups: number;
   /** Row blocks, in order. */
   blocks: readonly RowBlock[];
+  /** The transform of queries and outputs; absent where keys and values are stored as they were appended. */
+  transform?: TransformPlan;
 }
 
 /**
@@ -34,7 +39,11 @@ export function planStaged(start: PlanStart, device: PlanDevice): StagedPlan {
   const loads = stagedLoads(spec, profile);
   const tile = planStagedTile(start, loads, device);
   const { steps, leastGroups } = planColumns(start, tile, device);
-  const blocks = planRowBlocks(start, tile.rowTile, limits);
+  const packs = { packSize: packSize(spec.headDim), loads: loads.keys };
+  const transform = planTransform(spec, packs, device);
+  const transformBytes = transform ? transform.queryBytes + stateBytes(spec) : 0;
+  const scratchBytes = spec.maxScratchBytes - transformBytes;
+  const blocks = planRowBlocks(start, { rowTile: tile.rowTile, scratchBytes }, limits);
 
   const { fillingWorkgroups } = tilingOf(profile, rowsPerKvHead(spec));
   const filling = Math.ceil(fillingWorkgroups / blocks[0].numTiles);
@@ -42,12 +51,14 @@ export function planStaged(start: PlanStart, device: PlanDevice): StagedPlan {
   const storedRows = keepsRows(spec.outputs)
     ? numRows(spec)
     : Math.max(...blocks.map(({ numRows }) => numRows));
+  const scoreBytes = spec.outputs.includes("weights") ? 0 : storedRows * contextLen * 4;
   return {
     impl: "staged",
     ...start,
     ...tile,
     columnGroups: Math.min(groups, limits.maxComputeWorkgroupsPerDimension),
     blocks,
-    scratchBytes: spec.outputs.includes("weights") ? 0 : storedRows * contextLen * 4,
+    scratchBytes: scoreBytes + transformBytes,
+    ...(transform && { transform }),
   };
 }

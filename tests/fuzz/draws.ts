@@ -23,7 +23,7 @@ export function strange<Kind>(random: Random): Kind {
 /** Options of a cache. Head sizes are few, as each is compiled. */
 export function drawCacheOptions(
   random: Random,
-): Required<Omit<RingKvCacheOptions, "rope" | "valuesAre">> {
+): Required<Omit<RingKvCacheOptions, "rope" | "valuesAre" | "kvCalibration" | "kvRotation">> {
   const window = random.integer(1, 8);
   const maxSeqLen = random.integer(1, 3);
   const sinks = random.pick([0, 2]);

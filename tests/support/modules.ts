@@ -2,6 +2,7 @@ import {
   type AttentionPlan,
   type AttentionSpec,
   type DeviceProfile,
+  type KvTransform,
   type MaskMod,
   planAttention,
   planAttentionGradient,
@@ -15,6 +16,7 @@ import { appendModule } from "../../src/cache/append.ts";
 import { countChangeModule } from "../../src/cache/changes.ts";
 import { forkModules } from "../../src/cache/fork.ts";
 import { advanceModule } from "../../src/cache/page_table.ts";
+import { isTransformed } from "../../src/cache/kv_transform.ts";
 import { fillInRope, ropeQueriesModule } from "../../src/cache/rope_kernel.ts";
 import { compose, type WgslModule } from "../../src/gpu/compose.ts";
 import { declarationsOf, namesOf } from "../../src/gpu/wgsl_names.ts";
@@ -85,11 +87,13 @@ export function fewOf(modules: readonly WgslModule[]): WgslModule[] {
 }
 
 function plans(random: Random): AttentionPlan[] {
-  const specs = [...CASES, ...CASES.map((spec) => withOptions(random, spec))];
+  const changed = CASES.map((spec) => withOptions(random, spec));
+  const specs = [...CASES, ...changed, ...changed.map((spec) => withTransform(random, spec))];
   return Object.values(DEVICES).flatMap((profile) =>
     specs.flatMap((spec) => {
       const stored: AttentionSpec = {
-        ...{ ...spec, dtype: random.pick(DTYPES), kvDtype: random.pick(KV_DTYPES) },
+        ...{ ...spec, dtype: random.pick(DTYPES) },
+        kvDtype: random.pick(isTransformed(spec) ? ["int8", "int4"] as const : KV_DTYPES),
         ...{ outputs: random.pick([[], [], ["lse"], ["scores"], ["products", "weights", "lse"]]) },
       };
       const arithmetic = random.pick([...DTYPES, ...(profile.matrix ? ["matrix" as const] : [])]);
@@ -169,6 +173,16 @@ function withOptions(random: Random, spec: AttentionSpec): AttentionSpec {
   };
 }
 
+/** Calibrated or rotated; a rotation is of sizes that two divides. */
+function withTransform(random: Random, spec: AttentionSpec): AttentionSpec {
+  const { headDim, valueDim = headDim } = spec;
+  const kvRotation = random.next() < 0.5 && headDim % 2 + valueDim % 2 === 0
+    ? { kvRotation: "hadamard" as const }
+    : {};
+  const kvCalibrated = !kvRotation.kvRotation || random.next() < 0.5;
+  return { ...spec, pages: undefined, ...kvRotation, kvCalibrated };
+}
+
 function cacheModules(): WgslModule[] {
   const shape = { batch: 3, numKvHeads: 1, headDim: 8, valueDim: 5, capacity: 9, sinks: 2 };
   const ropes = [
@@ -176,6 +190,10 @@ function cacheModules(): WgslModule[] {
     ...(["halves", "pairs"] as const).map((style) =>
       fillInRope("test", { style, dims: 4, firstDim: 2 }, 8)
     ),
+  ];
+  const transforms: KvTransform[] = [
+    ...[{ kvCalibrated: true }, { kvRotation: "hadamard" }] as const,
+    { kvCalibrated: true, kvRotation: "hadamard" },
   ];
   const layouts = { layout: "BSNH", kvLayout: "BSNH" } as const;
   return DTYPES.flatMap((dtype) => [
@@ -191,6 +209,13 @@ function cacheModules(): WgslModule[] {
       ),
       ...ropes.map((rope) =>
         appendModule({ ...shape, ...layouts, dtype, kvDtype, valuesAre: "keys" }, rope)
+      ),
+      ...(kvDtype === "int8" || kvDtype === "int4" ? transforms : []).flatMap((transform) =>
+        [undefined, "keys" as const].map((valuesAre) =>
+          appendModule({
+            ...{ ...shape, ...layouts, dtype, kvDtype, valuesAre, ...transform },
+          }, ropes[1])
+        )
       ),
     ]),
   ]);

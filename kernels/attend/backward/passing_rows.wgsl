@@ -1,6 +1,6 @@
 // passing_rows: the query rows that see any column of a tile: of all query heads that share its KV head, the same tokens.
 //
-// Needs column_tile, context, pack, query, tile, LOAD_PACKS, SINKS, dOAt, params.
+// Needs column_tile, context, pack, query, tile, HEAD_LOADS, LOAD_PACKS, SINKS, dOAt, params.
 struct PassingRows {
   batch: u32,
   firstHead: u32,

@@ -5,8 +5,8 @@
 // shrink brings the queries of a row as far up in f16 as they go, so that no small one is lost. A variable of a loop is
 // declared with zeros, as some compilers leave one without a value as the last round did.
 //
-// Needs columns, keys, lanes, matrix_block, matrix_pack, matrix_tile, pack, params, query, row_tile, tile,
-// BLOCK_COLUMNS, BLOCK_INNER, BLOCK_ROWS, Factor, HEAD_WIDTH, KEYS, LANES, LOAD_PACKS, PerRow, ROWS.
+// Needs columns, keys, lanes, matrix_block, matrix_pack, matrix_tile, pack, query, query_start, row_tile, tile, BLOCK_COLUMNS,
+// BLOCK_INNER, BLOCK_ROWS, Factor, HEAD_LOADS, HEAD_WIDTH, KEYS, LANES, LOAD_PACKS, PerRow, ROWS.
 
 // The shrink of each row, which its queries were multiplied by.
 alias Queries = PerRow;
@@ -43,8 +43,7 @@ fn queriesOf(tile: RowTile, rowGroup: u32, lane: u32) -> Queries {
 }
 
 fn ownQueryAt(tile: RowTile, i: u32, load: u32) -> array<Wide, LOAD_PACKS> {
-  let row = rowOf(tile, i);
-  return queryAt(queryRow(tile.batch, headOf(row), tokenOf(row)) * HEAD_LOADS + load);
+  return queryAt(startOfQuery(tile, i) + load);
 }
 
 fn shrinkOf(queries: Queries) -> PerRow {
