@@ -103,9 +103,9 @@ export function biasGradientsModule(plan: AttentionGradientPlan): WgslModule {
     types: { Gradient: slices.bias > 1 ? "f32" : spec.dtype },
     constants: { WORKGROUP: tile.lanes },
     fragments: [
-      ...[wgsl.queryStart, wgsl.products.f32],
+      ...[wgsl.queryStart.stored, wgsl.products.f32],
       ...products(plan, BIAS_KEYS),
-      renamed(wgsl.queryStart, DO_AND_VALUES),
+      renamed(wgsl.queryStart.stored, DO_AND_VALUES),
       ...products(plan, { ...DO_AND_VALUES, ...BIAS_VALUES }),
       ...[wgsl.biasTile, wgsl.biasGradients],
     ],
