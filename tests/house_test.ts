@@ -15,6 +15,7 @@ const OF_REFERENCE = ["src/model/reference.ts", "mod.ts"];
 /** The packages that the library imports, and the room that each is for. */
 const PACKAGES: Readonly<Record<string, string>> = {
   "@huggingface/tokenizers": "src/model",
+  "@nats-io/jetstream": "src/cluster",
   "@nats-io/services": "src/cluster",
   "@nats-io/transport-node": "src/cluster",
 };

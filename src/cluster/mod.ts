@@ -9,3 +9,9 @@ export { ask, type AskOptions } from "./ask.ts";
 export { type Worker, Workers, type WorkersOptions } from "./workers.ts";
 export { modelFingerprint } from "./fingerprint.ts";
 export { MessageError, NoWorkerError, WorkerBusyError, WorkerLostError } from "./errors.ts";
+export {
+  type JobOutcome,
+  JobQueue,
+  type JobQueueOptions,
+  type JobWorkOptions,
+} from "./job_queue.ts";

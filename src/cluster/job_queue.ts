@@ -1,0 +1,320 @@
+/** A queue of jobs that outlives whoever works on them, on JetStream. */
+import {
+  AckPolicy,
+  type ConsumerInfo,
+  DeliverPolicy,
+  DiscardPolicy,
+  jetstream,
+  JetStreamApiCodes,
+  JetStreamApiError,
+  type JetStreamClient,
+  type JetStreamManager,
+  jetstreamManager,
+  type JsMsg,
+  RetentionPolicy,
+  type StreamConfig,
+} from "@nats-io/jetstream";
+import { nanos } from "@nats-io/transport-node";
+import { sentence } from "../base/check.ts";
+import { cutMessage } from "../base/excerpt.ts";
+import { type Cluster, MAX_BYTES, natsOf, subjectOf } from "./cluster.ts";
+import { MessageError } from "./errors.ts";
+import { decodeJson, encodeJson } from "./message.ts";
+
+/** Options of {@linkcode JobQueue.open}. */
+export interface JobQueueOptions {
+  /** What the jobs are, a word. */
+  name: string;
+  /** The model, as {@linkcode modelFingerprint} gives it: workers of other models do not get the jobs. */
+  fingerprint: string;
+  /** Milliseconds after which a job goes to another worker, whose own says nothing. The default is 30,000. */
+  patience?: number;
+  /** Most results that the server keeps, set by who opens the queue first; then jobs wait. The default is a million. */
+  maxResults?: number;
+}
+
+/** Options of {@linkcode JobQueue.work}. */
+export interface JobWorkOptions {
+  /** Ends the work. */
+  signal: AbortSignal;
+  /** Whether another job can be begun. The default is always. */
+  hasRoom?: () => boolean;
+  /** Told, in a sentence, why a job was given back or a result waits. The default is `console.warn`. */
+  warn?: (sentence: string) => void;
+}
+
+/** The outcome of a job. */
+export type JobOutcome =
+  | { id: string; result: unknown }
+  /** Why there is no result, and will be none. */
+  | { id: string; dead: string };
+
+/** A job as it is sent. */
+interface Job {
+  run: string;
+  id: string;
+  job: unknown;
+}
+
+const OPEN = "open a queue of jobs";
+/** Workers that a job may cost. */
+const MOST_DELIVERIES = 3;
+/** Milliseconds in which a job or a result that is sent twice is kept once, and results are kept: a day. */
+const KEPT = 24 * 60 * 60 * 1000;
+/** Milliseconds until a result is offered again that the server could not take. */
+const AGAIN = 1000;
+/** Milliseconds for which the server holds a question for a job: the least that it takes. */
+const HELD = 1000;
+/** The server's code for a stream that is not there. */
+const NOT_FOUND = JetStreamApiCodes.StreamNotFound;
+/** Milliseconds between two looks whether there is room for a job. */
+const LOOK = 25;
+
+/**
+ * Jobs, each done once: the server keeps a job until its result is stored, gives it to another worker when its own is lost, and
+ * keeps the first result of those that two workers may send. A job that costs three workers is dead: its outcome is the reason.
+ *
+ * @example Double numbers
+ * ```ts
+ * import { connect } from "@nats-io/transport-node";
+ * import { JobQueue } from "@onehead/attention/cluster";
+ *
+ * async function double(servers: string, numbers: readonly number[]) {
+ *   const cluster = { connection: await connect({ servers }), prefix: "example" };
+ *   const queue = await JobQueue.open(cluster, { name: "doubles", fingerprint: "none" });
+ *   const working = new AbortController();
+ *   const work = queue.work((number) => Promise.resolve(2 * Number(number)), working);
+ *   for (const [i, number] of numbers.entries()) await queue.add("run1", `${i}`, number);
+ *   const results: unknown[] = [];
+ *   for await (const outcome of queue.outcomes("run1")) {
+ *     results.push("result" in outcome ? outcome.result : outcome.dead);
+ *     if (results.length === numbers.length) break;
+ *   }
+ *   working.abort();
+ *   await work;
+ *   await cluster.connection.close();
+ *   return results;
+ * }
+ * console.log(typeof double); // double("nats://127.0.0.1:4222", [1, 2]), where a nats-server has JetStream
+ * ```
+ */
+export class JobQueue {
+  readonly #cluster: Cluster;
+  readonly #options: JobQueueOptions;
+  readonly #client: JetStreamClient;
+  readonly #consumer: ConsumerInfo;
+
+  private constructor(cluster: Cluster, options: JobQueueOptions, consumer: ConsumerInfo) {
+    this.#cluster = cluster;
+    this.#options = options;
+    this.#client = jetstream(natsOf(cluster));
+    this.#consumer = consumer;
+  }
+
+  /**
+   * Opens a queue, and makes it where it is not there.
+   *
+   * @throws {RangeError} If the server has no JetStream, the account may not use it, or a name is no word.
+   */
+  static async open(cluster: Cluster, options: JobQueueOptions): Promise<JobQueue> {
+    const { name, fingerprint, maxResults = 1e6 } = options;
+    const stream = (what: string) => streamName(cluster, name, what);
+    const window = { duplicate_window: nanos(KEPT) };
+    try {
+      const manager = await jetstreamManager(natsOf(cluster));
+      await makeStream(manager, {
+        ...{ name: stream("jobs"), subjects: [`${subjectOf(cluster, name, "jobs")}.>`] },
+        ...{ retention: RetentionPolicy.Workqueue, ...window },
+      });
+      await makeStream(manager, {
+        ...{ name: stream("results"), subjects: [`${subjectOf(cluster, name, "results")}.>`] },
+        ...{ retention: RetentionPolicy.Limits, discard: DiscardPolicy.New, ...window },
+        // Not max_bytes: it leaves out what a message takes beyond its own bytes, and a server then drops the oldest result.
+        ...{ max_age: nanos(KEPT), max_msgs: maxResults },
+      });
+      const consumer = await manager.consumers.add(stream("jobs"), {
+        durable_name: fingerprint,
+        filter_subject: subjectOf(cluster, name, "jobs", fingerprint),
+        ack_policy: AckPolicy.Explicit,
+        ack_wait: nanos(patienceOf(options)),
+      });
+      return new JobQueue(cluster, options, consumer);
+    } catch (error) {
+      if (error instanceof RangeError) throw error;
+      throw new RangeError(
+        sentence(OPEN, "the NATS server must have JetStream (nats-server --jetstream)", { error }),
+      );
+    }
+  }
+
+  /**
+   * Adds a job, which the server has then.
+   *
+   * @param run The jobs that belong together, a word: their outcomes come together.
+   * @param id The job among them.
+   * @param job What workers get, as JSON.
+   * @returns False if the same job was added before, within a day.
+   */
+  async add(run: string, id: string, job: unknown): Promise<boolean> {
+    const { name, fingerprint } = this.#options;
+    subjectOf(this.#cluster, run);
+    const { duplicate } = await this.#client.publish(
+      subjectOf(this.#cluster, name, "jobs", fingerprint),
+      encodeJson({ run, id, job } satisfies Job),
+      { msgID: messageId(run, id) },
+    );
+    return !duplicate;
+  }
+
+  /**
+   * Yields the outcomes of a run, those that are there already first; it ends with its reader. An outcome comes twice only where
+   * a worker was taken for lost for more than a day.
+   */
+  async *outcomes(run: string): AsyncGenerator<JobOutcome, void, undefined> {
+    const { name } = this.#options;
+    const consumer = await this.#client.consumers.get(streamName(this.#cluster, name, "results"), {
+      filter_subjects: subjectOf(this.#cluster, name, "results", run),
+      deliver_policy: DeliverPolicy.All,
+    });
+    const messages = await consumer.consume();
+    try {
+      for await (const message of messages) yield readOutcome(decodeJson(message.data, MAX_BYTES));
+    } finally {
+      await messages.close();
+    }
+  }
+
+  /**
+   * Does jobs until the signal, then finishes those that were begun. A job is acknowledged when its result is stored.
+   *
+   * @param perform Does a job, which it checks, and returns its result as JSON. A `TypeError`, a `RangeError` or a
+   *   {@linkcode MessageError} that it throws is the job's outcome; after any other error the job goes on elsewhere, and counts as
+   *   one that cost its worker.
+   * @param options When to end, whether there is room for another job, and who is told what went wrong.
+   */
+  async work(
+    perform: (job: unknown) => Promise<unknown>,
+    { signal, hasRoom = () => true, warn = console.warn }: JobWorkOptions,
+  ): Promise<void> {
+    const consumer = this.#client.consumers.getConsumerFromInfo(this.#consumer);
+    const begun = new Set<Promise<void>>();
+    while (!signal.aborted) {
+      if (!hasRoom()) {
+        await delay(LOOK);
+        continue;
+      }
+      try {
+        const message = await consumer.next({ expires: HELD });
+        if (!message) continue;
+        const done = this.#perform(message, perform, { signal, warn })
+          .finally(() => begun.delete(done));
+        begun.add(done);
+      } catch (error) {
+        if (natsOf(this.#cluster).isClosed()) break;
+        warn(`No jobs come: ${error}`);
+        await delay(AGAIN);
+      }
+    }
+    await Promise.all(begun);
+  }
+
+  async #perform(
+    message: JsMsg,
+    perform: (job: unknown) => Promise<unknown>,
+    { signal, warn }: Required<Pick<JobWorkOptions, "signal" | "warn">>,
+  ): Promise<void> {
+    const alive = setInterval(() => message.working(), patienceOf(this.#options) / 3);
+    try {
+      const { run, id, job } = readJob(decodeJson(message.data, MAX_BYTES));
+      const outcome = message.info.deliveryCount > MOST_DELIVERIES
+        ? { id, dead: `${MOST_DELIVERIES} workers ended or failed before they had its result` }
+        : await outcomeOf(id, () => perform(job));
+      await this.#store(run, outcome, { signal, warn });
+      await message.ackAck();
+    } catch (error) {
+      warn(`A job is given back: ${error}`);
+      if (error instanceof MessageError) message.term(error.message);
+      else message.nak(AGAIN);
+    } finally {
+      clearInterval(alive);
+    }
+  }
+
+  /** Stores an outcome, however long the server has no room for it. */
+  async #store(
+    run: string,
+    outcome: JobOutcome,
+    { signal, warn }: Required<Pick<JobWorkOptions, "signal" | "warn">>,
+  ): Promise<void> {
+    const subject = subjectOf(this.#cluster, this.#options.name, "results", run);
+    while (true) {
+      try {
+        await this.#client.publish(subject, encodeJson(outcome), {
+          msgID: messageId(run, outcome.id),
+        });
+        return;
+      } catch (error) {
+        if (signal.aborted || !(error instanceof JetStreamApiError)) throw error;
+        warn(`The server has no room for a result: ${error.message}`);
+        await delay(AGAIN);
+      }
+    }
+  }
+}
+
+/** The outcome of a job that is done, or that nobody can do. */
+async function outcomeOf(id: string, perform: () => Promise<unknown>): Promise<JobOutcome> {
+  try {
+    return { id, result: await perform() };
+  } catch (error) {
+    const isOfJob = [TypeError, RangeError, MessageError].some((kind) => error instanceof kind);
+    if (!isOfJob) throw error;
+    return { id, dead: cutMessage((error as Error).message) };
+  }
+}
+
+function readJob(value: unknown): Job {
+  const { run, id, job } = (value ?? {}) as Partial<Job>;
+  if (typeof run === "string" && typeof id === "string") return { run, id, job };
+  throw new MessageError(sentence("read a job", "it must have a run and an id", { job: value }));
+}
+
+function readOutcome(value: unknown): JobOutcome {
+  const { id, result, dead } = (value ?? {}) as { id?: unknown; result?: unknown; dead?: unknown };
+  if (typeof id === "string" && typeof dead === "string") return { id, dead };
+  if (typeof id === "string" && result !== undefined) return { id, result };
+  throw new MessageError(
+    sentence("read the outcome of a job", "it must have an id and a result", { outcome: value }),
+  );
+}
+
+/** Makes a stream unless it is there, as whoever made it wanted it. */
+async function makeStream(
+  manager: JetStreamManager,
+  config: Partial<StreamConfig> & { name: string },
+): Promise<void> {
+  try {
+    await manager.streams.info(config.name);
+  } catch (error) {
+    if (!(error instanceof JetStreamApiError && error.code === NOT_FOUND)) throw error;
+    await manager.streams.add(config);
+  }
+}
+
+/** The name of a stream, which has no dots. */
+function streamName({ prefix }: Cluster, name: string, what: string): string {
+  return `${prefix}-${name}-${what}`;
+}
+
+/** What the server knows a job and its outcome by; a header, whose characters are few. */
+function messageId(run: string, id: string): string {
+  return `${run}.${encodeURIComponent(id)}`;
+}
+
+function patienceOf({ patience = 30_000 }: JobQueueOptions): number {
+  return patience;
+}
+
+function delay(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

@@ -1,0 +1,134 @@
+// Jobs over JetStream on this machine: each is done, whoever ends or fails, and no outcome comes twice.
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { jetstreamManager } from "@nats-io/jetstream";
+import { type Cluster, type JobOutcome, JobQueue } from "../../src/cluster/mod.ts";
+import { NatsServer, testNats } from "../support/nats.ts";
+
+const OF = { name: "jobs", fingerprint: "f1" };
+/** Milliseconds after which a lost job goes on. */
+const PATIENCE = 300;
+
+/** A server that keeps streams in a folder of its own. */
+async function withServer(test: (server: NatsServer) => Promise<void>): Promise<void> {
+  const folder = await Deno.makeTempDir();
+  try {
+    await using server = await NatsServer.start("--jetstream", "--store_dir", folder);
+    await test(server);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+const open = (cluster: Cluster, options = {}) =>
+  JobQueue.open(cluster, { ...OF, patience: PATIENCE, ...options });
+
+/** The first outcomes of a run. */
+async function collect(queue: JobQueue, run: string, count: number): Promise<JobOutcome[]> {
+  const outcomes: JobOutcome[] = [];
+  for await (const outcome of queue.outcomes(run)) {
+    if (outcomes.push(outcome) === count) break;
+  }
+  return outcomes.sort((a, b) => Number(a.id) - Number(b.id));
+}
+
+const delay = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+const numbers = (count: number) => Array.from({ length: count }, (_, i) => i);
+
+testNats("JobQueue: workers that end within jobs lose and double nothing", async (random) => {
+  await withServer(async (server) => {
+    const adder = await open(await server.join());
+    const jobs = numbers(60);
+    for (const job of jobs) assert(await adder.add("run", `${job}`, job));
+    assertEquals(await adder.add("run", "7", 7), false);
+    const controller = new AbortController();
+    let [done, ended] = [0, 0];
+    const startWorker = async (): Promise<void> => {
+      const cluster = await server.join();
+      const queue = await open(cluster);
+      const mortal = ended < 6 ? random.integer(1, 9) : Infinity;
+      let begun = 0;
+      await queue.work(async (job) => {
+        if (++begun > mortal) {
+          ended++;
+          await cluster.connection.close();
+          void startWorker();
+          throw new Error("the worker ends");
+        }
+        await delay(random.integer(0, 5));
+        done++;
+        return 2 * (job as number);
+      }, { signal: controller.signal, warn: () => {} });
+    };
+    const workers = [startWorker(), startWorker(), startWorker()];
+    const outcomes = await collect(adder, "run", jobs.length);
+    assertEquals(outcomes, jobs.map((job) => ({ id: `${job}`, result: 2 * job })));
+    await delay(2 * PATIENCE);
+    controller.abort();
+    await Promise.all(workers);
+    assert(ended > 2 && done >= jobs.length);
+    const manager = await jetstreamManager((await server.join()).connection);
+    const left = async (name: string) => (await manager.streams.info(name)).state.messages;
+    assertEquals(await left("test-jobs-jobs"), 0);
+    assertEquals(await left("test-jobs-results"), jobs.length);
+    // Who comes later finds the same outcomes.
+    assertEquals(await collect(await open(await server.join()), "run", jobs.length), outcomes);
+  });
+});
+
+testNats(
+  "JobQueue: a job that costs three workers is dead, a refused one at once, others go on",
+  async () => {
+    await withServer(async (server) => {
+      const cluster = await server.join();
+      const queue = await open(cluster);
+      for (const job of ["kills", "refused", "fine"]) await queue.add("run", job, job);
+      const controller = new AbortController();
+      let costs = 0;
+      const work = queue.work((job) => {
+        if (job === "refused") throw new RangeError("out of range");
+        if (job === "fine") return Promise.resolve(job);
+        costs++;
+        throw new Error("the worker fails");
+      }, { signal: controller.signal, warn: () => {} });
+      const outcomes = await collect(queue, "run", 3);
+      controller.abort();
+      await work;
+      outcomes.sort((a, b) => a.id < b.id ? -1 : 1);
+      assertEquals(outcomes, [
+        { id: "fine", result: "fine" },
+        { id: "kills", dead: "3 workers ended or failed before they had its result" },
+        { id: "refused", dead: "out of range" },
+      ]);
+      assertEquals(costs, 3);
+    });
+  },
+);
+
+testNats("JobQueue: results that find no room wait, and jobs of another model too", async () => {
+  await withServer(async (server) => {
+    const queue = await open(await server.join(), { maxResults: 5 });
+    const other = await open(await server.join(), { fingerprint: "f2" });
+    for (const job of numbers(8)) await queue.add("run", `${job}`, job);
+    const [controller, warned] = [new AbortController(), [] as string[]];
+    const options = { signal: controller.signal, warn: (text: string) => void warned.push(text) };
+    const done: unknown[] = [];
+    const work = queue.work((job) => Promise.resolve(job), options);
+    const otherWork = other.work((job) => Promise.resolve(done.push(job)), options);
+    while (warned.length === 0) await delay(10);
+    const { connection } = await server.join();
+    const manager = await jetstreamManager(connection);
+    assert((await manager.streams.info("test-jobs-jobs")).state.messages > 0);
+    const { config } = await manager.streams.info("test-jobs-results");
+    await manager.streams.update("test-jobs-results", { ...config, max_msgs: 8 });
+    assertEquals((await collect(queue, "run", 8)).map(({ id }) => id), numbers(8).map(String));
+    controller.abort();
+    await Promise.all([work, otherWork]);
+    assertEquals(done, []);
+  });
+});
+
+testNats("JobQueue: a server without JetStream is said", async () => {
+  await using server = await NatsServer.start();
+  const cluster = await server.join();
+  await assertRejects(() => open(cluster), RangeError, "nats-server --jetstream");
+});
