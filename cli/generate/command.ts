@@ -9,6 +9,7 @@ import { attentionParameters, Gpu } from "../../mod.ts";
 import { sentence } from "../../src/base/check.ts";
 import { checkFewerHeads } from "../../src/layer/pool_kv_heads.ts";
 import { continuePrompt, logitChange } from "./measure.ts";
+import { continueByWorkers } from "./prompts_by_workers.ts";
 import { continuePrompts } from "./prompts_file.ts";
 import { type Model, withModel } from "../shared/model_files.ts";
 import { type GenerateOptions, parseOptions } from "./options.ts";
@@ -24,13 +25,15 @@ export function runCommand(args: readonly string[], out: Out): Promise<number> {
     const options = parseOptions(args);
     if (typeof options === "string") return out.log(options);
     await withModel(options, out, async (model) => {
-      const { prompts, out: results } = options;
-      const prompt = prompts === undefined ? promptOf(model, options) : [];
+      const { prompts, out: results, cluster } = options;
+      const files = prompts !== undefined && results !== undefined
+        ? { ...options, prompts, out: results }
+        : undefined;
+      if (files && cluster) return await continueByWorkers(model, { ...files, cluster }, out);
+      const prompt = files ? [] : promptOf(model, options);
       const gpu = await Gpu.open();
       try {
-        if (prompts !== undefined && results !== undefined) {
-          return await continuePrompts(gpu, model, { ...options, prompts, out: results }, out);
-        }
+        if (files) return await continuePrompts(gpu, model, files, out);
         await generate(gpu, model, { ...options, prompt }, out);
       } finally {
         gpu.destroy();

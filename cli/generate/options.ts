@@ -3,6 +3,12 @@ import type { KvDtype } from "../../mod.ts";
 import { KV_DTYPES } from "../../src/tensor/dtype.ts";
 import { Arguments } from "../shared/arguments.ts";
 import {
+  CLUSTER_NAMES,
+  type ClusterOptions,
+  NATS_HELP,
+  readCluster,
+} from "../shared/cluster/options.ts";
+import {
   type ModelOptions,
   POOL_METHODS,
   type PoolMethod,
@@ -37,8 +43,14 @@ Memory
   --window NUMBER      tokens that a query sees, its own included (default: as the model was trained)
   --sinks NUMBER       first tokens that stay visible past the window (default: 0)
 
+Workers instead of this machine's GPU, for --prompts (deno run worker starts one; the server must have JetStream)
+${NATS_HELP}
+
   --help               this text
 `;
+
+/** Options of whoever generates the tokens. */
+const OF_WORKERS = ["cache-dtype", "weight-dtype", "window", "sinks"] as const;
 
 /** The options of the command line. */
 export interface GenerateOptions extends ModelOptions {
@@ -46,6 +58,8 @@ export interface GenerateOptions extends ModelOptions {
   pool: PoolMethod;
   prompt: string;
   prompts?: string;
+  /** Where workers are that continue prompts; absent where this machine does. */
+  cluster?: ClusterOptions;
   out?: string;
   tokens: number;
   sampling: { temperature: number; topP: number; seed: number };
@@ -69,6 +83,7 @@ const NAMES = [
     "top-p",
   ],
   ...["seed", "cache-dtype", "weight-dtype", "window", "sinks"],
+  ...CLUSTER_NAMES,
 ] as const;
 
 /**
@@ -82,6 +97,7 @@ export function parseOptions(args: readonly string[]): GenerateOptions | string 
   const given = new Arguments("generate", args, { names: NAMES, bare: ["prompt"] });
   if (given.isHelp) return HELP;
   const count = { min: 1 };
+  const url = given.text("nats");
   const options: GenerateOptions = {
     model: given.required("model"),
     tokenizer: given.text("tokenizer"),
@@ -89,6 +105,7 @@ export function parseOptions(args: readonly string[]): GenerateOptions | string 
     pool: given.choice("pool", POOL_METHODS) ?? "mean",
     prompt: given.text("prompt") ?? "",
     prompts: given.text("prompts"),
+    cluster: url === undefined ? undefined : readCluster(given, url),
     out: given.text("out"),
     tokens: given.number("tokens", count) ?? 128,
     sampling: {
@@ -109,6 +126,15 @@ export function parseOptions(args: readonly string[]): GenerateOptions | string 
   }
   if (options.prompts !== undefined && (given.has("prompt") || options.kvHeads !== undefined)) {
     throw new RangeError("Cannot generate as --prompts goes without --prompt and --kv-heads");
+  }
+  if (options.cluster && options.prompts === undefined) {
+    throw new RangeError("Cannot generate as --nats needs --prompts beside it");
+  }
+  for (const name of OF_WORKERS) {
+    if (!options.cluster || !given.has(name)) continue;
+    throw new RangeError(
+      `Cannot generate as --${name} goes without --nats: workers have their own`,
+    );
   }
   if (given.text("pool") !== undefined && options.kvHeads === undefined) {
     throw new RangeError("Cannot generate as --pool needs --kv-heads beside it");

@@ -5,6 +5,9 @@ import type { Gpu } from "../../mod.ts";
 import { Files } from "../shared/files.ts";
 import { DecoderEngine } from "../shared/generation/decoder_engine.ts";
 import {
+  type BadLine,
+  type PromptDefaults,
+  type PromptLine,
   type PromptResult,
   readPrompts,
   readResults,
@@ -16,37 +19,65 @@ import type { GenerateOptions } from "./options.ts";
 
 const ACTION = "generate";
 
-/** Continues every prompt of a file whose result is not there yet; each result is written when it is there. */
+/** Continues every prompt of a file whose result is not there yet, on this machine's GPU. */
 export async function continuePrompts(
   gpu: Gpu,
   { checkpoint: { spec, weights }, tokenizer }: Model,
-  options: GenerateOptions & { prompts: string; out: string },
+  options: PromptFiles,
   out: Out,
+): Promise<void> {
+  const { kvDtype, weightDtype, window, sinks } = options;
+  const sizes = { kvDtype, weightDtype, window, sinks, maxTokens: spec.contextLen };
+  const engine = new DecoderEngine(await Decoder.create(gpu, spec, weights, sizes));
+  try {
+    await continueFile(options, out, ({ left, defaults }, onResult) => {
+      return runPrompts(engine, tokenizer, left, { together: 1, defaults, onResult });
+    });
+  } finally {
+    engine.destroy();
+  }
+}
+
+/** The files of prompts and results, and how prompts are continued. */
+export type PromptFiles = GenerateOptions & { prompts: string; out: string };
+
+/** The lines of a file. */
+export interface PromptLines {
+  /** All of them. */
+  lines: readonly (PromptLine | BadLine)[];
+  /** Those without a result. */
+  left: readonly (PromptLine | BadLine)[];
+  /** The values for lines that do not say otherwise. */
+  defaults: PromptDefaults;
+}
+
+/** Hands the lines of a file to `run`; each result is written when it is there. */
+export async function continueFile(
+  options: PromptFiles,
+  out: Out,
+  run: (
+    prompts: PromptLines,
+    onResult: (result: PromptResult) => Promise<void>,
+  ) => Promise<void>,
 ): Promise<void> {
   const lines = readPrompts(await new Files(ACTION).readText(options.prompts));
   const { ids, whole } = readResults((await findTextFile(options.out))?.text ?? "");
   const left = lines.filter(({ id }) => !ids.has(id));
   out.log(`${lines.length} prompts, ${lines.length - left.length} of them done before`);
-  const { kvDtype, weightDtype, window, sinks, tokens: maxTokens, sampling } = options;
-  const sizes = { kvDtype, weightDtype, window, sinks, maxTokens: spec.contextLen };
-  const engine = new DecoderEngine(await Decoder.create(gpu, spec, weights, sizes));
+  const { tokens: maxTokens, sampling } = options;
   using file = await openResults(options.out, whole);
   const progress = out.progress(left.length);
-  let failed = 0;
+  let [failed, generated] = [0, 0];
   try {
-    await runPrompts(engine, tokenizer, left, {
-      ...{ together: 1, defaults: { maxTokens, ...sampling } },
-      onResult: async (result: PromptResult) => {
-        if ("error" in result) failed++;
-        await writeAll(file, new TextEncoder().encode(`${JSON.stringify(result)}\n`));
-        progress.step("prompts");
-      },
+    await run({ lines, left, defaults: { maxTokens, ...sampling } }, async (result) => {
+      if ("error" in result) failed++;
+      else generated += result.tokens;
+      await writeAll(file, new TextEncoder().encode(`${JSON.stringify(result)}\n`));
+      progress.step("prompts");
     });
   } finally {
     progress.end();
-    engine.destroy();
   }
-  const { generated } = engine.stats().tokens;
   out.log(`${left.length - failed} continued by ${generated} tokens, ${failed} with an error`);
 }
 

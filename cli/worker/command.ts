@@ -5,6 +5,7 @@ import { startEngineService } from "../shared/cluster/engine_service.ts";
 import { openEngines } from "../shared/generation/open_engine.ts";
 import { type Model, withModel } from "../shared/model_files.ts";
 import { exitCodeOf, type Out } from "../shared/run.ts";
+import { startJobs } from "./jobs.ts";
 import { untilSignal } from "../shared/signals.ts";
 import { parseOptions, type WorkerOptions } from "./options.ts";
 
@@ -26,10 +27,11 @@ async function work(model: Model, options: WorkerOptions, out: Out): Promise<voi
     try {
       const { maxQueue } = options;
       const service = await startEngineService(cluster, engines.current, { fingerprint, maxQueue });
+      const jobs = await startJobs(cluster, engines.current, { model, fingerprint, options, out });
       out.log(
         `Worker ${service.id} of model ${fingerprint} at ${options.cluster.url} (Ctrl-C ends it)`,
       );
-      await untilSignal(out, () => service.stop());
+      await untilSignal(out, () => Promise.all([service.stop(), jobs.stop()]));
     } finally {
       engines.destroy();
     }

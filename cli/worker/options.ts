@@ -25,6 +25,7 @@ The model, which must be the same wherever it is served
 The cluster
 ${NATS_HELP}
   --max-queue NUMBER   sequences that wait here before others are sent elsewhere (default: 1)
+  --patience NUMBER    seconds after which prompts of a silent worker go to others, the same for all workers (default: 30)
 
   --help               this text
 `;
@@ -33,10 +34,20 @@ ${NATS_HELP}
 export interface WorkerOptions extends ModelOptions, EngineOptions {
   cluster: ClusterOptions;
   maxQueue: number;
+  /** Seconds after which prompts of a silent worker go to others. */
+  patience: number;
 }
 
 const NAMES = [
-  ...["model", "tokenizer", "cache-dtype", "weight-dtype", "context", "max-queue"] as const,
+  ...[
+    "model",
+    "tokenizer",
+    "cache-dtype",
+    "weight-dtype",
+    "context",
+    "max-queue",
+    "patience",
+  ] as const,
   ...CLUSTER_NAMES,
 ] as const;
 
@@ -59,5 +70,6 @@ export function parseOptions(args: readonly string[]): WorkerOptions | string {
     context: given.number("context", count),
     cluster: readCluster(given, given.required("nats")),
     maxQueue: given.number("max-queue", count) ?? 1,
+    patience: given.number("patience", count) ?? 30,
   };
 }

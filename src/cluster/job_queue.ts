@@ -1,7 +1,7 @@
 /** A queue of jobs that outlives whoever works on them, on JetStream. */
 import {
   AckPolicy,
-  type ConsumerInfo,
+  type Consumer,
   DeliverPolicy,
   DiscardPolicy,
   jetstream,
@@ -27,8 +27,6 @@ export interface JobQueueOptions {
   name: string;
   /** The model, as {@linkcode modelFingerprint} gives it: workers of other models do not get the jobs. */
   fingerprint: string;
-  /** Milliseconds after which a job goes to another worker, whose own says nothing. The default is 30,000. */
-  patience?: number;
   /** Most results that the server keeps, set by who opens the queue first; then jobs wait. The default is a million. */
   maxResults?: number;
 }
@@ -37,6 +35,8 @@ export interface JobQueueOptions {
 export interface JobWorkOptions {
   /** Ends the work. */
   signal: AbortSignal;
+  /** Milliseconds after which the jobs of a silent worker go to others, the same for all workers. The default is 30,000. */
+  patience?: number;
   /** Whether another job can be begun. The default is always. */
   hasRoom?: () => boolean;
   /** Told, in a sentence, why a job was given back or a result waits. The default is `console.warn`. */
@@ -102,13 +102,11 @@ export class JobQueue {
   readonly #cluster: Cluster;
   readonly #options: JobQueueOptions;
   readonly #client: JetStreamClient;
-  readonly #consumer: ConsumerInfo;
 
-  private constructor(cluster: Cluster, options: JobQueueOptions, consumer: ConsumerInfo) {
+  private constructor(cluster: Cluster, options: JobQueueOptions) {
     this.#cluster = cluster;
     this.#options = options;
     this.#client = jetstream(natsOf(cluster));
-    this.#consumer = consumer;
   }
 
   /**
@@ -117,7 +115,7 @@ export class JobQueue {
    * @throws {RangeError} If the server has no JetStream, the account may not use it, or a name is no word.
    */
   static async open(cluster: Cluster, options: JobQueueOptions): Promise<JobQueue> {
-    const { name, fingerprint, maxResults = 1e6 } = options;
+    const { name, maxResults = 1e6 } = options;
     const stream = (what: string) => streamName(cluster, name, what);
     const window = { duplicate_window: nanos(KEPT) };
     try {
@@ -132,13 +130,7 @@ export class JobQueue {
         // Not max_bytes: it leaves out what a message takes beyond its own bytes, and a server then drops the oldest result.
         ...{ max_age: nanos(KEPT), max_msgs: maxResults },
       });
-      const consumer = await manager.consumers.add(stream("jobs"), {
-        durable_name: fingerprint,
-        filter_subject: subjectOf(cluster, name, "jobs", fingerprint),
-        ack_policy: AckPolicy.Explicit,
-        ack_wait: nanos(patienceOf(options)),
-      });
-      return new JobQueue(cluster, options, consumer);
+      return new JobQueue(cluster, options);
     } catch (error) {
       if (error instanceof RangeError) throw error;
       throw new RangeError(
@@ -194,9 +186,9 @@ export class JobQueue {
    */
   async work(
     perform: (job: unknown) => Promise<unknown>,
-    { signal, hasRoom = () => true, warn = console.warn }: JobWorkOptions,
+    { signal, patience = 30_000, hasRoom = () => true, warn = console.warn }: JobWorkOptions,
   ): Promise<void> {
-    const consumer = this.#client.consumers.getConsumerFromInfo(this.#consumer);
+    const consumer = await this.#consumer(patience);
     const begun = new Set<Promise<void>>();
     while (!signal.aborted) {
       if (!hasRoom()) {
@@ -206,7 +198,7 @@ export class JobQueue {
       try {
         const message = await consumer.next({ expires: HELD });
         if (!message) continue;
-        const done = this.#perform(message, perform, { signal, warn })
+        const done = this.#perform(message, perform, { signal, patience, warn })
           .finally(() => begun.delete(done));
         begun.add(done);
       } catch (error) {
@@ -218,12 +210,25 @@ export class JobQueue {
     await Promise.all(begun);
   }
 
+  /** The server's list of the jobs of the model that are left, which all workers share. */
+  async #consumer(patience: number): Promise<Consumer> {
+    const { name, fingerprint } = this.#options;
+    const manager = await jetstreamManager(natsOf(this.#cluster));
+    const consumer = await manager.consumers.add(streamName(this.#cluster, name, "jobs"), {
+      durable_name: fingerprint,
+      filter_subject: subjectOf(this.#cluster, name, "jobs", fingerprint),
+      ack_policy: AckPolicy.Explicit,
+      ack_wait: nanos(patience),
+    });
+    return this.#client.consumers.getConsumerFromInfo(consumer);
+  }
+
   async #perform(
     message: JsMsg,
     perform: (job: unknown) => Promise<unknown>,
-    { signal, warn }: Required<Pick<JobWorkOptions, "signal" | "warn">>,
+    { signal, patience, warn }: Omit<Required<JobWorkOptions>, "hasRoom">,
   ): Promise<void> {
-    const alive = setInterval(() => message.working(), patienceOf(this.#options) / 3);
+    const alive = setInterval(() => message.working(), patience / 3);
     try {
       const { run, id, job } = readJob(decodeJson(message.data, MAX_BYTES));
       const outcome = message.info.deliveryCount > MOST_DELIVERIES
@@ -309,10 +314,6 @@ function streamName({ prefix }: Cluster, name: string, what: string): string {
 /** What the server knows a job and its outcome by; a header, whose characters are few. */
 function messageId(run: string, id: string): string {
   return `${run}.${encodeURIComponent(id)}`;
-}
-
-function patienceOf({ patience = 30_000 }: JobQueueOptions): number {
-  return patience;
 }
 
 function delay(ms: number): Promise<void> {

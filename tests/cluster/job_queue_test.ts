@@ -19,8 +19,7 @@ async function withServer(test: (server: NatsServer) => Promise<void>): Promise<
   }
 }
 
-const open = (cluster: Cluster, options = {}) =>
-  JobQueue.open(cluster, { ...OF, patience: PATIENCE, ...options });
+const open = (cluster: Cluster, options = {}) => JobQueue.open(cluster, { ...OF, ...options });
 
 /** The first outcomes of a run. */
 async function collect(queue: JobQueue, run: string, count: number): Promise<JobOutcome[]> {
@@ -57,7 +56,7 @@ testNats("JobQueue: workers that end within jobs lose and double nothing", async
         await delay(random.integer(0, 5));
         done++;
         return 2 * (job as number);
-      }, { signal: controller.signal, warn: () => {} });
+      }, { signal: controller.signal, patience: PATIENCE, warn: () => {} });
     };
     const workers = [startWorker(), startWorker(), startWorker()];
     const outcomes = await collect(adder, "run", jobs.length);
@@ -89,7 +88,7 @@ testNats(
         if (job === "fine") return Promise.resolve(job);
         costs++;
         throw new Error("the worker fails");
-      }, { signal: controller.signal, warn: () => {} });
+      }, { signal: controller.signal, patience: PATIENCE, warn: () => {} });
       const outcomes = await collect(queue, "run", 3);
       controller.abort();
       await work;
@@ -110,7 +109,11 @@ testNats("JobQueue: results that find no room wait, and jobs of another model to
     const other = await open(await server.join(), { fingerprint: "f2" });
     for (const job of numbers(8)) await queue.add("run", `${job}`, job);
     const [controller, warned] = [new AbortController(), [] as string[]];
-    const options = { signal: controller.signal, warn: (text: string) => void warned.push(text) };
+    const options = {
+      signal: controller.signal,
+      patience: PATIENCE,
+      warn: (text: string) => void warned.push(text),
+    };
     const done: unknown[] = [];
     const work = queue.work((job) => Promise.resolve(job), options);
     const otherWork = other.work((job) => Promise.resolve(done.push(job)), options);

@@ -50,7 +50,7 @@ export function readPrompts(text: string): (PromptLine | BadLine)[] {
   const seen = new Set<string>();
   return text.split("\n").flatMap((line, i) => {
     if (line.trim() === "") return [];
-    const read = readLine(line, `${i + 1}`);
+    const read = parseLine(line, `${i + 1}`);
     if (!seen.has(read.id)) {
       seen.add(read.id);
       return [read];
@@ -59,13 +59,16 @@ export function readPrompts(text: string): (PromptLine | BadLine)[] {
   });
 }
 
-function readLine(line: string, id: string): PromptLine | BadLine {
-  let value: unknown;
+function parseLine(line: string, id: string): PromptLine | BadLine {
   try {
-    value = JSON.parse(line);
+    return readLine(JSON.parse(line), id);
   } catch (error) {
     return { id, error: `the line must be JSON: ${(error as Error).message}`.slice(0, 300) };
   }
+}
+
+/** Checks a line; `id` is its own where it has none. */
+export function readLine(value: unknown, id: string): PromptLine | BadLine {
   const { success, data, error } = schema.safeParse(value);
   if (success) return { ...data, id: `${data.id ?? id}` };
   const [issue] = error.issues;
@@ -106,13 +109,16 @@ export async function runPrompts(
   const waiting = [...lines];
   const work = async () => {
     for (let line = waiting.shift(); line; line = waiting.shift()) {
-      await onResult("error" in line ? line : await runOne(engine, tokenizer, line, defaults));
+      await onResult(
+        "error" in line ? line : await continueLine(engine, tokenizer, line, defaults),
+      );
     }
   };
   await Promise.all(Array.from({ length: together }, work));
 }
 
-async function runOne(
+/** Continues one prompt. */
+export async function continueLine(
   engine: Engine,
   tokenizer: Tokenizer,
   line: PromptLine,

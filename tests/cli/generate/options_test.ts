@@ -42,7 +42,16 @@ Deno.test("generate's options: help names every one", () => {
     "temperature",
     "top-p",
   ];
-  const more = ["seed", "cache-dtype", "weight-dtype", "window", "sinks", "help"];
+  const more = [
+    "seed",
+    "cache-dtype",
+    "weight-dtype",
+    "window",
+    "sinks",
+    "nats",
+    "nats-prefix",
+    "help",
+  ];
   for (const name of [...names, ...more]) assertStringIncludes(HELP, `--${name}`);
 });
 
@@ -59,6 +68,9 @@ const MISTAKES: [line: string, kind: typeof TypeError | typeof RangeError, says:
   ["--model m --prompts p", RangeError, "--prompts and --out need each other"],
   ["--model m --pool mean", RangeError, "needs --kv-heads"],
   ["--model m --sinks 4", RangeError, "needs --window"],
+  ["--model m --nats nats://h", RangeError, "needs --prompts"],
+  ["--model m --prompts p --out o --nats nats://h --window 4", RangeError, "goes without --nats"],
+  ["--model m --prompts p --out o --nats nats://a:b@h", RangeError, "from the environment"],
   ["--model m --speed", TypeError, "--speed is unknown"],
 ];
 

@@ -1,6 +1,7 @@
 // Workers and a gateway as processes: one is killed within an answer, and the client's stream goes on as if nothing was.
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import OpenAI from "openai";
+import { runCommand as generate } from "../../../cli/generate/command.ts";
 import { runCommand } from "../../../cli/worker/command.ts";
 import { run, withModel } from "../../support/commands.ts";
 import { NatsServer, testNats } from "../../support/nats.ts";
@@ -82,3 +83,59 @@ testNats("worker: what does not start one is said, with exit code 2", async (ran
     assertStringIncludes(worker.line, server.url);
   });
 });
+
+testNats(
+  "generate --prompts --nats: a worker is killed, and every prompt has its one result",
+  async (random) => {
+    const store = await Deno.makeTempDir();
+    await using server = await NatsServer.start("--jetstream", "--store_dir", store);
+    await withFiles(random, async ({ model, tokenizer }) => {
+      const files = ["--model", model, "--tokenizer", tokenizer];
+      const nats = ["--nats", server.url];
+      const worker = () => RunningCommand.start("worker", [...files, ...nats, "--patience", "2"]);
+      const lines = Array.from(
+        { length: 40 },
+        (_, seed) => ({ prompt: "a b", seed, max_tokens: 9 }),
+      );
+      const prompts = `${store}/prompts.jsonl`;
+      await Deno.writeTextFile(
+        prompts,
+        [...lines.map((line) => JSON.stringify(line)), "{}"].join("\n"),
+      );
+      const continued = async (name: string, ...options: string[]) => {
+        const ask = [
+          ...files,
+          "--prompts",
+          prompts,
+          "--temperature",
+          "0.9",
+          "--out",
+          `${store}/${name}`,
+        ];
+        const { code, err, out } = await run(generate, ...ask, ...options);
+        assertEquals(code, 0, err);
+        const text = await Deno.readTextFile(`${store}/${name}`);
+        const results = text.trimEnd().split("\n").map((line) => JSON.parse(line));
+        return { out, results: results.sort((a, b) => a.id - b.id) };
+      };
+      const [first, second] = await Promise.all([worker(), worker()]);
+      await using one = first;
+      await using two = second;
+      const far = continued("far", ...nats);
+      const results = () => Deno.readTextFile(`${store}/far`).catch(() => "");
+      while ((await results()).split("\n").length < 5) await new Promise((r) => setTimeout(r, 20));
+      await one.end("SIGKILL");
+      const { results: byWorkers } = await far;
+      const { results: alone } = await continued("near");
+      assertEquals(byWorkers, alone);
+      assertEquals(alone.length, lines.length + 1);
+      // Results that were lost here are still at the server, and nothing is done again.
+      assertEquals((await two.end()).code, 0);
+      await Deno.writeTextFile(`${store}/far`, JSON.stringify(alone[3]) + "\n");
+      const { out, results: later } = await continued("far", ...nats);
+      assertStringIncludes(out, "41 prompts, 1 of them done before");
+      assertEquals(later, alone);
+    });
+    await Deno.remove(store, { recursive: true });
+  },
+);

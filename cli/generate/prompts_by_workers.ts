@@ -1,0 +1,70 @@
+/** Prompts of a file as jobs of workers, and their results as they come. */
+import { type JobQueue, modelFingerprint, Workers } from "../../src/cluster/mod.ts";
+import { openCluster } from "../shared/cluster/connect.ts";
+import type { ClusterOptions } from "../shared/cluster/options.ts";
+import { GENERATE } from "../shared/cluster/engine_service.ts";
+import { openPromptJobs, promptJob, promptResult } from "../shared/cluster/prompt_jobs.ts";
+import { readState } from "../shared/cluster/sequence_message.ts";
+import type { PromptLine, PromptResult } from "../shared/generation/prompts.ts";
+import type { Model } from "../shared/model_files.ts";
+import type { Out } from "../shared/run.ts";
+import { continueFile, type PromptFiles } from "./prompts_file.ts";
+
+/** Jobs that are added at a time. */
+const TOGETHER = 64;
+
+/** Continues every prompt of a file whose result is not there yet: workers do, also while this command does not run. */
+export async function continueByWorkers(
+  { checkpoint: { spec, weights }, tokenizer }: Model,
+  options: PromptFiles & { cluster: ClusterOptions },
+  out: Out,
+): Promise<void> {
+  const cluster = await openCluster("generate", options.cluster);
+  try {
+    const fingerprint = await modelFingerprint(spec, weights, tokenizer);
+    const queue = await openPromptJobs(cluster, fingerprint);
+    const workers = await Workers.open(cluster, { name: GENERATE, fingerprint, readState });
+    out.error(`Workers of model ${fingerprint}: ${workers.list().length}`);
+    workers.close();
+    await continueFile(options, out, async ({ lines, left, defaults }, onResult) => {
+      const run = await digestOf(JSON.stringify([fingerprint, lines, defaults]));
+      const jobs: PromptLine[] = [];
+      for (const line of left) {
+        if ("error" in line) await onResult(line);
+        else jobs.push(line);
+      }
+      for (let i = 0; i < jobs.length; i += TOGETHER) {
+        await Promise.all(
+          jobs.slice(i, i + TOGETHER).map((line) =>
+            queue.add(run, line.id, promptJob(line, defaults))
+          ),
+        );
+      }
+      await followJobs(queue, run, new Set(jobs.map(({ id }) => id)), onResult);
+    });
+  } finally {
+    await cluster.connection.close();
+  }
+}
+
+/** Hands over the result of each job, once. */
+async function followJobs(
+  queue: JobQueue,
+  run: string,
+  waiting: Set<string>,
+  onResult: (result: PromptResult) => Promise<void>,
+): Promise<void> {
+  if (waiting.size === 0) return;
+  for await (const outcome of queue.outcomes(run)) {
+    // Those of an earlier call of this command stand in its file already.
+    if (!waiting.delete(outcome.id)) continue;
+    await onResult(promptResult(outcome));
+    if (waiting.size === 0) return;
+  }
+}
+
+/** A word that stands for the prompts of a file and how they are continued: a later call finds its results by it. */
+async function digestOf(text: string): Promise<string> {
+  const bytes = new TextEncoder().encode(text);
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
+}

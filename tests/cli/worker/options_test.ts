@@ -1,0 +1,20 @@
+import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { HELP, parseOptions } from "../../../cli/worker/options.ts";
+
+Deno.test("worker's options: what is left out, and what is said", () => {
+  const line = "--model m --nats tls://h:1 --nats-prefix mine --max-queue 3 --patience 4";
+  assertEquals(parseOptions(line.split(" ")), {
+    ...{ model: "m", tokenizer: undefined, kvDtype: "f32", weightDtype: "f32", context: undefined },
+    ...{ cluster: { url: "tls://h:1", prefix: "mine" }, maxQueue: 3, patience: 4 },
+  });
+  assertEquals(parseOptions(["-h"]), HELP);
+  for (const name of ["model", "tokenizer", "nats", "nats-prefix", "max-queue", "patience"]) {
+    assertStringIncludes(HELP, `--${name}`);
+  }
+  for (const variable of ["NATS_CREDS", "NATS_TOKEN", "NATS_CA"]) {
+    assertStringIncludes(HELP, variable);
+  }
+  assertThrows(() => parseOptions(["--model", "m"]), TypeError, "without --nats");
+  const none = ["--model", "m", "--nats", "nats://h", "--max-queue", "0"];
+  assertThrows(() => parseOptions(none), RangeError, "at least 1");
+});
