@@ -10,7 +10,7 @@ function parse(line: string) {
 Deno.test("generate's options: a model is enough", () => {
   assertEquals(parse("--model a.bin"), {
     ...{ model: "a.bin", tokenizer: undefined, kvHeads: undefined, pool: "mean" },
-    ...{ prompts: undefined, out: undefined },
+    ...{ prompts: undefined, cluster: undefined, out: undefined },
     ...{ prompt: "", tokens: 128, sampling: { temperature: 0, topP: 1, seed: 0 } },
     ...{ kvDtype: "f32", weightDtype: "f32", window: undefined, sinks: undefined },
   });
@@ -21,7 +21,7 @@ Deno.test("generate's options: all of them", () => {
     "--cache-dtype int4 --weight-dtype int8 --window 32 --sinks 4 --temperature 0.8 --top-p 0.95 --seed 7";
   assertEquals(parse(line), {
     ...{ model: "m", tokenizer: "t", kvHeads: 1, pool: "first", prompt: "Once", tokens: 9 },
-    ...{ prompts: undefined, out: undefined },
+    ...{ prompts: undefined, cluster: undefined, out: undefined },
     sampling: { temperature: 0.8, topP: 0.95, seed: 7 },
     ...{ kvDtype: "int4", weightDtype: "int8", window: 32, sinks: 4 },
   });
