@@ -2,10 +2,12 @@
 export class Progress {
   readonly #total: number;
   readonly #isTerminal = Deno.stderr.isTerminal();
-  #done = 0;
+  #done: number;
 
-  constructor(total: number) {
+  /** @param done Steps that were done before. */
+  constructor(total: number, done = 0) {
     this.#total = total;
+    this.#done = done;
   }
 
   step(what: string): void {

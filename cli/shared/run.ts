@@ -9,8 +9,8 @@ export interface Out {
   error(text: string): void;
   /** Text within a line of results. */
   write(text: string): void;
-  /** Shows the progress of work of `steps` steps. */
-  progress(steps: number): Pick<Progress, "step" | "end">;
+  /** Shows the progress of work of `steps` steps, of which some may be done already. */
+  progress(steps: number, done?: number): Pick<Progress, "step" | "end">;
 }
 
 /** The terminal, or whatever stands in its place. */
@@ -18,7 +18,7 @@ export const terminal: Out = {
   log: (text) => console.log(text),
   error: (text) => console.error(text),
   write: (text) => void Deno.stdout.writeSync(new TextEncoder().encode(text)),
-  progress: (steps) => new Progress(steps),
+  progress: (steps, done) => new Progress(steps, done),
 };
 
 /** The errors of wrong options and inputs. */

@@ -2,12 +2,14 @@
 import { Arguments } from "../shared/arguments.ts";
 import { type ModelOptions, POOL_METHODS, type PoolMethod } from "../shared/model_options.ts";
 
-/** Tokens that the model draws, unless the user asks for another number. */
-const USUAL_DRAWN = 32_768;
+/** Tokens that the model draws, unless the user asks for another number: as many as are learned from, within these. */
+const USUAL_DRAWN = { least: 32_768, most: 262_144 };
 const USUAL_HELD_OUT = 8192;
+const TEACHERS = ["own", "none"] as const;
 
 export const HELP =
-  `Gives a model fewer KV heads, says what that costs it, and writes it as the folder of a Hugging Face model.
+  `Gives a model fewer KV heads, trains it to do what it did before, says what that costs it, and writes it as the folder of a
+Hugging Face model.
 
 Usage: deno run uptrain --model FILE --tokenizer FILE --kv-heads NUMBER --out DIR [options]
 
@@ -19,10 +21,17 @@ The model
   --out DIR            where the model goes: a folder that is absent or empty
 
 The texts
-  --text FILE          a text of the model's kind to merge by; its last part is held out to measure by
-  --self-drawn NUMBER  tokens that the model draws instead (default: ${USUAL_DRAWN})
+  --text FILE          a text of the model's kind to merge by and learn from; its last part is held out to measure by
+  --self-drawn NUMBER  tokens that the model draws instead (default: as --tokens, from ${USUAL_DRAWN.least} to ${USUAL_DRAWN.most})
   --held-out NUMBER    most tokens to measure by (default: ${USUAL_HELD_OUT}; of --text at most an eighth of it)
-  --seed NUMBER        repeats the texts that the model draws (default: 0)
+  --seed NUMBER        repeats the texts that the model draws, and their order (default: 0)
+
+Training
+  --tokens NUMBER      tokens to learn from; texts come again where there are fewer (default: 0, which trains nothing)
+  --teacher NAME       own: the model's own distribution before; none: the next token of the texts (default: own)
+  --batch NUMBER       sequences of a step (default: 16)
+  --rate NUMBER        largest learning rate of AdamW; it rises at first, and falls as a cosine (default: 0.001)
+  --resume             goes on with a training that Ctrl-C, or anything else, ended
 
   --json [FILE]        all figures, for programs; without a FILE to the standard output, in the table's place; they are in
                        uptrain.json of the folder too
@@ -40,13 +49,19 @@ export interface UptrainOptions extends ModelOptions {
   selfDrawn: number;
   heldOut: number;
   seed: number;
+  /** Tokens to learn from; 0 trains nothing. */
+  tokens: number;
+  teacher: typeof TEACHERS[number];
+  batch: number;
+  rate: number;
+  resume: boolean;
   /** A file, or "" for the standard output. */
   json?: string;
 }
 
 const NAMES = [
   ...["model", "tokenizer", "kv-heads", "init", "out", "text", "self-drawn", "held-out"],
-  ...["seed", "json"],
+  ...["seed", "tokens", "teacher", "batch", "rate", "json"],
 ] as const;
 
 /**
@@ -57,12 +72,20 @@ const NAMES = [
  * @throws {RangeError} If a value is out of range, or options contradict each other.
  */
 export function parseOptions(args: readonly string[]): UptrainOptions | string {
-  const given = new Arguments("uptrain", args, { names: NAMES, bare: ["json"] });
+  const given = new Arguments("uptrain", args, {
+    ...{ names: NAMES, bare: ["json"], flags: ["resume"] },
+  });
   if (given.isHelp) return HELP;
   if (given.has("text") && given.has("self-drawn")) {
     throw new RangeError("Cannot uptrain as --text goes without --self-drawn");
   }
   given.required("kv-heads");
+  const tokens = given.number("tokens", { min: 0 }) ?? 0;
+  for (const name of ["teacher", "batch", "rate", "resume"] as const) {
+    if (tokens > 0 || !given.has(name)) continue;
+    throw new RangeError(`Cannot uptrain as --${name} needs --tokens above 0 beside it`);
+  }
+  const { least, most } = USUAL_DRAWN;
   return {
     model: given.required("model"),
     tokenizer: given.text("tokenizer"),
@@ -70,9 +93,14 @@ export function parseOptions(args: readonly string[]): UptrainOptions | string {
     init: given.choice("init", POOL_METHODS) ?? "merged",
     out: given.required("out"),
     text: given.text("text"),
-    selfDrawn: given.number("self-drawn", { min: 2 }) ?? USUAL_DRAWN,
+    selfDrawn: given.number("self-drawn", { min: 2 }) ?? Math.max(least, Math.min(most, tokens)),
     heldOut: given.number("held-out", { min: 2 }) ?? USUAL_HELD_OUT,
     seed: given.number("seed", { min: 0, max: 2 ** 32 - 1 }) ?? 0,
+    tokens,
+    teacher: given.choice("teacher", TEACHERS) ?? "own",
+    batch: given.number("batch", { min: 1 }) ?? 16,
+    rate: given.number("rate", { min: Number.MIN_VALUE, isFraction: true }) ?? 0.001,
+    resume: given.has("resume"),
     json: given.text("json"),
   };
 }

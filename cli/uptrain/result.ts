@@ -1,14 +1,35 @@
 import type { LayerMergeReport } from "../../src/checkpoints/mod.ts";
 import type { PoolMethod } from "../shared/model_options.ts";
 import type { Comparison } from "../shared/score.ts";
+import type { UptrainOptions } from "./options.ts";
 
 /** A model at one stage, measured on the held-out texts. */
 export interface Stage extends Comparison {
-  /** The model as it was, or how it was given fewer KV heads. */
-  stage: "original" | PoolMethod;
+  /** The model as it was, how it was given fewer KV heads, or after training. */
+  stage: "original" | PoolMethod | "trained";
   numKvHeads: number;
   /** Bytes of the KV cache for the model's context. */
   cacheBytes: number;
+}
+
+/** A point of the curve of a training. */
+export interface CurvePoint {
+  step: number;
+  /** Tokens that were learned from so far. */
+  tokens: number;
+  /** Mean loss of a token in the step: the divergence from the teacher, or else the cross-entropy. */
+  loss: number;
+  /** Mean cross-entropy of a held-out token, in nats, where it was measured. */
+  heldOut?: number;
+}
+
+/** A training. */
+export interface TrainingReport {
+  /** What it was: tokens to learn from, the sizes of a step, and the teacher. */
+  options: Pick<UptrainOptions, "tokens" | "batch" | "rate" | "teacher">;
+  curve: CurvePoint[];
+  /** Seconds that it took, held-out texts included. */
+  seconds: number;
 }
 
 /** All that was done and measured. */
@@ -24,6 +45,6 @@ export interface Report {
   stages: Stage[];
   /** The shares that merging kept of each layer. */
   merge?: readonly LayerMergeReport[];
-  /** Seconds from the first text to the last figure. */
-  seconds: number;
+  /** The training, where there was one. */
+  training?: TrainingReport;
 }

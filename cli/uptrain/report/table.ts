@@ -1,14 +1,14 @@
 import { type Column, formatColumns } from "../../shared/report/columns.ts";
 import { formatMerge } from "../../shared/report/merge_table.ts";
 import { alignDecimals, formatBytes } from "../../shared/report/units.ts";
-import type { Report } from "../result.ts";
+import type { Report, TrainingReport } from "../result.ts";
 
 /**
  * Writes a report as a table: a line for each stage of the model. "x" is how many times larger the perplexity is than the
  * original's, "agreement" the share of tokens for which the likeliest is the original's.
  */
 export function formatTable(
-  { model, out, adapter, text, contextLen, stages, merge, seconds }: Report,
+  { model, out, adapter, text, contextLen, stages, merge, training }: Report,
 ): string {
   const [original] = stages;
   const column = (heading: string, align: Column["align"], cells: string[]): Column => ({
@@ -36,10 +36,16 @@ export function formatTable(
     `Adapter  ${adapter.description}`,
     `Texts    ${text.source}: ${text.learned} tokens, and ${text.heldOut} held out to measure by`,
     `Cache    for ${contextLen} tokens`,
-    `Time     ${seconds.toFixed(0)} s`,
+    ...(training ? [`Trained  ${trainingLine(training)}`] : []),
     `Written  ${out}`,
     "",
     ...formatColumns(columns).map((line) => line.trimEnd()),
     ...(merge ? ["", ...formatMerge(merge)] : []),
   ].join("\n");
+}
+
+function trainingLine({ options, curve, seconds }: TrainingReport): string {
+  const { tokens } = curve.at(-1)!;
+  const from = options.teacher === "own" ? "the original" : "the texts alone";
+  return `${tokens} tokens from ${from}, ${(tokens / seconds).toFixed(0)} tokens/s`;
 }

@@ -1,10 +1,22 @@
 // The command from end to end: what it writes, and its exit codes.
-import { assert, assertEquals, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertLess,
+  assertMatch,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
 import { runCommand } from "../../../cli/uptrain/command.ts";
-import type { Report } from "../../../cli/uptrain/result.ts";
+import type { Report, Stage } from "../../../cli/uptrain/result.ts";
 import { formatTable } from "../../../cli/uptrain/report/table.ts";
 import { split } from "../../../cli/uptrain/texts.ts";
 import { openCheckpoint, openTokenizer } from "../../../src/checkpoints/mod.ts";
+import type { Out } from "../../../cli/shared/run.ts";
+import type { WithInterrupt } from "../../../cli/uptrain/interrupt.ts";
+import { lessonsOf } from "../../../cli/uptrain/lessons.ts";
+import { lineOf } from "../../../cli/uptrain/train.ts";
+import { assertClose } from "../../support/compare.ts";
 import { run, withModel } from "../../support/commands.ts";
 import { testRandomly } from "../../support/random.ts";
 
@@ -117,7 +129,7 @@ Deno.test("uptrain's table: a line for each stage", () => {
     { stage: "first", numKvHeads: 1, cacheBytes: 1024, nll: 2, perplexity: 5, agreement: 0.75 },
   ];
   const report: Report = {
-    ...{ schema: 1, model: "a.bin", out: "dir", stages, contextLen: 64, seconds: 12.3 },
+    ...{ schema: 1, model: "a.bin", out: "dir", stages, contextLen: 64 },
     adapter: { description: "GPU", isSoftware: false },
     text: { source: "b.txt", learned: 100, heldOut: 20 },
   };
@@ -126,11 +138,135 @@ Deno.test("uptrain's table: a line for each stage", () => {
     "Adapter  GPU",
     "Texts    b.txt: 100 tokens, and 20 held out to measure by",
     "Cache    for 64 tokens",
-    "Time     12 s",
     "Written  dir",
     "",
     "stage     KV heads  KV cache     NLL  perplexity      x  agreement",
     "original         4     4 KiB  1.0000        4.00  1.000    100.0 %",
     "first            1     1 KiB  2.0000        5.00  1.250     75.0 %",
   ]);
+  const curve = [{ step: 1, tokens: 60, loss: 3 }, { step: 2, tokens: 120, loss: 2, heldOut: 1.5 }];
+  const options = { tokens: 100, batch: 2, rate: 0.001, teacher: "own" } as const;
+  assertEquals(
+    formatTable({ ...report, training: { options, curve, seconds: 4 } }).split("\n")[4],
+    "Trained  120 tokens from the original, 30 tokens/s",
+  );
+});
+
+/** Training is interrupted when the signal is looked at for the `checks`th time. */
+function interruptedAt(checks: number): WithInterrupt {
+  let looks = 0;
+  const signal = {
+    get aborted() {
+      return ++looks >= checks;
+    },
+  } as AbortSignal;
+  return (use) => use(signal);
+}
+
+testRandomly(
+  "uptrain: trains, is stopped and goes on, with the bits of a run that was not stopped",
+  async (random) => {
+    await withModel(random, async ({ folder, model, tokenizer }) => {
+      const line = (out: string) => [
+        ...["--model", model, "--tokenizer", tokenizer, "--kv-heads", "1", "--init", "mean"],
+        ...["--self-drawn", "240", "--held-out", "90", "--out", `${folder}/${out}`],
+        ...["--tokens", "400", "--batch", "2", "--rate", "0.01"],
+      ];
+      const whole = await run(runCommand, ...line("whole"));
+      assertEquals([whole.code, whole.err], [0, ""]);
+      assertMatch(whole.out, /\nTrained {2}470 tokens from the original, \d+ tokens\/s\n/);
+      assertMatch(whole.out, /\noriginal .*\nmean .*\ntrained +1 /);
+      assertStringIncludes(await Deno.readTextFile(`${folder}/whole/loss.svg`), "</svg>");
+      const report: Report = JSON.parse(await Deno.readTextFile(`${folder}/whole/uptrain.json`));
+      const { curve } = report.training!;
+      assertEquals(
+        curve.map(({ step, tokens }) => [step, tokens]),
+        [1, 2, 3, 4, 5].map((n) => [n, 94 * n]),
+      );
+      const [, mean, trained] = report.stages;
+      assertLess(trained.nll, mean.nll);
+      assertClose([Math.exp(curve.at(-1)!.heldOut!)], [trained.perplexity], 1e-4, "perplexity");
+
+      const stop = (args: readonly string[], out: Out) => runCommand(args, out, interruptedAt(3));
+      const stopped = await run(stop, ...line("parts"));
+      assertEquals([stopped.code, stopped.out], [130, ""]);
+      assertStringIncludes(
+        stopped.err,
+        `${folder}/parts.uptrain: the same command goes on with --resume`,
+      );
+      assert(!namesIn(folder).includes("parts"));
+      const mistakes: [args: string[], says: string][] = [
+        [line("parts"), "not finished (give --resume, or remove it)"],
+        [[...line("parts"), "--resume", "--batch", "3"], "batch=3, before=2"],
+        [[...line("none"), "--resume"], "holds no training to resume"],
+      ];
+      for (const [args, says] of mistakes) {
+        const { code, err } = await run(runCommand, ...args);
+        assertEquals(code, 2, err);
+        assertStringIncludes(err, says);
+      }
+      const resumed = await run(runCommand, ...line("parts"), "--resume");
+      assertEquals([resumed.code, resumed.err], [0, ""]);
+      const bytes = (out: string) => Deno.readFile(`${folder}/${out}/model.safetensors`);
+      assertEquals(await bytes("parts"), await bytes("whole"));
+      const other: Report = JSON.parse(await Deno.readTextFile(`${folder}/parts/uptrain.json`));
+      assertEquals(other.training!.curve, curve);
+      assertEquals(other.stages, report.stages);
+      assertEquals(namesIn(folder), ["model.bin", "parts", "tok.bin", "whole"]);
+    });
+  },
+);
+
+testRandomly(
+  "uptrain: a loss that is not finite stops it; it goes on from before at a lower rate",
+  async (random) => {
+    await withModel(random, async ({ folder, model, tokenizer }) => {
+      const line = [
+        ...["--model", model, "--tokenizer", tokenizer, "--kv-heads", "1", "--init", "first"],
+        ...["--self-drawn", "96", "--held-out", "48", "--out", `${folder}/out`],
+        ...["--tokens", "2068", "--batch", "2", "--teacher", "none"],
+      ];
+      const diverged = await run(runCommand, ...line, "--rate", "1e30");
+      assertEquals([diverged.code, diverged.out], [2, ""], diverged.err);
+      assertMatch(
+        diverged.err,
+        /RangeError: Cannot train .* step=2, .*; the state of step 0 is kept .*--rate and --resume/,
+      );
+      assert(!namesIn(folder).includes("out"));
+      const again = await run(runCommand, ...line, "--rate", "1e-3", "--resume");
+      assertEquals([again.code, again.err], [0, ""]);
+    });
+  },
+);
+
+Deno.test("uptrain: each text once before any comes again, in an order of the seed and the step", () => {
+  const texts = [0, 1, 2, 3, 4, 5, 6];
+  const steps = (seed: number) =>
+    Array.from({ length: 7 }, (_, step) => lessonsOf(texts, { batch: 3, seed }, step));
+  const all = steps(1).flat();
+  for (const round of [0, 7, 14]) {
+    assertEquals(all.slice(round, round + 7).toSorted(), texts);
+  }
+  assert(String(all.slice(0, 7)) !== String(all.slice(7, 14)));
+  assertEquals(steps(1), steps(1));
+  assert(String(steps(1)) !== String(steps(2)));
+});
+
+Deno.test("uptrain: a line of progress", () => {
+  const stages: Stage[] = [{
+    stage: "original",
+    numKvHeads: 2,
+    cacheBytes: 1,
+    nll: 1,
+    perplexity: Math.E,
+    agreement: 1,
+  }];
+  const rates = { tokensPerSecond: 100, tokensLeft: 12_000 };
+  const curve = [{ step: 1, tokens: 8, loss: 0.5 }];
+  assertEquals(lineOf({ curve, stages }, rates), "loss 0.5000, 100 tokens/s, 2 min left");
+  const measured = [{ ...curve[0], heldOut: 1 + Math.log(1.25) }, ...curve];
+  assertEquals(
+    lineOf({ curve: measured, stages }, { ...rates, tokensLeft: 1200 }),
+    "loss 0.5000, held-out perplexity 3.40 (x 1.250), 100 tokens/s, 12 s left",
+  );
 });
