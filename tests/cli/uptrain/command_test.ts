@@ -270,3 +270,21 @@ Deno.test("uptrain: a line of progress", () => {
     "loss 0.5000, held-out perplexity 3.40 (x 1.250), 100 tokens/s, 12 s left",
   );
 });
+
+Deno.test("uptrain: Ctrl-C aborts the signal, and the second one ends the process", async () => {
+  const file = new URL("../../../cli/uptrain/interrupt.ts", import.meta.url);
+  const code = `
+    import { withCtrlC } from "${file}";
+    const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+    await withCtrlC(async (signal) => {
+      Deno.kill(Deno.pid, "SIGINT");
+      while (!signal.aborted) await wait(10);
+      console.log("aborted");
+    });
+    Deno.kill(Deno.pid, "SIGINT");
+    await wait(60_000);
+    console.log("still there");`;
+  const child = new Deno.Command(Deno.execPath(), { args: ["eval", code], env: { NO_COLOR: "1" } });
+  const { stdout, signal } = await child.output();
+  assertEquals([new TextDecoder().decode(stdout), signal], ["aborted\n", "SIGINT"]);
+});
