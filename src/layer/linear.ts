@@ -64,12 +64,15 @@ interface Tile {
 }
 
 /**
- * A tile of 16 sums for several tokens, 8 loads for 16 products; for one token as many rows as hide the load of x. On GPUs
- * lanes share a row, so that neighbours load neighbouring weights; in software a lane has its rows alone.
+ * A tile of sums for several tokens, and for one token as many rows as hide the load of x. On GPUs lanes share a row, so that
+ * neighbours load neighbouring weights: 8 loads for 16 products. In software a lane has its rows alone, and a load costs as
+ * much as 70 products: 16 loads for 64.
  */
 export function tileOf({ isSoftware, subgroupSize }: DeviceProfile, numTokens: number): Tile {
   const isOne = numTokens === 1;
-  if (isSoftware) return { rows: isOne ? 8 : 4, tokens: isOne ? 1 : 4, lanes: 1, workgroup: 8 };
+  if (isSoftware) {
+    return { rows: 8, tokens: isOne ? 1 : numTokens <= 4 ? 4 : 8, lanes: 1, workgroup: 8 };
+  }
   if (!isOne) return { rows: 4, tokens: 4, lanes: 8, workgroup: 64 };
   return { rows: 4, tokens: 1, lanes: subgroupSize >= 32 ? 32 : 16, workgroup: 128 };
 }

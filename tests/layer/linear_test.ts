@@ -283,7 +283,7 @@ Deno.test("Linear, Norm: what a device would leave undone is an error", async ()
 
   const w = await matrix(1, 4);
   const small = new Linear(gpu, "many tokens", { w }, { profile });
-  const numTokens = 4 * gpu.device.limits.maxComputeWorkgroupsPerDimension + 1;
+  const numTokens = 8 * gpu.device.limits.maxComputeWorkgroupsPerDimension + 1;
   await assertRejects(() => small.bind({ x, y }, numTokens), RangeError, "the grid must fit");
 });
 
