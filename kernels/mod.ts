@@ -10,6 +10,9 @@ fn main(
 @builtin(local_invocation_index) invocation: u32,
 ) {
 let tile = rowTileOf(params.firstTile + workgroupId.y);
+if (tile.numRows == 0u) {
+return;
+}
 let context = contextOf(tile.batch);
 let tokens = tokensOf(tile);
 let seen = vec2u(visibleColumns(context, tokens.x).x, visibleColumns(context, tokens.y).y);
@@ -668,20 +671,20 @@ return startOfValue(rowOfColumn(columns.slots, min(index, columns.count - 1u)));
 
 /** attend/context.wgsl */
 export const context: string = `struct Context {
+sequence: u32,
 len: u32,
 skipped: u32,
+firstQuery: i32,
 }
-fn contextOf(batch: u32) -> Context {
-let end = lengthOf(batch);
+fn contextUpTo(sequence: u32, end: u32, firstQuery: i32) -> Context {
 let len = min(end, params.contextLen);
-return Context(len, end - len);
+return Context(sequence, len, end - len, firstQuery);
 }
 fn tokenAt(context: Context, column: u32) -> u32 {
 return select(context.skipped + column, column, column < SINKS);
 }
 fn queryPosition(context: Context, token: u32) -> i32 {
-let first = select(0u, context.skipped + context.len, params.isFromEnd == 1u);
-return i32(first + token) + params.firstQuery;
+return context.firstQuery + i32(token);
 }
 fn visibleColumns(context: Context, token: u32) -> vec2u {
 let len = i32(context.len);
@@ -1302,7 +1305,8 @@ return queryRow(tile.batch, headOf(row), tokenOf(row)) * (HEAD_LOADS + 1u);
 };
 
 /** attend/row_tile.wgsl */
-export const rowTile: string = `struct RowTile {
+export const rowTile: Readonly<Record<"padded" | "ragged", string>> = {
+  padded: `struct RowTile {
 batch: u32,
 kvHead: u32,
 firstRow: u32,
@@ -1332,7 +1336,75 @@ let first = tile.firstRow;
 let last = tile.firstRow + tile.numRows - 1u;
 let isOneHead = first / params.seqLen == last / params.seqLen;
 return select(vec2u(0u, params.seqLen - 1u), vec2u(first, last) % params.seqLen, isOneHead);
-}`;
+}`,
+  ragged: `struct RowTile {
+batch: u32,
+kvHead: u32,
+firstRow: u32,
+numRows: u32,
+firstToken: u32,
+seqLen: u32,
+}
+fn tilesPerKvHead() -> u32 {
+return params.numHeads / params.numKvHeads * params.seqLen / TILE_ROWS + numSequences() * SPARE_TILES;
+}
+fn rowTileOf(index: u32) -> RowTile {
+let groupSize = params.numHeads / params.numKvHeads;
+let scale = vec3u(groupSize, TILE_ROWS, SPARE_TILES);
+let place = index % tilesPerKvHead();
+let sequence = sequenceAt(place, scale);
+let seqLen = countOfNew(sequence);
+let firstRow = (place - firstPlace(sequence, scale)) * TILE_ROWS;
+return RowTile(
+sequence,
+index / tilesPerKvHead(),
+firstRow,
+min(TILE_ROWS, max(firstRow, groupSize * seqLen) - firstRow),
+startOf(sequence),
+seqLen,
+);
+}
+fn rowOf(tile: RowTile, i: u32) -> u32 {
+let row = tile.firstRow + min(i, tile.numRows - 1u);
+let head = tile.kvHead * (params.numHeads / params.numKvHeads) + row / tile.seqLen;
+return head * params.seqLen + tile.firstToken + row % tile.seqLen;
+}
+fn tokensOf(tile: RowTile) -> vec2u {
+let first = tile.firstRow;
+let last = tile.firstRow + tile.numRows - 1u;
+let isOneHead = first / tile.seqLen == last / tile.seqLen;
+let within = select(vec2u(0u, tile.seqLen - 1u), vec2u(first, last) % tile.seqLen, isOneHead);
+return tile.firstToken + within;
+}`,
+};
+
+/** attend/rows.wgsl */
+export const rows: Readonly<Record<"padded" | "ragged", string>> = {
+  padded: `fn isRow(row: u32) -> bool {
+return row < params.numRows;
+}`,
+  ragged: `fn isRow(row: u32) -> bool {
+return row < params.numRows && tokenOf(row) < numNewTokens();
+}`,
+};
+
+/** attend/sequences.wgsl */
+export const sequences: Readonly<Record<"padded" | "ragged", string>> = {
+  padded: `fn contextOf(batch: u32) -> Context {
+let end = lengthOf(batch);
+return contextUpTo(batch, end, i32(select(0u, end, params.isFromEnd == 1u)) + params.firstQuery);
+}
+fn contextOfRow(row: u32) -> Context {
+return contextOf(batchOf(row));
+}`,
+  ragged: `fn contextOf(sequence: u32) -> Context {
+let first = firstPosition(sequence);
+return contextUpTo(sequence, first + countOfNew(sequence), i32(first) - i32(startOf(sequence)));
+}
+fn contextOfRow(row: u32) -> Context {
+return contextOf(sequenceOfRow(tokenOf(row)));
+}`,
+};
 
 /** attend/store_row.wgsl */
 export const storeRow: Readonly<Record<"output" | "partial", string>> = {
@@ -1465,19 +1537,15 @@ queries[place * QUERY_WIDTH + h] = select(tail, elements[min(h, HEAD_DIM - 1u)],
 }`;
 
 /** cache/advance.wgsl */
-export const advance: string = `struct Params {
-batch: u32,
-counts: array<vec4u, COUNT_VECTORS>,
-}
-var<uniform> params: Params;
+export const advance: string = `var<storage, read_write> newTokens: array<u32>;
 var<storage, read_write> lengths: array<u32>;
-var<storage, read_write> counts: array<u32>;
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) invocation: vec3u) {
-let batch = invocation.x;
-if (batch < params.batch) {
-counts[batch] = params.counts[batch / 4u][batch % 4u];
-lengths[batch] += counts[batch];
+let sequence = invocation.x;
+let numSequences = arrayLength(&lengths);
+if (sequence < numSequences) {
+newTokens[numSequences + 1u + sequence] = lengths[sequence];
+lengths[sequence] += newTokens[sequence + 1u] - newTokens[sequence];
 }
 }`;
 
@@ -1503,6 +1571,10 @@ struct Arrival {
 first: u32,
 count: u32,
 }
+struct Place {
+sequence: u32,
+position: u32,
+}
 @compute @workgroup_size(WORKGROUP)
 fn main(
 @builtin(workgroup_id) workgroupId: vec3u,
@@ -1518,16 +1590,17 @@ let count = arrival.count * numHeads * ROWS_OF_TOKEN;
 for (var i = workgroupId.x; i < count; i += numWorkgroups.x) {
 let head = firstHead + i / ROWS_OF_TOKEN % numHeads;
 let token = i / ROWS_OF_TOKEN / numHeads;
-let position = arrival.first + token;
+let place = placeOfToken(batch, arrival, token);
 let kvHead = head - batchHead;
-let row = NewRow(i % ROWS_OF_TOKEN == 0u, kvHead, dot(vec3u(batch, kvHead, token), params.newStride), position);
-store(row, slotRow(batch, head - params.firstHead, position), lane);
+let index = dot(vec3u(batch, kvHead, token), params.newStride);
+let row = NewRow(i % ROWS_OF_TOKEN == 0u, kvHead, index, place.position);
+store(row, slotRow(place, head - params.firstHead), lane);
 }
 leave(batch, arrival, lane, numWorkgroups.x);
 }`;
 
 /** cache/arrival.wgsl */
-export const arrival: Readonly<Record<"ring" | "pages", string>> = {
+export const arrival: Readonly<Record<"ring" | "padded" | "ragged", string>> = {
   ring: `var<storage, read_write> lengths: array<atomic<u32>>;
 var<storage, read_write> arrivals: array<atomic<u32>>;
 var<workgroup> sharedLength: u32;
@@ -1537,9 +1610,8 @@ sharedLength = atomicLoad(&lengths[batch]);
 }
 return Arrival(workgroupUniformLoad(&sharedLength), params.counts[batch / 4u][batch % 4u]);
 }
-fn slotRow(batch: u32, head: u32, position: u32) -> u32 {
-let turned = SINKS + (position - SINKS) % (params.capacity - SINKS);
-return head * params.capacity + select(turned, position, position < SINKS);
+fn placeOfToken(batch: u32, arrival: Arrival, token: u32) -> Place {
+return Place(batch, arrival.first + token);
 }
 fn leave(batch: u32, arrival: Arrival, lane: u32, numWorkgroups: u32) {
 if (lane == 0u && atomicAdd(&arrivals[batch], 1u) == numWorkgroups - 1u) {
@@ -1547,15 +1619,20 @@ atomicStore(&arrivals[batch], 0u);
 atomicStore(&lengths[batch], arrival.first + arrival.count * params.advance);
 }
 }`,
-  pages: `var<storage, read> lengths: array<u32>;
-var<storage, read> counts: array<u32>;
-var<storage, read> pages: array<u32>;
-fn arrivalOf(batch: u32, lane: u32) -> Arrival {
-return Arrival(lengths[batch] - counts[batch], counts[batch]);
+  padded: `fn arrivalOf(batch: u32, lane: u32) -> Arrival {
+return Arrival(firstPosition(batch), countOfNew(batch));
 }
-fn slotRow(batch: u32, head: u32, position: u32) -> u32 {
-let page = pages[batch * SEQUENCE_PAGES + position / PAGE_SIZE];
-return (head * params.capacity + page) * PAGE_SIZE + position % PAGE_SIZE;
+fn placeOfToken(batch: u32, arrival: Arrival, token: u32) -> Place {
+return Place(batch, arrival.first + token);
+}
+fn leave(batch: u32, arrival: Arrival, lane: u32, numWorkgroups: u32) {
+}`,
+  ragged: `fn arrivalOf(batch: u32, lane: u32) -> Arrival {
+return Arrival(0u, numNewTokens());
+}
+fn placeOfToken(batch: u32, arrival: Arrival, token: u32) -> Place {
+let sequence = sequenceOfRow(token);
+return Place(sequence, positionOfRow(sequence, token));
 }
 fn leave(batch: u32, arrival: Arrival, lane: u32, numWorkgroups: u32) {
 }`,
@@ -1701,6 +1778,72 @@ k[index] = stored;
 }`,
 };
 
+/** cache/new_tokens.wgsl */
+export const newTokens: string = `var<storage, read> newTokens: array<u32>;
+fn numSequences() -> u32 {
+return arrayLength(&newTokens) / 2u;
+}
+fn startOf(sequence: u32) -> u32 {
+return newTokens[sequence];
+}
+fn numNewTokens() -> u32 {
+return startOf(numSequences());
+}
+fn countOfNew(sequence: u32) -> u32 {
+return startOf(sequence + 1u) - startOf(sequence);
+}
+fn firstPosition(sequence: u32) -> u32 {
+return newTokens[numSequences() + 1u + sequence];
+}
+fn firstPlace(sequence: u32, scale: vec3u) -> u32 {
+return startOf(sequence) * scale.x / scale.y + sequence * scale.z;
+}
+fn sequenceAt(place: u32, scale: vec3u) -> u32 {
+var sequence = 0u;
+var end = numSequences();
+while (end - sequence > 1u) {
+let middle = (sequence + end) / 2u;
+if (firstPlace(middle, scale) <= place) {
+sequence = middle;
+} else {
+end = middle;
+}
+}
+return sequence;
+}
+fn sequenceOfRow(row: u32) -> u32 {
+return sequenceAt(row, vec3u(1u, 1u, 0u));
+}
+fn positionOfRow(sequence: u32, row: u32) -> u32 {
+return firstPosition(sequence) + row - startOf(sequence);
+}`;
+
+/** cache/page_rows.wgsl */
+export const pageRows: string = `var<storage, read> pages: array<u32>;
+fn firstEntryOf(sequence: u32) -> u32 {
+return sequence * SEQUENCE_PAGES;
+}
+fn pageRow(firstEntry: u32, firstPage: u32, token: u32) -> u32 {
+return (firstPage + pages[firstEntry + token / PAGE_SIZE]) * PAGE_SIZE + token % PAGE_SIZE;
+}`;
+
+/** cache/query_positions.wgsl */
+export const queryPositions: Readonly<Record<"padded" | "ragged", string>> = {
+  padded: `var<storage, read> lengths: array<u32>;
+fn numQueriesOf(batch: u32) -> u32 {
+return params.seqLen;
+}
+fn positionOf(batch: u32, token: u32) -> u32 {
+return lengths[batch] - params.seqLen + token;
+}`,
+  ragged: `fn numQueriesOf(batch: u32) -> u32 {
+return numNewTokens();
+}
+fn positionOf(batch: u32, token: u32) -> u32 {
+return positionOfRow(sequenceOfRow(token), token);
+}`,
+};
+
 /** cache/rope.wgsl */
 export const rope: Readonly<Record<"applied" | "none", string>> = {
   applied: `struct RopePair {
@@ -1764,7 +1907,6 @@ numHeads: u32,
 seqLen: u32,
 }
 var<uniform> params: Params;
-var<storage, read> lengths: array<u32>;
 var<storage, read_write> x: array<T>;
 const PAIRS = ROPE_DIMS / 2u;
 @compute @workgroup_size(WORKGROUP)
@@ -1774,7 +1916,7 @@ fn main(
 @builtin(local_invocation_index) lane: u32,
 ) {
 let batch = workgroupId.y;
-let count = params.seqLen * params.numHeads * PAIRS;
+let count = numQueriesOf(batch) * params.numHeads * PAIRS;
 for (var i = workgroupId.x * WORKGROUP + lane; i < count; i += numWorkgroups.x * WORKGROUP) {
 let pair = i % PAIRS;
 let head = i / PAIRS % params.numHeads;
@@ -1783,7 +1925,7 @@ let first = dot(vec3u(batch, head, token), params.stride) * HEAD_DIM + firstOfPa
 let second = first + ROPE_PARTNER;
 let a = f32(x[first]);
 let b = f32(x[second]);
-let rope = ropeOf(lengths[batch] - params.seqLen + token, pair);
+let rope = ropeOf(positionOf(batch, token), pair);
 x[first] = T(a * rope.x - b * rope.y);
 x[second] = T(b * rope.x + a * rope.y);
 }
@@ -1837,25 +1979,33 @@ return elements[h];
 }`,
 };
 
+/** cache/slot_row.wgsl */
+export const slotRow: Readonly<Record<"ring" | "pages", string>> = {
+  ring: `fn slotRow(place: Place, head: u32) -> u32 {
+let turned = SINKS + (place.position - SINKS) % (params.capacity - SINKS);
+return head * params.capacity + select(turned, place.position, place.position < SINKS);
+}`,
+  pages: `fn slotRow(place: Place, head: u32) -> u32 {
+return pageRow(firstEntryOf(place.sequence), head * params.capacity, place.position);
+}`,
+};
+
 /** cache/slots.pages.wgsl, cache/slots.ring.wgsl */
 export const slots: Readonly<Record<"pages" | "ring", string>> = {
-  pages: `var<storage, read> pages: array<u32>;
-struct Slots {
+  pages: `struct Slots {
 firstEntry: u32,
 firstPage: u32,
 skipped: u32,
 }
 fn slotsOf(batch: u32, kvHead: u32, context: Context, visible: vec2u) -> Slots {
 return Slots(
-batch * SEQUENCE_PAGES,
+firstEntryOf(batch),
 kvHead * params.kvStride.y - params.firstKvRow,
 context.skipped + columnAt(visible, SINKS) - SINKS,
 );
 }
 fn rowOfColumn(slots: Slots, index: u32) -> u32 {
-let token = index + select(slots.skipped, 0u, index < SINKS);
-let page = pages[slots.firstEntry + token / PAGE_SIZE];
-return (slots.firstPage + page) * PAGE_SIZE + token % PAGE_SIZE;
+return pageRow(slots.firstEntry, slots.firstPage, index + select(slots.skipped, 0u, index < SINKS));
 }`,
   ring: `struct Slots {
 stride: u32,
@@ -2814,7 +2964,7 @@ key: i32,
 }
 fn placeOf(row: u32, context: Context, column: u32) -> ScoreAt {
 let query = queryPosition(context, tokenOf(row));
-return ScoreAt(batchOf(row), headOf(row), query, i32(tokenAt(context, column)));
+return ScoreAt(context.sequence, headOf(row), query, i32(tokenAt(context, column)));
 }`;
 
 /** score/score_mod.wgsl */
@@ -2909,7 +3059,7 @@ const PACKS = VALUE_DIM / PACK;
 fn main(@builtin(global_invocation_id) invocation: vec3u) {
 let row = invocation.x / PACKS;
 let pack = invocation.x % PACKS;
-if (row >= params.numRows) {
+if (!isRow(row)) {
 return;
 }
 var whole = emptyState();
@@ -3008,6 +3158,9 @@ fn main(
 @builtin(local_invocation_index) lane: u32,
 ) {
 let tile = rowTileOf(params.firstTile + workgroupId.y);
+if (tile.numRows == 0u) {
+return;
+}
 let context = contextOf(tile.batch);
 var seen = vec2u(context.len, 0u);
 var visible: array<vec2u, ROWS>;
@@ -3082,7 +3235,10 @@ var<workgroup> ofLanes: array<SoftmaxState, WORKGROUP>;
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_index) lane: u32) {
 let row = params.firstRow + workgroupId.x;
-let context = contextOf(batchOf(row));
+if (!isRow(row)) {
+return;
+}
+let context = contextOfRow(row);
 let visible = visibleColumns(context, tokenOf(row));
 let offset = scoresOffset(row);
 var state = emptyState();
@@ -3137,6 +3293,9 @@ var<workgroup> sums: array<array<OfLoad, ROWS>, WORKGROUP>;
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_index) invocation: u32) {
 let tile = rowTileOf(params.firstTile + workgroupId.x);
+if (tile.numRows == 0u) {
+return;
+}
 let context = contextOf(tile.batch);
 let load = workgroupId.y * LANES + invocation % LANES;
 let strip = invocation / LANES;

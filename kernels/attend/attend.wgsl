@@ -3,11 +3,10 @@
 //
 //   s[c] = scoreOf(q . k[c] + shift)    m = max_c s[c]    d = sum_c exp(s[c] - m)    o[h] = sum_c exp(s[c] - m) v[c, h]
 //
-//   lengths  [B]                                   u32     read
-//   q        [B, S, N, H]                          T       read   (or [B, N, S, H]: qStride), by queryAt
-//   k        [B, numKvHeads, capacity, H]          Stored  read   ring (or [B, capacity, numKvHeads, ...]: kvStride),
-//                                                                 by keysAt
-//   v        [B, numKvHeads, capacity, VALUE_DIM]  Stored  read   ring, by valuesAt
+//   q  [B, S, N, H]                          T       read   (or [B, N, S, H], or end to end [tokens, N, H]: qStride), by
+//                                                           queryAt
+//   k  [B, numKvHeads, capacity, H]          Stored  read   ring (or [B, capacity, numKvHeads, ...]: kvStride), by keysAt
+//   v  [B, numKvHeads, capacity, VALUE_DIM]  Stored  read   ring, by valuesAt
 //   and what storeRow writes
 //
 // Grid: (slices, row tiles). A workgroup owns a slice and TILE_ROWS rows that share its KV head, so that a loaded key or
@@ -19,7 +18,8 @@
 // such columns take a path of their own. Loops marked `unroll` are written out, as arrays that are indexed at run time leave
 // registers.
 //
-// Needs columns, context, lanes, masked, pack, params, query_shift, row_tile, score_keys, slots, state, store_row, strips,
+// Needs columns, context, lanes, masked, pack, params, query_shift, row_tile, score_keys, sequences, slots, state, store_row,
+// strips,
 // sum_values, tile, COLUMNS, KEYS, LANES, MAY_SKIP, PACKS, PerRow, ROWS, ROW_GROUPS, TELLS_WHOLE, VALUE_PACKS,
 // WORKGROUP, queriesOf, scoreOf, shrinkOf, stripOf.
 alias Sums = array<array<Wide, ROWS>, VALUE_PACKS>;
@@ -34,6 +34,9 @@ fn main(
   @builtin(local_invocation_index) invocation: u32,
 ) {
   let tile = rowTileOf(params.firstTile + workgroupId.y);
+  if (tile.numRows == 0u) {
+    return;
+  }
   let context = contextOf(tile.batch);
   let tokens = tokensOf(tile);
   // Columns that any row of the tile sees, and, beside sinks, those that all of them see.

@@ -3,17 +3,20 @@
 // The columns of a context of `len` tokens are its sinks, the first SINKS tokens of the sequence, and then its last
 // len - SINKS tokens. Positions relative to these do not change when the ring wraps: the slots alone do.
 //
-// Needs lengths, SINKS, params.
+// Needs SINKS, params.
 struct Context {
+  sequence: u32,
   len: u32,
   // Number of tokens between the sinks and the other columns: no query sees them.
   skipped: u32,
+  // The position of the query of token 0.
+  firstQuery: i32,
 }
 
-fn contextOf(batch: u32) -> Context {
-  let end = lengthOf(batch);
+// The context of a sequence that has `end` tokens.
+fn contextUpTo(sequence: u32, end: u32, firstQuery: i32) -> Context {
   let len = min(end, params.contextLen);
-  return Context(len, end - len);
+  return Context(sequence, len, end - len, firstQuery);
 }
 
 // The position of a column's token in its sequence.
@@ -23,8 +26,7 @@ fn tokenAt(context: Context, column: u32) -> u32 {
 
 // The position of a query in its sequence; it may lie before or after all of its tokens.
 fn queryPosition(context: Context, token: u32) -> i32 {
-  let first = select(0u, context.skipped + context.len, params.isFromEnd == 1u);
-  return i32(first + token) + params.firstQuery;
+  return context.firstQuery + i32(token);
 }
 
 // The columns [x, y) in the window of a query, which sees the sinks before them as well.

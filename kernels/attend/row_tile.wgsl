@@ -1,4 +1,6 @@
 // row_tile: TILE_ROWS query rows read the same KV head, so that a loaded key or value serves all of them.
+
+// variant padded: every sequence has params.seqLen tokens, and as many tiles.
 //
 // Needs TILE_ROWS, params.
 struct RowTile {
@@ -39,4 +41,61 @@ fn tokensOf(tile: RowTile) -> vec2u {
   let last = tile.firstRow + tile.numRows - 1u;
   let isOneHead = first / params.seqLen == last / params.seqLen;
   return select(vec2u(0u, params.seqLen - 1u), vec2u(first, last) % params.seqLen, isOneHead);
+}
+
+// variant ragged: the tokens of all sequences lie end to end, and tiles are dealt out to sequences by the rows they have.
+//
+//   first tile of sequence b = floor(start of b x groupSize / TILE_ROWS) + b x SPARE_TILES
+//
+// As a floor may cut off a tile's rows at either end, a sequence needs a spare tile unless TILE_ROWS divides groupSize. The
+// rows of a sequence are in the order of its own tiles, so that its results are the same whatever the others do.
+//
+// Needs new_tokens, SPARE_TILES, TILE_ROWS, params.
+struct RowTile {
+  batch: u32,
+  kvHead: u32,
+  // The first of its rows among the groupSize x seqLen rows of the sequence and the KV head.
+  firstRow: u32,
+  // 0 where the sequence has no more rows.
+  numRows: u32,
+  // The tokens of the sequence: the first of them, and how many.
+  firstToken: u32,
+  seqLen: u32,
+}
+
+fn tilesPerKvHead() -> u32 {
+  return params.numHeads / params.numKvHeads * params.seqLen / TILE_ROWS + numSequences() * SPARE_TILES;
+}
+
+fn rowTileOf(index: u32) -> RowTile {
+  let groupSize = params.numHeads / params.numKvHeads;
+  let scale = vec3u(groupSize, TILE_ROWS, SPARE_TILES);
+  let place = index % tilesPerKvHead();
+  let sequence = sequenceAt(place, scale);
+  let seqLen = countOfNew(sequence);
+  let firstRow = (place - firstPlace(sequence, scale)) * TILE_ROWS;
+  return RowTile(
+    sequence,
+    index / tilesPerKvHead(),
+    firstRow,
+    min(TILE_ROWS, max(firstRow, groupSize * seqLen) - firstRow),
+    startOf(sequence),
+    seqLen,
+  );
+}
+
+// Rows past the end of a tile repeat its last row: they are computed and not stored.
+fn rowOf(tile: RowTile, i: u32) -> u32 {
+  let row = tile.firstRow + min(i, tile.numRows - 1u);
+  let head = tile.kvHead * (params.numHeads / params.numKvHeads) + row / tile.seqLen;
+  return head * params.seqLen + tile.firstToken + row % tile.seqLen;
+}
+
+// The first and the last token of a tile: of all of the sequence's where the tile has rows of several heads.
+fn tokensOf(tile: RowTile) -> vec2u {
+  let first = tile.firstRow;
+  let last = tile.firstRow + tile.numRows - 1u;
+  let isOneHead = first / tile.seqLen == last / tile.seqLen;
+  let within = select(vec2u(0u, tile.seqLen - 1u), vec2u(first, last) % tile.seqLen, isOneHead);
+  return tile.firstToken + within;
 }

@@ -1,26 +1,20 @@
 // advance: the lengths of sequences grow by their new tokens, which every layer appends after it.
 //
-//   lengths  [B]  u32  read, write
-//   counts   [B]  u32  write  new tokens of each sequence
+//   newTokens  [B + 1 + B]  u32  read, write  new_tokens has its parts; the starts are there, the positions are written
+//   lengths    [B]          u32  read, write
 //
 // Grid: (blocks of sequences). An invocation owns a sequence.
 //
-// Needs COUNT_VECTORS, WORKGROUP.
-struct Params {
-  batch: u32,
-  // Four to a vector.
-  counts: array<vec4u, COUNT_VECTORS>,
-}
-
-var<uniform> params: Params;
+// Needs WORKGROUP.
+var<storage, read_write> newTokens: array<u32>;
 var<storage, read_write> lengths: array<u32>;
-var<storage, read_write> counts: array<u32>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) invocation: vec3u) {
-  let batch = invocation.x;
-  if (batch < params.batch) {
-    counts[batch] = params.counts[batch / 4u][batch % 4u];
-    lengths[batch] += counts[batch];
+  let sequence = invocation.x;
+  let numSequences = arrayLength(&lengths);
+  if (sequence < numSequences) {
+    newTokens[numSequences + 1u + sequence] = lengths[sequence];
+    lengths[sequence] += newTokens[sequence + 1u] - newTokens[sequence];
   }
 }

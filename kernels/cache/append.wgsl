@@ -2,10 +2,11 @@
 //
 // new_rows declares the tensors that are read and written.
 //
-// Grid: (rows, batch), for each part of the cache. A workgroup owns rows of K and of V, the grid's width apart. Heads are
-// numbered as in [B, numKvHeads]; those of pages, which all sequences share, as in [numKvHeads].
+// Grid: (rows, batch), for each part of the cache; tokens that lie end to end are one batch. A workgroup owns rows of K and of
+// V, the grid's width apart. Heads are numbered as in [B, numKvHeads]; those of pages, which all sequences share, as in
+// [numKvHeads].
 //
-// Needs arrival, new_rows, store, COUNT_VECTORS, WORKGROUP.
+// Needs arrival, new_rows, slot_row, store, COUNT_VECTORS, WORKGROUP.
 struct Params {
   // Rows of H (or of VALUE_DIM) from one batch, head and token to the next in the new tensors.
   newStride: vec3u,
@@ -33,11 +34,17 @@ struct NewRow {
   position: u32,
 }
 
-// The new tokens of a sequence.
+// The new tokens of a line of the grid.
 struct Arrival {
-  // Position of the first.
+  // Position of the first, where they are those of one sequence.
   first: u32,
   count: u32,
+}
+
+// Where a new token lies.
+struct Place {
+  sequence: u32,
+  position: u32,
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -56,10 +63,11 @@ fn main(
   for (var i = workgroupId.x; i < count; i += numWorkgroups.x) {
     let head = firstHead + i / ROWS_OF_TOKEN % numHeads;
     let token = i / ROWS_OF_TOKEN / numHeads;
-    let position = arrival.first + token;
+    let place = placeOfToken(batch, arrival, token);
     let kvHead = head - batchHead;
-    let row = NewRow(i % ROWS_OF_TOKEN == 0u, kvHead, dot(vec3u(batch, kvHead, token), params.newStride), position);
-    store(row, slotRow(batch, head - params.firstHead, position), lane);
+    let index = dot(vec3u(batch, kvHead, token), params.newStride);
+    let row = NewRow(i % ROWS_OF_TOKEN == 0u, kvHead, index, place.position);
+    store(row, slotRow(place, head - params.firstHead), lane);
   }
   leave(batch, arrival, lane, numWorkgroups.x);
 }

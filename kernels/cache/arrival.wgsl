@@ -1,13 +1,11 @@
-// arrival: the new tokens of a sequence, and the slots that they are stored in.
+// arrival: the new tokens that a line of the grid stores.
 
-// variant ring: the append itself moves the lengths, when every workgroup has read them.
-//
-//   slot(t) = t < SINKS ? t : SINKS + (t - SINKS) mod (capacity - SINKS)    t = lengths[b] + i
+// variant ring: those of a sequence of a ring; the append itself moves the lengths, when every workgroup has read them.
 //
 //   lengths   [B]  u32  read, write
 //   arrivals  [B]  u32  read, write  zero between dispatches
 //
-// Needs append, SINKS, params.
+// Needs append, params.
 var<storage, read_write> lengths: array<atomic<u32>>;
 var<storage, read_write> arrivals: array<atomic<u32>>;
 
@@ -20,10 +18,8 @@ fn arrivalOf(batch: u32, lane: u32) -> Arrival {
   return Arrival(workgroupUniformLoad(&sharedLength), params.counts[batch / 4u][batch % 4u]);
 }
 
-// The row of a position; the head is numbered within its part.
-fn slotRow(batch: u32, head: u32, position: u32) -> u32 {
-  let turned = SINKS + (position - SINKS) % (params.capacity - SINKS);
-  return head * params.capacity + select(turned, position, position < SINKS);
+fn placeOfToken(batch: u32, arrival: Arrival, token: u32) -> Place {
+  return Place(batch, arrival.first + token);
 }
 
 // The last workgroup to arrive moves the length: by then every other one has read it.
@@ -34,27 +30,30 @@ fn leave(batch: u32, arrival: Arrival, lane: u32, numWorkgroups: u32) {
   }
 }
 
-// variant pages: the lengths count the new tokens already, as all layers append the same ones.
+// variant padded: those of a sequence in pages, the first of as many rows as every sequence has.
 //
-//   row(t) = (head * pages of the pool + pages[b, t / PAGE_SIZE]) * PAGE_SIZE + t mod PAGE_SIZE    t = lengths[b] - counts[b] + i
-//
-//   lengths  [B]                  u32  read
-//   counts   [B]                  u32  read  number of new tokens
-//   pages    [B, SEQUENCE_PAGES]  u32  read  the page of each PAGE_SIZE tokens
-//
-// Needs append, PAGE_SIZE, SEQUENCE_PAGES, params.
-var<storage, read> lengths: array<u32>;
-var<storage, read> counts: array<u32>;
-var<storage, read> pages: array<u32>;
-
+// Needs append, new_tokens.
 fn arrivalOf(batch: u32, lane: u32) -> Arrival {
-  return Arrival(lengths[batch] - counts[batch], counts[batch]);
+  return Arrival(firstPosition(batch), countOfNew(batch));
 }
 
-// The row of a position; the head is numbered within its part.
-fn slotRow(batch: u32, head: u32, position: u32) -> u32 {
-  let page = pages[batch * SEQUENCE_PAGES + position / PAGE_SIZE];
-  return (head * params.capacity + page) * PAGE_SIZE + position % PAGE_SIZE;
+fn placeOfToken(batch: u32, arrival: Arrival, token: u32) -> Place {
+  return Place(batch, arrival.first + token);
+}
+
+fn leave(batch: u32, arrival: Arrival, lane: u32, numWorkgroups: u32) {
+}
+
+// variant ragged: those of all sequences in pages, end to end.
+//
+// Needs append, new_tokens.
+fn arrivalOf(batch: u32, lane: u32) -> Arrival {
+  return Arrival(0u, numNewTokens());
+}
+
+fn placeOfToken(batch: u32, arrival: Arrival, token: u32) -> Place {
+  let sequence = sequenceOfRow(token);
+  return Place(sequence, positionOfRow(sequence, token));
 }
 
 fn leave(batch: u32, arrival: Arrival, lane: u32, numWorkgroups: u32) {

@@ -1,13 +1,10 @@
-// rope_queries: queries take the positions of the last seqLen tokens of their sequence, in place.
+// rope_queries: queries take the positions of their tokens, in place.
 //
-//   position(i) = lengths[b] - seqLen + i
+//   x  [B, S, N, H]  T  read, write   (or [B, N, S, H], or end to end [tokens, N, H])
 //
-//   lengths  [B]           u32  read
-//   x        [B, S, N, H]  T    read, write   (or [B, N, S, H])
+// Grid: (blocks of pairs, batch); tokens that lie end to end are one batch. An invocation owns pairs, the grid's width apart.
 //
-// Grid: (blocks of pairs, batch). An invocation owns pairs, the grid's width apart.
-//
-// Needs rope, HEAD_DIM, ROPE_DIMS, ROPE_PARTNER, T, WORKGROUP.
+// Needs query_positions, rope, HEAD_DIM, ROPE_DIMS, ROPE_PARTNER, T, WORKGROUP.
 struct Params {
   // Rows of H from one batch, head and token to the next.
   stride: vec3u,
@@ -16,7 +13,6 @@ struct Params {
 }
 
 var<uniform> params: Params;
-var<storage, read> lengths: array<u32>;
 var<storage, read_write> x: array<T>;
 
 const PAIRS = ROPE_DIMS / 2u;
@@ -28,7 +24,7 @@ fn main(
   @builtin(local_invocation_index) lane: u32,
 ) {
   let batch = workgroupId.y;
-  let count = params.seqLen * params.numHeads * PAIRS;
+  let count = numQueriesOf(batch) * params.numHeads * PAIRS;
   for (var i = workgroupId.x * WORKGROUP + lane; i < count; i += numWorkgroups.x * WORKGROUP) {
     let pair = i % PAIRS;
     let head = i / PAIRS % params.numHeads;
@@ -37,7 +33,7 @@ fn main(
     let second = first + ROPE_PARTNER;
     let a = f32(x[first]);
     let b = f32(x[second]);
-    let rope = ropeOf(lengths[batch] - params.seqLen + token, pair);
+    let rope = ropeOf(positionOf(batch, token), pair);
     x[first] = T(a * rope.x - b * rope.y);
     x[second] = T(b * rope.x + a * rope.y);
   }

@@ -13,5 +13,5 @@ struct ScoreAt {
 
 fn placeOf(row: u32, context: Context, column: u32) -> ScoreAt {
   let query = queryPosition(context, tokenOf(row));
-  return ScoreAt(batchOf(row), headOf(row), query, i32(tokenAt(context, column)));
+  return ScoreAt(context.sequence, headOf(row), query, i32(tokenAt(context, column)));
 }

@@ -7,7 +7,7 @@
 //
 // Grid: (blocks of packs). An invocation owns one pack of one output row. A row that sees nothing gives 0.
 //
-// Needs pack, state, store_row, VALUE_DIM, WORKGROUP, params.
+// Needs pack, rows, state, store_row, VALUE_DIM, WORKGROUP, params.
 var<storage, read> partials: array<Wide>;
 var<storage, read> states: array<SoftmaxState>;
 
@@ -17,7 +17,7 @@ const PACKS = VALUE_DIM / PACK;
 fn main(@builtin(global_invocation_id) invocation: vec3u) {
   let row = invocation.x / PACKS;
   let pack = invocation.x % PACKS;
-  if (row >= params.numRows) {
+  if (!isRow(row)) {
     return;
   }
   var whole = emptyState();

@@ -2,7 +2,6 @@
 //
 //   s[row, c] = scoreOf(shift[row] + sum_h q[row, h] k[c, h])
 //
-//   lengths  [B]                              u32     read
 //   q        [B, S, N, H]                     T       read   (or [B, N, S, H]: qStride), by queryAt
 //   k        [B, numKvHeads, capacity, H]     Stored  read   ring (or [B, capacity, numKvHeads, H]: kvStride), by keysAt
 //   scores   [rows of the block, contextLen]  f32     write
@@ -11,8 +10,8 @@
 // those that the context has. An invocation owns a tile of ROWS rows by 4 columns of each; query head n reads KV head
 // n / groupSize where it lies.
 //
-// Needs context, keys, masked, pack, params, query, query_shift, query_start, row_tile, slots, HEAD_DIM, LOAD_PACKS, ROWS,
-// SINKS, WORKGROUP, scoreOf.
+// Needs context, keys, masked, pack, params, query, query_shift, query_start, row_tile, sequences, slots, HEAD_DIM,
+// LOAD_PACKS, ROWS, SINKS, WORKGROUP, scoreOf.
 var<storage, read_write> scores: array<f32>;
 
 const HEAD_LOADS = HEAD_DIM / (PACK * LOAD_PACKS);
@@ -25,6 +24,9 @@ fn main(
   @builtin(local_invocation_index) lane: u32,
 ) {
   let tile = rowTileOf(params.firstTile + workgroupId.y);
+  if (tile.numRows == 0u) {
+    return;
+  }
   let context = contextOf(tile.batch);
 
   var seen = vec2u(context.len, 0u);

@@ -2,14 +2,13 @@
 //
 //   m = max_c s[c]    d = sum_c exp(s[c] - m)    w[c] = exp(s[c] - m) / d
 //
-//   lengths  [B]                              u32  read
 //   weights  [rows of the block, contextLen]  f32  write
 //   and the scores that scoreAt reads
 //
 // Grid: (rows). A workgroup owns a row; lane i owns the visible columns i, i + WORKGROUP, ...
 // A row that sees nothing has only zero weights. A masked column has weight 0 and does not count.
 //
-// Needs context, key_share, lse, masked, params, sink, softmax_input, state, WORKGROUP.
+// Needs context, key_share, lse, masked, params, rows, sequences, sink, softmax_input, state, WORKGROUP.
 var<storage, read_write> weights: array<f32>;
 
 var<workgroup> ofLanes: array<SoftmaxState, WORKGROUP>;
@@ -17,7 +16,10 @@ var<workgroup> ofLanes: array<SoftmaxState, WORKGROUP>;
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_index) lane: u32) {
   let row = params.firstRow + workgroupId.x;
-  let context = contextOf(batchOf(row));
+  if (!isRow(row)) {
+    return;
+  }
+  let context = contextOfRow(row);
   let visible = visibleColumns(context, tokenOf(row));
   let offset = scoresOffset(row);
 

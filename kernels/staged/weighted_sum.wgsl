@@ -2,7 +2,6 @@
 //
 //   o[row, h] = sum_c w[row, c] v[c, h]
 //
-//   lengths  [B]                                   u32     read
 //   weights  [rows of the block, contextLen]       f32     read
 //   v        [B, numKvHeads, capacity, VALUE_DIM]  Stored  read   ring (or [B, capacity, numKvHeads, ...]: kvStride), by
 //                                                                 valuesAt
@@ -11,7 +10,8 @@
 // Grid: (row tiles, blocks of LANES loads of the head). A workgroup is STRIPS x LANES invocations: a lane owns the packs of
 // one load of ROWS output rows, a strip every STRIPS-th quad of columns; workgroup memory adds the strips up.
 //
-// Needs context, pack, params, row_tile, slots, values, LANES, LOAD_PACKS, Pack, ROWS, STRIPS, VALUE_DIM, WORKGROUP.
+// Needs context, pack, params, row_tile, sequences, slots, values, LANES, LOAD_PACKS, Pack, ROWS, STRIPS, VALUE_DIM,
+// WORKGROUP.
 var<storage, read> weights: array<f32>;
 var<storage, read_write> o: array<Pack>;
 
@@ -25,6 +25,9 @@ var<workgroup> sums: array<array<OfLoad, ROWS>, WORKGROUP>;
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_index) invocation: u32) {
   let tile = rowTileOf(params.firstTile + workgroupId.x);
+  if (tile.numRows == 0u) {
+    return;
+  }
   let context = contextOf(tile.batch);
   let load = workgroupId.y * LANES + invocation % LANES;
   let strip = invocation / LANES;

@@ -10,7 +10,7 @@ import type { FilledSpec } from "../plan/spec.ts";
 import { type AttentionOutput, OUTPUTS } from "../plan/outputs.ts";
 import { type Mods, modTensorsOf } from "../score/score_mod.ts";
 import type { ElementType } from "../tensor/dtype.ts";
-import { rowShape, shapeIn } from "../tensor/layout.ts";
+import { shapeIn } from "../tensor/layout.ts";
 import { checkTensor, type Tensor } from "../tensor/tensor.ts";
 
 /** Keys and values of a cache, all the tokens it has when the work runs. */
@@ -28,14 +28,15 @@ export interface CachedKv {
 /**
  * The tensors of {@linkcode Attention.encode}; all of them are the caller's. The outputs that `outputs` asks for are
  * written beside o, each in f32: `lse` [B, S, N] (or [B, N, S]), about -3.4e38 for a row that sees nothing, and the others
- * [B, N, S, contextLen], about -3.4e38 where masked.
+ * [B, N, S, contextLen], about -3.4e38 where masked; over tokens that lie end to end [tokens, N] and
+ * [N, tokens, contextLen]. Rows without a token are not written.
  */
 export type AttentionTensors =
   & ((ContiguousKv & { cache?: undefined }) | CachedKv)
   & {
-    /** Queries [B, S, N, headDim] (or [B, N, S, headDim]). */
+    /** Queries [B, S, N, headDim] (or [B, N, S, headDim]), or end to end [tokens, N, headDim]. */
     q: Tensor;
-    /** Output [B, S, N, valueDim] (or [B, N, S, valueDim]), written. */
+    /** Output [B, S, N, valueDim] (or [B, N, S, valueDim]), or [tokens, N, valueDim], written. */
     o: Tensor;
     /** Numbers that are added to the scores, in the planned shape and the element type of q. */
     bias?: Tensor;
@@ -57,32 +58,34 @@ export function viewTensors(
   tensors: AttentionTensors,
   fullLengths: GPUBuffer,
 ): KvView {
-  const { batch, numHeads, headDim, valueDim, seqLen, dtype, layout, outputs } = plan.spec;
+  const { numHeads, headDim, valueDim, dtype, outputs } = plan.spec;
   const check = (
     name: string,
     tensor: Tensor | undefined,
     shape: readonly number[],
     type: ElementType = dtype,
   ) => checkTensor(action, name, tensor!, { gpu, shape, dtype: type });
-  check("q", tensors.q, shapeIn(layout, batch, numHeads, seqLen, headDim));
+  check("q", tensors.q, rowsShape(plan.spec, headDim));
   const view = tensors.cache === undefined
     ? viewContiguous(action, gpu, plan.spec, tensors, fullLengths)
     : checkedView(action, gpu, tensors.cache, plan.spec);
-  check("o", tensors.o, shapeIn(layout, batch, numHeads, seqLen, valueDim));
+  check("o", tensors.o, rowsShape(plan.spec, valueDim));
   for (const name of ["bias", "mask"] as const) {
     const shape = plan.spec[name];
     if (shape) check(name, tensors[name], shape, name === "mask" ? "bool" : dtype);
     else checkAbsent(action, name, tensors[name], `planned (give its shape)`, { [name]: shape });
   }
   const modTensors = checkModTensors(action, gpu, plan.spec, tensors.modTensors);
+  const { batch, seqLen, tokens } = plan.spec;
+  const rowNumbers = tokens === undefined ? [batch, numHeads, seqLen] : [numHeads, tokens];
   for (const output of OUTPUTS) {
     if (!outputs.includes(output)) {
       checkAbsent(action, output, tensors[output], "asked for", { outputs });
       continue;
     }
     const shape = output === "lse"
-      ? rowShape(layout, batch, numHeads, seqLen)
-      : [batch, numHeads, seqLen, plan.contextLen];
+      ? rowsShape(plan.spec, 1).slice(0, -1)
+      : [...rowNumbers, plan.contextLen];
     check(output, tensors[output], shape, "f32");
   }
   const { q, bias, mask } = tensors;
@@ -115,6 +118,13 @@ export function checkModTensors(
     checkTensor(action, `modTensors.${name}`, given[name], { gpu, shape, dtype });
     return given[name];
   });
+}
+
+/** The shape of a vector of `size` for each query row. */
+function rowsShape({ layout, batch, numHeads, seqLen, tokens }: FilledSpec, size: number) {
+  return tokens === undefined
+    ? shapeIn(layout, batch, numHeads, seqLen, size)
+    : [tokens, numHeads, size];
 }
 
 function buffersOf(tensors: readonly (Tensor | undefined)[]): GPUBuffer[] {

@@ -17,6 +17,7 @@ import {
   lanesPiece,
   queryPiece,
   queryRowPiece,
+  rowsPieces,
   rowTilePiece,
   STATE_PIECE,
   valuePieces,
@@ -45,7 +46,7 @@ function attendModule(plan: FusedPlan): WgslModule {
   return join(
     "attend",
     ...contextPieces(spec),
-    rowTilePiece(rows * rowGroups),
+    rowTilePiece(spec, rows * rowGroups),
     ...keyPieces(spec, loaded, spec.arithmetic === "f32" ? "f32" : "f16"),
     ...valuePieces(spec, loaded),
     queryPiece(spec, loaded.packSize),
@@ -78,9 +79,10 @@ function mergeModule({ spec }: FusedPlan): WgslModule {
     packPiece(fusedPackSize(spec)),
     STATE_PIECE,
     ...outputPieces(spec),
+    ...rowsPieces(spec),
     {
       constants: { VALUE_DIM: spec.valueDim, WORKGROUP: MERGE_WORKGROUP },
-      fragments: [wgsl.params, wgsl.mergeSlices],
+      fragments: [wgsl.mergeSlices],
     },
   );
 }

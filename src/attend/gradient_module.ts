@@ -80,7 +80,7 @@ export function queryGradientsModule(plan: AttentionGradientPlan): WgslModule {
   const { rows, rowGroups } = tile;
   const dtype = slices.queries > 1 ? "f32" : spec.dtype;
   const pieces = [...tilePieces(plan), sumPiece(plan), ...distancePieces(plan)];
-  return join("query gradients", ...pieces, rowTilePiece(rows * rowGroups), {
+  return join("query gradients", ...pieces, rowTilePiece(spec, rows * rowGroups), {
     types: { Gradient: packType(dtype, fusedPackSize(spec)) },
     constants: keySumConstants(plan),
     fragments: [
@@ -99,7 +99,7 @@ export function queryGradientsModule(plan: AttentionGradientPlan): WgslModule {
 /** The gradient of a bias. */
 export function biasGradientsModule(plan: AttentionGradientPlan): WgslModule {
   const { spec, tile, slices } = plan;
-  return join("bias gradients", ...tilePieces(plan), rowTilePiece(tile.rows), {
+  return join("bias gradients", ...tilePieces(plan), rowTilePiece(plan.spec, tile.rows), {
     types: { Gradient: slices.bias > 1 ? "f32" : spec.dtype },
     constants: { WORKGROUP: tile.lanes },
     fragments: [

@@ -1,8 +1,10 @@
 /** Pieces that the kernels of attention have in common. */
 import * as wgsl from "../../kernels/mod.ts";
 import { isTransformed } from "../cache/kv_transform.ts";
+import type { Arrangement } from "../cache/new_tokens.ts";
 import { slotsPiece } from "../cache/slots.ts";
 import type { WgslPiece } from "../gpu/compose.ts";
+import { spareTiles } from "../plan/plan_base.ts";
 import type { FilledSpec } from "../plan/spec.ts";
 import type { Dtype } from "../tensor/dtype.ts";
 import type { Loads } from "../tensor/loads.ts";
@@ -15,19 +17,43 @@ interface Loaded {
   loads: Loads;
 }
 
-/** Declares `params`, and the context that each query sees; its length is given in a buffer, or with the rows. */
+/**
+ * Declares `params`, and the context that each query sees; the length of one is given in a buffer, with the rows, or with where
+ * the new tokens lie.
+ */
 export function contextPieces(
-  { sinks, capacity }: FilledSpec,
+  spec: FilledSpec,
   lengths: keyof typeof wgsl.lengths = "given",
 ): WgslPiece[] {
+  const { sinks, capacity, tokens } = spec;
   // A contiguous K/V may have fewer tokens than there could be sinks.
   const constants = { SINKS: Math.min(sinks, capacity) };
-  return [{ constants, fragments: [wgsl.params, wgsl.lengths[lengths], wgsl.context] }];
+  const ofSequences = tokens === undefined
+    ? [wgsl.lengths[lengths], wgsl.sequences.padded]
+    : [wgsl.newTokens, wgsl.sequences.ragged];
+  return [{ constants, fragments: [wgsl.params, wgsl.context, ...ofSequences] }];
+}
+
+/** Declares `params`, and which rows there are. */
+export function rowsPieces(spec: FilledSpec): WgslPiece[] {
+  return [newTokensPiece(spec), { fragments: [wgsl.params, wgsl.rows[arrangementOf(spec)]] }];
 }
 
 /** Declares tiles of `rows` rows that read the same KV head. */
-export function rowTilePiece(rows: number): WgslPiece {
-  return { constants: { TILE_ROWS: rows }, fragments: [wgsl.rowTile] };
+export function rowTilePiece(spec: FilledSpec, rows: number): WgslPiece {
+  const [constants, fragments] = [{ TILE_ROWS: rows }, [wgsl.rowTile[arrangementOf(spec)]]];
+  return spec.tokens === undefined
+    ? { constants, fragments }
+    : { constants: { ...constants, SPARE_TILES: spareTiles(spec, rows) }, fragments };
+}
+
+/** Declares where new tokens lie, if not every sequence has as many rows for them. */
+function newTokensPiece({ tokens }: FilledSpec): WgslPiece {
+  return tokens === undefined ? {} : { fragments: [wgsl.newTokens] };
+}
+
+function arrangementOf({ tokens }: FilledSpec): Arrangement {
+  return tokens === undefined ? "padded" : "ragged";
 }
 
 /** Declares `k` and reads it by `keysAt`, as factors of products in a type of their own. */

@@ -36,9 +36,12 @@ export interface ProgramDispatch {
 
 /** Values for the `Params` of the attention kernels, but for those that differ between blocks. */
 export function paramsOf({ spec, contextLen }: PlanBase): UniformValues {
-  const { numHeads, numKvHeads, seqLen, capacity, layout, kvLayout, pages } = spec;
+  const { numHeads, numKvHeads, capacity, layout, kvLayout, pages, tokens } = spec;
+  const seqLen = tokens ?? spec.seqLen;
+  const [batchStride, ...strides] = rowStrides(layout, numHeads, seqLen);
   return {
-    qStride: rowStrides(layout, numHeads, seqLen),
+    // Rows that lie end to end are counted over all sequences.
+    qStride: [tokens === undefined ? batchStride : 0, ...strides],
     numHeads,
     kvStride: pages ? [0, pages.count, 1] : rowStrides(kvLayout, numKvHeads, capacity),
     numKvHeads,

@@ -242,15 +242,15 @@ export class SharedPrefixAttention {
 }
 
 function checkSpec(filled: FilledSpec, given: AttentionSpec): void {
-  const { window, windowRight, alibiSlopes, bias, scoreMod, maskMod } = filled;
+  const { window, windowRight, alibiSlopes, bias, scoreMod, maskMod, tokens } = filled;
   const { alignment, layout, seqLen } = filled;
-  const fromPrefix = { window, windowRight, alibiSlopes, bias, scoreMod, maskMod };
+  const fromPrefix = { window, windowRight, alibiSlopes, bias, scoreMod, maskMod, tokens };
   const asked = Object.entries(fromPrefix).filter(([, value]) => value !== undefined);
   if (asked.length > 0 || alignment !== "bottom-right" || (given.outputs ?? []).length > 0) {
     throw new TypeError(
       sentence(
         ACTION,
-        "windows, alibiSlopes, bias, scoreMod, maskMod, alignment and outputs are not for shared prefixes (attend twice and merge)",
+        "windows, alibiSlopes, bias, scoreMod, maskMod, tokens, alignment and outputs are not for shared prefixes (attend twice and merge)",
         { ...Object.fromEntries(asked), alignment, outputs: given.outputs ?? [] },
       ),
     );

@@ -12,6 +12,7 @@ import {
   keyPieces,
   queryPiece,
   queryRowPiece,
+  rowsPieces,
   rowTilePiece,
   STATE_PIECE,
   valuePieces,
@@ -47,7 +48,7 @@ function scoresModule(
   return join(
     "scores",
     ...contextPieces(spec),
-    rowTilePiece(rowTile),
+    rowTilePiece(spec, rowTile),
     ...keyPieces(spec, { packSize: pack, loads: loads.keys }),
     queryPiece(spec, pack),
     queryRowPiece(spec),
@@ -62,12 +63,19 @@ function scoresModule(
 function softmaxModule({ spec, workgroup, transform }: StagedPlan): WgslModule {
   const isKept = spec.outputs.includes("scores");
   const keyShare = transform ? wgsl.keyShare.stored : wgsl.keyShare.none;
-  return join("softmax", ...contextPieces(spec), STATE_PIECE, ...rowEndPieces(spec), {
-    constants: { WORKGROUP: workgroup.softmax },
-    fragments: [
-      ...[isKept ? wgsl.softmaxInput.apart : wgsl.softmaxInput.inPlace, keyShare, wgsl.softmax],
-    ],
-  });
+  return join(
+    "softmax",
+    ...contextPieces(spec),
+    ...rowsPieces(spec),
+    STATE_PIECE,
+    ...rowEndPieces(spec),
+    {
+      constants: { WORKGROUP: workgroup.softmax },
+      fragments: [
+        ...[isKept ? wgsl.softmaxInput.apart : wgsl.softmaxInput.inPlace, keyShare, wgsl.softmax],
+      ],
+    },
+  );
 }
 
 function weightedSumModule(
@@ -77,7 +85,7 @@ function weightedSumModule(
   return join(
     "weighted sum",
     ...contextPieces(spec),
-    rowTilePiece(rowTile),
+    rowTilePiece(spec, rowTile),
     ...(spec.valuesAre === "keys" ? keyPieces(spec, loaded) : []),
     ...valuePieces(spec, loaded),
     {

@@ -1,20 +1,26 @@
 /** Writing new tokens into a cache, on the device. */
 import * as wgsl from "../../kernels/mod.ts";
 import { sentence } from "../base/check.ts";
-import { type Buffers, Kernel } from "../gpu/kernel.ts";
+import type { Buffers, Kernel } from "../gpu/kernel.ts";
 import type { KvPart } from "./kv_memory.ts";
 import { type FilledRope, ropePiece } from "./rope_kernel.ts";
 import { isTransformed, rotationBlock, transformPieces } from "./kv_transform.ts";
 import { isQuantized } from "../tensor/quantized.ts";
 import { storedRows } from "./kv_shape.ts";
-import { rowStrides } from "../tensor/layout.ts";
 import { quantizedPieces, storedType } from "../tensor/pieces.ts";
 import { join, type WgslModule, type WgslPiece } from "../gpu/compose.ts";
 import type { Dispatch } from "../gpu/bound_work.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { KeptBuffers } from "../gpu/kept_buffers.ts";
 import type { Owned } from "../gpu/owned.ts";
-import { pageConstants } from "./slots.ts";
+import {
+  type Arrangement,
+  compileArrangements,
+  type NewBuffers,
+  type NewRows,
+  newStrides,
+} from "./new_tokens.ts";
+import { pageRowsPiece } from "./slots.ts";
 import type { CacheSpec } from "./cache_spec.ts";
 
 /** The values that decide how tokens are written. */
@@ -49,13 +55,17 @@ export function checkSequences(action: string, limits: GPUSupportedLimits, batch
   );
 }
 
-/** The module of an append. */
-export function appendModule(spec: AppendSpec, rope: FilledRope | undefined): WgslModule {
+/** The module of an append, of tokens that lie in such a way. */
+export function appendModule(
+  spec: AppendSpec,
+  rope: FilledRope | undefined,
+  arrangement: Arrangement = "padded",
+): WgslModule {
   return join(
     "append",
     ropePiece(rope),
     ...storePieces(spec),
-    arrivalPiece(spec),
+    arrivalPiece(spec, arrangement),
     newRows(spec),
     {
       constants: { WORKGROUP },
@@ -76,18 +86,24 @@ function newRows({ headDim, valueDim, dtype, valuesAre }: AppendSpec): WgslPiece
     };
 }
 
-/** Declares where the new tokens of a sequence begin, and the slots that they are stored in. */
-function arrivalPiece({ batch, sinks, capacity, pages }: AppendSpec): WgslPiece {
+/** Declares where new tokens belong, and the slots that they are stored in. */
+function arrivalPiece(
+  { batch, sinks, capacity, pages }: AppendSpec,
+  arrangement: Arrangement,
+): WgslPiece {
   if (pages) {
-    const constants = { ...pageConstants(capacity, pages), COUNT_VECTORS: 1 };
-    return { constants, fragments: [wgsl.arrival.pages] };
+    const { constants, fragments } = pageRowsPiece(capacity, pages);
+    return {
+      constants: { ...constants, COUNT_VECTORS: 1 },
+      fragments: [...fragments, wgsl.newTokens, wgsl.arrival[arrangement], wgsl.slotRow.pages],
+    };
   }
   const constants = { SINKS: sinks, COUNT_VECTORS: countVectors(batch) };
-  return { constants, fragments: [wgsl.arrival.ring] };
+  return { constants, fragments: [wgsl.arrival.ring, wgsl.slotRow.ring] };
 }
 
 /** Vectors of four numbers, one for each sequence. */
-export function countVectors(batch: number): number {
+function countVectors(batch: number): number {
   return Math.ceil(batch / 4);
 }
 
@@ -113,13 +129,19 @@ function rowPieces(spec: AppendSpec): WgslPiece[] {
 
 /** The kernel that appends to one cache, and its parameters by the numbers of tokens. */
 export class Append {
-  readonly #kernel: Kernel;
+  /** By how tokens lie: end to end in pages alone. */
+  readonly #kernels: Partial<Record<Arrangement, Kernel>>;
   readonly #spec: AppendSpec;
   readonly #memory: Memory;
   readonly #params: KeptBuffers;
 
-  private constructor(kernel: Kernel, spec: AppendSpec, memory: Memory, params: KeptBuffers) {
-    this.#kernel = kernel;
+  private constructor(
+    kernels: Partial<Record<Arrangement, Kernel>>,
+    spec: AppendSpec,
+    memory: Memory,
+    params: KeptBuffers,
+  ) {
+    this.#kernels = kernels;
     this.#spec = spec;
     this.#memory = memory;
     this.#params = params;
@@ -133,28 +155,30 @@ export class Append {
     rope: FilledRope | undefined,
     memory: Memory,
   ): Promise<Append> {
-    const kernel = await Kernel.compile(gpu, appendModule(spec, rope));
-    return new Append(kernel, spec, memory, owned.keep(new KeptBuffers()));
+    const kernels = await compileArrangements(
+      gpu,
+      spec,
+      (arrangement) => appendModule(spec, rope, arrangement),
+    );
+    return new Append(kernels, spec, memory, owned.keep(new KeptBuffers()));
   }
 
   /**
    * One dispatch for each part.
    *
-   * @param tokens New keys of `seqLen` tokens, and their values where these are not keys.
-   * @param counts How many of them each sequence takes; all of them where there are none.
+   * @param tokens New keys, and their values where these are not keys.
+   * @param counts How many of its tokens each sequence of a ring takes; all of them where there are none.
    */
-  bind(
-    tokens: { k: GPUBuffer; v?: GPUBuffer },
-    seqLen: number,
-    counts?: readonly number[],
-  ): Dispatch[] {
+  bind(tokens: NewBuffers, counts?: readonly number[]): Dispatch[] {
     const { batch, numKvHeads } = this.#spec;
+    const { arrangement, seqLen } = tokens;
     const rows = seqLen * numKvHeads * storedRows(this.#spec).length;
     const { parts, buffers } = this.#memory;
-    const params = this.#paramsFor(seqLen, counts ?? new Array(batch).fill(seqLen));
-    const grid = [Math.min(rows, MAX_WORKGROUPS), batch] as const;
+    const kernel = this.#kernels[arrangement]!;
+    const params = this.#paramsFor(kernel, tokens, counts ?? new Array(batch).fill(seqLen));
+    const grid = [Math.min(rows, MAX_WORKGROUPS), arrangement === "ragged" ? 1 : batch] as const;
     return parts.map(({ k, v }, i) =>
-      this.#kernel.bind({
+      kernel.bind({
         ...{ ...buffers, params: params[i], kNew: tokens.k, k: k.buffer },
         ...(v && tokens.v ? { vNew: tokens.v, v: v.buffer } : {}),
       }, grid)
@@ -162,23 +186,26 @@ export class Append {
   }
 
   /** For each part; a decode loop makes none anew. */
-  #paramsFor(seqLen: number, lengths: readonly number[]): GPUBuffer[] {
+  #paramsFor(kernel: Kernel, rows: NewRows, lengths: readonly number[]): GPUBuffer[] {
     const { layout, batch, numKvHeads, capacity, pages } = this.#spec;
     const { parts } = this.#memory;
     // Sequences in pages have their counts on the device.
     const counts = pages ? [0, 0, 0, 0] : [...lengths, ...new Array(-batch & 3).fill(0)];
     return parts.map(({ firstHead, numHeads }, i) =>
-      this.#params.get(`${i}: ${counts} of ${seqLen}`, () =>
-        this.#kernel.uniform({
-          newStride: rowStrides(layout, numKvHeads, seqLen),
-          numKvHeads,
-          firstHead,
-          endHead: firstHead + numHeads,
-          batchHeads: pages ? 0 : numKvHeads,
-          capacity: pages?.count ?? capacity,
-          advance: i === parts.length - 1 ? 1 : 0,
-          counts,
-        }))
+      this.#params.get(
+        `${i}: ${counts} of ${rows.seqLen}, ${rows.arrangement}`,
+        () =>
+          kernel.uniform({
+            newStride: newStrides(rows, layout, numKvHeads),
+            numKvHeads,
+            firstHead,
+            endHead: firstHead + numHeads,
+            batchHeads: pages ? 0 : numKvHeads,
+            capacity: pages?.count ?? capacity,
+            advance: i === parts.length - 1 ? 1 : 0,
+            counts,
+          }),
+      )
     );
   }
 }

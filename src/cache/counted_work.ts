@@ -2,14 +2,14 @@
 import type { Gpu } from "../gpu/device.ts";
 import { refusalsOf } from "../gpu/refusals.ts";
 
-/** The work of one cache, known by the buffer of its lengths: whether the host's counts still hold. */
+/** The work of one cache, known by the buffers of its lengths: whether the host's counts still hold. */
 export class CountedWork {
   readonly #gpu: Gpu;
-  readonly #lengths: GPUBuffer;
+  readonly #counters: readonly GPUBuffer[];
 
-  constructor(gpu: Gpu, lengths: GPUBuffer) {
+  constructor(gpu: Gpu, counters: readonly GPUBuffer[]) {
     this.#gpu = gpu;
-    this.#lengths = lengths;
+    this.#counters = counters;
   }
 
   /**
@@ -19,11 +19,11 @@ export class CountedWork {
   check(action: string): void {
     this.#gpu.throwIfLost();
     const rule = "the GPU refused work on the cache (clear or restore it)";
-    refusalsOf(this.#gpu.device).throwIfRefused(action, rule, [this.#lengths]);
+    refusalsOf(this.#gpu.device).throwIfRefused(action, rule, this.#counters);
   }
 
   /** Remembers that work was encoded which the host has counted; after a clearing, that alone. */
   encoded(): void {
-    refusalsOf(this.#gpu.device).wrote([this.#lengths]);
+    refusalsOf(this.#gpu.device).wrote(this.#counters);
   }
 }

@@ -7,6 +7,11 @@ import type { CacheSpec } from "./cache_spec.ts";
 export interface ViewingQueries {
   /** New tokens per sequence. */
   seqLen: number;
+  /**
+   * Rows of new tokens where those of all sequences lie end to end, each with a query of its own; `seqLen` is the most of a
+   * sequence then. Absent where every sequence has as many queries.
+   */
+  tokens?: number;
   /** First tokens of a sequence that every query sees. */
   sinks: number;
   /** Tokens besides the sinks that a query sees; all of them where there is none. */

@@ -2,22 +2,17 @@
 import * as wgsl from "../../kernels/mod.ts";
 import { join, type WgslModule } from "../gpu/compose.ts";
 import type { Gpu } from "../gpu/device.ts";
-import { KeptBuffers } from "../gpu/kept_buffers.ts";
 import { Kernel } from "../gpu/kernel.ts";
 import type { Owned } from "../gpu/owned.ts";
 import { USAGE } from "../gpu/usage.ts";
-import { countVectors } from "./append.ts";
 import { checkBytes } from "../tensor/tensor.ts";
 import { counterBuffer } from "./kv_memory.ts";
 
 const WORKGROUP = 64;
 
 /** The module that moves lengths. */
-export function advanceModule(batch: number): WgslModule {
-  return join("advance", {
-    constants: { COUNT_VECTORS: countVectors(batch), WORKGROUP },
-    fragments: [wgsl.advance],
-  });
+export function advanceModule(): WgslModule {
+  return join("advance", { constants: { WORKGROUP }, fragments: [wgsl.advance] });
 }
 
 /** Sizes of a table. */
@@ -30,32 +25,32 @@ interface TableShape {
   numbers: number;
 }
 
-/** Page tables, lengths, and the counts of new tokens. */
+/** Page tables, lengths, and where new tokens lie. */
 export class PageTable {
   /** The page of each page's worth of tokens [B, sequencePages], u32. */
   readonly pages: GPUBuffer;
   /** Tokens of each sequence [B], u32. */
   readonly lengths: GPUBuffer;
-  /** New tokens of each sequence [B], u32. */
-  readonly counts: GPUBuffer;
+  /**
+   * New tokens laid end to end [B + 1 + B], u32: the row at which those of each sequence begin, the end of all, and the
+   * position of the first of each sequence.
+   */
+  readonly newTokens: GPUBuffer;
   /** Number i at place i: copies of it set entries without a buffer made for them. */
   readonly #numbers: GPUBuffer;
   readonly #kernel: Kernel;
-  readonly #params: KeptBuffers;
   readonly #shape: TableShape;
 
   private constructor(
     kernel: Kernel,
-    params: KeptBuffers,
     shape: TableShape,
-    made: Record<"pages" | "lengths" | "counts" | "numbers", GPUBuffer>,
+    made: Record<"pages" | "lengths" | "newTokens" | "numbers", GPUBuffer>,
   ) {
     this.#kernel = kernel;
-    this.#params = params;
     this.#shape = shape;
     this.pages = made.pages;
     this.lengths = made.lengths;
-    this.counts = made.counts;
+    this.newTokens = made.newTokens;
     this.#numbers = made.numbers;
   }
 
@@ -63,7 +58,7 @@ export class PageTable {
   static async create(gpu: Gpu, owned: Owned, shape: TableShape): Promise<PageTable> {
     const { batch, sequencePages, numbers } = shape;
     checkBytes(gpu, "allocate page tables", 4 * Math.max(batch * sequencePages, numbers));
-    const kernel = await Kernel.compile(gpu, advanceModule(batch));
+    const kernel = await Kernel.compile(gpu, advanceModule());
     const made = await gpu.guard("allocate page tables", () => {
       const iota = owned.keep(gpu.device.createBuffer({
         ...{ label: "numbers", size: 4 * numbers, usage: USAGE.copySrc, mappedAtCreation: true },
@@ -74,16 +69,16 @@ export class PageTable {
         numbers: iota,
         pages: owned.keep(counterBuffer(gpu, "page tables", batch * sequencePages)),
         lengths: owned.keep(counterBuffer(gpu, "sequence lengths", batch)),
-        counts: owned.keep(counterBuffer(gpu, "new tokens", batch)),
+        newTokens: owned.keep(counterBuffer(gpu, "new tokens", 2 * batch + 1)),
       };
     });
-    return new PageTable(kernel, owned.keep(new KeptBuffers()), shape, made);
+    return new PageTable(kernel, shape, made);
   }
 
   /** Bytes of all of it. */
   get bytes(): number {
-    const { pages, lengths, counts } = this;
-    return pages.size + lengths.size + counts.size + this.#numbers.size;
+    const { pages, lengths, newTokens } = this;
+    return pages.size + lengths.size + newTokens.size + this.#numbers.size;
   }
 
   /** Encodes the page of a place in a sequence. */
@@ -97,18 +92,24 @@ export class PageTable {
     encoder.copyBufferToBuffer(this.#numbers, 4 * length, this.lengths, 4 * sequence, 4);
   }
 
-  /** Encodes the growth of each sequence by its count of new tokens. */
-  advance(encoder: GPUCommandEncoder, counts: readonly number[]): void {
-    const { batch } = this.#shape;
-    const vectors = [...counts, ...new Array(-batch & 3).fill(0)];
-    const params = this.#params.get(
-      `${counts}`,
-      () => this.#kernel.uniform({ batch, counts: vectors }),
-    );
-    const { lengths, counts: newTokens } = this;
+  /** Encodes the growth of each sequence by its new tokens, which begin at these rows where they lie end to end. */
+  advance(encoder: GPUCommandEncoder, starts: readonly number[]): void {
+    // Numbers that follow each other lie so among the numbers: those of sequences that grow by a token each are one copy.
+    for (let first = 0, end = 1; first < starts.length; first = end++) {
+      while (end < starts.length && starts[end] === starts[end - 1] + 1) end++;
+      const size = 4 * (end - first);
+      encoder.copyBufferToBuffer(
+        this.#numbers,
+        4 * starts[first],
+        this.newTokens,
+        4 * first,
+        size,
+      );
+    }
+    const { lengths, newTokens } = this;
     const pass = encoder.beginComputePass();
-    this.#kernel.bind({ params, lengths, counts: newTokens }, [Math.ceil(batch / WORKGROUP), 1])
-      .encode(pass);
+    const { batch } = this.#shape;
+    this.#kernel.bind({ lengths, newTokens }, [Math.ceil(batch / WORKGROUP), 1]).encode(pass);
     pass.end();
   }
 }

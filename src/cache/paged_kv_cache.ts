@@ -7,6 +7,7 @@ import { checkSequences } from "./append.ts";
 import type { CacheSpec } from "./cache_spec.ts";
 import { CountedWork } from "./counted_work.ts";
 import type { SequencePair } from "./fork.ts";
+import { startsOf } from "./new_tokens.ts";
 import { NO_PREFIX } from "./page_allocator.ts";
 import { PageCopy } from "./page_copy.ts";
 import type { PagePool } from "./page_pool.ts";
@@ -113,7 +114,8 @@ export class PagedKvCache {
     this.#owned = made.owned;
     this.#table = made.table;
     this.#copy = made.copy;
-    this.#counted = new CountedWork(pool.gpu, made.table.lengths);
+    const { lengths, newTokens } = made.table;
+    this.#counted = new CountedWork(pool.gpu, [lengths, newTokens]);
     this.#maxSeqLen = maxSeqLen;
     this.#rules = { capacity, sinks, window, overflow: "error" };
     this.#sequences = Array.from({ length: batch }, () => ({ oldest: 0, length: 0, pages: [] }));
@@ -149,7 +151,8 @@ export class PagedKvCache {
       const table = await PageTable.create(gpu, owned, {
         batch,
         sequencePages: sequencePages(capacity, pages),
-        numbers: Math.max(pages.count, capacity + 1),
+        // No step has more new tokens than the pool has room for.
+        numbers: Math.max(pages.count, capacity + 1, pages.count * pages.size + 1),
       });
       const copy = await PageCopy.compile(gpu, owned, pool);
       const cache = new PagedKvCache(pool, spec, maxSeqLen, { owned, table, copy });
@@ -175,6 +178,16 @@ export class PagedKvCache {
   /** Bytes of tables and counters on the GPU, besides the pool's pages. */
   get bytes(): number {
     return this.#table.bytes;
+  }
+
+  /**
+   * The rows of a step's tokens where they lie end to end, [tokens, ...]: those of sequence b are from `starts[b]` up to, but
+   * not including, `starts[b + 1]`, by the counts of the last {@linkcode PagedKvCache.extend}; all 0 where sequences changed
+   * in another way since.
+   */
+  get starts(): number[] {
+    const { counts } = this.#step;
+    return startsOf(counts.length > 0 ? counts : this.#sequences.map(() => 0));
   }
 
   /**
@@ -254,7 +267,7 @@ export class PagedKvCache {
         sequence.pages.push(pages.shift()!);
       }
     });
-    this.#table.advance(encoder, added);
+    this.#table.advance(encoder, startsOf(added));
     this.#counted.encoded();
     this.#step = { counts: added };
   }

@@ -8,19 +8,20 @@ import type { CacheSpec } from "./cache_spec.ts";
 import type { CountedWork } from "./counted_work.ts";
 import type { KvPart } from "./kv_memory.ts";
 import type { KvView, ViewingQueries } from "./kv_view.ts";
-import { newBuffers } from "./new_tokens.ts";
+import { newBuffers, type NewRows, startsOf } from "./new_tokens.ts";
 import type { PageTable } from "./page_table.ts";
 import { checkKept, type KeptTokens } from "./ring_rules.ts";
-import { bindQueries, type FilledRope, type Rope } from "./rope_kernel.ts";
+import { bindQueries, type FilledRope, type Rope, ROPE_QUERIES } from "./rope_kernel.ts";
 
 /** New keys and values of the sequences that were extended. */
 export interface PagedTokens {
   /**
    * Keys [B, S, numKvHeads, headDim] (or [B, numKvHeads, S, headDim] in layout `"BNSH"`): of each sequence the first tokens,
-   * as many as it was extended by.
+   * as many as it was extended by. Or end to end [tokens, numKvHeads, headDim], where {@linkcode PagedKvCache.starts} says
+   * whose a row is; there may be more rows than tokens.
    */
   k: Tensor;
-  /** Values [B, S, numKvHeads, valueDim] (or [B, numKvHeads, S, valueDim]). */
+  /** Values [B, S, numKvHeads, valueDim] (or [B, numKvHeads, S, valueDim]), or [tokens, numKvHeads, valueDim]. */
   v: Tensor;
 }
 
@@ -66,8 +67,8 @@ export class PagedLayer implements KvView {
   readonly parts: readonly KvPart[];
   /** Tokens of each sequence [B], u32, as of the work that the GPU has done. */
   readonly lengthsBuffer: GPUBuffer;
-  /** The table of pages. */
-  readonly buffers: Readonly<Record<"pages", GPUBuffer>>;
+  /** The table of pages, and where the new tokens of the last step lie. */
+  readonly buffers: Readonly<Record<"pages" | "newTokens", GPUBuffer>>;
   readonly #append: Append;
   readonly #shared: Shared;
   /** The step whose tokens were appended last. */
@@ -78,7 +79,8 @@ export class PagedLayer implements KvView {
     this.spec = spec;
     this.parts = shared.parts;
     this.lengthsBuffer = shared.table.lengths;
-    this.buffers = { pages: shared.table.pages };
+    const { pages, newTokens } = shared.table;
+    this.buffers = { pages, newTokens };
     this.#append = append;
     this.#shared = shared;
   }
@@ -90,8 +92,8 @@ export class PagedLayer implements KvView {
     spec: CacheSpec,
     shared: Shared,
   ): Promise<PagedLayer> {
-    const { parts, table: { lengths, counts, pages }, rope, filled } = shared;
-    const buffers = { lengths, counts, pages, ...(rope && { ropeTable: rope.table }) };
+    const { parts, table: { lengths, newTokens, pages }, rope, filled } = shared;
+    const buffers = { lengths, newTokens, pages, ...(rope && { ropeTable: rope.table }) };
     const append = await Append.create(gpu, owned, spec, filled, { parts, buffers });
     return new PagedLayer(gpu, spec, append, shared);
   }
@@ -123,11 +125,9 @@ export class PagedLayer implements KvView {
    * @throws {RangeError} If a shape does not match the cache.
    */
   bindAppend(tokens: PagedTokens): BoundWork {
-    const { seqLen, ...buffers } = newBuffers(APPEND, tokens, this);
-    const dispatches = this.#append.bind(buffers, seqLen);
-    return boundWork(dispatches, () => {
+    const buffers = newBuffers(APPEND, tokens, this);
+    return boundWork(this.#append.bind(buffers), () => {
       const step = this.#shared.step();
-      const most = Math.max(0, ...step.counts);
       if (step.counts.length === 0 || step === this.#appended) {
         throw new RangeError(
           sentence(APPEND, "sequences must have been extended (extend once before each append)", {
@@ -135,14 +135,7 @@ export class PagedLayer implements KvView {
           }),
         );
       }
-      if (most > seqLen) {
-        throw new RangeError(
-          sentence(APPEND, "there must be the tokens that sequences were extended by", {
-            seqLen,
-            counts: step.counts,
-          }),
-        );
-      }
+      checkRows(APPEND, "there must be the tokens that sequences were extended by", buffers, step);
       const before = this.#appended;
       this.#appended = step;
       this.#shared.counted.encoded();
@@ -153,12 +146,14 @@ export class PagedLayer implements KvView {
   }
 
   /**
-   * Encodes the rotation of queries in place, to the positions of the last S tokens: after `extend`, before attention.
+   * Encodes the rotation of queries in place, to the positions of the last S tokens: after `extend`, before attention. Those
+   * that lie end to end are rotated to the positions of the new tokens.
    *
    * @param target The encoder or compute pass to encode into; nothing is submitted.
-   * @param q Queries [B, S, N, headDim] (or [B, N, S, headDim]), read and written.
+   * @param q Queries [B, S, N, headDim] (or [B, N, S, headDim], or end to end [tokens, N, headDim]), read and written.
    * @throws {TypeError} If the cache has no rope, or the tensor is of another device or element type.
-   * @throws {RangeError} If the shape does not match the cache.
+   * @throws {RangeError} If the shape does not match the cache, or queries that lie end to end are fewer than the tokens by
+   * which sequences were extended last.
    */
   ropeQueries(target: GPUCommandEncoder | GPUComputePassEncoder, q: Tensor): void {
     this.bindRopeQueries(q).encode(target);
@@ -168,13 +163,20 @@ export class PagedLayer implements KvView {
    * Checks and binds queries once: see {@linkcode PagedLayer.ropeQueries}.
    *
    * @param q Queries, read and written by each encoding.
-   * @returns The rotation.
+   * @returns The rotation; of queries that lie end to end, it throws a `RangeError` where they are fewer than the tokens by
+   * which sequences were extended last.
    * @throws {TypeError} If the cache has no rope, or the tensor is of another device or element type.
    * @throws {RangeError} If the shape does not match the cache.
    */
   bindRopeQueries(q: Tensor): BoundWork {
-    const { rope, table } = this.#shared;
-    return boundWork([bindQueries(rope, q, table.lengths, this).dispatch]);
+    const { rope, table: { lengths, newTokens } } = this.#shared;
+    const { dispatch, ...rows } = bindQueries(rope, q, { lengths, newTokens }, this);
+    return boundWork([dispatch], () => {
+      if (rows.arrangement === "padded") return undefined;
+      const rule = "there must be the queries of the tokens that sequences were extended by";
+      checkRows(ROPE_QUERIES, rule, rows, this.#shared.step());
+      return undefined;
+    });
   }
 
   /**
@@ -187,12 +189,18 @@ export class PagedLayer implements KvView {
   checkVisible(queries: ViewingQueries): void {
     const action = "attend to PagedKvCache";
     const step = this.#shared.step();
-    if (step.counts.some((count) => count > 0) && step !== this.#appended) {
+    const { counts } = step;
+    if (counts.some((count) => count > 0) && step !== this.#appended) {
       throw new RangeError(
-        sentence(action, "the layer's new tokens must be appended first", { counts: step.counts }),
+        sentence(action, "the layer's new tokens must be appended first", { counts }),
       );
     }
-    const kept = this.#shared.kept().filter(({ length }) => length > 0);
+    const all = this.#shared.kept();
+    if (queries.tokens !== undefined) {
+      checkRagged(action, { ...queries, tokens: queries.tokens }, step, all);
+      return;
+    }
+    const kept = all.filter(({ length }) => length > 0);
     if (kept.length === 0) {
       throw new RangeError(
         sentence(action, "no sequence has a token (extend and append first)", { sequences: 0 }),
@@ -200,4 +208,41 @@ export class PagedLayer implements KvView {
     }
     for (const one of kept) checkKept(one, queries);
   }
+}
+
+/** Throws unless there is a query of each new token, and the sequences hold what these see. */
+function checkRagged(
+  action: string,
+  queries: ViewingQueries & { tokens: number },
+  step: { counts: readonly number[] },
+  kept: readonly KeptTokens[],
+): void {
+  const { tokens, seqLen } = queries;
+  const rule = "there must be a query of each new token (plan more tokens)";
+  checkRows(action, rule, { arrangement: "ragged", seqLen: tokens }, step);
+  step.counts.forEach((count, sequence) => {
+    if (count > seqLen) {
+      const rule = "the attention must be planned for as many new tokens of a sequence";
+      throw new RangeError(sentence(action, rule, { sequence, count, seqLen }));
+    }
+    if (count > 0) checkKept(kept[sequence], { ...queries, seqLen: count });
+  });
+}
+
+/** Throws unless there is a row for each token of a step. */
+function checkRows(
+  action: string,
+  rule: string,
+  { arrangement, seqLen }: NewRows,
+  { counts }: { counts: readonly number[] },
+): void {
+  const [most, rows] = arrangement === "ragged"
+    ? [startsOf(counts).at(-1)!, { tokens: seqLen }]
+    : [Math.max(0, ...counts), { seqLen }];
+  if (arrangement === "ragged" && counts.length === 0) {
+    const rule = "tokens that lie end to end must be those of the last step (extend first)";
+    throw new RangeError(sentence(action, rule, { ...rows, counts }));
+  }
+  if (most <= seqLen) return;
+  throw new RangeError(sentence(action, rule, { ...rows, counts }));
 }

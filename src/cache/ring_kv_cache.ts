@@ -184,7 +184,7 @@ export class RingKvCache implements KvView {
     this.#options = options;
     this.#rules = rules;
     this.#append = made.append;
-    this.#counted = new CountedWork(gpu, made.lengths);
+    this.#counted = new CountedWork(gpu, [made.lengths]);
     this.#fork = made.fork;
     this.#changes = made.changes;
     this.#rope = made.rope;
@@ -446,10 +446,11 @@ export class RingKvCache implements KvView {
    * ```
    */
   bindAppend(tokens: NewTokens): BoundWork {
-    const { seqLen, ...buffers } = newBuffers(APPEND, tokens, this);
+    const buffers = newBuffers(APPEND, tokens, this);
+    const { seqLen } = buffers;
     const { lengths } = tokens;
     const counts = lengths === undefined ? undefined : this.#copyLengths(lengths, seqLen);
-    const dispatches = this.#append.bind(buffers, seqLen, counts);
+    const dispatches = this.#append.bind(buffers, counts);
     return boundWork(dispatches, () => {
       this.#counted.check(APPEND);
       const before = this.#kept;
@@ -501,7 +502,7 @@ export class RingKvCache implements KvView {
    * @throws {RangeError} If the shape does not match the cache.
    */
   bindRopeQueries(q: Tensor): BoundWork {
-    const { dispatch, seqLen } = bindQueries(this.#rope, q, this.lengthsBuffer, this);
+    const { dispatch, seqLen } = bindQueries(this.#rope, q, { lengths: this.lengthsBuffer }, this);
     return boundWork([dispatch], () => {
       const { maxLength } = this;
       if (seqLen <= maxLength) return undefined;

@@ -1,8 +1,8 @@
 /** Rotary position embedding on the device: its table, and the kernel that gives queries their positions. */
 import * as wgsl from "../../kernels/mod.ts";
 import { checkChoice, checkFinite, checkInteger, checkObject, sentence } from "../base/check.ts";
-import { Kernel } from "../gpu/kernel.ts";
-import { type Layout, rowStrides, shapeIn } from "../tensor/layout.ts";
+import type { Buffers, Kernel } from "../gpu/kernel.ts";
+import type { Layout } from "../tensor/layout.ts";
 import { checkTensor, type Tensor } from "../tensor/tensor.ts";
 import { join, type WgslModule, type WgslPiece } from "../gpu/compose.ts";
 import type { Dispatch } from "../gpu/bound_work.ts";
@@ -10,6 +10,15 @@ import type { Gpu } from "../gpu/device.ts";
 import { KeptBuffers } from "../gpu/kept_buffers.ts";
 import type { Owned } from "../gpu/owned.ts";
 import { USAGE } from "../gpu/usage.ts";
+import type { CacheSpec, PageLayout } from "./cache_spec.ts";
+import {
+  type Arrangement,
+  compileArrangements,
+  type NewRows,
+  newRows,
+  newShape,
+  newStrides,
+} from "./new_tokens.ts";
 import type { RopeOptions } from "./rope.ts";
 import type { Dtype } from "../tensor/dtype.ts";
 
@@ -89,15 +98,19 @@ export function ropePiece(rope?: FilledRope): WgslPiece {
   };
 }
 
-/** The module that gives queries their positions. */
+/** The module that gives queries their positions, which lie in such a way. */
 export function ropeQueriesModule(
   rope: FilledRope,
   { headDim, dtype }: { headDim: number; dtype: Dtype },
+  arrangement: Arrangement = "padded",
 ): WgslModule {
   return join("rope queries", ropePiece(rope), {
     types: { T: dtype },
     constants: { HEAD_DIM: headDim, WORKGROUP },
-    fragments: [wgsl.ropeQueries],
+    fragments: [
+      ...(arrangement === "ragged" ? [wgsl.newTokens] : []),
+      ...[wgsl.queryPositions[arrangement], wgsl.ropeQueries],
+    ],
   });
 }
 
@@ -118,12 +131,11 @@ export function ropeTable({ frequencies, attentionFactor }: FilledRope): ArrayBu
   return table.buffer;
 }
 
-/** Queries in need of positions: [B, S, N, H] or [B, N, S, H]. */
-interface Queries {
+/** Queries in need of positions: [B, S, N, H] or [B, N, S, H], or end to end [tokens, N, H]. */
+interface Queries extends NewRows {
   layout: Layout;
   batch: number;
   numHeads: number;
-  seqLen: number;
   buffer: GPUBuffer;
 }
 
@@ -131,17 +143,18 @@ interface Queries {
 export class Rope {
   /** [dims / 2] `RopePair` */
   readonly table: GPUBuffer;
-  readonly #kernel: Kernel;
+  /** By how queries lie: end to end over pages alone. */
+  readonly #kernels: Partial<Record<Arrangement, Kernel>>;
   readonly #pairs: number;
   readonly #params: KeptBuffers;
 
   private constructor(
-    kernel: Kernel,
+    kernels: Partial<Record<Arrangement, Kernel>>,
     pairs: number,
     made: { table: GPUBuffer; params: KeptBuffers },
   ) {
     this.table = made.table;
-    this.#kernel = kernel;
+    this.#kernels = kernels;
     this.#pairs = pairs;
     this.#params = made.params;
   }
@@ -151,9 +164,13 @@ export class Rope {
     gpu: Gpu,
     owned: Owned,
     rope: FilledRope,
-    shape: { headDim: number; dtype: Dtype },
+    spec: { headDim: number; dtype: Dtype; pages?: PageLayout },
   ): Promise<Rope> {
-    const kernel = await Kernel.compile(gpu, ropeQueriesModule(rope, shape));
+    const kernels = await compileArrangements(
+      gpu,
+      spec,
+      (arrangement) => ropeQueriesModule(rope, spec, arrangement),
+    );
     const bytes = new Uint8Array(ropeTable(rope));
     const table = await gpu.guard("allocate rope", () => {
       const size = bytes.byteLength;
@@ -164,23 +181,20 @@ export class Rope {
       buffer.unmap();
       return buffer;
     });
-    return new Rope(kernel, rope.dims / 2, { table, params: owned.keep(new KeptBuffers()) });
+    return new Rope(kernels, rope.dims / 2, { table, params: owned.keep(new KeptBuffers()) });
   }
 
-  bind(queries: Queries, lengths: GPUBuffer): Dispatch {
-    const { batch, numHeads, seqLen } = queries;
+  bind(queries: Queries, counters: Buffers): Dispatch {
+    const { batch, numHeads, seqLen, arrangement, layout } = queries;
     const workgroups = Math.ceil(seqLen * numHeads * this.#pairs / WORKGROUP);
-    return this.#kernel.bind({
-      ...{ params: this.#paramsFor(queries), lengths, ropeTable: this.table },
-      x: queries.buffer,
-    }, [Math.min(workgroups, MAX_WORKGROUPS), batch]);
-  }
-
-  #paramsFor({ layout, numHeads, seqLen }: Queries): GPUBuffer {
-    const stride = rowStrides(layout, numHeads, seqLen);
-    return this.#params.get(
-      `${numHeads} heads of ${seqLen} tokens`,
-      () => this.#kernel.uniform({ stride, numHeads, seqLen }),
+    const kernel = this.#kernels[arrangement]!;
+    const params = this.#params.get(
+      `${numHeads} heads of ${seqLen} tokens, ${arrangement}`,
+      () => kernel.uniform({ stride: newStrides(queries, layout, numHeads), numHeads, seqLen }),
+    );
+    return kernel.bind(
+      { ...counters, params, ropeTable: this.table, x: queries.buffer },
+      [Math.min(workgroups, MAX_WORKGROUPS), arrangement === "ragged" ? 1 : batch],
     );
   }
 }
@@ -189,28 +203,24 @@ export class Rope {
 export const ROPE_QUERIES = "rotate queries";
 
 /**
- * Checks queries [B, S, N, headDim] (or [B, N, S, headDim]) and binds their rotation in place, to the positions of the last
- * S of `lengths` tokens.
+ * Checks queries [B, S, N, headDim] (or [B, N, S, headDim], or over pages [tokens, N, headDim]) and binds their rotation in
+ * place, to the positions that the counters of the cache give them: of the last S tokens, or of the new ones.
  */
 export function bindQueries(
   rope: Rope | undefined,
   q: Tensor,
-  lengths: GPUBuffer,
-  { gpu, spec: { layout, batch, headDim, dtype } }: {
-    gpu: Gpu;
-    spec: { layout: Layout; batch: number; headDim: number; dtype: Dtype };
-  },
-): { dispatch: Dispatch; seqLen: number } {
+  counters: Buffers,
+  { gpu, spec }: { gpu: Gpu; spec: CacheSpec },
+): { dispatch: Dispatch; seqLen: number; arrangement: Arrangement } {
   if (!rope) {
     throw new TypeError(
       sentence(ROPE_QUERIES, "the cache must be created with rope", { rope: undefined }),
     );
   }
-  const [seqLen, numHeads] = layout === "BSNH"
-    ? [q?.shape?.[1], q?.shape?.[2]]
-    : [q?.shape?.[2], q?.shape?.[1]];
-  const shape = shapeIn(layout, batch, numHeads, seqLen, headDim);
+  const { layout, batch, headDim, dtype } = spec;
+  const rows = newRows(q, spec);
+  const shape = newShape(rows, spec, rows.numHeads, headDim);
   checkTensor(ROPE_QUERIES, "q", q, { gpu, shape, dtype });
-  const queries = { layout, batch, numHeads, seqLen, buffer: q.buffer };
-  return { dispatch: rope.bind(queries, lengths), seqLen };
+  const queries = { ...rows, layout, batch, buffer: q.buffer };
+  return { dispatch: rope.bind(queries, counters), ...rows };
 }

@@ -7,12 +7,17 @@ import type { PageLayout } from "./cache_spec.ts";
 export function slotsPiece(spec: { capacity: number; pages?: PageLayout }): WgslPiece {
   const { pages } = spec;
   if (!pages) return { fragments: [wgsl.slots.ring] };
-  return { constants: pageConstants(spec.capacity, pages), fragments: [wgsl.slots.pages] };
+  const { constants, fragments } = pageRowsPiece(spec.capacity, pages);
+  return { constants, fragments: [...fragments, wgsl.slots.pages] };
 }
 
-/** The constants of kernels that look pages up. */
-export function pageConstants(capacity: number, pages: PageLayout): Record<string, number> {
-  return { PAGE_SIZE: pages.size, SEQUENCE_PAGES: sequencePages(capacity, pages) };
+/** Finds the rows of tokens in pages. */
+export function pageRowsPiece(
+  capacity: number,
+  pages: PageLayout,
+): Required<Omit<WgslPiece, "types">> {
+  const constants = { PAGE_SIZE: pages.size, SEQUENCE_PAGES: sequencePages(capacity, pages) };
+  return { constants, fragments: [wgsl.pageRows] };
 }
 
 /** Pages of the longest sequence. */

@@ -343,7 +343,8 @@ export class LatentAttention {
     }
     const { q, keys, headValues, attention } = chunk;
     const target = { heads: numHeads, width: nopeDim + ropeDim };
-    const ropes = { layout: "BSNH", batch, numHeads, seqLen, buffer: q.buffer } as const;
+    const rows = { arrangement: "padded", seqLen } as const;
+    const ropes = { ...rows, layout: "BSNH", batch, numHeads, buffer: q.buffer } as const;
     const isFirst = boundWork([], () => {
       const { maxLength } = cache;
       if (maxLength > 0) throw olderTokens(maxLength);
@@ -358,7 +359,7 @@ export class LatentAttention {
       await project("expandedValues", k, headValues),
       await project("qNope", queries, q, { ...target, first: 0 }),
       await project("qRope", queries, q, { ...target, first: nopeDim }),
-      boundWork([this.#rope.bind(ropes, cache.lengthsBuffer)]),
+      boundWork([this.#rope.bind(ropes, { lengths: cache.lengthsBuffer })]),
       attention.bind({ q, k: keys, v: headValues, o: chunk.values }),
       output,
     ]);

@@ -1,14 +1,15 @@
 /** Bytes and operations that an attention cannot do without: the floor under its time. */
 import type { AttentionPlan } from "./plan.ts";
 import { kvBytes } from "../cache/kv_shape.ts";
+import { numRows } from "./plan_base.ts";
 import type { FilledSpec } from "./spec.ts";
 import { stagesOf } from "./outputs.ts";
 import { storageBytes } from "../tensor/dtype.ts";
 
 /** Bytes that must move at least once: q, K and V in, o and the other outputs out. */
 export function movedBytes({ spec, contextLen }: CountedPlan): number {
-  const { batch, numHeads, seqLen, headDim, valueDim, dtype, outputs } = spec;
-  const rows = batch * numHeads * seqLen;
+  const { headDim, valueDim, dtype, outputs } = spec;
+  const rows = numRows(spec);
   const perRow = stagesOf(outputs).length * contextLen + Number(outputs.includes("lse"));
   return storageBytes([rows, headDim], dtype) + storageBytes([rows, valueDim], dtype) +
     kvBytes(spec, contextLen) + rows * perRow * 4;
@@ -16,7 +17,7 @@ export function movedBytes({ spec, contextLen }: CountedPlan): number {
 
 /** Pairs of a query and a key that it sees in a full context, over all heads and sequences. */
 export function visiblePairs({ spec, contextLen }: CountedPlan): number {
-  const { batch, numHeads, seqLen, causal, sinks, alignment } = spec;
+  const { seqLen, causal, sinks, alignment } = spec;
   const { window = Infinity, windowRight = Infinity } = spec;
   const named = { "bottom-right": contextLen - seqLen, "top-left": 0 };
   const start = typeof alignment === "number" ? alignment : named[alignment];
@@ -38,7 +39,7 @@ export function visiblePairs({ spec, contextLen }: CountedPlan): number {
     const count = end - bounds[i];
     return count > 0 ? sum + count * (seenBy(bounds[i]) + seenBy(end - 1)) / 2 : sum;
   }, 0);
-  return batch * numHeads * pairs;
+  return numRows(spec) / seqLen * pairs;
 }
 
 /** Operations of QK^T and AV over the visible pairs, a multiply-add being two. */
@@ -58,6 +59,7 @@ export interface CountedPlan extends Pick<AttentionPlan, "contextLen"> {
     | "valueDim"
     | "valuesAre"
     | "seqLen"
+    | "tokens"
     | "causal"
     | "alignment"
     | "window"

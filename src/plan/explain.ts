@@ -48,7 +48,10 @@ export function explain(plan: AttentionPlan): string {
 
 function shapes({ spec, groupSize, contextLen }: AttentionPlan): string {
   const { batch, numHeads, numKvHeads, headDim, valueDim, seqLen, dtype, causal, window } = spec;
-  const { valuesAre, scoreMod, maskMod } = spec;
+  const { valuesAre, scoreMod, maskMod, tokens } = spec;
+  const rows = tokens === undefined
+    ? `${seqLen}`
+    : `${tokens} end to end, ${seqLen} of a sequence,`;
   const whose = valuesAre === "keys" ? ` of them` : "";
   const sizes = valueDim === headDim && whose === ""
     ? `${headDim}`
@@ -56,7 +59,7 @@ function shapes({ spec, groupSize, contextLen }: AttentionPlan): string {
   return [
     `${numHeads} query heads over ${numKvHeads} (groups of ${groupSize}) of size ${sizes}`,
     `batch ${batch}`,
-    `${seqLen} new of up to ${contextLen} tokens`,
+    `${rows} new of up to ${contextLen} tokens`,
     dtype,
     causal ? "causal" : "not causal",
     ...(window === undefined ? [] : [`window ${window}`]),

@@ -8,6 +8,7 @@ import {
   type PlanDevice,
   type PlanStart,
   rowsPerKvHead,
+  tilesPerKvHead,
 } from "./plan_base.ts";
 import { planSlices, sliceBytes } from "./slices.ts";
 import { ACTION, type FilledSpec } from "./spec.ts";
@@ -40,14 +41,14 @@ export interface FusedPlan extends PlanBase, FusedTile {
 /** Plans the fused implementation; undefined if it cannot fit the device. */
 export function planFused(start: PlanStart, device: PlanDevice): FusedPlan | undefined {
   const { spec, headBlocks } = start;
-  const { batch, numKvHeads, tuning } = spec;
+  const { tuning } = spec;
   const tiling = tilingFor(ACTION, tuning, rowsPerKvHead(spec), device.profile);
   const loads = fusedLoads(spec, device.profile);
   const tile = planTile(start.spec, loads, device, tiling);
   if (!tile) return undefined;
 
-  const tilesPerKvHead = Math.ceil(rowsPerKvHead(spec) / (tile.rows * tile.rowGroups));
-  const numTiles = batch * numKvHeads * tilesPerKvHead;
+  const tilesOfHead = tilesPerKvHead(spec, tile.rows * tile.rowGroups);
+  const numTiles = headBlocks.reduce((sum, { numHeads }) => sum + numHeads, 0) * tilesOfHead;
   const { fillingWorkgroups } = tiling;
   const packs = { packSize: fusedPackSize(spec), loads: tile.loads };
   const transform = planTransform(spec, packs, device);
@@ -60,7 +61,7 @@ export function planFused(start: PlanStart, device: PlanDevice): FusedPlan | und
     ...start,
     ...tile,
     slices,
-    blocks: planBlocks(headBlocks, tilesPerKvHead, device.limits.maxComputeWorkgroupsPerDimension),
+    blocks: planBlocks(headBlocks, tilesOfHead, device.limits.maxComputeWorkgroupsPerDimension),
     scratchBytes: sliceBytes(spec, slices) + queryBytes,
     ...(transform && { transform }),
   };
@@ -81,13 +82,13 @@ function planTile(
 /** Cuts the tiles of each part into blocks of at most `most`. */
 function planBlocks(
   heads: PlanBase["headBlocks"],
-  tilesPerKvHead: number,
+  tilesOfHead: number,
   most: number,
 ): TileBlock[] {
   const numKvHeads = heads.reduce((sum, { numHeads }) => sum + numHeads, 0);
-  checkBlocks(Math.ceil(numKvHeads * tilesPerKvHead / most));
+  checkBlocks(Math.ceil(numKvHeads * tilesOfHead / most));
   return heads.flatMap(({ firstHead, numHeads, part }) => {
-    const [first, count] = [firstHead * tilesPerKvHead, numHeads * tilesPerKvHead];
+    const [first, count] = [firstHead * tilesOfHead, numHeads * tilesOfHead];
     return Array.from({ length: Math.ceil(count / most) }, (_, i) => ({
       firstTile: first + i * most,
       numTiles: Math.min(most, count - i * most),

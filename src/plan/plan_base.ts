@@ -46,9 +46,12 @@ export function startPlan(spec: FilledSpec, limits: PlanLimits): PlanStart {
   };
 }
 
-/** Sequences share the heads of pages. */
-function headBlocksOf({ batch, numKvHeads, pages }: FilledSpec, parts: readonly HeadRange[]) {
-  if (!pages) return parts.map((heads, part) => ({ ...heads, part }));
+/** Sequences share the heads of pages; where their tokens lie end to end, tiles are dealt out within a head. */
+function headBlocksOf(
+  { batch, numKvHeads, pages, tokens }: FilledSpec,
+  parts: readonly HeadRange[],
+) {
+  if (!pages || tokens !== undefined) return parts.map((heads, part) => ({ ...heads, part }));
   if (parts.length === 1) return [{ firstHead: 0, numHeads: batch * numKvHeads, part: 0 }];
   checkBlocks(batch * parts.length);
   return Array.from({ length: batch }, (_, b) =>
@@ -57,14 +60,34 @@ function headBlocksOf({ batch, numKvHeads, pages }: FilledSpec, parts: readonly 
     ))).flat();
 }
 
-/** Query rows in all. A row is (batch, head, token), numbered as in [B, N, S]. */
-export function numRows({ batch, numHeads, seqLen }: FilledSpec): number {
-  return batch * numHeads * seqLen;
+/**
+ * Query rows in all. A row is (batch, head, token), numbered as in [B, N, S], or as in [N, tokens] where these lie end to end.
+ */
+export function numRows(
+  { batch, numHeads, seqLen, tokens }: Pick<FilledSpec, "batch" | "numHeads" | "seqLen" | "tokens">,
+): number {
+  return numHeads * (tokens ?? batch * seqLen);
 }
 
-/** Query rows that read the same KV head. */
+/** Query rows of a sequence that read the same KV head; the most of them where tokens lie end to end. */
 export function rowsPerKvHead({ numHeads, numKvHeads, seqLen }: FilledSpec): number {
   return numHeads / numKvHeads * seqLen;
+}
+
+/**
+ * The tiles of a KV head: of one sequence; or where tokens lie end to end, those that are dealt out to all of them, which
+ * `row_tile.wgsl` counts alike.
+ */
+export function tilesPerKvHead(spec: FilledSpec, tileRows: number): number {
+  const { batch, numHeads, numKvHeads, tokens } = spec;
+  if (tokens === undefined) return Math.ceil(rowsPerKvHead(spec) / tileRows);
+  return Math.floor(tokens * numHeads / numKvHeads / tileRows) +
+    batch * spareTiles(spec, tileRows);
+}
+
+/** Tiles that a sequence whose tokens lie among others' may need beyond its share of them. */
+export function spareTiles({ numHeads, numKvHeads }: FilledSpec, tileRows: number): number {
+  return numHeads / numKvHeads % tileRows === 0 ? 0 : 1;
 }
 
 /** Queries at the end of the context see no more than the window of the first of them; others may see all of it. */
@@ -76,9 +99,9 @@ function contextLenOf(
 
 /** A tensor must fit one binding; keys and values that lie head by head may be a cache, cut into parts. */
 function checkTensors(spec: FilledSpec, { maxStorageBufferBindingSize }: PlanLimits): void {
-  const { batch, numHeads, numKvHeads, seqLen, capacity, headDim, valueDim } = spec;
+  const { batch, numKvHeads, capacity, headDim, valueDim } = spec;
   const { dtype, kvDtype, kvLayout } = spec;
-  const queryRows = batch * numHeads * seqLen;
+  const queryRows = numRows(spec);
   const keyRows = batch * numKvHeads * capacity;
   const kvBytes = storedRows(spec)
     .map(([name, size]) => [name, storageBytes([keyRows, size], kvDtype)] as const);

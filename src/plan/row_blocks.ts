@@ -2,10 +2,16 @@
 import { sentence } from "../base/check.ts";
 import type { PlanLimits } from "../gpu/limits.ts";
 import { keepsRows, stagesOf } from "./outputs.ts";
-import { checkBlocks, numRows, type PlanStart, rowsPerKvHead } from "./plan_base.ts";
-import { ACTION } from "./spec.ts";
+import {
+  checkBlocks,
+  numRows,
+  type PlanStart,
+  rowsPerKvHead,
+  tilesPerKvHead,
+} from "./plan_base.ts";
+import { ACTION, type FilledSpec } from "./spec.ts";
 
-/** A range of query rows that is computed at once. A row is (batch, head, token), numbered as in [B, N, S]. */
+/** A range of query rows that is computed at once, numbered as `numRows` says. */
 export interface RowBlock {
   /** First tile of rows. */
   firstTile: number;
@@ -34,10 +40,11 @@ export function planRowBlocks(
   const rowBytes = contextLen * 4;
   const allBytes = numRows(spec) * rowBytes;
   const scratchRows = Math.floor(Math.min(scratchBytes, maxStorageBufferBindingSize) / rowBytes);
-  if (!keepsRows(outputs) && scratchRows < rowTile) {
+  const unit = unitOf(spec, rowTile);
+  if (!keepsRows(outputs) && scratchRows < unit.rows) {
     throw new RangeError(
-      sentence(ACTION, "scratch must hold the scores of one tile of rows (raise maxScratchBytes)", {
-        tileBytes: rowTile * rowBytes,
+      sentence(ACTION, `scratch must hold the scores of one ${unit.name} (raise maxScratchBytes)`, {
+        bytes: unit.rows * rowBytes,
         maxScratchBytes,
         maxStorageBufferBindingSize,
       }),
@@ -53,19 +60,22 @@ export function planRowBlocks(
     );
   }
   const mostRows = keepsRows(outputs) ? numRows(spec) : scratchRows;
-  if (maxComputeWorkgroupsPerDimension < rowTile) {
+  if (maxComputeWorkgroupsPerDimension < Math.max(unit.rows, unit.tiles)) {
     throw new RangeError(
-      sentence(ACTION, "a grid must hold one tile of rows (use another device)", {
-        rowTile,
+      sentence(ACTION, `a grid must hold one ${unit.name} (use fewer tokens at once)`, {
+        ...{ rows: unit.rows, tiles: unit.tiles },
         maxComputeWorkgroupsPerDimension,
       }),
     );
   }
+  const mostOfGrid = Math.min(
+    maxComputeWorkgroupsPerDimension,
+    Math.floor(maxComputeWorkgroupsPerDimension / unit.tiles) * unit.rows,
+  );
   const blocks: RowBlock[] = [];
   for (const { firstHead, numHeads, part } of headBlocks) {
-    const rows = { first: firstHead * rowsPerKvHead(spec), count: numHeads * rowsPerKvHead(spec) };
-    const tiles = { rowTile, rowsPerKvHead: rowsPerKvHead(spec) };
-    for (const block of cut(rows, tiles, Math.min(mostRows, maxComputeWorkgroupsPerDimension))) {
+    const rows = { first: firstHead * unit.rowsPerKvHead, count: numHeads * unit.rowsPerKvHead };
+    for (const block of cut(rows, unit, Math.min(mostRows, mostOfGrid))) {
       blocks.push({ ...block, part });
       checkBlocks(blocks.length);
     }
@@ -73,24 +83,49 @@ export function planRowBlocks(
   return blocks;
 }
 
-/** Cuts `count` rows from `first` on, at tiles of the rows of a KV head, into blocks of at most `mostRows`. */
+/** The rows that blocks do not cut. */
+interface Unit {
+  /** Its name in messages. */
+  name: string;
+  /** Rows of it, but for the last of a KV head. */
+  rows: number;
+  /** Tiles that compute them. */
+  tiles: number;
+  /** Rows of a KV head. */
+  rowsPerKvHead: number;
+}
+
+/** A tile; or a KV head, as the tiles of tokens that lie end to end have their rows here and there. */
+function unitOf(spec: FilledSpec, rowTile: number): Unit {
+  if (spec.tokens === undefined) {
+    return { name: "tile of rows", rows: rowTile, tiles: 1, rowsPerKvHead: rowsPerKvHead(spec) };
+  }
+  const rows = numRows(spec) / spec.numKvHeads;
+  return { name: "KV head", rows, tiles: tilesPerKvHead(spec, rowTile), rowsPerKvHead: rows };
+}
+
+/** Cuts `count` rows from `first` on, at units of the rows of a KV head, into blocks of at most `mostRows`. */
 function* cut(
   { first, count }: { first: number; count: number },
-  { rowTile, rowsPerKvHead }: { rowTile: number; rowsPerKvHead: number },
+  { rows, tiles, rowsPerKvHead }: Unit,
   mostRows: number,
 ): Generator<Omit<RowBlock, "part">> {
-  const tilesPerKvHead = Math.ceil(rowsPerKvHead / rowTile);
-  const tileAt = (row: number) =>
-    Math.floor(row / rowsPerKvHead) * tilesPerKvHead + Math.floor(row % rowsPerKvHead / rowTile);
-  const firstRowOf = (tile: number) =>
-    Math.floor(tile / tilesPerKvHead) * rowsPerKvHead + tile % tilesPerKvHead * rowTile;
+  const unitsPerKvHead = Math.ceil(rowsPerKvHead / rows);
+  const unitAt = (row: number) =>
+    Math.floor(row / rowsPerKvHead) * unitsPerKvHead + Math.floor(row % rowsPerKvHead / rows);
+  const firstRowOf = (unit: number) =>
+    Math.floor(unit / unitsPerKvHead) * rowsPerKvHead + unit % unitsPerKvHead * rows;
   const end = first + count;
   for (let firstRow = first; firstRow < end;) {
-    const firstTile = tileAt(firstRow);
-    const endTile = tileAt(Math.min(end, firstRow + mostRows));
-    const endRow = firstRowOf(endTile);
-    const [numTiles, numRows] = [endTile - firstTile, endRow - firstRow];
-    yield { firstTile, numTiles, firstRow, numRows };
+    const firstUnit = unitAt(firstRow);
+    const endUnit = unitAt(Math.min(end, firstRow + mostRows));
+    const endRow = firstRowOf(endUnit);
+    yield {
+      firstTile: firstUnit * tiles,
+      numTiles: (endUnit - firstUnit) * tiles,
+      firstRow,
+      numRows: endRow - firstRow,
+    };
     firstRow = endRow;
   }
 }

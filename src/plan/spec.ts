@@ -46,6 +46,12 @@ export interface AttentionSpec extends ScoreSpec, KvTransform {
   valuesAre?: "keys";
   /** New tokens per sequence: the queries, by default the last tokens of the context. The default is 1. */
   seqLen?: number;
+  /**
+   * Rows for new tokens that lie end to end, those of all sequences one after the other: q and o are [tokens, N, ...] then,
+   * `seqLen` is the most new tokens of one sequence, and how many each has in a step is what a `PagedKvCache` was extended
+   * by. The default is `seqLen` rows for every sequence.
+   */
+  tokens?: number;
   /** Tokens of K and V: all of a contiguous tensor, or the slots of a ring. */
   capacity: number;
   /**
@@ -96,9 +102,12 @@ export interface AttentionSpec extends ScoreSpec, KvTransform {
 /** A specification with its defaults filled in. */
 export type FilledSpec =
   & Required<
-    Omit<AttentionSpec, keyof ScoreSpec | keyof KvTransform | "tuning" | "pages" | "valuesAre">
+    Omit<
+      AttentionSpec,
+      keyof ScoreSpec | keyof KvTransform | "tuning" | "pages" | "valuesAre" | "tokens"
+    >
   >
-  & Pick<AttentionSpec, keyof KvTransform | "tuning" | "pages" | "valuesAre">
+  & Pick<AttentionSpec, keyof KvTransform | "tuning" | "pages" | "valuesAre" | "tokens">
   & FilledScoreSpec;
 
 /** A specification without its scores and its tuning, which have checks of their own. */
@@ -126,7 +135,7 @@ export function fillIn(spec: AttentionSpec): FilledSpec {
   checkObject(ACTION, "spec", spec);
   const { batch = 1, numHeads, numKvHeads = numHeads, headDim, valueDim = headDim } = spec;
   const { seqLen = 1, capacity, sinks = 0, outputs = [], impl = "auto", tuning, pages } = spec;
-  const { valuesAre, kvCalibrated, kvRotation } = spec;
+  const { valuesAre, kvCalibrated, kvRotation, tokens } = spec;
   const { dtype = "f32", kvDtype = dtype, layout = "BSNH", kvLayout = layout } = spec;
   const { arithmetic = "f32", maxScratchBytes = DEFAULT_SCRATCH_BYTES } = spec;
   const own: OwnSpec = {
@@ -135,14 +144,42 @@ export function fillIn(spec: AttentionSpec): FilledSpec {
     ...(valuesAre === undefined ? {} : { valuesAre }),
     ...(kvCalibrated ? { kvCalibrated } : {}),
     ...(kvRotation === undefined ? {} : { kvRotation }),
+    ...(tokens === undefined ? {} : { tokens }),
   };
   checkOwn(own);
+  // Rows that lie end to end are numbered, masked and biased as those of one sequence.
+  const rows = tokens === undefined ? own : { ...own, batch: 1, seqLen: tokens };
+  const scores = fillInScores(ACTION, spec, rows);
+  if (tokens !== undefined) checkTokens(own, scores);
   return {
     ...own,
     outputs: [...new Set(outputs)],
     tuning: tuning === undefined ? undefined : copyTuning(ACTION, tuning),
-    ...fillInScores(ACTION, spec, own),
+    ...scores,
   };
+}
+
+/** Checks what tokens that lie end to end ask for. */
+function checkTokens(
+  { tokens, seqLen, pages, layout }: OwnSpec,
+  { alignment }: FilledScoreSpec,
+): void {
+  if (pages === undefined) {
+    const rule = "new tokens that lie end to end are those of a PagedKvCache (spread its spec)";
+    throw new TypeError(sentence(ACTION, rule, { tokens, pages }));
+  }
+  if (layout !== "BSNH") {
+    const rule = 'new tokens that lie end to end have layout "BSNH"';
+    throw new RangeError(sentence(ACTION, rule, { tokens, layout }));
+  }
+  if (alignment !== "bottom-right") {
+    const rule = "queries that lie end to end are the last tokens of their sequences";
+    throw new RangeError(sentence(ACTION, rule, { tokens, alignment }));
+  }
+  if (seqLen > tokens!) {
+    const rule = "no sequence can have more new tokens than all of them";
+    throw new RangeError(sentence(ACTION, rule, { seqLen, tokens }));
+  }
 }
 
 /** Checks each value by itself, then those that exclude each other. */
@@ -154,6 +191,7 @@ function checkOwn(spec: OwnSpec): void {
     checkInteger(ACTION, name, value);
   }
   checkInteger(ACTION, "sinks", spec.sinks, 0);
+  if (spec.tokens !== undefined) checkInteger(ACTION, "tokens", spec.tokens);
   if (pages !== undefined) checkPages(ACTION, pages);
   checkValuesAre(ACTION, spec);
   if (pages !== undefined && spec.valuesAre !== undefined) {

@@ -117,7 +117,11 @@ export class Pass {
       numHeads: x.shape[2],
       buffer: x.buffer,
     } as const;
-    return [boundWork([made.bind(queries, this.#lengths.buffer)])];
+    return [
+      boundWork([
+        made.bind({ ...queries, arrangement: "padded" }, { lengths: this.#lengths.buffer }),
+      ]),
+    ];
   }
 
   #attentionSpec({ window }: DecoderLayer) {

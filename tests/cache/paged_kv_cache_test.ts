@@ -328,6 +328,14 @@ testRandomly(
       const q = random.tensor([batch, 2, 6, headDim]);
       const spec = { numHeads: 6, seqLen: 2, impl, outputs: ["lse"] } as const;
       assertEquals(await attend(spec, layer, q), await attend(spec, ring, q));
+      // The last step's tokens, one of sequence 0 and two of sequence 1, end to end.
+      const row = 6 * headDim;
+      const data = [...q.data.slice(row, 2 * row), ...q.data.slice(2 * row)];
+      const ragged = { data, shape: [3, 6, headDim] };
+      const { o, lse } = await attend({ ...spec, tokens: 3 }, layer, ragged);
+      const padded = await attend(spec, ring, q);
+      assertClose(o, padded.o.slice(row), TOLERANCE.f32, "o");
+      assertClose(lse, padded.lse.slice(6), TOLERANCE.f32, "lse");
     }
   },
 );

@@ -208,7 +208,7 @@ testRefusals(
   "a cache in pages whose work was refused says so until it is cleared",
   async (gpu, random) => {
     const pool = await PagePool.create(gpu, { ...SHAPE, layers: 2, numPages: 6, pageSize: 2 });
-    const cache = await PagedKvCache.create(pool, { batch: 2, capacity: 8 });
+    const cache = await PagedKvCache.create(pool, { batch: 2, capacity: 8, rope: {} });
     const other = await PagedKvCache.create(pool, { capacity: 8 });
     const [layer, another] = cache.layers;
     const attention = await Attention.create(gpu, { ...cache.spec, numHeads: 2 });
@@ -217,6 +217,13 @@ testRefusals(
     );
     const append = layer.bindAppend({ k, v });
     const attends = attention.bind({ q, cache: layer, o });
+    const ragged = await Attention.create(gpu, { ...cache.spec, numHeads: 2, tokens: 2 });
+    const [k2, v2, q2, o2] = [k, v, q, o].map(({ buffer, shape }) =>
+      Tensor.wrap(gpu, buffer, [2, shape[2], 4])
+    );
+    const raggedAppend = layer.bindAppend({ k: k2, v: v2 });
+    const raggedRope = layer.bindRopeQueries(q2);
+    const raggedAttends = ragged.bind({ q: q2, cache: layer, o: o2 });
     const step = (encoder: GPUCommandEncoder) => {
       cache.extend(encoder, [1, 1]);
       append.encode(encoder);
@@ -253,7 +260,7 @@ testRefusals(
         () => cache.recall(encoder, [1], 1),
       ];
       for (const call of calls) assertThrows(call, GpuWorkError, "clear or restore it");
-      for (const work of [append, attends]) {
+      for (const work of [append, attends, raggedAppend, raggedRope, raggedAttends]) {
         assertThrows(() => work.encode(encoder), GpuWorkError, "was to write what it reads");
       }
       assertEquals(counted(), atRefusal);

@@ -26,7 +26,10 @@ Deno.test("modules: none is given a constant, a type, a fragment or a binding th
 
 Deno.test("modules: unusedOf finds what is not used", () => {
   const given = mergeStatesModule(8, "f32");
-  const fragments = [wgsl.rowTile, `${wgsl.activation.silu}\nvar<storage> idle: array<u32>;`];
+  const fragments = [
+    wgsl.rowTile.padded,
+    `${wgsl.activation.silu}\nvar<storage> idle: array<u32>;`,
+  ];
   const idle = { types: { Idle: "f32" }, constants: { IDLE: 1, TILE_ROWS: 2 }, fragments };
   assertEquals(unusedOf(join("test", given, idle)), [
     ...["Idle", "IDLE", "TILE_ROWS", ...fragments, "\nvar<storage> idle: array<u32>;"],

@@ -212,8 +212,9 @@ testRandomly("Rope: its gradient turns back", async (random) => {
     const dy = random.tensor([batch, seqLen, numHeads, headDim]);
     const x = await tensors.upload(dy);
     const lengths = await tensors.upload({ data: [5, 5], shape: [2] }, "u32");
-    const queries = { layout: "BSNH", batch, numHeads, seqLen, buffer: x.buffer } as const;
-    const dispatch = rope.bind(queries, lengths.buffer);
+    const rows = { arrangement: "padded", seqLen } as const;
+    const queries = { ...rows, layout: "BSNH", batch, numHeads, buffer: x.buffer } as const;
+    const dispatch = rope.bind(queries, { lengths: lengths.buffer });
     await submit((encoder) => {
       const pass = encoder.beginComputePass();
       dispatch.encode(pass);

@@ -300,7 +300,7 @@ const WRONG: readonly {
   {
     given: { maxScratchBytes: 79, impl: "staged" },
     throws: RangeError,
-    says: "tileBytes=80, maxScratchBytes=79",
+    says: "bytes=80, maxScratchBytes=79",
   },
   { given: { capacity: 2 ** 22 + 1 }, throws: RangeError, says: "k must fit one storage binding" },
   { given: { seqLen: 2 ** 20 + 1 }, throws: RangeError, says: "q must fit one storage binding" },

@@ -53,6 +53,7 @@ const DEVICES: Readonly<Record<string, DeviceProfile>> = {
   },
 };
 
+const ARRANGEMENTS = ["padded", "ragged"] as const;
 const DTYPES = ["f32", "f16"] as const;
 const KV_DTYPES = ["f32", "f16", "int8", "int4"] as const;
 
@@ -111,7 +112,7 @@ function plans(random: Random): AttentionPlan[] {
 
 function gradientModules(random: Random): WgslModule[] {
   const plain = CASES.filter(({ kvDtype, valuesAre }) => !kvDtype?.startsWith("int") && !valuesAre);
-  const specs = plain.map((spec) => ({ ...withOptions(random, spec), pages: undefined }));
+  const specs = plain.map((spec) => withOptions(random, spec, false));
   return Object.values(DEVICES).flatMap((profile) =>
     [...plain, ...specs].flatMap((spec) => {
       const stored = { ...spec, dtype: random.pick(DTYPES), kvDtype: random.pick(DTYPES) };
@@ -153,15 +154,17 @@ const MASK_MOD: MaskMod = {
   scalars: { reach: { type: "i32", value: 5 } },
 };
 
-function withOptions(random: Random, spec: AttentionSpec): AttentionSpec {
+function withOptions(random: Random, spec: AttentionSpec, mayHavePages = true): AttentionSpec {
   const { numHeads, seqLen = 1, capacity } = spec;
   const some = <Value>(value: Value) => random.next() < 0.5 ? value : undefined;
   const perHead = Array(numHeads).fill(1);
-  const pages = spec.valuesAre ? undefined : some({ size: 16, count: capacity });
+  const isPaged = mayHavePages && !spec.valuesAre;
+  const pages = isPaged ? some({ size: 16, count: capacity }) : undefined;
+  const tokens = pages && some(seqLen + 3);
   // A table of pages, a bias, a mask and states of slices are more than the 8 buffers that every device binds, and so are
   // these and tensors of functions.
   const [hasMods, hasTensors] = [random.next() < 0.5, random.next() < 0.5];
-  const [bias, mask] = [some([seqLen, capacity]), some([seqLen, capacity])];
+  const [bias, mask] = [some([tokens ?? seqLen, capacity]), some([seqLen, capacity])];
   return {
     ...{ ...spec, sinks: spec.sinks ?? random.integer(0, 2), softcap: some(9) },
     ...{ alibiSlopes: some(perHead), sinkLogits: some(perHead) },
@@ -169,7 +172,7 @@ function withOptions(random: Random, spec: AttentionSpec): AttentionSpec {
     mask: pages || hasTensors ? undefined : mask,
     ...(hasMods && { scoreMod: SCORE_MOD, maskMod: MASK_MOD }),
     ...(hasTensors && { scoreMod: TABLE_MOD }),
-    ...{ kvLayout: "BNSH", pages },
+    ...{ kvLayout: "BNSH", pages, tokens },
   };
 }
 
@@ -197,16 +200,25 @@ function cacheModules(): WgslModule[] {
   ];
   const layouts = { layout: "BSNH", kvLayout: "BSNH" } as const;
   return DTYPES.flatMap((dtype) => [
-    advanceModule(5),
+    advanceModule(),
     countChangeModule(),
     mergeStatesModule(8, dtype),
     mergeStatesModule(5, dtype),
-    ...ropes.flatMap((rope) => rope ? [ropeQueriesModule(rope, { headDim: 8, dtype })] : []),
+    ...ropes.flatMap((rope) =>
+      rope
+        ? ARRANGEMENTS.map((arranged) => ropeQueriesModule(rope, { headDim: 8, dtype }, arranged))
+        : []
+    ),
     ...KV_DTYPES.flatMap((kvDtype) => [
       ...Object.values(forkModules(kvDtype)),
-      ...[undefined, { size: 4, count: 9 }].flatMap((pages) =>
-        ropes.map((rope) => appendModule({ ...shape, ...layouts, dtype, kvDtype, pages }, rope))
-      ),
+      ...ropes.flatMap((rope) => {
+        const spec = { ...shape, ...layouts, dtype, kvDtype };
+        const paged = { ...spec, pages: { size: 4, count: 9 } };
+        return [
+          appendModule(spec, rope),
+          ...ARRANGEMENTS.map((arranged) => appendModule(paged, rope, arranged)),
+        ];
+      }),
       ...ropes.map((rope) =>
         appendModule({ ...shape, ...layouts, dtype, kvDtype, valuesAre: "keys" }, rope)
       ),
