@@ -28,20 +28,27 @@ let lane = invocation % LANES;
 let strip = stripOf(lane);
 var visible: array<vec2u, ROWS>;
 var shift: PerRow;
+var ofQuery: PerRow;
 /*unroll*/ for (var i = 0u; i < ROWS; i++) {
 visible[i] = visibleColumns(context, tokenOf(rowOf(tile, rowGroup * ROWS + i)));
 shift[i] = shiftOf(tile, rowGroup * ROWS + i);
+ofQuery[i] = totalOf(tile, rowGroup * ROWS + i);
 }
 let queries = queriesOf(tile, rowGroup, lane);
 let shrink = shrinkOf(queries);
 var m: PerRow;
 var d: PerRow;
+var middles: PerRow;
 var acc: Sums;
 /*unroll*/ for (var i = 0u; i < ROWS; i++) {
 m[i] = MASKED;
 }
 for (var start = first; start < end; start += TILE_COLUMNS) {
 var s = scoresOf(columns, start, invocation, lane, queries, shrink);
+var middle = array<f32, KEYS>();
+/*unroll*/ for (var j = 0u; j < KEYS; j++) {
+middle[j] = keyMiddle(keyOfColumn(columns, start + lane + LANES * j));
+}
 var most = PerRow();
 /*unroll*/ for (var i = 0u; i < ROWS; i++) {
 most[i] = MASKED;
@@ -50,7 +57,8 @@ let row = rowOf(tile, rowGroup * ROWS + i);
 let index = start + lane + LANES * j;
 let column = columnAt(seen, index);
 let isOwn = index < end && isVisible(visible[i], column);
-s[i][j] = select(MASKED, scoreOf(s[i][j] + shift[i], row, context, column), isOwn);
+let product = s[i][j] + fma(ofQuery[i], middle[j], shift[i]);
+s[i][j] = select(MASKED, scoreOf(product, row, context, column), isOwn);
 most[i] = max(most[i], s[i][j]);
 }
 }
@@ -58,17 +66,21 @@ most = maxOverLanes(most, invocation, lane);
 var w = array<PerRow, KEYS>();
 var step = array<f32, KEYS>();
 /*unroll*/ for (var j = 0u; j < KEYS; j++) {
-step[j] = stepOfWeight(valueOfColumn(columns, start + lane + LANES * j));
+let value = valueOfColumn(columns, start + lane + LANES * j);
+step[j] = stepOfWeight(value);
+middle[j] = valueMiddle(value);
 }
 /*unroll*/ for (var i = 0u; i < ROWS; i++) {
 let mNew = max(m[i], most[i]);
 let rescale = exp(m[i] - mNew);
 m[i] = mNew;
 d[i] *= rescale;
+middles[i] *= rescale;
 /*unroll*/ for (var j = 0u; j < KEYS; j++) {
 let isHidden = s[i][j] <= MASKED;
 let weight = exp(s[i][j] - mNew);
 d[i] += select(weight, 0.0, isHidden);
+middles[i] += select(middle[j] * weight, 0.0, isHidden);
 w[j][i] = select(step[j] * weight, 0.0, isHidden);
 }
 /*unroll*/ for (var j = 0u; j < VALUE_PACKS; j++) {
@@ -89,23 +101,26 @@ addValues(&acc, columns, start, min(TILE_COLUMNS, end - start), rowGroup, lane, 
 }
 for (var i = 0u; i < ROWS; i++) {
 var own = SoftmaxState();
+var ownMiddles = 0.0;
 var sums = array<Wide, VALUE_PACKS>();
 /*unroll*/ for (var k = 0u; k < ROWS; k++) {
 if (i == k) {
 own = SoftmaxState(m[k], d[k]);
+ownMiddles = middles[k];
 /*unroll*/ for (var j = 0u; j < VALUE_PACKS; j++) {
 sums[j] = acc[j][k];
 }
 }
 }
 let state = SoftmaxState(own.m, sumOverLanes(own.d, invocation, lane));
+let added = Wide(middlesOverLanes(ownMiddles, invocation, lane));
 let isRow = rowGroup * ROWS + i < tile.numRows;
 let row = rowOf(tile, rowGroup * ROWS + i);
 /*unroll*/ for (var j = 0u; j < VALUE_PACKS; j++) {
 let pack = packOfLane(lane, j);
 let sum = sumOverStrips(sums[j], invocation, strip);
 if (isRow && strip == 0u && pack < PACKS) {
-storeRow(row, workgroupId.x, pack, sum, state);
+storeRow(row, workgroupId.x, pack, sum + added, state);
 }
 }
 }
@@ -1286,9 +1301,15 @@ return x;
 export const queryShift: Readonly<Record<"none" | "transformed", string>> = {
   none: `fn shiftOf(tile: RowTile, i: u32) -> f32 {
 return 0.0;
+}
+fn totalOf(tile: RowTile, i: u32) -> f32 {
+return 0.0;
 }`,
   transformed: `fn shiftOf(tile: RowTile, i: u32) -> f32 {
 return addInner(q[(startOfQuery(tile, i) + HEAD_LOADS) * LOAD_PACKS], Wide(1.0), 0.0);
+}
+fn totalOf(tile: RowTile, i: u32) -> f32 {
+return addInner(q[(startOfQuery(tile, i) + HEAD_LOADS + 1u) * LOAD_PACKS], Wide(1.0), 0.0);
 }`,
 };
 
@@ -1300,7 +1321,7 @@ return queryRow(tile.batch, headOf(row), tokenOf(row)) * HEAD_LOADS;
 }`,
   transformed: `fn startOfQuery(tile: RowTile, i: u32) -> u32 {
 let row = rowOf(tile, i);
-return queryRow(tile.batch, headOf(row), tokenOf(row)) * (HEAD_LOADS + 1u);
+return queryRow(tile.batch, headOf(row), tokenOf(row)) * (HEAD_LOADS + 2u);
 }`,
 };
 
@@ -1502,7 +1523,7 @@ storeLse(row, whole);
 export const transformQueries: string = `var<storage, read> q: array<T>;
 var<storage, read_write> queries: array<f32>;
 var<workgroup> elements: array<f32, HEAD_DIM>;
-var<workgroup> shifts: array<f32, WORKGROUP>;
+var<workgroup> sums: array<vec2f, WORKGROUP>;
 @compute @workgroup_size(WORKGROUP)
 fn main(
 @builtin(workgroup_id) workgroupId: vec3u,
@@ -1522,17 +1543,30 @@ let channel = keyChannel(kvHead, h);
 shift = fma(x, channel.offset, shift);
 elements[h] = x * channel.scale;
 }
-shifts[lane] = shift;
 rotate(HEAD_DIM, KEY_BLOCK, lane);
+var total = 0.0;
+for (var h = lane; h < HEAD_DIM; h += WORKGROUP) {
+total += elements[h];
+}
+sums[lane] = vec2f(shift, total);
+workgroupBarrier();
 for (var stride = WORKGROUP / 2u; stride > 0u; stride /= 2u) {
 if (lane < stride) {
-shifts[lane] += shifts[lane + stride];
+sums[lane] += sums[lane + stride];
 }
 workgroupBarrier();
 }
-for (var h = lane; h < QUERY_WIDTH; h += WORKGROUP) {
-let tail = select(0.0, shifts[0], h == HEAD_DIM);
-queries[place * QUERY_WIDTH + h] = select(tail, elements[min(h, HEAD_DIM - 1u)], h < HEAD_DIM);
+let first = place * QUERY_WIDTH;
+for (var h = lane; h < HEAD_DIM; h += WORKGROUP) {
+queries[first + h] = elements[h];
+}
+for (var h = HEAD_DIM + lane; h < QUERY_WIDTH; h += WORKGROUP) {
+queries[first + h] = 0.0;
+}
+storageBarrier();
+if (lane == 0u) {
+queries[first + HEAD_DIM] = sums[0].x;
+queries[first + (HEAD_DIM + QUERY_WIDTH) / 2u] = sums[0].y;
 }
 }`;
 
@@ -1735,7 +1769,10 @@ keys[p] = Factor(integersOf(word, packInWord(load, p)));
 return keys;
 }
 fn keyStep(key: u32) -> f32 {
-return bitcast<f32>(k[key]);
+return stepOf(keyWord(key));
+}
+fn keyWord(key: u32) -> u32 {
+return k[key];
 }`,
 };
 
@@ -2035,14 +2072,14 @@ return select(first, slots.sinks, index < SINKS) + index * slots.stride;
 };
 
 /** cache/store.wgsl */
-export const store: Readonly<Record<"numbers" | "quantized", string>> = {
+export const store: Readonly<Record<"numbers" | "symmetric" | "asymmetric", string>> = {
   numbers: `fn store(row: NewRow, storedRow: u32, lane: u32) {
 let size = sizeOf(row);
 for (var h = lane; h < size; h += WORKGROUP) {
 storeElement(row, storedRow * size + h, Stored(elementOf(row, h)));
 }
 }`,
-  quantized: `const LEAST_STEP = 1.1754943508222875e-38;
+  symmetric: `const LEAST_STEP = 1.1754943508222875e-38;
 const MOST = 3.4028e38;
 const NAN_BITS = 0x7fc00000u;
 const INFINITY_BITS = 0x7f800000u;
@@ -2081,6 +2118,59 @@ storeElement(row, base + 1u + word, packed);
 }
 workgroupBarrier();
 }`,
+  asymmetric: `const LEAST_STEP = 1.1754943508222875e-38;
+const MOST = 3.2e38;
+const NAN_BITS = 0x7fc00000u;
+const INFINITY_BITS = 0x7f800000u;
+var<workgroup> largest: atomic<u32>;
+var<workgroup> least: atomic<i32>;
+var<workgroup> most: atomic<i32>;
+fn store(row: NewRow, storedRow: u32, lane: u32) {
+if (lane == 0u) {
+atomicStore(&largest, 0u);
+atomicStore(&least, 0x7fffffff);
+atomicStore(&most, -0x7fffffff);
+}
+stageRow(row, lane);
+workgroupBarrier();
+let size = sizeOf(row);
+for (var h = lane; h < size; h += WORKGROUP) {
+let x = transformedOf(row, h);
+atomicMax(&largest, bitcast<u32>(x) & 0x7fffffffu);
+let ordered = inOrder(bitcast<i32>(clamp(x, -MOST, MOST)));
+atomicMin(&least, ordered);
+atomicMax(&most, ordered);
+}
+workgroupBarrier();
+let isFinite = atomicLoad(&largest) < INFINITY_BITS;
+let lowest = bitcast<u32>(inOrder(atomicLoad(&least)));
+let low = bitcast<f32>((lowest + select(0u, 0xffffu, (lowest >> 31u) == 1u)) & 0xffff0000u);
+let high = bitcast<f32>(inOrder(atomicLoad(&most)));
+let exact = high / (2.0 * HALF - 1.0) - low / (2.0 * HALF - 1.0);
+let step = bitcast<f32>((bitcast<u32>(max(exact, 0.0)) + 0xffffu) & 0xffff0000u);
+let hasStep = isFinite && step >= LEAST_STEP;
+let base = storedRow * wordsOf(size);
+if (lane == 0u) {
+let stepBits = select(select(NAN_BITS, 0u, isFinite), bitcast<u32>(step), hasStep);
+storeElement(row, base, stepBits | (bitcast<u32>(low) >> 16u));
+}
+for (var word = lane; word < wordsOf(size) - 1u; word += WORKGROUP) {
+var packed = 0u;
+for (var i = 0u; i < PER_WORD; i++) {
+let h = word * PER_WORD + i;
+if (hasStep && h < size) {
+let steps = (0.5 * transformedOf(row, h) - 0.5 * low) / step * 2.0;
+let n = clamp(round(steps) - HALF, -HALF, HALF - 1.0);
+packed = insertBits(packed, bitcast<u32>(i32(n)), i * BITS, BITS);
+}
+}
+storeElement(row, base + 1u + word, packed);
+}
+workgroupBarrier();
+}
+fn inOrder(bits: i32) -> i32 {
+return select(bits, bits ^ 0x7fffffff, bits < 0);
+}`,
 };
 
 /** cache/values.wgsl */
@@ -2108,7 +2198,10 @@ values[p] = integersOf(word, packInWord(load, p));
 return values;
 }
 fn valueStep(value: u32) -> f32 {
-return bitcast<f32>(v[value]);
+return stepOf(valueWord(value));
+}
+fn valueWord(value: u32) -> u32 {
+return v[value];
 }`,
   firstOfKeys: `fn startOfValue(row: u32) -> u32 {
 return startOfKey(row);
@@ -3166,12 +3259,14 @@ var seen = vec2u(context.len, 0u);
 var visible: array<vec2u, ROWS>;
 var firstLoad: array<u32, ROWS>;
 var shift: array<f32, ROWS>;
+var total: array<f32, ROWS>;
 for (var i = 0u; i < ROWS; i++) {
 let row = rowOf(tile, i);
 visible[i] = visibleColumns(context, tokenOf(row));
 seen = vec2u(min(seen.x, visible[i].x), max(seen.y, visible[i].y));
 firstLoad[i] = startOfQuery(tile, i);
 shift[i] = shiftOf(tile, i);
+total[i] = totalOf(tile, i);
 }
 let slots = slotsOf(tile.batch, tile.kvHead, context, vec2u(0u, context.len));
 let end = max(context.len, params.filledLen);
@@ -3183,7 +3278,7 @@ continue;
 let columns = first + lane + WORKGROUP * vec4u(0u, 1u, 2u, 3u);
 var products = array<vec4f, ROWS>();
 if (isSeen) {
-products = productsOf(slots, min(columns, vec4u(context.len - 1u)), firstLoad);
+products = productsOf(slots, min(columns, vec4u(context.len - 1u)), firstLoad, total);
 }
 for (var i = 0u; i < tile.numRows; i++) {
 let row = rowOf(tile, i);
@@ -3198,7 +3293,7 @@ scores[offset + column] = select(MASKED, score, isVisible(visible[i], column));
 }
 }
 }
-fn productsOf(slots: Slots, columns: vec4u, firstLoad: array<u32, ROWS>) -> array<vec4f, ROWS> {
+fn productsOf(slots: Slots, columns: vec4u, firstLoad: array<u32, ROWS>, total: array<f32, ROWS>) -> array<vec4f, ROWS> {
 let k0 = startOfKey(rowOfColumn(slots, columns.x));
 let k1 = startOfKey(rowOfColumn(slots, columns.y));
 let k2 = startOfKey(rowOfColumn(slots, columns.z));
@@ -3223,8 +3318,9 @@ addInner(x[p], d[p], sum.w),
 }
 }
 let steps = vec4f(keyStep(k0), keyStep(k1), keyStep(k2), keyStep(k3));
+let middles = vec4f(keyMiddle(k0), keyMiddle(k1), keyMiddle(k2), keyMiddle(k3));
 for (var i = 0u; i < ROWS; i++) {
-acc[i] *= steps;
+acc[i] = fma(acc[i], steps, total[i] * middles);
 }
 return acc;
 }`;
@@ -3317,11 +3413,12 @@ let index = min(first + j, count - 1u);
 let column = columnAt(seen, index);
 let value = startOfValue(rowOfColumn(slots, index));
 let step = valueStep(value);
+let middle = Wide(valueMiddle(value));
 let values = valuesAt(value, loaded);
 for (var i = 0u; i < ROWS; i++) {
 let weight = select(0.0, weights[offset[i] + column], first + j < count);
 /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
-acc[i][p] += select(weight * step * values[p], Wide(), weight == 0.0);
+acc[i][p] += select(weight * (step * values[p] + middle), Wide(), weight == 0.0);
 }
 }
 }
@@ -3420,11 +3517,30 @@ return load % (PER_WORD / (LOAD_PACKS * PACK)) * LOAD_PACKS + p;
 }`;
 
 /** tensor/quantized_row.wgsl */
-export const quantizedRow: string = `const PER_WORD = 32u / BITS;
+export const quantizedRow: Readonly<Record<"symmetric" | "asymmetric", string>> = {
+  symmetric: `const PER_WORD = 32u / BITS;
 const LARGEST = f32((1u << (BITS - 1u)) - 1u);
 fn wordsOf(size: u32) -> u32 {
 return 1u + (size + PER_WORD - 1u) / PER_WORD;
-}`;
+}
+fn stepOf(word: u32) -> f32 {
+return bitcast<f32>(word);
+}`,
+  asymmetric: `const PER_WORD = 32u / BITS;
+const HALF = f32(1u << (BITS - 1u));
+fn wordsOf(size: u32) -> u32 {
+return 1u + (size + PER_WORD - 1u) / PER_WORD;
+}
+fn stepOf(word: u32) -> f32 {
+return bitcast<f32>(word & 0xffff0000u);
+}
+fn leastOf(word: u32) -> f32 {
+return bitcast<f32>(word << 16u);
+}
+fn middleOf(word: u32) -> f32 {
+return fma(HALF, stepOf(word), leastOf(word));
+}`,
+};
 
 /** tensor/weight_matrix.wgsl */
 export const weightMatrix: Readonly<Record<"numbers" | "quantized", string>> = {
@@ -3445,7 +3561,7 @@ integers[p] = integersOf(word, packInWord(load, p));
 return integers;
 }
 fn matrixStep(row: u32) -> f32 {
-return bitcast<f32>(w[row * wordsOf(IN)]);
+return stepOf(w[row * wordsOf(IN)]);
 }`,
 };
 

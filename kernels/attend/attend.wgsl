@@ -19,9 +19,8 @@
 // registers.
 //
 // Needs columns, context, lanes, masked, pack, params, query_shift, row_tile, score_keys, sequences, slots, state, store_row,
-// strips,
-// sum_values, tile, COLUMNS, KEYS, LANES, MAY_SKIP, PACKS, PerRow, ROWS, ROW_GROUPS, TELLS_WHOLE, VALUE_PACKS,
-// WORKGROUP, queriesOf, scoreOf, shrinkOf, stripOf.
+// strips, sum_values, tile, COLUMNS, KEYS, LANES, MAY_SKIP, PACKS, PerRow, ROWS, ROW_GROUPS, TELLS_WHOLE, VALUE_PACKS,
+// WORKGROUP, keyMiddle, middlesOverLanes, queriesOf, scoreOf, shrinkOf, stripOf, valueMiddle.
 alias Sums = array<array<Wide, ROWS>, VALUE_PACKS>;
 
 // stepOfWeight exp(s - m) by row group and column of the tile, COLUMNS of which are loaded at once.
@@ -55,9 +54,11 @@ fn main(
 
   var visible: array<vec2u, ROWS>;
   var shift: PerRow;
+  var ofQuery: PerRow;
   /*unroll*/ for (var i = 0u; i < ROWS; i++) {
     visible[i] = visibleColumns(context, tokenOf(rowOf(tile, rowGroup * ROWS + i)));
     shift[i] = shiftOf(tile, rowGroup * ROWS + i);
+    ofQuery[i] = totalOf(tile, rowGroup * ROWS + i);
   }
 
   let queries = queriesOf(tile, rowGroup, lane);
@@ -65,6 +66,7 @@ fn main(
 
   var m: PerRow;
   var d: PerRow;
+  var middles: PerRow;
   var acc: Sums;
   /*unroll*/ for (var i = 0u; i < ROWS; i++) {
     m[i] = MASKED;
@@ -72,6 +74,10 @@ fn main(
 
   for (var start = first; start < end; start += TILE_COLUMNS) {
     var s = scoresOf(columns, start, invocation, lane, queries, shrink);
+    var middle = array<f32, KEYS>();
+    /*unroll*/ for (var j = 0u; j < KEYS; j++) {
+      middle[j] = keyMiddle(keyOfColumn(columns, start + lane + LANES * j));
+    }
     var most = PerRow();
     /*unroll*/ for (var i = 0u; i < ROWS; i++) {
       most[i] = MASKED;
@@ -80,7 +86,8 @@ fn main(
         let index = start + lane + LANES * j;
         let column = columnAt(seen, index);
         let isOwn = index < end && isVisible(visible[i], column);
-        s[i][j] = select(MASKED, scoreOf(s[i][j] + shift[i], row, context, column), isOwn);
+        let product = s[i][j] + fma(ofQuery[i], middle[j], shift[i]);
+        s[i][j] = select(MASKED, scoreOf(product, row, context, column), isOwn);
         most[i] = max(most[i], s[i][j]);
       }
     }
@@ -89,17 +96,21 @@ fn main(
     var w = array<PerRow, KEYS>();
     var step = array<f32, KEYS>();
     /*unroll*/ for (var j = 0u; j < KEYS; j++) {
-      step[j] = stepOfWeight(valueOfColumn(columns, start + lane + LANES * j));
+      let value = valueOfColumn(columns, start + lane + LANES * j);
+      step[j] = stepOfWeight(value);
+      middle[j] = valueMiddle(value);
     }
     /*unroll*/ for (var i = 0u; i < ROWS; i++) {
       let mNew = max(m[i], most[i]);
       let rescale = exp(m[i] - mNew);
       m[i] = mNew;
       d[i] *= rescale;
+      middles[i] *= rescale;
       /*unroll*/ for (var j = 0u; j < KEYS; j++) {
         let isHidden = s[i][j] <= MASKED;
         let weight = exp(s[i][j] - mNew);
         d[i] += select(weight, 0.0, isHidden);
+        middles[i] += select(middle[j] * weight, 0.0, isHidden);
         w[j][i] = select(step[j] * weight, 0.0, isHidden);
       }
       /*unroll*/ for (var j = 0u; j < VALUE_PACKS; j++) {
@@ -124,23 +135,26 @@ fn main(
   // A loop that is not written out picks the row from the registers: compilers take longer over stores than over the rest.
   for (var i = 0u; i < ROWS; i++) {
     var own = SoftmaxState();
+    var ownMiddles = 0.0;
     var sums = array<Wide, VALUE_PACKS>();
     /*unroll*/ for (var k = 0u; k < ROWS; k++) {
       if (i == k) {
         own = SoftmaxState(m[k], d[k]);
+        ownMiddles = middles[k];
         /*unroll*/ for (var j = 0u; j < VALUE_PACKS; j++) {
           sums[j] = acc[j][k];
         }
       }
     }
     let state = SoftmaxState(own.m, sumOverLanes(own.d, invocation, lane));
+    let added = Wide(middlesOverLanes(ownMiddles, invocation, lane));
     let isRow = rowGroup * ROWS + i < tile.numRows;
     let row = rowOf(tile, rowGroup * ROWS + i);
     /*unroll*/ for (var j = 0u; j < VALUE_PACKS; j++) {
       let pack = packOfLane(lane, j);
       let sum = sumOverStrips(sums[j], invocation, strip);
       if (isRow && strip == 0u && pack < PACKS) {
-        storeRow(row, workgroupId.x, pack, sum, state);
+        storeRow(row, workgroupId.x, pack, sum + added, state);
       }
     }
   }

@@ -26,9 +26,9 @@ fn queryAt(load: u32) -> array<Wide, LOAD_PACKS> {
   return x;
 }
 
-// variant transformed: transform_queries has written them in f32, each with its shift in a load behind its elements.
+// variant transformed: transform_queries has written them in f32, each with its shift and its total in loads behind its elements.
 //
-//   q  [B, S, N, H + PACK LOAD_PACKS]  f32  read  (or [B, N, S, ...]: qStride)
+//   q  [B, S, N, H + 2 PACK LOAD_PACKS]  f32  read  (or [B, N, S, ...]: qStride)
 //
 // Needs pack, LOAD_PACKS.
 var<storage, read> q: array<Wide>;

@@ -8,10 +8,10 @@ fn startOfQuery(tile: RowTile, i: u32) -> u32 {
   return queryRow(tile.batch, headOf(row), tokenOf(row)) * HEAD_LOADS;
 }
 
-// variant transformed: a load with its shift lies behind each.
+// variant transformed: a load with its shift and one with its total lie behind each.
 //
 // Needs params, row_tile, HEAD_LOADS.
 fn startOfQuery(tile: RowTile, i: u32) -> u32 {
   let row = rowOf(tile, i);
-  return queryRow(tile.batch, headOf(row), tokenOf(row)) * (HEAD_LOADS + 1u);
+  return queryRow(tile.batch, headOf(row), tokenOf(row)) * (HEAD_LOADS + 2u);
 }

@@ -1,18 +1,21 @@
 // transform_queries: queries take in the transform of the keys, so that their products are with keys as these are stored.
 //
-//   q . k = shift + ((q scale) R) . y    k = offset + scale (y R)    shift = q . offset
+//   q . k = shift + ((q scale) R) . y    k = offset + scale (y R)    shift = q . offset    total = sum_h x[h]
 //
 //   q        [B, S, N, H]            T    read   (or [B, N, S, H]: qStride)
-//   queries  [B, S, N, QUERY_WIDTH]  f32  write  in the order of q: (q scale) R, shift, zeros
+//   queries  [B, S, N, QUERY_WIDTH]  f32  write  in the order of q: x = (q scale) R, shift, zeros, total, zeros
 //
 // Grid: (rows, lines of rows). A workgroup owns a row; lane i owns the elements i, i + WORKGROUP, ...
+//
+// Shift and total begin loads of their own, half of what is behind H.
 //
 // Needs channels, params, rotation, HEAD_DIM, KEY_BLOCK, QUERY_WIDTH, T, WORKGROUP.
 var<storage, read> q: array<T>;
 var<storage, read_write> queries: array<f32>;
 
 var<workgroup> elements: array<f32, HEAD_DIM>;
-var<workgroup> shifts: array<f32, WORKGROUP>;
+// Shift and total, as far as a lane has them.
+var<workgroup> sums: array<vec2f, WORKGROUP>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -33,16 +36,29 @@ fn main(
     shift = fma(x, channel.offset, shift);
     elements[h] = x * channel.scale;
   }
-  shifts[lane] = shift;
   rotate(HEAD_DIM, KEY_BLOCK, lane);
+  var total = 0.0;
+  for (var h = lane; h < HEAD_DIM; h += WORKGROUP) {
+    total += elements[h];
+  }
+  sums[lane] = vec2f(shift, total);
+  workgroupBarrier();
   for (var stride = WORKGROUP / 2u; stride > 0u; stride /= 2u) {
     if (lane < stride) {
-      shifts[lane] += shifts[lane + stride];
+      sums[lane] += sums[lane + stride];
     }
     workgroupBarrier();
   }
-  for (var h = lane; h < QUERY_WIDTH; h += WORKGROUP) {
-    let tail = select(0.0, shifts[0], h == HEAD_DIM);
-    queries[place * QUERY_WIDTH + h] = select(tail, elements[min(h, HEAD_DIM - 1u)], h < HEAD_DIM);
+  let first = place * QUERY_WIDTH;
+  for (var h = lane; h < HEAD_DIM; h += WORKGROUP) {
+    queries[first + h] = elements[h];
+  }
+  for (var h = HEAD_DIM + lane; h < QUERY_WIDTH; h += WORKGROUP) {
+    queries[first + h] = 0.0;
+  }
+  storageBarrier();
+  if (lane == 0u) {
+    queries[first + HEAD_DIM] = sums[0].x;
+    queries[first + (HEAD_DIM + QUERY_WIDTH) / 2u] = sums[0].y;
   }
 }

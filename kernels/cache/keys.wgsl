@@ -47,5 +47,10 @@ fn keysAt(key: u32, load: u32) -> array<Factor, LOAD_PACKS> {
 }
 
 fn keyStep(key: u32) -> f32 {
-  return bitcast<f32>(k[key]);
+  return stepOf(keyWord(key));
+}
+
+// The word before the integers.
+fn keyWord(key: u32) -> u32 {
+  return k[key];
 }

@@ -42,7 +42,12 @@ fn valuesAt(value: u32, load: u32) -> array<Wide, LOAD_PACKS> {
 }
 
 fn valueStep(value: u32) -> f32 {
-  return bitcast<f32>(v[value]);
+  return stepOf(valueWord(value));
+}
+
+// The word before the integers.
+fn valueWord(value: u32) -> u32 {
+  return v[value];
 }
 
 // variant first_of_keys: a value is the first VALUE_DIM elements of its key, as latent attention has it.

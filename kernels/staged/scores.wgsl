@@ -11,7 +11,7 @@
 // n / groupSize where it lies.
 //
 // Needs context, keys, masked, pack, params, query, query_shift, query_start, row_tile, sequences, slots, HEAD_DIM,
-// LOAD_PACKS, ROWS, SINKS, WORKGROUP, scoreOf.
+// LOAD_PACKS, ROWS, SINKS, WORKGROUP, keyMiddle, scoreOf.
 var<storage, read_write> scores: array<f32>;
 
 const HEAD_LOADS = HEAD_DIM / (PACK * LOAD_PACKS);
@@ -33,12 +33,14 @@ fn main(
   var visible: array<vec2u, ROWS>;
   var firstLoad: array<u32, ROWS>;
   var shift: array<f32, ROWS>;
+  var total: array<f32, ROWS>;
   for (var i = 0u; i < ROWS; i++) {
     let row = rowOf(tile, i);
     visible[i] = visibleColumns(context, tokenOf(row));
     seen = vec2u(min(seen.x, visible[i].x), max(seen.y, visible[i].y));
     firstLoad[i] = startOfQuery(tile, i);
     shift[i] = shiftOf(tile, i);
+    total[i] = totalOf(tile, i);
   }
 
   let slots = slotsOf(tile.batch, tile.kvHead, context, vec2u(0u, context.len));
@@ -53,7 +55,7 @@ fn main(
     let columns = first + lane + WORKGROUP * vec4u(0u, 1u, 2u, 3u);
     var products = array<vec4f, ROWS>();
     if (isSeen) {
-      products = productsOf(slots, min(columns, vec4u(context.len - 1u)), firstLoad);
+      products = productsOf(slots, min(columns, vec4u(context.len - 1u)), firstLoad, total);
     }
     for (var i = 0u; i < tile.numRows; i++) {
       let row = rowOf(tile, i);
@@ -69,7 +71,7 @@ fn main(
   }
 }
 
-fn productsOf(slots: Slots, columns: vec4u, firstLoad: array<u32, ROWS>) -> array<vec4f, ROWS> {
+fn productsOf(slots: Slots, columns: vec4u, firstLoad: array<u32, ROWS>, total: array<f32, ROWS>) -> array<vec4f, ROWS> {
   let k0 = startOfKey(rowOfColumn(slots, columns.x));
   let k1 = startOfKey(rowOfColumn(slots, columns.y));
   let k2 = startOfKey(rowOfColumn(slots, columns.z));
@@ -94,8 +96,9 @@ fn productsOf(slots: Slots, columns: vec4u, firstLoad: array<u32, ROWS>) -> arra
     }
   }
   let steps = vec4f(keyStep(k0), keyStep(k1), keyStep(k2), keyStep(k3));
+  let middles = vec4f(keyMiddle(k0), keyMiddle(k1), keyMiddle(k2), keyMiddle(k3));
   for (var i = 0u; i < ROWS; i++) {
-    acc[i] *= steps;
+    acc[i] = fma(acc[i], steps, total[i] * middles);
   }
   return acc;
 }

@@ -11,7 +11,7 @@
 // one load of ROWS output rows, a strip every STRIPS-th quad of columns; workgroup memory adds the strips up.
 //
 // Needs context, pack, params, row_tile, sequences, slots, values, LANES, LOAD_PACKS, Pack, ROWS, STRIPS, VALUE_DIM,
-// WORKGROUP.
+// WORKGROUP, valueMiddle.
 var<storage, read> weights: array<f32>;
 var<storage, read_write> o: array<Pack>;
 
@@ -51,12 +51,13 @@ fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_ind
       let column = columnAt(seen, index);
       let value = startOfValue(rowOfColumn(slots, index));
       let step = valueStep(value);
+      let middle = Wide(valueMiddle(value));
       let values = valuesAt(value, loaded);
       for (var i = 0u; i < ROWS; i++) {
         // A value that the row does not see, or has had, may be Inf or NaN, and 0 x Inf is NaN.
         let weight = select(0.0, weights[offset[i] + column], first + j < count);
         /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
-          acc[i][p] += select(weight * step * values[p], Wide(), weight == 0.0);
+          acc[i][p] += select(weight * (step * values[p] + middle), Wide(), weight == 0.0);
         }
       }
     }

@@ -32,5 +32,5 @@ fn matrixAt(row: u32, load: u32) -> array<Wide, LOAD_PACKS> {
 }
 
 fn matrixStep(row: u32) -> f32 {
-  return bitcast<f32>(w[row * wordsOf(IN)]);
+  return stepOf(w[row * wordsOf(IN)]);
 }

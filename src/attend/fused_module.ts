@@ -1,5 +1,6 @@
 /** The modules of attention in one pass over keys and values, and of the merge of its slices. */
 import * as wgsl from "../../kernels/mod.ts";
+import { isAsymmetric } from "../cache/kv_transform.ts";
 import { join, type WgslModule, type WgslPiece } from "../gpu/compose.ts";
 import { matrixConstants } from "../plan/matrix_tile.ts";
 import { loadPacks } from "../tensor/loads.ts";
@@ -13,6 +14,7 @@ import { MERGE_WORKGROUP } from "../plan/slices.ts";
 import type { FilledSpec } from "../plan/spec.ts";
 import {
   contextPieces,
+  keyMiddlePiece,
   keyPieces,
   lanesPiece,
   queryPiece,
@@ -20,6 +22,7 @@ import {
   rowsPieces,
   rowTilePiece,
   STATE_PIECE,
+  valueMiddlePiece,
   valuePieces,
 } from "./pieces.ts";
 import { transformModules } from "./transform_module.ts";
@@ -51,6 +54,9 @@ function attendModule(plan: FusedPlan): WgslModule {
     ...valuePieces(spec, loaded),
     queryPiece(spec, loaded.packSize),
     queryRowPiece(spec),
+    keyMiddlePiece(spec),
+    valueMiddlePiece(spec),
+    { fragments: [isAsymmetric(spec) ? wgsl.middleSums.summed : wgsl.middleSums.none] },
     ...scorePieces(spec),
     STATE_PIECE,
     lanesPiece(lanes, plan),

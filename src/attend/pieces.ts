@@ -1,6 +1,6 @@
 /** Pieces that the kernels of attention have in common. */
 import * as wgsl from "../../kernels/mod.ts";
-import { isTransformed } from "../cache/kv_transform.ts";
+import { isAsymmetric, isTransformed } from "../cache/kv_transform.ts";
 import type { Arrangement } from "../cache/new_tokens.ts";
 import { slotsPiece } from "../cache/slots.ts";
 import type { WgslPiece } from "../gpu/compose.ts";
@@ -63,7 +63,8 @@ export function keyPieces(
   products: Dtype = "f32",
 ): WgslPiece[] {
   const { kvDtype, headDim } = spec;
-  return [slotsPiece(spec), packPiece(packSize), ...loadPieces(kvDtype, packSize, loads), {
+  const rows = loadPieces(kvDtype, packSize, loads, isAsymmetric(spec));
+  return [slotsPiece(spec), packPiece(packSize), ...rows, {
     types: { Factor: products === "f32" ? "Wide" : packType(products, packSize) },
     constants: { HEAD_DIM: headDim },
     fragments: [isQuantized(kvDtype) ? wgsl.keys.quantized : wgsl.keys.numbers],
@@ -79,7 +80,8 @@ export function valuePieces(
   if (valuesAre === "keys") {
     return [{ constants: { VALUE_DIM: valueDim }, fragments: [wgsl.values.firstOfKeys] }];
   }
-  return [slotsPiece(spec), packPiece(packSize), ...loadPieces(kvDtype, packSize, loads), {
+  const rows = loadPieces(kvDtype, packSize, loads, isAsymmetric(spec));
+  return [slotsPiece(spec), packPiece(packSize), ...rows, {
     constants: { VALUE_DIM: valueDim },
     fragments: [isQuantized(kvDtype) ? wgsl.values.quantized : wgsl.values.numbers],
   }];
@@ -99,6 +101,19 @@ export function queryRowPiece(spec: FilledSpec): WgslPiece {
   return isTransformed(spec)
     ? { fragments: [wgsl.queryStart.transformed, wgsl.queryShift.transformed] }
     : { fragments: [wgsl.queryStart.stored, wgsl.queryShift.none] };
+}
+
+/** Declares `keyMiddle`, which integers of keys are about. */
+export function keyMiddlePiece(spec: FilledSpec): WgslPiece {
+  return { fragments: [isAsymmetric(spec) ? wgsl.keyMiddle.added : wgsl.keyMiddle.none] };
+}
+
+/** Declares `valueMiddle`, which integers of values are about. */
+export function valueMiddlePiece(spec: FilledSpec): WgslPiece {
+  if (!isAsymmetric(spec)) return { fragments: [wgsl.valueMiddle.none] };
+  return spec.valuesAre === "keys"
+    ? { fragments: [wgsl.keyMiddle.added, wgsl.valueMiddle.ofKey] }
+    : { fragments: [wgsl.valueMiddle.added] };
 }
 
 /** Declares `sumOverLanes`, and `maxOverLanes` where lanes are several, for groups of `lanes` lanes, a power of two. */

@@ -9,12 +9,14 @@ import { packSize } from "../tensor/loads.ts";
 import { packType } from "../tensor/pieces.ts";
 import {
   contextPieces,
+  keyMiddlePiece,
   keyPieces,
   queryPiece,
   queryRowPiece,
   rowsPieces,
   rowTilePiece,
   STATE_PIECE,
+  valueMiddlePiece,
   valuePieces,
 } from "./pieces.ts";
 import { transformModules } from "./transform_module.ts";
@@ -52,6 +54,7 @@ function scoresModule(
     ...keyPieces(spec, { packSize: pack, loads: loads.keys }),
     queryPiece(spec, pack),
     queryRowPiece(spec),
+    keyMiddlePiece(spec),
     ...scorePieces(spec, stage),
     {
       constants: { ROWS: rowTile, WORKGROUP: workgroup.scores },
@@ -88,6 +91,7 @@ function weightedSumModule(
     rowTilePiece(spec, rowTile),
     ...(spec.valuesAre === "keys" ? keyPieces(spec, loaded) : []),
     ...valuePieces(spec, loaded),
+    valueMiddlePiece(spec),
     {
       types: { Pack: packType(transform ? "f32" : spec.dtype, loaded.packSize) },
       constants: {

@@ -4,7 +4,7 @@ import { sentence } from "../base/check.ts";
 import type { Buffers, Kernel } from "../gpu/kernel.ts";
 import type { KvPart } from "./kv_memory.ts";
 import { type FilledRope, ropePiece } from "./rope_kernel.ts";
-import { isTransformed, rotationBlock, transformPieces } from "./kv_transform.ts";
+import { isAsymmetric, isTransformed, rotationBlock, transformPieces } from "./kv_transform.ts";
 import { isQuantized } from "../tensor/quantized.ts";
 import { storedRows } from "./kv_shape.ts";
 import { quantizedPieces, storedType } from "../tensor/pieces.ts";
@@ -111,7 +111,9 @@ function countVectors(batch: number): number {
 function storePieces(spec: AppendSpec): WgslPiece[] {
   const { kvDtype } = spec;
   return isQuantized(kvDtype)
-    ? [...quantizedPieces(kvDtype), ...rowPieces(spec), { fragments: [wgsl.store.quantized] }]
+    ? [...quantizedPieces(kvDtype, isAsymmetric(spec)), ...rowPieces(spec), {
+      fragments: [isAsymmetric(spec) ? wgsl.store.asymmetric : wgsl.store.symmetric],
+    }]
     : [{ types: { Stored: storedType(kvDtype) }, fragments: [wgsl.store.numbers] }];
 }
 

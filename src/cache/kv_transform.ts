@@ -27,6 +27,14 @@ export function isTransformed({ kvCalibrated, kvRotation }: KvTransform): boolea
   return Boolean(kvCalibrated) || kvRotation !== undefined;
 }
 
+/**
+ * Whether a row has its least element beside its step, each in 16 bits: in four bits this halves the step where elements are
+ * not spread about 0.
+ */
+export function isAsymmetric(spec: KvTransform & { kvDtype: KvDtype }): boolean {
+  return isTransformed(spec) && spec.kvDtype === "int4";
+}
+
 /** Throws where rows cannot be transformed as is asked for. */
 export function checkTransform(
   action: string,

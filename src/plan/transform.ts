@@ -9,7 +9,7 @@ import { ACTION, type FilledSpec } from "./spec.ts";
 
 /** The way of queries into the transform, and of outputs out of it. */
 export interface TransformPlan {
-  /** Elements from one transformed query to the next: its own, and a load that begins with its shift. */
+  /** Elements from one transformed query to the next: its own, a load that begins with its shift, and one with its total. */
   queryWidth: number;
   /** A workgroup for each query row. */
   grid: Grid;
@@ -32,7 +32,7 @@ export function planTransform(
 ): TransformPlan | undefined {
   if (!isTransformed(spec)) return undefined;
   const { maxStorageBufferBindingSize, maxComputeWorkgroupsPerDimension } = limits;
-  const queryWidth = spec.headDim + packSize * loadPacks(loads);
+  const queryWidth = spec.headDim + 2 * packSize * loadPacks(loads);
   const queryBytes = numRows(spec) * queryWidth * 4;
   const most = Math.min(maxStorageBufferBindingSize, spec.maxScratchBytes);
   if (queryBytes + stateBytes(spec) > most) {

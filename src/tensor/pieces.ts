@@ -26,10 +26,18 @@ export function packPiece(packSize: 1 | 4): WgslPiece {
 }
 
 /** Declares `Stored`, what a load brings, and what takes it apart: `numbersOf`, or `integersOf` where rows are quantized. */
-export function loadPieces(dtype: KvDtype, packSize: 1 | 4, loads: Loads): WgslPiece[] {
+export function loadPieces(
+  dtype: KvDtype,
+  packSize: 1 | 4,
+  loads: Loads,
+  isAsymmetric = false,
+): WgslPiece[] {
   const constants = { LOAD_PACKS: loadPacks(loads) };
   if (isQuantized(dtype)) {
-    return [...quantizedPieces(dtype), { constants, fragments: [wgsl.quantizedPack] }];
+    return [...quantizedPieces(dtype, isAsymmetric), {
+      constants,
+      fragments: [wgsl.quantizedPack],
+    }];
   }
   if (loads === "packs") {
     const types = { Stored: packType(dtype, packSize) };
@@ -46,12 +54,12 @@ function pairs(dtype: Dtype, loads: "u32" | "u64"): WgslPiece {
     : { types: { Stored: "vec2<u64>" }, fragments: [wgsl.numbers.f16U64] };
 }
 
-/** Declares how rows of integers are kept, in words of type `Stored`. */
-export function quantizedPieces(dtype: QuantizedDtype): WgslPiece[] {
+/** Declares how rows of integers are kept, in words of type `Stored`: by a step, or by a step and the least element. */
+export function quantizedPieces(dtype: QuantizedDtype, isAsymmetric = false): WgslPiece[] {
   return [{
     types: { Stored: storedType(dtype) },
     constants: { BITS: BITS[dtype] },
-    fragments: [wgsl.quantizedRow],
+    fragments: [isAsymmetric ? wgsl.quantizedRow.asymmetric : wgsl.quantizedRow.symmetric],
   }];
 }
 

@@ -195,7 +195,7 @@ testRandomly("transform: stages are those of the keys that are held", async (ran
   }
   assertClose(actual.lse!, maskedScores(expected.lse), SLACK * TOLERANCE.f32, "lse");
 
-  const transformBytes = 4 * 3 * 4 * (8 + 8 + 16 + 2);
+  const transformBytes = 4 * 3 * 4 * (8 + 16 + 16 + 2);
   const least = { ...spec, impl: "staged" as const, maxScratchBytes: transformBytes + 4 * 8 * 4 };
   const inBlocks = await runAttention(least, { q, cache });
   assertSame(inBlocks.o, actual.o, "o in blocks of rows");
