@@ -73,7 +73,12 @@ function rotated(row: readonly number[], { kvRotation, block }: RowTransform): n
   });
 }
 
-const LARGEST: Partial<Record<KvDtype, number>> = { int8: 127, int4: 7 };
+/** The largest step of a row, as the docs state it. */
+function stepOf(row: readonly number[], kvDtype: KvDtype): number {
+  if (kvDtype === "int8") return Math.max(...row.map(Math.abs)) / 127;
+  const [least, most] = [Math.min(...row), Math.max(...row)];
+  return (most - least + Math.abs(least) / 128) / 15 * (1 + 1 / 128);
+}
 
 /** The most that each element of appended rows [B, S, N, size] may be off, as the docs state it. */
 export function appendedBounds(
@@ -85,7 +90,7 @@ export function appendedBounds(
   const bounds = eachRow(stored, (row, head) => {
     // Of a rotated row, an error of an element is spread over its block.
     const spread = transform.kvRotation ? Math.sqrt(transform.block) : 1;
-    const most = Math.max(...row.map(Math.abs)) / LARGEST[kvDtype]! * (0.5 + 1e-4) * spread;
+    const most = stepOf(row, kvDtype) * (0.5 + 1e-4) * spread;
     const { offsets, scales } = channelsOf(transform, head, row.length);
     return row.map((_, h) => scales[h] * (most + 1e-5) + 1e-6 * Math.abs(offsets[h]));
   });

@@ -6,6 +6,7 @@ import {
   type RopeOptions,
   type SequencePair,
 } from "../../mod.ts";
+import { isAsymmetric } from "../../src/cache/kv_transform.ts";
 import { tensorsOf } from "../../src/cache/kv_memory.ts";
 import { storedRows } from "../../src/cache/kv_shape.ts";
 import { ropedRow } from "../../src/reference/rope.ts";
@@ -198,10 +199,35 @@ export function poison(cache: RingKvCache): void {
   }
 }
 
-/** Reads the keys or values of all parts, [B, numKvHeads, capacity, ...]. */
+/** Reads the keys or values of all parts, [B, numKvHeads, capacity, ...], as they are stored. */
 export async function downloadKv(cache: RingKvCache, name: "k" | "v"): Promise<Float32Array> {
-  const parts = await Promise.all(cache.parts.map((part) => part[name]!.download()));
+  const parts = await Promise.all(
+    cache.parts.map(async ({ [name]: tensor }) =>
+      isAsymmetric(cache.spec)
+        ? asymmetricNumbers(await downloadU32(tensor!.buffer), tensor!.shape.at(-1)!)
+        : await tensor!.download()
+    ),
+  );
   return Float32Array.from(parts.flatMap((part) => [...part]));
+}
+
+/** The numbers of rows of four bits, each a word of its step and its least element, then words of eight integers. */
+function asymmetricNumbers(words: Uint32Array, size: number): number[] {
+  const bits = new DataView(new ArrayBuffer(4));
+  const floatOf = (word: number) => {
+    bits.setUint32(0, word);
+    return bits.getFloat32(0);
+  };
+  const wordsOfRow = 1 + Math.ceil(size / 8);
+  return Array.from({ length: words.length / wordsOfRow }, (_, row) => {
+    const [head, ...integers] = words.subarray(row * wordsOfRow, (row + 1) * wordsOfRow);
+    const [step, least] = [floatOf((head & 0xffff0000) >>> 0), floatOf((head << 16) >>> 0)];
+    return Array.from({ length: size }, (_, h) => {
+      // From -8 to 7, with a sign.
+      const n = integers[Math.floor(h / 8)] << (28 - h % 8 * 4) >> 28;
+      return least + step * (n + 8);
+    });
+  }).flat();
 }
 
 /**
