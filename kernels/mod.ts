@@ -1120,6 +1120,16 @@ return valueStep(value);
 }`,
 };
 
+/** attend/middle_sums.wgsl */
+export const middleSums: Readonly<Record<"summed" | "none", string>> = {
+  summed: `fn middlesOverLanes(own: f32, invocation: u32, lane: u32) -> f32 {
+return sumOverLanes(own, invocation, lane);
+}`,
+  none: `fn middlesOverLanes(own: f32, invocation: u32, lane: u32) -> f32 {
+return 0.0;
+}`,
+};
+
 /** attend/own_keys.wgsl */
 export const ownKeys: Readonly<Record<"direct" | "staged", string>> = {
   direct: `fn stageKeys(columns: Columns, start: u32, invocation: u32, load: u32) {
@@ -1739,6 +1749,16 @@ return sourceRows[index];
 }`,
 };
 
+/** cache/key_middle.wgsl */
+export const keyMiddle: Readonly<Record<"added" | "none", string>> = {
+  added: `fn keyMiddle(key: u32) -> f32 {
+return middleOf(keyWord(key));
+}`,
+  none: `fn keyMiddle(key: u32) -> f32 {
+return 0.0;
+}`,
+};
+
 /** cache/keys.wgsl */
 export const keys: Readonly<Record<"numbers" | "quantized", string>> = {
   numbers: `var<storage, read> k: array<Stored>;
@@ -2170,6 +2190,19 @@ workgroupBarrier();
 }
 fn inOrder(bits: i32) -> i32 {
 return select(bits, bits ^ 0x7fffffff, bits < 0);
+}`,
+};
+
+/** cache/value_middle.wgsl */
+export const valueMiddle: Readonly<Record<"added" | "ofKey" | "none", string>> = {
+  added: `fn valueMiddle(value: u32) -> f32 {
+return middleOf(valueWord(value));
+}`,
+  ofKey: `fn valueMiddle(value: u32) -> f32 {
+return keyMiddle(value);
+}`,
+  none: `fn valueMiddle(value: u32) -> f32 {
+return 0.0;
 }`,
 };
 

@@ -18,9 +18,9 @@
 // such columns take a path of their own. Loops marked `unroll` are written out, as arrays that are indexed at run time leave
 // registers.
 //
-// Needs columns, context, lanes, masked, pack, params, query_shift, row_tile, score_keys, sequences, slots, state, store_row,
-// strips, sum_values, tile, COLUMNS, KEYS, LANES, MAY_SKIP, PACKS, PerRow, ROWS, ROW_GROUPS, TELLS_WHOLE, VALUE_PACKS,
-// WORKGROUP, keyMiddle, middlesOverLanes, queriesOf, scoreOf, shrinkOf, stripOf, valueMiddle.
+// Needs columns, context, key_middle, lanes, masked, middle_sums, pack, params, query_shift, row_tile, score_keys, sequences,
+// slots, state, store_row, strips, sum_values, tile, value_middle, COLUMNS, KEYS, LANES, MAY_SKIP, PACKS, PerRow, ROWS,
+// ROW_GROUPS, TELLS_WHOLE, VALUE_PACKS, WORKGROUP, queriesOf, scoreOf, shrinkOf, stripOf.
 alias Sums = array<array<Wide, ROWS>, VALUE_PACKS>;
 
 // stepOfWeight exp(s - m) by row group and column of the tile, COLUMNS of which are loaded at once.

@@ -183,7 +183,7 @@ function withTransform(random: Random, spec: AttentionSpec): AttentionSpec {
     ? { kvRotation: "hadamard" as const }
     : {};
   const kvCalibrated = !kvRotation.kvRotation || random.next() < 0.5;
-  return { ...spec, pages: undefined, ...kvRotation, kvCalibrated };
+  return { ...spec, pages: undefined, tokens: undefined, ...kvRotation, kvCalibrated };
 }
 
 function cacheModules(): WgslModule[] {
