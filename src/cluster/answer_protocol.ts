@@ -11,8 +11,8 @@
  * more, and the worker cancels the answer.
  */
 import { sentence } from "../base/check.ts";
-import { cutMessage } from "../base/excerpt.ts";
 import { MessageError } from "./errors.ts";
+import { type Failure, readFailure } from "./failure.ts";
 
 /** Peers of other versions do not understand each other. */
 export const ANSWER_VERSION = 1;
@@ -24,9 +24,6 @@ export interface AnswerRequest {
   request: unknown;
 }
 
-/** Why an answer ended before its end; `lost` and `busy` leave it to another worker. */
-export type Failure = "lost" | "busy" | "TypeError" | "RangeError" | "Error";
-
 /** A message of an answer. */
 export type AnswerMessage =
   | { kind: "beat" }
@@ -34,9 +31,8 @@ export type AnswerMessage =
   | { kind: "items"; from: number; items: readonly unknown[] }
   /** All `count` items were said. */
   | { kind: "end"; count: number }
-  | { kind: "failed"; failure: Failure; message: string };
+  | { kind: "failed" } & Failure;
 
-const FAILURES: readonly unknown[] = ["lost", "busy", "TypeError", "RangeError", "Error"];
 const READ = "read a message of an answer";
 
 /** Checks a decoded request. */
@@ -54,13 +50,11 @@ export function readRequest(value: unknown, fingerprint: string): unknown {
 
 /** Checks a decoded message of an answer. */
 export function readAnswer(value: unknown): AnswerMessage {
-  const { kind, from, items, count, failure, message } = fieldsOf(value);
+  const { kind, from, items, count } = fieldsOf(value);
   if (kind === "beat") return { kind };
   if (kind === "items" && Array.isArray(items) && isCount(from)) return { kind, from, items };
   if (kind === "end" && isCount(count)) return { kind, count };
-  if (kind === "failed" && FAILURES.includes(failure) && typeof message === "string") {
-    return { kind, failure: failure as Failure, message: cutMessage(message) };
-  }
+  if (kind === "failed") return { kind, ...readFailure(value) };
   return refuse("it must be beat, items, end or failed, with their fields", { message: value });
 }
 

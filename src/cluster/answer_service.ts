@@ -1,15 +1,10 @@
 /** A worker: answers requests item by item, as a NATS service that others discover. */
 import { createInbox, type Msg, type Subscription } from "@nats-io/transport-node";
 import type { Service } from "@nats-io/services";
-import { DeviceLostError } from "../base/errors.ts";
-import {
-  ANSWER_VERSION,
-  type AnswerMessage,
-  type Failure,
-  readRequest,
-} from "./answer_protocol.ts";
+import { ANSWER_VERSION, type AnswerMessage, readRequest } from "./answer_protocol.ts";
+import { failureOf } from "./failure.ts";
 import { type Cluster, MAX_BYTES, natsOf, servicesOf, subjectOf } from "./cluster.ts";
-import { MessageError, WorkerBusyError, WorkerLostError } from "./errors.ts";
+import { WorkerBusyError } from "./errors.ts";
 import { decodeJson, encodeJson } from "./message.ts";
 
 /** An answer that is being made: its items as they come. */
@@ -174,7 +169,7 @@ export class AnswerService {
       }
       say({ kind: "end", count });
     } catch (error) {
-      say(failureOf(error));
+      say({ kind: "failed", ...failureOf(error) });
     } finally {
       clearInterval(beats);
       this.#inboxes.delete(inbox);
@@ -193,18 +188,4 @@ export class AnswerService {
 /** The name of a service among all of a server's. */
 export function serviceName({ prefix }: Pick<Cluster, "prefix">, name: string): string {
   return `${prefix}-${name}`;
-}
-
-/** What an asker is told of an error. */
-function failureOf(error: unknown): AnswerMessage {
-  const message = error instanceof Error ? error.message : `${error}`;
-  return { kind: "failed", failure: kindOf(error), message };
-}
-
-function kindOf(error: unknown): Failure {
-  if (error instanceof WorkerBusyError) return "busy";
-  if (error instanceof DeviceLostError || error instanceof WorkerLostError) return "lost";
-  if (error instanceof TypeError) return "TypeError";
-  // Whoever sent what cannot be read has to send something else.
-  return error instanceof RangeError || error instanceof MessageError ? "RangeError" : "Error";
 }

@@ -61,3 +61,20 @@ export class MessageError extends Error {
   /** The class's name, for programs that see the error from afar. */
   override readonly name = "MessageError";
 }
+
+/**
+ * A shard of a context is lost, with no other copy of it: what was asked for is not there, and nothing was merged. The message
+ * names the shard.
+ *
+ * @example
+ * ```ts
+ * import { ShardLostError } from "@onehead/attention/cluster";
+ *
+ * const error = new ShardLostError("Shard 2 was lost: its worker ended");
+ * console.log(error.name); // ShardLostError
+ * ```
+ */
+export class ShardLostError extends Error {
+  /** The class's name, for programs that see the error from afar. */
+  override readonly name = "ShardLostError";
+}

@@ -8,10 +8,22 @@ export { type Answer, AnswerService, type AnswerServiceOptions } from "./answer_
 export { ask, type AskOptions } from "./ask.ts";
 export { type Worker, Workers, type WorkersOptions } from "./workers.ts";
 export { modelFingerprint } from "./fingerprint.ts";
-export { MessageError, NoWorkerError, WorkerBusyError, WorkerLostError } from "./errors.ts";
+export {
+  MessageError,
+  NoWorkerError,
+  ShardLostError,
+  WorkerBusyError,
+  WorkerLostError,
+} from "./errors.ts";
 export {
   type JobOutcome,
   JobQueue,
   type JobQueueOptions,
   type JobWorkOptions,
 } from "./job_queue.ts";
+export { ShardWorker, type ShardWorkerOptions } from "./shard_worker.ts";
+export { ShardedKv, type ShardedKvOptions, type ShardTokens } from "./sharded_kv.ts";
+export type { ShardSpec } from "./shard_spec.ts";
+export type { ShardLayout } from "./shard_layout.ts";
+export type { ShardShape } from "./shard_message.ts";
+export type { Patience } from "./next_message.ts";

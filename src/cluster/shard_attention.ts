@@ -1,0 +1,136 @@
+/** The keys and values of a shard on its device, and attention over them. */
+import { Attention } from "../attend/attention.ts";
+import { RingKvCache } from "../cache/ring_kv_cache.ts";
+import type { Gpu } from "../gpu/device.ts";
+import { Owned } from "../gpu/owned.ts";
+import type { KvDtype } from "../tensor/dtype.ts";
+import { Tensor } from "../tensor/tensor.ts";
+import type { ShardSpec } from "./shard_spec.ts";
+
+/** Attention over a shard for a number of queries, and what it writes. */
+interface Run extends Pick<Attention, "encode"> {
+  o: Tensor;
+  lse: Tensor;
+}
+
+const EXTEND = "extend a shard";
+
+/** A shard of every layer. */
+export class ShardAttention {
+  readonly #gpu: Gpu;
+  readonly #spec: ShardSpec;
+  readonly #owned: Owned;
+  readonly #layers: readonly RingKvCache[];
+  /** By the number of queries, and whether they are the last tokens. */
+  readonly #runs = new Map<string, Promise<Run>>();
+
+  private constructor(gpu: Gpu, spec: ShardSpec, owned: Owned, layers: readonly RingKvCache[]) {
+    this.#gpu = gpu;
+    this.#spec = spec;
+    this.#owned = owned;
+    this.#layers = layers;
+  }
+
+  /** Allocates `capacity` tokens for each layer. */
+  static create(
+    gpu: Gpu,
+    spec: ShardSpec,
+    { capacity, kvDtype }: { capacity: number; kvDtype: KvDtype },
+  ): Promise<ShardAttention> {
+    const { numKvHeads, headDim, valueDim } = spec;
+    return Owned.make(async (owned) => {
+      const layers = [];
+      for (let layer = 0; layer < spec.layers; layer++) {
+        const options = { numKvHeads, headDim, valueDim, capacity, kvDtype };
+        layers.push(owned.keep(await RingKvCache.create(gpu, options)));
+      }
+      return new ShardAttention(gpu, spec, owned, layers);
+    });
+  }
+
+  /** The tokens of a layer. */
+  length(layer: number): number {
+    return this.#layers[layer].length();
+  }
+
+  /** Keeps the first tokens of each layer. */
+  async truncate(length: number): Promise<void> {
+    await this.#submit((encoder) => {
+      for (const layer of this.#layers) {
+        if (length < layer.length()) layer.truncate(encoder, length);
+      }
+    });
+  }
+
+  /**
+   * Appends tokens to a layer, then attends; undefined where there are no queries, or no tokens to attend to.
+   *
+   * @throws {RangeError} If the layer has no room for the tokens: nothing was appended.
+   */
+  async extend(
+    layer: number,
+    { appended, queries, isCausal }: { appended: number; queries: number; isCausal: boolean },
+    { k, v, q }: { k: Float32Array; v: Float32Array; q: Float32Array },
+  ): Promise<{ o: Float32Array; lse: Float32Array } | undefined> {
+    const { numHeads, numKvHeads, headDim, valueDim } = this.#spec;
+    const cache = this.#layers[layer];
+    return await Owned.use(async (owned) => {
+      const upload = async (data: Float32Array, shape: readonly number[]) =>
+        owned.keep(await Tensor.upload(this.#gpu, { data, shape }));
+      if (appended > 0) {
+        const tokens = {
+          k: await upload(k, [1, appended, numKvHeads, headDim]),
+          v: await upload(v, [1, appended, numKvHeads, valueDim]),
+        };
+        await this.#submit((encoder) => cache.append(encoder, tokens));
+      }
+      if (queries === 0 || cache.length() === 0) return undefined;
+      const rows = await upload(q, [1, queries, numHeads, headDim]);
+      const run = await this.#run(queries, isCausal);
+      const { o, lse } = run;
+      await this.#submit((encoder) => run.encode(encoder, { q: rows, cache, o, lse }));
+      const [values, sums] = await Promise.all([o.download(), lse.download()]);
+      return { o: values, lse: sums };
+    });
+  }
+
+  /** Frees everything. */
+  destroy(): void {
+    this.#owned.destroy();
+  }
+
+  /** The attention of a number of queries, made when it is first asked for. */
+  #run(queries: number, isCausal: boolean): Promise<Run> {
+    const key = `${queries} ${isCausal}`;
+    let run = this.#runs.get(key);
+    if (!run) {
+      run = this.#createRun(queries, isCausal);
+      this.#runs.set(key, run);
+      // What failed is tried again.
+      run.catch(() => this.#runs.delete(key));
+    }
+    return run;
+  }
+
+  async #createRun(seqLen: number, causal: boolean): Promise<Run> {
+    const { numHeads, valueDim, scale, softcap } = this.#spec;
+    const attention = this.#owned.keep(
+      await Attention.create(this.#gpu, {
+        ...{ ...this.#layers[0].spec, numHeads, seqLen, causal, scale, softcap },
+        outputs: ["lse"],
+      }),
+    );
+    const rows = [1, seqLen, numHeads];
+    const o = this.#owned.keep(await Tensor.empty(this.#gpu, [...rows, valueDim]));
+    const lse = this.#owned.keep(await Tensor.empty(this.#gpu, rows));
+    return { encode: (...work) => attention.encode(...work), o, lse };
+  }
+
+  async #submit(encode: (encoder: GPUCommandEncoder) => void): Promise<void> {
+    await this.#gpu.guard(EXTEND, () => {
+      const encoder = this.#gpu.device.createCommandEncoder();
+      encode(encoder);
+      this.#gpu.device.queue.submit([encoder.finish()]);
+    });
+  }
+}

@@ -1,0 +1,195 @@
+/** A worker that holds a shard of a context, and attends over it for a reader. */
+import type { Service } from "@nats-io/services";
+import { checkInteger, sentence } from "../base/check.ts";
+import { Turns } from "../base/turns.ts";
+import type { Gpu } from "../gpu/device.ts";
+import type { KvDtype } from "../tensor/dtype.ts";
+import { serviceName } from "./answer_service.ts";
+import { type Cluster, MAX_BYTES, servicesOf, subjectOf } from "./cluster.ts";
+import { MessageError, WorkerLostError } from "./errors.ts";
+import { failureOf } from "./failure.ts";
+import { encodeJson } from "./message.ts";
+import { ShardAttention } from "./shard_attention.ts";
+import {
+  decodeShard,
+  encodeNumbers,
+  encodeShard,
+  readExtend,
+  SHARD_VERSION,
+  type ShardHeader,
+} from "./shard_message.ts";
+import { copyShardSpec, type ShardSpec } from "./shard_spec.ts";
+
+/** Options of {@linkcode ShardWorker.start}. */
+export interface ShardWorkerOptions extends ShardSpec {
+  /** The context's name, a word: its reader names it. */
+  name: string;
+  /** The number of the shard, from 0. */
+  shard: number;
+  /** The number of this copy of the shard, from 0. The default is 0. */
+  copy?: number;
+  /** Tokens that the shard has room for, in each layer. */
+  capacity: number;
+  /** Element type of keys and values in storage. The default is `"f32"`. */
+  kvDtype?: KvDtype;
+  /** Most bytes of a message. The default is 1 MiB, as a NATS server passes on. */
+  maxBytes?: number;
+}
+
+const START = "start a shard";
+
+/**
+ * Holds a shard of a context on its own GPU: position p of the context belongs to shard `floor(p / page) mod shards`. One reader
+ * has the shard at a time: who resets it last.
+ *
+ * @example
+ * ```ts
+ * import { connect } from "@nats-io/transport-node";
+ * import { Gpu } from "@onehead/attention";
+ * import { ShardWorker } from "@onehead/attention/cluster";
+ *
+ * async function startShard(servers: string, shard: number) {
+ *   const cluster = { connection: await connect({ servers }), prefix: "example" };
+ *   const shape = { layers: 1, numHeads: 8, numKvHeads: 1, headDim: 64, valueDim: 64 };
+ *   return await ShardWorker.start(cluster, await Gpu.open(), {
+ *     ...{ ...shape, name: "book", shard, shards: 2, page: 256, capacity: 65536 },
+ *   });
+ * }
+ * console.log(typeof startShard); // startShard("nats://127.0.0.1:4222", 0), where a nats-server runs
+ * ```
+ */
+export class ShardWorker {
+  readonly #service: Service;
+  readonly #attention: ShardAttention;
+  readonly #spec: ShardSpec;
+  readonly #maxBytes: number;
+  readonly #turns = new Turns();
+  #session = 0;
+
+  private constructor(
+    service: Service,
+    attention: ShardAttention,
+    spec: ShardSpec,
+    maxBytes: number,
+  ) {
+    this.#service = service;
+    this.#attention = attention;
+    this.#spec = spec;
+    this.#maxBytes = maxBytes;
+  }
+
+  /**
+   * Allocates the shard, and answers its reader.
+   *
+   * @throws {RangeError} If a size is not a positive whole number, there is no such shard, or a name is no word.
+   * @throws {GpuWorkError} If the device refuses the memory.
+   */
+  static async start(
+    cluster: Cluster,
+    gpu: Gpu,
+    options: ShardWorkerOptions,
+  ): Promise<ShardWorker> {
+    const spec = copyShardSpec(START, options);
+    const { name, shard, copy = 0, capacity, kvDtype = "f32", maxBytes = MAX_BYTES } = options;
+    checkInteger(START, "shard", shard, 0);
+    checkInteger(START, "copy", copy, 0);
+    checkInteger(START, "capacity", capacity);
+    if (shard >= spec.shards) {
+      throw new RangeError(
+        sentence(START, "shard must be below shards", { shard, shards: spec.shards }),
+      );
+    }
+    const subject = shardSubject(cluster, name, shard, copy);
+    const attention = await ShardAttention.create(gpu, spec, { capacity, kvDtype });
+    const service = await servicesOf(cluster).add({
+      name: serviceName(cluster, name),
+      version: `${SHARD_VERSION}.0.0`,
+      metadata: { shard: `${shard}`, copy: `${copy}` },
+      queue: "",
+    });
+    const worker = new ShardWorker(service, attention, spec, maxBytes);
+    service.addEndpoint("shard", { subject, handler: (_, message) => worker.#take(message) });
+    // What is asked here stands behind nothing: messages are taken in turns.
+    service.addEndpoint("probe", {
+      subject: `${subject}.probe`,
+      handler: (_, message) => void message.respond(encodeJson(true)),
+    });
+    await cluster.connection.flush();
+    return worker;
+  }
+
+  /** Answers no more, and frees the shard. */
+  async stop(): Promise<void> {
+    await this.#service.stop();
+    await this.#turns.take(() => this.#attention.destroy());
+  }
+
+  #take(message: { data: Uint8Array; respond(answer: Uint8Array): boolean }): void {
+    void this.#turns.take(async () => message.respond(await this.#answer(message.data)));
+  }
+
+  async #answer(data: Uint8Array): Promise<Uint8Array> {
+    try {
+      const { header, body } = decodeShard(data, this.#maxBytes);
+      return await this.#do(header, body);
+    } catch (error) {
+      return encodeShard({ kind: "failure" }, encodeJson(failureOf(error)));
+    }
+  }
+
+  async #do(header: ShardHeader, body: Uint8Array): Promise<Uint8Array> {
+    const { kind, session, layer, length } = header;
+    if (kind === "reset") return await this.#reset(session, body);
+    if (session !== this.#session || layer >= this.#spec.layers) {
+      throw new WorkerLostError("it began anew, or has another reader");
+    }
+    if (kind === "truncate") {
+      await this.#attention.truncate(length);
+      return this.#state(header);
+    }
+    if (kind !== "extend") throw new MessageError(`Cannot take a message of the kind ${kind}`);
+    if (length !== this.#attention.length(layer)) {
+      throw new WorkerLostError(
+        `it has ${this.#attention.length(layer)} tokens of layer ${layer}, and not ${length}`,
+      );
+    }
+    const numbers = readExtend(header, body, this.#spec);
+    return this.#state(header, await this.#attention.extend(layer, header, numbers));
+  }
+
+  async #reset(session: number, body: Uint8Array): Promise<Uint8Array> {
+    const [theirs, own] = [new TextDecoder().decode(body), JSON.stringify(this.#spec)];
+    if (theirs !== own) {
+      throw new RangeError(
+        sentence("read shards", "reader and shard must have the same specification", {
+          reader: theirs,
+          shard: own,
+        }),
+      );
+    }
+    await this.#attention.truncate(0);
+    this.#session = session;
+    return this.#state({ kind: "reset", session });
+  }
+
+  /** What the reader gets: the length of the shard, and its state, where it has one. */
+  #state(
+    { session, layer = 0, dtype = "f32" }: Partial<ShardHeader>,
+    state?: { o: Float32Array; lse: Float32Array },
+  ): Uint8Array {
+    const length = this.#attention.length(layer);
+    const header = { kind: "state", session, layer, dtype, length } as const;
+    if (!state) return encodeShard(header);
+    const queries = state.lse.length / this.#spec.numHeads;
+    return encodeShard(
+      { ...header, queries },
+      encodeNumbers(state.o, dtype),
+      encodeNumbers(state.lse, "f32"),
+    );
+  }
+}
+
+/** The subject of a copy of a shard. */
+export function shardSubject(cluster: Cluster, name: string, shard: number, copy: number): string {
+  return subjectOf(cluster, name, `${shard}-${copy}`);
+}

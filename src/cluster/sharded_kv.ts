@@ -1,0 +1,360 @@
+/** The keys and values of a context on many machines, and attention over all of them. */
+import { mergeStates } from "../attend/merge_states.ts";
+import { checkInteger, sentence } from "../base/check.ts";
+import type { Gpu } from "../gpu/device.ts";
+import type { Dtype } from "../tensor/dtype.ts";
+import { type Cluster, MAX_BYTES, natsOf } from "./cluster.ts";
+import { MessageError, NoWorkerError, ShardLostError, WorkerLostError } from "./errors.ts";
+import { errorOf, readFailure } from "./failure.ts";
+import { Inbox } from "./inbox.ts";
+import { decodeJson } from "./message.ts";
+import { nextFrom, type Patience } from "./next_message.ts";
+import { lengthOfShard, pageChunks, shardAt } from "./shard_layout.ts";
+import {
+  decodeShard,
+  encodeNumbers,
+  encodeShard,
+  HEADER_BYTES,
+  readState,
+  type ShardHeader,
+} from "./shard_message.ts";
+import { copyShardSpec, type ShardSpec } from "./shard_spec.ts";
+import { shardSubject } from "./shard_worker.ts";
+
+/** Options of {@linkcode ShardedKv.open}. */
+export interface ShardedKvOptions extends ShardSpec, Patience {
+  /** The context's name, as its shards have it. */
+  name: string;
+  /** Copies of each shard: with 2, a context outlives the loss of a worker of each. The default is 1. */
+  copies?: number;
+  /** Element type of queries, keys, values and outputs on the wire. The default is `"f32"`. */
+  dtype?: Dtype;
+  /** Most bytes of a message. The default is 1 MiB. */
+  maxBytes?: number;
+}
+
+/** New tokens of a layer, BSNH without the batch. */
+export interface ShardTokens {
+  /** Keys [tokens, numKvHeads, headDim]. */
+  k: Float32Array;
+  /** Values [tokens, numKvHeads, valueDim]. */
+  v: Float32Array;
+  /** Queries [tokens, numHeads, headDim], of the same tokens. Without them nothing is attended to. */
+  q?: Float32Array;
+}
+
+/** A copy of a shard; it is lost for good when it fails once. */
+interface Copy {
+  subject: string;
+  isLost: boolean;
+}
+
+/** Attention of one shard: none where it has no tokens. */
+type ShardState = { o: Float32Array; lse: Float32Array } | undefined;
+
+const EXTEND = "extend a sharded context";
+const OPEN = "open a sharded context";
+
+/**
+ * A context of one sequence whose tokens are divided among shards: `ShardWorker`s on machines of their own. New keys and values
+ * go to the shard that their position belongs to, queries to all; each answers with its output and log-sum-exp, and
+ * `mergeStates` makes one attention of them. All shards of a layer answer in one round.
+ *
+ * @example
+ * ```ts
+ * import type { Gpu } from "@onehead/attention";
+ * import { type Cluster, ShardedKv } from "@onehead/attention/cluster";
+ *
+ * async function attendOnce(cluster: Cluster, gpu: Gpu) {
+ *   const shape = { layers: 1, numHeads: 8, numKvHeads: 1, headDim: 64, valueDim: 64 };
+ *   const kv = await ShardedKv.open(cluster, gpu, { ...shape, name: "book", shards: 2, page: 256 });
+ *   const ones = (length: number) => new Float32Array(length).fill(1);
+ *   const o = await kv.extend(0, { k: ones(3 * 64), v: ones(3 * 64), q: ones(3 * 8 * 64) });
+ *   console.log(o.length, o[0]); // 1536 1
+ *   return o;
+ * }
+ * console.log(typeof attendOnce); // ShardWorker has the shards of this example
+ * ```
+ */
+export class ShardedKv {
+  readonly #cluster: Cluster;
+  readonly #gpu: Gpu;
+  readonly #options: ShardedKvOptions;
+  readonly #spec: ShardSpec;
+  readonly #lengths: number[];
+  #copies: readonly (readonly Copy[])[] = [];
+  #session = 0;
+  /** Why the context cannot be used until it is cleared. */
+  #fault: Error | undefined;
+
+  private constructor(cluster: Cluster, gpu: Gpu, options: ShardedKvOptions, spec: ShardSpec) {
+    this.#cluster = cluster;
+    this.#gpu = gpu;
+    this.#options = options;
+    this.#spec = spec;
+    this.#lengths = Array(spec.layers).fill(0);
+  }
+
+  /**
+   * Finds the shards, and empties them.
+   *
+   * @param cluster Where the shards are.
+   * @param gpu Where states are merged.
+   * @param options The specification that the shards were started with.
+   * @throws {ShardLostError} If a shard does not answer; the message names it.
+   * @throws {RangeError} If a shard was started with another specification, or a message cannot hold one token.
+   */
+  static async open(cluster: Cluster, gpu: Gpu, options: ShardedKvOptions): Promise<ShardedKv> {
+    const spec = copyShardSpec(OPEN, options);
+    checkInteger(OPEN, "copies", options.copies ?? 1);
+    const kv = new ShardedKv(cluster, gpu, { ...options }, spec);
+    checkInteger(OPEN, "tokens of a message", kv.#mostTokens);
+    await kv.clear();
+    return kv;
+  }
+
+  /** The tokens of a layer. */
+  length(layer = 0): number {
+    return this.#lengths[layer];
+  }
+
+  /**
+   * Appends tokens to a layer, and attends with their queries: each sees all tokens up to its own. It takes a round for each page
+   * that the tokens lie on.
+   *
+   * @returns Outputs [tokens, numHeads, valueDim]; empty without queries.
+   * @throws {RangeError} If arrays do not match in length, or a shard has no room.
+   * @throws {ShardLostError} If a shard is lost, or was before: nothing was merged, and the context is to be cleared.
+   */
+  async extend(
+    layer: number,
+    { k, v, q = new Float32Array(0) }: ShardTokens,
+  ): Promise<Float32Array> {
+    this.#checkUsable();
+    const { numHeads, numKvHeads, headDim, valueDim } = this.#spec;
+    const [keyRow, valueRow, queryRow] = [
+      ...[numKvHeads * headDim, numKvHeads * valueDim, numHeads * headDim],
+    ];
+    const count = k.length / keyRow;
+    this.#checkTokens(layer, count, { v: v.length / valueRow, q: q.length / queryRow });
+    const outputs = new Float32Array(q.length / headDim * valueDim);
+    const start = this.#lengths[layer];
+    const chunks = pageChunks(this.#spec, { start, count, most: this.#mostTokens });
+    for (const { from, count } of chunks) {
+      const part = (array: Float32Array, row: number) =>
+        array.subarray(from * row, (from + count) * row);
+      const tokens = { k: part(k, keyRow), v: part(v, valueRow), q: part(q, queryRow) };
+      const o = await this.#whole(this.#round(layer, count, tokens));
+      this.#lengths[layer] += count;
+      if (o) outputs.set(o, from * numHeads * valueDim);
+    }
+    return outputs;
+  }
+
+  /**
+   * Forgets the newest tokens of every layer.
+   *
+   * @throws {RangeError} If a layer has fewer tokens.
+   * @throws {ShardLostError} If a shard is lost, or was before.
+   */
+  async truncate(length: number): Promise<void> {
+    this.#checkUsable();
+    checkInteger("truncate a sharded context", "length", length, 0);
+    const shortest = Math.min(...this.#lengths);
+    if (length > shortest) {
+      throw new RangeError(
+        sentence("truncate a sharded context", "length must be at most that of every layer", {
+          length,
+          shortest,
+        }),
+      );
+    }
+    await this.#whole(this.#all((shard) => {
+      const kept = lengthOfShard(this.#spec, shard, length);
+      return { message: encodeShard(this.#header("truncate", { length: kept })), length: kept };
+    }));
+    this.#lengths.fill(length);
+  }
+
+  /**
+   * Forgets all tokens, and takes the shards over from any other reader; copies that were lost are asked again.
+   *
+   * @throws {ShardLostError} If a shard does not answer.
+   * @throws {RangeError} If a shard was started with another specification.
+   */
+  async clear(): Promise<void> {
+    const { name, copies = 1 } = this.#options;
+    const { shards } = this.#spec;
+    this.#copies = Array.from(
+      { length: shards },
+      (_, shard) =>
+        Array.from({ length: copies }, (_, copy) => ({
+          subject: shardSubject(this.#cluster, name, shard, copy),
+          isLost: false,
+        })),
+    );
+    [this.#session] = crypto.getRandomValues(new Uint32Array(1));
+    this.#fault = undefined;
+    this.#lengths.fill(0);
+    const spec = new TextEncoder().encode(JSON.stringify(this.#spec));
+    const message = encodeShard(this.#header("reset", {}), spec);
+    await this.#whole(this.#all(() => ({ message, length: 0 })));
+  }
+
+  /** Tokens that fit a message with their keys, values and queries; and a state of as many. */
+  get #mostTokens(): number {
+    const { maxBytes = MAX_BYTES, dtype = "f32" } = this.#options;
+    const { numHeads, numKvHeads, headDim, valueDim } = this.#spec;
+    const size = dtype === "f16" ? 2 : 4;
+    const sent = (numKvHeads * (headDim + valueDim) + numHeads * headDim) * size;
+    const answered = numHeads * (valueDim * size + 4);
+    const most = Math.min(maxBytes, natsOf(this.#cluster).info?.max_payload ?? maxBytes);
+    return Math.floor((most - HEADER_BYTES) / Math.max(sent, answered));
+  }
+
+  #header(
+    kind: ShardHeader["kind"],
+    fields: Partial<ShardHeader>,
+  ): Partial<ShardHeader> & Pick<ShardHeader, "kind"> {
+    return { kind, session: this.#session, dtype: this.#options.dtype, ...fields };
+  }
+
+  /** One round: the tokens to the shard that they belong to, the queries to all; returns the merged output. */
+  async #round(
+    layer: number,
+    count: number,
+    { k, v, q }: Required<ShardTokens>,
+  ): Promise<Float32Array | undefined> {
+    const start = this.#lengths[layer];
+    const { numHeads, valueDim } = this.#spec;
+    const { dtype = "f32" } = this.#options;
+    const owner = shardAt(this.#spec, start);
+    const queries = q.length === 0 ? 0 : count;
+    const numbers = (array: Float32Array) => encodeNumbers(array, dtype);
+    const states = await this.#all((shard) => {
+      const isOwner = shard === owner;
+      const length = lengthOfShard(this.#spec, shard, start);
+      const appended = isOwner ? count : 0;
+      // A shard without tokens has nothing to say to queries, and one without new ones nothing to do without.
+      if (!isOwner && (queries === 0 || length === 0)) return undefined;
+      const header = this.#header("extend", {
+        ...{ layer, length, appended, queries, isCausal: isOwner },
+      });
+      const body = [...(isOwner ? [numbers(k), numbers(v)] : []), numbers(q)];
+      return { message: encodeShard(header, ...body), length: length + appended, queries };
+    });
+    if (queries === 0) return undefined;
+    const shape = [queries, numHeads, valueDim];
+    const given = states.filter((state) => state !== undefined);
+    if (given.length === 1) return given[0].o;
+    const { o } = await mergeStates(
+      this.#gpu,
+      given.map(({ o, lse }) => ({
+        o: { data: o, shape },
+        lse: { data: lse, shape: shape.slice(0, -1) },
+      })),
+    );
+    return o.data;
+  }
+
+  /** Asks all shards that have something to do; every one of them answers, or it is an error. */
+  async #all(
+    workOf: (shard: number) => ShardWork | undefined,
+  ): Promise<ShardState[]> {
+    return await Promise.all(this.#copies.map(async (copies, shard) => {
+      const work = workOf(shard);
+      return work && await this.#askShard(shard, copies, work);
+    }));
+  }
+
+  /** The answer of the first copy of a shard that has one; all copies do the same. */
+  async #askShard(shard: number, copies: readonly Copy[], work: ShardWork): Promise<ShardState> {
+    const asked = copies.filter(({ isLost }) => !isLost).map(async (copy) => {
+      try {
+        return await this.#askCopy(shard, copy, work);
+      } catch (error) {
+        copy.isLost = true;
+        throw error;
+      }
+    });
+    try {
+      return await Promise.any(asked);
+    } catch (error) {
+      throw (error as AggregateError).errors.find((error) => error instanceof RangeError) ??
+        (error as AggregateError).errors.at(-1);
+    }
+  }
+
+  async #askCopy(
+    shard: number,
+    { subject }: Copy,
+    { message, length, queries = 0 }: ShardWork,
+  ): Promise<ShardState> {
+    const peer = `Shard ${shard}`;
+    const { maxBytes = MAX_BYTES, silence, patience } = this.#options;
+    const inbox = new Inbox(natsOf(this.#cluster));
+    try {
+      natsOf(this.#cluster).publish(subject, message, { reply: inbox.subject });
+      const worker = subject;
+      const bytes = await nextFrom(this.#cluster, { inbox, worker, subject, silence, patience });
+      const { header, body } = decodeShard(bytes!, maxBytes);
+      if (header.kind === "failure") throw errorOf(readFailure(decodeJson(body, maxBytes)), peer);
+      // What is not exactly what was asked for is no state, and never an empty one.
+      const { session, kind } = header;
+      const isExpected = kind === "state" && session === this.#session &&
+        header.length === length && header.queries === queries;
+      if (!isExpected) {
+        throw new MessageError(
+          sentence("read a state", "it must be the one that was asked for", {
+            ...{ kind, length: header.length, queries: header.queries, asked: { length, queries } },
+          }),
+        );
+      }
+      return queries === 0 ? undefined : readState(header, body, this.#spec);
+    } catch (error) {
+      const isLost = [WorkerLostError, NoWorkerError, MessageError]
+        .some((kind) => error instanceof kind);
+      if (!isLost) throw error;
+      throw new ShardLostError(`${peer} was lost: ${(error as Error).message}`);
+    } finally {
+      inbox.close();
+    }
+  }
+
+  /** Waits for work; where it fails, the shards may have done different things, and the context is to be cleared. */
+  async #whole<Value>(work: Promise<Value>): Promise<Value> {
+    try {
+      return await work;
+    } catch (error) {
+      this.#fault = error as Error;
+      throw error;
+    }
+  }
+
+  #checkUsable(): void {
+    if (!this.#fault) return;
+    throw new ShardLostError(
+      `Cannot use a sharded context after a fault until it is cleared: ${this.#fault.message}`,
+    );
+  }
+
+  #checkTokens(layer: number, tokens: number, { v, q }: { v: number; q: number }): void {
+    checkInteger(EXTEND, "layer", layer, 0);
+    const { layers } = this.#spec;
+    if (layer >= layers) {
+      throw new RangeError(sentence(EXTEND, "layer must be below layers", { layer, layers }));
+    }
+    checkInteger(EXTEND, "tokens", tokens);
+    if (v === tokens && (q === 0 || q === tokens)) return;
+    throw new RangeError(
+      sentence(EXTEND, "keys, values and queries must be of the same tokens", { k: tokens, v, q }),
+    );
+  }
+}
+
+/** What a shard is asked: a message, and the tokens and the queries that its answer must have. */
+interface ShardWork {
+  message: Uint8Array;
+  length: number;
+  queries?: number;
+}

@@ -1,0 +1,236 @@
+// A context on shards of this machine, against attention over all of it in float64; and what a lost shard does.
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { referenceAttention } from "../../mod.ts";
+import {
+  ShardedKv,
+  type ShardedKvOptions,
+  ShardLostError,
+  type ShardSpec,
+  type ShardTokens,
+  ShardWorker,
+} from "../../src/cluster/mod.ts";
+import { assertClose, TOLERANCE } from "../support/compare.ts";
+import { sharedGpu } from "../support/gpu.ts";
+import { NatsServer, testNats } from "../support/nats.ts";
+import type { Random } from "../support/random.ts";
+
+const SPEC: ShardSpec = {
+  ...{ shards: 3, page: 8, layers: 2, numHeads: 4, numKvHeads: 1, headDim: 12, valueDim: 8 },
+};
+const NAME = "book";
+
+/** Tokens of a layer, and all that came before them. */
+class Context {
+  k: number[] = [];
+  v: number[] = [];
+  constructor(readonly random: Random, readonly spec: ShardSpec) {}
+
+  /** New tokens, which count from now on. */
+  next(count: number): Required<ShardTokens> {
+    const { numHeads, numKvHeads, headDim, valueDim } = this.spec;
+    const [k, v, q] = [numKvHeads * headDim, numKvHeads * valueDim, numHeads * headDim]
+      .map((row) => this.random.tensor([count * row]).data);
+    this.k.push(...k);
+    this.v.push(...v);
+    return { k, v, q };
+  }
+
+  truncate(length: number): void {
+    const { numKvHeads, headDim, valueDim } = this.spec;
+    this.k.length = length * numKvHeads * headDim;
+    this.v.length = length * numKvHeads * valueDim;
+  }
+
+  /** Attention of the newest tokens over all, in float64. */
+  attend(q: Float32Array): Float64Array {
+    const { numHeads, numKvHeads, headDim, valueDim, scale, softcap } = this.spec;
+    const tokens = this.k.length / numKvHeads / headDim;
+    const queries = q.length / numHeads / headDim;
+    return referenceAttention({
+      q: { data: q, shape: [1, queries, numHeads, headDim] },
+      k: { data: this.k, shape: [1, tokens, numKvHeads, headDim] },
+      v: { data: this.v, shape: [1, tokens, numKvHeads, valueDim] },
+    }, { scale, softcap }).o;
+  }
+}
+
+/** Starts every copy of every shard, each with a connection of its own, by shard and copy. */
+async function startShards(
+  server: NatsServer,
+  spec: ShardSpec,
+  { copies = 1, capacity = 64 } = {},
+) {
+  const gpu = await sharedGpu();
+  return await Promise.all(
+    Array.from(
+      { length: spec.shards },
+      (_, shard) =>
+        Promise.all(Array.from({ length: copies }, async (_, copy) => {
+          const cluster = await server.join();
+          const options = { ...spec, name: NAME, shard, copy, capacity };
+          const worker = await ShardWorker.start(cluster, gpu, options);
+          return { worker, kill: () => cluster.connection.close() };
+        })),
+    ),
+  );
+}
+
+async function open(server: NatsServer, spec: ShardSpec, options: Partial<ShardedKvOptions> = {}) {
+  return await ShardedKv.open(await server.join(), await sharedGpu(), {
+    ...{ ...spec, name: NAME, silence: 50, patience: 20_000, ...options },
+  });
+}
+
+testNats("ShardedKv: attention over shards is attention over all tokens", async (random) => {
+  const specs: ShardSpec[] = [
+    SPEC,
+    { ...SPEC, shards: 2, page: 3, layers: 1, numHeads: 6, numKvHeads: 2, scale: 0.3, softcap: 2 },
+    { ...SPEC, shards: 1, page: 5, layers: 1, headDim: 7, valueDim: 7 },
+  ];
+  for (const spec of specs) {
+    await using server = await NatsServer.start();
+    const shards = await startShards(server, spec);
+    const kv = await open(server, spec);
+    const contexts = Array.from({ length: spec.layers }, () => new Context(random, spec));
+    const step = async (count: number) => {
+      for (const [layer, context] of contexts.entries()) {
+        const tokens = context.next(count);
+        assertClose(await kv.extend(layer, tokens), context.attend(tokens.q), TOLERANCE.f32, "o");
+      }
+    };
+    for (const count of [1, 1, 30, 1, 9, 1]) await step(count);
+    // Tokens without queries are attended to by those that come.
+    for (const [layer, context] of contexts.entries()) {
+      const { k, v } = context.next(5);
+      assertEquals((await kv.extend(layer, { k, v })).length, 0);
+    }
+    await step(2);
+    const kept = random.integer(1, 40);
+    await kv.truncate(kept);
+    for (const context of contexts) context.truncate(kept);
+    assertEquals(kv.length(), kept);
+    await step(3);
+    await kv.clear();
+    for (const context of contexts) context.truncate(0);
+    await step(4);
+    for (const { worker } of shards.flat()) await worker.stop();
+  }
+});
+
+testNats("ShardedKv: f16 on the wire rounds inputs and outputs once", async (random) => {
+  await using server = await NatsServer.start();
+  const spec = { ...SPEC, layers: 1 };
+  await startShards(server, spec);
+  const kv = await open(server, spec, { dtype: "f16" });
+  const context = new Context(random, spec);
+  const tokens = context.next(20);
+  const o = await kv.extend(0, tokens);
+  assertClose(o, context.attend(tokens.q), 5e-3, "o");
+  context.k = context.k.map(Math.f16round);
+  context.v = context.v.map(Math.f16round);
+  assertClose(o, context.attend(tokens.q.map(Math.f16round)), TOLERANCE.f16, "o");
+});
+
+testNats(
+  "ShardedKv: messages stay below a limit, however many tokens come at once",
+  async (random) => {
+    await using server = await NatsServer.start();
+    const spec = { ...SPEC, layers: 1, page: 40 };
+    await startShards(server, spec);
+    const kv = await open(server, spec, { maxBytes: 2600 });
+    const context = new Context(random, spec);
+    const tokens = context.next(100);
+    assertClose(await kv.extend(0, tokens), context.attend(tokens.q), TOLERANCE.f32, "o");
+    await assertRejects(
+      () => open(server, spec, { maxBytes: 200 }),
+      RangeError,
+      "tokens of a message",
+    );
+  },
+);
+
+testNats(
+  "ShardedKv: a lost shard is named, and nothing is merged until the context is cleared",
+  async (random) => {
+    await using server = await NatsServer.start();
+    const spec = { ...SPEC, layers: 1 };
+    const shards = await startShards(server, spec);
+    const kv = await open(server, spec);
+    const context = new Context(random, spec);
+    await kv.extend(0, context.next(20));
+    await shards[1][0].kill();
+    await assertRejects(() => kv.extend(0, context.next(1)), ShardLostError, "Shard 1 was lost");
+    await assertRejects(() => kv.extend(0, context.next(1)), ShardLostError, "until it is cleared");
+    await assertRejects(() => kv.truncate(0), ShardLostError, "until it is cleared");
+    await assertRejects(() => kv.clear(), ShardLostError, "Shard 1 was lost");
+    // One that comes back has nothing: it is asked for what it should have, and says so.
+    const other = await ShardWorker.start(await server.join(), await sharedGpu(), {
+      ...{ ...spec, name: NAME, shard: 1, capacity: 64 },
+    });
+    await kv.clear();
+    const again = new Context(random, spec);
+    const tokens = again.next(20);
+    assertClose(await kv.extend(0, tokens), again.attend(tokens.q), TOLERANCE.f32, "o");
+    await other.stop();
+    await ShardWorker.start(await server.join(), await sharedGpu(), {
+      ...{ ...spec, name: NAME, shard: 1, capacity: 64 },
+    });
+    await assertRejects(() => kv.extend(0, again.next(1)), ShardLostError, "it began anew");
+  },
+);
+
+testNats(
+  "ShardedKv: with two copies of each shard, a context outlives the loss of one",
+  async (random) => {
+    await using server = await NatsServer.start();
+    const spec = { ...SPEC, layers: 1 };
+    const shards = await startShards(server, spec, { copies: 2 });
+    const kv = await open(server, spec, { copies: 2 });
+    const context = new Context(random, spec);
+    const step = async (count: number) => {
+      const tokens = context.next(count);
+      assertClose(await kv.extend(0, tokens), context.attend(tokens.q), TOLERANCE.f32, "o");
+    };
+    await step(20);
+    for (const copies of shards) await copies[random.integer(0, 1)].kill();
+    await step(1);
+    await step(11);
+    for (const { kill } of shards.flat()) await kill();
+    await assertRejects(() => step(1), ShardLostError);
+  },
+);
+
+testNats(
+  "ShardedKv: another specification, another reader, a full shard, wrong lengths",
+  async (random) => {
+    await using server = await NatsServer.start();
+    const spec = { ...SPEC, layers: 1 };
+    await startShards(server, spec, { capacity: 10 });
+    for (const other of [{ ...spec, page: 16 }, { ...spec, shards: 2 }, { ...spec, scale: 1 }]) {
+      await assertRejects(() => open(server, other), RangeError, "the same specification");
+    }
+    await assertRejects(
+      () => open(server, { ...spec, shards: 4 }),
+      ShardLostError,
+      "Shard 3 was lost",
+    );
+    const first = await open(server, spec);
+    const context = new Context(random, spec);
+    await first.extend(0, context.next(3));
+    const second = await open(server, spec);
+    await assertRejects(() => first.extend(0, context.next(1)), ShardLostError, "another reader");
+    const { k, v, q } = context.next(2);
+    for (
+      const wrong of [{ k, v: v.subarray(1), q }, { k, v, q: q.subarray(1) }, {
+        k: k.subarray(1),
+        v,
+        q,
+      }]
+    ) await assertRejects(() => second.extend(0, wrong), RangeError);
+    await assertRejects(() => second.extend(1, { k, v, q }), RangeError, "layer=1");
+    await assertRejects(() => second.truncate(1), RangeError, "shortest=0");
+    assertEquals(second.length(), 0);
+    await assertRejects(() => second.extend(0, context.next(40)), RangeError, "capacity");
+    assert(second.length() < 40);
+  },
+);
