@@ -70,6 +70,7 @@ export type { PlanLimits } from "./src/gpu/limits.ts";
 export type { Loads } from "./src/tensor/loads.ts";
 export type { PlanBase } from "./src/plan/plan_base.ts";
 export type { StagedTile } from "./src/plan/staged_tile.ts";
+export { type PagedUse, planPages } from "./src/plan/pages.ts";
 export { type AttentionPlan, planAttention } from "./src/plan/plan.ts";
 export { type AttentionGradientPlan, planAttentionGradient } from "./src/plan/backward.ts";
 export type { AttentionGradientSpec, ScoreGradient } from "./src/plan/backward_spec.ts";

@@ -12,6 +12,8 @@ import {
   PoolExhaustedError,
   referenceAttention,
   type RopeOptions,
+  type ScoreAt,
+  type ScoreMod,
   type ScoreSpec,
   type Tensor,
 } from "../../mod.ts";
@@ -95,6 +97,7 @@ class Ragged {
         ...{ ...cache.spec, ...scores, numHeads, tokens, seqLen, impl, tuning, outputs: ["lse"] },
         ...{
           maxScratchBytes,
+          scoreMod: spec.hasMod ? SCORE_MOD : undefined,
           bias: bias ? broadcast : undefined,
           mask: mask ? broadcast : undefined,
         },
@@ -180,12 +183,21 @@ function newToken(random: Random, spec: Case): Token {
   };
 }
 
+/** A number for each place of a score. */
+function placed({ batch, head, query, key }: ScoreAt): number {
+  return batch + 0.5 * head - 0.1 * query + 0.01 * key;
+}
+const SCORE_MOD: ScoreMod = {
+  name: "placed",
+  wgsl: "fn placed(score: f32, at: ScoreAt) -> f32 { return score + f32(at.batch) + " +
+    "0.5 * f32(at.head) - 0.1 * f32(at.query) + 0.01 * f32(at.key); }",
+};
+
 /** Attention in f64 of the last `count` tokens of a sequence, which lie in the step from row `start` on. */
 function expected(
   spec: Case,
   text: readonly Token[],
-  count: number,
-  start: number,
+  { sequence, count, start }: { sequence: number; count: number; start: number },
   bias?: HostTensor,
   mask?: HostTensor,
 ) {
@@ -217,6 +229,9 @@ function expected(
     v: { data: text.flatMap(({ v }) => v), shape: [1, text.length, numKvHeads, valueDim] },
     ...(bias && { bias: within(bias) }),
     ...(mask && { mask: within(mask) }),
+    ...(spec.hasMod && {
+      scoreMod: (score: number, at: ScoreAt) => score + placed({ ...at, batch: sequence }),
+    }),
   }, { ...scores, sinks, window });
 }
 
@@ -261,14 +276,15 @@ async function checkSteps(
     const starts = together.cache.starts;
     counts.forEach((count, b) => {
       if (count === 0) return;
-      const { o, lse } = expected(spec, texts[b], count, starts[b], bias, mask);
+      const at = { sequence: b, count, start: starts[b] };
+      const { o, lse } = expected(spec, texts[b], at, bias, mask);
       const tolerance = spec.rope && spec.kvDtype ? 2e-2 : TOLERANCE.f32;
       const what = `step ${step}, sequence ${b} of counts ${counts}`;
       assertClose(outputs[b].o, o, tolerance, what);
       assertClose(outputs[b].lse, maskedScores(lse), 10 * tolerance, `${what}: lse`);
       rows += count;
     });
-    if (bias || mask) continue;
+    if (bias || mask || spec.hasMod) continue;
     const only = await alone.step(news.map((_, b) => b === other ? news[own] : []));
     assertSame(only[other].o, outputs[own].o, `sequence ${own} alone in ${other}`);
     assertSame(only[other].lse, outputs[own].lse, "its lse");
@@ -344,6 +360,7 @@ const CASES: Record<string, Case> = {
   "not causal": { ...SMALL, scores: { causal: false } },
   "a bias": { ...SMALL, bias: true },
   "a mask": { ...SMALL, mask: true },
+  "a function of the caller's": { ...SMALL, hasMod: true },
   "staged": { ...SMALL, impl: "staged" },
   "staged, a bias, sinks and a window": {
     ...SMALL,
@@ -485,7 +502,7 @@ testRandomly(
         const end = start + added.length;
         if (added.length > 0) {
           const own = actual.slice(start * numHeads * headDim, end * numHeads * headDim);
-          const { o } = expected(spec, texts[b], added.length, start);
+          const { o } = expected(spec, texts[b], { sequence: b, count: added.length, start });
           assertClose(own, o, TOLERANCE.f32, `step ${i}, sequence ${b}`);
         }
         start = end;
