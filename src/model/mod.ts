@@ -5,7 +5,8 @@
  */
 export type { MergeReport } from "../layer/merging/merge_kv_heads.ts";
 export * from "./decoder.ts";
-export type { DecoderSource, LayerMergeReport } from "./merging/decoder_merge.ts";
+export type { DecoderSource } from "./decoder_source.ts";
+export type { LayerMergeReport } from "./merging/decoder_merge.ts";
 export * from "./merging/draw_calibration.ts";
 export * from "./merging/merge_decoder.ts";
 export type { Sampling } from "./sampling.ts";

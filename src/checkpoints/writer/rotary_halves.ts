@@ -1,6 +1,6 @@
 import { fillInRope } from "../../cache/rope_kernel.ts";
 import { rotaryPairs } from "../../cache/rotary_pairs.ts";
-import type { DecoderSource } from "../../model/merging/decoder_merge.ts";
+import type { DecoderSource } from "../../model/decoder_source.ts";
 import type { DecoderSpec } from "../../model/spec.ts";
 import type { WeightData } from "../../model/weights.ts";
 

@@ -1,6 +1,6 @@
 import { CheckpointError } from "../../base/errors.ts";
 import { sentence } from "../../base/check.ts";
-import type { DecoderSource } from "../../model/merging/decoder_merge.ts";
+import type { DecoderSource } from "../../model/decoder_source.ts";
 import { weightShapes } from "../../model/weight_shapes.ts";
 import type { Checkpoint } from "../checkpoint.ts";
 import { pathIn } from "../file_system.ts";

@@ -1,6 +1,6 @@
 import { sentence } from "../../base/check.ts";
 import type { JsonObject } from "../../base/json.ts";
-import type { DecoderSource } from "../../model/merging/decoder_merge.ts";
+import type { DecoderSource } from "../../model/decoder_source.ts";
 import type { DecoderSpec } from "../../model/spec.ts";
 import type { Checkpoint } from "../checkpoint.ts";
 import { HfConfig } from "../config.ts";

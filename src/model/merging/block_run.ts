@@ -5,9 +5,8 @@ import type { RingKvCache } from "../../cache/ring_kv_cache.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
 import { Block, type BlockTensors, blockTensors } from "../block.ts";
 import { ringAttention } from "../ring_layers.ts";
-import type { DecoderSpec } from "../spec.ts";
+import type { DecoderSource } from "../decoder_source.ts";
 import { Uploads } from "../uploads.ts";
-import type { DecoderWeights } from "../weights.ts";
 
 /** Where rows of a block go, those of all sequences [sequences, seqLen, width]. */
 export type Taps = Partial<Record<"h" | "attentionInput" | "inside", Tensor>>;
@@ -39,7 +38,7 @@ export class BlockRun implements Destroyable {
   /** Uploads the weights of a layer. */
   static async create(
     gpu: Gpu,
-    { spec, weights }: { spec: DecoderSpec; weights: DecoderWeights },
+    { spec, weights }: DecoderSource,
     { layer, seqLen }: { layer: number; seqLen: number },
   ): Promise<BlockRun> {
     return await Owned.make(async (owned) => {

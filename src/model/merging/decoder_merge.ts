@@ -4,20 +4,12 @@ import { Owned } from "../../gpu/owned.ts";
 import type { Projection } from "../../layer/attention_weights.ts";
 import { mergeKvHeads, type MergeReport } from "../../layer/merging/merge_kv_heads.ts";
 import type { HostTensor, Tensor } from "../../tensor/tensor.ts";
+import type { DecoderSource } from "../decoder_source.ts";
 import { attentionWeights, projectionWeights, type WeightReader } from "../layer_weights.ts";
-import type { DecoderSpec } from "../spec.ts";
 import { Uploads } from "../uploads.ts";
-import type { DecoderWeights, WeightData } from "../weights.ts";
+import type { WeightData } from "../weights.ts";
 import { BlockRun } from "./block_run.ts";
 import { refitDown } from "./refit_down.ts";
-
-/** A decoder's shape and weights. */
-export interface DecoderSource {
-  /** Its shape. */
-  spec: DecoderSpec;
-  /** Its weights by their uniform names. */
-  weights: DecoderWeights;
-}
 
 /** The shares that merging one layer of a decoder kept, and the errors that are left. */
 export interface LayerMergeReport extends MergeReport {

@@ -4,7 +4,7 @@ import type { Gpu } from "../../gpu/device.ts";
 import { checkTokens } from "../check_tokens.ts";
 import { Decoder } from "../decoder.ts";
 import { drawText } from "../draw_text.ts";
-import type { DecoderSource } from "./decoder_merge.ts";
+import type { DecoderSource } from "../decoder_source.ts";
 
 /** Options of {@linkcode drawCalibration}. */
 export interface DrawCalibrationOptions {

@@ -1,9 +1,8 @@
-import type { DecoderSpec } from "../spec.ts";
-import type { DecoderWeights } from "../weights.ts";
+import type { DecoderSource } from "../decoder_source.ts";
 
 /** The residual stream before the first layer [sequences, seqLen, dim]. */
 export async function embedSequences(
-  { spec, weights }: { spec: DecoderSpec; weights: DecoderWeights },
+  { spec, weights }: DecoderSource,
   sequences: readonly (readonly number[])[],
 ): Promise<Float32Array<ArrayBuffer>> {
   const { dim, embeddingScale = 1 } = spec;

@@ -6,7 +6,8 @@ import { Tensor } from "../../tensor/tensor.ts";
 import { checkTokens } from "../check_tokens.ts";
 import type { DecoderSpec } from "../spec.ts";
 import type { DecoderWeights } from "../weights.ts";
-import { DecoderMerge, type DecoderSource, type LayerMergeReport } from "./decoder_merge.ts";
+import type { DecoderSource } from "../decoder_source.ts";
+import { DecoderMerge, type LayerMergeReport } from "./decoder_merge.ts";
 import { embedSequences } from "./embed_sequences.ts";
 
 /** Options of {@linkcode mergeDecoder}. */
