@@ -2,9 +2,14 @@
 import { terminal } from "../cli/shared/run.ts";
 import { runCommand } from "./command.ts";
 import { runCompare } from "./compare/command.ts";
+import { runGradient } from "./gradient/command.ts";
 import { runLinear } from "./linear/command.ts";
 
 const [name, ...rest] = Deno.args;
-const commands = new Map([["compare", runCompare], ["linear", runLinear]]);
+const commands = new Map([
+  ["compare", runCompare],
+  ["gradient", runGradient],
+  ["linear", runLinear],
+]);
 const command = commands.get(name);
 Deno.exitCode = command ? await command(rest, terminal) : await runCommand(Deno.args, terminal);

@@ -18,6 +18,8 @@ Usage: deno run bench [options]         measures and compares
        deno run bench matrix [--json FILE]
                                         tries features of attention on this library and on the peers, verifies each,
                                         and prints a table in Markdown
+       deno run bench gradient [options]
+                                        times attention and its gradients, on request beside jax-js and tfjs (--help there)
        deno run bench linear [options]  times the projections of models beside what the adapter can do (--help there)
        deno run bench compare BEFORE.json AFTER.json [--json FILE]
                                         says what became faster or slower beyond noise between two reports

@@ -1,0 +1,47 @@
+/** `bench gradient`: the gradients of attention, ours and those of others. */
+import { Files } from "../../cli/shared/files.ts";
+import { Progress } from "../../cli/shared/progress.ts";
+import { exitCodeOf, type Out } from "../../cli/shared/run.ts";
+import { Gpu } from "../../mod.ts";
+import { loadJaxJs } from "./jax_js.ts";
+import { type GradientResult, measureGradient } from "./measure.ts";
+import { parseGradientOptions } from "./options.ts";
+import { formatGradients } from "./table.ts";
+import { loadTfjs } from "./tfjs.ts";
+
+const files = new Files("time gradients");
+
+/** Runs the command and returns its exit code, which is 1 also where a row of ours is wrong. */
+export async function runGradient(
+  args: readonly string[],
+  out: Pick<Out, "log" | "error">,
+): Promise<number> {
+  const rows: GradientResult[] = [];
+  const code = await exitCodeOf(async () => {
+    const options = parseGradientOptions(args);
+    if (typeof options === "string") return out.log(options);
+    const { cases, peers, effort, json } = options;
+    await files.checkWritable(json);
+    const gpu = await Gpu.open();
+    try {
+      const progress = new Progress(Number(peers) + cases.length);
+      if (peers) progress.step("loading jax-js and tfjs");
+      const others = peers ? [await loadJaxJs(), await loadTfjs()] : [];
+      for (const one of cases) {
+        progress.step(`${one.tokens} tokens, ${one.numHeads} over ${one.numKvHeads} heads`);
+        rows.push(...await measureGradient(gpu, one, others, effort));
+      }
+      progress.end();
+      const { description, isSoftware } = gpu.description;
+      out.log(`Adapter   ${description}\n`);
+      out.log(formatGradients(rows));
+      if (!json) return;
+      const report = { schema: 1, adapter: { description, isSoftware }, rows };
+      await files.write(json, JSON.stringify(report, null, 2) + "\n");
+    } finally {
+      gpu.destroy();
+    }
+  }, out);
+  const isWrong = rows.some(({ system, failure }) => system === "onehead" && failure);
+  return code === 0 && isWrong ? 1 : code;
+}
