@@ -419,13 +419,15 @@ partials[ofSlice + numKvRows * HEAD_PACKS + kvRow * PACKS + pack] = sum;
 }
 }`;
 
-/** attend/backward/pair_gradient.wgsl */
-export const pairGradient: string = `struct PairGradient {
+/** attend/backward/pair.wgsl */
+export const pair: string = `struct PairGradient {
 weight: f32,
 score: f32,
 product: f32,
-}
-fn pairGradient(
+}`;
+
+/** attend/backward/pair_gradient.wgsl */
+export const pairGradient: string = `fn pairGradient(
 product: f32,
 dWeight: f32,
 row: u32,
@@ -3026,9 +3028,6 @@ export const tokenCounts: string = `const IN_PROMPT = 0x80000000u;`;
 /** score/alibi.wgsl */
 export const alibi: string = `fn withAlibi(s: f32, row: u32, context: Context, column: u32) -> f32 {
 return s - perHead[headOf(row)].x * distanceOf(row, context, column);
-}
-fn distanceOf(row: u32, context: Context, column: u32) -> f32 {
-return f32(abs(queryPosition(context, tokenOf(row)) - i32(tokenAt(context, column))));
 }`;
 
 /** score/bias.wgsl */
@@ -3040,6 +3039,11 @@ return MASKED;
 }
 let added = f32(bias[rowOffset(params.bias, row) + key]);
 return select(s + added, MASKED, added <= MASKED);
+}`;
+
+/** score/distance.wgsl */
+export const distance: string = `fn distanceOf(row: u32, context: Context, column: u32) -> f32 {
+return f32(abs(queryPosition(context, tokenOf(row)) - i32(tokenAt(context, column))));
 }`;
 
 /** score/lse.wgsl */
@@ -3263,6 +3267,31 @@ let bits = select(vec2u(0x7fc00000u), bitcast<vec2u>(vec2f(state.m, state.d)), i
 return SoftmaxState(bitcast<f32>(bits.x), bitcast<f32>(bits.y));
 }`;
 
+/** staged/all_pairs.wgsl */
+export const allPairs: string = `var<storage, read_write> pairs: array<PairGradient>;
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_index) lane: u32) {
+let row = params.firstRow + workgroupId.y;
+let column = workgroupId.x * WORKGROUP + lane;
+if (column >= params.contextLen) {
+return;
+}
+let context = contextOf(batchOf(row));
+let kvHead = headOf(row) / (params.numHeads / params.numKvHeads);
+let kvRow = rowOfColumn(slotsOf(batchOf(row), kvHead, context, vec2u(0u, context.len)), column);
+let place = queryRow(batchOf(row), headOf(row), tokenOf(row));
+var product = 0.0;
+for (var i = 0u; i < HEAD_DIM / PACK; i++) {
+product = addInner(queryAt(place * (HEAD_DIM / PACK) + i)[0], keysAt(startOfKey(kvRow), i)[0], product);
+}
+var dWeight = 0.0;
+for (var i = 0u; i < VALUE_DIM / PACK; i++) {
+dWeight = addInner(dOAt(place * (VALUE_DIM / PACK) + i)[0], valuesAt(startOfValue(kvRow), i)[0], dWeight);
+}
+let isSeen = isVisible(visibleColumns(context, tokenOf(row)), column);
+pairs[scoresOffset(row) + column] = pairGradient(product, dWeight, row, context, column, rowStates[place], isSeen);
+}`;
+
 /** staged/key_share.wgsl */
 export const keyShare: Readonly<Record<"stored" | "none", string>> = {
   stored: `var<storage, read_write> states: array<SoftmaxState>;
@@ -3272,6 +3301,74 @@ states[row] = SoftmaxState(0.0, share);
   none: `fn storeKeyShare(row: u32, share: f32) {
 }`,
 };
+
+/** staged/key_value_sums.wgsl */
+export const keyValueSums: string = `var<storage, read> pairs: array<PairGradient>;
+var<storage, read_write> partials: array<Wide>;
+const HEAD_PACKS = HEAD_DIM / PACK;
+const PACKS = VALUE_DIM / PACK;
+@compute @workgroup_size(WORKGROUP)
+fn main(
+@builtin(workgroup_id) workgroupId: vec3u,
+@builtin(num_workgroups) numWorkgroups: vec3u,
+@builtin(local_invocation_index) lane: u32,
+) {
+let pack = workgroupId.x * WORKGROUP + lane;
+if (pack >= HEAD_PACKS + PACKS) {
+return;
+}
+let column = workgroupId.y;
+let head = workgroupId.z;
+let rowsOfHead = params.numHeads / params.numKvHeads * params.seqLen;
+let blockRows = arrayLength(&pairs) / params.contextLen;
+let first = max(params.firstRow, head * rowsOfHead);
+let end = min(params.firstRow + blockRows, (head + 1u) * rowsOfHead);
+let isKey = pack < HEAD_PACKS;
+var sum = Wide();
+for (var row = first; row < end; row++) {
+let pair = pairs[scoresOffset(row) + column];
+let place = queryRow(batchOf(row), headOf(row), tokenOf(row));
+if (isKey && pair.product != 0.0) {
+sum += pair.product * queryAt(place * HEAD_PACKS + pack)[0];
+}
+if (!isKey && pair.weight != 0.0) {
+sum += pair.weight * dOAt(place * PACKS + pack - HEAD_PACKS)[0];
+}
+}
+let batch = head / params.numKvHeads;
+let context = contextOf(batch);
+let kvRow = rowOfColumn(slotsOf(batch, head % params.numKvHeads, context, vec2u(0u, context.len)), column);
+let ofValues = numWorkgroups.z * params.contextLen * HEAD_PACKS;
+let place = select(ofValues + kvRow * PACKS + pack - HEAD_PACKS, kvRow * HEAD_PACKS + pack, isKey);
+partials[place] = select(partials[place], Wide(), params.firstRow == 0u) + sum;
+}`;
+
+/** staged/query_sums.wgsl */
+export const querySums: string = `var<storage, read> pairs: array<PairGradient>;
+var<storage, read_write> dq: array<Gradient>;
+const HEAD_PACKS = HEAD_DIM / PACK;
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_index) lane: u32) {
+let row = params.firstRow + workgroupId.y;
+let pack = workgroupId.x * WORKGROUP + lane;
+if (pack >= HEAD_PACKS) {
+return;
+}
+let context = contextOf(batchOf(row));
+let kvHead = headOf(row) / (params.numHeads / params.numKvHeads);
+let slots = slotsOf(batchOf(row), kvHead, context, vec2u(0u, context.len));
+let place = queryRow(batchOf(row), headOf(row), tokenOf(row));
+var sum = Wide();
+var distance = 0.0;
+for (var column = 0u; column < context.len; column++) {
+let pair = pairs[scoresOffset(row) + column];
+let key = keysAt(startOfKey(rowOfColumn(slots, column)), pack)[0];
+sum += select(pair.product * key, Wide(), pair.product == 0.0);
+distance += atDistance(pair.score, row, context, column);
+}
+dq[place * HEAD_PACKS + pack] = Gradient(sum);
+storeDistances(place, distance, lane, pack, true);
+}`;
 
 /** staged/scores.wgsl */
 export const scores: string = `var<storage, read_write> scores: array<f32>;

@@ -3,11 +3,7 @@
 //
 //   s' = s - slope |position of the query - position of the key|
 //
-// Needs context, params, per_head.
+// Needs context, distance, params, per_head.
 fn withAlibi(s: f32, row: u32, context: Context, column: u32) -> f32 {
   return s - perHead[headOf(row)].x * distanceOf(row, context, column);
-}
-
-fn distanceOf(row: u32, context: Context, column: u32) -> f32 {
-  return f32(abs(queryPosition(context, tokenOf(row)) - i32(tokenAt(context, column))));
 }

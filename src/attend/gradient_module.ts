@@ -1,16 +1,19 @@
 /** The modules of the gradients of attention. */
 import * as wgsl from "../../kernels/mod.ts";
 import { join, renamed, type WgslModule, type WgslPiece } from "../gpu/compose.ts";
+import { slotsPiece } from "../cache/slots.ts";
 import { fusedPackSize, stripInvocations } from "../plan/fused_tile.ts";
 import { type AttentionGradientPlan, HEAD_LANES } from "../plan/backward.ts";
 import { perHeadPiece, scorePieces, slopePieces } from "../score/pieces.ts";
 import { loadPacks } from "../tensor/loads.ts";
 import { packPiece, packType } from "../tensor/pieces.ts";
 import type { Dtype } from "../tensor/dtype.ts";
+import type { FilledSpec } from "../plan/spec.ts";
 import {
   contextPieces,
   keyPieces,
   lanesPiece,
+  type Loaded,
   queryPiece,
   rowTilePiece,
   valuePieces,
@@ -67,7 +70,7 @@ export function rowDotsModule({ spec }: AttentionGradientPlan): WgslModule {
 
 /** The sum of all slices of a gradient, packs of `size` elements at a time. */
 export function sumSlicesModule(dtype: Dtype, size: 1 | 4): WgslModule {
-  return join("sum slices", packPiece(size), {
+  return join(`sum of ${size} ${dtype}`, packPiece(size), {
     types: { Gradient: packType(dtype, size) },
     constants: { WORKGROUP: PLAIN_WORKGROUP },
     fragments: [wgsl.sumSlices],
@@ -79,7 +82,7 @@ export function queryGradientsModule(plan: AttentionGradientPlan): WgslModule {
   const { spec, tile, slices } = plan;
   const { rows, rowGroups } = tile;
   const dtype = slices.queries > 1 ? "f32" : spec.dtype;
-  const pieces = [...tilePieces(plan), sumPiece(plan), ...distancePieces(plan)];
+  const pieces = [...tilePieces(plan), sumPiece(plan), ...distancePieces(plan, tile.lanes)];
   return join("query gradients", ...pieces, rowTilePiece(spec, rows * rowGroups), {
     types: { Gradient: packType(dtype, fusedPackSize(spec)) },
     constants: keySumConstants(plan),
@@ -121,7 +124,7 @@ export function headGradientsModule(
     ? { fragments: [wgsl.rowTerm.sink, wgsl.rowState, wgsl.rowStates, wgsl.masked] }
     : { fragments: [wgsl.rowTerm.slope] };
   const perHead = of === "dSinkLogits" ? [perHeadPiece(spec)] : [];
-  return join("head gradients", lanesPiece(HEAD_LANES, { shuffles: false }), term, ...perHead, {
+  return join(`sum of ${of}`, lanesPiece(HEAD_LANES, { shuffles: false }), term, ...perHead, {
     constants: { LANES: HEAD_LANES, ROWS: 1, WORKGROUP: HEAD_LANES },
     fragments: [wgsl.params, wgsl.headGradients],
   });
@@ -149,29 +152,75 @@ export function keyValueGradientsModule(plan: AttentionGradientPlan): WgslModule
   });
 }
 
-/** The roles of a tile that both kernels have. */
+/** The plain twins of both: all pairs of a block of rows, then their sums. */
+export function stagedGradientModules(
+  plan: AttentionGradientPlan,
+): Record<"pairs" | "queries" | "keysAndValues", WgslModule> {
+  const { spec } = plan;
+  const loaded: Loaded = { packSize: fusedPackSize(spec), loads: "packs" };
+  const ofAll = [
+    ...contextPieces(spec, "ofRows"),
+    { constants: { WORKGROUP: PLAIN_WORKGROUP }, fragments: [wgsl.rowState, wgsl.rowStates] },
+  ];
+  return {
+    pairs: join("all pairs", ...ofAll, ...pairPieces(spec, loaded), {
+      fragments: [wgsl.allPairs],
+    }),
+    queries: join(
+      "query sums",
+      ...[...ofAll, ...keyPieces(spec, loaded), ...distancePieces(plan, 1)],
+      {
+        types: { Gradient: packType(spec.dtype, loaded.packSize) },
+        fragments: [wgsl.pair, wgsl.querySums],
+      },
+    ),
+    keysAndValues: join(
+      "key and value sums",
+      ...[...ofAll, slotsPiece(spec), packPiece(loaded.packSize)],
+      ...withDO({
+        types: { Pack: packType(spec.dtype, loaded.packSize) },
+        constants: { LOAD_PACKS: 1 },
+        fragments: [wgsl.query.packs],
+      }),
+      {
+        constants: { HEAD_DIM: spec.headDim, VALUE_DIM: spec.valueDim },
+        fragments: [wgsl.pair, wgsl.keyValueSums],
+      },
+    ),
+  };
+}
+
+/** Keys, values, queries and dO, and what becomes of a pair of them. */
+function pairPieces(spec: FilledSpec, loaded: Loaded): WgslPiece[] {
+  return [
+    ...keyPieces(spec, loaded),
+    ...valuePieces(spec, loaded),
+    ...withDO(queryPiece(spec, loaded.packSize)),
+    ...scorePieces(spec),
+    ...slopePieces(spec),
+    { fragments: [wgsl.masked, wgsl.pair, wgsl.pairGradient] },
+  ];
+}
+
+/** Declares `q` and `dO`, which lies as q does, and reads them by `queryAt` and `dOAt`. */
+function withDO(query: WgslPiece): WgslPiece[] {
+  const ofDO = query.fragments!.map((text) => renamed(text, { q: "dO", queryAt: "dOAt" }));
+  return [query, { fragments: ofDO }];
+}
+
+/** The roles of a tile that all kernels have. */
 function tilePieces(plan: AttentionGradientPlan): WgslPiece[] {
   const { spec, tile } = plan;
   const { rows, lanes, keys, sharers, strips, loads } = tile;
-  const loaded = { packSize: fusedPackSize(spec), loads };
-  const queries = queryPiece(spec, loaded.packSize);
   return [
     ...contextPieces(spec, "ofRows"),
-    ...keyPieces(spec, loaded),
-    ...valuePieces(spec, loaded),
-    queries,
-    { fragments: queries.fragments!.map((text) => renamed(text, { q: "dO", queryAt: "dOAt" })) },
-    ...scorePieces(spec),
-    ...slopePieces(spec),
+    ...pairPieces(spec, { packSize: fusedPackSize(spec), loads }),
     {
       constants: {
         ...{ ROWS: rows, LANES: lanes, KEYS: keys, STRIPS: strips },
         ...(sharers > 0 && { SHARERS: sharers, ROW_LOADS: Math.ceil(rows / sharers) }),
       },
-      fragments: [
-        ...[wgsl.masked, wgsl.rowState, wgsl.rowStates, wgsl.pairGradient],
-        wgsl.tile,
-      ],
+      fragments: [wgsl.rowState, wgsl.rowStates, wgsl.tile],
     },
   ];
 }
@@ -189,10 +238,10 @@ function sumPiece(plan: AttentionGradientPlan): WgslPiece {
   };
 }
 
-/** Sums of a row by the distances of its keys, where slopes of ALiBi have a gradient. */
-function distancePieces({ gradients, tile }: AttentionGradientPlan): WgslPiece[] {
-  if (!gradients.includes("dAlibiSlopes")) return [{ fragments: [wgsl.distances.none] }];
-  return [lanesPiece(tile.lanes, tile), { fragments: [wgsl.distances.summed] }];
+/** Sums of a row by the distances of its keys, where slopes of ALiBi have a gradient, over `lanes` lanes. */
+function distancePieces(plan: AttentionGradientPlan, lanes: number): WgslPiece[] {
+  if (!plan.gradients.includes("dAlibiSlopes")) return [{ fragments: [wgsl.distances.none] }];
+  return [lanesPiece(lanes, plan.tile), { fragments: [wgsl.distance, wgsl.distances.summed] }];
 }
 
 /** Products of what a workgroup holds with what passes by. */

@@ -14,14 +14,16 @@ import {
   PLAIN_WORKGROUP,
   queryGradientsModule,
   rowDotsModule,
+  stagedGradientModules,
   sumSlicesModule,
 } from "./gradient_module.ts";
 import { paramsOf, type Program, uniformsOf } from "./program.ts";
 
-/** A run of a kernel of its own, and what it binds by other names. */
+/** A run of a kernel, the first row of its block where there are blocks, and what it binds by other names. */
 interface Step {
   module: WgslModule;
   grid: Grid;
+  firstRow?: number;
   renamed?: Readonly<Record<string, string>>;
 }
 
@@ -38,76 +40,100 @@ interface SlicedGradient {
 
 /** The program of a plan. */
 export function gradientProgram(plan: AttentionGradientPlan, limits: PlanLimits): Program {
-  const steps = stepsOf(plan, limits);
-  const sums = sumsOf(plan);
-  const nameOfSum = ({ dtype, packSize }: SlicedGradient) => `sum of ${packSize} ${dtype}`;
-  const modules = [
-    ...steps.map(({ module }, i) => [`${i}`, module] as const),
-    ...sums.map((sum) => [nameOfSum(sum), sumSlicesModule(sum.dtype, sum.packSize)] as const),
-  ];
   const most = limits.maxComputeWorkgroupsPerDimension;
+  const steps = stepsOf(plan, most);
+  const sums = sumsOf(plan).map((sum) => ({
+    ...sum,
+    module: sumSlicesModule(sum.dtype, sum.packSize),
+    grid: blocksOf(sum.count, most),
+  }));
+  const [{ module: { label } }] = steps;
+  const firstRows = [...new Set(steps.map(({ firstRow = 0 }) => firstRow))];
+  const common = paramsOf(plan);
   return {
-    modules: Object.fromEntries(modules),
+    modules: Object.fromEntries([...steps, ...sums].map(({ module }) => [module.label, module])),
     params: [
-      { kernel: "0", values: paramsOf(plan) },
-      ...sums.map((sum) => {
-        const { stride, first, count } = sum;
-        return { kernel: nameOfSum(sum), values: { stride, first, count } };
-      }),
+      ...firstRows.map((firstRow) => ({
+        ...{ kernel: label, values: { ...common, firstRow, scratchRow: firstRow } },
+      })),
+      ...sums.map(({ module, stride, first, count }) => ({
+        ...{ kernel: module.label, values: { stride, first, count } },
+      })),
     ],
     uniforms: uniformsOf(plan),
     scratch: plan.scratch,
     dispatches: [
-      ...steps.map(({ grid, renamed }, i) => ({
-        ...{ kernel: `${i}`, grid, params: 0, part: 0 },
+      ...steps.map(({ module, grid, firstRow = 0, renamed }) => ({
+        ...{ kernel: module.label, grid, params: firstRows.indexOf(firstRow), part: 0 },
         ...(renamed && { renamed }),
       })),
-      ...sums.map((sum, i) => ({
-        ...{ kernel: nameOfSum(sum), grid: blocks(sum.count, most), params: i + 1, part: 0 },
-        renamed: { gradient: sum.gradient, partials: sum.partials },
+      ...sums.map(({ module, grid, gradient, partials }, i) => ({
+        ...{ kernel: module.label, grid, params: firstRows.length + i, part: 0 },
+        renamed: { gradient, partials },
       })),
     ],
   };
 }
 
-function stepsOf(
-  plan: AttentionGradientPlan,
-  { maxComputeWorkgroupsPerDimension: most }: PlanLimits,
-): Step[] {
+function stepsOf(plan: AttentionGradientPlan, most: number): Step[] {
   const { spec, tile, slices, gradients } = plan;
-  const { batch, numHeads, numKvHeads, seqLen, capacity } = spec;
-  const held = tile.rows * tile.rowGroups;
-  const tiles = (slices: number, tilesOfHead: number, heads = batch * numKvHeads): Grid => {
-    const [y, z] = gridOfRows(heads * tilesOfHead, most);
-    return [slices, y, z];
-  };
   const steps: Step[] = [
-    { module: rowDotsModule(plan), grid: blocks(numRows(spec), most) },
-    {
-      module: queryGradientsModule(plan),
-      grid: tiles(slices.queries, Math.ceil(numHeads / numKvHeads * seqLen / held)),
-      ...(slices.queries > 1 && { renamed: { dq: "queryPartials" } }),
-    },
-    {
-      module: keyValueGradientsModule(plan),
-      grid: tiles(slices.keys, Math.ceil(capacity / held)),
-    },
+    { module: rowDotsModule(plan), grid: blocksOf(numRows(spec), most) },
+    ...(plan.impl === "fused" ? fusedSteps(plan, most) : stagedSteps(plan)),
   ];
   if (gradients.includes("dBias")) {
     const [batches, heads, tokens] = leadingAxes(spec.bias!);
     const across = Math.ceil(spec.bias!.at(-1)! / (tile.lanes * tile.keys));
+    const tiles = batches * heads * Math.ceil(tokens / tile.rows) * across;
     steps.push({
       module: biasGradientsModule(plan),
-      grid: tiles(slices.bias, across * Math.ceil(tokens / tile.rows), batches * heads),
+      grid: sliced(slices.bias, tiles, most),
       ...(slices.bias > 1 && { renamed: { dBias: "biasPartials" } }),
     });
   }
   for (const name of ["dAlibiSlopes", "dSinkLogits"] as const) {
     if (!gradients.includes(name)) continue;
     const module = headGradientsModule(plan, name);
-    steps.push({ module, grid: [numHeads, 1], renamed: { headGradient: name } });
+    steps.push({ module, grid: [spec.numHeads, 1], renamed: { headGradient: name } });
   }
   return steps;
+}
+
+/** dq by tiles of query rows, dk and dv by tiles of keys. */
+function fusedSteps(plan: AttentionGradientPlan, most: number): Step[] {
+  const { spec: { batch, numHeads, numKvHeads, seqLen, capacity }, tile, slices } = plan;
+  const held = tile.rows * tile.rowGroups;
+  const gridOf = (slices: number, rowsOfHead: number) =>
+    sliced(slices, batch * numKvHeads * Math.ceil(rowsOfHead / held), most);
+  return [
+    {
+      module: queryGradientsModule(plan),
+      grid: gridOf(slices.queries, numHeads / numKvHeads * seqLen),
+      ...(slices.queries > 1 && { renamed: { dq: "queryPartials" } }),
+    },
+    { module: keyValueGradientsModule(plan), grid: gridOf(slices.keys, capacity) },
+  ];
+}
+
+/** For each block of rows all pairs, then the sums over them. */
+function stagedSteps(plan: AttentionGradientPlan): Step[] {
+  const { batch, numKvHeads, capacity, headDim, valueDim } = plan.spec;
+  const { pairs, queries, keysAndValues } = stagedGradientModules(plan);
+  const workgroups = (elements: number) => Math.ceil(elements / PLAIN_WORKGROUP);
+  const packs = (elements: number) => workgroups(elements / fusedPackSize(plan.spec));
+  const rows = numRows(plan.spec);
+  return Array.from({ length: Math.ceil(rows / plan.blockRows) }, (_, block): Step[] => {
+    const firstRow = block * plan.blockRows;
+    const blockRows = Math.min(plan.blockRows, rows - firstRow);
+    return [
+      { module: pairs, firstRow, grid: [workgroups(capacity), blockRows] },
+      { module: queries, firstRow, grid: [packs(headDim), blockRows] },
+      {
+        ...{ module: keysAndValues, firstRow },
+        grid: [packs(headDim + valueDim), capacity, batch * numKvHeads],
+      },
+    ];
+  }).flat();
 }
 
 function sumsOf({ spec, slices, gradients }: AttentionGradientPlan): SlicedGradient[] {
@@ -135,7 +161,13 @@ function sumsOf({ spec, slices, gradients }: AttentionGradientPlan): SlicedGradi
   return sums;
 }
 
+/** A grid of slices by tiles. */
+function sliced(slices: number, tiles: number, most: number): Grid {
+  const [y, z] = gridOfRows(tiles, most);
+  return [slices, y, z];
+}
+
 /** A grid of workgroups, each of which works on a block of rows or packs. */
-function blocks(elements: number, most: number): Grid {
+function blocksOf(elements: number, most: number): Grid {
   return gridOfRows(Math.ceil(elements / PLAIN_WORKGROUP), most);
 }

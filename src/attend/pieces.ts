@@ -12,7 +12,7 @@ import { isQuantized } from "../tensor/quantized.ts";
 import { loadPieces, packPiece, packType } from "../tensor/pieces.ts";
 
 /** The packs that a load of keys or values brings. */
-interface Loaded {
+export interface Loaded {
   packSize: 1 | 4;
   loads: Loads;
 }

@@ -19,6 +19,8 @@ import type { FilledSpec } from "./spec.ts";
 
 /** The plan of a gradient: tile sizes, slices and bytes of scratch. */
 export interface AttentionGradientPlan extends PlanBase {
+  /** The implementation. */
+  impl: "fused" | "staged";
   /** The gradients that are computed beside dq, dk and dv. */
   gradients: readonly ScoreGradient[];
   /** The rows that a workgroup holds, and those that pass by. */
@@ -30,9 +32,11 @@ export interface AttentionGradientPlan extends PlanBase {
   slices: { queries: number; keys: number; bias: number };
   /**
    * Bytes of each buffer of scratch: `rowStates`, `partials` of dk and dv; `queryPartials` and `biasPartials` where there are
-   * slices; `distances` where slopes of ALiBi have a gradient.
+   * slices; `distances` where slopes of ALiBi have a gradient; `pairs` of a block of rows where it is staged.
    */
   scratch: Readonly<Record<string, number>>;
+  /** Query rows of each block but the last, where it is staged; 0 where it is fused. */
+  blockRows: number;
 }
 
 /** Bytes of the state of a query row: its log-sum-exp, D, and the length of its sequence. */
@@ -79,11 +83,37 @@ export function planAttentionGradient(
   checkParts(start.parts.length, filled, limits);
   checkHeadRows(filled, profile);
   const tile = planGradientTile(filled, device);
-  const slices = planSlices(filled, tile, device);
-  const scratch = gradientScratch({ spec: filled, gradients }, slices);
+  const impl = filled.impl === "staged" ? "staged" : "fused";
+  const fused = planSlices(filled, tile, device);
+  const blockRows = impl === "fused" ? 0 : planBlockRows(filled, device);
+  const slices = impl === "fused" ? fused : { ...fused, queries: 1, keys: 1 };
+  const scratch = {
+    ...gradientScratch({ spec: filled, gradients }, slices),
+    ...(impl === "staged" && { pairs: blockRows * filled.capacity * PAIR_BYTES }),
+  };
   checkScratch(scratch, limits);
   const scratchBytes = Object.values(scratch).reduce((sum, bytes) => sum + bytes, 0);
-  return { ...start, gradients, tile, slices, scratch, scratchBytes };
+  return { ...start, impl, gradients, tile, slices, scratch, blockRows, scratchBytes };
+}
+
+/** Bytes of a pair of a query and a key: its weight, and its gradients by the score and by the product. */
+const PAIR_BYTES = 12;
+
+/** As many rows at once as scratch, the grid and the loops of the device have room for. */
+function planBlockRows(spec: FilledSpec, { limits, profile }: PlanDevice): number {
+  const { capacity, maxScratchBytes } = spec;
+  checkRounds(profile, ACTION, capacity, { capacity });
+  const bytes = Math.min(maxScratchBytes, limits.maxStorageBufferBindingSize);
+  const most = Math.min(limits.maxComputeWorkgroupsPerDimension, loopRounds(profile));
+  const rows = Math.min(numRows(spec), most, Math.floor(bytes / (capacity * PAIR_BYTES)));
+  if (rows >= 1) return rows;
+  throw new RangeError(
+    sentence(ACTION, "scratch must hold the pairs of a row (raise maxScratchBytes)", {
+      rowBytes: capacity * PAIR_BYTES,
+      maxScratchBytes,
+      maxStorageBufferBindingSize: limits.maxStorageBufferBindingSize,
+    }),
+  );
 }
 
 /** As many slices as the loops of the device need to go round all that passes by. */

@@ -16,10 +16,11 @@ export const ACTION = "plan the gradient of attention";
 export type ScoreGradient = "dBias" | "dAlibiSlopes" | "dSinkLogits";
 
 /**
- * The specification of a gradient: that of the attention it belongs to. What the attention returns beside its output, how it
- * computes and how it is tuned do not matter here.
+ * The specification of a gradient: that of the attention it belongs to. What the attention returns beside its output and how
+ * it is tuned do not matter here. `impl` is that of the gradient: `"fused"`, the default, computes weights anew in tiles;
+ * `"staged"` is plain, with all pairs of a block of rows in scratch, for reading and for comparing.
  */
-export type AttentionGradientSpec = Omit<AttentionSpec, "outputs" | "impl" | "tuning"> & {
+export type AttentionGradientSpec = Omit<AttentionSpec, "outputs" | "tuning"> & {
   /** The gradients to compute beside dq, dk and dv. The default is none. */
   gradients?: readonly ScoreGradient[];
 };
@@ -45,7 +46,7 @@ export const SCORE_GRADIENTS: Readonly<
 export function fillInGradient(
   { gradients = [], ...spec }: AttentionGradientSpec,
 ): FilledGradientSpec {
-  const filled = fillIn({ ...spec, outputs: [], impl: "auto", tuning: undefined });
+  const filled = fillIn({ ...spec, outputs: [], tuning: undefined });
   const { kvDtype, pages, valuesAre, arithmetic, scoreMod } = filled;
   if (isQuantized(kvDtype)) {
     const rule = "integers have no gradient (store keys and values as f32 or f16)";

@@ -46,7 +46,7 @@ function stepsTo(stage: ScoreStage, spec: ScoredSpec): Step[] {
     {
       name: "withAlibi",
       isAsked: alibiSlopes && isWhole,
-      pieces: [{ fragments: [wgsl.alibi] }, perHeadPiece(spec)],
+      pieces: [{ fragments: [wgsl.distance, wgsl.alibi] }, perHeadPiece(spec)],
     },
     {
       name: "withBias",

@@ -33,14 +33,21 @@ for (const spec of SHAPES) {
     const { dtype = "f32", kvDtype = dtype } = spec;
     if ((dtype === "f16" || kvDtype === "f16") && !await hasF16()) return;
     const inputs = randomInputs(random, spec);
-    await checkGradient({ spec, inputs }, rounded(randomDO(random, spec), dtype));
+    const dO = rounded(randomDO(random, spec), dtype);
+    await checkGradient({ spec, inputs }, dO);
+    await checkGradient({ spec: { ...spec, impl: "staged" }, inputs }, dO);
   });
 }
 
 for (const name of Object.keys(OPTIONS)) {
   testRandomly(`attention gradient: ${name}`, async (random) => {
     const draw = randomDraw(random, randomSizes(random), [name]);
-    await checkGradient(draw, randomDO(random, draw.spec));
+    const dO = randomDO(random, draw.spec);
+    await checkGradient(draw, dO);
+    // A block of few rows, so that there are several.
+    const maxScratchBytes = 12 * draw.spec.capacity * random.integer(1, 40);
+    const staged = { ...draw.spec, impl: "staged", maxScratchBytes } as const;
+    await checkGradient({ ...draw, spec: staged }, dO);
   });
 }
 
@@ -56,8 +63,9 @@ for (const axes of [[1, 1, 1], [2, 1, 1], [1, 6, 1], [1, 1, 37], [2, 6, 37]]) {
 }
 
 testRandomly("attention gradient: options mixed", async (random) => {
-  for (let i = 0; i < 5; i++) {
+  for (let i = 0; i < 6; i++) {
     const draw = randomDraw(random);
+    if (i % 2 === 1) draw.spec.impl = "staged";
     await checkGradient(draw, randomDO(random, draw.spec));
   }
 });

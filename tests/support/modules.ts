@@ -118,8 +118,10 @@ function gradientModules(random: Random): WgslModule[] {
       const stored = { ...spec, dtype: random.pick(DTYPES), kvDtype: random.pick(DTYPES) };
       const gradients = (Object.keys(SCORE_GRADIENTS) as ScoreGradient[])
         .filter((name) => stored[SCORE_GRADIENTS[name]] && random.next() < 0.7);
-      const plan = planAttentionGradient({ ...stored, gradients }, LIMITS, profile);
-      return Object.values(gradientProgram(plan, LIMITS).modules);
+      return (["fused", "staged"] as const).flatMap((impl) => {
+        const plan = planAttentionGradient({ ...stored, gradients, impl }, LIMITS, profile);
+        return Object.values(gradientProgram(plan, LIMITS).modules);
+      });
     })
   );
 }

@@ -16,7 +16,7 @@ fn storeDistances(place: u32, own: f32, invocation: u32, lane: u32, isRow: bool)
 //
 //   distances  [slices, B, S, N]  f32  write  (or [slices, B, N, S])
 //
-// Needs alibi, context, lanes.
+// Needs context, distance, lanes.
 var<storage, read_write> distances: array<f32>;
 
 fn atDistance(dScore: f32, row: u32, context: Context, column: u32) -> f32 {

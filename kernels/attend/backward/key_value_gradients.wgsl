@@ -14,8 +14,8 @@
 // the products, then loads of q and of dO for the sums. A sum has one owner: its order, and so its bits, are always the same.
 //
 // Needs column_tile, context, pack, pair_gradient, params, passing_rows, sequences, slots, strips, sum_values, tile,
-// COLUMNS, KEYS, KEY_PACKS, LANES, MAY_SKIP, PACKS, PerRow, ROWS, ROW_GROUPS, VALUE_PACKS, WORKGROUP, addKeys,
-// dWeightsOf, heldKeysOf, heldProductsOf, heldValuesOf, rowStates, shrinkOf, stripOf.
+// COLUMNS, HEAD_PACKS, KEYS, KEY_PACKS, LANES, MAY_SKIP, PACKS, PerRow, ROWS, ROW_GROUPS, VALUE_PACKS, WORKGROUP,
+// addKeys, dWeightsOf, heldKeysOf, heldProductsOf, heldValuesOf, rowStates, shrinkOf, stripOf.
 alias Sums = array<array<Wide, ROWS>, VALUE_PACKS>;
 alias KeySums = array<array<Wide, ROWS>, KEY_PACKS>;
 alias Shares = array<array<array<PerRow, COLUMNS>, TILE_COLUMNS / COLUMNS>, ROW_GROUPS>;

@@ -4,16 +4,7 @@
 //
 // A pair without weight has no gradient, also where its value is Inf or NaN: 0 x Inf is NaN.
 //
-// Needs context, masked, row_state, modSlopeOf, scoreOf, slopeOf.
-struct PairGradient {
-  // w
-  weight: f32,
-  // ds, by the score that softmax reads, or that a function of the caller gets.
-  score: f32,
-  // dp, by the product of query and key.
-  product: f32,
-}
-
+// Needs context, masked, pair, row_state, modSlopeOf, scoreOf, slopeOf.
 fn pairGradient(
   product: f32,
   dWeight: f32,

@@ -13,9 +13,9 @@
 // head, and walks the columns that these see of the slice, TILE_COLUMNS at a time: a lane owns KEYS columns for the products,
 // then KEY_LOADS loads of the key and every STRIPS-th group of COLUMNS columns for the sums.
 //
-// Needs columns, context, distances, pack, pair_gradient, params, row_state, row_tile, score_keys, sequences, slots, strips, tile,
-// COLUMNS, Gradient, KEYS, KEY_PACKS, LANES, MAY_SKIP, PerRow, ROWS, ROW_GROUPS, WORKGROUP, addKeys, dOsOf, dWeightsOf,
-// queriesOf, rowStates, shrinkOf, stripOf.
+// Needs columns, context, distances, pack, pair_gradient, params, row_state, row_tile, score_keys, sequences, slots,
+// strips, tile, COLUMNS, Gradient, HEAD_PACKS, KEYS, KEY_PACKS, LANES, MAY_SKIP, PerRow, ROWS, ROW_GROUPS, WORKGROUP,
+// addKeys, dOsOf, dWeightsOf, queriesOf, rowStates, shrinkOf, stripOf.
 alias KeySums = array<array<Wide, ROWS>, KEY_PACKS>;
 
 // dp by row group and column of the tile, COLUMNS of which are loaded at once.
