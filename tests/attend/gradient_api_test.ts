@@ -39,6 +39,12 @@ testRefusals("gradient", [
     RangeError,
     "maxComputeWorkgroupStorageSize=64",
   ],
+  [
+    "pairs of a row beyond scratch",
+    plan({ impl: "staged", maxScratchBytes: 59 }),
+    RangeError,
+    "maxScratchBytes=59",
+  ],
   ["another gradient", plan({ gradients: ["dMask"] }), TypeError, 'gradients="dMask"'],
   ["gradients that are no list", plan({ gradients: "dBias" }), TypeError, 'gradients="dBias"'],
   ["the gradient of no bias", plan({ gradients: ["dBias"] }), TypeError, "bias=undefined"],
@@ -58,6 +64,14 @@ Deno.test("gradient: sequences whose rows no loop goes round are refused", () =>
   const software = { isSoftware: true, subgroupSize: 8, longLoads: true };
   const spec = { numHeads: 1, headDim: 1, seqLen: 2 ** 22, capacity: 1 };
   assertThrows(() => planAttentionGradient(spec, LIMITS, software), RangeError, "seqLen=4194304");
+});
+
+Deno.test("gradient: staged, pairs of as many rows as scratch has room for", () => {
+  // 5 pairs of 12 bytes for each of 12 rows.
+  const { blockRows, scratch } = plan({ impl: "staged", maxScratchBytes: 250 })();
+  assertEquals([blockRows, scratch.pairs], [4, 240]);
+  assertEquals(plan({ impl: "staged" })().blockRows, 12);
+  assertEquals(plan({})().blockRows, 0);
 });
 
 Deno.test("gradient: loops that a software driver would end are cut into slices", () => {
