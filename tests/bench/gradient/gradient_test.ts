@@ -84,7 +84,7 @@ Deno.test("bench gradient: ours is right, and a system that is wrong or cannot i
   );
   assertEquals(other.samples, 0);
   const lines = formatGradients(rows).split("\n");
-  assertMatch(lines[1], /^ +20  4 over 2 x 8  onehead  forward /);
+  assertMatch(lines[1], /^ +20 {2}4 over 2 x 8 {2}onehead {2}forward /);
   assertStringIncludes(lines[4], "FAILED: wrong");
 });
 
