@@ -31,6 +31,9 @@ export function featuresOf(subgroupSize: number): Feature[] {
     feature("sinks (learned logits)", { sinkLogits }, [DECODE, PREFILL]),
     feature("bias", { hasBias: true }, [DECODE, PREFILL]),
     feature("f16", { dtype: "f16" }, [DECODE, PREFILL]),
+    feature("latent attention", {
+      ...{ numHeads: 16, numKvHeads: 1, headDim: 576, valueDim: 512, valuesAre: "keys" },
+    }, [DECODE, CHUNK]),
     feature("K and V of 256 MiB each", {
       ...{ numHeads: 32, numKvHeads: 32, headDim: 128, contextLen: 16384 },
     }, [DECODE]),

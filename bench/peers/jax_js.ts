@@ -8,6 +8,7 @@ const PACKAGE = `npm:@jax-js/jax@${VERSION}`;
 
 export const jaxJs: PeerPackage = {
   name: `jax-js ${VERSION}`,
+  npm: { name: "@jax-js/jax", version: VERSION },
   async load() {
     const jax = await import(PACKAGE);
     const devices: string[] = await jax.init("webgpu");

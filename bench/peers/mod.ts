@@ -15,7 +15,9 @@ export async function loadPeers(): Promise<Peer[]> {
 }
 
 /** Loads a system; where that fails, everything it is asked to prepare says so. */
-export async function loadPeer({ name, load }: PeerPackage): Promise<Peer> {
+export async function loadPeer(
+  { name, load }: Pick<PeerPackage, "name" | "load">,
+): Promise<Peer> {
   try {
     return { name, ...await load() };
   } catch (error) {

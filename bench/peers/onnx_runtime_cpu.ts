@@ -15,6 +15,7 @@ const PACKAGE = `npm:onnxruntime-node@${VERSION}`;
 
 export const onnxRuntimeCpu: PeerPackage = {
   name: `ONNX Runtime ${VERSION} CPU`,
+  npm: { name: "onnxruntime-node", version: VERSION },
   async load() {
     const ort = await import(PACKAGE);
     withoutFloat16Array(() => new ort.Tensor("float32", new Float32Array(1), [1]));

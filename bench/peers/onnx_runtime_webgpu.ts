@@ -9,6 +9,7 @@ const PACKAGE = `npm:onnxruntime-web@${VERSION}/webgpu`;
 
 export const onnxRuntimeWebGpu: PeerPackage = {
   name: `ONNX Runtime ${VERSION} WebGPU`,
+  npm: { name: "onnxruntime-web", version: VERSION },
   async load() {
     const ort = await import(PACKAGE);
     ort.env.wasm.numThreads = 1;

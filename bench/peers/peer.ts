@@ -27,6 +27,8 @@ export interface Peer {
 export interface PeerPackage {
   /** Name and version, known without loading. */
   name: string;
+  /** The package of npm that it is, and the version that is loaded. */
+  npm: { name: string; version: string };
   load(): Promise<Omit<Peer, "name">>;
 }
 

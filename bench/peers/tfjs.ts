@@ -10,6 +10,7 @@ const [CORE, BACKEND] = ["tfjs-core", "tfjs-backend-webgpu"].map((name) =>
 
 export const tfjs: PeerPackage = {
   name: `tfjs ${VERSION}`,
+  npm: { name: "@tensorflow/tfjs-core", version: VERSION },
   async load() {
     const tf = await import(CORE);
     await import(BACKEND);

@@ -57,7 +57,7 @@ Deno.test("the features are those of the matrix, each with a case of its own", (
   const names = featuresOf(8).map(({ name }) => name);
   assertEquals(names, [
     ...["MQA", "GQA", "causal with cache", "window", "softcap", "sinks (learned logits)", "bias"],
-    ...["f16", "K and V of 256 MiB each", "ring wrap", "subgroups of 8"],
+    ...["f16", "latent attention", "K and V of 256 MiB each", "ring wrap", "subgroups of 8"],
   ]);
   assertEquals(featuresOf(0).length, names.length - 1);
   for (const { name, cases } of featuresOf(8)) {
