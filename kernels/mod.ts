@@ -2353,6 +2353,18 @@ return a[k * params.rows + row];
 }`,
 };
 
+/** layer/inner_row.wgsl */
+export const innerRow: Readonly<Record<"storage" | "uniform", string>> = {
+  storage: `var<storage, read> b: array<Wide>;
+fn innerPack(k: u32, pack: u32) -> Wide {
+return b[k * PACKS + pack];
+}`,
+  uniform: `var<uniform> b: array<Wide, BOUND_ROWS * PACKS>;
+fn innerPack(k: u32, pack: u32) -> Wide {
+return b[(k - params.first) * PACKS + pack];
+}`,
+};
+
 /** layer/input.wgsl */
 export const input: Readonly<Record<"token" | "head", string>> = {
   token: `fn startOfInput(token: u32, row: u32) -> u32 {
@@ -2406,8 +2418,9 @@ alias PerRow = array<f32, ROWS>;
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_index) invocation: u32) {
 let lane = invocation % LANES;
-let ownRow = (workgroupId.x * ROW_GROUPS + invocation / LANES) * ROWS;
-let firstToken = workgroupId.y * TOKENS;
+let group = invocation / LANES;
+let ownRow = (workgroupId.x * ROW_GROUPS + group % ROW_GROUPS) * ROWS;
+let firstToken = (workgroupId.y * TOKEN_GROUPS + group / ROW_GROUPS) * TOKENS;
 let inputRow = params.firstRow + min(ownRow, PART_ROWS - 1u);
 var sums: array<PerRow, TOKENS>;
 for (var i = lane; i < LOADS; i += LANES) {
@@ -2573,10 +2586,10 @@ return activation(rows[2u * i]) * rows[2u * i + 1u];
 export const product: string = `struct Params {
 rows: u32,
 inner: u32,
+first: u32,
 chunk: u32,
 }
 var<uniform> params: Params;
-var<storage, read> b: array<Wide>;
 const PACKS = WIDTH / PACK;
 const TILES = (PACKS + OWN_PACKS - 1u) / OWN_PACKS;
 @compute @workgroup_size(WORKGROUP)
@@ -2587,13 +2600,13 @@ let firstPack = tile % TILES * OWN_PACKS;
 if (firstRow >= params.rows) {
 return;
 }
-let first = workgroupId.y * params.chunk;
+let first = params.first + workgroupId.y * params.chunk;
 let end = min(first + params.chunk, params.inner);
 var sums: array<array<Wide, OWN_PACKS>, ROWS>;
 for (var k = first; k < end; k++) {
 var held = array<Wide, OWN_PACKS>();
 /*unroll*/ for (var p = 0u; p < OWN_PACKS; p++) {
-held[p] = b[k * PACKS + min(firstPack + p, PACKS - 1u)];
+held[p] = innerPack(k, min(firstPack + p, PACKS - 1u));
 }
 /*unroll*/ for (var r = 0u; r < ROWS; r++) {
 let factor = Wide(factorAt(min(firstRow + r, params.rows - 1u), k));
@@ -3673,8 +3686,15 @@ return fma(HALF, stepOf(word), leastOf(word));
 };
 
 /** tensor/weight_matrix.wgsl */
-export const weightMatrix: Readonly<Record<"numbers" | "quantized", string>> = {
+export const weightMatrix: Readonly<Record<"numbers" | "uniform" | "quantized", string>> = {
   numbers: `var<storage, read> w: array<Stored>;
+fn matrixAt(row: u32, load: u32) -> array<Wide, LOAD_PACKS> {
+return numbersOf(w[row * (IN / (PACK * LOAD_PACKS)) + load]);
+}
+fn matrixStep(row: u32) -> f32 {
+return 1.0;
+}`,
+  uniform: `var<uniform> w: array<Stored, PART_ROWS * (IN / (PACK * LOAD_PACKS))>;
 fn matrixAt(row: u32, load: u32) -> array<Wide, LOAD_PACKS> {
 return numbersOf(w[row * (IN / (PACK * LOAD_PACKS)) + load]);
 }

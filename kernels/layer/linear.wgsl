@@ -6,12 +6,12 @@
 //   w  [PART_ROWS, IN]  Stored  read  by matrixAt: all rows, or a part of them
 //   and what biasOf reads and put writes
 //
-// Grid: (blocks of rows, blocks of TOKENS tokens). A workgroup is ROW_GROUPS groups of LANES invocations; a group owns ROWS
-// rows of w and TOKENS tokens, so that a loaded weight serves every token and a loaded x every row, and its lanes share the
-// sum over IN. An output is made of ROWS_PER_OUTPUT neighbouring rows.
+// Grid: (blocks of rows, blocks of tokens). A workgroup is ROW_GROUPS x TOKEN_GROUPS groups of LANES invocations; a group owns
+// ROWS rows of w and TOKENS tokens, so that a loaded weight serves every token and a loaded x every row, and its lanes share
+// the sum over IN. An output is made of ROWS_PER_OUTPUT neighbouring rows.
 //
 // Needs input, lanes, output, pack, put, row_bias, weight_matrix, IN, LANES, LOAD_PACKS, OUTPUTS, PART_ROWS, ROWS,
-// ROWS_PER_OUTPUT, ROW_GROUPS, TOKENS, WORKGROUP.
+// ROWS_PER_OUTPUT, ROW_GROUPS, TOKENS, TOKEN_GROUPS, WORKGROUP.
 struct Params {
   numTokens: u32,
   // The first row of w among all rows, of which one binding may hold a part.
@@ -29,8 +29,9 @@ alias PerRow = array<f32, ROWS>;
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_index) invocation: u32) {
   let lane = invocation % LANES;
-  let ownRow = (workgroupId.x * ROW_GROUPS + invocation / LANES) * ROWS;
-  let firstToken = workgroupId.y * TOKENS;
+  let group = invocation / LANES;
+  let ownRow = (workgroupId.x * ROW_GROUPS + group % ROW_GROUPS) * ROWS;
+  let firstToken = (workgroupId.y * TOKEN_GROUPS + group / ROW_GROUPS) * TOKENS;
 
   let inputRow = params.firstRow + min(ownRow, PART_ROWS - 1u);
 

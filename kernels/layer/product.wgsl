@@ -2,23 +2,23 @@
 //
 //   y[c, m, n] = sum_k a(m, k) b[k, n], over the k of chunk c
 //
-//   b  [inner, WIDTH]  f32  read
-//   and what factorAt reads and putPack writes
+// It reads what factorAt and innerPack read, and writes what putPack writes.
 //
 // Grid: (blocks of tiles, chunks of the sum). An invocation owns a tile of ROWS rows and OWN_PACKS packs, so that a loaded
 // factor serves every pack and a loaded pack every row; neighbours own the packs of the same rows.
 //
-// Needs factor, pack, put_pack, OWN_PACKS, ROWS, WIDTH, WORKGROUP.
+// Needs factor, inner_row, pack, put_pack, OWN_PACKS, ROWS, WIDTH, WORKGROUP.
 struct Params {
   // Rows of y.
   rows: u32,
-  // Products that are added up for each element, and those of a chunk.
+  // Products of a row of the first matrix.
   inner: u32,
+  // The first of those that are added up, and how many a chunk has.
+  first: u32,
   chunk: u32,
 }
 
 var<uniform> params: Params;
-var<storage, read> b: array<Wide>;
 
 const PACKS = WIDTH / PACK;
 const TILES = (PACKS + OWN_PACKS - 1u) / OWN_PACKS;
@@ -31,14 +31,14 @@ fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_ind
   if (firstRow >= params.rows) {
     return;
   }
-  let first = workgroupId.y * params.chunk;
+  let first = params.first + workgroupId.y * params.chunk;
   let end = min(first + params.chunk, params.inner);
 
   var sums: array<array<Wide, OWN_PACKS>, ROWS>;
   for (var k = first; k < end; k++) {
     var held = array<Wide, OWN_PACKS>();
     /*unroll*/ for (var p = 0u; p < OWN_PACKS; p++) {
-      held[p] = b[k * PACKS + min(firstPack + p, PACKS - 1u)];
+      held[p] = innerPack(k, min(firstPack + p, PACKS - 1u));
     }
     /*unroll*/ for (var r = 0u; r < ROWS; r++) {
       let factor = Wide(factorAt(min(firstRow + r, params.rows - 1u), k));

@@ -15,6 +15,21 @@ fn matrixStep(row: u32) -> f32 {
   return 1.0;
 }
 
+// variant uniform: the rows that a kernel multiplies are bound as a uniform.
+//
+//   w  [PART_ROWS, IN]  Stored  uniform
+//
+// Needs numbers, pack, IN, LOAD_PACKS, PART_ROWS, Stored.
+var<uniform> w: array<Stored, PART_ROWS * (IN / (PACK * LOAD_PACKS))>;
+
+fn matrixAt(row: u32, load: u32) -> array<Wide, LOAD_PACKS> {
+  return numbersOf(w[row * (IN / (PACK * LOAD_PACKS)) + load]);
+}
+
+fn matrixStep(row: u32) -> f32 {
+  return 1.0;
+}
+
 // variant quantized: the matrix is stored as integers, which its kernel multiplies by the step of their row.
 //
 //   w  [OUT, wordsOf(IN)]  u32  read

@@ -19,3 +19,8 @@ export function sliceOf(numbers: ArrayLike<number>, start: number, end: number):
     ? numbers.subarray(start, end)
     : Array.prototype.slice.call(numbers, start, end);
 }
+
+/** The greatest number that divides both. */
+export function greatestCommonDivisor(a: number, b: number): number {
+  return b === 0 ? a : greatestCommonDivisor(b, a % b);
+}

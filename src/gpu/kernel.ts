@@ -13,6 +13,14 @@ const STAGE_COMPUTE = 0x4;
 /** Buffers by the names of the kernels' variables. */
 export type Buffers = Readonly<Record<string, GPUBuffer>>;
 
+/** Bytes of a buffer that are bound without the others. */
+export interface BufferRange {
+  buffer: GPUBuffer;
+  /** A multiple of what the device asks for. */
+  offset: number;
+  size: number;
+}
+
 /** Throws if a kernel reads and writes more buffers than the device binds at once. */
 function checkBindings(gpu: Gpu, label: string, bindings: readonly WgslBinding[]): void {
   const { maxStorageBuffersPerShaderStage } = gpu.device.limits;
@@ -127,19 +135,20 @@ export class Kernel implements CompiledKernel {
    * @throws {RangeError} If the grid is larger than the device's.
    * @throws {DeviceLostError} If the device is lost.
    */
-  bind(buffers: Readonly<Record<string, GPUBuffer>>, grid: Grid): Dispatch {
+  bind(buffers: Readonly<Record<string, GPUBuffer | BufferRange>>, grid: Grid): Dispatch {
     const { device } = this.#gpu;
     this.#gpu.throwIfLost();
     checkGrid(this.#gpu, this.label, grid);
     const bound = this.#module.bindings.map(({ name, binding, type }) => {
-      const buffer = buffers[name];
-      if (!buffer) throw new TypeError(`${this.label} needs a buffer for ${name}`);
-      return { binding, type, buffer };
+      const given = buffers[name];
+      if (!given) throw new TypeError(`${this.label} needs a buffer for ${name}`);
+      const resource = "buffer" in given ? given : { buffer: given };
+      return { binding, type, resource };
     });
-    const entries = bound.map(({ binding, buffer }) => ({ binding, resource: { buffer } }));
+    const entries = bound.map(({ binding, resource }) => ({ binding, resource }));
     const group = device.createBindGroup({ label: this.label, layout: this.#layout, entries });
     const ofType = (wanted: GPUBufferBindingType) =>
-      bound.flatMap(({ type, buffer }) => type === wanted ? [buffer] : []);
+      bound.flatMap(({ type, resource }) => type === wanted ? [resource.buffer] : []);
     const encode = (pass: GPUComputePassEncoder) => {
       pass.setPipeline(this.#pipeline);
       pass.setBindGroup(0, group);
@@ -147,7 +156,10 @@ export class Kernel implements CompiledKernel {
     };
     return withAccess(
       { kernel: this, grid, encode },
-      { device, reads: ofType("read-only-storage"), writes: ofType("storage") },
+      {
+        ...{ device, writes: ofType("storage") },
+        reads: [...ofType("read-only-storage"), ...ofType("uniform")],
+      },
     );
   }
 }

@@ -1,7 +1,8 @@
 /** Projections on the device: matrix times vector for one token, matrix times matrix for several. */
 import * as wgsl from "../../kernels/mod.ts";
-import { type Buffers, Kernel } from "../gpu/kernel.ts";
+import { type BufferRange, type Buffers, Kernel } from "../gpu/kernel.ts";
 import { checkRounds } from "../gpu/loop_rounds.ts";
+import { rowRanges } from "../gpu/row_ranges.ts";
 import { lanesPiece } from "../attend/pieces.ts";
 import type { WeightMatrix } from "./weight_matrix.ts";
 import { loadPacks, type Loads, loadsOf, packSize } from "../tensor/loads.ts";
@@ -61,6 +62,8 @@ interface Tile {
   /** Invocations that share the sums of a tile. */
   lanes: number;
   workgroup: number;
+  /** Tiles of a workgroup that have the same rows and other tokens. The default is 1. */
+  tokenGroups?: number;
 }
 
 /**
@@ -76,6 +79,12 @@ export function tileOf({ isSoftware, subgroupSize }: DeviceProfile, numTokens: n
   if (!isOne) return { rows: 4, tokens: 4, lanes: 8, workgroup: 64 };
   return { rows: 4, tokens: 1, lanes: subgroupSize >= 32 ? 32 : 16, workgroup: 128 };
 }
+
+/**
+ * A tile of a software driver whose weights are bound as uniforms, where loads cost next to nothing: many rows share a loaded x,
+ * and invocations have tokens of their own.
+ */
+export const UNIFORM_TILE = { rows: 32, tokens: 4, lanes: 1, workgroup: 8, tokenGroups: 8 };
 
 /** A projection whose weights are on the device, and stay the caller's. */
 export class Linear {
@@ -114,27 +123,53 @@ export class Linear {
     numTokens: number,
     target: LinearTarget = "y",
   ): Promise<BoundWork> {
-    const { w: { bands }, bias } = this.#weights;
-    const tile = this.#tile(numTokens);
+    const { bias } = this.#weights;
+    const uniform = this.#uniformParts(numTokens);
+    const isUniform = uniform.length > 0;
+    const parts = isUniform ? uniform : this.#storageParts();
+    const tile = isUniform ? UNIFORM_TILE : this.#tile(numTokens);
     const kernels = await Promise.all(
-      bands.map(({ w }) => this.#compile(tile, target, w.shape[0])),
+      parts.map(({ rows }) => this.#compile(tile, target, { rows, isUniform })),
     );
-    const rowsOfWorkgroup = tile.workgroup / tile.lanes * tile.rows;
-    return boundWork(bands.map(({ w, firstRow }, i) => {
-      const weights = { w: w.buffer, ...(bias && { bias: bias.buffer }) };
+    const { tokenGroups = 1 } = tile;
+    const rowsOfWorkgroup = tile.workgroup / tile.lanes / tokenGroups * tile.rows;
+    return boundWork(parts.map(({ w, rows, firstRow }, i) => {
+      const weights = { w, ...(bias && { bias: bias.buffer }) };
       const params = this.#params.get(
         `${numTokens} tokens from row ${firstRow}`,
         () => kernels[i].uniform({ numTokens, firstRow }),
       );
       return kernels[i].bind({ ...buffers, ...weights, params }, [
-        Math.ceil(w.shape[0] / rowsOfWorkgroup),
-        Math.ceil(numTokens / tile.tokens),
+        Math.ceil(rows / rowsOfWorkgroup),
+        Math.ceil(numTokens / (tile.tokens * tokenGroups)),
       ]);
     }));
   }
 
   destroy(): void {
     this.#params.destroy();
+  }
+
+  /** The bands of the matrix. */
+  #storageParts(): WeightPart[] {
+    return this.#weights.w.bands.map(({ w, firstRow }) => ({
+      ...{ w: w.buffer, rows: w.shape[0], firstRow },
+    }));
+  }
+
+  /** Parts of the bands that uniform bindings hold; none where loads from storage are as cheap, or a tile would be half empty. */
+  #uniformParts(numTokens: number): WeightPart[] {
+    const { w: { shape: [, inputs], dtype, bands } } = this.#weights;
+    const { isSoftware } = this.#profile;
+    const fills = numTokens >= UNIFORM_TILE.tokens * UNIFORM_TILE.tokenGroups / 2;
+    if (!isSoftware || !fills || dtype !== "f32" || packSize(inputs) === 1 || this.#heads) {
+      return [];
+    }
+    return bands.flatMap(({ w: { buffer, shape: [rows] }, firstRow: first }) =>
+      rowRanges(this.#gpu.device.limits, rows, 4 * inputs).map(({ rows, firstRow, ...bytes }) => ({
+        ...{ w: { buffer, ...bytes }, rows, firstRow: first + firstRow },
+      }))
+    );
   }
 
   /** The rows of a tile multiply one input: a tile has rows of one head alone. */
@@ -148,13 +183,17 @@ export class Linear {
     return { ...tile, rows };
   }
 
-  #compile(tile: Tile, target: LinearTarget, rows: number): Promise<Kernel> {
+  #compile(
+    tile: Tile,
+    target: LinearTarget,
+    { rows, isUniform }: { rows: number; isUniform: boolean },
+  ): Promise<Kernel> {
     const { w: { shape: [outputs, inputs], dtype }, bias } = this.#weights;
-    const loads = loadsOf(this.#profile, dtype, inputs);
+    const loads = isUniform ? "packs" : loadsOf(this.#profile, dtype, inputs);
     const rounds = Math.ceil(inputs / (packSize(inputs) * loadPacks(loads) * tile.lanes));
     checkRounds(this.#profile, `project by ${this.#label}`, rounds, { inputs });
     const { subgroupSize } = this.#gpu.profile;
-    const shape = { inputs, outputs, rows, dtype, loads, hasBias: bias !== undefined };
+    const shape = { inputs, outputs, rows, dtype, loads, isUniform, hasBias: bias !== undefined };
     const options = { activation: this.#activation, heads: this.#heads, target, subgroupSize };
     return Kernel.compile(this.#gpu, linearModule(this.#label, shape, tile, options));
   }
@@ -168,14 +207,23 @@ interface LinearShape {
   rows: number;
   dtype: KvDtype;
   loads: Loads;
+  /** Whether the band is bound as a uniform. The default is as storage. */
+  isUniform?: boolean;
   hasBias: boolean;
+}
+
+/** Rows of the matrix that one dispatch multiplies. */
+interface WeightPart {
+  w: GPUBuffer | BufferRange;
+  rows: number;
+  firstRow: number;
 }
 
 /** The module of a projection by a band of a matrix. */
 export function linearModule(
   label: string,
-  { inputs, outputs, rows, dtype, loads, hasBias }: LinearShape,
-  { rows: ROWS, tokens: TOKENS, lanes: LANES, workgroup: WORKGROUP }: Tile,
+  { inputs, outputs, rows, dtype, loads, isUniform, hasBias }: LinearShape,
+  { rows: ROWS, tokens: TOKENS, lanes: LANES, workgroup: WORKGROUP, tokenGroups = 1 }: Tile,
   { activation, heads, target, subgroupSize }: {
     activation?: LinearActivation;
     heads?: number;
@@ -188,7 +236,7 @@ export function linearModule(
   return join(
     label,
     packPiece(pack),
-    ...weightPieces(dtype, inputs, pack, loads),
+    ...weightPieces(dtype, inputs, pack, loads, { isUniform }),
     lanesPiece(LANES, { shuffles: LANES <= subgroupSize }),
     inputPiece(outputs, heads),
     outputPiece(activation),
@@ -196,7 +244,8 @@ export function linearModule(
     {
       constants: {
         ...{ PART_ROWS: rows, ROWS, TOKENS, LANES, WORKGROUP },
-        ...{ ROW_GROUPS: WORKGROUP / LANES, ROWS_PER_OUTPUT, OUTPUTS: ROWS / ROWS_PER_OUTPUT },
+        ...{ ROW_GROUPS: WORKGROUP / LANES / tokenGroups, TOKEN_GROUPS: tokenGroups },
+        ...{ ROWS_PER_OUTPUT, OUTPUTS: ROWS / ROWS_PER_OUTPUT },
       },
       fragments: [hasBias ? wgsl.rowBias.added : wgsl.rowBias.none, wgsl.linear],
     },

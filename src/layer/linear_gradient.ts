@@ -1,17 +1,18 @@
 /** The gradients of a projection `y = x w^T + b`, beside {@linkcode Linear}. */
 import * as wgsl from "../../kernels/mod.ts";
 import { type BoundWork, boundWork, inSequence } from "../gpu/bound_work.ts";
-import { join, type WgslModule } from "../gpu/compose.ts";
+import { join, type WgslModule, type WgslPiece } from "../gpu/compose.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { KeptBuffers } from "../gpu/kept_buffers.ts";
-import { type Buffers, Kernel } from "../gpu/kernel.ts";
+import { type BufferRange, Kernel } from "../gpu/kernel.ts";
 import { checkRounds } from "../gpu/loop_rounds.ts";
+import { type RowRange, rowRanges } from "../gpu/row_ranges.ts";
 import { Owned } from "../gpu/owned.ts";
 import type { DeviceProfile } from "../gpu/profile.ts";
 import { packSize } from "../tensor/loads.ts";
 import { packPiece } from "../tensor/pieces.ts";
 import { Tensor } from "../tensor/tensor.ts";
-import { type Chunks, chunksOf } from "./chunks.ts";
+import { chunksOf } from "./chunks.ts";
 import { ColumnSums } from "./column_sums.ts";
 
 /** The tile of a product that an invocation owns, and the invocations of a workgroup. */
@@ -23,18 +24,40 @@ interface ProductTile {
 
 /** In software a load is dear, so that a tile has as many sums as hide it; on GPUs a tile's sums stay in registers. */
 export function productTile({ isSoftware }: DeviceProfile): ProductTile {
-  return isSoftware ? { rows: 8, packs: 4, workgroup: 8 } : { rows: 4, packs: 2, workgroup: 64 };
+  return isSoftware ? { rows: 8, packs: 8, workgroup: 8 } : { rows: 4, packs: 2, workgroup: 64 };
 }
 
-/** The module of a product [rows, inner] x [inner, width], the first matrix stored by its rows or by its columns. */
+/**
+ * The module of a product [rows, inner] x [inner, width], the first matrix stored by its rows or by its columns. The second one
+ * is bound whole, or `boundRows` rows of it as a uniform.
+ */
 export function productModule(
-  { width, factor, to }: { width: number; factor: "row" | "column"; to: "y" | "sum" },
+  { width, factor, to, boundRows }: {
+    width: number;
+    factor: "row" | "column";
+    to: "y" | "sum";
+    boundRows?: number;
+  },
   { rows: ROWS, packs: OWN_PACKS, workgroup: WORKGROUP }: ProductTile,
 ): WgslModule {
-  return join("product", packPiece(packSize(width)), {
+  const { uniform, storage } = wgsl.innerRow;
+  const bound: WgslPiece = boundRows === undefined
+    ? { fragments: [storage] }
+    : { constants: { BOUND_ROWS: boundRows }, fragments: [uniform] };
+  return join("product", packPiece(packSize(width)), bound, {
     constants: { WIDTH: width, ROWS, OWN_PACKS, WORKGROUP },
     fragments: [wgsl.factor[factor], wgsl.putPack[to], wgsl.product],
   });
+}
+
+/** The matrices of a product, and where it goes. */
+interface ProductBuffers {
+  a: GPUBuffer;
+  b: GPUBuffer;
+  y: GPUBuffer;
+  /** How the first matrix is stored. */
+  factor: "row" | "column";
+  to: "y" | "sum";
 }
 
 /** The gradients of a projection by a matrix [outputs, inputs]. */
@@ -75,12 +98,10 @@ export class LinearGradient {
     numTokens: number,
     to: "y" | "sum" = "y",
   ): Promise<BoundWork> {
-    const size = this.#outputs;
-    checkRounds(this.#profile, this.#action, size, { outputs: size });
-    return await this.#product(
-      { buffers: { a: dy, b: w, y: dx }, factor: "row", to },
-      { rows: numTokens, inner: size, chunks: { count: 1, size } },
-    );
+    const inner = this.#outputs;
+    checkRounds(this.#profile, this.#action, inner, { outputs: inner });
+    const product = { a: dy, b: w, y: dx, factor: "row", to } as const;
+    return await this.#product(product, { rows: numTokens, inner });
   }
 
   /**
@@ -93,23 +114,10 @@ export class LinearGradient {
     { x, dy, dw, db }: Record<"x" | "dy" | "dw", GPUBuffer> & { db?: GPUBuffer },
     numTokens: number,
   ): Promise<BoundWork> {
-    const [rows, inner] = [this.#outputs, numTokens];
-    const chunks = chunksOf(this.#profile, inner, this.#blocks(rows));
+    const rows = this.#outputs;
     const bias = db ? [await this.#biasSums.bind({ x: dy, y: db }, numTokens)] : [];
-    const read = { a: dy, b: x };
-    if (chunks.count === 1) {
-      const product = { buffers: { ...read, y: dw }, factor: "column", to: "sum" } as const;
-      return inSequence([await this.#product(product, { rows, inner, chunks }), ...bias]);
-    }
-    const parts = this.#owned.keep(
-      await Tensor.empty(this.#gpu, [chunks.count, rows, this.#inputs], { label: "parts of dw" }),
-    );
-    const product = { buffers: { ...read, y: parts.buffer }, factor: "column", to: "y" } as const;
-    return inSequence([
-      await this.#product(product, { rows, inner, chunks }),
-      await this.#matrixSums.bind({ x: parts.buffer, y: dw }, chunks.count),
-      ...bias,
-    ]);
+    const product = { a: dy, b: x, y: dw, factor: "column", to: "sum" } as const;
+    return inSequence([await this.#product(product, { rows, inner: numTokens }), ...bias]);
   }
 
   destroy(): void {
@@ -120,20 +128,60 @@ export class LinearGradient {
     return `compute the gradient of ${this.#label}`;
   }
 
+  /** Binds a product, in ranges of a uniform or in chunks of the sum. */
   async #product(
-    { buffers, factor, to }: { buffers: Buffers; factor: "row" | "column"; to: "y" | "sum" },
-    { rows, inner, chunks }: { rows: number; inner: number; chunks: Chunks },
+    product: ProductBuffers,
+    { rows, inner }: { rows: number; inner: number },
   ): Promise<BoundWork> {
-    const tile = productTile(this.#profile);
+    const ranges = this.#uniformRanges(inner);
+    if (ranges.length === 0) return await this.#chunkedProduct(product, { rows, inner });
+    return inSequence(
+      await Promise.all(ranges.map(({ rows: boundRows, firstRow: first, ...bytes }, i) => {
+        const part = { ...product, to: i === 0 ? product.to : "sum" } as const;
+        return this.#dispatch(
+          { ...part, b: { buffer: product.b, ...bytes } },
+          { rows, inner, first, chunk: boundRows },
+          { boundRows },
+        );
+      })),
+    );
+  }
+
+  /** Rows of the second matrix that uniform bindings hold; none where loads from storage are as cheap. */
+  #uniformRanges(inner: number): RowRange[] {
+    if (!this.#profile.isSoftware || packSize(this.#inputs) === 1) return [];
+    return rowRanges(this.#gpu.device.limits, inner, 4 * this.#inputs);
+  }
+
+  async #chunkedProduct(
+    product: ProductBuffers,
+    { rows, inner }: { rows: number; inner: number },
+  ): Promise<BoundWork> {
+    const { count, size: chunk } = chunksOf(this.#profile, inner, this.#blocks(rows));
+    const params = { rows, inner, first: 0, chunk };
+    if (count === 1 || product.factor === "row") {
+      return await this.#dispatch(product, { ...params, chunk: inner });
+    }
+    const parts = this.#owned.keep(
+      await Tensor.empty(this.#gpu, [count, rows, this.#inputs], { label: "parts of a product" }),
+    );
+    return inSequence([
+      await this.#dispatch({ ...product, y: parts.buffer, to: "y" }, params, { chunks: count }),
+      await this.#matrixSums.bind({ x: parts.buffer, y: product.y }, count),
+    ]);
+  }
+
+  async #dispatch(
+    { factor, to, ...buffers }: Omit<ProductBuffers, "b"> & { b: GPUBuffer | BufferRange },
+    values: { rows: number; inner: number; first: number; chunk: number },
+    { boundRows, chunks = 1 }: { boundRows?: number; chunks?: number } = {},
+  ): Promise<BoundWork> {
     const kernel = await Kernel.compile(
       this.#gpu,
-      productModule({ width: this.#inputs, factor, to }, tile),
+      productModule({ width: this.#inputs, factor, to, boundRows }, productTile(this.#profile)),
     );
-    const params = this.#params.get(
-      `${rows} rows of ${inner} by ${chunks.size}`,
-      () => kernel.uniform({ rows, inner, chunk: chunks.size }),
-    );
-    return boundWork([kernel.bind({ ...buffers, params }, [this.#blocks(rows), chunks.count])]);
+    const params = this.#params.get(JSON.stringify(values), () => kernel.uniform(values));
+    return boundWork([kernel.bind({ ...buffers, params }, [this.#blocks(values.rows), chunks])]);
   }
 
   /** Workgroups that own the tiles of `rows` rows of a product. */

@@ -63,15 +63,21 @@ export function quantizedPieces(dtype: QuantizedDtype, isAsymmetric = false): Wg
   }];
 }
 
-/** Declares a matrix `w` [OUT, size], and reads it by `weightsAt`, the packs of a load at a time. */
+/**
+ * Declares a matrix `w` [OUT, size], and reads it by `matrixAt`, the packs of a load at a time; numbers may be bound as a uniform
+ * of PART_ROWS rows.
+ */
 export function weightPieces(
   dtype: KvDtype,
   size: number,
   packSize: 1 | 4,
   loads: Loads,
+  { isUniform = false }: { isUniform?: boolean } = {},
 ): WgslPiece[] {
+  const { quantized, uniform, numbers } = wgsl.weightMatrix;
+  const matrix = isQuantized(dtype) ? quantized : isUniform ? uniform : numbers;
   return [...loadPieces(dtype, packSize, loads), {
     constants: { IN: size },
-    fragments: [isQuantized(dtype) ? wgsl.weightMatrix.quantized : wgsl.weightMatrix.numbers],
+    fragments: [matrix],
   }];
 }

@@ -307,7 +307,7 @@ export class Tensor {
     { dtype, label }: Required<TensorOptions>,
     bytes?: ReturnType<typeof encodeElements>,
   ): Promise<Tensor> {
-    const usage = USAGE.storage | USAGE.copySrc | USAGE.copyDst;
+    const usage = USAGE.storage | USAGE.uniform | USAGE.copySrc | USAGE.copyDst;
     const size = storageBytes(shape, dtype);
     const buffer = await gpu.guard(action, () => {
       const buffer = gpu.device.createBuffer({ label, size, usage });

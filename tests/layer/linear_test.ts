@@ -1,7 +1,12 @@
 // Projections and norms against float64, with the tiles of software and of GPUs.
 import { assertEquals, assertRejects } from "@std/assert";
 import { type KvDtype, Tensor } from "../../mod.ts";
-import { type Activation, Linear, type LinearTarget } from "../../src/layer/linear.ts";
+import {
+  type Activation,
+  Linear,
+  type LinearTarget,
+  UNIFORM_TILE,
+} from "../../src/layer/linear.ts";
 import { WeightMatrix } from "../../src/layer/weight_matrix.ts";
 import { Norm } from "../../src/layer/norm.ts";
 import type { BoundWork } from "../../src/gpu/bound_work.ts";
@@ -33,6 +38,7 @@ const SIZES: readonly Size[] = [
   { numTokens: 5, inside: 300, outside: 66 },
   { numTokens: 17, inside: 37, outside: 6 },
   { numTokens: 17, inside: 40, outside: 6 },
+  { numTokens: 33, inside: 172, outside: 130 },
 ];
 
 const ACTIVATIONS: Readonly<Record<Activation, (x: number) => number>> = {
@@ -283,7 +289,8 @@ Deno.test("Linear, Norm: what a device would leave undone is an error", async ()
 
   const w = await matrix(1, 4);
   const small = new Linear(gpu, "many tokens", { w }, { profile });
-  const numTokens = 8 * gpu.device.limits.maxComputeWorkgroupsPerDimension + 1;
+  const { tokens, tokenGroups } = UNIFORM_TILE;
+  const numTokens = tokens * tokenGroups * gpu.device.limits.maxComputeWorkgroupsPerDimension + 1;
   await assertRejects(() => small.bind({ x, y }, numTokens), RangeError, "the grid must fit");
 });
 

@@ -20,7 +20,7 @@ import { isTransformed } from "../../src/cache/kv_transform.ts";
 import { fillInRope, ropeQueriesModule } from "../../src/cache/rope_kernel.ts";
 import { compose, type WgslModule } from "../../src/gpu/compose.ts";
 import { declarationsOf, namesOf } from "../../src/gpu/wgsl_names.ts";
-import { linearModule, type LinearTarget, tileOf } from "../../src/layer/linear.ts";
+import { linearModule, type LinearTarget, tileOf, UNIFORM_TILE } from "../../src/layer/linear.ts";
 import { columnSumsModule } from "../../src/layer/column_sums.ts";
 import { insideModule } from "../../src/layer/feed_forward.ts";
 import { productModule, productTile } from "../../src/layer/linear_gradient.ts";
@@ -257,6 +257,13 @@ function layerModules(): WgslModule[] {
         )
       )
     ),
+    ...[undefined, ...activations].map((activation) => {
+      const shape = { inputs: 8, outputs: 12, rows: 12, hasBias: false, isUniform: true } as const;
+      const loaded = { ...shape, dtype: "f32", loads: "packs" } as const;
+      return linearModule("linear", loaded, UNIFORM_TILE, {
+        ...{ activation, target: "y", subgroupSize: profile.subgroupSize },
+      });
+    }),
     ...[undefined, 3].map((heads) => {
       const shape = { inputs: 8, outputs: 12, rows: 12, hasBias: false };
       const loaded = { ...shape, dtype: "f32", loads: loadsOf(profile, "f32", 8) } as const;
@@ -290,7 +297,11 @@ function trainingModules(): WgslModule[] {
   return Object.values(DEVICES).flatMap((profile) => [
     ...[64, 7].flatMap((width) =>
       (["row", "column"] as const).flatMap((factor) =>
-        targets.map((to) => productModule({ width, factor, to }, productTile(profile)))
+        targets.flatMap((to) =>
+          [undefined, ...(width % 4 ? [] : [9])].map((boundRows) =>
+            productModule({ width, factor, to, boundRows }, productTile(profile))
+          )
+        )
       )
     ),
     ...targets.flatMap((to) => [
