@@ -15,11 +15,14 @@ export type UniformLimits = Pick<
   "maxUniformBufferBindingSize" | "minUniformBufferOffsetAlignment"
 >;
 
+/** Fewest rows of a range: of fewer, what is done once for each range would cost more than cheap loads save. */
+const LEAST_ROWS = 32;
+
 /**
  * Cuts rows into ranges. Software drivers load from storage lane by lane, behind checks of their own, and from uniforms all
  * lanes at once: such a load costs a fifteenth on Mesa's lavapipe, whether lanes load the same numbers or not.
  *
- * @returns The ranges, the last of which may be smaller; none where not one row fits.
+ * @returns The ranges, the last of which may be smaller; none where rows are so long that few of them fit.
  */
 export function rowRanges(
   { maxUniformBufferBindingSize, minUniformBufferOffsetAlignment }: UniformLimits,
@@ -31,7 +34,7 @@ export function rowRanges(
   const most = Math.floor(maxUniformBufferBindingSize / rowBytes);
   // What is bound whole begins where the buffer does.
   const rangeRows = rows <= most ? rows : Math.floor(most / step) * step;
-  if (rangeRows === 0) return [];
+  if (rangeRows < Math.min(rows, LEAST_ROWS)) return [];
   return Array.from({ length: Math.ceil(rows / rangeRows) }, (_, i) => {
     const firstRow = i * rangeRows;
     const own = Math.min(rangeRows, rows - firstRow);
