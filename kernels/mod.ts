@@ -2753,7 +2753,6 @@ firstRow: u32,
 numRows: u32,
 }
 var<uniform> params: Params;
-var<storage, read> tokens: array<u32>;
 var<storage, read_write> y: array<Wide>;
 const PACKS = IN / PACK;
 @compute @workgroup_size(WORKGROUP)
@@ -2763,7 +2762,7 @@ let pack = id.x % PACKS;
 if (token >= params.numTokens) {
 return;
 }
-let row = tokens[token] - params.firstRow;
+let row = tokenIdOf(token) - params.firstRow;
 if (row >= params.numRows) {
 return;
 }
@@ -2889,11 +2888,15 @@ candidate = likeliestAfter(candidate, row, lane);
 }`;
 
 /** model/position.wgsl */
-export const position: Readonly<Record<"learned" | "none", string>> = {
+export const position: Readonly<Record<"learned" | "ragged" | "none", string>> = {
   learned: `var<storage, read> positions: array<Wide>;
 var<storage, read> lengths: array<u32>;
 fn positionAt(token: u32, pack: u32) -> Wide {
 return positions[(lengths[0] + token) * PACKS + pack];
+}`,
+  ragged: `var<storage, read> positions: array<Wide>;
+fn positionAt(token: u32, pack: u32) -> Wide {
+return positions[positionOfRow(sequenceOfRow(token), token) * PACKS + pack];
 }`,
   none: `fn positionAt(token: u32, pack: u32) -> Wide {
 return Wide();
@@ -3037,6 +3040,21 @@ return samplings[sequence].inverseTemperature == 0.0;
 
 /** model/token_counts.wgsl */
 export const tokenCounts: string = `const IN_PROMPT = 0x80000000u;`;
+
+/** model/token_id.wgsl */
+export const tokenId: Readonly<Record<"given" | "newest", string>> = {
+  given: `var<storage, read> tokens: array<u32>;
+fn tokenIdOf(row: u32) -> u32 {
+return tokens[row];
+}`,
+  newest: `var<storage, read> tokens: array<u32>;
+var<storage, read> newest: array<u32>;
+const NEWEST = 0x80000000u;
+fn tokenIdOf(row: u32) -> u32 {
+let token = tokens[row];
+return select(token, newest[token - NEWEST], token >= NEWEST);
+}`,
+};
 
 /** score/alibi.wgsl */
 export const alibi: string = `fn withAlibi(s: f32, row: u32, context: Context, column: u32) -> f32 {

@@ -1,15 +1,14 @@
 // embed: the embeddings of new tokens are the residual stream that enters the first layer.
 //
-//   y[t, i] = scale w[tokens[t], i] + position(t, i)
+//   y[t, i] = scale w[token(t), i] + position(t, i)
 //
-//   tokens  [S]         u32     read
-//   w       [rows, IN]  Stored  read   by matrixAt: all of the vocabulary, or a part of it
-//   y       [S, IN]     f32     write
-//   and what positionAt reads
+//   w  [rows, IN]  Stored  read   by matrixAt: all of the vocabulary, or a part of it
+//   y  [S, IN]     f32     write
+//   and what tokenIdOf and positionAt read
 //
 // Grid: (blocks of packs). An invocation owns a pack.
 //
-// Needs pack, position, weight_matrix, IN, WORKGROUP.
+// Needs pack, position, token_id, weight_matrix, IN, WORKGROUP.
 struct Params {
   numTokens: u32,
   scale: f32,
@@ -19,7 +18,6 @@ struct Params {
 }
 
 var<uniform> params: Params;
-var<storage, read> tokens: array<u32>;
 var<storage, read_write> y: array<Wide>;
 
 const PACKS = IN / PACK;
@@ -31,7 +29,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   if (token >= params.numTokens) {
     return;
   }
-  let row = tokens[token] - params.firstRow;
+  let row = tokenIdOf(token) - params.firstRow;
   if (row >= params.numRows) {
     return;
   }

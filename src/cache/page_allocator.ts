@@ -138,16 +138,14 @@ export class PageAllocator {
 
   /** Finds and holds the longest known prefix of these tokens, in whole pages. */
   recall(tokens: readonly number[], pageSize: number): KnownPrefix {
-    const pages: number[] = [];
-    let prefix = NO_PREFIX;
-    for (let end = pageSize; end <= tokens.length; end += pageSize) {
-      const entry = this.#entries.get(keyOf(prefix, tokens.slice(end - pageSize, end)));
-      if (!entry) break;
-      pages.push(entry.page);
-      prefix = entry.id;
-    }
-    this.hold(pages);
-    return { pages, prefix };
+    const known = this.#find(tokens, pageSize);
+    this.hold(known.pages);
+    return known;
+  }
+
+  /** Pages of the longest known prefix of these tokens that somebody holds: sharing them takes none that is available. */
+  shared(tokens: readonly number[], pageSize: number): number {
+    return this.#find(tokens, pageSize).pages.filter((page) => this.#holders[page] > 0).length;
   }
 
   /** Forgets what a page holds, as it is about to be written. */
@@ -157,6 +155,19 @@ export class PageAllocator {
     this.#entries.delete(entry.key);
     this.#entryOf.delete(page);
     if (this.#idle.delete(entry)) this.#empty.push(page);
+  }
+
+  /** The longest known prefix of these tokens. */
+  #find(tokens: readonly number[], pageSize: number): KnownPrefix {
+    const pages: number[] = [];
+    let prefix = NO_PREFIX;
+    for (let end = pageSize; end <= tokens.length; end += pageSize) {
+      const entry = this.#entries.get(keyOf(prefix, tokens.slice(end - pageSize, end)));
+      if (!entry) break;
+      pages.push(entry.page);
+      prefix = entry.id;
+    }
+    return { pages, prefix };
   }
 
   #forgetOldest(): number {

@@ -97,6 +97,11 @@ export class AttentionProjections {
     });
   }
 
+  /** Which of queries and keys are normalised: layers that are alike in this can share rows. */
+  get norms(): string {
+    return [...(this.#qNorm ? ["q"] : []), ...(this.#kNorm ? ["k"] : [])].join();
+  }
+
   /** Bytes of the weights on the device. */
   get bytes(): number {
     const modules = [this.#qkv, this.#o, this.#qNorm, this.#kNorm];

@@ -4,11 +4,19 @@
  * @module
  */
 export type { MergeReport } from "../layer/merging/merge_kv_heads.ts";
+export * from "./batch.ts";
+export type {
+  BatchFinish,
+  BatchSequence,
+  BatchSequenceOptions,
+  GeneratedToken,
+} from "./batch_sequence.ts";
 export * from "./decoder.ts";
 export type { DecoderSource } from "./decoder_source.ts";
 export type { LayerMergeReport } from "./merging/decoder_merge.ts";
 export * from "./merging/draw_calibration.ts";
 export * from "./merging/merge_decoder.ts";
+export type { TokenLogprob } from "./sampler.ts";
 export type { Sampling } from "./sampling.ts";
 export * from "./random_weights.ts";
 export * from "./reference.ts";

@@ -1,9 +1,9 @@
 /** The work of a model over a number of tokens, whatever caches they go into. */
 import { type BoundWork, inSequence } from "../gpu/bound_work.ts";
-import { Owned } from "../gpu/owned.ts";
+import type { Owned } from "../gpu/owned.ts";
 import type { LayerTensors } from "../layer/attention_projections.ts";
 import { Tensor } from "../tensor/tensor.ts";
-import { blockTensors } from "./block.ts";
+import type { BlockTensors } from "./block.ts";
 import type { Model } from "./model.ts";
 
 /** All layers over a number of tokens. */
@@ -17,27 +17,22 @@ export interface Pass {
 /** What a pass takes of the sequences whose tokens it runs. */
 export interface PassSequences {
   /** Binds the embeddings of the new tokens, to rows of the residual stream. */
-  embed(h: Tensor): BoundWork;
+  embed(h: Tensor): Promise<BoundWork>;
   /** Binds the attention of a layer, over its cache. */
   attend(layer: number, tensors: LayerTensors): Promise<BoundWork>;
 }
 
-/** Binds all layers over a number of tokens; `owned` keeps the tensors. */
+/** Binds all layers over the tokens whose rows the tensors have. */
 export async function bindLayers(
-  { gpu, spec, blocks }: Model,
-  owned: Owned,
+  { blocks }: Model,
   sequences: PassSequences,
-  numTokens: number,
+  tensors: BlockTensors,
 ): Promise<Pass> {
-  return await Owned.make(async (made) => {
-    const tensors = await blockTensors(gpu, made, spec, numTokens);
-    const works = [sequences.embed(tensors.h)];
-    for (const [layer, block] of blocks.entries()) {
-      works.push(await block.bind(tensors, (bound) => sequences.attend(layer, bound)));
-    }
-    owned.keep(made);
-    return { h: tensors.h, work: inSequence(works) };
-  });
+  const works = [await sequences.embed(tensors.h)];
+  for (const [layer, block] of blocks.entries()) {
+    works.push(await block.bind(tensors, (bound) => sequences.attend(layer, bound)));
+  }
+  return { h: tensors.h, work: inSequence(works) };
 }
 
 /** Binds the final norm and the classifier, from the first rows of a residual stream to those of logits. */

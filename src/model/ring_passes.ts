@@ -3,6 +3,7 @@ import { once } from "../base/once.ts";
 import type { BoundWork } from "../gpu/bound_work.ts";
 import type { Owned } from "../gpu/owned.ts";
 import { Tensor } from "../tensor/tensor.ts";
+import { blockTensors } from "./block.ts";
 import type { Model } from "./model.ts";
 import { bindHead, bindLayers, type Pass } from "./passes.ts";
 import { RingLayers, type RingLayersOptions } from "./ring_layers.ts";
@@ -58,10 +59,14 @@ export class RingPasses {
   layers(seqLen: number): Promise<Pass> {
     const { model, rings, tokens } = this;
     const sequence = {
-      embed: (h: Tensor) => model.embedding.bind(tokens, h, rings.first.lengthsBuffer),
+      embed: (h: Tensor) =>
+        Promise.resolve(model.embedding.bind(tokens, h, rings.first.lengthsBuffer)),
       attend: rings.bind,
     };
-    return once(this.#passes, seqLen, () => bindLayers(model, this.#owned, sequence, seqLen));
+    return once(this.#passes, seqLen, async () => {
+      const tensors = await blockTensors(model.gpu, this.#owned, model.spec, seqLen);
+      return await bindLayers(model, sequence, tensors);
+    });
   }
 
   /** Logits of `seqLen` tokens, from what `layers(seqLen)` leaves. */

@@ -281,7 +281,11 @@ function layerModules(): WgslModule[] {
     ),
     ...KV_DTYPES.flatMap((dtype) =>
       [64, 7].flatMap((dim) =>
-        flags.map((hasPositions) => embedModule({ dim, dtype, hasPositions }))
+        flags.flatMap((hasPositions) =>
+          (["padded", "ragged"] as const).map((arrangement) =>
+            embedModule({ dim, dtype, hasPositions }, arrangement)
+          )
+        )
       )
     ),
     ...(["argmax", "sample"] as const).map((kind) => chooseModule(kind, 99, 8)),

@@ -1,0 +1,270 @@
+import { checkInteger, checkObject, sentence } from "../base/check.ts";
+import { PagedKvCache } from "../cache/paged_kv_cache.ts";
+import { PagePool } from "../cache/page_pool.ts";
+import { fillInRope } from "../cache/rope_kernel.ts";
+import { kvCacheBytes } from "../costs/cache_bytes.ts";
+import type { Gpu } from "../gpu/device.ts";
+import { Owned } from "../gpu/owned.ts";
+import type { KvDtype } from "../tensor/dtype.ts";
+import { BatchLoop } from "./batch_loop.ts";
+import { type BatchSequence, type BatchSequenceOptions, TokenQueue } from "./batch_sequence.ts";
+import { checkTokens } from "./check_tokens.ts";
+import { Model, type ModelOptions } from "./model.ts";
+import { PagedPasses } from "./paged_passes.ts";
+import { MOST_LIKELIEST, Sampler } from "./sampler.ts";
+import { fillInSampling } from "./sampling.ts";
+import { Scheduler } from "./scheduler.ts";
+import type { DecoderSpec } from "./spec.ts";
+import type { DecoderWeights } from "./weights.ts";
+
+/** Options of {@linkcode Batch.create}. */
+export interface BatchOptions extends ModelOptions {
+  /** Most sequences that run together. The default is 16. */
+  maxSequences?: number;
+  /** Most tokens of a step, at least one for each of these sequences. The default is 64, or as many as these. */
+  maxStepTokens?: number;
+  /**
+   * Bytes of the keys and values of all sequences. The default is what all of them need at their longest, but at most
+   * 256 MiB, or what one needs.
+   */
+  cacheBytes?: number;
+  /** Tokens of a page. The default is 16. */
+  pageSize?: number;
+  /** Element type of keys and values in the cache. The default is `"f32"`. */
+  kvDtype?: KvDtype;
+  /** Tokens that each layer sees, where its own window is not smaller. The default is its own. */
+  window?: number;
+  /** First tokens that windowed layers see besides. The default is 0. */
+  sinks?: number;
+  /** Steps between two waits for the device: with more, tokens come later and the device waits less. The default is 8. */
+  stepsPerRead?: number;
+}
+
+/** The work of a batch, in numbers. */
+export interface BatchStats {
+  /** Sequences that run, those that have all their tokens and were not read yet among them. */
+  running: number;
+  /** Sequences that wait for room. */
+  waiting: number;
+  /** Pages in all, and those that can be taken. */
+  pages: { total: number; available: number };
+  /** Tokens of prompts that went through the model, those of sequences that were set back again. */
+  prompt: number;
+  /** Tokens that were generated, up to the ends of their sequences. */
+  generated: number;
+  /** Steps. */
+  steps: number;
+  /** How often a sequence was set back as pages ran out. */
+  setBacks: number;
+  /** Time with sequences under way. */
+  milliseconds: number;
+}
+
+const CREATE = "create Batch";
+const ADD = "add a sequence to Batch";
+const DEFAULTS = { maxSequences: 16, maxStepTokens: 64, pageSize: 16, stepsPerRead: 8 };
+const MOST_DEFAULT_BYTES = 256 * 2 ** 20;
+
+/**
+ * Generates for many sequences at once, which come and go at any step (continuous batching): each has its own prompt, way of
+ * choosing, seed and end, and gets the tokens that it gets alone. Their keys and values lie in pages: prompts that begin as
+ * an earlier sequence did begin behind what is known of it, and when pages run out the youngest sequence is set back, to go
+ * on later with the same tokens.
+ *
+ * Tokens are chosen and fed on the device; the host reads a few steps at a time.
+ *
+ * @example Two sequences of a model of random weights
+ * ```ts
+ * import { Gpu } from "@onehead/attention";
+ * import { Batch, type DecoderSpec, randomWeights } from "@onehead/attention/decoder";
+ *
+ * const spec: DecoderSpec = {
+ *   ...{ vocabSize: 100, dim: 32, hiddenDim: 64, numHeads: 4, numKvHeads: 1, headDim: 8, contextLen: 64 },
+ *   layers: [{ rope: {} }, { rope: {} }],
+ *   norm: { kind: "rms", eps: 1e-5 },
+ *   ...{ activation: "silu", isGated: true, isParallel: false },
+ * };
+ * const gpu = await Gpu.open();
+ * const batch = await Batch.create(gpu, spec, randomWeights(spec), { maxSequences: 2 });
+ * const sequences = [
+ *   batch.add({ tokens: [1, 2, 3], maxTokens: 4 }),
+ *   batch.add({ tokens: [4, 5], maxTokens: 6, temperature: 0.8, seed: 7, endTokens: [0] }),
+ * ];
+ * await Promise.all(sequences.map(async (sequence) => {
+ *   for await (const tokens of sequence) console.log(tokens.map(({ token }) => token));
+ *   console.log(sequence.finish); // "length" or "end"
+ * }));
+ * batch.destroy();
+ * gpu.destroy();
+ * ```
+ */
+export class Batch {
+  /** Where it runs. */
+  readonly gpu: Gpu;
+  /** Its model's shape. */
+  readonly spec: DecoderSpec;
+  /** Tokens of the longest sequence, its prompt included. */
+  readonly maxTokens: number;
+  /** Bytes of keys and values, and of their tables, on the device. */
+  readonly cacheBytes: number;
+  /** Bytes of the weights on the device. */
+  readonly weightBytes: number;
+  readonly #owned: Owned;
+  readonly #loop: BatchLoop;
+  #next = 0;
+
+  private constructor(owned: Owned, model: Model, cache: PagedKvCache, loop: BatchLoop) {
+    this.gpu = model.gpu;
+    this.spec = model.spec;
+    this.maxTokens = cache.spec.capacity;
+    this.cacheBytes = cache.pool.bytes + cache.bytes;
+    this.weightBytes = model.weightBytes;
+    this.#owned = owned;
+    this.#loop = loop;
+  }
+
+  /**
+   * Uploads the weights, one at a time, and allocates the pages.
+   *
+   * @param gpu Where to run.
+   * @param spec The model's shape. Its layers must have the same rotary positions.
+   * @param weights Its weights by their uniform names.
+   * @param options How many sequences, how long, and their storage.
+   * @returns The batch. Destroy it with {@linkcode Batch.destroy}.
+   * @throws {TypeError} If a value is of the wrong kind.
+   * @throws {RangeError} If a value is out of range, layers have different rotary positions, a weight has another shape, or
+   * something does not fit the device.
+   * @throws {CheckpointError} If a weight is missing or cannot be read.
+   * @throws {GpuWorkError} If the device refuses the memory or a kernel.
+   */
+  static async create(
+    gpu: Gpu,
+    spec: DecoderSpec,
+    weights: DecoderWeights,
+    options: BatchOptions = {},
+  ): Promise<Batch> {
+    checkObject(CREATE, "spec", spec);
+    checkObject(CREATE, "options", options);
+    const sizes = fillIn(spec, options);
+    const rope = ropeOf(spec);
+    const { maxSequences, maxStepTokens, pageSize, numPages, stepsPerRead } = sizes;
+    const scheduler = new Scheduler({ maxRunning: maxSequences, maxStepTokens });
+    return await Owned.make(async (owned) => {
+      const model = owned.keep(await Model.create(gpu, spec, weights, options));
+      const { numKvHeads, headDim } = spec;
+      const { kvDtype, sinks } = options;
+      const shape = { layers: spec.layers.length, numKvHeads, headDim, kvDtype };
+      const pool = owned.keep(await PagePool.create(gpu, { ...shape, numPages, pageSize }));
+      const windows = spec.layers.map(({ window }) => smallest(window, options.window));
+      // Where every layer has it, pages that have left it are given back.
+      const common = windows.every((window) => window === windows[0]) ? windows[0] : undefined;
+      const cache = owned.keep(
+        await PagedKvCache.create(pool, {
+          ...{ batch: maxSequences, capacity: sizes.maxTokens, maxSeqLen: maxStepTokens },
+          ...{ window: common, sinks, rope },
+        }),
+      );
+      const passes = await PagedPasses.create(model, owned, cache, {
+        maxStepTokens,
+        windowOf: (layer) => windows[layer],
+      });
+      const { logits, newest: tokens } = passes;
+      const tensors = { logits, tokens, lengths: cache.layers[0].lengthsBuffer };
+      const sampler = await Sampler.create(gpu, owned, tensors, {
+        ...{ sequences: maxSequences, kept: stepsPerRead },
+      });
+      const loop = new BatchLoop(passes, sampler, scheduler, stepsPerRead);
+      return new Batch(owned, model, cache, loop);
+    });
+  }
+
+  /** The work so far, and what is under way. */
+  get stats(): BatchStats {
+    return this.#loop.stats;
+  }
+
+  /**
+   * Adds a sequence, which runs as soon as there is room.
+   *
+   * @param options Its prompt, its end, and how its tokens are chosen: by default the likeliest.
+   * @returns Its new tokens.
+   * @throws {TypeError} If a value is of the wrong kind.
+   * @throws {RangeError} If a value is out of range, there is no such token, or prompt and new tokens can never fit.
+   */
+  add(options: BatchSequenceOptions): BatchSequence {
+    checkObject(ADD, "options", options);
+    const { vocabSize } = this.spec;
+    const { tokens, maxTokens: most, endTokens = [], endsWith, logprobs } = options;
+    checkTokens(ADD, tokens, vocabSize);
+    checkTokens(ADD, endTokens, vocabSize);
+    checkInteger(ADD, "maxTokens", most);
+    if (logprobs !== undefined) checkLogprobs(logprobs);
+    if (endsWith !== undefined && typeof endsWith !== "function") {
+      throw new TypeError(sentence(ADD, "endsWith must be a function", { endsWith }));
+    }
+    const { length } = tokens;
+    if (length === 0 || length + most > this.maxTokens) {
+      const rule = "it must have a prompt, and fit the batch (make it for more tokens)";
+      const sizes = { tokens: length, maxTokens: most, "batch.maxTokens": this.maxTokens };
+      throw new RangeError(sentence(ADD, rule, sizes));
+    }
+    const sampling = { ...fillInSampling(ADD, options, vocabSize), logprobs };
+    const ends = new Set(endTokens);
+    const queue = new TokenQueue(() => this.#loop.cancel(one));
+    const one = {
+      ...{ id: this.#next, tokens: [...tokens], promptLength: length, maxTokens: length + most },
+      ...{ sampling, queue, unread: 0, chosenIn: 0 },
+      isEnd: (token: number) => ends.has(token) || endsWith?.(token) === true,
+    };
+    this.#loop.add(one);
+    this.#next++;
+    return queue;
+  }
+
+  /** Frees everything; sequences under way fail. */
+  destroy(): void {
+    this.#owned.destroy();
+  }
+}
+
+function fillIn(spec: DecoderSpec, options: BatchOptions) {
+  const { maxTokens = spec.contextLen, kvDtype = "f32" } = options;
+  const { maxSequences = DEFAULTS.maxSequences, pageSize = DEFAULTS.pageSize } = options;
+  checkInteger(CREATE, "maxTokens", maxTokens);
+  checkInteger(CREATE, "maxSequences", maxSequences);
+  checkInteger(CREATE, "pageSize", pageSize);
+  const { maxStepTokens = Math.max(DEFAULTS.maxStepTokens, maxSequences) } = options;
+  const { stepsPerRead = DEFAULTS.stepsPerRead } = options;
+  checkInteger(CREATE, "stepsPerRead", stepsPerRead);
+  const { numKvHeads, headDim } = spec;
+  const pageBytes = kvCacheBytes(
+    { numLayers: spec.layers.length, numKvHeads, headDim },
+    { contextLen: pageSize, dtype: kvDtype },
+  );
+  const longest = Math.ceil(maxTokens / pageSize);
+  const { cacheBytes = Math.max(MOST_DEFAULT_BYTES, longest * pageBytes) } = options;
+  checkInteger(CREATE, "cacheBytes", cacheBytes, pageBytes);
+  const numPages = Math.min(maxSequences * longest, Math.floor(cacheBytes / pageBytes));
+  return { maxTokens, maxSequences, maxStepTokens, pageSize, numPages, stepsPerRead };
+}
+
+/** The rotary positions of all layers. */
+function ropeOf({ layers, headDim }: DecoderSpec) {
+  const texts = layers.map(({ rope }) => JSON.stringify(rope && fillInRope(CREATE, rope, headDim)));
+  if (new Set(texts).size <= 1) return layers[0]?.rope;
+  const rule = "layers must have the same rotary positions (use a Decoder)";
+  throw new RangeError(sentence(CREATE, rule, { rope: layers.map(({ rope }) => rope) }));
+}
+
+function smallest(own: number | undefined, asked: number | undefined): number | undefined {
+  const window = Math.min(own ?? Infinity, asked ?? Infinity);
+  return window === Infinity ? undefined : window;
+}
+
+function checkLogprobs(logprobs: number): void {
+  checkInteger(ADD, "logprobs", logprobs, 0);
+  if (logprobs <= MOST_LIKELIEST) return;
+  throw new RangeError(
+    sentence(ADD, `logprobs must be at most ${MOST_LIKELIEST}`, { logprobs }),
+  );
+}

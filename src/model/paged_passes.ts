@@ -1,0 +1,172 @@
+/** Passes over the new tokens of many sequences in pages, end to end. */
+import { Attention } from "../attend/attention.ts";
+import { once } from "../base/once.ts";
+import type { PagedKvCache } from "../cache/paged_kv_cache.ts";
+import type { BoundWork } from "../gpu/bound_work.ts";
+import type { Owned } from "../gpu/owned.ts";
+import type { AttentionRows, LayerTensors } from "../layer/attention_projections.ts";
+import { Tensor } from "../tensor/tensor.ts";
+import { type BlockTensors, blockTensors } from "./block.ts";
+import type { Model } from "./model.ts";
+import { bindHead, bindLayers, type Pass } from "./passes.ts";
+
+/** Tokens from this one on are the newest of the sequence that follows: see `token_id.wgsl`. */
+export const NEWEST = 2 ** 31;
+
+/** The sizes of passes. */
+export interface PagedPassesOptions {
+  /** Most tokens of a pass. */
+  maxStepTokens: number;
+  /** Tokens that a layer sees, its own included. */
+  windowOf: (layer: number) => number | undefined;
+}
+
+/** A step's shape: rows of tokens, and whether no sequence has more than one of them. */
+interface PassShape {
+  numTokens: number;
+  isDecode: boolean;
+}
+
+/** Tokens of many sequences in, logits of their newest out. */
+export class PagedPasses {
+  readonly model: Model;
+  readonly cache: PagedKvCache;
+  /** Tokens that a pass reads: u32 [maxStepTokens]. */
+  readonly tokens: Tensor;
+  /** The newest token of each sequence: u32 [sequences]. */
+  readonly newest: Tensor;
+  /** The residual stream of the newest tokens: f32 [1, sequences, dim]. */
+  readonly last: Tensor;
+  /** Logits after them: f32 [sequences, vocabSize]. */
+  readonly logits: Tensor;
+
+  readonly #owned: Owned;
+  readonly #options: PagedPassesOptions;
+  readonly #tensors: BlockTensors;
+  readonly #rows = new Map<string, Promise<AttentionRows>>();
+  readonly #attentions = new Map<string, Promise<Attention>>();
+  readonly #passes = new Map<string, Promise<Pass>>();
+  readonly #heads = new Map<number, Promise<BoundWork>>();
+
+  private constructor(
+    model: Model,
+    owned: Owned,
+    cache: PagedKvCache,
+    options: PagedPassesOptions,
+    made: Record<"tokens" | "newest" | "last" | "logits", Tensor> & { tensors: BlockTensors },
+  ) {
+    this.model = model;
+    this.cache = cache;
+    this.#owned = owned;
+    this.#options = options;
+    this.tokens = made.tokens;
+    this.newest = made.newest;
+    this.last = made.last;
+    this.logits = made.logits;
+    this.#tensors = made.tensors;
+  }
+
+  /** Allocates the tensors of the largest pass, which all passes share; `owned` keeps them. */
+  static async create(
+    model: Model,
+    owned: Owned,
+    cache: PagedKvCache,
+    options: PagedPassesOptions,
+  ): Promise<PagedPasses> {
+    const { gpu, spec } = model;
+    const { batch } = cache.spec;
+    const { maxStepTokens } = options;
+    const empty = async (label: string, shape: number[], dtype: "f32" | "u32" = "f32") =>
+      owned.keep(await Tensor.empty(gpu, shape, { label, dtype }));
+    return new PagedPasses(model, owned, cache, options, {
+      tokens: await empty("tokens", [maxStepTokens], "u32"),
+      newest: await empty("newest tokens", [batch], "u32"),
+      last: await empty("last rows", [1, batch, spec.dim]),
+      logits: await empty("logits", [batch, spec.vocabSize]),
+      tensors: await blockTensors(gpu, owned, spec, maxStepTokens),
+    });
+  }
+
+  /** All layers over so many tokens, or a few more: those that are too many belong to no sequence. */
+  layers({ numTokens, isDecode }: PassShape): Promise<Pass> {
+    const shape = { numTokens: this.#roomFor(numTokens, this.tokens.length), isDecode };
+    return once(this.#passes, keyOf(shape), () => {
+      const tensors = Object.fromEntries(
+        Object.entries(this.#tensors).map(([name, tensor]) => [
+          name,
+          firstRows(tensor, [1, shape.numTokens, tensor.shape[2]]),
+        ]),
+      ) as unknown as BlockTensors;
+      const { tokens, newest, cache, model } = this;
+      const { newTokens } = cache.layers[0].buffers;
+      const buffers = { tokens: tokens.buffer, newest: newest.buffer, newTokens };
+      return bindLayers(model, {
+        embed: (h) => model.embedding.bindRagged(buffers, h),
+        attend: (layer, bound) => this.#attend(layer, shape, bound),
+      }, tensors);
+    });
+  }
+
+  /** Logits of the first rows of `last`, or a few more. */
+  head(numRows: number): Promise<BoundWork> {
+    const { last, logits, model } = this;
+    const rows = this.#roomFor(numRows, logits.shape[0]);
+    return once(this.#heads, rows, () => bindHead(model, this.#owned, { h: last, logits }, rows));
+  }
+
+  async #attend(layer: number, shape: PassShape, tensors: LayerTensors): Promise<BoundWork> {
+    const { projections } = this.model.blocks[layer];
+    const { maxStepTokens } = this.#options;
+    const largest = await once(
+      this.#rows,
+      projections.norms,
+      () => projections.emptyRows(this.#owned, [maxStepTokens]),
+    );
+    const rows = Object.fromEntries(
+      Object.entries(largest).map(([name, tensor]) => [
+        name,
+        firstRows(tensor, [shape.numTokens, ...tensor.shape.slice(1)]),
+      ]),
+    ) as unknown as AttentionRows;
+    const cache = this.cache.layers[layer];
+    const { q, k, v, o } = rows;
+    const attention = await this.#attention(shape, this.#options.windowOf(layer));
+    return await projections.bind(tensors, rows, [
+      cache.bindAppend({ k, v }),
+      ...(cache.hasRope ? [cache.bindRopeQueries(q)] : []),
+      attention.bind({ q, cache, o }),
+    ]);
+  }
+
+  #attention(shape: PassShape, window: number | undefined): Promise<Attention> {
+    const { gpu, spec: { numHeads, scale, alibiSlopes } } = this.model;
+    const { numTokens: tokens, isDecode } = shape;
+    const seqLen = isDecode ? 1 : tokens;
+    const options = { ...this.cache.spec, numHeads, scale, alibiSlopes, window, tokens, seqLen };
+    return once(
+      this.#attentions,
+      `${keyOf(shape)} ${window}`,
+      async () => this.#owned.keep(await Attention.create(gpu, options)),
+    );
+  }
+
+  /**
+   * A number of rows that is bound: few are, each at most a quarter above what it is for. On GPUs one row alone is computed in
+   * another way, with other last bits: there a sequence that runs alone has a row beside it.
+   */
+  #roomFor(rows: number, most: number): number {
+    const { isSoftware } = this.model.gpu.profile;
+    const step = 2 ** Math.max(0, Math.floor(Math.log2(rows)) - 2);
+    const least = isSoftware ? 1 : 2;
+    return Math.min(Math.max(least, Math.ceil(rows / step) * step), most);
+  }
+}
+
+function keyOf({ numTokens, isDecode }: PassShape): string {
+  return `${numTokens} ${isDecode ? "decode" : "mixed"}`;
+}
+
+/** The first rows of a tensor, in its own buffer. */
+function firstRows({ gpu, buffer, dtype }: Tensor, shape: readonly number[]): Tensor {
+  return Tensor.wrap(gpu, buffer, shape, dtype as "f32");
+}
