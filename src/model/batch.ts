@@ -221,9 +221,9 @@ export class Batch {
     return queue;
   }
 
-  /** Frees everything; sequences under way fail. */
+  /** Cancels all sequences, and frees everything once a step that runs is over. */
   destroy(): void {
-    this.#owned.destroy();
+    this.#loop.close(() => this.#owned.destroy());
   }
 }
 

@@ -44,11 +44,13 @@ export class BatchLoop {
   readonly #sequences = new Map<number, Running>();
   readonly #cancelled = new Set<Running>();
   /** Places without a sequence, and those whose sequence is over: their pages go back with the next step. */
-  readonly #free: number[];
+  readonly #freeSlots: number[];
   readonly #leaving = new Set<number>();
   readonly #counted = { prompt: 0, generated: 0, steps: 0, setBacks: 0, milliseconds: 0 };
   readonly #pages: PageCounts;
   #isRunning = false;
+  /** Frees the batch, once it is to be freed. */
+  #free: (() => void) | undefined;
 
   constructor(
     passes: PagedPasses,
@@ -60,7 +62,7 @@ export class BatchLoop {
     this.#sampler = sampler;
     this.#scheduler = scheduler;
     this.#stepsPerRead = stepsPerRead;
-    this.#free = this.#allSlots();
+    this.#freeSlots = this.#allSlots();
     this.#pages = this.#countPages();
   }
 
@@ -73,9 +75,14 @@ export class BatchLoop {
 
   /** Takes a sequence, and runs steps until none is left. */
   add(one: Running): void {
-    const { tokens: { length }, maxTokens } = one;
-    this.#scheduler.add(one.id, { length, maxTokens }, this.#pages);
-    this.#sequences.set(one.id, one);
+    const { id, tokens: { length }, maxTokens } = one;
+    if (this.#free) {
+      throw new RangeError(
+        sentence("add a sequence", "Batch must not have been destroyed", { id }),
+      );
+    }
+    this.#scheduler.add(id, { length, maxTokens }, this.#pages);
+    this.#sequences.set(id, one);
     if (this.#isRunning) return;
     this.#isRunning = true;
     // Sequences that are added at once are in the first step together.
@@ -89,16 +96,25 @@ export class BatchLoop {
     one.queue.push([], "cancelled");
   }
 
+  /** Cancels all sequences, and frees the batch after the step that runs. */
+  close(free: () => void): void {
+    for (const one of this.#sequences.values()) this.cancel(one);
+    this.#free = free;
+    if (!this.#isRunning) free();
+  }
+
   async #run(): Promise<void> {
-    const start = performance.now();
-    try {
-      while (this.#sequences.size > 0 || this.#leaving.size > 0) await this.#runSteps();
-    } catch (error) {
-      this.#fail(error);
-    } finally {
-      this.#isRunning = false;
+    while (!this.#free && (this.#sequences.size > 0 || this.#leaving.size > 0)) {
+      const start = performance.now();
+      try {
+        await this.#runSteps();
+      } catch (error) {
+        this.#fail(error);
+      }
       this.#counted.milliseconds += performance.now() - start;
     }
+    this.#isRunning = false;
+    this.#free?.();
   }
 
   /** Runs steps up to the next one that the host needs the tokens of, and reads them. */
@@ -126,7 +142,7 @@ export class BatchLoop {
       const step = this.#scheduler.next(this.#pages, (id) => {
         const one = this.#sequences.get(id)!;
         joined.push(one);
-        one.slot = this.#free.pop()!;
+        one.slot = this.#freeSlots.pop()!;
         return cache.recall(encoder, one.tokens, one.slot);
       });
       for (const id of step.setBack) {
@@ -238,7 +254,7 @@ export class BatchLoop {
 
   #clear(encoder: GPUCommandEncoder, slot: number): void {
     this.#passes.cache.clear(encoder, slot);
-    this.#free.push(slot);
+    this.#freeSlots.push(slot);
   }
 
   /** Ends all sequences by an error, and begins with nothing: what pages hold is not known. */
@@ -250,7 +266,7 @@ export class BatchLoop {
     this.#sequences.clear();
     this.#cancelled.clear();
     this.#leaving.clear();
-    this.#free.splice(0, Infinity, ...this.#allSlots());
+    this.#freeSlots.splice(0, Infinity, ...this.#allSlots());
     const { cache, model: { gpu: { device } } } = this.#passes;
     const { allocator } = cache.pool;
     try {

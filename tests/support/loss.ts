@@ -13,6 +13,7 @@ import {
   SharedPrefixAttention,
   Tensor,
 } from "../../mod.ts";
+import { Batch } from "../../src/model/batch.ts";
 import { Decoder } from "../../src/model/decoder.ts";
 import { weightsOf as layerWeights } from "./layer.ts";
 import { type Loss, openLosing } from "./losing_device.ts";
@@ -100,6 +101,20 @@ export const CALLS: Readonly<Record<string, Prepare>> = {
     const layer = await MultiQueryAttention.create(gpu, layerWeights(random, LAYER), options);
     const x = random.tensor([1, 2, 8]);
     return () => layer.forward(x);
+  },
+  "Batch.create": (gpu, random) => {
+    const weights = weightsOf(TINY, random);
+    return at(() => Batch.create(gpu, TINY, weights));
+  },
+  "Batch.add": async (gpu, random) => {
+    const batch = await Batch.create(gpu, TINY, weightsOf(TINY, random), { maxSequences: 2 });
+    return async () => {
+      await Promise.all([1, 2, 3].map(async (maxTokens) => {
+        for await (const _ of batch.add({ tokens: [0, 1], maxTokens }));
+      }));
+      // Pages go back when the tokens have come already.
+      await gpu.settled();
+    };
   },
   "Decoder.create": (gpu, random) => {
     const weights = weightsOf(TINY, random);

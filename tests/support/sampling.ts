@@ -52,16 +52,17 @@ export function choicesOf(
   sampling: Sampling,
   tokens: TokensSoFar,
   position: number,
+  nearness = NEAR,
 ): Set<number> {
   const adjusted = adjustedLogits(logits, sampling, tokens);
   const most = Math.max(...adjusted);
   const { temperature } = sampling;
   if (temperature === 0) {
-    return new Set(adjusted.flatMap((logit, token) => most - logit < 1e-6 ? [token] : []));
+    return new Set(adjusted.flatMap((logit, token) => most - logit < nearness / 30 ? [token] : []));
   }
   const likelihoods = adjusted.map((logit) => Math.exp((logit - most) / temperature));
   const random = randomAt(sampling.seed, position);
-  const near = [-NEAR, 0, NEAR];
+  const near = [-nearness, 0, nearness];
   return new Set(
     near.flatMap((forShare) =>
       near.flatMap((forLeast) =>

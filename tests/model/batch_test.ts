@@ -1,0 +1,403 @@
+// Many sequences at once: each gets the tokens that it gets alone, whatever the others do.
+import { assert, assertAlmostEquals, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { GpuWorkError } from "../../mod.ts";
+import {
+  Batch,
+  type BatchOptions,
+  type BatchSequence,
+  type BatchSequenceOptions,
+  Decoder,
+  type DecoderOptions,
+  type DecoderSpec,
+  type DecoderWeights,
+  type GeneratedToken,
+  ReferenceDecoder,
+} from "../../src/model/mod.ts";
+import { fillInSampling } from "../../src/model/sampling.ts";
+import { sharedGpu } from "../support/gpu.ts";
+import { TINY, weightsOf, weightsWith } from "../support/models.ts";
+import { type Random, testRandomly } from "../support/random.ts";
+import { choicesOf, randomSampling } from "../support/sampling.ts";
+import { openStories, testStories } from "../support/stories.ts";
+
+/** A model with awkward sizes. */
+const SMALL: DecoderSpec = {
+  ...{ vocabSize: 37, dim: 24, hiddenDim: 20, numHeads: 6, numKvHeads: 2, headDim: 8 },
+  contextLen: 60,
+  layers: [{ rope: {} }, { rope: {} }],
+  norm: { kind: "rms", eps: 1e-6 },
+  activation: "silu",
+  isGated: true,
+  isParallel: false,
+};
+
+/** Part of what decides a choice that may differ where sums are added up in another order. */
+const NEAR = 3e-3;
+
+interface ModelOf {
+  spec: DecoderSpec;
+  weights: DecoderWeights;
+}
+
+async function withBatch<Result>(
+  { spec, weights }: ModelOf,
+  options: BatchOptions,
+  use: (batch: Batch) => Promise<Result>,
+): Promise<Result> {
+  const batch = await Batch.create(await sharedGpu(), spec, weights, options);
+  try {
+    return await use(batch);
+  } finally {
+    batch.destroy();
+  }
+}
+
+async function read(sequence: BatchSequence): Promise<GeneratedToken[]> {
+  const all = [];
+  for await (const some of sequence) all.push(...some);
+  return all;
+}
+
+async function tokensOf(sequence: BatchSequence): Promise<number[]> {
+  return (await read(sequence)).map(({ token }) => token);
+}
+
+/** Waits for the step that follows the end of a sequence. */
+async function settled(batch: Batch): Promise<void> {
+  while (batch.stats.running + batch.stats.waiting > 0) {
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  const { pages } = batch.stats;
+  assertEquals(pages.available, pages.total, "no page is lost");
+}
+
+function promptOf(random: Random, { vocabSize }: DecoderSpec, length: number): number[] {
+  return Array.from({ length }, () => random.integer(0, vocabSize - 1));
+}
+
+/** The same sequence by a decoder that has no other. */
+async function alone(
+  decoder: Decoder,
+  { tokens, maxTokens, ...sampling }: BatchSequenceOptions,
+): Promise<number[]> {
+  decoder.clear();
+  await decoder.feed(tokens);
+  const all = [];
+  for await (const some of decoder.generate({ ...sampling, tokens: maxTokens })) all.push(...some);
+  return all;
+}
+
+/** Asserts that two texts are one, up to a choice that lies too near to a border for f32. */
+function assertText(
+  actual: readonly number[],
+  expected: readonly number[],
+  { tokens, ...asked }: BatchSequenceOptions,
+  reference: ReferenceDecoder,
+): void {
+  assertEquals(actual.length, expected.length);
+  const i = actual.findIndex((token, i) => token !== expected[i]);
+  if (i < 0) return;
+  const { vocabSize } = reference.spec;
+  const generated = actual.slice(0, i);
+  const soFar = [...tokens, ...generated];
+  const logits = reference.forward(soFar).logits.slice(-vocabSize);
+  const sampling = fillInSampling("test", asked, vocabSize);
+  const choices = choicesOf(logits, sampling, { prompt: tokens, generated }, soFar.length, NEAR);
+  const both = `${actual[i]} and ${expected[i]} of ${[...choices]} at ${i}`;
+  assert(choices.has(actual[i]) && choices.has(expected[i]), both);
+}
+
+function randomSequence(random: Random, spec: DecoderSpec): BatchSequenceOptions {
+  const length = random.integer(1, 30);
+  return {
+    ...randomSampling(random, spec.vocabSize),
+    tokens: promptOf(random, spec, length),
+    maxTokens: random.integer(1, spec.contextLen - length),
+  };
+}
+
+/** What a batch and a decoder have in common, and what they have not. */
+const CASES: readonly {
+  name: string;
+  spec?: Partial<DecoderSpec>;
+  has?: readonly string[];
+  decoder?: DecoderOptions;
+  batch?: BatchOptions;
+}[] = [
+  { name: "room for all" },
+  { name: "steps of few tokens", batch: { maxSequences: 3, maxStepTokens: 5, stepsPerRead: 3 } },
+  {
+    name: "few pages",
+    batch: { maxSequences: 8, cacheBytes: 2 * 2 * 2 * 8 * 4 * 4 * 24, pageSize: 4 },
+  },
+  {
+    name: "a window, whose pages are given back",
+    decoder: { window: 7, sinks: 2 },
+    batch: { window: 7, sinks: 2, pageSize: 4, maxStepTokens: 16 },
+  },
+  {
+    name: "layers of which one has a window, norms all around",
+    spec: { layers: [{ rope: {}, window: 5 }, { rope: {} }], scale: 0.2 },
+    has: ["qNorm.weight", "kNorm.weight", "postAttentionNorm.weight", "postMlpNorm.weight"],
+  },
+  {
+    name: "learned positions, biases, one KV head",
+    spec: {
+      ...{ numKvHeads: 1, isGated: false, activation: "geluTanh", layers: [{}, {}] },
+      norm: { kind: "layer", eps: 1e-5 },
+    },
+    has: ["bias", "positions.weight", "classifier.weight"],
+  },
+  {
+    name: "ALiBi, sizes that 4 does not divide",
+    spec: {
+      ...{ vocabSize: 11, dim: 15, hiddenDim: 13, numHeads: 3, numKvHeads: 3, headDim: 5 },
+      ...{ alibiSlopes: [0.5, 0.25, 0.125], layers: [{}] },
+    },
+  },
+];
+
+for (const { name, spec: changes, has, decoder: ofDecoder, batch: ofBatch } of CASES) {
+  testRandomly(`Batch: sequences are those that run alone: ${name}`, async (random) => {
+    const spec = { ...SMALL, ...changes };
+    const weights = weightsOf(spec, random, has);
+    const reference = await ReferenceDecoder.create(spec, weights);
+    const asked = Array.from({ length: 8 }, () => randomSequence(random, spec));
+    const decoder = await Decoder.create(await sharedGpu(), spec, weights, ofDecoder);
+    const expected: number[][] = [];
+    for (const one of asked) expected.push(await alone(decoder, one));
+    decoder.destroy();
+    await withBatch({ spec, weights }, { maxSequences: 6, ...ofBatch }, async (batch) => {
+      // Some come together, others while these run.
+      const texts = await Promise.all(asked.map(async (one, i) => {
+        if (i > 4) await new Promise((resolve) => setTimeout(resolve, 40 * (i - 4)));
+        return await tokensOf(batch.add(one));
+      }));
+      texts.forEach((text, i) => assertText(text, expected[i], asked[i], reference));
+      await settled(batch);
+      const { setBacks, pages } = batch.stats;
+      if (name === "few pages") assert(setBacks > 0, `no set-back with ${pages.total} pages`);
+    });
+  });
+}
+
+testStories("Batch: 32 sequences of stories260K are those that run alone", async () => {
+  const model = await openStories();
+  const asked = Array.from({ length: 32 }, (_, i): BatchSequenceOptions => ({
+    ...{ tokens: [1, 400 + i % 16], maxTokens: 24, seed: i, temperature: i % 2 === 0 ? 0 : 0.9 },
+  }));
+  const decoder = await Decoder.create(await sharedGpu(), model.spec, model.weights);
+  const expected: number[][] = [];
+  for (const one of asked) expected.push(await alone(decoder, one));
+  decoder.destroy();
+  const reference = await ReferenceDecoder.create(model.spec, model.weights);
+  await withBatch(model, { maxSequences: 32 }, async (batch) => {
+    const texts = await Promise.all(asked.map((one) => tokensOf(batch.add(one))));
+    texts.forEach((text, i) => assertText(text, expected[i], asked[i], reference));
+    assertEquals(batch.stats.generated, 32 * 24);
+    // All run together: a step for the prompts, and one for each token that is fed.
+    assert(batch.stats.steps <= 26, `${batch.stats.steps} steps`);
+    await settled(batch);
+  });
+});
+
+testRandomly(
+  "Batch: prompts that begin alike begin behind what is known of them",
+  async (random) => {
+    const weights = weightsOf(SMALL, random);
+    const shared = promptOf(random, SMALL, 33);
+    const asked = [0, 1, 2].map((i) => ({
+      ...{ tokens: [...shared, ...promptOf(random, SMALL, 3)], maxTokens: 8, seed: i },
+      ...{ temperature: i === 1 ? 1 : 0 },
+    }));
+    const reference = await ReferenceDecoder.create(SMALL, weights);
+    const [texts, fed]: [number[][], number[]] = [[], []];
+    await withBatch({ spec: SMALL, weights }, { pageSize: 8 }, async (batch) => {
+      for (const one of asked) {
+        const before = batch.stats.prompt;
+        texts.push(await tokensOf(batch.add(one)));
+        fed.push(batch.stats.prompt - before);
+      }
+      await settled(batch);
+    });
+    // 4 of the 8-token pages are whole.
+    assertEquals(fed, [36, 4, 4]);
+    const decoder = await Decoder.create(await sharedGpu(), SMALL, weights);
+    for (const [i, one] of asked.entries()) {
+      assertText(texts[i], await alone(decoder, one), one, reference);
+    }
+    decoder.destroy();
+  },
+);
+
+testRandomly("Batch: a conversation goes on from what its reader saw", async (random) => {
+  const weights = weightsOf(SMALL, random);
+  const prompt = promptOf(random, SMALL, 5);
+  await withBatch({ spec: SMALL, weights }, { pageSize: 4 }, async (batch) => {
+    const whole = await tokensOf(batch.add({ tokens: prompt, maxTokens: 24 }));
+    // Ends within the steps of a read: tokens behind the end are none of the text.
+    const end = 9;
+    let count = 0;
+    const first = batch.add({
+      ...{ tokens: prompt, maxTokens: 24, endsWith: () => ++count === end + 1 },
+    });
+    const text = await tokensOf(first);
+    assertEquals([text, first.finish], [whole.slice(0, end + 1), "end"]);
+    await settled(batch);
+    const before = batch.stats.prompt;
+    const turn = promptOf(random, SMALL, 2);
+    const tokens = [...prompt, ...text, ...turn];
+    const next = await tokensOf(batch.add({ tokens, maxTokens: 5 }));
+    assert(batch.stats.prompt - before < 4 + turn.length + 1, "whole pages are known");
+    const decoder = await Decoder.create(await sharedGpu(), SMALL, weights);
+    const reference = await ReferenceDecoder.create(SMALL, weights);
+    const asked = { tokens, maxTokens: 5 };
+    assertText(next, await alone(decoder, asked), asked, reference);
+    decoder.destroy();
+  });
+});
+
+testRandomly(
+  "Batch: texts end by tokens, by a function, by length, and by their readers",
+  async (random) => {
+    const weights = weightsOf(SMALL, random);
+    const tokens = promptOf(random, SMALL, 4);
+    await withBatch({ spec: SMALL, weights }, { maxSequences: 3 }, async (batch) => {
+      const sampling = { temperature: 1.5, seed: 3 };
+      const whole = await tokensOf(batch.add({ ...sampling, tokens, maxTokens: 30 }));
+      assertEquals(whole.length, 30);
+      const end = whole[20];
+      const first = whole.indexOf(end);
+      const byToken = batch.add({ ...sampling, tokens, maxTokens: 30, endTokens: [end] });
+      assertEquals(await tokensOf(byToken), whole.slice(0, first + 1));
+      assertEquals(byToken.finish, "end");
+      const byLength = batch.add({ ...sampling, tokens, maxTokens: 3 });
+      assertEquals(await tokensOf(byLength), whole.slice(0, 3));
+      assertEquals(byLength.finish, "length");
+      // A reader that goes away, one that never came, and one that stops reading.
+      const gone = batch.add({ ...sampling, tokens, maxTokens: 30 });
+      for await (const _ of gone) break;
+      assertEquals(gone.finish, "cancelled");
+      const never = batch.add({ ...sampling, tokens, maxTokens: 30 });
+      never.cancel();
+      assertEquals([never.finish, await tokensOf(never)], ["cancelled", []]);
+      const slow = batch.add({ ...sampling, tokens, maxTokens: 30 });
+      const others = await Promise.all(
+        [1, 2, 3].map(() => tokensOf(batch.add({ ...sampling, tokens, maxTokens: 30 }))),
+      );
+      for (const other of others) assertEquals(other, whole);
+      assertEquals(await tokensOf(slow), whole);
+      await settled(batch);
+    });
+  },
+);
+
+testRandomly("Batch: a client that goes away frees its pages at the next step", async (random) => {
+  const weights = weightsOf(SMALL, random);
+  const tokens = promptOf(random, SMALL, 40);
+  const options = { maxSequences: 2, pageSize: 4, maxStepTokens: 16 };
+  await withBatch({ spec: SMALL, weights }, options, async (batch) => {
+    const stays = batch.add({ tokens: tokens.slice(0, 2), maxTokens: 50 });
+    const goes = batch.add({ tokens, maxTokens: 20 });
+    const waits = batch.add({ tokens: [1], maxTokens: 3 });
+    const reading = tokensOf(stays);
+    for await (const _ of goes) break;
+    // The one that waited takes its place while the other still runs.
+    assertEquals((await tokensOf(waits)).length, 3);
+    assertEquals(stays.finish, undefined);
+    assert(batch.stats.pages.total - batch.stats.pages.available <= 15);
+    assertEquals((await reading).length, 50);
+    await settled(batch);
+  });
+});
+
+testRandomly("Batch: log-probabilities are those of the model, in float64", async (random) => {
+  const weights = weightsOf(SMALL, random);
+  const reference = await ReferenceDecoder.create(SMALL, weights);
+  await withBatch({ spec: SMALL, weights }, {}, async (batch) => {
+    const prompts = [3, 9].map((length) => promptOf(random, SMALL, length));
+    const sequences = prompts.map((tokens, i) =>
+      batch.add({ ...{ tokens, maxTokens: 10, temperature: 1, seed: i, logprobs: 3 * i } })
+    );
+    const plain = batch.add({ tokens: [1], maxTokens: 2 });
+    for (const [i, sequence] of sequences.entries()) {
+      const soFar = [...prompts[i]];
+      for (const { token, logprob, likeliest } of await read(sequence)) {
+        const logits = Array.from(reference.forward(soFar).logits.slice(-SMALL.vocabSize));
+        const sum = Math.log(logits.reduce((sum, logit) => sum + Math.exp(logit), 0));
+        assertAlmostEquals(logprob!, logits[token] - sum, 1e-3);
+        assertEquals(likeliest!.length, 3 * i);
+        const best = logits.toSorted((a, b) => b - a);
+        likeliest!.forEach(({ logprob }, place) =>
+          assertAlmostEquals(logprob, best[place] - sum, 1e-3)
+        );
+        soFar.push(token);
+      }
+    }
+    assertEquals((await read(plain)).map(({ logprob }) => logprob), [undefined, undefined]);
+  });
+});
+
+Deno.test("Batch: a logit that is not a number ends its sequence alone", async () => {
+  // After token 1 comes NaN, as its embedding has some.
+  const weights = weightsWith(TINY, { "embedding.weight": [1, 0, NaN, 1, 0, 1] });
+  const finite = weightsWith(TINY, { "embedding.weight": [1, 0, 1, 1, 0, 1] });
+  const withClassifier: DecoderWeights = {
+    has: (name) => name === "classifier.weight" || weights.has(name),
+    read: (name) =>
+      name === "classifier.weight" ? finite.read("embedding.weight") : weights.read(name),
+  };
+  await withBatch({ spec: TINY, weights: withClassifier }, {}, async (batch) => {
+    const [bad, good] = [[1], [2]].map((tokens) => batch.add({ tokens, maxTokens: 1 }));
+    await assertRejects(() => read(bad), GpuWorkError, "a logit is not a number");
+    assertEquals((await read(good)).length, 1);
+    assertEquals((await tokensOf(batch.add({ tokens: [0], maxTokens: 1 }))).length, 1);
+    await settled(batch);
+  });
+});
+
+testRandomly("Batch: destroying it while sequences run cancels them", async (random) => {
+  const weights = weightsOf(SMALL, random);
+  const batch = await Batch.create(await sharedGpu(), SMALL, weights);
+  const sequences = [1, 2].map((token) => batch.add({ tokens: [token], maxTokens: 50 }));
+  for await (const _ of sequences[0]) break;
+  batch.destroy();
+  assert((await tokensOf(sequences[1])).length < 50);
+  assertEquals(sequences.map(({ finish }) => finish), ["cancelled", "cancelled"]);
+  assertThrows(() => batch.add({ tokens: [1], maxTokens: 1 }), RangeError, "destroyed");
+});
+
+Deno.test("Batch: bad input is an error before anything runs", async () => {
+  const gpu = await sharedGpu();
+  const weights = weightsWith(TINY, { "embedding.weight": [1, 0, 1, 1, 0, 1] });
+  const refuses = (options: Record<string, unknown>, says: string) =>
+    assertRejects(() => Batch.create(gpu, TINY, weights, options), RangeError, says);
+  await refuses({ maxSequences: 0 }, "maxSequences must be");
+  await refuses({ maxSequences: 4, maxStepTokens: 3 }, "maxStepTokens must be");
+  await refuses({ stepsPerRead: 0.5 }, "stepsPerRead must be");
+  await refuses({ cacheBytes: 10 }, "cacheBytes must be");
+  await refuses({ maxTokens: 0 }, "maxTokens must be");
+  const ropes = { ...SMALL, layers: [{ rope: {} }, { rope: { base: 7 } }] };
+  await assertRejects(() => Batch.create(gpu, ropes, weights), RangeError, "(use a Decoder)");
+  const options = { maxTokens: 8, pageSize: 2, cacheBytes: 2 * 2 * 2 * 4 * 3 };
+  await withBatch({ spec: TINY, weights }, options, async (batch) => {
+    const add = (options: Record<string, unknown>, kind = RangeError) => (says: string) =>
+      assertThrows(
+        () => batch.add({ tokens: [1], maxTokens: 2, ...options } as BatchSequenceOptions),
+        kind,
+        says,
+      );
+    add({ tokens: [] })("it must have a prompt");
+    add({ tokens: [3] })("token=3, vocabSize=3");
+    add({ tokens: "1" }, TypeError)("tokens must be a list");
+    add({ tokens: [1, 1], maxTokens: 7 })("batch.maxTokens=8");
+    add({ tokens: [1, 1], maxTokens: 5 })("maxTokens=7, pages=3, pageSize=2");
+    add({ maxTokens: 0 })("maxTokens must be");
+    add({ endTokens: [9] })("token=9, vocabSize=3");
+    add({ endsWith: 1 }, TypeError)("endsWith must be a function");
+    add({ logprobs: 21 })("logprobs must be at most 20");
+    add({ temperature: -1 })("temperature=-1");
+    assertEquals((await tokensOf(batch.add({ tokens: [1], maxTokens: 2 }))).length, 2);
+    await settled(batch);
+  });
+});
