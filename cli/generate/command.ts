@@ -1,11 +1,12 @@
 /** The command: from arguments to a text, around the decoder. */
 import type { Checkpoint } from "../../src/checkpoints/mod.ts";
+import { calibrateByFile } from "../shared/calibrate.ts";
 import { drawTexts } from "../shared/draw_texts.ts";
 import { withFewerKvHeads } from "../shared/fewer_kv_heads.ts";
 import { type PoolMethod, USUAL_CALIBRATION } from "../shared/model_options.ts";
 import { exitCodeOf, type Out } from "../shared/run.ts";
 import { Decoder, type DecoderOptions } from "../../src/model/decoder.ts";
-import { attentionParameters, Gpu } from "../../mod.ts";
+import { attentionParameters, Gpu, type KvCalibration } from "../../mod.ts";
 import { sentence } from "../../src/base/check.ts";
 import { checkFewerHeads } from "../../src/layer/pool_kv_heads.ts";
 import { continuePrompt, logitChange } from "./measure.ts";
@@ -73,10 +74,11 @@ async function generate(
 ): Promise<void> {
   const { checkpoint, tokenizer } = model;
   const { prompt, tokens, sampling, kvHeads, pool, kvDtype, weightDtype, window, sinks } = options;
+  const { calibrate: file } = options;
   const room = prompt.length + tokens;
-  const create = async ({ spec, weights }: Checkpoint) =>
+  const create = async ({ spec, weights }: Checkpoint, kvCalibration?: KvCalibration[]) =>
     await Decoder.create(gpu, spec, weights, {
-      ...{ maxTokens: room, kvDtype, weightDtype, window, sinks },
+      ...{ maxTokens: room, kvDtype, kvCalibration, weightDtype, window, sinks },
       progress: uploadProgress(out),
     });
 
@@ -87,7 +89,12 @@ async function generate(
   const compared = prompt.slice(0, COMPARED_TOKENS);
   const before = isPooled ? await runOnce(await create(checkpoint), compared) : undefined;
 
-  const decoder = await create(pooled);
+  const decoder = await create(
+    pooled,
+    file === undefined
+      ? undefined
+      : await calibrateByFile(gpu, { checkpoint: pooled, tokenizer }, { action: ACTION, file }),
+  );
   if (before) {
     const after = await decoder.forward(compared);
     decoder.clear();

@@ -1,6 +1,7 @@
 /** The command line of `deno run generate`. */
 import type { KvDtype } from "../../mod.ts";
 import { KV_DTYPES } from "../../src/tensor/dtype.ts";
+import { isQuantized } from "../../src/tensor/quantized.ts";
 import { Arguments } from "../shared/arguments.ts";
 import {
   CLUSTER_NAMES,
@@ -39,6 +40,7 @@ The text
 
 Memory
   --cache-dtype NAME   element type of the KV cache: f32, f16, int8, int4 (default: f32)
+  --calibrate FILE     a text like those to come, by which channels of an int8 or int4 cache are scaled (default: they are not)
   --weight-dtype NAME  element type of the weights: f32, f16, int8 (default: f32)
   --window NUMBER      tokens that a query sees, its own included (default: as the model was trained)
   --sinks NUMBER       first tokens that stay visible past the window (default: 0)
@@ -50,7 +52,7 @@ ${NATS_HELP}
 `;
 
 /** Options of whoever generates the tokens. */
-const OF_WORKERS = ["cache-dtype", "weight-dtype", "window", "sinks"] as const;
+const OF_WORKERS = ["cache-dtype", "calibrate", "weight-dtype", "window", "sinks"] as const;
 
 /** The options of the command line. */
 export interface GenerateOptions extends ModelOptions {
@@ -64,6 +66,8 @@ export interface GenerateOptions extends ModelOptions {
   tokens: number;
   sampling: { temperature: number; topP: number; seed: number };
   kvDtype: KvDtype;
+  /** A file of text that the cache is calibrated by. */
+  calibrate?: string;
   weightDtype: typeof WEIGHT_DTYPES[number];
   window?: number;
   sinks?: number;
@@ -82,7 +86,7 @@ const NAMES = [
     "temperature",
     "top-p",
   ],
-  ...["seed", "cache-dtype", "weight-dtype", "window", "sinks"],
+  ...["seed", "cache-dtype", "calibrate", "weight-dtype", "window", "sinks"],
   ...CLUSTER_NAMES,
 ] as const;
 
@@ -114,12 +118,18 @@ export function parseOptions(args: readonly string[]): GenerateOptions | string 
       seed: given.number("seed", { min: 0, max: 2 ** 32 - 1 }) ?? 0,
     },
     kvDtype: given.choice("cache-dtype", KV_DTYPES) ?? "f32",
+    calibrate: given.text("calibrate"),
     weightDtype: given.choice("weight-dtype", WEIGHT_DTYPES) ?? "f32",
     window: given.number("window", count),
     sinks: given.number("sinks", { min: 0 }),
   };
   if (options.sinks !== undefined && options.window === undefined) {
     throw new RangeError("Cannot generate as --sinks needs --window beside it");
+  }
+  if (options.calibrate !== undefined && !isQuantized(options.kvDtype)) {
+    throw new RangeError(
+      "Cannot generate as --calibrate needs --cache-dtype int8 or int4 beside it",
+    );
   }
   if ((options.prompts === undefined) !== (options.out === undefined)) {
     throw new RangeError("Cannot generate as --prompts and --out need each other");

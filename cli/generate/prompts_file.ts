@@ -2,6 +2,7 @@
 import { findTextFile } from "../../src/checkpoints/text_file.ts";
 import { Decoder } from "../../src/model/decoder.ts";
 import type { Gpu } from "../../mod.ts";
+import { calibrateByFile } from "../shared/calibrate.ts";
 import { Files } from "../shared/files.ts";
 import { DecoderEngine } from "../shared/generation/decoder_engine.ts";
 import {
@@ -22,12 +23,16 @@ const ACTION = "generate";
 /** Continues every prompt of a file whose result is not there yet, on this machine's GPU. */
 export async function continuePrompts(
   gpu: Gpu,
-  { checkpoint: { spec, weights }, tokenizer }: Model,
+  model: Model,
   options: PromptFiles,
   out: Out,
 ): Promise<void> {
-  const { kvDtype, weightDtype, window, sinks } = options;
-  const sizes = { kvDtype, weightDtype, window, sinks, maxTokens: spec.contextLen };
+  const { checkpoint: { spec, weights }, tokenizer } = model;
+  const { kvDtype, weightDtype, window, sinks, calibrate: file } = options;
+  const kvCalibration = file === undefined
+    ? undefined
+    : await calibrateByFile(gpu, model, { action: ACTION, file });
+  const sizes = { kvDtype, kvCalibration, weightDtype, window, sinks, maxTokens: spec.contextLen };
   const engine = new DecoderEngine(await Decoder.create(gpu, spec, weights, sizes));
   try {
     await continueFile(options, out, ({ left, defaults }, onResult) => {

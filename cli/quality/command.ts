@@ -6,7 +6,8 @@ import { Files } from "../shared/files.ts";
 import { exitCodeOf, type Out } from "../shared/run.ts";
 import { Decoder } from "../../src/model/decoder.ts";
 import { type Model, withModel } from "../shared/model_files.ts";
-import { Gpu } from "../../mod.ts";
+import { Gpu, type KvCalibration } from "../../mod.ts";
+import { calibrate } from "../shared/calibrate.ts";
 import { sentence } from "../../src/base/check.ts";
 import { attentionMaps, chooseMaps } from "./attention_maps.ts";
 import { drawText } from "../../src/model/draw_text.ts";
@@ -45,8 +46,7 @@ async function measure(model: Model, options: QualityOptions, out: Out): Promise
 
   const gpu = await Gpu.open();
   try {
-    const possible = variants.filter(({ kvDtype }) => kvDtype !== "f16" || gpu.features.f16);
-    if (possible.length < variants.length) out.error("f16 is left out: this adapter lacks it");
+    const possible = possibleOf(variants, gpu, model, out);
     const tokens = given ?? await drawTokens(gpu, model, most, options.seed);
     const report: Report = {
       schema: 1,
@@ -73,6 +73,31 @@ async function measure(model: Model, options: QualityOptions, out: Out): Promise
   } finally {
     gpu.destroy();
   }
+}
+
+/** The variants that can be measured; each kind that cannot is named on the error output, with the reason. */
+function possibleOf(
+  variants: readonly Variant[],
+  gpu: Gpu,
+  { checkpoint: { spec }, tokenizer }: Model,
+  out: Out,
+): Variant[] {
+  const begins = tokenizer.encode("").length > 0 || tokenizer.endOfText.length > 0;
+  const lacking: [name: string, why: string, isLeftOut: (variant: Variant) => boolean][] = [
+    ["f16", "this adapter lacks it", ({ kvDtype }) => kvDtype === "f16" && !gpu.features.f16],
+    [
+      ...["rotated", `its heads have an odd size, ${spec.headDim}`] as const,
+      ({ transform }) => transform === "rotated" && spec.headDim % 2 === 1,
+    ],
+    [
+      ...["calibrated", "no token begins a text that the model could draw"] as const,
+      ({ transform }) => transform === "calibrated" && !begins,
+    ],
+  ];
+  for (const [name, why, isLeftOut] of lacking) {
+    if (variants.some(isLeftOut)) out.error(`${name} is left out: ${why}`);
+  }
+  return variants.filter((variant) => !lacking.some(([, , isLeftOut]) => isLeftOut(variant)));
 }
 
 function mostTokens(contextLen: number, asked?: number): number {
@@ -122,18 +147,27 @@ async function measureRows(
   const calibration = variants.some(({ pool }) => pool === "merged")
     ? await drawTexts(gpu, model, draw, out)
     : [];
+  const kvCalibration = variants.some(({ transform }) => transform === "calibrated")
+    ? await calibrateByDraws(gpu, model, options.seed, out)
+    : undefined;
   const rows: Row[] = [];
   let unchanged: Score | undefined;
   const progress = out.progress(variants.length);
   for (const variant of variants) {
-    const { kvDtype, window, sinks, numKvHeads, pool } = variant;
-    progress.step(`${kvDtype}, window ${window ?? "all"}, ${numKvHeads} KV heads`);
+    const { kvDtype, transform, window, sinks, numKvHeads, pool } = variant;
+    progress.step(
+      `${transform ? `${transform} ` : ""}${kvDtype}, window ${
+        window ?? "all"
+      }, ${numKvHeads} KV heads`,
+    );
     const fewer = pool && { kvHeads: numKvHeads, method: pool, calibration };
     const { spec, weights, report } = fewer
       ? await withFewerKvHeads(gpu, checkpoint, fewer, out)
       : { ...checkpoint, report: undefined };
     const decoder = await Decoder.create(gpu, spec, weights, {
       ...{ maxTokens: tokens.length, kvDtype, window, sinks },
+      ...(transform === "rotated" && { kvRotation: "hadamard" }),
+      ...(transform === "calibrated" && { kvCalibration }),
     });
     try {
       const score = await scoreText(decoder, tokens, spec.vocabSize);
@@ -148,4 +182,17 @@ async function measureRows(
   }
   progress.end();
   return rows;
+}
+
+/** Calibrates the caches by as many tokens of texts that the model draws as its context holds. */
+async function calibrateByDraws(
+  gpu: Gpu,
+  model: Model,
+  seed: number,
+  out: Out,
+): Promise<KvCalibration[]> {
+  const { checkpoint } = model;
+  const draw = { tokens: checkpoint.spec.contextLen, seed, action: ACTION };
+  const texts = await drawTexts(gpu, model, draw, out);
+  return await calibrate(gpu, checkpoint, texts.flat());
 }

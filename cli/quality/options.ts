@@ -8,6 +8,7 @@ import {
   type PoolMethod,
   USUAL_CALIBRATION,
 } from "../shared/model_options.ts";
+import { CACHE_TRANSFORMS } from "./variants.ts";
 
 export const HELP =
   `Says what a smaller KV cache costs a model: how well it predicts a text with a cache in fewer bits, with a window, and with
@@ -26,6 +27,9 @@ The text
 
 What to change
   --cache-dtype NAMES  element types of the KV cache, separated by commas (default: f32,f16,int8,int4)
+  --cache-transform NAMES
+                       what int8 and int4 are made of: none (keys and values as they are), rotated, calibrated (by tokens
+                       that the model draws, up to its context) (default: all of them)
   --window NUMBERS     tokens that a query sees (default: a half, a quarter and an eighth of the text)
   --sinks NUMBERS      first tokens that stay visible past the window (default: 0,4)
   --kv-heads NUMBERS   KV heads to have (default: every smaller number that divides the model's)
@@ -49,6 +53,7 @@ export interface QualityOptions extends ModelOptions {
   tokens?: number;
   seed: number;
   kvDtypes: readonly KvDtype[];
+  transforms: readonly (typeof CACHE_TRANSFORMS[number])[];
   windows?: readonly number[];
   sinks: readonly number[];
   kvHeads?: readonly number[];
@@ -63,8 +68,8 @@ export interface QualityOptions extends ModelOptions {
 }
 
 const NAMES = [
-  ...["model", "tokenizer", "text", "tokens", "seed", "cache-dtype", "window", "sinks"],
-  ...["kv-heads", "pool", "calibration", "json", "svg", "layer", "heads"],
+  ...["model", "tokenizer", "text", "tokens", "seed", "cache-dtype", "cache-transform"],
+  ...["window", "sinks", "kv-heads", "pool", "calibration", "json", "svg", "layer", "heads"],
 ] as const;
 
 /**
@@ -94,6 +99,7 @@ export function parseOptions(args: readonly string[]): QualityOptions | string {
     tokens: given.number("tokens", { min: 2 }),
     seed: given.number("seed", { min: 0, max: 2 ** 32 - 1 }) ?? 0,
     kvDtypes: given.choices("cache-dtype", KV_DTYPES) ?? KV_DTYPES,
+    transforms: given.choices("cache-transform", CACHE_TRANSFORMS) ?? CACHE_TRANSFORMS,
     windows: given.numbers("window", count),
     sinks: given.numbers("sinks", index) ?? [0, 4],
     kvHeads: given.numbers("kv-heads", count),

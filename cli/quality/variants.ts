@@ -2,15 +2,24 @@ import type { DecoderSpec } from "../../src/model/spec.ts";
 import type { PoolMethod } from "../shared/model_options.ts";
 import type { KvDtype } from "../../mod.ts";
 import { sentence } from "../../src/base/check.ts";
+import { isQuantized } from "../../src/tensor/quantized.ts";
 import type { QualityOptions } from "./options.ts";
 
 /** A change to a model. */
 export type Change = "none" | "cache dtype" | "window" | "KV heads";
 
+/** A transform of keys and values before they become integers: by a rotation, or by a calibration of their channels. */
+export type CacheTransform = "rotated" | "calibrated";
+
+/** The choices of `--cache-transform`. */
+export const CACHE_TRANSFORMS = ["none", "rotated", "calibrated"] as const;
+
 /** A model with one change. */
 export interface Variant {
   change: Change;
   kvDtype: KvDtype;
+  /** The transform of keys and values before they become integers; none where they are taken as they are. */
+  transform?: CacheTransform;
   /** Tokens that a query sees; none where that is as trained. */
   window?: number;
   /** First tokens that stay visible past the window. */
@@ -29,9 +38,9 @@ export interface Variant {
 export function variantsOf(
   { numKvHeads }: Pick<DecoderSpec, "numKvHeads">,
   tokens: number,
-  { kvDtypes, windows, sinks, kvHeads, pools }: Pick<
+  { kvDtypes, transforms, windows, sinks, kvHeads, pools }: Pick<
     QualityOptions,
-    "kvDtypes" | "windows" | "sinks" | "kvHeads" | "pools"
+    "kvDtypes" | "transforms" | "windows" | "sinks" | "kvHeads" | "pools"
   >,
 ): Variant[] {
   const asTrained = { kvDtype: "f32" as KvDtype, numKvHeads };
@@ -59,8 +68,11 @@ export function variantsOf(
   const usual = [2, 4, 8].map((part) => Math.floor(tokens / part)).filter((window) => window > 0);
   return [
     { change: "none", ...asTrained },
-    ...kvDtypes.filter((kvDtype) => kvDtype !== "f32")
-      .map((kvDtype): Variant => ({ ...asTrained, change: "cache dtype", kvDtype })),
+    ...kvDtypes.filter((kvDtype) => kvDtype !== "f32").flatMap((kvDtype) => {
+      const change: Variant = { ...asTrained, change: "cache dtype", kvDtype };
+      if (!isQuantized(kvDtype)) return [change];
+      return transforms.map((name) => name === "none" ? change : { ...change, transform: name });
+    }),
     ...(windows ?? usual).flatMap((window) =>
       sinks.filter((sinks) => window + sinks < tokens)
         .map((sinks): Variant => ({ ...asTrained, change: "window", window, sinks }))

@@ -18,6 +18,7 @@ export function formatTable({ model, adapter, text, rows }: Report): string {
   const columns = [
     left("change", ({ change }) => change),
     left("cache", ({ kvDtype }) => kvDtype),
+    left("made of", ({ transform }) => transform ?? "-"),
     right("window", rows.map(({ window }) => window === undefined ? "-" : `${window}`)),
     right("sinks", rows.map(({ sinks }) => sinks === undefined ? "-" : `${sinks}`)),
     right("KV heads", rows.map(({ numKvHeads }) => `${numKvHeads}`)),

@@ -12,18 +12,19 @@ Deno.test("generate's options: a model is enough", () => {
     ...{ model: "a.bin", tokenizer: undefined, kvHeads: undefined, pool: "mean" },
     ...{ prompts: undefined, cluster: undefined, out: undefined },
     ...{ prompt: "", tokens: 128, sampling: { temperature: 0, topP: 1, seed: 0 } },
-    ...{ kvDtype: "f32", weightDtype: "f32", window: undefined, sinks: undefined },
+    ...{ kvDtype: "f32", calibrate: undefined, weightDtype: "f32" },
+    ...{ window: undefined, sinks: undefined },
   });
 });
 
 Deno.test("generate's options: all of them", () => {
   const line = "--model m --tokenizer t --prompt Once --tokens 9 --kv-heads 1 --pool first " +
-    "--cache-dtype int4 --weight-dtype int8 --window 32 --sinks 4 --temperature 0.8 --top-p 0.95 --seed 7";
+    "--cache-dtype int4 --calibrate a.txt --weight-dtype int8 --window 32 --sinks 4 --temperature 0.8 --top-p 0.95 --seed 7";
   assertEquals(parse(line), {
     ...{ model: "m", tokenizer: "t", kvHeads: 1, pool: "first", prompt: "Once", tokens: 9 },
     ...{ prompts: undefined, cluster: undefined, out: undefined },
     sampling: { temperature: 0.8, topP: 0.95, seed: 7 },
-    ...{ kvDtype: "int4", weightDtype: "int8", window: 32, sinks: 4 },
+    ...{ kvDtype: "int4", calibrate: "a.txt", weightDtype: "int8", window: 32, sinks: 4 },
   });
   assertEquals(parse("--model m --prompt=").prompt, "");
 });
@@ -45,6 +46,7 @@ Deno.test("generate's options: help names every one", () => {
   const more = [
     "seed",
     "cache-dtype",
+    "calibrate",
     "weight-dtype",
     "window",
     "sinks",
@@ -68,6 +70,7 @@ const MISTAKES: [line: string, kind: typeof TypeError | typeof RangeError, says:
   ["--model m --prompts p", RangeError, "--prompts and --out need each other"],
   ["--model m --pool mean", RangeError, "needs --kv-heads"],
   ["--model m --sinks 4", RangeError, "needs --window"],
+  ["--model m --calibrate a.txt --cache-dtype f16", RangeError, "--calibrate needs --cache-dtype"],
   ["--model m --nats nats://h", RangeError, "needs --prompts"],
   ["--model m --prompts p --out o --nats nats://h --window 4", RangeError, "goes without --nats"],
   ["--model m --prompts p --out o --nats nats://a:b@h", RangeError, "from the environment"],

@@ -17,14 +17,21 @@ testRandomly(
       const { rows, text }: Report = JSON.parse(await Deno.readTextFile(`${folder}/a.json`));
       assertEquals(text.tokens, 23);
       assertEquals(rows.map(({ change }) => change), [
-        ...["none", "cache dtype", "window", "window", "KV heads", "KV heads"],
+        ...["none", "cache dtype", "cache dtype", "cache dtype", "window", "window"],
+        ...["KV heads", "KV heads"],
       ]);
-      const [unchanged, int8, window, , pooled] = rows;
+      const [unchanged, int8, rotated, calibrated, window, , pooled] = rows;
+      assertEquals([rotated.transform, calibrated.transform], ["rotated", "calibrated"]);
+      assertEquals(rotated.cacheBytes, int8.cacheBytes);
+      assert(calibrated.cacheBytes > int8.cacheBytes, "tables of channels");
+      assert(new Set([unchanged, int8, rotated, calibrated].map(({ nll }) => nll)).size === 4);
       assertEquals(unchanged.agreement, 1);
       assert(rows.every(({ nll, agreement }) => nll > 0 && agreement >= 0 && agreement <= 1));
       assert(Math.abs(int8.nll - unchanged.nll) < 0.2 && int8.nll !== unchanged.nll);
       assert(window.nll !== unchanged.nll);
-      assert([int8, pooled].every(({ cacheBytes }) => cacheBytes < unchanged.cacheBytes));
+      assert(
+        [int8, calibrated, pooled].every(({ cacheBytes }) => cacheBytes < unchanged.cacheBytes),
+      );
       assertStringIncludes(await Deno.readTextFile(`${folder}/svg/attention.svg`), "</svg>");
     });
   },

@@ -21,6 +21,7 @@ import { TINY, weightsOf } from "../../support/models.ts";
 
 const ALL = {
   kvDtypes: ["f32", "f16", "int8", "int4"] as const,
+  transforms: ["none", "rotated", "calibrated"] as const,
   sinks: [0, 4],
   pools: ["mean", "first"] as const,
 };
@@ -28,18 +29,22 @@ const ALL = {
 Deno.test("variantsOf(): the model as it is, then one change at a time", () => {
   const variants = variantsOf({ numKvHeads: 4 }, 64, { ...ALL, windows: [8], kvHeads: [1] });
   assertEquals(
-    variants.map(({ change, kvDtype, window, sinks, numKvHeads, pool }) =>
-      [change, kvDtype, window, sinks, numKvHeads, pool].join(" ").trimEnd()
+    variants.map(({ change, kvDtype, transform, window, sinks, numKvHeads, pool }) =>
+      [change, kvDtype, transform, window, sinks, numKvHeads, pool].join(" ").trimEnd()
     ),
     [
-      "none f32   4",
-      "cache dtype f16   4",
-      "cache dtype int8   4",
-      "cache dtype int4   4",
-      "window f32 8 0 4",
-      "window f32 8 4 4",
-      "KV heads f32   1 mean",
-      "KV heads f32   1 first",
+      "none f32    4",
+      "cache dtype f16    4",
+      "cache dtype int8    4",
+      "cache dtype int8 rotated   4",
+      "cache dtype int8 calibrated   4",
+      "cache dtype int4    4",
+      "cache dtype int4 rotated   4",
+      "cache dtype int4 calibrated   4",
+      "window f32  8 0 4",
+      "window f32  8 4 4",
+      "KV heads f32    1 mean",
+      "KV heads f32    1 first",
     ],
   );
 });
@@ -165,10 +170,10 @@ Deno.test("quality's table: a line for each change", () => {
     "Adapter  GPU",
     "Text     b.txt: 8 tokens predicted",
     "",
-    "change    cache  window  sinks  KV heads  pooled  KV cache     NLL  perplexity      x  agreement",
-    "none      f32         -      -         2  -          2 KiB  1.3863        4.00  1.000    100.0 %",
-    "window    f32         8      4         2  -        512 B    1.6094        5.00  1.250     75.0 %",
-    "KV heads  f32         -      -         1  mean       1 KiB     NaN         NaN    NaN      0.0 %",
+    "change    cache  made of  window  sinks  KV heads  pooled  KV cache     NLL  perplexity      x  agreement",
+    "none      f32    -               -      -         2  -          2 KiB  1.3863        4.00  1.000    100.0 %",
+    "window    f32    -               8      4         2  -        512 B    1.6094        5.00  1.250     75.0 %",
+    "KV heads  f32    -               -      -         1  mean       1 KiB     NaN         NaN    NaN      0.0 %",
   ]);
 });
 

@@ -17,6 +17,7 @@ Deno.test("quality's options: a model is enough", () => {
 
 Deno.test("quality's options: all of them", () => {
   const line = "--model m --tokenizer t --text a.txt --tokens 99 --seed 7 --cache-dtype int8,f16 " +
+    "--cache-transform rotated,none " +
     "--window 32,8 --sinks 2 --kv-heads 1,2 --pool first,merged --calibration 64 --json --svg out --layer 0 --heads 3,1";
   assertEquals(parse(line), {
     ...{
@@ -26,6 +27,7 @@ Deno.test("quality's options: all of them", () => {
       tokens: 99,
       seed: 7,
       kvDtypes: ["int8", "f16"],
+      transforms: ["rotated", "none"],
     },
     ...{
       windows: [32, 8],
@@ -43,8 +45,19 @@ Deno.test("quality's options: all of them", () => {
 
 Deno.test("quality's options: help names every one", () => {
   assertEquals([parseOptions(["--help"]), parseOptions(["-h"])], [HELP, HELP]);
-  const names = ["model", "tokenizer", "text", "tokens", "seed", "cache-dtype", "window", "sinks"];
-  const more = ["kv-heads", "pool", "calibration", "json", "svg", "layer", "heads", "help"];
+  const names = ["model", "tokenizer", "text", "tokens", "seed", "cache-dtype", "cache-transform"];
+  const more = [
+    "window",
+    "sinks",
+    "kv-heads",
+    "pool",
+    "calibration",
+    "json",
+    "svg",
+    "layer",
+    "heads",
+    "help",
+  ];
   for (const name of [...names, ...more]) assertStringIncludes(HELP, `--${name}`);
 });
 
@@ -53,6 +66,7 @@ const MISTAKES: [line: string, kind: typeof TypeError | typeof RangeError, says:
   ["--model m --tokens 1", RangeError, "at least 2"],
   ["--model m --text", TypeError, "--text needs a value"],
   ["--model m --cache-dtype f64", RangeError, "f64"],
+  ["--model m --cache-transform int4", RangeError, "none, rotated, calibrated"],
   ["--model m --window 0", RangeError, "at least 1"],
   ["--model m --pool all", RangeError, "mean, first, merged"],
   ["--model m --pool merged --calibration 1", RangeError, "at least 2"],
