@@ -1,5 +1,5 @@
 /** The cases of the bench, as data: models and options in, groups of comparable cases out. */
-import type { Dtype, Implementation } from "../mod.ts";
+import type { Dtype, Implementation, KvDtype } from "../mod.ts";
 import { type CacheVariant, variantOf } from "../cli/shared/variant.ts";
 import { MODELS, type ModelShape } from "./models.ts";
 import type { Phase, Shape } from "./result.ts";
@@ -12,7 +12,7 @@ export interface Case extends Shape {
   impl: Implementation;
 }
 
-/** Cases that differ in their KV heads and implementation only, so that they are timed in turns and compared. */
+/** Cases that differ in their KV heads, their storage and their implementation only, so that they are timed in turns. */
 export type CaseGroup = readonly Case[];
 
 /** A set of query heads and the numbers of KV heads to give it. */
@@ -30,6 +30,8 @@ export interface HeadShape {
 export interface CaseOptions {
   phases: readonly Phase[];
   dtypes: readonly Dtype[];
+  /** Element types of K and V in storage; that of queries where not given. */
+  kvDtypes?: readonly KvDtype[];
   impls: readonly Implementation[];
   batches: readonly number[];
   /** Tokens of the context when decoding. */
@@ -66,25 +68,28 @@ export function findModels(names: readonly string[]): readonly ModelShape[] {
 
 /** Every group of cases, contexts cut to what each model was trained for. */
 export function planCases(shapes: readonly HeadShape[], options: CaseOptions): CaseGroup[] {
-  const { phases, dtypes, impls, batches } = options;
+  const { phases, dtypes, kvDtypes, impls, batches } = options;
   return shapes.flatMap((shape) =>
     phases.flatMap((phase) =>
       lengths(shape, phase, options).flatMap(({ seqLen, contextLen }) =>
         batches.flatMap((batch) =>
           dtypes.map((dtype) =>
             variantsOf(shape).flatMap((variant) =>
-              impls.map((impl) => ({
-                name: shape.name,
-                phase,
-                ...variant,
-                impl,
-                dtype,
-                batch,
-                numHeads: shape.numHeads,
-                headDim: shape.headDim,
-                seqLen,
-                contextLen,
-              }))
+              impls.flatMap((impl) =>
+                (kvDtypes ?? [dtype]).map((kvDtype) => ({
+                  name: shape.name,
+                  phase,
+                  ...variant,
+                  impl,
+                  dtype,
+                  ...(kvDtype === dtype ? {} : { kvDtype }),
+                  batch,
+                  numHeads: shape.numHeads,
+                  headDim: shape.headDim,
+                  seqLen,
+                  contextLen,
+                }))
+              )
             )
           )
         )

@@ -5,8 +5,8 @@ import * as counts from "../src/plan/counts.ts";
 
 /** Bytes of K and V over the whole context. */
 export function cacheBytes(shape: Shape): number {
-  const { valueDim = shape.headDim } = shape;
-  return kvBytes({ ...shape, valueDim, kvDtype: shape.dtype }, shape.contextLen);
+  const { dtype, kvDtype = dtype, valueDim = shape.headDim } = shape;
+  return kvBytes({ ...shape, valueDim, kvDtype }, shape.contextLen);
 }
 
 /** Bytes that must move at least once: q, K and V in, o out. */
@@ -21,11 +21,11 @@ export function operations(shape: Shape): number {
 
 /** Causal, nothing returned but the output. */
 function countedOf(shape: Shape): counts.CountedPlan {
-  const { headDim, valueDim = headDim, dtype } = shape;
+  const { headDim, valueDim = headDim, dtype, kvDtype = dtype } = shape;
   const spec = {
     ...shape,
     valueDim,
-    kvDtype: dtype,
+    kvDtype,
     alignment: "bottom-right" as const,
     causal: true,
     sinks: 0,

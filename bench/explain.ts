@@ -32,8 +32,9 @@ export function kernelsOfCases(gpu: Gpu, cases: readonly Case[]): string {
   ).join("\n");
 }
 
-function titleOf({ name, phase, variant, contextLen }: Case): string {
-  return `${name}, ${phase}, context ${contextLen}, ${variant}`;
+function titleOf({ name, phase, variant, contextLen, kvDtype }: Case): string {
+  return `${name}, ${phase}, context ${contextLen}, ${variant}` +
+    (kvDtype === undefined ? "" : `, K and V in ${kvDtype}`);
 }
 
 /** The plan, or why there is none. */

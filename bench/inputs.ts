@@ -1,5 +1,5 @@
 /** Random queries, keys and values of a case on the GPU. */
-import type { Gpu, Tensor } from "../mod.ts";
+import { type Gpu, type KvDtype, Tensor } from "../mod.ts";
 import type { Case } from "./cases.ts";
 import { cacheBytes } from "./counts.ts";
 import { randomTensor } from "./random.ts";
@@ -35,18 +35,22 @@ export class CaseInputs {
 
   static async create(gpu: Gpu, case_: Case): Promise<CaseInputs> {
     const { batch, numHeads, numKvHeads, headDim, seqLen, contextLen, dtype } = case_;
-    const { valueDim = headDim } = case_;
+    const { valueDim = headDim, kvDtype = dtype } = case_;
     return await Owned.make(async (owned) => {
       const random = async (shape: number[], seed: number) =>
         owned.keep(await randomTensor(gpu, shape, { dtype, seed }));
+      const stored = async (size: number, seed: number) => {
+        const rows = await random([batch, numKvHeads, contextLen, size], seed);
+        return kvDtype === dtype ? rows : owned.keep(await inStorage(rows, kvDtype));
+      };
       const count = Math.ceil(ROTATED_BYTES / cacheBytes(case_));
       const copies = [];
       for (let i = 0; i < Math.min(count, MAX_COPIES); i++) {
         const first = i * SEEDS.perCopy;
         copies.push({
           q: await random([batch, seqLen, numHeads, headDim], first + SEEDS.q),
-          k: await random([batch, numKvHeads, contextLen, headDim], first + SEEDS.k),
-          v: await random([batch, numKvHeads, contextLen, valueDim], first + SEEDS.v),
+          k: await stored(headDim, first + SEEDS.k),
+          v: await stored(valueDim, first + SEEDS.v),
         });
       }
       return new CaseInputs(gpu, case_, copies, owned);
@@ -56,4 +60,12 @@ export class CaseInputs {
   destroy(): void {
     this.#owned.destroy();
   }
+}
+
+/** The same rows [B, numKvHeads, C, size] in another element type. The rows given are destroyed. */
+async function inStorage(rows: Tensor, dtype: KvDtype): Promise<Tensor> {
+  const { gpu, shape } = rows;
+  const data = await rows.download();
+  rows.destroy();
+  return await Tensor.upload(gpu, { data, shape }, { dtype });
 }

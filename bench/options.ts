@@ -1,7 +1,7 @@
 /** The bench's command line. */
 import { Arguments } from "../cli/shared/arguments.ts";
-import type { Dtype, Implementation } from "../mod.ts";
-import { DTYPES } from "../src/tensor/dtype.ts";
+import type { Dtype, Implementation, KvDtype } from "../mod.ts";
+import { DTYPES, KV_DTYPES } from "../src/tensor/dtype.ts";
 import { type CaseGroup, findModels, type HeadShape, headShapeOf, planCases } from "./cases.ts";
 import type { Phase } from "./result.ts";
 import type { Effort } from "./stopwatch.ts";
@@ -28,6 +28,7 @@ What to measure
   --models NAMES     models by name, separated by commas (default: all but DeepSeek-V3)
   --phase NAMES      decode (one new token), prefill (all tokens at once) or both (default: decode,prefill)
   --dtype NAMES      f32, f16 or both (default: f32)
+  --kv-dtype NAMES   element types of K and V in storage: f32, f16, int8, int4 (default: that of --dtype)
   --impl NAMES       auto, fused (one pass over K and V), staged (three kernels), or several (default: fused,staged)
   --context NUMBERS  tokens of the context (default: decode 512,1024,2048,4096, prefill 512; cut to each model's own)
   --batch NUMBERS    sequences (default: 1)
@@ -64,6 +65,8 @@ export interface BenchOptions {
   groups: readonly CaseGroup[];
   phases: readonly Phase[];
   dtypes: readonly Dtype[];
+  /** Element types of K and V in storage; those of queries where none is given. */
+  kvDtypes?: readonly KvDtype[];
   impls: readonly Implementation[];
   effort: Effort;
   input?: string;
@@ -81,7 +84,7 @@ export interface BenchOptions {
 
 const ACTION = "run the bench";
 const COMMANDS = ["tune", "explain", "matrix"] as const;
-const NAMES = ["models", "phase", "dtype", "impl", "input", "json", "svg"] as const;
+const NAMES = ["models", "phase", "dtype", "kv-dtype", "impl", "input", "json", "svg"] as const;
 const NUMBERS = ["context", "batch", "heads", "kv-heads", "head-dim", "seq"] as const;
 const FLAGS = ["quick", "wgsl", "peers"] as const;
 type Name = typeof NAMES[number] | typeof NUMBERS[number];
@@ -130,6 +133,7 @@ export function parseOptions(args: readonly string[]): BenchOptions | string {
   const isQuick = given.has("quick");
   const phases = given.choices("phase", PHASES) ?? PHASES;
   const dtypes = given.choices("dtype", DTYPES) ?? ["f32"];
+  const kvDtypes = given.choices("kv-dtype", KV_DTYPES);
   const impls = given.choices("impl", IMPLEMENTATIONS) ??
     (isQuick || isTune ? ["fused"] : ["fused", "staged"]);
   const counts = (name: typeof NUMBERS[number]) => given.numbers(name, { min: 1 });
@@ -147,6 +151,7 @@ export function parseOptions(args: readonly string[]): BenchOptions | string {
   const groups = planCases(shapes, {
     phases: seqLens ? phases.filter((phase) => hasPhase(phase, seqLens)) : phases,
     dtypes,
+    kvDtypes,
     impls,
     batches: counts("batch") ?? [1],
     decodeContexts: contexts ?? decode,
@@ -157,6 +162,7 @@ export function parseOptions(args: readonly string[]): BenchOptions | string {
     groups,
     phases,
     dtypes,
+    kvDtypes,
     impls,
     effort: isQuick ? QUICK_EFFORT : FULL_EFFORT,
     input: given.text("input"),
@@ -171,7 +177,9 @@ export function parseOptions(args: readonly string[]): BenchOptions | string {
 
 /** Throws where options contradict each other. */
 function checkTogether(given: Given, command: typeof COMMANDS[number] | undefined): void {
-  if (command === "tune") refuse(given, "tune", ["impl", "input", "svg", "wgsl", "peers"]);
+  if (command === "tune") {
+    refuse(given, "tune", ["kv-dtype", "impl", "input", "svg", "wgsl", "peers"]);
+  }
   if (command === "explain") refuse(given, "explain", ["input", "json", "svg", "peers"]);
   if (command === undefined) refuse(given, "measure", ["wgsl"]);
   if (command === "matrix") {
@@ -185,8 +193,11 @@ function checkTogether(given: Given, command: typeof COMMANDS[number] | undefine
   for (const name of SHAPE_NUMBERS) {
     if (given.has(name) && !given.has("heads")) fail(`--${name} needs --heads beside it`);
   }
+  if (given.has("kv-dtype") && given.has("peers")) {
+    fail("--peers store keys and values as queries: leave out --kv-dtype");
+  }
   if (!given.has("input")) return;
-  for (const name of ["models", ...NUMBERS, "peers"] as const) {
+  for (const name of ["models", "kv-dtype", ...NUMBERS, "peers"] as const) {
     if (given.has(name)) fail(`--input brings its own shapes: leave out --${name}`);
   }
 }

@@ -1,5 +1,6 @@
 /** The report of the bench, in the shape that `--json` writes and other programs read. GB are 1e9 bytes. */
 import type { CacheVariant } from "../cli/shared/variant.ts";
+import type { KvDtype } from "../mod.ts";
 
 export type Phase = "decode" | "prefill";
 export type Bound = "bytes" | "operations";
@@ -34,7 +35,10 @@ export interface DecodeCeiling extends Pick<Shape, "dtype"> {
 
 /** The sizes of an attention. */
 export interface Shape {
+  /** Element type of queries and outputs. */
   dtype: "f32" | "f16";
+  /** Element type of K and V in storage, where it is another. */
+  kvDtype?: KvDtype;
   batch: number;
   numHeads: number;
   numKvHeads: number;

@@ -35,7 +35,7 @@ export function judge(result: Result, error: number, tolerance: number): boolean
 }
 
 /**
- * Fills in what was measured in turns: times per call [row][round]. Each row is held against MHA of its implementation, where
+ * Fills in what was measured in turns: times per call [row][round]. Each row is held against MHA of its implementation and storage, where
  * that is among them.
  */
 export function fillInAll(
@@ -44,7 +44,9 @@ export function fillInAll(
   roofline: Roofline,
 ): void {
   results.forEach((result, i) => {
-    const mha = results.findIndex(({ variant, impl }) => variant === "mha" && impl === result.impl);
+    const mha = results.findIndex(({ variant, impl, kvDtype }) =>
+      variant === "mha" && impl === result.impl && kvDtype === result.kvDtype
+    );
     fillIn(result, times[i], times[mha], roofline);
   });
 }

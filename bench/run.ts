@@ -26,8 +26,8 @@ export async function runGroup(
   { effort, roofline, firstUses }: Measuring,
 ): Promise<Result[]> {
   const results = group.map(emptyResult);
-  // By KV heads, all that cases of a group differ in but their implementation.
-  const inputs = new Map<number, CaseInputs>();
+  // By KV heads and storage, all that cases of a group differ in but their implementation.
+  const inputs = new Map<string, CaseInputs>();
   const correct: { subject: Subject; result: Result }[] = [];
   try {
     for (const [i, case_] of group.entries()) {
@@ -51,12 +51,13 @@ async function prepare(
   gpu: Gpu,
   case_: Case,
   result: Result,
-  { inputs, firstUses }: { inputs: Map<number, CaseInputs>; firstUses: FirstUses },
+  { inputs, firstUses }: { inputs: Map<string, CaseInputs>; firstUses: FirstUses },
 ): Promise<Subject | undefined> {
   let subject: Subject | undefined;
   try {
-    const shared = inputs.get(case_.numKvHeads) ?? await CaseInputs.create(gpu, case_);
-    inputs.set(case_.numKvHeads, shared);
+    const key = `${case_.numKvHeads} in ${case_.kvDtype ?? case_.dtype}`;
+    const shared = inputs.get(key) ?? await CaseInputs.create(gpu, case_);
+    inputs.set(key, shared);
     subject = await Subject.create(case_, shared);
     await firstUses.measure(gpu, case_, subject.dispatches);
     const error = await maxAbsError(gpu, subject);

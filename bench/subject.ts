@@ -13,9 +13,9 @@ import type { CaseInputs } from "./inputs.ts";
 /** The attention of a case. */
 export function specOf(case_: Case): AttentionSpec {
   const { batch, numHeads, numKvHeads, headDim, seqLen, contextLen, dtype, impl } = case_;
-  const { valueDim, valuesAre } = case_;
+  const { valueDim, valuesAre, kvDtype } = case_;
   return {
-    ...{ valueDim, valuesAre },
+    ...{ valueDim, valuesAre, kvDtype },
     ...{ batch, numHeads, numKvHeads, headDim, seqLen, dtype, impl },
     capacity: contextLen,
     kvLayout: "BNSH",

@@ -1,5 +1,6 @@
 /** Checking a row of the bench before it is timed. */
-import { type Dtype, type Gpu, referenceRow } from "../mod.ts";
+import { type Dtype, type Gpu, type HostTensor, type KvDtype, referenceRow } from "../mod.ts";
+import { dequantize, isQuantized, quantize } from "../src/tensor/quantized.ts";
 import { type Asked, firstOfRows } from "./asked.ts";
 import { randomElements } from "./random.ts";
 import { SEEDS } from "./inputs.ts";
@@ -63,7 +64,7 @@ function sampledRows({ batch, numHeads, seqLen }: Asked) {
 /** The output of one query row, as attention of one token over the keys that it sees. */
 function expectedRow(asked: Asked, batch: number, head: number, token: number): Float64Array {
   const { numHeads, numKvHeads, headDim, seqLen, contextLen, dtype, sinkLogits } = asked;
-  const { valueDim = headDim, valuesAre } = asked;
+  const { valueDim = headDim, valuesAre, kvDtype = dtype } = asked;
   const kvHead = Math.floor(head / (numHeads / numKvHeads));
   const visible = contextLen - seqLen + token + 1;
   const qFirst = ((batch * seqLen + token) * numHeads + head) * headDim;
@@ -73,13 +74,14 @@ function expectedRow(asked: Asked, batch: number, head: number, token: number): 
     data: randomElements(first, shape.reduce((a, b) => a * b), { dtype, seed: SEEDS[name] }),
     shape,
   });
-  const k = elements("k", kvFirst * headDim, [1, visible, 1, headDim]);
+  const stored = (...given: Parameters<typeof elements>) => inStorage(elements(...given), kvDtype);
+  const k = stored("k", kvFirst * headDim, [1, visible, 1, headDim]);
   const inputs = {
     q: elements("q", qFirst, [1, 1, 1, headDim]),
     k,
     v: valuesAre === "keys"
       ? { data: firstOfRows(k.data, headDim, valueDim), shape: [1, visible, 1, valueDim] }
-      : elements("v", kvFirst * valueDim, [1, visible, 1, valueDim]),
+      : stored("v", kvFirst * valueDim, [1, visible, 1, valueDim]),
     ...(asked.hasBias && { bias: elements("bias", biasFirst, [1, 1, 1, visible]) }),
   };
   return referenceRow(inputs, { batch: 0, head: 0, token: 0 }, {
@@ -87,4 +89,15 @@ function expectedRow(asked: Asked, batch: number, head: number, token: number): 
     softcap: asked.softcap,
     ...(sinkLogits && { sinkLogits: [sinkLogits[head]] }),
   }).o;
+}
+
+/** The numbers that a tensor holds in an element type. */
+function inStorage({ data, shape }: HostTensor, dtype: KvDtype): HostTensor {
+  const size = shape.at(-1)!;
+  if (isQuantized(dtype)) {
+    return { data: dequantize(quantize(data, size, dtype), size, dtype), shape };
+  }
+  return dtype === "f32"
+    ? { data, shape }
+    : { data: Float32Array.from(data, Math.f16round), shape };
 }

@@ -77,8 +77,9 @@ function columnsOf(rows: readonly ComparedRow[]): Column[] {
 }
 
 function describeRow(row: Result): string {
-  const { variant, impl, dtype, phase, contextLen, batch } = row;
-  return [row.case, phase, variant, impl, dtype, `context ${contextLen}`, `batch ${batch}`]
+  const { variant, impl, dtype, kvDtype, phase, contextLen, batch } = row;
+  const types = kvDtype === undefined ? dtype : `${dtype} over ${kvDtype}`;
+  return [row.case, phase, variant, impl, types, `context ${contextLen}`, `batch ${batch}`]
     .join(" ");
 }
 

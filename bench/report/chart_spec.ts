@@ -92,9 +92,9 @@ function describeHeads(rows: Result[]): string {
   return `${rows[0].numHeads} x ${rows[0].headDim}, KV heads ${kvHeads.join(" / ")}`;
 }
 
-/** The name of a line, unlike those of the others of its variant. */
-function describeLine({ impl, dtype }: Result): string {
-  return `${impl}, ${dtype}`;
+/** The name of a line, unlike those of the others of its variant: with the storage of K and V where it is another. */
+function describeLine({ impl, dtype, kvDtype }: Result): string {
+  return `${impl}, ${dtype}` + (kvDtype === undefined ? "" : `/${kvDtype}`);
 }
 
 function describeReport({ adapter, results }: Report, drawn: Result[]): string[] {

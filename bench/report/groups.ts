@@ -5,7 +5,15 @@ import { type Column, formatColumns } from "../../cli/shared/report/columns.ts";
 type Row =
   & Pick<
     Result,
-    "case" | "phase" | "variant" | "impl" | "dtype" | "batch" | "numHeads" | "numKvHeads"
+    | "case"
+    | "phase"
+    | "variant"
+    | "impl"
+    | "dtype"
+    | "kvDtype"
+    | "batch"
+    | "numHeads"
+    | "numKvHeads"
   >
   & Pick<Result, "headDim" | "seqLen" | "contextLen" | "failure">;
 
@@ -31,7 +39,13 @@ function formatRows<R extends Row>(rows: R[], figures: (rows: R[]) => Column[]):
     { heading: "variant", align: "left", cells: rows.map((row) => row.variant) },
     { heading: "KV heads", align: "right", cells: rows.map((row) => `${row.numKvHeads}`) },
     { heading: "impl", align: "left", cells: rows.map((row) => row.impl) },
-    { heading: "dtype", align: "left", cells: rows.map((row) => row.dtype) },
+    { heading: "dtype", align: "left", cells: rows.map(({ dtype }) => dtype) },
+    ...(rows.some(({ kvDtype }) => kvDtype !== undefined)
+      ? [{
+        ...{ heading: "K and V", align: "left" } as const,
+        cells: rows.map(({ dtype, kvDtype = dtype }) => kvDtype),
+      }]
+      : []),
   ];
   const labelLines = formatColumns(labels);
   const figureLines = formatColumns(figures(rows.filter((row) => row.failure === undefined)));

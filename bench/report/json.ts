@@ -31,6 +31,7 @@ const KEYS = {
   variant: true,
   impl: true,
   dtype: true,
+  kvDtype: true,
   batch: true,
   numHeads: true,
   numKvHeads: true,

@@ -85,6 +85,17 @@ Deno.test("parseOptions() takes files, dtypes and phases", () => {
   assertEquals(options.phases, ["decode"]);
 });
 
+Deno.test("parseOptions() compares storages of keys and values in one group", () => {
+  const line = "--heads 8 --kv-heads 2 --phase decode --context 64 --impl fused --dtype f16";
+  const [group, ...others] = parse(`${line} --kv-dtype f16,int8,int4`).groups;
+  assertEquals(others, []);
+  assertEquals(group.map(({ dtype, kvDtype }) => [dtype, kvDtype]), [
+    ["f16", undefined],
+    ["f16", "int8"],
+    ["f16", "int4"],
+  ]);
+});
+
 Deno.test("parseOptions() tunes the fused kernels, and says where to", () => {
   const { tune, json, groups } = parse("tune --models gpt-2,llama-2-7b --phase decode");
   assertEquals(json, "tuning.json");
@@ -118,7 +129,17 @@ Deno.test("parseOptions() explains plans, or kernels", () => {
 Deno.test("parseOptions() helps, and the help names every option", () => {
   assertEquals(parseOptions(["--help"]), HELP);
   assertEquals(parseOptions(["-h"]), HELP);
-  const names = ["models", "phase", "dtype", "impl", "context", "batch", "quick", "heads"];
+  const names = [
+    "models",
+    "phase",
+    "dtype",
+    "kv-dtype",
+    "impl",
+    "context",
+    "batch",
+    "quick",
+    "heads",
+  ];
   const more = ["kv-heads", "head-dim", "seq", "input", "json", "svg", "wgsl", "peers", "help"];
   for (const name of [...names, ...more]) assertStringIncludes(HELP, `--${name}`);
 });
@@ -131,6 +152,10 @@ const MISTAKES: [line: string, kind: typeof TypeError | typeof RangeError, says:
   ["--json", TypeError, "--json needs a value"],
   ["--phase sleep", RangeError, "decode, prefill"],
   ["--dtype f64", RangeError, "f64"],
+  ["--kv-dtype f64", RangeError, "f32, f16, int8, int4"],
+  ["--kv-dtype int4 --peers", RangeError, "leave out --kv-dtype"],
+  ["--input a.safetensors --kv-dtype int4", RangeError, "leave out --kv-dtype"],
+  ["tune --kv-dtype int4", RangeError, "--kv-dtype is of no use there"],
   ["--impl magic", RangeError, "magic"],
   ["--context 0", RangeError, "at least 1"],
   ["--context 1.5", RangeError, "1.5"],

@@ -192,6 +192,17 @@ Deno.test("formatTable() groups rows of one shape, in the order of their first r
   ]);
 });
 
+Deno.test("formatTable() names the storage of keys and values where it is another than that of queries", () => {
+  const rows = [makeResult(), makeResult({ kvDtype: "int4" })];
+  const columnOf = (text: string) => text.match(/K and V/g)?.length ?? 0;
+  assertEquals(columnOf(formatTable(makeReport(rows.slice(0, 1)))), 0);
+  const text = formatTable(makeReport(rows));
+  assertEquals(columnOf(text), 1);
+  const [first, second] = text.split("\n").filter((line) => line.startsWith("mha"));
+  assert(/f16 +f16 /.test(first) && /f16 +int4 /.test(second), text);
+  assertEquals(JSON.parse(formatJson(makeReport(rows))).results[1].kvDtype, "int4");
+});
+
 Deno.test("formatTable() describes the adapter, its roofline, and whether it is software", () => {
   const head = (isSoftware: boolean) => formatTable(makeReport([], isSoftware)).split("\n");
   assertEquals(head(false), [
@@ -398,13 +409,16 @@ Deno.test("renderChart() tells implementations apart by dashes, and names them",
   assertEquals(count(texts(one), "fused, f16"), 0);
 
   const three = await renderChart(
-    makeReport([...series({}), ...series({ impl: "staged" }), ...series({ dtype: "f32" })]),
+    makeReport([
+      ...[...series({}), ...series({ impl: "staged" }), ...series({ dtype: "f32" })],
+      ...series({ kvDtype: "int4" }),
+    ]),
   );
-  assertEquals(new Set(dashes(three)).size, 3);
-  const legend = ["fused, f16", "staged, f16", "fused, f32"].map((name) =>
+  assertEquals(new Set(dashes(three)).size, 4);
+  const legend = ["fused, f16", "staged, f16", "fused, f32", "fused, f16/int4"].map((name) =>
     count(texts(three), name)
   );
-  assertEquals(legend, [1, 1, 1]);
+  assertEquals(legend, [1, 1, 1, 1]);
 });
 
 Deno.test("renderChart() draws a line for each number of KV heads of a variant", async () => {

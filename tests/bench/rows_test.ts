@@ -57,10 +57,12 @@ Deno.test("rows: each is held against MHA of its implementation, in the same rou
     { variant: "mqa", impl: "fused" },
     { variant: "mha", impl: "staged" },
     { variant: "mqa", impl: "auto" },
+    { variant: "mha", impl: "fused", kvDtype: "int4" },
+    { variant: "mqa", impl: "fused", kvDtype: "int4" },
   ] as const;
-  const times = [[5, 50, 1], [4, 40, 2], [1, 8, 1], [10, 100, 3], [1, 1, 1]];
+  const times = [[5, 50, 1], [4, 40, 2], [1, 8, 1], [10, 100, 3], [1, 1, 1], [9, 9, 9], [3, 3, 3]];
   const speedups = filled(cases, times).map(({ speedupOverMha }) => speedupOverMha);
-  assertEquals(speedups, [2, 1, 4, 1, null]);
+  assertEquals(speedups, [2, 1, 4, 1, null, 1, 3]);
 });
 
 Deno.test("rows: an error that is too large or no number is a failure", () => {

@@ -39,6 +39,26 @@ function smallGroup(dtype: "f32" | "f16"): Case[] {
   return [...group];
 }
 
+Deno.test("runGroup() times storages of keys and values in turns, each right by the numbers that it holds", async () => {
+  const gpu = await sharedGpu();
+  const kvDtypes = ["f32", ...(await hasF16() ? ["f16"] as const : []), "int8", "int4"] as const;
+  const shape = { name: "small", numHeads: 6, headDim: 8, kvHeads: [2], maxContext: 70 };
+  const [group, ...others] = planCases([shape], {
+    ...{ phases: ["decode"], dtypes: ["f32"], kvDtypes, impls: ["fused", "staged"], batches: [1] },
+    ...{ decodeContexts: [70], prefillContexts: [] },
+  });
+  assertEquals([group.length, others.length], [2 * kvDtypes.length, 0]);
+  const firstUses = new FirstUses();
+  const rows = await runGroup(gpu, group, { effort: EFFORT, roofline: ROOFLINE, firstUses });
+  assertEquals(rows.map(({ failure }) => failure), rows.map(() => undefined));
+  // Rows of 8 numbers, for keys and values of 2 heads.
+  const bytes = { f32: 32, f16: 16, int8: 12, int4: 8 };
+  for (const { kvDtype = "f32", kvBytes, medianMs } of rows) {
+    assertEquals(kvBytes, 2 * 2 * 70 * bytes[kvDtype], kvDtype);
+    assert(medianMs > 0);
+  }
+});
+
 Deno.test("random tensors are the same on the GPU and on the host", async () => {
   const gpu = await sharedGpu();
   for (const dtype of await hasF16() ? ["f32", "f16"] as const : ["f32"] as const) {

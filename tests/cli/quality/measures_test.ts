@@ -171,9 +171,9 @@ Deno.test("quality's table: a line for each change", () => {
     "Text     b.txt: 8 tokens predicted",
     "",
     "change    cache  made of  window  sinks  KV heads  pooled  KV cache     NLL  perplexity      x  agreement",
-    "none      f32    -               -      -         2  -          2 KiB  1.3863        4.00  1.000    100.0 %",
-    "window    f32    -               8      4         2  -        512 B    1.6094        5.00  1.250     75.0 %",
-    "KV heads  f32    -               -      -         1  mean       1 KiB     NaN         NaN    NaN      0.0 %",
+    "none      f32    -             -      -         2  -          2 KiB  1.3863        4.00  1.000    100.0 %",
+    "window    f32    -             8      4         2  -        512 B    1.6094        5.00  1.250     75.0 %",
+    "KV heads  f32    -             -      -         1  mean       1 KiB     NaN         NaN    NaN      0.0 %",
   ]);
 });
 
