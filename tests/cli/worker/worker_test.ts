@@ -6,21 +6,11 @@ import { runCommand } from "../../../cli/worker/command.ts";
 import { run, withModel } from "../../support/commands.ts";
 import { NatsServer, testNats } from "../../support/nats.ts";
 import { RunningCommand } from "../../support/processes.ts";
-import type { Random } from "../../support/random.ts";
-import { hasStories, STORIES } from "../../support/stories.ts";
-
-/** A trained model with long texts where it is there, else a small one of random weights. */
-async function withFiles(
-  random: Random,
-  test: (files: { model: string; tokenizer: string }, tokens: number) => Promise<void>,
-): Promise<void> {
-  if (hasStories) await test(STORIES, 60);
-  else await withModel(random, (files) => test(files, 40));
-}
+import { withTextModel } from "../../support/text_model.ts";
 
 testNats("worker, serve --nats: killed within answers, the streams are whole", async (random) => {
   await using server = await NatsServer.start();
-  await withFiles(random, async ({ model, tokenizer }, max_tokens) => {
+  await withTextModel(random, async ({ model, tokenizer }, max_tokens) => {
     const files = ["--model", model, "--tokenizer", tokenizer, "--nats", server.url];
     const start = () => RunningCommand.start("worker", files);
     const [first, second] = await Promise.all([start(), start()]);
@@ -89,7 +79,7 @@ testNats(
   async (random) => {
     const store = await Deno.makeTempDir();
     await using server = await NatsServer.start("--jetstream", "--store_dir", store);
-    await withFiles(random, async ({ model, tokenizer }) => {
+    await withTextModel(random, async ({ model, tokenizer }) => {
       const files = ["--model", model, "--tokenizer", tokenizer];
       const nats = ["--nats", server.url];
       const worker = () => RunningCommand.start("worker", [...files, ...nats, "--patience", "2"]);

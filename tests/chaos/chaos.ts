@@ -1,0 +1,179 @@
+// Prompts and streams over workers that are killed at random, against the same ones without a cluster.
+import OpenAI from "openai";
+import { runCommand as generate } from "../../cli/generate/command.ts";
+import { run } from "../support/commands.ts";
+import { NatsServer } from "../support/nats.ts";
+import { RunningCommand } from "../support/processes.ts";
+import type { Random } from "../support/random.ts";
+
+/** What is run, and how often a worker is killed. */
+export interface ChaosOptions {
+  model: string;
+  tokenizer: string;
+  /** Prompts, each continued from a file, and by a stream. */
+  prompts: number;
+  /** Tokens of an answer. */
+  tokens: number;
+  workers: number;
+  /** Streams at a time. */
+  clients: number;
+  /** Seconds between two kills. */
+  killEvery: number;
+}
+
+/** What came of it. */
+export interface ChaosResult {
+  kills: { file: number; streams: number };
+  seconds: { alone: number; file: number; streams: number };
+  faults: string[];
+}
+
+interface Line {
+  id: string;
+  prompt: string;
+  seed: number;
+  max_tokens: number;
+}
+
+/** Runs all of it; `random` draws the prompts, and who is killed. */
+export async function chaos(random: Random, options: ChaosOptions): Promise<ChaosResult> {
+  const folder = await Deno.makeTempDir();
+  try {
+    await using server = await NatsServer.start("--jetstream", "--store_dir", folder);
+    return await runAll(random, options, { folder, url: server.url });
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+async function runAll(
+  random: Random,
+  options: ChaosOptions,
+  { folder, url }: { folder: string; url: string },
+): Promise<ChaosResult> {
+  const { model, tokenizer, prompts, tokens, workers, killEvery } = options;
+  const lines: Line[] = Array.from({ length: prompts }, (_, i) => ({
+    ...{ id: `${i}`, prompt: random.pick(["a", "a b", "ab", "b a b"]) },
+    ...{ seed: random.integer(0, 2 ** 32 - 1), max_tokens: random.integer(1, tokens) },
+  }));
+  const file = `${folder}/prompts.jsonl`;
+  await Deno.writeTextFile(file, lines.map((line) => JSON.stringify(line)).join("\n"));
+  const files = ["--model", model, "--tokenizer", tokenizer];
+  const continued = async (out: string, ...more: string[]) => {
+    const path = `${folder}/${out}`;
+    const ask = [...files, "--prompts", file, "--temperature", "0.9", "--out", path, ...more];
+    const { code, err } = await run(generate, ...ask);
+    if (code !== 0) throw new Error(err);
+    const text = await Deno.readTextFile(path);
+    return text.trimEnd().split("\n").map((line): { id: string; text: string } => JSON.parse(line));
+  };
+  const [alone, secondsAlone] = await timed(() => continued("alone"));
+  const texts = new Map(alone.map(({ id, text }) => [id, text]));
+
+  const start = () => RunningCommand.start("worker", [...files, "--nats", url, "--patience", "3"]);
+  const mortals = new Mortals(random, start);
+  await mortals.add(workers);
+  const faults: string[] = [];
+  try {
+    const [far, seconds] = await timed(() =>
+      mortals.dieDuring(killEvery, () => continued("far", "--nats", url))
+    );
+    const fileKills = mortals.kills;
+    faults.push(...faultsOf("file", lines, far, texts));
+    await using gateway = await RunningCommand.start("serve", [
+      ...[...files, "--nats", url, "--name", "m", "--port", "0", "--max-queue", "1000"],
+    ]);
+    const [baseURL] = gateway.line.match(/http:\S+/)!;
+    const [streamed, streamSeconds] = await timed(() =>
+      mortals.dieDuring(killEvery, () => streamAll(baseURL, lines, options.clients))
+    );
+    faults.push(...faultsOf("stream", lines, streamed, texts));
+    return {
+      kills: { file: fileKills, streams: mortals.kills - fileKills },
+      seconds: { alone: secondsAlone, file: seconds, streams: streamSeconds },
+      faults,
+    };
+  } finally {
+    await mortals.end();
+  }
+}
+
+/** Workers that are killed at random, and followed by others. */
+class Mortals {
+  kills = 0;
+  readonly #random: Random;
+  readonly #start: () => Promise<RunningCommand>;
+  readonly #alive: RunningCommand[] = [];
+
+  constructor(random: Random, start: () => Promise<RunningCommand>) {
+    this.#random = random;
+    this.#start = start;
+  }
+
+  /** Starts some. */
+  async add(count: number): Promise<void> {
+    this.#alive.push(...await Promise.all(Array.from({ length: count }, this.#start)));
+  }
+
+  /** Kills one again and again, until the work is done. */
+  async dieDuring<Value>(seconds: number, work: () => Promise<Value>): Promise<Value> {
+    let isDone = false;
+    const done = work().finally(() => isDone = true);
+    while (!isDone) {
+      await Promise.race([done, new Promise((resolve) => setTimeout(resolve, 1000 * seconds))]);
+      if (isDone) break;
+      const index = this.#random.integer(0, this.#alive.length - 1);
+      await this.#alive.splice(index, 1)[0].end("SIGKILL");
+      this.kills++;
+      await this.add(1);
+    }
+    return await done;
+  }
+
+  async end(): Promise<void> {
+    for (const worker of this.#alive) await worker.end("SIGKILL");
+  }
+}
+
+/** The texts of streams, so many at a time. */
+async function streamAll(baseURL: string, lines: readonly Line[], clients: number) {
+  const client = new OpenAI({ apiKey: "none", maxRetries: 0, baseURL });
+  const results: { id: string; text: string }[] = [];
+  const waiting = [...lines];
+  const work = async () => {
+    for (let line = waiting.shift(); line; line = waiting.shift()) {
+      const { id, ...ask } = line;
+      const body = { ...ask, model: "m", temperature: 0.9, stream: true } as const;
+      let text = "";
+      for await (const { choices } of await client.completions.create(body)) {
+        text += choices[0]?.text ?? "";
+      }
+      results.push({ id, text });
+    }
+  };
+  await Promise.all(Array.from({ length: clients }, work));
+  return results;
+}
+
+/** What is missing, double, or other than it is alone. */
+function faultsOf(
+  kind: string,
+  lines: readonly Line[],
+  results: readonly { id: string; text: string }[],
+  texts: ReadonlyMap<string, string>,
+): string[] {
+  const faults = results
+    .filter(({ id, text }) => text !== texts.get(id))
+    .map(({ id, text }) => `${kind} ${id}: ${JSON.stringify(text)}, alone ${texts.get(id)}`);
+  const ids = new Set(results.map(({ id }) => id));
+  if (results.length === lines.length && ids.size === lines.length) return faults;
+  return [
+    ...faults,
+    `${kind}: ${results.length} results of ${ids.size} prompts, not ${lines.length}`,
+  ];
+}
+
+async function timed<Value>(work: () => Promise<Value>): Promise<[value: Value, seconds: number]> {
+  const start = performance.now();
+  return [await work(), (performance.now() - start) / 1000];
+}

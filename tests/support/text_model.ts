@@ -1,0 +1,13 @@
+// The files of a model that continues texts, for processes that are to have the same one.
+import { withModel } from "./commands.ts";
+import type { Random } from "./random.ts";
+import { hasStories, STORIES } from "./stories.ts";
+
+/** The trained model where it is there, else a small one of random weights; and the most tokens of an answer that it is used for. */
+export async function withTextModel(
+  random: Random,
+  test: (files: { model: string; tokenizer: string }, tokens: number) => Promise<void>,
+): Promise<void> {
+  if (hasStories) await test(STORIES, 60);
+  else await withModel(random, (files) => test(files, 40));
+}
