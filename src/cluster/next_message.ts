@@ -18,7 +18,8 @@ const NO_RESPONDERS = 503;
 /**
  * The bytes of the next message to an inbox; undefined where the signal closed the inbox.
  *
- * @param from The inbox; the worker's name, and its subject, at whose `.probe` it says whether it still works for the inbox.
+ * At the subject's `.probe` the worker says whether it still works for the inbox.
+ *
  * @throws {NoWorkerError} If nobody has the subject.
  * @throws {WorkerLostError} If the worker ends, forgot the inbox, or is silent for too long.
  */
@@ -35,11 +36,12 @@ export async function nextFrom(
   const end = performance.now() + patience;
   while (true) {
     const message = await inbox.next(Math.max(1, Math.min(silence, end - performance.now())));
+    // What came before the signal is not wanted any more.
+    if (signal?.aborted) return undefined;
     if (message?.headers?.code === NO_RESPONDERS) {
       throw new NoWorkerError(`There is no worker ${worker}: nobody has its subject`);
     }
     if (message) return message.data;
-    if (signal?.aborted) return undefined;
     if (performance.now() >= end) throw lost(`it said nothing for ${patience} ms`);
     try {
       const timeout = Math.max(1, Math.min(silence, end - performance.now()));

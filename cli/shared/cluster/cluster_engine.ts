@@ -49,6 +49,7 @@ export class ClusterEngine implements Engine {
   readonly #choice = new WorkerChoice();
   readonly #tokens = { prompt: 0, generated: 0 };
   readonly #sequences = { waiting: 0, running: 0 };
+  readonly #end = new AbortController();
   #milliseconds = 0;
 
   private constructor(
@@ -91,6 +92,7 @@ export class ClusterEngine implements Engine {
       );
     }
     const controller = new AbortController();
+    const signal = AbortSignal.any([controller.signal, this.#end.signal]);
     const count = this.#counted();
     const cancel = () => {
       controller.abort();
@@ -98,7 +100,7 @@ export class ClusterEngine implements Engine {
     };
     return {
       cancel,
-      [Symbol.asyncIterator]: () => this.#run(request, controller.signal, count),
+      [Symbol.asyncIterator]: () => this.#run(request, signal, count),
     };
   }
 
@@ -113,6 +115,7 @@ export class ClusterEngine implements Engine {
   }
 
   destroy(): void {
+    this.#end.abort();
     this.#workers.close();
   }
 
@@ -161,6 +164,7 @@ export class ClusterEngine implements Engine {
       count("running");
       try {
         for await (const part of this.#askOne(worker.id, rest, signal)) {
+          if (added.length === 0) this.#tokens.prompt += request.tokens.length;
           added.push(...part.map(({ token }) => token));
           losses = 0;
           yield part;
@@ -214,7 +218,6 @@ export class ClusterEngine implements Engine {
         this.#tokens.generated += part.length;
         yield part;
       }
-      if (!signal.aborted) this.#tokens.prompt += request.tokens.length;
     } finally {
       this.#milliseconds += performance.now() - start;
     }

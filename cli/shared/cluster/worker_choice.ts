@@ -41,13 +41,20 @@ export class WorkerChoice {
     if (!best) return undefined;
     const { id } = best;
     this.#had.set(id, [tokens, ...this.#had.get(id) ?? []].slice(0, REMEMBERED));
-    this.#running.set(id, (this.#running.get(id) ?? 0) + 1);
-    return { id, end: () => this.#running.set(id, this.#running.get(id)! - 1) };
+    this.#add(id, 1);
+    return { id, end: () => this.#add(id, -1) };
   }
 
   /** Forgets a worker that was lost. */
   forget(id: string): void {
     this.#had.delete(id);
+  }
+
+  /** Counts what a worker has of this gateway; a worker that has nothing is not kept. */
+  #add(id: string, change: number): void {
+    const running = (this.#running.get(id) ?? 0) + change;
+    if (running === 0) this.#running.delete(id);
+    else this.#running.set(id, running);
   }
 
   /** Whole pages of tokens that a sequence has in common with one that the worker had. */

@@ -157,7 +157,11 @@ testNats("ClusterEngine: a cancelled sequence ends here and there, wherever it i
   assertEquals(await collect(never), []);
   const { running: left, waiting } = engine.stats();
   assertEquals([left, waiting, far.asked.length], [0, 0, 1]);
+  // Those that run and those that wait end with the engine.
+  const [first, ...others] = [1, 2, 3].map((seed) => collect(engine.submit({ ...long, seed })));
+  while (far.asked.length < 2) await new Promise((resolve) => setTimeout(resolve, 5));
   engine.destroy();
+  for (const tokens of await Promise.all([first, ...others])) assert(tokens.length < 150);
 });
 
 testNats(
