@@ -5,6 +5,7 @@ import type { Gpu } from "../gpu/device.ts";
 import { Owned } from "../gpu/owned.ts";
 import type { KvDtype } from "../tensor/dtype.ts";
 import { Tensor } from "../tensor/tensor.ts";
+import type { ShardState } from "./merge_states.ts";
 import type { ShardSpec } from "./shard_spec.ts";
 
 /** Attention over a shard for a number of queries, and what it writes. */
@@ -71,7 +72,7 @@ export class ShardAttention {
     layer: number,
     { appended, queries, isCausal }: { appended: number; queries: number; isCausal: boolean },
     { k, v, q }: { k: Float32Array; v: Float32Array; q: Float32Array },
-  ): Promise<{ o: Float32Array; lse: Float32Array } | undefined> {
+  ): Promise<ShardState | undefined> {
     const { numHeads, numKvHeads, headDim, valueDim } = this.#spec;
     const cache = this.#layers[layer];
     return await Owned.use(async (owned) => {

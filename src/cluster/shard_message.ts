@@ -26,6 +26,7 @@ import { sentence } from "../base/check.ts";
 import type { Dtype } from "../tensor/dtype.ts";
 import { float16Array } from "../tensor/float16.ts";
 import { MessageError } from "./errors.ts";
+import type { ShardState } from "./merge_states.ts";
 
 const MAGIC = 0x4853484f;
 /** Peers of other versions do not understand each other. */
@@ -176,7 +177,7 @@ export function readState(
   { queries, dtype }: ShardHeader,
   body: Uint8Array,
   { numHeads, valueDim }: Pick<ShardShape, "numHeads" | "valueDim">,
-): { o: Float32Array; lse: Float32Array } {
+): ShardState {
   const rows = queries * numHeads;
   const [o, lse] = decodeNumbers(body, [rows * valueDim, dtype], [rows, "f32"]);
   const wrong = lse.find((value) => Number.isNaN(value) || value === Infinity);

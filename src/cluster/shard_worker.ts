@@ -8,6 +8,7 @@ import { serviceName } from "./answer_service.ts";
 import { type Cluster, MAX_BYTES, servicesOf, subjectOf } from "./cluster.ts";
 import { MessageError, WorkerLostError } from "./errors.ts";
 import { failureOf } from "./failure.ts";
+import type { ShardState } from "./merge_states.ts";
 import { encodeJson } from "./message.ts";
 import { ShardAttention } from "./shard_attention.ts";
 import {
@@ -175,7 +176,7 @@ export class ShardWorker {
   /** What the reader gets: the length of the shard, and its state, where it has one. */
   #state(
     { session, layer = 0, dtype = "f32" }: Partial<ShardHeader>,
-    state?: { o: Float32Array; lse: Float32Array },
+    state?: ShardState,
   ): Uint8Array {
     const length = this.#attention.length(layer);
     const header = { kind: "state", session, layer, dtype, length } as const;

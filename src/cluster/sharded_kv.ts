@@ -1,12 +1,11 @@
 /** The keys and values of a context on many machines, and attention over all of them. */
-import { mergeStates } from "../attend/merge_states.ts";
 import { checkInteger, sentence } from "../base/check.ts";
-import type { Gpu } from "../gpu/device.ts";
 import type { Dtype } from "../tensor/dtype.ts";
 import { type Cluster, MAX_BYTES, natsOf } from "./cluster.ts";
 import { MessageError, NoWorkerError, ShardLostError, WorkerLostError } from "./errors.ts";
 import { errorOf, readFailure } from "./failure.ts";
 import { Inbox } from "./inbox.ts";
+import { mergeOutputs, type ShardState } from "./merge_states.ts";
 import { decodeJson } from "./message.ts";
 import { nextFrom, type Patience } from "./next_message.ts";
 import { lengthOfShard, pageChunks, shardAt } from "./shard_layout.ts";
@@ -49,25 +48,21 @@ interface Copy {
   isLost: boolean;
 }
 
-/** Attention of one shard: none where it has no tokens. */
-type ShardState = { o: Float32Array; lse: Float32Array } | undefined;
-
 const EXTEND = "extend a sharded context";
 const OPEN = "open a sharded context";
 
 /**
  * A context of one sequence whose tokens are divided among shards: `ShardWorker`s on machines of their own. New keys and values
- * go to the shard that their position belongs to, queries to all; each answers with its output and log-sum-exp, and
- * `mergeStates` makes one attention of them. All shards of a layer answer in one round.
+ * go to the shard that their position belongs to, queries to all; each answers with its output and log-sum-exp, which
+ * make one attention, as {@linkcode MergeStates} merges them on a device. All shards of a layer answer in one round.
  *
  * @example
  * ```ts
- * import type { Gpu } from "@onehead/attention";
  * import { type Cluster, ShardedKv } from "@onehead/attention/cluster";
  *
- * async function attendOnce(cluster: Cluster, gpu: Gpu) {
+ * async function attendOnce(cluster: Cluster) {
  *   const shape = { layers: 1, numHeads: 8, numKvHeads: 1, headDim: 64, valueDim: 64 };
- *   const kv = await ShardedKv.open(cluster, gpu, { ...shape, name: "book", shards: 2, page: 256 });
+ *   const kv = await ShardedKv.open(cluster, { ...shape, name: "book", shards: 2, page: 256 });
  *   const ones = (length: number) => new Float32Array(length).fill(1);
  *   const o = await kv.extend(0, { k: ones(3 * 64), v: ones(3 * 64), q: ones(3 * 8 * 64) });
  *   console.log(o.length, o[0]); // 1536 1
@@ -78,7 +73,6 @@ const OPEN = "open a sharded context";
  */
 export class ShardedKv {
   readonly #cluster: Cluster;
-  readonly #gpu: Gpu;
   readonly #options: ShardedKvOptions;
   readonly #spec: ShardSpec;
   readonly #lengths: number[];
@@ -87,9 +81,8 @@ export class ShardedKv {
   /** Why the context cannot be used until it is cleared. */
   #fault: Error | undefined;
 
-  private constructor(cluster: Cluster, gpu: Gpu, options: ShardedKvOptions, spec: ShardSpec) {
+  private constructor(cluster: Cluster, options: ShardedKvOptions, spec: ShardSpec) {
     this.#cluster = cluster;
-    this.#gpu = gpu;
     this.#options = options;
     this.#spec = spec;
     this.#lengths = Array(spec.layers).fill(0);
@@ -99,15 +92,14 @@ export class ShardedKv {
    * Finds the shards, and empties them.
    *
    * @param cluster Where the shards are.
-   * @param gpu Where states are merged.
    * @param options The specification that the shards were started with.
    * @throws {ShardLostError} If a shard does not answer; the message names it.
    * @throws {RangeError} If a shard was started with another specification, or a message cannot hold one token.
    */
-  static async open(cluster: Cluster, gpu: Gpu, options: ShardedKvOptions): Promise<ShardedKv> {
+  static async open(cluster: Cluster, options: ShardedKvOptions): Promise<ShardedKv> {
     const spec = copyShardSpec(OPEN, options);
     checkInteger(OPEN, "copies", options.copies ?? 1);
-    const kv = new ShardedKv(cluster, gpu, { ...options }, spec);
+    const kv = new ShardedKv(cluster, { ...options }, spec);
     checkInteger(OPEN, "tokens of a message", kv.#mostTokens);
     await kv.clear();
     return kv;
@@ -226,7 +218,7 @@ export class ShardedKv {
     { k, v, q }: Required<ShardTokens>,
   ): Promise<Float32Array | undefined> {
     const start = this.#lengths[layer];
-    const { numHeads, valueDim } = this.#spec;
+    const { valueDim } = this.#spec;
     const { dtype = "f32" } = this.#options;
     const owner = shardAt(this.#spec, start);
     const queries = q.length === 0 ? 0 : count;
@@ -244,23 +236,13 @@ export class ShardedKv {
       return { message: encodeShard(header, ...body), length: length + appended, queries };
     });
     if (queries === 0) return undefined;
-    const shape = [queries, numHeads, valueDim];
-    const given = states.filter((state) => state !== undefined);
-    if (given.length === 1) return given[0].o;
-    const { o } = await mergeStates(
-      this.#gpu,
-      given.map(({ o, lse }) => ({
-        o: { data: o, shape },
-        lse: { data: lse, shape: shape.slice(0, -1) },
-      })),
-    );
-    return o.data;
+    return mergeOutputs(states.filter((state) => state !== undefined), valueDim);
   }
 
   /** Asks all shards that have something to do; every one of them answers, or it is an error. */
   async #all(
     workOf: (shard: number) => ShardWork | undefined,
-  ): Promise<ShardState[]> {
+  ): Promise<(ShardState | undefined)[]> {
     return await Promise.all(this.#copies.map(async (copies, shard) => {
       const work = workOf(shard);
       return work && await this.#askShard(shard, copies, work);
@@ -268,7 +250,11 @@ export class ShardedKv {
   }
 
   /** The answer of the first copy of a shard that has one; all copies do the same. */
-  async #askShard(shard: number, copies: readonly Copy[], work: ShardWork): Promise<ShardState> {
+  async #askShard(
+    shard: number,
+    copies: readonly Copy[],
+    work: ShardWork,
+  ): Promise<ShardState | undefined> {
     const asked = copies.filter(({ isLost }) => !isLost).map(async (copy) => {
       try {
         return await this.#askCopy(shard, copy, work);
@@ -289,7 +275,7 @@ export class ShardedKv {
     shard: number,
     { subject }: Copy,
     { message, length, queries = 0 }: ShardWork,
-  ): Promise<ShardState> {
+  ): Promise<ShardState | undefined> {
     const peer = `Shard ${shard}`;
     const { maxBytes = MAX_BYTES, silence, patience } = this.#options;
     const inbox = new Inbox(natsOf(this.#cluster));

@@ -76,7 +76,7 @@ async function startShards(
 }
 
 async function open(server: NatsServer, spec: ShardSpec, options: Partial<ShardedKvOptions> = {}) {
-  return await ShardedKv.open(await server.join(), await sharedGpu(), {
+  return await ShardedKv.open(await server.join(), {
     ...{ ...spec, name: NAME, silence: 50, patience: 20_000, ...options },
   });
 }
