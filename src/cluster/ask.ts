@@ -61,10 +61,11 @@ export async function* ask(
   try {
     const asked = { version: ANSWER_VERSION, fingerprint, request };
     connection.publish(subject, encodeJson(asked), { reply: inbox.subject });
-    let count = 0;
+    let [count, isTaken] = [0, false];
     while (true) {
-      const bytes = await nextFrom(cluster, { inbox, subject, ...options });
+      const bytes = await nextFrom(cluster, { inbox, subject, isTaken, ...options });
       if (!bytes) return;
+      isTaken = true;
       const message = readAnswer(decodeJson(bytes, maxBytes));
       if (message.kind === "failed") throw errorOf(message, `Worker ${worker}`);
       const said = message.kind === "items"

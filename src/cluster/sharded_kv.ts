@@ -281,8 +281,8 @@ export class ShardedKv {
     const inbox = new Inbox(natsOf(this.#cluster));
     try {
       natsOf(this.#cluster).publish(subject, message, { reply: inbox.subject });
-      const worker = subject;
-      const bytes = await nextFrom(this.#cluster, { inbox, worker, subject, silence, patience });
+      const waiting = { inbox, worker: subject, subject, isTaken: true, silence, patience };
+      const bytes = await nextFrom(this.#cluster, waiting);
       const { header, body } = decodeShard(bytes!, maxBytes);
       if (header.kind === "failure") throw errorOf(readFailure(decodeJson(body, maxBytes)), peer);
       // What is not exactly what was asked for is no state, and never an empty one.

@@ -31,8 +31,11 @@ export interface ClusterEngineOptions {
   patience?: number;
 }
 
-/** Workers that a sequence may lose in a row without a new token: it may be what ends them. */
-const MOST_LOSSES = 3;
+/**
+ * Workers that a sequence may lose in a row without a new token: it may be what ends them. One that only waited at a worker counts
+ * it too.
+ */
+const MOST_LOSSES = 5;
 /** The errors after which another worker is asked. */
 const ELSEWHERE = [WorkerLostError, WorkerBusyError, NoWorkerError];
 /** Milliseconds that a sequence waits for workers where there are none. */

@@ -6,6 +6,8 @@ import type { WorkerState } from "./sequence_message.ts";
 const REMEMBERED = 32;
 /** A shorter common beginning saves no work: pages of a cache have as many tokens. */
 const PAGE = 32;
+/** Sequences that a worker is given, at most, until it tells of them: it may be gone, or full. */
+const MOST_UNTOLD = 4;
 
 /** A worker that has a sequence, until its end is told. */
 export interface Taken {
@@ -32,11 +34,11 @@ export class WorkerChoice {
         contextLen >= room && waiting < maxQueue
       )
       .map(({ id, state }) => ({
-        id,
-        // What was given since a worker spoke last counts too.
-        load: Math.max(this.#running.get(id) ?? 0, state.running + state.waiting),
+        ...{ id, told: state.running + state.waiting, given: this.#running.get(id) ?? 0 },
         shared: this.#shared(id, tokens),
       }))
+      .filter(({ told, given }) => given - told < MOST_UNTOLD)
+      .map((worker) => ({ ...worker, load: Math.max(worker.given, worker.told) }))
       .sort((a, b) => b.shared - a.shared || a.load - b.load);
     if (!best) return undefined;
     const { id } = best;

@@ -178,7 +178,7 @@ testNats(
       const cluster = await server.join();
       await worker(cluster, new HashEngine(Infinity, () => void cluster.connection.close()));
     };
-    for (let i = 0; i < 4; i++) await ends();
+    for (let i = 0; i < 6; i++) await ends();
     await assertRejects(() => collect(engine.submit(request({}))), WorkerLostError);
     // Penalties tell generated tokens from those of the prompt, which a continuation does not.
     const cluster = await server.join();

@@ -32,6 +32,16 @@ Deno.test("WorkerChoice: who has room, then who has the least to do", () => {
   assertEquals(take(choice, workers, tokens(4), 101), undefined);
 });
 
+Deno.test("WorkerChoice: a worker is given few sequences until it tells of them", () => {
+  const choice = new WorkerChoice();
+  const given = (running: number) => choice.take([worker("one", { running })], tokens(4), 10);
+  const taken = [given(0), given(0), given(0), given(0)];
+  assertEquals([taken.every((it) => it !== undefined), given(0)], [true, undefined]);
+  assertEquals([given(1)?.id, given(1)], ["one", undefined]);
+  taken[0]?.end();
+  assertEquals(given(1)?.id, "one");
+});
+
 Deno.test("WorkerChoice: who has whole pages of the prompt comes first, until it is forgotten", () => {
   const choice = new WorkerChoice();
   const workers = [
