@@ -383,8 +383,8 @@ weights[rowGroup][c / COLUMNS][c % COLUMNS] = w;
 dProducts[rowGroup][c / COLUMNS][c % COLUMNS] = dp;
 }
 workgroupBarrier();
-addValues(&dv, rows, start, min(TILE_COLUMNS, end - start), rowGroup, lane, MAY_SKIP == 1u);
-addKeys(&dk, rows, start, min(TILE_COLUMNS, end - start), rowGroup, lane, MAY_SKIP == 1u);
+addValues(&dv, rows, start, min(TILE_COLUMNS, end - start), rowGroup, lane, true);
+addKeys(&dk, rows, start, min(TILE_COLUMNS, end - start), rowGroup, lane, true);
 }
 let ofSlice = workgroupId.x * numKvRows * (HEAD_PACKS + PACKS);
 for (var i = 0u; i < ROWS; i++) {
@@ -542,7 +542,7 @@ let c = lane + LANES * j;
 weights[rowGroup][c / COLUMNS][c % COLUMNS] = dProducts[j];
 }
 workgroupBarrier();
-addKeys(&acc, columns, start, min(TILE_COLUMNS, end - start), rowGroup, lane, MAY_SKIP == 1u);
+addKeys(&acc, columns, start, min(TILE_COLUMNS, end - start), rowGroup, lane, true);
 }
 for (var i = 0u; i < ROWS; i++) {
 var sums = array<Wide, KEY_PACKS>();

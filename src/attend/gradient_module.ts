@@ -230,7 +230,7 @@ function sumPiece(plan: AttentionGradientPlan): WgslPiece {
   const { rows, rowGroups, lanes, sharers, columns } = plan.tile;
   return {
     constants: {
-      ...{ ROW_GROUPS: rowGroups, COLUMNS: columns, WORKGROUP: lanes * rowGroups, MAY_SKIP: 1 },
+      ...{ ROW_GROUPS: rowGroups, COLUMNS: columns, WORKGROUP: lanes * rowGroups },
       STRIP_INVOCATIONS: stripInvocations(plan.tile),
       ...(sharers > 0 && { WEIGHT_LOADS: Math.ceil(rows * columns / sharers) }),
     },

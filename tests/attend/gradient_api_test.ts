@@ -1,5 +1,5 @@
 // What AttentionGradient promises beyond numbers: scratch as planned, refusals that say what is wrong.
-import { assertEquals, assertNotEquals, assertThrows } from "@std/assert";
+import { assertEquals, assertThrows } from "@std/assert";
 import {
   AttentionGradient,
   type AttentionGradientSpec,
@@ -85,16 +85,22 @@ Deno.test("gradient: loops that a software driver would end are cut into slices"
 
 Deno.test("gradient: scratch is what was planned, and destroy frees every buffer", async () => {
   const gpu = await sharedGpu();
-  const sizes: number[] = [];
-  const { made, alive } = await buffersOf(async () => {
-    const gradient = await AttentionGradient.create(gpu, SPEC);
-    sizes.push(gradient.plan.scratchBytes);
-    gradient.destroy();
-  });
-  assertNotEquals(made, []);
-  assertEquals(alive, []);
-  // D and lse with a length of 12 bytes for each of 12 rows, and dk and dv of 10 rows in f32.
-  assertEquals(sizes, [12 * 12 + 10 * 20 * 4]);
+  const alibiSlopes = [1, 2, 3, 4];
+  const gradients = ["dAlibiSlopes"] as const;
+  for (const impl of ["fused", "staged"] as const) {
+    let planned = 0;
+    const { made, sizes, alive } = await buffersOf(async () => {
+      const spec = { ...SPEC, alibiSlopes, gradients, impl };
+      const gradient = await AttentionGradient.create(gpu, spec);
+      planned = gradient.plan.scratchBytes;
+      gradient.destroy();
+    });
+    assertEquals(alive, []);
+    const bytes = sizes.filter((_, i) => made[i] === "attention scratch").reduce((a, b) => a + b);
+    assertEquals(bytes, planned);
+    // A state of 12 bytes and a sum of distances for each of 12 rows, dk and dv of 10 rows in f32, and pairs of 12 bytes.
+    assertEquals(bytes, 12 * 16 + 10 * 20 * 4 + (impl === "staged" ? 12 * 5 * 12 : 0));
+  }
 });
 
 Deno.test("gradient: refuses tensors that are not what was planned", async () => {

@@ -1,13 +1,17 @@
 // The memory that kernels declare, added up from their text, against the limits and the counts of planning.
 import { assert, assertEquals, assertGreater } from "@std/assert";
 import {
+  type AttentionGradientSpec,
   type AttentionSpec,
   type DeviceProfile,
   type MatrixBlock,
   planAttention,
+  planAttentionGradient,
 } from "../../mod.ts";
 import { attentionProgram } from "../../src/attend/attention_program.ts";
+import { gradientProgram } from "../../src/attend/gradient_program.ts";
 import { compose } from "../../src/gpu/compose.ts";
+import { gradientWorkgroupBytes } from "../../src/plan/backward_tile.ts";
 import { laneWorkgroupBytes } from "../../src/plan/lane_tile.ts";
 import { matrixWorkgroupBytes } from "../../src/plan/matrix_tile.ts";
 import { LIMITS, PROFILES } from "../support/plan.ts";
@@ -64,6 +68,27 @@ testRandomly(
 );
 
 for (const [name, profile] of Object.entries(PROFILES)) {
+  testRandomly(`workgroup memory: gradients that are planned for ${name} fit`, (random) => {
+    for (let i = 0; i < 40; i++) {
+      const alibiSlopes = random.pick([undefined, Array(4).fill(1)]);
+      const spec: AttentionGradientSpec = {
+        ...{ ...randomSpec(random), numHeads: 4, numKvHeads: 2, alibiSlopes },
+        kvDtype: random.pick(["f32", "f16"]),
+        gradients: alibiSlopes ? ["dAlibiSlopes"] : [],
+      };
+      const storage = random.pick(STORAGE);
+      const limits = { ...LIMITS, maxComputeWorkgroupStorageSize: storage };
+      const plan = planAttentionGradient(spec, limits, profile);
+      const modules = Object.values(gradientProgram(plan, limits).modules);
+      const declared = Math.max(
+        ...modules.map((module) => workgroupBytes(compose(module, { enableSubgroups: true }).code)),
+      );
+      assert(declared <= storage, `${declared} of ${storage} bytes: ${JSON.stringify(plan)}`);
+      const counted = gradientWorkgroupBytes(plan.tile);
+      assert(declared < counted + ROUNDING, `${declared} bytes, more than ${counted}`);
+    }
+  });
+
   testRandomly(`workgroup memory: what is planned for ${name} fits`, (random) => {
     for (let i = 0; i < 60; i++) {
       const impl = random.pick(["auto", "staged"] as const);

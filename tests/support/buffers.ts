@@ -42,13 +42,13 @@ export function withRefusedBuffers<Value>(work: () => Promise<Value>): Promise<V
 }
 
 /**
- * Labels of the buffers that `work` made, and of those of them that it did not destroy; on a device that refuses the buffer
- * of this index, where one is given.
+ * Labels and sizes of the buffers that `work` made, and labels of those of them that it did not destroy; on a device that
+ * refuses the buffer of this index, where one is given.
  */
 export async function buffersOf(
   work: () => Promise<void>,
   refused?: number,
-): Promise<{ made: string[]; alive: string[] }> {
+): Promise<{ made: string[]; sizes: number[]; alive: string[] }> {
   const made: GPUBuffer[] = [];
   const alive = new Set<GPUBuffer>();
   await withCreateBuffer((_, createBuffer) => (descriptor) => {
@@ -69,7 +69,7 @@ export async function buffersOf(
     return buffer;
   }, work);
   const labels = (buffers: Iterable<GPUBuffer>) => [...buffers].map(({ label }) => label);
-  return { made: labels(made), alive: labels(alive) };
+  return { made: labels(made), sizes: made.map(({ size }) => size), alive: labels(alive) };
 }
 
 /** Runs `work` on a device that says it has other limits: lower ones than it has. */

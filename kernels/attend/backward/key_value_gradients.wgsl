@@ -14,7 +14,7 @@
 // the products, then loads of q and of dO for the sums. A sum has one owner: its order, and so its bits, are always the same.
 //
 // Needs column_tile, context, pack, pair_gradient, params, passing_rows, sequences, slots, strips, sum_values, tile,
-// COLUMNS, HEAD_PACKS, KEYS, KEY_PACKS, LANES, MAY_SKIP, PACKS, PerRow, ROWS, ROW_GROUPS, VALUE_PACKS, WORKGROUP,
+// COLUMNS, HEAD_PACKS, KEYS, KEY_PACKS, LANES, PACKS, PerRow, ROWS, ROW_GROUPS, VALUE_PACKS, WORKGROUP,
 // addKeys, dWeightsOf, heldKeysOf, heldProductsOf, heldValuesOf, rowStates, shrinkOf, stripOf.
 alias Sums = array<array<Wide, ROWS>, VALUE_PACKS>;
 alias KeySums = array<array<Wide, ROWS>, KEY_PACKS>;
@@ -86,8 +86,8 @@ fn main(
       dProducts[rowGroup][c / COLUMNS][c % COLUMNS] = dp;
     }
     workgroupBarrier();
-    addValues(&dv, rows, start, min(TILE_COLUMNS, end - start), rowGroup, lane, MAY_SKIP == 1u);
-    addKeys(&dk, rows, start, min(TILE_COLUMNS, end - start), rowGroup, lane, MAY_SKIP == 1u);
+    addValues(&dv, rows, start, min(TILE_COLUMNS, end - start), rowGroup, lane, true);
+    addKeys(&dk, rows, start, min(TILE_COLUMNS, end - start), rowGroup, lane, true);
   }
 
   let ofSlice = workgroupId.x * numKvRows * (HEAD_PACKS + PACKS);

@@ -14,7 +14,7 @@
 // then KEY_LOADS loads of the key and every STRIPS-th group of COLUMNS columns for the sums.
 //
 // Needs columns, context, distances, pack, pair_gradient, params, row_state, row_tile, score_keys, sequences, slots,
-// strips, tile, COLUMNS, Gradient, HEAD_PACKS, KEYS, KEY_PACKS, LANES, MAY_SKIP, PerRow, ROWS, ROW_GROUPS, WORKGROUP,
+// strips, tile, COLUMNS, Gradient, HEAD_PACKS, KEYS, KEY_PACKS, LANES, PerRow, ROWS, ROW_GROUPS, WORKGROUP,
 // addKeys, dOsOf, dWeightsOf, queriesOf, rowStates, shrinkOf, stripOf.
 alias KeySums = array<array<Wide, ROWS>, KEY_PACKS>;
 
@@ -83,7 +83,7 @@ fn main(
       weights[rowGroup][c / COLUMNS][c % COLUMNS] = dProducts[j];
     }
     workgroupBarrier();
-    addKeys(&acc, columns, start, min(TILE_COLUMNS, end - start), rowGroup, lane, MAY_SKIP == 1u);
+    addKeys(&acc, columns, start, min(TILE_COLUMNS, end - start), rowGroup, lane, true);
   }
 
   // A loop that is not written out picks the row from the registers, as in attend.
