@@ -17,11 +17,11 @@ Usage: deno task runtimes [options]
 
   --only NAMES   separated by commas (default: all):
                    deno                 the cases, from source
-                   node24, node22, bun  the cases and the README's program, from the package
+                   node24, node22, bun  the cases and docs/start.md's program, from the package
                    chromium             the cases in a page that Vite builds from the package
-                   web                  the README's programs for pages, by bundlers and as one file
+                   web                  docs/start.md's programs for pages, by bundlers and as one file
                    types                the package's types in two versions of TypeScript
-                   sizes                what is in the package, and the README's figures
+                   sizes                what is in the package, and docs/start.md's figures
                    publish              the steps of the workflow that publishes, without publishing
                    dawn                 what Dawn says of the kernels for GPUs, which nothing then runs
                    demo                 the page in examples/browser

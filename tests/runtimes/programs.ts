@@ -3,7 +3,7 @@ import { swiftShader } from "../../tools/swiftshader.ts";
 import { compose } from "../../src/gpu/compose.ts";
 import { everyModule, fewOf } from "../support/modules.ts";
 import type { Report } from "./guest.ts";
-import { misprints, readmeProgram, uninstalled } from "./readme.ts";
+import { misprints, startProgram, uninstalled } from "./start_page.ts";
 import { judge, type Verdict } from "./verdict.ts";
 import { Project, type ProjectName } from "./workspace.ts";
 
@@ -18,7 +18,7 @@ export interface Program {
   setup: string;
   /** What runs inside it: a module of this folder. */
   guest: "guest" | "validation";
-  /** The heading in the README below which its users find a program. */
+  /** The heading in docs/start.md below which its users find a program. */
   heading?: string;
 }
 
@@ -56,7 +56,7 @@ export const PROGRAMS: readonly Program[] = [
 const TIMEOUT_MS = 300_000;
 
 /**
- * Runs the cases on the first adapter that the runtime takes, the machine's own or SwiftShader, and there the README's program
+ * Runs the cases on the first adapter that the runtime takes, the machine's own or SwiftShader, and there docs/start.md's program
  * for the runtime.
  *
  * @throws {MissingError} If npm does not bring the runtime.
@@ -92,22 +92,22 @@ async function runOn(program: Program, project: Project, env: Environment): Prom
   if (code !== 0) return withFailures(verdict, [`it exited with ${code}: ${err}`]);
   if (!program.heading || verdict.status === "skipped") return verdict;
   const failures = await runReadme(program.heading, program, project, env);
-  const summary = `${verdict.summary}; runs the README's program`;
+  const summary = `${verdict.summary}; runs docs/start.md's program`;
   return withFailures({ ...verdict, summary }, failures);
 }
 
-/** What the README's program below a heading does that it does not say. */
+/** What docs/start.md's program below a heading does that it does not say. */
 async function runReadme(
   heading: string,
   program: Program,
   project: Project,
   env: Environment,
 ): Promise<string[]> {
-  const shown = await readmeProgram(heading, "js");
+  const shown = await startProgram(heading, "js");
   const path = `${program.name}_readme.mjs`;
   await project.write(path, shown.code);
   const { code, out, err } = await run(program, project, path, env);
-  const wrong = code === 0 ? misprints(shown, out) : [`the README's program: ${err}`];
+  const wrong = code === 0 ? misprints(shown, out) : [`docs/start.md's program: ${err}`];
   return [...uninstalled(shown, project.packages), ...wrong];
 }
 

@@ -2,7 +2,7 @@
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import type { Report } from "./guest.ts";
 import { stepsOf } from "./publish.ts";
-import { installsOf, misprints, readmeProgram, snippetsOf, uninstalled } from "./readme.ts";
+import { installsOf, misprints, snippetsOf, startProgram, uninstalled } from "./start_page.ts";
 import { judgeSize, sizesOf } from "./sizes.ts";
 import { judge } from "./verdict.ts";
 
@@ -95,12 +95,12 @@ Deno.test("misprints: what is printed is all that is said, in order", () => {
   }
 });
 
-Deno.test("readmeProgram: the README has one for each runtime, and a heading that is gone is said", async () => {
+Deno.test("startProgram: docs/start.md has one for each runtime, and a heading that is gone is said", async () => {
   const programs = { Node: "js", Bun: "js", Bundlers: "js", "Pages without a build": "html" };
   for (const [heading, language] of Object.entries(programs)) {
-    assertEquals((await readmeProgram(heading, language)).prints.length, 1, heading);
+    assertEquals((await startProgram(heading, language)).prints.length, 1, heading);
   }
-  await assertRejects(() => readmeProgram("Abacus", "js"), Error, "Abacus");
+  await assertRejects(() => startProgram("Abacus", "js"), Error, "Abacus");
 });
 
 Deno.test("sizesOf: rows of names and of whole entries", () => {

@@ -1,10 +1,11 @@
 /** How large the package is, in its tarball and in applications that use a part of it. */
 import { gzipSync } from "node:zlib";
 import { filesIn } from "../../tools/folders.ts";
+import { START_PAGE } from "./start_page.ts";
 import type { Verdict } from "./verdict.ts";
 import { LIBRARY, Project } from "./workspace.ts";
 
-/** What an application imports, and what that may take: a row of the README's table. */
+/** What an application imports, and what that may take: a row of docs/start.md's table. */
 export interface Size {
   /** A module that exports what is imported. */
   code: string;
@@ -18,7 +19,7 @@ const DEPENDENCY = "@huggingface/tokenizers";
 /** A figure that is this much above what is measured is out of date. */
 const SLACK = 1.25;
 
-/** The rows of the README's table: names, or all that an entry has, and a size. Pure. */
+/** The rows of docs/start.md's table: names, or all that an entry has, and a size. Pure. */
 export function sizesOf(markdown: string): Size[] {
   const rows = markdown.matchAll(/^\| (`.*`|all of `.*`) +\| ([\d.]+) KB +\|$/gm);
   return [...rows].map(([, imported, kilobytes]) => {
@@ -32,22 +33,22 @@ export function sizesOf(markdown: string): Size[] {
 
 /** What is wrong with a figure, in words. Pure. */
 export function judgeSize({ code, kilobytes }: Size, bytes: number): string[] {
-  const measured = `${code} takes ${bytes} bytes, and the README says ${kilobytes} KB`;
+  const measured = `${code} takes ${bytes} bytes, and docs/start.md says ${kilobytes} KB`;
   if (bytes > kilobytes * 1000) return [`${measured}: it grew`];
   return bytes * SLACK < kilobytes * 1000 ? [`${measured}: the figure is out of date`] : [];
 }
 
 /**
- * Holds the README's figures against what esbuild makes of the package, and looks through its files.
+ * Holds docs/start.md's figures against what esbuild makes of the package, and looks through its files.
  *
  * @throws {MissingError} If npm does not bring esbuild.
  */
 export async function runSizes(): Promise<Verdict> {
   const web = await Project.install("web");
-  const readme = await Deno.readTextFile(new URL("../../README.md", import.meta.url));
+  const page = await Deno.readTextFile(START_PAGE);
   const failures = misfits(`${web.folder}node_modules/${LIBRARY}/`);
   const measured: string[] = [];
-  for (const size of sizesOf(readme)) {
+  for (const size of sizesOf(page)) {
     await web.write("size.js", size.code);
     const options = ["--bundle", "--minify", "--format=esm", `--external:${DEPENDENCY}`];
     const text = await web.runTool("esbuild", ["size.js", ...options, "--log-level=warning"]);
@@ -58,7 +59,7 @@ export async function runSizes(): Promise<Verdict> {
     failures.push(...judgeSize(size, length));
     measured.push(`${length} bytes`);
   }
-  if (measured.length === 0) failures.push("README has no table of sizes");
+  if (measured.length === 0) failures.push("docs/start.md has no table of sizes");
   const status = failures.length === 0 ? "passed" : "failed";
   return { status, summary: `minified and gzipped: ${measured.join(", ")}`, failures };
 }

@@ -1,4 +1,4 @@
-/** The programs that the README shows for runtimes, as they stand. */
+/** The programs that docs/start.md shows for runtimes, as they stand. */
 
 import { LIBRARY } from "./workspace.ts";
 
@@ -32,38 +32,45 @@ export function installsOf(markdown: string, heading: string): string[] {
   return [...commands].flatMap(([, names]) => names.split(" "));
 }
 
-/** A program that the README shows. */
-export interface ReadmeProgram extends Snippet {
+/** The page. */
+export const START_PAGE = new URL("../../docs/start.md", import.meta.url);
+
+/** A program that docs/start.md shows. */
+export interface StartProgram extends Snippet {
   /** The packages that are to be installed for it. */
   installs: readonly string[];
 }
 
 /**
- * The program of the README below a heading, in a language, that says what it prints.
+ * The program of docs/start.md below a heading, in a language, that says what it prints.
  *
  * @throws {Error} If there is none, or there are several.
  */
-export async function readmeProgram(heading: string, language: string): Promise<ReadmeProgram> {
-  const markdown = await Deno.readTextFile(new URL("../../README.md", import.meta.url));
+export async function startProgram(heading: string, language: string): Promise<StartProgram> {
+  const markdown = await Deno.readTextFile(START_PAGE);
   const programs = snippetsOf(markdown, heading).filter((snippet) =>
     snippet.language === language && snippet.prints.length > 0
   );
   if (programs.length === 1) return { ...programs[0], installs: installsOf(markdown, heading) };
-  throw new Error(`README has ${programs.length} programs in ${language} below "${heading}"`);
+  throw new Error(
+    `docs/start.md has ${programs.length} programs in ${language} below "${heading}"`,
+  );
 }
 
-/** What the README has installed that a project lacks, in words. Pure. */
+/** What docs/start.md has installed that a project lacks, in words. Pure. */
 export function uninstalled(
-  { installs }: Pick<ReadmeProgram, "installs">,
+  { installs }: Pick<StartProgram, "installs">,
   packages: readonly string[],
 ): string[] {
   return installs
     .filter((name) => name !== LIBRARY && !packages.some((known) => known.startsWith(`${name}@`)))
-    .map((name) => `the README has ${name} installed, which is not here`);
+    .map((name) => `the docs/start.md has ${name} installed, which is not here`);
 }
 
-/** What a program printed that the README does not say, in words. Pure. */
+/** What a program printed that docs/start.md does not say, in words. Pure. */
 export function misprints({ prints }: Snippet, printed: readonly string[]): string[] {
   if (prints.join("\n") === printed.join("\n")) return [];
-  return [`the README's program printed ${JSON.stringify(printed)}, not ${JSON.stringify(prints)}`];
+  return [
+    `docs/start.md's program printed ${JSON.stringify(printed)}, not ${JSON.stringify(prints)}`,
+  ];
 }

@@ -1,5 +1,5 @@
-/** What TypeScript says of the package's types: of a program over all entries, and of the README's for Node. */
-import { readmeProgram } from "./readme.ts";
+/** What TypeScript says of the package's types: of a program over all entries, and of docs/start.md's for Node. */
+import { startProgram } from "./start_page.ts";
 import type { Verdict } from "./verdict.ts";
 import { Project } from "./workspace.ts";
 
@@ -28,7 +28,7 @@ export async function runTypes(): Promise<Verdict> {
   await project.write("package.json", `{ "private": true, "type": "module" }`);
   const program = new URL("all_entries.ts", import.meta.url);
   await project.write("all.ts", await Deno.readTextFile(program));
-  await project.write("node.ts", (await readmeProgram("Node", "js")).code);
+  await project.write("node.ts", (await startProgram("Node", "js")).code);
   const failures: string[] = [];
   const versions = new Set<string>();
   for (const { tool, ...options } of VERSIONS) {

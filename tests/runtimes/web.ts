@@ -3,7 +3,7 @@ import type { BrowserContext } from "playwright-core";
 import { serveFolder } from "../../tools/serve.ts";
 import { printsOf, withBrowser, withSite } from "./browser.ts";
 import type { Report } from "./guest.ts";
-import { misprints, readmeProgram, type Snippet, uninstalled } from "./readme.ts";
+import { misprints, type Snippet, startProgram, uninstalled } from "./start_page.ts";
 import { judge, type Verdict } from "./verdict.ts";
 import { Project } from "./workspace.ts";
 
@@ -39,7 +39,7 @@ interface Site {
   close(): Promise<void>;
 }
 
-/** Ways from a program of the README to a page: its heading and language there, and how the page comes about. */
+/** Ways from a program of docs/start.md to a page: its heading and language there, and how the page comes about. */
 const WAYS: readonly {
   name: string;
   heading: string;
@@ -77,7 +77,7 @@ const WAYS: readonly {
 ];
 
 /**
- * The README's programs for pages, as they stand, in Chromium.
+ * docs/start.md's programs for pages, as they stand, in Chromium.
  *
  * @throws {MissingError} If there is no Chromium, or npm does not bring the bundlers.
  */
@@ -94,7 +94,7 @@ export async function runWeb(): Promise<Verdict> {
   });
   const names = WAYS.map(({ name }) => name).join(", ");
   const status = failures.length === 0 ? "passed" : "failed";
-  return { status, summary: `the README's programs in Chromium: ${names}`, failures };
+  return { status, summary: `docs/start.md's programs in Chromium: ${names}`, failures };
 }
 
 async function visit(
@@ -102,7 +102,7 @@ async function visit(
   { heading, language, publish }: typeof WAYS[number],
   context: BrowserContext,
 ): Promise<string[]> {
-  const program = await readmeProgram(heading, language);
+  const program = await startProgram(heading, language);
   if (language === "js") await web.write("main.js", program.code);
   const { address, close } = await publish(web, program);
   try {
