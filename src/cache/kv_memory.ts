@@ -15,11 +15,17 @@ export interface KvPart extends HeadRange {
   v?: Tensor;
 }
 
-/** The first rows of one head: where they lie in the tensor of a part. */
+/** Rows that lie side by side in a tensor. */
 interface Region {
   tensor: Tensor;
   offset: number;
   bytes: number;
+}
+
+/** Regions of one tensor, in the order in which the host has their rows. */
+export interface TensorRegions {
+  tensor: Tensor;
+  regions: readonly Region[];
 }
 
 /** The tensors of keys, and those of values where there are any. */
@@ -60,7 +66,11 @@ export function counterBuffer({ device }: Gpu, label: string, count: number): GP
  * The rows of the first `stored[b]` slots, head by head as numbered in [B, numKvHeads], first those of K and then those of V:
  * an order in which it does not show how a device cuts its caches. Heads without rows are left out.
  */
-function* regions(parts: readonly KvPart[], spec: KvSpec, stored: readonly number[]) {
+function* regions(
+  parts: readonly KvPart[],
+  spec: KvSpec,
+  stored: readonly number[],
+): Generator<TensorRegions> {
   const { numKvHeads, capacity, kvDtype } = spec;
   for (const [name, size] of storedRows(spec)) {
     const bytesOfRow = rowBytes(size, kvDtype);
@@ -99,6 +109,16 @@ export async function readRows(
   stored: readonly number[],
 ): Promise<{ rows: Uint8Array<ArrayBuffer>; counters: Uint32Array[] }> {
   const { parts, counters, spec } = memory;
+  return await readRegions(gpu, "read RingKvCache", regions(parts, spec, stored), counters);
+}
+
+/** Reads the rows of regions, in their order, and counters, by one submit. */
+export async function readRegions(
+  gpu: Gpu,
+  action: string,
+  groups: Iterable<TensorRegions>,
+  counters: readonly GPUBuffer[],
+): Promise<{ rows: Uint8Array<ArrayBuffer>; counters: Uint32Array[] }> {
   return await Owned.use(async (owned) => {
     const stagings: GPUBuffer[] = [];
     const stage = (size: number) => {
@@ -107,9 +127,9 @@ export async function readRows(
       return stagings.at(-1)!;
     };
     const pieces: { staging: GPUBuffer; offset: number; bytes: number }[] = [];
-    const stagedCounters = await gpu.guard("read RingKvCache", () => {
+    const stagedCounters = await gpu.guard(action, () => {
       const encoder = gpu.device.createCommandEncoder();
-      for (const { tensor, regions: ofTensor } of regions(parts, spec, stored)) {
+      for (const { tensor, regions: ofTensor } of groups) {
         const aligned = ofTensor.map((region) => {
           const start = alignedStart(region);
           return { start, size: alignedEnd(region) - start, skip: region.offset - start };
@@ -131,7 +151,7 @@ export async function readRows(
       return stagedCounters;
     });
     await gpu.waitFor(Promise.all(stagings.map((staging) => staging.mapAsync(MAP_READ))));
-    const rows = new Uint8Array(storedBytes(spec, stored));
+    const rows = new Uint8Array(pieces.reduce((sum, { bytes }) => sum + bytes, 0));
     const mapped = new Map(stagings.map((staging) => [staging, staging.getMappedRange()]));
     let at = 0;
     for (const { staging, offset, bytes } of pieces) {
