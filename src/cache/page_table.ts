@@ -16,13 +16,18 @@ export function advanceModule(): WgslModule {
 }
 
 /** Sizes of a table. */
-interface TableShape {
+export interface TableShape {
   /** Sequences. */
   batch: number;
   /** Pages of the longest sequence. */
   sequencePages: number;
   /** Numbers that entries and lengths may become: all below. */
   numbers: number;
+}
+
+/** Bytes of tables, lengths, new tokens and numbers. */
+export function tableBytes({ batch, sequencePages, numbers }: TableShape): number {
+  return 4 * (batch * sequencePages + batch + 2 * batch + 1 + numbers);
 }
 
 /** Page tables, lengths, and where new tokens lie. */
@@ -39,13 +44,16 @@ export class PageTable {
   /** Number i at place i: copies of it set entries without a buffer made for them. */
   readonly #numbers: GPUBuffer;
   readonly #kernel: Kernel;
+  readonly #queue: GPUQueue;
   readonly #shape: TableShape;
 
   private constructor(
+    gpu: Gpu,
     kernel: Kernel,
     shape: TableShape,
     made: Record<"pages" | "lengths" | "newTokens" | "numbers", GPUBuffer>,
   ) {
+    this.#queue = gpu.device.queue;
     this.#kernel = kernel;
     this.#shape = shape;
     this.pages = made.pages;
@@ -72,13 +80,23 @@ export class PageTable {
         newTokens: owned.keep(counterBuffer(gpu, "new tokens", 2 * batch + 1)),
       };
     });
-    return new PageTable(kernel, shape, made);
+    return new PageTable(gpu, kernel, shape, made);
   }
 
   /** Bytes of all of it. */
   get bytes(): number {
-    const { pages, lengths, newTokens } = this;
-    return pages.size + lengths.size + newTokens.size + this.#numbers.size;
+    return tableBytes(this.#shape);
+  }
+
+  /** Writes the pages and lengths of all sequences, after all work submitted so far. */
+  fill(sequences: readonly { length: number; pages: readonly (number | undefined)[] }[]): void {
+    const { batch, sequencePages } = this.#shape;
+    const entries = new Uint32Array(batch * sequencePages);
+    sequences.forEach(({ pages }, b) =>
+      pages.forEach((page, place) => entries[b * sequencePages + place] = page ?? 0)
+    );
+    this.#queue.writeBuffer(this.pages, 0, entries);
+    this.#queue.writeBuffer(this.lengths, 0, Uint32Array.from(sequences, ({ length }) => length));
   }
 
   /** Encodes the page of a place in a sequence. */

@@ -1,43 +1,31 @@
 import { checkInteger, checkObject, sentence } from "../base/check.ts";
-import { PoolExhaustedError } from "../base/errors.ts";
+import { PoolExhaustedError, SnapshotError } from "../base/errors.ts";
 import { checkEncoder } from "../gpu/bound_work.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { Owned } from "../gpu/owned.ts";
 import { checkSequences } from "./append.ts";
 import type { CacheSpec } from "./cache_spec.ts";
+import { CHANGE_BYTES, Changes } from "./changes.ts";
 import { CountedWork } from "./counted_work.ts";
 import type { SequencePair } from "./fork.ts";
 import { startsOf } from "./new_tokens.ts";
 import { NO_PREFIX } from "./page_allocator.ts";
 import { PageCopy } from "./page_copy.ts";
 import type { PagePool } from "./page_pool.ts";
+import { checkWords, readPages, writePages } from "./page_rows.ts";
 import { PagedLayer } from "./paged_layer.ts";
-import { PageTable } from "./page_table.ts";
+import { type FilledPagedOptions, fillInPaged, type PagedKvCacheOptions } from "./paged_options.ts";
+import {
+  openPagedSnapshot,
+  packPagedSnapshot,
+  type PagedSnapshot,
+  type SavedSequence,
+} from "./paged_snapshot.ts";
+import { PageTable, tableBytes, type TableShape } from "./page_table.ts";
+import type { RestoreOptions } from "./ring_kv_cache.ts";
 import { type KeptTokens, type RingRules, truncated } from "./ring_rules.ts";
-import type { RopeOptions } from "./rope.ts";
-import { type FilledRope, fillInRope, Rope } from "./rope_kernel.ts";
+import { Rope } from "./rope_kernel.ts";
 import { sequencePages } from "./slots.ts";
-
-/** Options of {@linkcode PagedKvCache.create}. */
-export interface PagedKvCacheOptions {
-  /** Sequences that the cache has room for at once. The default is 1. */
-  batch?: number;
-  /** Most tokens of a sequence. */
-  capacity: number;
-  /** First tokens of a sequence that every later query sees besides its window. The default is 0. */
-  sinks?: number;
-  /**
-   * Tokens besides the sinks that a query sees, its own included: pages that no query will see are given back. The default
-   * is all of them.
-   */
-  window?: number;
-  /**
-   * Most query rows of a sequence in a step whose window is kept, also where fewer of them are new tokens. The default is 1.
-   */
-  maxSeqLen?: number;
-  /** Rotary position embedding: keys are rotated while they are appended. The default is none. */
-  rope?: RopeOptions;
-}
 
 /** A sequence on the host. */
 interface Sequence extends KeptTokens {
@@ -47,6 +35,8 @@ interface Sequence extends KeptTokens {
 
 const ACTION = "create PagedKvCache";
 const EXTEND = "extend PagedKvCache";
+const SNAPSHOT = "snapshot PagedKvCache";
+const RESTORE = "restore PagedKvCache";
 
 /**
  * The keys and values of many sequences in the pages of a pool, for all layers of a model. Sequences take pages as they grow
@@ -98,15 +88,16 @@ export class PagedKvCache {
   readonly #copy: PageCopy;
   readonly #counted: CountedWork;
   readonly #rules: RingRules;
-  readonly #maxSeqLen: number;
+  readonly #changes: Changes;
+  readonly #options: FilledPagedOptions;
   readonly #sequences: Sequence[];
   #step: { counts: readonly number[] } = { counts: [] };
 
   private constructor(
     pool: PagePool,
     spec: CacheSpec,
-    maxSeqLen: number,
-    made: { owned: Owned; table: PageTable; copy: PageCopy },
+    options: FilledPagedOptions,
+    made: { owned: Owned; table: PageTable; copy: PageCopy; changes: Changes },
   ) {
     const { batch, capacity, sinks, window = capacity } = spec;
     this.pool = pool;
@@ -116,7 +107,8 @@ export class PagedKvCache {
     this.#copy = made.copy;
     const { lengths, newTokens } = made.table;
     this.#counted = new CountedWork(pool.gpu, [lengths, newTokens]);
-    this.#maxSeqLen = maxSeqLen;
+    this.#options = options;
+    this.#changes = made.changes;
     this.#rules = { capacity, sinks, window, overflow: "error" };
     this.#sequences = Array.from({ length: batch }, () => ({ oldest: 0, length: 0, pages: [] }));
     this.layers = this.#layers;
@@ -134,35 +126,28 @@ export class PagedKvCache {
    */
   static async create(pool: PagePool, options: PagedKvCacheOptions): Promise<PagedKvCache> {
     checkObject(ACTION, "pool", pool);
-    checkObject(ACTION, "options", options);
+    return await PagedKvCache.#create(pool, fillInPaged(ACTION, options, pool.shape.headDim));
+  }
+
+  static async #create(pool: PagePool, options: FilledPagedOptions): Promise<PagedKvCache> {
     const { gpu } = pool;
     const { layers: _, pages, ...shape } = pool.shape;
-    const { batch = 1, capacity, sinks = 0, window, maxSeqLen = 1 } = options;
-    for (const [name, value] of Object.entries({ batch, capacity, maxSeqLen })) {
-      checkInteger(ACTION, name, value);
-    }
-    checkInteger(ACTION, "sinks", sinks, 0);
-    if (window !== undefined) checkInteger(ACTION, "window", window);
+    const { batch, capacity, sinks, window } = options;
     checkSequences(ACTION, gpu.device.limits, batch);
     const spec = { ...shape, batch, capacity, sinks, window, kvLayout: "BNSH" as const, pages };
-    const { rope } = options;
-    const filled = rope === undefined ? undefined : fillInRope(ACTION, rope, shape.headDim);
     return await Owned.make(async (owned) => {
-      const table = await PageTable.create(gpu, owned, {
-        batch,
-        sequencePages: sequencePages(capacity, pages),
-        // No step has more new tokens than the pool has room for.
-        numbers: Math.max(pages.count, capacity + 1, pages.count * pages.size + 1),
-      });
+      const table = await PageTable.create(gpu, owned, tableShape(pool, options));
       const copy = await PageCopy.compile(gpu, owned, pool);
-      const cache = new PagedKvCache(pool, spec, maxSeqLen, { owned, table, copy });
-      await cache.#makeLayers(gpu, filled);
+      const changes = await Changes.create(gpu, owned);
+      const cache = new PagedKvCache(pool, spec, options, { owned, table, copy, changes });
+      await cache.#makeLayers(gpu);
       return cache;
     });
   }
 
-  async #makeLayers(gpu: Gpu, filled: FilledRope | undefined): Promise<void> {
+  async #makeLayers(gpu: Gpu): Promise<void> {
     const { spec } = this;
+    const { rope: filled } = this.#options;
     const rope = filled && await Rope.create(gpu, this.#owned, filled, spec);
     for (const parts of this.pool.layers) {
       const layer = await PagedLayer.create(gpu, this.#owned, spec, {
@@ -175,9 +160,130 @@ export class PagedKvCache {
     }
   }
 
+  /**
+   * Creates a cache and fills it with what a snapshot holds, in pages of a pool of the same shape: also on another device than
+   * the snapshot was taken on, and after that was lost. Pages that sequences shared they share again; which prompts the pool
+   * remembers is not kept.
+   *
+   * A snapshot's checksum finds damage and proves no origin: of one that a stranger wrote, the lengths, options, pages and
+   * sizes are checked, and the keys and values are whatever the stranger likes.
+   *
+   * @param pool Where pages come from; it must outlive the cache.
+   * @param snapshot What {@linkcode PagedKvCache.snapshot} returned.
+   * @param options How much memory a snapshot may ask for: `maxBytes` of its tables.
+   * @returns A cache that resumes where the other was, bit for bit.
+   * @throws {TypeError} If it is no `Uint8Array`.
+   * @throws {SnapshotError} If the bytes are no snapshot of pages, not every one of them is as it was, they are of no state
+   * that a cache can have, or of a pool of another shape.
+   * @throws {RangeError} If tables take more than `maxBytes`, or do not fit the device. Nothing is allocated.
+   * @throws {PoolExhaustedError} If the pool has not as many pages.
+   * @throws {GpuWorkError} If the device refuses the memory or a kernel.
+   * @throws {DeviceLostError} If the device is lost.
+   *
+   * @example
+   * ```ts
+   * import { Gpu, PagedKvCache, PagePool, Tensor } from "@onehead/attention";
+   *
+   * const gpu = await Gpu.open();
+   * const shape = { numKvHeads: 1, headDim: 4, numPages: 4, pageSize: 16 };
+   * const cache = await PagedKvCache.create(await PagePool.create(gpu, shape), { capacity: 64 });
+   * const k = await Tensor.upload(gpu, { data: [1, 2, 3, 4], shape: [1, 1, 1, 4] });
+   * const encoder = gpu.device.createCommandEncoder();
+   * cache.extend(encoder, [1]);
+   * cache.layers[0].append(encoder, { k, v: k });
+   * gpu.device.queue.submit([encoder.finish()]);
+   *
+   * const saved = await cache.snapshot(); // bytes for a file or a database
+   * const resumed = await PagedKvCache.restore(await PagePool.create(gpu, shape), saved);
+   * console.log(resumed.length()); // 1
+   * gpu.destroy();
+   * ```
+   */
+  static async restore(
+    pool: PagePool,
+    snapshot: Uint8Array,
+    options: RestoreOptions = {},
+  ): Promise<PagedKvCache> {
+    checkObject(RESTORE, "pool", pool);
+    checkObject(RESTORE, "options", options);
+    const { gpu } = pool;
+    const { maxBytes = gpu.device.limits.maxBufferSize } = options;
+    checkInteger(RESTORE, "maxBytes", maxBytes);
+    const opened = await openPagedSnapshot(snapshot, pool.shape);
+    const bytes = tableBytes(tableShape(pool, opened.options));
+    if (bytes > maxBytes) {
+      const rule = "tables must take at most maxBytes (raise it where you trust the snapshot)";
+      throw new RangeError(sentence(RESTORE, rule, { bytes, maxBytes }));
+    }
+    return await Owned.make(async (owned) => {
+      const cache = owned.keep(await PagedKvCache.#create(pool, opened.options));
+      await gpu.guard(RESTORE, () => cache.#fill(opened));
+      return cache;
+    });
+  }
+
+  #fill({ sequences, numPages, rows }: PagedSnapshot): void {
+    const { pool } = this;
+    const taken = pool.allocator.take(numPages);
+    sequences.forEach(({ oldest, length, pages }, b) => {
+      const own = pages.map((page) => page === null ? undefined : taken[page]);
+      pool.allocator.hold(own.filter((page) => page !== undefined));
+      Object.assign(this.#sequences[b], { oldest, length, pages: own });
+    });
+    // Every page has a holder by now.
+    pool.allocator.release(taken);
+    writePages(pool, taken, rows);
+    this.#table.fill(this.#sequences);
+    this.#changes.settle();
+    this.#counted.encoded();
+  }
+
+  /**
+   * Copies the cache to the host, as it is after all work submitted so far: options, lengths, which sequence has which page,
+   * and the rows of the pages, closed by a checksum. Takes as much memory again on the device for as long as it lasts.
+   *
+   * @returns Bytes for {@linkcode PagedKvCache.restore}.
+   * @throws {SnapshotError} If something was encoded that has not been submitted, or a layer's new tokens were not appended.
+   * @throws {RangeError} If a page does not end on a whole word, as one of an odd number of halves does not.
+   * @throws {DeviceLostError} If the device is lost.
+   * @throws {GpuWorkError} If the GPU refused some work.
+   */
+  async snapshot(): Promise<Uint8Array<ArrayBuffer>> {
+    this.#counted.check(SNAPSHOT);
+    checkWords(SNAPSHOT, this.pool.shape);
+    if (!this.layers.every(({ isCurrent }) => isCurrent)) {
+      const { counts } = this.#step;
+      const rule = "every layer's new tokens must have been appended";
+      throw new SnapshotError(sentence(SNAPSHOT, rule, { counts }));
+    }
+    const numbers = new Map<number, number>();
+    const sequences = this.#sequences.map(({ oldest, length, pages }): SavedSequence => ({
+      oldest,
+      length,
+      pages: pages.map((page) => {
+        if (page === undefined) return null;
+        if (!numbers.has(page)) numbers.set(page, numbers.size);
+        return numbers.get(page)!;
+      }),
+    }));
+    const { count, buffer } = this.#changes;
+    const counters = [this.#table.lengths, buffer];
+    const read = await readPages(SNAPSHOT, this.pool, [...numbers.keys()], counters);
+    const [lengths, [changed]] = read.counters;
+    if (changed !== count || sequences.some(({ length }, b) => length !== lengths[b])) {
+      const encoded = sequences.map(({ length }) => length);
+      throw new SnapshotError(
+        sentence(SNAPSHOT, "encoded work has not run (submit it first)", {
+          ...{ encoded, run: [...lengths], encodedChanges: count, runChanges: changed },
+        }),
+      );
+    }
+    return await packPagedSnapshot(this.pool.shape, this.#options, sequences, read.rows);
+  }
+
   /** Bytes of tables and counters on the GPU, besides the pool's pages. */
   get bytes(): number {
-    return this.#table.bytes;
+    return this.#table.bytes + CHANGE_BYTES;
   }
 
   /**
@@ -268,6 +374,7 @@ export class PagedKvCache {
       }
     });
     this.#table.advance(encoder, startsOf(added));
+    this.#changes.encode(encoder);
     this.#counted.encoded();
     this.#step = { counts: added };
   }
@@ -295,6 +402,7 @@ export class PagedKvCache {
     this.pool.allocator.release(released.filter((page) => page !== undefined));
     Object.assign(one, kept);
     this.#table.setLength(encoder, sequence, length);
+    this.#changes.encode(encoder);
     this.#counted.encoded();
     this.#step = { counts: [] };
   }
@@ -328,6 +436,7 @@ export class PagedKvCache {
     source.pages.forEach((page, place) => {
       if (page !== undefined) this.#table.setPage(encoder, to, place, page);
     });
+    this.#changes.encode(encoder);
     this.#counted.encoded();
     this.#step = { counts: [] };
   }
@@ -354,6 +463,7 @@ export class PagedKvCache {
       Object.assign(one, { oldest: 0, length: 0, pages: [] });
       this.#table.setLength(encoder, b, 0);
     }
+    this.#changes.encode(encoder);
     this.#counted.encoded();
     this.#step = { counts: [] };
   }
@@ -416,6 +526,7 @@ export class PagedKvCache {
     pages.forEach((page, place) => this.#table.setPage(encoder, sequence, place, page));
     Object.assign(one, { pages, length: pages.length * size });
     this.#table.setLength(encoder, sequence, one.length);
+    this.#changes.encode(encoder);
     this.#counted.encoded();
     return one.length;
   }
@@ -470,7 +581,7 @@ export class PagedKvCache {
     if (window === undefined) return [];
     const { size } = this.pool.shape.pages;
     return this.#sequences.filter((_, b) => added[b] > 0).flatMap((sequence) => {
-      const end = Math.floor((sequence.length - window - this.#maxSeqLen + 2) / size);
+      const end = Math.floor((sequence.length - window - this.#options.maxSeqLen + 2) / size);
       return sequence.pages.flatMap((page, place) =>
         page !== undefined && place >= Math.ceil(sinks / size) && place < end
           ? [{ sequence, place, page }]
@@ -524,6 +635,17 @@ export class PagedKvCache {
       sentence(action, "sequence must be within the batch", { sequence, batch }),
     );
   }
+}
+
+/** The sizes of the tables of a cache in a pool. */
+function tableShape({ shape: { pages } }: PagePool, options: FilledPagedOptions): TableShape {
+  const { batch, capacity } = options;
+  return {
+    batch,
+    sequencePages: sequencePages(capacity, pages),
+    // No step has more new tokens than the pool has room for.
+    numbers: Math.max(pages.count, capacity + 1, pages.count * pages.size + 1),
+  };
 }
 
 function heldOf({ pages }: Sequence): number[] {

@@ -103,6 +103,12 @@ export class PagedLayer implements KvView {
     return this.#shared.rope !== undefined;
   }
 
+  /** Whether the tokens by which sequences were extended last are in the layer, as of what has been encoded. */
+  get isCurrent(): boolean {
+    const step = this.#shared.step();
+    return step === this.#appended || !step.counts.some((count) => count > 0);
+  }
+
   /**
    * Encodes the writing of the tokens by which sequences were extended last.
    *
@@ -190,7 +196,7 @@ export class PagedLayer implements KvView {
     const action = "attend to PagedKvCache";
     const step = this.#shared.step();
     const { counts } = step;
-    if (counts.some((count) => count > 0) && step !== this.#appended) {
+    if (!this.isCurrent) {
       throw new RangeError(
         sentence(action, "the layer's new tokens must be appended first", { counts }),
       );

@@ -53,9 +53,9 @@ export interface NewTokens {
   lengths?: readonly number[];
 }
 
-/** Options of {@linkcode RingKvCache.restore}. */
+/** Options of {@linkcode RingKvCache.restore} and `PagedKvCache.restore`. */
 export interface RestoreOptions {
-  /** Most bytes of keys and values to allocate. The default is the size of the device's largest buffer. */
+  /** Most bytes to allocate: of keys and values, or of the tables of pages. The default is the size of the device's largest buffer. */
   maxBytes?: number;
 }
 

@@ -87,6 +87,15 @@ export const CALLS: Readonly<Record<string, Prepare>> = {
       await gpu.settled();
     };
   },
+  "PagedKvCache.snapshot": async (gpu, random) => {
+    const cache = await pagedCache(gpu, random);
+    return () => cache.snapshot();
+  },
+  "PagedKvCache.restore": async (gpu, random) => {
+    const cache = await pagedCache(gpu, random);
+    const saved = await cache.snapshot();
+    return () => PagedKvCache.restore(cache.pool, saved);
+  },
   "mergeStates": (gpu, random) => {
     const state = () => ({ o: random.tensor([1, 2, 3]), lse: random.tensor([1, 2]) });
     const states = [state(), state()];
@@ -150,6 +159,17 @@ async function filledCache(gpu: Gpu, random: Random): Promise<RingKvCache> {
   const { k, v } = tokens(random);
   const encoder = gpu.device.createCommandEncoder();
   cache.append(encoder, { k: await Tensor.upload(gpu, k), v: await Tensor.upload(gpu, v) });
+  gpu.device.queue.submit([encoder.finish()]);
+  return cache;
+}
+
+async function pagedCache(gpu: Gpu, random: Random): Promise<PagedKvCache> {
+  const pool = await PagePool.create(gpu, POOL);
+  const cache = await PagedKvCache.create(pool, { batch: 2, capacity: 8 });
+  const k = await Tensor.upload(gpu, random.tensor([2, 1, 1, 4]));
+  const encoder = gpu.device.createCommandEncoder();
+  cache.extend(encoder, [1, 1]);
+  for (const layer of cache.layers) layer.append(encoder, { k, v: k });
   gpu.device.queue.submit([encoder.finish()]);
   return cache;
 }

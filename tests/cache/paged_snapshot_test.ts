@@ -1,0 +1,245 @@
+// Snapshots of sequences in pages: what is restored goes on bit for bit, and what no cache can be is refused.
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import {
+  Attention,
+  PagedKvCache,
+  type PagedKvCacheOptions,
+  PagePool,
+  type PagePoolOptions,
+  PoolExhaustedError,
+  RingKvCache,
+  SnapshotError,
+} from "../../mod.ts";
+import { buffersOf } from "../support/buffers.ts";
+import { assertSame } from "../support/compare.ts";
+import { hasF16, sharedGpu } from "../support/gpu.ts";
+import { Random, testRandomly } from "../support/random.ts";
+import { shapeOf, submit, Tensors } from "../support/run.ts";
+import { partsOf, snapshotOf, type SnapshotParts } from "../support/snapshots.ts";
+
+const POOL: PagePoolOptions = {
+  ...{ layers: 2, numKvHeads: 2, headDim: 4, valueDim: 8, pageSize: 4, numPages: 30 },
+};
+const OPTIONS: PagedKvCacheOptions = {
+  ...{ batch: 4, capacity: 40, sinks: 3, window: 6, rope: { base: 100 } },
+};
+
+/** A cache with sequences that share pages, gave some back, and were cut. */
+async function grown(random: Random, tensors: Tensors, pool = POOL, options = OPTIONS) {
+  const gpu = await sharedGpu();
+  const pages = tensors.keep(await PagePool.create(gpu, pool));
+  const cache = tensors.keep(await PagedKvCache.create(pages, options));
+  for (const counts of [[9, 0, 5, 0], [8, 0, 1, 0], [1, 0, 0, 0], [1, 0, 0, 0]]) {
+    await append(random, tensors, cache, counts);
+  }
+  await submit((encoder) => cache.fork(encoder, { from: 0, to: 1 }));
+  await append(random, tensors, cache, [0, 1, 1, 0]);
+  await submit((encoder) => cache.truncate(encoder, 4, 2));
+  return cache;
+}
+
+async function append(
+  random: Random,
+  tensors: Tensors,
+  cache: PagedKvCache,
+  counts: number[],
+): Promise<void> {
+  const { numKvHeads, headDim, valueDim, dtype } = cache.spec;
+  const tokens = counts.reduce((sum, count) => sum + count, 0);
+  const k = await tensors.upload(random.tensor([tokens, numKvHeads, headDim]), dtype);
+  const v = await tensors.upload(random.tensor([tokens, numKvHeads, valueDim]), dtype);
+  await submit((encoder) => {
+    cache.extend(encoder, counts);
+    for (const layer of cache.layers) layer.append(encoder, { k, v });
+  });
+}
+
+/** Attention of the last token of each of the first three sequences, in the last layer; the fourth has none. */
+function attended(
+  random: Random,
+  tensors: Tensors,
+  { spec: { headDim, valueDim, layout, dtype } }: PagedKvCache,
+) {
+  const sizes = { batch: 4, heads: 4, tokens: 1 };
+  const queries = random.tensor(shapeOf(layout, { ...sizes, size: headDim }));
+  return async ({ spec, layers }: PagedKvCache) => {
+    const gpu = await sharedGpu();
+    const attention = tensors.keep(await Attention.create(gpu, { ...spec, numHeads: 4 }));
+    const q = await tensors.upload(queries, dtype);
+    const o = await tensors.poisoned(shapeOf(layout, { ...sizes, size: valueDim }), dtype);
+    await submit((encoder) => attention.encode(encoder, { q, cache: layers[1], o }));
+    const rows = await o.download();
+    return rows.slice(0, rows.length * 3 / 4);
+  };
+}
+
+const lengthsOf = (cache: PagedKvCache) => [0, 1, 2, 3].map((b) => cache.length(b));
+
+const STORAGES = [
+  ...[{}, { kvDtype: "int8" }, { kvDtype: "int4" }, { kvDtype: "f16", pageSize: 2 }],
+  { dtype: "f16", layout: "BNSH" },
+] as const;
+
+for (const storage of STORAGES) {
+  const name = JSON.stringify(storage);
+  testRandomly(`paged snapshot: goes on bit for bit in other pages, ${name}`, async (random) => {
+    if (name.includes("f16") && !await hasF16()) return;
+    using tensors = new Tensors();
+    const gpu = await sharedGpu();
+    const pool = { ...POOL, ...storage };
+    const cache = await grown(random, tensors, pool);
+    const attend = attended(random, tensors, cache);
+    const saved = await cache.snapshot();
+    const others = tensors.keep(await PagePool.create(gpu, { ...pool, numPages: 41 }));
+    // Another cache has pages before, between and behind those that are restored.
+    const other = tensors.keep(await PagedKvCache.create(others, { capacity: 40 }));
+    const before = await written(random, tensors, other, 9);
+    const resumed = tensors.keep(await PagedKvCache.restore(others, saved));
+    assertEquals(await before(), true, "pages of others are as they were");
+    assertEquals(lengthsOf(resumed), lengthsOf(cache));
+    assertEquals(await resumed.snapshot(), saved, "the bytes are the same");
+    assertSame(await attend(resumed), await attend(cache), "outputs");
+    // Sequences 0 and 1 share pages, which the next token of either copies.
+    const shared = resumed.pages(0).filter((page) => resumed.pages(1).includes(page));
+    assert(shared.length > 0);
+    assertEquals(resumed.needed(0, 1), cache.needed(0, 1));
+    const seed = random.integer(0, 2 ** 31);
+    for (const one of [cache, resumed]) await append(new Random(seed), tensors, one, [1, 1, 1, 0]);
+    assertSame(await attend(resumed), await attend(cache), "outputs after another token");
+    await submit((encoder) => {
+      resumed.clear(encoder);
+      other.clear(encoder);
+    });
+    assertEquals(others.available, 41, "the pool is whole at the end");
+  });
+}
+
+/** Appends tokens to a cache of one sequence; tells whether its pages are as they were then. */
+async function written(random: Random, tensors: Tensors, cache: PagedKvCache, count: number) {
+  await append(random, tensors, cache, [count]);
+  const rows = async () => (await cache.snapshot()).toString();
+  const before = await rows();
+  return async () => await rows() === before;
+}
+
+testRandomly("paged snapshot: of what has not run there is none", async (random) => {
+  using tensors = new Tensors();
+  const { device } = await sharedGpu();
+  const cache = await grown(random, tensors);
+  const changes: ((encoder: GPUCommandEncoder) => void)[] = [
+    (encoder) => cache.fork(encoder, { from: 2, to: 3 }),
+    (encoder) => cache.truncate(encoder, 3, 2),
+    (encoder) => cache.clear(encoder, 2),
+    (encoder) => cache.recall(encoder, [1, 2], 2),
+    (encoder) => cache.extend(encoder, [0, 0, 0, 0]),
+  ];
+  for (const change of changes) {
+    const encoder = device.createCommandEncoder();
+    change(encoder);
+    await assertRejects(() => cache.snapshot(), SnapshotError, "submit it first");
+    device.queue.submit([encoder.finish()]);
+    await cache.snapshot();
+  }
+  await submit((encoder) => cache.extend(encoder, [1, 0, 0, 0]));
+  await assertRejects(() => cache.snapshot(), SnapshotError, "must have been appended");
+});
+
+/** What a header may not say; each is refused, and the message says as much. */
+const WRONG: Readonly<Record<string, [(parts: SnapshotParts) => void, string]>> = {
+  "a field that is missing": [({ header }) => delete header.sequences, "field sequences"],
+  "a field that is strange": [({ header }) => header.more = 1, "known fields alone"],
+  "a pool that is null": [({ header }) => header.pool = null, "pool must be an object"],
+  "other layers": [({ header }) => header.pool.layers = 3, "snapshot.layers=3"],
+  "other heads": [({ header }) => header.pool.numKvHeads = 1, "snapshot.numKvHeads=1"],
+  "other keys": [({ header }) => header.pool.headDim = 8, "snapshot.headDim=8"],
+  "other values": [({ header }) => header.pool.valueDim = "8", 'snapshot.valueDim="8"'],
+  "other types": [({ header }) => header.pool.kvDtype = "int8", 'snapshot.kvDtype="int8"'],
+  "other pages": [({ header }) => header.pool.pageSize = 8, "snapshot.pageSize=8"],
+  "another layout": [({ header }) => header.pool.layout = "BNSH", 'snapshot.layout="BNSH"'],
+  "a batch of 0": [({ header }) => header.options.batch = 0, "batch=0"],
+  "a batch of more": [({ header }) => header.options.batch = 5, "an entry for each sequence"],
+  "no capacity": [({ header }) => delete header.options.capacity, "field capacity"],
+  "a small capacity": [({ header }) => header.options.capacity = 9, "fit the capacity"],
+  "sinks below 0": [({ header }) => header.options.sinks = -1, "sinks=-1"],
+  "a window of half a token": [({ header }) => header.options.window = 0.5, "window=0.5"],
+  "no window": [({ header }) => delete header.options.window, "behind the window"],
+  "odd rope": [({ header }) => header.options.rope.dims = 3, "dims=3"],
+  "strange rope": [({ header }) => header.options.rope.base = 3, 'field="base"'],
+  "sequences that are no list": [({ header }) => header.sequences = {}, "an entry for each"],
+  "a sequence that is null": [({ header }) => header.sequences[1] = null, "sequences[1] must"],
+  "a length below 0": [({ header }) => header.sequences[0].length = -1, "length=-1"],
+  "a length of more pages": [({ header }) => header.sequences[2].length = 5, "pages of its tokens"],
+  "an oldest token within a page": [({ header }) => header.sequences[0].oldest = 6, "oldest=6"],
+  "an oldest token that is seen": [({ header }) => header.sequences[0].oldest = 16, "oldest=16"],
+  "an oldest sink": [({ header }) => header.sequences[0].oldest = 4, "oldest=4"],
+  "a page that was given back": [({ header }) => header.sequences[0].pages[1] = 1, "place=1"],
+  "a page that is missing": [({ header }) => header.sequences[0].pages[0] = null, "place=0"],
+  "a page that comes later": [({ header }) => header.sequences[0].pages[0] = 1, "page=1"],
+  "a page that is a string": [({ header }) => header.sequences[1].pages[0] = "0", 'page="0"'],
+  "a page below 0": [({ header }) => header.sequences[1].pages[0] = -1, "page=-1"],
+  "a page in two places": [({ header }) => header.sequences[1].pages.reverse(), "place=1"],
+  "rows of a page too few": [(parts) => parts.rows = parts.rows.slice(0, -4), "rows of its pages"],
+  "rows of a page too many": [
+    (parts) => parts.rows = new Uint8Array(parts.rows.length + 4),
+    "rows of its pages",
+  ],
+};
+
+testRandomly(
+  "paged snapshot: what no cache can be is refused, and nothing is made",
+  async (random) => {
+    using tensors = new Tensors();
+    const cache = await grown(random, tensors);
+    const { pool } = cache;
+    assertEquals(cache.pages(0).length, 3, "a page was given back");
+    const snapshot = await cache.snapshot();
+    const parts = partsOf(snapshot);
+    const { available } = pool;
+    for (const [what, [change, says]] of Object.entries(WRONG)) {
+      const copy = structuredClone(parts);
+      change(copy);
+      const wrong = await snapshotOf(copy, snapshot);
+      const { made } = await buffersOf(async () => {
+        await assertRejects(() => PagedKvCache.restore(pool, wrong), SnapshotError, says, what);
+      });
+      assertEquals([made, pool.available], [[], available], what);
+    }
+    const flipped = snapshot.slice();
+    flipped[random.integer(16, flipped.length - 1)] ^= 1;
+    const bytes: [Uint8Array, string][] = [
+      [flipped, "damaged or cut short"],
+      [snapshot.slice(0, -1), "damaged or cut short"],
+      [snapshot.with(8, 9), "of version 1"],
+      [snapshot.with(7, 0), "must be those of a snapshot"],
+      [new Uint8Array(3), "must be those of a snapshot"],
+    ];
+    for (const [wrong, says] of bytes) {
+      await assertRejects(() => PagedKvCache.restore(pool, wrong), SnapshotError, says);
+    }
+    await assertRejects(() => PagedKvCache.restore(pool, "" as never), TypeError, "a Uint8Array");
+    await assertRejects(
+      () => PagedKvCache.restore(pool, snapshot, { maxBytes: 9 }),
+      RangeError,
+      "maxBytes=9",
+    );
+    const gpu = await sharedGpu();
+    await assertRejects(() => RingKvCache.restore(gpu, snapshot), SnapshotError, "of a snapshot");
+  },
+);
+
+testRandomly("paged snapshot: a pool of too few pages stays whole", async (random) => {
+  using tensors = new Tensors();
+  const cache = await grown(random, tensors);
+  const saved = await cache.snapshot();
+  const pool = tensors.keep(await PagePool.create(await sharedGpu(), { ...POOL, numPages: 3 }));
+  await assertRejects(() => PagedKvCache.restore(pool, saved), PoolExhaustedError, "available=3");
+  assertEquals(pool.available, 3);
+});
+
+testRandomly("paged snapshot: pages of half words are refused", async (random) => {
+  if (!await hasF16()) return;
+  using tensors = new Tensors();
+  const pool = { ...POOL, kvDtype: "f16", headDim: 3, pageSize: 3 } as const;
+  const cache = await grown(random, tensors, pool, { batch: 4, capacity: 40 });
+  await assertRejects(() => cache.snapshot(), RangeError, "use an even pageSize");
+});
