@@ -1,5 +1,6 @@
 /** The keys and values of a context on many machines, and attention over all of them. */
 import { checkInteger, sentence } from "../base/check.ts";
+import { Turns } from "../base/turns.ts";
 import type { Dtype } from "../tensor/dtype.ts";
 import { type Cluster, MAX_BYTES, natsOf } from "./cluster.ts";
 import { MessageError, NoWorkerError, ShardLostError, WorkerLostError } from "./errors.ts";
@@ -76,6 +77,7 @@ export class ShardedKv {
   readonly #options: ShardedKvOptions;
   readonly #spec: ShardSpec;
   readonly #lengths: number[];
+  readonly #turns = new Turns();
   #copies: readonly (readonly Copy[])[] = [];
   #session = 0;
   /** Why the context cannot be used until it is cleared. */
@@ -100,7 +102,7 @@ export class ShardedKv {
     const spec = copyShardSpec(OPEN, options);
     checkInteger(OPEN, "copies", options.copies ?? 1);
     const kv = new ShardedKv(cluster, { ...options }, spec);
-    checkInteger(OPEN, "tokens of a message", kv.#mostTokens);
+    checkInteger(OPEN, "tokens of a message", kv.#mostTokens(true));
     await kv.clear();
     return kv;
   }
@@ -112,13 +114,37 @@ export class ShardedKv {
 
   /**
    * Appends tokens to a layer, and attends with their queries: each sees all tokens up to its own. It takes a round for each page
-   * that the tokens lie on.
+   * that the tokens lie on. Calls are done one after the other; arrays are the callee's until it is done.
    *
    * @returns Outputs [tokens, numHeads, valueDim]; empty without queries.
    * @throws {RangeError} If arrays do not match in length, or a shard has no room.
    * @throws {ShardLostError} If a shard is lost, or was before: nothing was merged, and the context is to be cleared.
    */
-  async extend(
+  extend(layer: number, tokens: ShardTokens): Promise<Float32Array> {
+    return this.#turns.take(() => this.#extend(layer, tokens));
+  }
+
+  /**
+   * Forgets the newest tokens of every layer.
+   *
+   * @throws {RangeError} If a layer has fewer tokens.
+   * @throws {ShardLostError} If a shard is lost, or was before.
+   */
+  truncate(length: number): Promise<void> {
+    return this.#turns.take(() => this.#truncate(length));
+  }
+
+  /**
+   * Forgets all tokens, and takes the shards over from any other reader; copies that were lost are asked again.
+   *
+   * @throws {ShardLostError} If a shard does not answer.
+   * @throws {RangeError} If a shard was started with another specification.
+   */
+  clear(): Promise<void> {
+    return this.#turns.take(() => this.#clear());
+  }
+
+  async #extend(
     layer: number,
     { k, v, q = new Float32Array(0) }: ShardTokens,
   ): Promise<Float32Array> {
@@ -131,7 +157,7 @@ export class ShardedKv {
     this.#checkTokens(layer, count, { v: v.length / valueRow, q: q.length / queryRow });
     const outputs = new Float32Array(q.length / headDim * valueDim);
     const start = this.#lengths[layer];
-    const chunks = pageChunks(this.#spec, { start, count, most: this.#mostTokens });
+    const chunks = pageChunks(this.#spec, { start, count, most: this.#mostTokens(q.length > 0) });
     for (const { from, count } of chunks) {
       const part = (array: Float32Array, row: number) =>
         array.subarray(from * row, (from + count) * row);
@@ -143,13 +169,7 @@ export class ShardedKv {
     return outputs;
   }
 
-  /**
-   * Forgets the newest tokens of every layer.
-   *
-   * @throws {RangeError} If a layer has fewer tokens.
-   * @throws {ShardLostError} If a shard is lost, or was before.
-   */
-  async truncate(length: number): Promise<void> {
+  async #truncate(length: number): Promise<void> {
     this.#checkUsable();
     checkInteger("truncate a sharded context", "length", length, 0);
     const shortest = Math.min(...this.#lengths);
@@ -168,13 +188,7 @@ export class ShardedKv {
     this.#lengths.fill(length);
   }
 
-  /**
-   * Forgets all tokens, and takes the shards over from any other reader; copies that were lost are asked again.
-   *
-   * @throws {ShardLostError} If a shard does not answer.
-   * @throws {RangeError} If a shard was started with another specification.
-   */
-  async clear(): Promise<void> {
+  async #clear(): Promise<void> {
     const { name, copies = 1 } = this.#options;
     const { shards } = this.#spec;
     this.#copies = Array.from(
@@ -193,15 +207,16 @@ export class ShardedKv {
     await this.#whole(this.#all(() => ({ message, length: 0 })));
   }
 
-  /** Tokens that fit a message with their keys, values and queries; and a state of as many. */
-  get #mostTokens(): number {
+  /** Tokens that fit a message with their keys and values; with queries also those and their outputs. */
+  #mostTokens(hasQueries: boolean): number {
     const { maxBytes = MAX_BYTES, dtype = "f32" } = this.#options;
     const { numHeads, numKvHeads, headDim, valueDim } = this.#spec;
     const size = dtype === "f16" ? 2 : 4;
-    const sent = (numKvHeads * (headDim + valueDim) + numHeads * headDim) * size;
-    const answered = numHeads * (valueDim * size + 4);
+    const appended = numKvHeads * (headDim + valueDim) * size;
+    const asked = hasQueries ? numHeads * headDim * size : 0;
+    const answered = hasQueries ? numHeads * (valueDim * size + 4) : 0;
     const most = Math.min(maxBytes, natsOf(this.#cluster).info?.max_payload ?? maxBytes);
-    return Math.floor((most - HEADER_BYTES) / Math.max(sent, answered));
+    return Math.floor((most - HEADER_BYTES) / Math.max(appended + asked, answered));
   }
 
   #header(

@@ -152,6 +152,19 @@ testNats(
   },
 );
 
+testNats("ShardedKv: calls that come at once are done one after the other", async (random) => {
+  await using server = await NatsServer.start();
+  const spec = { ...SPEC, layers: 1 };
+  await startShards(server, spec);
+  const kv = await open(server, spec);
+  const context = new Context(random, spec);
+  const calls = [5, 1, 9].map((count) => {
+    const tokens = context.next(count);
+    return { o: kv.extend(0, tokens), expected: context.attend(tokens.q) };
+  });
+  for (const { o, expected } of calls) assertClose(await o, expected, TOLERANCE.f32, "o");
+});
+
 testNats(
   "ShardedKv: a lost shard is named, and nothing is merged until the context is cleared",
   async (random) => {
