@@ -72,7 +72,8 @@ const LOOK = 25;
 
 /**
  * Jobs, each done once: the server keeps a job until its result is stored, gives it to another worker when its own is lost, and
- * keeps the first result of those that two workers may send. A job that costs three workers is dead: its outcome is the reason.
+ * keeps the first result of those that two workers may send. A job that costs three workers is dead: its outcome is the reason,
+ * at the subject `prefix.name.results.RUN.dead`, where that of a job that was done is at `.done`.
  *
  * @example Double numbers
  * ```ts
@@ -83,7 +84,9 @@ const LOOK = 25;
  *   const cluster = { connection: await connect({ servers }), prefix: "example" };
  *   const queue = await JobQueue.open(cluster, { name: "doubles", fingerprint: "none" });
  *   const working = new AbortController();
- *   const work = queue.work((number) => Promise.resolve(2 * Number(number)), working);
+ *   const work = queue.work((number) => Promise.resolve(2 * Number(number)), {
+ *     signal: working.signal,
+ *   });
  *   for (const [i, number] of numbers.entries()) await queue.add("run1", `${i}`, number);
  *   const results: unknown[] = [];
  *   for await (const outcome of queue.outcomes("run1")) {
@@ -165,7 +168,7 @@ export class JobQueue {
   async *outcomes(run: string): AsyncGenerator<JobOutcome, void, undefined> {
     const { name } = this.#options;
     const consumer = await this.#client.consumers.get(streamName(this.#cluster, name, "results"), {
-      filter_subjects: subjectOf(this.#cluster, name, "results", run),
+      filter_subjects: `${subjectOf(this.#cluster, name, "results", run)}.*`,
       deliver_policy: DeliverPolicy.All,
     });
     const messages = await consumer.consume();
@@ -245,22 +248,28 @@ export class JobQueue {
     }
   }
 
-  /** Stores an outcome, however long the server has no room for it. */
+  /** Stores an outcome, under `done` or `dead`, however long the server has no room for it. */
   async #store(
     run: string,
     outcome: JobOutcome,
     { signal, warn }: Required<Pick<JobWorkOptions, "signal" | "warn">>,
   ): Promise<void> {
-    const subject = subjectOf(this.#cluster, this.#options.name, "results", run);
+    const connection = natsOf(this.#cluster);
+    const { id } = outcome;
+    let [kind, bytes] = ["dead" in outcome ? "dead" : "done", encodeJson(outcome)];
+    const most = connection.info?.max_payload ?? MAX_BYTES;
+    if (bytes.length > most) {
+      const dead = `its result has ${bytes.length} bytes, and the server passes on ${most}`;
+      [kind, bytes] = ["dead", encodeJson({ id, dead })];
+    }
+    const subject = subjectOf(this.#cluster, this.#options.name, "results", run, kind);
     while (true) {
       try {
-        await this.#client.publish(subject, encodeJson(outcome), {
-          msgID: messageId(run, outcome.id),
-        });
+        await this.#client.publish(subject, bytes, { msgID: messageId(run, id) });
         return;
       } catch (error) {
-        if (signal.aborted || !(error instanceof JetStreamApiError)) throw error;
-        warn(`The server has no room for a result: ${error.message}`);
+        if (signal.aborted || connection.isClosed()) throw error;
+        warn(`A result waits for the server: ${(error as Error).message}`);
         await delay(AGAIN);
       }
     }

@@ -81,7 +81,10 @@ testNats(
       const cluster = await server.join();
       const queue = await open(cluster);
       for (const job of ["kills", "refused", "fine"]) await queue.add("run", job, job);
-      const controller = new AbortController();
+      const [controller, dead] = [new AbortController(), [] as string[]];
+      cluster.connection.subscribe("test.jobs.results.run.dead", {
+        callback: (_, message) => void dead.push(message.json<JobOutcome>().id),
+      });
       let costs = 0;
       const work = queue.work((job) => {
         if (job === "refused") throw new RangeError("out of range");
@@ -98,7 +101,7 @@ testNats(
         { id: "kills", dead: "3 workers ended or failed before they had its result" },
         { id: "refused", dead: "out of range" },
       ]);
-      assertEquals(costs, 3);
+      assertEquals([costs, dead], [3, ["refused", "kills"]]);
     });
   },
 );
@@ -127,6 +130,22 @@ testNats("JobQueue: results that find no room wait, and jobs of another model to
     controller.abort();
     await Promise.all([work, otherWork]);
     assertEquals(done, []);
+  });
+});
+
+testNats("JobQueue: a result that no message can hold is an outcome too", async () => {
+  await withServer(async (server) => {
+    const cluster = await server.join();
+    const queue = await open(cluster);
+    await queue.add("run", "large", 0);
+    const controller = new AbortController();
+    const { signal } = controller;
+    const work = queue.work(() => Promise.resolve("x".repeat(2 ** 20)), { signal });
+    const [outcome] = await collect(queue, "run", 1);
+    controller.abort();
+    await work;
+    const dead = "its result has 1048602 bytes, and the server passes on 1048576";
+    assertEquals(outcome, { id: "large", dead });
   });
 });
 
