@@ -8,7 +8,8 @@ import {
   type PoolMethod,
   USUAL_CALIBRATION,
 } from "../shared/model_options.ts";
-import { CACHE_TRANSFORMS } from "./variants.ts";
+
+const CACHE_TRANSFORMS = ["none", "rotated", "calibrated"] as const;
 
 export const HELP =
   `Says what a smaller KV cache costs a model: how well it predicts a text with a cache in fewer bits, with a window, and with
@@ -46,6 +47,9 @@ Where results go, besides the table
   --help               this text
 `;
 
+/** What integers are made of: keys and values as they are, rotated, or with channels that are calibrated. */
+export type CacheTransform = typeof CACHE_TRANSFORMS[number];
+
 /** The options of the command line. */
 export interface QualityOptions extends ModelOptions {
   /** A file; none where the model draws the text. */
@@ -53,7 +57,7 @@ export interface QualityOptions extends ModelOptions {
   tokens?: number;
   seed: number;
   kvDtypes: readonly KvDtype[];
-  transforms: readonly (typeof CACHE_TRANSFORMS[number])[];
+  transforms: readonly CacheTransform[];
   windows?: readonly number[];
   sinks: readonly number[];
   kvHeads?: readonly number[];

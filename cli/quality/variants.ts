@@ -3,23 +3,17 @@ import type { PoolMethod } from "../shared/model_options.ts";
 import type { KvDtype } from "../../mod.ts";
 import { sentence } from "../../src/base/check.ts";
 import { isQuantized } from "../../src/tensor/quantized.ts";
-import type { QualityOptions } from "./options.ts";
+import type { CacheTransform, QualityOptions } from "./options.ts";
 
 /** A change to a model. */
 export type Change = "none" | "cache dtype" | "window" | "KV heads";
-
-/** A transform of keys and values before they become integers: by a rotation, or by a calibration of their channels. */
-export type CacheTransform = "rotated" | "calibrated";
-
-/** The choices of `--cache-transform`. */
-export const CACHE_TRANSFORMS = ["none", "rotated", "calibrated"] as const;
 
 /** A model with one change. */
 export interface Variant {
   change: Change;
   kvDtype: KvDtype;
   /** The transform of keys and values before they become integers; none where they are taken as they are. */
-  transform?: CacheTransform;
+  transform?: Exclude<CacheTransform, "none">;
   /** Tokens that a query sees; none where that is as trained. */
   window?: number;
   /** First tokens that stay visible past the window. */

@@ -224,11 +224,6 @@ function copyNumbers(
   });
 }
 
-/** Bytes of the table of channels. */
-export function channelBytes(shape: ChannelShape): number {
-  return storedRows(shape).reduce((sum, [, size]) => sum + shape.numKvHeads * size * 8, 0);
-}
-
 /** The table of channels on the device, as kernels/cache/channels.wgsl has it. */
 export function channelBuffer({ device }: Gpu, { k, v }: KvCalibration): GPUBuffer {
   const table = (v ? [k, v] : [k]).flatMap(({ offsets, scales }) =>
