@@ -22,9 +22,34 @@ interface ProductTile {
   workgroup: number;
 }
 
-/** In software a load is dear, so that a tile has as many sums as hide it; on GPUs a tile's sums stay in registers. */
-export function productTile({ isSoftware }: DeviceProfile): ProductTile {
-  return isSoftware ? { rows: 8, packs: 8, workgroup: 8 } : { rows: 4, packs: 2, workgroup: 64 };
+/** Tiles of a product by class of device: in software a load is dear, and on GPUs the sums of a tile stay in registers. */
+const TILES = {
+  software: { rows: 8, packs: 8, workgroup: 8 },
+  gpu: { rows: 4, packs: 2, workgroup: 64 },
+};
+/** Invocations that keep a software driver's threads and their lanes busy. */
+const FILLING = 16;
+
+/** The tile of a product of `rows` rows and `packs` packs: as large as a device likes it, unless too few would be at work. */
+export function productTile(
+  { isSoftware }: DeviceProfile,
+  { rows, packs }: { rows: number; packs: number },
+): ProductTile {
+  if (!isSoftware) return TILES.gpu;
+  const tile = { ...TILES.software };
+  const count = () => Math.ceil(rows / tile.rows) * Math.ceil(packs / tile.packs);
+  // A loaded pack is cheaper than a loaded factor.
+  while (tile.rows > 1 && count() < FILLING) tile.rows /= 2;
+  while (tile.packs > 1 && count() < FILLING) tile.packs /= 2;
+  return tile;
+}
+
+/** Workgroups that own the tiles of a product. */
+function blocksOf(
+  tile: ProductTile,
+  { rows, packs }: { rows: number; packs: number },
+): number {
+  return Math.ceil(Math.ceil(rows / tile.rows) * Math.ceil(packs / tile.packs) / tile.workgroup);
 }
 
 /**
@@ -157,7 +182,8 @@ export class LinearGradient {
     product: ProductBuffers,
     { rows, inner }: { rows: number; inner: number },
   ): Promise<BoundWork> {
-    const { count, size: chunk } = chunksOf(this.#profile, inner, this.#blocks(rows));
+    const blocks = blocksOf(...this.#tiling(rows));
+    const { count, size: chunk } = chunksOf(this.#profile, inner, blocks);
     const params = { rows, inner, first: 0, chunk };
     if (count === 1 || product.factor === "row") {
       return await this.#dispatch(product, { ...params, chunk: inner });
@@ -176,18 +202,16 @@ export class LinearGradient {
     values: { rows: number; inner: number; first: number; chunk: number },
     { boundRows, chunks = 1 }: { boundRows?: number; chunks?: number } = {},
   ): Promise<BoundWork> {
-    const kernel = await Kernel.compile(
-      this.#gpu,
-      productModule({ width: this.#inputs, factor, to, boundRows }, productTile(this.#profile)),
-    );
+    const [tile, shape] = this.#tiling(values.rows);
+    const module = productModule({ width: this.#inputs, factor, to, boundRows }, tile);
+    const kernel = await Kernel.compile(this.#gpu, module);
     const params = this.#params.get(JSON.stringify(values), () => kernel.uniform(values));
-    return boundWork([kernel.bind({ ...buffers, params }, [this.#blocks(values.rows), chunks])]);
+    return boundWork([kernel.bind({ ...buffers, params }, [blocksOf(tile, shape), chunks])]);
   }
 
-  /** Workgroups that own the tiles of `rows` rows of a product. */
-  #blocks(rows: number): number {
-    const tile = productTile(this.#profile);
-    const packs = this.#inputs / packSize(this.#inputs);
-    return Math.ceil(Math.ceil(rows / tile.rows) * Math.ceil(packs / tile.packs) / tile.workgroup);
+  /** The tile of a product of `rows` rows, and what is cut into tiles. */
+  #tiling(rows: number) {
+    const shape = { rows, packs: this.#inputs / packSize(this.#inputs) };
+    return [productTile(this.#profile, shape), shape] as const;
   }
 }

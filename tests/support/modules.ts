@@ -303,7 +303,10 @@ function trainingModules(): WgslModule[] {
       (["row", "column"] as const).flatMap((factor) =>
         targets.flatMap((to) =>
           [undefined, ...(width % 4 ? [] : [9])].map((boundRows) =>
-            productModule({ width, factor, to, boundRows }, productTile(profile))
+            productModule(
+              { width, factor, to, boundRows },
+              productTile(profile, { rows: 99, packs: 16 }),
+            )
           )
         )
       )
