@@ -61,7 +61,8 @@ for (const tiles of ["software", "a GPU", "a GPU with subgroups"]) {
           const gradient = expected[target].dLogits.map((value, i) =>
             weight * value + (to === "sum" ? before.data[i] : 0)
           );
-          assertNear(outcomes[0].dLogits, gradient, what);
+          // As is a gradient of nearly the same probabilities.
+          assertNear(outcomes[0].dLogits, gradient, what, { size: weight });
           assertSame(outcomes[0].losses, outcomes[1].losses, `again, ${what}`);
           assertSame(outcomes[0].dLogits, outcomes[1].dLogits, `again, ${what}`);
         }
