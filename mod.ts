@@ -29,6 +29,7 @@ export * from "./src/attend/attend.ts";
 export * from "./src/attend/attention.ts";
 export * from "./src/attend/attention_gradient.ts";
 export type { AttentionGradientTensors } from "./src/attend/gradient_tensors.ts";
+export { BlockMask, type BlockMaskTensors } from "./src/attend/block_mask.ts";
 export type { AttentionTensors, CachedKv } from "./src/attend/attention_tensors.ts";
 export type { ContiguousKv } from "./src/cache/contiguous_kv.ts";
 export type { KvView, ViewingQueries } from "./src/cache/kv_view.ts";
@@ -117,6 +118,7 @@ export { type KnownPrefix, PageAllocator } from "./src/cache/page_allocator.ts";
 export type { PageLayout } from "./src/cache/cache_spec.ts";
 export type { RopeOptions } from "./src/cache/rope.ts";
 export * from "./src/attend/shared_prefix_attention.ts";
+export type { ModTensors } from "./src/score/mod_tensors.ts";
 export type { ModKind, ModText } from "./src/score/mod_text.ts";
 export type {
   FilledMod,

@@ -34,6 +34,7 @@ visible[i] = visibleColumns(context, tokenOf(rowOf(tile, rowGroup * ROWS + i)));
 shift[i] = shiftOf(tile, rowGroup * ROWS + i);
 ofQuery[i] = totalOf(tile, rowGroup * ROWS + i);
 }
+let rows = blocksOf(tile, tokens, context);
 let queries = queriesOf(tile, rowGroup, lane);
 let shrink = shrinkOf(queries);
 var m: PerRow;
@@ -43,7 +44,8 @@ var acc: Sums;
 /*unroll*/ for (var i = 0u; i < ROWS; i++) {
 m[i] = MASKED;
 }
-for (var start = first; start < end; start += TILE_COLUMNS) {
+var start = seenTile(rows, seen, first, end, TILE_COLUMNS, TILE_COLUMNS);
+for (; start < end; start = seenTile(rows, seen, start + TILE_COLUMNS, end, TILE_COLUMNS, TILE_COLUMNS)) {
 var s = scoresOf(columns, start, invocation, lane, queries, shrink);
 var middle = array<f32, KEYS>();
 /*unroll*/ for (var j = 0u; j < KEYS; j++) {
@@ -645,6 +647,52 @@ for (var slice = 0u; slice < numSlices; slice++) {
 sum += partials[slice * params.stride + params.first + index];
 }
 gradient[index] = Gradient(sum);
+}`;
+
+/** attend/block_mask.wgsl */
+export const blockMask: string = `var<storage, read_write> blocks: array<u32>;
+const SEEN = 1u;
+const HIDDEN = 2u;
+var<workgroup> found: atomic<u32>;
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_index) lane: u32) {
+let heads = select(1u, params.numHeads, MASK_IS_PER_HEAD == 1u);
+let batch = workgroupId.z / heads;
+let head = workgroupId.z % heads;
+let context = contextOf(batch);
+var own = 0u;
+for (var i = lane; i < MASK_TOKENS * MASK_COLUMNS; i += WORKGROUP) {
+let token = workgroupId.y * MASK_TOKENS + i / MASK_COLUMNS;
+let column = workgroupId.x * MASK_COLUMNS + i % MASK_COLUMNS;
+let isPair = token < params.seqLen && column < context.len;
+if (isPair && isVisible(visibleColumns(context, token), column)) {
+let row = (batch * params.numHeads + head) * params.seqLen + token;
+own |= select(HIDDEN, SEEN, isSeenAt(placeOf(row, context, column)));
+}
+}
+atomicOr(&found, own);
+workgroupBarrier();
+if (lane > 0u) {
+return;
+}
+let all = atomicLoad(&found);
+let state = select(select(SOME, ALL, all == SEEN), NONE, (all & SEEN) == 0u);
+blocks[placeOfBlocks(batch, head, workgroupId.y) + workgroupId.x] = state;
+blocks[batch] = lengthOf(batch);
+}`;
+
+/** attend/blocks.wgsl */
+export const blocks: string = `const SOME = 0u;
+const NONE = 1u;
+const ALL = 2u;
+fn numBlocks(count: u32, size: u32) -> u32 {
+return (count + size - 1u) / size;
+}
+fn placeOfBlocks(batch: u32, head: u32, tokenBlock: u32) -> u32 {
+let batches = params.numRows / (params.numHeads * params.seqLen);
+let row = select(batch, batch * params.numHeads + head, MASK_IS_PER_HEAD == 1u);
+let tokenBlocks = numBlocks(params.seqLen, MASK_TOKENS);
+return batches + (row * tokenBlocks + tokenBlock) * numBlocks(params.contextLen, MASK_COLUMNS);
 }`;
 
 /** attend/column_weights.wgsl */
@@ -1418,6 +1466,71 @@ return row < params.numRows;
 }`,
   ragged: `fn isRow(row: u32) -> bool {
 return row < params.numRows && tokenOf(row) < numNewTokens();
+}`,
+};
+
+/** attend/seen_tiles.wgsl */
+export const seenTiles: Readonly<Record<"every" | "inBlocks", string>> = {
+  every: `alias TileBlocks = bool;
+fn blocksOf(tile: RowTile, tokens: vec2u, context: Context) -> TileBlocks {
+return true;
+}
+fn seenTile(rows: TileBlocks, seen: vec2u, start: u32, end: u32, width: u32, stride: u32) -> u32 {
+return start;
+}`,
+  inBlocks: `var<storage, read> blocks: array<u32>;
+var<private> isWholeTile: bool;
+struct TileBlocks {
+first: u32,
+count: u32,
+stride: u32,
+isKnown: u32,
+}
+fn blocksOf(tile: RowTile, tokens: vec2u, context: Context) -> TileBlocks {
+let group = params.numHeads / params.numKvHeads;
+let first = tile.kvHead * group + tile.firstRow / params.seqLen;
+let last = tile.kvHead * group + (tile.firstRow + tile.numRows - 1u) / params.seqLen;
+let tokenBlocks = tokens / MASK_TOKENS;
+let isOneBlock = tokenBlocks.x == tokenBlocks.y;
+let isOneRow = first == last || MASK_IS_PER_HEAD == 0u;
+let isKnown = (isOneBlock || first == last) && blocks[tile.batch] == context.skipped + context.len;
+let start = placeOfBlocks(tile.batch, first, tokenBlocks.x);
+let columnBlocks = numBlocks(params.contextLen, MASK_COLUMNS);
+let ofHead = numBlocks(params.seqLen, MASK_TOKENS) * columnBlocks;
+return TileBlocks(
+start,
+select(last - first + 1u, tokenBlocks.y - tokenBlocks.x + 1u, isOneRow),
+select(ofHead, columnBlocks, isOneRow),
+u32(isKnown),
+);
+}
+fn seenTile(rows: TileBlocks, seen: vec2u, start: u32, end: u32, width: u32, stride: u32) -> u32 {
+var tile = start;
+var state = NONE;
+while (tile < end) {
+state = stateOf(rows, seen, tile, min(tile + width, end));
+if (state != NONE) {
+break;
+}
+tile += stride;
+}
+isWholeTile = state == ALL;
+return tile;
+}
+fn stateOf(rows: TileBlocks, seen: vec2u, first: u32, end: u32) -> u32 {
+if (rows.isKnown == 0u || first < min(SINKS, seen.x)) {
+return SOME;
+}
+let columns = vec2u(columnAt(seen, first), columnAt(seen, end - 1u)) / MASK_COLUMNS;
+let state = blocks[rows.first + columns.x];
+for (var row = 0u; row < rows.count; row++) {
+for (var block = columns.x; block <= columns.y; block++) {
+if (blocks[rows.first + row * rows.stride + block] != state) {
+return SOME;
+}
+}
+}
+return state;
 }`,
 };
 
@@ -3106,9 +3219,17 @@ return select(MASKED, s, isSeen);
 }`;
 
 /** score/mask_mod.wgsl */
-export const maskMod: string = `fn withMaskMod(s: f32, row: u32, context: Context, column: u32) -> f32 {
+export const maskMod: Readonly<Record<"everywhere" | "inBlocks", string>> = {
+  everywhere: `fn withMaskMod(s: f32, row: u32, context: Context, column: u32) -> f32 {
 return select(MASKED, s, isSeenAt(placeOf(row, context, column)));
-}`;
+}`,
+  inBlocks: `fn withMaskMod(s: f32, row: u32, context: Context, column: u32) -> f32 {
+if (isWholeTile) {
+return s;
+}
+return select(MASKED, s, isSeenAt(placeOf(row, context, column)));
+}`,
+};
 
 /** score/masked.wgsl */
 export const masked: string = `const MASKED = -3.4028234663852886e38;`;
@@ -3429,7 +3550,9 @@ firstLoad[i] = startOfQuery(tile, i);
 shift[i] = shiftOf(tile, i);
 total[i] = totalOf(tile, i);
 }
-let slots = slotsOf(tile.batch, tile.kvHead, context, vec2u(0u, context.len));
+let all = vec2u(0u, context.len);
+let slots = slotsOf(tile.batch, tile.kvHead, context, all);
+let rows = blocksOf(tile, tokensOf(tile), context);
 let end = max(context.len, params.filledLen);
 for (var first = workgroupId.x * BLOCK; first < end; first += numWorkgroups.x * BLOCK) {
 let isSeen = (first < seen.y && first + BLOCK > seen.x) || first < min(SINKS, seen.x);
@@ -3438,7 +3561,7 @@ continue;
 }
 let columns = first + lane + WORKGROUP * vec4u(0u, 1u, 2u, 3u);
 var products = array<vec4f, ROWS>();
-if (isSeen) {
+if (isSeen && seenTile(rows, all, first, min(first + BLOCK, context.len), BLOCK, BLOCK) == first) {
 products = productsOf(slots, min(columns, vec4u(context.len - 1u)), firstLoad, total);
 }
 for (var i = 0u; i < tile.numRows; i++) {
@@ -3568,7 +3691,9 @@ offset[i] = scoresOffset(row);
 var acc: array<OfLoad, ROWS>;
 let count = countOf(seen);
 let slots = slotsOf(tile.batch, tile.kvHead, context, seen);
-for (var first = strip * 4u; first < count; first += STRIPS * 4u) {
+let rows = blocksOf(tile, tokensOf(tile), context);
+var first = seenTile(rows, seen, strip * 4u, count, 4u, STRIPS * 4u);
+for (; first < count; first = seenTile(rows, seen, first + STRIPS * 4u, count, 4u, STRIPS * 4u)) {
 for (var j = 0u; j < 4u; j++) {
 let index = min(first + j, count - 1u);
 let column = columnAt(seen, index);

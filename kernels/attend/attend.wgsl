@@ -18,9 +18,9 @@
 // such columns take a path of their own. Loops marked `unroll` are written out, as arrays that are indexed at run time leave
 // registers.
 //
-// Needs columns, context, key_middle, lanes, masked, middle_sums, pack, params, query_shift, row_tile, score_keys, sequences,
-// slots, state, store_row, strips, sum_values, tile, value_middle, COLUMNS, KEYS, LANES, MAY_SKIP, PACKS, PerRow, ROWS,
-// ROW_GROUPS, TELLS_WHOLE, VALUE_PACKS, WORKGROUP, queriesOf, scoreOf, shrinkOf, stripOf.
+// Needs columns, context, key_middle, lanes, masked, middle_sums, pack, params, query_shift, row_tile, score_keys,
+// seen_tiles, sequences, slots, state, store_row, strips, sum_values, tile, value_middle, COLUMNS, KEYS, LANES, MAY_SKIP,
+// PACKS, PerRow, ROWS, ROW_GROUPS, TELLS_WHOLE, VALUE_PACKS, WORKGROUP, queriesOf, scoreOf, shrinkOf, stripOf.
 alias Sums = array<array<Wide, ROWS>, VALUE_PACKS>;
 
 // stepOfWeight exp(s - m) by row group and column of the tile, COLUMNS of which are loaded at once.
@@ -61,6 +61,7 @@ fn main(
     ofQuery[i] = totalOf(tile, rowGroup * ROWS + i);
   }
 
+  let rows = blocksOf(tile, tokens, context);
   let queries = queriesOf(tile, rowGroup, lane);
   let shrink = shrinkOf(queries);
 
@@ -72,7 +73,8 @@ fn main(
     m[i] = MASKED;
   }
 
-  for (var start = first; start < end; start += TILE_COLUMNS) {
+  var start = seenTile(rows, seen, first, end, TILE_COLUMNS, TILE_COLUMNS);
+  for (; start < end; start = seenTile(rows, seen, start + TILE_COLUMNS, end, TILE_COLUMNS, TILE_COLUMNS)) {
     var s = scoresOf(columns, start, invocation, lane, queries, shrink);
     var middle = array<f32, KEYS>();
     /*unroll*/ for (var j = 0u; j < KEYS; j++) {

@@ -10,8 +10,8 @@
 // those that the context has. An invocation owns a tile of ROWS rows by 4 columns of each; query head n reads KV head
 // n / groupSize where it lies.
 //
-// Needs context, key_middle, keys, masked, pack, params, query, query_shift, query_start, row_tile, sequences, slots,
-// HEAD_DIM, LOAD_PACKS, ROWS, SINKS, WORKGROUP, scoreOf.
+// Needs context, key_middle, keys, masked, pack, params, query, query_shift, query_start, row_tile, seen_tiles, sequences,
+// slots, HEAD_DIM, LOAD_PACKS, ROWS, SINKS, WORKGROUP, scoreOf.
 var<storage, read_write> scores: array<f32>;
 
 const HEAD_LOADS = HEAD_DIM / (PACK * LOAD_PACKS);
@@ -43,7 +43,9 @@ fn main(
     total[i] = totalOf(tile, i);
   }
 
-  let slots = slotsOf(tile.batch, tile.kvHead, context, vec2u(0u, context.len));
+  let all = vec2u(0u, context.len);
+  let slots = slotsOf(tile.batch, tile.kvHead, context, all);
+  let rows = blocksOf(tile, tokensOf(tile), context);
   let end = max(context.len, params.filledLen);
   for (var first = workgroupId.x * BLOCK; first < end; first += numWorkgroups.x * BLOCK) {
     // Softmax reads visible columns alone: columns that no row of the tile sees are skipped, unless the caller reads them.
@@ -54,7 +56,8 @@ fn main(
 
     let columns = first + lane + WORKGROUP * vec4u(0u, 1u, 2u, 3u);
     var products = array<vec4f, ROWS>();
-    if (isSeen) {
+    // Scores of columns that a mask hides from the tile are written, and their keys not loaded.
+    if (isSeen && seenTile(rows, all, first, min(first + BLOCK, context.len), BLOCK, BLOCK) == first) {
       products = productsOf(slots, min(columns, vec4u(context.len - 1u)), firstLoad, total);
     }
     for (var i = 0u; i < tile.numRows; i++) {

@@ -10,8 +10,8 @@
 // Grid: (row tiles, blocks of LANES loads of the head). A workgroup is STRIPS x LANES invocations: a lane owns the packs of
 // one load of ROWS output rows, a strip every STRIPS-th quad of columns; workgroup memory adds the strips up.
 //
-// Needs context, pack, params, row_tile, sequences, slots, value_middle, values, LANES, LOAD_PACKS, Pack, ROWS, STRIPS,
-// VALUE_DIM, WORKGROUP.
+// Needs context, pack, params, row_tile, seen_tiles, sequences, slots, value_middle, values, LANES, LOAD_PACKS, Pack,
+// ROWS, STRIPS, VALUE_DIM, WORKGROUP.
 var<storage, read> weights: array<f32>;
 var<storage, read_write> o: array<Pack>;
 
@@ -45,7 +45,9 @@ fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_ind
   var acc: array<OfLoad, ROWS>;
   let count = countOf(seen);
   let slots = slotsOf(tile.batch, tile.kvHead, context, seen);
-  for (var first = strip * 4u; first < count; first += STRIPS * 4u) {
+  let rows = blocksOf(tile, tokensOf(tile), context);
+  var first = seenTile(rows, seen, strip * 4u, count, 4u, STRIPS * 4u);
+  for (; first < count; first = seenTile(rows, seen, first + STRIPS * 4u, count, 4u, STRIPS * 4u)) {
     for (var j = 0u; j < 4u; j++) {
       let index = min(first + j, count - 1u);
       let column = columnAt(seen, index);

@@ -9,7 +9,7 @@ import { checkDtype } from "../tensor/tensor.ts";
 import { createExecutor, type Executor } from "./executor.ts";
 import { gradientProgram } from "./gradient_program.ts";
 import { type AttentionGradientTensors, buffersOf } from "./gradient_tensors.ts";
-import { filledBuffer } from "./prepare.ts";
+import { filledBuffer } from "./filled_buffer.ts";
 
 const ACTION = "encode the gradient of attention";
 

@@ -1,17 +1,18 @@
 /** The tensors of an attention, and what they must be. */
 import { type ContiguousKv, viewContiguous } from "../cache/contiguous_kv.ts";
 import type { KvView } from "../cache/kv_view.ts";
-import { checkObject, sentence } from "../base/check.ts";
+import { sentence } from "../base/check.ts";
 import { tensorsOf } from "../cache/kv_memory.ts";
 import { checkApart } from "../gpu/apart.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { AttentionPlan } from "../plan/plan.ts";
 import type { FilledSpec } from "../plan/spec.ts";
 import { type AttentionOutput, OUTPUTS } from "../plan/outputs.ts";
-import { type Mods, modTensorsOf } from "../score/score_mod.ts";
+import { checkModTensors } from "../score/mod_tensors.ts";
 import type { ElementType } from "../tensor/dtype.ts";
 import { shapeIn } from "../tensor/layout.ts";
 import { checkTensor, type Tensor } from "../tensor/tensor.ts";
+import { type BlockMask, checkBlockMask } from "./block_mask.ts";
 
 /** Keys and values of a cache, all the tokens it has when the work runs. */
 export interface CachedKv {
@@ -44,6 +45,8 @@ export type AttentionTensors =
     mask?: Tensor;
     /** The tensors that `scoreMod` and `maskMod` read, by their names, each in the planned shape and element type. */
     modTensors?: Readonly<Record<string, Tensor>>;
+    /** The blocks of `maskMod`, which were computed for the lengths and tensors of this attention, where they are planned. */
+    blockMask?: BlockMask;
   }
   & Partial<Record<AttentionOutput, Tensor>>;
 
@@ -88,6 +91,7 @@ export function viewTensors(
       : [...rowNumbers, plan.contextLen];
     check(output, tensors[output], shape, "f32");
   }
+  checkBlockMask(action, gpu, plan, tensors.blockMask);
   const { q, bias, mask } = tensors;
   const kv = tensorsOf(view.parts);
   const read = [...buffersOf([q, ...kv, bias, mask, ...modTensors]), view.lengthsBuffer];
@@ -95,29 +99,6 @@ export function viewTensors(
   const named = { outputs: ["o", ...outputs] };
   checkApart(action, "every output must have a buffer of its own", { written, read }, named);
   return view;
-}
-
-/** The tensors of the caller's functions, if they are those that were planned. */
-export function checkModTensors(
-  action: string,
-  gpu: Gpu,
-  mods: Mods,
-  given: Readonly<Record<string, Tensor>> = {},
-): Tensor[] {
-  checkObject(action, "modTensors", given);
-  const planned = modTensorsOf(mods);
-  for (const name of Object.keys(given)) {
-    const rule = `planned (give its shape in scoreMod or maskMod)`;
-    if (!(name in planned)) {
-      checkAbsent(action, `modTensors.${name}`, given[name], rule, {
-        planned: Object.keys(planned),
-      });
-    }
-  }
-  return Object.entries(planned).map(([name, { shape, dtype }]) => {
-    checkTensor(action, `modTensors.${name}`, given[name], { gpu, shape, dtype });
-    return given[name];
-  });
 }
 
 /** The shape of a vector of `size` for each query row. */

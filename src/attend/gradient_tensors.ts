@@ -5,11 +5,10 @@ import { checkApart } from "../gpu/apart.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { AttentionGradientPlan } from "../plan/backward.ts";
 import type { ScoreGradient } from "../plan/backward_spec.ts";
-import { modBuffers } from "../score/mod_pieces.ts";
+import { checkModTensors, modBuffers } from "../score/mod_tensors.ts";
 import type { ElementType } from "../tensor/dtype.ts";
 import { rowShape, shapeIn } from "../tensor/layout.ts";
 import { checkTensor, type Tensor } from "../tensor/tensor.ts";
-import { checkModTensors } from "./attention_tensors.ts";
 
 /** The tensors of {@linkcode AttentionGradient.encode}; all of them are the caller's. */
 export interface AttentionGradientTensors {

@@ -4,6 +4,7 @@ import { isAsymmetric, isTransformed } from "../cache/kv_transform.ts";
 import type { Arrangement } from "../cache/new_tokens.ts";
 import { slotsPiece } from "../cache/slots.ts";
 import type { WgslPiece } from "../gpu/compose.ts";
+import { isPerHead, MASK_COLUMNS, MASK_TOKENS } from "../plan/mask_blocks.ts";
 import { spareTiles } from "../plan/plan_base.ts";
 import type { FilledSpec } from "../plan/spec.ts";
 import type { Dtype } from "../tensor/dtype.ts";
@@ -54,6 +55,19 @@ function newTokensPiece({ tokens }: FilledSpec): WgslPiece {
 
 function arrangementOf({ tokens }: FilledSpec): Arrangement {
   return tokens === undefined ? "padded" : "ragged";
+}
+
+/** Declares the states of the blocks of a mask. */
+export function blocksPiece(spec: FilledSpec): WgslPiece {
+  const constants = { MASK_TOKENS, MASK_COLUMNS, MASK_IS_PER_HEAD: isPerHead(spec) ? 1 : 0 };
+  return { constants, fragments: [wgsl.blocks] };
+}
+
+/** Declares `seenTile`: the tiles of columns that a tile of rows looks at. */
+export function seenTilesPieces(spec: FilledSpec): WgslPiece[] {
+  return spec.blockMask
+    ? [blocksPiece(spec), { fragments: [wgsl.seenTiles.inBlocks] }]
+    : [{ fragments: [wgsl.seenTiles.every] }];
 }
 
 /** Declares `k` and reads it by `keysAt`, as factors of products in a type of their own. */

@@ -3,15 +3,15 @@ import { checkObject } from "../base/check.ts";
 import { type BoundWork, boundWork } from "../gpu/bound_work.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { Owned } from "../gpu/owned.ts";
-import { USAGE } from "../gpu/usage.ts";
 import type { AttentionPlan } from "../plan/plan.ts";
 import { ACTION as PLAN } from "../plan/spec.ts";
 import { checkModsCompile } from "../score/compile_mods.ts";
-import { modBuffers } from "../score/mod_pieces.ts";
+import { modBuffers } from "../score/mod_tensors.ts";
 import { checkDtype } from "../tensor/tensor.ts";
 import { attentionProgram } from "./attention_program.ts";
 import { type AttentionTensors, viewTensors } from "./attention_tensors.ts";
 import { createExecutor } from "./executor.ts";
+import { filledBuffer } from "./filled_buffer.ts";
 
 const ACTION = "encode attention";
 
@@ -49,9 +49,11 @@ export async function prepareAttention(
       checkObject(ACTION, "tensors", tensors);
       const given: AttentionTensors = { ...tensors };
       const view = viewTensors(ACTION, gpu, plan, given, fullLengths);
-      const { cache: _cache, lengths: _lengths, k: _k, v: _v, modTensors, ...others } = given;
+      const { cache: _cache, lengths: _lengths, k: _k, v: _v, modTensors, blockMask, ...others } =
+        given;
       const buffers: Record<string, GPUBuffer> = {
         ...{ ...view.buffers, lengths: view.lengthsBuffer, ...modBuffers(plan.spec, modTensors) },
+        ...(blockMask && { blocks: blockMask.buffer }),
       };
       for (const [name, tensor] of Object.entries(others)) {
         if (tensor) buffers[name] = tensor.buffer;
@@ -63,17 +65,4 @@ export async function prepareAttention(
       });
     },
   };
-}
-
-/** A buffer of `count` numbers, all of them `value`. */
-export function filledBuffer(device: GPUDevice, count: number, value: number): GPUBuffer {
-  const buffer = device.createBuffer({
-    label: "attention lengths",
-    size: count * 4,
-    usage: USAGE.storage,
-    mappedAtCreation: true,
-  });
-  new Uint32Array(buffer.getMappedRange()).fill(value);
-  buffer.unmap();
-  return buffer;
 }

@@ -20,7 +20,7 @@ export type ScoreGradient = "dBias" | "dAlibiSlopes" | "dSinkLogits";
  * it is tuned do not matter here. `impl` is that of the gradient: `"fused"`, the default, computes weights anew in tiles;
  * `"staged"` is plain, with all pairs of a block of rows in scratch, for reading and for comparing.
  */
-export type AttentionGradientSpec = Omit<AttentionSpec, "outputs" | "tuning"> & {
+export type AttentionGradientSpec = Omit<AttentionSpec, "outputs" | "tuning" | "blockMask"> & {
   /** The gradients to compute beside dq, dk and dv. The default is none. */
   gradients?: readonly ScoreGradient[];
 };
@@ -46,7 +46,7 @@ export const SCORE_GRADIENTS: Readonly<
 export function fillInGradient(
   { gradients = [], ...spec }: AttentionGradientSpec,
 ): FilledGradientSpec {
-  const filled = fillIn({ ...spec, outputs: [], tuning: undefined });
+  const filled = fillIn({ ...spec, outputs: [], tuning: undefined, blockMask: false });
   const { kvDtype, pages, valuesAre, arithmetic, scoreMod } = filled;
   if (isQuantized(kvDtype)) {
     const rule = "integers have no gradient (store keys and values as f32 or f16)";

@@ -11,6 +11,7 @@ import {
   stripInvocations,
   valueLoads,
 } from "./fused_tile.ts";
+import { stateRounds } from "./mask_blocks.ts";
 import { type PlanDevice, rowsPerKvHead } from "./plan_base.ts";
 import { masksKeys } from "../score/score_spec.ts";
 import type { FilledSpec } from "./spec.ts";
@@ -92,7 +93,8 @@ function planLanes(
     tellsWhole: !(profile.isSoftware || masksKeys(spec)),
     valueLoads: Math.ceil(perValue * strips / lanes),
     rounds: keyLoads * (keyChunk === 0 ? 1 : 1 + keys) +
-      Math.ceil(lanes * keys / (strips * columns)) + ROUNDS_BESIDE,
+      Math.ceil(lanes * keys / (strips * columns)) + ROUNDS_BESIDE +
+      stateRounds(spec, rows * rowGroups, lanes * keys),
   };
 }
 

@@ -3,6 +3,7 @@ import { sentence } from "../base/check.ts";
 import type { MatrixBlock } from "../gpu/profile.ts";
 import type { Loads } from "../tensor/loads.ts";
 import { type FusedTile, headLoads, leastLanes, ROUNDS_BESIDE, valueLoads } from "./fused_tile.ts";
+import { stateRounds } from "./mask_blocks.ts";
 import { type PlanDevice, rowsPerKvHead } from "./plan_base.ts";
 import { ACTION, type FilledSpec } from "./spec.ts";
 
@@ -38,7 +39,8 @@ export function planMatrixTile(
     ...{ sharers: 0, partners: 1, keyChunk: 0, tellsWhole: false },
     loads,
     valueLoads: Math.ceil(valueLoads({ spec, loads }) / lanes),
-    rounds: headLoads({ spec, loads }) + lanes * keys + matrixRounds(spec, tile) + ROUNDS_BESIDE,
+    rounds: headLoads({ spec, loads }) + lanes * keys + matrixRounds(spec, tile) + ROUNDS_BESIDE +
+      stateRounds(spec, tile.rows, lanes * keys),
   };
 }
 

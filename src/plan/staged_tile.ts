@@ -4,6 +4,7 @@ import { ceilPowerOfTwo, clamp, floorPowerOfTwo } from "../base/numbers.ts";
 import { type DeviceProfile, loopRounds } from "../gpu/profile.ts";
 import { loadPacks, type Loads, loadsOf, packSize } from "../tensor/loads.ts";
 import { fusedLoads, fusedPackSize } from "./fused_tile.ts";
+import { stateRounds } from "./mask_blocks.ts";
 import { numRows, type PlanDevice, type PlanStart, rowsPerKvHead } from "./plan_base.ts";
 import { ACTION, type FilledSpec } from "./spec.ts";
 
@@ -95,11 +96,13 @@ export function planColumns(
   const { rowTile, workgroup, valueLanes } = tile;
   const stepColumns = workgroup.scores * COLUMNS_PER_INVOCATION;
   const keyLoads = spec.headDim / (packSize(spec.headDim) * loadPacks(tile.loads.keys));
-  const stepRounds = keyLoads * (1 + rowTile) + rowTile * (1 + COLUMNS_PER_INVOCATION) + 1;
+  const stepRounds = keyLoads * (1 + rowTile) + rowTile * (1 + COLUMNS_PER_INVOCATION) + 1 +
+    stateRounds(spec, rowTile, stepColumns);
+  const sumRounds = 1 + stateRounds(spec, rowTile, COLUMNS_PER_ROUND);
   const rounds = loopRounds(profile);
   const mostSteps = Math.floor(rounds / stepRounds);
   const mostColumns = Math.min(
-    rounds * COLUMNS_PER_ROUND * workgroup.weightedSum / valueLanes,
+    rounds * COLUMNS_PER_ROUND * workgroup.weightedSum / (valueLanes * sumRounds),
     limits.maxComputeWorkgroupsPerDimension * mostSteps * stepColumns,
   );
   if (contextLen > mostColumns) {

@@ -2,7 +2,7 @@
 import * as wgsl from "../../kernels/mod.ts";
 import type { WgslPiece } from "../gpu/compose.ts";
 import { modFragment, type ModKind, SCALARS, tensorVariable } from "./mod_text.ts";
-import { type FilledMod, type Mods, modScalarsOf, modTensorsOf } from "./score_mod.ts";
+import { type FilledMod, type Mods, modScalarsOf } from "./score_mod.ts";
 
 /** Declares a function by the name that its step calls it by, with the tensors and the scalars that it reads. */
 export function modPieces(kind: ModKind, mods: Mods): WgslPiece[] {
@@ -26,16 +26,6 @@ export function scalarBytes(mods: Mods): ArrayBuffer | undefined {
   const set = { f32: "setFloat32", i32: "setInt32", u32: "setUint32" } as const;
   scalars.forEach(({ type, value }, i) => view[set[type]](4 * i, value, true));
   return view.buffer;
-}
-
-/** Buffers of tensors by the names of the kernels' variables. */
-export function modBuffers(
-  mods: Mods,
-  tensors: Readonly<Record<string, { buffer: GPUBuffer }>> = {},
-): Record<string, GPUBuffer> {
-  return Object.fromEntries(
-    Object.keys(modTensorsOf(mods)).map((name) => [tensorVariable(name), tensors[name].buffer]),
-  );
 }
 
 /** The text in which a function is compiled by itself: its lines come first, so that they have their own numbers. */

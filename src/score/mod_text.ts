@@ -101,6 +101,11 @@ function usesOf(code: string, name: string): { declared: boolean; used: boolean 
   };
 }
 
+/** Whether a function may depend on the query head. */
+export function readsHead({ wgsl }: ModText): boolean {
+  return /\.\s*head\b/.test(codeOf(wgsl));
+}
+
 /** The text as a fragment of a module, which calls its function by one name. */
 export function modFragment(kind: ModKind, mod: ModText): string {
   const { called, own } = KINDS[kind];

@@ -35,7 +35,7 @@ export function scorePieces(spec: ScoredSpec, stage: ScoreStage = "scores"): Wgs
 
 /** The steps that a specification asks for, in order. */
 function stepsTo(stage: ScoreStage, spec: ScoredSpec): Step[] {
-  const { softcap, alibiSlopes, bias, mask, dtype, scoreMod, maskMod } = spec;
+  const { softcap, alibiSlopes, bias, mask, dtype, scoreMod, maskMod, blockMask } = spec;
   const isWhole = stage === "scores";
   const steps: (Step & { isAsked: unknown })[] = [
     {
@@ -62,7 +62,10 @@ function stepsTo(stage: ScoreStage, spec: ScoredSpec): Step[] {
     {
       name: "withMaskMod",
       isAsked: maskMod && isWhole,
-      pieces: [{ fragments: [wgsl.maskMod] }, ...modPieces("maskMod", spec)],
+      pieces: [
+        { fragments: [blockMask ? wgsl.maskMod.inBlocks : wgsl.maskMod.everywhere] },
+        ...modPieces("maskMod", spec),
+      ],
     },
   ];
   return steps.filter(({ isAsked }) => isAsked);

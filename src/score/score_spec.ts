@@ -63,13 +63,18 @@ export interface ScoreSpec {
   scoreMod?: ScoreMod;
   /** A function of your own that says which keys a query sees, of those that it would see. The default is none. */
   maskMod?: MaskMod;
+  /**
+   * Whether attention is given the `BlockMask` of its `maskMod`, by which it neither loads nor computes tiles that nobody sees.
+   * The default is false.
+   */
+  blockMask?: boolean;
 }
 
 /** A {@linkcode ScoreSpec} with its defaults filled in. */
 export type FilledScoreSpec =
   & Omit<ScoreSpec, keyof Mods>
   & Mods
-  & Required<Pick<ScoreSpec, "causal" | "alignment" | "scale" | "maskKeys">>;
+  & Required<Pick<ScoreSpec, "causal" | "alignment" | "scale" | "maskKeys" | "blockMask">>;
 
 /** The farthest position of a first query, and the widest window: sums of two of them are within i32. */
 const FARTHEST = 2 ** 29;
@@ -109,7 +114,13 @@ export function fillInScores(
   const [alibiSlopes, sinkLogits] = [perHead("alibiSlopes"), perHead("sinkLogits")];
   const [bias, mask] = [broadcast("bias"), broadcast("mask")];
   const mods = fillInMods(action, spec);
-  return { ...scores, alibiSlopes, sinkLogits, bias, mask, maskKeys, ...mods };
+  const { blockMask = false } = spec;
+  checkChoice(action, "blockMask", blockMask, [true, false]);
+  if (blockMask && !mods.maskMod) {
+    const rule = "blockMask is of a mask (give maskMod, or leave blockMask out)";
+    throw new TypeError(sentence(action, rule, { blockMask, maskMod: mods.maskMod }));
+  }
+  return { ...scores, alibiSlopes, sinkLogits, bias, mask, maskKeys, ...mods, blockMask };
 }
 
 /** Throws unless a position, or a distance of positions, is one that kernels can add to others in 32 bits. */

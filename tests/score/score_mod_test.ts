@@ -232,7 +232,7 @@ Deno.test("functions of scores: what they read and do not get is named", async (
     attention.bind({ q, k, v: k, o, modTensors });
   assertThrows(bind(), TypeError, "modTensors.table must be a Tensor");
   const table = await empty(4);
-  assertThrows(bind({ table, other: table }), TypeError, "modTensors.other must be planned");
+  assertThrows(bind({ table, other: table }), TypeError, 'modTensors=["other"]');
   assertThrows(bind({ table: await empty(5) }), RangeError, "table must have shape [4]");
   assertThrows(bind({ table: o }), RangeError, "table must have shape [4]");
   const integers = await all.upload({ data: [1, 2, 3, 4], shape: [4] }, "u32");

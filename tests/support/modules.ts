@@ -9,6 +9,7 @@ import {
   type ScoreGradient,
   type ScoreMod,
 } from "../../mod.ts";
+import { blockMaskModule } from "../../src/attend/block_mask.ts";
 import { attentionProgram } from "../../src/attend/attention_program.ts";
 import { gradientProgram } from "../../src/attend/gradient_program.ts";
 import { mergeStatesModule } from "../../src/attend/merge_states.ts";
@@ -63,6 +64,7 @@ export function everyModule(seed: number): WgslModule[] {
   const modules = [
     ...plans(random).flatMap((plan) => Object.values(attentionProgram(plan).modules)),
     ...gradientModules(random),
+    ...blockMaskModules(),
     ...cacheModules(),
     ...layerModules(),
     ...trainingModules(),
@@ -173,6 +175,7 @@ function withOptions(random: Random, spec: AttentionSpec, mayHavePages = true): 
     bias: hasTensors ? undefined : bias,
     mask: pages || hasTensors ? undefined : mask,
     ...(hasMods && { scoreMod: SCORE_MOD, maskMod: MASK_MOD }),
+    blockMask: hasMods && !hasTensors && !pages && !mask && random.next() < 0.5,
     ...(hasTensors && { scoreMod: TABLE_MOD }),
     ...{ kvLayout: "BNSH", pages, tokens },
   };
@@ -186,6 +189,16 @@ function withTransform(random: Random, spec: AttentionSpec): AttentionSpec {
     : {};
   const kvCalibrated = !kvRotation.kvRotation || random.next() < 0.5;
   return { ...spec, pages: undefined, tokens: undefined, ...kvRotation, kvCalibrated };
+}
+
+function blockMaskModules(): WgslModule[] {
+  const perHead: MaskMod = {
+    name: "isOfHead",
+    wgsl: "fn isOfHead(at: ScoreAt) -> bool { return i32(at.head) < at.key; }",
+  };
+  return [MASK_MOD, perHead].map((maskMod) =>
+    blockMaskModule(planAttention({ numHeads: 4, headDim: 8, capacity: 9, maskMod }, LIMITS))
+  );
 }
 
 function cacheModules(): WgslModule[] {

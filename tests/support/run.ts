@@ -2,6 +2,7 @@ import {
   Attention,
   type AttentionOutput,
   type AttentionSpec,
+  BlockMask,
   type Dtype,
   type ElementType,
   type FusedPlan,
@@ -155,10 +156,14 @@ export async function submit(encode: (encoder: GPUCommandEncoder) => void): Prom
   device.queue.submit([encoder.finish()]);
 }
 
-/** Runs an attention over contiguous K and V or over a cache, and reads back what it wrote. */
+/**
+ * Runs an attention over contiguous K and V or over a cache, and reads back what it wrote. The blocks of its mask, where it has
+ * some, are computed before, with tensors that may be others.
+ */
 export async function runAttention(
   spec: AttentionSpec,
   inputs: Inputs | (Omit<Inputs, "k" | "v" | "lengths"> & { cache: KvView }),
+  blockTensors = inputs.modTensors,
 ): Promise<Outputs> {
   using tensors = new Tensors();
   const { bias, mask } = inputs;
@@ -189,7 +194,17 @@ export async function runAttention(
       lengths: await upload(inputs.lengths, "u32"),
     }),
   };
-  await submit((encoder) => attention.encode(encoder, { ...read, ...written }));
+  const blockMask = attention.plan.spec.blockMask
+    ? tensors.keep(await BlockMask.create(attention.gpu, { ...spec, ...shapes }))
+    : undefined;
+  const ofBlocks = blockMask && await tensors.uploadAll(blockMask.plan.spec, blockTensors);
+  await submit((encoder) => {
+    blockMask?.encode(encoder, {
+      ...("cache" in read ? { cache: read.cache } : { lengths: read.lengths }),
+      modTensors: ofBlocks,
+    });
+    attention.encode(encoder, { ...read, ...written, blockMask });
+  });
   const downloads = Object.entries(written).map(async ([name, tensor]) =>
     [name, await tensor.download()] as const
   );
