@@ -79,11 +79,10 @@ fn stateOf(rows: TileBlocks, seen: vec2u, first: u32, end: u32) -> u32 {
   }
   let columns = vec2u(columnAt(seen, first), columnAt(seen, end - 1u)) / MASK_COLUMNS;
   let state = blocks[rows.first + columns.x];
-  for (var row = 0u; row < rows.count; row++) {
-    for (var block = columns.x; block <= columns.y; block++) {
-      if (blocks[rows.first + row * rows.stride + block] != state) {
-        return SOME;
-      }
+  let width = columns.y - columns.x + 1u;
+  for (var i = 1u; i < rows.count * width; i++) {
+    if (blocks[rows.first + i / width * rows.stride + columns.x + i % width] != state) {
+      return SOME;
     }
   }
   return state;

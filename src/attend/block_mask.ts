@@ -71,7 +71,7 @@ const WORKGROUP = 64;
  *   attention.encode(encoder, { q, k, v, o, modTensors, blockMask });
  * }
  * gpu.device.queue.submit([encoder.finish()]);
- * console.log(await blockMask.counts()); // { hidden: 38, whole: 14, partial: 12 }
+ * console.log(await blockMask.counts()); // { hidden: 40, whole: 16, partial: 8 }
  * gpu.destroy();
  * ```
  */

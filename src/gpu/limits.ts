@@ -1,8 +1,13 @@
-/** The limits of a device that planning asks for; a `GPUDevice.limits` is one. */
-export type PlanLimits = Pick<
-  GPUSupportedLimits,
-  | "maxStorageBufferBindingSize"
-  | "maxComputeInvocationsPerWorkgroup"
-  | "maxComputeWorkgroupStorageSize"
-  | "maxComputeWorkgroupsPerDimension"
->;
+/**
+ * The limits of a device that planning asks for; a `GPUDevice.limits` is one. Without the number of storage buffers it is the
+ * one that WebGPU guarantees, 8.
+ */
+export type PlanLimits =
+  & Pick<
+    GPUSupportedLimits,
+    | "maxStorageBufferBindingSize"
+    | "maxComputeInvocationsPerWorkgroup"
+    | "maxComputeWorkgroupStorageSize"
+    | "maxComputeWorkgroupsPerDimension"
+  >
+  & Partial<Pick<GPUSupportedLimits, "maxStorageBuffersPerShaderStage">>;

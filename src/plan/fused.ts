@@ -12,6 +12,7 @@ import {
 } from "./plan_base.ts";
 import { planSlices, sliceBytes } from "./slices.ts";
 import { ACTION, type FilledSpec } from "./spec.ts";
+import { checkStorageBuffers, fusedStorageBuffers } from "./storage_buffers.ts";
 import type { Tiling } from "./tiling.ts";
 import { planTransform, type TransformPlan } from "./transform.ts";
 import { tilingFor } from "./tuning.ts";
@@ -56,6 +57,7 @@ export function planFused(start: PlanStart, device: PlanDevice): FusedPlan | und
   const filling = { numTiles, fillingWorkgroups, queryBytes };
   const slices = planSlices(start, tile, filling, device);
   if (slices === undefined) return undefined;
+  checkStorageBuffers(fusedStorageBuffers(spec, slices), device.limits);
   return {
     impl: "fused",
     ...start,

@@ -4,6 +4,7 @@ import { loopRounds } from "../gpu/profile.ts";
 import { fusedPacks, type FusedTile } from "./fused_tile.ts";
 import { numRows, type PlanDevice, type PlanStart } from "./plan_base.ts";
 import type { FilledSpec } from "./spec.ts";
+import { fusedStorageBuffers, mostStorageBuffers } from "./storage_buffers.ts";
 
 /** Tiles of columns that are worth a slice: each slice costs a partial state to write, read and merge. */
 const TILES_PER_SLICE = 2;
@@ -35,7 +36,11 @@ export function planSlices(
     spec.maxScratchBytes - queryBytes,
     maxStorageBufferBindingSize,
   );
-  const most = !isTransformed(spec) && mergeWorkgroups(spec) > maxComputeWorkgroupsPerDimension
+  // Slices write two buffers of states where a whole context writes its output.
+  const bindsStates = fusedStorageBuffers(spec, 2) <= mostStorageBuffers(limits);
+  const mergesTooMany = !isTransformed(spec) &&
+    mergeWorkgroups(spec) > maxComputeWorkgroupsPerDimension;
+  const most = mergesTooMany || !bindsStates
     ? 1
     : Math.min(Math.floor(scratchBytes / stateBytes(spec)), maxComputeWorkgroupsPerDimension);
   if (least > Math.max(1, most)) return undefined;

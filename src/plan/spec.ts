@@ -162,8 +162,12 @@ export function fillIn(spec: AttentionSpec): FilledSpec {
 /** Checks what tokens that lie end to end ask for. */
 function checkTokens(
   { tokens, seqLen, pages, layout }: OwnSpec,
-  { alignment }: FilledScoreSpec,
+  { alignment, blockMask }: FilledScoreSpec,
 ): void {
+  if (blockMask) {
+    const rule = "a block mask is of as many new tokens in each sequence (leave blockMask out)";
+    throw new TypeError(sentence(ACTION, rule, { tokens, blockMask }));
+  }
   if (pages === undefined) {
     const rule = "new tokens that lie end to end are those of a PagedKvCache (spread its spec)";
     throw new TypeError(sentence(ACTION, rule, { tokens, pages }));

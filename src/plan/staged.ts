@@ -7,6 +7,7 @@ import {
   rowsPerKvHead,
 } from "./plan_base.ts";
 import { planRowBlocks, type RowBlock } from "./row_blocks.ts";
+import { checkStorageBuffers, stagedStorageBuffers } from "./storage_buffers.ts";
 import { planColumns, planStagedTile, stagedLoads, type StagedTile } from "./staged_tile.ts";
 import { packSize } from "../tensor/loads.ts";
 import { stateBytes } from "./slices.ts";
@@ -36,6 +37,7 @@ export interface StagedPlan extends PlanBase, StagedTile {
 export function planStaged(start: PlanStart, device: PlanDevice): StagedPlan {
   const { spec, contextLen } = start;
   const { limits, profile } = device;
+  checkStorageBuffers(stagedStorageBuffers(spec), limits);
   const loads = stagedLoads(spec, profile);
   const tile = planStagedTile(start, loads, device);
   const { steps, leastGroups } = planColumns(start, tile, device);
