@@ -175,7 +175,7 @@ function withOptions(random: Random, spec: AttentionSpec, mayHavePages = true): 
     bias: hasTensors ? undefined : bias,
     mask: pages || hasTensors ? undefined : mask,
     ...(hasMods && { scoreMod: SCORE_MOD, maskMod: MASK_MOD }),
-    blockMask: hasMods && !hasTensors && !pages && !tokens && !mask && random.next() < 0.5,
+    blockMask: hasMods && !hasTensors && !pages && !mask && random.next() < 0.5,
     ...(hasTensors && { scoreMod: TABLE_MOD }),
     ...{ kvLayout: "BNSH", pages, tokens },
   };
