@@ -39,8 +39,7 @@ fn blocksOf(tile: RowTile, tokens: vec2u, context: Context) -> TileBlocks {
   let first = tile.kvHead * group + tile.firstRow / params.seqLen;
   let last = tile.kvHead * group + (tile.firstRow + tile.numRows - 1u) / params.seqLen;
   let tokenBlocks = tokens / MASK_TOKENS;
-  // Several heads have different tokens in a tile: they are looked up where these are in one block, and so may be several
-  // blocks of one head.
+  // A tile of several heads may have any of their tokens: its blocks are one for each head, or nothing is known of them.
   let isOneBlock = tokenBlocks.x == tokenBlocks.y;
   let isOneRow = first == last || MASK_IS_PER_HEAD == 0u;
   let isKnown = (isOneBlock || first == last) && blocks[tile.batch] == context.skipped + context.len;

@@ -26,16 +26,16 @@ const KINDS = {
     called: "modifiedScore",
     parameters: ["f32", "ScoreAt"],
     result: "f32",
-    own: "score_",
+    own: "score__",
   },
-  maskMod: { called: "isSeenAt", parameters: ["ScoreAt"], result: "bool", own: "mask_" },
+  maskMod: { called: "isSeenAt", parameters: ["ScoreAt"], result: "bool", own: "mask__" },
 } as const;
 
 /** The derivative of `modifiedScore` by the score. */
 export const MOD_GRAD = "modifiedScoreGrad";
 
-/** What comes before the name of a tensor or a scalar. Names of the library have no underscore behind small letters. */
-const SHARED = "mod_";
+/** What comes before the name of a tensor. Neither the library nor a text has names with two underscores. */
+const SHARED = "mod__";
 
 /** The uniform that scalars are members of. */
 export const SCALARS = "modScalars";
@@ -67,26 +67,25 @@ export function checkModText(action: string, kind: ModKind, mod: ModText): void 
       declaration: declaration.trim(),
     });
   }
+  const [twice] = code.match(/\w*__\w*/) ?? [];
+  if (twice) refuse("have no name with two underscores", { name: twice });
   const [together] = code.match(TOGETHER) ?? [];
   if (together) refuse("use nothing that invocations do together", { name: together });
   const { parameters, result } = KINDS[kind];
+  const given = parameters.map((type) => `\\s*\\w+\\s*:\\s*${type}\\s*`).join(",");
   for (const declared of grad === undefined ? [name] : [name, grad]) {
-    const given = parameters.map((type) => `\\s*\\w+\\s*:\\s*${type}\\s*`).join(",");
     if (!/^[A-Za-z_]\w*$/.test(declared)) {
       refuse("name its functions as WGSL does", { name: declared });
     }
-    if (
-      new RegExp(`\\bfn\\s+${declared}\\s*\\(${given},?\\s*\\)\\s*->\\s*${result}\\b`).test(code)
-    ) {
-      continue;
-    }
+    const head = `\\bfn\\s+${declared}\\s*\\(${given},?\\s*\\)\\s*->\\s*${result}\\b`;
+    if (new RegExp(head).test(code)) continue;
     const wanted = parameters.map((type) => `${type === "f32" ? "score" : "at"}: ${type}`);
     refuse(`declare fn ${declared}(${wanted.join(", ")}) -> ${result}`, { wgsl });
   }
-  for (const given of [...Object.keys(tensors), ...Object.keys(scalars)]) {
-    const { declared, used } = usesOf(code, given);
-    if (declared) refuse(`not declare the name of a tensor or a scalar`, { name: given });
-    if (!used) refuse(`read every tensor and scalar that it is given`, { name: given });
+  for (const name of [...Object.keys(tensors), ...Object.keys(scalars)]) {
+    const { declared, used } = usesOf(code, name);
+    if (declared) refuse("not declare the name of a tensor or a scalar", { name });
+    if (!used) refuse("read every tensor and scalar that it is given", { name });
   }
 }
 
