@@ -234,7 +234,10 @@ export class JobQueue {
     const alive = setInterval(() => message.working(), patience / 3);
     try {
       const { run, id, job } = readJob(decodeJson(message.data, MAX_BYTES));
-      const outcome = message.info.deliveryCount > MOST_DELIVERIES
+      const { deliveryCount } = message.info;
+      // A worker that was only silent may still have a result: it has as long again to store it, and what is stored first counts.
+      if (deliveryCount === MOST_DELIVERIES + 1) return message.nak(patience);
+      const outcome = deliveryCount > MOST_DELIVERIES
         ? { id, dead: `${MOST_DELIVERIES} workers ended or failed before they had its result` }
         : await outcomeOf(id, () => perform(job));
       await this.#store(run, outcome, { signal, warn });

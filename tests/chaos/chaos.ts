@@ -65,12 +65,16 @@ async function runAll(
     const { code, err } = await run(generate, ...ask);
     if (code !== 0) throw new Error(err);
     const text = await Deno.readTextFile(path);
-    return text.trimEnd().split("\n").map((line): { id: string; text: string } => JSON.parse(line));
+    // The text of a result, or its error.
+    return text.trimEnd().split("\n").map((line) => {
+      const { id, text, error } = JSON.parse(line);
+      return { id, text: text ?? error };
+    });
   };
   const [alone, secondsAlone] = await timed(() => continued("alone"));
   const texts = new Map(alone.map(({ id, text }) => [id, text]));
 
-  const start = () => RunningCommand.start("worker", [...files, "--nats", url, "--patience", "3"]);
+  const start = () => RunningCommand.start("worker", [...files, "--nats", url, "--patience", "10"]);
   const mortals = new Mortals(random, start);
   await mortals.add(workers);
   const faults: string[] = [];

@@ -133,6 +133,35 @@ testNats("JobQueue: results that find no room wait, and jobs of another model to
   });
 });
 
+testNats(
+  "JobQueue: a job whose workers are only slow to say that they live is not dead",
+  async () => {
+    await withServer(async (server) => {
+      const adder = await open(await server.join());
+      const controller = new AbortController();
+      const { signal } = controller;
+      let begun = 0;
+      // They say too seldom that they live for the patience that the last one asks for, and one after the other gets the job.
+      const slow = async (patience: number, hasRoom?: () => boolean) => {
+        const queue = await open(await server.join());
+        return queue.work(async (job) => {
+          begun++;
+          await delay(4.4 * PATIENCE);
+          return job;
+        }, { signal, patience, hasRoom, warn: () => {} });
+      };
+      await adder.add("run", "slow", 1);
+      const workers = [1, 2, 3, 4].map(() => slow(20 * PATIENCE));
+      while (begun === 0) await delay(5);
+      workers.push(slow(PATIENCE, () => false));
+      assertEquals(await collect(adder, "run", 1), [{ id: "slow", result: 1 }]);
+      controller.abort();
+      await Promise.all(workers);
+      assertEquals(begun, 3);
+    });
+  },
+);
+
 testNats("JobQueue: a result that no message can hold is an outcome too", async () => {
   await withServer(async (server) => {
     const cluster = await server.join();
