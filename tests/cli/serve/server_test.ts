@@ -2,6 +2,7 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import OpenAI from "openai";
 import { withModel } from "../../support/commands.ts";
+import { RunningCommand } from "../../support/processes.ts";
 import { testRandomly } from "../../support/random.ts";
 
 /** Starts a server over a small model of random weights, and ends it with the test. */
@@ -10,45 +11,13 @@ async function withServer(
   options: readonly string[],
   test: (server: { url: string; end: () => void }) => Promise<void>,
 ): Promise<{ code: number; err: string }> {
-  const process = new Deno.Command(Deno.execPath(), {
-    args: [
-      ...SERVE,
-      "--model",
-      files.model,
-      "--tokenizer",
-      files.tokenizer,
-      "--port",
-      "0",
-      ...options,
-    ],
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
-  let isEnding = false;
-  const end = () => {
-    if (!isEnding) process.kill("SIGTERM");
-    isEnding = true;
-  };
-  const err = new Response(process.stderr).text();
-  const reader = process.stdout.pipeThrough(new TextDecoderStream()).getReader();
-  let said = "";
-  try {
-    while (!said.includes("\n")) {
-      const { done, value } = await reader.read();
-      if (done) throw new Error(`the server ended: ${await err}`);
-      said += value;
-    }
-    const [url] = said.match(/http:\S+/)!;
-    await test({ url, end });
-    end();
-  } catch (error) {
-    process.kill("SIGKILL");
-    throw error;
-  } finally {
-    await reader.cancel();
-  }
-  const { code } = await process.status;
-  return { code, err: await err };
+  const args = ["--model", files.model, "--tokenizer", files.tokenizer, "--port", "0", ...options];
+  await using server = await RunningCommand.start("serve", args);
+  const [url] = server.line.match(/http:\S+/)!;
+  let ended: Promise<{ code: number; err: string }> | undefined;
+  const end = () => ended ??= server.end();
+  await test({ url, end });
+  return await end();
 }
 
 const SERVE = [
