@@ -3968,6 +3968,9 @@ put(token, i, params.weight * params.temperature * (exp(logP) - q));
 let loss = params.temperature * params.temperature * sumOverLanes(sum, lane, lane);
 if (lane == 0u) {
 losses[token] = loss;
+if (!(loss <= 3.4028234663852886e38)) {
+put(token, 0u, loss);
+}
 }
 }`;
 

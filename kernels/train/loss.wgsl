@@ -62,5 +62,9 @@ fn main(
   let loss = params.temperature * params.temperature * sumOverLanes(sum, lane, lane);
   if (lane == 0u) {
     losses[token] = loss;
+    // The distribution may have a gradient where its log has none left: no step must follow from it.
+    if (!(loss <= 3.4028234663852886e38)) {
+      put(token, 0u, loss);
+    }
   }
 }

@@ -92,6 +92,25 @@ Deno.test("Loss: what is not a number shows, and what is far off is no overflow"
   assertNear((await dLogits.download()).slice(6), [1 / 3, 0, -1 / 3], "its gradient");
 });
 
+Deno.test("Loss: an infinite loss has no finite gradient, so that no step follows from it", async () => {
+  const gpu = await sharedGpu();
+  using tensors = new Tensors();
+  const logits = await tensors.upload({ data: [3e38, -3e38], shape: [1, 2] });
+  const labels = await tensors.upload({ data: [1], shape: [1] }, "u32");
+  const [losses, dLogits] = [
+    await tensors.poisoned([1]),
+    await tensors.upload({ data: [0, 0], shape: [1, 2] }),
+  ];
+  const loss = tensors.keep(new Loss(gpu, 2));
+  const work = await loss.bind({
+    ...{ logits: logits.buffer, labels: labels.buffer },
+    ...{ losses: losses.buffer, dLogits: dLogits.buffer },
+  }, 1);
+  await submit((encoder) => work.encode(encoder));
+  assertEquals(Number.isFinite((await losses.download())[0]), false);
+  assertEquals((await dLogits.download()).every(Number.isFinite), false);
+});
+
 Deno.test("Loss: a vocabulary beyond the loops of the software driver is an error", async () => {
   const loss = new Loss(await sharedGpu(), 200_000, { profile: PROFILES.software });
   const buffers = {} as Parameters<Loss["bind"]>[0];
