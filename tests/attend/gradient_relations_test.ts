@@ -78,6 +78,55 @@ testRandomly(
   },
 );
 
+testRandomly(
+  "gradient: a ring that has wrapped gives that of its tokens in their order",
+  async (random) => {
+    const spec: AttentionSpec = { numHeads: 4, numKvHeads: 1, headDim: 8, seqLen: 4, capacity: 10 };
+    const inputs = randomInputs(random, spec);
+    const dO = randomDO(random, spec);
+    const expected = await runGradient(spec, inputs, dO);
+    /** Token 3 + i of 13 is in slot (3 + i) mod 10. */
+    const inRing = (data: ArrayLike<number>) =>
+      Float32Array.from(data, (_, i) => data[(Math.floor(i / 8) + 7) % 10 * 8 + i % 8]);
+    const ring = ({ data, shape }: HostTensor) => ({ data: inRing(data), shape });
+    const lengths = { data: [13], shape: [1] };
+    const actual = await runGradient(
+      spec,
+      { ...inputs, k: ring(inputs.k), v: ring(inputs.v), lengths },
+      dO,
+    );
+    assertRelative(actual.dq, expected.dq, TOLERANCE, "dq");
+    for (const name of ["dk", "dv"] as const) {
+      assertRelative(actual[name], inRing(expected[name]), TOLERANCE, name);
+    }
+  },
+);
+
+testRandomly(
+  "gradient: an infinite dO reaches its own row and the keys that it sees",
+  async (random) => {
+    const spec: AttentionSpec = { numHeads: 1, headDim: 8, seqLen: 40, capacity: 40, window: 9 };
+    const inputs = randomInputs(random, spec);
+    const dO = randomDO(random, spec);
+    const clean = await runGradient(spec, inputs, dO);
+    const spoilt = { data: Float32Array.from(dO.data), shape: dO.shape };
+    const row = 20;
+    spoilt.data[row * 8 + 3] = Infinity;
+    for (const impl of ["fused", "staged"] as const) {
+      const { dq, dk, dv } = await runGradient({ ...spec, impl }, inputs, spoilt);
+      const rowsThatDiffer = (actual: Float32Array, expected: Float32Array) =>
+        Array.from({ length: 40 }, (_, i) => i).filter((i) =>
+          actual.subarray(i * 8, i * 8 + 8).some((x) => !Number.isFinite(x)) ||
+          actual.subarray(i * 8, i * 8 + 8).some((x, h) => Math.abs(x - expected[i * 8 + h]) > 1e-4)
+        );
+      const seen = Array.from({ length: 9 }, (_, i) => row - 8 + i);
+      assertEquals(rowsThatDiffer(dq, clean.dq), [row], impl);
+      assertEquals(rowsThatDiffer(dk, clean.dk), seen, impl);
+      assertEquals(rowsThatDiffer(dv, clean.dv), seen, impl);
+    }
+  },
+);
+
 testRandomly("gradient: keys, values and rows that nobody sees may be anything", async (random) => {
   const spec: AttentionSpec = { ...SPEC, numKvHeads: 1, capacity: 50, seqLen: 9, window: 20 };
   const lengths = { data: [40], shape: [1] };
