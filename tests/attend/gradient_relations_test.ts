@@ -128,9 +128,12 @@ testRandomly(
 );
 
 testRandomly("gradient: keys, values and rows that nobody sees may be anything", async (random) => {
-  const spec: AttentionSpec = { ...SPEC, numKvHeads: 1, capacity: 50, seqLen: 9, window: 20 };
+  const spec: AttentionSpec = {
+    ...{ ...SPEC, numKvHeads: 1, capacity: 50, seqLen: 9, window: 20 },
+    ...{ alibiSlopes: Array(6).fill(0.1), sinkLogits: Array(6).fill(1) },
+  };
   const lengths = { data: [40], shape: [1] };
-  const inputs = { ...randomInputs(random, spec), lengths };
+  const inputs = { ...randomInputs(random, spec), lengths, bias: random.tensor([9, 50]) };
   const dO = randomDO(random, spec);
   const expected = await runGradient(spec, inputs, dO);
   const spoilt = ({ data, shape }: HostTensor, bad: number): HostTensor => {
@@ -143,8 +146,9 @@ testRandomly("gradient: keys, values and rows that nobody sees may be anything",
   for (const bad of [NaN, Infinity]) {
     const changed = { ...inputs, k: spoilt(inputs.k, bad), v: spoilt(inputs.v, -bad) };
     const actual = await runGradient(spec, changed, dO);
-    for (const name of ["dq", "dk", "dv"] as const) {
-      assertClose(actual[name], expected[name], 0, `${name} beside ${bad}`);
+    const names = ["dq", "dk", "dv", "dBias", "dAlibiSlopes", "dSinkLogits"] as const;
+    for (const name of names) {
+      assertClose(actual[name]!, expected[name]!, 0, `${name} beside ${bad}`);
     }
   }
 });
