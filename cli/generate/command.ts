@@ -126,7 +126,7 @@ async function withHeads(
 ): Promise<Checkpoint> {
   // Refused before minutes of drawing.
   checkFewerHeads(ACTION, { from: model.checkpoint.spec.numKvHeads, to: kvHeads });
-  const draw = { tokens: USUAL_CALIBRATION, seed, action: ACTION };
+  const draw = { tokens: USUAL_CALIBRATION, seed, action: ACTION, cure: "give another --pool" };
   const calibration = method === "merged" ? await drawTexts(gpu, model, draw, out) : [];
   return await withFewerKvHeads(gpu, model.checkpoint, { kvHeads, method, calibration }, out);
 }

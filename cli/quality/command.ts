@@ -19,6 +19,7 @@ import { compareScores, type Score, scoreText } from "../shared/score.ts";
 import { type Variant, variantsOf } from "./variants.ts";
 
 const ACTION = "measure quality";
+const CURE = "give --text";
 const USUAL_TOKENS = 512;
 const files = new Files(ACTION);
 
@@ -123,7 +124,7 @@ async function drawTokens(
   most: number,
   seed: number,
 ): Promise<number[]> {
-  const bounds = textBounds(tokenizer, ACTION);
+  const bounds = textBounds(tokenizer, { action: ACTION, cure: CURE });
   const decoder = await Decoder.create(gpu, spec, weights, { maxTokens: most });
   try {
     return await drawText(decoder, { tokens: most, ...bounds, seed });
@@ -143,7 +144,7 @@ async function measureRows(
   },
 ): Promise<Row[]> {
   const { checkpoint } = model;
-  const draw = { tokens: options.calibration, seed: options.seed, action: ACTION };
+  const draw = { tokens: options.calibration, seed: options.seed, action: ACTION, cure: CURE };
   const calibration = variants.some(({ pool }) => pool === "merged")
     ? await drawTexts(gpu, model, draw, out)
     : [];
@@ -192,7 +193,7 @@ async function calibrateByDraws(
   out: Out,
 ): Promise<KvCalibration[]> {
   const { checkpoint } = model;
-  const draw = { tokens: checkpoint.spec.contextLen, seed, action: ACTION };
+  const draw = { tokens: checkpoint.spec.contextLen, seed, action: ACTION, cure: CURE };
   const texts = await drawTexts(gpu, model, draw, out);
   return await calibrate(gpu, checkpoint, texts.flat());
 }

@@ -14,22 +14,23 @@ export interface DrawOptions {
   tokens: number;
   /** Repeats them. */
   seed: number;
-  /** The action of the command, for messages. */
+  /** The action of the command, and what helps where no token begins a text, for messages. */
   action: string;
+  cure: string;
 }
 
 /** Texts of one length that a model draws itself. Progress is shown. */
 export async function drawTexts(
   gpu: Gpu,
   { checkpoint, tokenizer }: Model,
-  { tokens, seed, action }: DrawOptions,
+  { tokens, seed, ...messages }: DrawOptions,
   out: Pick<Out, "progress">,
 ): Promise<number[][]> {
   const seqLen = textTokens(checkpoint.spec);
   const sequences = Math.ceil(tokens / seqLen);
   const progress = out.progress(sequences);
   const texts = await drawCalibration(gpu, checkpoint, {
-    ...textBounds(tokenizer, action),
+    ...textBounds(tokenizer, messages),
     ...{ sequences, seqLen, seed },
     progress: () => progress.step(`texts of ${seqLen} tokens drawn`),
   });
@@ -49,13 +50,13 @@ export function textTokens({ contextLen }: { contextLen: number }): number {
  */
 export function textBounds(
   tokenizer: Pick<Tokenizer, "encode" | "endOfText">,
-  action: string,
+  { action, cure }: Pick<DrawOptions, "action" | "cure">,
 ): TextBounds {
   const { endOfText: ends } = tokenizer;
   const own = tokenizer.encode("");
   const begin = own.length > 0 ? own : ends.slice(0, 1);
   if (begin.length > 0) return { begin, ends };
   throw new RangeError(
-    `Cannot ${action} as no token begins this model's texts, so that it cannot draw one (give --text where there is that option)`,
+    `Cannot ${action} as no token begins this model's texts, so that it can draw none (${cure})`,
   );
 }

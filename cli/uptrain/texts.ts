@@ -34,7 +34,12 @@ export async function textsFor(
     return { source: text, ...split(tokens, { seqLen, heldOut, name: text, action }) };
   }
   const draw = (tokens: number, kind: string) =>
-    drawTexts(gpu, model, { tokens, seed: seedFrom(`${seed} ${kind}`), action }, out);
+    drawTexts(
+      gpu,
+      model,
+      { tokens, seed: seedFrom(`${seed} ${kind}`), action, cure: "give --text" },
+      out,
+    );
   return {
     source: `drawn by the model, seed ${seed}`,
     learned: await draw(selfDrawn, "learned"),
