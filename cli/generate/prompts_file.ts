@@ -1,10 +1,9 @@
 /** Many prompts from a file, and their results in another, which a later run goes on with. */
 import { findTextFile } from "../../src/checkpoints/text_file.ts";
-import { Decoder } from "../../src/model/decoder.ts";
 import type { Gpu } from "../../mod.ts";
 import { calibrateByFile } from "../shared/calibrate.ts";
 import { Files } from "../shared/files.ts";
-import { DecoderEngine } from "../shared/generation/decoder_engine.ts";
+import { createEngine } from "../shared/generation/create_engine.ts";
 import {
   type BadLine,
   type PromptDefaults,
@@ -19,6 +18,8 @@ import type { Out } from "../shared/run.ts";
 import type { GenerateOptions } from "./options.ts";
 
 const ACTION = "generate";
+/** Prompts that are with the engine at once: more than run together, so that none is waited for. */
+const TOGETHER = 64;
 
 /** Continues every prompt of a file whose result is not there yet, on this machine's GPU. */
 export async function continuePrompts(
@@ -27,16 +28,17 @@ export async function continuePrompts(
   options: PromptFiles,
   out: Out,
 ): Promise<void> {
-  const { checkpoint: { spec, weights }, tokenizer } = model;
+  const { checkpoint, tokenizer } = model;
   const { kvDtype, weightDtype, window, sinks, calibrate: file } = options;
   const kvCalibration = file === undefined
     ? undefined
     : await calibrateByFile(gpu, model, { action: ACTION, file });
-  const sizes = { kvDtype, kvCalibration, weightDtype, window, sinks, maxTokens: spec.contextLen };
-  const engine = new DecoderEngine(await Decoder.create(gpu, spec, weights, sizes));
+  const { contextLen: maxTokens } = checkpoint.spec;
+  const sizes = { kvDtype, kvCalibration, weightDtype, window, sinks, maxTokens };
+  const engine = await createEngine(gpu, checkpoint, sizes);
   try {
     await continueFile(options, out, ({ left, defaults }, onResult) => {
-      return runPrompts(engine, tokenizer, left, { together: 1, defaults, onResult });
+      return runPrompts(engine, tokenizer, left, { together: TOGETHER, defaults, onResult });
     });
   } finally {
     engine.destroy();

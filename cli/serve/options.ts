@@ -21,6 +21,8 @@ The model
   --cache-dtype NAME   element type of the KV cache: f32, f16, int8, int4 (default: f32)
   --weight-dtype NAME  element type of the weights: f32, f16, int8 (default: f32)
   --context NUMBER     most tokens of a sequence, prompt and answer (default: as the model was trained)
+  --sequences NUMBER   most sequences that run together (default: 16)
+  --cache-mib NUMBER   MiB of the keys and values of all of them (default: what they need, at most 256)
 
 The server
   --port NUMBER        port to listen on; 0 takes a free one (default: 8080)
@@ -55,12 +57,15 @@ export interface ServeOptions extends ModelOptions, EngineOptions {
 
 const NAMES = [
   ...["model", "tokenizer", "name", "cache-dtype", "weight-dtype", "context", "port", "host"],
+  ...["sequences", "cache-mib"],
   ...["api-key-file", "max-body", "max-prompt", "max-queue", "timeout"],
   ...CLUSTER_NAMES,
 ] as const;
 
 /** Options of whoever generates the tokens. */
-const OF_WORKERS = ["cache-dtype", "weight-dtype", "context"] as const;
+const OF_WORKERS = [
+  ...["cache-dtype", "weight-dtype", "context", "sequences", "cache-mib"],
+] as const;
 
 /**
  * Reads the command line.
@@ -86,6 +91,8 @@ export function parseOptions(args: readonly string[]): ServeOptions | string {
     kvDtype: given.choice("cache-dtype", KV_DTYPES) ?? "f32",
     weightDtype: given.choice("weight-dtype", WEIGHT_DTYPES) ?? "f32",
     context: given.number("context", count),
+    sequences: given.number("sequences", count),
+    cacheMib: given.number("cache-mib", count),
     port: given.number("port", { min: 0, max: 65535 }) ?? 8080,
     host: given.text("host") ?? "127.0.0.1",
     apiKeyFile: given.text("api-key-file"),

@@ -1,6 +1,6 @@
 /** Responses of the OpenAI API, whole and in pieces. */
 import type { Tokenizer } from "../../src/model/tokenizer/tokenizer.ts";
-import type { TokenLogprob } from "../../src/model/sampler.ts";
+import type { TokenLogprob } from "../../src/model/mod.ts";
 import type { GeneratedToken } from "../shared/generation/engine.ts";
 import type { FinishReason } from "../shared/generation/text_choice.ts";
 

@@ -103,7 +103,7 @@ export class Batch {
   readonly gpu: Gpu;
   /** Its model's shape. */
   readonly spec: DecoderSpec;
-  /** Tokens of the longest sequence, its prompt included. */
+  /** Tokens of the longest sequence, its prompt included: as fit the model, and the pages. */
   readonly maxTokens: number;
   /** Bytes of keys and values, and of their tables, on the device. */
   readonly cacheBytes: number;
@@ -116,7 +116,8 @@ export class Batch {
   private constructor(owned: Owned, model: Model, cache: PagedKvCache, loop: BatchLoop) {
     this.gpu = model.gpu;
     this.spec = model.spec;
-    this.maxTokens = cache.spec.capacity;
+    const { count, size } = cache.pool.shape.pages;
+    this.maxTokens = Math.min(cache.spec.capacity, count * size);
     this.cacheBytes = cache.pool.bytes + cache.bytes;
     this.weightBytes = model.weightBytes;
     this.#owned = owned;
@@ -146,7 +147,12 @@ export class Batch {
     checkObject(CREATE, "spec", spec);
     checkObject(CREATE, "options", options);
     const sizes = fillIn(spec, options);
-    const rope = ropeOf(spec);
+    if (!Batch.canRun(spec)) {
+      const rule = "layers must have the same rotary positions (use a Decoder)";
+      const rope = spec.layers.map(({ rope }) => rope);
+      throw new RangeError(sentence(CREATE, rule, { rope }));
+    }
+    const [{ rope }] = spec.layers;
     const { maxSequences, maxStepTokens, pageSize, numPages, stepsPerRead } = sizes;
     const scheduler = new Scheduler({ maxRunning: maxSequences, maxStepTokens });
     return await Owned.make(async (owned) => {
@@ -176,6 +182,17 @@ export class Batch {
       const loop = new BatchLoop(passes, sampler, scheduler, stepsPerRead);
       return new Batch(owned, model, cache, loop);
     });
+  }
+
+  /**
+   * Whether a batch can run a model: its layers must have the same rotary positions.
+   *
+   * @param spec The model's shape.
+   * @returns Whether it can.
+   */
+  static canRun({ layers, headDim }: DecoderSpec): boolean {
+    const ropes = layers.map(({ rope }) => rope && fillInRope(CREATE, rope, headDim));
+    return new Set(ropes.map((rope) => JSON.stringify(rope))).size === 1;
   }
 
   /** The work so far, and what is under way. */
@@ -246,14 +263,6 @@ function fillIn(spec: DecoderSpec, options: BatchOptions) {
   checkInteger(CREATE, "cacheBytes", cacheBytes, pageBytes);
   const numPages = Math.min(maxSequences * longest, Math.floor(cacheBytes / pageBytes));
   return { maxTokens, maxSequences, maxStepTokens, pageSize, numPages, stepsPerRead };
-}
-
-/** The rotary positions of all layers. */
-function ropeOf({ layers, headDim }: DecoderSpec) {
-  const texts = layers.map(({ rope }) => JSON.stringify(rope && fillInRope(CREATE, rope, headDim)));
-  if (new Set(texts).size <= 1) return layers[0]?.rope;
-  const rule = "layers must have the same rotary positions (use a Decoder)";
-  throw new RangeError(sentence(CREATE, rule, { rope: layers.map(({ rope }) => rope) }));
 }
 
 function smallest(own: number | undefined, asked: number | undefined): number | undefined {

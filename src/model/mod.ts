@@ -12,6 +12,7 @@ export type {
   GeneratedToken,
 } from "./batch_sequence.ts";
 export * from "./decoder.ts";
+export type { ModelOptions } from "./model.ts";
 export type { DecoderSource } from "./decoder_source.ts";
 export type { LayerMergeReport } from "./merging/decoder_merge.ts";
 export * from "./merging/draw_calibration.ts";

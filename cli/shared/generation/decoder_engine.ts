@@ -28,8 +28,9 @@ export class DecoderEngine implements Engine {
   submit(request: SequenceRequest): Generation {
     checkSupported(request);
     let isCancelled = false;
+    const cancelled = Promise.withResolvers<void>();
     const isOver = () => isCancelled;
-    const run = () => this.#inTurn(request, isOver);
+    const run = () => this.#inTurn(request, { isOver, cancelled: cancelled.promise });
     this.#waiting++;
     let isCounted = true;
     const uncount = () => {
@@ -39,6 +40,7 @@ export class DecoderEngine implements Engine {
     return {
       cancel() {
         isCancelled = true;
+        cancelled.resolve();
         uncount();
       },
       async *[Symbol.asyncIterator]() {
@@ -60,20 +62,21 @@ export class DecoderEngine implements Engine {
     this.#decoder.destroy();
   }
 
-  /** Runs a sequence when those before it are over. */
+  /** Runs a sequence when those before it are over, unless it is cancelled while it waits. */
   async *#inTurn(
     request: SequenceRequest,
-    isOver: () => boolean,
+    { isOver, cancelled }: { isOver: () => boolean; cancelled: Promise<void> },
   ): AsyncGenerator<readonly GeneratedToken[]> {
     const end = Promise.withResolvers<void>();
     this.#running++;
     try {
-      await new Promise<void>((begin) =>
+      const turn = new Promise<void>((begin) =>
         this.#turns.take(() => {
           begin();
           return end.promise;
         })
       );
+      await Promise.race([turn, cancelled]);
       yield* this.#run(request, isOver);
     } finally {
       this.#running--;

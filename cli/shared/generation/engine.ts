@@ -1,6 +1,8 @@
 /** The interface of an engine that generates tokens. */
-import type { TokenLogprob } from "../../../src/model/sampler.ts";
+import type { GeneratedToken } from "../../../src/model/batch_sequence.ts";
 import type { Sampling } from "../../../src/model/sampling.ts";
+
+export type { GeneratedToken };
 
 /** A sequence to be generated. */
 export interface SequenceRequest extends Sampling {
@@ -12,14 +14,6 @@ export interface SequenceRequest extends Sampling {
   endTokens: readonly number[];
   /** The number of likeliest tokens that come with each token; absent where no log-probability is asked for. */
   logprobs?: number;
-}
-
-/** A token of a sequence. */
-export interface GeneratedToken {
-  token: number;
-  /** Its log-probability, and the likeliest tokens; there where they were asked for. */
-  logprob?: number;
-  likeliest?: readonly TokenLogprob[];
 }
 
 /** A sequence that is being generated: its tokens as they come; the last is the end token where one came. */

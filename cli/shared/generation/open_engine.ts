@@ -1,14 +1,13 @@
 /** Engines of a model, each on a device of its own. */
 import { Gpu, type KvDtype } from "../../../mod.ts";
-import { Decoder } from "../../../src/model/decoder.ts";
 import type { Model } from "../model_files.ts";
 import type { WEIGHT_DTYPES } from "../model_options.ts";
-import { DecoderEngine } from "./decoder_engine.ts";
 import type { Out } from "../run.ts";
+import { createEngine, type EngineSizes } from "./create_engine.ts";
 import { Engines, type OpenedEngine } from "./engines.ts";
 
 /** The sizes of an engine. */
-export interface EngineOptions {
+export interface EngineOptions extends Pick<EngineSizes, "sequences" | "cacheMib"> {
   kvDtype: KvDtype;
   weightDtype: typeof WEIGHT_DTYPES[number];
   /** Most tokens of a sequence, prompt and answer. The default is the model's own. */
@@ -27,14 +26,16 @@ export function openEngines(
 }
 
 async function openEngine(
-  { checkpoint: { spec, weights } }: Pick<Model, "checkpoint">,
-  { kvDtype, weightDtype, context }: EngineOptions,
+  { checkpoint }: Pick<Model, "checkpoint">,
+  { context, kvDtype, weightDtype, sequences, cacheMib }: EngineOptions,
 ): Promise<OpenedEngine> {
   const gpu = await Gpu.open();
   try {
-    const maxTokens = Math.min(context ?? spec.contextLen, spec.contextLen);
-    const decoder = await Decoder.create(gpu, spec, weights, { maxTokens, kvDtype, weightDtype });
-    const engine = new DecoderEngine(decoder);
+    const { contextLen } = checkpoint.spec;
+    const maxTokens = Math.min(context ?? contextLen, contextLen);
+    const engine = await createEngine(gpu, checkpoint, {
+      ...{ maxTokens, kvDtype, weightDtype, sequences, cacheMib },
+    });
     const destroy = () => {
       engine.destroy();
       gpu.destroy();

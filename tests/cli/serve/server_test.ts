@@ -57,12 +57,18 @@ testRandomly(
           OpenAI.NotFoundError,
         );
         assertStringIncludes(`${error}`, "there is no model other: there is tiny");
-        const refused = await fetch(`${url}/completions`, {
-          method: "POST",
-          body: JSON.stringify({ ...ask, logprobs: 3 }),
-        });
-        assertEquals(refused.status, 400);
-        assertStringIncludes((await refused.json()).error.message, "logprobs=3");
+        const both = await client.completions.create({ ...ask, n: 2, seed: 3, logprobs: 3 });
+        assertEquals(both.choices.map(({ text }) => text), [
+          alone.choices[0].text,
+          await streamed(4),
+        ]);
+        for (const { logprobs } of both.choices) {
+          assertEquals(logprobs!.token_logprobs!.length, 9);
+          assert(logprobs!.token_logprobs!.every((logprob) => logprob < 0));
+          assert(logprobs!.top_logprobs!.every((likeliest) => Object.keys(likeliest).length > 0));
+        }
+        const metrics = await (await fetch(`${url.replace("/v1", "")}/metrics`)).text();
+        assertStringIncludes(metrics, 'onehead_pages{state="held"} 0');
       });
       assertEquals(code, 0, err);
     });

@@ -1,0 +1,99 @@
+// Engines over a decoder and over a batch: the same tokens, and what a reader who goes away leaves behind.
+import { assert, assertEquals, assertInstanceOf } from "@std/assert";
+import { BatchEngine } from "../../../cli/shared/generation/batch_engine.ts";
+import { createEngine } from "../../../cli/shared/generation/create_engine.ts";
+import { DecoderEngine } from "../../../cli/shared/generation/decoder_engine.ts";
+import type { Engine, Generation, SequenceRequest } from "../../../cli/shared/generation/engine.ts";
+import { Decoder } from "../../../src/model/decoder.ts";
+import { GREEDY } from "../../../src/model/sampling.ts";
+import type { DecoderSpec } from "../../../src/model/spec.ts";
+import { sharedGpu } from "../../support/gpu.ts";
+import { weightsOf } from "../../support/models.ts";
+import { type Random, testRandomly } from "../../support/random.ts";
+
+const SPEC: DecoderSpec = {
+  ...{ vocabSize: 30, dim: 16, hiddenDim: 16, numHeads: 2, numKvHeads: 1, headDim: 8 },
+  ...{ contextLen: 64, layers: [{ rope: {} }, { rope: {} }], norm: { kind: "rms", eps: 1e-5 } },
+  ...{ activation: "silu", isGated: true, isParallel: false },
+};
+const SIZES = { kvDtype: "f32", weightDtype: "f32", maxTokens: 64, sequences: 2 } as const;
+
+function requestOf(seed: number, maxTokens = 20): SequenceRequest {
+  return { ...GREEDY, temperature: 1, seed, tokens: [1, 2, seed], maxTokens, endTokens: [] };
+}
+
+async function read(generation: Generation): Promise<number[]> {
+  const tokens = [];
+  for await (const some of generation) tokens.push(...some.map(({ token }) => token));
+  return tokens;
+}
+
+/** Runs `test` over both engines of a model. */
+async function withEngines(
+  random: Random,
+  test: (engine: Engine) => Promise<void>,
+): Promise<void> {
+  const gpu = await sharedGpu();
+  const weights = weightsOf(SPEC, random);
+  const engines = [
+    await createEngine(gpu, { spec: SPEC, weights, endOfText: [], close: async () => {} }, SIZES),
+    new DecoderEngine(await Decoder.create(gpu, SPEC, weights)),
+  ];
+  assertInstanceOf(engines[0], BatchEngine);
+  for (const engine of engines) {
+    try {
+      await test(engine);
+    } finally {
+      engine.destroy();
+    }
+  }
+}
+
+testRandomly(
+  "engines: sequences at once are those that come one after the other",
+  async (random) => {
+    const texts: number[][][] = [];
+    await withEngines(random, async (engine) => {
+      assertEquals(engine.contextLen, 64);
+      const together = await Promise.all(
+        [3, 4, 5].map((seed) => read(engine.submit(requestOf(seed)))),
+      );
+      assertEquals(await read(engine.submit(requestOf(4))), together[1]);
+      const { tokens, running, waiting, seconds } = engine.stats();
+      assertEquals([tokens.generated, running, waiting], [80, 0, 0]);
+      assert(seconds > 0);
+      texts.push(together);
+    });
+    assertEquals(texts[0], texts[1]);
+  },
+);
+
+testRandomly("engines: whoever is cancelled while it waits is told at once", async (random) => {
+  await withEngines(random, async (engine) => {
+    const running = [3, 4].map((seed) => read(engine.submit(requestOf(seed, 60))));
+    const waits = engine.submit(requestOf(5));
+    const order: string[] = [];
+    const waited = read(waits).then((tokens) => {
+      order.push("waited");
+      return tokens;
+    });
+    waits.cancel();
+    await Promise.all([...running.map((one) => one.then(() => order.push("ran"))), waited]);
+    assertEquals([order[0], await waited], ["waited", []]);
+    assertEquals((await read(engine.submit(requestOf(6, 2)))).length, 2);
+    assertEquals(engine.stats().waiting, 0);
+  });
+});
+
+testRandomly("engines: a model that a batch cannot run has a decoder's", async (random) => {
+  const spec = { ...SPEC, layers: [{ rope: {} }, { rope: { base: 500 } }] };
+  const checkpoint = { spec, weights: weightsOf(spec, random), endOfText: [] };
+  const engine = await createEngine(
+    await sharedGpu(),
+    { ...checkpoint, close: async () => {} },
+    SIZES,
+  );
+  assertInstanceOf(engine, DecoderEngine);
+  assertEquals((await read(engine.submit(requestOf(3, 2)))).length, 2);
+  engine.destroy();
+});
