@@ -129,23 +129,30 @@ export class PagedPasses {
       ]),
     ) as unknown as AttentionRows;
     const cache = this.cache.layers[layer];
-    const { q, k, v, o } = rows;
-    const attention = await this.#attention(shape, this.#options.windowOf(layer));
+    const { q, k, v } = rows;
+    const attention = await this.#attention(shape.isDecode, this.#options.windowOf(layer));
+    const { tokens } = attention.plan.spec;
+    const planned = (tensor: Tensor) => firstRows(tensor, [tokens!, ...tensor.shape.slice(1)]);
     return await projections.bind(tensors, rows, [
       cache.bindAppend({ k, v }),
       ...(cache.hasRope ? [cache.bindRopeQueries(q)] : []),
-      attention.bind({ q, cache, o }),
+      attention.bind({ q: planned(largest.q), cache, o: planned(largest.o) }),
     ]);
   }
 
-  #attention(shape: PassShape, window: number | undefined): Promise<Attention> {
+  /**
+   * Attention of decode steps, or of all others: each is planned for its largest step, so that a sequence gets the same bits
+   * however many run beside it. Tiles without a token end at once.
+   */
+  #attention(isDecode: boolean, window: number | undefined): Promise<Attention> {
     const { gpu, spec: { numHeads, scale, alibiSlopes } } = this.model;
-    const { numTokens: tokens, isDecode } = shape;
-    const seqLen = isDecode ? 1 : tokens;
-    const options = { ...this.cache.spec, numHeads, scale, alibiSlopes, window, tokens, seqLen };
+    const { spec } = this.cache;
+    const { maxStepTokens } = this.#options;
+    const [tokens, seqLen] = isDecode ? [spec.batch, 1] : [maxStepTokens, maxStepTokens];
+    const options = { ...spec, numHeads, scale, alibiSlopes, window, tokens, seqLen };
     return once(
       this.#attentions,
-      `${keyOf(shape)} ${window}`,
+      `${isDecode} ${window}`,
       async () => this.#owned.keep(await Attention.create(gpu, options)),
     );
   }
