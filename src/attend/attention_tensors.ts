@@ -1,6 +1,8 @@
 /** The tensors of an attention, and what they must be. */
 import { type ContiguousKv, viewContiguous } from "../cache/contiguous_kv.ts";
 import type { KvView } from "../cache/kv_view.ts";
+import { newShape } from "../cache/new_tokens.ts";
+import { queryRows } from "../plan/plan_base.ts";
 import { sentence } from "../base/check.ts";
 import { tensorsOf } from "../cache/kv_memory.ts";
 import { checkApart } from "../gpu/apart.ts";
@@ -10,7 +12,6 @@ import type { FilledSpec } from "../plan/spec.ts";
 import { type AttentionOutput, OUTPUTS } from "../plan/outputs.ts";
 import { checkModTensors } from "../score/mod_tensors.ts";
 import type { ElementType } from "../tensor/dtype.ts";
-import { shapeIn } from "../tensor/layout.ts";
 import { checkTensor, type Tensor } from "../tensor/tensor.ts";
 import { type BlockMask, checkBlockMask } from "./block_mask.ts";
 
@@ -62,17 +63,18 @@ export function viewTensors(
   fullLengths: GPUBuffer,
 ): KvView {
   const { numHeads, headDim, valueDim, dtype, outputs } = plan.spec;
+  const rows = queryRows(plan.spec);
   const check = (
     name: string,
     tensor: Tensor | undefined,
     shape: readonly number[],
     type: ElementType = dtype,
   ) => checkTensor(action, name, tensor!, { gpu, shape, dtype: type });
-  check("q", tensors.q, rowsShape(plan.spec, headDim));
+  check("q", tensors.q, newShape(rows, plan.spec, numHeads, headDim));
   const view = tensors.cache === undefined
     ? viewContiguous(action, gpu, plan.spec, tensors, fullLengths)
     : checkedView(action, gpu, tensors.cache, plan.spec);
-  check("o", tensors.o, rowsShape(plan.spec, valueDim));
+  check("o", tensors.o, newShape(rows, plan.spec, numHeads, valueDim));
   for (const name of ["bias", "mask"] as const) {
     const shape = plan.spec[name];
     if (shape) check(name, tensors[name], shape, name === "mask" ? "bool" : dtype);
@@ -87,7 +89,7 @@ export function viewTensors(
       continue;
     }
     const shape = output === "lse"
-      ? rowsShape(plan.spec, 1).slice(0, -1)
+      ? newShape(rows, plan.spec, numHeads, 1).slice(0, -1)
       : [...rowNumbers, plan.contextLen];
     check(output, tensors[output], shape, "f32");
   }
@@ -99,13 +101,6 @@ export function viewTensors(
   const named = { outputs: ["o", ...outputs] };
   checkApart(action, "every output must have a buffer of its own", { written, read }, named);
   return view;
-}
-
-/** The shape of a vector of `size` for each query row. */
-function rowsShape({ layout, batch, numHeads, seqLen, tokens }: FilledSpec, size: number) {
-  return tokens === undefined
-    ? shapeIn(layout, batch, numHeads, seqLen, size)
-    : [tokens, numHeads, size];
 }
 
 function buffersOf(tensors: readonly (Tensor | undefined)[]): GPUBuffer[] {

@@ -19,7 +19,7 @@ import {
   lanesPiece,
   queryPiece,
   queryRowPiece,
-  rowsPieces,
+  rowsPiece,
   rowTilePiece,
   seenTilesPieces,
   STATE_PIECE,
@@ -87,7 +87,7 @@ function mergeModule({ spec }: FusedPlan): WgslModule {
     packPiece(fusedPackSize(spec)),
     STATE_PIECE,
     ...outputPieces(spec),
-    ...rowsPieces(spec),
+    rowsPiece(spec),
     {
       constants: { VALUE_DIM: spec.valueDim, WORKGROUP: MERGE_WORKGROUP },
       fragments: [wgsl.mergeSlices],

@@ -1,11 +1,10 @@
 /** Pieces that the kernels of attention have in common. */
 import * as wgsl from "../../kernels/mod.ts";
 import { isAsymmetric, isTransformed } from "../cache/kv_transform.ts";
-import type { Arrangement } from "../cache/new_tokens.ts";
 import { slotsPiece } from "../cache/slots.ts";
 import type { WgslPiece } from "../gpu/compose.ts";
 import { isPerHead, MASK_COLUMNS, MASK_TOKENS } from "../plan/mask_blocks.ts";
-import { spareTiles } from "../plan/plan_base.ts";
+import { queryRows, spareTiles } from "../plan/plan_base.ts";
 import type { FilledSpec } from "../plan/spec.ts";
 import type { Dtype } from "../tensor/dtype.ts";
 import type { Loads } from "../tensor/loads.ts";
@@ -36,25 +35,17 @@ export function contextPieces(
 }
 
 /** Declares `params`, and which rows there are. */
-export function rowsPieces(spec: FilledSpec): WgslPiece[] {
-  return [newTokensPiece(spec), { fragments: [wgsl.params, wgsl.rows[arrangementOf(spec)]] }];
+export function rowsPiece(spec: FilledSpec): WgslPiece {
+  const rows = spec.tokens === undefined ? [wgsl.rows.padded] : [wgsl.newTokens, wgsl.rows.ragged];
+  return { fragments: [wgsl.params, ...rows] };
 }
 
 /** Declares tiles of `rows` rows that read the same KV head. */
 export function rowTilePiece(spec: FilledSpec, rows: number): WgslPiece {
-  const [constants, fragments] = [{ TILE_ROWS: rows }, [wgsl.rowTile[arrangementOf(spec)]]];
+  const [constants, fragments] = [{ TILE_ROWS: rows }, [wgsl.rowTile[queryRows(spec).arrangement]]];
   return spec.tokens === undefined
     ? { constants, fragments }
     : { constants: { ...constants, SPARE_TILES: spareTiles(spec, rows) }, fragments };
-}
-
-/** Declares where new tokens lie, if not every sequence has as many rows for them. */
-function newTokensPiece({ tokens }: FilledSpec): WgslPiece {
-  return tokens === undefined ? {} : { fragments: [wgsl.newTokens] };
-}
-
-function arrangementOf({ tokens }: FilledSpec): Arrangement {
-  return tokens === undefined ? "padded" : "ragged";
 }
 
 /** Declares the states of the blocks of a mask. */

@@ -2,7 +2,8 @@
 import type { WgslModule } from "../gpu/compose.ts";
 import type { UniformValues } from "../gpu/host_layout.ts";
 import type { Grid } from "../gpu/bound_work.ts";
-import { numRows, type PlanBase } from "../plan/plan_base.ts";
+import { newStrides } from "../cache/new_tokens.ts";
+import { numRows, type PlanBase, queryRows } from "../plan/plan_base.ts";
 import { scalarBytes } from "../score/mod_pieces.ts";
 import { SCALARS } from "../score/mod_text.ts";
 import { hasPerHead, perHeadNumbers, scoreParams } from "../score/pieces.ts";
@@ -36,16 +37,14 @@ export interface ProgramDispatch {
 
 /** Values for the `Params` of the attention kernels, but for those that differ between blocks. */
 export function paramsOf({ spec, contextLen }: PlanBase): UniformValues {
-  const { numHeads, numKvHeads, capacity, layout, kvLayout, pages, tokens } = spec;
-  const seqLen = tokens ?? spec.seqLen;
-  const [batchStride, ...strides] = rowStrides(layout, numHeads, seqLen);
+  const { numHeads, numKvHeads, capacity, layout, kvLayout, pages } = spec;
+  const rows = queryRows(spec);
   return {
-    // Rows that lie end to end are counted over all sequences.
-    qStride: [tokens === undefined ? batchStride : 0, ...strides],
+    qStride: newStrides(rows, layout, numHeads),
     numHeads,
     kvStride: pages ? [0, pages.count, 1] : rowStrides(kvLayout, numKvHeads, capacity),
     numKvHeads,
-    seqLen,
+    seqLen: rows.seqLen,
     capacity,
     contextLen,
     filledLen: 0,

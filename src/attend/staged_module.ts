@@ -13,7 +13,7 @@ import {
   keyPieces,
   queryPiece,
   queryRowPiece,
-  rowsPieces,
+  rowsPiece,
   rowTilePiece,
   seenTilesPieces,
   STATE_PIECE,
@@ -72,7 +72,7 @@ function softmaxModule({ spec, workgroup, transform }: StagedPlan): WgslModule {
   return join(
     "softmax",
     ...contextPieces(spec),
-    ...rowsPieces(spec),
+    rowsPiece(spec),
     STATE_PIECE,
     ...rowEndPieces(spec),
     {

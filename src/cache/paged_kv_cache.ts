@@ -533,7 +533,10 @@ export class PagedKvCache {
 
   /** Gives all pages back, and frees the tables. */
   destroy(): void {
-    for (const one of this.#sequences) this.pool.allocator.release(heldOf(one));
+    for (const one of this.#sequences) {
+      this.pool.allocator.release(heldOf(one));
+      Object.assign(one, { oldest: 0, length: 0, pages: [] });
+    }
     this.#owned.destroy();
   }
 

@@ -2,6 +2,7 @@
 import { sentence } from "../base/check.ts";
 import { headParts, type HeadRange, partedShape } from "../cache/head_parts.ts";
 import { storedRows } from "../cache/kv_shape.ts";
+import type { NewRows } from "../cache/new_tokens.ts";
 import type { PlanLimits } from "../gpu/limits.ts";
 import type { DeviceProfile } from "../gpu/profile.ts";
 import { storageBytes } from "../tensor/dtype.ts";
@@ -67,6 +68,13 @@ export function numRows(
   { batch, numHeads, seqLen, tokens }: Pick<FilledSpec, "batch" | "numHeads" | "seqLen" | "tokens">,
 ): number {
   return numHeads * (tokens ?? batch * seqLen);
+}
+
+/** How the query rows of a head lie. */
+export function queryRows({ seqLen, tokens }: FilledSpec): NewRows {
+  return tokens === undefined
+    ? { arrangement: "padded", seqLen }
+    : { arrangement: "ragged", seqLen: tokens };
 }
 
 /** Query rows of a sequence that read the same KV head; the most of them where tokens lie end to end. */

@@ -141,6 +141,11 @@ for (const [name, relation] of Object.entries(RELATIONS)) {
   });
 }
 
+/** Operations of the random test: as many with `-- --steps=N`. */
+const STEPS = Number(
+  Deno.args.find((arg) => arg.startsWith("--steps="))?.slice("--steps=".length) ?? 400,
+);
+
 /** A sequence of the model: the key and value of each token, [2 * headDim]. */
 type Text = number[][];
 
@@ -154,9 +159,8 @@ testRandomly(
       await PagePool.create(gpu, { numKvHeads: 1, headDim, pageSize, numPages: 14 }),
     );
     poison(pool);
-    const cache = tensors.keep(await PagedKvCache.create(pool, { batch, capacity }));
-    const [layer] = cache.layers;
-    const attention = tensors.keep(await Attention.create(gpu, { ...layer.spec, numHeads }));
+    let cache = tensors.keep(await PagedKvCache.create(pool, { batch, capacity }));
+    const attention = tensors.keep(await Attention.create(gpu, { ...cache.spec, numHeads }));
     const o = await tensors.poisoned([batch, 1, numHeads, headDim]);
     // What a token's key and value are depends on the tokens up to it, as in a model, and on nothing else.
     const rowOf = (ids: readonly number[]) => {
@@ -167,9 +171,9 @@ testRandomly(
     const ids: number[][] = Array.from({ length: batch }, () => []);
     const texts: Text[] = Array.from({ length: batch }, () => []);
     const known: number[][] = [];
-    const counts = { extend: 0, exhausted: 0, recalled: 0 };
+    const counts = { extend: 0, exhausted: 0, recalled: 0, restored: 0 };
 
-    for (let step = 0; step < 400; step++) {
+    for (let step = 0; step < STEPS; step++) {
       const act = random.pick([
         "extend",
         "extend",
@@ -178,6 +182,7 @@ testRandomly(
         "fork",
         "clear",
         "recall",
+        "restore",
         "attend",
       ]);
       const b = random.integer(0, batch - 1);
@@ -186,9 +191,14 @@ testRandomly(
         const added = ids.map(({ length }) =>
           Math.min(capacity - length, random.integer(0, seqLen))
         );
+        const isRagged = random.next() < 0.5;
+        const starts = added.map((_, b) =>
+          isRagged ? added.slice(0, b).reduce((sum, count) => sum + count, 0) : b * seqLen
+        );
+        const rowsOfAll = batch * seqLen;
         const data = {
-          k: new Float32Array(batch * seqLen * headDim),
-          v: new Float32Array(batch * seqLen * headDim),
+          k: new Float32Array(rowsOfAll * headDim),
+          v: new Float32Array(rowsOfAll * headDim),
         };
         const grown = ids.map((own, b) => {
           const more = Array.from({ length: added[b] }, () => random.integer(0, 1));
@@ -199,11 +209,11 @@ testRandomly(
         );
         rows.forEach((tokens, b) =>
           tokens.forEach((row, t) => {
-            data.k.set(row.slice(0, headDim), (b * seqLen + t) * headDim);
-            data.v.set(row.slice(headDim), (b * seqLen + t) * headDim);
+            data.k.set(row.slice(0, headDim), (starts[b] + t) * headDim);
+            data.v.set(row.slice(headDim), (starts[b] + t) * headDim);
           })
         );
-        const shape = [batch, seqLen, 1, headDim];
+        const shape = isRagged ? [rowsOfAll, 1, headDim] : [batch, seqLen, 1, headDim];
         const k = await tensors.upload({ data: data.k, shape });
         const v = await tensors.upload({ data: data.v, shape });
         const needed = added.reduce((sum, count, b) => sum + cache.needed(b, count), 0);
@@ -220,8 +230,9 @@ testRandomly(
         // Of those who share a page and write into it, the last need not copy it.
         assert(pool.available >= (before[0] as number) - needed);
         assertEquals(pool.available, 14 - new Set(ids.flatMap((_, b) => cache.pages(b))).size);
-        layer.append(encoder, { k, v });
+        cache.layers[0].append(encoder, { k, v });
         gpu.device.queue.submit([encoder.finish()]);
+        for (const tensor of [k, v]) tensor.destroy();
         rows.forEach((tokens, b) => texts[b].push(...tokens));
         grown.forEach((own, b) => ids[b] = own);
         counts.extend++;
@@ -252,10 +263,20 @@ testRandomly(
         counts.recalled += recalled;
         ids[b] = prompt.slice(0, recalled);
         texts[b] = ids[b].map((_, t) => rowOf(ids[b].slice(0, t + 1)));
+      } else if (act === "restore" && random.next() < 0.5) {
+        const saved = await cache.snapshot();
+        const held = new Set(ids.flatMap((_, b) => cache.pages(b))).size;
+        cache.destroy();
+        assertEquals(pool.available, 14);
+        cache.destroy(); // gives nothing back twice
+        cache = tensors.keep(await PagedKvCache.restore(pool, saved));
+        assertEquals(new Set(ids.flatMap((_, b) => cache.pages(b))).size, held);
+        counts.restored++;
       } else if (act === "attend" && ids.some(({ length }) => length > 0)) {
         const queries = random.tensor([batch, 1, numHeads, headDim]);
         const q = await tensors.upload(queries);
-        await submit((encoder) => attention.encode(encoder, { q, cache: layer, o }));
+        await submit((encoder) => attention.encode(encoder, { q, cache: cache.layers[0], o }));
+        q.destroy();
         const actual = await o.download();
         const size = numHeads * headDim;
         texts.forEach((text, b) => {
@@ -284,7 +305,7 @@ testRandomly(
     await submit((encoder) => cache.clear(encoder));
     assertEquals(pool.available, 14, "the pool is whole at the end");
     assert(
-      counts.extend > 20 && counts.exhausted > 0 && counts.recalled > 0,
+      counts.extend > 20 && counts.exhausted > 0 && counts.recalled > 0 && counts.restored > 0,
       JSON.stringify(counts),
     );
   },
