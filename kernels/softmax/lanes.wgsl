@@ -32,7 +32,8 @@ fn sumOverLanes(own: f32, invocation: u32, lane: u32) -> f32 {
   return sum;
 }
 
-// variant memory: lanes exchange through workgroup memory.
+// variant memory: lanes exchange through workgroup memory. A barrier must stand between any of these calls and a later one of
+// maxOverLanes, which has none before its first write: loops over tiles have one at their end.
 //
 // Needs LANES, PerRow, ROWS, WORKGROUP.
 var<workgroup> reduced: array<PerRow, WORKGROUP>;
