@@ -21,6 +21,8 @@ The model, which must be the same wherever it is served
   --cache-dtype NAME   element type of the KV cache: f32, f16, int8, int4 (default: f32)
   --weight-dtype NAME  element type of the weights: f32, f16, int8 (default: f32)
   --context NUMBER     most tokens of a sequence, prompt and answer (default: as the model was trained)
+  --sequences NUMBER   most sequences that run together (default: 16)
+  --cache-mib NUMBER   MiB of the keys and values of all of them (default: what they need, at most 256)
 
 The cluster
 ${NATS_HELP}
@@ -39,15 +41,8 @@ export interface WorkerOptions extends ModelOptions, EngineOptions {
 }
 
 const NAMES = [
-  ...[
-    "model",
-    "tokenizer",
-    "cache-dtype",
-    "weight-dtype",
-    "context",
-    "max-queue",
-    "patience",
-  ] as const,
+  ...["model", "tokenizer", "cache-dtype", "weight-dtype", "context", "sequences", "cache-mib"],
+  ...["max-queue", "patience"],
   ...CLUSTER_NAMES,
 ] as const;
 
@@ -68,6 +63,8 @@ export function parseOptions(args: readonly string[]): WorkerOptions | string {
     kvDtype: given.choice("cache-dtype", KV_DTYPES) ?? "f32",
     weightDtype: given.choice("weight-dtype", WEIGHT_DTYPES) ?? "f32",
     context: given.number("context", count),
+    sequences: given.number("sequences", count),
+    cacheMib: given.number("cache-mib", count),
     cluster: readCluster(given, given.required("nats")),
     maxQueue: given.number("max-queue", count) ?? 1,
     patience: given.number("patience", count) ?? 30,
