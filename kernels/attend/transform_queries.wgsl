@@ -5,9 +5,9 @@
 //   q        [B, S, N, H]            T    read   (or [B, N, S, H]: qStride)
 //   queries  [B, S, N, QUERY_WIDTH]  f32  write  in the order of q: x = (q scale) R, shift, zeros, total, zeros
 //
-// Grid: (rows, lines of rows). A workgroup owns a row; lane i owns the elements i, i + WORKGROUP, ...
+// Shift and total begin loads of their own, each half of what lies behind the H elements.
 //
-// Shift and total begin loads of their own, half of what is behind H.
+// Grid: (rows, lines of rows). A workgroup owns a row; lane i owns the elements i, i + WORKGROUP, ...
 //
 // Needs channels, params, rotation, HEAD_DIM, KEY_BLOCK, QUERY_WIDTH, T, WORKGROUP.
 var<storage, read> q: array<T>;

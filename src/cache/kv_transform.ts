@@ -6,6 +6,9 @@ import type { KvDtype } from "../tensor/dtype.ts";
 import { isQuantized } from "../tensor/quantized.ts";
 import type { KvShape } from "./kv_shape.ts";
 
+/** Elements of a row that the workgroup memory of every device holds. */
+const MOST_ELEMENTS = 2048;
+
 /** A rotation of stored rows: `"hadamard"` mixes the elements of a block, so that a large one is spread over all of them. */
 export type KvRotation = "hadamard";
 
@@ -54,6 +57,10 @@ export function checkTransform(
         kvDtype,
       }),
     );
+  }
+  if (Math.max(headDim, valueDim) > MOST_ELEMENTS) {
+    const rule = `a row must have at most ${MOST_ELEMENTS} elements to be transformed`;
+    throw new RangeError(sentence(action, rule, { ...asked, headDim, valueDim }));
   }
   if (pages !== undefined) {
     const rule =

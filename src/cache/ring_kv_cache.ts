@@ -705,7 +705,7 @@ export class RingKvCache implements KvView {
    *
    * const kvCalibration = await prompt.calibrate();
    * const cache = await RingKvCache.create(gpu, { ...shape, kvDtype: "int4", kvCalibration });
-   * console.log(cache.bytes, prompt.bytes); // 392 552
+   * console.log(cache.bytes, prompt.bytes); // 424 616
    * gpu.destroy();
    * ```
    */

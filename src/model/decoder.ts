@@ -319,7 +319,7 @@ export class Decoder {
    * await measured.feed([1, 2, 3, 4, 5]);
    * const kvCalibration = await measured.calibrate();
    * const decoder = await Decoder.create(gpu, spec, weights, { kvDtype: "int4", kvCalibration });
-   * console.log(measured.cacheBytes, decoder.cacheBytes); // 8272 2320, 256 of which are the tables
+   * console.log(measured.cacheBytes, decoder.cacheBytes); // 8464 2576, of which the tables are 256
    * gpu.destroy();
    * ```
    */

@@ -400,6 +400,7 @@ Deno.test("transform: what cannot be is refused before the GPU has work, and by 
     [create({ kvRotation: "random" }), TypeError, 'kvRotation must be "hadamard"'],
     [create({ kvRotation: "hadamard", headDim: 7 }), RangeError, "headDim=7"],
     [create({ kvRotation: "hadamard", valueDim: 5 }), RangeError, "must divide valueDim"],
+    [create({ kvRotation: "hadamard", headDim: 4096 }), RangeError, "at most 2048 elements"],
     [create({ kvCalibration: 3 }), TypeError, "kvCalibration must be an object"],
     [create({ kvCalibration: { k: channels() } }), TypeError, "kvCalibration.v must be an object"],
     [withK(channels(7)), RangeError, "numbers=7, channels=8"],
