@@ -7,7 +7,10 @@ import { type KvShape as KvSpec, storedRows } from "./kv_shape.ts";
 import { rowBytes } from "../tensor/dtype.ts";
 import { Tensor } from "../tensor/tensor.ts";
 
-/** Keys and values of neighbouring KV heads, as many as one storage binding of the device holds. */
+/**
+ * Keys and values of neighbouring KV heads, as many as one storage binding of the device holds. Rows that are calibrated or
+ * rotated lie there as they are stored: their tensors' `download` knows nothing of a transform.
+ */
 export interface KvPart extends HeadRange {
   /** Keys [numHeads, capacity, headDim]. */
   k: Tensor;
