@@ -2,13 +2,15 @@ import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { HELP, parseOptions } from "../../../cli/worker/options.ts";
 
 Deno.test("worker's options: what is left out, and what is said", () => {
-  const line = "--model m --nats tls://h:1 --nats-prefix mine --max-queue 3 --patience 4";
+  const sizes = "--max-queue 3 --patience 4 --sequences 2";
+  const line = `--model m --nats tls://h:1 --nats-prefix mine ${sizes}`;
   assertEquals(parseOptions(line.split(" ")), {
     ...{ model: "m", tokenizer: undefined, kvDtype: "f32", weightDtype: "f32", context: undefined },
+    ...{ sequences: 2, cacheMib: undefined },
     ...{ cluster: { url: "tls://h:1", prefix: "mine" }, maxQueue: 3, patience: 4 },
   });
   assertEquals(parseOptions(["-h"]), HELP);
-  for (const name of ["model", "tokenizer", "nats", "nats-prefix", "max-queue", "patience"]) {
+  for (const name of ["model", "cache-mib", "nats", "nats-prefix", "max-queue", "patience"]) {
     assertStringIncludes(HELP, `--${name}`);
   }
   for (const variable of ["NATS_CREDS", "NATS_TOKEN", "NATS_CA"]) {
