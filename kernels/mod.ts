@@ -335,7 +335,7 @@ fn main(
 @builtin(num_workgroups) numWorkgroups: vec3u,
 @builtin(local_invocation_index) invocation: u32,
 ) {
-let index = workgroupId.z * numWorkgroups.y + workgroupId.y;
+let index = workgroupId.y * numWorkgroups.x + workgroupId.x;
 let heads = params.numRows / (params.numHeads / params.numKvHeads * params.seqLen);
 let numKvRows = heads * params.capacity;
 if (index >= heads * columnTilesPerKvHead()) {
@@ -345,8 +345,8 @@ let context = contextOf(index / columnTilesPerKvHead() / params.numKvHeads);
 let tile = columnTileOf(index, context);
 let rows = passingRowsOf(tile, context);
 let tiles = (rows.count + TILE_COLUMNS - 1u) / TILE_COLUMNS;
-let perSlice = (tiles + numWorkgroups.x - 1u) / numWorkgroups.x * TILE_COLUMNS;
-let first = workgroupId.x * perSlice;
+let perSlice = (tiles + SLICES - 1u) / SLICES * TILE_COLUMNS;
+let first = params.firstTile * perSlice;
 let end = min(rows.count, first + perSlice);
 let rowGroup = invocation / LANES;
 let lane = invocation % LANES;
@@ -388,7 +388,7 @@ workgroupBarrier();
 addValues(&dv, rows, start, min(TILE_COLUMNS, end - start), rowGroup, lane, true);
 addKeys(&dk, rows, start, min(TILE_COLUMNS, end - start), rowGroup, lane, true);
 }
-let ofSlice = workgroupId.x * numKvRows * (HEAD_PACKS + PACKS);
+let isFirst = params.firstTile == 0u;
 for (var i = 0u; i < ROWS; i++) {
 var keySums = array<Wide, KEY_PACKS>();
 var valueSums = array<Wide, VALUE_PACKS>();
@@ -408,14 +408,16 @@ let kvRow = rowOfColumn(tile.slots, columnOf(tile, rowGroup * ROWS + i));
 let pack = packOfLane(lane, j);
 let sum = sumOverStrips(keySums[j], invocation, strip);
 if (isColumn && strip == 0u && pack < HEAD_PACKS) {
-partials[ofSlice + kvRow * HEAD_PACKS + pack] = sum;
+let place = kvRow * HEAD_PACKS + pack;
+partials[place] = sum + select(partials[place], Wide(), isFirst);
 }
 }
 /*unroll*/ for (var j = 0u; j < VALUE_PACKS; j++) {
 let pack = packOfLane(lane, j);
 let sum = sumOverStrips(valueSums[j], invocation, strip);
 if (isColumn && strip == 0u && pack < PACKS) {
-partials[ofSlice + numKvRows * HEAD_PACKS + kvRow * PACKS + pack] = sum;
+let place = numKvRows * HEAD_PACKS + kvRow * PACKS + pack;
+partials[place] = sum + select(partials[place], Wide(), isFirst);
 }
 }
 }

@@ -134,7 +134,10 @@ export function headGradientsModule(
 export function keyValueGradientsModule(plan: AttentionGradientPlan): WgslModule {
   const shares = { weightsFrom: "dProductsFrom", weights: "dProducts", stripOf: "stripOfProducts" };
   return join("key and value gradients", ...tilePieces(plan), sumPiece(plan), {
-    constants: { ...keySumConstants(plan), ...valueSumConstants(plan) },
+    constants: {
+      ...{ ...keySumConstants(plan), ...valueSumConstants(plan) },
+      SLICES: plan.slices.keys,
+    },
     fragments: [
       ...[wgsl.columnTile, wgsl.passingRows, renamed(wgsl.products.f32, KEYS_AND_QUERIES)],
       ...products(plan, KEYS_AND_QUERIES),

@@ -19,13 +19,16 @@ import {
 } from "./gradient_module.ts";
 import { paramsOf, type Program, uniformsOf } from "./program.ts";
 
-/** A run of a kernel, the first row of its block where there are blocks, and what it binds by other names. */
+/** A run of a kernel, the parameters of its block where there are blocks, and what it binds by other names. */
 interface Step {
   module: WgslModule;
   grid: Grid;
-  firstRow?: number;
+  block?: Block;
   renamed?: Readonly<Record<string, string>>;
 }
+
+/** Parameters that differ between runs of a kernel. */
+type Block = Readonly<Partial<Record<"firstRow" | "scratchRow" | "firstTile", number>>>;
 
 /** The sum of the slices of a gradient: where its packs lie in those of a slice. */
 interface SlicedGradient {
@@ -48,14 +51,14 @@ export function gradientProgram(plan: AttentionGradientPlan, limits: PlanLimits)
     grid: blocksOf(sum.count, most),
   }));
   const [{ module: { label } }] = steps;
-  const firstRows = [...new Set(steps.map(({ firstRow = 0 }) => firstRow))];
+  const nameOf = ({ block = {} }: Step) => JSON.stringify(block);
+  const blocks = new Map(steps.map((step) => [nameOf(step), step.block]));
+  const names = [...blocks.keys()];
   const common = paramsOf(plan);
   return {
     modules: Object.fromEntries([...steps, ...sums].map(({ module }) => [module.label, module])),
     params: [
-      ...firstRows.map((firstRow) => ({
-        ...{ kernel: label, values: { ...common, firstRow, scratchRow: firstRow } },
-      })),
+      ...[...blocks.values()].map((block) => ({ kernel: label, values: { ...common, ...block } })),
       ...sums.map(({ module, stride, first, count }) => ({
         ...{ kernel: module.label, values: { stride, first, count } },
       })),
@@ -63,12 +66,12 @@ export function gradientProgram(plan: AttentionGradientPlan, limits: PlanLimits)
     uniforms: uniformsOf(plan),
     scratch: plan.scratch,
     dispatches: [
-      ...steps.map(({ module, grid, firstRow = 0, renamed }) => ({
-        ...{ kernel: module.label, grid, params: firstRows.indexOf(firstRow), part: 0 },
-        ...(renamed && { renamed }),
+      ...steps.map((step) => ({
+        ...{ kernel: step.module.label, grid: step.grid, params: names.indexOf(nameOf(step)) },
+        ...{ part: 0, ...(step.renamed && { renamed: step.renamed }) },
       })),
       ...sums.map(({ module, grid, gradient, partials }, i) => ({
-        ...{ kernel: module.label, grid, params: firstRows.length + i, part: 0 },
+        ...{ kernel: module.label, grid, params: names.length + i, part: 0 },
         renamed: { gradient, partials },
       })),
     ],
@@ -103,15 +106,18 @@ function stepsOf(plan: AttentionGradientPlan, most: number): Step[] {
 function fusedSteps(plan: AttentionGradientPlan, most: number): Step[] {
   const { spec: { batch, numHeads, numKvHeads, seqLen, capacity }, tile, slices } = plan;
   const held = tile.rows * tile.rowGroups;
-  const gridOf = (slices: number, rowsOfHead: number) =>
-    sliced(slices, batch * numKvHeads * Math.ceil(rowsOfHead / held), most);
+  const tilesOf = (rowsOfHead: number) => batch * numKvHeads * Math.ceil(rowsOfHead / held);
+  const rowTiles = tilesOf(numHeads / numKvHeads * seqLen);
+  const module = keyValueGradientsModule(plan);
   return [
     {
       module: queryGradientsModule(plan),
-      grid: gridOf(slices.queries, numHeads / numKvHeads * seqLen),
+      grid: sliced(slices.queries, rowTiles, most),
       ...(slices.queries > 1 && { renamed: { dq: "queryPartials" } }),
     },
-    { module: keyValueGradientsModule(plan), grid: gridOf(slices.keys, capacity) },
+    ...Array.from({ length: slices.keys }, (_, firstTile) => ({
+      ...{ module, grid: gridOfRows(tilesOf(capacity), most), block: { firstTile } },
+    })),
   ];
 }
 
@@ -122,14 +128,15 @@ function stagedSteps(plan: AttentionGradientPlan): Step[] {
   const workgroups = (elements: number) => Math.ceil(elements / PLAIN_WORKGROUP);
   const packs = (elements: number) => workgroups(elements / fusedPackSize(plan.spec));
   const rows = numRows(plan.spec);
-  return Array.from({ length: Math.ceil(rows / plan.blockRows) }, (_, block): Step[] => {
-    const firstRow = block * plan.blockRows;
+  return Array.from({ length: Math.ceil(rows / plan.blockRows) }, (_, i): Step[] => {
+    const firstRow = i * plan.blockRows;
     const blockRows = Math.min(plan.blockRows, rows - firstRow);
+    const block = { firstRow, scratchRow: firstRow };
     return [
-      { module: pairs, firstRow, grid: [workgroups(capacity), blockRows] },
-      { module: queries, firstRow, grid: [packs(headDim), blockRows] },
+      { module: pairs, block, grid: [workgroups(capacity), blockRows] },
+      { module: queries, block, grid: [packs(headDim), blockRows] },
       {
-        ...{ module: keysAndValues, firstRow },
+        ...{ module: keysAndValues, block },
         grid: [packs(headDim + valueDim), capacity, batch * numKvHeads],
       },
     ];

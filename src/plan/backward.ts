@@ -27,7 +27,7 @@ export interface AttentionGradientPlan extends PlanBase {
   tile: GradientTile;
   /**
    * Slices of the context for dq, of the query rows for dk and dv, and of the query rows that share a bias: each gradient is
-   * the sum of its slices, in their order.
+   * the sum of its slices, in their order. Those of dk and dv run one after the other and take no memory of their own.
    */
   slices: { queries: number; keys: number; bias: number };
   /**
@@ -156,7 +156,7 @@ export function gradientScratch(
   const hasBias = gradients.includes("dBias") && slices.bias > 1;
   return {
     rowStates: rows * STATE_BYTES,
-    partials: slices.keys * batch * numKvHeads * capacity * (headDim + valueDim) * 4,
+    partials: batch * numKvHeads * capacity * (headDim + valueDim) * 4,
     ...(slices.queries > 1 && { queryPartials: slices.queries * rows * headDim * 4 }),
     ...(hasBias && { biasPartials: slices.bias * elementCount(bias!) * 4 }),
     ...(gradients.includes("dAlibiSlopes") && { distances: slices.queries * rows * 4 }),

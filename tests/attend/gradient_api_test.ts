@@ -58,6 +58,13 @@ Deno.test("gradient: scratch is linear in tokens", () => {
     plan({ seqLen: tokens, capacity: tokens })().scratchBytes
   );
   assertEquals(bytes.map((each) => each / bytes[0]), [1, 4, 16]);
+  // Also where loops of a software driver go round many query rows in several slices.
+  const software = { isSoftware: true, subgroupSize: 8, longLoads: true };
+  const sliced = [1024, 4096, 16384].map((tokens) => {
+    const spec = { numHeads: 8, numKvHeads: 1, headDim: 64, seqLen: tokens, capacity: tokens };
+    return planAttentionGradient(spec, LIMITS, software).scratchBytes;
+  });
+  assertEquals(sliced.map((each) => each / sliced[0]), [1, 4, 16]);
 });
 
 Deno.test("gradient: sequences whose rows no loop goes round are refused", () => {

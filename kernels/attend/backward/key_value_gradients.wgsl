@@ -1,4 +1,4 @@
-// key_value_gradients: the gradients of one tile of keys and values, over one slice of the query rows that see them.
+// key_value_gradients: the gradients of one tile of keys and values, over one of SLICES slices of the query rows that see them.
 //
 //   dk[c, h] = sum over rows of dp[c] q[h]    dv[c, h] = sum over rows of w[c] dO[h]
 //
@@ -7,14 +7,15 @@
 //   v          [B, numKvHeads, capacity, VALUE_DIM]  Stored    read   (or [B, capacity, numKvHeads, ...]), by valuesAt
 //   dO         [B, S, N, VALUE_DIM]                  T         read   (or [B, N, S, VALUE_DIM]: qStride), by dOAt
 //   rowStates  [B, S, N]                             RowState  read   (or [B, N, S]: qStride)
-//   partials   [slices, elements of k and of v]      f32       write  dk, then dv, with the axes of k and v
+//   partials   [1, elements of k and of v]           f32       read, write  dk, then dv, with the axes of k and v
 //
-// Grid: (slices, column tiles, planes of column tiles). A workgroup holds ROWS x ROW_GROUPS columns of one KV head and walks the
-// query rows of its whole group, TILE_COLUMNS at a time: the two sides of attend change places. A lane owns KEYS query rows for
-// the products, then loads of q and of dO for the sums. A sum has one owner: its order, and so its bits, are always the same.
+// Grid: (column tiles, lines of column tiles). A workgroup holds ROWS x ROW_GROUPS columns of one KV head and walks the query
+// rows of its whole group, TILE_COLUMNS at a time: the two sides of attend change places. A lane owns KEYS query rows for the
+// products, then loads of q and of dO for the sums. Each slice, params.firstTile of them, is a run of its own, and adds to what
+// those before it left. A sum has one owner: its order, and so its bits, are always the same.
 //
 // Needs column_tile, context, pack, pair_gradient, params, passing_rows, sequences, slots, strips, sum_values, tile,
-// COLUMNS, HEAD_PACKS, KEYS, KEY_PACKS, LANES, PACKS, PerRow, ROWS, ROW_GROUPS, VALUE_PACKS, WORKGROUP,
+// COLUMNS, HEAD_PACKS, KEYS, KEY_PACKS, LANES, PACKS, PerRow, ROWS, ROW_GROUPS, SLICES, VALUE_PACKS, WORKGROUP,
 // addKeys, dWeightsOf, heldKeysOf, heldProductsOf, heldValuesOf, rowStates, shrinkOf, stripOf.
 alias Sums = array<array<Wide, ROWS>, VALUE_PACKS>;
 alias KeySums = array<array<Wide, ROWS>, KEY_PACKS>;
@@ -32,7 +33,7 @@ fn main(
   @builtin(num_workgroups) numWorkgroups: vec3u,
   @builtin(local_invocation_index) invocation: u32,
 ) {
-  let index = workgroupId.z * numWorkgroups.y + workgroupId.y;
+  let index = workgroupId.y * numWorkgroups.x + workgroupId.x;
   // KV heads of all sequences.
   let heads = params.numRows / (params.numHeads / params.numKvHeads * params.seqLen);
   let numKvRows = heads * params.capacity;
@@ -43,8 +44,8 @@ fn main(
   let tile = columnTileOf(index, context);
   let rows = passingRowsOf(tile, context);
   let tiles = (rows.count + TILE_COLUMNS - 1u) / TILE_COLUMNS;
-  let perSlice = (tiles + numWorkgroups.x - 1u) / numWorkgroups.x * TILE_COLUMNS;
-  let first = workgroupId.x * perSlice;
+  let perSlice = (tiles + SLICES - 1u) / SLICES * TILE_COLUMNS;
+  let first = params.firstTile * perSlice;
   let end = min(rows.count, first + perSlice);
 
   let rowGroup = invocation / LANES;
@@ -90,7 +91,7 @@ fn main(
     addKeys(&dk, rows, start, min(TILE_COLUMNS, end - start), rowGroup, lane, true);
   }
 
-  let ofSlice = workgroupId.x * numKvRows * (HEAD_PACKS + PACKS);
+  let isFirst = params.firstTile == 0u;
   // A loop that is not written out picks the column from the registers, as in attend.
   for (var i = 0u; i < ROWS; i++) {
     var keySums = array<Wide, KEY_PACKS>();
@@ -111,14 +112,16 @@ fn main(
       let pack = packOfLane(lane, j);
       let sum = sumOverStrips(keySums[j], invocation, strip);
       if (isColumn && strip == 0u && pack < HEAD_PACKS) {
-        partials[ofSlice + kvRow * HEAD_PACKS + pack] = sum;
+        let place = kvRow * HEAD_PACKS + pack;
+        partials[place] = sum + select(partials[place], Wide(), isFirst);
       }
     }
     /*unroll*/ for (var j = 0u; j < VALUE_PACKS; j++) {
       let pack = packOfLane(lane, j);
       let sum = sumOverStrips(valueSums[j], invocation, strip);
       if (isColumn && strip == 0u && pack < PACKS) {
-        partials[ofSlice + numKvRows * HEAD_PACKS + kvRow * PACKS + pack] = sum;
+        let place = numKvRows * HEAD_PACKS + kvRow * PACKS + pack;
+        partials[place] = sum + select(partials[place], Wide(), isFirst);
       }
     }
   }
