@@ -662,10 +662,15 @@ let heads = select(1u, params.numHeads, MASK_IS_PER_HEAD == 1u);
 let batch = workgroupId.z / heads;
 let head = workgroupId.z % heads;
 let context = contextOf(batch);
+let tokens = min(workgroupId.y * MASK_TOKENS + vec2u(0u, MASK_TOKENS - 1u), vec2u(params.seqLen - 1u));
+let visible = vec2u(visibleColumns(context, tokens.x).x, visibleColumns(context, tokens.y).y);
+let first = workgroupId.x * MASK_COLUMNS;
+let isMet = (first < visible.y && first + MASK_COLUMNS > visible.x) || first < SINKS;
+let pairs = select(0u, MASK_TOKENS * MASK_COLUMNS, isMet);
 var own = 0u;
-for (var i = lane; i < MASK_TOKENS * MASK_COLUMNS; i += WORKGROUP) {
+for (var i = lane; i < pairs; i += WORKGROUP) {
 let token = workgroupId.y * MASK_TOKENS + i / MASK_COLUMNS;
-let column = workgroupId.x * MASK_COLUMNS + i % MASK_COLUMNS;
+let column = first + i % MASK_COLUMNS;
 let isPair = token < params.seqLen && column < context.len;
 if (isPair && isVisible(visibleColumns(context, token), column)) {
 let row = (batch * params.numHeads + head) * params.seqLen + token;

@@ -6,7 +6,7 @@
 // Grid: (column blocks, token blocks, heads of all sequences). A workgroup owns a block; an invocation takes every
 // WORKGROUP-th of its pairs of a token and a column.
 //
-// Needs blocks, context, lengths, score_at, sequences, MASK_COLUMNS, MASK_IS_PER_HEAD, MASK_TOKENS, WORKGROUP, isSeenAt,
+// Needs blocks, context, lengths, score_at, sequences, MASK_COLUMNS, MASK_IS_PER_HEAD, MASK_TOKENS, SINKS, WORKGROUP, isSeenAt,
 // params.
 var<storage, read_write> blocks: array<u32>;
 
@@ -22,10 +22,16 @@ fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_ind
   let batch = workgroupId.z / heads;
   let head = workgroupId.z % heads;
   let context = contextOf(batch);
+  // A block that no token sees a column of, such as one of later tokens, has no pair to ask about.
+  let tokens = min(workgroupId.y * MASK_TOKENS + vec2u(0u, MASK_TOKENS - 1u), vec2u(params.seqLen - 1u));
+  let visible = vec2u(visibleColumns(context, tokens.x).x, visibleColumns(context, tokens.y).y);
+  let first = workgroupId.x * MASK_COLUMNS;
+  let isMet = (first < visible.y && first + MASK_COLUMNS > visible.x) || first < SINKS;
+  let pairs = select(0u, MASK_TOKENS * MASK_COLUMNS, isMet);
   var own = 0u;
-  for (var i = lane; i < MASK_TOKENS * MASK_COLUMNS; i += WORKGROUP) {
+  for (var i = lane; i < pairs; i += WORKGROUP) {
     let token = workgroupId.y * MASK_TOKENS + i / MASK_COLUMNS;
-    let column = workgroupId.x * MASK_COLUMNS + i % MASK_COLUMNS;
+    let column = first + i % MASK_COLUMNS;
     let isPair = token < params.seqLen && column < context.len;
     if (isPair && isVisible(visibleColumns(context, token), column)) {
       let row = (batch * params.numHeads + head) * params.seqLen + token;
