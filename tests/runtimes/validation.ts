@@ -120,7 +120,9 @@ async function refusal(
   device.pushErrorScope("validation");
   const thrown = await check().catch((error) => error);
   const error = await device.popErrorScope();
-  return thrown instanceof GpuWorkError ? thrown.message : error?.message;
+  // What was never computed is whatever lay in memory, and no token.
+  const isRefusal = thrown instanceof GpuWorkError && !thrown.message.includes("is not a number");
+  return isRefusal ? thrown.message : error?.message;
 }
 
 /** A device that does not compute is none to the library: it is told that this one is a GPU of some kind. */
