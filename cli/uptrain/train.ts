@@ -60,33 +60,35 @@ export async function train(
     };
     if (first === 0) await save();
     const progress = out.progress(steps, first);
-    const stride = Math.ceil(steps / MEASURED_POINTS);
-    while (trainer.step < steps) {
-      if (signal.aborted) {
-        await save();
-        progress.end();
-        return undefined;
-      }
-      const lessons = lessonsOf(learned, { batch, seed }, trainer.step);
-      const { step, loss, tokens } = await trainer.train(lessons).catch((error) => {
-        throw error instanceof TrainingDivergedError ? diverged(error.message, saved) : error;
-      });
-      const point: CurvePoint = { step, tokens: step * tokens, loss };
-      const isMeasured = step % stride === 0 || step === steps;
-      if (isMeasured) {
-        point.heldOut = await trainer.evaluate(heldOut);
-        if (!Number.isFinite(point.heldOut)) {
-          const rule = "the cross-entropy of held-out texts must be finite";
-          throw diverged(sentence("train", rule, { step, heldOut: point.heldOut }), saved);
+    try {
+      const stride = Math.ceil(steps / MEASURED_POINTS);
+      while (trainer.step < steps) {
+        if (signal.aborted) {
+          await save();
+          return undefined;
         }
+        const lessons = lessonsOf(learned, { batch, seed }, trainer.step);
+        const { step, loss, tokens } = await trainer.train(lessons).catch((error) => {
+          throw error instanceof TrainingDivergedError ? diverged(error.message, saved) : error;
+        });
+        const point: CurvePoint = { step, tokens: step * tokens, loss };
+        const isMeasured = step % stride === 0 || step === steps;
+        if (isMeasured) {
+          point.heldOut = await trainer.evaluate(heldOut);
+          if (!Number.isFinite(point.heldOut)) {
+            const rule = "the cross-entropy of held-out texts must be finite";
+            throw diverged(sentence("train", rule, { step, heldOut: point.heldOut }), saved);
+          }
+        }
+        run.curve.push(point);
+        if (isMeasured) await save();
+        const tokensPerSecond = (step - first) * tokens / secondsNow();
+        progress.step(lineOf(run, { tokensPerSecond, tokensLeft: (steps - step) * tokens }));
       }
-      run.curve.push(point);
-      if (isMeasured) await save();
-      const tokensPerSecond = (step - first) * tokens / secondsNow();
-      progress.step(lineOf(run, { tokensPerSecond, tokensLeft: (steps - step) * tokens }));
+      return { ...converted, weights: await trainer.weights() };
+    } finally {
+      progress.end();
     }
-    progress.end();
-    return { ...converted, weights: await trainer.weights() };
   } finally {
     trainer.destroy();
   }

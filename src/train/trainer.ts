@@ -135,6 +135,8 @@ export class Trainer {
   /** Two calls at once would mix their tokens. */
   readonly #turns = new Turns();
   #step = 0;
+  /** Whether a step was given up midway: what its micro-batches left in the gradients is no part of the next. */
+  #isHalfDone = false;
 
   private constructor(gpu: Gpu, spec: DecoderSpec, options: FilledOptions, parts: TrainerParts) {
     this.gpu = gpu;
@@ -192,7 +194,9 @@ export class Trainer {
     const filled = fillIn(options);
     checkArchitecture(CREATE, spec, weights);
     if (options.teacher) checkTeacher(spec, options.teacher);
-    checkContext(spec, filled);
+    for (const { spec: one } of [{ spec }, ...(options.teacher ? [options.teacher] : [])]) {
+      checkContext(one, filled);
+    }
     return await Owned.make(async (owned) => {
       const parts = await createParts(gpu, owned, spec, weights, { ...options, ...filled });
       return new Trainer(gpu, spec, filled, parts);
@@ -234,6 +238,8 @@ export class Trainer {
       const rate = rateAt(this.#step, this.#options);
       const step = this.#step + 1;
       await this.gpu.guard(TRAIN, () => {
+        if (this.#isHalfDone) this.#clearGradients();
+        this.#isHalfDone = true;
         for (let micro = 0; micro < accumulate; micro++) {
           const inputs = this.#write(pairs, micro * batch);
           gradient.write(inputs);
@@ -245,6 +251,7 @@ export class Trainer {
         }
       });
       const [loss, [norm]] = await Promise.all([objective.loss(), adamw.clipping.download()]);
+      this.#isHalfDone = false;
       if (!Number.isFinite(loss) || !Number.isFinite(norm)) {
         const rule = "the loss and the norm of its gradient must be finite (lower the rate)";
         throw new TrainingDivergedError(sentence(TRAIN, rule, { step, loss, norm, rate }));
@@ -410,6 +417,12 @@ export class Trainer {
     this.gpu.device.queue.writeBuffer(tokens.buffer, 0, inputs);
     this.gpu.device.queue.writeBuffer(objective.labels.buffer, 0, labels);
     return inputs;
+  }
+
+  #clearGradients(): void {
+    const encoder = this.gpu.device.createCommandEncoder();
+    for (const { gradient } of this.#parts.adamw.parameters) encoder.clearBuffer(gradient.buffer);
+    this.gpu.device.queue.submit([encoder.finish()]);
   }
 
   /** The tensors of a state, in their order. */
