@@ -528,6 +528,7 @@ export class PagedKvCache {
     this.#table.setLength(encoder, sequence, one.length);
     this.#changes.encode(encoder);
     this.#counted.encoded();
+    this.#step = { counts: [] };
     return one.length;
   }
 

@@ -77,6 +77,7 @@ export class BatchLoop {
   add(one: Running): void {
     const { id, tokens: { length }, maxTokens } = one;
     if (this.#free) {
+      this.#passes.model.gpu.throwIfLost();
       throw new RangeError(
         sentence("add a sequence", "Batch must not have been destroyed", { id }),
       );
@@ -96,8 +97,13 @@ export class BatchLoop {
     one.queue.push([], "cancelled");
   }
 
-  /** Cancels all sequences, and frees the batch after the step that runs. */
+  /** Cancels all sequences, or tells them that the device is lost, and frees the batch after the step that runs. */
   close(free: () => void): void {
+    try {
+      this.#passes.model.gpu.throwIfLost();
+    } catch (error) {
+      this.#fail(error);
+    }
     for (const one of this.#sequences.values()) this.cancel(one);
     this.#free = free;
     if (!this.#isRunning) free();
@@ -128,7 +134,15 @@ export class BatchLoop {
     }
     if ([...this.#sequences.values()].every(({ unread }) => unread === 0)) return;
     const chosen = await this.#sampler.read();
-    for (const one of [...this.#sequences.values()]) this.#read(one, chosen);
+    for (const one of [...this.#sequences.values()]) {
+      try {
+        this.#read(one, chosen);
+      } catch (error) {
+        // The caller's own function failed, which concerns nobody else.
+        one.queue.fail(error);
+        this.#leave(one);
+      }
+    }
   }
 
   async #step(): Promise<{ isOver: boolean; isSetBack: boolean }> {

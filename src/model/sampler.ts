@@ -330,15 +330,19 @@ export class Sampler {
   }
 }
 
+/** A number above zero whose products with shares are no zeros in f32. */
+const LEAST = 2 ** -64;
+
 /** A sampling as `struct Sampling` of the kernels has it. */
 function wordsOf(sampling: SequenceSampling, vocabSize: number): Uint32Array<ArrayBuffer> {
   const { temperature, topP, minP, topK, seed, logprobs } = sampling;
   const { repetitionPenalty, frequencyPenalty, presencePenalty } = sampling;
   const words = new Uint32Array(SAMPLING_WORDS);
   const floats = new Float32Array(words.buffer);
-  // A temperature too small for f32 leaves only the likeliest token.
-  floats[0] = temperature === 0 ? 0 : Math.min(1 / temperature, LARGEST_F32);
-  floats[1] = topP;
+  // A temperature too small for f32 leaves only the likeliest token, one too large makes all alike; neither is a zero, which
+  // would mean greedy, nor is a share that leaves the first token alone.
+  floats[0] = temperature === 0 ? 0 : Math.max(Math.min(1 / temperature, LARGEST_F32), LEAST);
+  floats[1] = Math.max(topP, LEAST);
   floats[2] = minP;
   words[3] = topK >= vocabSize ? 0 : topK;
   words[4] = seed;

@@ -356,6 +356,35 @@ Deno.test("Batch: a logit that is not a number ends its sequence alone", async (
   });
 });
 
+testRandomly(
+  "Batch: a function of the caller that throws ends its sequence alone",
+  async (random) => {
+    const weights = weightsOf(SMALL, random);
+    await withBatch({ spec: SMALL, weights }, {}, async (batch) => {
+      const endsWith = () => {
+        throw new Error("no idea");
+      };
+      const failing = batch.add({ tokens: [1], maxTokens: 20, endsWith });
+      const other = tokensOf(batch.add({ tokens: [2], maxTokens: 20 }));
+      await assertRejects(() => read(failing), Error, "no idea");
+      assertEquals((await other).length, 20);
+      await settled(batch);
+    });
+  },
+);
+
+testRandomly("Batch: what f32 holds as zero chooses a token all the same", async (random) => {
+  const weights = weightsOf(SMALL, random);
+  await withBatch({ spec: SMALL, weights }, {}, async (batch) => {
+    const tokens = promptOf(random, SMALL, 3);
+    const likeliest = await tokensOf(batch.add({ tokens, maxTokens: 8 }));
+    const choice = { tokens, maxTokens: 8, temperature: 1, seed: 5 };
+    assertEquals(await tokensOf(batch.add({ ...choice, topP: 1e-46 })), likeliest);
+    const hot = await tokensOf(batch.add({ ...choice, temperature: 1e46 }));
+    assert(hot.every((token) => token < SMALL.vocabSize) && `${hot}` !== `${likeliest}`);
+  });
+});
+
 testRandomly("Batch: destroying it while sequences run cancels them", async (random) => {
   const weights = weightsOf(SMALL, random);
   const batch = await Batch.create(await sharedGpu(), SMALL, weights);

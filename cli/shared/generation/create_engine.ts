@@ -2,6 +2,7 @@
 import type { Gpu, KvDtype } from "../../../mod.ts";
 import { Batch } from "../../../src/model/batch.ts";
 import { Decoder, type DecoderOptions } from "../../../src/model/decoder.ts";
+import { sentence } from "../../../src/base/check.ts";
 import type { Model } from "../model_files.ts";
 import { BatchEngine } from "./batch_engine.ts";
 import { DecoderEngine } from "./decoder_engine.ts";
@@ -30,6 +31,13 @@ export async function createEngine(
   { sequences, cacheMib, ...sizes }: EngineSizes,
 ): Promise<Engine> {
   if (sizes.kvCalibration !== undefined || !Batch.canRun(spec)) {
+    const asked = { sequences, cacheMib };
+    if (Object.values(asked).some((value) => value !== undefined)) {
+      const rule =
+        "calibrated caches, and layers of different rotary positions, run one sequence " +
+        "at a time (leave --sequences and --cache-mib out)";
+      throw new RangeError(sentence("open an engine", rule, asked));
+    }
     return new DecoderEngine(await Decoder.create(gpu, spec, weights, sizes));
   }
   const batch = await Batch.create(gpu, spec, weights, {

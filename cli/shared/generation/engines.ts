@@ -57,8 +57,11 @@ export class Engines {
     this.#onLoss();
     destroy();
     try {
-      this.#opened = await this.#open();
-      this.#follow(this.#opened);
+      const opened = await this.#open();
+      // Whoever closed it meanwhile knew of the old one alone.
+      if (this.#isClosed) return opened.destroy();
+      this.#opened = opened;
+      this.#follow(opened);
     } catch (error) {
       this.#onLoss(error);
     }

@@ -1,7 +1,7 @@
 /** Many prompts from a file, one a line, and their results, as they come. */
 import type { Tokenizer } from "../../../src/model/tokenizer/tokenizer.ts";
 import { z } from "zod";
-import type { Engine, Generation } from "./engine.ts";
+import type { Engine, Generation, SequenceRequest } from "./engine.ts";
 import { type FinishReason, TextChoice } from "./text_choice.ts";
 
 /** A line of the file; fields that it leaves out are as for all. */
@@ -138,7 +138,7 @@ export async function continueLine(
   const endTokens = tokenizer.endOfText;
   const stops = stop === undefined ? [] : [stop].flat();
   const choice = new TextChoice(tokenizer, { prompt: tokens, endTokens, stops, maxTokens });
-  const generation: Generation = engine.submit({
+  const request: SequenceRequest = {
     ...{ tokens, maxTokens, endTokens },
     temperature: line.temperature ?? temperature,
     topP: line.top_p ?? topP,
@@ -149,7 +149,15 @@ export async function continueLine(
     presencePenalty: line.presence_penalty ?? 0,
     logitBias: new Map(),
     seed: line.seed ?? seed,
-  });
+  };
+  let generation: Generation;
+  try {
+    generation = engine.submit(request);
+  } catch (error) {
+    // What the line asks for is out of range: that spoils no other.
+    if (error instanceof RangeError) return { id, error: error.message };
+    throw error;
+  }
   let text = "";
   for await (const part of generation) {
     text += choice.push(part).text;

@@ -1,5 +1,5 @@
 // Engines over a decoder and over a batch: the same tokens, and what a reader who goes away leaves behind.
-import { assert, assertEquals, assertInstanceOf } from "@std/assert";
+import { assert, assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
 import { BatchEngine } from "../../../cli/shared/generation/batch_engine.ts";
 import { createEngine } from "../../../cli/shared/generation/create_engine.ts";
 import { DecoderEngine } from "../../../cli/shared/generation/decoder_engine.ts";
@@ -88,11 +88,14 @@ testRandomly("engines: whoever is cancelled while it waits is told at once", asy
 testRandomly("engines: a model that a batch cannot run has a decoder's", async (random) => {
   const spec = { ...SPEC, layers: [{ rope: {} }, { rope: { base: 500 } }] };
   const checkpoint = { spec, weights: weightsOf(spec, random), endOfText: [] };
-  const engine = await createEngine(
-    await sharedGpu(),
-    { ...checkpoint, close: async () => {} },
-    SIZES,
+  const model = { ...checkpoint, close: async () => {} };
+  const { sequences, ...sizes } = SIZES;
+  await assertRejects(
+    async () => await createEngine(await sharedGpu(), model, { ...sizes, sequences }),
+    RangeError,
+    "leave --sequences and --cache-mib out",
   );
+  const engine = await createEngine(await sharedGpu(), model, sizes);
   assertInstanceOf(engine, DecoderEngine);
   assertEquals((await read(engine.submit(requestOf(3, 2)))).length, 2);
   engine.destroy();
