@@ -115,16 +115,19 @@ export class ShardAttention {
 
   async #createRun(seqLen: number, causal: boolean): Promise<Run> {
     const { numHeads, valueDim, scale, softcap } = this.#spec;
-    const attention = this.#owned.keep(
-      await Attention.create(this.#gpu, {
-        ...{ ...this.#layers[0].spec, numHeads, seqLen, causal, scale, softcap },
-        outputs: ["lse"],
-      }),
-    );
-    const rows = [1, seqLen, numHeads];
-    const o = this.#owned.keep(await Tensor.empty(this.#gpu, [...rows, valueDim]));
-    const lse = this.#owned.keep(await Tensor.empty(this.#gpu, rows));
-    return { encode: (...work) => attention.encode(...work), o, lse };
+    return await Owned.make(async (owned) => {
+      const attention = owned.keep(
+        await Attention.create(this.#gpu, {
+          ...{ ...this.#layers[0].spec, numHeads, seqLen, causal, scale, softcap },
+          outputs: ["lse"],
+        }),
+      );
+      const rows = [1, seqLen, numHeads];
+      const o = owned.keep(await Tensor.empty(this.#gpu, [...rows, valueDim]));
+      const lse = owned.keep(await Tensor.empty(this.#gpu, rows));
+      this.#owned.keep(owned);
+      return { encode: (...work) => attention.encode(...work), o, lse };
+    });
   }
 
   async #submit(encode: (encoder: GPUCommandEncoder) => void): Promise<void> {

@@ -3,6 +3,7 @@ import type { Service } from "@nats-io/services";
 import { checkInteger, sentence } from "../base/check.ts";
 import { Turns } from "../base/turns.ts";
 import type { Gpu } from "../gpu/device.ts";
+import { Owned } from "../gpu/owned.ts";
 import type { KvDtype } from "../tensor/dtype.ts";
 import { serviceName } from "./answer_service.ts";
 import { type Cluster, MAX_BYTES, servicesOf, subjectOf } from "./cluster.ts";
@@ -101,22 +102,24 @@ export class ShardWorker {
       );
     }
     const subject = shardSubject(cluster, name, shard, copy);
-    const attention = await ShardAttention.create(gpu, spec, { capacity, kvDtype });
-    const service = await servicesOf(cluster).add({
-      name: serviceName(cluster, name),
-      version: `${SHARD_VERSION}.0.0`,
-      metadata: { shard: `${shard}`, copy: `${copy}` },
-      queue: "",
+    return await Owned.make(async (owned) => {
+      const attention = owned.keep(await ShardAttention.create(gpu, spec, { capacity, kvDtype }));
+      const service = await servicesOf(cluster).add({
+        name: serviceName(cluster, name),
+        version: `${SHARD_VERSION}.0.0`,
+        metadata: { shard: `${shard}`, copy: `${copy}` },
+        queue: "",
+      });
+      const worker = new ShardWorker(service, attention, spec, maxBytes);
+      service.addEndpoint("shard", { subject, handler: (_, message) => worker.#take(message) });
+      // What is asked here stands behind nothing: messages are taken in turns.
+      service.addEndpoint("probe", {
+        subject: `${subject}.probe`,
+        handler: (_, message) => void message.respond(encodeJson(true)),
+      });
+      await cluster.connection.flush();
+      return worker;
     });
-    const worker = new ShardWorker(service, attention, spec, maxBytes);
-    service.addEndpoint("shard", { subject, handler: (_, message) => worker.#take(message) });
-    // What is asked here stands behind nothing: messages are taken in turns.
-    service.addEndpoint("probe", {
-      subject: `${subject}.probe`,
-      handler: (_, message) => void message.respond(encodeJson(true)),
-    });
-    await cluster.connection.flush();
-    return worker;
   }
 
   /** Answers no more, and frees the shard. */
