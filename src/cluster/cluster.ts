@@ -34,6 +34,11 @@ export function natsOf({ connection }: Cluster): NatsConnection {
   return connection as NatsConnection;
 }
 
+/** Most bytes of a message that the server passes on, with its headers, and at most `maxBytes`. */
+export function mostOf(cluster: Cluster, maxBytes: number): number {
+  return Math.min(maxBytes, natsOf(cluster).info?.max_payload ?? maxBytes);
+}
+
 /** The services at a cluster's server. Their package has an older core beside it: its types differ, its calls do not. */
 export function servicesOf({ connection }: Cluster): Svcm {
   return new Svcm(connection as ConstructorParameters<typeof Svcm>[0]);

@@ -6,7 +6,7 @@ import type { Gpu } from "../gpu/device.ts";
 import { Owned } from "../gpu/owned.ts";
 import type { KvDtype } from "../tensor/dtype.ts";
 import { serviceName } from "./answer_service.ts";
-import { type Cluster, MAX_BYTES, servicesOf, subjectOf } from "./cluster.ts";
+import { type Cluster, MAX_BYTES, mostOf, servicesOf, subjectOf } from "./cluster.ts";
 import { MessageError, WorkerLostError } from "./errors.ts";
 import { failureOf } from "./failure.ts";
 import type { ShardState } from "./merge_states.ts";
@@ -16,6 +16,7 @@ import {
   decodeShard,
   encodeNumbers,
   encodeShard,
+  HEADER_BYTES,
   readExtend,
   SHARD_VERSION,
   type ShardHeader,
@@ -61,6 +62,7 @@ const START = "start a shard";
  * ```
  */
 export class ShardWorker {
+  readonly #cluster: Cluster;
   readonly #service: Service;
   readonly #attention: ShardAttention;
   readonly #spec: ShardSpec;
@@ -69,11 +71,15 @@ export class ShardWorker {
   #session = 0;
 
   private constructor(
-    service: Service,
-    attention: ShardAttention,
-    spec: ShardSpec,
-    maxBytes: number,
+    cluster: Cluster,
+    { service, attention, spec, maxBytes }: {
+      service: Service;
+      attention: ShardAttention;
+      spec: ShardSpec;
+      maxBytes: number;
+    },
   ) {
+    this.#cluster = cluster;
     this.#service = service;
     this.#attention = attention;
     this.#spec = spec;
@@ -110,7 +116,7 @@ export class ShardWorker {
         metadata: { shard: `${shard}`, copy: `${copy}` },
         queue: "",
       });
-      const worker = new ShardWorker(service, attention, spec, maxBytes);
+      const worker = new ShardWorker(cluster, { service, attention, spec, maxBytes });
       service.addEndpoint("shard", { subject, handler: (_, message) => worker.#take(message) });
       // What is asked here stands behind nothing: messages are taken in turns.
       service.addEndpoint("probe", {
@@ -129,7 +135,9 @@ export class ShardWorker {
   }
 
   #take(message: { data: Uint8Array; respond(answer: Uint8Array): boolean }): void {
-    void this.#turns.take(async () => message.respond(await this.#answer(message.data)));
+    const turn = this.#turns.take(async () => message.respond(await this.#answer(message.data)));
+    // A connection that closed meanwhile passes on no answer, and whoever asked takes the shard for lost.
+    turn.catch(() => {});
   }
 
   async #answer(data: Uint8Array): Promise<Uint8Array> {
@@ -157,8 +165,22 @@ export class ShardWorker {
         `it has ${this.#attention.length(layer)} tokens of layer ${layer}, and not ${length}`,
       );
     }
+    this.#checkAnswer(header);
     const numbers = readExtend(header, body, this.#spec);
     return this.#state(header, await this.#attention.extend(layer, header, numbers));
+  }
+
+  /** Throws a {@linkcode MessageError} if no message can hold the answer, before anything is appended. */
+  #checkAnswer({ queries, dtype }: ShardHeader): void {
+    const { numHeads, valueDim } = this.#spec;
+    const most = mostOf(this.#cluster, this.#maxBytes);
+    const bytes = HEADER_BYTES + queries * numHeads * (valueDim * (dtype === "f16" ? 2 : 4) + 4);
+    if (bytes <= most) return;
+    throw new MessageError(
+      sentence("answer queries", "the answer must fit a message (ask fewer at once)", {
+        ...{ queries, bytes, most },
+      }),
+    );
   }
 
   async #reset(session: number, body: Uint8Array): Promise<Uint8Array> {

@@ -2,7 +2,7 @@
 import { checkInteger, sentence } from "../base/check.ts";
 import { Turns } from "../base/turns.ts";
 import type { Dtype } from "../tensor/dtype.ts";
-import { type Cluster, MAX_BYTES, natsOf } from "./cluster.ts";
+import { type Cluster, MAX_BYTES, mostOf, natsOf } from "./cluster.ts";
 import { MessageError, NoWorkerError, ShardLostError, WorkerLostError } from "./errors.ts";
 import { errorOf, readFailure } from "./failure.ts";
 import { Inbox } from "./inbox.ts";
@@ -215,7 +215,7 @@ export class ShardedKv {
     const appended = numKvHeads * (headDim + valueDim) * size;
     const asked = hasQueries ? numHeads * headDim * size : 0;
     const answered = hasQueries ? numHeads * (valueDim * size + 4) : 0;
-    const most = Math.min(maxBytes, natsOf(this.#cluster).info?.max_payload ?? maxBytes);
+    const most = mostOf(this.#cluster, maxBytes);
     return Math.floor((most - HEADER_BYTES) / Math.max(appended + asked, answered));
   }
 

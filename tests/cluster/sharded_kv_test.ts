@@ -152,6 +152,23 @@ testNats(
   },
 );
 
+testNats(
+  "ShardedKv: an answer that no message can hold is refused, and the shard goes on",
+  async (random) => {
+    await using server = await NatsServer.start();
+    const spec = { ...SPEC, shards: 1, layers: 1, headDim: 1, valueDim: 40 };
+    const options = { ...spec, name: NAME, shard: 0, capacity: 64, maxBytes: 512 };
+    await ShardWorker.start(await server.join(), await sharedGpu(), options);
+    const kv = await open(server, spec);
+    const context = new Context(random, spec);
+    const tokens = context.next(1);
+    await assertRejects(() => kv.extend(0, tokens), RangeError, "bytes=684");
+    await kv.clear();
+    await kv.extend(0, { k: tokens.k, v: tokens.v });
+    assertEquals(kv.length(), 1);
+  },
+);
+
 testNats("ShardedKv: calls that come at once are done one after the other", async (random) => {
   await using server = await NatsServer.start();
   const spec = { ...SPEC, layers: 1 };
