@@ -17,7 +17,7 @@ import {
 import { nanos } from "@nats-io/transport-node";
 import { sentence } from "../base/check.ts";
 import { cutMessage } from "../base/excerpt.ts";
-import { type Cluster, MAX_BYTES, natsOf, subjectOf } from "./cluster.ts";
+import { type Cluster, MAX_BYTES, mostOf, natsOf, subjectOf } from "./cluster.ts";
 import { MessageError } from "./errors.ts";
 import { decodeJson, encodeJson } from "./message.ts";
 
@@ -67,6 +67,8 @@ const AGAIN = 1000;
 const HELD = 1000;
 /** The server's code for a stream that is not there. */
 const NOT_FOUND = JetStreamApiCodes.StreamNotFound;
+/** Bytes of the headers of a message beside its id, at most. */
+const HEADERS = 64;
 /** Milliseconds between two looks whether there is room for a job. */
 const LOOK = 25;
 
@@ -149,15 +151,20 @@ export class JobQueue {
    * @param id The job among them.
    * @param job What workers get, as JSON.
    * @returns False if the same job was added before, within a day.
+   * @throws {RangeError} If no message can hold the job, or `run` is no word.
    */
   async add(run: string, id: string, job: unknown): Promise<boolean> {
     const { name, fingerprint } = this.#options;
     subjectOf(this.#cluster, run);
-    const { duplicate } = await this.#client.publish(
-      subjectOf(this.#cluster, name, "jobs", fingerprint),
-      encodeJson({ run, id, job } satisfies Job),
-      { msgID: messageId(run, id) },
-    );
+    const [bytes, msgID] = [encodeJson({ run, id, job } satisfies Job), messageId(run, id)];
+    const most = this.#most(msgID);
+    if (bytes.length > most) {
+      throw new RangeError(
+        sentence("add a job", "it must fit a message", { id, bytes: bytes.length, most }),
+      );
+    }
+    const subject = subjectOf(this.#cluster, name, "jobs", fingerprint);
+    const { duplicate } = await this.#client.publish(subject, bytes, { msgID });
     return !duplicate;
   }
 
@@ -182,10 +189,11 @@ export class JobQueue {
   /**
    * Does jobs until the signal, then finishes those that were begun. A job is acknowledged when its result is stored.
    *
-   * @param perform Does a job, which it checks, and returns its result as JSON. A `TypeError`, a `RangeError` or a
+   * @param perform Does a job, which it checks, and returns its result as JSON, `null` for none. A `TypeError`, a `RangeError` or a
    *   {@linkcode MessageError} that it throws is the job's outcome; after any other error the job goes on elsewhere, and counts as
    *   one that cost its worker.
    * @param options When to end, whether there is room for another job, and who is told what went wrong.
+   * @throws {RangeError} If the server refuses to hand out jobs: none was begun.
    */
   async work(
     perform: (job: unknown) => Promise<unknown>,
@@ -216,14 +224,19 @@ export class JobQueue {
   /** The server's list of the jobs of the model that are left, which all workers share. */
   async #consumer(patience: number): Promise<Consumer> {
     const { name, fingerprint } = this.#options;
-    const manager = await jetstreamManager(natsOf(this.#cluster));
-    const consumer = await manager.consumers.add(streamName(this.#cluster, name, "jobs"), {
-      durable_name: fingerprint,
-      filter_subject: subjectOf(this.#cluster, name, "jobs", fingerprint),
-      ack_policy: AckPolicy.Explicit,
-      ack_wait: nanos(patience),
-    });
-    return this.#client.consumers.getConsumerFromInfo(consumer);
+    try {
+      const manager = await jetstreamManager(natsOf(this.#cluster));
+      const consumer = await manager.consumers.add(streamName(this.#cluster, name, "jobs"), {
+        durable_name: fingerprint,
+        filter_subject: subjectOf(this.#cluster, name, "jobs", fingerprint),
+        ack_policy: AckPolicy.Explicit,
+        ack_wait: nanos(patience),
+      });
+      return this.#client.consumers.getConsumerFromInfo(consumer);
+    } catch (error) {
+      const rule = "the server must have it, and let this account make a consumer of it";
+      throw new RangeError(sentence("work on a queue of jobs", rule, { name, patience, error }));
+    }
   }
 
   async #perform(
@@ -259,16 +272,17 @@ export class JobQueue {
   ): Promise<void> {
     const connection = natsOf(this.#cluster);
     const { id } = outcome;
+    const msgID = messageId(run, id);
     let [kind, bytes] = ["dead" in outcome ? "dead" : "done", encodeJson(outcome)];
-    const most = connection.info?.max_payload ?? MAX_BYTES;
+    const most = this.#most(msgID);
     if (bytes.length > most) {
-      const dead = `its result has ${bytes.length} bytes, and the server passes on ${most}`;
+      const dead = `its result has ${bytes.length} bytes, and a message holds ${most}`;
       [kind, bytes] = ["dead", encodeJson({ id, dead })];
     }
     const subject = subjectOf(this.#cluster, this.#options.name, "results", run, kind);
     while (true) {
       try {
-        await this.#client.publish(subject, bytes, { msgID: messageId(run, id) });
+        await this.#client.publish(subject, bytes, { msgID });
         return;
       } catch (error) {
         if (signal.aborted || connection.isClosed()) throw error;
@@ -277,12 +291,17 @@ export class JobQueue {
       }
     }
   }
+
+  /** Most bytes of a job or an outcome: what the server passes on and readers decode, less the headers. */
+  #most(msgID: string): number {
+    return mostOf(this.#cluster, MAX_BYTES) - HEADERS - msgID.length;
+  }
 }
 
 /** The outcome of a job that is done, or that nobody can do. */
 async function outcomeOf(id: string, perform: () => Promise<unknown>): Promise<JobOutcome> {
   try {
-    return { id, result: await perform() };
+    return { id, result: await perform() ?? null };
   } catch (error) {
     const isOfJob = [TypeError, RangeError, MessageError].some((kind) => error instanceof kind);
     if (!isOfJob) throw error;

@@ -9,10 +9,13 @@ const OF = { name: "jobs", fingerprint: "f1" };
 const PATIENCE = 300;
 
 /** A server that keeps streams in a folder of its own. */
-async function withServer(test: (server: NatsServer) => Promise<void>): Promise<void> {
+async function withServer(
+  test: (server: NatsServer) => Promise<void>,
+  ...options: string[]
+): Promise<void> {
   const folder = await Deno.makeTempDir();
   try {
-    await using server = await NatsServer.start("--jetstream", "--store_dir", folder);
+    await using server = await NatsServer.start("--jetstream", "--store_dir", folder, ...options);
     await test(server);
   } finally {
     await Deno.remove(folder, { recursive: true });
@@ -166,15 +169,67 @@ testNats("JobQueue: a result that no message can hold is an outcome too", async 
   await withServer(async (server) => {
     const cluster = await server.join();
     const queue = await open(cluster);
-    await queue.add("run", "large", 0);
+    // The second has room with its own bytes alone, and none with its headers.
+    for (const [id, bytes] of [2 ** 20, 2 ** 20 - 40].entries()) {
+      await queue.add("run", `${id}`, bytes);
+    }
     const controller = new AbortController();
     const { signal } = controller;
-    const work = queue.work(() => Promise.resolve("x".repeat(2 ** 20)), { signal });
-    const [outcome] = await collect(queue, "run", 1);
+    const work = queue.work((bytes) => Promise.resolve("x".repeat(Number(bytes))), { signal });
+    const outcomes = await collect(queue, "run", 2);
     controller.abort();
     await work;
-    const dead = "its result has 1048602 bytes, and the server passes on 1048576";
-    assertEquals(outcome, { id: "large", dead });
+    assertEquals(
+      outcomes,
+      [1048598, 1048558].map((bytes, id) => ({
+        id: `${id}`,
+        dead: `its result has ${bytes} bytes, and a message holds 1048507`,
+      })),
+    );
+  });
+});
+
+testNats(
+  "JobQueue: a server that passes on more than peers decode, and a job without a result",
+  async () => {
+    const config = await Deno.makeTempFile();
+    await Deno.writeTextFile(config, "max_payload: 4194304");
+    await withServer(
+      async (server) => {
+        const queue = await open(await server.join());
+        const large = "x".repeat(2 ** 20);
+        await assertRejects(() => queue.add("run", "0", large), RangeError, "bytes=1048607");
+        await queue.add("run", "1", "large");
+        await queue.add("run", "2", "none");
+        const controller = new AbortController();
+        const { signal } = controller;
+        const work = queue.work((job) => Promise.resolve(job === "large" ? large : undefined), {
+          signal,
+        });
+        const [one, two] = await collect(queue, "run", 2);
+        controller.abort();
+        await work;
+        assertEquals("dead" in one && one.dead.includes("a message holds"), true);
+        assertEquals(two, { id: "2", result: null });
+      },
+      "--config",
+      config,
+    );
+    await Deno.remove(config);
+  },
+);
+
+testNats("JobQueue: work that cannot begin says why", async () => {
+  await withServer(async (server) => {
+    const cluster = await server.join();
+    const queue = await open(cluster);
+    const manager = await jetstreamManager(cluster.connection);
+    for await (const { config: { name } } of manager.streams.list()) {
+      await manager.streams.delete(name);
+    }
+    const { signal } = new AbortController();
+    const work = () => queue.work((job) => Promise.resolve(job), { signal });
+    await assertRejects(work, RangeError, "Cannot work on a queue of jobs");
   });
 });
 
