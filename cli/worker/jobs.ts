@@ -6,24 +6,35 @@ import type { Model } from "../shared/model_files.ts";
 import type { Out } from "../shared/run.ts";
 import type { WorkerOptions } from "./options.ts";
 
-/** Starts to take prompts; without JetStream, which is said, there are none. */
+const NONE = { stop: () => Promise.resolve() };
+
+/** Starts to take prompts; there are none, which is said, without JetStream, or where the model takes longer ones than the engine. */
 export async function startJobs(
   cluster: Cluster,
   engine: () => Engine,
-  { model: { tokenizer }, fingerprint, options: { patience, maxQueue }, out }: {
-    model: Pick<Model, "tokenizer">;
-    fingerprint: string;
-    options: Pick<WorkerOptions, "patience" | "maxQueue">;
-    out: Pick<Out, "error">;
-  },
+  { model: { tokenizer, checkpoint: { spec } }, fingerprint, options: { patience, maxQueue }, out }:
+    {
+      model: { tokenizer: Model["tokenizer"]; checkpoint: { spec: { contextLen: number } } };
+      fingerprint: string;
+      options: Pick<WorkerOptions, "patience" | "maxQueue">;
+      out: Pick<Out, "error">;
+    },
 ): Promise<{ stop: () => Promise<void> }> {
+  const { contextLen } = engine();
+  if (contextLen < spec.contextLen) {
+    // What such an engine refuses as too long would be the prompt's result, though another worker could continue it.
+    out.error(
+      `No prompts of files are taken. The context is ${contextLen}, and must be the model's ${spec.contextLen} (leave out --context).`,
+    );
+    return NONE;
+  }
   let queue;
   try {
     queue = await openPromptJobs(cluster, fingerprint);
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
     out.error(`No prompts of files are taken. ${error.message}`);
-    return { stop: () => Promise.resolve() };
+    return NONE;
   }
   const controller = new AbortController();
   const work = queue.work((job) => continueJob(engine(), tokenizer, job), {
@@ -31,7 +42,7 @@ export async function startJobs(
     patience: patience * 1000,
     hasRoom: () => engine().stats().waiting < maxQueue,
     warn: (sentence) => out.error(sentence),
-  });
+  }).catch(({ message }: Error) => out.error(`No prompts of files are taken. ${message}`));
   const stop = async () => {
     controller.abort();
     await work;

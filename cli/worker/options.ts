@@ -20,7 +20,7 @@ The model, which must be the same wherever it is served
   --tokenizer FILE     its tokenizer: a .bin of llama2.c, or a tokenizer.json (default: tokenizer.json beside the model)
   --cache-dtype NAME   element type of the KV cache: f32, f16, int8, int4 (default: f32)
   --weight-dtype NAME  element type of the weights: f32, f16, int8 (default: f32)
-  --context NUMBER     most tokens of a sequence, prompt and answer (default: as the model was trained)
+  --context NUMBER     most tokens of a sequence, prompt and answer (default: as the model was trained; with fewer, no prompts of files are taken)
   --sequences NUMBER   most sequences that run together (default: 16)
   --cache-mib NUMBER   MiB of the keys and values of all of them (default: what they need, at most 256)
 
