@@ -3,7 +3,7 @@ import { createInbox, type Msg, type Subscription } from "@nats-io/transport-nod
 import type { Service } from "@nats-io/services";
 import { ANSWER_VERSION, type AnswerMessage, readRequest } from "./answer_protocol.ts";
 import { failureOf } from "./failure.ts";
-import { type Cluster, MAX_BYTES, natsOf, servicesOf, subjectOf } from "./cluster.ts";
+import { type Cluster, MAX_BYTES, nameOf, natsOf, servicesOf, subjectOf } from "./cluster.ts";
 import { WorkerBusyError } from "./errors.ts";
 import { decodeJson, encodeJson } from "./message.ts";
 
@@ -93,9 +93,8 @@ export class AnswerService {
    */
   static async start(cluster: Cluster, options: AnswerServiceOptions): Promise<AnswerService> {
     const { name, fingerprint, state } = options;
-    subjectOf(cluster, name);
     const service = await servicesOf(cluster).add({
-      name: serviceName(cluster, name),
+      name: nameOf(cluster, name),
       version: `${ANSWER_VERSION}.0.0`,
       metadata: { fingerprint },
       queue: "",
@@ -183,9 +182,4 @@ export class AnswerService {
     if (this.#isStopping) throw new WorkerBusyError("The worker is stopping");
     return answer(readRequest(decodeJson(data, maxBytes), fingerprint));
   }
-}
-
-/** The name of a service among all of a server's. */
-export function serviceName({ prefix }: Pick<Cluster, "prefix">, name: string): string {
-  return `${prefix}-${name}`;
 }

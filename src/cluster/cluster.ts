@@ -19,15 +19,15 @@ export interface Connection {
 export interface Cluster {
   /** Through it all messages go. */
   connection: Connection;
-  /** The first word of every subject, of letters, digits, `-` and `_`: clusters of different prefixes do not meet. */
+  /** The first word of every subject, of letters, digits, `_` and single `-` between them: clusters of different prefixes do not meet. */
   prefix: string;
 }
 
 /** Most bytes of a message that is decoded, where a caller does not say otherwise: as a NATS server passes on by default. */
 export const MAX_BYTES = 2 ** 20;
 
-/** The words of a subject: nothing that NATS or its services take for a separator or a wildcard. */
-const WORD = /^[-\w]+$/;
+/** The words of a subject: nothing that NATS, its services or {@linkcode nameOf} take for a separator or a wildcard. */
+const WORD = /^\w+(-\w+)*$/;
 
 /** The connection of a cluster, with all of its calls. */
 export function natsOf({ connection }: Cluster): NatsConnection {
@@ -44,12 +44,21 @@ export function servicesOf({ connection }: Cluster): Svcm {
   return new Svcm(connection as ConstructorParameters<typeof Svcm>[0]);
 }
 
+/** `prefix--word--word`, for what has a name without dots: no other words have the same. */
+export function nameOf(cluster: Pick<Cluster, "prefix">, ...words: string[]): string {
+  return subjectOf(cluster, ...words).replaceAll(".", "--");
+}
+
 /** `prefix.word.word`, of words that are checked. */
 export function subjectOf({ prefix }: Pick<Cluster, "prefix">, ...words: string[]): string {
   for (const word of [prefix, ...words]) {
     if (WORD.test(word)) continue;
     throw new RangeError(
-      sentence("name a subject", "its words must be of letters, digits, - and _", { word }),
+      sentence(
+        "name a subject",
+        "its words must be of letters, digits, _ and single - between them",
+        { word },
+      ),
     );
   }
   return [prefix, ...words].join(".");

@@ -17,7 +17,7 @@ import {
 import { nanos } from "@nats-io/transport-node";
 import { sentence } from "../base/check.ts";
 import { cutMessage } from "../base/excerpt.ts";
-import { type Cluster, MAX_BYTES, mostOf, natsOf, subjectOf } from "./cluster.ts";
+import { type Cluster, MAX_BYTES, mostOf, nameOf, natsOf, subjectOf } from "./cluster.ts";
 import { MessageError } from "./errors.ts";
 import { decodeJson, encodeJson } from "./message.ts";
 
@@ -121,7 +121,7 @@ export class JobQueue {
    */
   static async open(cluster: Cluster, options: JobQueueOptions): Promise<JobQueue> {
     const { name, maxResults = 1e6 } = options;
-    const stream = (what: string) => streamName(cluster, name, what);
+    const stream = (what: string) => nameOf(cluster, name, what);
     const window = { duplicate_window: nanos(KEPT) };
     try {
       const manager = await jetstreamManager(natsOf(cluster));
@@ -174,7 +174,7 @@ export class JobQueue {
    */
   async *outcomes(run: string): AsyncGenerator<JobOutcome, void, undefined> {
     const { name } = this.#options;
-    const consumer = await this.#client.consumers.get(streamName(this.#cluster, name, "results"), {
+    const consumer = await this.#client.consumers.get(nameOf(this.#cluster, name, "results"), {
       filter_subjects: `${subjectOf(this.#cluster, name, "results", run)}.*`,
       deliver_policy: DeliverPolicy.All,
     });
@@ -226,7 +226,7 @@ export class JobQueue {
     const { name, fingerprint } = this.#options;
     try {
       const manager = await jetstreamManager(natsOf(this.#cluster));
-      const consumer = await manager.consumers.add(streamName(this.#cluster, name, "jobs"), {
+      const consumer = await manager.consumers.add(nameOf(this.#cluster, name, "jobs"), {
         durable_name: fingerprint,
         filter_subject: subjectOf(this.#cluster, name, "jobs", fingerprint),
         ack_policy: AckPolicy.Explicit,
@@ -335,11 +335,6 @@ async function makeStream(
     if (!(error instanceof JetStreamApiError && error.code === NOT_FOUND)) throw error;
     await manager.streams.add(config);
   }
-}
-
-/** The name of a stream, which has no dots. */
-function streamName({ prefix }: Cluster, name: string, what: string): string {
-  return `${prefix}-${name}-${what}`;
 }
 
 /** What the server knows a job and its outcome by; a header, whose characters are few. */

@@ -5,8 +5,7 @@ import { Turns } from "../base/turns.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { Owned } from "../gpu/owned.ts";
 import type { KvDtype } from "../tensor/dtype.ts";
-import { serviceName } from "./answer_service.ts";
-import { type Cluster, MAX_BYTES, mostOf, servicesOf, subjectOf } from "./cluster.ts";
+import { type Cluster, MAX_BYTES, mostOf, nameOf, servicesOf, subjectOf } from "./cluster.ts";
 import { MessageError, WorkerLostError } from "./errors.ts";
 import { failureOf } from "./failure.ts";
 import type { ShardState } from "./merge_states.ts";
@@ -111,7 +110,7 @@ export class ShardWorker {
     return await Owned.make(async (owned) => {
       const attention = owned.keep(await ShardAttention.create(gpu, spec, { capacity, kvDtype }));
       const service = await servicesOf(cluster).add({
-        name: serviceName(cluster, name),
+        name: nameOf(cluster, name),
         version: `${SHARD_VERSION}.0.0`,
         metadata: { shard: `${shard}`, copy: `${copy}` },
         queue: "",

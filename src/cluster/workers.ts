@@ -1,6 +1,5 @@
 /** The workers of a service that are there, as the service's own statistics tell. */
-import { serviceName } from "./answer_service.ts";
-import { type Cluster, servicesOf } from "./cluster.ts";
+import { type Cluster, nameOf, servicesOf } from "./cluster.ts";
 
 /** A worker, and what it said of itself last. */
 export interface Worker<State> {
@@ -112,7 +111,7 @@ export class Workers<State> {
     const client = servicesOf(this.#cluster).client({ strategy: "stall", ...ANSWERS });
     let others = 0;
     for await (
-      const { id, metadata, endpoints } of await client.stats(serviceName(this.#cluster, name))
+      const { id, metadata, endpoints } of await client.stats(nameOf(this.#cluster, name))
     ) {
       if (metadata?.fingerprint !== fingerprint) {
         others++;

@@ -70,8 +70,8 @@ testNats("JobQueue: workers that end within jobs lose and double nothing", async
     assert(ended > 2 && done >= jobs.length);
     const manager = await jetstreamManager((await server.join()).connection);
     const left = async (name: string) => (await manager.streams.info(name)).state.messages;
-    assertEquals(await left("test-jobs-jobs"), 0);
-    assertEquals(await left("test-jobs-results"), jobs.length);
+    assertEquals(await left("test--jobs--jobs"), 0);
+    assertEquals(await left("test--jobs--results"), jobs.length);
     // Who comes later finds the same outcomes.
     assertEquals(await collect(await open(await server.join()), "run", jobs.length), outcomes);
   });
@@ -126,9 +126,9 @@ testNats("JobQueue: results that find no room wait, and jobs of another model to
     while (warned.length === 0) await delay(10);
     const { connection } = await server.join();
     const manager = await jetstreamManager(connection);
-    assert((await manager.streams.info("test-jobs-jobs")).state.messages > 0);
-    const { config } = await manager.streams.info("test-jobs-results");
-    await manager.streams.update("test-jobs-results", { ...config, max_msgs: 8 });
+    assert((await manager.streams.info("test--jobs--jobs")).state.messages > 0);
+    const { config } = await manager.streams.info("test--jobs--results");
+    await manager.streams.update("test--jobs--results", { ...config, max_msgs: 8 });
     assertEquals((await collect(queue, "run", 8)).map(({ id }) => id), numbers(8).map(String));
     controller.abort();
     await Promise.all([work, otherWork]);

@@ -38,7 +38,7 @@ testNats("startJobs: a server that hands out no jobs is said, and the worker goe
   await openPromptJobs(cluster, "f1");
   const manager = await jetstreamManager(cluster.connection);
   // A consumer of this name to which the server sends by itself: no worker can share it.
-  await manager.consumers.add("test-prompts-jobs", {
+  await manager.consumers.add("test--prompts--jobs", {
     ...{ durable_name: "f1", deliver_subject: "pushed", filter_subject: "test.prompts.jobs.f1" },
     ack_policy: AckPolicy.Explicit,
   });
