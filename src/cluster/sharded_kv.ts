@@ -31,6 +31,8 @@ export interface ShardedKvOptions extends ShardSpec, Patience {
   dtype?: Dtype;
   /** Most bytes of a message. The default is 1 MiB. */
   maxBytes?: number;
+  /** Told, in a sentence, that a copy was lost while another one goes on. The default is `console.warn`. */
+  warn?: (sentence: string) => void;
 }
 
 /** New tokens of a layer, BSNH without the batch. */
@@ -47,6 +49,8 @@ export interface ShardTokens {
 interface Copy {
   subject: string;
   isLost: boolean;
+  /** Settles with what it was asked last. */
+  last: Promise<unknown>;
 }
 
 const EXTEND = "extend a sharded context";
@@ -197,6 +201,7 @@ export class ShardedKv {
         Array.from({ length: copies }, (_, copy) => ({
           subject: shardSubject(this.#cluster, name, shard, copy),
           isLost: false,
+          last: Promise.resolve(),
         })),
     );
     [this.#session] = crypto.getRandomValues(new Uint32Array(1));
@@ -270,16 +275,28 @@ export class ShardedKv {
     copies: readonly Copy[],
     work: ShardWork,
   ): Promise<ShardState | undefined> {
-    const asked = copies.filter(({ isLost }) => !isLost).map(async (copy) => {
-      try {
-        return await this.#askCopy(shard, copy, work);
-      } catch (error) {
+    const { warn = console.warn } = this.#options;
+    // A copy that is slower would fall behind by more with each round. The wait ends with its answer, or with its loss.
+    await Promise.allSettled(copies.map(({ last }) => last));
+    const asked = copies.filter(({ isLost }) => !isLost).map((copy) => {
+      const answer = this.#askCopy(shard, copy, work).catch((error) => {
         copy.isLost = true;
         throw error;
-      }
+      });
+      copy.last = answer;
+      return { copy, answer };
     });
     try {
-      return await Promise.any(asked);
+      const state = await Promise.any(asked.map(({ answer }) => answer));
+      for (const { copy: { subject }, answer } of asked) {
+        answer.catch(({ message }) => {
+          // Once the context is cleared, all copies were asked anew.
+          if (this.#copies.includes(copies)) {
+            warn(`Copy ${subject} is lost, and another one goes on: ${message}`);
+          }
+        });
+      }
+      return state;
     } catch (error) {
       throw (error as AggregateError).errors.find((error) => error instanceof RangeError) ??
         (error as AggregateError).errors.at(-1);

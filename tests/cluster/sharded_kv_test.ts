@@ -1,5 +1,6 @@
 // A context on shards of this machine, against attention over all of it in float64; and what a lost shard does.
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import type { Msg } from "@nats-io/transport-node";
 import { referenceAttention } from "../../mod.ts";
 import {
   ShardedKv,
@@ -218,7 +219,7 @@ testNats(
     await using server = await NatsServer.start();
     const spec = { ...SPEC, layers: 1 };
     const shards = await startShards(server, spec, { copies: 2 });
-    const kv = await open(server, spec, { copies: 2 });
+    const kv = await open(server, spec, { copies: 2, warn: () => {} });
     const context = new Context(random, spec);
     const step = async (count: number) => {
       const tokens = context.next(count);
@@ -230,6 +231,43 @@ testNats(
     await step(11);
     for (const { kill } of shards.flat()) await kill();
     await assertRejects(() => step(1), ShardLostError);
+  },
+);
+
+testNats(
+  "ShardedKv: a slow copy is waited for before the next round, and its loss is said once",
+  async (random) => {
+    await using server = await NatsServer.start();
+    const spec = { ...SPEC, shards: 1, layers: 1 };
+    for (const name of [NAME, "slow"]) {
+      const options = { ...spec, name, shard: 0, capacity: 64 };
+      await ShardWorker.start(await server.join(), await sharedGpu(), options);
+    }
+    const { connection } = await server.join();
+    let [asked, most] = [0, 0];
+    const answer = async (message: Msg) => {
+      most = Math.max(most, ++asked);
+      const { data } = await connection.request("test.slow.0-0", message.data);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      asked--;
+      message.respond(data);
+    };
+    const copy = connection.subscribe("test.book.0-1", {
+      callback: (_, message) => void answer(message),
+    });
+    connection.subscribe("test.book.0-1.probe", {
+      callback: (_, message) => void message.respond("true"),
+    });
+    const warned: string[] = [];
+    const warn = (sentence: string) => void warned.push(sentence);
+    const kv = await open(server, spec, { copies: 2, warn });
+    const context = new Context(random, spec);
+    for (let i = 0; i < 4; i++) await kv.extend(0, context.next(1));
+    assertEquals([most, warned], [1, []]);
+    copy.unsubscribe();
+    for (let i = 0; i < 3; i++) await kv.extend(0, context.next(1));
+    assertEquals(warned.length, 1);
+    assertStringIncludes(warned[0], "Copy test.book.0-1 is lost");
   },
 );
 
