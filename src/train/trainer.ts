@@ -193,9 +193,10 @@ export class Trainer {
     }
     const filled = fillIn(options);
     checkArchitecture(CREATE, spec, weights);
-    if (options.teacher) checkTeacher(spec, options.teacher);
-    for (const { spec: one } of [{ spec }, ...(options.teacher ? [options.teacher] : [])]) {
-      checkContext(one, filled);
+    checkContext(spec, filled);
+    if (options.teacher) {
+      checkTeacher(spec, options.teacher);
+      checkContext(options.teacher.spec, filled);
     }
     return await Owned.make(async (owned) => {
       const parts = await createParts(gpu, owned, spec, weights, { ...options, ...filled });
