@@ -38,8 +38,7 @@ export interface AnswerServiceOptions {
  *
  * @example Answer by counting, and ask
  * ```ts
- * import { connect } from "@nats-io/transport-node";
- * import { AnswerService, ask } from "@onehead/attention/cluster";
+ * import { AnswerService, ask, connect } from "@onehead/attention/cluster";
  *
  * async function count(servers: string) {
  *   const cluster = { connection: await connect({ servers }), prefix: "example" };

@@ -2,7 +2,7 @@ import { Svcm } from "@nats-io/services";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { sentence } from "../base/check.ts";
 
-/** A connection to a NATS server: what `connect` of `@nats-io/transport-node` gives. Its other calls are used too. */
+/** A connection to a NATS server: what {@linkcode connect} gives. Its other calls are used too. */
 export interface Connection {
   /** Resolves when the server has all that was sent. */
   flush(): Promise<void>;

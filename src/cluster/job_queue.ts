@@ -79,8 +79,7 @@ const LOOK = 25;
  *
  * @example Double numbers
  * ```ts
- * import { connect } from "@nats-io/transport-node";
- * import { JobQueue } from "@onehead/attention/cluster";
+ * import { connect, JobQueue } from "@onehead/attention/cluster";
  *
  * async function double(servers: string, numbers: readonly number[]) {
  *   const cluster = { connection: await connect({ servers }), prefix: "example" };

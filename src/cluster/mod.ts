@@ -7,6 +7,7 @@ export type { Cluster, Connection } from "./cluster.ts";
 export { type Answer, AnswerService, type AnswerServiceOptions } from "./answer_service.ts";
 export { ask, type AskOptions } from "./ask.ts";
 export { type Worker, Workers, type WorkersOptions } from "./workers.ts";
+export { connect, type ConnectOptions } from "./connect.ts";
 export { modelFingerprint } from "./fingerprint.ts";
 export {
   MessageError,

@@ -46,9 +46,8 @@ const START = "start a shard";
  *
  * @example
  * ```ts
- * import { connect } from "@nats-io/transport-node";
  * import { Gpu } from "@onehead/attention";
- * import { ShardWorker } from "@onehead/attention/cluster";
+ * import { connect, ShardWorker } from "@onehead/attention/cluster";
  *
  * async function startShard(servers: string, shard: number) {
  *   const cluster = { connection: await connect({ servers }), prefix: "example" };

@@ -1,6 +1,7 @@
 // A nats-server of the test's own, on a free port of this machine. Tests of it are skipped, and say so, where it is absent.
-import { connect, type NatsConnection, type NodeConnectionOptions } from "@nats-io/transport-node";
-import type { Cluster } from "../../src/cluster/mod.ts";
+import type { NatsConnection, NodeConnectionOptions } from "@nats-io/transport-node";
+import { natsOf } from "../../src/cluster/cluster.ts";
+import { type Cluster, connect } from "../../src/cluster/mod.ts";
 import { type Random, testRandomly } from "./random.ts";
 
 /** Whether the program is there; says so once a file if not. */
@@ -44,7 +45,10 @@ export class NatsServer {
   async join(
     options: NodeConnectionOptions = {},
   ): Promise<Cluster & { connection: NatsConnection }> {
-    const connection = await connect({ servers: this.url, reconnect: false, ...options });
+    const connection = natsOf({
+      connection: await connect({ servers: this.url, reconnect: false, ...options }),
+      prefix: "test",
+    });
     this.#connections.push(connection);
     return { connection, prefix: "test" };
   }

@@ -1,12 +1,11 @@
 /** Connects a command to a NATS server, with credentials from the environment. */
 import {
   type Authenticator,
-  connect,
   credsAuthenticator,
   nkeyAuthenticator,
   type NodeConnectionOptions,
 } from "@nats-io/transport-node";
-import type { Cluster } from "../../../src/cluster/mod.ts";
+import { type Cluster, connect } from "../../../src/cluster/mod.ts";
 import { Files } from "../files.ts";
 import type { ClusterOptions } from "./options.ts";
 
