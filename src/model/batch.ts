@@ -6,14 +6,14 @@ import { kvCacheBytes } from "../costs/cache_bytes.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { Owned } from "../gpu/owned.ts";
 import type { KvDtype } from "../tensor/dtype.ts";
-import { BatchLoop } from "./batch_loop.ts";
+import { BatchLoop, type Running } from "./batch_loop.ts";
+import { BatchSchedule } from "./batch_schedule.ts";
 import { type BatchSequence, type BatchSequenceOptions, TokenQueue } from "./batch_sequence.ts";
 import { checkTokens } from "./check_tokens.ts";
 import { Model, type ModelOptions } from "./model.ts";
 import { PagedPasses } from "./paged_passes.ts";
 import { MOST_LIKELIEST, Sampler } from "./sampler.ts";
 import { fillInSampling } from "./sampling.ts";
-import { Scheduler } from "./scheduler.ts";
 import type { DecoderSpec } from "./spec.ts";
 import type { DecoderWeights } from "./weights.ts";
 
@@ -154,7 +154,9 @@ export class Batch {
     }
     const [{ rope }] = spec.layers;
     const { maxSequences, maxStepTokens, pageSize, numPages, stepsPerRead } = sizes;
-    const scheduler = new Scheduler({ maxRunning: maxSequences, maxStepTokens });
+    const schedule = new BatchSchedule<Running>({
+      ...{ maxRunning: maxSequences, maxStepTokens, stepsPerRead },
+    });
     return await Owned.make(async (owned) => {
       const model = owned.keep(await Model.create(gpu, spec, weights, options));
       const { numKvHeads, headDim } = spec;
@@ -179,7 +181,7 @@ export class Batch {
       const sampler = await Sampler.create(gpu, owned, tensors, {
         ...{ sequences: maxSequences, kept: stepsPerRead },
       });
-      const loop = new BatchLoop(passes, sampler, scheduler, stepsPerRead);
+      const loop = new BatchLoop(passes, sampler, schedule);
       return new Batch(owned, model, cache, loop);
     });
   }

@@ -1,36 +1,24 @@
 /** The steps of a batch: what the scheduler says, encoded and submitted, with the host reading a few steps at a time. */
 import { sentence } from "../base/check.ts";
 import { GpuWorkError } from "../base/errors.ts";
+import type { BatchSchedule, PlacedStep, PlacedWork, ScheduledSequence } from "./batch_schedule.ts";
 import type { GeneratedToken, TokenQueue } from "./batch_sequence.ts";
+import { CachePlaces } from "./cache_places.ts";
 import { NEWEST, type PagedPasses } from "./paged_passes.ts";
 import type { ChosenTokens, Sampler, SequenceSampling } from "./sampler.ts";
-import type { PageCounts, Scheduler, StepWork } from "./scheduler.ts";
 
 /** A sequence on the host. */
-export interface Running {
-  /** Its number for the scheduler. */
-  id: number;
+export interface Running extends ScheduledSequence {
   /** Its tokens that the host knows: the prompt, and those that were read. */
   tokens: number[];
   /** Tokens of the prompt. */
   promptLength: number;
-  /** Most tokens, those of the prompt included. */
-  maxTokens: number;
   sampling: SequenceSampling;
   /** Whether a new token ends it. */
   isEnd: (token: number) => boolean;
   queue: TokenQueue;
-  /** Its place in the cache, while it has one. */
-  slot?: number;
-  /** Tokens that were chosen and not read yet, and the place that it had then. */
-  unread: number;
+  /** The place that it had when its unread tokens were chosen. */
   chosenIn: number;
-}
-
-/** Work of a step that has a place in the cache. */
-interface PlacedWork extends StepWork {
-  one: Running;
-  slot: number;
 }
 
 const ACTION = "run a step of Batch";
@@ -39,51 +27,35 @@ const ACTION = "run a step of Batch";
 export class BatchLoop {
   readonly #passes: PagedPasses;
   readonly #sampler: Sampler;
-  readonly #scheduler: Scheduler;
-  readonly #stepsPerRead: number;
-  readonly #sequences = new Map<number, Running>();
+  readonly #schedule: BatchSchedule<Running>;
   readonly #cancelled = new Set<Running>();
-  /** Places without a sequence, and those whose sequence is over: their pages go back with the next step. */
-  readonly #freeSlots: number[];
-  readonly #leaving = new Set<number>();
   readonly #counted = { prompt: 0, generated: 0, steps: 0, setBacks: 0, milliseconds: 0 };
-  readonly #pages: PageCounts;
   #isRunning = false;
   /** Frees the batch, once it is to be freed. */
   #free: (() => void) | undefined;
 
-  constructor(
-    passes: PagedPasses,
-    sampler: Sampler,
-    scheduler: Scheduler,
-    stepsPerRead: number,
-  ) {
+  constructor(passes: PagedPasses, sampler: Sampler, schedule: BatchSchedule<Running>) {
     this.#passes = passes;
     this.#sampler = sampler;
-    this.#scheduler = scheduler;
-    this.#stepsPerRead = stepsPerRead;
-    this.#freeSlots = this.#allSlots();
-    this.#pages = this.#countPages();
+    this.#schedule = schedule;
   }
 
   /** Numbers of what was done, and the pages as they are. */
   get stats() {
-    const { running, waiting } = this.#scheduler;
-    const { total, available } = this.#pages;
-    return { running, waiting, pages: { total, available }, ...this.#counted };
+    const { available, shape: { pages: { count: total } } } = this.#passes.cache.pool;
+    return { ...this.#schedule.counts, pages: { total, available }, ...this.#counted };
   }
 
   /** Takes a sequence, and runs steps until none is left. */
   add(one: Running): void {
-    const { id, tokens: { length }, maxTokens } = one;
     if (this.#free) {
       this.#passes.model.gpu.throwIfLost();
       throw new RangeError(
-        sentence("add a sequence", "Batch must not have been destroyed", { id }),
+        sentence("add a sequence", "Batch must not have been destroyed", { id: one.id }),
       );
     }
-    this.#scheduler.add(id, { length, maxTokens }, this.#pages);
-    this.#sequences.set(id, one);
+    const { count: total, size: pageSize } = this.#passes.cache.pool.shape.pages;
+    this.#schedule.add(one, one.tokens.length, { total, pageSize });
     if (this.#isRunning) return;
     this.#isRunning = true;
     // Sequences that are added at once are in the first step together.
@@ -92,7 +64,7 @@ export class BatchLoop {
 
   /** Ends a sequence: its pages go back with the next step. */
   cancel(one: Running): void {
-    if (!this.#sequences.has(one.id) || this.#cancelled.has(one)) return;
+    if (!this.#schedule.has(one) || this.#cancelled.has(one)) return;
     this.#cancelled.add(one);
     one.queue.push([], "cancelled");
   }
@@ -104,13 +76,13 @@ export class BatchLoop {
     } catch (error) {
       this.#fail(error);
     }
-    for (const one of this.#sequences.values()) this.cancel(one);
+    for (const one of this.#schedule.sequences) this.cancel(one);
     this.#free = free;
     if (!this.#isRunning) free();
   }
 
   async #run(): Promise<void> {
-    while (!this.#free && (this.#sequences.size > 0 || this.#leaving.size > 0)) {
+    while (!this.#free && this.#schedule.isBusy) {
       const start = performance.now();
       try {
         await this.#runSteps();
@@ -125,74 +97,50 @@ export class BatchLoop {
 
   /** Runs steps up to the next one that the host needs the tokens of, and reads them. */
   async #runSteps(): Promise<void> {
-    for (let steps = 0; steps < this.#stepsPerRead; steps++) {
+    do {
       for (const one of this.#cancelled) this.#end(one);
       this.#cancelled.clear();
-      const { isOver, isSetBack } = await this.#step();
-      // Whoever is set back feeds its tokens again, which the host must know by then.
-      if (isOver || isSetBack) break;
-    }
-    if ([...this.#sequences.values()].every(({ unread }) => unread === 0)) return;
+      await this.#step();
+    } while (!this.#schedule.isReadDue);
+    const unread = this.#schedule.read();
+    if (unread.length === 0) return;
     const chosen = await this.#sampler.read();
-    for (const one of [...this.#sequences.values()]) {
+    for (const one of unread) {
       try {
         this.#read(one, chosen);
       } catch (error) {
         // The caller's own function failed, which concerns nobody else.
         one.queue.fail(error);
-        this.#leave(one);
+        this.#schedule.leave(one);
       }
     }
   }
 
-  async #step(): Promise<{ isOver: boolean; isSetBack: boolean }> {
+  async #step(): Promise<void> {
     const { model: { gpu }, cache } = this.#passes;
     const { device } = gpu;
-    const joined: Running[] = [];
-    const { encoder, setBack, work } = await gpu.guard(ACTION, () => {
+    const { encoder, joined, setBack, work } = await gpu.guard(ACTION, () => {
       const encoder = device.createCommandEncoder();
-      for (const slot of this.#leaving) this.#clear(encoder, slot);
-      this.#leaving.clear();
-      const step = this.#scheduler.next(this.#pages, (id) => {
-        const one = this.#sequences.get(id)!;
-        joined.push(one);
-        one.slot = this.#freeSlots.pop()!;
-        return cache.recall(encoder, one.tokens, one.slot);
-      });
-      for (const id of step.setBack) {
-        const one = this.#sequences.get(id)!;
-        this.#clear(encoder, one.slot!);
-        one.slot = undefined;
-      }
-      const work = step.work.map((work): PlacedWork => {
-        const one = this.#sequences.get(work.sequence)!;
-        return { ...work, one, slot: one.slot! };
-      }).sort((a, b) => a.slot - b.slot);
-      if (work.length > 0) {
-        const counts = new Array(cache.spec.batch).fill(0);
-        for (const { slot, count } of work) counts[slot] = count;
-        cache.extend(encoder, counts);
-      }
-      return { encoder, setBack: step.setBack, work };
+      return { encoder, ...this.#schedule.step(new CachePlaces(cache, encoder)) };
     });
-    for (const one of joined) {
-      const { slot, sampling, tokens, promptLength } = one;
+    await this.#setSampling(joined);
+    this.#counted.setBacks += setBack.length;
+    if (work.length > 0) await this.#submit(encoder, work);
+    else await gpu.guard(ACTION, () => device.queue.submit([encoder.finish()]));
+  }
+
+  /** Tells the sampler of sequences that begin to run. */
+  async #setSampling(joined: PlacedStep<Running>["joined"]): Promise<void> {
+    for (const { slot, sampling, tokens, promptLength } of joined) {
       await this.#sampler.set(slot!, sampling, {
         prompt: tokens.slice(0, promptLength),
         generated: tokens.slice(promptLength),
       });
     }
-    this.#counted.setBacks += setBack.length;
-    if (work.length === 0) {
-      await gpu.guard(ACTION, () => device.queue.submit([encoder.finish()]));
-      return { isOver: true, isSetBack: setBack.length > 0 };
-    }
-    await this.#submit(encoder, work);
-    return { isOver: false, isSetBack: setBack.length > 0 };
   }
 
   /** Encodes and submits the tokens of a step, and the choice of those that follow. */
-  async #submit(encoder: GPUCommandEncoder, work: readonly PlacedWork[]): Promise<void> {
+  async #submit(encoder: GPUCommandEncoder, work: readonly PlacedWork<Running>[]): Promise<void> {
     const passes = this.#passes;
     const { gpu, spec: { dim } } = passes.model;
     const numTokens = work.reduce((sum, { count }) => sum + count, 0);
@@ -217,7 +165,6 @@ export class BatchLoop {
       this.#counted.prompt += Math.max(0, Math.min(first + count, one.promptLength) - first);
       one.chosenIn = slot;
     }
-    for (const { one } of newest) one.unread++;
   }
 
   /** Takes the tokens of a sequence that were chosen since the last time, up to the one that ends it. */
@@ -232,7 +179,7 @@ export class BatchLoop {
       if (token >= vocabSize) {
         const rule = "a logit is not a number (check the weights)";
         one.queue.fail(new GpuWorkError(sentence(ACTION, rule, { position })));
-        this.#leave(one);
+        this.#schedule.leave(one);
         return;
       }
       one.tokens.push(token);
@@ -257,30 +204,14 @@ export class BatchLoop {
       const fed = Math.min(one.tokens.length, cache.length(one.slot));
       cache.remember(one.tokens.slice(0, fed), one.slot);
     }
-    this.#leave(one);
-  }
-
-  #leave({ id, slot }: Running): void {
-    this.#scheduler.end(id);
-    this.#sequences.delete(id);
-    if (slot !== undefined) this.#leaving.add(slot);
-  }
-
-  #clear(encoder: GPUCommandEncoder, slot: number): void {
-    this.#passes.cache.clear(encoder, slot);
-    this.#freeSlots.push(slot);
+    this.#schedule.leave(one);
   }
 
   /** Ends all sequences by an error, and begins with nothing: what pages hold is not known. */
   #fail(error: unknown): void {
-    for (const one of this.#sequences.values()) {
-      this.#scheduler.end(one.id);
-      one.queue.fail(error);
-    }
-    this.#sequences.clear();
+    for (const one of this.#schedule.sequences) one.queue.fail(error);
+    this.#schedule.reset();
     this.#cancelled.clear();
-    this.#leaving.clear();
-    this.#freeSlots.splice(0, Infinity, ...this.#allSlots());
     const { cache, model: { gpu: { device } } } = this.#passes;
     const { allocator } = cache.pool;
     try {
@@ -292,41 +223,15 @@ export class BatchLoop {
       // The device is lost, which the next sequence is told.
     }
   }
-
-  #allSlots(): number[] {
-    const { batch } = this.#passes.cache.spec;
-    return Array.from({ length: batch }, (_, i) => batch - 1 - i);
-  }
-
-  #countPages(): PageCounts {
-    const { cache } = this.#passes;
-    const { allocator, shape: { pages: { size, count } } } = cache.pool;
-    const of = (id: number) => this.#sequences.get(id)!;
-    return {
-      total: count,
-      pageSize: size,
-      get available() {
-        return allocator.available;
-      },
-      needed(id, tokens) {
-        const { slot, tokens: known } = of(id);
-        return slot === undefined
-          ? Math.ceil(tokens / size) - allocator.shared(known.slice(0, -1), size)
-          : cache.needed(slot, tokens);
-      },
-      freedBy: (id) =>
-        cache.pages(of(id).slot!).filter((page) => allocator.holders(page) === 1).length,
-    };
-  }
 }
 
 /** The tokens of a sequence in a step; one that the host has not read is the newest of its place. */
-function tokensOf({ one, slot, first, count }: PlacedWork): number[] {
+function tokensOf({ one, slot, first, count }: PlacedWork<Running>): number[] {
   return Array.from({ length: count }, (_, i) => one.tokens[first + i] ?? NEWEST + slot);
 }
 
 /** The rows, among the tokens of a step, behind which tokens are chosen. */
-function lastRows(work: readonly PlacedWork[]): number[] {
+function lastRows(work: readonly PlacedWork<Running>[]): number[] {
   let end = 0;
   return work.flatMap(({ count, isNewest }) => {
     end += count;
