@@ -2,7 +2,6 @@
 import { type ContiguousKv, viewContiguous } from "../cache/contiguous_kv.ts";
 import type { KvView } from "../cache/kv_view.ts";
 import { newShape } from "../cache/new_tokens.ts";
-import { queryRows } from "../plan/plan_base.ts";
 import { sentence } from "../base/check.ts";
 import { tensorsOf } from "../cache/kv_memory.ts";
 import { checkApart } from "../gpu/apart.ts";
@@ -63,7 +62,7 @@ export function viewTensors(
   fullLengths: GPUBuffer,
 ): KvView {
   const { numHeads, headDim, valueDim, dtype, outputs } = plan.spec;
-  const rows = queryRows(plan.spec);
+  const rows = plan.spec.queries;
   const check = (
     name: string,
     tensor: Tensor | undefined,

@@ -1,7 +1,6 @@
 /** Attention in one pass over keys and values, for a whole query group; slices of the context are merged. */
 import { fusedDispatches } from "../plan/dispatches.ts";
 import type { FusedPlan } from "../plan/fused.ts";
-import { numRows } from "../plan/plan_base.ts";
 import { STATE_BYTES } from "../plan/slices.ts";
 import { fusedModules } from "./fused_module.ts";
 import { firstKvRow, paramsOf, type Program, uniformsOf } from "./program.ts";
@@ -10,7 +9,7 @@ import { firstKvRow, paramsOf, type Program, uniformsOf } from "./program.ts";
 export function fusedProgram(plan: FusedPlan): Program {
   const { spec, slices, blocks, scratchBytes, transform } = plan;
   const common = paramsOf(plan);
-  const states = slices * numRows(spec) * STATE_BYTES;
+  const states = slices * spec.numRows * STATE_BYTES;
   const queries = transform?.queryBytes ?? 0;
   return {
     modules: { ...fusedModules(plan) },

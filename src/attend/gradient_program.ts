@@ -4,7 +4,6 @@ import type { WgslModule } from "../gpu/compose.ts";
 import type { PlanLimits } from "../gpu/limits.ts";
 import type { AttentionGradientPlan } from "../plan/backward.ts";
 import { fusedPackSize } from "../plan/fused_tile.ts";
-import { numRows } from "../plan/plan_base.ts";
 import { leadingAxes } from "../score/score_spec.ts";
 import { type Dtype, elementCount } from "../tensor/dtype.ts";
 import {
@@ -81,7 +80,7 @@ export function gradientProgram(plan: AttentionGradientPlan, limits: PlanLimits)
 function stepsOf(plan: AttentionGradientPlan, most: number): Step[] {
   const { spec, tile, slices, gradients } = plan;
   const steps: Step[] = [
-    { module: rowDotsModule(plan), grid: blocksOf(numRows(spec), most) },
+    { module: rowDotsModule(plan), grid: blocksOf(spec.numRows, most) },
     ...(plan.impl === "fused" ? fusedSteps(plan, most) : stagedSteps(plan)),
   ];
   if (gradients.includes("dBias")) {
@@ -127,7 +126,7 @@ function stagedSteps(plan: AttentionGradientPlan): Step[] {
   const { pairs, queries, keysAndValues } = stagedGradientModules(plan);
   const workgroups = (elements: number) => Math.ceil(elements / PLAIN_WORKGROUP);
   const packs = (elements: number) => workgroups(elements / fusedPackSize(plan.spec));
-  const rows = numRows(plan.spec);
+  const rows = plan.spec.numRows;
   return Array.from({ length: Math.ceil(rows / plan.blockRows) }, (_, i): Step[] => {
     const firstRow = i * plan.blockRows;
     const blockRows = Math.min(plan.blockRows, rows - firstRow);
@@ -153,7 +152,7 @@ function sumsOf({ spec, slices, gradients }: AttentionGradientPlan): SlicedGradi
     ...{ partials: "partials", dtype: spec.kvDtype as Dtype, packSize, stride: ofKeys + ofValues },
   };
   const whole = (count: number) => ({ dtype, stride: count, first: 0, count });
-  const ofQueries = whole(numRows(spec) * headDim / packSize);
+  const ofQueries = whole(spec.numRows * headDim / packSize);
   const sums: SlicedGradient[] = [
     { ...kv, gradient: "dk", first: 0, count: ofKeys },
     { ...kv, gradient: "dv", first: ofKeys, count: ofValues },

@@ -4,7 +4,7 @@ import { isAsymmetric, isTransformed } from "../cache/kv_transform.ts";
 import { slotsPiece } from "../cache/slots.ts";
 import type { WgslPiece } from "../gpu/compose.ts";
 import { isPerHead, MASK_COLUMNS, MASK_TOKENS } from "../plan/mask_blocks.ts";
-import { queryRows, spareTiles } from "../plan/plan_base.ts";
+import { spareTiles } from "../plan/plan_base.ts";
 import type { FilledSpec } from "../plan/spec.ts";
 import type { Dtype } from "../tensor/dtype.ts";
 import type { Loads } from "../tensor/loads.ts";
@@ -42,7 +42,7 @@ export function rowsPiece(spec: FilledSpec): WgslPiece {
 
 /** Declares tiles of `rows` rows that read the same KV head. */
 export function rowTilePiece(spec: FilledSpec, rows: number): WgslPiece {
-  const [constants, fragments] = [{ TILE_ROWS: rows }, [wgsl.rowTile[queryRows(spec).arrangement]]];
+  const [constants, fragments] = [{ TILE_ROWS: rows }, [wgsl.rowTile[spec.queries.arrangement]]];
   return spec.tokens === undefined
     ? { constants, fragments }
     : { constants: { ...constants, SPARE_TILES: spareTiles(spec, rows) }, fragments };

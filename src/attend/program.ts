@@ -3,7 +3,7 @@ import type { WgslModule } from "../gpu/compose.ts";
 import type { UniformValues } from "../gpu/host_layout.ts";
 import type { Grid } from "../gpu/bound_work.ts";
 import { newStrides } from "../cache/new_tokens.ts";
-import { numRows, type PlanBase, queryRows } from "../plan/plan_base.ts";
+import type { PlanBase } from "../plan/plan_base.ts";
 import { scalarBytes } from "../score/mod_pieces.ts";
 import { SCALARS } from "../score/mod_text.ts";
 import { hasPerHead, perHeadNumbers, scoreParams } from "../score/pieces.ts";
@@ -38,7 +38,7 @@ export interface ProgramDispatch {
 /** Values for the `Params` of the attention kernels, but for those that differ between blocks. */
 export function paramsOf({ spec, contextLen }: PlanBase): UniformValues {
   const { numHeads, numKvHeads, capacity, layout, kvLayout, pages } = spec;
-  const rows = queryRows(spec);
+  const rows = spec.queries;
   return {
     qStride: newStrides(rows, layout, numHeads),
     numHeads,
@@ -53,7 +53,7 @@ export function paramsOf({ spec, contextLen }: PlanBase): UniformValues {
     firstRow: 0,
     scratchRow: 0,
     firstKvRow: 0,
-    numRows: numRows(spec),
+    numRows: spec.numRows,
   };
 }
 

@@ -3,7 +3,6 @@ import { stagedDispatches } from "../plan/dispatches.ts";
 import { EARLY_STAGES, type EarlyStage, keepsRows } from "../plan/outputs.ts";
 import type { StagedPlan } from "../plan/staged.ts";
 import { unmasked } from "../score/pieces.ts";
-import { numRows } from "../plan/plan_base.ts";
 import { STATE_BYTES, stateBytes } from "../plan/slices.ts";
 import { rowStrides } from "../tensor/layout.ts";
 import { firstKvRow, paramsOf, type Program, uniformsOf } from "./program.ts";
@@ -37,8 +36,8 @@ export function stagedProgram(plan: StagedPlan): Program {
     ...(weights === "scratch" ? { scratch: scoreBytes } : {}),
     ...(transform && {
       queries: transform.queryBytes,
-      partials: numRows(spec) * spec.valueDim * 4,
-      states: numRows(spec) * STATE_BYTES,
+      partials: spec.numRows * spec.valueDim * 4,
+      states: spec.numRows * STATE_BYTES,
     }),
   };
   /** The place of the parameters of a kernel's first block. */

@@ -14,7 +14,7 @@ import {
 } from "./backward_spec.ts";
 import { type GradientTile, planGradientTile } from "./backward_tile.ts";
 import { fusedPackSize, ROUNDS_BESIDE } from "./fused_tile.ts";
-import { numRows, type PlanBase, type PlanDevice, rowsPerKvHead, startPlan } from "./plan_base.ts";
+import { type PlanBase, type PlanDevice, rowsPerKvHead, startPlan } from "./plan_base.ts";
 import type { FilledSpec } from "./spec.ts";
 
 /** The plan of a gradient: tile sizes, slices and bytes of scratch. */
@@ -105,7 +105,7 @@ function planBlockRows(spec: FilledSpec, { limits, profile }: PlanDevice): numbe
   checkRounds(profile, ACTION, capacity, { capacity });
   const bytes = Math.min(maxScratchBytes, limits.maxStorageBufferBindingSize);
   const most = Math.min(limits.maxComputeWorkgroupsPerDimension, loopRounds(profile));
-  const rows = Math.min(numRows(spec), most, Math.floor(bytes / (capacity * PAIR_BYTES)));
+  const rows = Math.min(spec.numRows, most, Math.floor(bytes / (capacity * PAIR_BYTES)));
   if (rows >= 1) return rows;
   throw new RangeError(
     sentence(ACTION, "scratch must hold the pairs of a row (raise maxScratchBytes)", {
@@ -152,7 +152,7 @@ export function gradientScratch(
   slices: AttentionGradientPlan["slices"],
 ): AttentionGradientPlan["scratch"] {
   const { batch, numKvHeads, capacity, headDim, valueDim, bias } = spec;
-  const rows = numRows(spec);
+  const rows = spec.numRows;
   const hasBias = gradients.includes("dBias") && slices.bias > 1;
   return {
     rowStates: rows * STATE_BYTES,

@@ -1,15 +1,14 @@
 /** Bytes and operations that an attention cannot do without: the floor under its time. */
 import type { AttentionPlan } from "./plan.ts";
 import { kvBytes } from "../cache/kv_shape.ts";
-import { numRows } from "./plan_base.ts";
-import type { FilledSpec } from "./spec.ts";
+import { type FilledSpec, numRowsOf } from "./spec.ts";
 import { stagesOf } from "./outputs.ts";
 import { storageBytes } from "../tensor/dtype.ts";
 
 /** Bytes that must move at least once: q, K and V in, o and the other outputs out. */
 export function movedBytes({ spec, contextLen }: CountedPlan): number {
   const { headDim, valueDim, dtype, outputs } = spec;
-  const rows = numRows(spec);
+  const rows = numRowsOf(spec);
   const perRow = stagesOf(outputs).length * contextLen + Number(outputs.includes("lse"));
   return storageBytes([rows, headDim], dtype) + storageBytes([rows, valueDim], dtype) +
     kvBytes(spec, contextLen) + rows * perRow * 4;
@@ -39,7 +38,7 @@ export function visiblePairs({ spec, contextLen }: CountedPlan): number {
     const count = end - bounds[i];
     return count > 0 ? sum + count * (seenBy(bounds[i]) + seenBy(end - 1)) / 2 : sum;
   }, 0);
-  return numRows(spec) / seqLen * pairs;
+  return numRowsOf(spec) / seqLen * pairs;
 }
 
 /** Operations of QK^T and AV over the visible pairs, a multiply-add being two. */

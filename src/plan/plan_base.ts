@@ -2,7 +2,6 @@
 import { sentence } from "../base/check.ts";
 import { headParts, type HeadRange, partedShape } from "../cache/head_parts.ts";
 import { storedRows } from "../cache/kv_shape.ts";
-import type { NewRows } from "../cache/new_tokens.ts";
 import type { PlanLimits } from "../gpu/limits.ts";
 import type { DeviceProfile } from "../gpu/profile.ts";
 import { storageBytes } from "../tensor/dtype.ts";
@@ -61,22 +60,6 @@ function headBlocksOf(
     ))).flat();
 }
 
-/**
- * Query rows in all. A row is (batch, head, token), numbered as in [B, N, S], or as in [N, tokens] where these lie end to end.
- */
-export function numRows(
-  { batch, numHeads, seqLen, tokens }: Pick<FilledSpec, "batch" | "numHeads" | "seqLen" | "tokens">,
-): number {
-  return numHeads * (tokens ?? batch * seqLen);
-}
-
-/** How the query rows of a head lie. */
-export function queryRows({ seqLen, tokens }: FilledSpec): NewRows {
-  return tokens === undefined
-    ? { arrangement: "padded", seqLen }
-    : { arrangement: "ragged", seqLen: tokens };
-}
-
 /** Query rows of a sequence that read the same KV head; the most of them where tokens lie end to end. */
 export function rowsPerKvHead({ numHeads, numKvHeads, seqLen }: FilledSpec): number {
   return numHeads / numKvHeads * seqLen;
@@ -107,16 +90,15 @@ function contextLenOf(
 
 /** A tensor must fit one binding; keys and values that lie head by head may be a cache, cut into parts. */
 function checkTensors(spec: FilledSpec, { maxStorageBufferBindingSize }: PlanLimits): void {
-  const { batch, numKvHeads, capacity, headDim, valueDim } = spec;
+  const { batch, numKvHeads, capacity, headDim, valueDim, numRows } = spec;
   const { dtype, kvDtype, kvLayout } = spec;
-  const queryRows = numRows(spec);
   const keyRows = batch * numKvHeads * capacity;
   const kvBytes = storedRows(spec)
     .map(([name, size]) => [name, storageBytes([keyRows, size], kvDtype)] as const);
   const tensors = {
-    q: storageBytes([queryRows, headDim], dtype),
+    q: storageBytes([numRows, headDim], dtype),
     ...(kvLayout === "BNSH" ? {} : Object.fromEntries(kvBytes)),
-    o: storageBytes([queryRows, valueDim], dtype),
+    o: storageBytes([numRows, valueDim], dtype),
   };
   for (const [name, bytes] of Object.entries(tensors)) {
     if (bytes <= maxStorageBufferBindingSize) continue;

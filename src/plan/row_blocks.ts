@@ -2,13 +2,7 @@
 import { sentence } from "../base/check.ts";
 import type { PlanLimits } from "../gpu/limits.ts";
 import { keepsRows, stagesOf } from "./outputs.ts";
-import {
-  checkBlocks,
-  numRows,
-  type PlanStart,
-  rowsPerKvHead,
-  tilesPerKvHead,
-} from "./plan_base.ts";
+import { checkBlocks, type PlanStart, rowsPerKvHead, tilesPerKvHead } from "./plan_base.ts";
 import { ACTION, type FilledSpec } from "./spec.ts";
 
 /** A range of query rows that is computed at once, numbered as `numRows` says. */
@@ -38,7 +32,7 @@ export function planRowBlocks(
   const { outputs, maxScratchBytes } = spec;
   const { maxStorageBufferBindingSize, maxComputeWorkgroupsPerDimension } = limits;
   const rowBytes = contextLen * 4;
-  const allBytes = numRows(spec) * rowBytes;
+  const allBytes = spec.numRows * rowBytes;
   const scratchRows = Math.floor(Math.min(scratchBytes, maxStorageBufferBindingSize) / rowBytes);
   const unit = unitOf(spec, rowTile);
   if (!keepsRows(outputs) && scratchRows < unit.rows) {
@@ -59,7 +53,7 @@ export function planRowBlocks(
       }),
     );
   }
-  const mostRows = keepsRows(outputs) ? numRows(spec) : scratchRows;
+  const mostRows = keepsRows(outputs) ? spec.numRows : scratchRows;
   if (maxComputeWorkgroupsPerDimension < Math.max(unit.rows, unit.tiles)) {
     throw new RangeError(
       sentence(ACTION, `a grid must hold one ${unit.name} (use fewer tokens at once)`, {
@@ -100,7 +94,7 @@ function unitOf(spec: FilledSpec, rowTile: number): Unit {
   if (spec.tokens === undefined) {
     return { name: "tile of rows", rows: rowTile, tiles: 1, rowsPerKvHead: rowsPerKvHead(spec) };
   }
-  const rows = numRows(spec) / spec.numKvHeads;
+  const rows = spec.numRows / spec.numKvHeads;
   return { name: "KV head", rows, tiles: tilesPerKvHead(spec, rowTile), rowsPerKvHead: rows };
 }
 

@@ -2,7 +2,7 @@
 import { isTransformed } from "../cache/kv_transform.ts";
 import { loopRounds } from "../gpu/profile.ts";
 import { fusedPacks, type FusedTile } from "./fused_tile.ts";
-import { numRows, type PlanDevice, type PlanStart } from "./plan_base.ts";
+import type { PlanDevice, PlanStart } from "./plan_base.ts";
 import type { FilledSpec } from "./spec.ts";
 import { fusedStorageBuffers, mostStorageBuffers } from "./storage_buffers.ts";
 
@@ -56,10 +56,10 @@ export function sliceBytes(spec: FilledSpec, slices: number): number {
 
 /** Workgroups of the merge: an invocation for each pack of the output. */
 export function mergeWorkgroups(spec: FilledSpec): number {
-  return Math.ceil(numRows(spec) * fusedPacks(spec) / MERGE_WORKGROUP);
+  return Math.ceil(spec.numRows * fusedPacks(spec) / MERGE_WORKGROUP);
 }
 
 /** Bytes of the partial states of a slice: for each row a value, a maximum and a denominator, in f32. */
 export function stateBytes(spec: FilledSpec): number {
-  return numRows(spec) * (spec.valueDim * 4 + STATE_BYTES);
+  return spec.numRows * (spec.valueDim * 4 + STATE_BYTES);
 }

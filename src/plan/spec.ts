@@ -108,10 +108,19 @@ export type FilledSpec =
     >
   >
   & Pick<AttentionSpec, keyof KvTransform | "tuning" | "pages" | "valuesAre" | "tokens">
-  & FilledScoreSpec;
+  & FilledScoreSpec
+  & {
+    /**
+     * Query rows in all. A row is (batch, head, token), numbered as in [B, N, S], or as in [N, tokens] where these lie end to
+     * end.
+     */
+    numRows: number;
+    /** How the query rows of a head lie: `seqLen` for each sequence, or that many in all, end to end. */
+    queries: { arrangement: "padded" | "ragged"; seqLen: number };
+  };
 
 /** A specification without its scores and its tuning, which have checks of their own. */
-type OwnSpec = Omit<FilledSpec, keyof FilledScoreSpec | "tuning">;
+type OwnSpec = Omit<FilledSpec, keyof FilledScoreSpec | "numRows" | "queries" | "tuning">;
 
 /** The action that errors about a specification name. */
 export const ACTION = "plan attention";
@@ -156,7 +165,18 @@ export function fillIn(spec: AttentionSpec): FilledSpec {
     outputs: [...new Set(outputs)],
     tuning: tuning === undefined ? undefined : copyTuning(ACTION, tuning),
     ...scores,
+    numRows: numRowsOf(own),
+    queries: tokens === undefined
+      ? { arrangement: "padded", seqLen }
+      : { arrangement: "ragged", seqLen: tokens },
   };
+}
+
+/** Query rows in all, as {@linkcode FilledSpec} has them. */
+export function numRowsOf(
+  { batch, numHeads, seqLen, tokens }: Pick<OwnSpec, "batch" | "numHeads" | "seqLen" | "tokens">,
+): number {
+  return numHeads * (tokens ?? batch * seqLen);
 }
 
 /** Checks what tokens that lie end to end ask for. */

@@ -1,11 +1,5 @@
 import { keepsRows } from "./outputs.ts";
-import {
-  numRows,
-  type PlanBase,
-  type PlanDevice,
-  type PlanStart,
-  rowsPerKvHead,
-} from "./plan_base.ts";
+import { type PlanBase, type PlanDevice, type PlanStart, rowsPerKvHead } from "./plan_base.ts";
 import { planRowBlocks, type RowBlock } from "./row_blocks.ts";
 import { checkStorageBuffers, stagedStorageBuffers } from "./storage_buffers.ts";
 import { planColumns, planStagedTile, stagedLoads, type StagedTile } from "./staged_tile.ts";
@@ -51,7 +45,7 @@ export function planStaged(start: PlanStart, device: PlanDevice): StagedPlan {
   const filling = Math.ceil(fillingWorkgroups / blocks[0].numTiles);
   const groups = Math.min(Math.max(filling, leastGroups), steps);
   const storedRows = keepsRows(spec.outputs)
-    ? numRows(spec)
+    ? spec.numRows
     : Math.max(...blocks.map(({ numRows }) => numRows));
   const scoreBytes = spec.outputs.includes("weights") ? 0 : storedRows * contextLen * 4;
   return {

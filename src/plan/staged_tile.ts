@@ -5,7 +5,7 @@ import { type DeviceProfile, loopRounds } from "../gpu/profile.ts";
 import { loadPacks, type Loads, loadsOf, packSize } from "../tensor/loads.ts";
 import { fusedLoads, fusedPackSize } from "./fused_tile.ts";
 import { stateRounds } from "./mask_blocks.ts";
-import { numRows, type PlanDevice, type PlanStart, rowsPerKvHead } from "./plan_base.ts";
+import { type PlanDevice, type PlanStart, rowsPerKvHead } from "./plan_base.ts";
 import { ACTION, type FilledSpec } from "./spec.ts";
 
 /** The rows that share loaded keys and values, and the workgroups that compute them. */
@@ -67,7 +67,7 @@ export function planStagedTile(
   // Adding strips up costs time: the context is split only as far as the tiles alone leave a device idle, and while
   // every strip has some columns to itself.
   const strips = Math.min(
-    FILLING_INVOCATIONS / (numRows(spec) / rowTile * valueLanes),
+    FILLING_INVOCATIONS / (spec.numRows / rowTile * valueLanes),
     contextLen / COLUMNS_PER_STRIP,
   );
   const summing = valueLanes * ceilPowerOfTwo(Math.max(1, strips));

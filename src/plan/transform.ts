@@ -3,7 +3,7 @@ import { sentence } from "../base/check.ts";
 import { isTransformed } from "../cache/kv_transform.ts";
 import { type Grid, gridOfRows } from "../gpu/bound_work.ts";
 import { loadPacks, type Loads } from "../tensor/loads.ts";
-import { numRows, type PlanDevice } from "./plan_base.ts";
+import type { PlanDevice } from "./plan_base.ts";
 import { stateBytes } from "./slices.ts";
 import { ACTION, type FilledSpec } from "./spec.ts";
 
@@ -33,7 +33,7 @@ export function planTransform(
   if (!isTransformed(spec)) return undefined;
   const { maxStorageBufferBindingSize, maxComputeWorkgroupsPerDimension } = limits;
   const queryWidth = spec.headDim + 2 * packSize * loadPacks(loads);
-  const queryBytes = numRows(spec) * queryWidth * 4;
+  const queryBytes = spec.numRows * queryWidth * 4;
   const most = Math.min(maxStorageBufferBindingSize, spec.maxScratchBytes);
   if (queryBytes + stateBytes(spec) > most) {
     throw new RangeError(
@@ -48,6 +48,6 @@ export function planTransform(
       ),
     );
   }
-  const grid = gridOfRows(numRows(spec), maxComputeWorkgroupsPerDimension);
+  const grid = gridOfRows(spec.numRows, maxComputeWorkgroupsPerDimension);
   return { queryWidth, grid, queryBytes };
 }

@@ -26,6 +26,8 @@ Deno.test("plan: defaults", () => {
     headDim: 64,
     valueDim: 64,
     seqLen: 1,
+    numRows: 4,
+    queries: { arrangement: "padded", seqLen: 1 },
     capacity: 7,
     causal: true,
     alignment: "bottom-right",
