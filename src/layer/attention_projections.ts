@@ -19,6 +19,8 @@ export interface LayerTensors {
   y: Tensor;
   /** Whether it is added to `y`, as to a residual stream. The default is false. */
   adds?: boolean;
+  /** The tensors that `scoreMod` and `maskMod` read, by their names, each in the planned shape and element type. */
+  modTensors?: Readonly<Record<string, Tensor>>;
 }
 
 /** Sizes and storage of projections. */

@@ -1,5 +1,4 @@
-import { Attention } from "../attend/attention.ts";
-import { checkChoice, checkInteger, sentence } from "../base/check.ts";
+import { checkChoice, checkInteger, checkObject, sentence } from "../base/check.ts";
 import { once } from "../base/once.ts";
 import { Turns } from "../base/turns.ts";
 import { forwardTokens } from "./forward_tokens.ts";
@@ -33,12 +32,14 @@ import {
   latentMatrices,
 } from "./latent_weights.ts";
 import { Linear } from "./linear.ts";
+import { LayerAttention } from "./layer_attention.ts";
 import type { LayerTensors } from "./multi_query_attention.ts";
 import { Norm } from "./norm.ts";
 import { WeightMatrix } from "./weight_matrix.ts";
 
 /** Options of {@linkcode LatentAttention.create}. */
-export interface LatentAttentionOptions extends Pick<AttentionSpec, "impl" | "tuning"> {
+export interface LatentAttentionOptions
+  extends Pick<AttentionSpec, "scoreMod" | "maskMod" | "impl" | "tuning"> {
   /** Elements of a token. */
   dim: number;
   /** Query heads. */
@@ -53,6 +54,11 @@ export interface LatentAttentionOptions extends Pick<AttentionSpec, "impl" | "tu
   rank: number;
   /** Factor on queries times keys. The default is `1 / sqrt(nopeDim + ropeDim)`. */
   scale?: number;
+  /**
+   * Whether the layer computes the blocks of its `maskMod` after each append, so that tiles that nobody sees are skipped. The
+   * default is false.
+   */
+  blockMask?: boolean;
   /** Rotary positions; DeepSeek's checkpoints have `style: "pairs"`. The default is base 10000 in halves. */
   rope?: Omit<RopeOptions, "dims" | "firstDim">;
   /** How to make the cache of latent rows, f32 with layout `"BSNH"` but stored as one likes. */
@@ -74,10 +80,16 @@ export interface LatentAttentionOptions extends Pick<AttentionSpec, "impl" | "tu
 /** The options of a layer with their defaults filled in. */
 type FilledOptions =
   & Required<
-    Omit<LatentAttentionOptions, "cache" | "impl" | "tuning" | "rope" | "weightDtype" | "normEps">
+    Omit<LatentAttentionOptions, keyof Attending | "cache" | "rope" | "weightDtype" | "normEps">
   >
-  & Pick<LatentAttentionOptions, "impl" | "tuning">
+  & Attending
   & { queryRank?: number };
+
+/** Options of the attention of either form. */
+type Attending = Pick<
+  LatentAttentionOptions,
+  "scoreMod" | "maskMod" | "blockMask" | "impl" | "tuning"
+>;
 
 /** Projections of both forms. */
 type Linears = Record<Exclude<keyof LatentMatrices, "qDown">, Linear> & { qDown?: Linear };
@@ -175,7 +187,8 @@ export class LatentAttention {
     options: LatentAttentionOptions,
   ): Promise<LatentAttention> {
     const { cache: cacheOptions, weightDtype = "f32", normEps = 1e-6, form = "auto" } = options;
-    const { dim, numHeads, nopeDim, ropeDim, valueDim, rank, rope = {}, impl, tuning } = options;
+    const { dim, numHeads, nopeDim, ropeDim, valueDim, rank, rope = {} } = options;
+    const { scoreMod, maskMod, blockMask, impl, tuning } = options;
     const shape = { dim, numHeads, nopeDim, ropeDim, valueDim, rank };
     checkChoice(ACTION, "weightDtype", weightDtype, KV_DTYPES);
     checkChoice(ACTION, "form", form, ["auto", "absorbed", "expanded"]);
@@ -209,7 +222,7 @@ export class LatentAttention {
       const filledRope = fillInRope(ACTION, { ...rope, firstDim: nopeDim }, headDim);
       return new LatentAttention(
         cache,
-        { ...shape, queryRank, scale, form, impl, tuning },
+        { ...shape, queryRank, scale, form, scoreMod, maskMod, blockMask, impl, tuning },
         parameters,
         {
           owned,
@@ -287,6 +300,7 @@ export class LatentAttention {
    * @returns The layer over these tensors, to be encoded as often as the rules of the cache allow.
    * @throws {TypeError} If a tensor is missing, of another device or of another element type.
    * @throws {RangeError} If a shape does not match the layer.
+   * @throws {WgslError} If `scoreMod` or `maskMod` does not compile.
    * @throws {GpuWorkError} If the device refuses the memory or a kernel.
    */
   async bind(tensors: LayerTensors, form: LatentForm = "absorbed"): Promise<BoundWork> {
@@ -295,7 +309,7 @@ export class LatentAttention {
     const { batch } = cache.spec;
     const { dim, numHeads, nopeDim, ropeDim, rank } = this.#options;
     const { linears, qNorm, latentNorm } = this.#weights;
-    const { x, y, adds = false } = tensors;
+    const { x, y, adds = false, modTensors } = tensors;
     const seqLen = x?.shape?.[1];
     checkTensor(FORWARD, "x", x, { gpu, shape: [batch, seqLen, dim], dtype: "f32" });
     checkTensor(FORWARD, "y", y, { gpu, shape: [batch, seqLen, dim], dtype: "f32" });
@@ -336,7 +350,7 @@ export class LatentAttention {
         await project("absorbed", nope, q, { ...target, first: 0 }),
         await project("qRope", queries, q, { ...target, first: rank }),
         cache.bindRopeQueries(q),
-        attention.bind({ q, cache, o: averaged }),
+        ...attention.bind({ q, cache, o: averaged, modTensors }),
         await project("values", averaged, chunk.values),
         output,
       ]);
@@ -360,7 +374,7 @@ export class LatentAttention {
       await project("qNope", queries, q, { ...target, first: 0 }),
       await project("qRope", queries, q, { ...target, first: nopeDim }),
       boundWork([this.#rope.bind(ropes, { lengths: cache.lengthsBuffer })]),
-      attention.bind({ q, k: keys, v: headValues, o: chunk.values }),
+      ...attention.bind({ q, k: keys, v: headValues, o: chunk.values, modTensors }),
       output,
     ]);
   }
@@ -370,17 +384,24 @@ export class LatentAttention {
    * order.
    *
    * @param x New tokens [B, S, dim].
+   * @param options The tensors that `scoreMod` and `maskMod` read, which stay the caller's.
    * @returns What attention makes of them [B, S, dim].
-   * @throws {TypeError} If `x` is no tensor.
+   * @throws {TypeError} If `x` or a tensor that is read is none.
    * @throws {RangeError} If its shape does not match the layer, tokens would be lost that the cache's rules keep, or the
    * expanded form is asked for and the cache has tokens.
+   * @throws {WgslError} If `scoreMod` or `maskMod` does not compile.
    * @throws {GpuWorkError} If the GPU refused some work.
    * @throws {DeviceLostError} If the device is lost.
    */
-  async forward(x: HostTensor): Promise<HostFloats> {
+  async forward(
+    x: HostTensor,
+    options: Pick<LayerTensors, "modTensors"> = {},
+  ): Promise<HostFloats> {
+    checkObject(FORWARD, "options", options);
+    const { modTensors } = options;
     return await forwardTokens(FORWARD, this.gpu, this.#turns, x, async (tensors) => {
       const { form } = this.plan(tensors.x.shape[1]);
-      return await this.bind(tensors, form);
+      return await this.bind({ ...tensors, modTensors }, form);
     });
   }
 
@@ -391,8 +412,9 @@ export class LatentAttention {
 
   #specOf(form: LatentForm, seqLen: number): AttentionSpec {
     const { numHeads, nopeDim, ropeDim, valueDim, scale, impl, tuning } = this.#options;
+    const { scoreMod, maskMod, blockMask } = this.#options;
     const { batch, window, sinks } = this.cache.spec;
-    const shared = { numHeads, seqLen, scale, impl, tuning };
+    const shared = { numHeads, seqLen, scale, scoreMod, maskMod, blockMask, impl, tuning };
     if (form === "absorbed") return { ...this.cache.spec, ...shared };
     const sizes = { headDim: nopeDim + ropeDim, valueDim };
     return { ...shared, ...sizes, batch, capacity: seqLen, window, sinks };
@@ -413,7 +435,7 @@ export class LatentAttention {
         latent: await empty("latent", 1, rank),
         k: await empty("latent k", 1, rank + ropeDim),
         values: await empty("values", numHeads, valueDim),
-        attention: owned.keep(await Attention.create(gpu, this.#specOf(form, seqLen))),
+        attention: await LayerAttention.create(gpu, owned, this.#specOf(form, seqLen)),
       };
       const chunk: Chunk = form === "absorbed"
         ? {
@@ -448,7 +470,7 @@ type Chunk =
     k: Tensor;
     /** Averaged values of each head. */
     values: Tensor;
-    attention: Attention;
+    attention: LayerAttention;
   }
   & (
     | {

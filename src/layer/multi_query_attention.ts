@@ -17,8 +17,11 @@ import { RingAttention } from "./ring_attention.ts";
 export type { LayerTensors };
 
 /** Options of {@linkcode MultiQueryAttention.create}. */
-export interface MultiQueryAttentionOptions
-  extends Pick<AttentionSpec, "scale" | "softcap" | "alibiSlopes" | "impl" | "tuning"> {
+export interface MultiQueryAttentionOptions extends
+  Pick<
+    AttentionSpec,
+    "scale" | "softcap" | "alibiSlopes" | "scoreMod" | "maskMod" | "impl" | "tuning"
+  > {
   /** Elements of a token. */
   dim: number;
   /** Query heads. */
@@ -34,6 +37,11 @@ export interface MultiQueryAttentionOptions
   cache:
     | RingKvCache
     | Omit<RingKvCacheOptions, "numKvHeads" | "headDim" | "valueDim" | "dtype" | "layout">;
+  /**
+   * Whether the layer computes the blocks of its `maskMod` after each append, so that tiles that nobody sees are skipped. The
+   * default is false.
+   */
+  blockMask?: boolean;
   /** Element type of the projections' weights; integers have a step for each output. The default is `"f32"`. */
   weightDtype?: KvDtype;
   /** Keeps the variance of a query or a key from 0, where they are normalised. The default is 1e-6. */
@@ -115,8 +123,8 @@ export class MultiQueryAttention {
     checkObject(ACTION, "options", options);
     checkObject(ACTION, "cache", options.cache);
     const { dim, numHeads, numKvHeads = 1, headDim = dim / numHeads, normEps = 1e-6 } = options;
-    const { cache: given, weightDtype = "f32", scale, softcap, alibiSlopes, impl, tuning } =
-      options;
+    const { cache: given, weightDtype = "f32", scale, softcap, alibiSlopes } = options;
+    const { scoreMod, maskMod, blockMask, impl, tuning } = options;
     const shape = { numHeads, numKvHeads, headDim };
     return await Owned.make(async (owned) => {
       const sizes = { dim, ...shape, weightDtype, normEps };
@@ -124,7 +132,7 @@ export class MultiQueryAttention {
       const cache = given instanceof RingKvCache
         ? checkCache(gpu, given, shape)
         : owned.keep(await RingKvCache.create(gpu, { ...given, numKvHeads, headDim }));
-      const scores = { scale, softcap, alibiSlopes, impl, tuning };
+      const scores = { scale, softcap, alibiSlopes, scoreMod, maskMod, blockMask, impl, tuning };
       const attention = owned.keep(new RingAttention(projections, cache, scores));
       return new MultiQueryAttention(attention, owned);
     });
@@ -143,6 +151,7 @@ export class MultiQueryAttention {
    * @returns The layer over these tensors, to be encoded as often as the rules of the cache allow.
    * @throws {TypeError} If a tensor is missing, of another device or of another element type.
    * @throws {RangeError} If a shape does not match the layer.
+   * @throws {WgslError} If `scoreMod` or `maskMod` does not compile.
    * @throws {GpuWorkError} If the device refuses the memory or a kernel.
    */
   async bind(tensors: LayerTensors): Promise<BoundWork> {
@@ -154,14 +163,27 @@ export class MultiQueryAttention {
    * order.
    *
    * @param x New tokens [B, S, dim].
+   * @param options The tensors that `scoreMod` and `maskMod` read, which stay the caller's.
    * @returns What attention makes of them [B, S, dim].
-   * @throws {TypeError} If `x` is no tensor.
+   * @throws {TypeError} If `x` or a tensor that is read is none.
    * @throws {RangeError} If its shape does not match the layer, or tokens would be lost that the cache's rules keep.
+   * @throws {WgslError} If `scoreMod` or `maskMod` does not compile.
    * @throws {GpuWorkError} If the GPU refused some work.
    * @throws {DeviceLostError} If the device is lost.
    */
-  async forward(x: HostTensor): Promise<HostFloats> {
-    return await forwardTokens(FORWARD, this.gpu, this.#turns, x, (tensors) => this.bind(tensors));
+  async forward(
+    x: HostTensor,
+    options: Pick<LayerTensors, "modTensors"> = {},
+  ): Promise<HostFloats> {
+    checkObject(FORWARD, "options", options);
+    const { modTensors } = options;
+    return await forwardTokens(
+      FORWARD,
+      this.gpu,
+      this.#turns,
+      x,
+      (tensors) => this.bind({ ...tensors, modTensors }),
+    );
   }
 
   /** Frees weights and scratch, and the cache unless it was given. */

@@ -1,5 +1,4 @@
 /** The attention of a layer over a ring cache, for any number of new tokens. */
-import { Attention } from "../attend/attention.ts";
 import { once } from "../base/once.ts";
 import type { RingKvCache } from "../cache/ring_kv_cache.ts";
 import type { BoundWork } from "../gpu/bound_work.ts";
@@ -7,17 +6,18 @@ import { Owned } from "../gpu/owned.ts";
 import type { AttentionSpec } from "../plan/spec.ts";
 import { checkTensor } from "../tensor/tensor.ts";
 import type { AttentionProjections, AttentionRows, LayerTensors } from "./attention_projections.ts";
+import { LayerAttention } from "./layer_attention.ts";
 
 /** How scores are made and attention is planned, where the cache does not say. */
 export type RingAttentionOptions = Pick<
   AttentionSpec,
-  "scale" | "softcap" | "alibiSlopes" | "impl" | "tuning"
+  "scale" | "softcap" | "alibiSlopes" | "scoreMod" | "maskMod" | "blockMask" | "impl" | "tuning"
 >;
 
 /** The attention and the rows for a number of new tokens. */
 interface Chunk {
   rows: AttentionRows;
-  attention: Attention;
+  attention: LayerAttention;
 }
 
 /** Projections, a ring cache and attention over it. */
@@ -53,7 +53,7 @@ export class RingAttention {
     return await projections.bind(tensors, rows, [
       cache.bindAppend({ k, v }),
       ...(cache.hasRope ? [cache.bindRopeQueries(q)] : []),
-      attention.bind({ q, cache, o }),
+      ...attention.bind({ q, cache, o, modTensors: tensors.modTensors }),
     ]);
   }
 
@@ -69,7 +69,7 @@ export class RingAttention {
       const options = { ...spec, ...this.#options, numHeads, seqLen };
       const chunk = {
         rows: await this.projections.emptyRows(owned, [spec.batch, seqLen]),
-        attention: owned.keep(await Attention.create(gpu, options)),
+        attention: await LayerAttention.create(gpu, owned, options),
       };
       this.#owned.keep(owned);
       return chunk;

@@ -5,12 +5,14 @@ import {
   type LatentAttentionOptions,
   type LatentAttentionWeights,
   referenceLatentLayer,
+  type Tensor,
 } from "../../mod.ts";
 import { planLatent } from "../../src/plan/latent.ts";
 import { assertClose } from "../support/compare.ts";
 import { hasF16, sharedGpu } from "../support/gpu.ts";
-import { matrix } from "../support/layer.ts";
+import { alibiAndWindow, matrix } from "../support/layer.ts";
 import { type Random, testRandomly } from "../support/random.ts";
+import { Tensors } from "../support/run.ts";
 
 /** Weights keep outputs about 1. */
 const TOLERANCE = 2e-5;
@@ -50,6 +52,7 @@ async function inSteps(
   x: { data: Float32Array; shape: readonly number[] },
   steps: readonly number[],
   options: LatentAttentionOptions,
+  modTensors?: Readonly<Record<string, Tensor>>,
 ): Promise<Float32Array> {
   const layer = await LatentAttention.create(await sharedGpu(), weights, options);
   try {
@@ -62,7 +65,7 @@ async function inSteps(
         { length: batch },
         (_, b) => [...x.data.subarray(at(b), at(b) + size * dim)],
       ).flat();
-      const y = await layer.forward({ data, shape: [batch, size, dim] });
+      const y = await layer.forward({ data, shape: [batch, size, dim] }, { modTensors });
       for (let b = 0; b < batch; b++) {
         whole.set(y.data.subarray(b * size * dim, (b + 1) * size * dim), at(b));
       }
@@ -104,6 +107,23 @@ testRandomly("latent attention: a window, staged and a scale of one's own", asyn
   for (const impl of ["staged", "fused"] as const) {
     const y = await inSteps(weights, x, [5, 1, 4, 2], { ...shape, scale: 0.3, impl, cache });
     assertClose(y, expected.data, TOLERANCE, impl);
+  }
+});
+
+testRandomly("latent attention: functions of one's own in both forms", async (random) => {
+  using tensors = new Tensors();
+  const shape = { dim: 8, numHeads: 2, nopeDim: 4, ropeDim: 4, valueDim: 4, rank: 4 };
+  const weights = weightsOf(random, shape);
+  const x = random.tensor([1, 2, 8]);
+  const expected = referenceLatentLayer(weights, x, { ...shape, window: 1 });
+  const modTensors = {
+    slopes: await tensors.upload({ data: [0, 0], shape: [2] }),
+    reach: await tensors.upload({ data: [1], shape: [1] }),
+  };
+  const options = { ...shape, ...alibiAndWindow(2), blockMask: true, cache: { capacity: 4 } };
+  for (const [form, steps] of [["absorbed", [1, 1]], ["expanded", [2]]] as const) {
+    const y = await inSteps(weights, x, steps, { ...options, form }, modTensors);
+    assertClose(y, expected.data, TOLERANCE, form);
   }
 });
 

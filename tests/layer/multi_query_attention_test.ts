@@ -14,7 +14,7 @@ import {
 } from "../../mod.ts";
 import { assertClose, assertSame } from "../support/compare.ts";
 import { hasF16, sharedGpu } from "../support/gpu.ts";
-import { type LayerShape, weightsOf } from "../support/layer.ts";
+import { alibiAndWindow, type LayerShape, weightsOf } from "../support/layer.ts";
 import { testRandomly } from "../support/random.ts";
 import { rounded, submit, Tensors } from "../support/run.ts";
 
@@ -29,6 +29,7 @@ async function inSteps(
   x: HostTensor,
   steps: readonly number[],
   options: MultiQueryAttentionOptions,
+  modTensors?: Readonly<Record<string, Tensor>>,
 ): Promise<Float32Array> {
   const layer = await MultiQueryAttention.create(await sharedGpu(), weights, options);
   try {
@@ -41,7 +42,10 @@ async function inSteps(
         { length: batch },
         (_, b) => [...(x.data as Float32Array).subarray(rows(b), rows(b) + size * dim)],
       ).flat();
-      const { data } = await layer.forward({ data: part, shape: [batch, size, dim] });
+      const { data } = await layer.forward(
+        { data: part, shape: [batch, size, dim] },
+        { modTensors },
+      );
       for (let b = 0; b < batch; b++) {
         whole.set(data.subarray(b * size * dim, (b + 1) * size * dim), rows(b));
       }
@@ -133,6 +137,40 @@ for (const { name, shape, biases, batch = 1, options = {}, cache } of LAYERS) {
     }
   });
 }
+
+testRandomly(
+  "MultiQueryAttention: functions of one's own, with blocks of the mask",
+  async (random) => {
+    using tensors = new Tensors();
+    const shape = { dim: 8, numHeads: 2, numKvHeads: 1, headDim: 4 };
+    const weights = weightsOf(random, shape);
+    const x = random.tensor([2, 4, 8]);
+    const alibiSlopes = [0.5, 2];
+    const { data } = referenceLayer(weights, x, { ...shape, alibiSlopes, window: 2 });
+    const modTensors = {
+      slopes: await tensors.upload({ data: alibiSlopes, shape: [2] }),
+      reach: await tensors.upload({ data: [2], shape: [1] }),
+    };
+    const cache = { batch: 2, capacity: 4 };
+    const own = { ...shape, ...alibiAndWindow(2), blockMask: true, cache };
+    assertClose(await inSteps(weights, x, [1], own, modTensors), data, TOLERANCE, "y");
+
+    const layer = tensors.keep(
+      await MultiQueryAttention.create(await sharedGpu(), weights, own),
+    );
+    const token = await tensors.upload(random.tensor([2, 1, 8]));
+    const { dispatches } = await layer.bind({ x: token, y: token, modTensors });
+    const kernels = dispatches.map(({ kernel }) => kernel.label);
+    const order = ["append", "block mask", "attend"].map((name) => kernels.indexOf(name));
+    assert(order[0] >= 0 && order[0] < order[1] && order[1] < order[2], `${kernels}`);
+    const { slopes } = modTensors;
+    for (const [lacking, name] of [[{}, "slopes"], [{ slopes }, "reach"]] as const) {
+      const refused = layer.forward(random.tensor([2, 1, 8]), { modTensors: lacking });
+      await assertRejects(() => refused, TypeError, `modTensors.${name}`);
+    }
+    assertEquals(layer.cache.length(), 0);
+  },
+);
 
 testRandomly(
   "MultiQueryAttention: queries and keys are normalised before they turn",

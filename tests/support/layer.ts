@@ -1,5 +1,5 @@
 /** Random weights of an attention layer. */
-import type { HostTensor, Projection } from "../../mod.ts";
+import type { HostTensor, MaskMod, Projection, ScoreMod } from "../../mod.ts";
 import type { Random } from "./random.ts";
 
 /** Sizes of a layer. */
@@ -38,5 +38,25 @@ export function weightsOf(
     k: make("k", numKvHeads * headDim, dim),
     v: make("v", numKvHeads * headDim, dim),
     o: make("o", dim, numHeads * headDim),
+  };
+}
+
+/** ALiBi by slopes in a tensor [numHeads], and a window as wide as a tensor says, as functions of one's own. */
+export function alibiAndWindow(numHeads: number): { scoreMod: ScoreMod; maskMod: MaskMod } {
+  return {
+    scoreMod: {
+      name: "alibi",
+      wgsl: `fn alibi(score: f32, at: ScoreAt) -> f32 {
+        return score - slopes[at.head] * f32(at.query - at.key);
+      }`,
+      tensors: { slopes: { shape: [numHeads] } },
+    },
+    maskMod: {
+      name: "isNear",
+      wgsl: `fn isNear(at: ScoreAt) -> bool {
+        return at.query - at.key < i32(reach[0]);
+      }`,
+      tensors: { reach: { shape: [1] } },
+    },
   };
 }
