@@ -23,8 +23,8 @@ export {
   type JobWorkOptions,
 } from "./job_queue.ts";
 export { ShardWorker, type ShardWorkerOptions } from "./shard_worker.ts";
-export { ShardedKv, type ShardedKvOptions, type ShardTokens } from "./sharded_kv.ts";
+export type { RemoteKv, RemoteKvSpec, RemoteTokens } from "../model/remote_kv.ts";
+export { ShardedKv, type ShardedKvOptions } from "./sharded_kv.ts";
 export type { ShardSpec } from "./shard_spec.ts";
 export type { ShardLayout } from "./shard_layout.ts";
-export type { ShardShape } from "./shard_message.ts";
 export type { Patience } from "./next_message.ts";

@@ -4,6 +4,7 @@ import { RingKvCache } from "../cache/ring_kv_cache.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { Owned } from "../gpu/owned.ts";
 import type { KvDtype } from "../tensor/dtype.ts";
+import { downloadTogether } from "../tensor/download.ts";
 import { Tensor } from "../tensor/tensor.ts";
 import type { ShardState } from "./merge_states.ts";
 import type { ShardSpec } from "./shard_spec.ts";
@@ -89,8 +90,10 @@ export class ShardAttention {
       const rows = await upload(q, [1, queries, numHeads, headDim]);
       const run = await this.#run(queries, isCausal);
       const { o, lse } = run;
-      await this.#submit((encoder) => run.encode(encoder, { q: rows, cache, o, lse }));
-      const [values, sums] = await Promise.all([o.download(), lse.download()]);
+      const [values, sums] = await downloadTogether(this.#gpu, [o, lse], {
+        action: EXTEND,
+        before: (encoder) => run.encode(encoder, { q: rows, cache, o, lse }),
+      });
       return { o: values, lse: sums };
     });
   }

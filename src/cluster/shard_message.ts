@@ -23,6 +23,7 @@
  * | failure | `{ failure, message }` as JSON |
  */
 import { sentence } from "../base/check.ts";
+import type { RemoteKvSpec } from "../model/remote_kv.ts";
 import type { Dtype } from "../tensor/dtype.ts";
 import { float16Array } from "../tensor/float16.ts";
 import { MessageError } from "./errors.ts";
@@ -51,16 +52,7 @@ export interface ShardHeader {
 }
 
 /** The sizes that decide the length of a body. */
-export interface ShardShape {
-  /** Query heads. */
-  numHeads: number;
-  /** Key/value heads: 1 for multi-query attention. */
-  numKvHeads: number;
-  /** Elements of a query and of a key. */
-  headDim: number;
-  /** Elements of a value and of an output. */
-  valueDim: number;
-}
+export type ShardShape = Pick<RemoteKvSpec, "numHeads" | "numKvHeads" | "headDim" | "valueDim">;
 
 /** Writes a message. */
 export function encodeShard(

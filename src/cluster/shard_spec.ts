@@ -1,17 +1,10 @@
 /** What the shards of a context and their reader agree on. */
 import { checkGroups, checkInteger, checkObject } from "../base/check.ts";
+import type { RemoteKvSpec } from "../model/remote_kv.ts";
 import type { ShardLayout } from "./shard_layout.ts";
-import type { ShardShape } from "./shard_message.ts";
 
 /** The shape of a sharded cache of one sequence. */
-export interface ShardSpec extends ShardLayout, ShardShape {
-  /** Layers, each with keys and values of its own. */
-  layers: number;
-  /** Factor on the scores. The default is `1 / sqrt(headDim)`. */
-  scale?: number;
-  /** Limit of the scores: `softcap tanh(score / softcap)`. The default is none. */
-  softcap?: number;
-}
+export interface ShardSpec extends ShardLayout, RemoteKvSpec {}
 
 /** Checks a specification, and copies it: its fields in one order, those that are not given left out. */
 export function copyShardSpec(action: string, spec: ShardSpec): ShardSpec {

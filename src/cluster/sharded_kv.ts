@@ -1,6 +1,7 @@
 /** The keys and values of a context on many machines, and attention over all of them. */
 import { checkInteger, sentence } from "../base/check.ts";
 import { Turns } from "../base/turns.ts";
+import type { RemoteKv, RemoteTokens } from "../model/remote_kv.ts";
 import type { Dtype } from "../tensor/dtype.ts";
 import { type Cluster, MAX_BYTES, mostOf, natsOf } from "./cluster.ts";
 import { MessageError, NoWorkerError, ShardLostError, WorkerLostError } from "./errors.ts";
@@ -35,16 +36,6 @@ export interface ShardedKvOptions extends ShardSpec, Patience {
   warn?: (sentence: string) => void;
 }
 
-/** New tokens of a layer, BSNH without the batch. */
-export interface ShardTokens {
-  /** Keys [tokens, numKvHeads, headDim]. */
-  k: Float32Array;
-  /** Values [tokens, numKvHeads, valueDim]. */
-  v: Float32Array;
-  /** Queries [tokens, numHeads, headDim], of the same tokens. Without them nothing is attended to. */
-  q?: Float32Array;
-}
-
 /** A copy of a shard; it is lost for good when it fails once. */
 interface Copy {
   subject: string;
@@ -76,10 +67,11 @@ const OPEN = "open a sharded context";
  * console.log(typeof attendOnce); // ShardWorker has the shards of this example
  * ```
  */
-export class ShardedKv {
+export class ShardedKv implements RemoteKv {
   readonly #cluster: Cluster;
   readonly #options: ShardedKvOptions;
-  readonly #spec: ShardSpec;
+  /** What it shares with its shards. */
+  readonly spec: ShardSpec;
   readonly #lengths: number[];
   readonly #turns = new Turns();
   #copies: readonly (readonly Copy[])[] = [];
@@ -90,7 +82,7 @@ export class ShardedKv {
   private constructor(cluster: Cluster, options: ShardedKvOptions, spec: ShardSpec) {
     this.#cluster = cluster;
     this.#options = options;
-    this.#spec = spec;
+    this.spec = Object.freeze(spec);
     this.#lengths = Array(spec.layers).fill(0);
   }
 
@@ -124,7 +116,7 @@ export class ShardedKv {
    * @throws {RangeError} If arrays do not match in length, or a shard has no room.
    * @throws {ShardLostError} If a shard is lost, or was before: nothing was merged, and the context is to be cleared.
    */
-  extend(layer: number, tokens: ShardTokens): Promise<Float32Array> {
+  extend(layer: number, tokens: RemoteTokens): Promise<Float32Array> {
     return this.#turns.take(() => this.#extend(layer, tokens));
   }
 
@@ -150,10 +142,10 @@ export class ShardedKv {
 
   async #extend(
     layer: number,
-    { k, v, q = new Float32Array(0) }: ShardTokens,
+    { k, v, q = new Float32Array(0) }: RemoteTokens,
   ): Promise<Float32Array> {
     this.#checkUsable();
-    const { numHeads, numKvHeads, headDim, valueDim } = this.#spec;
+    const { numHeads, numKvHeads, headDim, valueDim } = this.spec;
     const [keyRow, valueRow, queryRow] = [
       ...[numKvHeads * headDim, numKvHeads * valueDim, numHeads * headDim],
     ];
@@ -161,7 +153,7 @@ export class ShardedKv {
     this.#checkTokens(layer, count, { v: v.length / valueRow, q: q.length / queryRow });
     const outputs = new Float32Array(q.length / headDim * valueDim);
     const start = this.#lengths[layer];
-    const chunks = pageChunks(this.#spec, { start, count, most: this.#mostTokens(q.length > 0) });
+    const chunks = pageChunks(this.spec, { start, count, most: this.#mostTokens(q.length > 0) });
     for (const { from, count } of chunks) {
       const part = (array: Float32Array, row: number) =>
         array.subarray(from * row, (from + count) * row);
@@ -186,7 +178,7 @@ export class ShardedKv {
       );
     }
     await this.#whole(this.#all((shard) => {
-      const kept = lengthOfShard(this.#spec, shard, length);
+      const kept = lengthOfShard(this.spec, shard, length);
       return { message: encodeShard(this.#header("truncate", { length: kept })), length: kept };
     }));
     this.#lengths.fill(length);
@@ -194,7 +186,7 @@ export class ShardedKv {
 
   async #clear(): Promise<void> {
     const { name, copies = 1 } = this.#options;
-    const { shards } = this.#spec;
+    const { shards } = this.spec;
     this.#copies = Array.from(
       { length: shards },
       (_, shard) =>
@@ -207,7 +199,7 @@ export class ShardedKv {
     [this.#session] = crypto.getRandomValues(new Uint32Array(1));
     this.#fault = undefined;
     this.#lengths.fill(0);
-    const spec = new TextEncoder().encode(JSON.stringify(this.#spec));
+    const spec = new TextEncoder().encode(JSON.stringify(this.spec));
     const message = encodeShard(this.#header("reset", {}), spec);
     await this.#whole(this.#all(() => ({ message, length: 0 })));
   }
@@ -215,7 +207,7 @@ export class ShardedKv {
   /** Tokens that fit a message with their keys and values; with queries also those and their outputs. */
   #mostTokens(hasQueries: boolean): number {
     const { maxBytes = MAX_BYTES, dtype = "f32" } = this.#options;
-    const { numHeads, numKvHeads, headDim, valueDim } = this.#spec;
+    const { numHeads, numKvHeads, headDim, valueDim } = this.spec;
     const size = dtype === "f16" ? 2 : 4;
     const appended = numKvHeads * (headDim + valueDim) * size;
     const asked = hasQueries ? numHeads * headDim * size : 0;
@@ -235,17 +227,17 @@ export class ShardedKv {
   async #round(
     layer: number,
     count: number,
-    { k, v, q }: Required<ShardTokens>,
+    { k, v, q }: Required<RemoteTokens>,
   ): Promise<Float32Array | undefined> {
     const start = this.#lengths[layer];
-    const { valueDim } = this.#spec;
+    const { valueDim } = this.spec;
     const { dtype = "f32" } = this.#options;
-    const owner = shardAt(this.#spec, start);
+    const owner = shardAt(this.spec, start);
     const queries = q.length === 0 ? 0 : count;
     const numbers = (array: Float32Array) => encodeNumbers(array, dtype);
     const states = await this.#all((shard) => {
       const isOwner = shard === owner;
-      const length = lengthOfShard(this.#spec, shard, start);
+      const length = lengthOfShard(this.spec, shard, start);
       const appended = isOwner ? count : 0;
       // A shard without tokens has nothing to say to queries, and one without new ones nothing to do without.
       if (!isOwner && (queries === 0 || length === 0)) return undefined;
@@ -328,7 +320,7 @@ export class ShardedKv {
           }),
         );
       }
-      return queries === 0 ? undefined : readState(header, body, this.#spec);
+      return queries === 0 ? undefined : readState(header, body, this.spec);
     } catch (error) {
       const isLost = [WorkerLostError, NoWorkerError, MessageError]
         .some((kind) => error instanceof kind);
@@ -358,7 +350,7 @@ export class ShardedKv {
 
   #checkTokens(layer: number, tokens: number, { v, q }: { v: number; q: number }): void {
     checkInteger(EXTEND, "layer", layer, 0);
-    const { layers } = this.#spec;
+    const { layers } = this.spec;
     if (layer >= layers) {
       throw new RangeError(sentence(EXTEND, "layer must be below layers", { layer, layers }));
     }

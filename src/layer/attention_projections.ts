@@ -126,9 +126,18 @@ export class AttentionProjections {
 
   /** Binds the layer over new tokens, with the work that takes `q`, `k` and `v` to `o` between its projections. */
   async bind(
-    { x, y, adds = false }: LayerTensors,
-    { q, k, v, o, projectedQ, projectedK }: AttentionRows,
+    tensors: LayerTensors,
+    rows: AttentionRows,
     attend: readonly BoundWork[],
+  ): Promise<BoundWork> {
+    const inputs = await this.bindInputs(tensors.x, rows);
+    return inSequence([inputs, ...attend, await this.bindOutput(rows.o, tensors)]);
+  }
+
+  /** Binds what attention takes: from new tokens `x` to `q`, `k` and `v`. */
+  async bindInputs(
+    x: Tensor,
+    { q, k, v, projectedQ, projectedK }: AttentionRows,
   ): Promise<BoundWork> {
     const numTokens = x.length / this.options.dim;
     const buffers = { q: projectedQ.buffer, k: projectedK.buffer, v: v.buffer };
@@ -139,8 +148,12 @@ export class AttentionProjections {
       await this.#qkv.bind({ x: x.buffer, ...buffers }, numTokens, widths),
       ...normed(this.#qNorm, projectedQ, q),
       ...normed(this.#kNorm, projectedK, k),
-      ...attend,
-      await this.#o.bind({ x: o.buffer, y: y.buffer }, numTokens, adds ? "sum" : "y"),
     ]);
+  }
+
+  /** Binds what is made of attention's output: from `o` to the layer's. */
+  bindOutput(o: Tensor, { y, adds = false }: Omit<LayerTensors, "x">): Promise<BoundWork> {
+    const numTokens = y.length / this.options.dim;
+    return this.#o.bind({ x: o.buffer, y: y.buffer }, numTokens, adds ? "sum" : "y");
   }
 }

@@ -23,6 +23,12 @@ export interface BlockOptions {
 /** Binds attention between its projections: over the cache of whoever asks. */
 export type BindAttention = (tensors: LayerTensors) => Promise<BoundWork>;
 
+/** Work up to a point within attention, and from there. */
+export interface Halves {
+  before: readonly BoundWork[];
+  after: readonly BoundWork[];
+}
+
 /** Rows of S tokens, shared by all blocks. */
 export interface BlockTensors {
   /** The residual stream [1, S, dim]. */
@@ -120,6 +126,18 @@ export class Block {
 
   /** Binds the layer over the tokens of `h`, which is read and added to; `attend` binds its attention. */
   async bind(tensors: BlockTensors, attend: BindAttention): Promise<BoundWork> {
+    const { before, after } = await this.bindHalves(tensors, async (bound) => ({
+      before: [await attend(bound)],
+      after: [],
+    }));
+    return inSequence([...before, ...after]);
+  }
+
+  /** Binds the layer as {@linkcode Block.bind} does, cut where its attention is cut. */
+  async bindHalves(
+    tensors: BlockTensors,
+    attend: (tensors: LayerTensors) => Promise<Halves>,
+  ): Promise<Halves> {
     const { attentionNorm, postAttentionNorm, mlpNorm, up, down, postMlpNorm } = this.#modules;
     const { h, attentionInput, inside, addend } = tensors;
     const mlpInput = mlpNorm ? tensors.mlpInput : attentionInput;
@@ -127,24 +145,29 @@ export class Block {
     const normed = (norm: Norm | undefined, x: Tensor, y: Tensor) =>
       norm ? [norm.bind({ x: x.buffer, y: y.buffer }, numTokens)] : [];
 
-    const attention = [
-      await attend(
-        postAttentionNorm
-          ? { x: attentionInput, y: addend }
-          : { x: attentionInput, y: h, adds: true },
-      ),
-      ...normed(postAttentionNorm, addend, h),
-    ];
+    const attention = await attend(
+      postAttentionNorm
+        ? { x: attentionInput, y: addend }
+        : { x: attentionInput, y: h, adds: true },
+    );
     const beforeMlp = normed(mlpNorm, h, mlpInput);
-    return inSequence([
-      ...normed(attentionNorm, h, attentionInput),
-      ...(this.#isParallel ? [...beforeMlp, ...attention] : [...attention, ...beforeMlp]),
-      await up.bind({ x: mlpInput.buffer, y: inside.buffer }, numTokens),
-      postMlpNorm
-        ? await down.bind({ x: inside.buffer, y: addend.buffer }, numTokens)
-        : await down.bind({ x: inside.buffer, y: h.buffer }, numTokens, "sum"),
-      ...normed(postMlpNorm, addend, h),
-    ]);
+    return {
+      before: [
+        ...normed(attentionNorm, h, attentionInput),
+        ...(this.#isParallel ? beforeMlp : []),
+        ...attention.before,
+      ],
+      after: [
+        ...attention.after,
+        ...normed(postAttentionNorm, addend, h),
+        ...(this.#isParallel ? [] : beforeMlp),
+        await up.bind({ x: mlpInput.buffer, y: inside.buffer }, numTokens),
+        postMlpNorm
+          ? await down.bind({ x: inside.buffer, y: addend.buffer }, numTokens)
+          : await down.bind({ x: inside.buffer, y: h.buffer }, numTokens, "sum"),
+        ...normed(postMlpNorm, addend, h),
+      ],
+    };
   }
 }
 

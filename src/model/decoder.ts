@@ -3,12 +3,14 @@ import type { KvCalibration } from "../cache/kv_calibration.ts";
 import type { KvRotation } from "../cache/kv_transform.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { Owned } from "../gpu/owned.ts";
-import type { Tensor } from "../tensor/tensor.ts";
 import { checkTokens } from "./check_tokens.ts";
 import { Model, type ModelOptions } from "./model.ts";
 import { promptChunks } from "./prompt_chunks.ts";
+import type { RemoteKv } from "./remote_kv.ts";
+import { RemotePasses } from "./remote_passes.ts";
 import { RingPasses } from "./ring_passes.ts";
 import { fillInSampling, type Sampling } from "./sampling.ts";
+import type { SequencePasses } from "./sequence_passes.ts";
 import type { DecoderSpec } from "./spec.ts";
 import type { KvDtype } from "../tensor/dtype.ts";
 import { TokenSteps } from "./token_steps.ts";
@@ -29,6 +31,12 @@ export interface DecoderOptions extends ModelOptions {
   kvRotation?: KvRotation;
   /** Most tokens that are fed at once; longer prompts go in chunks. The default is 64. */
   maxSeqLen?: number;
+  /**
+   * Empty keys and values that lie elsewhere, such as a `ShardedKv` of `@onehead/attention/cluster` has on other machines, for a
+   * context that does not fit this one. They are the decoder's alone until it is destroyed, and then the caller's. Each layer
+   * waits for a readback of its queries. The default is a cache on the device.
+   */
+  kv?: RemoteKv;
 }
 
 /** Options of {@linkcode Decoder.generate}. */
@@ -71,7 +79,7 @@ const TRUNCATE = "truncate Decoder";
  */
 export class Decoder {
   readonly #model: Model;
-  readonly #passes: RingPasses;
+  readonly #passes: SequencePasses;
   readonly #owned: Owned;
   readonly #maxSeqLen: number;
   /** Two calls that feed at once would mix their tokens. */
@@ -81,7 +89,7 @@ export class Decoder {
   /** Whether the logits are those after the last token. */
   #isAnswered = false;
 
-  private constructor(passes: RingPasses, owned: Owned) {
+  private constructor(passes: SequencePasses, owned: Owned) {
     this.#model = passes.model;
     this.#passes = passes;
     this.#owned = owned;
@@ -112,10 +120,15 @@ export class Decoder {
     const { maxSeqLen: asked, window, sinks, kvDtype, kvCalibration, kvRotation } = options;
     if (asked !== undefined) checkInteger(CREATE, "maxSeqLen", asked);
     checkCalibrations(kvCalibration, spec.layers?.length);
+    if (options.kv) checkLeftOut(options);
     return await Owned.make(async (owned) => {
       const model = owned.keep(await Model.create(gpu, spec, weights, options));
       const { maxTokens } = model;
       const maxSeqLen = asked ?? Math.min(64, maxTokens);
+      if (options.kv) {
+        const { kv } = options;
+        return new Decoder(await RemotePasses.create(model, owned, { kv, maxSeqLen }), owned);
+      }
       const stored = { kvDtype, kvCalibration, kvRotation };
       const rings = { maxTokens, maxSeqLen, window, sinks, ...stored };
       return new Decoder(await RingPasses.create(model, owned, rings), owned);
@@ -139,12 +152,12 @@ export class Decoder {
 
   /** Tokens so far, fed and generated. */
   get length(): number {
-    return this.#passes.rings.first.length();
+    return this.#passes.length;
   }
 
-  /** Bytes of all caches on the device. */
+  /** Bytes of all caches on the device: none where keys and values are remote. */
   get cacheBytes(): number {
-    return this.#passes.rings.bytes;
+    return this.#passes.cacheBytes;
   }
 
   /** Bytes of the weights on the device. */
@@ -164,21 +177,7 @@ export class Decoder {
   async feed(tokens: readonly number[]): Promise<void> {
     const ids = this.#idsOf(tokens);
     await this.#inTurn(FEED, ids.length, async () => {
-      const last = await this.#passes.layers(1);
-      const head = await this.#passes.head(1);
-      const chunks = this.#chunksOf(ids);
-      const passes = await Promise.all(chunks.map(({ length }) => this.#passes.layers(length)));
-      // One wait for all chunks.
-      await this.gpu.guard(FEED, () => {
-        passes.forEach(({ h, work }, i) =>
-          this.#passes.submit(chunks[i], (encoder) => {
-            work.encode(encoder);
-            if (i < chunks.length - 1) return;
-            copyLastRow(encoder, h, last.h);
-            head.work.encode(encoder);
-          })
-        );
-      });
+      await this.#passes.feed(FEED, this.#chunksOf(ids));
       this.#tokens.push(...ids);
     });
   }
@@ -198,15 +197,8 @@ export class Decoder {
       const all = new Float32Array(ids.length * this.spec.vocabSize);
       let offset = 0;
       for (const chunk of this.#chunksOf(ids)) {
-        const layers = await this.#passes.layers(chunk.length);
-        const { logits, work } = await this.#passes.head(chunk.length);
-        await this.gpu.guard(FEED, () =>
-          this.#passes.submit(chunk, (encoder) => {
-            layers.work.encode(encoder);
-            work.encode(encoder);
-            copyLastRow(encoder, logits, this.#passes.logits);
-          }));
-        all.set(await logits.download(), offset);
+        const logits = await this.#passes.forward(FEED, chunk);
+        all.set(logits, offset);
         offset += logits.length;
       }
       this.#tokens.push(...ids);
@@ -289,7 +281,7 @@ export class Decoder {
    * ```
    */
   async truncate(length: number): Promise<void> {
-    await this.#turns.take(() => this.gpu.guard(TRUNCATE, () => this.#truncate(length)));
+    await this.#turns.take(() => this.#truncate(length));
   }
 
   /**
@@ -324,9 +316,7 @@ export class Decoder {
    * ```
    */
   async calibrate(): Promise<KvCalibration[]> {
-    return await this.#turns.take(() =>
-      Promise.all(this.#passes.rings.caches.map((cache) => cache.calibrate()))
-    );
+    return await this.#turns.take(() => this.#passes.calibrate());
   }
 
   /**
@@ -335,10 +325,7 @@ export class Decoder {
    * @throws {DeviceLostError} If the device is lost.
    */
   clear(): void {
-    const { device } = this.gpu;
-    const encoder = device.createCommandEncoder();
-    for (const cache of this.#passes.rings.caches) cache.clear(encoder);
-    device.queue.submit([encoder.finish()]);
+    this.#passes.clear();
     this.#tokens.length = 0;
     this.#isAnswered = false;
   }
@@ -348,7 +335,7 @@ export class Decoder {
     this.#owned.destroy();
   }
 
-  #truncate(length: number): void {
+  async #truncate(length: number): Promise<void> {
     const { length: before } = this;
     checkInteger(TRUNCATE, "length", length, 0);
     if (length > before) {
@@ -356,13 +343,7 @@ export class Decoder {
         sentence(TRUNCATE, "there must be as many tokens", { length, currentLength: before }),
       );
     }
-    const { device } = this.gpu;
-    const encoder = device.createCommandEncoder();
-    // The smallest ring has overwritten most: what it can take back, all can.
-    const caches = this.#passes.rings.caches
-      .toSorted((a, b) => a.spec.capacity - b.spec.capacity);
-    for (const cache of caches) cache.truncate(encoder, length);
-    device.queue.submit([encoder.finish()]);
+    await this.#passes.truncate(TRUNCATE, length);
     this.#tokens.length = length;
     this.#isAnswered &&= length === before;
   }
@@ -422,10 +403,16 @@ export class Decoder {
   }
 }
 
-/** Copies the last row of `from` to `to`, a row of f32, unless they are the same. */
-function copyLastRow(encoder: GPUCommandEncoder, from: Tensor, to: Tensor): void {
-  if (from === to) return;
-  encoder.copyBufferToBuffer(from.buffer, from.bytes - to.bytes, to.buffer, 0, to.bytes);
+/** Throws if something is asked for of caches on the device, where there are none. */
+function checkLeftOut(options: DecoderOptions): void {
+  for (const name of ["window", "sinks", "kvDtype", "kvCalibration", "kvRotation"] as const) {
+    if (options[name] === undefined) continue;
+    throw new RangeError(
+      sentence(CREATE, `${name} is decided by whoever keeps kv (leave it out)`, {
+        [name]: options[name],
+      }),
+    );
+  }
 }
 
 /** Throws unless calibrations, where there are some, are as many as layers. */

@@ -21,6 +21,7 @@ export type { TokenLogprob } from "./sampler.ts";
 export type { Sampling } from "./sampling.ts";
 export * from "./random_weights.ts";
 export * from "./reference.ts";
+export type { RemoteKv, RemoteKvSpec, RemoteTokens } from "./remote_kv.ts";
 export * from "./spec.ts";
 export * from "./tokenizer/text_stream.ts";
 export * from "./tokenizer/parse.ts";

@@ -1,4 +1,5 @@
 /** The work of a model over a number of tokens, whatever caches they go into. */
+import { once } from "../base/once.ts";
 import { type BoundWork, inSequence } from "../gpu/bound_work.ts";
 import type { Owned } from "../gpu/owned.ts";
 import type { LayerTensors } from "../layer/attention_projections.ts";
@@ -47,4 +48,40 @@ export async function bindHead(
     finalNorm.bind({ x: h.buffer, y: normed.buffer }, numTokens),
     await classifier.bind({ x: normed.buffer, y: logits.buffer }, numTokens),
   ]);
+}
+
+/** The final norm and the classifier over a number of tokens. */
+export interface Head {
+  /** f32 [tokens, vocabSize] */
+  logits: Tensor;
+  /** From the residual stream of the same number of tokens to `logits`. */
+  work: BoundWork;
+}
+
+/** Heads over the tokens of one sequence, each bound once for its number of tokens. */
+export class Heads {
+  readonly #model: Model;
+  readonly #owned: Owned;
+  /** Those of one token. */
+  readonly #logits: Tensor;
+  readonly #heads = new Map<number, Promise<Head>>();
+
+  /** `owned` keeps the logits of more than one token. */
+  constructor(model: Model, owned: Owned, logits: Tensor) {
+    this.#model = model;
+    this.#owned = owned;
+    this.#logits = logits;
+  }
+
+  /** The head over the residual stream [1, tokens, dim], which is the same for each number of tokens. */
+  of(h: Tensor): Promise<Head> {
+    const [, seqLen] = h.shape;
+    return once(this.#heads, seqLen, async () => {
+      const { gpu, spec: { vocabSize } } = this.#model;
+      const logits = seqLen === 1
+        ? this.#logits
+        : this.#owned.keep(await Tensor.empty(gpu, [seqLen, vocabSize], { label: "logits" }));
+      return { logits, work: await bindHead(this.#model, this.#owned, { h, logits }, seqLen) };
+    });
+  }
 }

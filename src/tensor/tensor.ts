@@ -1,9 +1,9 @@
 import { checkChoice, checkObject, copyShape, sentence } from "../base/check.ts";
-import { decodeElements, encodeElements } from "./host_elements.ts";
+import { downloadTogether } from "./download.ts";
+import { encodeElements } from "./host_elements.ts";
 import type { Gpu } from "../gpu/device.ts";
-import { Owned } from "../gpu/owned.ts";
 import { refusalsOf } from "../gpu/refusals.ts";
-import { MAP_READ, USAGE } from "../gpu/usage.ts";
+import { USAGE } from "../gpu/usage.ts";
 import { ELEMENT_TYPES, elementCount, type ElementType, storageBytes } from "./dtype.ts";
 
 /** Numbers on the host with their shape, row-major. */
@@ -35,8 +35,6 @@ export interface TensorOptions {
   /** Name in messages and captures. */
   label?: string;
 }
-
-const DOWNLOAD = "download a tensor";
 
 /** Throws unless `dtype` is one that the device can store. */
 export function checkDtype(gpu: Gpu, action: string, dtype: ElementType, name = "dtype"): void {
@@ -337,31 +335,8 @@ export class Tensor {
    * ```
    */
   async download(): Promise<Float32Array> {
-    const { gpu, buffer, bytes } = this;
-    if (!(buffer.usage & USAGE.copySrc)) {
-      throw new TypeError(
-        sentence(DOWNLOAD, "its buffer must have usage COPY_SRC", {
-          usage: buffer.usage,
-        }),
-      );
-    }
-    return await Owned.use(async (owned) => {
-      const refusals = refusalsOf(gpu.device);
-      const waited = refusals.beforeWait();
-      const staging = await gpu.guard(DOWNLOAD, () => {
-        const usage = USAGE.mapRead | USAGE.copyDst;
-        const label = "download";
-        const staging = owned.keep(gpu.device.createBuffer({ label, size: bytes, usage }));
-        const encoder = gpu.device.createCommandEncoder();
-        encoder.copyBufferToBuffer(buffer, 0, staging, 0, bytes);
-        gpu.device.queue.submit([encoder.finish()]);
-        return staging;
-      });
-      await gpu.waitFor(staging.mapAsync(MAP_READ));
-      waited();
-      refusals.throwIfStale(DOWNLOAD, buffer);
-      return decodeElements(staging.getMappedRange().slice(0), this.shape, this.dtype);
-    });
+    const [elements] = await downloadTogether(this.gpu, [this]);
+    return elements;
   }
 
   /** Destroys the buffer. */

@@ -3,22 +3,20 @@ import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/
 import type { Msg } from "@nats-io/transport-node";
 import { referenceAttention } from "../../mod.ts";
 import {
-  ShardedKv,
-  type ShardedKvOptions,
+  type RemoteTokens,
   ShardLostError,
   type ShardSpec,
-  type ShardTokens,
   ShardWorker,
 } from "../../src/cluster/mod.ts";
 import { assertClose, TOLERANCE } from "../support/compare.ts";
 import { sharedGpu } from "../support/gpu.ts";
 import { NatsServer, testNats } from "../support/nats.ts";
 import type { Random } from "../support/random.ts";
+import { CONTEXT, openShards, startShards } from "../support/shards.ts";
 
 const SPEC: ShardSpec = {
   ...{ shards: 3, page: 8, layers: 2, numHeads: 4, numKvHeads: 1, headDim: 12, valueDim: 8 },
 };
-const NAME = "book";
 
 /** Tokens of a layer, and all that came before them. */
 class Context {
@@ -27,7 +25,7 @@ class Context {
   constructor(readonly random: Random, readonly spec: ShardSpec) {}
 
   /** New tokens, which count from now on. */
-  next(count: number): Required<ShardTokens> {
+  next(count: number): Required<RemoteTokens> {
     const { numHeads, numKvHeads, headDim, valueDim } = this.spec;
     const [k, v, q] = [numKvHeads * headDim, numKvHeads * valueDim, numHeads * headDim]
       .map((row) => this.random.tensor([count * row]).data);
@@ -55,33 +53,6 @@ class Context {
   }
 }
 
-/** Starts every copy of every shard, each with a connection of its own, by shard and copy. */
-async function startShards(
-  server: NatsServer,
-  spec: ShardSpec,
-  { copies = 1, capacity = 64 } = {},
-) {
-  const gpu = await sharedGpu();
-  return await Promise.all(
-    Array.from(
-      { length: spec.shards },
-      (_, shard) =>
-        Promise.all(Array.from({ length: copies }, async (_, copy) => {
-          const cluster = await server.join();
-          const options = { ...spec, name: NAME, shard, copy, capacity };
-          const worker = await ShardWorker.start(cluster, gpu, options);
-          return { worker, kill: () => cluster.connection.close() };
-        })),
-    ),
-  );
-}
-
-async function open(server: NatsServer, spec: ShardSpec, options: Partial<ShardedKvOptions> = {}) {
-  return await ShardedKv.open(await server.join(), {
-    ...{ ...spec, name: NAME, silence: 50, patience: 20_000, ...options },
-  });
-}
-
 testNats("ShardedKv: attention over shards is attention over all tokens", async (random) => {
   const specs: ShardSpec[] = [
     SPEC,
@@ -94,7 +65,7 @@ testNats("ShardedKv: attention over shards is attention over all tokens", async 
   for (const spec of specs) {
     await using server = await NatsServer.start();
     const shards = await startShards(server, spec);
-    const kv = await open(server, spec);
+    const kv = await openShards(server, spec);
     const contexts = Array.from({ length: spec.layers }, () => new Context(random, spec));
     const step = async (count: number) => {
       for (const [layer, context] of contexts.entries()) {
@@ -125,7 +96,7 @@ testNats("ShardedKv: f16 on the wire rounds inputs and outputs once", async (ran
   await using server = await NatsServer.start();
   const spec = { ...SPEC, layers: 1 };
   await startShards(server, spec);
-  const kv = await open(server, spec, { dtype: "f16" });
+  const kv = await openShards(server, spec, { dtype: "f16" });
   const context = new Context(random, spec);
   const tokens = context.next(20);
   const o = await kv.extend(0, tokens);
@@ -141,12 +112,12 @@ testNats(
     await using server = await NatsServer.start();
     const spec = { ...SPEC, layers: 1, page: 40 };
     await startShards(server, spec);
-    const kv = await open(server, spec, { maxBytes: 2600 });
+    const kv = await openShards(server, spec, { maxBytes: 2600 });
     const context = new Context(random, spec);
     const tokens = context.next(100);
     assertClose(await kv.extend(0, tokens), context.attend(tokens.q), TOLERANCE.f32, "o");
     await assertRejects(
-      () => open(server, spec, { maxBytes: 200 }),
+      () => openShards(server, spec, { maxBytes: 200 }),
       RangeError,
       "tokens of a message",
     );
@@ -158,9 +129,9 @@ testNats(
   async (random) => {
     await using server = await NatsServer.start();
     const spec = { ...SPEC, shards: 1, layers: 1, headDim: 1, valueDim: 40 };
-    const options = { ...spec, name: NAME, shard: 0, capacity: 64, maxBytes: 512 };
+    const options = { ...spec, name: CONTEXT, shard: 0, capacity: 64, maxBytes: 512 };
     await ShardWorker.start(await server.join(), await sharedGpu(), options);
-    const kv = await open(server, spec);
+    const kv = await openShards(server, spec);
     const context = new Context(random, spec);
     const tokens = context.next(1);
     await assertRejects(() => kv.extend(0, tokens), RangeError, "bytes=684");
@@ -174,7 +145,7 @@ testNats("ShardedKv: calls that come at once are done one after the other", asyn
   await using server = await NatsServer.start();
   const spec = { ...SPEC, layers: 1 };
   await startShards(server, spec);
-  const kv = await open(server, spec);
+  const kv = await openShards(server, spec);
   const context = new Context(random, spec);
   const calls = [5, 1, 9].map((count) => {
     const tokens = context.next(count);
@@ -189,7 +160,7 @@ testNats(
     await using server = await NatsServer.start();
     const spec = { ...SPEC, layers: 1 };
     const shards = await startShards(server, spec);
-    const kv = await open(server, spec);
+    const kv = await openShards(server, spec);
     const context = new Context(random, spec);
     await kv.extend(0, context.next(20));
     await shards[1][0].kill();
@@ -199,7 +170,7 @@ testNats(
     await assertRejects(() => kv.clear(), ShardLostError, "Shard 1 was lost");
     // One that comes back has nothing: it is asked for what it should have, and says so.
     const other = await ShardWorker.start(await server.join(), await sharedGpu(), {
-      ...{ ...spec, name: NAME, shard: 1, capacity: 64 },
+      ...{ ...spec, name: CONTEXT, shard: 1, capacity: 64 },
     });
     await kv.clear();
     const again = new Context(random, spec);
@@ -207,7 +178,7 @@ testNats(
     assertClose(await kv.extend(0, tokens), again.attend(tokens.q), TOLERANCE.f32, "o");
     await other.stop();
     await ShardWorker.start(await server.join(), await sharedGpu(), {
-      ...{ ...spec, name: NAME, shard: 1, capacity: 64 },
+      ...{ ...spec, name: CONTEXT, shard: 1, capacity: 64 },
     });
     await assertRejects(() => kv.extend(0, again.next(1)), ShardLostError, "it began anew");
   },
@@ -219,7 +190,7 @@ testNats(
     await using server = await NatsServer.start();
     const spec = { ...SPEC, layers: 1 };
     const shards = await startShards(server, spec, { copies: 2 });
-    const kv = await open(server, spec, { copies: 2, warn: () => {} });
+    const kv = await openShards(server, spec, { copies: 2, warn: () => {} });
     const context = new Context(random, spec);
     const step = async (count: number) => {
       const tokens = context.next(count);
@@ -239,7 +210,7 @@ testNats(
   async (random) => {
     await using server = await NatsServer.start();
     const spec = { ...SPEC, shards: 1, layers: 1 };
-    for (const name of [NAME, "slow"]) {
+    for (const name of [CONTEXT, "slow"]) {
       const options = { ...spec, name, shard: 0, capacity: 64 };
       await ShardWorker.start(await server.join(), await sharedGpu(), options);
     }
@@ -260,7 +231,7 @@ testNats(
     });
     const warned: string[] = [];
     const warn = (sentence: string) => void warned.push(sentence);
-    const kv = await open(server, spec, { copies: 2, warn });
+    const kv = await openShards(server, spec, { copies: 2, warn });
     const context = new Context(random, spec);
     for (let i = 0; i < 4; i++) await kv.extend(0, context.next(1));
     assertEquals([most, warned], [1, []]);
@@ -278,17 +249,17 @@ testNats(
     const spec = { ...SPEC, layers: 1 };
     await startShards(server, spec, { capacity: 10 });
     for (const other of [{ ...spec, page: 16 }, { ...spec, shards: 2 }, { ...spec, scale: 1 }]) {
-      await assertRejects(() => open(server, other), RangeError, "the same specification");
+      await assertRejects(() => openShards(server, other), RangeError, "the same specification");
     }
     await assertRejects(
-      () => open(server, { ...spec, shards: 4 }),
+      () => openShards(server, { ...spec, shards: 4 }),
       ShardLostError,
       "Shard 3 was lost",
     );
-    const first = await open(server, spec);
+    const first = await openShards(server, spec);
     const context = new Context(random, spec);
     await first.extend(0, context.next(3));
-    const second = await open(server, spec);
+    const second = await openShards(server, spec);
     await assertRejects(() => first.extend(0, context.next(1)), ShardLostError, "another reader");
     const { k, v, q } = context.next(2);
     for (
