@@ -2712,14 +2712,18 @@ var<uniform> params: Params;
 const PACKS = WIDTH / PACK;
 const TILES = (PACKS + OWN_PACKS - 1u) / OWN_PACKS;
 @compute @workgroup_size(WORKGROUP)
-fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_index) invocation: u32) {
-let tile = workgroupId.x * WORKGROUP + invocation;
+fn main(
+@builtin(workgroup_id) workgroupId: vec3u,
+@builtin(num_workgroups) numWorkgroups: vec3u,
+@builtin(local_invocation_index) invocation: u32,
+) {
+let tile = (workgroupId.y * numWorkgroups.x + workgroupId.x) * WORKGROUP + invocation;
 let firstRow = tile / TILES * ROWS;
 let firstPack = tile % TILES * OWN_PACKS;
 if (firstRow >= params.rows) {
 return;
 }
-let first = params.first + workgroupId.y * params.chunk;
+let first = params.first + workgroupId.z * params.chunk;
 let end = min(first + params.chunk, params.inner);
 var sums: array<array<Wide, OWN_PACKS>, ROWS>;
 for (var k = first; k < end; k++) {
@@ -2737,7 +2741,7 @@ sums[r][p] = fma(factor, held[p], sums[r][p]);
 /*unroll*/ for (var r = 0u; r < ROWS; r++) {
 /*unroll*/ for (var p = 0u; p < OWN_PACKS; p++) {
 if (firstRow + r < params.rows && firstPack + p < PACKS) {
-putPack(workgroupId.y * params.rows + firstRow + r, firstPack + p, sums[r][p]);
+putPack(workgroupId.z * params.rows + firstRow + r, firstPack + p, sums[r][p]);
 }
 }
 }

@@ -4,7 +4,7 @@
 //
 // It reads what factorAt and innerPack read, and writes what putPack writes.
 //
-// Grid: (blocks of tiles, chunks of the sum). An invocation owns a tile of ROWS rows and OWN_PACKS packs, so that a loaded
+// Grid: (blocks of tiles, lines of blocks, chunks of the sum). An invocation owns a tile of ROWS rows and OWN_PACKS packs, so that a loaded
 // factor serves every pack and a loaded pack every row; neighbours own the packs of the same rows.
 //
 // Needs factor, inner_row, pack, put_pack, OWN_PACKS, ROWS, WIDTH, WORKGROUP.
@@ -24,14 +24,18 @@ const PACKS = WIDTH / PACK;
 const TILES = (PACKS + OWN_PACKS - 1u) / OWN_PACKS;
 
 @compute @workgroup_size(WORKGROUP)
-fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_index) invocation: u32) {
-  let tile = workgroupId.x * WORKGROUP + invocation;
+fn main(
+  @builtin(workgroup_id) workgroupId: vec3u,
+  @builtin(num_workgroups) numWorkgroups: vec3u,
+  @builtin(local_invocation_index) invocation: u32,
+) {
+  let tile = (workgroupId.y * numWorkgroups.x + workgroupId.x) * WORKGROUP + invocation;
   let firstRow = tile / TILES * ROWS;
   let firstPack = tile % TILES * OWN_PACKS;
   if (firstRow >= params.rows) {
     return;
   }
-  let first = params.first + workgroupId.y * params.chunk;
+  let first = params.first + workgroupId.z * params.chunk;
   let end = min(first + params.chunk, params.inner);
 
   var sums: array<array<Wide, OWN_PACKS>, ROWS>;
@@ -51,7 +55,7 @@ fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_ind
   /*unroll*/ for (var r = 0u; r < ROWS; r++) {
     /*unroll*/ for (var p = 0u; p < OWN_PACKS; p++) {
       if (firstRow + r < params.rows && firstPack + p < PACKS) {
-        putPack(workgroupId.y * params.rows + firstRow + r, firstPack + p, sums[r][p]);
+        putPack(workgroupId.z * params.rows + firstRow + r, firstPack + p, sums[r][p]);
       }
     }
   }

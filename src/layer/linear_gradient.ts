@@ -1,6 +1,6 @@
 /** The gradients of a projection `y = x w^T + b`, beside {@linkcode Linear}. */
 import * as wgsl from "../../kernels/mod.ts";
-import { type BoundWork, boundWork, inSequence } from "../gpu/bound_work.ts";
+import { type BoundWork, boundWork, gridOfRows, inSequence } from "../gpu/bound_work.ts";
 import { join, type WgslModule, type WgslPiece } from "../gpu/compose.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { KeptBuffers } from "../gpu/kept_buffers.ts";
@@ -206,7 +206,9 @@ export class LinearGradient {
     const module = productModule({ width: this.#inputs, factor, to, boundRows }, tile);
     const kernel = await Kernel.compile(this.#gpu, module);
     const params = this.#params.get(JSON.stringify(values), () => kernel.uniform(values));
-    return boundWork([kernel.bind({ ...buffers, params }, [blocksOf(tile, shape), chunks])]);
+    const most = this.#gpu.device.limits.maxComputeWorkgroupsPerDimension;
+    const [blocks, lines] = gridOfRows(blocksOf(tile, shape), most);
+    return boundWork([kernel.bind({ ...buffers, params }, [blocks, lines, chunks])]);
   }
 
   /** The tile of a product of `rows` rows, and what is cut into tiles. */

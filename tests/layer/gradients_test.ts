@@ -7,7 +7,7 @@ import { turnedBack } from "../../src/layer/rope_gradient.ts";
 import { chunksOf } from "../../src/layer/chunks.ts";
 import { ColumnSums } from "../../src/layer/column_sums.ts";
 import { Inside } from "../../src/layer/feed_forward.ts";
-import { LinearGradient } from "../../src/layer/linear_gradient.ts";
+import { LinearGradient, productTile } from "../../src/layer/linear_gradient.ts";
 import { NormGradient } from "../../src/layer/norm_gradient.ts";
 import { EmbeddingGradient, orderOf } from "../../src/model/embedding_gradient.ts";
 import {
@@ -287,6 +287,21 @@ testRandomly("ColumnSums: more rows than a loop of the software driver goes", as
   await run(await sums.bind({ x: (await tensors.upload(x)).buffer, y: y.buffer }, rows));
   const expected = x.data.reduce((sum, value) => sum + value, 3);
   assertNear(await y.download(), [expected], "sum", { size: Math.sqrt(rows) });
+});
+
+testRandomly("LinearGradient: more tiles than a line of a grid has", async (random) => {
+  const gpu = await sharedGpu();
+  using tensors = new Tensors();
+  const profile = PROFILES.software;
+  const { rows, workgroup } = productTile(profile, { rows: 2 ** 20, packs: 1 });
+  const tokens = rows * workgroup * gpu.device.limits.maxComputeWorkgroupsPerDimension + 9;
+  const linear = tensors.keep(new LinearGradient(gpu, "w", [1, 1], { profile }));
+  const dy = random.tensor([tokens, 1]);
+  const dx = await tensors.poisoned([tokens, 1]);
+  const w = await tensors.upload({ data: [2], shape: [1, 1] });
+  const buffers = { dy: (await tensors.upload(dy)).buffer, w: w.buffer, dx: dx.buffer };
+  await run(await linear.bindInput(buffers, tokens));
+  assertSame(await dx.download(), dy.data.map((value) => 2 * value), "dx");
 });
 
 Deno.test("gradients: what a device would leave undone is an error", async () => {
