@@ -1,5 +1,6 @@
 import { readTextFile } from "../../src/checkpoints/text_file.ts";
-import { checkFolder, checkWritable, replaceFile } from "./output_file.ts";
+import { replaceFile } from "../../src/checkpoints/writer/replace_file.ts";
+import { checkFolder, checkWritable } from "./output_file.ts";
 
 /** Files of command lines: what cannot be read or written is a `RangeError` that names the file. */
 export class Files {
@@ -33,7 +34,10 @@ export class Files {
 
   /** Writes a file as a whole: where that fails, the old one stays as it is. */
   async write(file: string, text: string): Promise<void> {
-    await this.#attempt(`${file} cannot be written`, () => replaceFile(file, text));
+    await this.#attempt(
+      `${file} cannot be written`,
+      () => replaceFile(file, new TextEncoder().encode(text)),
+    );
   }
 
   async makeFolder(folder: string): Promise<void> {
@@ -47,7 +51,9 @@ export class Files {
     try {
       return await run();
     } catch (error) {
-      throw new RangeError(`Cannot ${this.#action} as ${failure}: ${(error as Error).message}`);
+      // The library's errors name the path as well: their causes are what the system said.
+      const { message } = (error as Error).cause as Error | undefined ?? error as Error;
+      throw new RangeError(`Cannot ${this.#action} as ${failure}: ${message}`);
     }
   }
 }

@@ -1,4 +1,5 @@
 // Files that commands read and write: the old one stays whole, and what cannot be read or written is told in time.
+import { open } from "node:fs/promises";
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { Files } from "../../../cli/shared/files.ts";
 import { inFolder } from "../../support/checkpoint_files.ts";
@@ -13,7 +14,8 @@ function namesIn(folder: string): string[] {
 
 /** Runs a test while files that are opened for writing fail in one of their methods, as on a disk that is full. */
 async function whileFailing(method: "write" | "sync", test: () => Promise<void>): Promise<void> {
-  const { prototype } = Deno.FsFile;
+  await using file = await open(new URL(import.meta.url));
+  const prototype = Object.getPrototypeOf(file);
   const original = prototype[method];
   const fail = () => Promise.reject(new Error("No space left on device (os error 28)"));
   Object.assign(prototype, { [method]: fail });
