@@ -9,6 +9,7 @@ import type { KvDtype } from "../tensor/dtype.ts";
 import { BatchLoop, type Running } from "./batch_loop.ts";
 import { BatchSchedule } from "./batch_schedule.ts";
 import { type BatchSequence, type BatchSequenceOptions, TokenQueue } from "./batch_sequence.ts";
+import type { BatchSteps } from "./batch_steps.ts";
 import { checkTokens } from "./check_tokens.ts";
 import { Model, type ModelOptions } from "./model.ts";
 import { PagedPasses } from "./paged_passes.ts";
@@ -38,6 +39,11 @@ export interface BatchOptions extends ModelOptions {
   sinks?: number;
   /** Steps between two waits for the device: with more, tokens come later and the device waits less. The default is 8. */
   stepsPerRead?: number;
+  /**
+   * Called with the steps since its last call once their tokens are read and handed out, as for measuring them; an error that
+   * it throws ends all sequences. The default is nothing.
+   */
+  onSteps?: (steps: BatchSteps) => void;
 }
 
 /** The work of a batch, in numbers. */
@@ -181,7 +187,7 @@ export class Batch {
       const sampler = await Sampler.create(gpu, owned, tensors, {
         ...{ sequences: maxSequences, kept: stepsPerRead },
       });
-      const loop = new BatchLoop(passes, sampler, schedule);
+      const loop = new BatchLoop(passes, sampler, schedule, options.onSteps);
       return new Batch(owned, model, cache, loop);
     });
   }
@@ -255,6 +261,10 @@ function fillIn(spec: DecoderSpec, options: BatchOptions) {
   const { maxStepTokens = Math.max(DEFAULTS.maxStepTokens, maxSequences) } = options;
   const { stepsPerRead = DEFAULTS.stepsPerRead } = options;
   checkInteger(CREATE, "stepsPerRead", stepsPerRead);
+  const { onSteps } = options;
+  if (onSteps !== undefined && typeof onSteps !== "function") {
+    throw new TypeError(sentence(CREATE, "onSteps must be a function", { onSteps }));
+  }
   const { numKvHeads, headDim } = spec;
   const pageBytes = kvCacheBytes(
     { numLayers: spec.layers.length, numKvHeads, headDim },

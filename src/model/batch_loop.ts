@@ -3,6 +3,7 @@ import { sentence } from "../base/check.ts";
 import { GpuWorkError } from "../base/errors.ts";
 import type { BatchSchedule, PlacedStep, PlacedWork, ScheduledSequence } from "./batch_schedule.ts";
 import type { GeneratedToken, TokenQueue } from "./batch_sequence.ts";
+import type { BatchStep, BatchSteps } from "./batch_steps.ts";
 import { CachePlaces } from "./cache_places.ts";
 import { NEWEST, type PagedPasses } from "./paged_passes.ts";
 import type { ChosenTokens, Sampler, SequenceSampling } from "./sampler.ts";
@@ -28,16 +29,26 @@ export class BatchLoop {
   readonly #passes: PagedPasses;
   readonly #sampler: Sampler;
   readonly #schedule: BatchSchedule<Running>;
+  readonly #onSteps: (steps: BatchSteps) => void;
   readonly #cancelled = new Set<Running>();
   readonly #counted = { prompt: 0, generated: 0, steps: 0, setBacks: 0, milliseconds: 0 };
+  /** Steps that nobody was told of, and when the first of them began. */
+  readonly #untold = { steps: [] as BatchStep[], start: 0 };
   #isRunning = false;
   /** Frees the batch, once it is to be freed. */
   #free: (() => void) | undefined;
 
-  constructor(passes: PagedPasses, sampler: Sampler, schedule: BatchSchedule<Running>) {
+  /** @param onSteps Told of the steps after each read. */
+  constructor(
+    passes: PagedPasses,
+    sampler: Sampler,
+    schedule: BatchSchedule<Running>,
+    onSteps: (steps: BatchSteps) => void = () => {},
+  ) {
     this.#passes = passes;
     this.#sampler = sampler;
     this.#schedule = schedule;
+    this.#onSteps = onSteps;
   }
 
   /** Numbers of what was done, and the pages as they are. */
@@ -114,11 +125,15 @@ export class BatchLoop {
         this.#schedule.leave(one);
       }
     }
+    const { steps, start } = this.#untold;
+    const milliseconds = performance.now() - start;
+    this.#onSteps({ steps: steps.splice(0, Infinity), milliseconds });
   }
 
   async #step(): Promise<void> {
     const { model: { gpu }, cache } = this.#passes;
     const { device } = gpu;
+    if (this.#untold.steps.length === 0) this.#untold.start = performance.now();
     const { encoder, joined, setBack, work } = await gpu.guard(ACTION, () => {
       const encoder = device.createCommandEncoder();
       return { encoder, ...this.#schedule.step(new CachePlaces(cache, encoder)) };
@@ -161,6 +176,10 @@ export class BatchLoop {
       queue.submit([encoder.finish()]);
     });
     this.#counted.steps++;
+    const contexts = work.reduce((sum, { first, count }) => sum + first + count, 0);
+    const sequences = work.length;
+    const meanContext = contexts / sequences;
+    this.#untold.steps.push({ tokens: numTokens, sequences, meanContext });
     for (const { one, slot, first, count } of work) {
       this.#counted.prompt += Math.max(0, Math.min(first + count, one.promptLength) - first);
       one.chosenIn = slot;
@@ -212,6 +231,7 @@ export class BatchLoop {
     for (const one of this.#schedule.sequences) one.queue.fail(error);
     this.#schedule.reset();
     this.#cancelled.clear();
+    this.#untold.steps.length = 0;
     const { cache, model: { gpu: { device } } } = this.#passes;
     const { allocator } = cache.pool;
     try {

@@ -11,6 +11,7 @@ export type {
   BatchSequenceOptions,
   GeneratedToken,
 } from "./batch_sequence.ts";
+export type { BatchStep, BatchSteps } from "./batch_steps.ts";
 export * from "./decoder.ts";
 export type { ModelOptions } from "./model.ts";
 export type { DecoderSource } from "./decoder_source.ts";

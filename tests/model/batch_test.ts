@@ -6,6 +6,7 @@ import {
   type BatchOptions,
   type BatchSequence,
   type BatchSequenceOptions,
+  type BatchSteps,
   Decoder,
   type DecoderOptions,
   type DecoderSpec,
@@ -385,6 +386,27 @@ testRandomly("Batch: what f32 holds as zero chooses a token all the same", async
   });
 });
 
+testRandomly("Batch: whoever measures it is told of every step, once", async (random) => {
+  const weights = weightsOf(SMALL, random);
+  const told: BatchSteps[] = [];
+  const options = { stepsPerRead: 2, onSteps: (steps: BatchSteps) => void told.push(steps) };
+  await withBatch({ spec: SMALL, weights }, options, async (batch) => {
+    const sequences = [{ tokens: [1, 2, 3, 4, 5], maxTokens: 3 }, { tokens: [6, 7], maxTokens: 2 }];
+    await Promise.all(sequences.map((one) => tokensOf(batch.add(one))));
+    await settled(batch);
+    assertEquals(told.map(({ steps }) => steps), [
+      [{ tokens: 7, sequences: 2, meanContext: 3.5 }, {
+        tokens: 2,
+        sequences: 2,
+        meanContext: 4.5,
+      }],
+      [{ tokens: 1, sequences: 1, meanContext: 7 }],
+    ]);
+    const sum = told.reduce((sum, { milliseconds }) => sum + milliseconds, 0);
+    assert(sum > 0 && sum <= batch.stats.milliseconds);
+  });
+});
+
 testRandomly("Batch: destroying it while sequences run cancels them", async (random) => {
   const weights = weightsOf(SMALL, random);
   const batch = await Batch.create(await sharedGpu(), SMALL, weights);
@@ -405,6 +427,11 @@ Deno.test("Batch: bad input is an error before anything runs", async () => {
   await refuses({ maxSequences: 4, maxStepTokens: 3 }, "maxStepTokens must be");
   await refuses({ stepsPerRead: 0.5 }, "stepsPerRead must be");
   await refuses({ cacheBytes: 10 }, "cacheBytes must be");
+  await assertRejects(
+    () => Batch.create(gpu, TINY, weights, { onSteps: 1 } as unknown as BatchOptions),
+    TypeError,
+    "onSteps must be a function",
+  );
   await refuses({ maxTokens: 0 }, "maxTokens must be");
   const ropes = { ...SMALL, layers: [{ rope: {} }, { rope: { base: 7 } }] };
   await assertRejects(() => Batch.create(gpu, ropes, weights), RangeError, "(use a Decoder)");
