@@ -4,12 +4,14 @@ import { runCommand } from "./command.ts";
 import { runCompare } from "./compare/command.ts";
 import { runGradient } from "./gradient/command.ts";
 import { runLinear } from "./linear/command.ts";
+import { runServing } from "./serving/command.ts";
 
 const [name, ...rest] = Deno.args;
 const commands = new Map([
   ["compare", runCompare],
   ["gradient", runGradient],
   ["linear", runLinear],
+  ["serving", runServing],
 ]);
 const command = commands.get(name);
 Deno.exitCode = command ? await command(rest, terminal) : await runCommand(Deno.args, terminal);
