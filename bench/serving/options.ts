@@ -1,6 +1,5 @@
 /** The command line of `bench serving`. */
 import { Arguments } from "../../cli/shared/arguments.ts";
-import type { KvDtype } from "../../mod.ts";
 import { KV_DTYPES } from "../../src/tensor/dtype.ts";
 import type { ServingSizes } from "./measure.ts";
 import type { RequestDistribution } from "./requests.ts";
