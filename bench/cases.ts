@@ -1,7 +1,7 @@
 /** The cases of the bench, as data: models and options in, groups of comparable cases out. */
 import type { Dtype, Implementation, KvDtype } from "../mod.ts";
 import { type CacheVariant, variantOf } from "../cli/shared/variant.ts";
-import { MODELS, type ModelShape } from "./models.ts";
+import { MODELS, type ModelShape } from "./model_shapes.ts";
 import type { Phase, Shape } from "./result.ts";
 
 /** One attention to measure. */

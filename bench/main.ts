@@ -4,6 +4,7 @@ import { runCommand } from "./command.ts";
 import { runCompare } from "./compare/command.ts";
 import { runGradient } from "./gradient/command.ts";
 import { runLinear } from "./linear/command.ts";
+import { runModels } from "./models/command.ts";
 import { runServing } from "./serving/command.ts";
 
 const [name, ...rest] = Deno.args;
@@ -11,7 +12,10 @@ const commands = new Map([
   ["compare", runCompare],
   ["gradient", runGradient],
   ["linear", runLinear],
+  ["models", runModels],
   ["serving", runServing],
 ]);
 const command = commands.get(name);
+// Only systems that run models have processes of their own.
+if (command !== runModels) await Deno.permissions.revoke({ name: "run" });
 Deno.exitCode = command ? await command(rest, terminal) : await runCommand(Deno.args, terminal);

@@ -21,6 +21,7 @@ Usage: deno run bench [options]         measures and compares
        deno run bench gradient [options]
                                         times attention and its gradients, on request beside jax-js and tfjs (--help there)
        deno run bench linear [options]  times the projections of models beside what the adapter can do (--help there)
+       deno run bench models [options]  runs whole models on this library and on its peers (--help there)
        deno run bench serving [options] serves requests by MHA, GQA and MQA under one budget of memory (--help there)
        deno run bench compare BEFORE.json AFTER.json [--json FILE]
                                         says what became faster or slower beyond noise between two reports

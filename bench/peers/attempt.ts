@@ -39,7 +39,8 @@ export function failureOf(attempt: Attempt): string | undefined {
     : attempt.message;
 }
 
-function verdictOn(error: unknown): "refused" | "absent" | "not loaded" {
+/** What an error of a system says of it. */
+export function verdictOn(error: unknown): "refused" | "absent" | "not loaded" {
   if (error instanceof AbsentError) return "absent";
   return error instanceof LoadError ? "not loaded" : "refused";
 }

@@ -14,13 +14,15 @@ const POISON = 7;
 export type Elements = Float32Array | Float16Array;
 
 /** A tensor that goes in. */
-export interface Feed extends Value {
+export interface Feed extends Value<number> {
   data: Float32Array | Int32Array;
 }
 
 /** An operator over given tensors. Its first output is the attention's. */
 export interface OnnxAttention {
-  node: Node;
+  node: Node<Value<number>>;
+  /** The version of its operator set. */
+  version: number;
   feeds: Feed[];
   /** Outputs that share the memory of a feed: the cache, appended to in place. */
   inPlace: Readonly<Record<string, string>>;
@@ -66,7 +68,6 @@ export function groupQueryAttention(asked: Asked, inputs: Inputs): OnnxAttention
     node: {
       op: "GroupQueryAttention",
       domain: "com.microsoft",
-      version: 1,
       integers: {
         num_heads: numHeads,
         kv_num_heads: numKvHeads,
@@ -81,6 +82,7 @@ export function groupQueryAttention(asked: Asked, inputs: Inputs): OnnxAttention
         { name: "present_value", type, shape: cacheShape },
       ],
     },
+    version: 1,
     feeds: operands.filter((operand) => operand !== undefined),
     // A cache that sheds tokens is not the same the second time.
     inPlace: ring ? {} : { present_key: "past_key", present_value: "past_value" },
@@ -105,12 +107,12 @@ export function standardAttention(asked: Asked, inputs: Inputs): OnnxAttention {
     node: {
       op: "Attention",
       domain: "",
-      version: 23,
       integers: { is_causal: seqLen > 1 ? 1 : 0 },
       floats: softcap === undefined ? {} : { softcap },
       inputs: feeds,
       outputs: [{ name: "Y", type, shape: oShape }],
     },
+    version: 23,
     feeds,
     inPlace: {},
     arrange: (output) => swapMiddle(output, oShape),

@@ -1,52 +1,82 @@
-/** ONNX models of one operator, as the bytes that a runtime loads (onnx.proto3, the messages that such a model needs). */
+/** ONNX models as the bytes that a runtime loads (onnx.proto3, the messages that inference needs). */
 import { PbfWriter } from "pbf";
 
 /** Numbers of `TensorProto.DataType`. */
-const TYPES = { float32: 1, int32: 6, float16: 10 } as const;
+const TYPES = { float32: 1, int32: 6, int64: 7, float16: 10 } as const;
 /** Numbers of `AttributeProto.AttributeType`. */
 const [FLOAT, INT] = [1, 2];
 /** The oldest that has operator sets of version 23. */
 const IR_VERSION = 11;
 
-/** A tensor that goes in or comes out. */
-export interface Value {
+/** The name of an axis whose size is known when a model runs. */
+export type Axis = number | string;
+
+/** A tensor that goes into a model or comes out. */
+export interface Value<Size extends Axis = Axis> {
   name: string;
   type: keyof typeof TYPES;
-  shape: readonly number[];
+  shape: readonly Size[];
 }
 
-/** An operator. */
-export interface Node {
+/** A tensor that is part of a model. */
+export interface Initializer extends Value<number> {
+  data: Float32Array | Int32Array | BigInt64Array;
+}
+
+/** An operator; tensors between operators are known by their names. */
+export interface Node<Tensor extends { name: string } = { name: string }> {
   op: string;
   /** "" for ONNX's own. */
   domain: string;
-  version: number;
   integers?: Readonly<Record<string, number>>;
   floats?: Readonly<Record<string, number>>;
   /** Names in the operator's order; empty where an optional input is left out. */
-  inputs: readonly (Value | undefined)[];
-  outputs: readonly Value[];
+  inputs: readonly (Tensor | undefined)[];
+  outputs: readonly Tensor[];
 }
 
-/** The bytes of a `ModelProto` that consists of one operator. */
-export function encodeModel(node: Node): Uint8Array {
+/** A model: operators in the order of their work. */
+export interface Graph {
+  name: string;
+  /** Versions of the operator sets by their domains. */
+  versions: Readonly<Record<string, number>>;
+  nodes: readonly Node[];
+  inputs: readonly Value[];
+  outputs: readonly Value[];
+  initializers?: readonly Initializer[];
+}
+
+/** The graph of one operator, whose tensors all go in or come out. */
+export function graphOf(node: Node<Value>, version: number): Graph {
+  return {
+    name: node.op,
+    versions: { [node.domain]: version },
+    nodes: [node],
+    inputs: node.inputs.filter((input) => input !== undefined),
+    outputs: node.outputs,
+  };
+}
+
+/** The bytes of a `ModelProto`. */
+export function encodeModel(graph: Graph): Uint8Array<ArrayBuffer> {
   const model = new PbfWriter();
   model.writeVarintField(1, IR_VERSION);
-  model.writeMessage(7, writeGraph, node);
-  model.writeMessage(8, writeOperatorSet, node);
-  return model.finish();
+  model.writeMessage(7, writeGraph, graph);
+  for (const set of Object.entries(graph.versions)) model.writeMessage(8, writeOperatorSet, set);
+  return model.finish() as Uint8Array<ArrayBuffer>;
 }
 
-function writeOperatorSet({ domain, version }: Node, set: PbfWriter): void {
+function writeOperatorSet([domain, version]: [string, number], set: PbfWriter): void {
   set.writeStringField(1, domain);
   set.writeVarintField(2, version);
 }
 
-function writeGraph(node: Node, graph: PbfWriter): void {
-  graph.writeMessage(1, writeNode, node);
-  graph.writeStringField(2, node.op);
-  for (const input of node.inputs) if (input) graph.writeMessage(11, writeValue, input);
-  for (const output of node.outputs) graph.writeMessage(12, writeValue, output);
+function writeGraph({ name, nodes, inputs, outputs, initializers = [] }: Graph, to: PbfWriter) {
+  for (const node of nodes) to.writeMessage(1, writeNode, node);
+  to.writeStringField(2, name);
+  for (const initializer of initializers) to.writeMessage(5, writeInitializer, initializer);
+  for (const input of inputs) to.writeMessage(11, writeValue, input);
+  for (const output of outputs) to.writeMessage(12, writeValue, output);
 }
 
 function writeNode(node: Node, message: PbfWriter): void {
@@ -70,6 +100,13 @@ function writeNode(node: Node, message: PbfWriter): void {
   message.writeStringField(7, node.domain);
 }
 
+function writeInitializer({ name, type, shape, data }: Initializer, tensor: PbfWriter): void {
+  for (const size of shape) tensor.writeVarintField(1, size);
+  tensor.writeVarintField(2, TYPES[type]);
+  tensor.writeStringField(8, name);
+  tensor.writeBytesField(9, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+}
+
 function writeValue({ name, type, shape }: Value, message: PbfWriter): void {
   message.writeStringField(1, name);
   message.writeMessage(2, (_, typeMessage) => {
@@ -80,8 +117,11 @@ function writeValue({ name, type, shape }: Value, message: PbfWriter): void {
   }, undefined);
 }
 
-function writeShape(shape: readonly number[], message: PbfWriter): void {
+function writeShape(shape: readonly Axis[], message: PbfWriter): void {
   for (const size of shape) {
-    message.writeMessage(1, (size, dimension) => dimension.writeVarintField(1, size), size);
+    message.writeMessage(1, (size, dimension) => {
+      if (typeof size === "number") dimension.writeVarintField(1, size);
+      else dimension.writeStringField(2, size);
+    }, size);
   }
 }

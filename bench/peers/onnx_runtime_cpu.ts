@@ -7,25 +7,29 @@ import {
   standardAttention,
   VERSION,
 } from "./onnx_attention.ts";
-import { encodeModel } from "./onnx_model.ts";
+import { encodeModel, graphOf } from "./onnx_model.ts";
 import type { PeerPackage } from "./peer.ts";
 
 /** By a name that is not analysed: it is fetched when it is asked for. */
 const PACKAGE = `npm:onnxruntime-node@${VERSION}`;
 
+/** Options of every session: threads that spin for a while after a call would slow whoever has the next turn. */
+export const CPU_SESSION = { extra: { session: { intra_op: { allow_spinning: "0" } } } };
+
+/** Loads the runtime. */
+export const loadOnnxRuntimeNode = () => import(PACKAGE);
+
 export const onnxRuntimeCpu: PeerPackage = {
   name: `ONNX Runtime ${VERSION} CPU`,
   npm: { name: "onnxruntime-node", version: VERSION },
   async load() {
-    const ort = await import(PACKAGE);
+    const ort = await loadOnnxRuntimeNode();
     withoutFloat16Array(() => new ort.Tensor("float32", new Float32Array(1), [1]));
     return {
       async prepare(asked, inputs) {
         const attention = attentionOnCpu(asked, inputs);
-        const session = await ort.InferenceSession.create(encodeModel(attention.node), {
-          // Threads that spin for a while after a call would slow whoever has the next turn.
-          extra: { session: { intra_op: { allow_spinning: "0" } } },
-        });
+        const graph = graphOf(attention.node, attention.version);
+        const session = await ort.InferenceSession.create(encodeModel(graph), CPU_SESSION);
         const feeds = Object.fromEntries(
           attention.feeds.map((feed) => [
             feed.name,

@@ -1,7 +1,7 @@
 /** ONNX Runtime Web's WebGPU provider: cache and output stay in GPU buffers. */
 import { MAP_READ, USAGE } from "../../src/gpu/usage.ts";
 import { type Feed, groupQueryAttention, VERSION } from "./onnx_attention.ts";
-import { encodeModel } from "./onnx_model.ts";
+import { encodeModel, graphOf } from "./onnx_model.ts";
 import type { PeerPackage } from "./peer.ts";
 
 /** By a name that is not analysed: it is fetched when it is asked for. */
@@ -16,7 +16,8 @@ export const onnxRuntimeWebGpu: PeerPackage = {
     return {
       async prepare(asked, inputs) {
         const attention = groupQueryAttention(asked, inputs);
-        const session = await ort.InferenceSession.create(encodeModel(attention.node), {
+        const graph = graphOf(attention.node, attention.version);
+        const session = await ort.InferenceSession.create(encodeModel(graph), {
           executionProviders: ["webgpu"],
         });
         const device: GPUDevice = await ort.env.webgpu.device;

@@ -6,7 +6,7 @@ import { addendOf, swapMiddle } from "../../bench/peers/layout.ts";
 import { loadPeer, PEERS } from "../../bench/peers/mod.ts";
 import { onehead } from "../../bench/peers/onehead.ts";
 import { groupQueryAttention, standardAttention } from "../../bench/peers/onnx_attention.ts";
-import { encodeModel, type Node } from "../../bench/peers/onnx_model.ts";
+import { encodeModel, graphOf, type Node, type Value } from "../../bench/peers/onnx_model.ts";
 import { AbsentError, type Peer } from "../../bench/peers/peer.ts";
 import { timeWorkInTurns } from "../../bench/stopwatch.ts";
 import { referenceAttention } from "../../mod.ts";
@@ -243,10 +243,9 @@ Deno.test("addendOf() masks what is after a query and what its window has left b
 });
 
 Deno.test("encodeModel() writes what a reader of ONNX's protobuf finds again", () => {
-  const node: Node = {
+  const node: Node<Value> = {
     op: "GroupQueryAttention",
     domain: "com.microsoft",
-    version: 1,
     integers: { num_heads: 300 },
     floats: { softcap: 0.5 },
     inputs: [{ name: "q", type: "float16", shape: [1, 300] }, undefined, {
@@ -254,10 +253,11 @@ Deno.test("encodeModel() writes what a reader of ONNX's protobuf finds again", (
       type: "int32",
       shape: [],
     }],
-    outputs: [{ name: "o", type: "float32", shape: [2, 1] }],
+    outputs: [{ name: "o", type: "float32", shape: ["tokens", 1] }],
   };
+  const w = { name: "w", type: "float32" as const, shape: [1, 2], data: Float32Array.of(3, -4) };
   const text = new TextDecoder();
-  const model = readMessage(encodeModel(node));
+  const model = readMessage(encodeModel({ ...graphOf(node, 1), initializers: [w] }));
   assertEquals(model.get(1), [11]);
   const [graph] = model.get(7)!.map((bytes) => readMessage(bytes as Uint8Array));
   const [set] = model.get(8)!.map((bytes) => readMessage(bytes as Uint8Array));
@@ -280,10 +280,18 @@ Deno.test("encodeModel() writes what a reader of ONNX's protobuf finds again", (
     const type = readMessage(value.get(2)![0] as Uint8Array);
     const tensor = readMessage(type.get(1)![0] as Uint8Array);
     const shape = readMessage(tensor.get(2)![0] as Uint8Array);
-    const sizes = (shape.get(1) ?? []).map((bytes) => readMessage(bytes as Uint8Array).get(1)![0]);
+    const sizes = (shape.get(1) ?? []).map((bytes) => {
+      const axis = readMessage(bytes as Uint8Array);
+      return axis.get(1)?.[0] ?? strings(axis.get(2)!)[0];
+    });
     return [strings(value.get(1)!)[0], tensor.get(1)![0], sizes];
   });
-  assertEquals(values, [["q", 10, [1, 300]], ["n", 6, []], ["o", 1, [2, 1]]]);
+  assertEquals(values, [["q", 10, [1, 300]], ["n", 6, []], ["o", 1, ["tokens", 1]]]);
+
+  const [tensor] = graph.get(5)!.map((bytes) => readMessage(bytes as Uint8Array));
+  assertEquals([tensor.get(1), tensor.get(2), strings(tensor.get(8)!)], [[1, 2], [1], ["w"]]);
+  const raw = (tensor.get(9)![0] as Uint8Array).slice();
+  assertEquals([...new Float32Array(raw.buffer)], [3, -4]);
 });
 
 /** The fields of a message, by number: numbers, and bytes of what is longer. */

@@ -1,0 +1,50 @@
+/** The messages between the bench and the processes of the systems: a line of JSON each. */
+import type { ModelChoice } from "./model.ts";
+import type { Sequences } from "./system.ts";
+
+/** The work of a process, in its arguments. */
+export interface Job extends Sequences {
+  /** The name of the system. */
+  system: string;
+  model: ModelChoice;
+}
+
+/** Sequences to continue. */
+export interface Request {
+  prompts: readonly (readonly number[])[];
+  tokens: number;
+}
+
+/** What a process says first: its model is ready. */
+export interface Ready {
+  cacheBytes: number | null;
+  /** Milliseconds from the start of the system to a model that is ready. */
+  loadMs: number;
+}
+
+/** What came of a request. */
+export interface Answer {
+  tokens: number[][];
+  milliseconds: number;
+  /** Memory of the process that is in use now. */
+  residentBytes: number;
+}
+
+/** Why there is nothing more to come. */
+export interface Failure {
+  verdict: "refused" | "absent" | "not loaded";
+  message: string;
+}
+
+/** A line of a process. */
+export type Reply = { ready: Ready } | { answer: Answer } | { failure: Failure };
+
+/** The lines of a stream of text. */
+export async function* linesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<string> {
+  let rest = "";
+  for await (const piece of stream.pipeThrough(new TextDecoderStream() as ReadableWritablePair)) {
+    const lines = (rest + piece).split("\n");
+    rest = lines.pop()!;
+    yield* lines;
+  }
+}

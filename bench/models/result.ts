@@ -1,0 +1,42 @@
+/** What `bench models` reports, in the shape that `--json` writes. */
+import type { Failure } from "./message.ts";
+
+/** One system with one model. */
+export interface ModelResult {
+  model: string;
+  system: string;
+  /** Sequences that were continued together. */
+  sequences: number;
+  /** Tokens of each prompt, and new tokens of each sequence. */
+  promptTokens: number;
+  newTokens: number;
+  /** `"wrong"`: a token is not the likeliest by the float64 reference. */
+  verdict: "right" | "wrong" | Failure["verdict"];
+  /** The message of a system whose verdict is not right. */
+  message?: string;
+  /** The figures of one that is right. */
+  figures?: ModelFigures;
+}
+
+/** Medians over rounds. */
+export interface ModelFigures {
+  /** Rounds. */
+  rounds: number;
+  /** Milliseconds from the start of the system to a model that is ready. */
+  loadMs: number;
+  /** Milliseconds from prompts to the first new token of each. */
+  firstTokenMs: number;
+  /** Milliseconds of one more token of each sequence. */
+  stepMs: number;
+  /** Tokens of all prompts over the time to the first new tokens. */
+  prefillPerSecond: number;
+  /** New tokens of all sequences, but for the first ones, over their time. */
+  decodePerSecond: number;
+  /** How many times longer than ours, in the same rounds; null where ours has no figures. */
+  prefillTimesOurs: number | null;
+  decodeTimesOurs: number | null;
+  /** Bytes of keys and values of all sequences. */
+  cacheBytes: number | null;
+  /** Memory of its process after the last round. */
+  residentBytes: number;
+}

@@ -1,0 +1,218 @@
+// `bench models`: its figures, its verdicts by systems made by hand, and the command from end to end.
+import { assert, assertEquals, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
+import { runModels } from "../../../bench/models/command.ts";
+import { figuresOf } from "../../../bench/models/figures.ts";
+import { linesOf } from "../../../bench/models/message.ts";
+import {
+  type Contestant,
+  measureModel,
+  type Start,
+  stepsOf,
+} from "../../../bench/models/measure.ts";
+import { titleOf, withModel as withChoice } from "../../../bench/models/model.ts";
+import { FailureError } from "../../../bench/models/model_process.ts";
+import { type ModelsOptions, parseModelsOptions } from "../../../bench/models/options.ts";
+import { formatModels } from "../../../bench/models/table.ts";
+import { faultOf } from "../../../bench/models/verify.ts";
+import { openCheckpoint } from "../../../src/checkpoints/mod.ts";
+import { ReferenceDecoder } from "../../../src/model/mod.ts";
+import { run, withModel } from "../../support/commands.ts";
+import { TINY, weightsWith } from "../../support/models.ts";
+import { testRandomly } from "../../support/random.ts";
+
+const READY = { cacheBytes: 2048, loadMs: 500 };
+
+Deno.test("bench models: a step is what one more token takes, and ratios are those of the same round", () => {
+  const row = { sequences: 2, promptTokens: 10, newTokens: 5 };
+  const round = (firstMs: number, allMs: number) => ({ firstMs, allMs, residentBytes: firstMs });
+  const ours = [round(10, 18), round(20, 60), round(40, 56)];
+  const figures = figuresOf(row, READY, [round(20, 24), round(10, 50), round(80, 88)], ours);
+  assertEquals([figures.firstTokenMs, figures.stepMs, figures.rounds], [20, 2, 3]);
+  assertEquals([figures.prefillPerSecond, figures.decodePerSecond], [1000, 1000]);
+  // 2, 0.5 and 2 times as long to the first token; 0.5, 1 and 0.5 for a step.
+  assertEquals([figures.prefillTimesOurs, figures.decodeTimesOurs], [2, 0.5]);
+  assertEquals([figures.residentBytes, figures.cacheBytes, figures.loadMs], [80, 2048, 500]);
+  assertEquals(figuresOf(row, READY, ours, undefined).decodeTimesOurs, null);
+});
+
+Deno.test("bench models: a token that is not the likeliest is a fault, one that ties with it is none", async () => {
+  // The norm of the embedding (1, y) points along it: token 0 answers with 1, as token 1 is longer.
+  const embedding = (tie: number) => [1, 0, 1 + tie, 0, -1, 0];
+  const referenceOf = (tie: number) =>
+    ReferenceDecoder.create(TINY, weightsWith(TINY, { "embedding.weight": embedding(tie) }));
+  const reference = await referenceOf(0.5);
+  assertEquals(faultOf(reference, [0], [1, 1]), undefined);
+  assertMatch(faultOf(reference, [0], [1, 0])!, /^new token 2 is 0, and 1 is likelier by 0\.7/);
+  assertMatch(faultOf(reference, [0], [2, 1])!, /^new token 1 is 2, and 1 is likelier/);
+  assertEquals(faultOf(reference, [0], [1, 3]), "3 is no token");
+  assertEquals(faultOf(reference, [0], [1, NaN]), "NaN is no token");
+  assertEquals(faultOf(await referenceOf(1e-5), [0], [0, 1]), undefined);
+});
+
+/** Continues prompts by the reference, and then changes what came of it. */
+function contestantOf(
+  reference: ReferenceDecoder,
+  change: (tokens: number[][], asked: number) => number[][],
+  ended: () => void,
+): Contestant {
+  const { vocabSize } = reference.spec;
+  let asked = 0;
+  return {
+    ready: READY,
+    ask({ prompts, tokens }) {
+      const generated = prompts.map((prompt) => {
+        const all = [...prompt];
+        for (let i = 0; i < tokens; i++) {
+          const { logits } = reference.forward(all);
+          const last = logits.subarray(logits.length - vocabSize);
+          all.push(last.indexOf(Math.max(...last)));
+        }
+        return all.slice(prompt.length);
+      });
+      return Promise.resolve().then(() => ({
+        tokens: change(generated, ++asked),
+        milliseconds: tokens,
+        residentBytes: 1e6,
+      }));
+    },
+    end: () => Promise.resolve(ended()),
+  };
+}
+
+testRandomly(
+  "bench models: what is wrong, fails later or never starts has its word instead of figures",
+  async (random) => {
+    await withModel(random, async ({ model }) => {
+      const { spec, weights, close } = await openCheckpoint(model);
+      const reference = await ReferenceDecoder.create(spec, weights);
+      await close();
+      const changes: Record<string, (tokens: number[][], asked: number) => number[][]> = {
+        Onehead: (tokens) => tokens,
+        wrong: ([first, last]) => [first, last.with(-1, (last.at(-1)! + 1) % spec.vocabSize)],
+        short: ([first]) => [first],
+        tires: (tokens, asked) => {
+          if (asked > 2) {
+            throw new FailureError({ verdict: "refused", message: "its process ended" });
+          }
+          return tokens;
+        },
+      };
+      const ended: string[] = [];
+      const start: Start = ({ name }) =>
+        name === "absent"
+          ? Promise.reject(new FailureError({ verdict: "absent", message: "not supported: this" }))
+          : Promise.resolve(contestantOf(reference, changes[name], () => ended.push(name)));
+      const systems = [...Object.keys(changes), "absent"].map((name) => ({
+        name,
+        load: () => Promise.reject(new Error("no system is loaded here")),
+      }));
+      const work = { sequences: 2, promptTokens: 3, newTokens: 3, rounds: 2 };
+      const steps: string[] = [];
+      const progress = { step: (what: string) => void steps.push(what) };
+      const rows = await measureModel({ file: model }, systems, work, { progress, start });
+      assertEquals(steps.length, stepsOf(work, systems.length));
+      assertEquals(ended, Object.keys(changes));
+      const verdicts = ["right", "wrong", "wrong", "refused", "absent"];
+      assertEquals(rows.map(({ verdict }) => verdict), verdicts);
+      assertEquals(rows.map(({ figures }) => figures !== undefined), [
+        true,
+        ...Array(4).fill(false),
+      ]);
+      assertMatch(rows[1].message!, /^new token 3 is \d+, and \d+ is likelier/);
+      assertEquals(rows[2].message, "tokens are missing");
+      // 1 ms to the first token, 3 ms to the third.
+      assertEquals(rows[0].figures!.stepMs, 1);
+      assertEquals(rows[0].figures!.decodeTimesOurs, 1);
+
+      const text = formatModels(rows);
+      assertStringIncludes(text, "model.bin: 2 sequences together, prompts of 3, 3 new tokens\n");
+      assertMatch(text, /\nOnehead .* 2,000 .* 2 KiB +977 KiB\n/);
+      assertMatch(text, /\nwrong .* WRONG: new token 3 is/);
+      assertMatch(text, /\nabsent .* absent: not supported: this$/);
+
+      // A mistake of the bench is no word of a system.
+      const broken: Start = () => Promise.reject(new TypeError("a mistake"));
+      const measured = measureModel({ file: model }, systems, work, { progress, start: broken });
+      assertEquals(await measured.catch(({ message }) => message), "a mistake");
+    });
+  },
+);
+
+Deno.test("bench models: published shapes are cut, and have the weights of their families", async () => {
+  await withChoice(
+    { name: "Gemma-3-270M", layers: 2, vocabulary: 50 },
+    // deno-lint-ignore require-await
+    async ({ spec, weights }) => {
+      assertEquals([spec.dim, spec.layers.length, spec.vocabSize], [640, 2, 50]);
+      assertEquals(spec.layers[0].window, 512);
+      const has = ["layers.1.qNorm.weight", "layers.0.postMlpNorm.weight", "classifier.weight"];
+      assertEquals(has.map(weights.has), [true, true, true]);
+      assertEquals(weights.has("layers.0.q.bias"), false);
+    },
+  );
+  await withChoice(
+    { name: "StarCoder-1B", layers: 1, vocabulary: 9 },
+    // deno-lint-ignore require-await
+    async ({ spec, weights }) => {
+      assertEquals([spec.dim, spec.numHeads, spec.numKvHeads, spec.vocabSize], [2048, 16, 1, 9]);
+      const has = ["positions.weight", "layers.0.k.bias", "finalNorm.bias", "classifier.weight"];
+      assertEquals(has.map(weights.has), [true, true, true, true]);
+    },
+  );
+  assertEquals(titleOf({ file: "a/stories.bin" }), "stories.bin");
+  assertEquals(titleOf({ file: "a/gemma/" }), "gemma/");
+});
+
+Deno.test("bench models: lines come whole, however a stream cuts them", async () => {
+  const pieces = ["a\nb", "c\n\u00e4", "\nrest"].map((text) => new TextEncoder().encode(text));
+  assertEquals(await Array.fromAsync(linesOf(ReadableStream.from(pieces))), ["a", "bc", "\u00e4"]);
+});
+
+Deno.test("bench models: options", () => {
+  const parse = (line: string) =>
+    parseModelsOptions(line.split(" ").filter(Boolean)) as ModelsOptions;
+  const { models, works, peers } = parse("");
+  assertEquals(models.map((model) => "name" in model && model.name), [
+    "Gemma-3-270M",
+    "StarCoder-1B",
+  ]);
+  assertEquals(works.map(({ sequences }) => sequences), [1, 16]);
+  assertEquals([peers, parse("--no-peers").peers], [true, false]);
+  assertEquals(parse("--model a.bin").models, [{ file: "a.bin" }]);
+  assertEquals(parse("--sequences 2 --rounds 1 --tokens 2 --prompt 7").works, [
+    { sequences: 2, promptTokens: 7, newTokens: 2, rounds: 1 },
+  ]);
+  assertThrows(() => parse("--model a.bin --layers 2"), RangeError, "leave out --layers");
+  assertThrows(() => parse("--models GPT-2"), RangeError, "takes Gemma-3-270M, StarCoder-1B");
+  assertThrows(() => parse("--tokens 1"), RangeError, "--tokens takes whole numbers from 2");
+  assertStringIncludes(parseModelsOptions(["--help"]) as string, "bench models");
+});
+
+testRandomly(
+  "bench models: this library in a process of its own, and a model that is not there",
+  async (random) => {
+    await withModel(random, async ({ folder, model }) => {
+      const args = ["--no-peers", "--prompt", "5", "--tokens", "4", "--rounds", "1"];
+      const json = `${folder}/rows.json`;
+      const right = await run(
+        runModels,
+        "--model",
+        model,
+        "--sequences",
+        "2",
+        ...args,
+        "--json",
+        json,
+      );
+      assertEquals([right.code, right.err], [0, ""]);
+      assertMatch(right.out, /model\.bin: 2 sequences together[^]*\nOnehead /);
+      const { schema, rows: [row] } = JSON.parse(await Deno.readTextFile(json));
+      assertEquals([schema, row.verdict, row.figures.rounds], [1, "right", 1]);
+      assert(row.figures.firstTokenMs > 0 && row.figures.residentBytes > 0);
+
+      const missing = await run(runModels, "--model", `${folder}/none.bin`, ...args);
+      assertEquals(missing.code, 2);
+      assertStringIncludes(missing.err, "none.bin");
+    });
+  },
+);
