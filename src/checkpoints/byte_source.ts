@@ -51,6 +51,38 @@ export function bytesInMemory(name: string, bytes: Uint8Array): ByteSource {
   };
 }
 
+/**
+ * The bytes of a `Blob`, read in ranges: a file that a visitor of a page chose or dropped there, which may be larger than memory.
+ *
+ * @param name What messages call them: the file's name.
+ * @param blob The bytes.
+ * @returns Where to read them.
+ *
+ * @example
+ * ```ts
+ * import { bytesInBlob } from "@onehead/attention/checkpoints";
+ *
+ * const source = bytesInBlob("three bytes", new Blob([new Uint8Array([1, 2, 3])]));
+ * console.log(await source.read(1, 2)); // Uint8Array [2, 3]
+ * ```
+ */
+export function bytesInBlob(name: string, blob: Blob): ByteSource {
+  const { size } = blob;
+  return {
+    ...{ name, size },
+    async read(offset, length) {
+      if (offset + length > size) throw endsEarly(name, { offset, length, size });
+      try {
+        return new Uint8Array(await blob.slice(offset, offset + length).arrayBuffer());
+      } catch (cause) {
+        // The file behind it has been changed or removed since it was chosen.
+        throw unreadable(name, cause);
+      }
+    },
+    close: () => Promise.resolve(),
+  };
+}
+
 /** Some systems read no more than 2^31 - 1 bytes at once. */
 const LARGEST_READ = 2 ** 30;
 

@@ -23,7 +23,7 @@ export type { DecoderLayer, DecoderSpec } from "../model/spec.ts";
 export type { Tokenizer } from "../model/tokenizer/tokenizer.ts";
 export type { DecoderWeights, WeightData } from "../model/weights.ts";
 export { CheckpointError } from "../base/errors.ts";
-export { bytesInMemory, type ByteSource, openFile } from "./byte_source.ts";
+export { bytesInBlob, bytesInMemory, type ByteSource, openFile } from "./byte_source.ts";
 export type { Checkpoint } from "./checkpoint.ts";
 export { parseDecoderConfig } from "./families/mod.ts";
 export { openLlama2c } from "./llama2c.ts";

@@ -1,16 +1,16 @@
-import { checkIsFile, openFile } from "./byte_source.ts";
+import { type ByteSource, checkIsFile } from "./byte_source.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { closeOnError } from "./close_on_error.ts";
 import { HfConfig } from "./config.ts";
 import { checkpointError } from "./checkpoint_error.ts";
 import { endTokens } from "./end_tokens.ts";
 import { namesIn, pathIn } from "./file_system.ts";
+import { fileAt, type FileIn, findTextIn, folderAt, folderOf, readTextIn } from "./folder.ts";
 import { readFamily } from "./families/mod.ts";
 import { familyWeights } from "./family_weights.ts";
 import { openLlama2c } from "./llama2c.ts";
 import { Safetensors } from "./safetensors.ts";
 import { ShardedSafetensors } from "./sharded.ts";
-import { findTextFile, readTextFile } from "./text_file.ts";
 
 /** The endings of the names of indexes. */
 const INDEX = ".safetensors.index.json";
@@ -31,8 +31,9 @@ export interface OpenOptions {
  * Opens a checkpoint: reads its shape, and checks by the headers of its files that all weights are there and have that shape.
  * The weights themselves are read one by one when they are asked for, so that there may be more of them than memory.
  *
- * @param path A llama2.c file; a safetensors file with its `config.json` beside it; a `model.safetensors.index.json` with its
- * shards and `config.json` beside it; or a folder that holds one of these.
+ * @param model A llama2.c file; a safetensors file with its `config.json` beside it; a `model.safetensors.index.json` with its
+ * shards and `config.json` beside it; or a folder that holds one of these: by its path, or all files by their names, as a page
+ * has those that a visitor chose ({@linkcode bytesInBlob}).
  * @param options Who is told of what is odd.
  * @returns The decoder; close it when its weights are read.
  * @throws {CheckpointError} If a file is missing, damaged or cut short, or asks for what the decoder does not have; the message
@@ -49,26 +50,24 @@ export interface OpenOptions {
  * ```
  */
 export async function openCheckpoint(
-  path: string,
+  model: string | readonly ByteSource[],
   { warn = console.warn }: OpenOptions = {},
 ): Promise<Checkpoint> {
-  const file = await findFile(path);
-  if (file.endsWith(".json") && !file.endsWith(INDEX)) {
-    throw checkpointError(file, "it is no model (give the folder that it lies in)", { file });
+  const { folder, file } = typeof model === "string" ? await findFile(model) : findAmong(model);
+  if (!/\.safetensors(\.index\.json)?$/.test(file)) {
+    return await openLlama2c(await folder.open(file));
   }
-  if (!/\.safetensors(\.index\.json)?$/.test(file)) return await openLlama2c(await openFile(file));
-  const folder = file.replace(/[^/\\]*$/, "");
-  const config = await readTextFile(`${folder}config.json`);
+  const config = await readTextIn(folder, "config.json");
   const parsed = HfConfig.parse(config.text, config.name);
   const family = readFamily(parsed);
-  const endOfText = endTokens(config, await findTextFile(`${folder}generation_config.json`));
+  const endOfText = endTokens(config, await findTextIn(folder, "generation_config.json"));
   const tensors = file.endsWith(INDEX)
     ? await ShardedSafetensors.open(
-      await openFile(file),
-      (shard) => openFile(folder + shard),
-      await namesIn(folder || "."),
+      await folder.open(file),
+      (shard) => folder.open(shard),
+      await folder.names(),
     )
-    : await Safetensors.open(await openFile(file));
+    : await Safetensors.open(await folder.open(file));
   return await closeOnError(tensors, async () => ({
     spec: family.spec,
     weights: await familyWeights(tensors, family, warn),
@@ -79,17 +78,28 @@ export async function openCheckpoint(
   }));
 }
 
-/** The file itself, or that of a folder. */
-async function findFile(path: string): Promise<string> {
+/** The file of a path, or that of a folder. */
+async function findFile(path: string): Promise<FileIn> {
   const names = await namesIn(path);
-  if (!names) {
-    await checkIsFile(path);
-    return path;
+  if (names) return { folder: folderAt(pathIn(path, "")), file: chooseModel(path, names) };
+  await checkIsFile(path);
+  const found = fileAt(path);
+  if (found.file.endsWith(".json") && !found.file.endsWith(INDEX)) {
+    throw checkpointError(path, "it is no model (give the folder that it lies in)", { file: path });
   }
+  return found;
+}
+
+function findAmong(files: readonly ByteSource[]): FileIn {
+  return { folder: folderOf(files), file: chooseModel("a model", files.map(({ name }) => name)) };
+}
+
+/** The name of the model among those of a folder. */
+function chooseModel(path: string, names: readonly string[]): string {
   const models = names.filter((name) => /\.(safetensors|bin)$/.test(name));
   const name = USUAL.find((name) => names.includes(name)) ??
     (models.length === 1 ? models[0] : undefined);
-  if (name !== undefined) return pathIn(path, name);
+  if (name !== undefined) return name;
   const usual = USUAL.join(" or ");
   const rule = models.some((name) => SHARD.test(name))
     ? `its shards must have their ${USUAL[1]} beside them (fetch it)`

@@ -1,11 +1,12 @@
 import { parseTokenizer } from "../model/tokenizer/parse.ts";
 import type { Tokenizer } from "../model/tokenizer/tokenizer.ts";
-import { openFile } from "./byte_source.ts";
+import type { ByteSource } from "./byte_source.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { checkpointError } from "./checkpoint_error.ts";
 import { namesIn, pathIn } from "./file_system.ts";
+import { fileAt, type FileIn, findTextIn, folderAt, folderOf } from "./folder.ts";
 import type { OpenOptions } from "./open.ts";
-import { findTextFile, readShort } from "./text_file.ts";
+import { readShort } from "./text_file.ts";
 
 /** The tokenizer of a folder. */
 const USUAL = "tokenizer.json";
@@ -14,7 +15,8 @@ const USUAL = "tokenizer.json";
  * Opens the tokenizer of a checkpoint, with what the files beside it say: `tokenizer_config.json` and `special_tokens_map.json`
  * name the tokens before and after a text, the checkpoint those that end one.
  *
- * @param path A `tokenizer.json`, the folder that holds it, or the tokenizer file of a llama2.c model.
+ * @param tokenizer A `tokenizer.json`, the folder that holds it, or the tokenizer file of a llama2.c model, by its path; or files
+ * by their names, `tokenizer.json` among them or one of llama2.c alone.
  * @param checkpoint The model that it is for: how many tokens it knows, and which end a text.
  * @param options Who is told of what is odd.
  * @returns The tokenizer.
@@ -31,21 +33,22 @@ const USUAL = "tokenizer.json";
  * ```
  */
 export async function openTokenizer(
-  path: string,
+  tokenizer: string | readonly ByteSource[],
   { spec: { vocabSize }, endOfText, classEndOfText }: Pick<
     Checkpoint,
     "spec" | "endOfText" | "classEndOfText"
   >,
   { warn }: OpenOptions = {},
 ): Promise<Tokenizer> {
-  const file = await findFile(path);
-  const source = await openFile(file);
+  const { folder, file } = typeof tokenizer === "string"
+    ? await findFile(tokenizer)
+    : findAmong(tokenizer);
+  const source = await folder.open(file);
   try {
-    const folder = file.replace(/[^/\\]*$/, "");
     const beside = async (name: string) =>
-      file.endsWith(".json") ? (await findTextFile(folder + name))?.text : undefined;
+      file.endsWith(".json") ? (await findTextIn(folder, name))?.text : undefined;
     return await parseTokenizer(await readShort(source), {
-      ...{ file, vocabSize, endOfText, classEndOfText, warn },
+      ...{ file: source.name, vocabSize, endOfText, classEndOfText, warn },
       config: await beside("tokenizer_config.json"),
       specialTokensMap: await beside("special_tokens_map.json"),
     });
@@ -54,11 +57,22 @@ export async function openTokenizer(
   }
 }
 
-/** The file itself, or that of a folder. */
-async function findFile(path: string): Promise<string> {
+/** The file of a path, or that of a folder. */
+async function findFile(path: string): Promise<FileIn> {
   const names = await namesIn(path);
-  if (!names) return path;
-  if (names.includes(USUAL)) return pathIn(path, USUAL);
+  if (names) return { folder: folderAt(pathIn(path, "")), file: chooseTokenizer(path, names) };
+  return fileAt(path);
+}
+
+function findAmong(files: readonly ByteSource[]): FileIn {
+  const names = files.map(({ name }) => name);
+  const file = names.length === 1 ? names[0] : chooseTokenizer("a tokenizer", names);
+  return { folder: folderOf(files), file };
+}
+
+/** The name of the tokenizer among those of a folder. */
+function chooseTokenizer(path: string, names: readonly string[]): string {
+  if (names.includes(USUAL)) return USUAL;
   const cure = names.includes("tokenizer.model")
     ? "save it from tokenizer.model by AutoTokenizer of transformers"
     : "fetch it, or name the tokenizer's file";

@@ -23,9 +23,13 @@ export interface NamedText {
 
 /** Reads a whole file that must be text. */
 export async function readTextFile(path: string): Promise<NamedText> {
-  const source = await openFile(path);
+  return await readWholeText(await openFile(path));
+}
+
+/** Reads a whole source that must be text, and closes it. */
+export async function readWholeText(source: ByteSource): Promise<NamedText> {
   try {
-    return { name: path, text: await readText(source) };
+    return { name: source.name, text: await readText(source) };
   } finally {
     await source.close();
   }
