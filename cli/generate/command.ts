@@ -6,6 +6,7 @@ import { withFewerKvHeads } from "../shared/fewer_kv_heads.ts";
 import { type PoolMethod, USUAL_CALIBRATION } from "../shared/model_options.ts";
 import { exitCodeOf, type Out } from "../shared/run.ts";
 import { Decoder, type DecoderOptions } from "../../src/model/decoder.ts";
+import type { RemoteKv } from "../../src/model/remote_kv.ts";
 import { attentionParameters, Gpu, type KvCalibration } from "../../mod.ts";
 import { sentence } from "../../src/base/check.ts";
 import { checkFewerHeads } from "../../src/layer/pool_kv_heads.ts";
@@ -14,6 +15,7 @@ import { continueByWorkers } from "./prompts_by_workers.ts";
 import { continuePrompts } from "./prompts_file.ts";
 import { type Model, withModel } from "../shared/model_files.ts";
 import { type GenerateOptions, parseOptions } from "./options.ts";
+import { withShards } from "./shards.ts";
 import { formatPooling, formatSpeed } from "./report.ts";
 
 const ACTION = "generate";
@@ -35,7 +37,9 @@ export function runCommand(args: readonly string[], out: Out): Promise<number> {
       const gpu = await Gpu.open();
       try {
         if (files) return await continuePrompts(gpu, model, files, out);
-        await generate(gpu, model, { ...options, prompt }, out);
+        await withShards(model.checkpoint, options, out, async (kv) => {
+          await generate(gpu, model, { ...options, prompt, kv }, out);
+        });
       } finally {
         gpu.destroy();
       }
@@ -69,16 +73,18 @@ function promptOf(
 async function generate(
   gpu: Gpu,
   model: Model,
-  options: Omit<GenerateOptions, "prompt"> & { prompt: readonly number[] },
+  options: Omit<GenerateOptions, "prompt"> & { prompt: readonly number[]; kv?: RemoteKv },
   out: Out,
 ): Promise<void> {
   const { checkpoint, tokenizer } = model;
   const { prompt, tokens, sampling, kvHeads, pool, kvDtype, weightDtype, window, sinks } = options;
-  const { calibrate: file } = options;
+  const { calibrate: file, kv } = options;
   const room = prompt.length + tokens;
+  // Whoever keeps the keys and values elsewhere decides on their storage.
+  const caches = kv ? { kv } : { kvDtype, window, sinks };
   const create = async ({ spec, weights }: Checkpoint, kvCalibration?: KvCalibration[]) =>
     await Decoder.create(gpu, spec, weights, {
-      ...{ maxTokens: room, kvDtype, kvCalibration, weightDtype, window, sinks },
+      ...{ maxTokens: room, weightDtype, ...caches, kvCalibration },
       progress: uploadProgress(out),
     });
 
@@ -113,7 +119,8 @@ async function generate(
   const speed = await continuePrompt(decoder, prompt, {
     ...{ tokens, sampling, tokenizer, write: out.write, settled: () => gpu.settled() },
   });
-  out.log("\n" + formatSpeed(speed, decoder, { kvDtype, weightDtype, room }));
+  const cache = kv ? "shards" : kvDtype;
+  out.log("\n" + formatSpeed(speed, decoder, { kvDtype: cache, weightDtype, room }));
   decoder.destroy();
 }
 

@@ -45,14 +45,20 @@ Memory
   --window NUMBER      tokens that a query sees, its own included (default: as the model was trained)
   --sinks NUMBER       first tokens that stay visible past the window (default: 0)
 
-Workers instead of this machine's GPU, for --prompts (deno run worker starts one; the server must have JetStream)
+Workers instead of this machine's GPU, for --prompts (deno run worker starts one; the server must have JetStream), or for --shards
 ${NATS_HELP}
+
+A context on the GPUs of others, while weights stay on this machine's (deno run worker --shard holds a part of it)
+  --shards NUMBER      parts that its keys and values are divided into, each at a worker (default: none)
+  --copies NUMBER      workers of each part, of which one may be lost (default: 1)
 
   --help               this text
 `;
 
+/** Options of whoever keeps keys and values. */
+const OF_CACHES = ["cache-dtype", "calibrate", "window", "sinks"] as const;
 /** Options of whoever generates the tokens. */
-const OF_WORKERS = ["cache-dtype", "calibrate", "weight-dtype", "window", "sinks"] as const;
+const OF_WORKERS = [...OF_CACHES, "weight-dtype"] as const;
 
 /** The options of the command line. */
 export interface GenerateOptions extends ModelOptions {
@@ -62,6 +68,8 @@ export interface GenerateOptions extends ModelOptions {
   prompts?: string;
   /** Where workers are that continue prompts; absent where this machine does. */
   cluster?: ClusterOptions;
+  /** The parts that the context is divided into, and the copies of each; absent where it lies on this machine. */
+  shards?: { shards: number; copies: number };
   out?: string;
   tokens: number;
   sampling: { temperature: number; topP: number; seed: number };
@@ -86,7 +94,7 @@ const NAMES = [
     "temperature",
     "top-p",
   ],
-  ...["seed", "cache-dtype", "calibrate", "weight-dtype", "window", "sinks"],
+  ...["seed", "cache-dtype", "calibrate", "weight-dtype", "window", "sinks", "shards", "copies"],
   ...CLUSTER_NAMES,
 ] as const;
 
@@ -102,6 +110,8 @@ export function parseOptions(args: readonly string[]): GenerateOptions | string 
   if (given.isHelp) return HELP;
   const count = { min: 1 };
   const url = given.text("nats");
+  const shards = given.number("shards", count);
+  const copies = given.number("copies", count);
   const options: GenerateOptions = {
     model: given.required("model"),
     tokenizer: given.text("tokenizer"),
@@ -110,6 +120,7 @@ export function parseOptions(args: readonly string[]): GenerateOptions | string 
     prompt: given.text("prompt") ?? "",
     prompts: given.text("prompts"),
     cluster: url === undefined ? undefined : readCluster(given, url),
+    shards: shards === undefined ? undefined : { shards, copies: copies ?? 1 },
     out: given.text("out"),
     tokens: given.number("tokens", count) ?? 128,
     sampling: {
@@ -137,10 +148,19 @@ export function parseOptions(args: readonly string[]): GenerateOptions | string 
   if (options.prompts !== undefined && (given.has("prompt") || options.kvHeads !== undefined)) {
     throw new RangeError("Cannot generate as --prompts goes without --prompt and --kv-heads");
   }
-  if (options.cluster && options.prompts === undefined) {
-    throw new RangeError("Cannot generate as --nats needs --prompts beside it");
+  if (options.cluster && options.prompts === undefined && !options.shards) {
+    throw new RangeError("Cannot generate as --nats needs --prompts or --shards beside it");
   }
-  for (const name of OF_WORKERS) {
+  if (options.shards && !options.cluster) {
+    throw new RangeError("Cannot generate as --shards needs --nats beside it");
+  }
+  if (copies !== undefined && !options.shards) {
+    throw new RangeError("Cannot generate as --copies needs --shards beside it");
+  }
+  if (options.shards && (options.prompts !== undefined || options.kvHeads !== undefined)) {
+    throw new RangeError("Cannot generate as --shards goes without --prompts and --kv-heads");
+  }
+  for (const name of options.shards ? OF_CACHES : OF_WORKERS) {
     if (!options.cluster || !given.has(name)) continue;
     throw new RangeError(
       `Cannot generate as --${name} goes without --nats: workers have their own`,

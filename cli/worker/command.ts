@@ -7,6 +7,7 @@ import { type Model, withModel } from "../shared/model_files.ts";
 import { exitCodeOf, type Out } from "../shared/run.ts";
 import { startJobs } from "./jobs.ts";
 import { untilSignal } from "../shared/signals.ts";
+import { holdShard } from "./shard.ts";
 import { parseOptions, type WorkerOptions } from "./options.ts";
 
 /** Runs the command and returns its exit code. */
@@ -14,6 +15,7 @@ export function runCommand(args: readonly string[], out: Out): Promise<number> {
   return exitCodeOf(async () => {
     const options = parseOptions(args);
     if (typeof options === "string") return out.log(options);
+    if (options.shard) return await holdShard(options, options.shard, out);
     await withModel(options, out, async (model) => await work(model, options, out));
   }, out);
 }

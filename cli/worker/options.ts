@@ -1,4 +1,5 @@
 /** The command line of `deno run worker`. */
+import { sentence } from "../../src/base/check.ts";
 import { KV_DTYPES } from "../../src/tensor/dtype.ts";
 import { Arguments } from "../shared/arguments.ts";
 import {
@@ -29,6 +30,11 @@ ${NATS_HELP}
   --max-queue NUMBER   sequences that wait here before others are sent elsewhere (default: 1)
   --patience NUMBER    seconds after which prompts of a silent worker go to others, the same for all workers (default: 30)
 
+A part of one long context, instead of sequences: for deno run generate --shards
+  --shard NUMBER       which part of its keys and values are held here, from 0
+  --shards NUMBER      parts that the context is divided into, the same wherever one is held
+  --copy NUMBER        which copy of the part this is, from 0 (default: 0)
+
   --help               this text
 `;
 
@@ -38,11 +44,25 @@ export interface WorkerOptions extends ModelOptions, EngineOptions {
   maxQueue: number;
   /** Seconds after which prompts of a silent worker go to others. */
   patience: number;
+  /** The part of a context that is held; absent where sequences are generated. */
+  shard?: ShardOptions;
 }
+
+/** A part of a context. */
+export interface ShardOptions {
+  shard: number;
+  shards: number;
+  copy: number;
+}
+
+/** Options of whoever generates sequences. */
+const OF_SEQUENCES = [
+  ...["tokenizer", "weight-dtype", "sequences", "cache-mib", "max-queue", "patience"] as const,
+];
 
 const NAMES = [
   ...["model", "tokenizer", "cache-dtype", "weight-dtype", "context", "sequences", "cache-mib"],
-  ...["max-queue", "patience"],
+  ...["max-queue", "patience", "shard", "shards", "copy"],
   ...CLUSTER_NAMES,
 ] as const;
 
@@ -68,5 +88,25 @@ export function parseOptions(args: readonly string[]): WorkerOptions | string {
     cluster: readCluster(given, given.required("nats")),
     maxQueue: given.number("max-queue", count) ?? 1,
     patience: given.number("patience", count) ?? 30,
+    shard: readShard(given),
   };
+}
+
+function readShard(given: Arguments<typeof NAMES[number]>): ShardOptions | undefined {
+  const [shard, shards] = [given.number("shard", { min: 0 }), given.number("shards", { min: 1 })];
+  if (shard === undefined && shards === undefined) {
+    if (!given.has("copy")) return undefined;
+    throw new RangeError("Cannot start a worker as --copy needs --shard and --shards beside it");
+  }
+  if (shard === undefined || shards === undefined) {
+    throw new RangeError("Cannot start a worker as --shard and --shards need each other");
+  }
+  if (shard >= shards) {
+    throw new RangeError(
+      sentence("start a worker", "--shard must be below --shards", { shard, shards }),
+    );
+  }
+  const wrong = OF_SEQUENCES.find((name) => given.has(name));
+  if (wrong) throw new RangeError(`Cannot start a worker as --${wrong} goes without --shard`);
+  return { shard, shards, copy: given.number("copy", { min: 0 }) ?? 0 };
 }

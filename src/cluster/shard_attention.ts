@@ -50,6 +50,11 @@ export class ShardAttention {
     });
   }
 
+  /** Tokens of a layer that there is room for. */
+  get capacity(): number {
+    return this.#layers[0].spec.capacity;
+  }
+
   /** The tokens of a layer. */
   length(layer: number): number {
     return this.#layers[layer].length();

@@ -20,6 +20,14 @@ export function lengthOfShard(
   return Math.floor(length / cycle) * page + Math.min(page, Math.max(0, rest));
 }
 
+/** The tokens of a context that fit, where each shard has room for so many. */
+export function capacityOf({ shards, page }: ShardLayout, rooms: readonly number[]): number {
+  // The context ends where the first token comes that its shard has no room for.
+  return Math.min(
+    ...rooms.map((room, shard) => (Math.floor(room / page) * shards + shard) * page + room % page),
+  );
+}
+
 /** The shard that the token at a position belongs to. */
 export function shardAt({ shards, page }: ShardLayout, position: number): number {
   return Math.floor(position / page) % shards;

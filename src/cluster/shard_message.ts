@@ -19,7 +19,8 @@
  * | reset | the {@linkcode ShardSpec} as JSON, which must equal the shard's own |
  * | extend | k [appended, numKvHeads, headDim], v [appended, numKvHeads, valueDim], q [queries, numHeads, headDim] |
  * | truncate | none; it is of all layers |
- * | state | o [queries, numHeads, valueDim], then lse f32 [queries, numHeads]; none where the shard has no tokens |
+ * | state | o [queries, numHeads, valueDim], then lse f32 [queries, numHeads]; after a reset `{ room }` as JSON, the tokens of a
+ * layer that the shard has room for |
  * | failure | `{ failure, message }` as JSON |
  */
 import { sentence } from "../base/check.ts";
@@ -175,6 +176,17 @@ export function readState(
   const wrong = lse.find((value) => Number.isNaN(value) || value === Infinity);
   if (wrong !== undefined) refuse("a log-sum-exp must be a number, or -Infinity", { lse: wrong });
   return { o, lse };
+}
+
+/**
+ * The tokens that a shard has room for, as it says after a reset.
+ *
+ * @throws {MessageError} If they are no number above 0.
+ */
+export function readRoom(body: unknown): number {
+  const { room } = (body ?? {}) as { room?: unknown };
+  if (Number.isSafeInteger(room) && Number(room) > 0) return Number(room);
+  return refuse("a shard must have room for tokens", { room });
 }
 
 function refuse(rule: string, values: Record<string, unknown>): never {

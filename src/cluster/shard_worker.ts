@@ -193,7 +193,8 @@ export class ShardWorker {
     }
     await this.#attention.truncate(0);
     this.#session = session;
-    return this.#state({ kind: "reset", session });
+    const header = { kind: "state", session, length: this.#attention.length(0) } as const;
+    return encodeShard(header, encodeJson({ room: this.#attention.capacity }));
   }
 
   /** What the reader gets: the length of the shard, and its state, where it has one. */

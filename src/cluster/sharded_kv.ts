@@ -3,22 +3,21 @@ import { checkInteger, sentence } from "../base/check.ts";
 import { Turns } from "../base/turns.ts";
 import type { RemoteKv, RemoteTokens } from "../model/remote_kv.ts";
 import type { Dtype } from "../tensor/dtype.ts";
-import { type Cluster, MAX_BYTES, mostOf, natsOf } from "./cluster.ts";
-import { MessageError, NoWorkerError, ShardLostError, WorkerLostError } from "./errors.ts";
-import { errorOf, readFailure } from "./failure.ts";
-import { Inbox } from "./inbox.ts";
-import { mergeOutputs, type ShardState } from "./merge_states.ts";
-import { decodeJson } from "./message.ts";
-import { nextFrom, type Patience } from "./next_message.ts";
-import { lengthOfShard, pageChunks, shardAt } from "./shard_layout.ts";
+import { type Cluster, MAX_BYTES, mostOf } from "./cluster.ts";
+import { ShardLostError } from "./errors.ts";
+import { mergeOutputs } from "./merge_states.ts";
+import { decodeJson, encodeJson } from "./message.ts";
+import type { Patience } from "./next_message.ts";
+import { capacityOf, lengthOfShard, pageChunks, shardAt } from "./shard_layout.ts";
 import {
-  decodeShard,
   encodeNumbers,
   encodeShard,
   HEADER_BYTES,
+  readRoom,
   readState,
   type ShardHeader,
 } from "./shard_message.ts";
+import { ShardPeer, type ShardQuestion } from "./shard_peer.ts";
 import { copyShardSpec, type ShardSpec } from "./shard_spec.ts";
 import { shardSubject } from "./shard_worker.ts";
 
@@ -34,14 +33,6 @@ export interface ShardedKvOptions extends ShardSpec, Patience {
   maxBytes?: number;
   /** Told, in a sentence, that a copy was lost while another one goes on. The default is `console.warn`. */
   warn?: (sentence: string) => void;
-}
-
-/** A copy of a shard; it is lost for good when it fails once. */
-interface Copy {
-  subject: string;
-  isLost: boolean;
-  /** Settles with what it was asked last. */
-  last: Promise<unknown>;
 }
 
 const EXTEND = "extend a sharded context";
@@ -74,7 +65,8 @@ export class ShardedKv implements RemoteKv {
   readonly spec: ShardSpec;
   readonly #lengths: number[];
   readonly #turns = new Turns();
-  #copies: readonly (readonly Copy[])[] = [];
+  #shards: readonly ShardPeer[] = [];
+  #capacity = 0;
   #session = 0;
   /** Why the context cannot be used until it is cleared. */
   #fault: Error | undefined;
@@ -103,6 +95,11 @@ export class ShardedKv implements RemoteKv {
     return kv;
   }
 
+  /** Tokens of a layer that the shards have room for. */
+  get capacity(): number {
+    return this.#capacity;
+  }
+
   /** The tokens of a layer. */
   length(layer = 0): number {
     return this.#lengths[layer];
@@ -113,7 +110,7 @@ export class ShardedKv implements RemoteKv {
    * that the tokens lie on. Calls are done one after the other; arrays are the callee's until it is done.
    *
    * @returns Outputs [tokens, numHeads, valueDim]; empty without queries.
-   * @throws {RangeError} If arrays do not match in length, or a shard has no room.
+   * @throws {RangeError} If arrays do not match in length, or the shards have no room: nothing was sent.
    * @throws {ShardLostError} If a shard is lost, or was before: nothing was merged, and the context is to be cleared.
    */
   extend(layer: number, tokens: RemoteTokens): Promise<Float32Array> {
@@ -177,31 +174,36 @@ export class ShardedKv implements RemoteKv {
         }),
       );
     }
-    await this.#whole(this.#all((shard) => {
+    await this.#whole(this.#askAll((shard) => {
       const kept = lengthOfShard(this.spec, shard, length);
-      return { message: encodeShard(this.#header("truncate", { length: kept })), length: kept };
+      const message = encodeShard(this.#header("truncate", { length: kept }));
+      return { message, expected: { session: this.#session, length: kept }, read: () => {} };
     }));
     this.#lengths.fill(length);
   }
 
   async #clear(): Promise<void> {
-    const { name, copies = 1 } = this.#options;
-    const { shards } = this.spec;
-    this.#copies = Array.from(
-      { length: shards },
-      (_, shard) =>
-        Array.from({ length: copies }, (_, copy) => ({
-          subject: shardSubject(this.#cluster, name, shard, copy),
-          isLost: false,
-          last: Promise.resolve(),
-        })),
-    );
+    const { name, copies = 1, maxBytes = MAX_BYTES, warn = console.warn } = this.#options;
+    const { silence, patience } = this.#options;
+    for (const shard of this.#shards) shard.close();
+    this.#shards = Array.from({ length: this.spec.shards }, (_, shard) => {
+      const subjects = Array.from(
+        { length: copies },
+        (_, copy) => shardSubject(this.#cluster, name, shard, copy),
+      );
+      return new ShardPeer(this.#cluster, { shard, subjects, maxBytes, silence, patience, warn });
+    });
     [this.#session] = crypto.getRandomValues(new Uint32Array(1));
     this.#fault = undefined;
     this.#lengths.fill(0);
-    const spec = new TextEncoder().encode(JSON.stringify(this.spec));
+    const spec = encodeJson(this.spec);
     const message = encodeShard(this.#header("reset", {}), spec);
-    await this.#whole(this.#all(() => ({ message, length: 0 })));
+    const rooms = await this.#whole(this.#askAll(() => ({
+      message,
+      expected: { session: this.#session, length: 0 },
+      read: (body: Uint8Array) => readRoom(decodeJson(body, maxBytes)),
+    })));
+    this.#capacity = capacityOf(this.spec, rooms);
   }
 
   /** Tokens that fit a message with their keys and values; with queries also those and their outputs. */
@@ -235,7 +237,7 @@ export class ShardedKv implements RemoteKv {
     const owner = shardAt(this.spec, start);
     const queries = q.length === 0 ? 0 : count;
     const numbers = (array: Float32Array) => encodeNumbers(array, dtype);
-    const states = await this.#all((shard) => {
+    const states = await Promise.all(this.#shards.map((peer, shard) => {
       const isOwner = shard === owner;
       const length = lengthOfShard(this.spec, shard, start);
       const appended = isOwner ? count : 0;
@@ -245,90 +247,19 @@ export class ShardedKv implements RemoteKv {
         ...{ layer, length, appended, queries, isCausal: isOwner },
       });
       const body = [...(isOwner ? [numbers(k), numbers(v)] : []), numbers(q)];
-      return { message: encodeShard(header, ...body), length: length + appended, queries };
-    });
+      return peer.ask({
+        message: encodeShard(header, ...body),
+        expected: { session: this.#session, length: length + appended, queries },
+        read: (body, header) => readState(header, body, this.spec),
+      });
+    }));
     if (queries === 0) return undefined;
     return mergeOutputs(states.filter((state) => state !== undefined), valueDim);
   }
 
-  /** Asks all shards that have something to do; every one of them answers, or it is an error. */
-  async #all(
-    workOf: (shard: number) => ShardWork | undefined,
-  ): Promise<(ShardState | undefined)[]> {
-    return await Promise.all(this.#copies.map(async (copies, shard) => {
-      const work = workOf(shard);
-      return work && await this.#askShard(shard, copies, work);
-    }));
-  }
-
-  /** The answer of the first copy of a shard that has one; all copies do the same. */
-  async #askShard(
-    shard: number,
-    copies: readonly Copy[],
-    work: ShardWork,
-  ): Promise<ShardState | undefined> {
-    const { warn = console.warn } = this.#options;
-    // A copy that is slower would fall behind by more with each round. The wait ends with its answer, or with its loss.
-    await Promise.allSettled(copies.map(({ last }) => last));
-    const asked = copies.filter(({ isLost }) => !isLost).map((copy) => {
-      const answer = this.#askCopy(shard, copy, work).catch((error) => {
-        copy.isLost = true;
-        throw error;
-      });
-      copy.last = answer;
-      return { copy, answer };
-    });
-    try {
-      const state = await Promise.any(asked.map(({ answer }) => answer));
-      for (const { copy: { subject }, answer } of asked) {
-        answer.catch(({ message }) => {
-          // Once the context is cleared, all copies were asked anew.
-          if (this.#copies.includes(copies)) {
-            warn(`Copy ${subject} is lost, and another one goes on: ${message}`);
-          }
-        });
-      }
-      return state;
-    } catch (error) {
-      throw (error as AggregateError).errors.find((error) => error instanceof RangeError) ??
-        (error as AggregateError).errors.at(-1);
-    }
-  }
-
-  async #askCopy(
-    shard: number,
-    { subject }: Copy,
-    { message, length, queries = 0 }: ShardWork,
-  ): Promise<ShardState | undefined> {
-    const peer = `Shard ${shard}`;
-    const { maxBytes = MAX_BYTES, silence, patience } = this.#options;
-    const inbox = new Inbox(natsOf(this.#cluster));
-    try {
-      natsOf(this.#cluster).publish(subject, message, { reply: inbox.subject });
-      const waiting = { inbox, worker: subject, subject, isTaken: true, silence, patience };
-      const bytes = await nextFrom(this.#cluster, waiting);
-      const { header, body } = decodeShard(bytes!, maxBytes);
-      if (header.kind === "failure") throw errorOf(readFailure(decodeJson(body, maxBytes)), peer);
-      // What is not exactly what was asked for is no state, and never an empty one.
-      const { session, kind } = header;
-      const isExpected = kind === "state" && session === this.#session &&
-        header.length === length && header.queries === queries;
-      if (!isExpected) {
-        throw new MessageError(
-          sentence("read a state", "it must be the one that was asked for", {
-            ...{ kind, length: header.length, queries: header.queries, asked: { length, queries } },
-          }),
-        );
-      }
-      return queries === 0 ? undefined : readState(header, body, this.spec);
-    } catch (error) {
-      const isLost = [WorkerLostError, NoWorkerError, MessageError]
-        .some((kind) => error instanceof kind);
-      if (!isLost) throw error;
-      throw new ShardLostError(`${peer} was lost: ${(error as Error).message}`);
-    } finally {
-      inbox.close();
-    }
+  /** Asks every shard; each of them answers, or it is an error. */
+  #askAll<Answer>(questionOf: (shard: number) => ShardQuestion<Answer>): Promise<Answer[]> {
+    return Promise.all(this.#shards.map((peer, shard) => peer.ask(questionOf(shard))));
   }
 
   /** Waits for work; where it fails, the shards may have done different things, and the context is to be cleared. */
@@ -355,16 +286,17 @@ export class ShardedKv implements RemoteKv {
       throw new RangeError(sentence(EXTEND, "layer must be below layers", { layer, layers }));
     }
     checkInteger(EXTEND, "tokens", tokens);
-    if (v === tokens && (q === 0 || q === tokens)) return;
-    throw new RangeError(
-      sentence(EXTEND, "keys, values and queries must be of the same tokens", { k: tokens, v, q }),
-    );
+    if (v !== tokens || (q !== 0 && q !== tokens)) {
+      throw new RangeError(
+        sentence(EXTEND, "keys, values and queries must be of the same tokens", {
+          ...{ k: tokens, v, q },
+        }),
+      );
+    }
+    const [length, { capacity }] = [this.#lengths[layer], this];
+    if (length + tokens > capacity) {
+      const rule = "the shards must have room for the tokens (start them for a longer context)";
+      throw new RangeError(sentence(EXTEND, rule, { length, tokens, capacity }));
+    }
   }
-}
-
-/** What a shard is asked: a message, and the tokens and the queries that its answer must have. */
-interface ShardWork {
-  message: Uint8Array;
-  length: number;
-  queries?: number;
 }

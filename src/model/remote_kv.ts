@@ -36,6 +36,8 @@ export interface RemoteTokens {
 export interface RemoteKv {
   /** The shape, which must be the decoder's. */
   readonly spec: RemoteKvSpec;
+  /** Tokens of a layer that there is room for. */
+  readonly capacity: number;
   /** The tokens of a layer, by default of the first. */
   length(layer?: number): number;
   /** Appends tokens to a layer, and attends with their queries: each sees all up to its own. Resolves to outputs [tokens, numHeads, valueDim]. */

@@ -291,6 +291,10 @@ function checkRemote({ spec, maxTokens }: Model, kv: RemoteKv): void {
     const rule = "remote keys are seen by all queries after them, and a layer has a window";
     throw new RangeError(sentence(CREATE, rule, { layer: narrow, window, maxTokens }));
   }
+  if (kv.capacity < maxTokens) {
+    const rule = "kv must have room for the longest sequence (lower maxTokens)";
+    throw new RangeError(sentence(CREATE, rule, { capacity: kv.capacity, maxTokens }));
+  }
   if (kv.length() > 0) {
     throw new RangeError(sentence(CREATE, "kv must be empty (clear it)", { length: kv.length() }));
   }

@@ -1,6 +1,6 @@
 // The division of a context among shards, against a plain count of positions.
 import { assert, assertEquals } from "@std/assert";
-import { lengthOfShard, pageChunks, shardAt } from "../../src/cluster/shard_layout.ts";
+import { capacityOf, lengthOfShard, pageChunks, shardAt } from "../../src/cluster/shard_layout.ts";
 import { testRandomly } from "../support/random.ts";
 
 testRandomly("lengthOfShard: as many as positions that belong to the shard", (random) => {
@@ -30,5 +30,15 @@ testRandomly("pageChunks: all new tokens once, each chunk on one page, few lengt
       assert([1, 8, Math.min(layout.page, most)].includes(count), `${count} tokens`);
     }
     assertEquals(at, count);
+  }
+});
+
+testRandomly("capacityOf: the tokens before the first that its shard has no room for", (random) => {
+  for (let i = 0; i < 50; i++) {
+    const layout = { shards: random.integer(1, 5), page: random.integer(1, 9) };
+    const rooms = Array.from({ length: layout.shards }, () => random.integer(1, 40));
+    let length = 0;
+    while (rooms.every((room, shard) => lengthOfShard(layout, shard, length + 1) <= room)) length++;
+    assertEquals(capacityOf(layout, rooms), length);
   }
 });

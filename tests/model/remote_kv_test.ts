@@ -142,6 +142,11 @@ testRandomly("Decoder of remote keys and values: others than the model's", async
   await refused({}, "kvDtype is decided", { kvDtype: "f16" });
   await refused({}, "window is decided", { window: 8 });
   await refused({}, "layer=1", {}, { layers: [{ rope: {} }, { rope: {}, window: 4 }] });
+  await assertRejects(
+    () => Decoder.create(gpu, SMALL, weights, { kv: new HostKv(spec, 31) }),
+    RangeError,
+    "capacity=31",
+  );
   await refused({}, "ALiBi", {}, { alibiSlopes: [1, 1, 1, 1, 1, 1] });
   const kv = new HostKv(spec);
   await kv.extend(0, { k: new Float32Array(16), v: new Float32Array(16) });

@@ -20,22 +20,24 @@ export async function run(
 }
 
 const PIECES = [" ", "a", "b", " a", "ab"];
-/** dim, hidden, layers, heads, KV heads, vocabulary, context. */
-const HEADER = [16, 12, 2, 4, 2, FIRST_PIECE + PIECES.length, 48];
+/** dim, hidden, layers, heads, KV heads, vocabulary. */
+const SIZES = [16, 12, 2, 4, 2, FIRST_PIECE + PIECES.length];
 
 /** Writes a llama2.c model of random weights and its tokenizer, in llama2.c's layout. */
 export async function withModel(
   random: Random,
   test: (files: { folder: string; model: string; tokenizer: string }) => Promise<void>,
+  { context = 48 } = {},
 ): Promise<void> {
-  const [dim, hidden, layers, heads, kvHeads, vocab, context] = HEADER;
+  const [dim, hidden, layers, heads, kvHeads, vocab] = SIZES;
+  const header = [...SIZES, context];
   const headDim = dim / heads;
   const layer = 2 * dim + 2 * dim * dim + 2 * kvHeads * headDim * dim + 3 * hidden * dim;
   const floats = vocab * dim + layers * layer + dim + context * headDim;
   const weights = random.tensor([floats]).data;
-  const bytes = new Uint8Array(4 * (HEADER.length + floats));
-  bytes.set(new Uint8Array(Int32Array.from(HEADER).buffer));
-  bytes.set(new Uint8Array(weights.buffer), 4 * HEADER.length);
+  const bytes = new Uint8Array(4 * (header.length + floats));
+  bytes.set(new Uint8Array(Int32Array.from(header).buffer));
+  bytes.set(new Uint8Array(weights.buffer), 4 * header.length);
   await inFolder({ "model.bin": bytes, "tok.bin": tokenizerFile(PIECES) }, async (folder) => {
     await test({ folder, model: `${folder}/model.bin`, tokenizer: `${folder}/tok.bin` });
   });

@@ -8,7 +8,7 @@ export class HostKv implements RemoteKv {
   failure: Error | undefined;
   #layers: { k: number[]; v: number[] }[] = [];
 
-  constructor(readonly spec: RemoteKvSpec) {
+  constructor(readonly spec: RemoteKvSpec, readonly capacity = 64) {
     this.#clear();
   }
 

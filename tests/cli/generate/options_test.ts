@@ -10,7 +10,7 @@ function parse(line: string) {
 Deno.test("generate's options: a model is enough", () => {
   assertEquals(parse("--model a.bin"), {
     ...{ model: "a.bin", tokenizer: undefined, kvHeads: undefined, pool: "mean" },
-    ...{ prompts: undefined, cluster: undefined, out: undefined },
+    ...{ prompts: undefined, cluster: undefined, shards: undefined, out: undefined },
     ...{ prompt: "", tokens: 128, sampling: { temperature: 0, topP: 1, seed: 0 } },
     ...{ kvDtype: "f32", calibrate: undefined, weightDtype: "f32" },
     ...{ window: undefined, sinks: undefined },
@@ -22,11 +22,13 @@ Deno.test("generate's options: all of them", () => {
     "--cache-dtype int4 --calibrate a.txt --weight-dtype int8 --window 32 --sinks 4 --temperature 0.8 --top-p 0.95 --seed 7";
   assertEquals(parse(line), {
     ...{ model: "m", tokenizer: "t", kvHeads: 1, pool: "first", prompt: "Once", tokens: 9 },
-    ...{ prompts: undefined, cluster: undefined, out: undefined },
+    ...{ prompts: undefined, cluster: undefined, shards: undefined, out: undefined },
     sampling: { temperature: 0.8, topP: 0.95, seed: 7 },
     ...{ kvDtype: "int4", calibrate: "a.txt", weightDtype: "int8", window: 32, sinks: 4 },
   });
   assertEquals(parse("--model m --prompt=").prompt, "");
+  const { shards } = parse("--model m --nats nats://h --shards 3 --copies 2 --weight-dtype f16");
+  assertEquals(shards, { shards: 3, copies: 2 });
 });
 
 Deno.test("generate's options: help names every one", () => {
@@ -52,6 +54,8 @@ Deno.test("generate's options: help names every one", () => {
     "sinks",
     "nats",
     "nats-prefix",
+    "shards",
+    "copies",
     "help",
   ];
   for (const name of [...names, ...more]) assertStringIncludes(HELP, `--${name}`);
@@ -72,6 +76,11 @@ const MISTAKES: [line: string, kind: typeof TypeError | typeof RangeError, says:
   ["--model m --sinks 4", RangeError, "needs --window"],
   ["--model m --calibrate a.txt --cache-dtype f16", RangeError, "--calibrate needs --cache-dtype"],
   ["--model m --nats nats://h", RangeError, "needs --prompts"],
+  ["--model m --shards 2", RangeError, "--shards needs --nats"],
+  ["--model m --copies 2 --nats nats://h --prompts p --out o", RangeError, "needs --shards"],
+  ["--model m --shards 2 --nats nats://h --prompts p --out o", RangeError, "without --prompts"],
+  ["--model m --shards 2 --nats nats://h --cache-dtype f16", RangeError, "goes without --nats"],
+  ["--model m --shard 2 --nats nats://h", TypeError, "did you mean --shards?"],
   ["--model m --prompts p --out o --nats nats://h --window 4", RangeError, "goes without --nats"],
   ["--model m --prompts p --out o --nats nats://a:b@h", RangeError, "from the environment"],
   ["--model m --speed", TypeError, "--speed is unknown"],

@@ -1,5 +1,5 @@
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
-import { HELP, parseOptions } from "../../../cli/worker/options.ts";
+import { HELP, parseOptions, type WorkerOptions } from "../../../cli/worker/options.ts";
 
 Deno.test("worker's options: what is left out, and what is said", () => {
   const sizes = "--max-queue 3 --patience 4 --sequences 2";
@@ -8,6 +8,7 @@ Deno.test("worker's options: what is left out, and what is said", () => {
     ...{ model: "m", tokenizer: undefined, kvDtype: "f32", weightDtype: "f32", context: undefined },
     ...{ sequences: 2, cacheMib: undefined },
     ...{ cluster: { url: "tls://h:1", prefix: "mine" }, maxQueue: 3, patience: 4 },
+    shard: undefined,
   });
   assertEquals(parseOptions(["-h"]), HELP);
   for (const name of ["model", "cache-mib", "nats", "nats-prefix", "max-queue", "patience"]) {
@@ -19,4 +20,19 @@ Deno.test("worker's options: what is left out, and what is said", () => {
   assertThrows(() => parseOptions(["--model", "m"]), TypeError, "without --nats");
   const none = ["--model", "m", "--nats", "nats://h", "--max-queue", "0"];
   assertThrows(() => parseOptions(none), RangeError, "at least 1");
+});
+
+Deno.test("worker's options: a shard, and what contradicts one", () => {
+  const parse = (line: string) => parseOptions(`--model m --nats nats://h ${line}`.split(" "));
+  const { shard } = parse("--shard 1 --shards 3") as WorkerOptions;
+  assertEquals(shard, { shard: 1, shards: 3, copy: 0 });
+  for (const name of ["shard", "shards", "copy"]) assertStringIncludes(HELP, `--${name}`);
+  const mistakes = [
+    ["--shard 1", "need each other"],
+    ["--shards 2", "need each other"],
+    ["--copy 1", "--copy needs"],
+    ["--shard 2 --shards 2", "shard=2, shards=2"],
+    ["--shard 0 --shards 2 --sequences 4", "--sequences goes without --shard"],
+  ];
+  for (const [line, says] of mistakes) assertThrows(() => parse(line), RangeError, says);
 });
