@@ -2,7 +2,6 @@
 
 /** attend/attend.wgsl */
 export const attend: string = `alias Sums = array<array<Wide, ROWS>, VALUE_PACKS>;
-var<workgroup> weights: array<array<array<PerRow, COLUMNS>, TILE_COLUMNS / COLUMNS>, ROW_GROUPS>;
 @compute @workgroup_size(WORKGROUP)
 fn main(
 @builtin(workgroup_id) workgroupId: vec3u,
@@ -90,10 +89,9 @@ acc[j][i] *= rescale;
 }
 }
 /*unroll*/ for (var j = 0u; j < KEYS; j++) {
-let c = lane + LANES * j;
-weights[rowGroup][c / COLUMNS][c % COLUMNS] = w[j];
+putWeights(rowGroup, lane + LANES * j, w[j]);
 }
-workgroupBarrier();
+meet();
 let isWhole = columnAt(seen, start) >= seenByAll.x && columnAt(seen, start + TILE_COLUMNS - 1u) < seenByAll.y;
 if (MAY_SKIP == 0u || (TELLS_WHOLE == 1u && isWhole)) {
 addValues(&acc, columns, start, min(TILE_COLUMNS, end - start), rowGroup, lane, false);
@@ -325,9 +323,6 @@ headGradient[head] = -whole;
 /** attend/backward/key_value_gradients.wgsl */
 export const keyValueGradients: string = `alias Sums = array<array<Wide, ROWS>, VALUE_PACKS>;
 alias KeySums = array<array<Wide, ROWS>, KEY_PACKS>;
-alias Shares = array<array<array<PerRow, COLUMNS>, TILE_COLUMNS / COLUMNS>, ROW_GROUPS>;
-var<workgroup> weights: Shares;
-var<workgroup> dProducts: Shares;
 var<storage, read_write> partials: array<Wide>;
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -357,20 +352,18 @@ let shrink = shrinkOf(keys);
 var dk: KeySums;
 var dv: Sums;
 for (var start = first; start < end; start += TILE_COLUMNS) {
-workgroupBarrier();
+meet();
 var row = array<u32, KEYS>();
 /*unroll*/ for (var j = 0u; j < KEYS; j++) {
 row[j] = passingRow(rows, start + lane + LANES * j);
-if (rowGroup == 0u) {
-places[lane + LANES * j] = queryRow(rows.batch, headOf(row[j]), tokenOf(row[j]));
+putPassingPlace(rowGroup, lane + LANES * j, queryRow(rows.batch, headOf(row[j]), tokenOf(row[j])));
 }
-}
-workgroupBarrier();
+meet();
 let products = heldProductsOf(rows, start, invocation, lane, keys, shrink);
 let dWeights = dWeightsOf(rows, start, invocation, lane, values, shrink);
 /*unroll*/ for (var j = 0u; j < KEYS; j++) {
 let c = lane + LANES * j;
-let state = rowStates[places[c]];
+let state = rowStates[passingPlace(c)];
 let visible = visibleColumns(context, tokenOf(row[j]));
 var w = PerRow();
 var dp = PerRow();
@@ -381,10 +374,10 @@ let pair = pairGradient(products[i][j], dWeights[i][j], row[j], context, column,
 w[i] = pair.weight;
 dp[i] = pair.product;
 }
-weights[rowGroup][c / COLUMNS][c % COLUMNS] = w;
-dProducts[rowGroup][c / COLUMNS][c % COLUMNS] = dp;
+putWeights(rowGroup, c, w);
+putProducts(rowGroup, c, dp);
 }
-workgroupBarrier();
+meet();
 addValues(&dv, rows, start, min(TILE_COLUMNS, end - start), rowGroup, lane, true);
 addKeys(&dk, rows, start, min(TILE_COLUMNS, end - start), rowGroup, lane, true);
 }
@@ -456,7 +449,6 @@ firstToken: u32,
 numTokens: u32,
 count: u32,
 }
-var<workgroup> places: array<u32, TILE_COLUMNS>;
 fn passingRowsOf(tile: ColumnTile, context: Context) -> PassingRows {
 let groupSize = params.numHeads / params.numKvHeads;
 let own = queryPosition(context, 0u) - i32(context.skipped);
@@ -474,10 +466,10 @@ let head = rows.firstHead + i / rows.numTokens;
 return (rows.batch * params.numHeads + head) * params.seqLen + rows.firstToken + i % rows.numTokens;
 }
 fn startOfPassingQuery(rows: PassingRows, index: u32) -> u32 {
-return places[index % TILE_COLUMNS] * HEAD_LOADS;
+return passingPlace(index % TILE_COLUMNS) * HEAD_LOADS;
 }
 fn startOfPassingDO(rows: PassingRows, index: u32) -> u32 {
-return places[index % TILE_COLUMNS] * VALUE_ROW_LOADS;
+return passingPlace(index % TILE_COLUMNS) * VALUE_ROW_LOADS;
 }
 fn passingQueryAt(start: u32, load: u32) -> array<Wide, LOAD_PACKS> {
 return queryAt(start + load);
@@ -486,9 +478,28 @@ fn passingDOAt(start: u32, load: u32) -> array<Wide, LOAD_PACKS> {
 return dOAt(start + load);
 }`;
 
+/** attend/backward/places.wgsl */
+export const places: Readonly<Record<"shared" | "own", string>> = {
+  shared: `var<workgroup> places: array<u32, TILE_COLUMNS>;
+fn putPassingPlace(rowGroup: u32, column: u32, place: u32) {
+if (rowGroup == 0u) {
+places[column] = place;
+}
+}
+fn passingPlace(column: u32) -> u32 {
+return places[column];
+}`,
+  own: `var<private> places: array<u32, TILE_COLUMNS>;
+fn putPassingPlace(rowGroup: u32, column: u32, place: u32) {
+places[column] = place;
+}
+fn passingPlace(column: u32) -> u32 {
+return places[column];
+}`,
+};
+
 /** attend/backward/query_gradients.wgsl */
 export const queryGradients: string = `alias KeySums = array<array<Wide, ROWS>, KEY_PACKS>;
-var<workgroup> weights: array<array<array<PerRow, COLUMNS>, TILE_COLUMNS / COLUMNS>, ROW_GROUPS>;
 var<storage, read_write> dq: array<Gradient>;
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -540,12 +551,11 @@ dProducts[j][i] = pair.product;
 distanceSums[i] += atDistance(pair.score, row, context, column);
 }
 }
-workgroupBarrier();
+meet();
 /*unroll*/ for (var j = 0u; j < KEYS; j++) {
-let c = lane + LANES * j;
-weights[rowGroup][c / COLUMNS][c % COLUMNS] = dProducts[j];
+putWeights(rowGroup, lane + LANES * j, dProducts[j]);
 }
-workgroupBarrier();
+meet();
 addKeys(&acc, columns, start, min(TILE_COLUMNS, end - start), rowGroup, lane, true);
 }
 for (var i = 0u; i < ROWS; i++) {
@@ -705,7 +715,7 @@ return batches + (row * tokenBlocks + tokenBlock) * numBlocks(params.contextLen,
 /** attend/column_weights.wgsl */
 export const columnWeights: Readonly<Record<"own" | "sharers", string>> = {
   own: `fn weightsFrom(rowGroup: u32, lane: u32, column: u32) -> array<PerRow, COLUMNS> {
-return weights[rowGroup][column / COLUMNS];
+return weightsAt(rowGroup, column);
 }
 fn stripOf(lane: u32) -> u32 {
 return lane / VALUE_LANES;
@@ -1177,6 +1187,15 @@ return valueStep(value);
 }`,
 };
 
+/** attend/meeting.wgsl */
+export const meeting: Readonly<Record<"shared" | "own", string>> = {
+  shared: `fn meet() {
+workgroupBarrier();
+}`,
+  own: `fn meet() {
+}`,
+};
+
 /** attend/middle_sums.wgsl */
 export const middleSums: Readonly<Record<"summed" | "none", string>> = {
   summed: `fn middlesOverLanes(own: f32, invocation: u32, lane: u32) -> f32 {
@@ -1298,7 +1317,7 @@ return shrink;
 };
 
 /** attend/queries.wgsl */
-export const queries: Readonly<Record<"own" | "sharers", string>> = {
+export const queries: Readonly<Record<"own" | "sharers" | "held", string>> = {
   own: `alias Queries = array<u32, ROWS>;
 fn queriesOf(tile: RowTile, rowGroup: u32, lane: u32) -> Queries {
 var queries: Queries;
@@ -1338,12 +1357,28 @@ x[p][i] = subgroupBroadcast(held[i / SHARERS][p], i % SHARERS);
 }
 return x;
 }`,
+  held: `alias Queries = array<array<array<Wide, ROWS>, LOAD_PACKS>, HEAD_LOADS>;
+fn queriesOf(tile: RowTile, rowGroup: u32, lane: u32) -> Queries {
+var queries: Queries;
+/*unroll*/ for (var i = 0u; i < ROWS; i++) {
+let start = startOfQuery(tile, rowGroup * ROWS + i);
+for (var h = 0u; h < HEAD_LOADS; h++) {
+let held = queryAt(start + h);
+/*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
+queries[h][p][i] = held[p];
+}
+}
+}
+return queries;
+}
+fn queriesAt(queries: Queries, load: u32) -> array<array<Wide, ROWS>, LOAD_PACKS> {
+return queries[load];
+}`,
 };
 
 /** attend/query.wgsl */
 export const query: Readonly<Record<"stored" | "packs" | "transformed", string>> = {
-  stored: `var<storage, read> q: array<Stored>;
-fn queryAt(load: u32) -> array<Wide, LOAD_PACKS> {
+  stored: `fn queryAt(load: u32) -> array<Wide, LOAD_PACKS> {
 return numbersOf(q[load]);
 }`,
   packs: `var<storage, read> q: array<Pack>;
@@ -1392,6 +1427,41 @@ return queryRow(tile.batch, headOf(row), tokenOf(row)) * (HEAD_LOADS + 2u);
 }`,
 };
 
+/** attend/row_order.wgsl */
+export const rowOrder: Readonly<Record<"byHead" | "byToken" | "ragged", string>> = {
+  byHead: `fn rowOf(tile: RowTile, i: u32) -> u32 {
+return (tile.batch * params.numKvHeads + tile.kvHead) * rowsPerKvHead() + tile.firstRow + min(i, tile.numRows - 1u);
+}
+fn tokensOf(tile: RowTile) -> vec2u {
+let first = tile.firstRow;
+let last = tile.firstRow + tile.numRows - 1u;
+let isOneHead = first / params.seqLen == last / params.seqLen;
+return select(vec2u(0u, params.seqLen - 1u), vec2u(first, last) % params.seqLen, isOneHead);
+}`,
+  byToken: `fn rowOf(tile: RowTile, i: u32) -> u32 {
+let groupSize = params.numHeads / params.numKvHeads;
+let row = tile.firstRow + min(i, tile.numRows - 1u);
+let head = (tile.batch * params.numKvHeads + tile.kvHead) * groupSize + row % groupSize;
+return head * params.seqLen + row / groupSize;
+}
+fn tokensOf(tile: RowTile) -> vec2u {
+let last = tile.firstRow + tile.numRows - 1u;
+return vec2u(tile.firstRow, last) / (params.numHeads / params.numKvHeads);
+}`,
+  ragged: `fn rowOf(tile: RowTile, i: u32) -> u32 {
+let row = tile.firstRow + min(i, tile.numRows - 1u);
+let head = tile.kvHead * (params.numHeads / params.numKvHeads) + row / tile.seqLen;
+return head * params.seqLen + tile.firstToken + row % tile.seqLen;
+}
+fn tokensOf(tile: RowTile) -> vec2u {
+let first = tile.firstRow;
+let last = tile.firstRow + tile.numRows - 1u;
+let isOneHead = first / tile.seqLen == last / tile.seqLen;
+let within = select(vec2u(0u, tile.seqLen - 1u), vec2u(first, last) % tile.seqLen, isOneHead);
+return tile.firstToken + within;
+}`,
+};
+
 /** attend/row_tile.wgsl */
 export const rowTile: Readonly<Record<"padded" | "ragged", string>> = {
   padded: `struct RowTile {
@@ -1415,15 +1485,6 @@ kvHead % params.numKvHeads,
 firstRow,
 min(TILE_ROWS, rowsPerKvHead() - firstRow),
 );
-}
-fn rowOf(tile: RowTile, i: u32) -> u32 {
-return (tile.batch * params.numKvHeads + tile.kvHead) * rowsPerKvHead() + tile.firstRow + min(i, tile.numRows - 1u);
-}
-fn tokensOf(tile: RowTile) -> vec2u {
-let first = tile.firstRow;
-let last = tile.firstRow + tile.numRows - 1u;
-let isOneHead = first / params.seqLen == last / params.seqLen;
-return select(vec2u(0u, params.seqLen - 1u), vec2u(first, last) % params.seqLen, isOneHead);
 }`,
   ragged: `struct RowTile {
 batch: u32,
@@ -1451,18 +1512,6 @@ min(TILE_ROWS, max(firstRow, groupSize * seqLen) - firstRow),
 startOf(sequence),
 seqLen,
 );
-}
-fn rowOf(tile: RowTile, i: u32) -> u32 {
-let row = tile.firstRow + min(i, tile.numRows - 1u);
-let head = tile.kvHead * (params.numHeads / params.numKvHeads) + row / tile.seqLen;
-return head * params.seqLen + tile.firstToken + row % tile.seqLen;
-}
-fn tokensOf(tile: RowTile) -> vec2u {
-let first = tile.firstRow;
-let last = tile.firstRow + tile.numRows - 1u;
-let isOneHead = first / tile.seqLen == last / tile.seqLen;
-let within = select(vec2u(0u, tile.seqLen - 1u), vec2u(first, last) % tile.seqLen, isOneHead);
-return tile.firstToken + within;
 }`,
 };
 
@@ -1701,6 +1750,24 @@ queries[first + (HEAD_DIM + QUERY_WIDTH) / 2u] = sums[0].y;
 }
 }`;
 
+/** attend/weights.wgsl */
+export const weights: Readonly<Record<"shared" | "own", string>> = {
+  shared: `var<workgroup> weights: array<array<array<PerRow, COLUMNS>, TILE_COLUMNS / COLUMNS>, ROW_GROUPS>;
+fn putWeights(rowGroup: u32, column: u32, w: PerRow) {
+weights[rowGroup][column / COLUMNS][column % COLUMNS] = w;
+}
+fn weightsAt(rowGroup: u32, column: u32) -> array<PerRow, COLUMNS> {
+return weights[rowGroup][column / COLUMNS];
+}`,
+  own: `var<private> weights: array<array<PerRow, COLUMNS>, TILE_COLUMNS / COLUMNS>;
+fn putWeights(rowGroup: u32, column: u32, w: PerRow) {
+weights[column / COLUMNS][column % COLUMNS] = w;
+}
+fn weightsAt(rowGroup: u32, column: u32) -> array<PerRow, COLUMNS> {
+return weights[column / COLUMNS];
+}`,
+};
+
 /** cache/advance.wgsl */
 export const advance: string = `var<storage, read_write> newTokens: array<u32>;
 var<storage, read_write> lengths: array<u32>;
@@ -1882,8 +1949,7 @@ return 0.0;
 
 /** cache/keys.wgsl */
 export const keys: Readonly<Record<"numbers" | "quantized", string>> = {
-  numbers: `var<storage, read> k: array<Stored>;
-fn startOfKey(row: u32) -> u32 {
+  numbers: `fn startOfKey(row: u32) -> u32 {
 return row * (HEAD_DIM / (PACK * LOAD_PACKS));
 }
 fn keysAt(key: u32, load: u32) -> array<Factor, LOAD_PACKS> {
@@ -1897,8 +1963,7 @@ return keys;
 fn keyStep(key: u32) -> f32 {
 return 1.0;
 }`,
-  quantized: `var<storage, read> k: array<Stored>;
-fn startOfKey(row: u32) -> u32 {
+  quantized: `fn startOfKey(row: u32) -> u32 {
 return row * wordsOf(HEAD_DIM);
 }
 fn keysAt(key: u32, load: u32) -> array<Factor, LOAD_PACKS> {
@@ -2329,8 +2394,7 @@ return 0.0;
 
 /** cache/values.wgsl */
 export const values: Readonly<Record<"numbers" | "quantized" | "firstOfKeys", string>> = {
-  numbers: `var<storage, read> v: array<Stored>;
-fn startOfValue(row: u32) -> u32 {
+  numbers: `fn startOfValue(row: u32) -> u32 {
 return row * (VALUE_DIM / (PACK * LOAD_PACKS));
 }
 fn valuesAt(value: u32, load: u32) -> array<Wide, LOAD_PACKS> {
@@ -2339,8 +2403,7 @@ return numbersOf(v[value + load]);
 fn valueStep(value: u32) -> f32 {
 return 1.0;
 }`,
-  quantized: `var<storage, read> v: array<Stored>;
-fn startOfValue(row: u32) -> u32 {
+  quantized: `fn startOfValue(row: u32) -> u32 {
 return row * wordsOf(VALUE_DIM);
 }
 fn valuesAt(value: u32, load: u32) -> array<Wide, LOAD_PACKS> {
@@ -3294,8 +3357,11 @@ return 4.0 * decay / ((1.0 + decay) * (1.0 + decay));
 }`;
 
 /** softmax/lanes.wgsl */
-export const lanes: Readonly<Record<"one" | "shuffle" | "memory", string>> = {
+export const lanes: Readonly<Record<"one" | "oneMaximum" | "shuffle" | "memory", string>> = {
   one: `fn sumOverLanes(own: f32, invocation: u32, lane: u32) -> f32 {
+return own;
+}`,
+  oneMaximum: `fn maxOverLanes(own: PerRow, invocation: u32, lane: u32) -> PerRow {
 return own;
 }`,
   shuffle: `fn maxOverLanes(own: PerRow, invocation: u32, lane: u32) -> PerRow {
@@ -3740,6 +3806,12 @@ o[first + p] = Pack(sums[invocation][i][p]);
 }
 }
 }`;
+
+/** tensor/bound_rows.wgsl */
+export const boundRows: Readonly<Record<"storage" | "uniform", string>> = {
+  storage: `var<storage, read> bound: array<Stored>;`,
+  uniform: `var<uniform> bound: array<Stored, BOUND_LOADS>;`,
+};
 
 /** tensor/numbers.wgsl */
 export const numbers: Readonly<Record<"packs" | "f16U32" | "f16U64" | "f32U64", string>> = {

@@ -18,13 +18,11 @@
 // such columns take a path of their own. Loops marked `unroll` are written out, as arrays that are indexed at run time leave
 // registers.
 //
-// Needs columns, context, key_middle, lanes, masked, middle_sums, pack, params, query_shift, row_tile, score_keys,
-// seen_tiles, sequences, slots, state, store_row, strips, sum_values, tile, value_middle, COLUMNS, KEYS, LANES, MAY_SKIP,
-// PACKS, PerRow, ROWS, ROW_GROUPS, TELLS_WHOLE, VALUE_PACKS, WORKGROUP, queriesOf, scoreOf, shrinkOf, stripOf.
+// Needs columns, context, key_middle, lanes, masked, meeting, middle_sums, pack, params, query_shift, row_order,
+// row_tile, score_keys, seen_tiles, sequences, slots, state, store_row, strips, sum_values, tile, value_middle,
+// weights, KEYS, LANES, MAY_SKIP, PACKS, PerRow, ROWS, TELLS_WHOLE, VALUE_PACKS, WORKGROUP, queriesOf, scoreOf,
+// shrinkOf, stripOf.
 alias Sums = array<array<Wide, ROWS>, VALUE_PACKS>;
-
-// stepOfWeight exp(s - m) by row group and column of the tile, COLUMNS of which are loaded at once.
-var<workgroup> weights: array<array<array<PerRow, COLUMNS>, TILE_COLUMNS / COLUMNS>, ROW_GROUPS>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -120,10 +118,9 @@ fn main(
       }
     }
     /*unroll*/ for (var j = 0u; j < KEYS; j++) {
-      let c = lane + LANES * j;
-      weights[rowGroup][c / COLUMNS][c % COLUMNS] = w[j];
+      putWeights(rowGroup, lane + LANES * j, w[j]);
     }
-    workgroupBarrier();
+    meet();
 
     let isWhole = columnAt(seen, start) >= seenByAll.x && columnAt(seen, start + TILE_COLUMNS - 1u) < seenByAll.y;
     // Compilers make two functions of these calls with a constant: one spends nothing on columns that are not seen.

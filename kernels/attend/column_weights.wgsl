@@ -2,9 +2,9 @@
 
 // variant own: each invocation loads them itself, a strip of lanes every STRIPS-th group of columns.
 //
-// Needs tile, COLUMNS, PerRow, weights.
+// Needs tile, weights, COLUMNS, PerRow.
 fn weightsFrom(rowGroup: u32, lane: u32, column: u32) -> array<PerRow, COLUMNS> {
-  return weights[rowGroup][column / COLUMNS];
+  return weightsAt(rowGroup, column);
 }
 
 fn stripOf(lane: u32) -> u32 {

@@ -53,3 +53,26 @@ fn queriesAt(queries: Queries, load: u32) -> array<array<Wide, ROWS>, LOAD_PACKS
   }
   return x;
 }
+
+// variant held: each invocation loads them once, where a head is so small that all of its rows fit registers.
+//
+// Needs pack, query, query_start, row_tile, HEAD_LOADS, LOAD_PACKS, ROWS.
+alias Queries = array<array<array<Wide, ROWS>, LOAD_PACKS>, HEAD_LOADS>;
+
+fn queriesOf(tile: RowTile, rowGroup: u32, lane: u32) -> Queries {
+  var queries: Queries;
+  /*unroll*/ for (var i = 0u; i < ROWS; i++) {
+    let start = startOfQuery(tile, rowGroup * ROWS + i);
+    for (var h = 0u; h < HEAD_LOADS; h++) {
+      let held = queryAt(start + h);
+      /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
+        queries[h][p][i] = held[p];
+      }
+    }
+  }
+  return queries;
+}
+
+fn queriesAt(queries: Queries, load: u32) -> array<array<Wide, ROWS>, LOAD_PACKS> {
+  return queries[load];
+}

@@ -4,9 +4,7 @@
 //
 //   q  [B, S, N, H]  T  read  (or [B, N, S, H]: qStride)
 //
-// Needs numbers, pack, LOAD_PACKS, Stored.
-var<storage, read> q: array<Stored>;
-
+// Needs numbers, pack, LOAD_PACKS, q.
 fn queryAt(load: u32) -> array<Wide, LOAD_PACKS> {
   return numbersOf(q[load]);
 }

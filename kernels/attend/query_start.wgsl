@@ -2,7 +2,7 @@
 
 // variant stored: queries lie one after the other.
 //
-// Needs params, row_tile, HEAD_LOADS.
+// Needs params, row_order, row_tile, HEAD_LOADS.
 fn startOfQuery(tile: RowTile, i: u32) -> u32 {
   let row = rowOf(tile, i);
   return queryRow(tile.batch, headOf(row), tokenOf(row)) * HEAD_LOADS;
@@ -10,7 +10,7 @@ fn startOfQuery(tile: RowTile, i: u32) -> u32 {
 
 // variant transformed: a load with its shift and one with its total lie behind each.
 //
-// Needs params, row_tile, HEAD_LOADS.
+// Needs params, row_order, row_tile, HEAD_LOADS.
 fn startOfQuery(tile: RowTile, i: u32) -> u32 {
   let row = rowOf(tile, i);
   return queryRow(tile.batch, headOf(row), tokenOf(row)) * (HEAD_LOADS + 2u);

@@ -30,19 +30,6 @@ fn rowTileOf(index: u32) -> RowTile {
   );
 }
 
-// Rows past the end of a tile repeat its last row: they are computed and not stored.
-fn rowOf(tile: RowTile, i: u32) -> u32 {
-  return (tile.batch * params.numKvHeads + tile.kvHead) * rowsPerKvHead() + tile.firstRow + min(i, tile.numRows - 1u);
-}
-
-// The first and the last token of a tile: of all tokens where the tile has rows of several heads.
-fn tokensOf(tile: RowTile) -> vec2u {
-  let first = tile.firstRow;
-  let last = tile.firstRow + tile.numRows - 1u;
-  let isOneHead = first / params.seqLen == last / params.seqLen;
-  return select(vec2u(0u, params.seqLen - 1u), vec2u(first, last) % params.seqLen, isOneHead);
-}
-
 // variant ragged: the tokens of all sequences lie end to end, and tiles are dealt out to sequences by the rows they have.
 //
 //   first tile of sequence b = floor(start of b x groupSize / TILE_ROWS) + b x SPARE_TILES
@@ -82,20 +69,4 @@ fn rowTileOf(index: u32) -> RowTile {
     startOf(sequence),
     seqLen,
   );
-}
-
-// Rows past the end of a tile repeat its last row: they are computed and not stored.
-fn rowOf(tile: RowTile, i: u32) -> u32 {
-  let row = tile.firstRow + min(i, tile.numRows - 1u);
-  let head = tile.kvHead * (params.numHeads / params.numKvHeads) + row / tile.seqLen;
-  return head * params.seqLen + tile.firstToken + row % tile.seqLen;
-}
-
-// The first and the last token of a tile: of all of the sequence's where the tile has rows of several heads.
-fn tokensOf(tile: RowTile) -> vec2u {
-  let first = tile.firstRow;
-  let last = tile.firstRow + tile.numRows - 1u;
-  let isOneHead = first / tile.seqLen == last / tile.seqLen;
-  let within = select(vec2u(0u, tile.seqLen - 1u), vec2u(first, last) % tile.seqLen, isOneHead);
-  return tile.firstToken + within;
 }

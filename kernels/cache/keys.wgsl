@@ -4,8 +4,7 @@
 //
 //   k  [rows, H]  Stored  read
 //
-// Needs numbers, pack, Factor, HEAD_DIM, LOAD_PACKS, Stored.
-var<storage, read> k: array<Stored>;
+// Needs numbers, pack, Factor, HEAD_DIM, LOAD_PACKS, k.
 
 // In loads.
 fn startOfKey(row: u32) -> u32 {
@@ -29,8 +28,7 @@ fn keyStep(key: u32) -> f32 {
 //
 //   k  [rows, wordsOf(H)]  u32  read
 //
-// Needs pack, quantized_pack, quantized_row, Factor, HEAD_DIM, LOAD_PACKS, Stored.
-var<storage, read> k: array<Stored>;
+// Needs pack, quantized_pack, quantized_row, Factor, HEAD_DIM, LOAD_PACKS, k.
 
 // In words.
 fn startOfKey(row: u32) -> u32 {

@@ -4,8 +4,7 @@
 //
 //   v  [rows, VALUE_DIM]  Stored  read
 //
-// Needs numbers, pack, LOAD_PACKS, Stored, VALUE_DIM.
-var<storage, read> v: array<Stored>;
+// Needs numbers, pack, LOAD_PACKS, VALUE_DIM, v.
 
 // In loads.
 fn startOfValue(row: u32) -> u32 {
@@ -24,8 +23,7 @@ fn valueStep(value: u32) -> f32 {
 //
 //   v  [rows, wordsOf(VALUE_DIM)]  u32  read
 //
-// Needs pack, quantized_pack, quantized_row, LOAD_PACKS, Stored, VALUE_DIM.
-var<storage, read> v: array<Stored>;
+// Needs pack, quantized_pack, quantized_row, LOAD_PACKS, VALUE_DIM, v.
 
 // In words.
 fn startOfValue(row: u32) -> u32 {

@@ -7,6 +7,13 @@ fn sumOverLanes(own: f32, invocation: u32, lane: u32) -> f32 {
   return own;
 }
 
+// variant one_maximum: a row group of one lane takes a maximum as well.
+//
+// Needs PerRow.
+fn maxOverLanes(own: PerRow, invocation: u32, lane: u32) -> PerRow {
+  return own;
+}
+
 // variant shuffle: lanes exchange by subgroup operations. LANES divides the size of every subgroup, so that a butterfly over
 // LANES neighbours stays in the row group.
 //

@@ -10,8 +10,8 @@
 // those that the context has. An invocation owns a tile of ROWS rows by 4 columns of each; query head n reads KV head
 // n / groupSize where it lies.
 //
-// Needs context, key_middle, keys, masked, pack, params, query, query_shift, query_start, row_tile, seen_tiles, sequences,
-// slots, HEAD_DIM, LOAD_PACKS, ROWS, SINKS, WORKGROUP, scoreOf.
+// Needs context, key_middle, keys, masked, pack, params, query, query_shift, query_start, row_order, row_tile,
+// seen_tiles, sequences, slots, HEAD_DIM, LOAD_PACKS, ROWS, SINKS, WORKGROUP, scoreOf.
 var<storage, read_write> scores: array<f32>;
 
 const HEAD_LOADS = HEAD_DIM / (PACK * LOAD_PACKS);

@@ -10,8 +10,8 @@
 // Grid: (row tiles, blocks of LANES loads of the head). A workgroup is STRIPS x LANES invocations: a lane owns the packs of
 // one load of ROWS output rows, a strip every STRIPS-th quad of columns; workgroup memory adds the strips up.
 //
-// Needs context, pack, params, row_tile, seen_tiles, sequences, slots, value_middle, values, LANES, LOAD_PACKS, Pack,
-// ROWS, STRIPS, VALUE_DIM, WORKGROUP.
+// Needs context, pack, params, row_order, row_tile, seen_tiles, sequences, slots, value_middle, values, LANES,
+// LOAD_PACKS, Pack, ROWS, STRIPS, VALUE_DIM, WORKGROUP.
 var<storage, read> weights: array<f32>;
 var<storage, read_write> o: array<Pack>;
 

@@ -1,7 +1,7 @@
 /** Runs a program on a device: compiled kernels, and the buffers that belong to them. */
 import type { Dispatch } from "../gpu/bound_work.ts";
 import type { Gpu } from "../gpu/device.ts";
-import { type Buffers, Kernel } from "../gpu/kernel.ts";
+import { type BufferRange, type Buffers, Kernel } from "../gpu/kernel.ts";
 import type { Owned } from "../gpu/owned.ts";
 import { USAGE } from "../gpu/usage.ts";
 import type { Program } from "./program.ts";
@@ -32,9 +32,14 @@ export async function createExecutor(
   return {
     bind(given, kv) {
       const buffers = { ...given, ...own };
-      return program.dispatches.map(({ kernel, grid, part, params: index, renamed = {} }) => {
-        const bound: Record<string, GPUBuffer> = { ...buffers, ...kv[part], params: params[index] };
-        for (const [variable, name] of Object.entries(renamed)) bound[variable] = buffers[name];
+      return program.dispatches.map(({ kernel, grid, part, params: index, ...named }) => {
+        const { renamed = {}, ranges = {} } = named;
+        const whole: Record<string, GPUBuffer> = { ...buffers, ...kv[part], params: params[index] };
+        for (const [variable, name] of Object.entries(renamed)) whole[variable] = buffers[name];
+        const bound: Record<string, GPUBuffer | BufferRange> = { ...whole };
+        for (const [variable, range] of Object.entries(ranges)) {
+          bound[variable] = { buffer: whole[variable], ...range };
+        }
         return kernels[kernel].bind(bound, grid);
       });
     },

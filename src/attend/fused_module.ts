@@ -14,6 +14,7 @@ import { MERGE_WORKGROUP } from "../plan/slices.ts";
 import type { FilledSpec } from "../plan/spec.ts";
 import {
   contextPieces,
+  exchangeOf,
   keyMiddlePiece,
   keyPieces,
   lanesPiece,
@@ -46,11 +47,11 @@ export function fusedModules(plan: FusedPlan): FusedModules<WgslModule> {
 
 function attendModule(plan: FusedPlan): WgslModule {
   const { spec, rows, rowGroups, lanes, keys, strips, columns, loads, valueLoads } = plan;
-  const loaded = { packSize: fusedPackSize(spec), loads };
+  const loaded = { packSize: fusedPackSize(spec), loads, boundRows: plan.uniform?.rows };
   return join(
     "attend",
     ...contextPieces(spec),
-    rowTilePiece(spec, rows * rowGroups),
+    rowTilePiece(spec, rows * rowGroups, plan.uniform ? "byToken" : "byHead"),
     ...seenTilesPieces(spec),
     ...keyPieces(spec, loaded, spec.arithmetic === "f32" ? "f32" : "f16"),
     ...valuePieces(spec, loaded),
@@ -62,6 +63,7 @@ function attendModule(plan: FusedPlan): WgslModule {
     ...scorePieces(spec),
     STATE_PIECE,
     lanesPiece(lanes, plan),
+    ...(lanes === 1 ? [{ fragments: [wgsl.lanes.oneMaximum] }] : []),
     ...keysPieces(plan),
     ...productPieces(plan),
     ...(plan.slices > 1 || plan.transform
@@ -76,7 +78,10 @@ function attendModule(plan: FusedPlan): WgslModule {
         MAY_SKIP: maySkip(plan) ? 1 : 0,
         TELLS_WHOLE: plan.tellsWhole ? 1 : 0,
       },
-      fragments: [wgsl.tile, wgsl.columns, wgsl.strips, wgsl.attend],
+      fragments: [
+        ...[wgsl.tile, wgsl.columns, wgsl.strips, wgsl.attend],
+        ...[wgsl.weights[exchangeOf(plan)], wgsl.meeting[exchangeOf(plan)]],
+      ],
     },
   );
 }
@@ -147,6 +152,11 @@ function keysPieces(plan: FusedPlan): WgslPiece[] {
         ...[wgsl.queries.sharers, wgsl.columnWeights.sharers],
       ],
     }];
+  }
+  if (plan.uniform) {
+    const { scoreKeys, ownKeys, queries, columnWeights } = wgsl;
+    const [held, own] = [[scoreKeys.lanes, ownKeys.direct], [queries.held, columnWeights.own]];
+    return [{ fragments: [...held, ...own] }];
   }
   const apart = { fragments: [wgsl.scoreKeys.lanes, wgsl.queries.own, wgsl.columnWeights.own] };
   if (keyChunk === 0) return [apart, { fragments: [wgsl.ownKeys.direct] }];

@@ -11,6 +11,7 @@ import type { Dtype } from "../tensor/dtype.ts";
 import type { FilledSpec } from "../plan/spec.ts";
 import {
   contextPieces,
+  exchangeOf,
   keyPieces,
   lanesPiece,
   type Loaded,
@@ -132,7 +133,10 @@ export function headGradientsModule(
 
 /** The gradients of keys and values. */
 export function keyValueGradientsModule(plan: AttentionGradientPlan): WgslModule {
-  const shares = { weightsFrom: "dProductsFrom", weights: "dProducts", stripOf: "stripOfProducts" };
+  const shares: Names = {
+    ...{ weights: "dProducts", putWeights: "putProducts", weightsAt: "productsAt" },
+    ...{ weightsFrom: "dProductsFrom", stripOf: "stripOfProducts" },
+  };
   return join("key and value gradients", ...tilePieces(plan), sumPiece(plan), {
     constants: {
       ...{ ...keySumConstants(plan), ...valueSumConstants(plan) },
@@ -142,7 +146,8 @@ export function keyValueGradientsModule(plan: AttentionGradientPlan): WgslModule
       ...[wgsl.columnTile, wgsl.passingRows, renamed(wgsl.products.f32, KEYS_AND_QUERIES)],
       ...products(plan, KEYS_AND_QUERIES),
       ...products(plan, VALUES_AND_DO),
-      renamed(wgsl.columnWeights[lanesOf(plan)], shares),
+      ...weightRoles(plan, shares),
+      wgsl.places[exchangeOf(plan.tile)],
       renamed(wgsl.sumValues.lanes, {
         ...{ Columns: "PassingRows", valueOfColumn: "startOfPassingDO", valuesAt: "passingDOAt" },
       }),
@@ -237,8 +242,14 @@ function sumPiece(plan: AttentionGradientPlan): WgslPiece {
       STRIP_INVOCATIONS: stripInvocations(plan.tile),
       ...(sharers > 0 && { WEIGHT_LOADS: Math.ceil(rows * columns / sharers) }),
     },
-    fragments: [wgsl.strips, wgsl.columnWeights[lanesOf(plan)]],
+    fragments: [wgsl.strips, ...weightRoles(plan), wgsl.meeting[exchangeOf(plan.tile)]],
   };
+}
+
+/** What a row that passes by is weighted by, and how lanes come by it. */
+function weightRoles(plan: AttentionGradientPlan, names: Names = {}): string[] {
+  return [wgsl.weights[exchangeOf(plan.tile)], wgsl.columnWeights[lanesOf(plan)]]
+    .map((role) => renamed(role, names));
 }
 
 /** Sums of a row by the distances of its keys, where slopes of ALiBi have a gradient, over `lanes` lanes. */

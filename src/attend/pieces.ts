@@ -2,7 +2,7 @@
 import * as wgsl from "../../kernels/mod.ts";
 import { isAsymmetric, isTransformed } from "../cache/kv_transform.ts";
 import { slotsPiece } from "../cache/slots.ts";
-import type { WgslPiece } from "../gpu/compose.ts";
+import { renamed, type WgslPiece } from "../gpu/compose.ts";
 import { isPerHead, MASK_COLUMNS, MASK_TOKENS } from "../plan/mask_blocks.ts";
 import { spareTiles } from "../plan/plan_base.ts";
 import type { FilledSpec } from "../plan/spec.ts";
@@ -15,6 +15,8 @@ import { loadPieces, packPiece, packType } from "../tensor/pieces.ts";
 export interface Loaded {
   packSize: 1 | 4;
   loads: Loads;
+  /** Rows of keys and values that are bound as uniforms; absent where all of them are bound as storage. */
+  boundRows?: number;
 }
 
 /**
@@ -40,12 +42,30 @@ export function rowsPiece(spec: FilledSpec): WgslPiece {
   return { fragments: [wgsl.params, ...rows] };
 }
 
-/** Declares tiles of `rows` rows that read the same KV head. */
-export function rowTilePiece(spec: FilledSpec, rows: number): WgslPiece {
-  const [constants, fragments] = [{ TILE_ROWS: rows }, [wgsl.rowTile[spec.queries.arrangement]]];
-  return spec.tokens === undefined
-    ? { constants, fragments }
-    : { constants: { ...constants, SPARE_TILES: spareTiles(spec, rows) }, fragments };
+/** Declares tiles of `rows` rows that read the same KV head, in an order of their own where there is no ragged one. */
+export function rowTilePiece(
+  spec: FilledSpec,
+  rows: number,
+  order: "byHead" | "byToken" = "byHead",
+): WgslPiece {
+  const constants = { TILE_ROWS: rows };
+  if (spec.tokens === undefined) {
+    return { constants, fragments: [wgsl.rowTile.padded, wgsl.rowOrder[order]] };
+  }
+  return {
+    constants: { ...constants, SPARE_TILES: spareTiles(spec, rows) },
+    fragments: [wgsl.rowTile.ragged, wgsl.rowOrder.ragged],
+  };
+}
+
+/** Declares the rows of a tensor in loads, `loads` of them where they are bound as a uniform. */
+export function boundPiece(name: "q" | "k" | "v" | "dO", loads?: number): WgslPiece {
+  if (loads === undefined) return { fragments: [renamed(wgsl.boundRows.storage, { bound: name })] };
+  const constant = `${name.toUpperCase()}_LOADS`;
+  return {
+    constants: { [constant]: loads },
+    fragments: [renamed(wgsl.boundRows.uniform, { bound: name, BOUND_LOADS: constant })],
+  };
 }
 
 /** Declares the states of the blocks of a mask. */
@@ -64,7 +84,7 @@ export function seenTilesPieces(spec: FilledSpec): WgslPiece[] {
 /** Declares `k` and reads it by `keysAt`, as factors of products in a type of their own. */
 export function keyPieces(
   spec: FilledSpec,
-  { packSize, loads }: Loaded,
+  { packSize, loads, boundRows }: Loaded,
   products: Dtype = "f32",
 ): WgslPiece[] {
   const { kvDtype, headDim } = spec;
@@ -73,13 +93,13 @@ export function keyPieces(
     types: { Factor: products === "f32" ? "Wide" : packType(products, packSize) },
     constants: { HEAD_DIM: headDim },
     fragments: [isQuantized(kvDtype) ? wgsl.keys.quantized : wgsl.keys.numbers],
-  }];
+  }, boundPiece("k", boundRows && boundRows * headDim / packSize)];
 }
 
 /** Declares `v` and reads it by `valuesAt`; or reads `k`, which {@linkcode keyPieces} declares, where values are keys. */
 export function valuePieces(
   spec: FilledSpec,
-  { packSize, loads }: Loaded,
+  { packSize, loads, boundRows }: Loaded,
 ): WgslPiece[] {
   const { kvDtype, valueDim, valuesAre } = spec;
   if (valuesAre === "keys") {
@@ -89,7 +109,7 @@ export function valuePieces(
   return [slotsPiece(spec), packPiece(packSize), ...rows, {
     constants: { VALUE_DIM: valueDim },
     fragments: [isQuantized(kvDtype) ? wgsl.values.quantized : wgsl.values.numbers],
-  }];
+  }, boundPiece("v", boundRows && boundRows * valueDim / packSize)];
 }
 
 /** Declares `q` and reads it by `queryAt`, as many packs at a time as a load of keys brings. */
@@ -97,7 +117,7 @@ export function queryPiece(spec: FilledSpec, packSize: 1 | 4): WgslPiece {
   const { dtype, kvDtype } = spec;
   if (isTransformed(spec)) return { fragments: [wgsl.query.transformed] };
   return dtype === kvDtype
-    ? { fragments: [wgsl.query.stored] }
+    ? { fragments: [wgsl.query.stored, ...boundPiece("q").fragments!] }
     : { types: { Pack: packType(dtype, packSize) }, fragments: [wgsl.query.packs] };
 }
 
@@ -130,3 +150,8 @@ export function lanesPiece(lanes: number, { shuffles }: { shuffles: boolean }): 
 
 /** Declares the state of a softmax, with the score of what is masked. */
 export const STATE_PIECE: WgslPiece = { fragments: [wgsl.masked, wgsl.state] };
+
+/** Whether lanes exchange what they compute through workgroup memory: a row group of one lane keeps its own. */
+export function exchangeOf({ lanes }: { lanes: number }): "own" | "shared" {
+  return lanes === 1 ? "own" : "shared";
+}

@@ -31,6 +31,8 @@ export interface ProgramDispatch {
   params: number;
   /** The part of keys and values that it reads. */
   part: number;
+  /** Variables that bind a part of their buffer. */
+  ranges?: Readonly<Record<string, { offset: number; size: number }>>;
   /** Variables that bind buffers of other names. */
   renamed?: Readonly<Record<string, string>>;
 }
@@ -58,8 +60,11 @@ export function paramsOf({ spec, contextLen }: PlanBase): UniformValues {
 }
 
 /** The row, or the page, of keys and values with which the part of a block begins. */
-export function firstKvRow({ spec, parts }: PlanBase, block: { part: number }): number {
-  return parts[block.part].firstHead * (spec.pages?.count ?? spec.capacity);
+export function firstKvRow(
+  { spec, parts }: PlanBase,
+  block: { part: number; firstBound?: number },
+): number {
+  return block.firstBound ?? parts[block.part].firstHead * (spec.pages?.count ?? spec.capacity);
 }
 
 /** The uniform buffers beside `params` that kernels read. */

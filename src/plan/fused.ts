@@ -16,6 +16,8 @@ import { checkStorageBuffers, fusedStorageBuffers } from "./storage_buffers.ts";
 import type { Tiling } from "./tiling.ts";
 import { planTransform, type TransformPlan } from "./transform.ts";
 import { tilingFor } from "./tuning.ts";
+import type { UniformRanges } from "./uniform_ranges.ts";
+import { headsOfUnit, planUniformTile } from "./uniform_tile.ts";
 
 /** A range of tiles that is dispatched at once. */
 export interface TileBlock {
@@ -25,6 +27,8 @@ export interface TileBlock {
   numTiles: number;
   /** The part of keys and values that they read. */
   part: number;
+  /** The first row of keys and values that is bound, where these are uniforms. */
+  firstBound?: number;
 }
 
 /** The plan of a fused attention: one pass over each slice of the context, then, for several slices, a merge. */
@@ -37,6 +41,8 @@ export interface FusedPlan extends PlanBase, FusedTile {
   blocks: readonly TileBlock[];
   /** The transform of queries and outputs; absent where keys and values are stored as they were appended. */
   transform?: TransformPlan;
+  /** The ranges of keys and values that are bound as uniforms; absent where they are bound as storage. */
+  uniform?: UniformRanges;
 }
 
 /** Plans the fused implementation; undefined if it cannot fit the device. */
@@ -45,7 +51,8 @@ export function planFused(start: PlanStart, device: PlanDevice): FusedPlan | und
   const { tuning } = spec;
   const tiling = tilingFor(ACTION, tuning, rowsPerKvHead(spec), device.profile);
   const loads = fusedLoads(spec, device.profile);
-  const tile = planTile(start.spec, loads, device, tiling);
+  const { tile, uniform } = planUniformTile(spec, device) ??
+    { tile: planTile(spec, loads, device, tiling) };
   if (!tile) return undefined;
 
   const tilesOfHead = tilesPerKvHead(spec, tile.rows * tile.rowGroups);
@@ -55,7 +62,7 @@ export function planFused(start: PlanStart, device: PlanDevice): FusedPlan | und
   const transform = planTransform(spec, packs, device);
   const queryBytes = transform?.queryBytes ?? 0;
   const filling = { numTiles, fillingWorkgroups, queryBytes };
-  const slices = planSlices(start, tile, filling, device);
+  const slices = uniform ? 1 : planSlices(start, tile, filling, device);
   if (slices === undefined) return undefined;
   checkStorageBuffers(fusedStorageBuffers(spec, slices), device.limits);
   return {
@@ -63,9 +70,12 @@ export function planFused(start: PlanStart, device: PlanDevice): FusedPlan | und
     ...start,
     ...tile,
     slices,
-    blocks: planBlocks(headBlocks, tilesOfHead, device.limits.maxComputeWorkgroupsPerDimension),
+    blocks: uniform
+      ? uniformBlocks(uniform, headsOfUnit(spec) * tilesOfHead)
+      : planBlocks(headBlocks, tilesOfHead, device.limits.maxComputeWorkgroupsPerDimension),
     scratchBytes: sliceBytes(spec, slices) + queryBytes,
     ...(transform && { transform }),
+    ...(uniform && { uniform }),
   };
 }
 
@@ -97,4 +107,12 @@ function planBlocks(
       part,
     }));
   });
+}
+
+/** The tiles of each range of keys and values. */
+function uniformBlocks({ ranges }: UniformRanges, tilesOfUnit: number): TileBlock[] {
+  return ranges.map(({ firstUnit, numUnits, firstRow }) => ({
+    ...{ firstTile: firstUnit * tilesOfUnit, numTiles: numUnits * tilesOfUnit },
+    ...{ part: 0, firstBound: firstRow },
+  }));
 }

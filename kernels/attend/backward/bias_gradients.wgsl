@@ -12,8 +12,8 @@
 // Grid: (slices, tiles of the bias, planes of them). A workgroup owns ROWS rows by TILE_COLUMNS keys of the bias, or one row
 // that all tokens read; a lane owns KEYS of these keys.
 //
-// Needs bias_tile, context, pair_gradient, params, row_tile, score_keys, sequences, slots, Gradient, KEYS, LANES, PerRow,
-// ROWS, WORKGROUP, dOsOf, dWeightsOf, queriesOf, rowStates, shrinkOf.
+// Needs bias_tile, context, pair_gradient, params, row_order, score_keys, sequences, slots, Gradient, KEYS, LANES,
+// PerRow, ROWS, WORKGROUP, dOsOf, dWeightsOf, queriesOf, rowStates, shrinkOf.
 var<storage, read_write> dBias: array<Gradient>;
 
 @compute @workgroup_size(WORKGROUP)

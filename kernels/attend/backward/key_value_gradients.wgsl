@@ -14,16 +14,11 @@
 // products, then loads of q and of dO for the sums. Each slice, params.firstTile of them, is a run of its own, and adds to what
 // those before it left. A sum has one owner: its order, and so its bits, are always the same.
 //
-// Needs column_tile, context, pack, pair_gradient, params, passing_rows, sequences, slots, strips, sum_values, tile,
-// COLUMNS, HEAD_PACKS, KEYS, KEY_PACKS, LANES, PACKS, PerRow, ROWS, ROW_GROUPS, SLICES, VALUE_PACKS, WORKGROUP,
-// addKeys, dWeightsOf, heldKeysOf, heldProductsOf, heldValuesOf, rowStates, shrinkOf, stripOf.
+// Needs column_tile, context, meeting, pack, pair_gradient, params, passing_rows, places, sequences, slots, strips,
+// sum_values, tile, weights, HEAD_PACKS, KEYS, KEY_PACKS, LANES, PACKS, PerRow, ROWS, SLICES, VALUE_PACKS, WORKGROUP,
+// addKeys, dWeightsOf, heldKeysOf, heldProductsOf, heldValuesOf, putProducts, rowStates, shrinkOf, stripOf.
 alias Sums = array<array<Wide, ROWS>, VALUE_PACKS>;
 alias KeySums = array<array<Wide, ROWS>, KEY_PACKS>;
-alias Shares = array<array<array<PerRow, COLUMNS>, TILE_COLUMNS / COLUMNS>, ROW_GROUPS>;
-
-// w and dp by row group and query row of the tile.
-var<workgroup> weights: Shares;
-var<workgroup> dProducts: Shares;
 
 var<storage, read_write> partials: array<Wide>;
 
@@ -59,20 +54,18 @@ fn main(
   var dv: Sums;
   for (var start = first; start < end; start += TILE_COLUMNS) {
     // Every lane has added up the tile before.
-    workgroupBarrier();
+    meet();
     var row = array<u32, KEYS>();
     /*unroll*/ for (var j = 0u; j < KEYS; j++) {
       row[j] = passingRow(rows, start + lane + LANES * j);
-      if (rowGroup == 0u) {
-        places[lane + LANES * j] = queryRow(rows.batch, headOf(row[j]), tokenOf(row[j]));
-      }
+      putPassingPlace(rowGroup, lane + LANES * j, queryRow(rows.batch, headOf(row[j]), tokenOf(row[j])));
     }
-    workgroupBarrier();
+    meet();
     let products = heldProductsOf(rows, start, invocation, lane, keys, shrink);
     let dWeights = dWeightsOf(rows, start, invocation, lane, values, shrink);
     /*unroll*/ for (var j = 0u; j < KEYS; j++) {
       let c = lane + LANES * j;
-      let state = rowStates[places[c]];
+      let state = rowStates[passingPlace(c)];
       let visible = visibleColumns(context, tokenOf(row[j]));
       var w = PerRow();
       var dp = PerRow();
@@ -83,10 +76,10 @@ fn main(
         w[i] = pair.weight;
         dp[i] = pair.product;
       }
-      weights[rowGroup][c / COLUMNS][c % COLUMNS] = w;
-      dProducts[rowGroup][c / COLUMNS][c % COLUMNS] = dp;
+      putWeights(rowGroup, c, w);
+      putProducts(rowGroup, c, dp);
     }
-    workgroupBarrier();
+    meet();
     addValues(&dv, rows, start, min(TILE_COLUMNS, end - start), rowGroup, lane, true);
     addKeys(&dk, rows, start, min(TILE_COLUMNS, end - start), rowGroup, lane, true);
   }

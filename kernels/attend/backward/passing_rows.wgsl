@@ -1,6 +1,6 @@
 // passing_rows: the query rows that see any column of a tile: of all query heads that share its KV head, the same tokens.
 //
-// Needs column_tile, context, pack, query, tile, HEAD_LOADS, LOAD_PACKS, SINKS, dOAt, params.
+// Needs column_tile, context, pack, places, query, tile, HEAD_LOADS, LOAD_PACKS, SINKS, dOAt, params.
 struct PassingRows {
   batch: u32,
   firstHead: u32,
@@ -8,9 +8,6 @@ struct PassingRows {
   numTokens: u32,
   count: u32,
 }
-
-// The places of the rows of a tile, so that finding one again takes no division.
-var<workgroup> places: array<u32, TILE_COLUMNS>;
 
 fn passingRowsOf(tile: ColumnTile, context: Context) -> PassingRows {
   let groupSize = params.numHeads / params.numKvHeads;
@@ -33,11 +30,11 @@ fn passingRow(rows: PassingRows, index: u32) -> u32 {
 }
 
 fn startOfPassingQuery(rows: PassingRows, index: u32) -> u32 {
-  return places[index % TILE_COLUMNS] * HEAD_LOADS;
+  return passingPlace(index % TILE_COLUMNS) * HEAD_LOADS;
 }
 
 fn startOfPassingDO(rows: PassingRows, index: u32) -> u32 {
-  return places[index % TILE_COLUMNS] * VALUE_ROW_LOADS;
+  return passingPlace(index % TILE_COLUMNS) * VALUE_ROW_LOADS;
 }
 
 fn passingQueryAt(start: u32, load: u32) -> array<Wide, LOAD_PACKS> {

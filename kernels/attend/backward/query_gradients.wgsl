@@ -13,13 +13,10 @@
 // head, and walks the columns that these see of the slice, TILE_COLUMNS at a time: a lane owns KEYS columns for the products,
 // then KEY_LOADS loads of the key and every STRIPS-th group of COLUMNS columns for the sums.
 //
-// Needs columns, context, distances, pack, pair_gradient, params, row_state, row_tile, score_keys, sequences, slots,
-// strips, tile, COLUMNS, Gradient, HEAD_PACKS, KEYS, KEY_PACKS, LANES, PerRow, ROWS, ROW_GROUPS, WORKGROUP,
+// Needs columns, context, distances, meeting, pack, pair_gradient, params, row_order, row_state, row_tile, score_keys,
+// sequences, slots, strips, tile, weights, Gradient, HEAD_PACKS, KEYS, KEY_PACKS, LANES, PerRow, ROWS, WORKGROUP,
 // addKeys, dOsOf, dWeightsOf, queriesOf, rowStates, shrinkOf, stripOf.
 alias KeySums = array<array<Wide, ROWS>, KEY_PACKS>;
-
-// dp by row group and column of the tile, COLUMNS of which are loaded at once.
-var<workgroup> weights: array<array<array<PerRow, COLUMNS>, TILE_COLUMNS / COLUMNS>, ROW_GROUPS>;
 
 var<storage, read_write> dq: array<Gradient>;
 
@@ -77,12 +74,12 @@ fn main(
       }
     }
     // Every lane has added up the tile before.
-    workgroupBarrier();
+    meet();
     /*unroll*/ for (var j = 0u; j < KEYS; j++) {
-      let c = lane + LANES * j;
-      weights[rowGroup][c / COLUMNS][c % COLUMNS] = dProducts[j];
+      // What keys are weighted by is dp.
+      putWeights(rowGroup, lane + LANES * j, dProducts[j]);
     }
-    workgroupBarrier();
+    meet();
     addKeys(&acc, columns, start, min(TILE_COLUMNS, end - start), rowGroup, lane, true);
   }
 

@@ -1,0 +1,10 @@
+// meeting: lanes that exchange something through workgroup memory wait for each other.
+
+// variant shared: all lanes of the workgroup have come here before any of them goes on.
+fn meet() {
+  workgroupBarrier();
+}
+
+// variant own: a row group is one lane, which waits for nobody.
+fn meet() {
+}

@@ -1,0 +1,81 @@
+/** The tile of a fused attention whose lanes own query rows and read keys and values from uniform bindings. */
+import { SMALLEST_SUBGROUP } from "../gpu/profile.ts";
+import {
+  fusedPackSize,
+  type FusedTile,
+  headLoads,
+  ROUNDS_BESIDE,
+  valueLoads,
+} from "./fused_tile.ts";
+import { numRows, type PlanDevice } from "./plan_base.ts";
+import type { FilledSpec } from "./spec.ts";
+import { type RowUnits, type UniformRanges, uniformRanges } from "./uniform_ranges.ts";
+
+/** Lanes of a software driver that work at once. */
+export const SOFTWARE_LANES = 8;
+/** Workgroups below which some of its threads would have nothing to do. */
+const FILLING = 8;
+/** Most elements of a head whose rows are kept in registers: of larger ones, loads are shared by more rows in other tiles. */
+const MOST_ELEMENTS = 16;
+
+/** A tile, and the ranges of rows of keys and values that its kernel binds. */
+export interface UniformTile {
+  tile: FusedTile;
+  uniform: UniformRanges;
+}
+
+/**
+ * The tile whose loads of keys and values are uniform; undefined where loads from storage are as cheap, or rows do not fit.
+ *
+ * Software drivers load from storage lane by lane, behind checks of their own: such a load costs 15 times as much as one from a
+ * uniform on Mesa's lavapipe. A lane that owns a row exchanges nothing with others, so that no memory is shared and nobody waits.
+ */
+export function planUniformTile(
+  spec: FilledSpec,
+  { profile }: PlanDevice,
+): UniformTile | undefined {
+  if (!suitsUniforms(spec) || !profile.isSoftware) return undefined;
+  // SwiftShader takes minutes to compile more than 16 sums of an invocation.
+  if (profile.subgroupSize === SMALLEST_SUBGROUP || spec.tuning) return undefined;
+  const uniform = uniformRanges(keyUnits(spec));
+  const { rows, keys } = { rows: 4, keys: 4 };
+  if (!uniform || numRows(spec) < FILLING * SOFTWARE_LANES * rows) return undefined;
+  const tile: FusedTile = {
+    ...{ rows, rowGroups: SOFTWARE_LANES, lanes: 1, wantedLanes: 1, keys, sharers: 0, partners: 1 },
+    ...{
+      keyChunk: 0,
+      shuffles: false,
+      strips: 1,
+      columns: keys,
+      tellsWhole: false,
+      loads: "packs",
+    },
+    valueLoads: valueLoads({ spec, loads: "packs" }),
+    rounds: headLoads({ spec, loads: "packs" }) + 1 + ROUNDS_BESIDE,
+  };
+  return { tile, uniform };
+}
+
+/** Whether rows are small, of f32, and lie where a binding can hold them. */
+export function suitsUniforms(spec: FilledSpec): boolean {
+  const { dtype, kvDtype, arithmetic, headDim, valueDim, pages, tokens, valuesAre, blockMask } =
+    spec;
+  const isPlain = [dtype, kvDtype, arithmetic].every((type) => type === "f32");
+  const isContiguous = !pages && tokens === undefined && !valuesAre && !blockMask;
+  return isPlain && isContiguous && fusedPackSize(spec) === 4 &&
+    Math.max(headDim, valueDim) <= MOST_ELEMENTS;
+}
+
+/** The rows of keys and values that belong together: those of a head, or those of a sequence where its heads lie in turns. */
+export function keyUnits(spec: FilledSpec): RowUnits {
+  const { batch, numKvHeads, capacity, headDim, valueDim, kvLayout } = spec;
+  const rowBytes = [4 * headDim, 4 * valueDim];
+  return kvLayout === "BNSH"
+    ? { count: batch * numKvHeads, rows: capacity, rowBytes }
+    : { count: batch, rows: numKvHeads * capacity, rowBytes };
+}
+
+/** The KV heads of a unit. */
+export function headsOfUnit({ numKvHeads, kvLayout }: FilledSpec): number {
+  return kvLayout === "BNSH" ? 1 : numKvHeads;
+}
