@@ -330,7 +330,7 @@ fn main(
 @builtin(num_workgroups) numWorkgroups: vec3u,
 @builtin(local_invocation_index) invocation: u32,
 ) {
-let index = workgroupId.y * numWorkgroups.x + workgroupId.x;
+let index = params.firstTile + workgroupId.y * numWorkgroups.x + workgroupId.x;
 let heads = params.numRows / (params.numHeads / params.numKvHeads * params.seqLen);
 let numKvRows = heads * params.capacity;
 if (index >= heads * columnTilesPerKvHead()) {
@@ -341,7 +341,7 @@ let tile = columnTileOf(index, context);
 let rows = passingRowsOf(tile, context);
 let tiles = (rows.count + TILE_COLUMNS - 1u) / TILE_COLUMNS;
 let perSlice = (tiles + SLICES - 1u) / SLICES * TILE_COLUMNS;
-let first = params.firstTile * perSlice;
+let first = params.slice * perSlice;
 let end = min(rows.count, first + perSlice);
 let rowGroup = invocation / LANES;
 let lane = invocation % LANES;
@@ -356,7 +356,7 @@ meet();
 var row = array<u32, KEYS>();
 /*unroll*/ for (var j = 0u; j < KEYS; j++) {
 row[j] = passingRow(rows, start + lane + LANES * j);
-putPassingPlace(rowGroup, lane + LANES * j, queryRow(rows.batch, headOf(row[j]), tokenOf(row[j])));
+putPassingPlace(rowGroup, lane + LANES * j, queryRow(rows.batch, headOf(row[j]), tokenOf(row[j])) - params.firstQueryRow);
 }
 meet();
 let products = heldProductsOf(rows, start, invocation, lane, keys, shrink);
@@ -381,7 +381,7 @@ meet();
 addValues(&dv, rows, start, min(TILE_COLUMNS, end - start), rowGroup, lane, true);
 addKeys(&dk, rows, start, min(TILE_COLUMNS, end - start), rowGroup, lane, true);
 }
-let isFirst = params.firstTile == 0u;
+let isFirst = params.slice == 0u;
 for (var i = 0u; i < ROWS; i++) {
 var keySums = array<Wide, KEY_PACKS>();
 var valueSums = array<Wide, VALUE_PACKS>();
@@ -507,7 +507,7 @@ fn main(
 @builtin(num_workgroups) numWorkgroups: vec3u,
 @builtin(local_invocation_index) invocation: u32,
 ) {
-let index = workgroupId.z * numWorkgroups.y + workgroupId.y;
+let index = params.firstTile + workgroupId.z * numWorkgroups.y + workgroupId.y;
 if (index >= params.numRows / rowsPerKvHead() * tilesPerKvHead()) {
 return;
 }
@@ -610,11 +610,14 @@ rowStates[row] = RowState(lse[row], dot, lengthOf(batchOf(row)));
 export const rowState: string = `struct RowState {
 lse: f32,
 dot: f32,
-length: u32,
+@size(8) length: u32,
 }`;
 
 /** attend/backward/row_states.wgsl */
-export const rowStates: string = `var<storage, read> rowStates: array<RowState>;`;
+export const rowStates: Readonly<Record<"storage" | "uniform", string>> = {
+  storage: `var<storage, read> rowStates: array<RowState>;`,
+  uniform: `var<uniform> rowStates: array<RowState, Q_ROWS>;`,
+};
 
 /** attend/backward/row_term.wgsl */
 export const rowTerm: Readonly<Record<"sink" | "slope", string>> = {
@@ -803,7 +806,7 @@ fn lengthOf(batch: u32) -> u32 {
 return lengths[batch];
 }`,
   ofRows: `fn lengthOf(batch: u32) -> u32 {
-return rowStates[queryRow(batch, 0u, 0u)].length;
+return rowStates[queryRow(batch, 0u, 0u) - params.firstQueryRow].length;
 }`,
 };
 
@@ -1265,6 +1268,8 @@ firstTile: u32,
 firstRow: u32,
 scratchRow: u32,
 firstKvRow: u32,
+firstQueryRow: u32,
+slice: u32,
 numRows: u32,
 }
 var<uniform> params: Params;

@@ -13,5 +13,5 @@ fn lengthOf(batch: u32) -> u32 {
 //
 // Needs params, rowStates.
 fn lengthOf(batch: u32) -> u32 {
-  return rowStates[queryRow(batch, 0u, 0u)].length;
+  return rowStates[queryRow(batch, 0u, 0u) - params.firstQueryRow].length;
 }

@@ -1,6 +1,6 @@
 // params: the shapes and options of one attention.
 //
-// `firstTile`, `firstRow`, `scratchRow` and `firstKvRow` alone differ between its blocks.
+// `firstTile`, `firstRow`, `scratchRow`, `firstKvRow`, `firstQueryRow` and `slice` alone differ between its blocks.
 // A query row is (batch, query head, token), numbered as in [B, N, S]; a block is a range of rows.
 
 // The place of a bias or a mask in memory: rows of `keys` elements, one for each key.
@@ -41,6 +41,10 @@ struct Params {
   scratchRow: u32,
   // The row of keys and values that is stored first in their buffers, where these hold a part of them.
   firstKvRow: u32,
+  // The row of queries that is stored first where their buffers hold a part of them.
+  firstQueryRow: u32,
+  // The present one of the slices that run one after the other.
+  slice: u32,
   // Number of rows in all.
   numRows: u32,
 }

@@ -98,7 +98,7 @@ export class AttentionGradient {
    * const gpu = await Gpu.open();
    * const spec = { numHeads: 8, numKvHeads: 1, headDim: 16, seqLen: 64, capacity: 64 };
    * const gradient = await AttentionGradient.create(gpu, { ...spec, window: 16 });
-   * console.log(gradient.plan.scratchBytes); // 14336: D and lse of each row, and dk and dv in f32
+   * console.log(gradient.plan.scratchBytes); // 16384: D and lse of each row, and dk and dv in f32
    * gradient.destroy();
    * gpu.destroy();
    * ```

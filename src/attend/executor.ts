@@ -50,8 +50,8 @@ export async function createExecutor(
 function ownBuffers({ device }: Gpu, owned: Owned, { scratch, uniforms }: Program): Buffers {
   const buffers: Record<string, GPUBuffer> = {};
   for (const [name, size] of Object.entries(scratch)) {
-    const label = "attention scratch";
-    buffers[name] = owned.keep(device.createBuffer({ label, size, usage: USAGE.storage }));
+    const usage = USAGE.storage | USAGE.uniform;
+    buffers[name] = owned.keep(device.createBuffer({ label: "attention scratch", size, usage }));
   }
   for (const [name, bytes] of Object.entries(uniforms)) {
     const buffer = owned.keep(device.createBuffer({

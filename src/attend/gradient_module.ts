@@ -80,11 +80,15 @@ export function sumSlicesModule(dtype: Dtype, size: 1 | 4): WgslModule {
 
 /** The gradient of queries. */
 export function queryGradientsModule(plan: AttentionGradientPlan): WgslModule {
-  const { spec, tile, slices } = plan;
+  const { spec, tile, slices, uniform } = plan;
   const { rows, rowGroups } = tile;
   const dtype = slices.queries > 1 ? "f32" : spec.dtype;
-  const pieces = [...tilePieces(plan), sumPiece(plan), ...distancePieces(plan, tile.lanes)];
-  return join("query gradients", ...pieces, rowTilePiece(spec, rows * rowGroups), {
+  const pieces = [
+    ...tilePieces(plan, { keys: uniform?.keys.rows }),
+    ...[sumPiece(plan), ...distancePieces(plan, tile.lanes)],
+    rowTilePiece(spec, rows * rowGroups, uniform ? "byToken" : "byHead"),
+  ];
+  return join("query gradients", ...pieces, {
     types: { Gradient: packType(dtype, fusedPackSize(spec)) },
     constants: keySumConstants(plan),
     fragments: [
@@ -122,7 +126,7 @@ export function headGradientsModule(
   of: "dSinkLogits" | "dAlibiSlopes",
 ): WgslModule {
   const term = of === "dSinkLogits"
-    ? { fragments: [wgsl.rowTerm.sink, wgsl.rowState, wgsl.rowStates, wgsl.masked] }
+    ? { fragments: [wgsl.rowTerm.sink, ...rowStatesPiece().fragments!, wgsl.masked] }
     : { fragments: [wgsl.rowTerm.slope] };
   const perHead = of === "dSinkLogits" ? [perHeadPiece(spec)] : [];
   return join(`sum of ${of}`, lanesPiece(HEAD_LANES, { shuffles: false }), term, ...perHead, {
@@ -137,7 +141,8 @@ export function keyValueGradientsModule(plan: AttentionGradientPlan): WgslModule
     ...{ weights: "dProducts", putWeights: "putProducts", weightsAt: "productsAt" },
     ...{ weightsFrom: "dProductsFrom", stripOf: "stripOfProducts" },
   };
-  return join("key and value gradients", ...tilePieces(plan), sumPiece(plan), {
+  const bound = { queries: plan.uniform?.queries.rows };
+  return join("key and value gradients", ...tilePieces(plan, bound), sumPiece(plan), {
     constants: {
       ...{ ...keySumConstants(plan), ...valueSumConstants(plan) },
       SLICES: plan.slices.keys,
@@ -168,7 +173,8 @@ export function stagedGradientModules(
   const loaded: Loaded = { packSize: fusedPackSize(spec), loads: "packs" };
   const ofAll = [
     ...contextPieces(spec, "ofRows"),
-    { constants: { WORKGROUP: PLAIN_WORKGROUP }, fragments: [wgsl.rowState, wgsl.rowStates] },
+    { constants: { WORKGROUP: PLAIN_WORKGROUP }, fragments: [] },
+    rowStatesPiece(),
   ];
   return {
     pairs: join("all pairs", ...ofAll, ...pairPieces(spec, loaded), {
@@ -198,39 +204,60 @@ export function stagedGradientModules(
   };
 }
 
-/** Keys, values, queries and dO, and what becomes of a pair of them. */
-function pairPieces(spec: FilledSpec, loaded: Loaded): WgslPiece[] {
+/**
+ * Keys, values, queries and dO, and what becomes of a pair of them; `boundQueries` rows of the latter two where they are bound as
+ * uniforms.
+ */
+function pairPieces(spec: FilledSpec, loaded: Loaded, boundQueries?: number): WgslPiece[] {
+  const { packSize } = loaded;
+  const doLoads = boundQueries && boundQueries * spec.valueDim / packSize;
   return [
     ...keyPieces(spec, loaded),
     ...valuePieces(spec, loaded),
-    ...withDO(queryPiece(spec, loaded.packSize)),
+    ...withDO(queryPiece(spec, packSize, boundQueries), doLoads),
     ...scorePieces(spec),
     ...slopePieces(spec),
     { fragments: [wgsl.masked, wgsl.pair, wgsl.pairGradient] },
   ];
 }
 
-/** Declares `q` and `dO`, which lies as q does, and reads them by `queryAt` and `dOAt`. */
-function withDO(query: WgslPiece): WgslPiece[] {
-  const ofDO = query.fragments!.map((text) => renamed(text, { q: "dO", queryAt: "dOAt" }));
-  return [query, { fragments: ofDO }];
+/** Declares `q` and `dO`, which lies as q does, and reads them by `queryAt` and `dOAt`; `doLoads` of dO as a uniform. */
+function withDO(query: WgslPiece, doLoads?: number): WgslPiece[] {
+  const names = { q: "dO", queryAt: "dOAt", Q_LOADS: "DO_LOADS" };
+  const ofDO = query.fragments!.map((text) => renamed(text, names));
+  return [query, { constants: doLoads ? { DO_LOADS: doLoads } : {}, fragments: ofDO }];
+}
+
+/** Rows that a kernel binds as uniforms. */
+interface BoundRows {
+  keys?: number;
+  queries?: number;
 }
 
 /** The roles of a tile that all kernels have. */
-function tilePieces(plan: AttentionGradientPlan): WgslPiece[] {
+function tilePieces(plan: AttentionGradientPlan, bound: BoundRows = {}): WgslPiece[] {
   const { spec, tile } = plan;
   const { rows, lanes, keys, sharers, strips, loads } = tile;
+  const loaded = { packSize: fusedPackSize(spec), loads, boundRows: bound.keys };
   return [
     ...contextPieces(spec, "ofRows"),
-    ...pairPieces(spec, { packSize: fusedPackSize(spec), loads }),
+    ...pairPieces(spec, loaded, bound.queries),
+    rowStatesPiece(bound.queries),
     {
       constants: {
         ...{ ROWS: rows, LANES: lanes, KEYS: keys, STRIPS: strips },
         ...(sharers > 0 && { SHARERS: sharers, ROW_LOADS: Math.ceil(rows / sharers) }),
       },
-      fragments: [wgsl.rowState, wgsl.rowStates, wgsl.tile],
+      fragments: [wgsl.tile],
     },
   ];
+}
+
+/** Declares the states of query rows, `boundRows` of them where they are bound as a uniform. */
+function rowStatesPiece(boundRows?: number): WgslPiece {
+  return boundRows === undefined
+    ? { fragments: [wgsl.rowState, wgsl.rowStates.storage] }
+    : { constants: { Q_ROWS: boundRows }, fragments: [wgsl.rowState, wgsl.rowStates.uniform] };
 }
 
 /** Sums over what passes by, for all row groups of a workgroup. */
@@ -260,7 +287,8 @@ function distancePieces(plan: AttentionGradientPlan, lanes: number): WgslPiece[]
 
 /** Products of what a workgroup holds with what passes by. */
 function products(plan: AttentionGradientPlan, names: Names = {}): string[] {
-  const roles = [wgsl.scoreKeys.lanes, wgsl.ownKeys.direct, wgsl.queries[lanesOf(plan)]];
+  const held = wgsl.queries[plan.uniform ? "held" : lanesOf(plan)];
+  const roles = [wgsl.scoreKeys.lanes, wgsl.ownKeys.direct, held];
   return roles.map((role) => renamed(role, names));
 }
 

@@ -4,6 +4,11 @@ import type { WgslModule } from "../gpu/compose.ts";
 import type { PlanLimits } from "../gpu/limits.ts";
 import type { AttentionGradientPlan } from "../plan/backward.ts";
 import { fusedPackSize } from "../plan/fused_tile.ts";
+import { ROW_STATE_BYTES } from "../plan/backward_tile.ts";
+import { tilesPerKvHead } from "../plan/plan_base.ts";
+import type { UniformPassing } from "../plan/uniform_gradient.ts";
+import type { UniformRanges } from "../plan/uniform_ranges.ts";
+import { headsOfUnit } from "../plan/uniform_tile.ts";
 import { leadingAxes } from "../score/score_spec.ts";
 import { type Dtype, elementCount } from "../tensor/dtype.ts";
 import {
@@ -16,7 +21,7 @@ import {
   stagedGradientModules,
   sumSlicesModule,
 } from "./gradient_module.ts";
-import { paramsOf, type Program, uniformsOf } from "./program.ts";
+import { type BoundRanges, boundRanges, paramsOf, type Program, uniformsOf } from "./program.ts";
 
 /** A run of a kernel, the parameters of its block where there are blocks, and what it binds by other names. */
 interface Step {
@@ -24,10 +29,18 @@ interface Step {
   grid: Grid;
   block?: Block;
   renamed?: Readonly<Record<string, string>>;
+  ranges?: BoundRanges;
 }
 
 /** Parameters that differ between runs of a kernel. */
-type Block = Readonly<Partial<Record<"firstRow" | "scratchRow" | "firstTile", number>>>;
+type Block = Readonly<
+  Partial<
+    Record<
+      "firstRow" | "scratchRow" | "firstTile" | "firstKvRow" | "firstQueryRow" | "slice",
+      number
+    >
+  >
+>;
 
 /** The sum of the slices of a gradient: where its packs lie in those of a slice. */
 interface SlicedGradient {
@@ -67,7 +80,7 @@ export function gradientProgram(plan: AttentionGradientPlan, limits: PlanLimits)
     dispatches: [
       ...steps.map((step) => ({
         ...{ kernel: step.module.label, grid: step.grid, params: names.indexOf(nameOf(step)) },
-        ...{ part: 0, ...(step.renamed && { renamed: step.renamed }) },
+        ...{ part: 0, renamed: step.renamed, ranges: step.ranges },
       })),
       ...sums.map(({ module, grid, gradient, partials }, i) => ({
         ...{ kernel: module.label, grid, params: names.length + i, part: 0 },
@@ -81,7 +94,7 @@ function stepsOf(plan: AttentionGradientPlan, most: number): Step[] {
   const { spec, tile, slices, gradients } = plan;
   const steps: Step[] = [
     { module: rowDotsModule(plan), grid: blocksOf(spec.numRows, most) },
-    ...(plan.impl === "fused" ? fusedSteps(plan, most) : stagedSteps(plan)),
+    ...passSteps(plan, most),
   ];
   if (gradients.includes("dBias")) {
     const [batches, heads, tokens] = leadingAxes(spec.bias!);
@@ -101,6 +114,12 @@ function stepsOf(plan: AttentionGradientPlan, most: number): Step[] {
   return steps;
 }
 
+/** The steps to dq, dk and dv. */
+function passSteps(plan: AttentionGradientPlan, most: number): Step[] {
+  if (plan.impl === "staged") return stagedSteps(plan);
+  return plan.uniform ? uniformSteps(plan, plan.uniform) : fusedSteps(plan, most);
+}
+
 /** dq by tiles of query rows, dk and dv by tiles of keys. */
 function fusedSteps(plan: AttentionGradientPlan, most: number): Step[] {
   const { spec: { batch, numHeads, numKvHeads, seqLen, capacity }, tile, slices } = plan;
@@ -114,9 +133,41 @@ function fusedSteps(plan: AttentionGradientPlan, most: number): Step[] {
       grid: sliced(slices.queries, rowTiles, most),
       ...(slices.queries > 1 && { renamed: { dq: "queryPartials" } }),
     },
-    ...Array.from({ length: slices.keys }, (_, firstTile) => ({
-      ...{ module, grid: gridOfRows(tilesOf(capacity), most), block: { firstTile } },
+    ...Array.from({ length: slices.keys }, (_, slice) => ({
+      ...{ module, grid: gridOfRows(tilesOf(capacity), most), block: { slice } },
     })),
+  ];
+}
+
+/** The same, for each range of what passes by as uniforms. */
+function uniformSteps(plan: AttentionGradientPlan, { keys, queries }: UniformPassing): Step[] {
+  const { spec, tile } = plan;
+  const { numKvHeads, capacity, headDim, valueDim } = spec;
+  const held = tile.rows * tile.rowGroups;
+  const tilesOfHead = { rows: tilesPerKvHead(spec, held), columns: Math.ceil(capacity / held) };
+  const stepsOf = (
+    module: WgslModule,
+    { rows, ranges }: UniformRanges,
+    tilesOfUnit: number,
+    { first, bytes }: { first: "firstKvRow" | "firstQueryRow"; bytes: Record<string, number> },
+  ) =>
+    ranges.map(({ firstUnit, numUnits, firstRow }): Step => {
+      const tiles = numUnits * tilesOfUnit;
+      return {
+        module,
+        block: { firstTile: firstUnit * tilesOfUnit, [first]: firstRow },
+        grid: module.label === "query gradients" ? [1, tiles] : [tiles, 1],
+        ranges: boundRanges(bytes, rows, firstRow),
+      };
+    });
+  return [
+    ...stepsOf(queryGradientsModule(plan), keys, headsOfUnit(spec) * tilesOfHead.rows, {
+      ...{ first: "firstKvRow", bytes: { k: 4 * headDim, v: 4 * valueDim } },
+    }),
+    ...stepsOf(keyValueGradientsModule(plan), queries, numKvHeads * tilesOfHead.columns, {
+      first: "firstQueryRow",
+      bytes: { q: 4 * headDim, dO: 4 * valueDim, rowStates: ROW_STATE_BYTES },
+    }),
   ];
 }
 

@@ -2,7 +2,7 @@
 import * as wgsl from "../../kernels/mod.ts";
 import { isAsymmetric, isTransformed } from "../cache/kv_transform.ts";
 import { slotsPiece } from "../cache/slots.ts";
-import { renamed, type WgslPiece } from "../gpu/compose.ts";
+import { join, renamed, type WgslPiece } from "../gpu/compose.ts";
 import { isPerHead, MASK_COLUMNS, MASK_TOKENS } from "../plan/mask_blocks.ts";
 import { spareTiles } from "../plan/plan_base.ts";
 import type { FilledSpec } from "../plan/spec.ts";
@@ -59,7 +59,7 @@ export function rowTilePiece(
 }
 
 /** Declares the rows of a tensor in loads, `loads` of them where they are bound as a uniform. */
-export function boundPiece(name: "q" | "k" | "v" | "dO", loads?: number): WgslPiece {
+export function boundPiece(name: "q" | "k" | "v", loads?: number): WgslPiece {
   if (loads === undefined) return { fragments: [renamed(wgsl.boundRows.storage, { bound: name })] };
   const constant = `${name.toUpperCase()}_LOADS`;
   return {
@@ -112,12 +112,17 @@ export function valuePieces(
   }, boundPiece("v", boundRows && boundRows * valueDim / packSize)];
 }
 
-/** Declares `q` and reads it by `queryAt`, as many packs at a time as a load of keys brings. */
-export function queryPiece(spec: FilledSpec, packSize: 1 | 4): WgslPiece {
+/**
+ * Declares `q` and reads it by `queryAt`, as many packs at a time as a load of keys brings; `boundRows` rows of it where they are
+ * bound as a uniform.
+ */
+export function queryPiece(spec: FilledSpec, packSize: 1 | 4, boundRows?: number): WgslPiece {
   const { dtype, kvDtype } = spec;
   if (isTransformed(spec)) return { fragments: [wgsl.query.transformed] };
   return dtype === kvDtype
-    ? { fragments: [wgsl.query.stored, ...boundPiece("q").fragments!] }
+    ? join("query", boundPiece("q", boundRows && boundRows * spec.headDim / packSize), {
+      fragments: [wgsl.query.stored],
+    })
     : { types: { Pack: packType(dtype, packSize) }, fragments: [wgsl.query.packs] };
 }
 

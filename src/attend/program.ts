@@ -23,6 +23,9 @@ export interface Program {
   dispatches: readonly ProgramDispatch[];
 }
 
+/** Bytes of buffers that are bound without the others, by variable. */
+export type BoundRanges = Readonly<Record<string, { offset: number; size: number }>>;
+
 /** A run of a kernel. Its variables bind the buffers of their names. */
 export interface ProgramDispatch {
   kernel: string;
@@ -32,7 +35,7 @@ export interface ProgramDispatch {
   /** The part of keys and values that it reads. */
   part: number;
   /** Variables that bind a part of their buffer. */
-  ranges?: Readonly<Record<string, { offset: number; size: number }>>;
+  ranges?: BoundRanges;
   /** Variables that bind buffers of other names. */
   renamed?: Readonly<Record<string, string>>;
 }
@@ -55,6 +58,8 @@ export function paramsOf({ spec, contextLen }: PlanBase): UniformValues {
     firstRow: 0,
     scratchRow: 0,
     firstKvRow: 0,
+    firstQueryRow: 0,
+    slice: 0,
     numRows: spec.numRows,
   };
 }
@@ -74,4 +79,17 @@ export function uniformsOf({ spec }: PlanBase): Record<string, ArrayBuffer> {
     ...(hasPerHead(spec) && { perHead: perHeadNumbers(spec).buffer }),
     ...(scalars && { [SCALARS]: scalars }),
   };
+}
+
+/** `rows` rows of each variable from the first on, whose bytes are given by variable. */
+export function boundRanges(
+  bytes: Readonly<Record<string, number>>,
+  rows: number,
+  firstRow: number,
+): BoundRanges {
+  return Object.fromEntries(
+    Object.entries(bytes).map((
+      [name, size],
+    ) => [name, { offset: firstRow * size, size: rows * size }]),
+  );
 }

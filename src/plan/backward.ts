@@ -12,10 +12,11 @@ import {
   fillInGradient,
   type ScoreGradient,
 } from "./backward_spec.ts";
-import { type GradientTile, planGradientTile } from "./backward_tile.ts";
+import { type GradientTile, planGradientTile, ROW_STATE_BYTES } from "./backward_tile.ts";
 import { fusedPackSize, ROUNDS_BESIDE } from "./fused_tile.ts";
 import { type PlanBase, type PlanDevice, rowsPerKvHead, startPlan } from "./plan_base.ts";
 import type { FilledSpec } from "./spec.ts";
+import { planUniformGradient, type UniformPassing } from "./uniform_gradient.ts";
 
 /** The plan of a gradient: tile sizes, slices and bytes of scratch. */
 export interface AttentionGradientPlan extends PlanBase {
@@ -25,6 +26,8 @@ export interface AttentionGradientPlan extends PlanBase {
   gradients: readonly ScoreGradient[];
   /** The rows that a workgroup holds, and those that pass by. */
   tile: GradientTile;
+  /** The ranges of rows that are bound as uniforms while they pass by; absent where they are bound as storage. */
+  uniform?: UniformPassing;
   /**
    * Slices of the context for dq, of the query rows for dk and dv, and of the query rows that share a bias: each gradient is
    * the sum of its slices, in their order. Those of dk and dv run one after the other and take no memory of their own.
@@ -38,9 +41,6 @@ export interface AttentionGradientPlan extends PlanBase {
   /** Query rows of each block but the last, where it is staged; 0 where it is fused. */
   blockRows: number;
 }
-
-/** Bytes of the state of a query row: its log-sum-exp, D, and the length of its sequence. */
-const STATE_BYTES = 12;
 
 /**
  * Decides how the gradient of an attention runs, without touching a GPU.
@@ -64,7 +64,7 @@ const STATE_BYTES = 12;
  * };
  * for (const tokens of [1024, 4096]) {
  *   const spec = { numHeads: 8, numKvHeads: 1, headDim: 64, seqLen: tokens, capacity: tokens };
- *   console.log(planAttentionGradient(spec, limits).scratchBytes); // 622592, then four times as many
+ *   console.log(planAttentionGradient(spec, limits).scratchBytes); // 655360, then four times as many
  * }
  * ```
  */
@@ -82,7 +82,8 @@ export function planAttentionGradient(
   const start = { ...startPlan(filled, limits), contextLen: filled.capacity };
   checkParts(start.parts.length, filled, limits);
   checkHeadRows(filled, profile);
-  const tile = planGradientTile(filled, device);
+  const { tile, uniform } = planUniformGradient(filled, gradients, device) ??
+    { tile: planGradientTile(filled, device) };
   const impl = filled.impl === "staged" ? "staged" : "fused";
   const fused = planSlices(filled, tile, device);
   const blockRows = impl === "fused" ? 0 : planBlockRows(filled, device);
@@ -93,7 +94,10 @@ export function planAttentionGradient(
   };
   checkScratch(scratch, limits);
   const scratchBytes = Object.values(scratch).reduce((sum, bytes) => sum + bytes, 0);
-  return { ...start, impl, gradients, tile, slices, scratch, blockRows, scratchBytes };
+  return {
+    ...{ ...start, impl, gradients, tile, slices, scratch, blockRows, scratchBytes },
+    ...(uniform && { uniform }),
+  };
 }
 
 /** Bytes of a pair of a query and a key: its weight, and its gradients by the score and by the product. */
@@ -155,7 +159,7 @@ export function gradientScratch(
   const rows = spec.numRows;
   const hasBias = gradients.includes("dBias") && slices.bias > 1;
   return {
-    rowStates: rows * STATE_BYTES,
+    rowStates: rows * ROW_STATE_BYTES,
     partials: batch * numKvHeads * capacity * (headDim + valueDim) * 4,
     ...(slices.queries > 1 && { queryPartials: slices.queries * rows * headDim * 4 }),
     ...(hasBias && { biasPartials: slices.bias * elementCount(bias!) * 4 }),

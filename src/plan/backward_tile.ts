@@ -33,6 +33,9 @@ export interface GradientTile {
   loads: Loads;
 }
 
+/** Bytes of the state of a query row: its log-sum-exp, D, and the length of its sequence, as uniforms may hold it. */
+export const ROW_STATE_BYTES = 16;
+
 /** The sizes that suit a class of devices: measured on Mesa lavapipe for software, set by their limits for GPUs. */
 type Wanted = Pick<GradientTile, "rows" | "rowGroups" | "lanes" | "keys" | "sharers" | "columns">;
 

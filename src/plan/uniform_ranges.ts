@@ -41,9 +41,10 @@ export function uniformRanges({ count, rows, rowBytes }: RowUnits): UniformRange
   const step = Math.max(
     ...rowBytes.map((bytes) => OFFSET_ALIGNMENT / greatestCommonDivisor(bytes, OFFSET_ALIGNMENT)),
   );
-  // All ranges have as many rows, for one kernel; the last one ends where the tensor does, and begins at a multiple too.
+  // All ranges have as many rows, for one kernel: those of their units, and those between these and the multiple before. The
+  // last one ends where the tensor does, and begins at a multiple too.
   const rowsFor = (units: number) => {
-    const least = units * rows + step - 1;
+    const least = units * rows + step - greatestCommonDivisor(units * rows, step);
     return least + (total - least % step + step) % step;
   };
   let units = Math.floor(most / rows);

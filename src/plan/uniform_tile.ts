@@ -7,7 +7,7 @@ import {
   ROUNDS_BESIDE,
   valueLoads,
 } from "./fused_tile.ts";
-import { numRows, type PlanDevice } from "./plan_base.ts";
+import type { PlanDevice } from "./plan_base.ts";
 import type { FilledSpec } from "./spec.ts";
 import { type RowUnits, type UniformRanges, uniformRanges } from "./uniform_ranges.ts";
 
@@ -39,7 +39,7 @@ export function planUniformTile(
   if (profile.subgroupSize === SMALLEST_SUBGROUP || spec.tuning) return undefined;
   const uniform = uniformRanges(keyUnits(spec));
   const { rows, keys } = { rows: 4, keys: 4 };
-  if (!uniform || numRows(spec) < FILLING * SOFTWARE_LANES * rows) return undefined;
+  if (!uniform || spec.numRows < FILLING * SOFTWARE_LANES * rows) return undefined;
   const tile: FusedTile = {
     ...{ rows, rowGroups: SOFTWARE_LANES, lanes: 1, wantedLanes: 1, keys, sharers: 0, partners: 1 },
     ...{

@@ -11,7 +11,7 @@
 //
 // Grid: (column tiles, lines of column tiles). A workgroup holds ROWS x ROW_GROUPS columns of one KV head and walks the query
 // rows of its whole group, TILE_COLUMNS at a time: the two sides of attend change places. A lane owns KEYS query rows for the
-// products, then loads of q and of dO for the sums. Each slice, params.firstTile of them, is a run of its own, and adds to what
+// products, then loads of q and of dO for the sums. Each slice is a run of its own, and adds to what
 // those before it left. A sum has one owner: its order, and so its bits, are always the same.
 //
 // Needs column_tile, context, meeting, pack, pair_gradient, params, passing_rows, places, sequences, slots, strips,
@@ -28,7 +28,7 @@ fn main(
   @builtin(num_workgroups) numWorkgroups: vec3u,
   @builtin(local_invocation_index) invocation: u32,
 ) {
-  let index = workgroupId.y * numWorkgroups.x + workgroupId.x;
+  let index = params.firstTile + workgroupId.y * numWorkgroups.x + workgroupId.x;
   // KV heads of all sequences.
   let heads = params.numRows / (params.numHeads / params.numKvHeads * params.seqLen);
   let numKvRows = heads * params.capacity;
@@ -40,7 +40,7 @@ fn main(
   let rows = passingRowsOf(tile, context);
   let tiles = (rows.count + TILE_COLUMNS - 1u) / TILE_COLUMNS;
   let perSlice = (tiles + SLICES - 1u) / SLICES * TILE_COLUMNS;
-  let first = params.firstTile * perSlice;
+  let first = params.slice * perSlice;
   let end = min(rows.count, first + perSlice);
 
   let rowGroup = invocation / LANES;
@@ -58,7 +58,7 @@ fn main(
     var row = array<u32, KEYS>();
     /*unroll*/ for (var j = 0u; j < KEYS; j++) {
       row[j] = passingRow(rows, start + lane + LANES * j);
-      putPassingPlace(rowGroup, lane + LANES * j, queryRow(rows.batch, headOf(row[j]), tokenOf(row[j])));
+      putPassingPlace(rowGroup, lane + LANES * j, queryRow(rows.batch, headOf(row[j]), tokenOf(row[j])) - params.firstQueryRow);
     }
     meet();
     let products = heldProductsOf(rows, start, invocation, lane, keys, shrink);
@@ -84,7 +84,7 @@ fn main(
     addKeys(&dk, rows, start, min(TILE_COLUMNS, end - start), rowGroup, lane, true);
   }
 
-  let isFirst = params.firstTile == 0u;
+  let isFirst = params.slice == 0u;
   // A loop that is not written out picks the column from the registers, as in attend.
   for (var i = 0u; i < ROWS; i++) {
     var keySums = array<Wide, KEY_PACKS>();

@@ -26,7 +26,7 @@ fn main(
   @builtin(num_workgroups) numWorkgroups: vec3u,
   @builtin(local_invocation_index) invocation: u32,
 ) {
-  let index = workgroupId.z * numWorkgroups.y + workgroupId.y;
+  let index = params.firstTile + workgroupId.z * numWorkgroups.y + workgroupId.y;
   if (index >= params.numRows / rowsPerKvHead() * tilesPerKvHead()) {
     return;
   }

@@ -4,6 +4,6 @@ struct RowState {
   lse: f32,
   // D: the gradient of its output times the output.
   dot: f32,
-  // Tokens ever appended to its sequence.
-  length: u32,
+  // Tokens ever appended to its sequence. Elements of a uniform array take a multiple of 16 bytes.
+  @size(8) length: u32,
 }
