@@ -2384,6 +2384,12 @@ return select(bits, bits ^ 0x7fffffff, bits < 0);
 }`,
 };
 
+/** cache/stored_keys.wgsl */
+export const storedKeys: Readonly<Record<"storage" | "uniform", string>> = {
+  storage: `var<storage, read> k: array<Stored>;`,
+  uniform: `var<uniform> k: array<Stored, K_LOADS>;`,
+};
+
 /** cache/value_middle.wgsl */
 export const valueMiddle: Readonly<Record<"added" | "ofKey" | "none", string>> = {
   added: `fn valueMiddle(value: u32) -> f32 {
@@ -3811,12 +3817,6 @@ o[first + p] = Pack(sums[invocation][i][p]);
 }
 }
 }`;
-
-/** tensor/bound_rows.wgsl */
-export const boundRows: Readonly<Record<"storage" | "uniform", string>> = {
-  storage: `var<storage, read> bound: array<Stored>;`,
-  uniform: `var<uniform> bound: array<Stored, BOUND_LOADS>;`,
-};
 
 /** tensor/numbers.wgsl */
 export const numbers: Readonly<Record<"packs" | "f16U32" | "f16U64" | "f32U64", string>> = {

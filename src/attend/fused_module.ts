@@ -14,7 +14,6 @@ import { MERGE_WORKGROUP } from "../plan/slices.ts";
 import type { FilledSpec } from "../plan/spec.ts";
 import {
   contextPieces,
-  exchangeOf,
   keyMiddlePiece,
   keyPieces,
   lanesPiece,
@@ -26,6 +25,7 @@ import {
   STATE_PIECE,
   valueMiddlePiece,
   valuePieces,
+  weightsPiece,
 } from "./pieces.ts";
 import { transformModules } from "./transform_module.ts";
 
@@ -63,6 +63,7 @@ function attendModule(plan: FusedPlan): WgslModule {
     ...scorePieces(spec),
     STATE_PIECE,
     lanesPiece(lanes, plan),
+    weightsPiece(plan),
     ...(lanes === 1 ? [{ fragments: [wgsl.lanes.oneMaximum] }] : []),
     ...keysPieces(plan),
     ...productPieces(plan),
@@ -71,17 +72,14 @@ function attendModule(plan: FusedPlan): WgslModule {
       : outputPieces(spec)),
     {
       constants: {
-        ...{ ROWS: rows, ROW_GROUPS: rowGroups, LANES: lanes, KEYS: keys },
+        ...{ ROWS: rows, LANES: lanes, KEYS: keys },
         ...{ WORKGROUP: lanes * rowGroups, COLUMNS: columns, STRIPS: strips },
         STRIP_INVOCATIONS: stripInvocations(plan),
         VALUE_PACKS: valueLoads * loadPacks(loads),
         MAY_SKIP: maySkip(plan) ? 1 : 0,
         TELLS_WHOLE: plan.tellsWhole ? 1 : 0,
       },
-      fragments: [
-        ...[wgsl.tile, wgsl.columns, wgsl.strips, wgsl.attend],
-        ...[wgsl.weights[exchangeOf(plan)], wgsl.meeting[exchangeOf(plan)]],
-      ],
+      fragments: [wgsl.tile, wgsl.columns, wgsl.strips, wgsl.attend],
     },
   );
 }

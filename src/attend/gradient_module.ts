@@ -18,6 +18,7 @@ import {
   queryPiece,
   rowTilePiece,
   valuePieces,
+  weightsPiece,
 } from "./pieces.ts";
 
 /** Invocations of a workgroup that works on single rows or packs. */
@@ -85,7 +86,7 @@ export function queryGradientsModule(plan: AttentionGradientPlan): WgslModule {
   const dtype = slices.queries > 1 ? "f32" : spec.dtype;
   const pieces = [
     ...tilePieces(plan, { keys: uniform?.keys.rows }),
-    ...[sumPiece(plan), ...distancePieces(plan, tile.lanes)],
+    ...[...sumPieces(plan), ...distancePieces(plan, tile.lanes)],
     rowTilePiece(spec, rows * rowGroups, uniform ? "byToken" : "byHead"),
   ];
   return join("query gradients", ...pieces, {
@@ -141,18 +142,20 @@ export function keyValueGradientsModule(plan: AttentionGradientPlan): WgslModule
     ...{ weights: "dProducts", putWeights: "putProducts", weightsAt: "productsAt" },
     ...{ weightsFrom: "dProductsFrom", stripOf: "stripOfProducts" },
   };
+  const exchange = exchangeOf(plan.tile);
   const bound = { queries: plan.uniform?.queries.rows };
-  return join("key and value gradients", ...tilePieces(plan, bound), sumPiece(plan), {
+  return join("key and value gradients", ...tilePieces(plan, bound), ...sumPieces(plan), {
     constants: {
       ...{ ...keySumConstants(plan), ...valueSumConstants(plan) },
-      SLICES: plan.slices.keys,
+      ...{ ROW_GROUPS: plan.tile.rowGroups, SLICES: plan.slices.keys },
     },
     fragments: [
       ...[wgsl.columnTile, wgsl.passingRows, renamed(wgsl.products.f32, KEYS_AND_QUERIES)],
       ...products(plan, KEYS_AND_QUERIES),
       ...products(plan, VALUES_AND_DO),
-      ...weightRoles(plan, shares),
-      wgsl.places[exchangeOf(plan.tile)],
+      renamed(wgsl.weights[exchange], shares),
+      renamed(wgsl.columnWeights[lanesOf(plan)], shares),
+      wgsl.places[exchange],
       renamed(wgsl.sumValues.lanes, {
         ...{ Columns: "PassingRows", valueOfColumn: "startOfPassingDO", valuesAt: "passingDOAt" },
       }),
@@ -260,23 +263,17 @@ function rowStatesPiece(boundRows?: number): WgslPiece {
     : { constants: { Q_ROWS: boundRows }, fragments: [wgsl.rowState, wgsl.rowStates.uniform] };
 }
 
-/** Sums over what passes by, for all row groups of a workgroup. */
-function sumPiece(plan: AttentionGradientPlan): WgslPiece {
+/** Sums over what passes by, for all row groups of a workgroup, by the weights of a tile. */
+function sumPieces(plan: AttentionGradientPlan): WgslPiece[] {
   const { rows, rowGroups, lanes, sharers, columns } = plan.tile;
-  return {
+  return [weightsPiece(plan.tile), {
     constants: {
-      ...{ ROW_GROUPS: rowGroups, COLUMNS: columns, WORKGROUP: lanes * rowGroups },
+      ...{ COLUMNS: columns, WORKGROUP: lanes * rowGroups },
       STRIP_INVOCATIONS: stripInvocations(plan.tile),
       ...(sharers > 0 && { WEIGHT_LOADS: Math.ceil(rows * columns / sharers) }),
     },
-    fragments: [wgsl.strips, ...weightRoles(plan), wgsl.meeting[exchangeOf(plan.tile)]],
-  };
-}
-
-/** What a row that passes by is weighted by, and how lanes come by it. */
-function weightRoles(plan: AttentionGradientPlan, names: Names = {}): string[] {
-  return [wgsl.weights[exchangeOf(plan.tile)], wgsl.columnWeights[lanesOf(plan)]]
-    .map((role) => renamed(role, names));
+    fragments: [wgsl.strips, wgsl.columnWeights[lanesOf(plan)]],
+  }];
 }
 
 /** Sums of a row by the distances of its keys, where slopes of ALiBi have a gradient, over `lanes` lanes. */

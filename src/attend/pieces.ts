@@ -4,6 +4,7 @@ import { isAsymmetric, isTransformed } from "../cache/kv_transform.ts";
 import { slotsPiece } from "../cache/slots.ts";
 import { join, renamed, type WgslPiece } from "../gpu/compose.ts";
 import { isPerHead, MASK_COLUMNS, MASK_TOKENS } from "../plan/mask_blocks.ts";
+import type { FusedTile } from "../plan/fused_tile.ts";
 import { spareTiles } from "../plan/plan_base.ts";
 import type { FilledSpec } from "../plan/spec.ts";
 import type { Dtype } from "../tensor/dtype.ts";
@@ -59,13 +60,12 @@ export function rowTilePiece(
 }
 
 /** Declares the rows of a tensor in loads, `loads` of them where they are bound as a uniform. */
-export function boundPiece(name: "q" | "k" | "v", loads?: number): WgslPiece {
-  if (loads === undefined) return { fragments: [renamed(wgsl.boundRows.storage, { bound: name })] };
+export function storedPiece(name: "q" | "k" | "v", loads?: number): WgslPiece {
+  const { storage, uniform } = wgsl.storedKeys;
+  if (loads === undefined) return { fragments: [renamed(storage, { k: name })] };
   const constant = `${name.toUpperCase()}_LOADS`;
-  return {
-    constants: { [constant]: loads },
-    fragments: [renamed(wgsl.boundRows.uniform, { bound: name, BOUND_LOADS: constant })],
-  };
+  const fragments = [renamed(uniform, { k: name, K_LOADS: constant })];
+  return { constants: { [constant]: loads }, fragments };
 }
 
 /** Declares the states of the blocks of a mask. */
@@ -93,7 +93,7 @@ export function keyPieces(
     types: { Factor: products === "f32" ? "Wide" : packType(products, packSize) },
     constants: { HEAD_DIM: headDim },
     fragments: [isQuantized(kvDtype) ? wgsl.keys.quantized : wgsl.keys.numbers],
-  }, boundPiece("k", boundRows && boundRows * headDim / packSize)];
+  }, storedPiece("k", boundRows && boundRows * headDim / packSize)];
 }
 
 /** Declares `v` and reads it by `valuesAt`; or reads `k`, which {@linkcode keyPieces} declares, where values are keys. */
@@ -109,7 +109,7 @@ export function valuePieces(
   return [slotsPiece(spec), packPiece(packSize), ...rows, {
     constants: { VALUE_DIM: valueDim },
     fragments: [isQuantized(kvDtype) ? wgsl.values.quantized : wgsl.values.numbers],
-  }, boundPiece("v", boundRows && boundRows * valueDim / packSize)];
+  }, storedPiece("v", boundRows && boundRows * valueDim / packSize)];
 }
 
 /**
@@ -120,7 +120,7 @@ export function queryPiece(spec: FilledSpec, packSize: 1 | 4, boundRows?: number
   const { dtype, kvDtype } = spec;
   if (isTransformed(spec)) return { fragments: [wgsl.query.transformed] };
   return dtype === kvDtype
-    ? join("query", boundPiece("q", boundRows && boundRows * spec.headDim / packSize), {
+    ? join("query", storedPiece("q", boundRows && boundRows * spec.headDim / packSize), {
       fragments: [wgsl.query.stored],
     })
     : { types: { Pack: packType(dtype, packSize) }, fragments: [wgsl.query.packs] };
@@ -159,4 +159,13 @@ export const STATE_PIECE: WgslPiece = { fragments: [wgsl.masked, wgsl.state] };
 /** Whether lanes exchange what they compute through workgroup memory: a row group of one lane keeps its own. */
 export function exchangeOf({ lanes }: { lanes: number }): "own" | "shared" {
   return lanes === 1 ? "own" : "shared";
+}
+
+/** Declares where the weights of a tile are, and how lanes wait for those of others. */
+export function weightsPiece(
+  { lanes, rowGroups }: Pick<FusedTile, "lanes" | "rowGroups">,
+): WgslPiece {
+  const exchange = exchangeOf({ lanes });
+  const fragments = [wgsl.weights[exchange], wgsl.meeting[exchange]];
+  return { constants: exchange === "shared" ? { ROW_GROUPS: rowGroups } : {}, fragments };
 }

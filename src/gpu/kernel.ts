@@ -36,6 +36,19 @@ function checkBindings(gpu: Gpu, label: string, bindings: readonly WgslBinding[]
   }
 }
 
+/** Throws where a buffer that others have made is read as a uniform and cannot be. */
+function checkUniform(
+  label: string,
+  name: string,
+  type: GPUBufferBindingType,
+  { usage }: GPUBuffer,
+): void {
+  if (type !== "uniform" || usage & USAGE.uniform) return;
+  const rule = `${name} must be a buffer that can be bound as a uniform, whose loads are the ` +
+    "cheapest of software (make it with usage UNIFORM too)";
+  throw new TypeError(sentence(`run ${label}`, rule, { usage }));
+}
+
 /** Throws if a grid is larger than the device's: what WebGPU would refuse when it is submitted. */
 function checkGrid(gpu: Gpu, label: string, grid: Grid): void {
   const { maxComputeWorkgroupsPerDimension } = gpu.device.limits;
@@ -132,6 +145,7 @@ export class Kernel implements CompiledKernel {
   /**
    * Binds buffers by the names of the kernel's variables, for runs over a grid; names that it does not use are passed over.
    *
+   * @throws {TypeError} If a buffer is missing, or cannot be a uniform where the kernel reads one.
    * @throws {RangeError} If the grid is larger than the device's.
    * @throws {DeviceLostError} If the device is lost.
    */
@@ -143,6 +157,7 @@ export class Kernel implements CompiledKernel {
       const given = buffers[name];
       if (!given) throw new TypeError(`${this.label} needs a buffer for ${name}`);
       const resource = "buffer" in given ? given : { buffer: given };
+      checkUniform(this.label, name, type, resource.buffer);
       return { binding, type, resource };
     });
     const entries = bound.map(({ binding, resource }) => ({ binding, resource }));

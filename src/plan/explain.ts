@@ -87,12 +87,14 @@ function fusedRows(plan: FusedPlan): [string, string][] {
     [
       "tile",
       `${rows} x ${rowGroups} of the ${rowsPerKvHead(plan.spec)} rows of a KV head, ` +
-      `${lanes} lanes x ${keys} ${keys === 1 ? "key" : "keys"}`,
+      `${lanes} ${lanes === 1 ? "lane" : "lanes"} x ${keys} ${keys === 1 ? "key" : "keys"}`,
     ],
     [
       "lanes",
       [
-        `reduce ${shuffles ? "by subgroup shuffles" : "through workgroup memory"}`,
+        lanes === 1
+          ? "exchange nothing"
+          : `reduce ${shuffles ? "by subgroup shuffles" : "through workgroup memory"}`,
         ...(partners > 1 ? [`${partners} score a key together`] : []),
         sharers > 0 ? `${sharers} load rows for each other` : "each loads its own rows",
         ...(keyChunk > 0 ? [`keys by workgroup memory, ${keyChunk} loads at a time`] : []),
@@ -101,10 +103,18 @@ function fusedRows(plan: FusedPlan): [string, string][] {
         ...(loads === "packs" ? [] : [`loads of 8 numbers as ${loads}`]),
       ].join(", "),
     ],
+    ...uniformRow(plan),
     ...productsRow(plan),
     ["slices", `${slices} of the context` + (slices === 1 ? "" : ", merged")],
     ["dispatches", grids(fusedDispatches(plan))],
   ];
+}
+
+function uniformRow({ uniform }: FusedPlan): [string, string][] {
+  if (!uniform) return [];
+  const { ranges, rows } = uniform;
+  const bound = `${ranges.length} x ${rows} rows of keys and values bound as uniforms`;
+  return [["bindings", `${bound}, whose loads are the cheapest of software`]];
 }
 
 function productsRow({ spec, matrix }: FusedPlan): [string, string][] {

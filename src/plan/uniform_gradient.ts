@@ -33,7 +33,7 @@ export function planUniformGradient(
   });
   if (!keys || !queries) return undefined;
   const tile: GradientTile = {
-    ...{ rows: 4, rowGroups: SOFTWARE_LANES, lanes: 1, keys: 4, sharers: 0, strips: 1, columns: 4 },
+    ...{ rows: 4, rowGroups: SOFTWARE_LANES, lanes: 1, keys: 2, sharers: 0, strips: 1, columns: 2 },
     ...{ shuffles: false, loads: "packs" },
   };
   return { tile, uniform: { keys, queries } };

@@ -63,6 +63,7 @@ export function everyModule(seed: number): WgslModule[] {
   const random = new Random(seed);
   const modules = [
     ...plans(random).flatMap((plan) => Object.values(attentionProgram(plan).modules)),
+    ...uniformModules(random),
     ...gradientModules(random),
     ...blockMaskModules(),
     ...cacheModules(),
@@ -107,6 +108,20 @@ function plans(random: Random): AttentionPlan[] {
       };
       return [{ ...stored, impl: "staged" } as const, fused].flatMap((spec) =>
         planned(spec, profile)
+      );
+    })
+  );
+}
+
+/** Rows so many and so small that software binds keys and values as uniforms. */
+function uniformModules(random: Random): WgslModule[] {
+  const small: AttentionSpec = { numHeads: 8, numKvHeads: 2, headDim: 8, seqLen: 40, capacity: 41 };
+  return Object.values(DEVICES).flatMap((profile) =>
+    Array.from({ length: 4 }, () => withOptions(random, small, false)).flatMap((spec) => {
+      const outputs = random.pick([[], ["lse"]] as const);
+      return Object.values(
+        attentionProgram(planAttention({ ...spec, outputs, impl: "fused" }, LIMITS, profile))
+          .modules,
       );
     })
   );

@@ -1,0 +1,11 @@
+// stored_keys: the rows of keys as they are bound, in loads. Values, queries and dO are bound alike, under other names.
+
+// variant storage: all of them.
+//
+// Needs Stored.
+var<storage, read> k: array<Stored>;
+
+// variant uniform: those that a uniform binding holds, whose loads are cheap in software.
+//
+// Needs K_LOADS, Stored.
+var<uniform> k: array<Stored, K_LOADS>;

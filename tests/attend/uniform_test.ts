@@ -1,0 +1,117 @@
+// Attention whose keys and values are uniforms, and its gradient, against the float64 reference.
+import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import {
+  Attention,
+  type AttentionSpec,
+  type DeviceProfile,
+  explain,
+  planAttention,
+  planAttentionGradient,
+  referenceAttention,
+  Tensor,
+} from "../../mod.ts";
+import { USAGE } from "../../src/gpu/usage.ts";
+import { assertClose, TOLERANCE } from "../support/compare.ts";
+import { assertGradients, randomDO, runGradientPlan } from "../support/gradient.ts";
+import { sharedGpu } from "../support/gpu.ts";
+import { fusedPlan, LIMITS, PROFILES } from "../support/plan.ts";
+import { testRandomly } from "../support/random.ts";
+import { randomInputs, runPlan, Tensors } from "../support/run.ts";
+import { randomDraw } from "../support/score_options.ts";
+
+const SOFTWARE = PROFILES.software;
+/** A model of 8 heads of 8. */
+const SMALL: AttentionSpec = {
+  ...{ batch: 16, numHeads: 8, numKvHeads: 1, headDim: 8, seqLen: 255, capacity: 255 },
+};
+
+/** Several ranges, whose first rows are no multiples of what a binding begins at; heads one after the other; one range. */
+const SHAPES: readonly AttentionSpec[] = [
+  { batch: 3, numHeads: 6, numKvHeads: 3, headDim: 16, valueDim: 8, seqLen: 45, capacity: 333 },
+  {
+    ...{ batch: 2, numHeads: 10, numKvHeads: 2, headDim: 4, valueDim: 12, seqLen: 37 },
+    ...{ capacity: 811, layout: "BNSH", window: 300, sinks: 3 },
+  },
+  { batch: 2, numHeads: 5, numKvHeads: 1, headDim: 8, seqLen: 61, capacity: 29, causal: false },
+];
+
+for (const spec of SHAPES) {
+  testRandomly(`uniform keys: ${JSON.stringify(spec)}`, async (random) => {
+    const draw = { spec, inputs: randomInputs(random, spec) };
+    const plan = fusedPlan(spec, LIMITS, SOFTWARE);
+    assertEquals(plan.uniform !== undefined, true);
+    const o = await runPlan(plan, draw.inputs);
+    assertClose(o, referenceAttention(draw.inputs, spec).o, TOLERANCE.f32, "o");
+    const dO = randomDO(random, spec);
+    const gradients = await runGradientPlan(draw, dO, SOFTWARE);
+    assertGradients(gradients, draw, dO);
+    assertEquals(await runGradientPlan(draw, dO, SOFTWARE), gradients);
+  });
+}
+
+testRandomly("uniform keys: infinities reach who sees them", async (random) => {
+  const spec: AttentionSpec = { numHeads: 4, numKvHeads: 1, headDim: 8, seqLen: 80, capacity: 80 };
+  const { q, k, v } = randomInputs(random, spec);
+  const data = Float32Array.from(v.data);
+  data[41 * 8 + 3] = Infinity;
+  const inputs = { q, k, v: { ...v, data } };
+  const o = await runPlan(fusedPlan(spec, LIMITS, SOFTWARE), inputs);
+  assertClose(o, referenceAttention(inputs, spec).o, TOLERANCE.f32, "o");
+  // A loss that does not know of the rows that see it: nobody else does.
+  const dO = randomDO(random, spec);
+  const finite = { spec, inputs: { q, k, v: { ...v, data: data.fill(0, 41 * 8, 42 * 8) } } };
+  const unseen = { ...dO, data: Float32Array.from(dO.data).fill(0, 41 * 32) };
+  assertGradients(await runGradientPlan(finite, unseen, SOFTWARE), finite, unseen);
+});
+
+testRandomly("uniform keys: gradients of slopes, sinks and a softcap", async (random) => {
+  const draw = randomDraw(random, SHAPES[2], ["ALiBi", "sink logits", "softcap", "lengths"]);
+  const dO = randomDO(random, draw.spec);
+  assertGradients(await runGradientPlan(draw, dO, SOFTWARE), draw, dO);
+});
+
+Deno.test("uniform keys: planned where loads from storage are dear and rows are small", () => {
+  const isUniform = (change: Partial<AttentionSpec>, profile: DeviceProfile = SOFTWARE) => {
+    const spec: AttentionSpec = { ...SMALL, ...change, impl: "fused" };
+    const attention = fusedPlan(spec, LIMITS, profile).uniform !== undefined;
+    const { uniform } = planAttentionGradient(spec, LIMITS, profile);
+    assertEquals(uniform !== undefined, attention);
+    return attention;
+  };
+  for (const profile of Object.values(PROFILES)) {
+    const { isSoftware, subgroupSize } = profile;
+    assertEquals(isUniform({}, profile), isSoftware && subgroupSize !== 4);
+  }
+  assertEquals(isUniform({ numKvHeads: 8 }), true);
+  for (
+    const change of [
+      ...[{ headDim: 64 }, { headDim: 7 }, { kvDtype: "f16" }, { capacity: 5000 }] as const,
+    ]
+  ) {
+    assertEquals(isUniform(change), false, JSON.stringify(change));
+  }
+  const bias = [255, 255];
+  const ofBias = planAttentionGradient({ ...SMALL, bias, gradients: ["dBias"] }, LIMITS, SOFTWARE);
+  assertEquals(ofBias.uniform, undefined);
+});
+
+Deno.test("uniform keys: explain says so", () => {
+  const text = explain(planAttention(SMALL, LIMITS, SOFTWARE));
+  assertStringIncludes(text, "2 x 2040 rows of keys and values bound as uniforms");
+  assertStringIncludes(text, "exchange nothing");
+  assertStringIncludes(text, "2: attend 1 x 512, attend 1 x 512");
+});
+
+Deno.test("uniform keys: a buffer that cannot be a uniform is refused with the cure", async () => {
+  const gpu = await sharedGpu();
+  const spec: AttentionSpec = { numHeads: 4, numKvHeads: 1, headDim: 8, seqLen: 80, capacity: 80 };
+  using tensors = new Tensors();
+  const attention = tensors.keep(await Attention.create(gpu, spec));
+  if (attention.plan.impl === "staged" || !attention.plan.uniform) return;
+  const [q, o] = [await tensors.poisoned([1, 80, 4, 8]), await tensors.poisoned([1, 80, 4, 8])];
+  const buffer = gpu.device.createBuffer({ size: 80 * 32, usage: USAGE.storage });
+  const k = tensors.keep(Tensor.wrap(gpu, buffer, [1, 80, 1, 8]));
+  const says = "k must be a buffer that can be bound as a uniform, whose loads are the cheapest " +
+    "of software (make it with usage UNIFORM too): current value usage=128";
+  assertThrows(() => attention.bind({ q, k, v: k, o }), TypeError, says);
+});
