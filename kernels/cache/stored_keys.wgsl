@@ -2,10 +2,14 @@
 
 // variant storage: all of them.
 //
+//   k  [rows, H]  Stored  read
+//
 // Needs Stored.
 var<storage, read> k: array<Stored>;
 
 // variant uniform: those that a uniform binding holds, whose loads are cheap in software.
+//
+//   k  [bound rows, H]  Stored  uniform
 //
 // Needs K_LOADS, Stored.
 var<uniform> k: array<Stored, K_LOADS>;
