@@ -2330,17 +2330,26 @@ storeElement(row, base + 1u + word, packed);
 workgroupBarrier();
 }`,
   asymmetric: `const LEAST_STEP = 1.1754943508222875e-38;
-const MOST = 3.2e38;
+const MOST = 2.9e38;
 const NAN_BITS = 0x7fc00000u;
 const INFINITY_BITS = 0x7f800000u;
+const TOP = 2.0 * HALF - 1.0;
+const CANDIDATES = 16u;
+struct Grid {
+least: f32,
+step: f32,
+}
 var<workgroup> largest: atomic<u32>;
 var<workgroup> least: atomic<i32>;
 var<workgroup> most: atomic<i32>;
+var<workgroup> smallestError: atomic<u32>;
+var<workgroup> chosen: Grid;
 fn store(row: NewRow, storedRow: u32, lane: u32) {
 if (lane == 0u) {
 atomicStore(&largest, 0u);
 atomicStore(&least, 0x7fffffff);
 atomicStore(&most, -0x7fffffff);
+atomicStore(&smallestError, 0xffffffffu);
 }
 stageRow(row, lane);
 workgroupBarrier();
@@ -2354,30 +2363,68 @@ atomicMax(&most, ordered);
 }
 workgroupBarrier();
 let isFinite = atomicLoad(&largest) < INFINITY_BITS;
-let lowest = bitcast<u32>(inOrder(atomicLoad(&least)));
-let low = bitcast<f32>((lowest + select(0u, 0xffffu, (lowest >> 31u) == 1u)) & 0xffff0000u);
+let low = roundedDown(bitcast<f32>(inOrder(atomicLoad(&least))));
 let high = bitcast<f32>(inOrder(atomicLoad(&most)));
-let exact = high / (2.0 * HALF - 1.0) - low / (2.0 * HALF - 1.0);
-let step = bitcast<f32>((bitcast<u32>(max(exact, 0.0)) + 0xffffu) & 0xffff0000u);
-let hasStep = isFinite && step >= LEAST_STEP;
+let unit = high / TOP - low / TOP;
+let hasStep = isFinite && unit >= LEAST_STEP;
+var grid = Grid(low, unit);
+if (hasStep && lane < CANDIDATES) {
+grid.least = roundedDown(low - 0.25 * f32(lane % 4u) * unit);
+let fit = fittedStep(row, size, grid.least, unit, high, 1.0 + 0.05 * f32(lane / 4u));
+grid.step = rounded(fit.step * unit);
+atomicMin(&smallestError, (bitcast<u32>(max(fit.error, 0.0)) & ~(CANDIDATES - 1u)) | lane);
+}
+workgroupBarrier();
+if (lane == (atomicLoad(&smallestError) & (CANDIDATES - 1u))) {
+chosen = grid;
+}
+workgroupBarrier();
+grid = chosen;
 let base = storedRow * wordsOf(size);
 if (lane == 0u) {
-let stepBits = select(select(NAN_BITS, 0u, isFinite), bitcast<u32>(step), hasStep);
-storeElement(row, base, stepBits | (bitcast<u32>(low) >> 16u));
+let stepBits = select(select(NAN_BITS, 0u, isFinite), bitcast<u32>(grid.step), hasStep);
+storeElement(row, base, stepBits | (bitcast<u32>(select(low, grid.least, hasStep)) >> 16u));
 }
 for (var word = lane; word < wordsOf(size) - 1u; word += WORKGROUP) {
 var packed = 0u;
 for (var i = 0u; i < PER_WORD; i++) {
 let h = word * PER_WORD + i;
 if (hasStep && h < size) {
-let steps = (0.5 * transformedOf(row, h) - 0.5 * low) / step * 2.0;
-let n = clamp(round(steps) - HALF, -HALF, HALF - 1.0);
+let n = nearestOf(stepsFrom(transformedOf(row, h), grid.least, grid.step)) - HALF;
 packed = insertBits(packed, bitcast<u32>(i32(n)), i * BITS, BITS);
 }
 }
 storeElement(row, base + 1u + word, packed);
 }
 workgroupBarrier();
+}
+struct Fit {
+step: f32,
+error: f32,
+}
+fn fittedStep(row: NewRow, size: u32, least: f32, unit: f32, high: f32, width: f32) -> Fit {
+let plain = stepsFrom(high, least, unit) / TOP;
+var squares = vec3f();
+for (var h = 0u; h < size; h++) {
+let t = stepsFrom(transformedOf(row, h), least, unit);
+let n = nearestOf(t / (plain * width));
+squares += vec3f(t * t, t * n, n * n);
+}
+let step = clamp(squares.y / squares.z, plain * TOP / (TOP + 0.4), 1.2 * plain);
+return Fit(step, squares.x - 2.0 * step * squares.y + step * step * squares.z);
+}
+fn stepsFrom(x: f32, least: f32, step: f32) -> f32 {
+return (0.5 * x - 0.5 * least) / step * 2.0;
+}
+fn nearestOf(steps: f32) -> f32 {
+return clamp(round(steps), 0.0, TOP);
+}
+fn roundedDown(x: f32) -> f32 {
+let bits = bitcast<u32>(x);
+return bitcast<f32>((bits + select(0u, 0xffffu, (bits >> 31u) == 1u)) & 0xffff0000u);
+}
+fn rounded(x: f32) -> f32 {
+return bitcast<f32>((bitcast<u32>(x) + 0x7fffu) & 0xffff0000u);
 }
 fn inOrder(bits: i32) -> i32 {
 return select(bits, bits ^ 0x7fffffff, bits < 0);

@@ -16,9 +16,9 @@ fn stepOf(word: u32) -> f32 {
   return bitcast<f32>(word);
 }
 
-// variant asymmetric: the word is their step and the least of them, each the upper half of an f32.
+// variant asymmetric: the word is their step and the least number that they stand for, each the upper half of an f32.
 //
-//   x ~ least + step (n + HALF)    step = (max x - least) / (2 HALF - 1)    n = round((x - least) / step) - HALF
+//   x ~ least + step (n + HALF)    n = round((x - least) / step) - HALF
 //
 // Needs BITS.
 const PER_WORD = 32u / BITS;

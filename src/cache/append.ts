@@ -34,8 +34,11 @@ interface Memory {
 }
 
 const WORKGROUP = 64;
-/** More workgroups than this do not make an append faster; each goes round for the rest. */
-const MAX_WORKGROUPS = 1024;
+/**
+ * More workgroups than this do not make an append faster; each goes round for the rest. With fewer, rows that fill a binding
+ * could take more rounds of loops than a software device goes.
+ */
+const MAX_WORKGROUPS = 2 ** 14;
 /** The part of a uniform buffer that the other values leave for the counts of the sequences. */
 const PARAMS_BYTES = 64;
 

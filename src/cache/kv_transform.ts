@@ -31,8 +31,8 @@ export function isTransformed({ kvCalibrated, kvRotation }: KvTransform): boolea
 }
 
 /**
- * Whether a row has its least element beside its step, each in 16 bits: in four bits this halves the step where elements are
- * not spread about 0.
+ * Whether a row has the least number of its grid beside its step, each in 16 bits: in four bits this halves the step where
+ * elements are not spread about 0.
  */
 export function isAsymmetric(spec: KvTransform & { kvDtype: KvDtype }): boolean {
   return isTransformed(spec) && spec.kvDtype === "int4";

@@ -325,6 +325,31 @@ testRandomly(
   },
 );
 
+testRandomly(
+  "transform: four bits of short rows lose less than rounding by their range",
+  async (random) => {
+    using tensors = new Tensors();
+    const [tokens, headDim] = [256, 8];
+    const host = random.tensor([1, tokens, 1, headDim]);
+    const channels = { offsets: Array(headDim).fill(0), scales: Array(headDim).fill(1) };
+    const options = {
+      ...{ numKvHeads: 1, headDim, capacity: tokens, maxSeqLen: tokens, kvDtype: "int4" },
+      kvCalibration: { k: channels, v: channels },
+    } as const;
+    const cache = tensors.keep(await RingKvCache.create(await sharedGpu(), options));
+    const k = await tensors.upload(host);
+    await submit((encoder) => cache.append(encoder, { k, v: k }));
+    const held = await readTokens(cache, transformsOf(options));
+    let [squares, byRange] = [0, 0];
+    for (let start = 0; start < host.data.length; start += headDim) {
+      const row = [...host.data.subarray(start, start + headDim)];
+      byRange += headDim * ((Math.max(...row) - Math.min(...row)) / 15) ** 2 / 12;
+      row.forEach((x, h) => squares += (held.k.data[start + h] - x) ** 2);
+    }
+    assert(squares < 0.6 * byRange, `squared errors: ${squares}, by range ${byRange}`);
+  },
+);
+
 Deno.test("transform: calibrateKv finds middles and scales, in either layout, and refuses what is no number", () => {
   const bsnh = { data: [-4, 7, 100, 0, 4, 7, 102, 0], shape: [1, 2, 2, 2] };
   const bnsh = { data: [-4, 7, 4, 7, 100, 0, 102, 0], shape: [1, 2, 2, 2] };

@@ -77,7 +77,7 @@ function rotated(row: readonly number[], { kvRotation, block }: RowTransform): n
 function stepOf(row: readonly number[], kvDtype: KvDtype): number {
   if (kvDtype === "int8") return Math.max(...row.map(Math.abs)) / 127;
   const [least, most] = [Math.min(...row), Math.max(...row)];
-  return (most - least + Math.abs(least) / 128) / 15 * (1 + 1 / 128);
+  return (most - least + Math.abs(least) / 60) / 11.8;
 }
 
 /** The most that each element of appended rows [B, S, N, size] may be off, as the docs state it. */
