@@ -333,9 +333,9 @@ testRandomly(
     const host = random.tensor([1, tokens, 1, headDim]);
     const channels = { offsets: Array(headDim).fill(0), scales: Array(headDim).fill(1) };
     const options = {
-      ...{ numKvHeads: 1, headDim, capacity: tokens, maxSeqLen: tokens, kvDtype: "int4" },
+      ...{ numKvHeads: 1, headDim, capacity: tokens, maxSeqLen: tokens, kvDtype: "int4" as const },
       kvCalibration: { k: channels, v: channels },
-    } as const;
+    };
     const cache = tensors.keep(await RingKvCache.create(await sharedGpu(), options));
     const k = await tensors.upload(host);
     await submit((encoder) => cache.append(encoder, { k, v: k }));
