@@ -1,5 +1,6 @@
 /** From a request to a plan. Pure. */
 import {
+  type AttentionParameters,
   attentionParameters,
   type CacheShape,
   decodeAttentionTime,
@@ -10,13 +11,14 @@ import {
   latentAttentionParameters,
   type LatentSizes,
   longestContext,
-  rooflineTime,
 } from "../../mod.ts";
-import { activationBytes, ownCache, touchedParameters } from "../shared/preset.ts";
-import { variantOf } from "../shared/variant.ts";
+import { activationBytes, type Model } from "../shared/preset.ts";
 import { planGroups } from "./group_plan.ts";
 import { attentionRates } from "./device.ts";
+import { planFleet } from "./fleet/plan_fleet.ts";
 import { notesOn } from "./notes.ts";
+import { type ModelVariant, variantsOf } from "./variants.ts";
+import { weightsTime } from "./weights_time.ts";
 import type { CachePlan, Plan, PlanCell, PlanRequest, VariantPlan } from "./plan.ts";
 
 /**
@@ -25,16 +27,8 @@ import type { CachePlan, Plan, PlanCell, PlanRequest, VariantPlan } from "./plan
  * @throws {RangeError} If the weights do not fit the device, or no number of KV heads divides the heads.
  */
 export function makePlan(request: PlanRequest): Plan {
-  const { model, device } = request;
-  const weightBytes = model.parameters * request.weightBits / 8;
-  // MHA first: the others are held against it.
-  const kvHeads = request.kvHeads.filter((numKvHeads) => model.numHeads % numKvHeads === 0)
-    .sort((a, b) => b - a);
-  if (kvHeads.length === 0) {
-    throw new RangeError(
-      `Cannot plan as KV heads must divide the heads of ${model.name}: current values heads=${model.numHeads}, KV heads=${request.kvHeads}`,
-    );
-  }
+  const { model, device, kvHeads, weightBits } = request;
+  const weightBytes = model.parameters * weightBits / 8;
   const budget = device.memoryBytes === undefined ? undefined : {
     memoryBytes: device.memoryBytes,
     weightBytes,
@@ -47,11 +41,9 @@ export function makePlan(request: PlanRequest): Plan {
     weightBytes,
     activationBytes: activationBytes(model),
     freeBytes: budget ? budget.memoryBytes - weightBytes : null,
-    variants: [
-      ...kvHeads.map((numKvHeads) => planVariant(numKvHeads, request, budget)),
-      ...(model.latent ? [planLatent(model.latent, request, budget)] : []),
-    ],
+    variants: variantsOf(model, kvHeads).map((variant) => planVariant(variant, request, budget)),
     groups: request.dtypes.map((dtype) => planGroups(request, dtype)),
+    fleet: request.fleet && planFleet(request, request.fleet),
     notes: notesOn(request),
   };
 }
@@ -59,39 +51,25 @@ export function makePlan(request: PlanRequest): Plan {
 type Budget = { memoryBytes: number; weightBytes: number; activationBytes: number };
 
 function planVariant(
-  numKvHeads: number,
-  request: PlanRequest,
-  budget: Budget | undefined,
-): VariantPlan {
-  const shape = { ...request.model, numKvHeads };
-  const variant = variantOf(shape.numHeads, numKvHeads);
-  return {
-    variant,
-    label: variant === "gqa" ? `GQA-${numKvHeads}` : variant.toUpperCase(),
-    numKvHeads,
-    isOwn: !shape.latent && numKvHeads === request.model.numKvHeads,
-    parameters: attentionParameters(shape),
-    caches: request.dtypes.map((dtype) => planCache(shape, dtype, request, budget)),
-  };
-}
-
-/** The model as it was trained, with keys and values compressed. */
-function planLatent(
-  latent: LatentSizes,
+  { shape, ...variant }: ModelVariant,
   request: PlanRequest,
   budget: Budget | undefined,
 ): VariantPlan {
   const { model } = request;
-  const { numHeads, hiddenSize: dim, headDim, valueDim = headDim } = model;
-  const shape = { ...ownCache(model), numHeads };
   return {
-    variant: "mla",
-    label: "MLA",
+    ...variant,
     numKvHeads: shape.numKvHeads,
-    isOwn: true,
-    parameters: latentAttentionParameters({ dim, numHeads, headDim, valueDim, latent }),
+    parameters: shape.isLatent ? latentParameters(model, model.latent!) : attentionParameters({
+      ...model,
+      numKvHeads: shape.numKvHeads,
+    }),
     caches: request.dtypes.map((dtype) => planCache(shape, dtype, request, budget)),
   };
+}
+
+function latentParameters(model: Model, latent: LatentSizes): AttentionParameters {
+  const { numHeads, hiddenSize: dim, headDim, valueDim = headDim } = model;
+  return latentAttentionParameters({ dim, numHeads, headDim, valueDim, latent });
 }
 
 function planCache(
@@ -111,14 +89,7 @@ function planCache(
       batch,
       dtype,
     });
-    // Each weight is read once for the whole batch, where some token needs it, and multiply-add once for each that does.
-    const weights = rooflineTime(
-      {
-        bytes: touchedParameters(model, batch) * weightBits / 8,
-        flops: 2 * touchedParameters(model, 1) * batch,
-      },
-      { ...attentionRates(device), flopsPerSecond: device.f16FlopsPerSecond },
-    );
+    const weights = weightsTime(model, device, { tokens: batch, weightBits });
     return {
       contextLen,
       batch,

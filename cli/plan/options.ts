@@ -2,6 +2,8 @@
 import type { KvDtype } from "../../mod.ts";
 import { Arguments } from "../shared/arguments.ts";
 import { KV_DTYPES } from "../../src/tensor/dtype.ts";
+import { FLEET_HELP, FLEET_NAMES, readFleet } from "./fleet/options.ts";
+import type { FleetDemand } from "./fleet/fleet.ts";
 import { GPUS } from "./gpus.ts";
 import { MODELS } from "../shared/presets.ts";
 
@@ -29,6 +31,9 @@ What to plan
   --dtype NAMES      element types of the cache: f32, f16, int8, int4 (default: f16)
   --weights NAME     element type of the weights: f32, f16, int8, int4 (default: f16)
 
+A fleet, besides the plan
+${FLEET_HELP}
+
 Where results go, besides the table
   --json [FILE]      all figures, for programs; without a FILE to the standard output, in the table's place
   --svg DIR          the pictures, one file each
@@ -54,6 +59,8 @@ export interface PlanOptions {
   kvHeads?: readonly (number | "all")[];
   dtypes: readonly KvDtype[];
   weightBits: number;
+  /** A fleet that is asked for. */
+  fleet?: FleetDemand;
   /** A file, or "" for the standard output. */
   json?: string;
   svg?: string;
@@ -76,6 +83,7 @@ const NAMES = [
   "svg",
   "html",
   "check",
+  ...FLEET_NAMES,
 ] as const;
 const WEIGHT_BITS: Readonly<Record<KvDtype, number>> = { f32: 32, f16: 16, int8: 8, int4: 4 };
 
@@ -87,7 +95,7 @@ const WEIGHT_BITS: Readonly<Record<KvDtype, number>> = { f32: 32, f16: 16, int8:
  * @throws {RangeError} If a value is out of range, or options contradict each other.
  */
 export function parseOptions(args: readonly string[]): PlanOptions | string {
-  const given = new Arguments("plan", args, { names: NAMES, bare: ["json"] });
+  const given = new Arguments("plan", args, { names: NAMES, bare: ["json"], flags: ["fleet"] });
   if (given.isHelp) return HELP;
   if (given.text("model") !== undefined && given.text("config") !== undefined) {
     throw new RangeError("Cannot plan as --model and --config exclude each other");
@@ -98,6 +106,10 @@ export function parseOptions(args: readonly string[]): PlanOptions | string {
   }
   if (given.text("check") !== undefined && args.some((arg) => /^--(?!check)/.test(arg))) {
     throw new RangeError("Cannot check as --check goes alone: leave out the other options");
+  }
+  const lonely = FLEET_NAMES.find((name) => given.has(name));
+  if (!given.has("fleet") && lonely !== undefined) {
+    throw new RangeError(`Cannot plan as --${lonely} goes with --fleet`);
   }
   const counts = (name: "context" | "batch") =>
     given.list(name, (item) => parseCount(name, item))?.sort((a, b) => a - b);
@@ -116,6 +128,7 @@ export function parseOptions(args: readonly string[]): PlanOptions | string {
     ),
     dtypes: given.choices("dtype", KV_DTYPES) ?? ["f16"],
     weightBits: WEIGHT_BITS[given.choice("weights", KV_DTYPES) ?? "f16"],
+    fleet: given.has("fleet") ? readFleet(given) : undefined,
     json: given.text("json"),
     svg: given.text("svg"),
     html: given.text("html"),

@@ -3,6 +3,7 @@ import type { AttentionParameters, KvDtype } from "../../mod.ts";
 import type { Model } from "../shared/preset.ts";
 import type { CacheVariant } from "../shared/variant.ts";
 import type { Device } from "./device.ts";
+import type { FleetDemand, FleetPlan } from "./fleet/fleet.ts";
 
 /** A request for a plan. */
 export interface PlanRequest {
@@ -17,6 +18,8 @@ export interface PlanRequest {
   dtypes: readonly KvDtype[];
   /** Bits of a weight. */
   weightBits: number;
+  /** A fleet that is asked for. */
+  fleet?: FleetDemand;
 }
 
 /** One context and batch of one cache. */
@@ -81,6 +84,8 @@ export interface Plan {
   freeBytes: number | null;
   variants: VariantPlan[];
   groups: GroupPlan[];
+  /** The fleet that was asked for. */
+  fleet?: FleetPlan;
   /** Notes beside the figures, for the reader. */
   notes: string[];
 }

@@ -1,7 +1,8 @@
 import { renderSvg } from "../../shared/report/svg.ts";
 import type { Column } from "../../shared/report/columns.ts";
 import type { Plan } from "../plan.ts";
-import { headOf, type Section, sectionsOf } from "./sections.ts";
+import type { Section } from "./section.ts";
+import { headOf, sectionsOf } from "./sections.ts";
 import style from "./page.css" with { type: "text" };
 
 /**

@@ -1,24 +1,14 @@
 /** A plan in sections: each a table, most with a picture of it. What is printed, drawn and put on the page comes from here. */
-import type { TopLevelSpec } from "vega-lite";
 import { alignDecimals, shortBytes } from "../../shared/report/units.ts";
 import type { Column } from "../../shared/report/columns.ts";
 import type { CachePlan, Plan, PlanCell, VariantPlan } from "../plan.ts";
+import { fleetSections } from "./fleet_sections.ts";
+import { left, right, type Section } from "./section.ts";
 import { feasibleFigure } from "./figures/feasible.ts";
 import { growthFigure } from "./figures/growth.ts";
 import { parametersFigure } from "./figures/parameters.ts";
 import { throughputFigure } from "./figures/throughput.ts";
 import { shortCount } from "./units.ts";
-
-/** A table, and the picture that shows the same. */
-export interface Section {
-  /** Also the picture's file name. */
-  id: string;
-  title: string;
-  /** The meaning of the figures. */
-  text: string;
-  columns: Column[];
-  figure?: TopLevelSpec;
-}
 
 /** The sentence with every table of a model whose layers are not known. */
 const ASSUMED = "Assumed: a dense model, full attention and gated feed-forward in every layer; " +
@@ -32,6 +22,7 @@ export function sectionsOf(plan: Plan): Section[] {
     parameters(plan),
     groups(plan),
     decode(plan),
+    ...(plan.fleet ? fleetSections(plan, plan.fleet) : []),
   ];
   if (!plan.model.isAssumed) return sections;
   return sections.map((section) => ({ ...section, text: `${section.text} ${ASSUMED}` }));
@@ -220,12 +211,4 @@ function variantColumns(rows: readonly Row[]): Column[] {
     ),
     left("dtype", rows.map(({ cache }) => cache.dtype)),
   ];
-}
-
-function left(heading: string, cells: string[]): Column {
-  return { heading, align: "left", cells };
-}
-
-function right(heading: string, cells: string[]): Column {
-  return { heading, align: "right", cells };
 }

@@ -1,6 +1,6 @@
 /** Sequences and their tokens as JSON, as gateway and worker exchange them. */
 import { z } from "zod";
-import { MessageError } from "../../../src/cluster/mod.ts";
+import { MessageError } from "../../../src/cluster/errors.ts";
 import { cutMessage } from "../../../src/base/excerpt.ts";
 import type { EngineStats, GeneratedToken, SequenceRequest } from "../generation/engine.ts";
 

@@ -42,6 +42,31 @@ Deno.test("plan: writes a table, JSON, pictures and a page", async () => {
   });
 });
 
+Deno.test("plan: a fleet has its table, its part of the JSON, a picture, and its sections of the page", async () => {
+  await withFolder(async (folder) => {
+    const fleet = ["--fleet", "--rate", "5", "--prompt", "8-64", "--answer", "4", "--price", "2"];
+    const few = ["--requests", "20", "--first", "0.2", "--kv-heads", "32,1"];
+    const files = ["--json", `${folder}/a.json`, "--svg", folder, "--html", `${folder}/a.html`];
+    const { code, out, err } = await run(...SMALL, ...fleet, ...few, ...files);
+    assertEquals([code, err], [0, ""]);
+    assertStringIncludes(out, "A fleet for 5 requests a second");
+    assertStringIncludes(out, "432,000 requests a day");
+    const { fleet: { variants } } = JSON.parse(await Deno.readTextFile(`${folder}/a.json`));
+    assertEquals(
+      variants.map(({ label, gpus }: { label: string; gpus: number }) => [label, gpus]),
+      [
+        ["MHA", 1],
+        ["MQA", 1],
+      ],
+    );
+    assertStringIncludes(await Deno.readTextFile(`${folder}/fleet.svg`), "GPUs for requests");
+    const page = await Deno.readTextFile(`${folder}/a.html`);
+    for (const id of ["fleet", "replicas", "shards"]) {
+      assertStringIncludes(page, `<section id="${id}">`);
+    }
+  });
+});
+
 Deno.test("plan: where results cannot be written, nothing is planned", async () => {
   await withFolder(async (folder) => {
     await Deno.writeTextFile(`${folder}/file`, "old");

@@ -84,6 +84,15 @@ const MISTAKES: [line: string, kind: typeof TypeError | typeof RangeError, says:
   ["--config a.json --assume sparse", RangeError, "--assume takes dense"],
   ["--assume dense", RangeError, "--assume goes with --config"],
   ["--check a.json --model gpt-2", RangeError, "--check goes alone"],
+  ["--rate 5", RangeError, "--rate goes with --fleet"],
+  ["--fleet --rate 0", RangeError, "--rate takes numbers"],
+  ["--fleet --answer 9-2", RangeError, "--answer takes tokens"],
+  ["--fleet --efficiency 1.5", RangeError, "--efficiency takes numbers"],
+  [
+    "--fleet --sequences 64 --step-tokens 32",
+    RangeError,
+    "--step-tokens takes whole numbers of at least 64",
+  ],
 ];
 
 for (const [line, kind, says] of MISTAKES) {

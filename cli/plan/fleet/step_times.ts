@@ -1,0 +1,13 @@
+/** How long steps take. */
+import type { StepWork } from "../../../src/model/scheduler.ts";
+
+/** Tokens of one sequence in a step: `count` of them from position `first` on. */
+export type TimedWork = Pick<StepWork, "first" | "count">;
+
+/** The time of steps, and of reading what they chose. */
+export interface StepTimes {
+  /** Seconds of a read by the host, beyond the steps before it. */
+  readonly readSeconds: number;
+  /** Seconds of a step. */
+  stepSeconds(work: readonly TimedWork[]): number;
+}
