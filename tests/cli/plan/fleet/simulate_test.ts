@@ -1,6 +1,5 @@
 // The simulation of a fleet: by hand, by what is kept, by a queue's closed form, and beside the steps of a real batch.
 import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
-import { Replica, type ReplicaOptions } from "../../../../cli/plan/fleet/replica.ts";
 import { drawRequests, type FleetRequest } from "../../../../cli/plan/fleet/requests.ts";
 import { type FleetOptions, simulate } from "../../../../cli/plan/fleet/simulate.ts";
 import type { TimedWork } from "../../../../cli/plan/fleet/step_times.ts";
