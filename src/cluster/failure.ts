@@ -1,10 +1,10 @@
 /** Errors of one peer as another is told them. */
 import { sentence } from "../base/check.ts";
-import { DeviceLostError } from "../base/errors.ts";
+import { DeviceLostError, SnapshotError } from "../base/errors.ts";
 import { cutMessage } from "../base/excerpt.ts";
 import { MessageError, WorkerBusyError, WorkerLostError } from "./errors.ts";
 
-const KINDS = ["lost", "busy", "TypeError", "RangeError", "Error"] as const;
+const KINDS = ["lost", "busy", "TypeError", "RangeError", "SnapshotError", "Error"] as const;
 
 /** An error; `lost` and `busy` leave the work to another worker. */
 export interface Failure {
@@ -38,6 +38,7 @@ export function readFailure(value: unknown): Failure {
 export function errorOf({ failure, message }: Failure, peer: string): Error {
   if (failure === "busy") return new WorkerBusyError(message);
   if (failure === "lost") return new WorkerLostError(`${peer} was lost: ${message}`);
+  if (failure === "SnapshotError") return new SnapshotError(message);
   if (failure === "TypeError") return new TypeError(message);
   return failure === "RangeError" ? new RangeError(message) : new Error(message);
 }
@@ -45,6 +46,7 @@ export function errorOf({ failure, message }: Failure, peer: string): Error {
 function kindOf(error: unknown): Failure["failure"] {
   if (error instanceof WorkerBusyError) return "busy";
   if (error instanceof DeviceLostError || error instanceof WorkerLostError) return "lost";
+  if (error instanceof SnapshotError) return "SnapshotError";
   if (error instanceof TypeError) return "TypeError";
   // Whoever sent what cannot be read has to send something else.
   return error instanceof RangeError || error instanceof MessageError ? "RangeError" : "Error";

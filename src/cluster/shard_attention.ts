@@ -103,6 +103,25 @@ export class ShardAttention {
     });
   }
 
+  /** Bytes of the keys and values that a layer has room for. */
+  get layerBytes(): number {
+    return this.#layers[0].bytes;
+  }
+
+  /** The bytes of a layer. */
+  snapshot(layer: number): Promise<Uint8Array> {
+    return this.#layers[layer].snapshot();
+  }
+
+  /**
+   * Replaces a layer by its bytes.
+   *
+   * @throws {SnapshotError} If they are damaged, or of other storage: the layer is as it was.
+   */
+  restore(layer: number, snapshot: Uint8Array): Promise<void> {
+    return this.#layers[layer].restore(snapshot);
+  }
+
   /** Frees everything. */
   destroy(): void {
     this.#owned.destroy();

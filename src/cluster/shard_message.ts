@@ -5,7 +5,7 @@
  * |---|---|---|
  * | 0 | u32 | `magic`: 0x4853484f, "OHSH" |
  * | 4 | u8 | `version`: 1 |
- * | 5 | u8 | `kind`: 1 reset, 2 extend, 3 truncate, 4 state, 5 failure |
+ * | 5 | u8 | `kind`: 1 reset, 2 extend, 3 truncate, 4 state, 5 failure, 6 save, 7 restore |
  * | 6 | u8 | `dtype` of k, v, q and o: 0 f32, 1 f16 |
  * | 7 | u8 | `isCausal`: 1 where the queries are the last tokens of this shard, and see those up to themselves |
  * | 8 | u32 | `session`: drawn by who resets the shards; a shard that has another one lost what it had |
@@ -22,6 +22,9 @@
  * | state | o [queries, numHeads, valueDim], then lse f32 [queries, numHeads]; after a reset `{ room }` as JSON, the tokens of a
  * layer that the shard has room for |
  * | failure | `{ failure, message }` as JSON |
+ * | save | u32 `from`: the first byte that is asked for of the snapshot of a layer, which is made when that is 0; the answer is a state
+ * whose body is u32 `total`, the bytes of the whole snapshot, and some of them from there |
+ * | restore | u32 `from`, u32 `total`, and bytes of a snapshot from there: the layer is as it was when the last of them is there |
  */
 import { sentence } from "../base/check.ts";
 import type { RemoteKvSpec } from "../model/remote_kv.ts";
@@ -35,7 +38,9 @@ const MAGIC = 0x4853484f;
 export const SHARD_VERSION = 1;
 /** Bytes of a header. */
 export const HEADER_BYTES = 28;
-const KINDS = ["reset", "extend", "truncate", "state", "failure"] as const;
+const KINDS = [
+  ...["reset", "extend", "truncate", "state", "failure", "save", "restore"] as const,
+];
 /** By their numbers on the wire. */
 const WIRE_DTYPES: readonly Dtype[] = ["f32", "f16"];
 const READ = "read a message of a shard";
@@ -54,6 +59,18 @@ export interface ShardHeader {
 
 /** The sizes that decide the length of a body. */
 export type ShardShape = Pick<RemoteKvSpec, "numHeads" | "numKvHeads" | "headDim" | "valueDim">;
+
+/** Bytes of the snapshot of a layer in one message. */
+export interface SnapshotPart {
+  /** The place of the first of them in the snapshot. */
+  from: number;
+  /** Bytes of the whole snapshot. */
+  total: number;
+  bytes: Uint8Array;
+}
+
+/** Bytes of numbers in front of those of a part, at most. */
+export const PART_BYTES = 8;
 
 /** Writes a message. */
 export function encodeShard(
@@ -176,6 +193,27 @@ export function readState(
   const wrong = lse.find((value) => Number.isNaN(value) || value === Infinity);
   if (wrong !== undefined) refuse("a log-sum-exp must be a number, or -Infinity", { lse: wrong });
   return { o, lse };
+}
+
+/** Writes u32s, little-endian. */
+export function encodeWords(...words: readonly number[]): Uint8Array {
+  const view = new DataView(new ArrayBuffer(4 * words.length));
+  words.forEach((word, i) => view.setUint32(4 * i, word, true));
+  return new Uint8Array(view.buffer);
+}
+
+/** Reads `count` u32s, and cuts off what follows them. */
+export function decodeWords(
+  body: Uint8Array,
+  count: number,
+): { words: number[]; rest: Uint8Array } {
+  const needed = 4 * count;
+  if (body.length < needed) {
+    refuse("the body must have its numbers", { needed, bytes: body.length });
+  }
+  const view = new DataView(body.buffer, body.byteOffset, needed);
+  const words = Array.from({ length: count }, (_, i) => view.getUint32(4 * i, true));
+  return { words, rest: body.subarray(needed) };
 }
 
 /**

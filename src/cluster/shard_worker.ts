@@ -20,6 +20,7 @@ import {
   SHARD_VERSION,
   type ShardHeader,
 } from "./shard_message.ts";
+import { ShardSnapshots } from "./shard_snapshots.ts";
 import { copyShardSpec, type ShardSpec } from "./shard_spec.ts";
 
 /** Options of {@linkcode ShardWorker.start}. */
@@ -65,6 +66,7 @@ export class ShardWorker {
   readonly #attention: ShardAttention;
   readonly #spec: ShardSpec;
   readonly #maxBytes: number;
+  readonly #snapshots: ShardSnapshots;
   readonly #turns = new Turns();
   #session = 0;
 
@@ -82,6 +84,10 @@ export class ShardWorker {
     this.#attention = attention;
     this.#spec = spec;
     this.#maxBytes = maxBytes;
+    this.#snapshots = new ShardSnapshots(
+      attention,
+      () => mostOf(cluster, maxBytes) - HEADER_BYTES,
+    );
   }
 
   /**
@@ -153,6 +159,20 @@ export class ShardWorker {
     if (session !== this.#session || layer >= this.#spec.layers) {
       throw new WorkerLostError("it began anew, or has another reader");
     }
+    if (kind === "save") {
+      const header = {
+        kind: "state",
+        session,
+        layer,
+        length: this.#attention.length(layer),
+      } as const;
+      return encodeShard(header, ...await this.#snapshots.save(layer, body));
+    }
+    if (kind === "restore") {
+      await this.#snapshots.restore(layer, body);
+      return this.#state(header);
+    }
+    this.#snapshots.clear();
     if (kind === "truncate") {
       await this.#attention.truncate(length);
       return this.#state(header);
@@ -192,6 +212,7 @@ export class ShardWorker {
       );
     }
     await this.#attention.truncate(0);
+    this.#snapshots.clear();
     this.#session = session;
     const header = { kind: "state", session, length: this.#attention.length(0) } as const;
     return encodeShard(header, encodeJson({ room: this.#attention.capacity }));

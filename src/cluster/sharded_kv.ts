@@ -8,18 +8,23 @@ import { ShardLostError } from "./errors.ts";
 import { mergeOutputs } from "./merge_states.ts";
 import { decodeJson, encodeJson } from "./message.ts";
 import type { Patience } from "./next_message.ts";
+import { PartialSnapshot } from "./partial_snapshot.ts";
 import { capacityOf, lengthOfShard, pageChunks, shardAt } from "./shard_layout.ts";
 import {
+  decodeWords,
   encodeNumbers,
   encodeShard,
+  encodeWords,
   HEADER_BYTES,
+  PART_BYTES,
   readRoom,
   readState,
   type ShardHeader,
 } from "./shard_message.ts";
-import { ShardPeer, type ShardQuestion } from "./shard_peer.ts";
+import { type AskCopy, ShardPeer, type ShardQuestion } from "./shard_peer.ts";
 import { copyShardSpec, type ShardSpec } from "./shard_spec.ts";
 import { shardSubject } from "./shard_worker.ts";
+import { openContext, packContext } from "./sharded_snapshot.ts";
 
 /** Options of {@linkcode ShardedKv.open}. */
 export interface ShardedKvOptions extends ShardSpec, Patience {
@@ -137,6 +142,46 @@ export class ShardedKv implements RemoteKv {
     return this.#turns.take(() => this.#clear());
   }
 
+  /**
+   * Copies the context to the host: each layer of each shard as it is stored, closed by a checksum. Of a shard with copies, one
+   * is read.
+   *
+   * @returns Bytes for {@linkcode ShardedKv.restore}.
+   * @throws {ShardLostError} If a shard is lost, or was before.
+   *
+   * @example
+   * ```ts
+   * import type { ShardedKv } from "@onehead/attention/cluster";
+   *
+   * async function tryOut(kv: ShardedKv, attempt: () => Promise<void>) {
+   *   const before = await kv.snapshot();
+   *   await attempt();
+   *   await kv.restore(before);
+   * }
+   * console.log(typeof tryOut);
+   * ```
+   */
+  snapshot(): Promise<Uint8Array> {
+    return this.#turns.take(() => this.#snapshot());
+  }
+
+  /**
+   * Replaces all tokens by those of a snapshot, also after shards were started anew, and takes the shards over as
+   * {@linkcode ShardedKv.clear} does.
+   *
+   * A checksum finds damage and proves no origin: of a snapshot that a stranger wrote, the lengths and sizes are checked, and
+   * the keys and values are whatever the stranger likes.
+   *
+   * @param snapshot What {@linkcode ShardedKv.snapshot} returned, of a context of the same specification, storage and capacity.
+   * @throws {TypeError} If it is no `Uint8Array`.
+   * @throws {SnapshotError} If the bytes are no snapshot, not every one of them is as it was, or they are of another context. Of
+   * damage and of another specification nothing is changed; where a shard refuses its part, the context is to be cleared.
+   * @throws {ShardLostError} If a shard is lost.
+   */
+  restore(snapshot: Uint8Array): Promise<void> {
+    return this.#turns.take(() => this.#restore(snapshot));
+  }
+
   async #extend(
     layer: number,
     { k, v, q = new Float32Array(0) }: RemoteTokens,
@@ -204,6 +249,70 @@ export class ShardedKv implements RemoteKv {
       read: (body: Uint8Array) => readRoom(decodeJson(body, maxBytes)),
     })));
     this.#capacity = capacityOf(this.spec, rooms);
+  }
+
+  async #snapshot(): Promise<Uint8Array> {
+    this.#checkUsable();
+    const shards = await Promise.all(this.#shards.map((peer, shard) =>
+      peer.readOne(async (ask) => {
+        const layers: Uint8Array[] = [];
+        for (let layer = 0; layer < this.spec.layers; layer++) {
+          layers.push(await this.#save(ask, shard, layer));
+        }
+        return layers;
+      })
+    ));
+    return await packContext({ spec: this.spec, lengths: this.#lengths, shards });
+  }
+
+  /** Reads the snapshot of a layer of a copy, part by part. */
+  async #save(ask: AskCopy, shard: number, layer: number): Promise<Uint8Array> {
+    const { numKvHeads, headDim, valueDim } = this.spec;
+    const length = lengthOfShard(this.spec, shard, this.#lengths[layer]);
+    // No storage takes more than f32.
+    const rows = 4 * length * numKvHeads * (headDim + valueDim);
+    let parts: PartialSnapshot | undefined;
+    do {
+      const from = parts?.length ?? 0;
+      const part = await ask({
+        message: encodeShard(this.#header("save", { layer }), encodeWords(from)),
+        expected: { session: this.#session, length },
+        read: (body) => {
+          const { words: [total], rest: bytes } = decodeWords(body, 1);
+          return { from, total, bytes };
+        },
+      });
+      parts ??= new PartialSnapshot(part.total, rows);
+      parts.add(part);
+    } while (!parts.isWhole);
+    return parts.join();
+  }
+
+  async #restore(snapshot: Uint8Array): Promise<void> {
+    const { lengths, shards } = await openContext(snapshot, this.spec);
+    await this.#clear();
+    await this.#whole(Promise.all(this.#shards.map(async (peer, shard) => {
+      for (const [layer, bytes] of shards[shard].entries()) {
+        await this.#fill(peer, layer, bytes, lengthOfShard(this.spec, shard, lengths[layer]));
+      }
+    })));
+    lengths.forEach((length, layer) => this.#lengths[layer] = length);
+  }
+
+  /** Sends the snapshot of a layer to all copies of a shard, part by part; the shard has `length` tokens then. */
+  async #fill(peer: ShardPeer, layer: number, bytes: Uint8Array, length: number): Promise<void> {
+    const { maxBytes = MAX_BYTES } = this.#options;
+    const most = mostOf(this.#cluster, maxBytes) - HEADER_BYTES - PART_BYTES;
+    for (let from = 0; from < bytes.length; from += most) {
+      const part = bytes.subarray(from, from + most);
+      const body = [encodeWords(from, bytes.length), part];
+      const isLast = from + part.length === bytes.length;
+      await peer.ask({
+        message: encodeShard(this.#header("restore", { layer }), ...body),
+        expected: { session: this.#session, length: isLast ? length : 0 },
+        read: () => {},
+      });
+    }
   }
 
   /** Tokens that fit a message with their keys and values; with queries also those and their outputs. */

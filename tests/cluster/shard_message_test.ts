@@ -58,7 +58,7 @@ Deno.test("Shard messages: a header that is damaged, of another version or too l
     "bytes=27",
   );
   assertThrows(() => decodeShard(bytes.with(4, 2), 99), MessageError, "version=2");
-  for (const [at, value] of [[0, 0], [5, 0], [5, 6], [6, 2], [7, 2]]) {
+  for (const [at, value] of [[0, 0], [5, 0], [5, 8], [6, 2], [7, 2]]) {
     assertThrows(() => decodeShard(bytes.with(at, value), 99), MessageError);
   }
 });

@@ -1,57 +1,15 @@
 // A context on shards of this machine, against attention over all of it in float64; and what a lost shard does.
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import type { Msg } from "@nats-io/transport-node";
-import { referenceAttention } from "../../mod.ts";
-import {
-  type RemoteTokens,
-  ShardLostError,
-  type ShardSpec,
-  ShardWorker,
-} from "../../src/cluster/mod.ts";
+import { ShardLostError, type ShardSpec, ShardWorker } from "../../src/cluster/mod.ts";
 import { assertClose, TOLERANCE } from "../support/compare.ts";
 import { sharedGpu } from "../support/gpu.ts";
 import { NatsServer, testNats } from "../support/nats.ts";
-import type { Random } from "../support/random.ts";
-import { CONTEXT, openShards, startShards } from "../support/shards.ts";
+import { CONTEXT, openShards, ShardContext, startShards } from "../support/shards.ts";
 
 const SPEC: ShardSpec = {
   ...{ shards: 3, page: 8, layers: 2, numHeads: 4, numKvHeads: 1, headDim: 12, valueDim: 8 },
 };
-
-/** Tokens of a layer, and all that came before them. */
-class Context {
-  k: number[] = [];
-  v: number[] = [];
-  constructor(readonly random: Random, readonly spec: ShardSpec) {}
-
-  /** New tokens, which count from now on. */
-  next(count: number): Required<RemoteTokens> {
-    const { numHeads, numKvHeads, headDim, valueDim } = this.spec;
-    const [k, v, q] = [numKvHeads * headDim, numKvHeads * valueDim, numHeads * headDim]
-      .map((row) => this.random.tensor([count * row]).data);
-    this.k.push(...k);
-    this.v.push(...v);
-    return { k, v, q };
-  }
-
-  truncate(length: number): void {
-    const { numKvHeads, headDim, valueDim } = this.spec;
-    this.k.length = length * numKvHeads * headDim;
-    this.v.length = length * numKvHeads * valueDim;
-  }
-
-  /** Attention of the newest tokens over all, in float64. */
-  attend(q: Float32Array): Float64Array {
-    const { numHeads, numKvHeads, headDim, valueDim, scale, softcap } = this.spec;
-    const tokens = this.k.length / numKvHeads / headDim;
-    const queries = q.length / numHeads / headDim;
-    return referenceAttention({
-      q: { data: q, shape: [1, queries, numHeads, headDim] },
-      k: { data: this.k, shape: [1, tokens, numKvHeads, headDim] },
-      v: { data: this.v, shape: [1, tokens, numKvHeads, valueDim] },
-    }, { scale, softcap }).o;
-  }
-}
 
 testNats("ShardedKv: attention over shards is attention over all tokens", async (random) => {
   const specs: ShardSpec[] = [
@@ -66,7 +24,7 @@ testNats("ShardedKv: attention over shards is attention over all tokens", async 
     await using server = await NatsServer.start();
     const shards = await startShards(server, spec);
     const kv = await openShards(server, spec);
-    const contexts = Array.from({ length: spec.layers }, () => new Context(random, spec));
+    const contexts = Array.from({ length: spec.layers }, () => new ShardContext(random, spec));
     const step = async (count: number) => {
       for (const [layer, context] of contexts.entries()) {
         const tokens = context.next(count);
@@ -97,7 +55,7 @@ testNats("ShardedKv: f16 on the wire rounds inputs and outputs once", async (ran
   const spec = { ...SPEC, layers: 1 };
   await startShards(server, spec);
   const kv = await openShards(server, spec, { dtype: "f16" });
-  const context = new Context(random, spec);
+  const context = new ShardContext(random, spec);
   const tokens = context.next(20);
   const o = await kv.extend(0, tokens);
   assertClose(o, context.attend(tokens.q), 5e-3, "o");
@@ -113,7 +71,7 @@ testNats(
     const spec = { ...SPEC, layers: 1, page: 40 };
     await startShards(server, spec);
     const kv = await openShards(server, spec, { maxBytes: 2600 });
-    const context = new Context(random, spec);
+    const context = new ShardContext(random, spec);
     const tokens = context.next(100);
     assertClose(await kv.extend(0, tokens), context.attend(tokens.q), TOLERANCE.f32, "o");
     await assertRejects(
@@ -132,7 +90,7 @@ testNats(
     const options = { ...spec, name: CONTEXT, shard: 0, capacity: 64, maxBytes: 512 };
     await ShardWorker.start(await server.join(), await sharedGpu(), options);
     const kv = await openShards(server, spec);
-    const context = new Context(random, spec);
+    const context = new ShardContext(random, spec);
     const tokens = context.next(1);
     await assertRejects(() => kv.extend(0, tokens), RangeError, "bytes=684");
     await kv.clear();
@@ -146,7 +104,7 @@ testNats("ShardedKv: calls that come at once are done one after the other", asyn
   const spec = { ...SPEC, layers: 1 };
   await startShards(server, spec);
   const kv = await openShards(server, spec);
-  const context = new Context(random, spec);
+  const context = new ShardContext(random, spec);
   const calls = [5, 1, 9].map((count) => {
     const tokens = context.next(count);
     return { o: kv.extend(0, tokens), expected: context.attend(tokens.q) };
@@ -161,7 +119,7 @@ testNats(
     const spec = { ...SPEC, layers: 1 };
     const shards = await startShards(server, spec);
     const kv = await openShards(server, spec);
-    const context = new Context(random, spec);
+    const context = new ShardContext(random, spec);
     await kv.extend(0, context.next(20));
     await shards[1][0].kill();
     await assertRejects(() => kv.extend(0, context.next(1)), ShardLostError, "Shard 1 was lost");
@@ -173,7 +131,7 @@ testNats(
       ...{ ...spec, name: CONTEXT, shard: 1, capacity: 64 },
     });
     await kv.clear();
-    const again = new Context(random, spec);
+    const again = new ShardContext(random, spec);
     const tokens = again.next(20);
     assertClose(await kv.extend(0, tokens), again.attend(tokens.q), TOLERANCE.f32, "o");
     await other.stop();
@@ -191,7 +149,7 @@ testNats(
     const spec = { ...SPEC, layers: 1 };
     const shards = await startShards(server, spec, { copies: 2 });
     const kv = await openShards(server, spec, { copies: 2, warn: () => {} });
-    const context = new Context(random, spec);
+    const context = new ShardContext(random, spec);
     const step = async (count: number) => {
       const tokens = context.next(count);
       assertClose(await kv.extend(0, tokens), context.attend(tokens.q), TOLERANCE.f32, "o");
@@ -232,7 +190,7 @@ testNats(
     const warned: string[] = [];
     const warn = (sentence: string) => void warned.push(sentence);
     const kv = await openShards(server, spec, { copies: 2, warn });
-    const context = new Context(random, spec);
+    const context = new ShardContext(random, spec);
     for (let i = 0; i < 4; i++) await kv.extend(0, context.next(1));
     assertEquals([most, warned], [1, []]);
     copy.unsubscribe();
@@ -257,7 +215,7 @@ testNats(
       "Shard 3 was lost",
     );
     const first = await openShards(server, spec);
-    const context = new Context(random, spec);
+    const context = new ShardContext(random, spec);
     await first.extend(0, context.next(3));
     const second = await openShards(server, spec);
     await assertRejects(() => first.extend(0, context.next(1)), ShardLostError, "another reader");
