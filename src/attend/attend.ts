@@ -1,4 +1,4 @@
-import { checkInteger, checkObject, sentence } from "../base/check.ts";
+import { checkGiven, checkInteger, checkObjects, sentence } from "../base/check.ts";
 import { rowShape, shapeIn } from "../tensor/layout.ts";
 import { sizesOf } from "../plan/sizes.ts";
 import type { Gpu } from "../gpu/device.ts";
@@ -136,8 +136,9 @@ export async function attend(
   inputs: AttendInputs<Tensor> | AttendInputs<HostTensor>,
   options: AttendOptions = {},
 ): Promise<AttendResult<Tensor> | AttendResult<HostFloats>> {
-  checkObject(ACTION, "inputs", inputs);
-  checkObject(ACTION, "options", options);
+  checkObjects(ACTION, { gpu, inputs, options });
+  const { lengths, bias, mask, modTensors } = inputs;
+  checkGiven(ACTION, { lengths, bias, mask, modTensors });
   const spec = specOf(inputs, options);
   // Planning copies and checks all of it: callers may change their options while the device works.
   const plan = planAttention(spec, gpu.device.limits, gpu.profile);

@@ -104,6 +104,7 @@ export class AttentionGradient {
    * ```
    */
   static async create(gpu: Gpu, spec: AttentionGradientSpec): Promise<AttentionGradient> {
+    checkObject(PLAN, "gpu", gpu);
     const plan = planAttentionGradient(spec, gpu.device.limits, gpu.profile);
     const { dtype, kvDtype, batch, capacity } = plan.spec;
     checkDtype(gpu, PLAN, dtype);

@@ -1,4 +1,4 @@
-import { checkObject, sentence } from "../base/check.ts";
+import { checkObject, checkObjects, sentence } from "../base/check.ts";
 import type { KvView } from "../cache/kv_view.ts";
 import { type BoundWork, boundWork } from "../gpu/bound_work.ts";
 import { join, type WgslModule } from "../gpu/compose.ts";
@@ -111,7 +111,7 @@ export class BlockMask {
    * @throws {GpuWorkError} If the device refuses the memory or a kernel.
    */
   static async create(gpu: Gpu, spec: AttentionSpec): Promise<BlockMask> {
-    checkObject(PLAN, "spec", spec);
+    checkObjects(PLAN, { gpu, spec });
     const plan = planAttention({ ...spec, blockMask: true }, gpu.device.limits, gpu.profile);
     const { batch, capacity } = plan.spec;
     await checkModsCompile(gpu, plan.spec);

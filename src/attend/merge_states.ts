@@ -1,5 +1,5 @@
 import * as wgsl from "../../kernels/mod.ts";
-import { checkChoice, checkObject, copyShape, sentence } from "../base/check.ts";
+import { checkChoice, checkObject, checkObjects, copyShape, sentence } from "../base/check.ts";
 import { Kernel } from "../gpu/kernel.ts";
 import { packSize } from "../tensor/loads.ts";
 import { packPiece, packType } from "../tensor/pieces.ts";
@@ -122,7 +122,7 @@ export class MergeStates {
     gpu: Gpu,
     outputs: { shape: readonly number[]; dtype?: Dtype },
   ): Promise<MergeStates> {
-    checkObject(ACTION, "outputs", outputs);
+    checkObjects(ACTION, { gpu, outputs });
     const { dtype = "f32" } = outputs;
     const shape = copyShape(ACTION, "shape", outputs.shape);
     if (shape.length < 2) {
@@ -282,6 +282,7 @@ export async function mergeStates(
   gpu: Gpu,
   states: readonly AttentionState<Tensor>[] | readonly AttentionState<HostTensor>[],
 ): Promise<AttentionState<Tensor> | AttentionState<HostFloats>> {
+  checkObject(ACTION, "gpu", gpu);
   checkStates(states);
   return areOnDevice(states)
     ? await mergeOnDevice(gpu, states.map((state) => ({ ...state })))

@@ -1,4 +1,4 @@
-import { checkObject, sentence } from "../base/check.ts";
+import { checkObject, checkObjects, sentence } from "../base/check.ts";
 import { type BoundWork, inSequence } from "../gpu/bound_work.ts";
 import { shapeIn } from "../tensor/layout.ts";
 import type { ContiguousKv } from "../cache/contiguous_kv.ts";
@@ -134,7 +134,7 @@ export class SharedPrefixAttention {
    * ```
    */
   static async create(gpu: Gpu, spec: SharedPrefixSpec): Promise<SharedPrefixAttention> {
-    checkObject(ACTION, "spec", spec);
+    checkObjects(ACTION, { gpu, spec });
     const { prefix, ...suffix } = spec;
     const filled = fillIn({ ...suffix, outputs: ["lse"] });
     checkSpec(filled, suffix);

@@ -23,6 +23,18 @@ export function checkObject(action: string, name: string, value: unknown): void 
   throw new TypeError(sentence(action, `${name} must be an object`, { [name]: value }));
 }
 
+/** Throws a `TypeError` unless each value is an object; the message has its name. */
+export function checkObjects(action: string, values: Readonly<Record<string, unknown>>): void {
+  for (const [name, value] of Object.entries(values)) checkObject(action, name, value);
+}
+
+/** Throws as {@linkcode checkObjects}, for values that may be left out. */
+export function checkGiven(action: string, values: Readonly<Record<string, unknown>>): void {
+  for (const [name, value] of Object.entries(values)) {
+    if (value !== undefined) checkObject(action, name, value);
+  }
+}
+
 /** Throws a `TypeError` for what is not a number and a `RangeError` for what is not a whole number of at least `min`. */
 export function checkInteger(action: string, name: string, value: unknown, min = 1): void {
   if (typeof value !== "number") {

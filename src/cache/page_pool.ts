@@ -1,4 +1,4 @@
-import { checkChoice, checkInteger, checkObject, sentence } from "../base/check.ts";
+import { checkChoice, checkInteger, checkObjects, sentence } from "../base/check.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { Owned } from "../gpu/owned.ts";
 import { type Dtype, DTYPES, KV_DTYPES, type KvDtype } from "../tensor/dtype.ts";
@@ -96,7 +96,7 @@ export class PagePool {
    * @throws {GpuWorkError} If the device refuses the memory.
    */
   static async create(gpu: Gpu, options: PagePoolOptions): Promise<PagePool> {
-    checkObject(ACTION, "options", options);
+    checkObjects(ACTION, { gpu, options });
     const { layers = 1, numKvHeads, headDim, valueDim = headDim, numPages } = options;
     const { pageSize = DEFAULT_PAGE_SIZE, dtype = "f32", kvDtype = dtype } = options;
     const { layout = "BSNH" } = options;

@@ -1,4 +1,4 @@
-import { checkInteger, checkObject, sentence } from "../base/check.ts";
+import { checkInteger, checkObject, checkObjects, sentence } from "../base/check.ts";
 import { PoolExhaustedError, SnapshotError } from "../base/errors.ts";
 import { checkEncoder } from "../gpu/bound_work.ts";
 import type { Gpu } from "../gpu/device.ts";
@@ -204,8 +204,7 @@ export class PagedKvCache {
     snapshot: Uint8Array,
     options: RestoreOptions = {},
   ): Promise<PagedKvCache> {
-    checkObject(RESTORE, "pool", pool);
-    checkObject(RESTORE, "options", options);
+    checkObjects(RESTORE, { pool, options });
     const { gpu } = pool;
     const { maxBytes = gpu.device.limits.maxBufferSize } = options;
     checkInteger(RESTORE, "maxBytes", maxBytes);

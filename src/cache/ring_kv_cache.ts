@@ -1,5 +1,5 @@
 import { Append, checkSequences } from "./append.ts";
-import { checkInteger, checkObject, sentence } from "../base/check.ts";
+import { checkInteger, checkObject, checkObjects, sentence } from "../base/check.ts";
 import { Fork, type SequencePair } from "./fork.ts";
 import type { KvView, ViewingQueries } from "./kv_view.ts";
 import {
@@ -217,6 +217,7 @@ export class RingKvCache implements KvView {
    * ```
    */
   static async create(gpu: Gpu, options: RingKvCacheOptions): Promise<RingKvCache> {
+    checkObject(ACTION, "gpu", gpu);
     return await RingKvCache.#create(gpu, fillInRing(ACTION, options));
   }
 
@@ -288,7 +289,7 @@ export class RingKvCache implements KvView {
     snapshot: Uint8Array,
     options: RestoreOptions = {},
   ): Promise<RingKvCache> {
-    checkObject(RESTORE, "options", options);
+    checkObjects(RESTORE, { gpu, options });
     const { maxBytes = gpu.device.limits.maxBufferSize } = options;
     checkInteger(RESTORE, "maxBytes", maxBytes);
     const opened = await openSnapshot(snapshot);

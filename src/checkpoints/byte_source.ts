@@ -1,3 +1,4 @@
+import { checkObject } from "../base/check.ts";
 import type { Stats } from "node:fs";
 import type { FileHandle } from "node:fs/promises";
 import { checkpointError } from "./checkpoint_error.ts";
@@ -38,6 +39,7 @@ export interface ByteSource {
  * ```
  */
 export function bytesInMemory(name: string, bytes: Uint8Array): ByteSource {
+  checkObject("read bytes in memory", "bytes", bytes);
   return {
     name,
     size: bytes.length,

@@ -1,3 +1,4 @@
+import { checkObject } from "../base/check.ts";
 import type { WeightData } from "../model/weights.ts";
 import { elementCount } from "../tensor/dtype.ts";
 import { type ByteSource, readBuffer } from "./byte_source.ts";
@@ -52,6 +53,7 @@ interface Place {
  * ```
  */
 export async function openLlama2c(source: ByteSource): Promise<Checkpoint> {
+  checkObject("read a checkpoint", "source", source);
   const { header, places } = await closeOnError(source, async () => {
     const header = await readHeader(source);
     return { header, places: placesOf(source, header) };

@@ -1,3 +1,4 @@
+import { checkObject } from "../base/check.ts";
 import { type ByteSource, checkIsFile } from "./byte_source.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { closeOnError } from "./close_on_error.ts";
@@ -51,8 +52,10 @@ export interface OpenOptions {
  */
 export async function openCheckpoint(
   model: string | readonly ByteSource[],
-  { warn = console.warn }: OpenOptions = {},
+  options: OpenOptions = {},
 ): Promise<Checkpoint> {
+  checkObject("open a checkpoint", "options", options);
+  const { warn = console.warn } = options;
   const { folder, file } = typeof model === "string" ? await findFile(model) : findAmong(model);
   if (!/\.safetensors(\.index\.json)?$/.test(file)) {
     return await openLlama2c(await folder.open(file));

@@ -1,3 +1,4 @@
+import { checkObject, checkObjects } from "../base/check.ts";
 import { parseTokenizer } from "../model/tokenizer/parse.ts";
 import type { Tokenizer } from "../model/tokenizer/tokenizer.ts";
 import type { ByteSource } from "./byte_source.ts";
@@ -7,6 +8,8 @@ import { namesIn, pathIn } from "./file_system.ts";
 import { fileAt, type FileIn, findTextIn, folderAt, folderOf } from "./folder.ts";
 import type { OpenOptions } from "./open.ts";
 import { readShort } from "./text_file.ts";
+
+const ACTION = "open a tokenizer";
 
 /** The tokenizer of a folder. */
 const USUAL = "tokenizer.json";
@@ -34,12 +37,13 @@ const USUAL = "tokenizer.json";
  */
 export async function openTokenizer(
   tokenizer: string | readonly ByteSource[],
-  { spec: { vocabSize }, endOfText, classEndOfText }: Pick<
-    Checkpoint,
-    "spec" | "endOfText" | "classEndOfText"
-  >,
-  { warn }: OpenOptions = {},
+  checkpoint: Pick<Checkpoint, "spec" | "endOfText" | "classEndOfText">,
+  options: OpenOptions = {},
 ): Promise<Tokenizer> {
+  checkObjects(ACTION, { checkpoint, options });
+  checkObject(ACTION, "checkpoint.spec", checkpoint.spec);
+  const { spec: { vocabSize }, endOfText, classEndOfText } = checkpoint;
+  const { warn } = options;
   const { folder, file } = typeof tokenizer === "string"
     ? await findFile(tokenizer)
     : findAmong(tokenizer);

@@ -1,6 +1,9 @@
+import { checkObject, checkObjects } from "../base/check.ts";
 import type { DecoderWeights, WeightData } from "../model/weights.ts";
 import { checkPooling, poolKvHeads, type PoolOptions } from "../layer/pool_kv_heads.ts";
 import type { Checkpoint } from "./checkpoint.ts";
+
+const ACTION = "pool the KV heads of a checkpoint";
 
 /** Options of {@linkcode withPooledKvHeads}. */
 export interface PooledKvHeadsOptions extends Pick<PoolOptions, "method"> {
@@ -30,8 +33,11 @@ export interface PooledKvHeadsOptions extends Pick<PoolOptions, "method"> {
  */
 export function withPooledKvHeads(
   checkpoint: Checkpoint,
-  { kvHeads, method = "mean" }: PooledKvHeadsOptions,
+  options: PooledKvHeadsOptions,
 ): Checkpoint {
+  checkObjects(ACTION, { checkpoint, options });
+  checkObject(ACTION, "checkpoint.spec", checkpoint.spec);
+  const { kvHeads, method = "mean" } = options;
   const { spec, weights } = checkpoint;
   const pooling = { from: spec.numKvHeads, to: kvHeads, method };
   checkPooling(pooling);

@@ -1,3 +1,4 @@
+import { checkObject } from "../base/check.ts";
 import { excerpt } from "../base/excerpt.ts";
 import { isJsonObject, type JsonObject, parseJsonObject } from "../base/json.ts";
 import { decodeText } from "../base/text.ts";
@@ -86,6 +87,7 @@ export class Safetensors implements TensorFile {
    * @throws {CheckpointError} If the header is damaged, or a length or an offset does not fit the file or the other tensors.
    */
   static async open(source: ByteSource): Promise<Safetensors> {
+    checkObject("read tensors", "source", source);
     return await closeOnError(source, async () => {
       const length = await readHeaderLength(source);
       return new Safetensors(source, LENGTH_BYTES + length, await readHeader(source, length));

@@ -1,3 +1,4 @@
+import { checkObject } from "../base/check.ts";
 import { isJsonObject } from "../base/json.ts";
 import type { WeightData } from "../model/weights.ts";
 import type { ByteSource } from "./byte_source.ts";
@@ -51,6 +52,7 @@ export class ShardedSafetensors implements TensorFile {
     openShard: (name: string) => Promise<ByteSource>,
     beside: readonly string[] = [],
   ): Promise<ShardedSafetensors> {
+    checkObject("read tensors", "index", index);
     const fileOf = await readIndex(index);
     const listed = new Set(fileOf.values());
     const shards = new Map<string, Safetensors>();

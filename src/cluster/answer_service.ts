@@ -1,11 +1,22 @@
 /** A worker: answers requests item by item, as a NATS service that others discover. */
+import { checkObject } from "../base/check.ts";
 import { createInbox, type Msg, type Subscription } from "@nats-io/transport-node";
 import type { Service } from "@nats-io/services";
 import { ANSWER_VERSION, type AnswerMessage, readRequest } from "./answer_protocol.ts";
 import { failureOf } from "./failure.ts";
-import { type Cluster, MAX_BYTES, nameOf, natsOf, servicesOf, subjectOf } from "./cluster.ts";
+import {
+  checkCluster,
+  type Cluster,
+  MAX_BYTES,
+  nameOf,
+  natsOf,
+  servicesOf,
+  subjectOf,
+} from "./cluster.ts";
 import { WorkerBusyError } from "./errors.ts";
 import { decodeJson, encodeJson } from "./message.ts";
+
+const START = "start to answer";
 
 /** An answer that is being made: its items as they come. */
 export interface Answer extends AsyncIterable<readonly unknown[]> {
@@ -91,6 +102,8 @@ export class AnswerService {
    * @throws {RangeError} If the name or the prefix is no word.
    */
   static async start(cluster: Cluster, options: AnswerServiceOptions): Promise<AnswerService> {
+    checkCluster(START, cluster);
+    checkObject(START, "options", options);
     const { name, fingerprint, state } = options;
     const service = await servicesOf(cluster).add({
       name: nameOf(cluster, name),

@@ -1,11 +1,14 @@
 /** Asks a worker, and follows its answer while the worker lives. */
+import { checkObject } from "../base/check.ts";
 import { ANSWER_VERSION, readAnswer } from "./answer_protocol.ts";
-import { type Cluster, MAX_BYTES, natsOf, subjectOf } from "./cluster.ts";
+import { checkCluster, type Cluster, MAX_BYTES, natsOf, subjectOf } from "./cluster.ts";
 import { WorkerLostError } from "./errors.ts";
 import { errorOf } from "./failure.ts";
 import { Inbox } from "./inbox.ts";
 import { decodeJson, encodeJson } from "./message.ts";
 import { nextFrom, type Patience } from "./next_message.ts";
+
+const ACTION = "ask a worker";
 
 /** The worker that is asked, and how long its silence is borne. */
 export interface AskOptions extends Patience {
@@ -51,6 +54,8 @@ export async function* ask(
   options: AskOptions,
   request: unknown,
 ): AsyncGenerator<readonly unknown[], void, undefined> {
+  checkCluster(ACTION, cluster);
+  checkObject(ACTION, "options", options);
   const { name, worker, fingerprint, signal, maxBytes = MAX_BYTES } = options;
   const connection = natsOf(cluster);
   const subject = subjectOf(cluster, name, worker);

@@ -1,6 +1,6 @@
 import { Svcm } from "@nats-io/services";
 import type { NatsConnection } from "@nats-io/transport-node";
-import { sentence } from "../base/check.ts";
+import { checkObject, sentence } from "../base/check.ts";
 
 /** A connection to a NATS server: what {@linkcode connect} gives. Its other calls are used too. */
 export interface Connection {
@@ -21,6 +21,12 @@ export interface Cluster {
   connection: Connection;
   /** The first word of every subject, of letters, digits, `_` and single `-` between them: clusters of different prefixes do not meet. */
   prefix: string;
+}
+
+/** Throws a `TypeError` unless a cluster and its connection are objects. */
+export function checkCluster(action: string, cluster: Cluster): void {
+  checkObject(action, "cluster", cluster);
+  checkObject(action, "connection", cluster.connection);
 }
 
 /** Most bytes of a message that is decoded, where a caller does not say otherwise: as a NATS server passes on by default. */

@@ -1,8 +1,12 @@
 /** The fingerprint of a model: peers that have the same one continue each other's texts. */
+import { checkObjects } from "../base/check.ts";
+import { checkSpec } from "../model/check_spec.ts";
 import type { DecoderSpec } from "../model/spec.ts";
 import type { Tokenizer } from "../model/tokenizer/tokenizer.ts";
 import { weightShapes } from "../model/weight_shapes.ts";
 import type { DecoderWeights } from "../model/weights.ts";
+
+const ACTION = "compute the fingerprint of a model";
 
 /** Characters of a fingerprint: 128 bits. */
 const CHARACTERS = 32;
@@ -37,6 +41,8 @@ export async function modelFingerprint(
   weights: DecoderWeights,
   tokenizer: Pick<Tokenizer, "vocabSize" | "endOfText" | "decode">,
 ): Promise<string> {
+  checkObjects(ACTION, { weights, tokenizer });
+  checkSpec(ACTION, spec);
   const digests: [name: string, shape: readonly number[], digest: string][] = [];
   for (const { name } of weightShapes(spec)) {
     if (!weights.has(name)) continue;

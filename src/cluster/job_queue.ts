@@ -15,9 +15,17 @@ import {
   type StreamConfig,
 } from "@nats-io/jetstream";
 import { nanos } from "@nats-io/transport-node";
-import { sentence } from "../base/check.ts";
+import { checkObject, sentence } from "../base/check.ts";
 import { cutMessage } from "../base/excerpt.ts";
-import { type Cluster, MAX_BYTES, mostOf, nameOf, natsOf, subjectOf } from "./cluster.ts";
+import {
+  checkCluster,
+  type Cluster,
+  MAX_BYTES,
+  mostOf,
+  nameOf,
+  natsOf,
+  subjectOf,
+} from "./cluster.ts";
 import { MessageError } from "./errors.ts";
 import { decodeJson, encodeJson } from "./message.ts";
 
@@ -119,6 +127,8 @@ export class JobQueue {
    * @throws {RangeError} If the server has no JetStream, the account may not use it, or a name is no word.
    */
   static async open(cluster: Cluster, options: JobQueueOptions): Promise<JobQueue> {
+    checkCluster(OPEN, cluster);
+    checkObject(OPEN, "options", options);
     const { name, maxResults = 1e6 } = options;
     const stream = (what: string) => nameOf(cluster, name, what);
     const window = { duplicate_window: nanos(KEPT) };

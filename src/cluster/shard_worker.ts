@@ -1,11 +1,19 @@
 /** A worker that holds a shard of a context, and attends over it for a reader. */
 import type { Service } from "@nats-io/services";
-import { checkInteger, sentence } from "../base/check.ts";
+import { checkInteger, checkObject, sentence } from "../base/check.ts";
 import { Turns } from "../base/turns.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { Owned } from "../gpu/owned.ts";
 import type { KvDtype } from "../tensor/dtype.ts";
-import { type Cluster, MAX_BYTES, mostOf, nameOf, servicesOf, subjectOf } from "./cluster.ts";
+import {
+  checkCluster,
+  type Cluster,
+  MAX_BYTES,
+  mostOf,
+  nameOf,
+  servicesOf,
+  subjectOf,
+} from "./cluster.ts";
 import { MessageError, WorkerLostError } from "./errors.ts";
 import { failureOf } from "./failure.ts";
 import type { ShardState } from "./merge_states.ts";
@@ -101,6 +109,8 @@ export class ShardWorker {
     gpu: Gpu,
     options: ShardWorkerOptions,
   ): Promise<ShardWorker> {
+    checkCluster(START, cluster);
+    checkObject(START, "gpu", gpu);
     const spec = copyShardSpec(START, options);
     const { name, shard, copy = 0, capacity, kvDtype = "f32", maxBytes = MAX_BYTES } = options;
     checkInteger(START, "shard", shard, 0);

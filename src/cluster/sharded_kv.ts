@@ -3,7 +3,7 @@ import { checkInteger, sentence } from "../base/check.ts";
 import { Turns } from "../base/turns.ts";
 import type { RemoteKv, RemoteTokens } from "../model/remote_kv.ts";
 import type { Dtype } from "../tensor/dtype.ts";
-import { type Cluster, MAX_BYTES, mostOf } from "./cluster.ts";
+import { checkCluster, type Cluster, MAX_BYTES, mostOf } from "./cluster.ts";
 import { ShardLostError } from "./errors.ts";
 import { mergeOutputs } from "./merge_states.ts";
 import { decodeJson, encodeJson } from "./message.ts";
@@ -92,6 +92,7 @@ export class ShardedKv implements RemoteKv {
    * @throws {RangeError} If a shard was started with another specification, or a message cannot hold one token.
    */
   static async open(cluster: Cluster, options: ShardedKvOptions): Promise<ShardedKv> {
+    checkCluster(OPEN, cluster);
     const spec = copyShardSpec(OPEN, options);
     checkInteger(OPEN, "copies", options.copies ?? 1);
     const kv = new ShardedKv(cluster, { ...options }, spec);

@@ -1,5 +1,8 @@
 /** The workers of a service that are there, as the service's own statistics tell. */
-import { type Cluster, nameOf, servicesOf } from "./cluster.ts";
+import { checkObject } from "../base/check.ts";
+import { checkCluster, type Cluster, nameOf, servicesOf } from "./cluster.ts";
+
+const OPEN = "find workers";
 
 /** A worker, and what it said of itself last. */
 export interface Worker<State> {
@@ -62,6 +65,8 @@ export class Workers<State> {
     cluster: Cluster,
     options: WorkersOptions<State>,
   ): Promise<Workers<State>> {
+    checkCluster(OPEN, cluster);
+    checkObject(OPEN, "options", options);
     const workers = new Workers(cluster, options);
     await workers.#refresh();
     return workers;

@@ -81,7 +81,7 @@ export interface LatentSizes {
  * ```
  */
 export function latentAttentionParameters(
-  { dim, numHeads, headDim, valueDim, latent }: {
+  layer: {
     dim: number;
     numHeads: number;
     headDim: number;
@@ -89,6 +89,9 @@ export function latentAttentionParameters(
     latent: LatentSizes;
   },
 ): AttentionParameters {
+  checkObject(ACTION, "layer", layer);
+  const { dim, numHeads, headDim, valueDim, latent } = layer;
+  checkObject(ACTION, "latent", latent);
   const { rank, ropeDim, queryRank } = latent;
   const queries = numHeads * headDim;
   const q = queryRank === undefined ? dim * queries : queryRank * (dim + queries);

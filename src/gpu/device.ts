@@ -1,7 +1,7 @@
 import { cutMessage } from "../base/excerpt.ts";
 import { MATRIX_FEATURE, matrixBlockOf } from "./matrix_units.ts";
 import { probe, type Probed } from "./probe.ts";
-import { checkObject, sentence } from "../base/check.ts";
+import { checkChoice, checkObject, sentence } from "../base/check.ts";
 import { GpuUnavailableError, GpuWorkError } from "../base/errors.ts";
 import { forgetKernels } from "./kernel_cache.ts";
 import { lossOf } from "./loss.ts";
@@ -53,6 +53,7 @@ export interface GpuOptions {
   gpu?: GPU;
 }
 
+const OPEN = "open a GPU";
 const INSTALL_HINT =
   "on Linux install a Vulkan driver for your GPU, or without a GPU the software driver: apt-get install mesa-vulkan-drivers libvulkan1";
 // WebGPU does not tell a driver that it refuses from one that is missing.
@@ -130,7 +131,7 @@ export class Gpu {
    *
    * @param options Which adapter to prefer, and where adapters come from.
    * @returns The opened device. Destroy it with {@linkcode Gpu.destroy}.
-   * @throws {TypeError} If `gpu` has no adapters to give.
+   * @throws {TypeError} If `gpu` has no adapters to give, or an option is of the wrong kind.
    * @throws {GpuUnavailableError} If there is no WebGPU, no adapter, the adapter gives no device, or the device does not
    * compute.
    *
@@ -157,15 +158,16 @@ export class Gpu {
    * ```
    */
   static async open(options: GpuOptions = {}): Promise<Gpu> {
-    checkObject("open a GPU", "options", options);
+    checkObject(OPEN, "options", options);
     const { powerPreference = "high-performance", gpu = globalThis.navigator?.gpu } = options;
+    checkChoice(OPEN, "powerPreference", powerPreference, ["high-performance", "low-power"]);
     if (gpu === undefined) {
       throw new GpuUnavailableError(
         "Cannot open a GPU as this runtime has no WebGPU (navigator.gpu): use Deno 2, a current browser, or Node with the npm package webgpu (Gpu.open({ gpu: create([]) }))",
       );
     }
     if (typeof gpu?.requestAdapter !== "function") {
-      throw new TypeError(sentence("open a GPU", "gpu must be a GPU object of WebGPU", { gpu }));
+      throw new TypeError(sentence(OPEN, "gpu must be a GPU object of WebGPU", { gpu }));
     }
     const adapter = await gpu.requestAdapter({ powerPreference });
     if (!adapter) {
@@ -188,6 +190,7 @@ export class Gpu {
    *
    * @param device Any WebGPU device; what was not requested with it is not used.
    * @returns The same `Gpu` for the same device, so that pipelines are compiled once per device.
+   * @throws {TypeError} If it is no object.
    * @throws {GpuUnavailableError} If the device takes work and does nothing, as the null backend of Dawn does.
    * @throws {DeviceLostError} If the device is lost.
    *
@@ -203,6 +206,7 @@ export class Gpu {
    * ```
    */
   static async from(device: GPUDevice): Promise<Gpu> {
+    checkObject("use a GPU device", "device", device);
     const gpu = await Gpu.#of(device, device.adapterInfo);
     gpu.throwIfLost();
     return gpu;

@@ -1,5 +1,5 @@
 /** The weights of an attention layer on the device, and the work on both sides of attention. */
-import { checkChoice } from "../base/check.ts";
+import { checkChoice, checkFinite } from "../base/check.ts";
 import { type BoundWork, inSequence } from "../gpu/bound_work.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { Owned } from "../gpu/owned.ts";
@@ -77,6 +77,7 @@ export class AttentionProjections {
     const { weightDtype, normEps, ...shape } = options;
     checkChoice(action, "weightDtype", weightDtype, KV_DTYPES);
     checkDtype(gpu, action, weightDtype, "weightDtype");
+    checkFinite(action, "normEps", normEps);
     const { q, k, v, o } = projectionsOf(action, weights, shape);
     const tensor = async (label: string, data: HostTensor) =>
       owned.keep(await Tensor.upload(gpu, data, { label }));

@@ -1,4 +1,4 @@
-import { checkChoice, checkInteger, checkObject, sentence } from "../base/check.ts";
+import { checkChoice, checkInteger, checkObject, checkObjects, sentence } from "../base/check.ts";
 import { once } from "../base/once.ts";
 import { Turns } from "../base/turns.ts";
 import { forwardTokens } from "./forward_tokens.ts";
@@ -186,6 +186,8 @@ export class LatentAttention {
     weights: LatentAttentionWeights,
     options: LatentAttentionOptions,
   ): Promise<LatentAttention> {
+    checkObjects(ACTION, { gpu, weights, options });
+    checkObject(ACTION, "cache", options.cache);
     const { cache: cacheOptions, weightDtype = "f32", normEps = 1e-6, form = "auto" } = options;
     const { dim, numHeads, nopeDim, ropeDim, valueDim, rank, rope = {} } = options;
     const { scoreMod, maskMod, blockMask, impl, tuning } = options;

@@ -1,4 +1,4 @@
-import { checkObject, sentence } from "../base/check.ts";
+import { checkObject, checkObjects, sentence } from "../base/check.ts";
 import { Turns } from "../base/turns.ts";
 import { RingKvCache } from "../cache/ring_kv_cache.ts";
 import type { RingKvCacheOptions } from "../cache/ring_options.ts";
@@ -119,8 +119,7 @@ export class MultiQueryAttention {
     weights: AttentionWeights,
     options: MultiQueryAttentionOptions,
   ): Promise<MultiQueryAttention> {
-    checkObject(ACTION, "weights", weights);
-    checkObject(ACTION, "options", options);
+    checkObjects(ACTION, { gpu, weights, options });
     checkObject(ACTION, "cache", options.cache);
     const { dim, numHeads, numKvHeads = 1, headDim = dim / numHeads, normEps = 1e-6 } = options;
     const { cache: given, weightDtype = "f32", scale, softcap, alibiSlopes } = options;

@@ -34,7 +34,7 @@ export function projectionsOf(
   }
   checkProjection(action, "o", weights.o, [dim, qWidth]);
   for (const name of ["qNorm", "kNorm"] as const) {
-    if (weights[name]) checkHostTensor(action, name, weights[name], [headDim]);
+    if (weights[name] !== undefined) checkHostTensor(action, name, weights[name], [headDim]);
   }
   const { q, k, v } = apart;
   return { q, k, v, o: weights.o };
@@ -67,7 +67,8 @@ export function checkProjection(
     throw new TypeError(sentence(action, `${name} must have a weight`, { [name]: projection }));
   }
   checkHostTensor(action, `${name}.weight`, projection.weight, shape);
-  if (projection.bias) checkHostTensor(action, `${name}.bias`, projection.bias, shape.slice(0, 1));
+  const { bias } = projection;
+  if (bias !== undefined) checkHostTensor(action, `${name}.bias`, bias, shape.slice(0, 1));
 }
 
 /** Rows of several projections of the same input, one after the other. */

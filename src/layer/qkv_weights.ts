@@ -1,4 +1,11 @@
-import { checkChoice, checkGroups, checkInteger, checkObject, sentence } from "../base/check.ts";
+import {
+  checkChoice,
+  checkGroups,
+  checkInteger,
+  checkObject,
+  checkObjects,
+  sentence,
+} from "../base/check.ts";
 import { sliceOf } from "../base/numbers.ts";
 
 /** The heads of fused weights, and their arrangement. */
@@ -104,7 +111,7 @@ export function joinQkv(
 ): Float32Array<ArrayBuffer> {
   checkObject(JOIN, "parts", parts);
   const { q, k, v } = parts;
-  for (const [name, part] of Object.entries({ q, k, v })) checkObject(JOIN, name, part);
+  checkObjects(JOIN, { q, k, v });
   const { rows, blocks } = fillIn(JOIN, options);
   const { numHeads, numKvHeads, headDim } = options;
   const head = q.length / numHeads;

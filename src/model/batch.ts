@@ -1,4 +1,4 @@
-import { checkInteger, checkObject, sentence } from "../base/check.ts";
+import { checkInteger, checkObject, checkObjects, sentence } from "../base/check.ts";
 import { PagedKvCache } from "../cache/paged_kv_cache.ts";
 import { PagePool } from "../cache/page_pool.ts";
 import { fillInRope } from "../cache/rope_kernel.ts";
@@ -15,6 +15,7 @@ import { Model, type ModelOptions } from "./model.ts";
 import { PagedPasses } from "./paged_passes.ts";
 import { MOST_LIKELIEST, Sampler } from "./sampler.ts";
 import { fillInSampling } from "./sampling.ts";
+import { checkSpec } from "./check_spec.ts";
 import type { DecoderSpec } from "./spec.ts";
 import type { DecoderWeights } from "./weights.ts";
 
@@ -150,8 +151,8 @@ export class Batch {
     weights: DecoderWeights,
     options: BatchOptions = {},
   ): Promise<Batch> {
-    checkObject(CREATE, "spec", spec);
-    checkObject(CREATE, "options", options);
+    checkObjects(CREATE, { gpu, weights, options });
+    checkSpec(CREATE, spec);
     const sizes = fillIn(spec, options);
     if (!Batch.canRun(spec)) {
       const rule = "layers must have the same rotary positions (use a Decoder)";
@@ -198,7 +199,9 @@ export class Batch {
    * @param spec The model's shape.
    * @returns Whether it can.
    */
-  static canRun({ layers, headDim }: DecoderSpec): boolean {
+  static canRun(spec: DecoderSpec): boolean {
+    checkSpec("say whether Batch can run a model", spec);
+    const { layers, headDim } = spec;
     const ropes = layers.map(({ rope }) => rope && fillInRope(CREATE, rope, headDim));
     return new Set(ropes.map((rope) => JSON.stringify(rope))).size === 1;
   }

@@ -1,4 +1,4 @@
-import { checkInteger, checkObject, sentence } from "../base/check.ts";
+import { checkInteger, checkObject, checkObjects, sentence } from "../base/check.ts";
 import type { KvCalibration } from "../cache/kv_calibration.ts";
 import type { KvRotation } from "../cache/kv_transform.ts";
 import type { Gpu } from "../gpu/device.ts";
@@ -115,8 +115,7 @@ export class Decoder {
     weights: DecoderWeights,
     options: DecoderOptions = {},
   ): Promise<Decoder> {
-    checkObject(CREATE, "options", options);
-    checkObject(CREATE, "spec", spec);
+    checkObjects(CREATE, { gpu, options, spec });
     const { maxSeqLen: asked, window, sinks, kvDtype, kvCalibration, kvRotation } = options;
     if (asked !== undefined) checkInteger(CREATE, "maxSeqLen", asked);
     checkCalibrations(kvCalibration, spec.layers?.length);

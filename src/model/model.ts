@@ -1,5 +1,5 @@
 /** The weights of a decoder on the device, whoever runs sequences through them. */
-import { checkChoice, checkInteger, checkObject, sentence } from "../base/check.ts";
+import { checkChoice, checkInteger, checkObjects, sentence } from "../base/check.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { Owned } from "../gpu/owned.ts";
 import { Linear } from "../layer/linear.ts";
@@ -8,6 +8,7 @@ import { KV_DTYPES, type KvDtype } from "../tensor/dtype.ts";
 import { Block } from "./block.ts";
 import { Embedding } from "./embedding.ts";
 import { Uploads } from "./uploads.ts";
+import { checkSpec } from "./check_spec.ts";
 import type { DecoderSpec } from "./spec.ts";
 import type { DecoderWeights } from "./weights.ts";
 
@@ -72,9 +73,8 @@ export class Model {
     weights: DecoderWeights,
     options: ModelOptions,
   ): Promise<Model> {
-    for (const [name, value] of Object.entries({ spec, weights, options })) {
-      checkObject(CREATE, name, value);
-    }
+    checkObjects(CREATE, { gpu, weights, options });
+    checkSpec(CREATE, spec);
     const filled = fillIn(spec, weights, options);
     return await Owned.make(async (owned) => {
       const uploads = new Uploads(gpu, owned, spec, weights);

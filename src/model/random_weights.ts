@@ -1,8 +1,12 @@
+import { checkObject } from "../base/check.ts";
 import { seedFrom, uniform } from "../base/random.ts";
 import { elementCount } from "../tensor/dtype.ts";
+import { checkSpec } from "./check_spec.ts";
 import type { DecoderSpec } from "./spec.ts";
 import { weightShapes } from "./weight_shapes.ts";
 import type { DecoderWeights } from "./weights.ts";
+
+const ACTION = "draw random weights";
 
 /** Options of {@linkcode randomWeights}. */
 export interface RandomWeightsOptions {
@@ -38,6 +42,8 @@ export function randomWeights(
   spec: DecoderSpec,
   options: RandomWeightsOptions = {},
 ): DecoderWeights {
+  checkObject(ACTION, "options", options);
+  checkSpec(ACTION, spec);
   const { seed = 0, has = () => false } = options;
   const shapes = new Map(
     weightShapes(spec)

@@ -65,6 +65,7 @@ export function fillInSampling(
   if (!(topP > 0 && topP <= 1)) {
     throw new RangeError(sentence(action, "topP must be above 0 and at most 1", { topP }));
   }
+  checkFinite(action, "minP", minP);
   if (!(minP >= 0 && minP <= 1)) {
     throw new RangeError(sentence(action, "minP must be from 0 to 1", { minP }));
   }

@@ -1,4 +1,4 @@
-import { checkObject, sentence } from "../base/check.ts";
+import { checkObjects, sentence } from "../base/check.ts";
 import type { PlanLimits } from "../gpu/limits.ts";
 import { checkRounds } from "../gpu/loop_rounds.ts";
 import { type DeviceProfile, loopRounds, PLAIN_GPU } from "../gpu/profile.ts";
@@ -73,9 +73,7 @@ export function planAttentionGradient(
   limits: PlanLimits,
   profile: DeviceProfile = PLAIN_GPU,
 ): AttentionGradientPlan {
-  checkObject(ACTION, "spec", spec);
-  checkObject(ACTION, "limits", limits);
-  checkObject(ACTION, "profile", profile);
+  checkObjects(ACTION, { spec, limits, profile });
   const { spec: filled, gradients } = fillInGradient(spec);
   const device = { limits, profile };
   // Every slot has a gradient, also where no query sees its key.

@@ -1,4 +1,4 @@
-import { checkObject, sentence } from "../base/check.ts";
+import { checkObjects, sentence } from "../base/check.ts";
 import type { PlanLimits } from "../gpu/limits.ts";
 import { type DeviceProfile, PLAIN_GPU } from "../gpu/profile.ts";
 import { type FusedPlan, planFused } from "./fused.ts";
@@ -44,8 +44,7 @@ export function planAttention(
   limits: PlanLimits,
   profile: DeviceProfile = PLAIN_GPU,
 ): AttentionPlan {
-  checkObject(ACTION, "limits", limits);
-  checkObject(ACTION, "profile", profile);
+  checkObjects(ACTION, { limits, profile });
   const start = startPlan(fillIn(spec), limits);
   const device = { limits, profile };
   const { impl, outputs, maxScratchBytes } = start.spec;

@@ -1,4 +1,4 @@
-import { checkObject, sentence } from "../base/check.ts";
+import { checkGiven, checkObjects, sentence } from "../base/check.ts";
 import { sizesOf } from "../plan/sizes.ts";
 import { type Alignment, fillInScores, leadingAxes, type ScoreSpec } from "../score/score_spec.ts";
 import type { AttentionSpec } from "../plan/spec.ts";
@@ -121,10 +121,9 @@ export function referenceRow(
   row: QueryRow,
   options: ReferenceOptions = {},
 ): ReferenceRow {
-  checkObject(ACTION, "inputs", inputs);
-  checkObject(ACTION, "row", row);
-  checkObject(ACTION, "options", options);
-  const { q, k, v, bias, mask, scoreMod, maskMod } = inputs;
+  checkObjects(ACTION, { inputs, row, options });
+  const { q, k, v, bias, mask, lengths, scoreMod, maskMod } = inputs;
+  checkGiven(ACTION, { bias, mask, lengths });
   const { layout = "BSNH", sinks = 0 } = options;
   const sizes = sizesOf(inputs, layout);
   const { numHeads, numKvHeads, headDim, valueDim, seqLen, contextLen } = sizes;
@@ -253,8 +252,7 @@ export function referenceAttention(
   inputs: ReferenceInputs,
   options: ReferenceOptions = {},
 ): ReferenceResult {
-  checkObject(ACTION, "inputs", inputs);
-  checkObject(ACTION, "options", options);
+  checkObjects(ACTION, { inputs, options });
   const { layout = "BSNH" } = options;
   const sizes = sizesOf(inputs, layout);
   const { batch: batches, numHeads, seqLen, contextLen, valueDim } = sizes;

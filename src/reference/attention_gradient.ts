@@ -1,4 +1,4 @@
-import { checkObject, sentence } from "../base/check.ts";
+import { checkObjects, sentence } from "../base/check.ts";
 import { sizesOf } from "../plan/sizes.ts";
 import type { HostTensor } from "../tensor/tensor.ts";
 import {
@@ -71,9 +71,7 @@ export function referenceGradient(
   dO: HostTensor,
   options: ReferenceOptions = {},
 ): ReferenceGradient {
-  for (const [name, value] of Object.entries({ inputs, dO, options })) {
-    checkObject(ACTION, name, value);
-  }
+  checkObjects(ACTION, { inputs, dO, options });
   const { q, k, v, bias, scoreMod, scoreModGrad } = inputs;
   if (scoreMod && !scoreModGrad) {
     const rule = "scoreModGrad must be among the inputs, where scoreMod is";

@@ -1,4 +1,4 @@
-import { sentence } from "../base/check.ts";
+import { checkObjects, sentence } from "../base/check.ts";
 import { fillInRope } from "../cache/rope_kernel.ts";
 import type { RopeOptions } from "../cache/rope.ts";
 import { checkLatentWeights, type LatentAttentionWeights } from "../layer/latent_weights.ts";
@@ -55,6 +55,7 @@ export function referenceLatentLayer(
   x: HostTensor,
   options: ReferenceLatentOptions,
 ): HostTensor & { data: Float64Array } {
+  checkObjects(ACTION, { weights, x, options });
   const [batch, tokens, dim] = x.shape;
   if (x.shape.length !== 3 || x.data.length !== batch * tokens * dim) {
     throw new RangeError(

@@ -1,4 +1,4 @@
-import { checkObject, sentence } from "../base/check.ts";
+import { checkObjects, sentence } from "../base/check.ts";
 import { projectionsOf } from "../layer/projections.ts";
 import { fillInRope } from "../cache/rope_kernel.ts";
 import { ropedRow } from "./rope.ts";
@@ -52,9 +52,7 @@ export function referenceLayer(
   x: HostTensor,
   options: ReferenceLayerOptions,
 ): HostTensor & { data: Float64Array } {
-  for (const [name, value] of Object.entries({ weights, x, options })) {
-    checkObject(ACTION, name, value);
-  }
+  checkObjects(ACTION, { weights, x, options });
   const [batch, tokens, dim] = x.shape;
   if (x.shape.length !== 3 || x.data.length !== batch * tokens * dim) {
     throw new RangeError(

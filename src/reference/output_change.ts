@@ -1,4 +1,4 @@
-import { checkObject, sentence } from "../base/check.ts";
+import { checkObjects, sentence } from "../base/check.ts";
 
 /** The change of an output. */
 export interface OutputChange {
@@ -24,8 +24,7 @@ export interface OutputChange {
  * ```
  */
 export function outputChange(before: ArrayLike<number>, after: ArrayLike<number>): OutputChange {
-  checkObject("compare outputs", "before", before);
-  checkObject("compare outputs", "after", after);
+  checkObjects("compare outputs", { before, after });
   if (before.length !== after.length) {
     throw new RangeError(
       sentence("compare outputs", "there must be as many numbers before and after", {

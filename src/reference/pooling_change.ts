@@ -1,4 +1,4 @@
-import { checkObject } from "../base/check.ts";
+import { checkObjects } from "../base/check.ts";
 import { projectionsOf } from "../layer/projections.ts";
 import type { AttentionWeights, Projection } from "../layer/attention_weights.ts";
 import { type OutputChange, outputChange } from "./output_change.ts";
@@ -36,9 +36,7 @@ export function poolingChange(
   options: PoolingChangeOptions,
 ): OutputChange {
   const action = "measure what pooling changes";
-  for (const [name, value] of Object.entries({ weights, x, options })) {
-    checkObject(action, name, value);
-  }
+  checkObjects(action, { weights, x, options });
   const { from, to, method = "mean", ...layer } = options;
   checkPooling({ from, to, method });
   const dim = x.shape.at(-1)!;

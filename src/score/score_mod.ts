@@ -82,8 +82,8 @@ export function fillInMods(
   { scoreMod, maskMod }: { scoreMod?: ScoreMod; maskMod?: MaskMod },
 ): Mods {
   const mods: Mods = {
-    scoreMod: scoreMod && fillInMod(action, "scoreMod", scoreMod),
-    maskMod: maskMod && fillInMod(action, "maskMod", maskMod),
+    scoreMod: scoreMod === undefined ? undefined : fillInMod(action, "scoreMod", scoreMod),
+    maskMod: maskMod === undefined ? undefined : fillInMod(action, "maskMod", maskMod),
   };
   for (const kind of ["tensors", "scalars"] as const) {
     const ofMasks = mods.maskMod?.[kind] ?? {};

@@ -1,4 +1,4 @@
-import { checkChoice, checkObject, copyShape, sentence } from "../base/check.ts";
+import { checkChoice, checkObject, checkObjects, copyShape, sentence } from "../base/check.ts";
 import { downloadTogether } from "./download.ts";
 import { encodeElements } from "./host_elements.ts";
 import type { Gpu } from "../gpu/device.ts";
@@ -106,7 +106,8 @@ export function checkHostTensor(
   tensor: HostTensor,
   shape: readonly number[],
 ): void {
-  const actual = tensor?.shape;
+  checkObject(action, name, tensor);
+  const actual = tensor.shape;
   if (actual?.length !== shape.length || actual.some((size, i) => size !== shape[i])) {
     throw new RangeError(
       sentence(action, `${name} must have shape [${shape.join(", ")}]`, { [name]: actual }),
@@ -196,12 +197,12 @@ export class Tensor {
     dtype: ElementType = "f32",
   ): Tensor {
     const action = "wrap a buffer as a tensor";
+    checkObjects(action, { gpu, buffer });
     gpu.throwIfLost();
     const sizes = copyShape(action, "shape", shape);
     checkDtype(gpu, action, dtype);
     const bytes = storageBytes(sizes, dtype);
     checkBytes(gpu, action, bytes);
-    checkObject(action, "buffer", buffer);
     if (!(buffer.usage & USAGE.storage)) {
       throw new TypeError(
         sentence(action, "the buffer must have usage STORAGE", { usage: buffer.usage }),
@@ -242,7 +243,7 @@ export class Tensor {
     shape: readonly number[],
     options: TensorOptions = {},
   ): Promise<Tensor> {
-    checkObject("allocate a tensor", "options", options);
+    checkObjects("allocate a tensor", { gpu, options });
     const { dtype = "f32", label = "tensor" } = options;
     const action = `allocate ${label}`;
     // A copy: the caller may do with the array as it likes while the device makes the buffer.
@@ -284,7 +285,7 @@ export class Tensor {
     source: HostTensor | HostMask,
     options: TensorOptions = {},
   ): Promise<Tensor> {
-    checkObject("upload a tensor", "options", options);
+    checkObjects("upload a tensor", { gpu, options });
     const { dtype = "f32", label = "tensor" } = options;
     const action = `upload ${label}`;
     if (!source) {

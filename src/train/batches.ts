@@ -1,4 +1,4 @@
-import { checkInteger, checkObject, sentence } from "../base/check.ts";
+import { checkInteger, checkObjects, sentence } from "../base/check.ts";
 import { seedFrom, uniform } from "../base/random.ts";
 
 /** Options of {@linkcode Batches}. */
@@ -39,8 +39,7 @@ export class Batches {
    * @throws {RangeError} If a size is not a positive whole number, or the text is shorter than one sequence.
    */
   constructor(tokens: ArrayLike<number>, options: BatchesOptions) {
-    checkObject(ACTION, "tokens", tokens);
-    checkObject(ACTION, "options", options);
+    checkObjects(ACTION, { tokens, options });
     const { seqLen, batch, seed = 0 } = options;
     checkInteger(ACTION, "seqLen", seqLen);
     checkInteger(ACTION, "batch", batch);

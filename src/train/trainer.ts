@@ -1,4 +1,11 @@
-import { checkFinite, checkInteger, checkObject, checkPositive, sentence } from "../base/check.ts";
+import {
+  checkFinite,
+  checkInteger,
+  checkObject,
+  checkObjects,
+  checkPositive,
+  sentence,
+} from "../base/check.ts";
 import { Turns } from "../base/turns.ts";
 import { checkpointError } from "../checkpoints/checkpoint_error.ts";
 import { fileSystem } from "../checkpoints/file_system.ts";
@@ -6,6 +13,7 @@ import { replaceFile } from "../checkpoints/writer/replace_file.ts";
 import { type BoundWork, inSequence } from "../gpu/bound_work.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { Owned } from "../gpu/owned.ts";
+import { checkSpec } from "../model/check_spec.ts";
 import type { DecoderSpec } from "../model/spec.ts";
 import type { DecoderWeights } from "../model/weights.ts";
 import { Tensor } from "../tensor/tensor.ts";
@@ -188,13 +196,12 @@ export class Trainer {
     weights: DecoderWeights,
     options: TrainerOptions,
   ): Promise<Trainer> {
-    for (const [name, value] of Object.entries({ spec, weights, options })) {
-      checkObject(CREATE, name, value);
-    }
+    checkObjects(CREATE, { gpu, weights, options });
+    checkSpec(CREATE, spec);
     const filled = fillIn(options);
     checkArchitecture(CREATE, spec, weights);
     checkContext(spec, filled);
-    if (options.teacher) {
+    if (options.teacher !== undefined) {
       checkTeacher(spec, options.teacher);
       checkContext(options.teacher.spec, filled);
     }
@@ -459,7 +466,8 @@ function checkShare(name: string, value: unknown): void {
 function checkTeacher(spec: DecoderSpec, teacher: Teacher): void {
   checkObject(CREATE, "teacher", teacher);
   const { temperature = 1, share = 1 } = teacher;
-  checkObject(CREATE, "teacher.spec", teacher.spec);
+  checkSpec(CREATE, teacher.spec, "teacher.spec");
+  checkObject(CREATE, "teacher.weights", teacher.weights);
   checkPositive(CREATE, "teacher.temperature", temperature);
   checkShare("teacher.share", share);
   checkArchitecture(CREATE, teacher.spec, teacher.weights);

@@ -1,5 +1,6 @@
+import { checkSpec } from "../../model/check_spec.ts";
 import { CheckpointError } from "../../base/errors.ts";
-import { sentence } from "../../base/check.ts";
+import { checkObjects, sentence } from "../../base/check.ts";
 import type { DecoderSource } from "../../model/decoder_source.ts";
 import { weightShapes } from "../../model/weight_shapes.ts";
 import type { Checkpoint } from "../checkpoint.ts";
@@ -11,6 +12,8 @@ import { withRotaryHalves } from "./rotary_halves.ts";
 import { writeTokenizer } from "./tokenizer_files.ts";
 import { writeSafetensors } from "./write_safetensors.ts";
 import { writtenConfig } from "./written_config.ts";
+
+const ACTION = "write a checkpoint";
 
 /** Options of {@linkcode writeCheckpoint}. */
 export interface WriteOptions {
@@ -50,8 +53,11 @@ export interface WriteOptions {
 export async function writeCheckpoint(
   folder: string,
   checkpoint: Omit<Checkpoint, "close">,
-  { tokenizer }: WriteOptions = {},
+  options: WriteOptions = {},
 ): Promise<void> {
+  checkObjects(ACTION, { checkpoint, options });
+  checkSpec(ACTION, checkpoint.spec);
+  const { tokenizer } = options;
   const source = withRotaryHalves(checkpoint);
   const { fields, family } = writtenConfig({ ...checkpoint, ...source });
   await writeNewFolder(folder, async (folder) => {

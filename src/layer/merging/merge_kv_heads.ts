@@ -1,4 +1,4 @@
-import { checkFinite, checkInteger, checkObject, sentence } from "../../base/check.ts";
+import { checkFinite, checkInteger, checkObjects, sentence } from "../../base/check.ts";
 import { fillInRope } from "../../cache/rope_kernel.ts";
 import type { RopeOptions } from "../../cache/rope.ts";
 import { checkHostTensor, type HostTensor } from "../../tensor/tensor.ts";
@@ -103,8 +103,7 @@ export function mergeKvHeads(
   x: HostTensor,
   options: MergeKvHeadsOptions,
 ): MergedKvHeads {
-  checkObject(ACTION, "x", x);
-  checkObject(ACTION, "options", options);
+  checkObjects(ACTION, { x, options });
   const { from, to, seen = x, missing } = options;
   const { batch, seqLen, numHeads, headDim, rules, rounds } = fillIn(x, options);
   const { q, k, v, o } = projectionsOf(ACTION, weights, {

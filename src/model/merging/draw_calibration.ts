@@ -1,4 +1,5 @@
-import { checkInteger, checkObject, sentence } from "../../base/check.ts";
+import { checkInteger, checkObjects, sentence } from "../../base/check.ts";
+import { checkSpec } from "../check_spec.ts";
 import { seedFrom } from "../../base/random.ts";
 import type { Gpu } from "../../gpu/device.ts";
 import { checkTokens } from "../check_tokens.ts";
@@ -60,8 +61,8 @@ export async function drawCalibration(
   decoder: DecoderSource,
   options: DrawCalibrationOptions,
 ): Promise<number[][]> {
-  checkObject(ACTION, "decoder", decoder);
-  checkObject(ACTION, "options", options);
+  checkObjects(ACTION, { gpu, decoder, options });
+  checkSpec(ACTION, decoder.spec);
   const { spec, weights } = decoder;
   const {
     begin,

@@ -1,9 +1,10 @@
-import { checkInteger, checkObject, sentence } from "../../base/check.ts";
+import { checkInteger, checkObjects, sentence } from "../../base/check.ts";
 import type { Gpu } from "../../gpu/device.ts";
 import { Owned } from "../../gpu/owned.ts";
 import { checkFewerHeads } from "../../layer/pool_kv_heads.ts";
 import { Tensor } from "../../tensor/tensor.ts";
 import { checkTokens } from "../check_tokens.ts";
+import { checkSpec } from "../check_spec.ts";
 import type { DecoderSpec } from "../spec.ts";
 import type { DecoderWeights } from "../weights.ts";
 import type { DecoderSource } from "../decoder_source.ts";
@@ -80,8 +81,8 @@ export async function mergeDecoder(
   decoder: DecoderSource,
   options: MergeDecoderOptions,
 ): Promise<MergedDecoder> {
-  checkObject(ACTION, "decoder", decoder);
-  checkObject(ACTION, "options", options);
+  checkObjects(ACTION, { gpu, decoder, options });
+  checkSpec(ACTION, decoder.spec);
   const { spec } = decoder;
   const { kvHeads, calibration, rounds = 8, progress } = options;
   checkFewerHeads(ACTION, { from: spec.numKvHeads, to: kvHeads });

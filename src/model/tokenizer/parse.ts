@@ -1,4 +1,4 @@
-import { checkInteger } from "../../base/check.ts";
+import { checkInteger, checkObjects } from "../../base/check.ts";
 import { decodeText } from "../../base/text.ts";
 import { parseHuggingFaceTokenizer } from "./hugging_face.ts";
 import { parseLlama2cTokenizer } from "./llama2c.ts";
@@ -27,7 +27,9 @@ export async function parseTokenizer(
   bytes: Uint8Array,
   options: TokenizerOptions,
 ): Promise<Tokenizer> {
-  checkInteger("read a tokenizer", "vocabSize", options.vocabSize);
+  const action = "read a tokenizer";
+  checkObjects(action, { bytes, options });
+  checkInteger(action, "vocabSize", options.vocabSize);
   return options.file.endsWith(".json")
     ? await parseHuggingFaceTokenizer(decodeText(bytes, options.file), options)
     : parseLlama2cTokenizer(bytes, options);

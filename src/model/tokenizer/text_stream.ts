@@ -1,3 +1,4 @@
+import { checkObject } from "../../base/check.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
 /** Stands for bytes that are no UTF-8, an unfinished character's among them. */
@@ -34,6 +35,7 @@ export class TextStream {
    * @param before Tokens that the stream continues, whose text is out. The default is none.
    */
   constructor(tokenizer: Pick<Tokenizer, "decode">, before: readonly number[] = []) {
+    checkObject("begin a TextStream", "tokenizer", tokenizer);
     this.#tokenizer = tokenizer;
     this.#take(before);
   }
