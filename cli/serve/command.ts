@@ -12,6 +12,13 @@ import { openGateway } from "./gateway.ts";
 import { Handler } from "./handler.ts";
 import { parseOptions, type ServeOptions } from "./options.ts";
 
+/** Engines of this machine, or its workers': the one of the moment, and what tells that none is left. */
+interface ServedEngines {
+  current: () => Engine;
+  failed?: Promise<never>;
+  destroy(): void | Promise<void>;
+}
+
 const ACTION = "serve";
 const KEY_VARIABLE = "ONEHEAD_API_KEY";
 
@@ -31,11 +38,11 @@ async function serve(
   key: ApiKey | undefined,
   out: Out,
 ): Promise<void> {
-  const engines = options.cluster
+  const engines: ServedEngines = options.cluster
     ? await openGateway(model, options.cluster, out)
     : await openEngines(model, options, out);
   try {
-    await listen(model, engines.current, options, key, out);
+    await listen(model, engines, options, key, out);
   } finally {
     await engines.destroy();
   }
@@ -43,7 +50,7 @@ async function serve(
 
 async function listen(
   { tokenizer }: Model,
-  engine: () => Engine,
+  engines: ServedEngines,
   options: ServeOptions,
   key: ApiKey | undefined,
   out: Out,
@@ -54,7 +61,7 @@ async function listen(
     template: await templateOf(options),
   };
   const { maxBody: maxBytes, maxPrompt, maxQueue } = options;
-  const handler = new Handler(served, engine, {
+  const handler = new Handler(served, engines.current, {
     ...{ maxBytes, maxPrompt, maxQueue, timeout: 30_000, requestTimeout: options.timeout * 1000 },
   }, key);
   let server: Deno.HttpServer<Deno.NetAddr>;
@@ -69,10 +76,11 @@ async function listen(
   }
   const { hostname, port } = server.addr;
   out.log(`Serving ${name} at http://${hostname}:${port}/v1 (Ctrl-C ends it)`);
-  await untilSignal(out, async () => {
+  const finish = async () => {
     await handler.close();
     await server.shutdown();
-  });
+  };
+  await untilSignal(out, finish, engines.failed);
 }
 
 /** The key that clients must have, from a file or from the environment; never from the command line, which others see. */

@@ -3,10 +3,14 @@ import type { Out } from "./run.ts";
 
 const SIGNALS = ["SIGINT", "SIGTERM"] as const;
 
-/** Waits for a signal, then for `finish`, which lets what runs come to its end; a second signal ends the process at once. */
+/**
+ * Waits for a signal, then for `finish`, which lets what runs come to its end; a second signal ends the process at once. Where
+ * `failed` rejects before, `finish` is waited for too, and the error is thrown.
+ */
 export async function untilSignal(
   out: Pick<Out, "error">,
   finish: () => Promise<unknown>,
+  failed?: Promise<never>,
 ): Promise<void> {
   let end = () => {};
   const signalled = new Promise<void>((resolve) => end = resolve);
@@ -19,8 +23,11 @@ export async function untilSignal(
   };
   for (const signal of SIGNALS) Deno.addSignalListener(signal, onSignal);
   try {
-    await signalled;
-    await finish();
+    try {
+      await Promise.race([signalled, failed ?? signalled]);
+    } finally {
+      await finish();
+    }
   } finally {
     for (const signal of SIGNALS) Deno.removeSignalListener(signal, onSignal);
   }

@@ -33,7 +33,8 @@ async function work(model: Model, options: WorkerOptions, out: Out): Promise<voi
       out.log(
         `Worker ${service.id} of model ${fingerprint} at ${options.cluster.url} (Ctrl-C ends it)`,
       );
-      await untilSignal(out, () => Promise.all([service.stop(), jobs.stop()]));
+      const stop = () => Promise.all([service.stop(), jobs.stop()]);
+      await untilSignal(out, stop, engines.failed);
     } finally {
       engines.destroy();
     }

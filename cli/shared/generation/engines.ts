@@ -12,16 +12,24 @@ export interface OpenedEngine {
 
 /** Keeps an engine open. */
 export class Engines {
+  /** Rejects when a device was lost and no other engine could be opened: none is left then. */
+  readonly failed: Promise<never>;
   readonly #open: () => Promise<OpenedEngine>;
-  readonly #onLoss: (error?: unknown) => void;
+  readonly #onLoss: () => void;
+  readonly #fail: (error: unknown) => void;
   #opened: OpenedEngine;
   #isClosed = false;
 
   private constructor(
     open: () => Promise<OpenedEngine>,
-    onLoss: (error?: unknown) => void,
+    onLoss: () => void,
     first: OpenedEngine,
   ) {
+    const { promise, reject } = Promise.withResolvers<never>();
+    // Whoever does not wait for it is told by the engine, which has no device.
+    promise.catch(() => {});
+    this.failed = promise;
+    this.#fail = reject;
     this.#open = open;
     this.#onLoss = onLoss;
     this.#opened = first;
@@ -32,11 +40,11 @@ export class Engines {
    * Opens the first engine.
    *
    * @param open Opens an engine.
-   * @param onLoss Told when a device was lost, and when no other could be opened.
+   * @param onLoss Told when a device was lost.
    */
   static async create(
     open: () => Promise<OpenedEngine>,
-    onLoss: (error?: unknown) => void,
+    onLoss: () => void,
   ): Promise<Engines> {
     return new Engines(open, onLoss, await open());
   }
@@ -55,15 +63,15 @@ export class Engines {
     await lost;
     if (this.#isClosed) return;
     this.#onLoss();
-    destroy();
     try {
+      destroy();
       const opened = await this.#open();
       // Whoever closed it meanwhile knew of the old one alone.
       if (this.#isClosed) return opened.destroy();
       this.#opened = opened;
       this.#follow(opened);
     } catch (error) {
-      this.#onLoss(error);
+      this.#fail(error);
     }
   }
 }

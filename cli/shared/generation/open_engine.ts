@@ -20,9 +20,10 @@ export function openEngines(
   options: EngineOptions,
   out: Pick<Out, "error">,
 ): Promise<Engines> {
-  return Engines.create(() => openEngine(model, options), (error) => {
-    out.error(error === undefined ? "The GPU was lost: opening another one." : `No GPU: ${error}`);
-  });
+  return Engines.create(
+    () => openEngine(model, options),
+    () => out.error("The GPU was lost: opening another one."),
+  );
 }
 
 async function openEngine(
