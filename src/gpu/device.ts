@@ -72,7 +72,9 @@ const LONG_INTEGERS = "wgpu-shader-int64" as GPUFeatureName;
  *   and no other.
  * - What you encode by the library and submit yourself is not: WebGPU does not say which work an error outside of scopes comes
  *   from. It reaches downloads of what such work writes, and work that reads that, if the work was encoded since the last
- *   wait; so submit within {@linkcode Gpu.guard} where several callers share a device.
+ *   wait, be it theirs or another caller's. An error scope around the encoding would hear nothing, as WebGPU tells what it
+ *   refuses of it no earlier than in `finish` and `submit`; so submit within {@linkcode Gpu.guard} where several callers share
+ *   a device.
  * - An error of your own calls to WebGPU, while there is no such work, reaches the next download of each tensor but those that
  *   watched work wrote last.
  * - {@linkcode Gpu.settled} and {@linkcode Gpu.throwIfFailed} ask for the device as a whole: they throw what no call has thrown.

@@ -30,6 +30,8 @@ export class BatchLoop {
   readonly #sampler: Sampler;
   readonly #schedule: BatchSchedule<Running>;
   readonly #onSteps: (steps: BatchSteps) => void;
+  /** Sequences whose memory for choosing tokens is not known to be there. */
+  readonly #arrived = new Set<Running>();
   readonly #cancelled = new Set<Running>();
   readonly #counted = { prompt: 0, generated: 0, steps: 0, setBacks: 0, milliseconds: 0 };
   /** Steps that nobody was told of, and when the first of them began. */
@@ -67,6 +69,7 @@ export class BatchLoop {
     }
     const { count: total, size: pageSize } = this.#passes.cache.pool.shape.pages;
     this.#schedule.add(one, one.tokens.length, { total, pageSize });
+    this.#arrived.add(one);
     if (this.#isRunning) return;
     this.#isRunning = true;
     // Sequences that are added at once are in the first step together.
@@ -111,6 +114,8 @@ export class BatchLoop {
     do {
       for (const one of this.#cancelled) this.#end(one);
       this.#cancelled.clear();
+      // Whoever arrives while this waits is among them: a step has none that was not prepared.
+      for (const one of this.#arrived) await this.#prepare(one);
       await this.#step();
     } while (!this.#schedule.isReadDue);
     const unread = this.#schedule.read();
@@ -128,6 +133,18 @@ export class BatchLoop {
     const { steps, start } = this.#untold;
     const milliseconds = performance.now() - start;
     this.#onSteps({ steps: steps.splice(0, Infinity), milliseconds });
+  }
+
+  /** Allocates what choosing the tokens of a sequence takes; where that is refused, this one ends, and no other. */
+  async #prepare(one: Running): Promise<void> {
+    this.#arrived.delete(one);
+    if (!this.#schedule.has(one)) return;
+    try {
+      await this.#sampler.reserve(one.sampling);
+    } catch (error) {
+      if (!this.#cancelled.delete(one)) one.queue.fail(error);
+      this.#schedule.leave(one);
+    }
   }
 
   async #step(): Promise<void> {
@@ -230,6 +247,7 @@ export class BatchLoop {
   #fail(error: unknown): void {
     for (const one of this.#schedule.sequences) one.queue.fail(error);
     this.#schedule.reset();
+    this.#arrived.clear();
     this.#cancelled.clear();
     this.#untold.steps.length = 0;
     const { cache, model: { gpu: { device } } } = this.#passes;

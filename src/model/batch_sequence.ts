@@ -33,8 +33,9 @@ export type BatchFinish = "end" | "length" | "cancelled";
 
 /**
  * A sequence of a {@linkcode Batch}: its new tokens as they come, a few at a time. It may be iterated once; whoever reads
- * slowly holds up nobody. Iterating throws a `GpuWorkError` where the GPU refused some work or a logit is not a number, and a
- * `DeviceLostError` where the device is lost.
+ * slowly holds up nobody. Iterating throws a `GpuWorkError` where the GPU refused some work, or the memory for penalties, biases
+ * or log-probabilities that no other sequence asked for before, or a logit is not a number; and a `DeviceLostError` where the
+ * device is lost.
  */
 export interface BatchSequence extends AsyncIterable<readonly GeneratedToken[]> {
   /** Why it is over; undefined while it goes on, and where an error ended it. */

@@ -212,17 +212,31 @@ export class Sampler {
     this.#gpu.device.queue.writeBuffer(this.#rows.buffer, 0, all);
   }
 
+  /**
+   * Allocates and compiles all that choosing by a sampling takes, so that no step by it has to.
+   *
+   * @throws {GpuWorkError} If the device refuses the memory or a kernel.
+   */
+  async reserve(sampling: SequenceSampling): Promise<void> {
+    await this.#bound(1, [sampling]);
+  }
+
   /** The choice of a token for each of these sequences, in the order of their rows. */
   bind(sequences: readonly number[]): Promise<BoundWork> {
     const samplings = sequences.flatMap((sequence) => this.#current.get(sequence) ?? []);
+    return this.#bound(sequences.length, samplings);
+  }
+
+  /** The choice of tokens of so many rows, each by one of these samplings. */
+  #bound(numRows: number, samplings: readonly SequenceSampling[]): Promise<BoundWork> {
     const kinds = {
       argmax: samplings.some(({ temperature }) => temperature === 0),
       sample: samplings.some(({ temperature }) => temperature > 0),
       adjusts: samplings.some(isAdjusted),
       logprobs: samplings.some(({ logprobs }) => logprobs !== undefined),
     };
-    const key = `${sequences.length} rows: ${Object.values(kinds)}`;
-    return once(this.#works, key, async () => boundWork(await this.#bind(sequences.length, kinds)));
+    const key = `${numRows} rows: ${Object.values(kinds)}`;
+    return once(this.#works, key, async () => boundWork(await this.#bind(numRows, kinds)));
   }
 
   /** Reads the newest tokens of all sequences. */

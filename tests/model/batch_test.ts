@@ -1,6 +1,6 @@
 // Many sequences at once: each gets the tokens that it gets alone, whatever the others do.
 import { assert, assertAlmostEquals, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { GpuWorkError } from "../../mod.ts";
+import { Gpu, GpuWorkError } from "../../mod.ts";
 import {
   Batch,
   type BatchOptions,
@@ -371,6 +371,37 @@ testRandomly(
       assertEquals((await other).length, 20);
       await settled(batch);
     });
+  },
+);
+
+testRandomly(
+  "Batch: memory that the device refuses ends who asked for it alone",
+  async (random) => {
+    const gpu = await Gpu.open();
+    const { device } = gpu;
+    const batch = await Batch.create(gpu, TINY, weightsOf(TINY, random), { maxSequences: 3 });
+    const asked = { tokens: promptOf(random, TINY, 3), maxTokens: 5 };
+    const expected = await tokensOf(batch.add(asked));
+    const greedy = [
+      { label: "token counts", one: { ...asked, presencePenalty: 1 } },
+      { label: "logprobs", one: { ...asked, logprobs: 2 } },
+    ];
+    for (const { label, one } of greedy) {
+      const createBuffer = device.createBuffer.bind(device);
+      device.createBuffer = (descriptor) => {
+        const size = descriptor.label === label ? device.limits.maxBufferSize + 4 : descriptor.size;
+        return createBuffer({ ...descriptor, size });
+      };
+      const before = tokensOf(batch.add(asked));
+      const refused = assertRejects(() => read(batch.add(one)), GpuWorkError, `allocate ${label}`);
+      const after = tokensOf(batch.add(asked));
+      assertEquals([await before, await after], [expected, expected]);
+      await refused;
+      await settled(batch);
+      device.createBuffer = createBuffer;
+      assertEquals((await read(batch.add(one))).length, 5, "it is tried again");
+    }
+    gpu.destroy();
   },
 );
 
