@@ -45,7 +45,7 @@ export interface BoundWork {
    *
    * @param target The encoder or compute pass to encode into; nothing is submitted. WebGPU does not say of one whether it has
    * ended, or of which device it is: what it refuses of these shows no earlier than the work is finished and submitted. Submit
-   * within {@linkcode Gpu.guard} where other callers submit to the device, so that each is told of its own work alone.
+   * within `gpu.guard` where other callers submit to the device, so that each is told of its own work alone.
    * @throws {TypeError} If the target is neither. Nothing is encoded or counted.
    * @throws {RangeError} If a cache is empty, or would lose or has lost tokens that its rules keep. Nothing is encoded or
    * counted.

@@ -70,6 +70,31 @@ async function bound(gpu: Gpu, random: Random) {
 }
 
 testRefusals(
+  "of two callers without a guard both are told, with one its owner alone",
+  async (gpu, random) => {
+    const [one, other] = [await bound(gpu, random), await bound(gpu, random)];
+    await submitRefused(gpu, (encoder) => one.work.encode(encoder));
+    submit(gpu, (encoder) => other.work.encode(encoder));
+    await assertRejects(() => one.o.download(), GpuWorkError);
+    await assertRejects(() => other.o.download(), GpuWorkError);
+
+    const gone = await Tensor.empty(gpu, [1]);
+    gone.destroy();
+    const results = await Promise.allSettled([
+      gpu.guard("one", () =>
+        submit(gpu, (encoder) => {
+          one.work.encode(encoder);
+          encoder.clearBuffer(gone.buffer);
+        })),
+      gpu.guard("other", () => submit(gpu, (encoder) => other.work.encode(encoder))),
+    ]);
+    assertEquals(results.map(({ status }) => status), ["rejected", "fulfilled"]);
+    await assertRejects(() => one.o.download(), GpuWorkError);
+    await other.o.download();
+  },
+);
+
+testRefusals(
   "a caller's refused work reaches its owner's download, and no other call",
   async (gpu, random) => {
     // What ran before the last wait without an error is not concerned.
