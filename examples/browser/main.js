@@ -4,8 +4,11 @@
 import { Gpu, GpuUnavailableError, kvCacheBytes } from "@onehead/attention";
 import { drawBars } from "./bars.js";
 import { DecodeStep } from "./decode_step.js";
+import { byId } from "./dom.js";
 import { formatBytes, formatCount, formatTime } from "./format.js";
 import { drawMaps, weightsOf } from "./maps.js";
+import { listenToModel } from "./model_tab.js";
+import { listenToTabs } from "./tabs.js";
 
 /** How long to measure, over all variants. */
 const BUDGET_MS = 2500;
@@ -13,13 +16,6 @@ const MAX_ROUNDS = 40;
 const MAX_WORDS = 20;
 /** More than many GPUs can spare for a page. */
 const MAX_CACHE_BYTES = 2 ** 31;
-
-/** @param {string} id */
-function byId(id) {
-  const element = document.getElementById(id);
-  if (!element) throw new Error(`there is no #${id}`);
-  return element;
-}
 
 const shapeForm = /** @type {HTMLFormElement} */ (byId("shape"));
 const mapsForm = /** @type {HTMLFormElement} */ (byId("maps-form"));
@@ -254,7 +250,9 @@ try {
   const gpu = await Gpu.open();
   byId("main").hidden = false;
   introduce(gpu);
+  listenToTabs(byId("tabs"));
   listenToShape(gpu);
+  listenToModel(gpu);
   gpu.device.lost.then(({ message }) => say(`The GPU was lost: reload the page. ${message}`));
   await listenToMaps(gpu);
 } catch (error) {
