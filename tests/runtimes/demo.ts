@@ -53,7 +53,10 @@ async function visit(context: BrowserContext, address: string): Promise<string[]
   await page.keyboard.press("Enter");
   await page.keyboard.press("Enter");
   await page.getByText("Cancelled.").waitFor();
-  expect("the focus is where it was", await page.locator("#shape [type=submit]:focus").count() === 1);
+  expect(
+    "the focus is where it was",
+    await page.locator("#shape [type=submit]:focus").count() === 1,
+  );
 
   const shape = { numHeads: "8", numGroups: "2", headDim: "64", contextLen: "256" };
   for (const [name, value] of Object.entries(shape)) {
