@@ -41,7 +41,7 @@ export interface Served {
 export interface Limits extends BodyLimits {
   /** Most tokens of a prompt. */
   maxPrompt: number;
-  /** Most sequences that wait. */
+  /** Most sequences that are taken beyond the engine's places. */
   maxQueue: number;
   /** Milliseconds until a request must be over. */
   requestTimeout: number;
@@ -218,9 +218,12 @@ export class Handler {
         }),
       }));
     });
-    const { waiting } = engine.stats();
-    if (waiting + choices.length > this.#limits.maxQueue) {
-      throw tooMany(`the queue is full: ${waiting} sequences wait already`);
+    const { places, running, waiting } = engine.stats();
+    // Those that came since the last step wait for the next one, with places or without.
+    if (running + waiting + choices.length > places + this.#limits.maxQueue) {
+      throw tooMany(
+        `the queue is full: ${running} sequences run in ${places} places, and ${waiting} wait already`,
+      );
     }
     const generations = submitAll(engine, choices.map(({ request }) => request));
     const cancel = () => generations.forEach((generation) => generation.cancel());

@@ -35,7 +35,7 @@ ${NATS_HELP}
 Limits
   --max-body NUMBER    most bytes of a request (default: 1048576)
   --max-prompt NUMBER  most tokens of a prompt (default: as fit the context)
-  --max-queue NUMBER   most sequences that wait; beyond, clients are told to come again (default: 64)
+  --max-queue NUMBER   most sequences that are taken beyond --sequences; others are told to come again (default: 64)
   --timeout NUMBER     seconds until a request must be over (default: 300)
 
   --help               this text

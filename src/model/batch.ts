@@ -112,6 +112,8 @@ export class Batch {
   readonly spec: DecoderSpec;
   /** Tokens of the longest sequence, its prompt included: as fit the model, and the pages. */
   readonly maxTokens: number;
+  /** Most sequences that run together. */
+  readonly maxSequences: number;
   /** Bytes of keys and values, and of their tables, on the device. */
   readonly cacheBytes: number;
   /** Bytes of the weights on the device. */
@@ -125,6 +127,7 @@ export class Batch {
     this.spec = model.spec;
     const { count, size } = cache.pool.shape.pages;
     this.maxTokens = Math.min(cache.spec.capacity, count * size);
+    this.maxSequences = cache.spec.batch;
     this.cacheBytes = cache.pool.bytes + cache.bytes;
     this.weightBytes = model.weightBytes;
     this.#owned = owned;
@@ -165,7 +168,7 @@ export class Batch {
       ...{ maxRunning: maxSequences, maxStepTokens, stepsPerRead },
     });
     return await Owned.make(async (owned) => {
-      const model = owned.keep(await Model.create(gpu, spec, weights, options));
+      const model = owned.keep(await Model.create(CREATE, gpu, spec, weights, options));
       const { numKvHeads, headDim } = spec;
       const { kvDtype, sinks } = options;
       const shape = { layers: spec.layers.length, numKvHeads, headDim, kvDtype };

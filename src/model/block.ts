@@ -43,8 +43,6 @@ export interface BlockTensors {
   addend: Tensor;
 }
 
-const CREATE = "create Decoder";
-
 /** Allocates the rows of so many tokens; `owned` keeps them. */
 export async function blockTensors(
   gpu: Gpu,
@@ -95,9 +93,15 @@ export class Block {
   ): Promise<Block> {
     const { dim, numHeads, numKvHeads, headDim, norm } = spec;
     const weights = await attentionWeights(uploads, name);
-    const projections = await AttentionProjections.create(CREATE, gpu, uploads.owned, weights, {
-      ...{ dim, numHeads, numKvHeads, headDim, weightDtype, normEps: norm.eps },
-    });
+    const projections = await AttentionProjections.create(
+      uploads.action,
+      gpu,
+      uploads.owned,
+      weights,
+      {
+        ...{ dim, numHeads, numKvHeads, headDim, weightDtype, normEps: norm.eps },
+      },
+    );
     const mlpNorm = spec.isParallel
       ? await uploads.optionalNorm(`${name}.mlpNorm`, norm)
       : await uploads.norm(`${name}.mlpNorm`, norm);

@@ -121,7 +121,7 @@ export class Decoder {
     checkCalibrations(kvCalibration, spec.layers?.length);
     if (options.kv) checkLeftOut(options);
     return await Owned.make(async (owned) => {
-      const model = owned.keep(await Model.create(gpu, spec, weights, options));
+      const model = owned.keep(await Model.create(CREATE, gpu, spec, weights, options));
       const { maxTokens } = model;
       const maxSeqLen = asked ?? Math.min(64, maxTokens);
       if (options.kv) {

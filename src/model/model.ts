@@ -31,8 +31,6 @@ interface ModelModules {
   weightBytes: number;
 }
 
-const CREATE = "create Decoder";
-
 /** The modules of a decoder, from tokens to logits. */
 export class Model {
   readonly gpu: Gpu;
@@ -66,18 +64,19 @@ export class Model {
     this.weightBytes = modules.weightBytes;
   }
 
-  /** Uploads the weights, one at a time. */
+  /** Uploads the weights, one at a time; `action` is what cannot be done where something is wrong: "create Decoder". */
   static async create(
+    action: string,
     gpu: Gpu,
     spec: DecoderSpec,
     weights: DecoderWeights,
     options: ModelOptions,
   ): Promise<Model> {
-    checkObjects(CREATE, { gpu, weights, options });
-    checkSpec(CREATE, spec);
-    const filled = fillIn(spec, weights, options);
+    checkObjects(action, { gpu, weights, options });
+    checkSpec(action, spec);
+    const filled = fillIn(action, spec, weights, options);
     return await Owned.make(async (owned) => {
-      const uploads = new Uploads(gpu, owned, spec, weights);
+      const uploads = new Uploads(action, gpu, owned, { spec, weights });
       const modules = await upload(gpu, spec, uploads, filled);
       return new Model(gpu, spec, filled.maxTokens, owned, modules);
     });
@@ -90,23 +89,24 @@ export class Model {
 
 /** Checks options and fills in their defaults. */
 function fillIn(
+  action: string,
   spec: DecoderSpec,
   weights: DecoderWeights,
   options: ModelOptions,
 ) {
   const { maxTokens = spec.contextLen, weightDtype = "f32", progress } = options;
-  checkInteger(CREATE, "maxTokens", maxTokens);
-  checkInteger(CREATE, "layers", spec.layers.length);
+  checkInteger(action, "maxTokens", maxTokens);
+  checkInteger(action, "layers", spec.layers.length);
   const positionsEnd = spec.positionsEnd || weights.has("positions.weight");
   if (positionsEnd && maxTokens > spec.contextLen) {
     throw new RangeError(
-      sentence(CREATE, "the model's positions end with contextLen", {
+      sentence(action, "the model's positions end with contextLen", {
         maxTokens,
         contextLen: spec.contextLen,
       }),
     );
   }
-  checkChoice(CREATE, "weightDtype", weightDtype, KV_DTYPES);
+  checkChoice(action, "weightDtype", weightDtype, KV_DTYPES);
   return { maxTokens, weightDtype, progress };
 }
 

@@ -5,18 +5,26 @@ import { checkHostTensor, Tensor } from "../tensor/tensor.ts";
 import { WeightMatrix } from "../layer/weight_matrix.ts";
 import { Norm, type NormOptions } from "../layer/norm.ts";
 import type { Owned } from "../gpu/owned.ts";
-import type { DecoderSpec } from "./spec.ts";
+import type { DecoderSource } from "./decoder_source.ts";
 import { weightShapes } from "./weight_shapes.ts";
 import type { DecoderWeights, WeightData } from "./weights.ts";
 
 /** Uploads weights, all of which `owned` keeps. */
 export class Uploads {
+  /** What cannot be done where a weight is wrong: "create Decoder". */
+  readonly action: string;
   readonly owned: Owned;
   readonly #gpu: Gpu;
   readonly #weights: DecoderWeights;
   readonly #shapes: ReadonlyMap<string, readonly number[]>;
 
-  constructor(gpu: Gpu, owned: Owned, spec: DecoderSpec, weights: DecoderWeights) {
+  constructor(
+    action: string,
+    gpu: Gpu,
+    owned: Owned,
+    { spec, weights }: DecoderSource,
+  ) {
+    this.action = action;
     this.owned = owned;
     this.#gpu = gpu;
     this.#weights = weights;
@@ -26,7 +34,7 @@ export class Uploads {
   /** Reads a weight that must exist. */
   async read(name: string): Promise<WeightData> {
     const weight = await this.#weights.read(name);
-    checkHostTensor("create Decoder", name, weight, this.#shapes.get(name)!);
+    checkHostTensor(this.action, name, weight, this.#shapes.get(name)!);
     return weight;
   }
 

@@ -464,6 +464,18 @@ Deno.test("Batch: bad input is an error before anything runs", async () => {
     "onSteps must be a function",
   );
   await refuses({ maxTokens: 0 }, "maxTokens must be");
+  for (
+    const [given, options] of [
+      [weights, { weightDtype: "f64" }],
+      [weightsWith(TINY, { "embedding.weight": [1, 0, 1] }), {}],
+    ] as [DecoderWeights, BatchOptions][]
+  ) {
+    await assertRejects(
+      () => Batch.create(gpu, TINY, given, options),
+      Error,
+      "Cannot create Batch as ",
+    );
+  }
   const ropes = { ...SMALL, layers: [{ rope: {} }, { rope: { base: 7 } }] };
   await assertRejects(() => Batch.create(gpu, ropes, weights), RangeError, "(use a Decoder)");
   const options = { maxTokens: 8, pageSize: 2, cacheBytes: 2 * 2 * 2 * 4 * 3 };

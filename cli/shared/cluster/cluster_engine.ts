@@ -108,9 +108,11 @@ export class ClusterEngine implements Engine {
   }
 
   stats(): EngineStats {
-    const pages = this.#workers.list().flatMap(({ state }) => state.pages ?? []);
+    const states = this.#workers.list().map(({ state }) => state);
+    const pages = states.flatMap(({ pages }) => pages ?? []);
     const sum = (name: "total" | "available") => pages.reduce((sum, { [name]: n }) => sum + n, 0);
     return {
+      places: states.reduce((sum, { places }) => sum + places, 0),
       ...{ ...this.#sequences, tokens: { ...this.#tokens } },
       ...(pages.length > 0 && { pages: { total: sum("total"), available: sum("available") } }),
       seconds: this.#milliseconds / 1000,

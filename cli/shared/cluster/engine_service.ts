@@ -19,8 +19,8 @@ export function startEngineService(
   { fingerprint, maxQueue }: { fingerprint: string; maxQueue: number },
 ): Promise<AnswerService> {
   const state = (): WorkerState => {
-    const { running, waiting, pages } = engine().stats();
-    return { running, waiting, pages, maxQueue, contextLen: engine().contextLen };
+    const { places, running, waiting, pages } = engine().stats();
+    return { places, running, waiting, pages, maxQueue, contextLen: engine().contextLen };
   };
   return AnswerService.start(cluster, {
     ...{ name: GENERATE, fingerprint, state },

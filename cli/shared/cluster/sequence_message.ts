@@ -31,13 +31,14 @@ const count = z.int().min(0);
 const state = z.object({
   contextLen: count,
   maxQueue: count,
+  places: count,
   running: count,
   waiting: count,
   pages: z.object({ total: count, available: count }).optional(),
 });
 
 /** What a worker says of itself: the work under way, and the room that it has. */
-export interface WorkerState extends Pick<EngineStats, "running" | "waiting" | "pages"> {
+export interface WorkerState extends Pick<EngineStats, "places" | "running" | "waiting" | "pages"> {
   /** Most tokens of a sequence, its prompt included. */
   contextLen: number;
   /** Sequences that wait at a worker that takes no more. */

@@ -22,7 +22,7 @@ export class BatchEngine implements Engine {
   stats(): EngineStats {
     const { running, waiting, pages, prompt, generated, milliseconds } = this.#batch.stats;
     return {
-      ...{ running, waiting, pages },
+      ...{ places: this.#batch.maxSequences, running, waiting, pages },
       tokens: { prompt, generated },
       seconds: milliseconds / 1000,
     };

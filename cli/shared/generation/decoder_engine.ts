@@ -55,7 +55,8 @@ export class DecoderEngine implements Engine {
       Math.min(1, this.#running),
       this.#waiting + Math.max(0, this.#running - 1),
     ];
-    return { running, waiting, tokens: { ...this.#tokens }, seconds: this.#milliseconds / 1000 };
+    const tokens = { ...this.#tokens };
+    return { places: 1, running, waiting, tokens, seconds: this.#milliseconds / 1000 };
   }
 
   destroy(): void {

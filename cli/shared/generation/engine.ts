@@ -24,6 +24,8 @@ export interface Generation extends AsyncIterable<readonly GeneratedToken[]> {
 
 /** The work under way. */
 export interface EngineStats {
+  /** Most sequences that tokens are generated for at once. */
+  places: number;
   /** Sequences that tokens are generated for. */
   running: number;
   /** Sequences that wait for room. */

@@ -11,7 +11,7 @@ import { Uploads } from "../uploads.ts";
 /** Where rows of a block go, those of all sequences [sequences, seqLen, width]. */
 export type Taps = Partial<Record<"h" | "attentionInput" | "inside", Tensor>>;
 
-const ACTION = "run a layer for calibration";
+export const RUN = "run a layer for calibration";
 
 /** One block of a decoder over whole sequences, one after the other, each from its start. */
 export class BlockRun implements Destroyable {
@@ -43,14 +43,14 @@ export class BlockRun implements Destroyable {
   ): Promise<BlockRun> {
     return await Owned.make(async (owned) => {
       const { rope, window } = spec.layers[layer];
-      const uploads = new Uploads(gpu, owned, spec, weights);
+      const uploads = new Uploads(RUN, gpu, owned, { spec, weights });
       const options = { name: `layers.${layer}`, weightDtype: "f32" } as const;
       const block = await Block.create(gpu, spec, uploads, options);
       const attention = await ringAttention(owned, spec, block, {
         ...{ capacity: seqLen, rope, window, overflow: "error" },
       });
       const tensors = await blockTensors(gpu, owned, spec, seqLen);
-      const work = await block.bind(tensors, (layer) => attention.bind(ACTION, layer));
+      const work = await block.bind(tensors, (layer) => attention.bind(RUN, layer));
       return new BlockRun(gpu, owned, attention.cache, tensors, work);
     });
   }
@@ -59,7 +59,7 @@ export class BlockRun implements Destroyable {
   async run(stream: Tensor, taps: Taps): Promise<void> {
     const { device } = this.#gpu;
     const { h } = this.#tensors;
-    await this.#gpu.guard(ACTION, () => {
+    await this.#gpu.guard(RUN, () => {
       for (let sequence = 0; sequence < stream.shape[0]; sequence++) {
         const encoder = device.createCommandEncoder();
         this.#cache.clear(encoder);

@@ -8,7 +8,7 @@ import type { DecoderSource } from "../decoder_source.ts";
 import { attentionWeights, projectionWeights, type WeightReader } from "../layer_weights.ts";
 import { Uploads } from "../uploads.ts";
 import type { WeightData } from "../weights.ts";
-import { BlockRun } from "./block_run.ts";
+import { BlockRun, RUN } from "./block_run.ts";
 import { refitDown } from "./refit_down.ts";
 
 /** The shares that merging one layer of a decoder kept, and the errors that are left. */
@@ -118,14 +118,14 @@ export class DecoderMerge {
 
   /** Normalises a residual stream as the attention of a layer reads it. */
   async #normalise(layer: number, stream: Tensor, rows: Tensor): Promise<void> {
-    const { spec, weights } = this.#source;
+    const { spec } = this.#source;
     const [sequences, seqLen] = stream.shape;
     await Owned.use(async (owned) => {
-      const uploads = new Uploads(this.#gpu, owned, spec, weights);
+      const uploads = new Uploads(RUN, this.#gpu, owned, this.#source);
       const norm = await uploads.norm(`layers.${layer}.attentionNorm`, spec.norm);
       const buffers = { x: stream.buffer, y: rows.buffer };
       const work = norm.bind(buffers, sequences * seqLen);
-      await this.#gpu.guard("run a layer for calibration", () => {
+      await this.#gpu.guard(RUN, () => {
         const encoder = this.#gpu.device.createCommandEncoder();
         work.encode(encoder);
         this.#gpu.device.queue.submit([encoder.finish()]);
@@ -146,8 +146,7 @@ export class DecoderMerge {
   }
 
   #reader(): WeightReader {
-    const { spec, weights } = this.#source;
-    return new Uploads(this.#gpu, new Owned(), spec, weights);
+    return new Uploads(RUN, this.#gpu, new Owned(), this.#source);
   }
 
   #keep(name: string, { weight, bias }: Projection): void {

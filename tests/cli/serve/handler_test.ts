@@ -26,6 +26,7 @@ class Parrot implements Engine {
   readonly asked: SequenceRequest[] = [];
   readonly cancelled: number[] = [];
   waiting = 0;
+  places = 1;
   constructor(readonly texts: readonly string[], readonly failure?: Error) {}
 
   submit(request: SequenceRequest): Generation {
@@ -57,7 +58,7 @@ class Parrot implements Engine {
 
   stats() {
     return {
-      ...{ running: 1, waiting: this.waiting, seconds: 0.25 },
+      ...{ places: this.places, running: 1, waiting: this.waiting, seconds: 0.25 },
       pages: { total: 8, available: 3 },
       tokens: { prompt: 5, generated: 6 },
     };
@@ -249,6 +250,10 @@ Deno.test("serve: a full queue is said, with when to come again; a slow body is 
   const full = await handlerOf(engine).handle(complete({}));
   assertEquals([full.status, full.headers.get("retry-after")], [429, "1"]);
   assertEquals((await full.json()).error.type, "rate_limit_error");
+  // One runs and three wait in five places: two more fit, and those that may wait.
+  engine.places = 5;
+  const status = async (n: number) => (await handlerOf(engine).handle(complete({ n }))).status;
+  assertEquals([await status(4), await status(5)], [200, 429]);
   const slow = new ReadableStream({ start: () => {} });
   const request = new Request("http://localhost/v1/completions", { method: "POST", body: slow });
   assertEquals((await handlerOf(engine).handle(request)).status, 408);

@@ -34,7 +34,7 @@ class HashEngine implements Engine {
   readonly asked: SequenceRequest[] = [];
   running = 0;
   cancelled = 0;
-  constructor(readonly slots = Infinity, readonly onToken: () => void = () => {}) {}
+  constructor(readonly slots = 1000, readonly onToken: () => void = () => {}) {}
 
   submit(request: SequenceRequest): Generation {
     if (request.topK !== 0) throw new RangeError("topK is not supported");
@@ -63,7 +63,7 @@ class HashEngine implements Engine {
   stats() {
     const { running, slots } = this;
     const waiting = Math.max(0, running - slots);
-    return { running, waiting, tokens: { prompt: 0, generated: 0 }, seconds: 0 };
+    return { places: slots, running, waiting, tokens: { prompt: 0, generated: 0 }, seconds: 0 };
   }
 
   destroy(): void {}
