@@ -17,6 +17,7 @@ const GPU_TASKS = [
   "test",
   "runtimes",
   "soak",
+  "load",
   "fuzz",
 ];
 /** The value of an option that makes other tasks ask for the GPU of this machine. */

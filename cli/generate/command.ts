@@ -78,7 +78,7 @@ async function generate(
 ): Promise<void> {
   const { checkpoint, tokenizer } = model;
   const { prompt, tokens, sampling, kvHeads, pool, kvDtype, weightDtype, window, sinks } = options;
-  const { calibrate: file, kv } = options;
+  const { speculate, calibrate: file, kv } = options;
   const room = prompt.length + tokens;
   // Whoever keeps the keys and values elsewhere decides on their storage.
   const caches = kv ? { kv } : { kvDtype, window, sinks };
@@ -117,7 +117,7 @@ async function generate(
     );
   }
   const speed = await continuePrompt(decoder, prompt, {
-    ...{ tokens, sampling, tokenizer, write: out.write, settled: () => gpu.settled() },
+    ...{ tokens, sampling, speculate, tokenizer, write: out.write, settled: () => gpu.settled() },
   });
   const cache = kv ? "shards" : kvDtype;
   out.log("\n" + formatSpeed(speed, decoder, { kvDtype: cache, weightDtype, room }));

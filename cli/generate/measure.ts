@@ -14,6 +14,8 @@ export interface Speed {
   newTokens: number;
   /** Tokens that were decoded: a batch may go on past the end of a text. */
   decodedTokens: number;
+  /** Passes over drafts, and tokens, that decoded them; absent where there were no drafts. */
+  passes?: number;
   decodeMs: number;
 }
 
@@ -41,8 +43,8 @@ const WARM_TOKENS = 64 + 8 + 1;
 export async function continuePrompt(
   decoder: Pick<Decoder, "feed" | "generate" | "truncate" | "clear">,
   prompt: readonly number[],
-  { tokens, sampling, tokenizer, write, settled }:
-    & Pick<GenerateOptions, "tokens" | "sampling">
+  { tokens, sampling, speculate, tokenizer, write, settled }:
+    & Pick<GenerateOptions, "tokens" | "sampling" | "speculate">
     & {
       tokenizer: Pick<Tokenizer, "decode" | "endOfText">;
       write: (text: string) => void;
@@ -51,7 +53,9 @@ export async function continuePrompt(
     },
 ): Promise<Speed> {
   await decoder.feed(prompt.slice(0, WARM_TOKENS));
-  for await (const _ of decoder.generate({ ...sampling, tokens: 1 })) { /* only runs */ }
+  for await (const _ of decoder.generate({ ...sampling, speculate, tokens: 1 })) {
+    /* only runs */
+  }
   decoder.clear();
   await settled();
 
@@ -61,8 +65,9 @@ export async function continuePrompt(
   await decoder.feed(prompt);
   await settled();
   const fed = performance.now();
-  let [newTokens, decodedTokens] = [0, 0];
-  for await (const batch of decoder.generate({ ...sampling, tokens })) {
+  let [newTokens, decodedTokens, portions] = [0, 0, 0];
+  for await (const batch of decoder.generate({ ...sampling, speculate, tokens })) {
+    portions++;
     decodedTokens += batch.length;
     const end = batch.findIndex((token) => tokenizer.endOfText.includes(token));
     newTokens += end === -1 ? batch.length : end + 1;
@@ -76,6 +81,7 @@ export async function continuePrompt(
   return {
     ...{ promptTokens: prompt.length, prefillMs: fed - start },
     ...{ newTokens, decodedTokens, decodeMs },
+    ...(speculate !== undefined && { passes: portions }),
   };
 }
 

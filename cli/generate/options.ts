@@ -37,6 +37,8 @@ The text
   --temperature NUMBER 0 takes the likeliest token; the higher, the more daring (default: 0)
   --top-p NUMBER       draw from the likeliest tokens of this share, above 0 and up to 1 (default: 1)
   --seed NUMBER        repeats what was drawn (default: 0)
+  --speculate lookup   draft what comes next from the text before, and verify drafts of seven tokens in one pass: the same
+                       text, in fewer passes where it repeats itself (default: no drafts)
 
 Memory
   --cache-dtype NAME   element type of the KV cache: f32, f16, int8, int4 (default: f32)
@@ -73,6 +75,7 @@ export interface GenerateOptions extends ModelOptions {
   out?: string;
   tokens: number;
   sampling: { temperature: number; topP: number; seed: number };
+  speculate?: "lookup";
   kvDtype: KvDtype;
   /** A file of text that the cache is calibrated by. */
   calibrate?: string;
@@ -94,7 +97,8 @@ const NAMES = [
     "temperature",
     "top-p",
   ],
-  ...["seed", "cache-dtype", "calibrate", "weight-dtype", "window", "sinks", "shards", "copies"],
+  ...["seed", "speculate", "cache-dtype", "calibrate", "weight-dtype", "window", "sinks"],
+  ...["shards", "copies"],
   ...CLUSTER_NAMES,
 ] as const;
 
@@ -128,6 +132,7 @@ export function parseOptions(args: readonly string[]): GenerateOptions | string 
       topP: given.number("top-p", { min: Number.MIN_VALUE, max: 1, isFraction: true }) ?? 1,
       seed: given.number("seed", { min: 0, max: 2 ** 32 - 1 }) ?? 0,
     },
+    speculate: given.choice("speculate", ["lookup"]),
     kvDtype: given.choice("cache-dtype", KV_DTYPES) ?? "f32",
     calibrate: given.text("calibrate"),
     weightDtype: given.choice("weight-dtype", WEIGHT_DTYPES) ?? "f32",
@@ -147,6 +152,9 @@ export function parseOptions(args: readonly string[]): GenerateOptions | string 
   }
   if (options.prompts !== undefined && (given.has("prompt") || options.kvHeads !== undefined)) {
     throw new RangeError("Cannot generate as --prompts goes without --prompt and --kv-heads");
+  }
+  if (options.prompts !== undefined && options.speculate !== undefined) {
+    throw new RangeError("Cannot generate as --prompts goes without --speculate");
   }
   if (options.cluster && options.prompts === undefined && !options.shards) {
     throw new RangeError("Cannot generate as --nats needs --prompts or --shards beside it");

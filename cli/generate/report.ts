@@ -23,13 +23,16 @@ export interface PoolingCost {
 
 /** Writes the speed of continuing a text, and its memory. */
 export function formatSpeed(
-  { promptTokens, prefillMs, newTokens, decodedTokens, decodeMs }: Speed,
+  { promptTokens, prefillMs, newTokens, decodedTokens, decodeMs, passes }: Speed,
   { cacheBytes, weightBytes }: Memory,
   { kvDtype, weightDtype, room }: { kvDtype: string; weightDtype: string; room: number },
 ): string {
   const rows = [
     ["prefill", count(promptTokens), rate(promptTokens, prefillMs)],
     ["decode", count(newTokens), rate(decodedTokens, decodeMs)],
+    ...(passes === undefined ? [] : [
+      ["passes", `${passes}`, `${Number((decodedTokens / passes).toPrecision(3))} tokens each`],
+    ]),
     ["cache", `${cacheBytes} bytes`, `${shortBytes(cacheBytes)} in ${kvDtype}, for ${count(room)}`],
     ["weights", `${weightBytes} bytes`, `${shortBytes(weightBytes)} in ${weightDtype}`],
   ];

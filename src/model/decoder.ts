@@ -1,9 +1,10 @@
-import { checkInteger, checkObject, checkObjects, sentence } from "../base/check.ts";
+import { checkChoice, checkInteger, checkObject, checkObjects, sentence } from "../base/check.ts";
 import type { KvCalibration } from "../cache/kv_calibration.ts";
 import type { KvRotation } from "../cache/kv_transform.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { Owned } from "../gpu/owned.ts";
 import { checkTokens } from "./check_tokens.ts";
+import { LookupPasses } from "./lookup_passes.ts";
 import { Model, type ModelOptions } from "./model.ts";
 import { promptChunks } from "./prompt_chunks.ts";
 import type { RemoteKv } from "./remote_kv.ts";
@@ -45,6 +46,14 @@ export interface GenerateOptions extends Partial<Sampling> {
   tokens: number;
   /** Tokens between two waits for the device: as many come at a time. The default is 16. */
   batch?: number;
+  /**
+   * `"lookup"` drafts what comes next from where the last tokens stand in the text before, and verifies a draft in one pass of
+   * eight tokens (prompt lookup decoding). The tokens are those that come without it, those drawn by a seed too, but for
+   * choices so near that the last bits of logits decide; the tokens of a pass come at a time, one to eight, and the host waits
+   * for each pass. It pays where texts repeat themselves or their prompts, and reading weights is what takes the time. The
+   * default is none.
+   */
+  speculate?: "lookup";
 }
 
 const CREATE = "create Decoder";
@@ -197,7 +206,7 @@ export class Decoder {
       let offset = 0;
       for (const chunk of this.#chunksOf(ids)) {
         const logits = await this.#passes.forward(FEED, chunk);
-        all.set(logits, offset);
+        all.set(await logits.download(), offset);
         offset += logits.length;
       }
       this.#tokens.push(...ids);
@@ -218,12 +227,14 @@ export class Decoder {
    */
   async *generate(options: GenerateOptions): AsyncGenerator<number[]> {
     checkObject(GENERATE, "options", options);
-    const { tokens: count, batch = 16 } = options;
+    const { tokens: count, batch = 16, speculate } = options;
     checkInteger(GENERATE, "tokens", count, 0);
     checkInteger(GENERATE, "batch", batch);
+    if (speculate !== undefined) checkSpeculation(options);
     const sampling = fillInSampling(GENERATE, options, this.spec.vocabSize);
     // All of them, before anything runs; each batch once more, as others may feed in between.
     await this.#inTurn(GENERATE, count, () => this.#checkFed());
+    if (speculate !== undefined) return yield* this.#speculate(count, sampling);
     const steps = await TokenSteps.create(this.#passes, sampling, batch);
     const generated: number[] = [];
     try {
@@ -334,6 +345,26 @@ export class Decoder {
     this.#owned.destroy();
   }
 
+  /** Generates tokens by passes over drafts, those of a pass at a time. */
+  async *#speculate(count: number, sampling: Sampling): AsyncGenerator<number[]> {
+    const passes = new LookupPasses(this.#passes, sampling);
+    const generated: number[] = [];
+    try {
+      while (generated.length < count) {
+        yield await this.#inTurn(GENERATE, 1, async () => {
+          this.#checkFed();
+          const most = { fed: this.maxTokens - this.length, kept: count - generated.length };
+          const tokens = await passes.run(GENERATE, { text: this.#tokens, generated }, most);
+          generated.push(...tokens);
+          this.#tokens.push(...tokens);
+          return tokens;
+        });
+      }
+    } finally {
+      passes.destroy();
+    }
+  }
+
   async #truncate(length: number): Promise<void> {
     const { length: before } = this;
     checkInteger(TRUNCATE, "length", length, 0);
@@ -421,4 +452,12 @@ function checkCalibrations(kvCalibration: unknown, layers: number): void {
   if (calibrations === layers) return;
   const rule = "kvCalibration must be an array with a calibration for each layer";
   throw new RangeError(sentence(CREATE, rule, { kvCalibration: calibrations, layers }));
+}
+
+/** Throws unless there is such a speculation, which waits for each pass by itself. */
+function checkSpeculation({ speculate, batch }: GenerateOptions): void {
+  checkChoice(GENERATE, "speculate", speculate, ["lookup"]);
+  if (batch === undefined) return;
+  const rule = "batch goes without speculate (the tokens of a pass come at a time)";
+  throw new RangeError(sentence(GENERATE, rule, { batch, speculate }));
 }

@@ -120,7 +120,7 @@ export class RemotePasses implements SequencePasses {
     }
   }
 
-  async forward(action: string, chunk: readonly number[]): Promise<Float32Array> {
+  async forward(action: string, chunk: readonly number[]): Promise<Tensor> {
     const { h } = await this.#pass(chunk.length);
     const { logits, work } = await this.#heads.of(h);
     this.#write(this.tokens, chunk);
@@ -130,7 +130,7 @@ export class RemotePasses implements SequencePasses {
         copyLastRow(encoder, logits, this.logits);
       },
     });
-    return await logits.download();
+    return logits;
   }
 
   async bindSteps(choose: BoundWork): Promise<RunSteps> {

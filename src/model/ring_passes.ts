@@ -77,7 +77,7 @@ export class RingPasses implements SequencePasses {
     });
   }
 
-  async forward(action: string, chunk: readonly number[]): Promise<Float32Array> {
+  async forward(action: string, chunk: readonly number[]): Promise<Tensor> {
     const layers = await this.#layers(chunk.length);
     const { logits, work } = await this.#heads.of(layers.h);
     await this.model.gpu.guard(action, () =>
@@ -86,7 +86,7 @@ export class RingPasses implements SequencePasses {
         work.encode(encoder);
         copyLastRow(encoder, logits, this.logits);
       }));
-    return await logits.download();
+    return logits;
   }
 
   async bindSteps(choose: BoundWork): Promise<RunSteps> {

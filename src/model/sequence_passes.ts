@@ -22,8 +22,8 @@ export interface SequencePasses {
   readonly cacheBytes: number;
   /** Feeds chunks of tokens; `logits` has those after the last token. */
   feed(action: string, chunks: readonly (readonly number[])[]): Promise<void>;
-  /** Feeds one chunk, as `feed` does, and returns the logits after each of its tokens. */
-  forward(action: string, chunk: readonly number[]): Promise<Float32Array>;
+  /** Feeds one chunk, as `feed` does, and returns the logits after each of its tokens, which the next pass may overwrite. */
+  forward(action: string, chunk: readonly number[]): Promise<Tensor>;
   /** Binds steps by the work that chooses a token from `logits`. */
   bindSteps(choose: BoundWork): Promise<RunSteps>;
   /** Takes back the newest tokens, of which there are more. */

@@ -1,7 +1,6 @@
 /** Decode steps, each of which chooses a token from the logits and feeds it. */
-import { sentence } from "../base/check.ts";
-import { GpuWorkError } from "../base/errors.ts";
 import { Owned } from "../gpu/owned.ts";
+import { checkChosen } from "./check_chosen.ts";
 import { Sampler } from "./sampler.ts";
 import type { Sampling } from "./sampling.ts";
 import type { RunSteps, SequencePasses } from "./sequence_passes.ts";
@@ -60,13 +59,8 @@ export class TokenSteps {
     const chosen = await this.#sampler.read();
     const first = this.#passes.length - steps;
     const ids = Array.from({ length: steps }, (_, i) => chosen.token(0, first + i));
-    const bad = ids.findIndex((id) => id >= vocabSize);
-    if (bad < 0) return ids;
-    throw new GpuWorkError(
-      sentence(action, "a logit is not a number (check the weights)", {
-        position: first + bad,
-      }),
-    );
+    checkChosen(action, ids, { first, vocabSize });
+    return ids;
   }
 
   destroy(): void {

@@ -14,12 +14,12 @@ import {
   type GeneratedToken,
   ReferenceDecoder,
 } from "../../src/model/mod.ts";
-import { fillInSampling } from "../../src/model/sampling.ts";
 import { sharedGpu } from "../support/gpu.ts";
 import { TINY, weightsOf, weightsWith } from "../support/models.ts";
 import { type Random, testRandomly } from "../support/random.ts";
-import { choicesOf, randomSampling } from "../support/sampling.ts";
+import { randomSampling } from "../support/sampling.ts";
 import { openStories, testStories } from "../support/stories.ts";
+import { assertText } from "../support/text.ts";
 
 /** A model with awkward sizes. */
 const SMALL: DecoderSpec = {
@@ -31,9 +31,6 @@ const SMALL: DecoderSpec = {
   isGated: true,
   isParallel: false,
 };
-
-/** Part of what decides a choice that may differ where sums are added up in another order. */
-const NEAR = 3e-3;
 
 interface ModelOf {
   spec: DecoderSpec;
@@ -86,26 +83,6 @@ async function alone(
   const all = [];
   for await (const some of decoder.generate({ ...sampling, tokens: maxTokens })) all.push(...some);
   return all;
-}
-
-/** Asserts that two texts are one, up to a choice that lies too near to a border for f32. */
-function assertText(
-  actual: readonly number[],
-  expected: readonly number[],
-  { tokens, ...asked }: BatchSequenceOptions,
-  reference: ReferenceDecoder,
-): void {
-  assertEquals(actual.length, expected.length);
-  const i = actual.findIndex((token, i) => token !== expected[i]);
-  if (i < 0) return;
-  const { vocabSize } = reference.spec;
-  const generated = actual.slice(0, i);
-  const soFar = [...tokens, ...generated];
-  const logits = reference.forward(soFar).logits.slice(-vocabSize);
-  const sampling = fillInSampling("test", asked, vocabSize);
-  const choices = choicesOf(logits, sampling, { prompt: tokens, generated }, soFar.length, NEAR);
-  const both = `${actual[i]} and ${expected[i]} of ${[...choices]} at ${i}`;
-  assert(choices.has(actual[i]) && choices.has(expected[i]), both);
 }
 
 function randomSequence(random: Random, spec: DecoderSpec): BatchSequenceOptions {

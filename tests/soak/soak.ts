@@ -1,5 +1,6 @@
 /** A small ring that is appended to for a long time: neither memory nor error may grow. */
 import { Attention, type Gpu, referenceAttention, RingKvCache, Tensor } from "../../mod.ts";
+import { growsThroughout } from "../support/memory.ts";
 import type { Random } from "../support/random.ts";
 
 /** How it went, up to a checkpoint. */
@@ -154,20 +155,15 @@ export function faultsOf(reports: readonly Checkpoint[], tolerance: number): str
   const faults = reports.filter(({ error }) => !(error > 0 && error <= tolerance)).map((
     { tokens, error },
   ) => `error of ${error} after ${tokens} tokens`);
-  const most = (list: readonly Checkpoint[], name: "rss" | "error") =>
-    Math.max(...list.map((report) => report[name]));
+  const most = (list: readonly Checkpoint[]) => Math.max(...list.map(({ error }) => error));
   const half = Math.ceil(reports.length / 2);
   const [early, late] = [reports.slice(0, half), reports.slice(half)];
-  if (most(late, "error") > 2 * most(early, "error")) {
-    faults.push(`error grew from ${most(early, "error")} to ${most(late, "error")}`);
+  if (most(late) > 2 * most(early)) {
+    faults.push(`error grew from ${most(early)} to ${most(late)}`);
   }
-  // A leak grows all the time; allocators grow in steps, the last ones late: 800,000 tokens add nothing to 280,000.
-  const quarters = [0, 1, 2, 3].map((i) =>
-    reports.slice(i * reports.length / 4, (i + 1) * reports.length / 4)
-  );
-  const grows = quarters.every((quarter, i) =>
-    i === 0 || Math.min(...quarter.map(({ rss }) => rss)) > most(quarters[i - 1], "rss")
-  );
-  if (grows) faults.push(`rss grew from ${reports[0].rss} to ${reports.at(-1)!.rss}`);
+  // 800,000 tokens add nothing to 280,000.
+  if (growsThroughout(reports.map(({ rss }) => rss))) {
+    faults.push(`rss grew from ${reports[0].rss} to ${reports.at(-1)!.rss}`);
+  }
   return faults;
 }

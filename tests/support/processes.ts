@@ -46,6 +46,11 @@ export class RunningCommand {
     return new RunningCommand(said.trim(), process, out, err);
   }
 
+  /** The number of its process. */
+  get pid(): number {
+    return this.#process.pid;
+  }
+
   /** Sends a signal; resolves when the process is over, with its exit code and what it said was wrong. */
   async end(signal: "SIGTERM" | "SIGKILL" = "SIGTERM"): Promise<{ code: number; err: string }> {
     this.#isOver = true;

@@ -27,6 +27,9 @@ testRandomly(
       assertMatch(first.out, /\ncache +\d+ bytes .* in f32, for 12 tokens\n/);
       const textOf = (out: string) => out.slice(0, out.indexOf("\n\nprefill"));
       assertEquals(textOf((await run(runCommand, ...drawn)).out), textOf(first.out));
+      const drafted = await run(runCommand, ...drawn, "--speculate", "lookup");
+      assertEquals(textOf(drafted.out), textOf(first.out));
+      assertMatch(drafted.out, /\npasses +\d +\S+ tokens each\n/);
 
       const small = ["--kv-heads", "1", "--cache-dtype", "int8", "--weight-dtype", "int8"];
       const pooled = await run(runCommand, ...line, ...small, "--window", "4", "--sinks", "2");

@@ -12,18 +12,19 @@ Deno.test("generate's options: a model is enough", () => {
     ...{ model: "a.bin", tokenizer: undefined, kvHeads: undefined, pool: "mean" },
     ...{ prompts: undefined, cluster: undefined, shards: undefined, out: undefined },
     ...{ prompt: "", tokens: 128, sampling: { temperature: 0, topP: 1, seed: 0 } },
-    ...{ kvDtype: "f32", calibrate: undefined, weightDtype: "f32" },
+    ...{ kvDtype: "f32", calibrate: undefined, weightDtype: "f32", speculate: undefined },
     ...{ window: undefined, sinks: undefined },
   });
 });
 
 Deno.test("generate's options: all of them", () => {
   const line = "--model m --tokenizer t --prompt Once --tokens 9 --kv-heads 1 --pool first " +
-    "--cache-dtype int4 --calibrate a.txt --weight-dtype int8 --window 32 --sinks 4 --temperature 0.8 --top-p 0.95 --seed 7";
+    "--cache-dtype int4 --calibrate a.txt --weight-dtype int8 --window 32 --sinks 4 --temperature 0.8 --top-p 0.95 --seed 7" +
+    " --speculate lookup";
   assertEquals(parse(line), {
     ...{ model: "m", tokenizer: "t", kvHeads: 1, pool: "first", prompt: "Once", tokens: 9 },
     ...{ prompts: undefined, cluster: undefined, shards: undefined, out: undefined },
-    sampling: { temperature: 0.8, topP: 0.95, seed: 7 },
+    ...{ sampling: { temperature: 0.8, topP: 0.95, seed: 7 }, speculate: "lookup" },
     ...{ kvDtype: "int4", calibrate: "a.txt", weightDtype: "int8", window: 32, sinks: 4 },
   });
   assertEquals(parse("--model m --prompt=").prompt, "");

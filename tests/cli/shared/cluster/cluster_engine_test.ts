@@ -102,7 +102,7 @@ testNats(
     const addMortal = async () => {
       const cluster = await server.join();
       let left = random.integer(60, 150);
-      const engine = new HashEngine(Infinity, () => {
+      const engine = new HashEngine(1000, () => {
         if (--left === 0) void cluster.connection.close().then(addMortal);
       });
       mortals.push(engine);
@@ -169,14 +169,19 @@ testNats(
   async () => {
     await using server = await NatsServer.start();
     await worker(await server.join(), new HashEngine(), "another");
-    const engine = await open(await server.join(), 10);
-    const error = await assertRejects(() => collect(engine.submit(request({}))), NoWorkerError);
+    const impatient = await open(await server.join(), 10);
+    const error = await assertRejects(
+      () => collect(impatient.submit(request({}))),
+      NoWorkerError,
+    );
     assert(error.message.endsWith("of other models or files 1"), error.message);
+    impatient.destroy();
+    const engine = await open(await server.join());
     assertThrows(() => engine.submit(request({ maxTokens: CONTEXT })), RangeError, "needed=201");
 
     const ends = async () => {
       const cluster = await server.join();
-      await worker(cluster, new HashEngine(Infinity, () => void cluster.connection.close()));
+      await worker(cluster, new HashEngine(1000, () => void cluster.connection.close()));
     };
     for (let i = 0; i < 6; i++) await ends();
     await assertRejects(() => collect(engine.submit(request({}))), WorkerLostError);
@@ -184,7 +189,7 @@ testNats(
     const cluster = await server.join();
     let portions = 0;
     const onToken = () => ++portions === 9 && void cluster.connection.close();
-    await worker(cluster, new HashEngine(Infinity, onToken));
+    await worker(cluster, new HashEngine(1000, onToken));
     const penalized = engine.submit(request({ presencePenalty: 1, endTokens: [] }));
     const before: number[] = [];
     await assertRejects(async () => {
