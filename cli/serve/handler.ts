@@ -164,7 +164,7 @@ export class Handler {
     return await this.#answer("cmpl", request, body, tokens, {
       maxTokens: body.max_tokens,
       logprobs,
-      format: completionFormat(this.#served.tokenizer),
+      format: completionFormat(),
     });
   }
 
@@ -184,7 +184,7 @@ export class Handler {
     ], {
       maxTokens: body.max_completion_tokens ?? body.max_tokens,
       logprobs: body.logprobs ? body.top_logprobs ?? 0 : undefined,
-      format: chatFormat(tokenizer),
+      format: chatFormat(),
     });
   }
 

@@ -1,8 +1,5 @@
 /** Responses of the OpenAI API, whole and in pieces. */
-import type { Tokenizer } from "../../src/model/tokenizer/tokenizer.ts";
-import type { TokenLogprob } from "../../src/model/mod.ts";
-import type { GeneratedToken } from "../shared/generation/engine.ts";
-import type { FinishReason } from "../shared/generation/text_choice.ts";
+import type { FinishReason, TextToken } from "../shared/generation/text_choice.ts";
 
 /** The tokens of a request. */
 export interface Usage {
@@ -15,7 +12,7 @@ export interface Usage {
 export interface Piece {
   index: number;
   text: string;
-  tokens: readonly GeneratedToken[];
+  tokens: readonly TextToken[];
   finish: FinishReason | null;
 }
 
@@ -46,19 +43,17 @@ export interface ResponseFormat {
 }
 
 /** Completions. */
-export function completionFormat(tokenizer: Pick<Tokenizer, "decode">): ResponseFormat {
+export function completionFormat(): ResponseFormat {
   const choice = ({ index, text, tokens, finish }: Piece) => ({
     ...{ index, text, finish_reason: finish },
     logprobs: tokens.some(({ logprob }) => logprob !== undefined)
       ? {
-        tokens: tokens.map(({ token }) => tokenizer.decode([token])),
+        tokens: tokens.map(({ text }) => text),
         token_logprobs: tokens.map(({ logprob }) => logprob),
         top_logprobs: tokens.map(({ likeliest = [] }) =>
-          Object.fromEntries(
-            likeliest.map(({ token, logprob }) => [tokenizer.decode([token]), logprob]),
-          )
+          Object.fromEntries(likeliest.map(({ text, logprob }) => [text, logprob]))
         ),
-        text_offset: offsets(tokens.map(({ token }) => tokenizer.decode([token]))),
+        text_offset: tokens.map(({ offset }) => offset),
       }
       : null,
   });
@@ -71,12 +66,11 @@ export function completionFormat(tokenizer: Pick<Tokenizer, "decode">): Response
 }
 
 /** Messages of a chat. */
-export function chatFormat(tokenizer: Pick<Tokenizer, "decode">): ResponseFormat {
-  const described = ({ token, logprob }: Partial<TokenLogprob> & { token: number }) => {
-    const text = tokenizer.decode([token]);
-    return { token: text, logprob, bytes: [...new TextEncoder().encode(text)] };
-  };
-  const logprobs = (tokens: readonly GeneratedToken[]) =>
+export function chatFormat(): ResponseFormat {
+  const described = ({ text, logprob }: Pick<TextToken, "text" | "logprob">) => ({
+    ...{ token: text, logprob, bytes: [...new TextEncoder().encode(text)] },
+  });
+  const logprobs = (tokens: readonly TextToken[]) =>
     tokens.some(({ logprob }) => logprob !== undefined)
       ? {
         content: tokens.map((token) => ({
@@ -103,10 +97,4 @@ export function chatFormat(tokenizer: Pick<Tokenizer, "decode">): ResponseFormat
     }),
     usage: (head, usage) => ({ ...head, object: "chat.completion.chunk", choices: [], usage }),
   };
-}
-
-/** Where each of some texts begins. */
-function offsets(texts: readonly string[]): number[] {
-  let end = 0;
-  return texts.map((text) => (end += text.length) - text.length);
 }

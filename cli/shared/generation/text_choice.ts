@@ -1,15 +1,26 @@
 /** The text of one sequence as it comes: held back where a stop string may have begun, and ended where one is complete. */
 import { TextStream } from "../../../src/model/tokenizer/text_stream.ts";
 import type { Tokenizer } from "../../../src/model/tokenizer/tokenizer.ts";
+import type { TokenLogprob } from "../../../src/model/mod.ts";
 import type { GeneratedToken } from "./engine.ts";
 
 /** Why a text is over. */
 export type FinishReason = "stop" | "length";
 
-/** New text, and the tokens that it came from. */
+/** A token, and what it adds to the text. */
+export interface TextToken extends GeneratedToken {
+  /** The text that is complete by it: none where it is a part of a character that others complete. */
+  text: string;
+  /** Where that begins in the text of the sequence, as its tokens have it, in UTF-16 units. */
+  offset: number;
+  /** The likeliest tokens, with the text that each would have completed in its place. */
+  likeliest?: readonly (TokenLogprob & { text: string })[];
+}
+
+/** New text, and the tokens that came with it. */
 export interface TextPart {
   text: string;
-  tokens: readonly GeneratedToken[];
+  tokens: readonly TextToken[];
 }
 
 /** Assembles a text from tokens. */
@@ -19,6 +30,8 @@ export class TextChoice {
   readonly #stops: readonly string[];
   readonly #maxTokens: number;
   #held = "";
+  /** The length of the text by all tokens so far. */
+  #length = 0;
   #count = 0;
   #finish: FinishReason | undefined;
   #isCut = false;
@@ -54,7 +67,7 @@ export class TextChoice {
 
   /** Takes tokens, up to the one that ends the text; returns what text is sure by them. */
   push(tokens: readonly GeneratedToken[]): TextPart {
-    const taken: GeneratedToken[] = [];
+    const taken: TextToken[] = [];
     let text = "";
     for (const token of tokens) {
       if (this.#finish) break;
@@ -63,12 +76,22 @@ export class TextChoice {
         this.#finish = "stop";
         break;
       }
-      taken.push(token);
-      text += this.#release(this.#stream.push([token.token]));
+      const one = this.#take(token);
+      taken.push(one);
+      text += this.#release(one.text);
       if (this.#count >= this.#maxTokens) this.#finish ??= "length";
     }
     if (this.#finish) text += this.#end();
     return { text, tokens: taken };
+  }
+
+  #take({ likeliest, ...token }: GeneratedToken): TextToken {
+    // Before the token is taken, as they would stand in its place.
+    const others = likeliest?.map((one) => ({ ...one, text: this.#stream.peek(one.token) }));
+    const text = this.#stream.push([token.token]);
+    const offset = this.#length;
+    this.#length += text.length;
+    return { ...token, text, offset, ...(others && { likeliest: others }) };
   }
 
   /** Adds new text to what is held, and returns what no stop string can begin in. */

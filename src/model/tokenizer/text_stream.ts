@@ -45,6 +45,13 @@ export class TextStream {
     return tokens.map((token) => this.#take([token])).join("");
   }
 
+  /** Returns what text would be complete by a token, which is not taken. */
+  peek(token: number): string {
+    return this.#tokenizer.decode([...this.#tokens, token]).replace(REPLACEMENTS, "").slice(
+      this.#length,
+    );
+  }
+
   /** Returns what was held back, as it will not be completed. */
   end(): string {
     return this.#release(this.#tokenizer.decode(this.#tokens));
