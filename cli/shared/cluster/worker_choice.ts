@@ -15,6 +15,9 @@ export interface Taken {
   end(): void;
 }
 
+/** What a choice depends on. */
+type WorkerRoom = Pick<WorkerState, "running" | "waiting" | "maxQueue" | "contextLen">;
+
 /** Chooses workers, and remembers which sequences they had. */
 export class WorkerChoice {
   readonly #had = new Map<string, (readonly number[])[]>();
@@ -25,7 +28,7 @@ export class WorkerChoice {
    * it given.
    */
   take(
-    workers: readonly Worker<WorkerState>[],
+    workers: readonly Worker<WorkerRoom>[],
     tokens: readonly number[],
     room: number,
   ): Taken | undefined {

@@ -16,11 +16,8 @@ import {
   type ServingRequest,
 } from "../../../bench/serving/requests.ts";
 import type { Moment, ServingReport } from "../../../bench/serving/result.ts";
-import {
-  BatchSchedule,
-  type ScheduledSequence,
-  type SequencePlaces,
-} from "../../../src/model/batch_schedule.ts";
+import { CountedPlaces } from "../../../cli/plan/fleet/counted_places.ts";
+import { BatchSchedule } from "../../../src/model/batch_schedule.ts";
 import { inFolder } from "../../support/checkpoint_files.ts";
 import { run } from "../../support/commands.ts";
 import { testRandomly } from "../../support/random.ts";
@@ -98,49 +95,14 @@ Deno.test("bench serving: options", () => {
   assertStringIncludes(parseServingOptions(["--help"]) as string, "bench serving");
 });
 
-/** Pages that are counted, with nothing in them. */
-class CountedPages implements SequencePlaces<ScheduledSequence> {
-  readonly lengths: number[] = [];
-
-  constructor(readonly total: number, readonly pageSize: number) {}
-
-  get available(): number {
-    return this.total - this.lengths.reduce((sum, length) => sum + this.#pages(length), 0);
-  }
-
-  needed({ slot = -1 }: ScheduledSequence, tokens: number): number {
-    const { [slot]: length = 0 } = this.lengths;
-    return this.#pages(length + tokens) - this.#pages(length);
-  }
-
-  freedBy({ slot }: ScheduledSequence): number {
-    return this.#pages(this.lengths[slot!]);
-  }
-
-  begin(_: ScheduledSequence, slot: number): number {
-    return this.lengths[slot] = 0;
-  }
-
-  extend(counts: readonly number[]): void {
-    counts.forEach((count, slot) => this.lengths[slot] = (this.lengths[slot] ?? 0) + count);
-  }
-
-  clear(slot: number): void {
-    this.lengths[slot] = 0;
-  }
-
-  #pages(tokens: number): number {
-    return Math.ceil(tokens / this.pageSize);
-  }
-}
-
 /** The schedule of a batch that serves all requests, with no device: what each read sees. */
 function scheduleOf(
   requests: readonly ServingRequest[],
-  pages: CountedPages,
+  pages: { total: number; pageSize: number },
   { stepTokens: maxStepTokens, maxRunning }: { stepTokens: number; maxRunning: number },
 ) {
   const schedule = new BatchSchedule({ maxStepTokens, maxRunning, stepsPerRead: 8 });
+  const places = new CountedPlaces({ ...pages, places: maxRunning });
   requests.forEach(({ prompt: { length }, newTokens }, id) => {
     schedule.add({ id, maxTokens: length + newTokens, unread: 0 }, length, pages);
   });
@@ -151,7 +113,7 @@ function scheduleOf(
   while (schedule.sequences.length > 0) {
     const running: number[] = [];
     do {
-      const { work, setBack } = schedule.step(pages);
+      const { work, setBack } = schedule.step(places);
       setBacks += setBack.length;
       if (work.length > 0) running.push(work.length);
     } while (!schedule.isReadDue);
@@ -179,12 +141,9 @@ testRandomly(
       const shape = { numLayers: layers, numKvHeads, headDim };
       const predicted = predictSequences(shape, held, options.sizes);
       const pageBytes = 4 * 2 * layers * numKvHeads * headDim * pageSize;
-      const pages = new CountedPages(
-        Math.floor(options.sizes.budgetBytes / pageBytes),
-        pageSize,
-      );
+      const total = Math.floor(options.sizes.budgetBytes / pageBytes);
       const sizes = { stepTokens, maxRunning: Math.min(stepTokens, 2 * predicted) };
-      const { moments, times } = scheduleOf(requests, pages, sizes);
+      const { moments, times } = scheduleOf(requests, { total, pageSize }, sizes);
       const sequences = sequencesWhileShort(moments, times)!;
       assertAlmostEquals(sequences / predicted, 1, 0.1, `${sequences} of ${predicted}`);
       return sequences;

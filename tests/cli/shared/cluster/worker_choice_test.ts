@@ -6,7 +6,7 @@ const worker = (
   state: Partial<Record<"running" | "waiting" | "contextLen", number>>,
 ) => ({
   id,
-  state: { places: 16, running: 0, waiting: 0, maxQueue: 2, contextLen: 100, ...state },
+  state: { running: 0, waiting: 0, maxQueue: 2, contextLen: 100, ...state },
 });
 const take = (choice: WorkerChoice, ...given: Parameters<WorkerChoice["take"]>) => {
   const taken = choice.take(...given);
