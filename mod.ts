@@ -78,6 +78,8 @@ export type { AttentionGradientSpec, ScoreGradient } from "./src/plan/backward_s
 export type { GradientTile } from "./src/plan/backward_tile.ts";
 export type { FusedTile } from "./src/plan/fused_tile.ts";
 export type { FusedPlan, TileBlock } from "./src/plan/fused.ts";
+export type { UniformPassing } from "./src/plan/uniform_gradient.ts";
+export type { UniformRange, UniformRanges } from "./src/plan/uniform_ranges.ts";
 export type { TransformPlan } from "./src/plan/transform.ts";
 export type { RowBlock } from "./src/plan/row_blocks.ts";
 export type { StagedPlan } from "./src/plan/staged.ts";

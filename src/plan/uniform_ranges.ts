@@ -17,7 +17,9 @@ export interface RowUnits {
 
 /** Neighbouring units that are bound at once. */
 export interface UniformRange {
+  /** The first of them. */
   firstUnit: number;
+  /** How many they are. */
   numUnits: number;
   /** The first row that is bound; it may belong to the unit before. */
   firstRow: number;
@@ -27,6 +29,7 @@ export interface UniformRange {
 export interface UniformRanges {
   /** Rows of each binding, which may be more than those of its units. */
   rows: number;
+  /** Which units each binding holds, in order. */
   ranges: readonly UniformRange[];
 }
 

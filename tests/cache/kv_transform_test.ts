@@ -313,13 +313,13 @@ testRandomly(
       const cache = tensors.keep(await RingKvCache.create(gpu, all));
       await submit((encoder) => cache.append(encoder, { k, v: k }));
       const held = await readTokens(cache, transformsOf(all));
-      for (const  of of["k", "v"] as const) {
+      for (const part of ["k", "v"] as const) {
         const others = host.data.map((x, i) =>
-          i % headDim === 3 ? 0 : Math.abs(held[of].data[i] - x)
+          i % headDim === 3 ? 0 : Math.abs(held[part].data[i] - x)
         );
         const mean = others.reduce((sum, x) => sum + x, 0) / others.length;
         const kind = name as keyof typeof options;
-        assert(mean >= least[kind] && mean <= most[kind], `${of}, ${name}: ${mean}`);
+        assert(mean >= least[kind] && mean <= most[kind], `${part}, ${name}: ${mean}`);
       }
     }
   },
