@@ -88,6 +88,7 @@ w[j][i] = select(step[j] * weight, 0.0, isHidden);
 acc[j][i] *= rescale;
 }
 }
+meet();
 /*unroll*/ for (var j = 0u; j < KEYS; j++) {
 putWeights(rowGroup, lane + LANES * j, w[j]);
 }
@@ -716,7 +717,7 @@ return batches + (row * tokenBlocks + tokenBlock) * numBlocks(params.contextLen,
 }`;
 
 /** attend/column_weights.wgsl */
-export const columnWeights: Readonly<Record<"own" | "sharers", string>> = {
+export const columnWeights: Readonly<Record<"own" | "sharers" | "broadcast", string>> = {
   own: `fn weightsFrom(rowGroup: u32, lane: u32, column: u32) -> array<PerRow, COLUMNS> {
 return weightsAt(rowGroup, column);
 }
@@ -733,6 +734,19 @@ var w: array<PerRow, COLUMNS>;
 /*unroll*/ for (var n = 0u; n < COLUMNS; n++) {
 /*unroll*/ for (var i = 0u; i < ROWS; i++) {
 w[n][i] = subgroupBroadcast(held[(n * ROWS + i) / SHARERS], (n * ROWS + i) % SHARERS);
+}
+}
+return w;
+}
+fn stripOf(lane: u32) -> u32 {
+return 0u;
+}`,
+  broadcast: `fn weightsFrom(rowGroup: u32, lane: u32, column: u32) -> array<PerRow, COLUMNS> {
+let held = weights[column / LANES];
+var w: array<PerRow, COLUMNS>;
+/*unroll*/ for (var n = 0u; n < COLUMNS; n++) {
+/*unroll*/ for (var i = 0u; i < ROWS; i++) {
+w[n][i] = subgroupBroadcast(held[i], n);
 }
 }
 return w;
@@ -1191,11 +1205,11 @@ return valueStep(value);
 };
 
 /** attend/meeting.wgsl */
-export const meeting: Readonly<Record<"shared" | "own", string>> = {
+export const meeting: Readonly<Record<"shared" | "none", string>> = {
   shared: `fn meet() {
 workgroupBarrier();
 }`,
-  own: `fn meet() {
+  none: `fn meet() {
 }`,
 };
 
@@ -1756,7 +1770,7 @@ queries[first + (HEAD_DIM + QUERY_WIDTH) / 2u] = sums[0].y;
 }`;
 
 /** attend/weights.wgsl */
-export const weights: Readonly<Record<"shared" | "own", string>> = {
+export const weights: Readonly<Record<"shared" | "own" | "broadcast", string>> = {
   shared: `var<workgroup> weights: array<array<array<PerRow, COLUMNS>, TILE_COLUMNS / COLUMNS>, ROW_GROUPS>;
 fn putWeights(rowGroup: u32, column: u32, w: PerRow) {
 weights[rowGroup][column / COLUMNS][column % COLUMNS] = w;
@@ -1770,6 +1784,10 @@ weights[column / COLUMNS][column % COLUMNS] = w;
 }
 fn weightsAt(rowGroup: u32, column: u32) -> array<PerRow, COLUMNS> {
 return weights[column / COLUMNS];
+}`,
+  broadcast: `var<private> weights: array<PerRow, KEYS>;
+fn putWeights(rowGroup: u32, column: u32, w: PerRow) {
+weights[column / LANES] = w;
 }`,
 };
 
@@ -3423,7 +3441,6 @@ return own;
 return own;
 }`,
   shuffle: `fn maxOverLanes(own: PerRow, invocation: u32, lane: u32) -> PerRow {
-workgroupBarrier();
 var most = own;
 /*unroll*/ for (var r = 0u; r < HALVINGS; r++) {
 /*unroll*/ for (var i = 0u; i < ROWS; i++) {

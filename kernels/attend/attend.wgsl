@@ -117,6 +117,8 @@ fn main(
         acc[j][i] *= rescale;
       }
     }
+    // Every lane has added up the tile before.
+    meet();
     /*unroll*/ for (var j = 0u; j < KEYS; j++) {
       putWeights(rowGroup, lane + LANES * j, w[j]);
     }

@@ -33,3 +33,22 @@ fn weightsFrom(rowGroup: u32, lane: u32, column: u32) -> array<PerRow, COLUMNS> 
 fn stripOf(lane: u32) -> u32 {
   return 0u;
 }
+
+// variant broadcast: each of the LANES neighbours broadcasts that of its own column: a row group is a subgroup, or a part of one
+// that has the workgroup for itself, and COLUMNS is LANES.
+//
+// Needs COLUMNS, LANES, PerRow, ROWS, weights.
+fn weightsFrom(rowGroup: u32, lane: u32, column: u32) -> array<PerRow, COLUMNS> {
+  let held = weights[column / LANES];
+  var w: array<PerRow, COLUMNS>;
+  /*unroll*/ for (var n = 0u; n < COLUMNS; n++) {
+    /*unroll*/ for (var i = 0u; i < ROWS; i++) {
+      w[n][i] = subgroupBroadcast(held[i], n);
+    }
+  }
+  return w;
+}
+
+fn stripOf(lane: u32) -> u32 {
+  return 0u;
+}

@@ -5,6 +5,6 @@ fn meet() {
   workgroupBarrier();
 }
 
-// variant own: a row group is one lane, which waits for nobody.
+// variant none: lanes exchange nothing, or by subgroup operations alone.
 fn meet() {
 }

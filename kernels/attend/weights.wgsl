@@ -25,3 +25,12 @@ fn putWeights(rowGroup: u32, column: u32, w: PerRow) {
 fn weightsAt(rowGroup: u32, column: u32) -> array<PerRow, COLUMNS> {
   return weights[column / COLUMNS];
 }
+
+// variant broadcast: each lane keeps those of the columns that it scores, as neighbours broadcast them.
+//
+// Needs KEYS, LANES, PerRow.
+var<private> weights: array<PerRow, KEYS>;
+
+fn putWeights(rowGroup: u32, column: u32, w: PerRow) {
+  weights[column / LANES] = w;
+}

@@ -19,8 +19,6 @@ fn maxOverLanes(own: PerRow, invocation: u32, lane: u32) -> PerRow {
 //
 // Needs HALVINGS, LANES, PerRow, ROWS.
 fn maxOverLanes(own: PerRow, invocation: u32, lane: u32) -> PerRow {
-  // The weights that come next overwrite those that lanes may still read.
-  workgroupBarrier();
   var most = own;
   // Strides are constants here, for which GPUs have cheaper exchanges: each tile takes a maximum, and the last alone a sum.
   /*unroll*/ for (var r = 0u; r < HALVINGS; r++) {

@@ -14,6 +14,7 @@ import { MERGE_WORKGROUP } from "../plan/slices.ts";
 import type { FilledSpec } from "../plan/spec.ts";
 import {
   contextPieces,
+  exchangeOf,
   keyMiddlePiece,
   keyPieces,
   lanesPiece,
@@ -139,15 +140,16 @@ function keysPieces(plan: FusedPlan): WgslPiece[] {
     }];
   }
   if (sharers > 0) {
+    const broadcasts = exchangeOf(plan) === "broadcast";
     return [{
       constants: {
         SHARERS: sharers,
         ROW_LOADS: Math.ceil(rows / sharers),
-        WEIGHT_LOADS: Math.ceil(rows * columns / sharers),
+        ...(!broadcasts && { WEIGHT_LOADS: Math.ceil(rows * columns / sharers) }),
       },
       fragments: [
-        ...[wgsl.scoreKeys.lanes, wgsl.ownKeys.direct],
-        ...[wgsl.queries.sharers, wgsl.columnWeights.sharers],
+        ...[wgsl.scoreKeys.lanes, wgsl.ownKeys.direct, wgsl.queries.sharers],
+        broadcasts ? wgsl.columnWeights.broadcast : wgsl.columnWeights.sharers,
       ],
     }];
   }

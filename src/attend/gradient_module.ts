@@ -86,7 +86,7 @@ export function queryGradientsModule(plan: AttentionGradientPlan): WgslModule {
   const dtype = slices.queries > 1 ? "f32" : spec.dtype;
   const pieces = [
     ...tilePieces(plan, { keys: uniform?.keys.rows }),
-    ...[...sumPieces(plan), ...distancePieces(plan, tile.lanes)],
+    ...[...sumPieces(plan, false), ...distancePieces(plan, tile.lanes)],
     rowTilePiece(spec, rows * rowGroups, uniform ? "byToken" : "byHead"),
   ];
   return join("query gradients", ...pieces, {
@@ -144,7 +144,7 @@ export function keyValueGradientsModule(plan: AttentionGradientPlan): WgslModule
   };
   const exchange = exchangeOf(plan.tile);
   const bound = { queries: plan.uniform?.queries.rows };
-  return join("key and value gradients", ...tilePieces(plan, bound), ...sumPieces(plan), {
+  return join("key and value gradients", ...tilePieces(plan, bound), ...sumPieces(plan, true), {
     constants: {
       ...{ ...keySumConstants(plan), ...valueSumConstants(plan) },
       ...{ ROW_GROUPS: plan.tile.rowGroups, SLICES: plan.slices.keys },
@@ -154,8 +154,8 @@ export function keyValueGradientsModule(plan: AttentionGradientPlan): WgslModule
       ...products(plan, KEYS_AND_QUERIES),
       ...products(plan, VALUES_AND_DO),
       renamed(wgsl.weights[exchange], shares),
-      renamed(wgsl.columnWeights[lanesOf(plan)], shares),
-      wgsl.places[exchange],
+      renamed(wgsl.columnWeights[weightsOf(plan)], shares),
+      wgsl.places[exchange === "own" ? "own" : "shared"],
       renamed(wgsl.sumValues.lanes, {
         ...{ Columns: "PassingRows", valueOfColumn: "startOfPassingDO", valuesAt: "passingDOAt" },
       }),
@@ -264,15 +264,16 @@ function rowStatesPiece(boundRows?: number): WgslPiece {
 }
 
 /** Sums over what passes by, for all row groups of a workgroup, by the weights of a tile. */
-function sumPieces(plan: AttentionGradientPlan): WgslPiece[] {
+function sumPieces(plan: AttentionGradientPlan, sharesMore: boolean): WgslPiece[] {
   const { rows, rowGroups, lanes, sharers, columns } = plan.tile;
-  return [weightsPiece(plan.tile), {
+  const isShared = exchangeOf(plan.tile) === "shared";
+  return [weightsPiece(plan.tile, sharesMore), {
     constants: {
       ...{ COLUMNS: columns, WORKGROUP: lanes * rowGroups },
       STRIP_INVOCATIONS: stripInvocations(plan.tile),
-      ...(sharers > 0 && { WEIGHT_LOADS: Math.ceil(rows * columns / sharers) }),
+      ...(sharers > 0 && isShared && { WEIGHT_LOADS: Math.ceil(rows * columns / sharers) }),
     },
-    fragments: [wgsl.strips, wgsl.columnWeights[lanesOf(plan)]],
+    fragments: [wgsl.strips, wgsl.columnWeights[weightsOf(plan)]],
   }];
 }
 
@@ -287,6 +288,11 @@ function products(plan: AttentionGradientPlan, names: Names = {}): string[] {
   const held = wgsl.queries[plan.uniform ? "held" : lanesOf(plan)];
   const roles = [wgsl.scoreKeys.lanes, wgsl.ownKeys.direct, held];
   return roles.map((role) => renamed(role, names));
+}
+
+/** How lanes come by the weights of a tile. */
+function weightsOf(plan: AttentionGradientPlan): "own" | "sharers" | "broadcast" {
+  return exchangeOf(plan.tile) === "broadcast" ? "broadcast" : lanesOf(plan);
 }
 
 /** Whether lanes load what is held for themselves or for each other. */

@@ -156,16 +156,22 @@ export function lanesPiece(lanes: number, { shuffles }: { shuffles: boolean }): 
 /** Declares the state of a softmax, with the score of what is masked. */
 export const STATE_PIECE: WgslPiece = { fragments: [wgsl.masked, wgsl.state] };
 
-/** Whether lanes exchange what they compute through workgroup memory: a row group of one lane keeps its own. */
-export function exchangeOf({ lanes }: { lanes: number }): "own" | "shared" {
-  return lanes === 1 ? "own" : "shared";
+/** The sizes of a tile that say how its lanes exchange what they compute. */
+type Exchanging = Pick<FusedTile, "rowGroups" | "lanes" | "sharers" | "columns">;
+
+/** Whether lanes exchange what they compute by broadcasts or through workgroup memory; a row group of one lane keeps its own. */
+export function exchangeOf({ lanes, sharers, columns }: Omit<Exchanging, "rowGroups">) {
+  if (lanes === 1) return "own";
+  return sharers === lanes && columns === lanes ? "broadcast" : "shared";
 }
 
-/** Declares where the weights of a tile are, and how lanes wait for those of others. */
-export function weightsPiece(
-  { lanes, rowGroups }: Pick<FusedTile, "lanes" | "rowGroups">,
-): WgslPiece {
-  const exchange = exchangeOf({ lanes });
-  const fragments = [wgsl.weights[exchange], wgsl.meeting[exchange]];
-  return { constants: exchange === "shared" ? { ROW_GROUPS: rowGroups } : {}, fragments };
+/**
+ * Declares where the weights of a tile are, and how lanes wait for each other: not where nothing goes through workgroup memory,
+ * neither weights nor, if `sharesMore`, anything else.
+ */
+export function weightsPiece(tile: Exchanging, sharesMore = false): WgslPiece {
+  const exchange = exchangeOf(tile);
+  const waits = exchange === "shared" || exchange === "broadcast" && sharesMore;
+  const fragments = [wgsl.weights[exchange], waits ? wgsl.meeting.shared : wgsl.meeting.none];
+  return { constants: exchange === "shared" ? { ROW_GROUPS: tile.rowGroups } : {}, fragments };
 }

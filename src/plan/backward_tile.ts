@@ -4,7 +4,13 @@ import { ceilPowerOfTwo } from "../base/numbers.ts";
 import { type DeviceProfile, SMALLEST_SUBGROUP } from "../gpu/profile.ts";
 import { loadPacks, type Loads } from "../tensor/loads.ts";
 import { ACTION } from "./backward_spec.ts";
-import { fusedLoads, fusedPackSize, leastLanes, stripInvocations } from "./fused_tile.ts";
+import {
+  broadcastColumns,
+  fusedLoads,
+  fusedPackSize,
+  leastLanes,
+  stripInvocations,
+} from "./fused_tile.ts";
 import type { PlanDevice } from "./plan_base.ts";
 import type { FilledSpec } from "./spec.ts";
 
@@ -67,7 +73,8 @@ export function planGradientTile(
   const wanted = wantedTile(profile);
   const widest = { ...spec, valueDim: Math.max(spec.headDim, spec.valueDim) };
   const lanes = Math.max(wanted.lanes, leastLanes(widest));
-  const { sharers, columns } = wanted;
+  const { sharers } = wanted;
+  const columns = broadcastColumns({ lanes, sharers }) ?? wanted.columns;
   const loads = fusedLoads(spec, profile);
   const loadsOfRow = widest.valueDim / (fusedPackSize(spec) * loadPacks(loads));
   // Lanes that share what is held work on the same row.

@@ -46,6 +46,9 @@ export interface FusedTile {
   matrix?: MatrixBlock;
 }
 
+/** Lanes of the subgroups of Mesa's lavapipe. */
+const BROADCAST_LANES = 8;
+
 /** Rounds of small loops for each tile of columns, at most: reductions over lanes, and the walk from tile to tile. */
 export const ROUNDS_BESIDE = 16;
 
@@ -91,4 +94,14 @@ export function stripInvocations(
   { rowGroups, lanes, strips }: Pick<FusedTile, "rowGroups" | "lanes" | "strips">,
 ): number {
   return strips === 1 ? 1 : lanes * rowGroups;
+}
+
+/**
+ * Columns whose weights neighbours broadcast: as many as they are, where they are a whole row group; undefined where weights go
+ * through workgroup memory. Not in fours, as SwiftShader has them, which takes long to compile what is written out.
+ */
+export function broadcastColumns(
+  { lanes, sharers }: Pick<FusedTile, "lanes" | "sharers">,
+): number | undefined {
+  return sharers === lanes && lanes === BROADCAST_LANES ? lanes : undefined;
 }

@@ -3,6 +3,7 @@ import { ceilPowerOfTwo, clamp, floorPowerOfTwo } from "../base/numbers.ts";
 import type { DeviceProfile } from "../gpu/profile.ts";
 import { loadPacks, type Loads } from "../tensor/loads.ts";
 import {
+  broadcastColumns,
   fusedPackSize,
   type FusedTile,
   headLoads,
@@ -86,7 +87,8 @@ function planLanes(
   const partners = planPartners(spec, { rows, lanes, keyLoads }, profile, tiling);
   const loadsApart = sharers === 0 && partners === 1;
   const keyChunk = loadsApart ? Math.min(tiling.keyChunk, ceilPowerOfTwo(keyLoads)) : 0;
-  const columns = planColumns(keys * lanes / strips, tiling);
+  const columns = broadcastColumns({ lanes, sharers }) ??
+    planColumns(keys * lanes / strips, tiling);
   return {
     ...{ rows, rowGroups, lanes, keys, sharers, partners, keyChunk, strips, columns, loads },
     shuffles: lanes <= profile.subgroupSize,
