@@ -3,5 +3,8 @@ export { measureCeilings } from "./ceilings.ts";
 export { movedBytes, operations } from "./counts.ts";
 export { endsOf } from "./decode_ceilings.ts";
 export { parseReport } from "./report/parse.ts";
+export { isServing, parseServing } from "./serving/parse.ts";
+export { drawRequests } from "./serving/requests.ts";
+export type { ServingReport } from "./serving/result.ts";
 export type { AdapterInfo, DecodeCeiling, Report, Result, Roofline } from "./result.ts";
 export { median } from "./statistics.ts";

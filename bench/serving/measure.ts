@@ -32,10 +32,11 @@ export async function measureServing(
   const held = meanHeldTokens(requests, pageSize);
   const predictedSequences = predictSequences(shape, held, sizes);
   const fitting = Math.min(stepTokens, requests.length, 2 * predictedSequences);
+  const maxSequences = sizes.maxSequences ?? Math.max(1, fitting);
   let onSteps = (_: BatchSteps) => {};
   const batch = await Batch.create(gpu, spec, randomWeights(spec), {
     ...{ maxTokens: spec.contextLen, maxStepTokens: stepTokens },
-    ...{ maxSequences: sizes.maxSequences ?? Math.max(1, fitting) },
+    maxSequences,
     ...{ cacheBytes: budgetBytes, kvDtype, pageSize, onSteps: (steps) => onSteps(steps) },
   });
   try {
@@ -58,7 +59,7 @@ export async function measureServing(
     return {
       ...{ variant: variantOf(numHeads, numKvHeads), numKvHeads },
       bytesPerToken: kvCacheBytes(shape, { contextLen: 1, dtype: kvDtype }),
-      ...{ pages: pages.total, predictedSequences },
+      ...{ maxSequences, pages: pages.total, predictedSequences },
       sequences: sequencesWhileShort(moments, stepTimes),
       setBacks: setBacks - before.setBacks,
       ...{ seconds, requestsPerSecond: requests.length / seconds },

@@ -47,6 +47,8 @@ export interface ServingRow {
   numKvHeads: number;
   /** Bytes of keys and values of a token. */
   bytesPerToken: number;
+  /** Most sequences that run together. */
+  maxSequences: number;
   /** Pages that the budget holds. */
   pages: number;
   /** Sequences that the planner's "What fits" says the budget holds. */

@@ -1,11 +1,12 @@
 /** The command: from arguments to results, around the arithmetic. */
 import { Gpu, type KvDtype } from "../../mod.ts";
-import { measureCeilings, parseReport } from "../../bench/mod.ts";
+import { isServing, measureCeilings, parseReport, parseServing } from "../../bench/mod.ts";
 import { renderSvg } from "../shared/report/svg.ts";
 import { Files } from "../shared/files.ts";
 import { exitCodeOf, type Out as Terminal } from "../shared/run.ts";
 import { formatCheck } from "./check.ts";
 import type { Device } from "./device.ts";
+import { formatServingCheck } from "./fleet/check_serving.ts";
 import { GPUS } from "./gpus.ts";
 import { measuredDevice } from "./measured_rates.ts";
 import { parseConfig } from "../shared/model_config.ts";
@@ -35,7 +36,7 @@ async function run(args: readonly string[], out: Out): Promise<void> {
   const options = parseOptions(args);
   if (typeof options === "string") return out.log(options);
   if (options.check !== undefined) {
-    return out.log(formatCheck(parseReport(await files.readText(options.check), options.check)));
+    return out.log(await checkFile(options.check));
   }
 
   const { json, svg, html } = options;
@@ -48,12 +49,23 @@ async function run(args: readonly string[], out: Out): Promise<void> {
     model,
     device: { ...device, memoryBytes: options.memoryBytes ?? device.memoryBytes },
     kvHeads: kvHeadsOf(model, options.kvHeads),
+    stepTimes: options.stepTimes === undefined
+      ? undefined
+      : parseServing(await files.readText(options.stepTimes), options.stepTimes),
   });
   const text = JSON.stringify(plan, null, 2);
   out.log(json === "" ? text : formatText(plan));
   if (json) await files.write(json, text + "\n");
   if (html) await files.write(html, await formatHtml(plan));
   if (svg) await writePictures(plan, svg);
+}
+
+/** Prediction against measurement, of whichever bench a file is of. */
+async function checkFile(file: string): Promise<string> {
+  const text = await files.readText(file);
+  return isServing(text)
+    ? formatServingCheck(parseServing(text, file))
+    : formatCheck(parseReport(text, file));
 }
 
 async function findModel({ model, config, assumesDense }: PlanOptions): Promise<Model> {

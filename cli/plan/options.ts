@@ -40,7 +40,8 @@ Where results go, besides the table
   --html FILE        a page with the pictures and their tables
 
 Prediction against measurement, instead of a plan
-  --check FILE       a bench's JSON: predicted over measured time, row by row
+  --check FILE       a bench's JSON: predicted over measured time, row by row; or one of bench serving: the same requests by
+                     the simulation of --fleet, with the step times in it
 
   --help             this text
 `;
@@ -61,6 +62,8 @@ export interface PlanOptions {
   weightBits: number;
   /** A fleet that is asked for. */
   fleet?: FleetDemand;
+  /** A serving run's JSON, whose steps those of the fleet take as long as. */
+  stepTimes?: string;
   /** A file, or "" for the standard output. */
   json?: string;
   svg?: string;
@@ -129,6 +132,7 @@ export function parseOptions(args: readonly string[]): PlanOptions | string {
     dtypes: given.choices("dtype", KV_DTYPES) ?? ["f16"],
     weightBits: WEIGHT_BITS[given.choice("weights", KV_DTYPES) ?? "f16"],
     fleet: given.has("fleet") ? readFleet(given) : undefined,
+    stepTimes: given.text("step-times"),
     json: given.text("json"),
     svg: given.text("svg"),
     html: given.text("html"),

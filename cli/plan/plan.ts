@@ -1,5 +1,6 @@
 /** The costs of a model's attention on a device: everything that the planner prints, draws and writes. */
 import type { AttentionParameters, KvDtype } from "../../mod.ts";
+import type { ServingReport } from "../../bench/mod.ts";
 import type { Model } from "../shared/preset.ts";
 import type { CacheVariant } from "../shared/variant.ts";
 import type { Device } from "./device.ts";
@@ -20,6 +21,8 @@ export interface PlanRequest {
   weightBits: number;
   /** A fleet that is asked for. */
   fleet?: FleetDemand;
+  /** The serving run whose step times the fleet has, in the place of ceilings. */
+  stepTimes?: ServingReport;
 }
 
 /** One context and batch of one cache. */

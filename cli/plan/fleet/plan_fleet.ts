@@ -1,4 +1,5 @@
 /** From a demand to fleets of MHA, GQA and MQA. Pure. */
+import type { ServingReport } from "../../../bench/mod.ts";
 import type { KvDtype } from "../../../mod.ts";
 import { sentence } from "../../../src/base/check.ts";
 import { activationBytes } from "../../shared/preset.ts";
@@ -7,6 +8,7 @@ import { type ModelVariant, variantsOf } from "../variants.ts";
 import { highestRate } from "./capacity.ts";
 import type { FleetDemand, FleetPlan, FleetVariant, SimulatedFleet } from "./fleet.ts";
 import { PAGE_SIZE, pagesOf } from "./memory.ts";
+import { MeasuredTimes } from "./measured_times.ts";
 import { quantilesOf } from "./quantiles.ts";
 import { drawRequests } from "./requests.ts";
 import { RooflineTimes } from "./roofline_times.ts";
@@ -52,7 +54,7 @@ function planVariant(
   const memory = { shape, dtype, sequences: demand.sequences, ...memoryOf(request, demand) };
   const { shards, fitting, total } = pagesOf({ ...memory, longest: prompt.most + answer.most });
   const readSeconds = demand.readMs / 1e3;
-  const times = new RooflineTimes({
+  const times = request.stepTimes ? measuredTimes(request.stepTimes, variant) : new RooflineTimes({
     ...{ model, shape, device, dtype, weightBits, efficiency, readSeconds, shards },
   });
   // Shards hold one context at a time.
@@ -100,6 +102,16 @@ function planVariant(
       ? null
       : gpus * price / (3600 * demand.rate * answerTokens) * 1e6,
   };
+}
+
+/** The step times of a variant in a serving run. */
+function measuredTimes({ rows }: ServingReport, { variant }: Pick<ModelVariant, "variant">) {
+  const row = rows.find((row) => row.variant === variant);
+  if (row) return new MeasuredTimes(row.stepTimes);
+  const rule = "step times must be of its variants (leave others out by --kv-heads)";
+  throw new RangeError(
+    sentence("plan a fleet", rule, { variant, measured: rows.map(({ variant }) => variant) }),
+  );
 }
 
 /** Bytes of a GPU, and those that weights and activations leave. */

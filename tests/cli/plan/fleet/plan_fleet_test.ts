@@ -1,5 +1,6 @@
 // Fleets: their parts by hand, and the whole by relations.
 import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
+import type { ServingReport } from "../../../../bench/mod.ts";
 import { decodeAttentionTime } from "../../../../mod.ts";
 import { GPUS } from "../../../../cli/plan/gpus.ts";
 import { attentionRates } from "../../../../cli/plan/device.ts";
@@ -143,6 +144,19 @@ Deno.test("Fleet: who is never in time needs no number of GPUs", () => {
     ...Array(4).fill(null),
   ]);
   assert(needs.every(({ gpus }) => gpus === null));
+});
+
+Deno.test("Fleet: steps that were measured take the place of ceilings, variant by variant", () => {
+  const stepTimes = [1, 9].map((tokens) => ({
+    ...{ steps: 8, tokens, sequences: 1, meanContext: 10 },
+    ms: 10,
+  }));
+  // Only what is read of a report.
+  const report = { rows: [{ variant: "mqa", stepTimes }] } as unknown as ServingReport;
+  const [{ simulated }] = fleetOf({ rate: 0.1 }, { stepTimes: report, kvHeads: [1] }).variants;
+  // Eight steps up to the first read.
+  assertAlmostEquals(simulated!.firstSeconds.p50, 0.08, 1e-9);
+  assertThrows(() => fleetOf({}, { stepTimes: report }), RangeError, 'variant="mha"');
 });
 
 Deno.test("Fleet: a device whose memory is not known is refused, with the cure", () => {

@@ -1,0 +1,97 @@
+// A serving run beside its simulation, and the step times that it is simulated with.
+import { assertAlmostEquals, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { isServing, parseServing, type ServingReport } from "../../../../bench/mod.ts";
+import { checkServing, formatServingCheck } from "../../../../cli/plan/fleet/check_serving.ts";
+import { fitPositive, MeasuredTimes } from "../../../../cli/plan/fleet/measured_times.ts";
+import { runCommand } from "../../../../cli/plan/command.ts";
+import { testRandomly } from "../../../support/random.ts";
+
+type Row = ServingReport["rows"][number];
+
+/** Two requests of 3 and 2 tokens at once, one after the other, in steps of 10 ms. */
+function reportOf(changes: Partial<Row> = {}): ServingReport {
+  const alike = (mean: number) => ({ mean, spread: 0 });
+  const row: Row = {
+    ...{ variant: "mqa", numKvHeads: 1, bytesPerToken: 8, maxSequences: 1, pages: 9 },
+    ...{ predictedSequences: 1, sequences: null, setBacks: 0 },
+    ...{ seconds: 0.05, requestsPerSecond: 40, tokensPerSecond: 80 },
+    ...{ firstTokenMs: { p50: 25, p99: 50 }, betweenTokensMs: { p50: 0, p99: 0 }, moments: [] },
+    stepTimes: [3, 1, 2].map((tokens) => ({
+      ...{ steps: 2, tokens, sequences: 1, meanContext: 3 + tokens ** 2, ms: 10 },
+    })),
+    ...changes,
+  };
+  return {
+    ...{ schema: 1, adapter: { description: "test", isSoftware: true } },
+    architecture: {
+      ...{ numLayers: 1, numHeads: 1, headDim: 8, dim: 8, hiddenDim: 8, vocabSize: 50 },
+    },
+    ...{ kvDtype: "f32", budgetBytes: 999, pageSize: 4, stepTokens: 4 },
+    requests: { count: 2, rate: null, prompt: alike(3), output: alike(2), seed: 1 },
+    rows: [row],
+    prefix: {
+      ...{ numKvHeads: 1, sharedTokens: 1, ownTokens: 1, pairs: 1 },
+      ...{ freshMs: 1, sharedMs: 1, ratio: 1 },
+    },
+  };
+}
+
+testRandomly(
+  "Fleet step times: least squares find what made them, and nothing negative",
+  (random) => {
+    const made = [random.next() + 0.1, 0, random.next()];
+    const rows = Array.from({ length: 20 }, () => [1, random.next(), 1e3 * random.next()]);
+    const values = rows.map((row) => row.reduce((sum, value, i) => sum + value * made[i], 0));
+    fitPositive(rows, values).forEach((value, i) => assertAlmostEquals(value, made[i], 1e-9));
+    const falling = rows.map((row, i) => values[i] - 0.1 * row[1]);
+    const [, token] = fitPositive(rows, falling);
+    assertEquals(token, 0);
+  },
+);
+
+Deno.test("Fleet step times: seconds of a step, a token, and a token that is seen", () => {
+  const times = new MeasuredTimes([[1, 1, 10], [4, 2, 10], [4, 1, 40]].map((
+    [tokens, sequences, meanContext],
+  ) => ({
+    ...{ steps: 8, tokens, sequences, meanContext },
+    ms: 5 + 2 * tokens + 0.5 * sequences * meanContext,
+  })));
+  const seconds = times.stepSeconds([{ first: 10, count: 3 }, { first: 6, count: 1 }]);
+  assertAlmostEquals(seconds, (5 + 2 * 4 + 0.5 * (13 + 7)) / 1e3, 1e-9);
+});
+
+Deno.test("Fleet: a serving run by hand, beside what was measured", () => {
+  const [{ variant, requestsPerSecond, firstTokenMs }] = checkServing(reportOf());
+  // Each request has two steps and one read: ends at 20 and 40 ms.
+  assertEquals(variant, "MQA");
+  assertAlmostEquals(requestsPerSecond.simulated, 50, 1e-9);
+  assertAlmostEquals(firstTokenMs.simulated, 20, 1e-9);
+  assertStringIncludes(formatServingCheck(reportOf()), "1.25");
+});
+
+Deno.test("plan --check: a file of bench serving is simulated, and one that is damaged is refused", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const file = `${folder}/serving.json`;
+    const lines: string[] = [];
+    const run = async (report: unknown) => {
+      await Deno.writeTextFile(file, JSON.stringify(report));
+      const out = {
+        log: (line: string) => lines.push(line),
+        error: (line: string) => lines.push(line),
+      };
+      return await runCommand(["--check", file], out);
+    };
+    assertEquals(await run(reportOf()), 0);
+    assertStringIncludes(lines[0], "first token p50 ms measured");
+    assertEquals(await run(reportOf({ stepTimes: [] })), 2);
+    assertStringIncludes(lines[1], '"rows.0.stepTimes" is wrong (write the file with');
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("Fleet: reports of a serving run are told from others, and text that is no JSON is refused", () => {
+  assertEquals([isServing(JSON.stringify(reportOf())), isServing("{}")], [true, false]);
+  assertThrows(() => parseServing("{", "a.json"), TypeError, "Cannot read a.json as it is no JSON");
+});
