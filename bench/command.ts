@@ -49,7 +49,7 @@ async function run(args: readonly string[], out: Terminal): Promise<Result[]> {
     out.log(options);
     return [];
   }
-  await files.checkWritable(options.json, options.svg);
+  await files.checkWritable(options.json, options.svg, options.html);
 
   const needsPeers = options.peers || options.matrix;
   // Only the native addon of one of them needs it.
@@ -109,6 +109,10 @@ async function measureAndWrite(
   if (options.svg) {
     const { renderChart } = await import("./report/chart.ts");
     await files.write(options.svg, await renderChart(report));
+  }
+  if (options.html) {
+    const { formatHtml } = await import("./report/html.ts");
+    await files.write(options.html, await formatHtml(report));
   }
   return results;
 }

@@ -55,6 +55,7 @@ Other systems on the same adapter, fetched from npm when asked for (half a GB)
 Where results go, besides the table
   --json FILE        all rows, for programs
   --svg FILE         throughput against context, as a picture
+  --html FILE        a page: throughput, share of the roof, cache bytes and first use, each with its table
 
 Explanations
   --wgsl             with explain: print the WGSL of the kernels, each once, under the cases that run it
@@ -74,6 +75,7 @@ export interface BenchOptions {
   input?: string;
   json?: string;
   svg?: string;
+  html?: string;
   /** The explanation of each case that is asked for instead of measuring. */
   explain?: "plan" | "wgsl";
   /** Whether other systems are measured beside ours. */
@@ -86,7 +88,17 @@ export interface BenchOptions {
 
 const ACTION = "run the bench";
 const COMMANDS = ["tune", "explain", "matrix"] as const;
-const NAMES = ["models", "phase", "dtype", "kv-dtype", "impl", "input", "json", "svg"] as const;
+const NAMES = [
+  "models",
+  "phase",
+  "dtype",
+  "kv-dtype",
+  "impl",
+  "input",
+  "json",
+  "svg",
+  "html",
+] as const;
 const NUMBERS = ["context", "batch", "heads", "kv-heads", "head-dim", "seq"] as const;
 const FLAGS = ["quick", "wgsl", "peers"] as const;
 type Name = typeof NAMES[number] | typeof NUMBERS[number];
@@ -170,6 +182,7 @@ export function parseOptions(args: readonly string[]): BenchOptions | string {
     input: given.text("input"),
     json: given.text("json") ?? (isTune ? "tuning.json" : undefined),
     svg: given.text("svg"),
+    html: given.text("html"),
     explain: command === "explain" ? (given.has("wgsl") ? "wgsl" : "plan") : undefined,
     peers: given.has("peers"),
     matrix: command === "matrix",
@@ -180,9 +193,9 @@ export function parseOptions(args: readonly string[]): BenchOptions | string {
 /** Throws where options contradict each other. */
 function checkTogether(given: Given, command: typeof COMMANDS[number] | undefined): void {
   if (command === "tune") {
-    refuse(given, "tune", ["kv-dtype", "impl", "input", "svg", "wgsl", "peers"]);
+    refuse(given, "tune", ["kv-dtype", "impl", "input", "svg", "html", "wgsl", "peers"]);
   }
-  if (command === "explain") refuse(given, "explain", ["input", "json", "svg", "peers"]);
+  if (command === "explain") refuse(given, "explain", ["input", "json", "svg", "html", "peers"]);
   if (command === undefined) refuse(given, "measure", ["wgsl"]);
   if (command === "matrix") {
     const names = [...NAMES, ...NUMBERS, ...FLAGS] as const;

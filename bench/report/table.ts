@@ -30,20 +30,26 @@ export function formatTable(report: Report): string {
   ].join("\n\n") + "\n";
 }
 
-function describeDevice({ adapter, roofline }: Report): string {
+function describeDevice(report: Report): string {
+  return deviceLines(report).map(([label, text]) => `${label.padEnd(8)}  ${text}`).join("\n");
+}
+
+/** The adapter and its roofline, a line each. */
+export function deviceLines({ adapter, roofline }: Report): [label: string, text: string][] {
   const [copy, read, fma] = [roofline.copyGBps, roofline.readGBps, roofline.fmaGFlops]
     .map((value) => alignDecimals([value])[0]);
-  const lines = [
-    `Adapter   ${adapter.description}`,
-    `Features  ${adapter.features.join(", ") || "none"}`,
-    `Roofline  copy ${copy} GB/s, read ${read} GB/s, f32 multiply-add ${fma} GFLOP/s`,
+  const lines: [string, string][] = [
+    ["Adapter", adapter.description],
+    ["Features", adapter.features.join(", ") || "none"],
+    ["Roofline", `copy ${copy} GB/s, read ${read} GB/s, f32 multiply-add ${fma} GFLOP/s`],
   ];
   if (adapter.isSoftware) {
-    lines.push(
-      "Note      this adapter is software: a CPU did the work, and a GPU may rank otherwise",
-    );
+    lines.push([
+      "Note",
+      "this adapter is software: a CPU did the work, and a GPU may rank otherwise",
+    ]);
   }
-  return lines.join("\n");
+  return lines;
 }
 
 function figureColumns(rows: Result[]): Column[] {

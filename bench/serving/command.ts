@@ -23,8 +23,8 @@ export function runServing(
   return exitCodeOf(async () => {
     const options = parseServingOptions(args);
     if (typeof options === "string") return out.log(options);
-    const { json, svg } = options;
-    await files.checkWritable(json, svg);
+    const { json, svg, html } = options;
+    await files.checkWritable(json, svg, html);
     const gpu = await Gpu.open();
     try {
       const report = await measureAll(gpu, options);
@@ -36,6 +36,10 @@ export function runServing(
           import("../../cli/shared/report/svg.ts"),
         ]);
         await files.write(svg, await renderSvg(servingSpec(report)));
+      }
+      if (html) {
+        const { formatHtml } = await import("./html.ts");
+        await files.write(html, await formatHtml(report));
       }
     } finally {
       gpu.destroy();

@@ -37,6 +37,7 @@ Requests, which go to each version in turn
 Where results go, besides the table
   --json FILE         all figures, with pages and steps over time, for programs
   --svg FILE          sequences that run together, and pages in use, over time
+  --html FILE         a page with both
   --quick             256 requests of a quarter of these lengths, and an eighth of the memory
   --help              this text
 `;
@@ -50,13 +51,14 @@ export interface ServingOptions {
   sharedTokens: number;
   json?: string;
   svg?: string;
+  html?: string;
 }
 
 const ACTION = "measure serving";
 const NAMES = [
   ...["heads", "kv-heads", "head-dim", "layers", "vocabulary"],
   ...["cache-kib", "cache-dtype", "page", "step-tokens", "sequences"],
-  ...["requests", "rate", "prompt", "output", "spread", "seed", "shared", "json", "svg"],
+  ...["requests", "rate", "prompt", "output", "spread", "seed", "shared", "json", "svg", "html"],
 ] as const;
 /** Enough requests that even the version with the smallest cache is short of pages for most of the time. */
 const FULL = { requests: 512, mean: 64, cacheKib: 4096 };
@@ -103,5 +105,6 @@ export function parseServingOptions(args: readonly string[]): ServingOptions | s
     sharedTokens: given.number("shared", COUNT) ?? 256,
     json: given.text("json"),
     svg: given.text("svg"),
+    html: given.text("html"),
   };
 }

@@ -8,7 +8,7 @@ const length = z.object({ mean: count, spread: z.number().min(0).max(4) });
 /** What a simulation of the run needs of it. */
 const report = z.looseObject({
   schema: z.literal(1),
-  adapter: z.looseObject({ description: z.string() }),
+  adapter: z.looseObject({ description: z.string(), isSoftware: z.boolean() }),
   architecture: z.looseObject({ vocabSize: count }),
   pageSize: count,
   stepTokens: count,

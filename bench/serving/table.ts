@@ -6,16 +6,10 @@ import type { PrefixResult, ServingReport, ServingRow } from "./result.ts";
 
 /** Writes what was served, a line for each version, and the first tokens of prompts that share some. */
 export function formatServing(report: ServingReport): string {
-  const { adapter, architecture, budgetBytes, kvDtype, pageSize, stepTokens, rows } = report;
-  const { numLayers, numHeads, headDim, dim } = architecture;
   return [
-    `Adapter   ${adapter.description}`,
-    `Model     ${numLayers} layers of ${numHeads} x ${headDim}, ${dim} wide, random weights`,
-    `Memory    ${shortBytes(budgetBytes)} of keys and values in ${kvDtype} for each version, ` +
-    `pages of ${pageSize} tokens, steps of at most ${stepTokens}`,
-    `Requests  ${describeRequests(report.requests)}`,
+    ...headOf(report).map(([label, text]) => `${label.padEnd(8)}  ${text}`),
     "",
-    ...formatColumns(columnsOf(rows)),
+    ...formatColumns(columnsOf(report.rows)),
     "",
     ...describeColumns(),
     "",
@@ -23,7 +17,24 @@ export function formatServing(report: ServingReport): string {
   ].join("\n");
 }
 
-function columnsOf(rows: readonly ServingRow[]): Column[] {
+/** The adapter, the model, the memory and the requests, a line each. */
+export function headOf(report: ServingReport): [label: string, text: string][] {
+  const { adapter, architecture, budgetBytes, kvDtype, pageSize, stepTokens, requests } = report;
+  const { numLayers, numHeads, headDim, dim } = architecture;
+  return [
+    ["Adapter", adapter.description],
+    ["Model", `${numLayers} layers of ${numHeads} x ${headDim}, ${dim} wide, random weights`],
+    [
+      "Memory",
+      `${shortBytes(budgetBytes)} of keys and values in ${kvDtype} for each version, ` +
+      `pages of ${pageSize} tokens, steps of at most ${stepTokens}`,
+    ],
+    ["Requests", describeRequests(requests)],
+  ];
+}
+
+/** A column for each figure, a row for each version. */
+export function columnsOf(rows: readonly ServingRow[]): Column[] {
   const right = (heading: string, cells: string[]): Column => ({ heading, align: "right", cells });
   const figures = (heading: string, of: (row: ServingRow) => number | null) =>
     right(heading, alignDecimals(rows.map(of)));
@@ -47,7 +58,8 @@ function columnsOf(rows: readonly ServingRow[]): Column[] {
   ];
 }
 
-function describeColumns(): string[] {
+/** The meaning of the columns. */
+export function describeColumns(): string[] {
   return [
     "together: sequences in a step, in the mean from the first set-back to the last moment at which a request waits;",
     "predicted: the planner's largest batch of sequences that hold as many tokens as these requests do in the mean.",
@@ -66,7 +78,8 @@ function lengths({ mean, spread }: LengthDistribution): string {
   return `${mean} tokens (spread ${spread})`;
 }
 
-function describePrefix(
+/** The first tokens of prompts that share some. */
+export function describePrefix(
   { numKvHeads, sharedTokens, ownTokens, pairs, freshMs, sharedMs, ratio }: PrefixResult,
 ): string {
   const [fresh, shared] = alignDecimals([freshMs, sharedMs]);

@@ -30,30 +30,24 @@ export interface Simulated extends ScheduledSequence {
 /** Counts of what a replica did. */
 export interface ReplicaCounts {
   steps: number;
-  reads: number;
   setBacks: number;
-  /** Tokens that went through the model. */
-  tokens: number;
-  /** Seconds in which it had something to do. */
-  busySeconds: number;
   /** Sequences that ran, summed over steps. */
   sequences: number;
 }
 
-/**
- * A replica: the schedule of a batch with a clock of its own. As the host is ahead of the device, the steps up to a read are
- * decided when the first of them begins, and who comes in the meantime waits for the next one.
- */
+/** A replica: the schedule of a batch with a clock of its own. */
 export class Replica {
-  readonly counts: ReplicaCounts = {
-    ...{ steps: 0, reads: 0, setBacks: 0, tokens: 0, busySeconds: 0, sequences: 0 },
-  };
+  readonly counts: ReplicaCounts = { steps: 0, setBacks: 0, sequences: 0 };
   readonly #schedule: BatchSchedule<Simulated>;
   readonly #places: CountedPlaces;
   readonly #times: StepTimes;
   readonly #onStep: (work: readonly TimedWork[]) => void;
   #nextId = 0;
-  #readAt: number | undefined;
+  /** Whether the device chose tokens that were not read. */
+  #hasUnread = false;
+  #nextAt: number | undefined;
+  /** The second at which the device is done with all steps so far. */
+  #deviceAt = 0;
 
   /** `onStep` is told of each step's work. */
   constructor(
@@ -76,9 +70,9 @@ export class Replica {
     return this.#places.available;
   }
 
-  /** The second at which the next read is over; none where nothing is under way. */
-  get readAt(): number | undefined {
-    return this.#readAt;
+  /** The second at which what it does is over; none where it does nothing. */
+  get nextAt(): number | undefined {
+    return this.#nextAt;
   }
 
   /** Takes a request. */
@@ -87,34 +81,35 @@ export class Replica {
     this.#schedule.add(one, one.request.prompt, this.#places);
   }
 
-  /** Begins steps up to the next read, where there is something to do and nothing under way. */
+  /**
+   * Begins what is next, where there is something to do and the host is free: a step, and the read that it waits for where one
+   * is due.
+   */
   start(now: number): void {
-    if (this.#readAt !== undefined || !this.#schedule.isBusy) return;
-    let seconds = 0;
-    let hasWork = false;
-    do {
-      const { work, setBack } = this.#schedule.step(this.#places);
-      this.counts.setBacks += setBack.length;
-      if (work.length === 0) continue;
-      hasWork = true;
-      seconds += this.#times.stepSeconds(work);
-      this.counts.steps++;
-      this.counts.sequences += work.length;
-      for (const { count } of work) this.counts.tokens += count;
-      this.#onStep(work);
-    } while (!this.#schedule.isReadDue);
-    if (hasWork) {
-      this.counts.reads++;
-      seconds += this.#times.readSeconds;
-    }
-    this.counts.busySeconds += seconds;
-    this.#readAt = now + seconds;
+    if (this.#nextAt !== undefined || !this.#schedule.isBusy) return;
+    const { hostSeconds, readSeconds } = this.#times;
+    const { work, setBack } = this.#schedule.step(this.#places);
+    this.counts.setBacks += setBack.length;
+    if (work.length > 0) this.#run(work, now);
+    const isRead = this.#schedule.isReadDue && this.#hasUnread;
+    this.#nextAt = isRead ? this.#deviceAt + readSeconds : now + hostSeconds;
   }
 
-  /** Reads tokens, and returns the sequences that are over by them. */
-  read(): Simulated[] {
-    const now = this.#readAt!;
-    this.#readAt = undefined;
+  /** Hands a step to the device. */
+  #run(work: readonly TimedWork[], now: number): void {
+    this.#hasUnread = true;
+    this.counts.steps++;
+    this.counts.sequences += work.length;
+    this.#onStep(work);
+    this.#deviceAt = Math.max(this.#deviceAt, now) + this.#times.stepSeconds(work);
+  }
+
+  /** Ends what is under way; where that was a read, returns the sequences that are over by it. */
+  finish(): Simulated[] {
+    const now = this.#nextAt!;
+    this.#nextAt = undefined;
+    if (!this.#schedule.isReadDue) return [];
+    this.#hasUnread = false;
     return this.#schedule.read().filter((one) => {
       one.firstAt ??= now;
       one.generated += one.unread;

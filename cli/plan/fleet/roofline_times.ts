@@ -41,6 +41,7 @@ interface Layers {
  * a read of their states.
  */
 export class RooflineTimes implements StepTimes {
+  readonly hostSeconds = 0;
   readonly readSeconds: number;
   readonly #options: RooflineOptions;
   readonly #rates: DeviceRates;

@@ -1,4 +1,4 @@
-/** Replicas behind a gateway, by events: requests come, tokens are read, the gateway asks who has room. */
+/** Replicas behind a gateway, by events: requests come, steps and reads end, the gateway asks who has room. */
 import { sentence } from "../../../src/base/check.ts";
 import { WorkerChoice } from "../../shared/cluster/worker_choice.ts";
 import { Replica, type ReplicaOptions, type Simulated } from "./replica.ts";
@@ -46,11 +46,11 @@ export function simulate(requests: readonly FleetRequest[], options: FleetOption
   }));
   for (const { maxTokens } of all) checkFits(maxTokens, options.pages);
   for (let next = 0, over = 0; over < all.length;) {
-    const times = replicas.map(({ readAt = Infinity }) => readAt);
+    const times = replicas.map(({ nextAt = Infinity }) => nextAt);
     const now = Math.min(all[next]?.request.at ?? Infinity, gateway.refreshAt, ...times);
     for (const replica of replicas) {
-      if (replica.readAt !== now) continue;
-      const ended = replica.read();
+      if (replica.nextAt !== now) continue;
+      const ended = replica.finish();
       for (const one of ended) gateway.end(one);
       over += ended.length;
     }

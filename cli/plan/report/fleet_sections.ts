@@ -1,11 +1,12 @@
 /** The sections of a fleet. */
+import { left, right } from "../../shared/report/columns.ts";
 import { alignDecimals, shortBytes } from "../../shared/report/units.ts";
 import { SIMULATED_REPLICAS } from "../fleet/plan_fleet.ts";
 import type { FleetPlan, FleetVariant, Quantiles, SimulatedFleet } from "../fleet/fleet.ts";
 import type { Lengths } from "../fleet/lengths.ts";
 import type { Plan } from "../plan.ts";
 import { fleetFigure } from "./figures/fleet.ts";
-import { left, right, type Section } from "./section.ts";
+import type { Section } from "../../shared/report/section.ts";
 import { shortCount } from "./units.ts";
 
 /** GPUs by rates, the fleet at the rate that was asked for, and shards. */

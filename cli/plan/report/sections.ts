@@ -1,9 +1,9 @@
 /** A plan in sections: each a table, most with a picture of it. What is printed, drawn and put on the page comes from here. */
 import { alignDecimals, shortBytes } from "../../shared/report/units.ts";
-import type { Column } from "../../shared/report/columns.ts";
+import { type Column, left, right } from "../../shared/report/columns.ts";
 import type { CachePlan, Plan, PlanCell, VariantPlan } from "../plan.ts";
 import { fleetSections } from "./fleet_sections.ts";
-import { left, right, type Section } from "./section.ts";
+import type { Section } from "../../shared/report/section.ts";
 import { feasibleFigure } from "./figures/feasible.ts";
 import { growthFigure } from "./figures/growth.ts";
 import { parametersFigure } from "./figures/parameters.ts";

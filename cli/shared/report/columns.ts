@@ -7,6 +7,16 @@ export interface Column {
   cells: string[];
 }
 
+/** A column of words. */
+export function left(heading: string, cells: string[]): Column {
+  return { heading, align: "left", cells };
+}
+
+/** A column of figures. */
+export function right(heading: string, cells: string[]): Column {
+  return { heading, align: "right", cells };
+}
+
 /** A line of headings, then one line for each row of cells, all of one width. */
 export function formatColumns(columns: Column[]): string[] {
   const padded = columns.map(({ heading, align, cells }) => {

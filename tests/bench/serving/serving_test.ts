@@ -6,6 +6,8 @@ import {
   assertStringIncludes,
   assertThrows,
 } from "@std/assert";
+import { parseServing } from "../../../bench/mod.ts";
+import { checkServing } from "../../../cli/plan/fleet/check_serving.ts";
 import { runServing } from "../../../bench/serving/command.ts";
 import { sequencesWhileShort, sharedWait, stepTimeOf } from "../../../bench/serving/measure.ts";
 import { parseServingOptions, type ServingOptions } from "../../../bench/serving/options.ts";
@@ -161,7 +163,7 @@ Deno.test("bench serving: a tiny model, to the table, JSON and picture", async (
       ...["--vocabulary", "64", "--cache-kib", "1", "--page", "4", "--step-tokens", "4"],
       ...["--sequences", "4", "--requests", "20", "--prompt", "3", "--output", "6"],
       ...["--rate", "500", "--shared", "8", "--json", `${folder}/a.json`],
-      ...["--svg", `${folder}/a.svg`],
+      ...["--svg", `${folder}/a.svg`, "--html", `${folder}/a.html`],
     );
     assertEquals([code, err], [0, ""]);
     const report: ServingReport = JSON.parse(await Deno.readTextFile(`${folder}/a.json`));
@@ -183,6 +185,13 @@ Deno.test("bench serving: a tiny model, to the table, JSON and picture", async (
     assert(prefix.freshMs > 0 && prefix.sharedMs > 0);
     assertStringIncludes(out, "predicted  together  set-backs");
     assertStringIncludes(await Deno.readTextFile(`${folder}/a.svg`), "pages in use (%)");
+    const page = await Deno.readTextFile(`${folder}/a.html`);
+    for (
+      const text of ['<section id="serving">', "pages in use (%)", "first token ms", "</html>"]
+    ) {
+      assertStringIncludes(page, text);
+    }
+    assertEquals(checkServing(parseServing(JSON.stringify(report), "a.json")).length, 1);
   });
 });
 

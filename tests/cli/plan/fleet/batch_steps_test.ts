@@ -67,17 +67,14 @@ function stepsOfReplica(
   const steps: number[][] = [];
   const replica = new Replica({
     ...{ maxRunning, maxStepTokens, stepsPerRead, pages: { total, pageSize } },
-    times: { readSeconds: 0, stepSeconds: () => 0 },
+    times: { hostSeconds: 0, readSeconds: 0, stepSeconds: () => 0 },
   }, (work: readonly TimedWork[]) => void steps.push(work.map(({ count }) => count)));
   for (const one of asked) {
     const request = { at: 0, ...one };
     const maxTokens = one.prompt + one.mostAnswer;
     replica.add({ id: -1, request, maxTokens, generated: 0, unread: 0 } satisfies Simulated);
   }
-  for (let over = 0; over < asked.length;) {
-    replica.start(0);
-    over += replica.read().length;
-  }
+  for (let over = 0; over < asked.length; over += replica.finish().length) replica.start(0);
   return { steps, setBacks: replica.counts.setBacks };
 }
 

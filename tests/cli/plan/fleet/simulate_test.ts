@@ -7,6 +7,7 @@ import { type Random, testRandomly } from "../../../support/random.ts";
 
 /** Steps of a second, and of another one for each token; reads of half a second. */
 const TIMES = {
+  hostSeconds: 0,
   readSeconds: 0.5,
   stepSeconds: (work: readonly TimedWork[]) => work.reduce((sum, { count }) => sum + count, 1),
 };
@@ -32,6 +33,15 @@ Deno.test("Fleet: a schedule by hand", () => {
   ];
   // Steps of tokens: 3 + 1, 1 + 3 | 2 + 1, 1 + 1 | 1, of 5, 5, read, 4, 3, read, 2, read.
   assertEquals(timesOf(requests), [[20.5, 20.5], [28, 30.5], [28, 28]]);
+});
+
+Deno.test("Fleet: a host that takes its time has who comes in the next step that it prepares", () => {
+  const requests = [request(0, 1, 2), request(1, 2, 1)];
+  // A step of 2 seconds; then one of 1 + 2 tokens, which is prepared at 1.5 and takes 4; then the read of both.
+  const times = { ...TIMES, hostSeconds: 1.5 };
+  assertEquals(timesOf(requests, { ...ONE, times }), [[6.5, 6.5], [6.5, 6.5]]);
+  // Two steps of 2 seconds and a read; then 3 seconds and a read.
+  assertEquals(timesOf(requests), [[4.5, 4.5], [8, 8]]);
 });
 
 Deno.test("Fleet: an answer that a token ends runs on up to the read", () => {
@@ -117,7 +127,7 @@ testRandomly(
 );
 
 Deno.test("Fleet: a queue of one server and steps of one length waits as long as M/D/1", () => {
-  const times = { readSeconds: 0, stepSeconds: () => 1 };
+  const times = { hostSeconds: 0, readSeconds: 0, stepSeconds: () => 1 };
   const options = { ...ONE, maxRunning: 1, maxStepTokens: 1, stepsPerRead: 1, times };
   const one = { least: 1, most: 1 };
   for (const load of [0.3, 0.7]) {

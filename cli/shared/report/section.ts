@@ -12,13 +12,3 @@ export interface Section {
   columns: Column[];
   figure?: TopLevelSpec;
 }
-
-/** A column of words. */
-export function left(heading: string, cells: string[]): Column {
-  return { heading, align: "left", cells };
-}
-
-/** A column of figures. */
-export function right(heading: string, cells: string[]): Column {
-  return { heading, align: "right", cells };
-}
