@@ -429,8 +429,9 @@ Deno.test("pages: what is no encoder, no object or no size is refused, and nothi
     layer.append(encoder, { k, v: k });
     cache.extend(encoder, [1, 0]);
   });
-  const state = () => [pool.available, cache.length(0), cache.length(1)];
+  const state = () => [pool.available, cache.length(), cache.length(1)];
   const before = state();
+  assertEquals(before.slice(1), [2, 0]);
   const none = null as never;
   for (const target of [null, undefined, {}, gpu.device]) {
     const encoder = target as unknown as GPUCommandEncoder;

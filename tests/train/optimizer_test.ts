@@ -1,7 +1,7 @@
 // AdamW and clipping against float64.
-import { assertEquals, assertGreater } from "@std/assert";
+import { assertEquals, assertGreater, assertThrows } from "@std/assert";
 import { adamwStep } from "../../src/reference/adamw.ts";
-import { AdamW } from "../../src/train/optimizer.ts";
+import { AdamW, fillInAdamW } from "../../src/train/optimizer.ts";
 import { assertNear, assertSame } from "../support/compare.ts";
 import { sharedGpu } from "../support/gpu.ts";
 import { testRandomly } from "../support/random.ts";
@@ -66,4 +66,20 @@ Deno.test("AdamW: a gradient that is not finite changes nothing, and shows", asy
     await submit((encoder) => adamw.encode(encoder, 1, 0.1));
     assertGreater(1, (await w.download())[0]);
   }
+});
+
+Deno.test("AdamW: numbers out of range are refused, those at its ends are taken", () => {
+  const bad = [
+    ...[{ eps: 0 }, { eps: 1e-46 }, { clip: 0 }, { clip: -1 }, { decay: -1e-9 }],
+    ...[{ beta1: -0.1 }, { beta1: 1 }, { beta2: 1 - 1e-17 }, { beta2: 1.5 }],
+  ];
+  for (const options of bad) {
+    const [[name, value]] = Object.entries(options);
+    assertThrows(() => fillInAdamW("test", options), RangeError, `${name}=${value}`);
+  }
+  for (const name of ["eps", "clip", "decay", "beta1", "beta2"]) {
+    assertThrows(() => fillInAdamW("test", { [name]: "1" }), TypeError, `${name}="1"`);
+  }
+  const least = { eps: 1e-37, clip: 1e-37, decay: 0, beta1: 0, beta2: 0 };
+  assertEquals(fillInAdamW("test", least), least);
 });

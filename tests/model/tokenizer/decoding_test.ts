@@ -92,6 +92,30 @@ Deno.test("decoders of other versions of the format, and bytes in part", async (
   assertEquals(latin.decode([300]), "é");
 });
 
+Deno.test("ByteLevel: every byte has a character, also those that begin no text", async () => {
+  const shown = [[0x21, 0x7e], [0xa1, 0xac], [0xae, 0xff]];
+  const isShown = (byte: number) => shown.some(([first, last]) => first <= byte && byte <= last);
+  let moved = 256;
+  const characters = Array.from(
+    { length: 256 },
+    (_, byte) => String.fromCharCode(isShown(byte) ? byte : moved++),
+  );
+  const tokenizer = await parseJson({
+    model: {
+      type: "BPE",
+      merges: [],
+      vocab: Object.fromEntries(Object.entries(characters).map(([byte, c]) => [c, Number(byte)])),
+    },
+    decoder: { type: "ByteLevel" },
+  }, { vocabSize: 256 });
+  for (let byte = 0; byte < 256; byte++) {
+    const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(Uint8Array.of(byte));
+    assertEquals(tokenizer.decode([byte]), text, `${byte}`);
+  }
+  const text = "\u0000\u007f\u00ad\u00ff\u{1f600}";
+  assertEquals(tokenizer.decode([...new TextEncoder().encode(text)]), text);
+});
+
 Deno.test("decoders that are none, or not as they must be", async () => {
   const strip = LLAMA_DECODERS[3];
   const cases: [decoder: unknown, says: string][] = [

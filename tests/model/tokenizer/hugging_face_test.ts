@@ -417,6 +417,12 @@ const REFUSED: [what: string, json: unknown, options: object, says: string][] = 
     {},
     "max_input_chars_per_word=1000000000",
   ],
+  [
+    "a word of no characters",
+    ofModel({ type: "WordPiece", max_input_chars_per_word: 0 }),
+    {},
+    "max_input_chars_per_word=0",
+  ],
   ["an unknown that is no text", ofModel({ unk_token: 5 }), {}, "unk_token=5"],
   [
     "steps of no length",
