@@ -17,6 +17,8 @@ const MICROSOFT = "com.microsoft";
 const VERSIONS = { "": 21, [MICROSOFT]: 1 };
 /** `TensorProto.INT32`, to cast to. */
 const INT32 = 6;
+/** What the sizes of heads that `GroupQueryAttention` rotates are multiples of. */
+const ROTATED_SIZE = 16;
 
 /** Names of what goes in and comes out. */
 export const NAMES = {
@@ -24,6 +26,8 @@ export const NAMES = {
   tokens: "tokens",
   /** int32 [tokens]; only where positions are learned. */
   positions: "positions",
+  /** Position of the first new token: int64 [1]; only where heads are rotated before attention. */
+  offset: "offset",
   /** Position of the last token of each sequence: int32 [batch]. */
   lastPositions: "last_positions",
   /** Tokens of the longest sequence, the new ones included: int32 [1]. */
@@ -102,6 +106,9 @@ class Exporter {
       inputs: [
         int32(NAMES.tokens, ["batch", "tokens"]),
         ...(this.#hasPositions ? [int32(NAMES.positions, ["tokens"])] : []),
+        ...(this.#rotatesBefore
+          ? [{ name: NAMES.offset, type: "int64" as const, shape: [1] }]
+          : []),
         int32(NAMES.lastPositions, ["batch"]),
         int32(NAMES.length, [1]),
         ...caches.map(({ past }) => cache(past)),
@@ -112,6 +119,12 @@ class Exporter {
 
   get #hasPositions(): boolean {
     return this.#weights.has("positions.weight");
+  }
+
+  /** Whether heads are rotated by an operator of their own. */
+  get #rotatesBefore(): boolean {
+    const { layers, headDim } = this.#spec;
+    return headDim % ROTATED_SIZE !== 0 && layers.some(({ rope }) => rope);
   }
 
   async #embed(): Promise<Tensor> {
@@ -141,17 +154,18 @@ class Exporter {
     const name = (component: string) => `layers.${layer}.${component}`;
     const caches = cachesOf(layer);
     const o = { name: name("attention") };
+    const rotates = rope !== undefined && !this.#rotatesBefore;
     const inputs = [
-      ...await this.#queriesKeysValues(name, x),
+      ...await this.#queriesKeysValues(layer, x),
       ...caches.map(({ past }) => ({ name: past })),
       ...[{ name: NAMES.lastPositions }, { name: NAMES.length }],
-      ...(rope ? this.#rotations(layer) : []),
+      ...(rotates ? this.#rotations(layer) : []),
     ];
     this.#graph.nodes.push({
       op: "GroupQueryAttention",
       domain: MICROSOFT,
       integers: {
-        ...{ num_heads: numHeads, kv_num_heads: numKvHeads, do_rotary: rope ? 1 : 0 },
+        ...{ num_heads: numHeads, kv_num_heads: numKvHeads, do_rotary: Number(rotates) },
         ...(window !== undefined && { local_window_size: window }),
       },
       floats: { scale: scale ?? 1 / Math.sqrt(headDim) },
@@ -161,17 +175,17 @@ class Exporter {
     return await this.#linear(name("o"), o);
   }
 
-  /** Three projections where heads are normalised, else one whose output the operator takes apart. */
-  async #queriesKeysValues(
-    name: (component: string) => string,
-    x: Tensor,
-  ): Promise<(Tensor | undefined)[]> {
-    if (this.#weights.has(name("qNorm.weight"))) {
-      return [
-        await this.#headNorm(name("qNorm"), await this.#linear(name("q"), x)),
-        await this.#headNorm(name("kNorm"), await this.#linear(name("k"), x)),
-        await this.#linear(name("v"), x),
-      ];
+  /** Three projections where heads are changed before attention, else one whose output the operator takes apart. */
+  async #queriesKeysValues(layer: number, x: Tensor): Promise<(Tensor | undefined)[]> {
+    const { dim, numHeads, numKvHeads, headDim, layers } = this.#spec;
+    const name = (component: string) => `layers.${layer}.${component}`;
+    if (this.#weights.has(name("qNorm.weight")) || this.#rotatesBefore) {
+      const head = async (component: "q" | "k") => {
+        const projected = await this.#linear(name(component), x);
+        const normed = await this.#headNormIfAny(name(`${component}Norm`), projected);
+        return this.#rotatesBefore && layers[layer].rope ? this.#rotated(layer, normed) : normed;
+      };
+      return [await head("q"), await head("k"), await this.#linear(name("v"), x)];
     }
     const joined = async (kind: "weight" | "bias") => {
       const part = async (component: string) =>
@@ -179,11 +193,16 @@ class Exporter {
       const parts = { q: await part("q"), k: await part("k"), v: await part("v") };
       return joinQkv(parts, { ...this.#spec, arrangement: "concatenated" });
     };
-    const { dim, numHeads, numKvHeads, headDim } = this.#spec;
     const shape = [(numHeads + 2 * numKvHeads) * headDim, dim];
     const bias = this.#weights.has(name("q.bias")) ? await joined("bias") : undefined;
     const matrix = { data: await joined("weight"), shape };
     return [this.#graph.project(name("qkv"), x, matrix, bias), undefined, undefined];
+  }
+
+  /** Heads [batch, tokens, heads x headDim] at their positions. */
+  #rotated(layer: number, heads: Tensor): Tensor {
+    const inputs = [heads, { name: NAMES.offset }, ...this.#rotations(layer)];
+    return this.#graph.add("RotaryEmbedding", inputs, { domain: MICROSOFT });
   }
 
   async #feedForward(name: (component: string) => string, x: Tensor): Promise<Tensor> {
@@ -248,7 +267,8 @@ class Exporter {
   }
 
   /** The norm of each head of [batch, tokens, heads x headDim]. */
-  async #headNorm(name: string, x: Tensor): Promise<Tensor> {
+  async #headNormIfAny(name: string, x: Tensor): Promise<Tensor> {
+    if (!this.#weights.has(`${name}.weight`)) return x;
     const heads = this.#graph.reshape(x, "by heads", [0, 0, -1, this.#spec.headDim]);
     const normed = this.#normalised("rms", [heads, await this.#weight(`${name}.weight`)]);
     return this.#graph.reshape(normed, "by tokens", [0, 0, -1]);

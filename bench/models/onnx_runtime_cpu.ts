@@ -16,8 +16,8 @@ export const onnxRuntimeCpu: ModelSystem = {
   async load() {
     const ort = await loadOnnxRuntimeNode();
     const tensors = {
-      integers: (data: Int32Array, shape: readonly number[]) =>
-        new ort.Tensor("int32", data, shape),
+      integers: (data: Int32Array | BigInt64Array, shape: readonly number[]) =>
+        new ort.Tensor(data, shape),
       cache: (shape: readonly number[]) =>
         new ort.Tensor("float32", new Float32Array(elementCount(shape)), shape),
     };

@@ -20,7 +20,7 @@ export interface OrtSession {
 /** The makers of tensors of a provider. */
 export interface OrtTensors {
   /** A tensor that the host fills. */
-  integers(data: Int32Array, shape: readonly number[]): OrtTensor;
+  integers(data: Int32Array | BigInt64Array, shape: readonly number[]): OrtTensor;
   /** A tensor of floats where the provider computes, for a cache. */
   cache(shape: readonly number[]): OrtTensor;
 }
@@ -38,7 +38,12 @@ export function onnxModel(
   );
   const past = Object.fromEntries(caches.map(({ past, tensor }) => [past, tensor]));
   const present = Object.fromEntries(caches.map(({ present, tensor }) => [present, tensor]));
-  const hasPositions = session.inputNames.includes(NAMES.positions);
+  /** The inputs of these that the model has. */
+  const those = (inputs: Record<string, () => OrtTensor>) =>
+    Object.fromEntries(
+      Object.entries(inputs).filter(([name]) => session.inputNames.includes(name))
+        .map(([name, make]) => [name, make()]),
+    );
 
   /** Feeds rows of new tokens behind `before` earlier ones, and returns the next token of each. */
   const step = async (rows: readonly (readonly number[])[], before: number): Promise<number[]> => {
@@ -46,12 +51,15 @@ export function onnxModel(
     const length = before + count;
     const integers = (shape: number[], value: (i: number) => number) =>
       tensors.integers(Int32Array.from({ length: elementCount(shape) }, (_, i) => value(i)), shape);
-    const positions = hasPositions && { [NAMES.positions]: integers([count], (i) => before + i) };
+    const places = those({
+      [NAMES.positions]: () => integers([count], (i) => before + i),
+      [NAMES.offset]: () => tensors.integers(BigInt64Array.of(BigInt(before)), [1]),
+    });
     const { [NAMES.next]: next } = await session.run({
       [NAMES.tokens]: tensors.integers(Int32Array.from(rows.flat()), [sequences, count]),
       [NAMES.lastPositions]: integers([sequences], () => length - 1),
       [NAMES.length]: integers([1], () => length),
-      ...positions,
+      ...places,
       ...past,
     }, { [NAMES.next]: null, ...present });
     return Array.from(await next.getData());

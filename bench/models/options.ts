@@ -10,11 +10,11 @@ Usage: deno run bench models [options]
 
   --models NAMES      published shapes with random weights: ${SHAPE_NAMES.join(", ")} (default: all)
   --model FILE        weights instead: a llama2.c or safetensors file, or its folder
-  --layers NUMBER     layers that a published shape is cut to (default: 3)
-  --vocabulary NUMBER tokens that its vocabulary is cut to (default: 4096)
+  --layers NUMBER     layers that a published shape is cut to (default: 2)
+  --vocabulary NUMBER tokens that its vocabulary is cut to (default: 2048)
   --sequences NUMBERS sequences that are continued together (default: 1,16)
-  --prompt NUMBER     tokens of a prompt (default: 64)
-  --tokens NUMBER     new tokens of each sequence, at least 2 (default: 32)
+  --prompt NUMBER     tokens of a prompt (default: 32)
+  --tokens NUMBER     new tokens of each sequence, at least 2 (default: 17)
   --rounds NUMBER     rounds (default: 15)
   --no-peers          this library alone
   --json FILE         all rows, for programs
@@ -53,12 +53,12 @@ export function parseModelsOptions(args: readonly string[]): ModelsOptions | str
     if (file === undefined || !given.has(name)) continue;
     throw new RangeError(`Cannot ${ACTION} as --model brings its own shape: leave out --${name}`);
   }
-  const layers = given.number("layers", COUNT) ?? 3;
-  const vocabulary = given.number("vocabulary", { min: 2, max: 2 ** 20 }) ?? 4096;
+  const layers = given.number("layers", COUNT) ?? 2;
+  const vocabulary = given.number("vocabulary", { min: 2, max: 2 ** 20 }) ?? 2048;
   const names = given.choices("models", SHAPE_NAMES) ?? SHAPE_NAMES;
   const work = {
-    promptTokens: given.number("prompt", COUNT) ?? 64,
-    newTokens: given.number("tokens", { min: 2, max: COUNT.max }) ?? 32,
+    promptTokens: given.number("prompt", COUNT) ?? 32,
+    newTokens: given.number("tokens", { min: 2, max: COUNT.max }) ?? 17,
     rounds: given.number("rounds", COUNT) ?? 15,
   };
   return {

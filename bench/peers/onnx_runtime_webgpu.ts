@@ -7,19 +7,26 @@ import type { PeerPackage } from "./peer.ts";
 /** By a name that is not analysed: it is fetched when it is asked for. */
 const PACKAGE = `npm:onnxruntime-web@${VERSION}/webgpu`;
 
+/** Loads the runtime. */
+export async function loadOnnxRuntimeWeb() {
+  const ort = await import(PACKAGE);
+  ort.env.wasm.numThreads = 1;
+  return ort;
+}
+
+/** Options of every session. */
+export const WEBGPU_SESSION = { executionProviders: ["webgpu"] };
+
 export const onnxRuntimeWebGpu: PeerPackage = {
   name: `ONNX Runtime ${VERSION} WebGPU`,
   npm: { name: "onnxruntime-web", version: VERSION },
   async load() {
-    const ort = await import(PACKAGE);
-    ort.env.wasm.numThreads = 1;
+    const ort = await loadOnnxRuntimeWeb();
     return {
       async prepare(asked, inputs) {
         const attention = groupQueryAttention(asked, inputs);
         const graph = graphOf(attention.node, attention.version);
-        const session = await ort.InferenceSession.create(encodeModel(graph), {
-          executionProviders: ["webgpu"],
-        });
+        const session = await ort.InferenceSession.create(encodeModel(graph), WEBGPU_SESSION);
         const device: GPUDevice = await ort.env.webgpu.device;
         const buffers: GPUBuffer[] = [];
         const onGpu = (

@@ -96,8 +96,29 @@ const OPERATORS: Readonly<Record<string, Operator>> = {
     return [tensorOf(integers!.keepdims === 0 ? shape.slice(0, -1) : shape, data)];
   },
   Cast: ([x]) => [x],
+  RotaryEmbedding: ([x, { data: [offset] }, cosines, sines]) => {
+    const [batch, tokens, width] = x.shape;
+    const headDim = 2 * cosines.shape[1];
+    const heads = tensorOf([batch * tokens * width / headDim, headDim], x.data);
+    let head = 0;
+    const rotated = byRows(heads, headDim, (row) => {
+      const token = Math.floor(head++ * headDim / width) % tokens;
+      return rotatedRow(row, offset + token, cosines, sines);
+    });
+    return [tensorOf(x.shape, rotated.data)];
+  },
   GroupQueryAttention: attend,
 };
+
+/** A head at a position, rotated by halves. */
+function rotatedRow(row: number[], position: number, cosines: Tensor64, sines: Tensor64): number[] {
+  const pairs = row.length / 2;
+  return row.map((x, i) => {
+    const at = position * pairs + i % pairs;
+    const partner = i < pairs ? -row[i + pairs] : row[i - pairs];
+    return x * cosines.data[at] + partner * sines.data[at];
+  });
+}
 
 function each({ data, shape }: Tensor64, of: (value: number) => number): Tensor64 {
   return tensorOf(shape, data.map(of));
@@ -124,21 +145,14 @@ function byRows(
   return tensorOf(shape.with(-1, size), rows.flat());
 }
 
-/** com.microsoft.GroupQueryAttention, with rotation by halves, over a cache that is written in place. */
+/** com.microsoft.GroupQueryAttention. Its cache comes out with the new tokens, and goes in as it was. */
 function attend(inputs: Tensor64[], { integers, floats }: Node): Tensor64[] {
   const [query, key, value, pastKey, pastValue, lastPositions, , cosines, sines] = inputs;
   const { num_heads: numHeads, kv_num_heads: numKvHeads, local_window_size: window } = integers!;
   const [batch, numKv, capacity, headDim] = pastKey.shape;
   const seqLen = query.shape[1];
-  const rotate = (row: number[], position: number) => {
-    if (!integers!.do_rotary) return row;
-    const pairs = headDim / 2;
-    return row.map((x, i) => {
-      const at = position * pairs + i % pairs;
-      const partner = i < pairs ? -row[i + pairs] : row[i - pairs];
-      return x * cosines.data[at] + partner * sines.data[at];
-    });
-  };
+  const rotate = (row: number[], position: number) =>
+    integers!.do_rotary ? rotatedRow(row, position, cosines, sines) : row;
   /** Head `head` of the rows of a token, in one tensor with all heads or in one of its own. */
   const headOf =
     (own: Tensor64 | undefined, before: number) => (b: number, t: number, h: number) => {

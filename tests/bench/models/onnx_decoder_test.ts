@@ -36,6 +36,9 @@ async function check(random: Random, spec: DecoderSpec, has: readonly string[]):
       [NAMES.length]: tensorOf([1], [to]),
       ...past,
     };
+    if (spec.headDim % 16 !== 0 && spec.layers[0].rope) {
+      inputs[NAMES.offset] = tensorOf([1], [from]);
+    }
     if (has.includes("positions.weight")) {
       const positions = Array.from({ length: to - from }, (_, i) => from + i);
       inputs[NAMES.positions] = tensorOf([to - from], positions);
@@ -62,7 +65,8 @@ async function check(random: Random, spec: DecoderSpec, has: readonly string[]):
 }
 
 testRandomly("bench models: a Llama as ONNX, of adjacent pairs too", async (random) => {
-  await check(random, BASE, []);
+  // Heads of 16 are rotated within attention, others before it.
+  for (const headDim of [6, 16]) await check(random, { ...BASE, headDim }, []);
   await check(random, { ...BASE, layers: [{ rope: { style: "pairs", base: 500 } }] }, []);
 });
 
@@ -77,7 +81,9 @@ testRandomly(
       "postAttentionNorm.weight",
       "postMlpNorm.weight",
     ];
-    await check(random, { ...spec, embeddingScale: 3 }, [...norms, "classifier.weight"]);
+    for (const headDim of [6, 16]) {
+      await check(random, { ...spec, headDim, embeddingScale: 3 }, [...norms, "classifier.weight"]);
+    }
   },
 );
 
