@@ -1,4 +1,5 @@
 // Says which of the systems that the bench holds ours against have a newer version on npm.
+import { SYSTEMS } from "../bench/models/systems.ts";
 import { PEERS } from "../bench/peers/mod.ts";
 import { Arguments } from "../cli/shared/arguments.ts";
 import { formatColumns } from "../cli/shared/report/columns.ts";
@@ -25,7 +26,10 @@ async function newestOf(name: string): Promise<string> {
 Deno.exitCode = await exitCodeOf(async () => {
   const { isHelp } = new Arguments(ACTION, Deno.args, { names: [] });
   if (isHelp) return terminal.log(HELP);
-  const rows = await Promise.all(PEERS.map(async ({ name, npm }) => {
+  const loaded = [...PEERS, ...SYSTEMS].flatMap(({ name, npm }) => npm ? [{ name, npm }] : []);
+  // Some run attention as well as models.
+  const systems = new Map(loaded.map((system) => [system.name, system]));
+  const rows = await Promise.all(Array.from(systems.values(), async ({ name, npm }) => {
     const newest = await newestOf(npm.name);
     return { name, newest, verdict: newest === npm.version ? "is the newest" : "is out" };
   }));

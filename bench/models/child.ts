@@ -1,18 +1,18 @@
 /** The process of one system with one model: it answers requests until nobody asks any more. */
 import { messageOf, verdictOn } from "../peers/attempt.ts";
 import { LoadError } from "../peers/peer.ts";
-import { type Job, linesOf, type Reply, type Request } from "./message.ts";
+import { type Job, lineOf, linesOf, type Reply, type Request } from "./message.ts";
 import { withModel } from "./model.ts";
 import { SYSTEMS } from "./systems.ts";
 
 const job: Job = JSON.parse(Deno.args[0]);
 const system = SYSTEMS.find(({ name }) => name === job.system)!;
 
-/** Systems may print: what they print is no reply. */
+// The last line of what systems print is the reason where they crash.
 console.log = console.info = console.debug = console.error;
 
 function reply(message: Reply): void {
-  const bytes = new TextEncoder().encode(`${JSON.stringify(message)}\n`);
+  const bytes = new TextEncoder().encode(lineOf(message));
   for (let done = 0; done < bytes.length;) done += Deno.stdout.writeSync(bytes.subarray(done));
 }
 

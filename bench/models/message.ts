@@ -1,4 +1,4 @@
-/** The messages between the bench and the processes of the systems: a line of JSON each. */
+/** The messages between the bench and the processes of the systems: a line of JSON each, replies behind a mark. */
 import type { ModelChoice } from "./model.ts";
 import type { Sequences } from "./system.ts";
 
@@ -36,8 +36,21 @@ export interface Failure {
   message: string;
 }
 
-/** A line of a process. */
+/** A reply of a process. */
 export type Reply = { ready: Ready } | { answer: Answer } | { failure: Failure };
+
+/** The beginning of the line of a reply: workers of a system may print lines of their own. */
+const MARK = "onehead: ";
+
+/** The line of a reply. */
+export function lineOf(reply: Reply): string {
+  return `${MARK}${JSON.stringify(reply)}\n`;
+}
+
+/** The reply in a line; undefined in one that is none. */
+export function replyIn(line: string): Reply | undefined {
+  return line.startsWith(MARK) ? JSON.parse(line.slice(MARK.length)) : undefined;
+}
 
 /** The lines of a stream of text. */
 export async function* linesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<string> {

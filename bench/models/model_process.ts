@@ -1,7 +1,7 @@
 /** A system in a process of its own: its memory is its own, and where it crashes, it crashes alone. */
 import { cutMessage } from "../../src/base/excerpt.ts";
-import { type Answer, type Failure, type Job, linesOf, type Ready, type Reply } from "./message.ts";
-import type { Request } from "./message.ts";
+import { type Answer, type Failure, type Job, linesOf, type Ready, replyIn } from "./message.ts";
+import type { Reply, Request } from "./message.ts";
 
 /** A system said that it cannot, or ended. */
 export class FailureError extends Error {
@@ -18,6 +18,8 @@ export class FailureError extends Error {
 const PATIENCE_MS = 300_000;
 /** The rights of a process; addons of Node need those of foreign functions. */
 const RIGHTS = ["--allow-read", "--allow-ffi", "--allow-env", "--allow-sys", "--no-prompt"];
+/** The page that systems for browsers look for. */
+const PAGE = ["--location", "http://localhost/"];
 const CHILD = new URL("child.ts", import.meta.url);
 
 export class ModelProcess {
@@ -74,7 +76,7 @@ class Child {
 
   constructor(job: Job) {
     this.#process = new Deno.Command(Deno.execPath(), {
-      args: ["run", "--quiet", "--no-check", ...RIGHTS, CHILD.href, JSON.stringify(job)],
+      args: ["run", "--quiet", "--no-check", ...RIGHTS, ...PAGE, CHILD.href, JSON.stringify(job)],
       ...{ stdin: "piped", stdout: "piped", stderr: "piped" },
       env: { NO_COLOR: "1" },
     }).spawn();
@@ -91,12 +93,21 @@ class Child {
 
   async reply(): Promise<Exclude<Reply, { failure: Failure }>> {
     const timer = setTimeout(() => this.#kill(), PATIENCE_MS);
-    const { value, done } = await this.#lines.next();
+    const reply = await this.#nextReply();
     clearTimeout(timer);
-    if (done) throw new FailureError({ verdict: "refused", message: await this.#whyEnded() });
-    const reply: Reply = JSON.parse(value);
+    if (!reply) throw new FailureError({ verdict: "refused", message: await this.#whyEnded() });
     if ("failure" in reply) throw new FailureError(reply.failure);
     return reply;
+  }
+
+  /** The next reply; undefined where the process has ended. */
+  async #nextReply(): Promise<Reply | undefined> {
+    while (true) {
+      const { value, done } = await this.#lines.next();
+      if (done) return undefined;
+      const reply = replyIn(value);
+      if (reply) return reply;
+    }
   }
 
   async end(): Promise<void> {

@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
 import { runModels } from "../../../bench/models/command.ts";
 import { figuresOf } from "../../../bench/models/figures.ts";
-import { linesOf } from "../../../bench/models/message.ts";
+import { lineOf, linesOf, replyIn } from "../../../bench/models/message.ts";
 import {
   type Contestant,
   measureModel,
@@ -166,6 +166,17 @@ Deno.test("bench models: published shapes are cut, and have the weights of their
 Deno.test("bench models: lines come whole, however a stream cuts them", async () => {
   const pieces = ["a\nb", "c\n\u00e4", "\nrest"].map((text) => new TextEncoder().encode(text));
   assertEquals(await Array.fromAsync(linesOf(ReadableStream.from(pieces))), ["a", "bc", "\u00e4"]);
+});
+
+Deno.test("bench models: what systems print is no reply", () => {
+  const reply = { failure: { verdict: "refused" as const, message: "a\nb" } };
+  const line = lineOf(reply);
+  assertEquals([line.indexOf("\n"), replyIn(line.trimEnd())], [line.length - 1, reply]);
+  assertEquals(['{"failure":{}}', "Loading...", ""].map(replyIn), [
+    undefined,
+    undefined,
+    undefined,
+  ]);
 });
 
 Deno.test("bench models: options", () => {
