@@ -1,5 +1,6 @@
 /** The command line of `bench serving`. */
 import { Arguments } from "../../cli/shared/arguments.ts";
+import { checkGroups } from "../../src/base/check.ts";
 import { KV_DTYPES } from "../../src/tensor/dtype.ts";
 import type { ServingSizes } from "./measure.ts";
 import type { RequestDistribution } from "./requests.ts";
@@ -79,6 +80,7 @@ export function parseServingOptions(args: readonly string[]): ServingOptions | s
   const heads = given.number("heads", COUNT) ?? 8;
   const kvHeads = given.numbers("kv-heads", COUNT) ??
     [...new Set([heads, 2, 1])].filter((count) => heads % count === 0);
+  for (const numKvHeads of kvHeads) checkGroups(ACTION, { numHeads: heads, numKvHeads });
   const spread = given.number("spread", { min: 0, max: 4, isFraction: true }) ?? 0.6;
   const mean = (name: "prompt" | "output") => given.number(name, COUNT) ?? usual.mean;
   return {

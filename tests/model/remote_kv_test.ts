@@ -96,6 +96,24 @@ testRandomly("Decoder of remote keys and values: generates as one with caches", 
 });
 
 testRandomly(
+  "Decoder of remote keys and values: takes back what is not as drafted",
+  async (random) => {
+    const weights = weightsOf(SMALL, random);
+    const kv = new HostKv(remoteSpec(SMALL));
+    const decoder = await Decoder.create(await sharedGpu(), SMALL, weights, { maxSeqLen: 8, kv });
+    const texts = [];
+    for (const speculate of [undefined, "lookup"] as const) {
+      decoder.clear();
+      await decoder.feed([1, 2, 3, 1, 2, 3, 1]);
+      texts.push(await generated(decoder, { tokens: 12, speculate }));
+      assertEquals([decoder.length, kv.length()], [19, 19]);
+    }
+    assertEquals(texts[1], texts[0]);
+    decoder.destroy();
+  },
+);
+
+testRandomly(
   "Decoder of remote keys and values: what fails is told, until it is cleared",
   async (random) => {
     const gpu = await sharedGpu();

@@ -94,6 +94,7 @@ Deno.test("bench serving: options", () => {
   refuses("--rate", "0");
   refuses("--cache-dtype", "f64");
   refuses("--requests", "1.5");
+  assertThrows(() => parseServingOptions(["--kv-heads", "8,3"]), RangeError, "numKvHeads=3");
   assertStringIncludes(parseServingOptions(["--help"]) as string, "bench serving");
 });
 
