@@ -83,18 +83,23 @@ for (const { name, options, isGreedy = false } of CASES) {
         const sampling = isGreedy ? {} : randomSampling(random, SMALL.vocabSize);
         const count = isGreedy ? decoder.maxTokens - tokens.length : 30;
         const [turn] = promptOf(random);
-        /** Generates, takes back what is behind a stop in the last pass, and goes on: by drafts, then without. */
+        /** Generates, and goes on: at once without drafts, or with another turn behind a stop in the last pass. */
         const converse = async (speculate?: "lookup", left?: number) => {
           decoder.clear();
           await decoder.feed(tokens);
           const portions = await portionsOf(decoder, { ...sampling, tokens: count, speculate });
           const text = portions.flat();
-          assertEquals(decoder.length, tokens.length + count);
-          left ??= tokens.length + count - portions.at(-1)!.length + 1;
+          const all = [...tokens, ...text];
+          assertEquals(decoder.length, all.length);
+          const hasRoom = all.length + 3 <= decoder.maxTokens;
+          if (round === 0) {
+            const next = hasRoom ? await portionsOf(decoder, { tokens: 3 }) : [];
+            return { portions, text, left, all, next: next.flat() };
+          }
+          left ??= all.length - portions.at(-1)!.length + 1;
           await decoder.truncate(left);
-          const all = [...tokens, ...text].slice(0, left);
-          const isFull = left > decoder.maxTokens - 6;
-          if (isFull) return { portions, text, left, all, next: [] };
+          all.length = left;
+          if (left > decoder.maxTokens - 6) return { portions, text, left, all, next: [] };
           await decoder.feed([turn]);
           const next = await portionsOf(decoder, { tokens: 2, speculate });
           next.push(...await portionsOf(decoder, { tokens: 3 }));
