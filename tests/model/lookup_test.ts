@@ -65,20 +65,26 @@ Deno.test("lookUpDraft() goes on as the text did after its last tokens, the long
   for (const text of [[], [1], [1, 2, 3]]) assertEquals(lookUpDraft(text, 4), []);
 });
 
-const CASES: readonly { name: string; options: DecoderOptions; isGreedy?: boolean }[] = [
+const CASES: readonly {
+  name: string;
+  options: DecoderOptions;
+  isGreedy?: boolean;
+  rounds?: number;
+}[] = [
   { name: "greedy, to the last token that fits", options: { maxTokens: 50 }, isGreedy: true },
-  { name: "drawn, penalised, biased", options: {} },
+  // Logits of another row often have the same likeliest token: many rounds.
+  { name: "drawn, penalised, biased", options: {}, rounds: 8 },
   { name: "a window that wraps", options: { window: 6, sinks: 2, maxSeqLen: 8 } },
   { name: "no room for a draft", options: { maxSeqLen: 4 } },
 ];
 
-for (const { name, options, isGreedy = false } of CASES) {
+for (const { name, options, isGreedy = false, rounds = 2 } of CASES) {
   testRandomly(`Decoder: looked-up drafts change no token: ${name}`, async (random) => {
     const weights = weightsOf(SMALL, random);
     const reference = await ReferenceDecoder.create(SMALL, weights);
     const { window, sinks } = options;
     await withDecoder(SMALL, weights, options, async (decoder) => {
-      for (let round = 0; round < 2; round++) {
+      for (let round = 0; round < rounds; round++) {
         const tokens = promptOf(random);
         const sampling = isGreedy ? {} : randomSampling(random, SMALL.vocabSize);
         const count = isGreedy ? decoder.maxTokens - tokens.length : 30;
@@ -92,7 +98,7 @@ for (const { name, options, isGreedy = false } of CASES) {
           const all = [...tokens, ...text];
           assertEquals(decoder.length, all.length);
           const hasRoom = all.length + 3 <= decoder.maxTokens;
-          if (round === 0) {
+          if (round < rounds - 1) {
             const next = hasRoom ? await portionsOf(decoder, { tokens: 3 }) : [];
             return { portions, text, left, all, next: next.flat() };
           }
