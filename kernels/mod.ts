@@ -1970,6 +1970,32 @@ return 0.0;
 }`,
 };
 
+/** cache/key_words.wgsl */
+export const keyWords: Readonly<Record<"single" | "long", string>> = {
+  single: `fn keyWord(index: u32) -> u32 {
+return k[index];
+}
+fn keyIntegers(key: u32, load: u32) -> array<Wide, LOAD_PACKS> {
+let word = keyWord(key + 1u + load * LOAD_PACKS * PACK / PER_WORD);
+var integers: array<Wide, LOAD_PACKS>;
+/*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
+integers[p] = integersOf(word, packInWord(load, p));
+}
+return integers;
+}`,
+  long: `fn keyWord(index: u32) -> u32 {
+return wordOf(index, k[index / 2u]);
+}
+fn keyIntegers(key: u32, load: u32) -> array<Wide, LOAD_PACKS> {
+let first = key + 1u + load * LOAD_PACKS;
+var long: LongWords;
+/*unroll*/ for (var i = 0u; i < LOAD_PACKS / 2u + 1u; i++) {
+long[i] = k[first / 2u + i];
+}
+return integersOf(first, long);
+}`,
+};
+
 /** cache/keys.wgsl */
 export const keys: Readonly<Record<"numbers" | "quantized", string>> = {
   numbers: `fn startOfKey(row: u32) -> u32 {
@@ -1990,18 +2016,15 @@ return 1.0;
 return row * wordsOf(HEAD_DIM);
 }
 fn keysAt(key: u32, load: u32) -> array<Factor, LOAD_PACKS> {
-let word = k[key + 1u + load * LOAD_PACKS * PACK / PER_WORD];
+let integers = keyIntegers(key, load);
 var keys: array<Factor, LOAD_PACKS>;
 /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
-keys[p] = Factor(integersOf(word, packInWord(load, p)));
+keys[p] = Factor(integers[p]);
 }
 return keys;
 }
 fn keyStep(key: u32) -> f32 {
 return stepOf(keyWord(key));
-}
-fn keyWord(key: u32) -> u32 {
-return k[key];
 }`,
 };
 
@@ -2483,18 +2506,10 @@ return 1.0;
 return row * wordsOf(VALUE_DIM);
 }
 fn valuesAt(value: u32, load: u32) -> array<Wide, LOAD_PACKS> {
-let word = v[value + 1u + load * LOAD_PACKS * PACK / PER_WORD];
-var values: array<Wide, LOAD_PACKS>;
-/*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
-values[p] = integersOf(word, packInWord(load, p));
-}
-return values;
+return valueIntegers(value, load);
 }
 fn valueStep(value: u32) -> f32 {
 return stepOf(valueWord(value));
-}
-fn valueWord(value: u32) -> u32 {
-return v[value];
 }`,
   firstOfKeys: `fn startOfValue(row: u32) -> u32 {
 return startOfKey(row);
@@ -3946,12 +3961,26 @@ return extractBits(word, bit, size);
 };
 
 /** tensor/quantized_pack.wgsl */
-export const quantizedPack: string = `fn integersOf(word: u32, pack: u32) -> Wide {
+export const quantizedPack: Readonly<Record<"ofWord" | "ofWords", string>> = {
+  ofWord: `fn integersOf(word: u32, pack: u32) -> Wide {
 return Wide(integersFrom(bitcast<i32>(word), pack * PACK * BITS, BITS));
 }
 fn packInWord(load: u32, p: u32) -> u32 {
 return load % (PER_WORD / (LOAD_PACKS * PACK)) * LOAD_PACKS + p;
-}`;
+}`,
+  ofWords: `alias LongWords = array<u64, LOAD_PACKS / 2u + 1u>;
+fn wordOf(index: u32, long: u64) -> u32 {
+return select(u32(long), u32(long >> 32u), index % 2u == 1u);
+}
+fn integersOf(index: u32, long: LongWords) -> array<Wide, LOAD_PACKS> {
+var integers: array<Wide, LOAD_PACKS>;
+/*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
+let word = wordOf(index + p, select(long[p / 2u], long[(p + 1u) / 2u], index % 2u == 1u));
+integers[p] = Wide(integersFrom(bitcast<i32>(word), 0u, BITS));
+}
+return integers;
+}`,
+};
 
 /** tensor/quantized_row.wgsl */
 export const quantizedRow: Readonly<Record<"symmetric" | "asymmetric", string>> = {

@@ -2,7 +2,7 @@
 
 // variant added: integers are about the middle of their row.
 //
-// Needs keys, quantized_row.
+// Needs key_words, quantized_row.
 fn keyMiddle(key: u32) -> f32 {
   return middleOf(keyWord(key));
 }

@@ -28,7 +28,7 @@ fn keyStep(key: u32) -> f32 {
 //
 //   k  [rows, wordsOf(H)]  u32  read
 //
-// Needs pack, quantized_pack, quantized_row, Factor, HEAD_DIM, LOAD_PACKS, k.
+// Needs key_words, quantized_row, Factor, HEAD_DIM, LOAD_PACKS.
 
 // In words.
 fn startOfKey(row: u32) -> u32 {
@@ -36,19 +36,15 @@ fn startOfKey(row: u32) -> u32 {
 }
 
 fn keysAt(key: u32, load: u32) -> array<Factor, LOAD_PACKS> {
-  let word = k[key + 1u + load * LOAD_PACKS * PACK / PER_WORD];
+  let integers = keyIntegers(key, load);
   var keys: array<Factor, LOAD_PACKS>;
   /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
-    keys[p] = Factor(integersOf(word, packInWord(load, p)));
+    keys[p] = Factor(integers[p]);
   }
   return keys;
 }
 
+// The word before the integers has it.
 fn keyStep(key: u32) -> f32 {
   return stepOf(keyWord(key));
-}
-
-// The word before the integers.
-fn keyWord(key: u32) -> u32 {
-  return k[key];
 }

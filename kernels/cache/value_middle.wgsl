@@ -2,7 +2,7 @@
 
 // variant added: integers are about the middle of their row.
 //
-// Needs quantized_row, values.
+// Needs quantized_row, valueWord.
 fn valueMiddle(value: u32) -> f32 {
   return middleOf(valueWord(value));
 }

@@ -23,7 +23,7 @@ fn valueStep(value: u32) -> f32 {
 //
 //   v  [rows, wordsOf(VALUE_DIM)]  u32  read
 //
-// Needs pack, quantized_pack, quantized_row, LOAD_PACKS, VALUE_DIM, v.
+// Needs pack, quantized_row, LOAD_PACKS, VALUE_DIM, valueIntegers, valueWord.
 
 // In words.
 fn startOfValue(row: u32) -> u32 {
@@ -31,21 +31,12 @@ fn startOfValue(row: u32) -> u32 {
 }
 
 fn valuesAt(value: u32, load: u32) -> array<Wide, LOAD_PACKS> {
-  let word = v[value + 1u + load * LOAD_PACKS * PACK / PER_WORD];
-  var values: array<Wide, LOAD_PACKS>;
-  /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
-    values[p] = integersOf(word, packInWord(load, p));
-  }
-  return values;
+  return valueIntegers(value, load);
 }
 
+// The word before the integers has it.
 fn valueStep(value: u32) -> f32 {
   return stepOf(valueWord(value));
-}
-
-// The word before the integers.
-fn valueWord(value: u32) -> u32 {
-  return v[value];
 }
 
 // variant first_of_keys: a value is the first VALUE_DIM elements of its key, as latent attention has it.

@@ -7,7 +7,7 @@ import { isPerHead, MASK_COLUMNS, MASK_TOKENS } from "../plan/mask_blocks.ts";
 import type { FusedTile } from "../plan/fused_tile.ts";
 import { spareTiles } from "../plan/plan_base.ts";
 import type { FilledSpec } from "../plan/spec.ts";
-import type { Dtype } from "../tensor/dtype.ts";
+import type { Dtype, KvDtype } from "../tensor/dtype.ts";
 import type { Loads } from "../tensor/loads.ts";
 import { isQuantized } from "../tensor/quantized.ts";
 import { loadPieces, packPiece, packType } from "../tensor/pieces.ts";
@@ -81,6 +81,20 @@ export function seenTilesPieces(spec: FilledSpec): WgslPiece[] {
     : [{ fragments: [wgsl.seenTiles.every] }];
 }
 
+/** The names that words of values have where those of keys have others. */
+const VALUE_WORDS = { k: "v", keyWord: "valueWord", keyIntegers: "valueIntegers" };
+
+/** Declares how the words of integer rows are read; nothing where rows are numbers. */
+function wordsPiece(
+  kvDtype: KvDtype,
+  loads: Loads,
+  names: Readonly<Record<string, string>> = {},
+): WgslPiece {
+  if (!isQuantized(kvDtype)) return {};
+  const { single, long } = wgsl.keyWords;
+  return { fragments: [renamed(loads === "words" ? long : single, names)] };
+}
+
 /** Declares `k` and reads it by `keysAt`, as factors of products in a type of their own. */
 export function keyPieces(
   spec: FilledSpec,
@@ -89,11 +103,18 @@ export function keyPieces(
 ): WgslPiece[] {
   const { kvDtype, headDim } = spec;
   const rows = loadPieces(kvDtype, packSize, loads, isAsymmetric(spec));
-  return [slotsPiece(spec), packPiece(packSize), ...rows, {
-    types: { Factor: products === "f32" ? "Wide" : packType(products, packSize) },
-    constants: { HEAD_DIM: headDim },
-    fragments: [isQuantized(kvDtype) ? wgsl.keys.quantized : wgsl.keys.numbers],
-  }, storedPiece("k", boundRows && boundRows * headDim / packSize)];
+  return [
+    slotsPiece(spec),
+    packPiece(packSize),
+    ...rows,
+    {
+      types: { Factor: products === "f32" ? "Wide" : packType(products, packSize) },
+      constants: { HEAD_DIM: headDim },
+      fragments: [isQuantized(kvDtype) ? wgsl.keys.quantized : wgsl.keys.numbers],
+    },
+    wordsPiece(kvDtype, loads),
+    storedPiece("k", boundRows && boundRows * headDim / packSize),
+  ];
 }
 
 /** Declares `v` and reads it by `valuesAt`; or reads `k`, which {@linkcode keyPieces} declares, where values are keys. */
@@ -106,10 +127,17 @@ export function valuePieces(
     return [{ constants: { VALUE_DIM: valueDim }, fragments: [wgsl.values.firstOfKeys] }];
   }
   const rows = loadPieces(kvDtype, packSize, loads, isAsymmetric(spec));
-  return [slotsPiece(spec), packPiece(packSize), ...rows, {
-    constants: { VALUE_DIM: valueDim },
-    fragments: [isQuantized(kvDtype) ? wgsl.values.quantized : wgsl.values.numbers],
-  }, storedPiece("v", boundRows && boundRows * valueDim / packSize)];
+  return [
+    slotsPiece(spec),
+    packPiece(packSize),
+    ...rows,
+    {
+      constants: { VALUE_DIM: valueDim },
+      fragments: [isQuantized(kvDtype) ? wgsl.values.quantized : wgsl.values.numbers],
+    },
+    wordsPiece(kvDtype, loads, VALUE_WORDS),
+    storedPiece("v", boundRows && boundRows * valueDim / packSize),
+  ];
 }
 
 /**

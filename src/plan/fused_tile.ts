@@ -71,12 +71,24 @@ export function fusedPacks(spec: FilledSpec): number {
 }
 
 /** The loads that both keys and values take. */
-export function fusedLoads(
-  { kvDtype, headDim, valueDim }: FilledSpec,
-  profile: DeviceProfile,
-): Loads {
+export function fusedLoads(spec: FilledSpec, profile: DeviceProfile): Loads {
+  if (loadsWords(spec, profile)) return "words";
+  const { kvDtype, headDim, valueDim } = spec;
   const [keys, values] = [headDim, valueDim].map((size) => loadsOf(profile, kvDtype, size));
   return keys === values ? keys : "packs";
+}
+
+/**
+ * Whether rows of int8 are loaded as integers of 64 bits. A row begins at any word, as its step is one: a binding holds whole
+ * integers where its rows are an even number.
+ */
+function loadsWords(
+  { kvDtype, headDim, valueDim, capacity, pages, arithmetic }: FilledSpec,
+  { longLoads }: DeviceProfile,
+): boolean {
+  const rows = pages ? pages.count * pages.size : capacity;
+  return longLoads && kvDtype === "int8" && arithmetic !== "matrix" && rows % 2 === 0 &&
+    headDim % 16 === 0 && valueDim % 16 === 0;
 }
 
 /** Loads of a row of keys. */

@@ -77,8 +77,8 @@ function planLanes(
   tiling: Tiling,
 ): Omit<FusedTile, "wantedLanes"> {
   const { keys, sharers } = tiling;
-  // Lanes that share weights have no strips: loads of two packs must not leave half of them without a value.
-  const leavesHalf = sharers > 0 && spec.valueDim / 8 <= lanes / 2;
+  // Lanes that share weights have no strips: loads of several packs must not leave half of them without a value.
+  const leavesHalf = sharers > 0 && valueLoads({ spec, loads: wanted }) <= lanes / 2;
   const loads = leavesHalf ? "packs" : wanted;
   const keyLoads = headLoads({ spec, loads });
   const perValue = valueLoads({ spec, loads });

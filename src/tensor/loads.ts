@@ -8,9 +8,10 @@ export function packSize(headDim: number): 1 | 4 {
 }
 
 /**
- * A load of stored numbers: a pack of them, or two packs as integers of 32 or 64 bits, to be taken apart in registers.
+ * A load of stored numbers: a pack of them, or two packs as integers of 32 or 64 bits, to be taken apart in registers; or
+ * `"words"`, four packs of int8 as integers of 64 bits.
  */
-export type Loads = "packs" | "u32" | "u64";
+export type Loads = "packs" | "u32" | "u64" | "words";
 
 /** The loads of rows of `size` numbers in `dtype`: 16 bytes on a GPU, as much as one lane loads at once. */
 export function loadsOf(
@@ -26,6 +27,6 @@ export function loadsOf(
 }
 
 /** Packs that a load brings. */
-export function loadPacks(loads: Loads): 1 | 2 {
-  return loads === "packs" ? 1 : 2;
+export function loadPacks(loads: Loads): 1 | 2 | 4 {
+  return ({ packs: 1, u32: 2, u64: 2, words: 4 } as const)[loads];
 }

@@ -34,9 +34,10 @@ export function loadPieces(
 ): WgslPiece[] {
   const constants = { LOAD_PACKS: loadPacks(loads) };
   if (isQuantized(dtype)) {
-    return [...quantizedPieces(dtype, isAsymmetric), {
+    const isWords = loads === "words";
+    return [...quantizedPieces(dtype, isAsymmetric, isWords ? "u64" : "u32"), {
       constants,
-      fragments: [wgsl.quantizedPack],
+      fragments: [isWords ? wgsl.quantizedPack.ofWords : wgsl.quantizedPack.ofWord],
     }];
   }
   if (loads === "packs") {
@@ -47,17 +48,21 @@ export function loadPieces(
 }
 
 /** Two packs of numbers as integers of 32 or of 64 bits. */
-function pairs(dtype: Dtype, loads: "u32" | "u64"): WgslPiece {
+function pairs(dtype: Dtype, loads: Loads): WgslPiece {
   if (dtype === "f32") return { types: { Stored: "vec4<u64>" }, fragments: [wgsl.numbers.f32U64] };
   return loads === "u32"
     ? { types: { Stored: "vec4u" }, fragments: [wgsl.numbers.f16U32] }
     : { types: { Stored: "vec2<u64>" }, fragments: [wgsl.numbers.f16U64] };
 }
 
-/** Declares how rows of integers are kept, in words of type `Stored`: by a step, or by a step and the least element. */
-export function quantizedPieces(dtype: QuantizedDtype, isAsymmetric = false): WgslPiece[] {
+/** Declares how rows of integers are kept, in words which lie in a `Stored`: by a step, or by a step and the least element. */
+export function quantizedPieces(
+  dtype: QuantizedDtype,
+  isAsymmetric = false,
+  stored = storedType(dtype),
+): WgslPiece[] {
   return [{
-    types: { Stored: storedType(dtype) },
+    types: { Stored: stored },
     constants: { BITS: BITS[dtype] },
     fragments: [isAsymmetric ? wgsl.quantizedRow.asymmetric : wgsl.quantizedRow.symmetric],
   }];

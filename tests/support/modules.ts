@@ -64,6 +64,7 @@ export function everyModule(seed: number): WgslModule[] {
   const modules = [
     ...plans(random).flatMap((plan) => Object.values(attentionProgram(plan).modules)),
     ...uniformModules(random),
+    ...longWordModules(),
     ...gradientModules(random),
     ...blockMaskModules(),
     ...cacheModules(),
@@ -110,6 +111,14 @@ function plans(random: Random): AttentionPlan[] {
         planned(spec, profile)
       );
     })
+  );
+}
+
+/** Rows of int8 that software loads as integers of 64 bits. */
+function longWordModules(): WgslModule[] {
+  const spec = { numHeads: 2, headDim: 16, valueDim: 112, capacity: 6, kvDtype: "int8" } as const;
+  return Object.values(DEVICES).flatMap((profile) =>
+    Object.values(attentionProgram(planAttention(spec, LIMITS, profile)).modules)
   );
 }
 
