@@ -3414,10 +3414,16 @@ return ScoreAt(context.sequence, headOf(row), query, i32(tokenAt(context, column
 }`;
 
 /** score/score_mod.wgsl */
-export const scoreMod: string = `fn withScoreMod(s: f32, row: u32, context: Context, column: u32) -> f32 {
+export const scoreMod: Readonly<Record<"alone" | "afterBias", string>> = {
+  alone: `fn withScoreMod(s: f32, row: u32, context: Context, column: u32) -> f32 {
+let modified = modifiedScore(s, placeOf(row, context, column));
+return select(modified, MASKED, modified <= MASKED);
+}`,
+  afterBias: `fn withScoreMod(s: f32, row: u32, context: Context, column: u32) -> f32 {
 let modified = modifiedScore(s, placeOf(row, context, column));
 return select(modified, MASKED, s == MASKED || modified <= MASKED);
-}`;
+}`,
+};
 
 /** score/sink.wgsl */
 export const sink: Readonly<Record<"logits" | "inWeights" | "none", string>> = {

@@ -2,7 +2,17 @@
 //
 //   s' = modifiedScore(s, place of the score)
 //
-// A score that a bias has masked stays masked, and the function masks a key by minus infinity or the lowest f32.
+// The function masks a key by minus infinity or the lowest f32.
+
+// variant alone: nothing has masked the score before.
+//
+// Needs context, masked, score_at, modifiedScore.
+fn withScoreMod(s: f32, row: u32, context: Context, column: u32) -> f32 {
+  let modified = modifiedScore(s, placeOf(row, context, column));
+  return select(modified, MASKED, modified <= MASKED);
+}
+
+// variant after_bias: a score that a bias has masked stays masked.
 //
 // Needs context, masked, score_at, modifiedScore.
 fn withScoreMod(s: f32, row: u32, context: Context, column: u32) -> f32 {

@@ -56,7 +56,10 @@ function stepsTo(stage: ScoreStage, spec: ScoredSpec): Step[] {
     {
       name: SCORE_MOD,
       isAsked: scoreMod && isWhole,
-      pieces: [{ fragments: [wgsl.scoreMod] }, ...modPieces("scoreMod", spec)],
+      pieces: [
+        { fragments: [bias ? wgsl.scoreMod.afterBias : wgsl.scoreMod.alone] },
+        ...modPieces("scoreMod", spec),
+      ],
     },
     { name: "withMask", isAsked: mask && isWhole, pieces: [{ fragments: [wgsl.mask] }] },
     {
