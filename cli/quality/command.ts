@@ -10,7 +10,7 @@ import { Gpu, type KvCalibration } from "../../mod.ts";
 import { calibrate } from "../shared/calibrate.ts";
 import { sentence } from "../../src/base/check.ts";
 import { attentionMaps, chooseMaps } from "./attention_maps.ts";
-import { drawText } from "../../src/model/draw_text.ts";
+import { drawText, drawWith } from "../../src/model/draw_text.ts";
 import { parseOptions, type QualityOptions } from "./options.ts";
 import { attentionFigure } from "./report/attention_figure.ts";
 import { formatTable } from "./report/table.ts";
@@ -127,7 +127,7 @@ async function drawTokens(
   const bounds = textBounds(tokenizer, { action: ACTION, cure: CURE });
   const decoder = await Decoder.create(gpu, spec, weights, { maxTokens: most });
   try {
-    return await drawText(decoder, { tokens: most, ...bounds, seed });
+    return await drawText(drawWith(decoder), { tokens: most, ...bounds, seed });
   } finally {
     decoder.destroy();
   }

@@ -1,6 +1,6 @@
 // Texts that a model draws itself: none goes on behind its end.
 import { assertEquals } from "@std/assert";
-import { drawText } from "../../src/model/draw_text.ts";
+import { drawText, drawWith } from "../../src/model/draw_text.ts";
 
 const BEGIN = 1;
 const END = 2;
@@ -12,6 +12,9 @@ function decoderOf(draws: readonly (readonly number[])[], portion: number) {
   return {
     held,
     asked,
+    get length() {
+      return held.length;
+    },
     feed(tokens: readonly number[]) {
       held.push(...tokens);
       return Promise.resolve();
@@ -36,7 +39,7 @@ Deno.test("drawText(): the next text begins where one ends, with seeds of their 
   for (const portion of [1, 2, 3, 8]) {
     const decoder = decoderOf([[5, 6, END, 7, 7, 7, 7, 7], [8, END, 7, 7, 7], [9, 9]], portion);
     const options = { tokens: 9, begin: [BEGIN], ends: [END], seed: 40 };
-    const text = await drawText(decoder, options);
+    const text = await drawText(drawWith(decoder), options);
     assertEquals(text, [BEGIN, 5, 6, END, BEGIN, 8, END, BEGIN, 9]);
     assertEquals(decoder.held, text);
     assertEquals(decoder.asked, [
@@ -50,14 +53,16 @@ Deno.test("drawText(): the next text begins where one ends, with seeds of their 
 Deno.test("drawText(): an end that begins texts is not doubled", async () => {
   const decoder = decoderOf([[5, BEGIN, 7, 7], [8, 8, 8, 8]], 4);
   const options = { tokens: 5, begin: [BEGIN], ends: [BEGIN, END], seed: 0 };
-  assertEquals(await drawText(decoder, options), [BEGIN, 5, BEGIN, 8, 8]);
+  assertEquals(await drawText(drawWith(decoder), options), [BEGIN, 5, BEGIN, 8, 8]);
 });
 
 Deno.test("drawText(): as many tokens as asked for, whatever begins a text", async () => {
   for (const tokens of [2, 3, 4, 5, 6]) {
     const decoder = decoderOf([[END, 7, 7, 7], [7, 7, 7, 7]], 4);
     const options = { tokens, begin: [BEGIN, 3], ends: [END], seed: 0 };
-    assertEquals(await drawText(decoder, options), [BEGIN, 3, END, BEGIN, 3, 7].slice(0, tokens));
-    assertEquals(decoder.held.length, tokens);
+    assertEquals(
+      await drawText(drawWith(decoder), options),
+      [BEGIN, 3, END, BEGIN, 3, 7].slice(0, tokens),
+    );
   }
 });

@@ -3,8 +3,9 @@ import { checkSpec } from "../check_spec.ts";
 import { seedFrom } from "../../base/random.ts";
 import type { Gpu } from "../../gpu/device.ts";
 import { checkTokens } from "../check_tokens.ts";
+import { Batch } from "../batch.ts";
 import { Decoder } from "../decoder.ts";
-import { drawText } from "../draw_text.ts";
+import { drawAmong, type DrawOn, drawText, drawWith } from "../draw_text.ts";
 import type { DecoderSource } from "../decoder_source.ts";
 
 /** Options of {@linkcode drawCalibration}. */
@@ -25,6 +26,8 @@ export interface DrawCalibrationOptions {
 
 const ACTION = "draw calibration texts";
 const USUAL_LENGTH = 256;
+/** Sequences that are drawn together. */
+const MOST_AT_ONCE = 32;
 
 /**
  * Lets a decoder draw texts, each as likely as the model holds it to be: what {@linkcode mergeDecoder} learns from where no
@@ -79,17 +82,47 @@ export async function drawCalibration(
   checkInteger(ACTION, "sequences", sequences);
   checkInteger(ACTION, "seqLen", seqLen, 2);
   checkInteger(ACTION, "seed", seed, 0);
-  const drawing = await Decoder.create(gpu, spec, weights, { maxTokens: seqLen });
+  const drawing = await openDrawing(gpu, decoder, { sequences, seqLen });
   try {
     const texts: number[][] = [];
-    for (let i = 0; i < sequences; i++) {
-      drawing.clear();
-      const draw = { tokens: seqLen, begin, ends, seed: seedFrom(`${seed} ${i}`) };
-      texts.push(await drawText(drawing, draw));
-      progress?.(texts.length, sequences);
-    }
+    let [next, done] = [0, 0];
+    const draw = async () => {
+      while (next < sequences) {
+        const i = next++;
+        const one = { tokens: seqLen, begin, ends, seed: seedFrom(`${seed} ${i}`) };
+        texts[i] = await drawText(drawing.begin(), one);
+        progress?.(++done, sequences);
+      }
+    };
+    await Promise.all(Array.from({ length: drawing.atOnce }, draw));
     return texts;
   } finally {
     drawing.destroy();
   }
+}
+
+/** What draws a number of texts at once. */
+interface Drawing {
+  atOnce: number;
+  /** Whoever draws the next text. */
+  begin(): DrawOn;
+  destroy(): void;
+}
+
+async function openDrawing(
+  gpu: Gpu,
+  { spec, weights }: DecoderSource,
+  { sequences, seqLen: maxTokens }: { sequences: number; seqLen: number },
+): Promise<Drawing> {
+  if (!Batch.canRun(spec)) {
+    const decoder = await Decoder.create(gpu, spec, weights, { maxTokens });
+    const begin = () => {
+      decoder.clear();
+      return drawWith(decoder);
+    };
+    return { atOnce: 1, begin, destroy: () => decoder.destroy() };
+  }
+  const atOnce = Math.min(sequences, MOST_AT_ONCE);
+  const batch = await Batch.create(gpu, spec, weights, { maxTokens, maxSequences: atOnce });
+  return { atOnce, begin: () => drawAmong(batch), destroy: () => batch.destroy() };
 }

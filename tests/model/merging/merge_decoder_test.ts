@@ -12,6 +12,8 @@ import {
   type WeightData,
 } from "../../../src/model/mod.ts";
 import { scoreText } from "../../../cli/shared/score.ts";
+import { seedFrom } from "../../../src/base/random.ts";
+import { drawText, drawWith } from "../../../src/model/draw_text.ts";
 import { sharedGpu } from "../../support/gpu.ts";
 import { memoryWeights, weightsOf } from "../../support/models.ts";
 import { type Random, testRandomly } from "../../support/random.ts";
@@ -185,6 +187,25 @@ testRandomly(
     );
     // The texts of a seed and of the next have none in common.
     assert(!(await draw(2)).some((text) => drawn.map(String).includes(String(text))));
+  },
+);
+
+testRandomly(
+  "drawCalibration(): texts that are drawn together are those drawn alone",
+  async (random) => {
+    const gpu = await sharedGpu();
+    const spec = { ...SPEC, layers: [{ rope: {} }, { rope: {} }] };
+    const weights = weightsOf(spec, random);
+    const [begin, ends] = [[7, 8], [1, 2, 3, 4, 5]];
+    const options = { begin, ends, sequences: 5, seqLen: 20, seed: 3 };
+    const together = await drawCalibration(gpu, { spec, weights }, options);
+    const decoder = await Decoder.create(gpu, spec, weights, { maxTokens: 20 });
+    for (const [i, text] of together.entries()) {
+      decoder.clear();
+      const draw = { tokens: 20, begin, ends, seed: seedFrom(`3 ${i}`) };
+      assertEquals(await drawText(drawWith(decoder), draw), text);
+    }
+    decoder.destroy();
   },
 );
 
