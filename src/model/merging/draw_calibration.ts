@@ -66,7 +66,7 @@ export async function drawCalibration(
 ): Promise<number[][]> {
   checkObjects(ACTION, { gpu, decoder, options });
   checkSpec(ACTION, decoder.spec);
-  const { spec, weights } = decoder;
+  const { spec } = decoder;
   const {
     begin,
     ends = [],
