@@ -480,7 +480,7 @@ return dOAt(start + load);
 }`;
 
 /** attend/backward/places.wgsl */
-export const places: Readonly<Record<"shared" | "own", string>> = {
+export const places: Readonly<Record<"shared" | "own" | "broadcast", string>> = {
   shared: `var<workgroup> places: array<u32, TILE_COLUMNS>;
 fn putPassingPlace(rowGroup: u32, column: u32, place: u32) {
 if (rowGroup == 0u) {
@@ -496,6 +496,13 @@ places[column] = place;
 }
 fn passingPlace(column: u32) -> u32 {
 return places[column];
+}`,
+  broadcast: `var<private> places: array<u32, KEYS>;
+fn putPassingPlace(rowGroup: u32, column: u32, place: u32) {
+places[column / LANES] = place;
+}
+fn passingPlace(column: u32) -> u32 {
+return subgroupShuffle(places[column / LANES], column % LANES);
 }`,
 };
 

@@ -86,7 +86,7 @@ export function queryGradientsModule(plan: AttentionGradientPlan): WgslModule {
   const dtype = slices.queries > 1 ? "f32" : spec.dtype;
   const pieces = [
     ...tilePieces(plan, { keys: uniform?.keys.rows }),
-    ...[...sumPieces(plan, false), ...distancePieces(plan, tile.lanes)],
+    ...[...sumPieces(plan), ...distancePieces(plan, tile.lanes)],
     rowTilePiece(spec, rows * rowGroups, uniform ? "byToken" : "byHead"),
   ];
   return join("query gradients", ...pieces, {
@@ -144,7 +144,7 @@ export function keyValueGradientsModule(plan: AttentionGradientPlan): WgslModule
   };
   const exchange = exchangeOf(plan.tile);
   const bound = { queries: plan.uniform?.queries.rows };
-  return join("key and value gradients", ...tilePieces(plan, bound), ...sumPieces(plan, true), {
+  return join("key and value gradients", ...tilePieces(plan, bound), ...sumPieces(plan), {
     constants: {
       ...{ ...keySumConstants(plan), ...valueSumConstants(plan) },
       ...{ ROW_GROUPS: plan.tile.rowGroups, SLICES: plan.slices.keys },
@@ -155,7 +155,7 @@ export function keyValueGradientsModule(plan: AttentionGradientPlan): WgslModule
       ...products(plan, VALUES_AND_DO),
       renamed(wgsl.weights[exchange], shares),
       renamed(wgsl.columnWeights[weightsOf(plan)], shares),
-      wgsl.places[exchange === "own" ? "own" : "shared"],
+      wgsl.places[exchange],
       renamed(wgsl.sumValues.lanes, {
         ...{ Columns: "PassingRows", valueOfColumn: "startOfPassingDO", valuesAt: "passingDOAt" },
       }),
@@ -264,10 +264,10 @@ function rowStatesPiece(boundRows?: number): WgslPiece {
 }
 
 /** Sums over what passes by, for all row groups of a workgroup, by the weights of a tile. */
-function sumPieces(plan: AttentionGradientPlan, sharesMore: boolean): WgslPiece[] {
+function sumPieces(plan: AttentionGradientPlan): WgslPiece[] {
   const { rows, rowGroups, lanes, sharers, columns } = plan.tile;
   const isShared = exchangeOf(plan.tile) === "shared";
-  return [weightsPiece(plan.tile, sharesMore), {
+  return [weightsPiece(plan.tile), {
     constants: {
       ...{ COLUMNS: columns, WORKGROUP: lanes * rowGroups },
       STRIP_INVOCATIONS: stripInvocations(plan.tile),

@@ -193,13 +193,10 @@ export function exchangeOf({ lanes, sharers, columns }: Omit<Exchanging, "rowGro
   return sharers === lanes && columns === lanes ? "broadcast" : "shared";
 }
 
-/**
- * Declares where the weights of a tile are, and how lanes wait for each other: not where nothing goes through workgroup memory,
- * neither weights nor, if `sharesMore`, anything else.
- */
-export function weightsPiece(tile: Exchanging, sharesMore = false): WgslPiece {
+/** Declares where the weights of a tile are, and how lanes wait for those that others share. */
+export function weightsPiece(tile: Exchanging): WgslPiece {
   const exchange = exchangeOf(tile);
-  const waits = exchange === "shared" || exchange === "broadcast" && sharesMore;
-  const fragments = [wgsl.weights[exchange], waits ? wgsl.meeting.shared : wgsl.meeting.none];
-  return { constants: exchange === "shared" ? { ROW_GROUPS: tile.rowGroups } : {}, fragments };
+  const isShared = exchange === "shared";
+  const fragments = [wgsl.weights[exchange], isShared ? wgsl.meeting.shared : wgsl.meeting.none];
+  return { constants: isShared ? { ROW_GROUPS: tile.rowGroups } : {}, fragments };
 }

@@ -27,3 +27,16 @@ fn putPassingPlace(rowGroup: u32, column: u32, place: u32) {
 fn passingPlace(column: u32) -> u32 {
   return places[column];
 }
+
+// variant broadcast: each of the LANES neighbours, a subgroup, keeps those of the rows that it scores.
+//
+// Needs KEYS, LANES.
+var<private> places: array<u32, KEYS>;
+
+fn putPassingPlace(rowGroup: u32, column: u32, place: u32) {
+  places[column / LANES] = place;
+}
+
+fn passingPlace(column: u32) -> u32 {
+  return subgroupShuffle(places[column / LANES], column % LANES);
+}
