@@ -2,7 +2,7 @@
 import * as wgsl from "../../kernels/mod.ts";
 import { isAsymmetric, isTransformed } from "../cache/kv_transform.ts";
 import { slotsPiece } from "../cache/slots.ts";
-import { join, renamed, type WgslPiece } from "../gpu/compose.ts";
+import { renamed, type WgslPiece } from "../gpu/compose.ts";
 import { isPerHead, MASK_COLUMNS, MASK_TOKENS } from "../plan/mask_blocks.ts";
 import type { FusedTile } from "../plan/fused_tile.ts";
 import { spareTiles } from "../plan/plan_base.ts";
@@ -147,11 +147,14 @@ export function valuePieces(
 export function queryPiece(spec: FilledSpec, packSize: 1 | 4, boundRows?: number): WgslPiece {
   const { dtype, kvDtype } = spec;
   if (isTransformed(spec)) return { fragments: [wgsl.query.transformed] };
-  return dtype === kvDtype
-    ? join("query", storedPiece("q", boundRows && boundRows * spec.headDim / packSize), {
-      fragments: [wgsl.query.stored],
-    })
-    : { types: { Pack: packType(dtype, packSize) }, fragments: [wgsl.query.packs] };
+  if (dtype !== kvDtype) {
+    return { types: { Pack: packType(dtype, packSize) }, fragments: [wgsl.query.packs] };
+  }
+  const { constants, fragments = [] } = storedPiece(
+    "q",
+    boundRows && boundRows * spec.headDim / packSize,
+  );
+  return { constants, fragments: [...fragments, wgsl.query.stored] };
 }
 
 /** Declares where the query of a row begins, and what is added to its products. */
@@ -188,7 +191,9 @@ export const STATE_PIECE: WgslPiece = { fragments: [wgsl.masked, wgsl.state] };
 type Exchanging = Pick<FusedTile, "rowGroups" | "lanes" | "sharers" | "columns">;
 
 /** Whether lanes exchange what they compute by broadcasts or through workgroup memory; a row group of one lane keeps its own. */
-export function exchangeOf({ lanes, sharers, columns }: Omit<Exchanging, "rowGroups">) {
+export function exchangeOf(
+  { lanes, sharers, columns }: Omit<Exchanging, "rowGroups">,
+): "own" | "broadcast" | "shared" {
   if (lanes === 1) return "own";
   return sharers === lanes && columns === lanes ? "broadcast" : "shared";
 }

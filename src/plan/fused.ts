@@ -51,7 +51,7 @@ export function planFused(start: PlanStart, device: PlanDevice): FusedPlan | und
   const { tuning } = spec;
   const tiling = tilingFor(ACTION, tuning, rowsPerKvHead(spec), device.profile);
   const loads = fusedLoads(spec, device.profile);
-  const { tile, uniform } = planUniformTile(spec, device) ??
+  const { tile, uniform } = planUniformTile(start, device) ??
     { tile: planTile(spec, loads, device, tiling) };
   if (!tile) return undefined;
 

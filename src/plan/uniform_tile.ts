@@ -7,7 +7,7 @@ import {
   ROUNDS_BESIDE,
   valueLoads,
 } from "./fused_tile.ts";
-import type { PlanDevice } from "./plan_base.ts";
+import type { PlanDevice, PlanStart } from "./plan_base.ts";
 import type { FilledSpec } from "./spec.ts";
 import { type RowUnits, type UniformRanges, uniformRanges } from "./uniform_ranges.ts";
 
@@ -31,10 +31,10 @@ export interface UniformTile {
  * uniform on Mesa's lavapipe. A lane that owns a row exchanges nothing with others, so that no memory is shared and nobody waits.
  */
 export function planUniformTile(
-  spec: FilledSpec,
+  { spec, parts }: PlanStart,
   { profile }: PlanDevice,
 ): UniformTile | undefined {
-  if (!suitsUniforms(spec) || !profile.isSoftware) return undefined;
+  if (!suitsUniforms(spec) || !profile.isSoftware || parts.length > 1) return undefined;
   // SwiftShader takes minutes to compile more than 16 sums of an invocation.
   if (profile.subgroupSize === SMALLEST_SUBGROUP || spec.tuning) return undefined;
   const uniform = uniformRanges(keyUnits(spec));

@@ -90,6 +90,10 @@ Deno.test("uniform keys: planned where loads from storage are dear and rows are 
   ) {
     assertEquals(isUniform(change), false, JSON.stringify(change));
   }
+  const parted: AttentionSpec = { ...SMALL, numKvHeads: 8, capacity: 300, kvLayout: "BNSH" };
+  const limits = { ...LIMITS, maxStorageBufferBindingSize: 2 ** 20 };
+  assertEquals(fusedPlan(parted, LIMITS, SOFTWARE).uniform !== undefined, true);
+  assertEquals(fusedPlan(parted, limits, SOFTWARE).uniform, undefined);
   const bias = [255, 255];
   const ofBias = planAttentionGradient({ ...SMALL, bias, gradients: ["dBias"] }, LIMITS, SOFTWARE);
   assertEquals(ofBias.uniform, undefined);
