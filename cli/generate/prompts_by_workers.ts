@@ -5,7 +5,12 @@ import type { ClusterOptions } from "../shared/cluster/options.ts";
 import { GENERATE } from "../shared/cluster/engine_service.ts";
 import { openPromptJobs, promptJob, promptResult } from "../shared/cluster/prompt_jobs.ts";
 import { readState } from "../shared/cluster/sequence_message.ts";
-import type { PromptLine, PromptResult } from "../shared/generation/prompts.ts";
+import type {
+  BadLine,
+  PromptDefaults,
+  PromptLine,
+  PromptResult,
+} from "../shared/generation/prompts.ts";
 import type { Model } from "../shared/model_files.ts";
 import type { Out } from "../shared/run.ts";
 import { continueFile, type PromptFiles } from "./prompts_file.ts";
@@ -28,22 +33,35 @@ export async function continueByWorkers(
     workers.close();
     await continueFile(options, out, async ({ lines, left, defaults }, onResult) => {
       const run = await digestOf(JSON.stringify([fingerprint, lines, defaults]));
-      const jobs: PromptLine[] = [];
-      for (const line of left) {
-        if ("error" in line) await onResult(line);
-        else jobs.push(line);
+      const add = async (line: PromptLine | BadLine) =>
+        "error" in line ? line : await addJob(queue, run, line, defaults);
+      const waiting = new Set<string>();
+      for (let i = 0; i < left.length; i += TOGETHER) {
+        for (const line of await Promise.all(left.slice(i, i + TOGETHER).map(add))) {
+          if ("error" in line) await onResult(line);
+          else waiting.add(line.id);
+        }
       }
-      for (let i = 0; i < jobs.length; i += TOGETHER) {
-        await Promise.all(
-          jobs.slice(i, i + TOGETHER).map((line) =>
-            queue.add(run, line.id, promptJob(line, defaults))
-          ),
-        );
-      }
-      await followJobs(queue, run, new Set(jobs.map(({ id }) => id)), onResult);
+      await followJobs(queue, run, waiting, onResult);
     });
   } finally {
     await cluster.connection.close();
+  }
+}
+
+/** Adds a line as a job; one that no message can hold has an error, and spoils no other. */
+async function addJob(
+  queue: JobQueue,
+  run: string,
+  line: PromptLine,
+  defaults: PromptDefaults,
+): Promise<PromptLine | BadLine> {
+  try {
+    await queue.add(run, line.id, promptJob(line, defaults));
+    return line;
+  } catch (error) {
+    if (error instanceof RangeError) return { id: line.id, error: error.message };
+    throw error;
   }
 }
 

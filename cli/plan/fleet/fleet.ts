@@ -73,6 +73,8 @@ export interface FleetVariant {
   needs: { rate: number; gpus: number | null }[];
   /** Bytes between machines for a generated token: through the gateway, and to and from a shard. */
   wireBytes: { gateway: number; shard: number };
+  /** Tokens from which two shards decode faster than one GPU that holds them all. */
+  shardsFrom: number;
   /** Price of a million generated tokens; null where there is none. */
   pricePerMillion: number | null;
 }

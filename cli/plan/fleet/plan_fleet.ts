@@ -1,10 +1,11 @@
 /** From a demand to fleets of MHA, GQA and MQA. Pure. */
 import type { ServingReport } from "../../../bench/mod.ts";
-import type { KvDtype } from "../../../mod.ts";
+import { type KvDtype, shardedContextFrom } from "../../../mod.ts";
 import { sentence } from "../../../src/base/check.ts";
 import { activationBytes } from "../../shared/preset.ts";
 import type { PlanRequest } from "../plan.ts";
 import { type ModelVariant, variantsOf } from "../variants.ts";
+import { attentionRates } from "../device.ts";
 import { highestRate } from "./capacity.ts";
 import type { FleetDemand, FleetPlan, FleetVariant, SimulatedFleet } from "./fleet.ts";
 import { PAGE_SIZE, pagesOf } from "./memory.ts";
@@ -98,6 +99,12 @@ function planVariant(
       }),
       shard: shardBytes(shape, dtype === "f32" ? 4 : 2),
     },
+    shardsFrom: shardedContextFrom(
+      shape,
+      attentionRates(device),
+      { shards: 2, readSeconds },
+      { dtype },
+    ),
     pricePerMillion: price === undefined || gpus === null
       ? null
       : gpus * price / (3600 * demand.rate * answerTokens) * 1e6,

@@ -38,7 +38,7 @@ interface Layers {
 /**
  * Steps as the ceilings allow them: weights are read once and multiply every token; attention reads the keys and values of each
  * sequence once, and multiplies every new token with those that it sees. Shards do that side by side, and each layer waits for
- * a read of their states.
+ * two reads, one after the other: of its queries, and of the shards' states.
  */
 export class RooflineTimes implements StepTimes {
   readonly hostSeconds = 0;
@@ -59,8 +59,8 @@ export class RooflineTimes implements StepTimes {
     const tokens = work.reduce((sum, { count }) => sum + count, 0);
     const weights = weightsTime(model, device, { tokens, weightBits }).seconds;
     const attention = this.#attentionSeconds(work) / Math.max(1, shards);
-    const rounds = shards === 0 ? 0 : shape.numLayers;
-    return (weights + attention) / efficiency + rounds * readSeconds;
+    const reads = shards === 0 ? 0 : 2 * shape.numLayers;
+    return (weights + attention) / efficiency + reads * readSeconds;
   }
 
   #attentionSeconds(work: readonly TimedWork[]): number {

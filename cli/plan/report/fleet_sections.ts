@@ -83,7 +83,7 @@ function shards({ variants }: FleetPlan): Section {
     id: "shards",
     title: "GPUs for one long sequence",
     text:
-      "The GPU with the weights, and shards beside it where it does not hold the cache, divided by tokens. For each generated token and shard, the wire carries queries, keys, values and states of all layers.",
+      "The GPU with the weights, and shards beside it where it does not hold the cache, divided by tokens. For each generated token and shard, the wire carries queries, keys, values and states of all layers. Two shards are faster than one GPU, could it hold the tokens, from where half of the tokens take a layer longer than two reads by the host and 2 ms of messages; below, shards are for contexts that do not fit.",
     columns: [
       ...variantColumns(variants),
       ...variants[0].contexts.map(({ contextLen }, i) =>
@@ -95,6 +95,7 @@ function shards({ variants }: FleetPlan): Section {
           }),
         )
       ),
+      right("two faster from", variants.map(({ shardsFrom }) => countOf(shardsFrom))),
       right(
         "wire bytes a token and shard",
         variants.map(({ wireBytes: { shard } }) => shortBytes(shard)),

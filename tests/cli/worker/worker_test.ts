@@ -129,3 +129,27 @@ testNats(
     await Deno.remove(store, { recursive: true });
   },
 );
+
+testNats(
+  "generate --prompts --nats: a prompt that no message can hold has an error, and spoils no other",
+  async (random) => {
+    const store = await Deno.makeTempDir();
+    await using server = await NatsServer.start("--jetstream", "--store_dir", store);
+    await withModel(random, async ({ model, tokenizer }) => {
+      const results = `${store}/results.jsonl`;
+      const lines = [{ id: "long", prompt: "a".repeat(2 ** 20) }, { id: "short", prompt: "a b" }];
+      const text = lines.map((line) => JSON.stringify(line)).join("\n");
+      await Deno.writeTextFile(`${store}/prompts.jsonl`, text);
+      const files = ["--model", model, "--tokenizer", tokenizer];
+      await using _ = await RunningCommand.start("worker", [...files, "--nats", server.url]);
+      const ask = ["--prompts", `${store}/prompts.jsonl`, "--out", results, "--tokens", "2"];
+      const { code, err } = await run(generate, ...files, ...ask, "--nats", server.url);
+      assertEquals(code, 0, err);
+      const [long, short] = (await Deno.readTextFile(results)).trimEnd().split("\n")
+        .map((line) => JSON.parse(line));
+      assertStringIncludes(long.error, "must fit a message");
+      assertEquals([short.id, short.tokens], ["short", 2]);
+    });
+    await Deno.remove(store, { recursive: true });
+  },
+);

@@ -1,0 +1,68 @@
+/** The context from which a decode step is faster where its keys and values are divided among machines. */
+import { checkFinite, checkInteger, checkObject, sentence } from "../base/check.ts";
+import type { CacheOptions, CacheShape } from "./cache_bytes.ts";
+import { decodeAttentionTime } from "./decode_time.ts";
+import type { DeviceRates } from "./roofline.ts";
+
+/** What it takes a layer to ask shards. */
+export interface ShardRound {
+  /** Shards that the tokens of a context are divided among, each on a device like the one that they are compared with. */
+  shards: number;
+  /**
+   * Seconds of a readback. A layer waits for two, one after the other: of its queries, and of the shards' states. Deno takes about
+   * 0.01, whatever is read.
+   */
+  readSeconds: number;
+  /** Seconds of a round's messages beside the readbacks. The default is 0.002. */
+  roundSeconds?: number;
+}
+
+const ACTION = "compare with shards";
+
+/**
+ * The context from which shards are faster than one device that holds all of it. In each layer they save the time of the other
+ * shards' keys and values, which grows with the context, and take two readbacks and a round of messages, which do not. Where no
+ * device holds the context, shards are what is left, however slow.
+ *
+ * @param shape Heads, and layers that see all tokens. Their number does not matter: each saves and takes the same.
+ * @param rates The ceilings of each device.
+ * @param round What a layer takes.
+ * @param options The element type of the cache. The default is `"f16"`.
+ * @returns The least number of tokens; `Infinity` for one shard, which saves nothing.
+ * @throws {TypeError} If a value is of the wrong kind.
+ * @throws {RangeError} If a count is not a whole number of at least 1, a time is below 0, the heads do not divide, or a rate is not
+ * above 0.
+ *
+ * @example MHA reads 32 times as many bytes as MQA: shards pay off 32 times as soon where both wait for memory
+ * ```ts
+ * import { shardedContextFrom } from "@onehead/attention";
+ *
+ * const card = { bytesPerSecond: 2e12, flopsPerSecond: 3e14 };
+ * const round = { shards: 2, readSeconds: 0.0005, roundSeconds: 0.001 };
+ * const shape = { numLayers: 32, numHeads: 32, headDim: 128 };
+ * console.log(shardedContextFrom({ ...shape, numKvHeads: 32 }, card, round)); // 488282
+ * console.log(shardedContextFrom({ ...shape, numKvHeads: 1 }, card, round)); // 15625001
+ * ```
+ */
+export function shardedContextFrom(
+  shape: CacheShape & { numHeads: number },
+  rates: DeviceRates,
+  round: ShardRound,
+  options: Pick<CacheOptions, "dtype"> = {},
+): number {
+  checkObject(ACTION, "shape", shape);
+  checkObject(ACTION, "round", round);
+  const { shards, readSeconds, roundSeconds = 0.002 } = round;
+  checkInteger(ACTION, "shards", shards);
+  for (const [name, seconds] of Object.entries({ readSeconds, roundSeconds })) {
+    checkFinite(ACTION, name, seconds);
+    if (seconds < 0) {
+      throw new RangeError(sentence(ACTION, `${name} must be at least 0`, { [name]: seconds }));
+    }
+  }
+  const layer = { ...shape, numLayers: 1, windowed: undefined };
+  const token = decodeAttentionTime(layer, rates, { ...options, contextLen: 1 }).seconds;
+  const taken = 2 * readSeconds + roundSeconds;
+  if (shards === 1) return Infinity;
+  return Math.floor(taken / (token * (1 - 1 / shards))) + 1;
+}
