@@ -225,7 +225,7 @@ export class Batch {
   add(options: BatchSequenceOptions): BatchSequence {
     checkObject(ADD, "options", options);
     const { vocabSize } = this.spec;
-    const { tokens, maxTokens: most, endTokens = [], endsWith, logprobs } = options;
+    const { tokens, maxTokens: most, endTokens = [], endsWith, logprobs, generated = 0 } = options;
     checkTokens(ADD, tokens, vocabSize);
     checkTokens(ADD, endTokens, vocabSize);
     checkInteger(ADD, "maxTokens", most);
@@ -239,11 +239,21 @@ export class Batch {
       const sizes = { tokens: length, maxTokens: most, "batch.maxTokens": this.maxTokens };
       throw new RangeError(sentence(ADD, rule, sizes));
     }
+    checkInteger(ADD, "generated", generated, 0);
+    if (generated > length) {
+      const rule = "generated must be at most the tokens of the prompt";
+      throw new RangeError(sentence(ADD, rule, { generated, tokens: length }));
+    }
     const sampling = { ...fillInSampling(ADD, options, vocabSize), logprobs };
     const ends = new Set(endTokens);
     const queue = new TokenQueue(() => this.#loop.cancel(one));
     const one = {
-      ...{ id: this.#next, tokens: [...tokens], promptLength: length, maxTokens: length + most },
+      ...{
+        id: this.#next,
+        tokens: [...tokens],
+        promptLength: length - generated,
+        maxTokens: length + most,
+      },
       ...{ sampling, queue, unread: 0, chosenIn: 0 },
       isEnd: (token: number) => ends.has(token) || endsWith?.(token) === true,
     };

@@ -12,7 +12,7 @@ import type { ChosenTokens, Sampler, SequenceSampling } from "./sampler.ts";
 export interface Running extends ScheduledSequence {
   /** Its tokens that the host knows: the prompt, and those that were read. */
   tokens: number[];
-  /** Tokens of the prompt. */
+  /** Tokens of the prompt, those at its end that count as generated left out. */
   promptLength: number;
   sampling: SequenceSampling;
   /** Whether a new token ends it. */

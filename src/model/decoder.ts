@@ -46,6 +46,8 @@ export interface GenerateOptions extends Partial<Sampling> {
   tokens: number;
   /** Tokens between two waits for the device: as many come at a time. The default is 16. */
   batch?: number;
+  /** How many of the newest tokens so far penalties count as generated, where a text goes on that was interrupted. The default is 0. */
+  generated?: number;
   /**
    * `"lookup"` drafts what comes next from where the last tokens stand in the text before, and verifies a draft in one pass of
    * eight tokens (prompt lookup decoding). The tokens are those that come without it, those drawn by a seed too, but for
@@ -227,16 +229,17 @@ export class Decoder {
    */
   async *generate(options: GenerateOptions): AsyncGenerator<number[]> {
     checkObject(GENERATE, "options", options);
-    const { tokens: count, batch = 16, speculate } = options;
+    const { tokens: count, batch = 16, generated: before = 0, speculate } = options;
     checkInteger(GENERATE, "tokens", count, 0);
     checkInteger(GENERATE, "batch", batch);
+    checkInteger(GENERATE, "generated", before, 0);
     if (speculate !== undefined) checkSpeculation(options);
     const sampling = fillInSampling(GENERATE, options, this.spec.vocabSize);
     // All of them, before anything runs; each batch once more, as others may feed in between.
     await this.#inTurn(GENERATE, count, () => this.#checkFed());
-    if (speculate !== undefined) return yield* this.#speculate(count, sampling);
+    const generated = this.#newest(before);
+    if (speculate !== undefined) return yield* this.#speculate(count, sampling, generated);
     const steps = await TokenSteps.create(this.#passes, sampling, batch);
-    const generated: number[] = [];
     try {
       for (let done = 0; done < count; done += batch) {
         const size = Math.min(batch, count - done);
@@ -346,14 +349,18 @@ export class Decoder {
   }
 
   /** Generates tokens by passes over drafts, those of a pass at a time. */
-  async *#speculate(count: number, sampling: Sampling): AsyncGenerator<number[]> {
+  async *#speculate(
+    count: number,
+    sampling: Sampling,
+    generated: number[],
+  ): AsyncGenerator<number[]> {
     const passes = new LookupPasses(this.#passes, sampling);
-    const generated: number[] = [];
+    const end = generated.length + count;
     try {
-      while (generated.length < count) {
+      while (generated.length < end) {
         yield await this.#inTurn(GENERATE, 1, async () => {
           this.#checkFed();
-          const most = { fed: this.maxTokens - this.length, kept: count - generated.length };
+          const most = { fed: this.maxTokens - this.length, kept: end - generated.length };
           const tokens = await passes.run(GENERATE, { text: this.#tokens, generated }, most);
           generated.push(...tokens);
           this.#tokens.push(...tokens);
@@ -386,6 +393,17 @@ export class Decoder {
     const ids = [...tokens];
     checkTokens(FEED, ids, this.spec.vocabSize);
     return ids;
+  }
+
+  /** The newest tokens so far. */
+  #newest(count: number): number[] {
+    const { length } = this.#tokens;
+    if (count <= length) return this.#tokens.slice(length - count);
+    throw new RangeError(
+      sentence(GENERATE, "generated must be at most the tokens so far", {
+        ...{ generated: count, length },
+      }),
+    );
   }
 
   #checkFed(): void {

@@ -14,10 +14,12 @@ import {
 import * as core from "@onehead/attention";
 import { bytesInMemory, openCheckpoint, Safetensors } from "@onehead/attention/checkpoints";
 import * as checkpoints from "@onehead/attention/checkpoints";
+import { connect, modelFingerprint, ShardedKv, Workers } from "@onehead/attention/cluster";
+import * as cluster from "@onehead/attention/cluster";
 import { Decoder, parseTokenizer, ReferenceDecoder } from "@onehead/attention/decoder";
 import * as decoder from "@onehead/attention/decoder";
 
-export const entries = { core, checkpoints, decoder };
+export const entries = { core, checkpoints, cluster, decoder };
 
 /** Attention: outputs that are asked for are there without a question mark. */
 export async function attends(device: GPUDevice, x: HostTensor): Promise<Float32Array> {
@@ -60,6 +62,23 @@ export async function generates(gpu: Gpu, path: string, vocabulary: Uint8Array):
   const { logits } = reference.forward(generated);
   await close();
   return `${tokenizer.decode(generated)} ${logits[0]}`;
+}
+
+/** A model whose keys and values are at other machines, and the workers of the same model. */
+export async function spreads(gpu: Gpu, servers: string, path: string): Promise<number> {
+  const { spec, weights, endOfText } = await openCheckpoint(path);
+  const { layers, numHeads, numKvHeads, headDim, vocabSize } = spec;
+  const joined = { connection: await connect({ servers }), prefix: "example" };
+  const kv = await ShardedKv.open(joined, {
+    ...{ name: "book", shards: 2, page: 64, layers: layers.length },
+    ...{ numHeads, numKvHeads, headDim, valueDim: headDim },
+  });
+  const model = await Decoder.create(gpu, spec, weights, { kv });
+  const tokenizer = { vocabSize, endOfText, decode: (tokens: readonly number[]) => `${tokens}` };
+  const fingerprint = await modelFingerprint(spec, weights, tokenizer);
+  const options = { name: "generate", fingerprint, readState: (state: unknown) => state };
+  const workers = await Workers.open(joined, options);
+  return workers.list().length + model.length;
 }
 
 /** Arithmetic and a plan. */

@@ -1,4 +1,4 @@
-/** `deno task runtimes --times N`: how long it takes from the import of the library to a first result. */
+/** `deno task runtimes --times N`: how long it takes from the import of the library to a first result, and a readback. */
 import { fileURLToPath } from "node:url";
 import { markdownTable } from "../../bench/report/markdown.ts";
 import { median } from "../../bench/statistics.ts";
@@ -39,7 +39,7 @@ export async function timesTable(times: number): Promise<string> {
   }
   const column = (heading: string, ms: (result: FirstResult) => number) => [
     heading,
-    ...results.map((of) => `${Math.round(median(of.map(ms)))} ms`),
+    ...results.map((of) => `${shortMs(median(of.map(ms)))} ms`),
   ];
   return markdownTable([
     ["runtime", ...runtimes.map(({ name }) => name)],
@@ -48,6 +48,7 @@ export async function timesTable(times: number): Promise<string> {
     column("open a device", ({ open }) => open),
     column("first attention", ({ attend }) => attend),
     column("in all", (result) => result.import + result.open + result.attend),
+    column("a readback", ({ readback }) => readback),
   ]);
 }
 
@@ -88,6 +89,11 @@ async function inChromium(): Promise<Timed> {
       return await page.evaluate<FirstResult>(code);
     });
   return { name: "Chromium", run };
+}
+
+/** Whole milliseconds, but for what is below ten. */
+function shortMs(ms: number): string {
+  return ms < 10 ? ms.toFixed(1) : `${Math.round(ms)}`;
 }
 
 const PRINT = (source: string) => `console.log(JSON.stringify(await firstResult(${source})));`;

@@ -25,7 +25,9 @@ const PACKAGES = {
   web: ["vite@8.3.8", "esbuild@0.28.2"],
   types: [
     ...["typescript@7.0.2", "typescript-5.9@npm:typescript@5.9.3"],
-    ...["@webgpu/types@0.1.74", "webgpu@0.6.2"],
+    ...["@webgpu/types@0.1.74", "webgpu@0.6.2", "@types/node@24.10.1"],
+    ...["transport-node@3.4.0", "services@3.0.0-25", "jetstream@3.4.0"]
+      .map((name) => `@nats-io/${name}` as const),
   ],
 } as const;
 

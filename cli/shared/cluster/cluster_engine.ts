@@ -162,6 +162,8 @@ export class ClusterEngine implements Engine {
         ...request,
         tokens: [...request.tokens, ...added],
         maxTokens: maxTokens - added.length,
+        // Penalties tell them from the prompt's.
+        ...(added.length > 0 && { generated: (request.generated ?? 0) + added.length }),
       };
       count("waiting");
       const worker = await this.#workerFor(rest, signal);
@@ -180,7 +182,7 @@ export class ClusterEngine implements Engine {
         this.#workers.forget(worker.id);
         if (!(error instanceof WorkerLostError)) continue;
         this.#choice.forget(worker.id);
-        if (++losses === MOST_LOSSES || (added.length > 0 && countsGenerated(request))) throw error;
+        if (++losses === MOST_LOSSES) throw error;
       } finally {
         worker.end();
       }
@@ -227,9 +229,4 @@ export class ClusterEngine implements Engine {
       this.#milliseconds += performance.now() - start;
     }
   }
-}
-
-/** Whether the choice of a token depends on which of those before were generated: another worker takes them for the prompt's. */
-function countsGenerated({ frequencyPenalty, presencePenalty }: SequenceRequest): boolean {
-  return frequencyPenalty !== 0 || presencePenalty !== 0;
 }

@@ -19,6 +19,7 @@ const request = z.strictObject({
   logitBias: z.array(z.tuple([token, z.number()])),
   seed: z.int().min(0).max(2 ** 32 - 1),
   logprobs: z.int().min(0).optional(),
+  generated: z.int().min(0).optional(),
 });
 /** A log-probability of zero likelihood is minus infinity, which JSON has as null. */
 const logprob = z.number().nullable().transform((value) => value ?? -Infinity);

@@ -12,6 +12,8 @@ export interface SequenceRequest extends Sampling {
   maxTokens: number;
   /** Tokens that end the sequence. */
   endTokens: readonly number[];
+  /** How many of the last tokens of the prompt were generated before, as penalties count them; absent where none were. */
+  generated?: number;
   /** The number of likeliest tokens that come with each token; absent where no log-probability is asked for. */
   logprobs?: number;
 }

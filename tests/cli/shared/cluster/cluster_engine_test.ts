@@ -185,18 +185,20 @@ testNats(
     };
     for (let i = 0; i < 6; i++) await ends();
     await assertRejects(() => collect(engine.submit(request({}))), WorkerLostError);
-    // Penalties tell generated tokens from those of the prompt, which a continuation does not.
+    // Penalties tell generated tokens from those of the prompt: who continues is told how many they are.
     const cluster = await server.join();
     let portions = 0;
     const onToken = () => ++portions === 9 && void cluster.connection.close();
     await worker(cluster, new HashEngine(1000, onToken));
-    const penalized = engine.submit(request({ presencePenalty: 1, endTokens: [] }));
-    const before: number[] = [];
-    await assertRejects(async () => {
-      for await (const part of penalized) before.push(...part.map(({ token }) => token));
-    }, WorkerLostError);
-    assert(before.length > 0);
-    await worker(await server.join(), new HashEngine());
+    const penalized = request({ presencePenalty: 1, endTokens: [] });
+    const tokens = collect(engine.submit(penalized));
+    while (portions < 9) await new Promise((resolve) => setTimeout(resolve, 1));
+    const next = new HashEngine();
+    await worker(await server.join(), next);
+    assertEquals(await tokens, undisturbed(penalized));
+    const [{ tokens: prompt, generated }] = next.asked;
+    assertEquals(generated, prompt.length - 1);
+    assert(generated !== undefined && generated > 0);
     const refused = () => collect(engine.submit(request({ topK: 3 })));
     await assertRejects(refused, RangeError, "topK is not supported");
     engine.destroy();
