@@ -2,6 +2,7 @@
 import { assert } from "@std/assert";
 import { fuzzCallers } from "./callers.ts";
 import { fuzz } from "./fuzz.ts";
+import { fuzzSequences } from "./sequences.ts";
 import { sharedGpu } from "../support/gpu.ts";
 import { testRandomly } from "../support/random.ts";
 
@@ -27,5 +28,15 @@ testRandomly(
     const { calls, refused } = report["RingKvCache.restore"];
     // Of a few, all may be right, or none.
     assert((refused > 0 && calls > refused) || calls < 20, JSON.stringify(report));
+  },
+);
+
+testRandomly(
+  "fuzz: sequences of batches and pages are what they are alone, and leave no page behind",
+  async (random) => {
+    const report = await fuzzSequences(await sharedGpu(), random, { count: 24 });
+    for (const kind of ["Batch.add", "extend, wrong", "PagedKvCache.restore"]) {
+      assert(report[kind].calls > 0, `${kind}: ${JSON.stringify(report)}`);
+    }
   },
 );

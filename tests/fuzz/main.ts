@@ -5,6 +5,7 @@ import { Random } from "../support/random.ts";
 import { fuzzCallers } from "./callers.ts";
 import { fuzzFiles } from "./files.ts";
 import { fuzz } from "./fuzz.ts";
+import { fuzzSequences } from "./sequences.ts";
 
 /** A file or a refusal that takes longer is as bad as one that is never done. */
 const LONGEST_MS = 2000;
@@ -33,6 +34,13 @@ if (import.meta.main) {
       },
     });
     console.table(callers);
+    const sequences = await fuzzSequences(gpu, new Random(seed), {
+      count,
+      onCall: (done) => {
+        if (done % 1000 === 0) console.log(`${done} calls for many sequences`);
+      },
+    });
+    console.table(sequences);
     gpu.destroy();
     const files = await fuzzFiles(new Random(seed), {
       count,
@@ -41,10 +49,10 @@ if (import.meta.main) {
       },
     });
     console.table(files);
-    const slow = Object.entries({ ...calls, ...callers, ...files })
+    const slow = Object.entries({ ...calls, ...callers, ...sequences, ...files })
       .filter(([, { longestMs }]) => longestMs > LONGEST_MS);
     return {
-      ...{ calls, callers, files },
+      ...{ calls, callers, sequences, files },
       faults: slow.map(([kind, { longestMs }]) => `${kind}: ${longestMs} ms`),
     };
   });

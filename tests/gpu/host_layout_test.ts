@@ -15,6 +15,7 @@ struct Params {
 }
 var<uniform> params: Params;
 var<uniform> perHead: array<vec4f, 3u>;
+var<uniform> triples: array<vec3f, 3u>;
 `;
 const VALUES: UniformValues = {
   first: 1,
@@ -45,6 +46,8 @@ Deno.test("layout: members are where WGSL has them", () => {
   assertEquals([80, 84, 88].map((at) => view.getInt32(at, true)), [-1, -2, -3]);
   const { size, align } = uniformLayout(CODE, "perHead");
   assertEquals([size, align], [48, 16]);
+  // Elements lie as far apart as they are aligned.
+  assertEquals(uniformLayout(CODE, "triples").size, 48);
 });
 
 Deno.test("layout: what is missing, too long or none of its type is refused by its name", () => {
