@@ -1,5 +1,5 @@
 /** Figures of a system from its rounds. */
-import { median, speedup } from "../statistics.ts";
+import { median } from "../statistics.ts";
 import type { Ready } from "./message.ts";
 import type { ModelFigures, ModelResult } from "./result.ts";
 
@@ -27,13 +27,25 @@ export function figuresOf(
   const steps = (of: readonly Round[]) =>
     of.map(({ firstMs, allMs }) => (allMs - firstMs) / (newTokens - 1));
   const [firstTokenMs, stepMs] = [median(firsts(rounds)), median(steps(rounds))];
+  const isClear = stepMs > 0;
   return {
-    ...{ rounds: rounds.length, loadMs, firstTokenMs, stepMs },
+    ...{ rounds: rounds.length, loadMs, firstTokenMs, stepMs: isClear ? stepMs : null },
     prefillPerSecond: sequences * promptTokens / firstTokenMs * 1e3,
-    decodePerSecond: sequences / stepMs * 1e3,
-    prefillTimesOurs: ours ? speedup(firsts(ours), firsts(rounds)) : null,
-    decodeTimesOurs: ours ? speedup(steps(ours), steps(rounds)) : null,
+    decodePerSecond: isClear ? sequences / stepMs * 1e3 : null,
+    prefillTimesOurs: ours ? timesOurs(firsts(rounds), firsts(ours)) : null,
+    decodeTimesOurs: ours ? timesOurs(steps(rounds), steps(ours)) : null,
     cacheBytes,
     residentBytes: rounds.at(-1)!.residentBytes,
   };
+}
+
+/**
+ * The median ratio of times of the same rounds. A step is a difference, and where the machine was busy it may be less than
+ * nothing: such rounds are left out, and where they are half of all there is no ratio.
+ */
+function timesOurs(times: readonly number[], ours: readonly number[]): number | null {
+  const ratios = times.flatMap((time, round) =>
+    time > 0 && ours[round] > 0 ? [time / ours[round]] : []
+  );
+  return 2 * ratios.length > times.length ? median(ratios) : null;
 }

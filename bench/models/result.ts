@@ -26,13 +26,13 @@ export interface ModelFigures {
   loadMs: number;
   /** Milliseconds from prompts to the first new token of each. */
   firstTokenMs: number;
-  /** Milliseconds of one more token of each sequence. */
-  stepMs: number;
+  /** Milliseconds of one more token of each sequence; null where other work of the machine hides it. */
+  stepMs: number | null;
   /** Tokens of all prompts over the time to the first new tokens. */
   prefillPerSecond: number;
   /** New tokens of all sequences, but for the first ones, over their time. */
-  decodePerSecond: number;
-  /** How many times longer than ours, in the same rounds; null where ours has no figures. */
+  decodePerSecond: number | null;
+  /** How many times longer than ours, in the same rounds; null where either has no figures. */
   prefillTimesOurs: number | null;
   decodeTimesOurs: number | null;
   /** Bytes of keys and values of all sequences. */

@@ -35,6 +35,18 @@ Deno.test("bench models: a step is what one more token takes, and ratios are tho
   assertEquals(figuresOf(row, READY, ours, undefined).decodeTimesOurs, null);
 });
 
+Deno.test("bench models: a step that noise hides has no figures", () => {
+  const row = { sequences: 1, promptTokens: 10, newTokens: 2 };
+  const rounds = (...allMs: number[]) =>
+    allMs.map((allMs) => ({ firstMs: 10, allMs, residentBytes: 1 }));
+  // Steps of 2, -3 and 4 ms beside 1 ms: the second round is left out of the ratio.
+  const noisy = figuresOf(row, READY, rounds(12, 7, 14), rounds(11, 11, 11));
+  assertEquals([noisy.stepMs, noisy.decodeTimesOurs], [2, 3]);
+  const hidden = figuresOf(row, READY, rounds(12, 7, 8), rounds(11, 11, 11));
+  assertEquals([hidden.stepMs, hidden.decodePerSecond, hidden.decodeTimesOurs], [null, null, null]);
+  assertEquals([hidden.prefillTimesOurs, hidden.firstTokenMs], [1, 10]);
+});
+
 Deno.test("bench models: a token that is not the likeliest is a fault, one that ties with it is none", async () => {
   // The norm of the embedding (1, y) points along it: token 0 answers with 1, as token 1 is longer.
   const embedding = (tie: number) => [1, 0, 1 + tie, 0, -1, 0];
