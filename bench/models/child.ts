@@ -1,6 +1,7 @@
 /** The process of one system with one model: it answers requests until nobody asks any more. */
 import { messageOf, verdictOn } from "../peers/attempt.ts";
 import { LoadError } from "../peers/peer.ts";
+import { countGpuWork, workBetween } from "./gpu_work.ts";
 import { type Job, lineOf, linesOf, type Reply, type Request } from "./message.ts";
 import { withModel } from "./model.ts";
 import { SYSTEMS } from "./systems.ts";
@@ -10,6 +11,8 @@ const system = SYSTEMS.find(({ name }) => name === job.system)!;
 
 // The last line of what systems print is the reason where they crash.
 console.log = console.info = console.debug = console.error;
+
+const workSoFar = countGpuWork();
 
 function reply(message: Reply): void {
   const bytes = new TextEncoder().encode(lineOf(message));
@@ -26,11 +29,13 @@ try {
   reply({ ready: { cacheBytes: model.cacheBytes, loadMs } });
   for await (const line of linesOf(Deno.stdin.readable)) {
     const { prompts, tokens }: Request = JSON.parse(line);
+    const before = workSoFar();
     const start = performance.now();
     const generated = await model.generate(prompts, tokens);
     const milliseconds = performance.now() - start;
     const residentBytes = Deno.memoryUsage().rss;
-    reply({ answer: { tokens: generated, milliseconds, residentBytes } });
+    const work = workBetween(before, workSoFar());
+    reply({ answer: { tokens: generated, milliseconds, residentBytes, work } });
   }
 } catch (error) {
   reply({ failure: { verdict: verdictOn(error), message: messageOf(error) } });

@@ -1,5 +1,6 @@
 /** Figures of a system from its rounds. */
 import { median } from "../statistics.ts";
+import { type GpuWork, workBetween } from "./gpu_work.ts";
 import type { Ready } from "./message.ts";
 import type { ModelFigures, ModelResult } from "./result.ts";
 
@@ -9,6 +10,9 @@ export interface Round {
   firstMs: number;
   /** Milliseconds until all new tokens, from other prompts of the same length. */
   allMs: number;
+  /** The work that the GPU was given for these. */
+  firstWork: GpuWork;
+  allWork: GpuWork;
   /** Memory of the process afterwards. */
   residentBytes: number;
 }
@@ -27,6 +31,8 @@ export function figuresOf(
   const steps = (of: readonly Round[]) =>
     of.map(({ firstMs, allMs }) => (allMs - firstMs) / (newTokens - 1));
   const [firstTokenMs, stepMs] = [median(firsts(rounds)), median(steps(rounds))];
+  const last = rounds.at(-1)!;
+  const more = workBetween(last.firstWork, last.allWork);
   const isClear = stepMs > 0;
   return {
     ...{ rounds: rounds.length, loadMs, firstTokenMs, stepMs: isClear ? stepMs : null },
@@ -35,7 +41,13 @@ export function figuresOf(
     prefillTimesOurs: ours ? timesOurs(firsts(rounds), firsts(ours)) : null,
     decodeTimesOurs: ours ? timesOurs(steps(rounds), steps(ours)) : null,
     cacheBytes,
-    residentBytes: rounds.at(-1)!.residentBytes,
+    residentBytes: last.residentBytes,
+    promptWork: last.firstWork,
+    stepWork: {
+      dispatches: more.dispatches / (newTokens - 1),
+      submits: more.submits / (newTokens - 1),
+      waits: more.waits / (newTokens - 1),
+    },
   };
 }
 

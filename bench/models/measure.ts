@@ -139,9 +139,12 @@ async function timeRound(
 ): Promise<void> {
   if (row.verdict !== "right") return;
   try {
-    const { milliseconds: firstMs } = await contestant.ask(first);
-    const { milliseconds: allMs, residentBytes } = await contestant.ask(all);
-    rounds.push({ firstMs, allMs, residentBytes });
+    const one = await contestant.ask(first);
+    const many = await contestant.ask(all);
+    rounds.push({
+      ...{ firstMs: one.milliseconds, allMs: many.milliseconds },
+      ...{ firstWork: one.work, allWork: many.work, residentBytes: many.residentBytes },
+    });
   } catch (error) {
     fail(row, error);
   }

@@ -1,4 +1,5 @@
 /** The messages between the bench and the processes of the systems: a line of JSON each, replies behind a mark. */
+import type { GpuWork } from "./gpu_work.ts";
 import type { ModelChoice } from "./model.ts";
 import type { Sequences } from "./system.ts";
 
@@ -28,6 +29,8 @@ export interface Answer {
   milliseconds: number;
   /** Memory of the process that is in use now. */
   residentBytes: number;
+  /** The work that its GPU was given; nothing of it by systems without one. */
+  work: GpuWork;
 }
 
 /** Why there is nothing more to come. */

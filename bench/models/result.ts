@@ -1,4 +1,5 @@
 /** What `bench models` reports, in the shape that `--json` writes. */
+import type { GpuWork } from "./gpu_work.ts";
 import type { Failure } from "./message.ts";
 
 /** One system with one model. */
@@ -39,4 +40,8 @@ export interface ModelFigures {
   cacheBytes: number | null;
   /** Memory of its process after the last round. */
   residentBytes: number;
+  /** The work that its GPU was given for the prompts, their first new tokens included. */
+  promptWork: GpuWork;
+  /** The work for one more token of each sequence. */
+  stepWork: GpuWork;
 }

@@ -6,8 +6,9 @@ import type { ModelFigures, ModelResult } from "./result.ts";
 /** Writes a table for each model and number of sequences; a system that is not right says why instead of its figures. */
 export function formatModels(rows: readonly ModelResult[]): string {
   const tables = Map.groupBy(rows, ({ model, sequences }) => `${model}, ${sequences} sequences`);
-  return [...tables.values()].map((rows) => `${titleOf(rows[0])}\n${formatTable(rows)}`)
-    .join("\n\n");
+  return [...tables.values()].map((rows) =>
+    [titleOf(rows[0]), formatTable(rows), ...formatWork(rows)].join("\n")
+  ).join("\n\n");
 }
 
 function titleOf({ model, sequences, promptTokens, newTokens }: ModelResult): string {
@@ -48,4 +49,27 @@ function formatTable(rows: readonly ModelResult[]): string {
 
 function wordsOf({ verdict, message }: ModelResult): string {
   return `${verdict === "wrong" ? "WRONG" : verdict}: ${message}`;
+}
+
+/** The work that GPUs were given, where there was any: each wait costs Deno 10 ms. */
+function formatWork(rows: readonly ModelResult[]): string[] {
+  const worked = rows.flatMap(({ system, figures }) =>
+    figures && figures.promptWork.dispatches > 0 ? [{ system, ...figures }] : []
+  );
+  if (worked.length === 0) return [];
+  const counts = (heading: string, of: (row: (typeof worked)[number]) => number): Column => ({
+    ...{ heading, align: "right" as const, cells: alignDecimals(worked.map(of)) },
+  });
+  return [
+    "",
+    ...formatColumns([
+      { heading: "work of the GPU", align: "left", cells: worked.map(({ system }) => system) },
+      counts("prompt: dispatches", ({ promptWork }) => promptWork.dispatches),
+      counts("submits", ({ promptWork }) => promptWork.submits),
+      counts("waits", ({ promptWork }) => promptWork.waits),
+      counts("one more token: dispatches", ({ stepWork }) => stepWork.dispatches),
+      counts("submits", ({ stepWork }) => stepWork.submits),
+      counts("waits", ({ stepWork }) => stepWork.waits),
+    ]),
+  ];
 }

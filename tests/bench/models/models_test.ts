@@ -20,11 +20,16 @@ import { run, withModel } from "../../support/commands.ts";
 import { TINY, weightsWith } from "../../support/models.ts";
 import { testRandomly } from "../../support/random.ts";
 
+const NO_WORK = { dispatches: 0, submits: 0, waits: 0 };
 const READY = { cacheBytes: 2048, loadMs: 500 };
 
 Deno.test("bench models: a step is what one more token takes, and ratios are those of the same round", () => {
   const row = { sequences: 2, promptTokens: 10, newTokens: 5 };
-  const round = (firstMs: number, allMs: number) => ({ firstMs, allMs, residentBytes: firstMs });
+  const round = (firstMs: number, allMs: number) => ({
+    ...{ firstMs, allMs, residentBytes: firstMs },
+    ...{ firstWork: { dispatches: 9, submits: 2, waits: 1 } },
+    ...{ allWork: { dispatches: 29, submits: 2, waits: 3 } },
+  });
   const ours = [round(10, 18), round(20, 60), round(40, 56)];
   const figures = figuresOf(row, READY, [round(20, 24), round(10, 50), round(80, 88)], ours);
   assertEquals([figures.firstTokenMs, figures.stepMs, figures.rounds], [20, 2, 3]);
@@ -32,13 +37,17 @@ Deno.test("bench models: a step is what one more token takes, and ratios are tho
   // 2, 0.5 and 2 times as long to the first token; 0.5, 1 and 0.5 for a step.
   assertEquals([figures.prefillTimesOurs, figures.decodeTimesOurs], [2, 0.5]);
   assertEquals([figures.residentBytes, figures.cacheBytes, figures.loadMs], [80, 2048, 500]);
+  // Of four more tokens.
+  assertEquals(figures.stepWork, { dispatches: 5, submits: 0, waits: 0.5 });
   assertEquals(figuresOf(row, READY, ours, undefined).decodeTimesOurs, null);
 });
 
 Deno.test("bench models: a step that noise hides has no figures", () => {
   const row = { sequences: 1, promptTokens: 10, newTokens: 2 };
   const rounds = (...allMs: number[]) =>
-    allMs.map((allMs) => ({ firstMs: 10, allMs, residentBytes: 1 }));
+    allMs.map((allMs) => ({
+      ...{ firstMs: 10, allMs, residentBytes: 1, firstWork: NO_WORK, allWork: NO_WORK },
+    }));
   // Steps of 2, -3 and 4 ms beside 1 ms: the second round is left out of the ratio.
   const noisy = figuresOf(row, READY, rounds(12, 7, 14), rounds(11, 11, 11));
   assertEquals([noisy.stepMs, noisy.decodeTimesOurs], [2, 3]);
@@ -85,6 +94,7 @@ function contestantOf(
         tokens: change(generated, ++asked),
         milliseconds: tokens,
         residentBytes: 1e6,
+        work: NO_WORK,
       }));
     },
     end: () => Promise.resolve(ended()),
@@ -232,6 +242,9 @@ testRandomly(
       const { schema, rows: [row] } = JSON.parse(await Deno.readTextFile(json));
       assertEquals([schema, row.verdict, row.figures.rounds], [1, "right", 1]);
       assert(row.figures.firstTokenMs > 0 && row.figures.residentBytes > 0);
+      const { promptWork, stepWork } = row.figures;
+      assert(promptWork.submits > 0 && promptWork.waits > 0 && stepWork.dispatches > 0);
+      assertMatch(right.out, /\n\nwork of the GPU [^]*\nOnehead /);
 
       const missing = await run(runModels, "--model", `${folder}/none.bin`, ...args);
       assertEquals(missing.code, 2);
