@@ -144,7 +144,7 @@ export function fillIn(spec: AttentionSpec): FilledSpec {
   checkObject(ACTION, "spec", spec);
   const { batch = 1, numHeads, numKvHeads = numHeads, headDim, valueDim = headDim } = spec;
   const { seqLen = 1, capacity, sinks = 0, outputs = [], impl = "auto", tuning, pages } = spec;
-  const { valuesAre, kvCalibrated, kvRotation, tokens } = spec;
+  const { valuesAre, kvCalibrated = false, kvRotation, tokens } = spec;
   const { dtype = "f32", kvDtype = dtype, layout = "BSNH", kvLayout = layout } = spec;
   const { arithmetic = "f32", maxScratchBytes = DEFAULT_SCRATCH_BYTES } = spec;
   const own: OwnSpec = {
@@ -155,6 +155,7 @@ export function fillIn(spec: AttentionSpec): FilledSpec {
     ...(kvRotation === undefined ? {} : { kvRotation }),
     ...(tokens === undefined ? {} : { tokens }),
   };
+  checkChoice(ACTION, "kvCalibrated", kvCalibrated, [true, false]);
   checkOwn(own);
   // Rows that lie end to end are numbered, masked and biased as those of one sequence.
   const rows = tokens === undefined ? own : { ...own, batch: 1, seqLen: tokens };

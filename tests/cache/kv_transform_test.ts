@@ -450,6 +450,8 @@ Deno.test("transform: what cannot be is refused before the GPU has work, and by 
   const spec = { ...shape, numHeads: 2 };
   const plan = (changed: object) => () => planAttention({ ...spec, ...changed }, LIMITS);
   const pages = { size: 4, count: 2 };
+  const wrong = plan({ kvCalibrated: "yes" });
+  assertThrows(wrong, TypeError, "kvCalibrated must be one of true, false");
   assertThrows(plan({ kvCalibrated: true, pages }), TypeError, "pages hold keys and values");
   assertThrows(plan({ kvRotation: "hadamard", kvDtype: "f32" }), RangeError, 'kvDtype="f32"');
   assertThrows(plan({ kvCalibrated: true, maxScratchBytes: 16 }), RangeError, "maxScratchBytes=16");

@@ -1,5 +1,12 @@
 /** What the fuzz calls the library with: right arguments, and how they are spoiled. A new option goes in here. */
-import type { AttendOptions, AttentionSpec, HostTensor, RingKvCacheOptions } from "../../mod.ts";
+import type {
+  AttendOptions,
+  AttentionSpec,
+  HostTensor,
+  MaskMod,
+  RingKvCacheOptions,
+  ScoreMod,
+} from "../../mod.ts";
 import type { Random } from "../support/random.ts";
 
 /** What no option may be, or only some. */
@@ -75,6 +82,27 @@ export function drawAttend(
   };
 }
 
+/** Functions of scores, some of which are spoiled, and whether the blocks of a mask are asked for. */
+function drawMods(random: Random): Pick<AttentionSpec, "scoreMod" | "maskMod" | "blockMask"> {
+  const scoreMod: ScoreMod = {
+    name: "biased",
+    wgsl: "fn biased(score: f32, at: ScoreAt) -> f32 { return score + biases[at.head]; }",
+    tensors: { biases: { shape: [random.integer(1, 9)] } },
+  };
+  const maskMod: MaskMod = {
+    name: "near",
+    wgsl: "fn near(at: ScoreAt) -> bool { return at.query - at.key < reach; }",
+    scalars: { reach: { type: "i32", value: random.integer(1, 9) } },
+  };
+  const some = <Mod extends object>(mod: Mod) =>
+    random.pick([undefined, mod, random.next() < 0.9 ? mod : spoiled(random, mod)]);
+  return {
+    scoreMod: some(scoreMod),
+    maskMod: some(maskMod),
+    blockMask: random.pick([false, false, true]),
+  };
+}
+
 /** A specification to plan. */
 export function drawSpec(random: Random): AttentionSpec {
   const numKvHeads = random.integer(1, 9);
@@ -89,6 +117,12 @@ export function drawSpec(random: Random): AttentionSpec {
     dtype: random.pick(["f32", "f16"]),
     layout: random.pick(["BSNH", "BNSH"]),
     kvLayout: random.pick([undefined, "BSNH", "BNSH"]),
+    ...random.pick([
+      { kvDtype: undefined, kvCalibrated: undefined, kvRotation: undefined },
+      { kvDtype: "int8", kvCalibrated: true, kvRotation: undefined } as const,
+      { kvDtype: "int4", kvCalibrated: false, kvRotation: "hadamard" } as const,
+    ]),
+    ...drawMods(random),
     impl: random.pick(["auto", "fused", "staged"]),
     ...{ outputs: [], maxScratchBytes: 2 ** 20 },
   };
