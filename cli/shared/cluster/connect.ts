@@ -47,13 +47,14 @@ async function credentialsOf(
   action: string,
   variable: (name: Variable) => string | undefined,
 ): Promise<NodeConnectionOptions> {
-  const bytesOf = async (name: Variable) => {
+  const bytesOf = async (name: Variable, end = "") => {
     const path = variable(name);
     return path === undefined
       ? undefined
-      : new TextEncoder().encode((await new Files(action).readText(path)).trim());
+      : new TextEncoder().encode((await new Files(action).readText(path)).trim() + end);
   };
-  const [creds, seed] = [await bytesOf("NATS_CREDS"), await bytesOf("NATS_NKEY")];
+  // The client finds no seed in a creds file that ends with it, but for a line's end.
+  const [creds, seed] = [await bytesOf("NATS_CREDS", "\n"), await bytesOf("NATS_NKEY")];
   const authenticators: Authenticator[] = [
     ...(creds ? [credsAuthenticator(creds)] : []),
     ...(seed ? [nkeyAuthenticator(seed)] : []),

@@ -78,6 +78,59 @@ testNats(
   },
 );
 
+/** A JSON Web Token as NATS has them: claims about a key, signed by another one. */
+function tokenOf(issuer: nkeys.KeyPair, subject: nkeys.KeyPair, type: string): string {
+  const base64 = (bytes: Uint8Array) =>
+    bytes.toBase64({ alphabet: "base64url", omitPadding: true });
+  const part = (value: unknown) => base64(new TextEncoder().encode(JSON.stringify(value)));
+  const [iss, sub] = [issuer, subject].map((key) => key.getPublicKey());
+  const unlimited = {
+    conn: -1,
+    leaf: -1,
+    imports: -1,
+    exports: -1,
+    subs: -1,
+    data: -1,
+    payload: -1,
+  };
+  const limits = type === "account" ? { limits: { ...unlimited, wildcards: true } } : {};
+  const claims = {
+    ...{ jti: "none", iat: 1, iss, sub, name: type },
+    nats: { type, version: 2, ...limits },
+  };
+  const text = `${part({ typ: "JWT", alg: "ed25519-nkey" })}.${part(claims)}`;
+  return `${text}.${base64(issuer.sign(new TextEncoder().encode(text)))}`;
+}
+
+testNats("openCluster: a creds file, of a user whose account an operator signed", async () => {
+  const [operator, account, user, stranger] = [
+    ...[nkeys.createOperator(), nkeys.createAccount(), nkeys.createUser(), nkeys.createUser()],
+  ];
+  const credsOf = (key: nkeys.KeyPair, token: string) =>
+    `-----BEGIN NATS USER JWT-----\n${token}\n------END NATS USER JWT------\n
+-----BEGIN USER NKEY SEED-----\n${
+      new TextDecoder().decode(key.getSeed())
+    }\n------END USER NKEY SEED------\n`;
+  await inFolder({
+    "server.conf": `operator: ${tokenOf(operator, operator, "operator")}
+      resolver: MEMORY
+      resolver_preload: { ${account.getPublicKey()}: ${tokenOf(operator, account, "account")} }`,
+    "user.creds": credsOf(user, tokenOf(account, user, "user")),
+    // The account's word for another user does not serve whoever has not that user's seed.
+    "stolen.creds": credsOf(stranger, tokenOf(account, user, "user")),
+    "forged.creds": credsOf(stranger, tokenOf(stranger, stranger, "user")),
+  }, async (folder) => {
+    await using server = await NatsServer.start("--config", `${folder}/server.conf`);
+    await join(server.url, { NATS_CREDS: `${folder}/user.creds` });
+    for (const name of ["stolen", "forged"]) {
+      const variables = { NATS_CREDS: `${folder}/${name}.creds` };
+      const error = await assertRejects(() => join(server.url, variables), RangeError) as Error;
+      assertStringIncludes(error.message, "Authorization Violation");
+    }
+    await assertRejects(() => join(server.url, {}), RangeError);
+  });
+});
+
 testNats("openCluster: a socket that the server resets late ends nothing", async () => {
   await using server = await NatsServer.start("--auth", "secret");
   // About one refusal in ten resets a socket that the client no longer listens to: the runner fails where nobody hears it.
