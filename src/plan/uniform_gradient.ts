@@ -1,5 +1,4 @@
 /** The tile of a gradient whose lanes own rows and read those that pass by from uniform bindings. */
-import { SMALLEST_SUBGROUP } from "../gpu/profile.ts";
 import type { ScoreGradient } from "./backward_spec.ts";
 import { type GradientTile, ROW_STATE_BYTES } from "./backward_tile.ts";
 import type { PlanDevice } from "./plan_base.ts";
@@ -21,10 +20,9 @@ export function planUniformGradient(
   gradients: readonly ScoreGradient[],
   { profile }: PlanDevice,
 ): { tile: GradientTile; uniform: UniformPassing } | undefined {
-  const { isSoftware, subgroupSize } = profile;
-  // SwiftShader takes minutes to compile more than 16 sums of an invocation. Tiles of a bias have lanes that share rows.
-  const isOther = !isSoftware || subgroupSize === SMALLEST_SUBGROUP || gradients.includes("dBias");
-  if (isOther || !suitsUniforms(spec) || spec.impl === "staged") return undefined;
+  // Tiles of a bias have lanes that share rows.
+  const isOther = spec.impl === "staged" || gradients.includes("dBias");
+  if (isOther || !suitsUniforms(spec, profile)) return undefined;
   const { batch, numHeads, seqLen, headDim, valueDim } = spec;
   const keys = uniformRanges(keyUnits(spec));
   const queries = uniformRanges({

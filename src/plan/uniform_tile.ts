@@ -1,5 +1,5 @@
 /** The tile of a fused attention whose lanes own query rows and read keys and values from uniform bindings. */
-import { SMALLEST_SUBGROUP } from "../gpu/profile.ts";
+import { type DeviceProfile, SMALLEST_SUBGROUP } from "../gpu/profile.ts";
 import {
   fusedPackSize,
   type FusedTile,
@@ -34,36 +34,32 @@ export function planUniformTile(
   { spec, parts }: PlanStart,
   { profile }: PlanDevice,
 ): UniformTile | undefined {
-  if (!suitsUniforms(spec) || !profile.isSoftware || parts.length > 1) return undefined;
-  // SwiftShader takes minutes to compile more than 16 sums of an invocation.
-  if (profile.subgroupSize === SMALLEST_SUBGROUP || spec.tuning) return undefined;
+  if (!suitsUniforms(spec, profile) || spec.tuning || parts.length > 1) return undefined;
   const uniform = uniformRanges(keyUnits(spec));
-  const { rows, keys } = { rows: 4, keys: 4 };
+  const [rows, keys] = [4, 4];
   if (!uniform || spec.numRows < FILLING * SOFTWARE_LANES * rows) return undefined;
+  const loads = "packs";
   const tile: FusedTile = {
     ...{ rows, rowGroups: SOFTWARE_LANES, lanes: 1, wantedLanes: 1, keys, sharers: 0, partners: 1 },
-    ...{
-      keyChunk: 0,
-      shuffles: false,
-      strips: 1,
-      columns: keys,
-      tellsWhole: false,
-      loads: "packs",
-    },
-    valueLoads: valueLoads({ spec, loads: "packs" }),
-    rounds: headLoads({ spec, loads: "packs" }) + 1 + ROUNDS_BESIDE,
+    ...{ keyChunk: 0, shuffles: false, strips: 1, columns: keys, tellsWhole: false, loads },
+    valueLoads: valueLoads({ spec, loads }),
+    rounds: headLoads({ spec, loads }) + 1 + ROUNDS_BESIDE,
   };
   return { tile, uniform };
 }
 
-/** Whether rows are small, of f32, and lie where a binding can hold them. */
-export function suitsUniforms(spec: FilledSpec): boolean {
-  const { dtype, kvDtype, arithmetic, headDim, valueDim, pages, tokens, valuesAre, blockMask } =
-    spec;
+/** Whether loads from storage are dear, and rows are small, of f32, and lie where a binding can hold them. */
+export function suitsUniforms(
+  spec: FilledSpec,
+  { isSoftware, subgroupSize }: DeviceProfile,
+): boolean {
+  const { dtype, kvDtype, arithmetic, headDim, valueDim } = spec;
+  const { pages, tokens, valuesAre, blockMask } = spec;
   const isPlain = [dtype, kvDtype, arithmetic].every((type) => type === "f32");
   const isContiguous = !pages && tokens === undefined && !valuesAre && !blockMask;
-  return isPlain && isContiguous && fusedPackSize(spec) === 4 &&
-    Math.max(headDim, valueDim) <= MOST_ELEMENTS;
+  const isSmall = fusedPackSize(spec) === 4 && Math.max(headDim, valueDim) <= MOST_ELEMENTS;
+  // SwiftShader takes minutes to compile more than 16 sums of an invocation.
+  return isSoftware && subgroupSize !== SMALLEST_SUBGROUP && isPlain && isContiguous && isSmall;
 }
 
 /** The rows of keys and values that belong together: those of a head, or those of a sequence where its heads lie in turns. */
