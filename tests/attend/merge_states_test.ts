@@ -204,3 +204,16 @@ Deno.test("merge: refuses what does not fit, and frees what it made", async () =
     assertThrows(() => merge.encode(encoder, [a], { o: a.o, lse: b.lse }), TypeError, says);
   });
 });
+
+testRandomly("merge: one state stays as it is, where it is", async (random) => {
+  using tensors = new Tensors();
+  const gpu = await sharedGpu();
+  const [o, lse] = [random.tensor([2, 3]), random.tensor([2])];
+  const onDevice = await mergeStates(gpu, [
+    { o: await tensors.upload(o), lse: await tensors.upload(lse) },
+  ]);
+  for (const tensor of [onDevice.o, onDevice.lse]) tensors.keep(tensor);
+  assertClose(await onDevice.o.download(), o.data, TOLERANCE.f32, "o on the device");
+  const onHost = await mergeStates(gpu, [{ o, lse }]);
+  assertClose(onHost.o.data, o.data, TOLERANCE.f32, "o on the host");
+});
