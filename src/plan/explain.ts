@@ -1,6 +1,7 @@
 import { checkObject } from "../base/check.ts";
 import { fusedDispatches, stagedDispatches } from "./dispatches.ts";
 import type { Grid } from "../gpu/bound_work.ts";
+import { loadPacks, type Loads } from "../tensor/loads.ts";
 import { rowsPerKvHead } from "./plan_base.ts";
 import { movedBytes, operations } from "./counts.ts";
 import type { AttentionPlan } from "./plan.ts";
@@ -100,7 +101,7 @@ function fusedRows(plan: FusedPlan): [string, string][] {
         ...(keyChunk > 0 ? [`keys by workgroup memory, ${keyChunk} loads at a time`] : []),
         ...(strips > 1 ? [`${strips} share elements of the value`] : []),
         ...(columns > 1 ? [`values of ${columns} columns at a time`] : []),
-        ...(loads === "packs" ? [] : [`loads of 8 numbers as ${loads}`]),
+        ...(loads === "packs" ? [] : [loadsLine(loads)]),
       ].join(", "),
     ],
     ...uniformRow(plan),
@@ -139,6 +140,11 @@ function stagedRows(plan: StagedPlan): [string, string][] {
     ["blocks", `${blocks.length} of rows`],
     ["dispatches", grids(stagedDispatches(plan))],
   ];
+}
+
+/** The numbers that a load brings, and the integers that it is of. */
+function loadsLine(loads: Loads): string {
+  return `loads of ${4 * loadPacks(loads)} numbers as ${loads === "words" ? "u64" : loads}`;
 }
 
 /** The number of dispatches, and the grids of the first few: blocks repeat. */
