@@ -13,6 +13,7 @@ import { attentionMaps, chooseMaps } from "./attention_maps.ts";
 import { drawText, drawWith } from "../../src/model/draw_text.ts";
 import { parseOptions, type QualityOptions } from "./options.ts";
 import { attentionFigure } from "./report/attention_figure.ts";
+import { formatHtml } from "./report/html.ts";
 import { formatTable } from "./report/table.ts";
 import type { Report, Row } from "./result.ts";
 import { compareScores, type Score, scoreText } from "../shared/score.ts";
@@ -28,14 +29,14 @@ export function runCommand(args: readonly string[], out: Out): Promise<number> {
   return exitCodeOf(async () => {
     const options = parseOptions(args);
     if (typeof options === "string") return out.log(options);
-    await files.checkWritable(options.json);
+    await files.checkWritable(options.json, options.html);
     if (options.svg !== undefined) await files.checkFolder(options.svg);
     await withModel(options, out, (model) => measure(model, options, out));
   }, out);
 }
 
 async function measure(model: Model, options: QualityOptions, out: Out): Promise<void> {
-  const { json, svg } = options;
+  const { json, svg, html } = options;
   const { checkpoint, tokenizer } = model;
   const { spec } = checkpoint;
   const most = mostTokens(spec.contextLen, options.tokens);
@@ -66,6 +67,7 @@ async function measure(model: Model, options: QualityOptions, out: Out): Promise
     const text = JSON.stringify(report, null, 2);
     out.log(json === "" ? text : formatTable(report));
     if (json) await files.write(json, text + "\n");
+    if (html) await files.write(html, await formatHtml(report));
     if (svg !== undefined) {
       await files.makeFolder(svg);
       const attention = await attentionMaps(checkpoint, { ...maps, tokens, tokenizer });

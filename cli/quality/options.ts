@@ -40,6 +40,7 @@ What to change
 
 Where results go, besides the table
   --json [FILE]        all figures, for programs; without a FILE to the standard output, in the table's place
+  --html FILE          a page: perplexity against the bytes of the cache, and the table
   --svg DIR            a picture: attention maps of heads, with those that share keys and values in one colour
   --layer NUMBER       layer of the attention maps, from 0 (default: the middle one)
   --heads NUMBERS      query heads of the attention maps, from 0 (default: the first 8)
@@ -67,13 +68,15 @@ export interface QualityOptions extends ModelOptions {
   /** A file, or "" for the standard output. */
   json?: string;
   svg?: string;
+  html?: string;
   layer?: number;
   heads?: readonly number[];
 }
 
 const NAMES = [
   ...["model", "tokenizer", "text", "tokens", "seed", "cache-dtype", "cache-transform"],
-  ...["window", "sinks", "kv-heads", "pool", "calibration", "json", "svg", "layer", "heads"],
+  ...["window", "sinks", "kv-heads", "pool", "calibration", "layer", "heads"],
+  ...["json", "svg", "html"],
 ] as const;
 
 /**
@@ -111,6 +114,7 @@ export function parseOptions(args: readonly string[]): QualityOptions | string {
     calibration: given.number("calibration", { min: 2 }) ?? USUAL_CALIBRATION,
     json: given.text("json"),
     svg: given.text("svg"),
+    html: given.text("html"),
     layer: given.number("layer", index),
     heads: given.numbers("heads", index),
   };

@@ -1,5 +1,4 @@
 /** From a demand to fleets of MHA, GQA and MQA. Pure. */
-import type { ServingReport } from "../../../bench/mod.ts";
 import { type KvDtype, shardedContextFrom } from "../../../mod.ts";
 import { sentence } from "../../../src/base/check.ts";
 import { activationBytes } from "../../shared/preset.ts";
@@ -17,6 +16,7 @@ import { type FleetOptions, simulate } from "./simulate.ts";
 import type { StepTimes } from "./step_times.ts";
 import { gatewayBytes, shardBytes } from "./wire.ts";
 
+const ACTION = "plan a fleet";
 /** Replicas that are simulated of a fleet of more: they stand for all. */
 export const SIMULATED_REPLICAS = 4;
 /** The share of requests that fill a replica, and are not measured. */
@@ -50,14 +50,11 @@ function planVariant(
   request: PlanRequest,
   demand: FleetDemand,
 ): FleetVariant {
-  const { model, device, weightBits } = request;
-  const { target, price, efficiency, prompt, answer } = demand;
+  const { model, device } = request;
+  const { target, price, prompt, answer, readMs } = demand;
   const memory = { shape, dtype, sequences: demand.sequences, ...memoryOf(request, demand) };
   const { shards, fitting, total } = pagesOf({ ...memory, longest: prompt.most + answer.most });
-  const readSeconds = demand.readMs / 1e3;
-  const times = request.stepTimes ? measuredTimes(request.stepTimes, variant) : new RooflineTimes({
-    ...{ model, shape, device, dtype, weightBits, efficiency, readSeconds, shards },
-  });
+  const times = timesOf({ shape, ...variant }, { dtype, shards }, request, demand);
   // Shards hold one context at a time.
   const maxRunning = shards === 0 ? demand.sequences : 1;
   const options = {
@@ -102,7 +99,7 @@ function planVariant(
     shardsFrom: shardedContextFrom(
       shape,
       attentionRates(device),
-      { shards: 2, readSeconds },
+      { shards: 2, readSeconds: readMs / 1e3 },
       { dtype },
     ),
     pricePerMillion: price === undefined || gpus === null
@@ -111,14 +108,28 @@ function planVariant(
   };
 }
 
-/** The step times of a variant in a serving run. */
-function measuredTimes({ rows }: ServingReport, { variant }: Pick<ModelVariant, "variant">) {
-  const row = rows.find((row) => row.variant === variant);
+/** The step times of a variant: as the ceilings allow, or as they were measured in a serving run. */
+function timesOf(
+  { variant, shape }: ModelVariant,
+  { dtype, shards }: { dtype: KvDtype; shards: number },
+  { model, device, weightBits, stepTimes }: PlanRequest,
+  { efficiency, readMs }: FleetDemand,
+): StepTimes {
+  if (!stepTimes) {
+    return new RooflineTimes({
+      ...{ model, shape, device, dtype, weightBits, efficiency, shards },
+      readSeconds: readMs / 1e3,
+    });
+  }
+  if (shards > 0) {
+    const rule = "the longest request must fit beside the weights where step times are measured";
+    throw new RangeError(sentence(ACTION, rule, { variant, shards }));
+  }
+  const row = stepTimes.rows.find((row) => row.variant === variant);
   if (row) return new MeasuredTimes(row.stepTimes);
   const rule = "step times must be of its variants (leave others out by --kv-heads)";
-  throw new RangeError(
-    sentence("plan a fleet", rule, { variant, measured: rows.map(({ variant }) => variant) }),
-  );
+  const measured = stepTimes.rows.map(({ variant }) => variant);
+  throw new RangeError(sentence(ACTION, rule, { variant, measured }));
 }
 
 /** Bytes of a GPU, and those that weights and activations leave. */
@@ -129,7 +140,7 @@ function memoryOf(
   const weightBytes = model.parameters * weightBits / 8;
   if (memoryBytes === undefined) {
     const rule = "the device's memory must be known (give it as --memory SIZE)";
-    throw new RangeError(sentence("plan a fleet", rule, { device: name }));
+    throw new RangeError(sentence(ACTION, rule, { device: name }));
   }
   return {
     memoryBytes,

@@ -8,14 +8,41 @@ import type { Report, Row } from "../result.ts";
  * many times larger the perplexity is than without a change, "agreement" the share of tokens for which the likeliest is the
  * same. Below it stands what merging kept of each layer.
  */
-export function formatTable({ model, adapter, text, rows }: Report): string {
+export function formatTable(report: Report): string {
+  const { rows } = report;
+  return [
+    ...headOf(report).map(([label, text]) => `${label.padEnd(7)}  ${text}`),
+    "",
+    ...formatColumns(columnsOf(rows)).map((line) => line.trimEnd()),
+    ...rows.flatMap(({ numKvHeads, merge }) =>
+      merge ? ["", mergeTitle(numKvHeads), ...formatMerge(merge)] : []
+    ),
+  ].join("\n");
+}
+
+/** The model, the adapter and the text, a line each. */
+export function headOf({ model, adapter, text }: Report): [label: string, text: string][] {
+  return [
+    ["Model", model],
+    ["Adapter", adapter.description],
+    ["Text", `${text.source}: ${text.tokens} tokens predicted`],
+  ];
+}
+
+/** The title of what merging kept. */
+export function mergeTitle(numKvHeads: number): string {
+  return `Merged into ${numKvHeads} KV heads`;
+}
+
+/** A column for each part of a change and for each figure, a row for each change. */
+export function columnsOf(rows: readonly Row[]): Column[] {
   const [unchanged] = rows;
   const left = (heading: string, cellOf: (row: Row) => string): Column => ({
     ...{ heading, align: "left", cells: rows.map(cellOf) },
   });
   const right = (heading: string, cells: string[]): Column => ({ heading, align: "right", cells });
   const ratios = rows.map(({ perplexity }) => perplexity / unchanged.perplexity);
-  const columns = [
+  return [
     left("change", ({ change }) => change),
     left("cache", ({ kvDtype }) => kvDtype),
     left("made of", ({ transform }) => transform ?? "-"),
@@ -29,14 +56,4 @@ export function formatTable({ model, adapter, text, rows }: Report): string {
     right("x", ratios.map((ratio) => ratio.toFixed(3))),
     right("agreement", rows.map(({ agreement }) => `${(100 * agreement).toFixed(1)} %`)),
   ];
-  return [
-    `Model    ${model}`,
-    `Adapter  ${adapter.description}`,
-    `Text     ${text.source}: ${text.tokens} tokens predicted`,
-    "",
-    ...formatColumns(columns).map((line) => line.trimEnd()),
-    ...rows.flatMap(({ numKvHeads, merge }) =>
-      merge ? ["", `Merged into ${numKvHeads} KV heads`, ...formatMerge(merge)] : []
-    ),
-  ].join("\n");
 }

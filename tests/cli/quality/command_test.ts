@@ -38,8 +38,8 @@ testRandomly(
 );
 
 Deno.test("quality: where results cannot be written, no model is opened", async () => {
-  for (const option of ["--json", "--svg"]) {
-    const path = option === "--json" ? "/dev/null" : "/dev/null/svg";
+  for (const option of ["--json", "--html", "--svg"]) {
+    const path = option === "--svg" ? "/dev/null/svg" : "/dev/null";
     const { code, err } = await run(runCommand, "--model", "/no/model", option, path);
     assertEquals(code, 2);
     assertStringIncludes(err, `Cannot measure quality as ${path} cannot be`);
@@ -65,10 +65,15 @@ testRandomly("quality: heads that are merged, and what each layer kept", async (
     const few = ["--tokens", "24", "--window", "23", "--sinks", "0", "--calibration", "400"];
     const json = `${folder}/a.json`;
     const heads = ["--kv-heads", "1", "--pool", "mean,first,merged", "--json", json];
-    const { code, out, err } = await run(runCommand, ...line, ...few, ...heads);
+    const html = `${folder}/a.html`;
+    const { code, out, err } = await run(runCommand, ...line, ...few, ...heads, "--html", html);
     assertEquals([code, err], [0, ""]);
     assertMatch(out, /Merged into 1 KV heads\nlayer +keys kept .*\n +0 .*\n +1 .*\n$/);
     const { rows }: Report = JSON.parse(await Deno.readTextFile(json));
+    const page = await Deno.readTextFile(html);
+    for (const text of ['<section id="cost">', '<section id="merged-1">', ">1 KV heads merged<"]) {
+      assertStringIncludes(page, text);
+    }
     const [, , mean, first, merged] = rows;
     assertEquals([mean.pool, first.pool, merged.pool], ["mean", "first", "merged"]);
     assertEquals([mean.merge, first.merge, merged.merge?.length], [undefined, undefined, 2]);

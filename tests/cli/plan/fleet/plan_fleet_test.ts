@@ -157,6 +157,9 @@ Deno.test("Fleet: steps that were measured take the place of ceilings, variant b
   // Eight steps up to the first read.
   assertAlmostEquals(simulated!.firstSeconds.p50, 0.08, 1e-9);
   assertThrows(() => fleetOf({}, { stepTimes: report }), RangeError, 'variant="mha"');
+  const long = { prompt: { least: 2 ** 22, most: 2 ** 22 } };
+  const cure = () => fleetOf(long, { stepTimes: report, kvHeads: [1] });
+  assertThrows(cure, RangeError, "must fit beside the weights");
 });
 
 Deno.test("Fleet: a device whose memory is not known is refused, with the cure", () => {
