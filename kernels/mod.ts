@@ -1086,8 +1086,8 @@ return sums[0];
 }`,
 };
 
-/** attend/matrix_units/sum_values.matrix_units.wgsl, attend/sum_values.lanes.wgsl */
-export const sumValues: Readonly<Record<"matrixUnits" | "lanes", string>> = {
+/** attend/matrix_units/sum_values.matrix_units.wgsl, attend/sum_values.lanes.wgsl, attend/sum_values.own.wgsl */
+export const sumValues: Readonly<Record<"matrixUnits" | "lanes" | "own", string>> = {
   matrixUnits: `const WEIGHT_SCALE = 32768.0;
 const LARGEST_HALF = WideUint(0x477fe000u);
 const VALUE_LOADS_WIDE = VALUE_WIDTH / (PACK * LOAD_PACKS);
@@ -1208,6 +1208,34 @@ let seenX = select(values[p], Wide(), maySkip && w[n][i] == 0.0);
 }
 fn stepOfWeight(value: u32) -> f32 {
 return valueStep(value);
+}`,
+  own: `fn addValues(
+acc: ptr<function, Sums>,
+columns: Columns,
+start: u32,
+count: u32,
+rowGroup: u32,
+lane: u32,
+maySkip: bool,
+) {
+/*unroll*/ for (var n = 0u; n < KEYS; n++) {
+let value = valueOfColumn(columns, start + lane + LANES * n);
+/*unroll*/ for (var j = 0u; j < VALUE_LOADS; j++) {
+let values = valuesAt(value, j);
+/*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
+/*unroll*/ for (var i = 0u; i < ROWS; i++) {
+let seenX = select(values[p], Wide(), maySkip && weights[n][i] == 0.0);
+(*acc)[j * LOAD_PACKS + p][i] = fma(Wide(weights[n][i]), seenX, (*acc)[j * LOAD_PACKS + p][i]);
+}
+}
+}
+}
+}
+fn stepOfWeight(value: u32) -> f32 {
+return valueStep(value);
+}
+fn stripOf(lane: u32) -> u32 {
+return lane;
 }`,
 };
 
@@ -1656,11 +1684,19 @@ states[index] = state;
 };
 
 /** attend/strips.wgsl */
-export const strips: string = `var<workgroup> strips: array<Wide, STRIP_INVOCATIONS>;
-fn sumOverStrips(own: Wide, invocation: u32, strip: u32) -> Wide {
-if (STRIPS == 1u) {
+export const strips: Readonly<Record<"one" | "shuffle" | "memory", string>> = {
+  one: `fn sumOverStrips(own: Wide, invocation: u32, strip: u32) -> Wide {
 return own;
+}`,
+  shuffle: `fn sumOverStrips(own: Wide, invocation: u32, strip: u32) -> Wide {
+var sum = own;
+for (var stride = STRIPS / 2u; stride > 0u; stride /= 2u) {
+sum += subgroupShuffleXor(sum, stride * VALUE_LANES);
 }
+return sum;
+}`,
+  memory: `var<workgroup> strips: array<Wide, WORKGROUP>;
+fn sumOverStrips(own: Wide, invocation: u32, strip: u32) -> Wide {
 workgroupBarrier();
 strips[invocation] = own;
 for (var stride = STRIPS / 2u; stride > 0u; stride /= 2u) {
@@ -1670,7 +1706,8 @@ strips[invocation] += strips[invocation + stride * VALUE_LANES];
 }
 }
 return strips[invocation];
-}`;
+}`,
+};
 
 /** attend/tile.wgsl */
 export const tile: string = `const TILE_COLUMNS = LANES * KEYS;

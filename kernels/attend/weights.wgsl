@@ -26,7 +26,7 @@ fn weightsAt(rowGroup: u32, column: u32) -> array<PerRow, COLUMNS> {
   return weights[column / COLUMNS];
 }
 
-// variant broadcast: each lane keeps those of the columns that it scores, as neighbours broadcast them.
+// variant broadcast: each lane keeps those of the columns that it scores, for itself or for neighbours to have them broadcast.
 //
 // Needs KEYS, LANES, PerRow.
 var<private> weights: array<PerRow, KEYS>;

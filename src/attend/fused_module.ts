@@ -8,7 +8,7 @@ import { isQuantized } from "../tensor/quantized.ts";
 import { rowEndPieces, scorePieces } from "../score/pieces.ts";
 import { masksKeys } from "../score/score_spec.ts";
 import { packPiece, packType } from "../tensor/pieces.ts";
-import { fusedPackSize, headLoads, stripInvocations } from "../plan/fused_tile.ts";
+import { fusedPackSize, headLoads } from "../plan/fused_tile.ts";
 import type { FusedPlan } from "../plan/fused.ts";
 import { MERGE_WORKGROUP } from "../plan/slices.ts";
 import type { FilledSpec } from "../plan/spec.ts";
@@ -24,6 +24,7 @@ import {
   rowTilePiece,
   seenTilesPieces,
   STATE_PIECE,
+  stripsPiece,
   valueMiddlePiece,
   valuePieces,
   weightsPiece,
@@ -65,6 +66,7 @@ function attendModule(plan: FusedPlan): WgslModule {
     STATE_PIECE,
     lanesPiece(lanes, plan),
     weightsPiece(plan),
+    stripsPiece(plan),
     ...(lanes === 1 ? [{ fragments: [wgsl.lanes.oneMaximum] }] : []),
     ...keysPieces(plan),
     ...productPieces(plan),
@@ -74,13 +76,13 @@ function attendModule(plan: FusedPlan): WgslModule {
     {
       constants: {
         ...{ ROWS: rows, LANES: lanes, KEYS: keys },
-        ...{ WORKGROUP: lanes * rowGroups, COLUMNS: columns, STRIPS: strips },
-        STRIP_INVOCATIONS: stripInvocations(plan),
+        ...{ WORKGROUP: lanes * rowGroups, STRIPS: strips },
+        ...(!plan.ownsColumns && { COLUMNS: columns }),
         VALUE_PACKS: valueLoads * loadPacks(loads),
         MAY_SKIP: maySkip(plan) ? 1 : 0,
         TELLS_WHOLE: plan.tellsWhole ? 1 : 0,
       },
-      fragments: [wgsl.tile, wgsl.columns, wgsl.strips, wgsl.attend],
+      fragments: [wgsl.tile, wgsl.columns, wgsl.attend],
     },
   );
 }
@@ -106,17 +108,19 @@ function outputPieces(spec: FilledSpec): WgslPiece[] {
 }
 
 /** Quantized values are finite, so weight 0 suffices; floats may be Inf or NaN, and 0 x Inf is NaN. */
-function maySkip({ spec, columns }: FusedPlan): boolean {
-  return !isQuantized(spec.kvDtype) && (columns > 1 || spec.seqLen > 1 || masksKeys(spec));
+function maySkip({ spec, columns, ownsColumns }: FusedPlan): boolean {
+  const meetsPadding = ownsColumns || columns > 1;
+  return !isQuantized(spec.kvDtype) && (meetsPadding || spec.seqLen > 1 || masksKeys(spec));
 }
 
 /** The arithmetic of products, and the sums of values. */
-function productPieces({ spec, matrix, valueLoads }: FusedPlan): WgslPiece[] {
+function productPieces({ spec, matrix, valueLoads, ownsColumns }: FusedPlan): WgslPiece[] {
   const constants = { VALUE_LOADS: valueLoads };
   if (matrix) return [{ constants, fragments: [wgsl.sumValues.matrixUnits] }];
   const half = fusedPackSize(spec) === 4 ? wgsl.innerHalf.vec4 : wgsl.innerHalf.scalar;
   const products = spec.arithmetic === "f32" ? [wgsl.products.f32] : [wgsl.products.f16, half];
-  return [{ constants, fragments: [...products, wgsl.sumValues.lanes] }];
+  const { lanes, own } = wgsl.sumValues;
+  return [{ constants, fragments: [...products, ownsColumns ? own : lanes] }];
 }
 
 /** The way lanes load queries and weights, and the keys that they score. */
@@ -140,15 +144,17 @@ function keysPieces(plan: FusedPlan): WgslPiece[] {
     }];
   }
   if (sharers > 0) {
+    const scores = [wgsl.scoreKeys.lanes, wgsl.ownKeys.direct, wgsl.queries.sharers];
+    const held = { SHARERS: sharers, ROW_LOADS: Math.ceil(rows / sharers) };
+    if (plan.ownsColumns) return [{ constants: held, fragments: scores }];
     const broadcasts = exchangeOf(plan) === "broadcast";
     return [{
       constants: {
-        SHARERS: sharers,
-        ROW_LOADS: Math.ceil(rows / sharers),
+        ...held,
         ...(!broadcasts && { WEIGHT_LOADS: Math.ceil(rows * columns / sharers) }),
       },
       fragments: [
-        ...[wgsl.scoreKeys.lanes, wgsl.ownKeys.direct, wgsl.queries.sharers],
+        ...scores,
         broadcasts ? wgsl.columnWeights.broadcast : wgsl.columnWeights.sharers,
       ],
     }];

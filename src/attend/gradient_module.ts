@@ -2,7 +2,7 @@
 import * as wgsl from "../../kernels/mod.ts";
 import { join, renamed, type WgslModule, type WgslPiece } from "../gpu/compose.ts";
 import { slotsPiece } from "../cache/slots.ts";
-import { fusedPackSize, stripInvocations } from "../plan/fused_tile.ts";
+import { fusedPackSize } from "../plan/fused_tile.ts";
 import { type AttentionGradientPlan, HEAD_LANES } from "../plan/backward.ts";
 import { perHeadPiece, scorePieces, slopePieces } from "../score/pieces.ts";
 import { loadPacks } from "../tensor/loads.ts";
@@ -17,6 +17,7 @@ import {
   type Loaded,
   queryPiece,
   rowTilePiece,
+  stripsPiece,
   valuePieces,
   weightsPiece,
 } from "./pieces.ts";
@@ -267,13 +268,12 @@ function rowStatesPiece(boundRows?: number): WgslPiece {
 function sumPieces(plan: AttentionGradientPlan): WgslPiece[] {
   const { rows, rowGroups, lanes, sharers, columns } = plan.tile;
   const isShared = exchangeOf(plan.tile) === "shared";
-  return [weightsPiece(plan.tile), {
+  return [weightsPiece(plan.tile), stripsPiece(plan.tile), {
     constants: {
       ...{ COLUMNS: columns, WORKGROUP: lanes * rowGroups },
-      STRIP_INVOCATIONS: stripInvocations(plan.tile),
       ...(sharers > 0 && isShared && { WEIGHT_LOADS: Math.ceil(rows * columns / sharers) }),
     },
-    fragments: [wgsl.strips, wgsl.columnWeights[weightsOf(plan)]],
+    fragments: [wgsl.columnWeights[weightsOf(plan)]],
   }];
 }
 

@@ -184,18 +184,31 @@ export function lanesPiece(lanes: number, { shuffles }: { shuffles: boolean }): 
   return { constants: { HALVINGS: Math.log2(lanes) }, fragments: [wgsl.lanes.shuffle] };
 }
 
+/** Declares `sumOverStrips`. */
+export function stripsPiece(
+  { strips, shuffles }: { strips: number; shuffles: boolean },
+): WgslPiece {
+  const way = strips === 1 ? "one" : shuffles ? "shuffle" : "memory";
+  return { fragments: [wgsl.strips[way]] };
+}
+
 /** Declares the state of a softmax, with the score of what is masked. */
 export const STATE_PIECE: WgslPiece = { fragments: [wgsl.masked, wgsl.state] };
 
 /** The sizes of a tile that say how its lanes exchange what they compute. */
-type Exchanging = Pick<FusedTile, "rowGroups" | "lanes" | "sharers" | "columns">;
+type Exchanging =
+  & Pick<FusedTile, "rowGroups" | "lanes" | "sharers" | "columns">
+  & Partial<Pick<FusedTile, "ownsColumns">>;
 
-/** Whether lanes exchange what they compute by broadcasts or through workgroup memory; a row group of one lane keeps its own. */
+/**
+ * Whether lanes exchange what they compute by broadcasts, if at all, or through workgroup memory; a row group of one lane keeps
+ * its own.
+ */
 export function exchangeOf(
-  { lanes, sharers, columns }: Omit<Exchanging, "rowGroups">,
+  { lanes, sharers, columns, ownsColumns }: Omit<Exchanging, "rowGroups">,
 ): "own" | "broadcast" | "shared" {
   if (lanes === 1) return "own";
-  return sharers === lanes && columns === lanes ? "broadcast" : "shared";
+  return ownsColumns || sharers === lanes && columns === lanes ? "broadcast" : "shared";
 }
 
 /** Declares where the weights of a tile are, and how lanes wait for those that others share. */

@@ -9,7 +9,7 @@ import {
   fusedLoads,
   fusedPackSize,
   leastLanes,
-  stripInvocations,
+  stripBytes,
 } from "./fused_tile.ts";
 import type { PlanDevice } from "./plan_base.ts";
 import type { FilledSpec } from "./spec.ts";
@@ -102,8 +102,8 @@ export function planGradientTile(
 
 /** Bytes of workgroup memory: weights and gradients of the pairs of a tile, or what lanes reduce, places of rows, and strips. */
 export function gradientWorkgroupBytes(
-  tile: Pick<GradientTile, "rows" | "rowGroups" | "lanes" | "keys" | "strips">,
+  tile: Pick<GradientTile, "rows" | "rowGroups" | "lanes" | "keys" | "strips" | "shuffles">,
 ): number {
   const { rows, rowGroups, lanes, keys } = tile;
-  return 4 * lanes * keys * (2 * rows * rowGroups + 1) + 16 * stripInvocations(tile);
+  return 4 * lanes * keys * (2 * rows * rowGroups + 1) + stripBytes(tile);
 }

@@ -31,6 +31,8 @@ export interface FusedTile {
   strips: number;
   /** Columns whose values a lane loads at a time. */
   columns: number;
+  /** Whether a lane sums up whole values, of the columns that it scores: weights stay in its registers. */
+  ownsColumns: boolean;
   /**
    * Whether a loop of its own sums up the values of columns that every row of the tile sees, without testing each weight:
    * not on software, which takes twice as long to compile both loops and gains little.
@@ -101,11 +103,14 @@ export function valueLoads({ spec, loads }: { spec: FilledSpec; loads: Loads }):
   return fusedPacks(spec) / loadPacks(loads);
 }
 
-/** Invocations whose strips are added up; there is memory for one even where there is nothing to add. */
-export function stripInvocations(
-  { rowGroups, lanes, strips }: Pick<FusedTile, "rowGroups" | "lanes" | "strips">,
+/** Bytes of workgroup memory through which strips are added up. */
+export function stripBytes(
+  { rowGroups, lanes, strips, shuffles }: Pick<
+    FusedTile,
+    "rowGroups" | "lanes" | "strips" | "shuffles"
+  >,
 ): number {
-  return strips === 1 ? 1 : lanes * rowGroups;
+  return strips === 1 || shuffles ? 0 : 16 * lanes * rowGroups;
 }
 
 /**

@@ -9,7 +9,7 @@ import {
   headLoads,
   leastLanes,
   ROUNDS_BESIDE,
-  stripInvocations,
+  stripBytes,
   valueLoads,
 } from "./fused_tile.ts";
 import { stateRounds } from "./mask_blocks.ts";
@@ -24,6 +24,13 @@ type TileRows = Pick<FusedTile, "rows" | "rowGroups">;
 /** Floats of queries that a lane with partners should keep in registers, and the most that it may keep. */
 const LANE_QUERY_FLOATS = 64;
 const MAX_LANE_QUERY_FLOATS = 96;
+/**
+ * Most floats of a value, and of the sums of all its rows, of a lane that sums up whole values: more take long to compile, or
+ * leave registers. Its keys are few, so that short contexts fill a tile.
+ */
+const MAX_OWN_VALUE = 32;
+const MAX_OWN_SUMS = 128;
+const MAX_OWN_KEYS = 4;
 
 /** The tile of a tiling with the most lanes that fit the device; undefined if none fits. */
 export function planLaneTile(
@@ -47,13 +54,16 @@ export function planLaneTile(
 /** Bytes of workgroup memory: the weights of the tile, reductions over lanes and strips, and a chunk of keys. */
 export function laneWorkgroupBytes(
   spec: FilledSpec,
-  tile: Pick<FusedTile, keyof TileRows | "keys" | "lanes" | "strips" | "loads" | "keyChunk">,
+  tile: Pick<
+    FusedTile,
+    keyof TileRows | "keys" | "lanes" | "strips" | "shuffles" | "ownsColumns" | "loads" | "keyChunk"
+  >,
 ): number {
-  const { rows, rowGroups, keys, lanes, loads, keyChunk } = tile;
+  const { rows, rowGroups, keys, lanes, loads, keyChunk, ownsColumns } = tile;
   const keyLoads = keyChunk === 0 ? 0 : keyChunk + 1;
   const staged = lanes * keys * keyLoads * fusedPackSize(spec) * loadPacks(loads);
-  const shared = lanes * rowGroups * rows * (keys + 1);
-  return 4 * (staged + shared) + 16 * stripInvocations(tile);
+  const shared = lanes * rowGroups * rows * (ownsColumns ? 1 : keys + 1);
+  return 4 * (staged + shared) + stripBytes(tile);
 }
 
 /** The fewest tiles, with rows as even as can be: few rows are computed in vain. */
@@ -76,28 +86,39 @@ function planLanes(
   profile: DeviceProfile,
   tiling: Tiling,
 ): Omit<FusedTile, "wantedLanes"> {
-  const { keys, sharers } = tiling;
+  const { sharers } = tiling;
+  const shuffles = lanes <= profile.subgroupSize;
+  // Software runs barriers and workgroup memory badly: where a lane can sum up whole values, it needs neither.
+  const ownsColumns = sharers > 0 && shuffles && spec.valueDim <= MAX_OWN_VALUE &&
+    rows * spec.valueDim <= MAX_OWN_SUMS;
+  const keys = ownsColumns ? Math.min(tiling.keys, MAX_OWN_KEYS) : tiling.keys;
   // Lanes that share weights have no strips: loads of several packs must not leave half of them without a value.
-  const leavesHalf = sharers > 0 && valueLoads({ spec, loads: wanted }) <= lanes / 2;
+  const leavesHalf = sharers > 0 && !ownsColumns &&
+    valueLoads({ spec, loads: wanted }) <= lanes / 2;
   const loads = leavesHalf ? "packs" : wanted;
   const keyLoads = headLoads({ spec, loads });
   const perValue = valueLoads({ spec, loads });
-  // Lanes that share weights work on the same column.
-  const strips = sharers > 0 ? 1 : Math.max(1, lanes / ceilPowerOfTwo(perValue));
+  const strips = ownsColumns ? lanes : planStrips(lanes, perValue, sharers);
   const partners = planPartners(spec, { rows, lanes, keyLoads }, profile, tiling);
   const loadsApart = sharers === 0 && partners === 1;
   const keyChunk = loadsApart ? Math.min(tiling.keyChunk, ceilPowerOfTwo(keyLoads)) : 0;
-  const columns = broadcastColumns({ lanes, sharers }) ??
-    planColumns(keys * lanes / strips, tiling);
+  const columns = ownsColumns
+    ? keys
+    : broadcastColumns({ lanes, sharers }) ?? planColumns(keys * lanes / strips, tiling);
   return {
     ...{ rows, rowGroups, lanes, keys, sharers, partners, keyChunk, strips, columns, loads },
-    shuffles: lanes <= profile.subgroupSize,
+    ...{ ownsColumns, shuffles },
     tellsWhole: !(profile.isSoftware || masksKeys(spec)),
     valueLoads: Math.ceil(perValue * strips / lanes),
     rounds: keyLoads * (keyChunk === 0 ? 1 : 1 + keys) +
       Math.ceil(lanes * keys / (strips * columns)) + ROUNDS_BESIDE +
       stateRounds(spec, rows * rowGroups, lanes * keys),
   };
+}
+
+/** Lanes that share elements of a value; those that share weights work on the same column. */
+function planStrips(lanes: number, perValue: number, sharers: number): number {
+  return sharers > 0 ? 1 : Math.max(1, lanes / ceilPowerOfTwo(perValue));
 }
 
 /** The most columns, up to those that the tiling asks for, that divide the columns of a strip. */

@@ -35,7 +35,14 @@ export function planMatrixTile(
   const { lanes, keys } = tile;
   return {
     ...tile,
-    ...{ rowGroups: 1, wantedLanes: lanes, strips: 1, columns: 1, shuffles: true },
+    ...{
+      rowGroups: 1,
+      wantedLanes: lanes,
+      strips: 1,
+      columns: 1,
+      ownsColumns: false,
+      shuffles: true,
+    },
     ...{ sharers: 0, partners: 1, keyChunk: 0, tellsWhole: false },
     loads,
     valueLoads: Math.ceil(valueLoads({ spec, loads }) / lanes),
@@ -82,9 +89,7 @@ export function matrixWorkgroupBytes(spec: FilledSpec, tile: MatrixTile): number
   const { rows, lanes, keys } = tile;
   const columns = lanes * keys;
   const factors = rows * HEAD_WIDTH + columns * MOST_WIDTH + rows * columns;
-  // There is room for one strip even where there is nothing to add.
-  const strip = 16;
-  return 2 * factors + 4 * rows * (MOST_COLUMNS + columns) + strip;
+  return 2 * factors + 4 * rows * (MOST_COLUMNS + columns);
 }
 
 /** Rounds of loops beyond those of every tile: staging, and blocks. */

@@ -41,7 +41,15 @@ export function planUniformTile(
   const loads = "packs";
   const tile: FusedTile = {
     ...{ rows, rowGroups: SOFTWARE_LANES, lanes: 1, wantedLanes: 1, keys, sharers: 0, partners: 1 },
-    ...{ keyChunk: 0, shuffles: false, strips: 1, columns: keys, tellsWhole: false, loads },
+    ...{
+      ownsColumns: false,
+      keyChunk: 0,
+      shuffles: false,
+      strips: 1,
+      columns: keys,
+      tellsWhole: false,
+      loads,
+    },
     valueLoads: valueLoads({ spec, loads }),
     rounds: headLoads({ spec, loads }) + 1 + ROUNDS_BESIDE,
   };
