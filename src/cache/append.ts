@@ -12,6 +12,7 @@ import { join, type WgslModule, type WgslPiece } from "../gpu/compose.ts";
 import type { Dispatch } from "../gpu/bound_work.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { KeptBuffers } from "../gpu/kept_buffers.ts";
+import type { DeviceProfile } from "../gpu/profile.ts";
 import type { Owned } from "../gpu/owned.ts";
 import {
   type Arrangement,
@@ -33,7 +34,7 @@ interface Memory {
   buffers: Buffers;
 }
 
-const WORKGROUP = 64;
+const WORKGROUPS = { software: 8, gpu: 64 };
 /**
  * More workgroups than this do not make an append faster; each goes round for the rest. With fewer, rows that fill a binding
  * could take more rounds of loops than a software device goes.
@@ -58,10 +59,16 @@ export function checkSequences(action: string, limits: GPUSupportedLimits, batch
   );
 }
 
-/** The module of an append, of tokens that lie in such a way. */
+/** Invocations that write a row: on software those of one subgroup, as others would only repeat what finds the row. */
+export function appendWorkgroup({ isSoftware }: DeviceProfile): number {
+  return isSoftware ? WORKGROUPS.software : WORKGROUPS.gpu;
+}
+
+/** The module of an append, of tokens that lie in such a way, by so many invocations to a row. */
 export function appendModule(
   spec: AppendSpec,
   rope: FilledRope | undefined,
+  workgroup: number,
   arrangement: Arrangement = "padded",
 ): WgslModule {
   return join(
@@ -71,7 +78,7 @@ export function appendModule(
     arrivalPiece(spec, arrangement),
     newRows(spec),
     {
-      constants: { WORKGROUP },
+      constants: { WORKGROUP: workgroup },
       fragments: [wgsl.append],
     },
   );
@@ -163,7 +170,7 @@ export class Append {
     const kernels = await compileArrangements(
       gpu,
       spec,
-      (arrangement) => appendModule(spec, rope, arrangement),
+      (arrangement) => appendModule(spec, rope, appendWorkgroup(gpu.profile), arrangement),
     );
     return new Append(kernels, spec, memory, owned.keep(new KeptBuffers()));
   }

@@ -258,18 +258,22 @@ function cacheModules(): WgslModule[] {
         const spec = { ...shape, ...layouts, dtype, kvDtype };
         const paged = { ...spec, pages: { size: 4, count: 9 } };
         return [
-          appendModule(spec, rope),
-          ...ARRANGEMENTS.map((arranged) => appendModule(paged, rope, arranged)),
+          appendModule(spec, rope, 8),
+          ...ARRANGEMENTS.map((arranged) => appendModule(paged, rope, 64, arranged)),
         ];
       }),
       ...ropes.map((rope) =>
-        appendModule({ ...shape, ...layouts, dtype, kvDtype, valuesAre: "keys" }, rope)
+        appendModule({ ...shape, ...layouts, dtype, kvDtype, valuesAre: "keys" }, rope, 8)
       ),
       ...(kvDtype === "int8" || kvDtype === "int4" ? transforms : []).flatMap((transform) =>
         [undefined, "keys" as const].map((valuesAre) =>
-          appendModule({
-            ...{ ...shape, ...layouts, dtype, kvDtype, valuesAre, ...transform },
-          }, ropes[1])
+          appendModule(
+            {
+              ...{ ...shape, ...layouts, dtype, kvDtype, valuesAre, ...transform },
+            },
+            ropes[1],
+            64,
+          )
         )
       ),
     ]),
