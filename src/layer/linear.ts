@@ -86,6 +86,11 @@ export function tileOf({ isSoftware, subgroupSize }: DeviceProfile, numTokens: n
  */
 export const UNIFORM_TILE = { rows: 32, tokens: 4, lanes: 1, workgroup: 8, tokenGroups: 8 };
 
+/** Whether so many tokens leave less than half of the tile empty. */
+function fillsUniformTile(numTokens: number): boolean {
+  return numTokens >= UNIFORM_TILE.tokens * UNIFORM_TILE.tokenGroups / 2;
+}
+
 /** A projection whose weights are on the device, and stay the caller's. */
 export class Linear {
   readonly #gpu: Gpu;
@@ -127,7 +132,7 @@ export class Linear {
     const uniform = this.#uniformParts(numTokens);
     const isUniform = uniform.length > 0;
     const parts = isUniform ? uniform : this.#storageParts();
-    const tile = isUniform ? UNIFORM_TILE : this.#tile(numTokens);
+    const tile = isUniform && fillsUniformTile(numTokens) ? UNIFORM_TILE : this.#tile(numTokens);
     const kernels = await Promise.all(
       parts.map(({ rows }) => this.#compile(tile, target, { rows, isUniform })),
     );
@@ -157,19 +162,20 @@ export class Linear {
     }));
   }
 
-  /** Parts of the bands that uniform bindings hold; none where loads from storage are as cheap, or a tile would be half empty. */
+  /**
+   * Parts of the bands that uniform bindings hold; none where loads from storage are as cheap. Of few tokens there is one part
+   * or none, as another dispatch would cost more than cheap loads save.
+   */
   #uniformParts(numTokens: number): WeightPart[] {
     const { w: { shape: [, inputs], dtype, bands } } = this.#weights;
     const { isSoftware } = this.#profile;
-    const fills = numTokens >= UNIFORM_TILE.tokens * UNIFORM_TILE.tokenGroups / 2;
-    if (!isSoftware || !fills || dtype !== "f32" || packSize(inputs) === 1 || this.#heads) {
-      return [];
-    }
-    return bands.flatMap(({ w: { buffer, shape: [rows] }, firstRow: first }) =>
+    if (!isSoftware || dtype !== "f32" || packSize(inputs) === 1 || this.#heads) return [];
+    const parts = bands.flatMap(({ w: { buffer, shape: [rows] }, firstRow: first }) =>
       rowRanges(this.#gpu.device.limits, rows, 4 * inputs).map(({ rows, firstRow, ...bytes }) => ({
         ...{ w: { buffer, ...bytes }, rows, firstRow: first + firstRow },
       }))
     );
+    return fillsUniformTile(numTokens) || parts.length === 1 ? parts : [];
   }
 
   /** The rows of a tile multiply one input: a tile has rows of one head alone. */
