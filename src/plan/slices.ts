@@ -8,6 +8,8 @@ import { fusedStorageBuffers, mostStorageBuffers } from "./storage_buffers.ts";
 
 /** Tiles of columns that are worth a slice: each slice costs a partial state to write, read and merge. */
 const TILES_PER_SLICE = 2;
+/** Columns that are worth a slice where lanes sum up whole values: software is done with fewer before it has begun to merge. */
+const OWN_COLUMNS_PER_SLICE = 512;
 /** Bytes of a maximum and a denominator. */
 export const STATE_BYTES = 8;
 /** Invocations of a workgroup of the merge. */
@@ -45,7 +47,8 @@ export function planSlices(
     : Math.min(Math.floor(scratchBytes / stateBytes(spec)), maxComputeWorkgroupsPerDimension);
   if (least > Math.max(1, most)) return undefined;
   const filling = Math.ceil(fillingWorkgroups / numTiles);
-  const worthwhile = Math.floor(contextLen / (tileColumns * TILES_PER_SLICE));
+  const sliceColumns = tile.ownsColumns ? OWN_COLUMNS_PER_SLICE : tileColumns * TILES_PER_SLICE;
+  const worthwhile = Math.floor(contextLen / sliceColumns);
   return Math.max(least, Math.min(filling, worthwhile, most));
 }
 
