@@ -235,11 +235,11 @@ Deno.test("attention: cannot be created beyond the limits of the device", async 
   const gpu = await sharedGpu();
   const { maxStorageBufferBindingSize } = gpu.device.limits;
   const says = `maxStorageBufferBindingSize=${maxStorageBufferBindingSize}`;
-  const capacity = maxStorageBufferBindingSize / 4;
+  const capacity = Math.floor(maxStorageBufferBindingSize / 4);
   const create = (spec: Partial<AttentionSpec>) => Attention.create(gpu, { ...SPEC, ...spec });
   await assertRejects(() => create({ capacity }), RangeError, `k must fit one storage binding`);
   await assertRejects(() => create({ capacity }), RangeError, says);
-  const seqLen = maxStorageBufferBindingSize / 1024;
+  const seqLen = Math.ceil(maxStorageBufferBindingSize / 1024);
   const outputs = ["scores"] as const;
   await assertRejects(() => create({ seqLen, capacity: seqLen, outputs }), RangeError, says);
 });

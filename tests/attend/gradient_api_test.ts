@@ -83,7 +83,14 @@ Deno.test("gradient: staged, pairs of as many rows as scratch has room for", () 
 
 Deno.test("gradient: loops that a software driver would end are cut into slices", () => {
   const software = { isSoftware: true, subgroupSize: 8, longLoads: true };
-  const spec = { ...SPEC, numHeads: 71, numKvHeads: 1, seqLen: 4096, capacity: 2 ** 16 };
+  const spec = {
+    ...SPEC,
+    numHeads: 71,
+    numKvHeads: 1,
+    headDim: 32,
+    seqLen: 4096,
+    capacity: 2 ** 16,
+  };
   const { slices } = planAttentionGradient(spec, LIMITS, software);
   assertEquals([slices.queries > 1, slices.keys > 1], [true, true]);
   const none = { queries: 1, keys: 1, bias: 1 };
@@ -105,8 +112,8 @@ Deno.test("gradient: scratch is what was planned, and destroy frees every buffer
     assertEquals(alive, []);
     const bytes = sizes.filter((_, i) => made[i] === "attention scratch").reduce((a, b) => a + b);
     assertEquals(bytes, planned);
-    // A state of 12 bytes and a sum of distances for each of 12 rows, dk and dv of 10 rows in f32, and pairs of 12 bytes.
-    assertEquals(bytes, 12 * 16 + 10 * 20 * 4 + (impl === "staged" ? 12 * 5 * 12 : 0));
+    // A state of 16 bytes and a sum of distances for each of 12 rows, dk and dv of 10 rows in f32, and pairs of 12 bytes.
+    assertEquals(bytes, 12 * 20 + 10 * 20 * 4 + (impl === "staged" ? 12 * 5 * 12 : 0));
   }
 });
 

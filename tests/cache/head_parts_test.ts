@@ -120,7 +120,7 @@ testRandomly("a cache of 256 MiB of keys, where a binding holds 128 MiB", async 
   if (maxStorageBufferBindingSize > 128 * MIB) {
     console.log(`nothing is split: a binding holds ${maxStorageBufferBindingSize} bytes`);
   }
-  const tooLong = Math.min(maxStorageBufferBindingSize, maxBufferSize) / 512 + 1;
+  const tooLong = Math.floor(Math.min(maxStorageBufferBindingSize, maxBufferSize) / 512) + 1;
   await assertRejects(
     () => RingKvCache.create(gpu, { numKvHeads: 1, headDim: 128, capacity: tooLong }),
     RangeError,

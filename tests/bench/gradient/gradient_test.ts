@@ -77,10 +77,10 @@ Deno.test("bench gradient: ours is right, and a system that is wrong or cannot i
   ]);
   const [, , both, other] = rows;
   assert(both.maxRelativeError! < 1e-5 && both.medianMs > 0);
-  // q, o, dO, dq and lse; k, v, dk and dv; a state of 12 bytes for each row, and dk and dv in f32.
+  // q, o, dO, dq and lse; k, v, dk and dv; a state of 16 bytes for each row, and dk and dv in f32.
   assertEquals(
     both.bytes,
-    4 * (20 * 4 * (4 * 8 + 1) + 20 * 2 * 8 * 4) + 20 * 4 * 12 + 20 * 2 * 8 * 8,
+    4 * (20 * 4 * (4 * 8 + 1) + 20 * 2 * 8 * 4) + 20 * 4 * 16 + 20 * 2 * 8 * 8,
   );
   assertEquals(other.samples, 0);
   const lines = formatGradients(rows).split("\n");

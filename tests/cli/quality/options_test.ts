@@ -36,6 +36,7 @@ Deno.test("quality's options: all of them", () => {
       pools: ["first", "merged"],
       calibration: 64,
       json: "",
+      html: undefined,
       svg: "out",
     },
     ...{ layer: 0, heads: [3, 1] },
