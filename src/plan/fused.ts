@@ -70,9 +70,14 @@ export function planFused(start: PlanStart, device: PlanDevice): FusedPlan | und
     ...start,
     ...tile,
     slices,
-    blocks: uniform
-      ? uniformBlocks(uniform, headsOfUnit(spec) * tilesOfHead)
-      : planBlocks(headBlocks, tilesOfHead, device.limits.maxComputeWorkgroupsPerDimension),
+    blocks: cut(
+      uniform
+        ? uniformBlocks(uniform, headsOfUnit(spec) * tilesOfHead)
+        : headBlocks.map(({ firstHead, numHeads, part }) => (
+          { firstTile: firstHead * tilesOfHead, numTiles: numHeads * tilesOfHead, part }
+        )),
+      device.limits.maxComputeWorkgroupsPerDimension,
+    ),
     scratchBytes: sliceBytes(spec, slices) + queryBytes,
     ...(transform && { transform }),
     ...(uniform && { uniform }),
@@ -91,22 +96,16 @@ function planTile(
     : planLaneTile(spec, loads, device, tiling);
 }
 
-/** Cuts the tiles of each part into blocks of at most `most`. */
-function planBlocks(
-  heads: PlanBase["headBlocks"],
-  tilesOfHead: number,
-  most: number,
-): TileBlock[] {
-  const numKvHeads = heads.reduce((sum, { numHeads }) => sum + numHeads, 0);
-  checkBlocks(Math.ceil(numKvHeads * tilesOfHead / most));
-  return heads.flatMap(({ firstHead, numHeads, part }) => {
-    const [first, count] = [firstHead * tilesOfHead, numHeads * tilesOfHead];
-    return Array.from({ length: Math.ceil(count / most) }, (_, i) => ({
-      firstTile: first + i * most,
-      numTiles: Math.min(most, count - i * most),
-      part,
-    }));
-  });
+/** Cuts blocks into such of at most `most` tiles. */
+function cut(blocks: readonly TileBlock[], most: number): TileBlock[] {
+  checkBlocks(blocks.reduce((sum, { numTiles }) => sum + Math.ceil(numTiles / most), 0));
+  return blocks.flatMap(({ firstTile, numTiles, ...block }) =>
+    Array.from({ length: Math.ceil(numTiles / most) }, (_, i) => ({
+      ...block,
+      firstTile: firstTile + i * most,
+      numTiles: Math.min(most, numTiles - i * most),
+    }))
+  );
 }
 
 /** The tiles of each range of keys and values. */

@@ -62,9 +62,10 @@ export function suitsUniforms(
   { isSoftware, subgroupSize }: DeviceProfile,
 ): boolean {
   const { dtype, kvDtype, arithmetic, headDim, valueDim } = spec;
-  const { pages, tokens, valuesAre, blockMask } = spec;
+  const { pages, tokens, valuesAre, maskMod } = spec;
   const isPlain = [dtype, kvDtype, arithmetic].every((type) => type === "f32");
-  const isContiguous = !pages && tokens === undefined && !valuesAre && !blockMask;
+  // Whoever skips blocks of a mask has the bits of whoever does not: both have the tiles that can skip.
+  const isContiguous = !pages && tokens === undefined && !valuesAre && !maskMod;
   const isSmall = fusedPackSize(spec) === 4 && Math.max(headDim, valueDim) <= MOST_ELEMENTS;
   // SwiftShader takes minutes to compile more than 16 sums of an invocation.
   return isSoftware && subgroupSize !== SMALLEST_SUBGROUP && isPlain && isContiguous && isSmall;
