@@ -2453,14 +2453,19 @@ let high = bitcast<f32>(inOrder(atomicLoad(&most)));
 let unit = high / TOP - low / TOP;
 let hasStep = isFinite && unit >= LEAST_STEP;
 var grid = Grid(low, unit);
-if (hasStep && lane < CANDIDATES) {
-grid.least = roundedDown(low - 0.25 * f32(lane % 4u) * unit);
-let fit = fittedStep(row, size, grid.least, unit, high, 1.0 + 0.05 * f32(lane / 4u));
-grid.step = rounded(fit.step * unit);
-atomicMin(&smallestError, (bitcast<u32>(max(fit.error, 0.0)) & ~(CANDIDATES - 1u)) | lane);
+var ownError = 0xffffffffu;
+for (var candidate = lane; hasStep && candidate < CANDIDATES; candidate += WORKGROUP) {
+let start = roundedDown(low - 0.25 * f32(candidate % 4u) * unit);
+let fit = fittedStep(row, size, start, unit, high, 1.0 + 0.05 * f32(candidate / 4u));
+let error = (bitcast<u32>(max(fit.error, 0.0)) & ~(CANDIDATES - 1u)) | candidate;
+if (error < ownError) {
+ownError = error;
+grid = Grid(start, rounded(fit.step * unit));
 }
+}
+atomicMin(&smallestError, ownError);
 workgroupBarrier();
-if (lane == (atomicLoad(&smallestError) & (CANDIDATES - 1u))) {
+if (hasStep && ownError == atomicLoad(&smallestError)) {
 chosen = grid;
 }
 workgroupBarrier();

@@ -63,8 +63,8 @@ fn store(row: NewRow, storedRow: u32, lane: u32) {
 
 // variant asymmetric: the row is stored as integers between its least and its largest element.
 //
-// Each of the first CANDIDATES lanes lays a grid under the row, which begins up to 3/4 of a step below the least element and
-// is up to 15 % wider than the row, and fits its step to the elements; the row takes the grid of the smallest squared error.
+// Lanes lay CANDIDATES grids under the row, each of which begins up to 3/4 of a step below the least element and is up to 15 %
+// wider than the row, and fit their steps to the elements; the row takes the grid of the smallest squared error.
 // So four bits lose less where elements are few: some grid meets most of them. The least is rounded down to the upper half
 // of an f32, the step to the nearest. A row with an infinity or a NaN has the step NaN, so that all of it reads as NaN; one
 // whose numbers differ too little for a step (by less than 1.8e-37) has the step 0.
@@ -120,14 +120,19 @@ fn store(row: NewRow, storedRow: u32, lane: u32) {
   let unit = high / TOP - low / TOP;
   let hasStep = isFinite && unit >= LEAST_STEP;
   var grid = Grid(low, unit);
-  if (hasStep && lane < CANDIDATES) {
-    grid.least = roundedDown(low - 0.25 * f32(lane % 4u) * unit);
-    let fit = fittedStep(row, size, grid.least, unit, high, 1.0 + 0.05 * f32(lane / 4u));
-    grid.step = rounded(fit.step * unit);
-    atomicMin(&smallestError, (bitcast<u32>(max(fit.error, 0.0)) & ~(CANDIDATES - 1u)) | lane);
+  var ownError = 0xffffffffu;
+  for (var candidate = lane; hasStep && candidate < CANDIDATES; candidate += WORKGROUP) {
+    let start = roundedDown(low - 0.25 * f32(candidate % 4u) * unit);
+    let fit = fittedStep(row, size, start, unit, high, 1.0 + 0.05 * f32(candidate / 4u));
+    let error = (bitcast<u32>(max(fit.error, 0.0)) & ~(CANDIDATES - 1u)) | candidate;
+    if (error < ownError) {
+      ownError = error;
+      grid = Grid(start, rounded(fit.step * unit));
+    }
   }
+  atomicMin(&smallestError, ownError);
   workgroupBarrier();
-  if (lane == (atomicLoad(&smallestError) & (CANDIDATES - 1u))) {
+  if (hasStep && ownError == atomicLoad(&smallestError)) {
     chosen = grid;
   }
   workgroupBarrier();

@@ -33,7 +33,7 @@ import {
   submit,
   Tensors,
 } from "../support/run.ts";
-import { downloadTokens, poison } from "../support/transcript.ts";
+import { downloadTokens, downloadU32, poison } from "../support/transcript.ts";
 
 const [BATCH, KV_HEADS, HEADS] = [2, 2, 6];
 
@@ -347,6 +347,37 @@ testRandomly(
       row.forEach((x, h) => squares += (held.k.data[start + h] - x) ** 2);
     }
     assert(squares < 0.6 * byRange, `squared errors: ${squares}, by range ${byRange}`);
+  },
+);
+
+testRandomly(
+  "transform: four bits are the same words, however many invocations store a row",
+  async (random) => {
+    using tensors = new Tensors();
+    const [tokens, headDim, leastStep] = [64, 12, 2 ** -126];
+    const host = random.tensor([1, tokens, 1, headDim]);
+    // Odd rows have a plain step just above the least, which some grids would round to one below it.
+    for (let row = 1; row < tokens; row += 2) {
+      const own = host.data.subarray(row * headDim, (row + 1) * headDim);
+      own.forEach((x, h) => own[h] = Math.abs(x) % 1 * 15 * leastStep);
+      own.set([0, 15.01 * leastStep]);
+    }
+    const channels = { offsets: Array(headDim).fill(0), scales: Array(headDim).fill(1) };
+    const options = {
+      ...{ numKvHeads: 1, headDim, capacity: tokens, maxSeqLen: tokens, kvDtype: "int4" as const },
+      kvCalibration: { k: channels, v: channels },
+    };
+    const k = await tensors.upload(host);
+    const gpu = await sharedGpu();
+    const [few, many] = await Promise.all([true, false].map(async (isSoftware) => {
+      const profile = { value: { ...gpu.profile, isSoftware } };
+      const cache = tensors.keep(
+        await RingKvCache.create(Object.create(gpu, { profile }), options),
+      );
+      await submit((encoder) => cache.append(encoder, { k, v: k }));
+      return await downloadU32(cache.parts[0].k.buffer);
+    }));
+    assertEquals(few, many);
   },
 );
 
