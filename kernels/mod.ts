@@ -2460,7 +2460,7 @@ let fit = fittedStep(row, size, start, unit, high, 1.0 + 0.05 * f32(candidate / 
 let error = (bitcast<u32>(max(fit.error, 0.0)) & ~(CANDIDATES - 1u)) | candidate;
 if (error < ownError) {
 ownError = error;
-grid = Grid(start, rounded(fit.step * unit));
+grid = Grid(start, max(rounded(fit.step * unit), LEAST_STEP));
 }
 }
 atomicMin(&smallestError, ownError);

@@ -127,7 +127,8 @@ fn store(row: NewRow, storedRow: u32, lane: u32) {
     let error = (bitcast<u32>(max(fit.error, 0.0)) & ~(CANDIDATES - 1u)) | candidate;
     if (error < ownError) {
       ownError = error;
-      grid = Grid(start, rounded(fit.step * unit));
+      // A fitted step may be less than the plain one, and must not leave the normal numbers.
+      grid = Grid(start, max(rounded(fit.step * unit), LEAST_STEP));
     }
   }
   atomicMin(&smallestError, ownError);
