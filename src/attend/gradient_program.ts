@@ -117,7 +117,7 @@ function stepsOf(plan: AttentionGradientPlan, most: number): Step[] {
 /** The steps to dq, dk and dv. */
 function passSteps(plan: AttentionGradientPlan, most: number): Step[] {
   if (plan.impl === "staged") return stagedSteps(plan);
-  return plan.uniform ? uniformSteps(plan, plan.uniform) : fusedSteps(plan, most);
+  return plan.uniform ? uniformSteps(plan, plan.uniform, most) : fusedSteps(plan, most);
 }
 
 /** dq by tiles of query rows, dk and dv by tiles of keys. */
@@ -139,8 +139,12 @@ function fusedSteps(plan: AttentionGradientPlan, most: number): Step[] {
   ];
 }
 
-/** The same, for each range of what passes by as uniforms. */
-function uniformSteps(plan: AttentionGradientPlan, { keys, queries }: UniformPassing): Step[] {
+/** The same, for each range of what passes by as uniforms, in runs of at most `most` tiles: none has those of another range. */
+function uniformSteps(
+  plan: AttentionGradientPlan,
+  { keys, queries }: UniformPassing,
+  most: number,
+): Step[] {
   const { spec, tile } = plan;
   const { numKvHeads, capacity, headDim, valueDim } = spec;
   const held = tile.rows * tile.rowGroups;
@@ -151,14 +155,17 @@ function uniformSteps(plan: AttentionGradientPlan, { keys, queries }: UniformPas
     tilesOfUnit: number,
     { first, bytes }: { first: "firstKvRow" | "firstQueryRow"; bytes: Record<string, number> },
   ) =>
-    ranges.map(({ firstUnit, numUnits, firstRow }): Step => {
-      const tiles = numUnits * tilesOfUnit;
-      return {
-        module,
-        block: { firstTile: firstUnit * tilesOfUnit, [first]: firstRow },
-        grid: module.label === "query gradients" ? [1, tiles] : [tiles, 1],
-        ranges: boundRanges(bytes, rows, firstRow),
-      };
+    ranges.flatMap(({ firstUnit, numUnits, firstRow }) => {
+      const count = numUnits * tilesOfUnit;
+      return Array.from({ length: Math.ceil(count / most) }, (_, i): Step => {
+        const tiles = Math.min(most, count - i * most);
+        return {
+          module,
+          block: { firstTile: firstUnit * tilesOfUnit + i * most, [first]: firstRow },
+          grid: module.label === "query gradients" ? [1, tiles] : [tiles, 1],
+          ranges: boundRanges(bytes, rows, firstRow),
+        };
+      });
     });
   return [
     ...stepsOf(queryGradientsModule(plan), keys, headsOfUnit(spec) * tilesOfHead.rows, {

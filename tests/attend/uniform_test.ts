@@ -1,5 +1,5 @@
 // Attention whose keys and values are uniforms, and its gradient, against the float64 reference.
-import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import {
   Attention,
   type AttentionSpec,
@@ -10,6 +10,7 @@ import {
   referenceAttention,
   Tensor,
 } from "../../mod.ts";
+import { gradientProgram } from "../../src/attend/gradient_program.ts";
 import { USAGE } from "../../src/gpu/usage.ts";
 import { assertClose, TOLERANCE } from "../support/compare.ts";
 import { assertGradients, randomDO, runGradientPlan } from "../support/gradient.ts";
@@ -24,6 +25,8 @@ const SOFTWARE = PROFILES.software;
 const SMALL: AttentionSpec = {
   ...{ batch: 16, numHeads: 8, numKvHeads: 1, headDim: 8, seqLen: 255, capacity: 255 },
 };
+
+const SMALL_GRID = { ...LIMITS, maxComputeWorkgroupsPerDimension: 3 };
 
 /** Several ranges, whose first rows are no multiples of what a binding begins at; heads one after the other; one range. */
 const SHAPES: readonly AttentionSpec[] = [
@@ -45,7 +48,8 @@ for (const spec of SHAPES) {
     const dO = randomDO(random, spec);
     const gradients = await runGradientPlan(draw, dO, SOFTWARE);
     assertGradients(gradients, draw, dO);
-    assertEquals(await runGradientPlan(draw, dO, SOFTWARE), gradients);
+    // As many tiles in more dispatches.
+    assertEquals(await runGradientPlan(draw, dO, SOFTWARE, undefined, SMALL_GRID), gradients);
   });
 }
 
@@ -68,6 +72,16 @@ testRandomly("uniform keys: gradients of slopes, sinks and a softcap", async (ra
   const draw = randomDraw(random, SHAPES[2], ["ALiBi", "sink logits", "softcap", "lengths"]);
   const dO = randomDO(random, draw.spec);
   assertGradients(await runGradientPlan(draw, dO, SOFTWARE), draw, dO);
+});
+
+Deno.test("uniform keys: no dispatch of a gradient is larger than the grid of the device", () => {
+  // One range of queries, and 65,536 tiles of keys.
+  const spec = { batch: 512, numHeads: 8, headDim: 4, seqLen: 1, capacity: 512 };
+  const plan = planAttentionGradient(spec, LIMITS, SOFTWARE);
+  assertEquals(plan.uniform?.queries.ranges.length, 1);
+  for (const { kernel, grid } of gradientProgram(plan, LIMITS).dispatches) {
+    assert(grid.every((size = 1) => size <= 65535), `${kernel}: ${grid}`);
+  }
 });
 
 Deno.test("uniform keys: planned where loads from storage are dear and rows are small", () => {

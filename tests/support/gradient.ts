@@ -10,6 +10,7 @@ import {
   type Dtype,
   type HostTensor,
   planAttentionGradient,
+  type PlanLimits,
   referenceGradient,
   type ScoreGradient,
   type Tensor,
@@ -63,21 +64,22 @@ export async function runGradient(
   return await runWork(spec, inputs, { dO, whole }, (given) => gradient.bind(given));
 }
 
-/** Runs what was planned, for whatever class of device. */
+/** Runs what was planned, for whatever class of device, of limits no larger than this one's. */
 export async function runGradientPlan(
   draw: Draw,
   dO: HostTensor,
   profile: DeviceProfile,
   change: (plan: AttentionGradientPlan) => AttentionGradientPlan = (plan) => plan,
+  limits?: PlanLimits,
 ): Promise<Gradients> {
   using tensors = new Tensors();
   const gpu = await sharedGpu();
   const { spec, inputs } = draw;
-  const { limits } = gpu.device;
   const planned = plannedOf(spec, inputs);
-  const plan = change(planAttentionGradient(planned, limits, profileOn(gpu, profile)));
+  const most = limits ?? gpu.device.limits;
+  const plan = change(planAttentionGradient(planned, most, profileOn(gpu, profile)));
   const owned = tensors.keep(new Owned());
-  const executor = await createExecutor(gpu, owned, gradientProgram(plan, limits));
+  const executor = await createExecutor(gpu, owned, gradientProgram(plan, most));
   const full = { data: Array(spec.batch ?? 1).fill(spec.capacity), shape: [spec.batch ?? 1] };
   const lengths = await tensors.upload(full, "u32");
   return await runWork(spec, inputs, { dO }, (given) => {
