@@ -211,7 +211,7 @@ export async function downloadKv(cache: RingKvCache, name: "k" | "v"): Promise<F
   return Float32Array.from(parts.flatMap((part) => [...part]));
 }
 
-/** The numbers of rows of four bits, each a word of its step and its least element, then words of eight integers. */
+/** The numbers of rows of four bits, each a word of its step and its grid's least number, then words of eight integers. */
 function asymmetricNumbers(words: Uint32Array, size: number): number[] {
   const bits = new DataView(new ArrayBuffer(4));
   const floatOf = (word: number) => {
