@@ -1,4 +1,5 @@
-// Pages: what a ring does in place, they do by reference; attention over either is the same to the bit.
+// Pages: what a ring does in place, they do by reference; attention over either is the same to the bit where both are planned
+// alike, as software does not where it reads small heads of a ring as uniforms.
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import {
   Attention,
