@@ -168,7 +168,7 @@ export class Tensor {
    *
    * @param gpu Where the buffer lives.
    * @param buffer A buffer with usage `STORAGE`; also `COPY_SRC` if it is to be downloaded, and `UNIFORM` if it may have keys,
-   * values or weights that a software adapter reads.
+   * values, queries, gradients of outputs or weights that a software adapter reads.
    * @param shape Size per axis, outermost first.
    * @param dtype Element type of the buffer's contents. The default is `"f32"`.
    * @returns The tensor. Destroying it destroys the buffer.
