@@ -139,7 +139,10 @@ function fusedSteps(plan: AttentionGradientPlan, most: number): Step[] {
   ];
 }
 
-/** The same, for each range of what passes by as uniforms, in runs of at most `most` tiles: none has those of another range. */
+/**
+ * The same, for each range of what passes by as uniforms, in runs of at most `most` tiles: none has those of another range. A
+ * binding holds so little that loops go round all of it: there are no slices.
+ */
 function uniformSteps(
   plan: AttentionGradientPlan,
   { keys, queries }: UniformPassing,

@@ -74,6 +74,13 @@ testRandomly("uniform keys: gradients of slopes, sinks and a softcap", async (ra
   assertGradients(await runGradientPlan(draw, dO, SOFTWARE), draw, dO);
 });
 
+Deno.test("uniform keys: a gradient has no slices, also of the most rows that a binding holds", () => {
+  const spec = { numHeads: 1, headDim: 4, seqLen: 4096, capacity: 4096 };
+  const { uniform, slices } = planAttentionGradient(spec, LIMITS, SOFTWARE);
+  assertEquals(uniform?.queries.rows, 4096);
+  assertEquals(slices, { queries: 1, keys: 1, bias: 1 });
+});
+
 Deno.test("uniform keys: no dispatch of a gradient is larger than the grid of the device", () => {
   // One range of queries, and 65,536 tiles of keys.
   const spec = { batch: 512, numHeads: 8, headDim: 4, seqLen: 1, capacity: 512 };
