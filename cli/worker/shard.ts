@@ -1,5 +1,5 @@
 /** A shard of a context, in place of an engine. */
-import { Gpu } from "../../mod.ts";
+import { DeviceLostError, Gpu } from "../../mod.ts";
 import { openCheckpoint } from "../../src/checkpoints/mod.ts";
 import { ShardWorker } from "../../src/cluster/mod.ts";
 import { lengthOfShard } from "../../src/cluster/shard_layout.ts";
@@ -27,10 +27,17 @@ export async function holdShard(
     try {
       const options = { ...shardSpec, name: CONTEXT, shard, copy, capacity, kvDtype };
       const worker = await ShardWorker.start(cluster, gpu, options);
+      const name = `${shard} of ${shards}, copy ${copy}`;
       out.log(
-        `Shard ${shard} of ${shards}, copy ${copy}, with room for ${capacity} tokens, at ${at.url} (Ctrl-C ends it)`,
+        `Shard ${name}, with room for ${capacity} tokens, at ${at.url} (Ctrl-C ends it)`,
       );
-      await untilSignal(out, () => worker.stop());
+      // What the shard held is gone with its device. The device that is destroyed below is lost too, when nobody waits any more.
+      const lost = gpu.device.lost.then(({ reason, message }) => {
+        throw new DeviceLostError(
+          `Cannot hold shard ${name}, as its GPU was lost (${reason}): ${message || "no message"}`,
+        );
+      });
+      await untilSignal(out, () => worker.stop(), lost);
     } finally {
       gpu.destroy();
     }

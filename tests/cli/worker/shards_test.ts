@@ -2,8 +2,10 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { runCommand as generate } from "../../../cli/generate/command.ts";
 import { CONTEXT, shardSpecOf } from "../../../cli/shared/cluster/shards.ts";
+import { runCommand as work } from "../../../cli/worker/command.ts";
 import { openCheckpoint } from "../../../src/checkpoints/mod.ts";
 import { ShardWorker } from "../../../src/cluster/mod.ts";
+import { withAdapters } from "../../support/adapters.ts";
 import { run, withModel } from "../../support/commands.ts";
 import { sharedGpu } from "../../support/gpu.ts";
 import { NatsServer, testNats } from "../../support/nats.ts";
@@ -43,3 +45,28 @@ testNats("worker --shard, generate --shards: the text is that of one machine", a
     assertEquals((await first.end()).code, 0);
   }, { context: 256 });
 });
+
+testNats(
+  "worker --shard: without its GPU the process fails, and names the shard",
+  async (random) => {
+    await using server = await NatsServer.start();
+    await withModel(random, async ({ model }) => {
+      await withAdapters(async (adapters) => {
+        const started = Promise.withResolvers<void>();
+        const errors: string[] = [];
+        const options = ["--shard", "1", "--shards", "2", "--nats", server.url];
+        const ended = work(["--model", model, ...options], {
+          log: () => started.resolve(),
+          error: (text) => void errors.push(text),
+          write: () => {},
+          progress: () => ({ step() {}, end() {} }),
+        });
+        await started.promise;
+        adapters.lose();
+        assertEquals(await ended, 1);
+        assertEquals(errors.length, 1);
+        assertStringIncludes(errors[0], "DeviceLostError: Cannot hold shard 1 of 2, copy 0");
+      });
+    });
+  },
+);
