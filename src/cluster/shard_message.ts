@@ -22,8 +22,9 @@
  * | state | o [queries, numHeads, valueDim], then lse f32 [queries, numHeads]; after a reset `{ room }` as JSON, the tokens of a
  * layer that the shard has room for |
  * | failure | `{ failure, message }` as JSON |
- * | save | u32 `from`: the first byte that is asked for of the snapshot of a layer, which is made when that is 0; the answer is a state
- * whose body is u32 `total`, the bytes of the whole snapshot, and some of them from there |
+ * | save | u32 `from`: the first byte that is asked for of the snapshot of a layer, which is made when that is 0; u32 `most`: the
+ * bytes that the reader takes at once; the answer is a state whose body is u32 `total`, the bytes of the whole snapshot, and at
+ * most so many of them from there |
  * | restore | u32 `from`, u32 `total`, and bytes of a snapshot from there: the layer is as it was when the last of them is there |
  */
 import { sentence } from "../base/check.ts";

@@ -25,7 +25,7 @@ export class ShardSnapshots {
 
   /** The body that answers a `save`. */
   async save(layer: number, body: Uint8Array): Promise<readonly Uint8Array[]> {
-    const { words: [from] } = decodeWords(body, 1);
+    const { words: [from, wanted] } = decodeWords(body, 2);
     if (from === 0) this.#leaving = { layer, bytes: await this.#attention.snapshot(layer) };
     const { layer: saved, bytes } = this.#leaving ?? {};
     if (saved !== layer || !bytes || from >= bytes.length) {
@@ -33,7 +33,8 @@ export class ShardSnapshots {
         sentence("save a shard", "parts must be asked for in their order", { layer, from }),
       );
     }
-    return [encodeWords(bytes.length), bytes.subarray(from, from + this.#most() - PART_BYTES)];
+    const most = Math.min(wanted, this.#most() - PART_BYTES);
+    return [encodeWords(bytes.length), bytes.subarray(from, from + most)];
   }
 
   /** Takes the body of a `restore`. */

@@ -272,11 +272,12 @@ export class ShardedKv implements RemoteKv {
     const length = lengthOfShard(this.spec, shard, this.#lengths[layer]);
     // No storage takes more than f32.
     const rows = 4 * length * numKvHeads * (headDim + valueDim);
+    const most = this.#mostOfPart();
     let parts: PartialSnapshot | undefined;
     do {
       const from = parts?.length ?? 0;
       const part = await ask({
-        message: encodeShard(this.#header("save", { layer }), encodeWords(from)),
+        message: encodeShard(this.#header("save", { layer }), encodeWords(from, most)),
         expected: { session: this.#session, length },
         read: (body) => {
           const { words: [total], rest: bytes } = decodeWords(body, 1);
@@ -302,8 +303,7 @@ export class ShardedKv implements RemoteKv {
 
   /** Sends the snapshot of a layer to all copies of a shard, part by part; the shard has `length` tokens then. */
   async #fill(peer: ShardPeer, layer: number, bytes: Uint8Array, length: number): Promise<void> {
-    const { maxBytes = MAX_BYTES } = this.#options;
-    const most = mostOf(this.#cluster, maxBytes) - HEADER_BYTES - PART_BYTES;
+    const most = this.#mostOfPart();
     for (let from = 0; from < bytes.length; from += most) {
       const part = bytes.subarray(from, from + most);
       const body = [encodeWords(from, bytes.length), part];
@@ -314,6 +314,12 @@ export class ShardedKv implements RemoteKv {
         read: () => {},
       });
     }
+  }
+
+  /** Bytes of a snapshot that fit a message. */
+  #mostOfPart(): number {
+    const { maxBytes = MAX_BYTES } = this.#options;
+    return mostOf(this.#cluster, maxBytes) - HEADER_BYTES - PART_BYTES;
   }
 
   /** Tokens that fit a message with their keys and values; with queries also those and their outputs. */

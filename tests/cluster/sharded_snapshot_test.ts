@@ -52,6 +52,23 @@ testNats(
   },
 );
 
+testNats("ShardedKv: a snapshot comes in parts that its reader takes", async (random) => {
+  await using server = await NatsServer.start();
+  const spec = { ...SPEC, page: 1000 };
+  await startShards(server, spec, { copies: 2, capacity: 2001 });
+  const warnings: string[] = [];
+  const warn = (sentence: string) => void warnings.push(sentence);
+  const kv = await openShards(server, spec, { copies: 2, maxBytes: 2 ** 16, warn });
+  const context = new ShardContext(random, spec);
+  await kv.extend(0, { ...context.next(2000), q: undefined });
+  const saved = await kv.snapshot();
+  assert(saved.length > 2 * 2 ** 16, "more than a message of each shard");
+  await kv.restore(saved);
+  const tokens = context.next(1);
+  assertClose(await kv.extend(0, tokens), context.attend(tokens.q), TOLERANCE.f32, "o");
+  assertEquals(warnings, []);
+});
+
 testNats(
   "ShardedKv: a snapshot that is damaged, or of another context, is refused",
   async (random) => {
