@@ -41,6 +41,8 @@ export function listenToModel(gpu) {
   let runs = new Map();
   /** @type {AbortController | undefined} */
   let current;
+  /** How many models were chosen: what began with an earlier one leaves the page to the last. */
+  let choice = 0;
 
   const draw = () => {
     const { spec } = model;
@@ -83,24 +85,32 @@ export function listenToModel(gpu) {
     draw();
   };
 
+  /** Ends what runs for another model; returns the number of that one. */
+  const choose = () => {
+    current?.abort();
+    return ++choice;
+  };
+
   /** @param {readonly File[]} files */
   const open = async (files) => {
     if (files.length === 0) return;
-    current?.abort();
+    const mine = choose();
     say("Opening …");
     /** @type {string[]} */
     const said = [];
     try {
-      use(await PageModel.fromFiles(files, (sentence) => said.push(sentence)));
+      const opened = await PageModel.fromFiles(files, (sentence) => said.push(sentence));
+      if (mine !== choice) return;
+      use(opened);
       if (said.length > 0) say(`${byId("model-status").textContent} ${said.join(" ")}`);
     } catch (error) {
-      say(/** @type {Error} */ (error).message);
+      if (mine === choice) say(/** @type {Error} */ (error).message);
     }
   };
 
   chooser.addEventListener("change", () => open([...chooser.files ?? []]));
   byId("random").addEventListener("click", () => {
-    current?.abort();
+    choose();
     chooser.value = "";
     use(PageModel.random());
   });
@@ -128,20 +138,26 @@ export function listenToModel(gpu) {
     write.disabled = true;
     stop.disabled = false;
     stop.focus();
-    const run = { length: 1 };
-    say("Starting …");
+    const mine = choice;
+    /** @param {string} said */
+    const tell = (said) => {
+      if (mine === choice) say(said);
+    };
+    let tokens = 0;
+    tell("Starting …");
     try {
       const text = { prompt: String(asked.prompt), tokens: Number(asked.tokens) };
       const options = { kvHeads, ...text, temperature: Number(asked.temperature) };
-      for await (const { text, count, length, ms } of model.write(gpu, options, signal, say)) {
+      for await (const { text, count, length, ms } of model.write(gpu, options, signal, tell)) {
+        if (mine !== choice) break;
         byId("text").textContent = text;
         runs.set(kvHeads, { length, msPerToken: count > 0 ? ms / count : undefined });
-        run.length = length;
+        tokens = length;
         draw();
       }
-      say(signal.aborted ? "Stopped." : `Done: ${run.length} tokens.`);
+      tell(signal.aborted ? "Stopped." : `Done: ${tokens} tokens.`);
     } catch (error) {
-      say(signal.aborted ? "Stopped." : /** @type {Error} */ (error).message);
+      tell(signal.aborted ? "Stopped." : /** @type {Error} */ (error).message);
     } finally {
       write.disabled = false;
       if (document.activeElement === stop) write.focus();

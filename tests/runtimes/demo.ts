@@ -111,7 +111,21 @@ async function visitModel(context: BrowserContext, address: string): Promise<str
   await withModel(new Random(1), async ({ model, tokenizer }) => {
     await page.setInputFiles("#model-files", [model, tokenizer]);
     await page.getByText(/\.bin: \d+ layers of/).waitFor();
-    await page.fill("[name=prompt]", "a");
+    // Of two choices the last one counts, also over what still runs for the first.
+    await page.selectOption("#model-form [name=kvHeads]", "1");
+    await page.evaluate(`{
+      document.querySelector("#model-form [type=submit]").click();
+      document.getElementById("model-files").dispatchEvent(new Event("change"));
+      document.getElementById("random").click();
+    }`);
+    await page.locator("#stop:disabled").waitFor();
+    await page.waitForTimeout(500);
+    const status = await page.innerText("#model-status");
+    expect(`the status of the last choice: ${status}`, status.startsWith("Random weights: "));
+
+    await page.setInputFiles("#model-files", []);
+    await page.setInputFiles("#model-files", [model, tokenizer]);
+    await page.getByText(/\.bin: \d+ layers of/).waitFor();
     expect("one speed of merged heads", await write("1") === 1);
   });
   const width = await page.evaluate("document.documentElement.scrollWidth");
