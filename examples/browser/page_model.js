@@ -54,8 +54,13 @@ export class PageModel {
     };
     const tokenizer = {
       endOfText: [],
-      /** @param {string} text */
-      encode: (text) => Array.from(text.toLowerCase(), (c) => Math.max(0, LETTERS.indexOf(c))),
+      /**
+       * A text of nothing begins with a space.
+       *
+       * @param {string} text
+       */
+      encode: (text) =>
+        Array.from(text.toLowerCase() || " ", (c) => Math.max(0, LETTERS.indexOf(c))),
       /** @param {readonly number[]} tokens */
       decode: (tokens) => tokens.map((token) => LETTERS[token]).join(""),
     };
@@ -113,15 +118,14 @@ export class PageModel {
       signal.throwIfAborted();
       tell(said);
     };
+    const maxTokens = Math.min(this.spec.contextLen, MOST_TOKENS);
+    const fed = feedOf(this.tokenizer, prompt, maxTokens);
     const source = this.#sources.get(kvHeads) ?? await this.#makeSource(kvHeads, gpu, say);
     this.#sources.set(kvHeads, source);
     const { spec, weights } = source;
-    const maxTokens = Math.min(spec.contextLen, MOST_TOKENS);
     say("Uploading weights, compiling …");
     const decoder = await Decoder.create(gpu, spec, weights, { maxTokens });
     try {
-      const encoded = this.tokenizer.encode(prompt);
-      const fed = encoded.length > 0 ? encoded : beginOf(this.tokenizer);
       await decoder.feed(fed);
       say("Writing …");
       const stream = new TextStream(this.tokenizer, fed);
@@ -165,6 +169,28 @@ async function merge(gpu, source, { kvHeads, tokenizer }, say) {
   });
   const progress = telling("Merging heads, layer by layer");
   return await mergeDecoder(gpu, source, { kvHeads, calibration, rounds, progress });
+}
+
+/**
+ * The tokens that a text goes on from.
+ *
+ * @param {PageTokenizer} tokenizer
+ * @param {string} prompt
+ * @param {number} maxTokens Tokens of the context.
+ * @throws {RangeError} If there are none, or they leave no room for another one.
+ */
+function feedOf(tokenizer, prompt, maxTokens) {
+  const encoded = tokenizer.encode(prompt);
+  const fed = encoded.length > 0 ? encoded : beginOf(tokenizer);
+  if (fed.length === 0) {
+    throw new RangeError("A prompt is needed: the tokenizer has no token that begins a text.");
+  }
+  if (fed.length >= maxTokens) {
+    throw new RangeError(
+      `The prompt fills the context: it has ${fed.length} tokens of at most ${maxTokens - 1}.`,
+    );
+  }
+  return fed;
 }
 
 /**

@@ -106,6 +106,13 @@ async function visitModel(context: BrowserContext, address: string): Promise<str
   expect(`memory of 48 tokens: ${memory}`, /^384 KiB .*, 48 KiB · 48 tokens$/.test(memory));
   expect("48 letters", (await page.innerText("#text")).length === 48);
 
+  await page.fill("[name=prompt]", "");
+  expect("a text of no prompt", await write("8") === 2);
+  await page.fill("[name=prompt]", "a".repeat(2048));
+  await page.keyboard.press("Enter");
+  await page.getByText("it has 2048 tokens of at most 2047").waitFor();
+  await page.fill("[name=prompt]", "a");
+
   await page.setInputFiles("#model-files", [new URL(import.meta.url).pathname]);
   await page.getByText(/^Cannot read a model/).waitFor();
   await withModel(new Random(1), async ({ model, tokenizer }) => {
