@@ -1,5 +1,6 @@
 /** Reading what `deno run bench serving --json` writes. */
 import { z } from "zod";
+import { KV_DTYPES } from "../../src/tensor/dtype.ts";
 import type { ServingReport } from "./result.ts";
 
 const count = z.int().min(1).max(2 ** 31);
@@ -10,6 +11,7 @@ const report = z.looseObject({
   schema: z.literal(1),
   adapter: z.looseObject({ description: z.string(), isSoftware: z.boolean() }),
   architecture: z.looseObject({ vocabSize: count }),
+  kvDtype: z.enum(KV_DTYPES),
   pageSize: count,
   stepTokens: count,
   requests: z.object({

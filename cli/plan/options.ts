@@ -114,6 +114,11 @@ export function parseOptions(args: readonly string[]): PlanOptions | string {
   if (!given.has("fleet") && lonely !== undefined) {
     throw new RangeError(`Cannot plan as --${lonely} goes with --fleet`);
   }
+  if (given.has("efficiency") && given.has("step-times")) {
+    throw new RangeError(
+      "Cannot plan as --efficiency and --step-times exclude each other: measured steps need no share of ceilings",
+    );
+  }
   const counts = (name: "context" | "batch") =>
     given.list(name, (item) => parseCount(name, item))?.sort((a, b) => a - b);
   const memory = given.text("memory");

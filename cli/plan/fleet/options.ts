@@ -20,7 +20,7 @@ export const FLEET_HELP =
   --step-tokens NUMBER  most tokens of a step (default: 512)
   --efficiency NUMBER   share of the GPU's ceilings that steps reach, up to 1 (default: 1, which no program does)
   --read NUMBER      milliseconds of a read by the host (default: 10, as Deno's takes)
-  --step-times FILE  step times of the same variant in a JSON of bench serving, in the place of ceilings and reads
+  --step-times FILE  step times of the same KV heads and element type in a JSON of bench serving, in the place of ceilings and reads
   --requests NUMBER  least requests that are simulated of a GPU (default: 400)
   --seed NUMBER      repeats the requests (default: 1)`;
 

@@ -125,11 +125,13 @@ function timesOf(
     const rule = "the longest request must fit beside the weights where step times are measured";
     throw new RangeError(sentence(ACTION, rule, { variant, shards }));
   }
-  const row = stepTimes.rows.find((row) => row.variant === variant);
-  if (row) return new MeasuredTimes(row.stepTimes);
-  const rule = "step times must be of its variants (leave others out by --kv-heads)";
-  const measured = stepTimes.rows.map(({ variant }) => variant);
-  throw new RangeError(sentence(ACTION, rule, { variant, measured }));
+  const { rows, kvDtype } = stepTimes;
+  const { numKvHeads } = shape;
+  const row = rows.find((row) => row.variant === variant && row.numKvHeads === numKvHeads);
+  if (row && kvDtype === dtype) return new MeasuredTimes(row.stepTimes);
+  const rule = "step times must be of its variants (leave others out by --kv-heads and --dtype)";
+  const measured = rows.map(({ variant, numKvHeads }) => `${variant} ${numKvHeads} ${kvDtype}`);
+  throw new RangeError(sentence(ACTION, rule, { variant, numKvHeads, dtype, measured }));
 }
 
 /** Bytes of a GPU, and those that weights and activations leave. */

@@ -85,6 +85,7 @@ const MISTAKES: [line: string, kind: typeof TypeError | typeof RangeError, says:
   ["--assume dense", RangeError, "--assume goes with --config"],
   ["--check a.json --model gpt-2", RangeError, "--check goes alone"],
   ["--rate 5", RangeError, "--rate goes with --fleet"],
+  ["--fleet --efficiency 0.5 --step-times a.json", RangeError, "--step-times exclude each other"],
   ["--fleet --rate 0", RangeError, "--rate takes numbers"],
   ["--fleet --answer 9-2", RangeError, "--answer takes tokens"],
   ["--fleet --efficiency 1.5", RangeError, "--efficiency takes numbers"],

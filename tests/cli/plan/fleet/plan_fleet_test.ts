@@ -152,11 +152,17 @@ Deno.test("Fleet: steps that were measured take the place of ceilings, variant b
     ms: 10,
   }));
   // Only what is read of a report.
-  const report = { rows: [{ variant: "mqa", stepTimes }] } as unknown as ServingReport;
+  const rows = [{ variant: "mqa", numKvHeads: 1, stepTimes }];
+  const report = { kvDtype: "f16", rows } as unknown as ServingReport;
   const [{ simulated }] = fleetOf({ rate: 0.1 }, { stepTimes: report, kvHeads: [1] }).variants;
   // Eight steps up to the first read.
   assertAlmostEquals(simulated!.firstSeconds.p50, 0.08, 1e-9);
   assertThrows(() => fleetOf({}, { stepTimes: report }), RangeError, 'variant="mha"');
+  const other = { kvDtype: "f16", rows: [{ variant: "gqa", numKvHeads: 4, stepTimes }] };
+  const otherHeads = { stepTimes: other as unknown as ServingReport, kvHeads: [8] };
+  assertThrows(() => fleetOf({}, otherHeads), RangeError, "numKvHeads=8");
+  const otherDtype = { stepTimes: { ...report, kvDtype: "f32" } as const, kvHeads: [1] };
+  assertThrows(() => fleetOf({}, otherDtype), RangeError, 'dtype="f16"');
   const long = { prompt: { least: 2 ** 22, most: 2 ** 22 } };
   const cure = () => fleetOf(long, { stepTimes: report, kvHeads: [1] });
   assertThrows(cure, RangeError, "must fit beside the weights");
