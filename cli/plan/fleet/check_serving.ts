@@ -3,7 +3,7 @@ import { drawRequests, type ServingReport } from "../../../bench/mod.ts";
 import { type Column, formatColumns } from "../../shared/report/columns.ts";
 import { alignDecimals } from "../../shared/report/units.ts";
 import { MeasuredTimes } from "./measured_times.ts";
-import { quantilesOf } from "./quantiles.ts";
+import { greatestOf, quantilesOf } from "./quantiles.ts";
 import { simulate } from "./simulate.ts";
 
 /** A figure that was measured, and as it was simulated. */
@@ -34,10 +34,10 @@ export function checkServing(
     const { maxSequences, pages, stepTimes, seconds, requestsPerSecond, setBacks } = row;
     const { requests: finished, replicas: [{ counts }] } = simulate(requests, {
       ...{ replicas: 1, maxQueue: 1, maxRunning: maxSequences, maxStepTokens: stepTokens },
-      stepsPerRead: Math.max(...stepTimes.map(({ steps }) => steps)),
+      stepsPerRead: greatestOf(stepTimes.map(({ steps }) => steps)),
       ...{ pages: { total: pages, pageSize }, times: new MeasuredTimes(stepTimes) },
     });
-    const end = Math.max(...finished.map(({ endAt }) => endAt));
+    const end = greatestOf(finished.map(({ endAt }) => endAt));
     const first = quantilesOf(finished.map(({ request: { at }, firstAt }) => firstAt - at));
     return {
       ...{ variant: row.variant.toUpperCase(), numKvHeads: row.numKvHeads },

@@ -9,7 +9,7 @@ import { highestRate } from "./capacity.ts";
 import type { FleetDemand, FleetPlan, FleetVariant, SimulatedFleet } from "./fleet.ts";
 import { PAGE_SIZE, pagesOf } from "./memory.ts";
 import { MeasuredTimes } from "./measured_times.ts";
-import { quantilesOf } from "./quantiles.ts";
+import { greatestOf, quantilesOf } from "./quantiles.ts";
 import { drawRequests } from "./requests.ts";
 import { RooflineTimes } from "./roofline_times.ts";
 import { type FleetOptions, simulate } from "./simulate.ts";
@@ -171,7 +171,7 @@ function measure(demand: FleetDemand, options: FleetOptions, rate: number): Simu
     replicas.reduce((sum, { counts }) => sum + counts[name], 0);
   return {
     ...{ replicas: options.replicas, requests: count },
-    seconds: Math.max(...requests.map(({ endAt }) => endAt)) - drawn[0].at,
+    seconds: greatestOf(requests.map(({ endAt }) => endAt)) - drawn[0].at,
     firstSeconds: quantilesOf(measured.map(({ request, firstAt }) => firstAt - request.at)),
     tokenMs: quantilesOf(
       measured.map(({ request: { answer }, firstAt, endAt }) =>

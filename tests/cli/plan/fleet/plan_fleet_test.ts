@@ -9,7 +9,7 @@ import type { FleetDemand, FleetPlan } from "../../../../cli/plan/fleet/fleet.ts
 import { drawLength, parseLengths } from "../../../../cli/plan/fleet/lengths.ts";
 import { pagesOf } from "../../../../cli/plan/fleet/memory.ts";
 import { planFleet } from "../../../../cli/plan/fleet/plan_fleet.ts";
-import { quantilesOf } from "../../../../cli/plan/fleet/quantiles.ts";
+import { greatestOf, quantilesOf } from "../../../../cli/plan/fleet/quantiles.ts";
 import { drawRequests } from "../../../../cli/plan/fleet/requests.ts";
 import { RooflineTimes } from "../../../../cli/plan/fleet/roofline_times.ts";
 import { gatewayBytes, shardBytes } from "../../../../cli/plan/fleet/wire.ts";
@@ -62,6 +62,11 @@ Deno.test("Fleet requests: their rate on average, and the same ones at another r
 Deno.test("Fleet quantiles: by the nearest rank", () => {
   assertEquals(quantilesOf(Array.from({ length: 20 }, (_, i) => 20 - i)), { p50: 10, p95: 19 });
   assertEquals(quantilesOf([7]), { p50: 7, p95: 7 });
+});
+
+Deno.test("Fleet quantiles: the greatest of more values than a call takes arguments", () => {
+  assertEquals(greatestOf([-2, -1, -3]), -1);
+  assertEquals(greatestOf(Array.from({ length: 2 ** 20 }, (_, i) => 3 - Math.abs(i - 7))), 3);
 });
 
 Deno.test("Fleet steps: a token of each sequence takes as long as the planner's decode step", () => {
