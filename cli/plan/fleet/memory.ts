@@ -1,6 +1,9 @@
 /** The pages that a replica has, and the shards that it needs. */
 import { type CacheShape, kvCacheBytes, type KvDtype } from "../../../mod.ts";
+import { sentence } from "../../../src/base/check.ts";
 
+/** What errors say cannot be done. */
+export const ACTION = "plan a fleet";
 /** Tokens of a page: as of a batch. */
 export const PAGE_SIZE = 16;
 
@@ -27,7 +30,11 @@ export interface ReplicaPages {
   total: number;
 }
 
-/** Counts the pages: each has a row of every layer, as windows are not given back unless all layers have one. */
+/**
+ * Counts the pages: each has a row of every layer, as windows are not given back unless all layers have one.
+ *
+ * @throws {RangeError} If a GPU does not hold a page.
+ */
 export function pagesOf(
   { shape, dtype, memoryBytes, freeBytes, longest, sequences }: ReplicaMemory,
 ): ReplicaPages {
@@ -35,14 +42,15 @@ export function pagesOf(
     { ...shape, windowed: undefined },
     { contextLen: PAGE_SIZE, dtype },
   );
-  const fitting = Math.max(0, Math.floor(freeBytes / pageBytes));
+  const fitting = Math.floor(freeBytes / pageBytes);
   const needed = Math.ceil(longest / PAGE_SIZE);
   if (needed <= fitting) {
     return { fitting, shards: 0, total: Math.min(fitting, sequences * needed) };
   }
-  return {
-    fitting,
-    shards: Math.ceil(needed / Math.floor(memoryBytes / pageBytes)),
-    total: needed,
-  };
+  const ofShard = Math.floor(memoryBytes / pageBytes);
+  if (ofShard === 0) {
+    const rule = "a GPU's memory must hold a page of the cache (give more --memory)";
+    throw new RangeError(sentence(ACTION, rule, { memoryBytes, pageBytes }));
+  }
+  return { fitting, shards: Math.ceil(needed / ofShard), total: needed };
 }

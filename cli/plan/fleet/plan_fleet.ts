@@ -7,7 +7,7 @@ import { type ModelVariant, variantsOf } from "../variants.ts";
 import { attentionRates } from "../device.ts";
 import { highestRate } from "./capacity.ts";
 import type { FleetDemand, FleetPlan, FleetVariant, SimulatedFleet } from "./fleet.ts";
-import { PAGE_SIZE, pagesOf } from "./memory.ts";
+import { ACTION, PAGE_SIZE, pagesOf } from "./memory.ts";
 import { MeasuredTimes } from "./measured_times.ts";
 import { greatestOf, quantilesOf } from "./quantiles.ts";
 import { drawRequests } from "./requests.ts";
@@ -16,7 +16,6 @@ import { type FleetOptions, simulate } from "./simulate.ts";
 import type { StepTimes } from "./step_times.ts";
 import { gatewayBytes, shardBytes } from "./wire.ts";
 
-const ACTION = "plan a fleet";
 /** Replicas that are simulated of a fleet of more: they stand for all. */
 export const SIMULATED_REPLICAS = 4;
 /** The share of requests that fill a replica, and are not measured. */
@@ -32,7 +31,7 @@ const RATES = [0.1, 0.2, 0.5, 1, 2, 5, 10];
 /**
  * Plans fleets.
  *
- * @throws {RangeError} If the device's memory is not known, or does not hold the weights.
+ * @throws {RangeError} If the device's memory is not known, or does not hold the weights and the activations of a step, or a page.
  */
 export function planFleet(request: PlanRequest, demand: FleetDemand): FleetPlan {
   const variants = variantsOf(request.model, request.kvHeads);
@@ -144,10 +143,16 @@ function memoryOf(
     const rule = "the device's memory must be known (give it as --memory SIZE)";
     throw new RangeError(sentence(ACTION, rule, { device: name }));
   }
-  return {
-    memoryBytes,
-    freeBytes: memoryBytes - weightBytes - stepTokens * activationBytes(model),
-  };
+  const stepBytes = stepTokens * activationBytes(model);
+  const freeBytes = memoryBytes - weightBytes - stepBytes;
+  if (freeBytes < 0) {
+    const rule =
+      "memory must hold the weights and the activations of a step (give more --memory, or fewer --step-tokens)";
+    throw new RangeError(
+      sentence(ACTION, rule, { memoryBytes, weightBytes, stepTokens, stepBytes }),
+    );
+  }
+  return { memoryBytes, freeBytes };
 }
 
 /** Replicas for a rate, by what one keeps up with alone and behind a gateway; null where none keep up. */

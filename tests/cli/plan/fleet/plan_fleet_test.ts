@@ -16,6 +16,7 @@ import { gatewayBytes, shardBytes } from "../../../../cli/plan/fleet/wire.ts";
 import type { PlanRequest } from "../../../../cli/plan/plan.ts";
 import { weightsTime } from "../../../../cli/plan/weights_time.ts";
 import { findByName } from "../../../../cli/shared/names.ts";
+import { activationBytes } from "../../../../cli/shared/preset.ts";
 import { MODELS } from "../../../../cli/shared/presets.ts";
 import { encodeShard } from "../../../../src/cluster/shard_message.ts";
 
@@ -176,4 +177,19 @@ Deno.test("Fleet: steps that were measured take the place of ceilings, variant b
 Deno.test("Fleet: a device whose memory is not known is refused, with the cure", () => {
   const unknown = { ...device, memoryBytes: undefined };
   assertThrows(() => fleetOf({}, { device: unknown }), RangeError, "--memory SIZE");
+});
+
+Deno.test("Fleet: memory below the weights, a step or a page is refused, with the cure", () => {
+  const weightBytes = 2 * model.parameters;
+  const refuses = (memoryBytes: number, stepTokens: number, says: string) =>
+    assertThrows(
+      () => fleetOf({ stepTokens }, { device: { ...device, memoryBytes } }),
+      RangeError,
+      says,
+    );
+  refuses(weightBytes - 1, 16, "fewer --step-tokens");
+  refuses(weightBytes + activationBytes(model), 16, "stepTokens=16");
+  const shape = { numLayers: 2, numKvHeads: 1, headDim: 4 };
+  const small = { shape, dtype: "f16", memoryBytes: 511, freeBytes: 1 } as const;
+  assertThrows(() => pagesOf({ ...small, longest: 1, sequences: 1 }), RangeError, "hold a page");
 });
