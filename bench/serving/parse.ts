@@ -26,9 +26,10 @@ const report = z.looseObject({
     numKvHeads: count,
     maxSequences: count,
     pages: count,
+    setBacks: z.int().min(0),
     seconds: rate,
     requestsPerSecond: rate,
-    firstTokenMs: z.looseObject({ p50: rate }),
+    firstTokenMs: z.looseObject({ p50: z.number().min(0) }),
     stepTimes: z.array(z.object({
       steps: count,
       tokens: rate,

@@ -95,3 +95,9 @@ Deno.test("Fleet: reports of a serving run are told from others, and text that i
   assertEquals([isServing(JSON.stringify(reportOf())), isServing("{}")], [true, false]);
   assertThrows(() => parseServing("{", "a.json"), TypeError, "Cannot read a.json as it is no JSON");
 });
+
+Deno.test("Fleet: a serving run without set-backs is refused, one whose first tokens took no time is read", () => {
+  const read = (changes: Partial<Row>) => parseServing(JSON.stringify(reportOf(changes)), "a.json");
+  assertThrows(() => read({ setBacks: undefined }), TypeError, '"rows.0.setBacks" is wrong');
+  assertEquals(read({ firstTokenMs: { p50: 0, p99: 0 } }).rows[0].firstTokenMs.p50, 0);
+});
