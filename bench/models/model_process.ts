@@ -73,6 +73,8 @@ class Child {
   readonly #input: WritableStreamDefaultWriter<Uint8Array>;
   /** The last line of its messages: where a process crashes, the reason. */
   readonly #lastWords: Promise<string>;
+  /** Whether it was ended as it said nothing. */
+  #isGivenUp = false;
 
   constructor(job: Job) {
     this.#process = new Deno.Command(Deno.execPath(), {
@@ -92,12 +94,23 @@ class Child {
   }
 
   async reply(): Promise<Exclude<Reply, { failure: Failure }>> {
-    const timer = setTimeout(() => this.#kill(), PATIENCE_MS);
-    const reply = await this.#nextReply();
-    clearTimeout(timer);
+    const reply = await this.#replyInTime();
     if (!reply) throw new FailureError({ verdict: "refused", message: await this.#whyEnded() });
     if ("failure" in reply) throw new FailureError(reply.failure);
     return reply;
+  }
+
+  /** The next reply; undefined where the process has ended, or was ended as it said nothing. */
+  async #replyInTime(): Promise<Reply | undefined> {
+    const timer = setTimeout(() => {
+      this.#isGivenUp = true;
+      this.#kill();
+    }, PATIENCE_MS);
+    try {
+      return await this.#nextReply();
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   /** The next reply; undefined where the process has ended. */
@@ -127,6 +140,7 @@ class Child {
   }
 
   async #whyEnded(): Promise<string> {
+    if (this.#isGivenUp) return `its process said nothing for ${PATIENCE_MS / 1e3} s`;
     const { code, signal } = await this.#process.status;
     const how = signal ? `by ${signal}` : `with code ${code}`;
     return cutMessage(`its process ended ${how}: ${await this.#lastWords}`);
