@@ -51,7 +51,7 @@ export function completionFormat(): ResponseFormat {
         tokens: tokens.map(({ text }) => text),
         token_logprobs: tokens.map(({ logprob }) => logprob),
         top_logprobs: tokens.map(({ likeliest = [] }) =>
-          Object.fromEntries(likeliest.map(({ text, logprob }) => [text, logprob]))
+          Object.fromEntries(firstOfTexts(likeliest).map(({ text, logprob }) => [text, logprob]))
         ),
         text_offset: tokens.map(({ offset }) => offset),
       }
@@ -63,6 +63,11 @@ export function completionFormat(): ResponseFormat {
     event: (head, piece) => ({ ...head, object, choices: [choice(piece)] }),
     usage: (head, usage) => ({ ...head, object, choices: [], usage }),
   };
+}
+
+/** The likeliest token of each text, as they come from the likeliest to the least likely: bytes of characters have none. */
+function firstOfTexts(likeliest: NonNullable<TextToken["likeliest"]>) {
+  return likeliest.filter(({ text }, i) => i === likeliest.findIndex((one) => one.text === text));
 }
 
 /** Messages of a chat. */
