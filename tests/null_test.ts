@@ -187,6 +187,7 @@ const CALLS: readonly [says: string, call: (gpu: library.Gpu) => unknown][] = [
   ["checkpoint=null", () => checkpoints.withPooledKvHeads(none, none)],
   ["checkpoint=null", () => checkpoints.writeCheckpoint("model", none)],
   ["bytes=null", () => checkpoints.bytesInMemory("model", none)],
+  ["blob=null", () => checkpoints.bytesInBlob("model", none)],
   ["weights=null", () => cluster.modelFingerprint(DECODER, none, none)],
   ["tokenizer=null", () => cluster.modelFingerprint(DECODER, WEIGHTS, none)],
   ["cluster=null", () => cluster.AnswerService.start(none, none)],

@@ -69,6 +69,7 @@ export function bytesInMemory(name: string, bytes: Uint8Array): ByteSource {
  * ```
  */
 export function bytesInBlob(name: string, blob: Blob): ByteSource {
+  checkObject("read bytes in a Blob", "blob", blob);
   const { size } = blob;
   return {
     ...{ name, size },
