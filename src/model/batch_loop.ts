@@ -106,6 +106,8 @@ export class BatchLoop {
       this.#counted.milliseconds += performance.now() - start;
     }
     this.#isRunning = false;
+    // Steps of cancelled sequences: the time until the next one comes is none of theirs.
+    this.#untold.steps.length = 0;
     this.#free?.();
   }
 

@@ -1,6 +1,6 @@
 // Many sequences at once: each gets the tokens that it gets alone, whatever the others do.
 import { assert, assertAlmostEquals, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { Gpu, GpuWorkError } from "../../mod.ts";
+import { Gpu, GpuWorkError, PagedKvCache } from "../../mod.ts";
 import {
   Batch,
   type BatchOptions,
@@ -414,6 +414,34 @@ testRandomly("Batch: whoever measures it is told of every step, once", async (ra
     assert(sum > 0 && sum <= batch.stats.milliseconds);
   });
 });
+
+testRandomly(
+  "Batch: steps that were cancelled count for nobody who comes later",
+  async (random) => {
+    const weights = weightsOf(SMALL, random);
+    const told: BatchSteps[] = [];
+    const options = {
+      ...{ maxSequences: 1, maxStepTokens: 1, stepsPerRead: 64 },
+      onSteps: (steps: BatchSteps) => void told.push(steps),
+    };
+    await withBatch({ spec: SMALL, weights }, options, async (batch) => {
+      const never = batch.add({ tokens: promptOf(random, SMALL, 30), maxTokens: 1 });
+      const { extend } = PagedKvCache.prototype;
+      PagedKvCache.prototype.extend = function (...step) {
+        // The first step is encoded when its sequence goes.
+        PagedKvCache.prototype.extend = extend;
+        never.cancel();
+        return extend.apply(this, step);
+      };
+      // Time is counted after each read: here once all is done.
+      while (batch.stats.milliseconds === 0) await new Promise((resolve) => setTimeout(resolve));
+      assertEquals([batch.stats.steps, told], [1, []]);
+      await tokensOf(batch.add({ tokens: [1], maxTokens: 1 }));
+      await settled(batch);
+      assertEquals(told.map(({ steps }) => steps), [[{ tokens: 1, sequences: 1, meanContext: 1 }]]);
+    });
+  },
+);
 
 testRandomly("Batch: destroying it while sequences run cancels them", async (random) => {
   const weights = weightsOf(SMALL, random);
