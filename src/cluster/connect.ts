@@ -57,7 +57,8 @@ function heard<T extends Socket>(socket: T): T {
   const remove = socket.removeAllListeners;
   socket.removeAllListeners = (...names) => {
     remove.apply(socket, names);
-    return socket.on("error", ignore);
+    // It is still there where those of another event were removed.
+    return socket.off("error", ignore).on("error", ignore);
   };
   return socket.on("error", ignore);
 }
