@@ -95,6 +95,7 @@ export * from "./src/reference/output_change.ts";
 export * from "./src/layer/merging/merge_kv_heads.ts";
 export { poolKvHeads, type PoolOptions } from "./src/layer/pool_kv_heads.ts";
 export * from "./src/reference/pooling_change.ts";
+export * from "./src/reference/pooling_report.ts";
 export * from "./src/layer/qkv_weights.ts";
 export {
   type QueryRow,
