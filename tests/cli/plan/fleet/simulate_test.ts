@@ -105,7 +105,9 @@ testRandomly(
   "Fleet: every request ends once, after it came, and pages are whole at the end",
   (random) => {
     let setBacks = 0;
-    for (let round = 0; round < 20; round++) {
+    // Pages run out in some round, if not in these.
+    for (let round = 0; round < 20 || setBacks === 0; round++) {
+      assert(round < 500);
       const options = randomOptions(random);
       const asked = randomRequests(random, 0.05 * options.replicas, 60);
       const { requests, replicas } = simulate(asked, options);
@@ -122,7 +124,6 @@ testRandomly(
       }
       assertEquals(simulate(asked, options).requests, requests, "the same again");
     }
-    assert(setBacks > 0);
   },
 );
 
