@@ -113,6 +113,7 @@ testNats("openCluster: a creds file, of a user whose account an operator signed"
     }\n------END USER NKEY SEED------\n`;
   await inFolder({
     "server.conf": `operator: ${tokenOf(operator, operator, "operator")}
+      authorization { timeout: 30 } # signatures take their time on a busy machine
       resolver: MEMORY
       resolver_preload: { ${account.getPublicKey()}: ${tokenOf(operator, account, "account")} }`,
     "user.creds": credsOf(user, tokenOf(account, user, "user")),
