@@ -20,6 +20,11 @@ export function fileSystem(path: string): FileSystem {
   );
 }
 
+/** Whether the system finds something at a path. */
+export async function isThere(path: string): Promise<boolean> {
+  return await fileSystem(path).stat(path).then(() => true, () => false);
+}
+
 /** The names in a folder; undefined if the path is none. A path that cannot be asked about fails when it is opened. */
 export async function namesIn(path: string): Promise<string[] | undefined> {
   const { readdir, stat } = fileSystem(path);

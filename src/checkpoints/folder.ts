@@ -1,7 +1,7 @@
 /** The files of a model, in a folder of this machine or wherever the caller has them. */
 import { type ByteSource, openFile } from "./byte_source.ts";
 import { checkpointError } from "./checkpoint_error.ts";
-import { fileSystem, namesIn } from "./file_system.ts";
+import { isThere, namesIn } from "./file_system.ts";
 import { type NamedText, readWholeText } from "./text_file.ts";
 
 /** Files that lie beside each other. */
@@ -19,7 +19,7 @@ export function folderAt(path: string): Folder {
   return {
     names: () => namesIn(path || "."),
     open: (name) => openFile(path + name),
-    has: (name) => fileSystem(path).stat(path + name).then(() => true, () => false),
+    has: (name) => isThere(path + name),
   };
 }
 

@@ -3,7 +3,7 @@ import { type JsonObject, parseJsonObject } from "../base/json.ts";
 import { decodeText } from "../base/text.ts";
 import { type ByteSource, openFile, readBuffer } from "./byte_source.ts";
 import { checkpointError } from "./checkpoint_error.ts";
-import { fileSystem } from "./file_system.ts";
+import { isThere } from "./file_system.ts";
 
 /** Most bytes of a text, as safetensors' own reader has it: a lie about a length must not make for a huge allocation. */
 const MOST_BYTES = 100_000_000;
@@ -38,10 +38,6 @@ export async function readWholeText(source: ByteSource): Promise<NamedText> {
 /** Reads a whole file that must be text, where there is one. */
 export async function findTextFile(path: string): Promise<NamedText | undefined> {
   return await isThere(path) ? await readTextFile(path) : undefined;
-}
-
-async function isThere(path: string): Promise<boolean> {
-  return await fileSystem(path).stat(path).then(() => true, () => false);
 }
 
 /** Reads a span of a file that must be a JSON object. */

@@ -1,7 +1,7 @@
 /** Folders that are there as a whole, or not at all. */
 import { CheckpointError } from "../../base/errors.ts";
 import { sentence } from "../../base/check.ts";
-import { fileSystem, namesIn } from "../file_system.ts";
+import { fileSystem, isThere, namesIn } from "../file_system.ts";
 
 /** A file that is being written. */
 export interface NewFile {
@@ -16,8 +16,7 @@ export interface NewFile {
  */
 export async function checkNewFolder(folder: string): Promise<void> {
   const names = await namesIn(folder);
-  const isThere = await fileSystem(folder).stat(folder).then(() => true, () => false);
-  if (names ? names.length === 0 : !isThere) return;
+  if (names ? names.length === 0 : !await isThere(folder)) return;
   throw new CheckpointError(
     sentence(`write ${folder}`, "it must be a new folder, or an empty one (name another)", {
       names: names ?? "a file",
