@@ -1,8 +1,9 @@
 /** The command: an engine at a NATS server until a signal ends it. */
 import { modelFingerprint } from "../../src/cluster/mod.ts";
-import { openCluster } from "../shared/cluster/connect.ts";
+import { openCluster, unserved } from "../shared/cluster/connect.ts";
 import { startEngineService } from "../shared/cluster/engine_service.ts";
-import { openEngines } from "../shared/generation/open_engine.ts";
+import type { Engines } from "../shared/generation/engines.ts";
+import { contextLenOf, openEngines } from "../shared/generation/open_engine.ts";
 import { type Model, withModel } from "../shared/model_files.ts";
 import { exitCodeOf, type Out } from "../shared/run.ts";
 import { startJobs } from "./jobs.ts";
@@ -25,16 +26,20 @@ async function work(model: Model, options: WorkerOptions, out: Out): Promise<voi
   const cluster = await openCluster("start a worker", options.cluster);
   try {
     const fingerprint = await modelFingerprint(spec, weights, tokenizer);
-    const engines = await openEngines(model, options, out);
+    let engines: Engines | undefined;
+    // Others know of it while the engine is opened, and wait for it.
+    const service = await startEngineService(cluster, () => engines?.current(), {
+      ...{ fingerprint, contextLen: contextLenOf(model, options), maxQueue: options.maxQueue },
+    });
+    engines = await openEngines(model, options, out);
     try {
-      const { maxQueue } = options;
-      const service = await startEngineService(cluster, engines.current, { fingerprint, maxQueue });
       const jobs = await startJobs(cluster, engines.current, { model, fingerprint, options, out });
       out.log(
         `Worker ${service.id} of model ${fingerprint} at ${options.cluster.url} (Ctrl-C ends it)`,
       );
       const stop = () => Promise.all([service.stop(), jobs.stop()]);
-      await untilSignal(out, stop, engines.failed);
+      const failed = Promise.race([engines.failed, unserved("answer", service)]);
+      await untilSignal(out, stop, failed);
     } finally {
       engines.destroy();
     }

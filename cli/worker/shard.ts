@@ -3,7 +3,7 @@ import { DeviceLostError, Gpu } from "../../mod.ts";
 import { openCheckpoint } from "../../src/checkpoints/mod.ts";
 import { ShardWorker } from "../../src/cluster/mod.ts";
 import { lengthOfShard } from "../../src/cluster/shard_layout.ts";
-import { openCluster } from "../shared/cluster/connect.ts";
+import { openCluster, unserved } from "../shared/cluster/connect.ts";
 import { CONTEXT, shardSpecOf } from "../shared/cluster/shards.ts";
 import type { Out } from "../shared/run.ts";
 import { untilSignal } from "../shared/signals.ts";
@@ -37,7 +37,8 @@ export async function holdShard(
           `Cannot hold shard ${name}, as its GPU was lost (${reason}): ${message || "no message"}`,
         );
       });
-      await untilSignal(out, () => worker.stop(), lost);
+      const failed = Promise.race([lost, unserved("hold a shard", worker)]);
+      await untilSignal(out, () => worker.stop(), failed);
     } finally {
       gpu.destroy();
     }

@@ -4,6 +4,7 @@ import { createInbox, type Msg, type Subscription } from "@nats-io/transport-nod
 import type { Service } from "@nats-io/services";
 import { ANSWER_VERSION, type AnswerMessage, readRequest } from "./answer_protocol.ts";
 import { failureOf } from "./failure.ts";
+import { checkServed } from "./check_served.ts";
 import {
   checkCluster,
   type Cluster,
@@ -13,7 +14,8 @@ import {
   servicesOf,
   subjectOf,
 } from "./cluster.ts";
-import { WorkerBusyError } from "./errors.ts";
+import { WorkerBusyError, WorkerLostError } from "./errors.ts";
+import { isInbox } from "./inbox.ts";
 import { decodeJson, encodeJson } from "./message.ts";
 
 const START = "start to answer";
@@ -82,39 +84,46 @@ export class AnswerService {
   readonly #watch: string;
   /** The inboxes of the answers under way. */
   readonly #inboxes = new Set<string>();
-  /** The answers under way that somebody waits for, by where the server says that nobody does any more. */
-  readonly #watched = new Map<string, Answer>();
+  /** What cancels the answers under way that somebody waits for, by where the server says that nobody does any more. */
+  readonly #watched = new Map<string, () => void>();
   #watching: Subscription | undefined;
+  readonly #stopping: AbortController;
   #begun = 0;
-  #isStopping = false;
   #idle: (() => void) | undefined;
 
-  private constructor(cluster: Cluster, options: AnswerServiceOptions, service: Service) {
+  private constructor(
+    cluster: Cluster,
+    options: AnswerServiceOptions,
+    { service, stopping }: { service: Service; stopping: AbortController },
+  ) {
     this.#cluster = cluster;
     this.#options = options;
     this.#service = service;
+    this.#stopping = stopping;
     this.#watch = createInbox();
   }
 
   /**
    * Starts to answer.
    *
-   * @throws {RangeError} If the name or the prefix is no word.
+   * @throws {RangeError} If the name or the prefix is no word, or the server refuses a subscription.
    */
   static async start(cluster: Cluster, options: AnswerServiceOptions): Promise<AnswerService> {
     checkCluster(START, cluster);
     checkObject(START, "options", options);
     const { name, fingerprint, state } = options;
+    const stopping = new AbortController();
     const service = await servicesOf(cluster).add({
       name: nameOf(cluster, name),
       version: `${ANSWER_VERSION}.0.0`,
       metadata: { fingerprint },
       queue: "",
-      statsHandler: () => Promise.resolve(state()),
+      // Without a state nobody asks it.
+      statsHandler: () => Promise.resolve(stopping.signal.aborted ? null : state()),
     });
-    const started = new AnswerService(cluster, options, service);
+    const started = new AnswerService(cluster, options, { service, stopping });
     started.#listen();
-    await cluster.connection.flush();
+    await checkServed(START, cluster, service);
     return started;
   }
 
@@ -128,9 +137,17 @@ export class AnswerService {
     return this.#inboxes.size;
   }
 
+  /**
+   * Resolves when it answers no more: with an error where the server took a subject away, else with null, as where the connection
+   * was closed.
+   */
+  get stopped(): Promise<Error | null> {
+    return this.#service.stopped;
+  }
+
   /** Takes no more requests; resolves when the answers under way are over. */
   async stop(): Promise<void> {
-    this.#isStopping = true;
+    this.#stopping.abort();
     if (this.#inboxes.size > 0) await new Promise<void>((resolve) => this.#idle = resolve);
     this.#watching?.unsubscribe();
     await this.#service.stop();
@@ -140,7 +157,7 @@ export class AnswerService {
     const subject = subjectOf(this.#cluster, this.#options.name, this.id);
     this.#watching = natsOf(this.#cluster).subscribe(`${this.#watch}.*`, {
       callback: (_, { subject }) => {
-        this.#watched.get(subject)?.cancel();
+        this.#watched.get(subject)?.();
         this.#watched.delete(subject);
       },
     });
@@ -151,6 +168,7 @@ export class AnswerService {
     this.#service.addEndpoint("probe", {
       subject: `${subject}.probe`,
       handler: (_, message) => {
+        if (!isInbox(message.reply)) return;
         message.respond(encodeJson(this.#inboxes.has(message.string())));
       },
     });
@@ -158,7 +176,7 @@ export class AnswerService {
 
   async #answer({ data, reply: inbox }: Pick<Msg, "data" | "reply">): Promise<void> {
     // Without an inbox, nobody waits.
-    if (!inbox) return;
+    if (!isInbox(inbox)) return;
     const connection = natsOf(this.#cluster);
     const watch = `${this.#watch}.${this.#begun++}`;
     const say = (message: AnswerMessage) => {
@@ -167,10 +185,14 @@ export class AnswerService {
       connection.publish(inbox, encodeJson(message), { reply: watch });
     };
     let beats: ReturnType<typeof setInterval> | undefined;
+    let isCancelled = false;
     try {
       const answer = this.#begin(data);
       this.#inboxes.add(inbox);
-      this.#watched.set(watch, answer);
+      this.#watched.set(watch, () => {
+        isCancelled = true;
+        answer.cancel();
+      });
       say({ kind: "beat" });
       beats = setInterval(() => say({ kind: "beat" }), this.#options.beat ?? 500);
       let count = 0;
@@ -178,6 +200,8 @@ export class AnswerService {
         say({ kind: "items", from: count, items });
         count += items.length;
       }
+      // Whoever has the inbox again after a break of the connection must not take these items for all.
+      if (isCancelled) throw new WorkerLostError("nobody had the inbox of the answer");
       say({ kind: "end", count });
     } catch (error) {
       say({ kind: "failed", ...failureOf(error) });
@@ -191,7 +215,7 @@ export class AnswerService {
 
   #begin(data: Uint8Array): Answer {
     const { maxBytes = MAX_BYTES, fingerprint, answer } = this.#options;
-    if (this.#isStopping) throw new WorkerBusyError("The worker is stopping");
+    if (this.#stopping.signal.aborted) throw new WorkerBusyError("The worker is stopping");
     return answer(readRequest(decodeJson(data, maxBytes), fingerprint));
   }
 }

@@ -1,7 +1,7 @@
 /** Asks a worker, and follows its answer while the worker lives. */
-import { checkObject } from "../base/check.ts";
+import { checkObject, sentence } from "../base/check.ts";
 import { ANSWER_VERSION, readAnswer } from "./answer_protocol.ts";
-import { checkCluster, type Cluster, MAX_BYTES, natsOf, subjectOf } from "./cluster.ts";
+import { checkCluster, type Cluster, MAX_BYTES, mostOf, natsOf, subjectOf } from "./cluster.ts";
 import { WorkerLostError } from "./errors.ts";
 import { errorOf } from "./failure.ts";
 import { Inbox } from "./inbox.ts";
@@ -34,7 +34,7 @@ export interface AskOptions extends Patience {
  * @throws {WorkerLostError} If the worker ends, loses a message, or is silent for too long.
  * @throws {WorkerBusyError} If it has no room.
  * @throws {MessageError} If it says what is not of the protocol.
- * @throws {TypeError | RangeError} If it refuses the request.
+ * @throws {TypeError | RangeError} If it refuses the request, or no message can hold it.
  *
  * @example
  * ```ts
@@ -60,12 +60,17 @@ export async function* ask(
   const connection = natsOf(cluster);
   const subject = subjectOf(cluster, name, worker);
   if (signal?.aborted) return;
+  const asked = encodeJson({ version: ANSWER_VERSION, fingerprint, request });
+  const most = mostOf(cluster, MAX_BYTES);
+  if (asked.length > most) {
+    const rule = "the request must fit a message";
+    throw new RangeError(sentence(ACTION, rule, { bytes: asked.length, most }));
+  }
   const inbox = new Inbox(connection);
   const close = () => inbox.close();
   signal?.addEventListener("abort", close);
   try {
-    const asked = { version: ANSWER_VERSION, fingerprint, request };
-    connection.publish(subject, encodeJson(asked), { reply: inbox.subject });
+    connection.publish(subject, asked, { reply: inbox.subject });
     let [count, isTaken] = [0, false];
     while (true) {
       const bytes = await nextFrom(cluster, { inbox, subject, isTaken, ...options });

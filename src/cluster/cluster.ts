@@ -55,10 +55,15 @@ export function nameOf(cluster: Pick<Cluster, "prefix">, ...words: string[]): st
   return subjectOf(cluster, ...words).replaceAll(".", "--");
 }
 
+/** Whether a value is a word that subjects are made of. */
+export function isWord(value: unknown): value is string {
+  return typeof value === "string" && WORD.test(value);
+}
+
 /** `prefix.word.word`, of words that are checked. */
 export function subjectOf({ prefix }: Pick<Cluster, "prefix">, ...words: string[]): string {
   for (const word of [prefix, ...words]) {
-    if (WORD.test(word)) continue;
+    if (isWord(word)) continue;
     throw new RangeError(
       sentence(
         "name a subject",

@@ -26,6 +26,7 @@ import {
   natsOf,
   subjectOf,
 } from "./cluster.ts";
+import { delay } from "./delay.ts";
 import { MessageError } from "./errors.ts";
 import { decodeJson, encodeJson } from "./message.ts";
 
@@ -349,8 +350,4 @@ async function makeStream(
 /** What the server knows a job and its outcome by; a header, whose characters are few. */
 function messageId(run: string, id: string): string {
   return `${run}.${encodeURIComponent(id)}`;
-}
-
-function delay(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -1,10 +1,11 @@
 /** A worker that holds a shard of a context, and attends over it for a reader. */
-import type { Service } from "@nats-io/services";
+import type { Service, ServiceMsg } from "@nats-io/services";
 import { checkInteger, checkObject, sentence } from "../base/check.ts";
 import { Turns } from "../base/turns.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { Owned } from "../gpu/owned.ts";
 import type { KvDtype } from "../tensor/dtype.ts";
+import { checkServed } from "./check_served.ts";
 import {
   checkCluster,
   type Cluster,
@@ -16,6 +17,7 @@ import {
 } from "./cluster.ts";
 import { MessageError, WorkerLostError } from "./errors.ts";
 import { failureOf } from "./failure.ts";
+import { isInbox } from "./inbox.ts";
 import type { ShardState } from "./merge_states.ts";
 import { encodeJson } from "./message.ts";
 import { ShardAttention } from "./shard_attention.ts";
@@ -101,7 +103,8 @@ export class ShardWorker {
   /**
    * Allocates the shard, and answers its reader.
    *
-   * @throws {RangeError} If a size is not a positive whole number, there is no such shard, or a name is no word.
+   * @throws {RangeError} If a size is not a positive whole number, there is no such shard, a name is no word, or the server
+   * refuses a subscription.
    * @throws {GpuWorkError} If the device refuses the memory.
    */
   static async start(
@@ -135,11 +138,21 @@ export class ShardWorker {
       // What is asked here stands behind nothing: messages are taken in turns.
       service.addEndpoint("probe", {
         subject: `${subject}.probe`,
-        handler: (_, message) => void message.respond(encodeJson(true)),
+        handler: (_, message) => {
+          if (isInbox(message.reply)) message.respond(encodeJson(true));
+        },
       });
-      await cluster.connection.flush();
+      await checkServed(START, cluster, service);
       return worker;
     });
+  }
+
+  /**
+   * Resolves when it answers no more: with an error where the server took a subject away, else with null, as where the connection
+   * was closed.
+   */
+  get stopped(): Promise<Error | null> {
+    return this.#service.stopped;
   }
 
   /** Answers no more, and frees the shard. */
@@ -148,7 +161,9 @@ export class ShardWorker {
     await this.#turns.take(() => this.#attention.destroy());
   }
 
-  #take(message: { data: Uint8Array; respond(answer: Uint8Array): boolean }): void {
+  #take(message: Pick<ServiceMsg, "data" | "reply" | "respond">): void {
+    // Without an inbox, nobody waits.
+    if (!isInbox(message.reply)) return;
     const turn = this.#turns.take(async () => message.respond(await this.#answer(message.data)));
     // A connection that closed meanwhile passes on no answer, and whoever asked takes the shard for lost.
     turn.catch(() => {});

@@ -1,6 +1,10 @@
 /** The workers of a service that are there, as the service's own statistics tell. */
+import { createInbox, type Subscription } from "@nats-io/transport-node";
 import { checkObject } from "../base/check.ts";
-import { checkCluster, type Cluster, nameOf, servicesOf } from "./cluster.ts";
+import { checkCluster, type Cluster, isWord, MAX_BYTES, nameOf, natsOf } from "./cluster.ts";
+import { delay } from "./delay.ts";
+import { MessageError } from "./errors.ts";
+import { decodeJson } from "./message.ts";
 
 const OPEN = "find workers";
 
@@ -22,15 +26,24 @@ export interface WorkersOptions<State> {
   readState: (state: unknown) => State | undefined;
   /** Milliseconds between two questions. The default is 250. */
   refresh?: number;
-  /** Milliseconds after which a worker is left out that says nothing. The default is 10,000. */
+  /** Milliseconds after which a worker is forgotten that says nothing. The default is 30,000. */
   patience?: number;
 }
 
-/** Milliseconds in which workers answer: those after the first, and all. */
-const ANSWERS = { stall: 50, maxWait: 1000 };
+/** A worker that is there. */
+interface Known<State> extends Worker<State> {
+  /** When it answered last. */
+  seen: number;
+  /** Whether it is left out until it answers again. */
+  isPassedOver: boolean;
+}
+
+/** Milliseconds that the first question waits for the first answer, and then for those of others. */
+const FIRST_ANSWERS = { first: 1000, others: 50 };
 
 /**
- * Knows which workers are there: it asks for the statistics of their service, again and again.
+ * Knows which workers are there: it asks for the statistics of their service, again and again. An answer counts whenever it
+ * comes: workers whose threads compute answer late.
  *
  * @example
  * ```ts
@@ -49,15 +62,23 @@ const ANSWERS = { stall: 50, maxWait: 1000 };
 export class Workers<State> {
   readonly #cluster: Cluster;
   readonly #options: WorkersOptions<State>;
-  readonly #known = new Map<string, Worker<State> & { seen: number }>();
-  #others = 0;
+  readonly #known = new Map<string, Known<State>>();
+  /** When each worker of another model answered last. */
+  readonly #others = new Map<string, number>();
+  readonly #inbox = createInbox();
+  readonly #answers: Subscription;
   #waiting: (() => void)[] = [];
-  #timer: ReturnType<typeof setTimeout> | undefined;
-  #isClosed = false;
+  #timer: ReturnType<typeof setInterval> | undefined;
 
   private constructor(cluster: Cluster, options: WorkersOptions<State>) {
     this.#cluster = cluster;
     this.#options = options;
+    this.#answers = natsOf(cluster).subscribe(this.#inbox, {
+      callback: (error, message) => {
+        if (!error) this.#hear(message.data);
+        this.#wake();
+      },
+    });
   }
 
   /** Asks who is there, and goes on asking until it is closed. */
@@ -68,69 +89,109 @@ export class Workers<State> {
     checkCluster(OPEN, cluster);
     checkObject(OPEN, "options", options);
     const workers = new Workers(cluster, options);
-    await workers.#refresh();
+    workers.#ask();
+    const { first, others } = FIRST_ANSWERS;
+    await Promise.race([workers.refreshed(), delay(first)]);
+    await delay(others);
+    workers.#timer = setInterval(() => workers.#refresh(), options.refresh ?? 250);
     return workers;
   }
 
-  /** Those who are there. */
+  /** Those who can be asked. */
   list(): Worker<State>[] {
-    return [...this.#known.values()];
+    return [...this.#known.values()].filter(({ isPassedOver }) => !isPassedOver);
+  }
+
+  /** The number of workers that are there, with those that are passed over. */
+  get count(): number {
+    return this.#known.size;
   }
 
   /** The number of workers of other models that are there. */
   get others(): number {
-    return this.#others;
+    return this.#others.size;
   }
 
-  /** Leaves a worker out until it answers again: it was lost, or has no room. */
+  /** Leaves a worker out until it answers again: it is there, and had no room. */
+  passOver(id: string): void {
+    const worker = this.#known.get(id);
+    if (worker) worker.isPassedOver = true;
+  }
+
+  /** Takes a worker for lost until it answers again. */
   forget(id: string): void {
     this.#known.delete(id);
   }
 
-  /** Resolves when workers were asked again. */
+  /** Resolves when a worker answers, and at the latest when all are asked again. */
   refreshed(): Promise<void> {
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
   /** Asks no more; who waits goes on. */
   close(): void {
-    this.#isClosed = true;
-    clearTimeout(this.#timer);
+    clearInterval(this.#timer);
+    this.#answers.unsubscribe();
     this.#wake();
   }
 
-  async #refresh(): Promise<void> {
-    // Without a server, or with nobody at it, there are no answers: those who are known age.
-    this.#others = await this.#ask().catch(() => 0);
-    const { patience = 10_000, refresh = 250 } = this.#options;
-    for (const { id, seen } of this.#known.values()) {
-      if (performance.now() - seen > patience) this.#known.delete(id);
-    }
+  #refresh(): void {
+    const { patience = 30_000 } = this.#options;
+    const oldest = performance.now() - patience;
+    for (const { id, seen } of this.#known.values()) if (seen < oldest) this.#known.delete(id);
+    for (const [id, seen] of this.#others) if (seen < oldest) this.#others.delete(id);
+    this.#ask();
     this.#wake();
-    if (!this.#isClosed) this.#timer = setTimeout(() => void this.#refresh(), refresh);
   }
 
-  /** Asks everybody; returns the number of workers of other models. */
-  async #ask(): Promise<number> {
-    const { name, fingerprint, readState } = this.#options;
-    const client = servicesOf(this.#cluster).client({ strategy: "stall", ...ANSWERS });
-    let others = 0;
-    for await (
-      const { id, metadata, endpoints } of await client.stats(nameOf(this.#cluster, name))
-    ) {
-      if (metadata?.fingerprint !== fingerprint) {
-        others++;
-        continue;
-      }
-      const state = readState(endpoints?.find(({ name }) => name === "answer")?.data);
-      if (state !== undefined) this.#known.set(id, { id, state, seen: performance.now() });
+  #ask(): void {
+    const connection = natsOf(this.#cluster);
+    // Who is known ages then.
+    if (connection.isClosed()) return;
+    const subject = `$SRV.STATS.${nameOf(this.#cluster, this.#options.name)}`;
+    connection.publish(subject, undefined, { reply: this.#inbox });
+  }
+
+  /** Takes an answer; what is none, such as the server's word that nobody is there, is passed over. */
+  #hear(bytes: Uint8Array): void {
+    const { fingerprint, readState } = this.#options;
+    const answer = readStatistics(bytes);
+    if (!answer) return;
+    const { id, model } = answer;
+    const seen = performance.now();
+    if (model !== fingerprint) {
+      this.#others.set(id, seen);
+      return;
     }
-    return others;
+    const state = readState(answer.state);
+    // One without a state is stopping, or is none that can be asked.
+    if (state === undefined) this.#known.delete(id);
+    else this.#known.set(id, { id, state, seen, isPassedOver: false });
   }
 
   #wake(): void {
     const waiting = this.#waiting;
     this.#waiting = [];
     for (const resolve of waiting) resolve();
+  }
+}
+
+/** What a worker's statistics say; undefined where they are none, or its id is no word, by which nobody could be asked. */
+function readStatistics(
+  bytes: Uint8Array,
+): { id: string; model: unknown; state: unknown } | undefined {
+  try {
+    const { id, metadata, endpoints } = decodeJson(bytes, MAX_BYTES) as {
+      id?: unknown;
+      metadata?: { fingerprint?: unknown };
+      endpoints?: readonly { name?: unknown; data?: unknown }[];
+    };
+    if (!isWord(id)) return undefined;
+    const state = endpoints?.find(({ name }) => name === "answer")?.data;
+    return { id, model: metadata?.fingerprint, state };
+  } catch (error) {
+    // Fields of other kinds than they should be are a TypeError.
+    if (error instanceof MessageError || error instanceof TypeError) return undefined;
+    throw error;
   }
 }

@@ -14,6 +14,7 @@ import {
   WorkerLostError,
   Workers,
 } from "../../src/cluster/mod.ts";
+import { createInbox, type Msg } from "@nats-io/transport-node";
 import { NatsServer, testNats } from "../support/nats.ts";
 
 const OF = { name: "say", fingerprint: "f1" };
@@ -112,6 +113,7 @@ testNats(
     await refused("other", Error, "odd");
     await refused("late", RangeError, "later");
     await refused("x".repeat(200), RangeError, "maxBytes=200");
+    await refused("x".repeat(2 ** 20), RangeError, "the request must fit a message");
     const other = () => collect(cluster, id, "range", { fingerprint: "f2" });
     await assertRejects(other, RangeError, 'asker="f2", worker="f1"');
     await service.stop();
@@ -206,14 +208,111 @@ testNats("Workers: those of the model are known with their state, others are cou
   const workers = await Workers.open(asker, { ...OF, readState, refresh: 10, patience: 300 });
   const list = () => workers.list().map(({ id, state }) => ({ id, state }));
   assertEquals([list(), workers.others], [[{ id: first.id, state: 3 }], 1]);
+  workers.passOver(first.id);
+  assertEquals([list(), workers.count], [[], 1]);
+  while (list().length === 0) await workers.refreshed();
   workers.forget(first.id);
-  assertEquals(list(), []);
-  await workers.refreshed();
-  await workers.refreshed();
+  assertEquals([list(), workers.count], [[], 0]);
+  while (list().length === 0) await workers.refreshed();
   assertEquals(list(), [{ id: first.id, state: 3 }]);
   await Promise.all([first, second, third].map((service) => service.stop()));
   while (workers.list().length > 0 || workers.others > 0) await workers.refreshed();
   workers.close();
+});
+
+testNats("Workers: an answer that comes late counts, and what is none is passed over", async () => {
+  await using server = await NatsServer.start();
+  const [cluster, asker] = [await server.join(), await server.join()];
+  const service = await start(cluster, { state: () => 1 });
+  const statistics = (id: unknown, data: unknown) =>
+    JSON.stringify({
+      ...{ id, metadata: { fingerprint: OF.fingerprint } },
+      endpoints: [{ name: "answer", data }],
+    });
+  // One whose thread computed when it was asked; ids by which others would be asked; and what is no answer.
+  const late = async (message: Msg) => {
+    const wrong = [">", "*", "a.b", 7].map((id) => statistics(id, 1));
+    for (const answer of ["", "[", "null", "7", '{"id":"a","endpoints":{}}', ...wrong]) {
+      message.respond(answer);
+    }
+    await delay(300);
+    message.respond(statistics("late", 2));
+  };
+  asker.connection.subscribe("$SRV.STATS.test--say", {
+    max: 1,
+    callback: (_, message) => void late(message),
+  });
+  const readState = (state: unknown) => state;
+  const workers = await Workers.open(await server.join(), { ...OF, readState, refresh: 10_000 });
+  assertEquals(workers.list().map(({ id }) => id), [service.id]);
+  await workers.refreshed();
+  assertEquals(workers.list().map(({ id, state }) => [id, state]), [[service.id, 1], ["late", 2]]);
+  assertEquals(workers.others, 0);
+  workers.close();
+  await service.stop();
+});
+
+testNats("Workers: one that is stopping is left out, though it still answers", async () => {
+  await using server = await NatsServer.start();
+  const [cluster, asker] = [await server.join(), await server.join()];
+  const answer = endless();
+  const service = await start(cluster, { answer: () => answer });
+  const readState = (state: unknown) => state ?? undefined;
+  const workers = await Workers.open(asker, { ...OF, readState, refresh: 10 });
+  const asked = ask(asker, { ...OF, worker: service.id }, null);
+  await asked.next();
+  const stopped = service.stop();
+  while (workers.count > 0) await workers.refreshed();
+  await assertRejects(() => collect(asker, service.id, null), WorkerBusyError, "stopping");
+  await asked.return();
+  await stopped;
+  assertEquals(await service.stopped, null);
+  workers.close();
+});
+
+testNats(
+  "AnswerService: it publishes to inboxes alone, whatever it is asked to reply to",
+  async () => {
+    await using server = await NatsServer.start();
+    const [cluster, asker] = [await server.join(), await server.join()];
+    let asked = 0;
+    const service = await start(cluster, { answer: () => answerOf([++asked]) });
+    const heard: string[] = [];
+    asker.connection.subscribe("test.>", {
+      callback: (_, { subject }) => void heard.push(subject),
+    });
+    const subject = `test.say.${service.id}`;
+    const request = JSON.stringify({ version: 1, fingerprint: OF.fingerprint, request: null });
+    for (const reply of ["test.jobs.results.run.done", "$JS.API.STREAM.DELETE.test--jobs--jobs"]) {
+      asker.connection.publish(subject, request, { reply });
+      asker.connection.publish(`${subject}.probe`, "any", { reply });
+    }
+    assertEquals(await collect(asker, service.id, null), [1]);
+    assertEquals(heard.filter((each) => !each.startsWith(subject)), []);
+    await service.stop();
+  },
+);
+
+testNats("AnswerService: an answer that is cancelled never ends as if it was whole", async () => {
+  await using server = await NatsServer.start();
+  const [cluster, asker] = [await server.join(), await server.join()];
+  const inbox = createInbox();
+  const { promise: heard, resolve: hear } = Promise.withResolvers<unknown>();
+  const answer = endless();
+  // Whoever asks has no connection for a while, and hears then how its answer ends.
+  const cancel = async () => {
+    asker.connection.subscribe(inbox, { callback: (_, message) => hear(message.json()) });
+    await asker.connection.flush();
+    answer.cancel();
+  };
+  const service = await start(cluster, { answer: () => ({ ...answer, cancel }), beat: 10_000 });
+  const request = JSON.stringify({ version: 1, fingerprint: OF.fingerprint, request: null });
+  asker.connection.publish(`test.say.${service.id}`, request, { reply: inbox });
+  assertEquals(await heard, {
+    ...{ kind: "failed", failure: "lost" },
+    message: "nobody had the inbox of the answer",
+  });
+  await service.stop();
 });
 
 testNats(
@@ -226,6 +325,7 @@ testNats(
       A { users = [{ user: a, password: p }] }
       B { users = [{ user: b, password: p }] }
       C { users = [{ user: c, password: p, permissions: { publish: ["_INBOX.>"], subscribe: ["_INBOX.>"] } }] }
+      D { users = [{ user: d, password: p, permissions: { subscribe: { deny: ["test.>"] } } }] }
     }`,
     );
     await using server = await NatsServer.start("--config", config);
@@ -246,6 +346,9 @@ testNats(
     await assertRejects(() => join("a", "wrong"));
     await assertRejects(() => server.join());
     assert(asked === 1, "nobody else was answered");
+    // Who may not be asked does not start.
+    const denied = await join("d");
+    await assertRejects(() => start(denied, {}), RangeError, "must let this account subscribe");
     await service.stop();
   },
 );

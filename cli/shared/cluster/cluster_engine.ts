@@ -2,6 +2,7 @@
 import {
   ask,
   type Cluster,
+  MessageError,
   NoWorkerError,
   WorkerBusyError,
   WorkerLostError,
@@ -25,9 +26,11 @@ export interface ClusterEngineOptions {
   fingerprint: string;
   /** Most tokens of a sequence where no worker is there to say. */
   contextLen: number;
+  /** Tokens of the vocabulary: others are none. */
+  vocabSize: number;
   /** Milliseconds of silence after which the server is asked whether a worker is still there. */
   silence?: number;
-  /** Milliseconds that a sequence waits where there are no workers. The default is 10,000. */
+  /** Milliseconds for which there may be no workers until a sequence that waits ends by an error. The default is 10,000. */
   patience?: number;
 }
 
@@ -36,9 +39,9 @@ export interface ClusterEngineOptions {
  * it too.
  */
 const MOST_LOSSES = 5;
-/** The errors after which another worker is asked. */
-const ELSEWHERE = [WorkerLostError, WorkerBusyError, NoWorkerError];
-/** Milliseconds that a sequence waits for workers where there are none. */
+/** The errors of workers that are lost to a sequence: they ended, or say what is no answer. */
+const LOSSES = [WorkerLostError, MessageError];
+/** Milliseconds for which there may be no workers. */
 const PATIENCE = 10_000;
 
 /** Where a sequence is. */
@@ -79,7 +82,7 @@ export class ClusterEngine implements Engine {
 
   /** The workers of the model that are there. */
   get workers(): number {
-    return this.#workers.list().length;
+    return this.#workers.count;
   }
 
   submit(request: SequenceRequest): Generation {
@@ -157,7 +160,8 @@ export class ClusterEngine implements Engine {
     const { endTokens, maxTokens } = request;
     const added: number[] = [];
     let losses = 0;
-    while (added.length < maxTokens && !endTokens.includes(added.at(-1)!)) {
+    const isWhole = () => added.length >= maxTokens || endTokens.includes(added.at(-1)!);
+    while (!isWhole()) {
       const rest = {
         ...request,
         tokens: [...request.tokens, ...added],
@@ -173,16 +177,22 @@ export class ClusterEngine implements Engine {
         for await (const part of this.#askOne(worker.id, rest, signal)) {
           if (added.length === 0) this.#tokens.prompt += request.tokens.length;
           added.push(...part.map(({ token }) => token));
-          losses = 0;
+          if (part.length > 0) losses = 0;
           yield part;
         }
-        return;
+        // An answer that ends before its sequence goes on elsewhere, as after a loss.
+        if (signal.aborted || isWhole()) return;
+        throw new WorkerLostError(`Worker ${worker.id} was lost: its answer ended too early`);
       } catch (error) {
-        if (!ELSEWHERE.some((kind) => error instanceof kind)) throw error;
+        if (error instanceof WorkerBusyError) {
+          this.#workers.passOver(worker.id);
+          continue;
+        }
+        const isLost = LOSSES.some((kind) => error instanceof kind);
+        if (!isLost && !(error instanceof NoWorkerError)) throw error;
         this.#workers.forget(worker.id);
-        if (!(error instanceof WorkerLostError)) continue;
         this.#choice.forget(worker.id);
-        if (++losses === MOST_LOSSES) throw error;
+        if (isLost && ++losses === MOST_LOSSES) throw error;
       } finally {
         worker.end();
       }
@@ -194,12 +204,14 @@ export class ClusterEngine implements Engine {
     { tokens, maxTokens }: SequenceRequest,
     signal: AbortSignal,
   ): Promise<Taken | undefined> {
-    const end = performance.now() + (this.#options.patience ?? PATIENCE);
+    const { patience = PATIENCE } = this.#options;
+    /** When a worker was there last: those that have no room are waited for. */
+    let seen = performance.now();
     while (!signal.aborted) {
-      const workers = this.#workers.list();
-      const worker = this.#choice.take(workers, tokens, tokens.length + maxTokens);
+      const worker = this.#choice.take(this.#workers.list(), tokens, tokens.length + maxTokens);
       if (worker) return worker;
-      if (workers.length === 0 && performance.now() > end) {
+      if (this.#workers.count > 0) seen = performance.now();
+      if (performance.now() - seen > patience) {
         const { others } = this.#workers;
         throw new NoWorkerError(
           "Cannot generate tokens as no worker of this model answers (start one: deno run worker): " +
@@ -217,11 +229,11 @@ export class ClusterEngine implements Engine {
     signal: AbortSignal,
   ): AsyncGenerator<GeneratedToken[]> {
     const start = performance.now();
-    const { fingerprint, silence } = this.#options;
+    const { fingerprint, silence, vocabSize } = this.#options;
     const options = { name: GENERATE, worker, fingerprint, silence, signal };
     try {
       for await (const items of ask(this.#cluster, options, sequenceMessage(request))) {
-        const part = readTokens(items);
+        const part = readTokens(items, vocabSize);
         this.#tokens.generated += part.length;
         yield part;
       }

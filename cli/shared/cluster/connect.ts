@@ -43,6 +43,20 @@ export async function openCluster(
   }
 }
 
+/**
+ * Rejects when a service of this process answers no more, though nobody stopped it: what cannot be asked must not go on as if.
+ *
+ * @param action What it cannot do any more: "answer".
+ * @param service What resolves with the server's reason, or with null where the connection was closed for good.
+ */
+export async function unserved(
+  action: string,
+  { stopped }: { stopped: Promise<Error | null> },
+): Promise<never> {
+  const why = (await stopped)?.message ?? "the connection to the NATS server was closed for good";
+  throw new Error(`Cannot ${action} any more: ${why}`);
+}
+
 async function credentialsOf(
   action: string,
   variable: (name: Variable) => string | undefined,

@@ -7,28 +7,39 @@ import { readSequence, type WorkerState } from "./sequence_message.ts";
 /** The name of the service that generates tokens. */
 export const GENERATE = "generate";
 
+/** What a worker says of itself while it starts: it is there, and has no room yet. */
+const STARTING = { places: 0, running: 0, waiting: 0, maxQueue: 0 };
+
 /**
  * Starts to generate for others.
  *
- * @param engine The engine of the moment: another one once a device was lost.
- * @param options The model, and how many sequences may wait before others are sent elsewhere.
+ * @param engine The engine of the moment: another one once a device was lost, and none while the first is opened.
+ * @param options The model, the most tokens of a sequence, and how many sequences may wait before others are sent elsewhere.
  */
 export function startEngineService(
   cluster: Cluster,
-  engine: () => Engine,
-  { fingerprint, maxQueue }: { fingerprint: string; maxQueue: number },
+  engine: () => Engine | undefined,
+  { fingerprint, contextLen, maxQueue }: {
+    fingerprint: string;
+    contextLen: number;
+    maxQueue: number;
+  },
 ): Promise<AnswerService> {
   const state = (): WorkerState => {
-    const { places, running, waiting, pages } = engine().stats();
-    return { places, running, waiting, pages, maxQueue, contextLen: engine().contextLen };
+    const stats = engine()?.stats();
+    if (!stats) return { ...STARTING, contextLen };
+    const { places, running, waiting, pages } = stats;
+    return { places, running, waiting, pages, maxQueue, contextLen };
   };
   return AnswerService.start(cluster, {
     ...{ name: GENERATE, fingerprint, state },
     answer: (message) => {
-      const { waiting } = engine().stats();
+      const now = engine();
+      if (!now) throw new WorkerBusyError("The worker is starting");
+      const { waiting } = now.stats();
       if (waiting >= maxQueue) throw new WorkerBusyError(`${waiting} sequences wait already`);
       try {
-        return engine().submit(readSequence(message));
+        return now.submit(readSequence(message));
       } catch (error) {
         throw error instanceof PoolExhaustedError ? new WorkerBusyError(error.message) : error;
       }

@@ -1,6 +1,7 @@
 /** Sequences and their tokens as JSON, as gateway and worker exchange them. */
 import { z } from "zod";
 import { MessageError } from "../../../src/cluster/errors.ts";
+import { sentence } from "../../../src/base/check.ts";
 import { cutMessage } from "../../../src/base/excerpt.ts";
 import type { EngineStats, GeneratedToken, SequenceRequest } from "../generation/engine.ts";
 
@@ -64,10 +65,15 @@ export function readSequence(value: unknown): SequenceRequest {
 /**
  * Reads tokens.
  *
- * @throws {MessageError} If a field is missing, unknown or out of range.
+ * @throws {MessageError} If a field is missing, unknown or out of range, or a token is none of the vocabulary.
  */
-export function readTokens(value: unknown): GeneratedToken[] {
-  return read("tokens", generated, value);
+export function readTokens(value: unknown, vocabSize: number): GeneratedToken[] {
+  const tokens = read("tokens", generated, value);
+  const all = tokens.flatMap((one) => [one, ...one.likeliest ?? []]);
+  const unknown = all.find(({ token }) => token >= vocabSize);
+  if (!unknown) return tokens;
+  const rule = "they must be of the vocabulary";
+  throw new MessageError(sentence("read tokens", rule, { token: unknown.token, vocabSize }));
 }
 
 /** Reads what a worker says of itself; undefined if it is not that. */

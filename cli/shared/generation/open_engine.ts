@@ -26,16 +26,22 @@ export function openEngines(
   );
 }
 
+/** Most tokens of a sequence of such an engine. */
+export function contextLenOf(
+  { checkpoint: { spec: { contextLen } } }: Pick<Model, "checkpoint">,
+  { context }: Pick<EngineOptions, "context">,
+): number {
+  return Math.min(context ?? contextLen, contextLen);
+}
+
 async function openEngine(
-  { checkpoint }: Pick<Model, "checkpoint">,
+  model: Pick<Model, "checkpoint">,
   { context, kvDtype, weightDtype, sequences, cacheMib }: EngineOptions,
 ): Promise<OpenedEngine> {
   const gpu = await Gpu.open();
   try {
-    const { contextLen } = checkpoint.spec;
-    const maxTokens = Math.min(context ?? contextLen, contextLen);
-    const engine = await createEngine(gpu, checkpoint, {
-      ...{ maxTokens, kvDtype, weightDtype, sequences, cacheMib },
+    const engine = await createEngine(gpu, model.checkpoint, {
+      ...{ maxTokens: contextLenOf(model, { context }), kvDtype, weightDtype, sequences, cacheMib },
     });
     const destroy = () => {
       engine.destroy();

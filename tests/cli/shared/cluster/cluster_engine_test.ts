@@ -4,6 +4,7 @@ import { ClusterEngine } from "../../../../cli/shared/cluster/cluster_engine.ts"
 import { startEngineService } from "../../../../cli/shared/cluster/engine_service.ts";
 import type {
   Engine,
+  GeneratedToken,
   Generation,
   SequenceRequest,
 } from "../../../../cli/shared/generation/engine.ts";
@@ -13,10 +14,11 @@ import { NatsServer, testNats } from "../../../support/nats.ts";
 
 const END = 0;
 const CONTEXT = 200;
+const VOCABULARY = 1000;
 
-/** The token after others; one in 1000 ends a text. */
+/** The token after others; one in a vocabulary ends a text. */
 function nextToken(tokens: readonly number[], seed: number): number {
-  return seedFrom(`${seed} ${tokens.join(" ")}`) % 1000;
+  return seedFrom(`${seed} ${tokens.join(" ")}`) % VOCABULARY;
 }
 
 /** The tokens of a sequence that nothing disturbs. */
@@ -84,12 +86,12 @@ async function collect(generation: Generation): Promise<number[]> {
   return tokens;
 }
 
-const worker = (cluster: Cluster, engine: Engine, fingerprint = "f", maxQueue = 1) =>
-  startEngineService(cluster, () => engine, { fingerprint, maxQueue });
+const worker = (cluster: Cluster, engine: Engine, fingerprint = "f") =>
+  startEngineService(cluster, () => engine, { fingerprint, contextLen: CONTEXT, maxQueue: 1 });
 
 const open = (cluster: Cluster, patience?: number) =>
   ClusterEngine.open(cluster, {
-    ...{ fingerprint: "f", contextLen: CONTEXT, silence: 50, patience },
+    ...{ fingerprint: "f", contextLen: CONTEXT, vocabSize: VOCABULARY, silence: 50, patience },
   });
 
 testNats(
@@ -132,12 +134,15 @@ testNats(
     await using server = await NatsServer.start();
     const engines = [new HashEngine(1), new HashEngine(2)];
     for (const engine of engines) await worker(await server.join(), engine);
-    const engine = await open(await server.join());
+    // Two gateways, which do not know of each other.
+    const gateways = [await open(await server.join()), await open(await server.join())];
     const requests = Array.from({ length: 12 }, (_, seed) => request({ seed }));
-    const texts = await Promise.all(requests.map((each) => collect(engine.submit(each))));
+    const texts = await Promise.all(
+      requests.map((each, i) => collect(gateways[i % 2].submit(each))),
+    );
     assertEquals(texts, requests.map(undisturbed));
     assert(engines.every(({ asked }) => asked.length > 1), "all were asked");
-    engine.destroy();
+    for (const gateway of gateways) gateway.destroy();
   },
 );
 
@@ -201,6 +206,76 @@ testNats(
     assert(generated !== undefined && generated > 0);
     const refused = () => collect(engine.submit(request({ topK: 3 })));
     await assertRejects(refused, RangeError, "topK is not supported");
+    engine.destroy();
+  },
+);
+
+testNats("ClusterEngine: a worker that starts is waited for, however long it takes", async () => {
+  await using server = await NatsServer.start();
+  const engine = new HashEngine();
+  let ready: Engine | undefined;
+  const options = { fingerprint: "f", contextLen: CONTEXT, maxQueue: 1 };
+  await startEngineService(await server.join(), () => ready, options);
+  const gateway = await open(await server.join(), 20);
+  assertEquals([gateway.workers, gateway.stats().places], [1, 0]);
+  const tokens = collect(gateway.submit(request({})));
+  await new Promise((resolve) => setTimeout(resolve, 600));
+  ready = engine;
+  assertEquals(await tokens, undisturbed(request({})));
+  gateway.destroy();
+});
+
+testNats("ClusterEngine: sequences of a worker that lies go on at an honest one", async () => {
+  const lies: readonly (readonly GeneratedToken[])[] = [
+    // None of its tokens, some of them, none of the vocabulary, none of the protocol.
+    ...[[], [{ token: 5 }], [{ token: VOCABULARY }], ["token" as unknown as GeneratedToken]],
+  ];
+  await using server = await NatsServer.start();
+  await worker(await server.join(), new HashEngine());
+  let lied = 0;
+  const liar = {
+    ...{ contextLen: CONTEXT, destroy() {}, stats: () => new HashEngine().stats() },
+    submit: ({ tokens, seed }: SequenceRequest): Generation => ({
+      cancel() {},
+      async *[Symbol.asyncIterator]() {
+        const lie = lies[lied++ % lies.length];
+        yield lie.map(({ token, ...rest }) =>
+          token === 5 ? { token: nextToken(tokens, seed) } : { token, ...rest }
+        );
+      },
+    }),
+  };
+  await worker(await server.join(), liar);
+  const engine = await open(await server.join());
+  while (lied < lies.length) {
+    const requests = [0, 1].map((one) => request({ seed: 2 * lied + one, endTokens: [] }));
+    const texts = await Promise.all(requests.map((each) => collect(engine.submit(each))));
+    assertEquals(texts, requests.map(undisturbed));
+  }
+  engine.destroy();
+});
+
+testNats(
+  "ClusterEngine: a client that leaves while its worker ends is asked for nowhere",
+  async () => {
+    await using server = await NatsServer.start();
+    const cluster = await server.join();
+    const engine = await open(await server.join());
+    let leave = () => {};
+    const mortal = new HashEngine(1000, () => {
+      leave();
+      void cluster.connection.close();
+    });
+    await worker(cluster, mortal);
+    while (engine.workers === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    const running = engine.submit(request({ endTokens: [] }));
+    leave = running.cancel;
+    const tokens = collect(running);
+    const next = new HashEngine();
+    await worker(await server.join(), next);
+    assertEquals(await tokens, []);
+    const { running: left, waiting } = engine.stats();
+    assertEquals([left, waiting, next.asked], [0, 0, []]);
     engine.destroy();
   },
 );

@@ -31,7 +31,10 @@ Deno.test("Sequences: what is written is read again", () => {
     ...{ token: 2, logprob: -0.5 },
     likeliest: [{ token: 2, logprob: -0.5 }, { token: 0, logprob: -Infinity }],
   }];
-  assertEquals(readTokens(sent(tokens)), tokens);
+  assertEquals(readTokens(sent(tokens), 3), tokens);
+  assertThrows(() => readTokens(sent(tokens), 2), MessageError, "token=2, vocabSize=2");
+  const others = sent([{ ...tokens[1], token: 0 }]);
+  assertThrows(() => readTokens(others, 2), MessageError, "token=2, vocabSize=2");
 });
 
 Deno.test("Sequences: each field that is missing, unknown or out of range is named", () => {
@@ -56,7 +59,7 @@ Deno.test("Sequences: each field that is missing, unknown or out of range is nam
   }
   assertThrows(() => readSequence({ ...message, model: "/etc/passwd" }), MessageError, "model");
   for (const tokens of [null, [{}], [{ token: -1 }], [{ token: 1, text: "" }]]) {
-    assertThrows(() => readTokens(tokens), MessageError);
+    assertThrows(() => readTokens(tokens, 3), MessageError);
   }
   assertEquals(readState({ running: 1 }), undefined);
 });
