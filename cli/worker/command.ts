@@ -26,7 +26,7 @@ async function work(model: Model, options: WorkerOptions, out: Out): Promise<voi
   const cluster = await openCluster("start a worker", options.cluster);
   try {
     const fingerprint = await modelFingerprint(spec, weights, tokenizer);
-    let engines: Engines | undefined;
+    let engines: Engines | undefined = undefined;
     // Others know of it while the engine is opened, and wait for it.
     const service = await startEngineService(cluster, () => engines?.current(), {
       ...{ fingerprint, contextLen: contextLenOf(model, options), maxQueue: options.maxQueue },

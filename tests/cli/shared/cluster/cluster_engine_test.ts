@@ -213,7 +213,7 @@ testNats(
 testNats("ClusterEngine: a worker that starts is waited for, however long it takes", async () => {
   await using server = await NatsServer.start();
   const engine = new HashEngine();
-  let ready: Engine | undefined;
+  let ready: Engine | undefined = undefined;
   const options = { fingerprint: "f", contextLen: CONTEXT, maxQueue: 1 };
   await startEngineService(await server.join(), () => ready, options);
   const gateway = await open(await server.join(), 20);
