@@ -137,6 +137,24 @@ for (const [kind, { spec: other, has }] of Object.entries(KINDS)) {
   });
 }
 
+testRandomly(
+  "mergeDecoder(): a feed-forward layer takes over what attention lost, where it is refitted",
+  async (random) => {
+    // Such slopes let a token see itself alone, so that the layer beside attention reads all that is lost.
+    const { spec: parallel } = KINDS["a parallel block with ALiBi"];
+    const spec = { ...SPEC, ...parallel, layers: [{}], alibiSlopes: [50, 50, 50, 50] };
+    const weights = weightsOf(spec, random);
+    const before = await weights.read("layers.0.down.weight");
+    for (const rounds of [0, 1]) {
+      const options = { kvHeads: 1, calibration: texts(random, 40, 8), rounds };
+      const merged = await mergeDecoder(await sharedGpu(), { spec, weights }, options);
+      const after = await merged.weights.read("layers.0.down.weight");
+      const isChanged = after.data.some((x, i) => x !== before.data[i]);
+      assertEquals(isChanged, rounds > 0, `rounds=${rounds}`);
+    }
+  },
+);
+
 testRandomly("mergeDecoder() refuses texts that are none", async (random) => {
   const gpu = await sharedGpu();
   const weights = weightsOf(SPEC, random);
