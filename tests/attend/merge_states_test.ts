@@ -1,5 +1,5 @@
 // Attention over the shards of a context, merged, is attention over the whole.
-import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import {
   type AttentionSpec,
   type HostTensor,
@@ -8,7 +8,7 @@ import {
   referenceAttention,
   referenceMergeStates,
 } from "../../mod.ts";
-import { buffersOf } from "../support/buffers.ts";
+import { buffersOf, withLimits } from "../support/buffers.ts";
 import { assertClose, assertSame, MASKED, maskedScores, TOLERANCE } from "../support/compare.ts";
 import { hasF16, sharedGpu } from "../support/gpu.ts";
 import { type Random, testRandomly } from "../support/random.ts";
@@ -107,6 +107,36 @@ testRandomly("merge: random states against the reference, in place and not", asy
     await check(parts[0], "in place");
   }
 });
+
+testRandomly(
+  "merge: nothing is written behind the last row, where a line of the grid goes on",
+  async (random) => {
+    const gpu = await sharedGpu();
+    using tensors = new Tensors();
+    const [rows, valueDim] = [5, 3];
+    const states = [randomState(random, rows, valueDim), randomState(random, rows, valueDim)];
+    const parts = await Promise.all(states.map(async ({ o, lse }) => ({
+      o: await tensors.upload(o),
+      lse: await tensors.upload(lse),
+    })));
+    const expected = referenceMergeStates(
+      states.map(({ o, lse }) => ({ o: o.data, lse: lse.data })),
+    );
+    const merge = tensors.keep(await MergeStates.create(gpu, { shape: [rows, valueDim] }));
+    const o = await tensors.poisonedWithin([rows, valueDim]);
+    const lse = await tensors.poisonedWithin([rows]);
+    await withLimits({ maxComputeWorkgroupsPerDimension: 3 }, async () => {
+      await submit((encoder) => merge.encode(encoder, parts, { o: o.tensor, lse: lse.tensor }));
+    });
+    assertClose(await o.tensor.download(), expected.o, TOLERANCE.f32, "o");
+    for (const { behind } of [o, lse]) {
+      assert(
+        (await behind()).every(Number.isNaN),
+        "behind the rows",
+      );
+    }
+  },
+);
 
 testRandomly("merge: one state is itself, to the bit", async (random) => {
   const state = randomState(random, 9, 8);

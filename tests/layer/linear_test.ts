@@ -1,5 +1,5 @@
 // Projections and norms against float64, with the tiles of software and of GPUs.
-import { assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { type KvDtype, Tensor } from "../../mod.ts";
 import {
   type Activation,
@@ -11,6 +11,7 @@ import { WeightMatrix } from "../../src/layer/weight_matrix.ts";
 import { Norm } from "../../src/layer/norm.ts";
 import type { BoundWork } from "../../src/gpu/bound_work.ts";
 import { rowBytes } from "../../src/tensor/dtype.ts";
+import { withLimits } from "../support/buffers.ts";
 import { assertClose } from "../support/compare.ts";
 import { hasF16, sharedGpu } from "../support/gpu.ts";
 import { profileOn, PROFILES } from "../support/plan.ts";
@@ -252,6 +253,30 @@ for (const tiles of TILES) {
     });
   }
 }
+
+testRandomly(
+  "Norm: rows go on in a second line of the grid, and end where they end",
+  async (random) => {
+    const gpu = await sharedGpu();
+    using tensors = new Tensors();
+    const [numRows, width] = [5, 6];
+    const x = random.tensor([2 * numRows, width]);
+    const [gain, bias] = [random.tensor([width]), random.tensor([width])];
+    const weights = { gain: await tensors.upload(gain), bias: await tensors.upload(bias) };
+    const input = await tensors.upload(x);
+    const norm = await Norm.create(gpu, weights, { kind: "rms", eps: 1e-6 });
+    const { tensor, behind } = await tensors.poisonedWithin([numRows, width]);
+    await withLimits({ maxComputeWorkgroupsPerDimension: 3 }, async () => {
+      await run(norm.bind({ x: input.buffer, y: tensor.buffer }, numRows));
+    });
+    const expected = normed(x.data, width, {
+      ...{ kind: "rms", gain: gain.data, bias: bias.data },
+    });
+    assertClose(await tensor.download(), expected.slice(0, numRows * width), 1e-5, "rows");
+    assert((await behind()).every(Number.isNaN), "behind the rows");
+    norm.destroy();
+  },
+);
 
 testRandomly("Norm: rows without a deviation become their bias, however large", async (random) => {
   const gpu = await sharedGpu();

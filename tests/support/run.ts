@@ -137,6 +137,18 @@ export class Tensors {
     return this.upload({ data: new Float32Array(length).fill(NaN), shape }, dtype);
   }
 
+  /** A tensor of NaN at the head of a longer buffer of NaN, and what the whole of it holds in the end. */
+  async poisonedWithin(
+    shape: readonly number[],
+  ): Promise<{ tensor: Tensor; behind: () => Promise<Float32Array> }> {
+    const length = shape.reduce((product, size) => product * size, 1);
+    const whole = await this.poisoned([2 * length]);
+    return {
+      tensor: Tensor.wrap(await sharedGpu(), whole.buffer, shape),
+      behind: async () => (await whole.download()).subarray(length),
+    };
+  }
+
   /** Destroys it with the others. */
   keep<Kind extends { destroy(): void }>(made: Kind): Kind {
     this.#made.push(made);
