@@ -7,11 +7,10 @@ import { boundRanges, firstKvRow, paramsOf, type Program, uniformsOf } from "./p
 
 /** The program of a fused plan. */
 export function fusedProgram(plan: FusedPlan): Program {
-  const { spec, slices, blocks, scratchBytes, transform, uniform } = plan;
+  const { spec, slices, blocks, transform, uniform } = plan;
   const common = paramsOf(plan);
-  const states = slices * spec.numRows * STATE_BYTES;
+  const slicedRows = slices * spec.numRows;
   const kvBytes = { k: 4 * spec.headDim, v: 4 * spec.valueDim };
-  const queries = transform?.queryBytes ?? 0;
   return {
     modules: { ...fusedModules(plan) },
     params: blocks.map((block) => ({
@@ -20,8 +19,11 @@ export function fusedProgram(plan: FusedPlan): Program {
     })),
     uniforms: uniformsOf(plan),
     scratch: {
-      ...(slices > 1 || transform ? { partials: scratchBytes - queries - states, states } : {}),
-      ...(transform ? { queries } : {}),
+      ...((slices > 1 || transform) && {
+        partials: slicedRows * spec.valueDim * 4,
+        states: slicedRows * STATE_BYTES,
+      }),
+      ...(transform && { queries: transform.queryBytes }),
     },
     dispatches: fusedDispatches(plan).map(({ kernel, block, grid }) => ({
       ...{ kernel, grid, params: block, part: blocks[block].part },

@@ -1,9 +1,11 @@
 // Bounded scratch: rows are done block by block, and nobody can tell.
 import { assertEquals, assertGreater } from "@std/assert";
-import { type AttentionSpec, referenceAttention } from "../../mod.ts";
+import { type AttentionSpec, planAttention, referenceAttention } from "../../mod.ts";
+import { fusedProgram } from "../../src/attend/fused_program.ts";
+import { stagedProgram } from "../../src/attend/staged_program.ts";
 import { assertClose, assertSame, TOLERANCE } from "../support/compare.ts";
 import { sharedGpu } from "../support/gpu.ts";
-import { stagedPlan } from "../support/plan.ts";
+import { LIMITS, stagedPlan } from "../support/plan.ts";
 import { testRandomly } from "../support/random.ts";
 import { randomInputs, runAttention } from "../support/run.ts";
 
@@ -43,6 +45,31 @@ testRandomly("attention: kept scores and weights do not depend on scratch", asyn
     const bounded = await runAttention({ ...SPEC, outputs, maxScratchBytes: 1 }, inputs);
     assertSame(bounded.o, whole.o, "o");
     for (const output of outputs) assertSame(bounded[output]!, whole[output]!, output);
+  }
+});
+
+Deno.test("attention: the scratch of a program is what was planned", () => {
+  const rotated = { kvDtype: "int4", kvRotation: "hadamard" } as const;
+  const sizes = { numHeads: 4, numKvHeads: 1, headDim: 8, valueDim: 16 };
+  const long = { ...sizes, capacity: 9000 };
+  const short = { ...sizes, seqLen: 3, capacity: 6 };
+  for (
+    const [spec, names] of [
+      [long, ["partials", "states"]],
+      [{ ...long, ...rotated }, ["partials", "states", "queries"]],
+      [{ ...short, ...rotated }, ["partials", "states", "queries"]],
+      [{ ...short, impl: "fused" }, []],
+      [{ ...short, impl: "staged" }, ["scratch"]],
+      [{ ...short, ...rotated, impl: "staged" }, ["scratch", "queries", "partials", "states"]],
+    ] as [AttentionSpec, string[]][]
+  ) {
+    const plan = planAttention(spec, LIMITS);
+    const { scratch } = plan.impl === "fused" ? fusedProgram(plan) : stagedProgram(plan);
+    assertEquals(Object.keys(scratch), names);
+    const bytes = Object.values(scratch).reduce((sum, bytes) => sum + bytes, 0);
+    assertEquals(bytes, plan.scratchBytes, names.join());
+    if (names.includes("partials")) assertEquals(scratch.partials, scratch.states / 8 * 16 * 4);
+    if (names.includes("scratch")) assertEquals(scratch.scratch, 4 * 3 * 6 * 4);
   }
 });
 
