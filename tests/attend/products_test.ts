@@ -107,6 +107,23 @@ testRandomly("products in f16 are: a factor is rounded to 11 bits", async (rando
   assertSame((await lseOf("f16")).map((x) => Number(x === score)), [0], "in f16");
 });
 
+testRandomly(
+  "products in f16: an element far below the largest of its query keeps its 11 bits",
+  async (random) => {
+    if (!await hasF16()) return;
+    const spec: AttentionSpec = {
+      ...{ numHeads: 1, headDim: 4, capacity: 1, scale: 1, kvDtype: "f16", outputs: ["lse"] },
+      arithmetic: "f16",
+    };
+    const inputs = randomInputs(random, spec);
+    // An eighth of it is just above the least normal number of f16.
+    const score = 2 ** -11 * (1 + 2 ** -10);
+    inputs.q.data = [1, score, 0, 0];
+    inputs.k.data = [0, 1, 0, 0];
+    assertSame((await runAttention(spec, inputs)).lse!, [score], "lse");
+  },
+);
+
 testRandomly("products in f16: what a row does not see has no influence", async (random) => {
   if (!await hasF16()) return;
   const spec: AttentionSpec = {
