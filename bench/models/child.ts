@@ -2,6 +2,7 @@
 import { messageOf, verdictOn } from "../peers/attempt.ts";
 import { LoadError } from "../peers/peer.ts";
 import { countGpuWork, workBetween } from "./gpu_work.ts";
+import { KernelClock } from "./kernel_clock.ts";
 import { type Job, lineOf, linesOf, type Reply, type Request } from "./message.ts";
 import { withModel } from "./model.ts";
 import { SYSTEMS } from "./systems.ts";
@@ -13,6 +14,7 @@ const system = SYSTEMS.find(({ name }) => name === job.system)!;
 console.log = console.info = console.debug = console.error;
 
 const workSoFar = countGpuWork();
+const clock = new KernelClock();
 
 function reply(message: Reply): void {
   const bytes = new TextEncoder().encode(lineOf(message));
@@ -28,14 +30,16 @@ try {
   const loadMs = performance.now() - start;
   reply({ ready: { cacheBytes: model.cacheBytes, loadMs } });
   for await (const line of linesOf(Deno.stdin.readable)) {
-    const { prompts, tokens }: Request = JSON.parse(line);
+    const { prompts, tokens, timesKernels }: Request = JSON.parse(line);
+    if (timesKernels) clock.start();
     const before = workSoFar();
     const start = performance.now();
     const generated = await model.generate(prompts, tokens);
     const milliseconds = performance.now() - start;
     const residentBytes = Deno.memoryUsage().rss;
     const work = workBetween(before, workSoFar());
-    reply({ answer: { tokens: generated, milliseconds, residentBytes, work } });
+    const kernels = timesKernels ? await clock.stop() : null;
+    reply({ answer: { tokens: generated, milliseconds, residentBytes, work, kernels } });
   }
 } catch (error) {
   reply({ failure: { verdict: verdictOn(error), message: messageOf(error) } });

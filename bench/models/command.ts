@@ -6,7 +6,7 @@ import { Gpu } from "../../mod.ts";
 import { measureModel, stepsOf } from "./measure.ts";
 import { onehead } from "./onehead.ts";
 import { parseModelsOptions } from "./options.ts";
-import type { ModelResult } from "./result.ts";
+import type { ModelResult, ModelsReport } from "./result.ts";
 import { SYSTEMS } from "./systems.ts";
 import { formatModels } from "./table.ts";
 
@@ -21,8 +21,8 @@ export async function runModels(
   const code = await exitCodeOf(async () => {
     const options = parseModelsOptions(args);
     if (typeof options === "string") return out.log(options);
-    const { models, works, peers, json } = options;
-    await files.checkWritable(json);
+    const { models, works, peers, json, svg, html } = options;
+    await files.checkWritable(json, svg, html);
     const systems = peers ? SYSTEMS : [onehead];
     const steps = works.reduce((sum, work) => sum + stepsOf(work, systems.length), 0);
     const progress = new Progress(models.length * steps);
@@ -32,11 +32,20 @@ export async function runModels(
       }
     }
     progress.end();
-    const adapter = await describeAdapter();
-    out.log(`Adapter   ${adapter.description}\n`);
-    out.log(formatModels(rows));
-    if (!json) return;
-    await files.write(json, JSON.stringify({ schema: 1, adapter, rows }, null, 2) + "\n");
+    const report: ModelsReport = { schema: 1, adapter: await describeAdapter(), rows };
+    out.log(formatModels(report));
+    if (json) await files.write(json, JSON.stringify(report, null, 2) + "\n");
+    if (svg) {
+      const [{ modelsSpec }, { renderSvg }] = await Promise.all([
+        import("./chart_spec.ts"),
+        import("../../cli/shared/report/svg.ts"),
+      ]);
+      await files.write(svg, await renderSvg(modelsSpec(report)));
+    }
+    if (html) {
+      const { formatHtml } = await import("./html.ts");
+      await files.write(html, await formatHtml(report));
+    }
   }, out);
   const isWrong = rows.some(({ system, verdict }) =>
     system === onehead.name && verdict !== "right"
@@ -44,7 +53,7 @@ export async function runModels(
   return code === 0 && isWrong ? 1 : code;
 }
 
-async function describeAdapter(): Promise<{ description: string; isSoftware: boolean }> {
+async function describeAdapter(): Promise<ModelsReport["adapter"]> {
   const gpu = await Gpu.open();
   const { description, isSoftware } = gpu.description;
   gpu.destroy();

@@ -1,8 +1,9 @@
 /** Figures of a system from its rounds. */
 import { median } from "../statistics.ts";
 import { type GpuWork, workBetween } from "./gpu_work.ts";
+import type { KernelTime } from "./kernel_clock.ts";
 import type { Ready } from "./message.ts";
-import type { ModelFigures, ModelResult } from "./result.ts";
+import type { KernelFigures, ModelFigures, ModelResult } from "./result.ts";
 
 /** What was measured in a round. */
 export interface Round {
@@ -17,6 +18,12 @@ export interface Round {
   residentBytes: number;
 }
 
+/** The kernels of a round that was measured for their sake. */
+export interface KernelRound {
+  first: readonly KernelTime[];
+  all: readonly KernelTime[];
+}
+
 /** The figures of rounds, beside those of ours where these are right. */
 export function figuresOf(
   { sequences, promptTokens, newTokens }: Pick<
@@ -25,7 +32,7 @@ export function figuresOf(
   >,
   { cacheBytes, loadMs }: Ready,
   rounds: readonly Round[],
-  ours: readonly Round[] | undefined,
+  { ours, kernelRounds }: { ours?: readonly Round[]; kernelRounds: readonly KernelRound[] | null },
 ): ModelFigures {
   const firsts = (of: readonly Round[]) => of.map(({ firstMs }) => firstMs);
   const steps = (of: readonly Round[]) =>
@@ -48,7 +55,31 @@ export function figuresOf(
       submits: more.submits / (newTokens - 1),
       waits: more.waits / (newTokens - 1),
     },
+    kernels: kernelRounds && kernelFiguresOf(kernelRounds, newTokens),
   };
+}
+
+/** Medians over rounds of each kernel, the longest in a step first. */
+function kernelFiguresOf(rounds: readonly KernelRound[], newTokens: number): KernelFigures[] {
+  const names = new Set(rounds.flatMap(({ all }) => all.map(({ name }) => name)));
+  return [...names].map((name) => {
+    const [first, all] = (["first", "all"] as const).map((part) =>
+      rounds.map((round) =>
+        round[part].find((kernel) => kernel.name === name) ?? { milliseconds: 0, dispatches: 0 }
+      )
+    );
+    const figures = (of: "milliseconds" | "dispatches") => ({
+      prompt: median(first.map((kernel) => kernel[of])),
+      step: median(all.map((kernel, i) => (kernel[of] - first[i][of]) / (newTokens - 1))),
+    });
+    const [milliseconds, dispatches] = [figures("milliseconds"), figures("dispatches")];
+    return {
+      name,
+      prompt: { milliseconds: milliseconds.prompt, dispatches: dispatches.prompt },
+      // A difference: where other work slowed the prompts of a kernel that takes next to nothing, it is below that.
+      step: { milliseconds: Math.max(0, milliseconds.step), dispatches: dispatches.step },
+    };
+  }).sort((a, b) => b.step.milliseconds - a.step.milliseconds);
 }
 
 /**

@@ -4,7 +4,7 @@ import { ReferenceDecoder } from "../../src/model/mod.ts";
 import type { Request } from "./message.ts";
 import { type ModelChoice, titleOf, withModel } from "./model.ts";
 import { FailureError, ModelProcess } from "./model_process.ts";
-import { figuresOf, type Round } from "./figures.ts";
+import { figuresOf, type KernelRound, type Round } from "./figures.ts";
 import type { ModelResult } from "./result.ts";
 import { onehead } from "./onehead.ts";
 import type { ModelSystem, Sequences } from "./system.ts";
@@ -37,11 +37,16 @@ interface Contender {
   row: ModelResult;
   contestant: Contestant;
   rounds: Round[];
+  /** null where no kernel can be timed. */
+  kernelRounds: KernelRound[] | null;
 }
+
+/** Most rounds in which kernels are timed. */
+const KERNEL_ROUNDS = 5;
 
 /** Steps of progress of one call. */
 export function stepsOf({ rounds }: ModelWork, systems: number): number {
-  return 1 + systems + rounds;
+  return 1 + systems + rounds + 1;
 }
 
 /**
@@ -58,7 +63,7 @@ export async function measureModel(
 ): Promise<ModelResult[]> {
   const { sequences, promptTokens, newTokens } = work;
   const title = titleOf(model);
-  const step = (what: string) => progress.step(`${title}, ${sequences} sequences: ${what}`);
+  const step = (what: string) => progress.step(`${title}, ${countOf(sequences, "sequence")}: ${what}`);
   step("reference");
   const reference = await withModel(
     model,
@@ -79,20 +84,26 @@ export async function measureModel(
       const sizes = { sequences, maxTokens: promptTokens + newTokens };
       try {
         const contestant = await start(system, model, sizes);
-        contenders.push({ row, contestant, rounds: [] });
+        contenders.push({ row, contestant, rounds: [], kernelRounds: [] });
         const { tokens } = await contestant.ask({ prompts: verified, tokens: newTokens });
         checkTokens(row, reference, verified, tokens);
       } catch (error) {
         fail(row, error);
       }
     }
+    const requests = () => [
+      { prompts: prompts(), tokens: 1 },
+      { prompts: prompts(), tokens: newTokens },
+    ];
     for (let round = 1; round <= work.rounds; round++) {
       step(`round ${round}`);
-      const [first, all] = [
-        { prompts: prompts(), tokens: 1 },
-        { prompts: prompts(), tokens: newTokens },
-      ];
+      const [first, all] = requests();
       for (const contender of contenders) await timeRound(contender, first, all);
+    }
+    step("kernels");
+    for (let round = 0; round < Math.min(work.rounds, KERNEL_ROUNDS); round++) {
+      const [first, all] = requests();
+      for (const contender of contenders) await timeKernels(contender, first, all);
     }
     fillIn(contenders);
     return rows;
@@ -150,11 +161,29 @@ async function timeRound(
   }
 }
 
+/** A round in which each kernel is timed, of systems that have any: one that fails here keeps its other figures. */
+async function timeKernels(contender: Contender, first: Request, all: Request): Promise<void> {
+  const { row, contestant, rounds, kernelRounds } = contender;
+  if (row.verdict !== "right" || !kernelRounds) return;
+  const kernelsOf = async (request: Request) =>
+    (await contestant.ask({ ...request, timesKernels: true })).kernels;
+  try {
+    const hasKernels = rounds.some(({ firstWork }) => firstWork.dispatches > 0);
+    const one = hasKernels ? await kernelsOf(first) : null;
+    const many = one && await kernelsOf(all);
+    if (one && many) kernelRounds.push({ first: one, all: many });
+    else contender.kernelRounds = null;
+  } catch (error) {
+    if (!(error instanceof FailureError)) throw error;
+    contender.kernelRounds = null;
+  }
+}
+
 /** Fills in the figures of all that are right. */
 function fillIn(contenders: readonly Contender[]): void {
   const right = contenders.filter(({ row }) => row.verdict === "right");
   const ours = right.find(({ row }) => row.system === onehead.name)?.rounds;
-  for (const { row, contestant, rounds } of right) {
-    row.figures = figuresOf(row, contestant.ready, rounds, ours);
+  for (const { row, contestant, rounds, kernelRounds } of right) {
+    row.figures = figuresOf(row, contestant.ready, rounds, { ours, kernelRounds });
   }
 }

@@ -1,5 +1,6 @@
 /** The messages between the bench and the processes of the systems: a line of JSON each, replies behind a mark. */
 import type { GpuWork } from "./gpu_work.ts";
+import type { KernelTime } from "./kernel_clock.ts";
 import type { ModelChoice } from "./model.ts";
 import type { Sequences } from "./system.ts";
 
@@ -14,6 +15,8 @@ export interface Job extends Sequences {
 export interface Request {
   prompts: readonly (readonly number[])[];
   tokens: number;
+  /** Whether each kernel is timed, which slows down the rest. */
+  timesKernels?: boolean;
 }
 
 /** What a process says first: its model is ready. */
@@ -31,6 +34,8 @@ export interface Answer {
   residentBytes: number;
   /** The work that its GPU was given; nothing of it by systems without one. */
   work: GpuWork;
+  /** The kernels that were timed; null where there are none, or no timestamps. */
+  kernels: KernelTime[] | null;
 }
 
 /** Why there is nothing more to come. */

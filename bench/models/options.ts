@@ -18,6 +18,8 @@ Usage: deno run bench models [options]
   --rounds NUMBER     rounds (default: 15)
   --no-peers          this library alone
   --json FILE         all rows, for programs
+  --svg FILE          tokens a second, as a picture
+  --html FILE         a page with both, and where the time goes
   --help              this text
 
 Peers are fetched by npm (half a GB). Each system runs in a process of its own.
@@ -29,12 +31,14 @@ export interface ModelsOptions {
   works: readonly ModelWork[];
   peers: boolean;
   json?: string;
+  svg?: string;
+  html?: string;
 }
 
 const ACTION = "run models";
 const NAMES = [
   ...["models", "model", "layers", "vocabulary", "sequences", "prompt", "tokens", "rounds"],
-  "json",
+  ...["json", "svg", "html"],
 ] as const;
 const COUNT = { min: 1, max: 4096 };
 
@@ -69,5 +73,7 @@ export function parseModelsOptions(args: readonly string[]): ModelsOptions | str
     })),
     peers: !given.has("no-peers"),
     json: given.text("json"),
+    svg: given.text("svg"),
+    html: given.text("html"),
   };
 }

@@ -1,6 +1,15 @@
 /** What `bench models` reports, in the shape that `--json` writes. */
+import type { AdapterInfo } from "../result.ts";
 import type { GpuWork } from "./gpu_work.ts";
+import type { KernelTime } from "./kernel_clock.ts";
 import type { Failure } from "./message.ts";
+
+/** A run of the command. */
+export interface ModelsReport {
+  schema: 1;
+  adapter: Pick<AdapterInfo, "description" | "isSoftware">;
+  rows: ModelResult[];
+}
 
 /** One system with one model. */
 export interface ModelResult {
@@ -44,4 +53,14 @@ export interface ModelFigures {
   promptWork: GpuWork;
   /** The work for one more token of each sequence. */
   stepWork: GpuWork;
+  /** The kernels of both; null where there are none, or the GPU gives no timestamps. */
+  kernels: KernelFigures[] | null;
+}
+
+/** One kernel of a system, in runs of their own: with a pass for each dispatch all of it takes longer. */
+export interface KernelFigures {
+  name: string;
+  /** Its work for the prompts and their first new tokens, and for one more token of each sequence. */
+  prompt: Pick<KernelTime, "milliseconds" | "dispatches">;
+  step: Pick<KernelTime, "milliseconds" | "dispatches">;
 }

@@ -4,6 +4,7 @@ import { contextAxis } from "../../cli/shared/report/context_axis.ts";
 import { dashesBy, variantMarks } from "../../cli/shared/report/marks.ts";
 import { throughputAxis } from "../../cli/shared/report/throughput_axis.ts";
 import { CONFIG, STYLES } from "../../cli/shared/report/style.ts";
+import { softwareNotes } from "./software.ts";
 
 /** In pixels, as are all sizes here. */
 const WIDTH = 900;
@@ -101,9 +102,7 @@ function describeReport({ adapter, results }: Report, drawn: Result[]): string[]
   const lines = ["New tokens per second against context length, on logarithmic scales"];
   const kinds = new Set(drawn.map(describeLine));
   if (kinds.size === 1) lines[0] += ` (${[...kinds][0]})`;
-  if (adapter.isSoftware) {
-    lines.push("This adapter is software: a CPU did the work, and a GPU may rank otherwise");
-  }
+  lines.push(...softwareNotes(adapter));
   const failed = results.length - drawn.length;
   if (failed > 0) lines.push(`${failed} of ${results.length} results failed and are left out`);
   return lines;

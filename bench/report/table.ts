@@ -4,6 +4,7 @@ import type { Tuned } from "../tune.ts";
 import { alignDecimals, formatBytes, latencyUnit } from "../../cli/shared/report/units.ts";
 import { type Column, formatColumns } from "../../cli/shared/report/columns.ts";
 import { formatGroups } from "./groups.ts";
+import { softwareNotes } from "./software.ts";
 
 /**
  * Writes a report as tables for a terminal: the adapter and its roofline, then one table for each
@@ -38,18 +39,12 @@ function describeDevice(report: Report): string {
 export function deviceLines({ adapter, roofline }: Report): [label: string, text: string][] {
   const [copy, read, fma] = [roofline.copyGBps, roofline.readGBps, roofline.fmaGFlops]
     .map((value) => alignDecimals([value])[0]);
-  const lines: [string, string][] = [
+  return [
     ["Adapter", adapter.description],
     ["Features", adapter.features.join(", ") || "none"],
     ["Roofline", `copy ${copy} GB/s, read ${read} GB/s, f32 multiply-add ${fma} GFLOP/s`],
+    ...softwareNotes(adapter).map((note): [string, string] => ["Note", note]),
   ];
-  if (adapter.isSoftware) {
-    lines.push([
-      "Note",
-      "this adapter is software: a CPU did the work, and a GPU may rank otherwise",
-    ]);
-  }
-  return lines;
 }
 
 function figureColumns(rows: Result[]): Column[] {

@@ -3,6 +3,7 @@ import type { TopLevelSpec } from "vega-lite";
 import { dashesBy, variantMarks } from "../../cli/shared/report/marks.ts";
 import { CONFIG, STYLES } from "../../cli/shared/report/style.ts";
 import { shortBytes } from "../../cli/shared/report/units.ts";
+import { softwareNotes } from "../report/software.ts";
 import type { Moment, ServingReport, ServingRow } from "./result.ts";
 
 /** In pixels. */
@@ -28,9 +29,7 @@ export function servingSpec(report: ServingReport): TopLevelSpec {
       text: `${count} requests under ${shortBytes(budgetBytes)} of cache on ${adapter.description}`,
       subtitle: [
         "The same requests, by versions of one model that share key/value heads or do not",
-        ...(adapter.isSoftware
-          ? ["This adapter is software: a CPU did the work, and a GPU may rank otherwise"]
-          : []),
+        ...softwareNotes(adapter),
       ],
       offset: 12,
     },

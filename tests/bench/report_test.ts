@@ -211,7 +211,7 @@ Deno.test("formatTable() describes the adapter, its roofline, and whether it is 
     "Roofline  copy 20.0 GB/s, read 24.6 GB/s, f32 multiply-add 1,235 GFLOP/s",
     "",
   ]);
-  assertMatch(head(true)[3], /^Note +this adapter is software/);
+  assertMatch(head(true)[3], /^Note +This adapter is software/);
 });
 
 Deno.test("alignDecimals() gives the smallest figure three digits, and all its decimals", () => {

@@ -1,7 +1,15 @@
 // `bench models`: its figures, its verdicts by systems made by hand, and the command from end to end.
-import { assert, assertEquals, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
+import {
+  assert,
+  assertAlmostEquals,
+  assertEquals,
+  assertMatch,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
 import { runModels } from "../../../bench/models/command.ts";
 import { figuresOf } from "../../../bench/models/figures.ts";
+import { formatHtml } from "../../../bench/models/html.ts";
 import { lineOf, linesOf, replyIn } from "../../../bench/models/message.ts";
 import {
   type Contestant,
@@ -12,6 +20,7 @@ import {
 import { titleOf, withModel as withChoice } from "../../../bench/models/model.ts";
 import { FailureError } from "../../../bench/models/model_process.ts";
 import { type ModelsOptions, parseModelsOptions } from "../../../bench/models/options.ts";
+import type { ModelFigures } from "../../../bench/models/result.ts";
 import { formatModels } from "../../../bench/models/table.ts";
 import { faultOf } from "../../../bench/models/verify.ts";
 import { openCheckpoint } from "../../../src/checkpoints/mod.ts";
@@ -21,17 +30,27 @@ import { TINY, weightsWith } from "../../support/models.ts";
 import { testRandomly } from "../../support/random.ts";
 
 const NO_WORK = { dispatches: 0, submits: 0, waits: 0 };
+const ADAPTER = { description: "Test <GPU>", isSoftware: true };
 const READY = { cacheBytes: 2048, loadMs: 500 };
 
 Deno.test("bench models: a step is what one more token takes, and ratios are those of the same round", () => {
   const row = { sequences: 2, promptTokens: 10, newTokens: 5 };
+  const kernel = (name: string, milliseconds: number, dispatches: number) => ({
+    ...{ name, milliseconds, dispatches },
+  });
   const round = (firstMs: number, allMs: number) => ({
     ...{ firstMs, allMs, residentBytes: firstMs },
     ...{ firstWork: { dispatches: 9, submits: 2, waits: 1 } },
     ...{ allWork: { dispatches: 29, submits: 2, waits: 3 } },
   });
   const ours = [round(10, 18), round(20, 60), round(40, 56)];
-  const figures = figuresOf(row, READY, [round(20, 24), round(10, 50), round(80, 88)], ours);
+  const rounds = [round(20, 24), round(10, 50), round(80, 88)];
+  const kernelRounds = [
+    { first: [], all: [kernel("late", 8, 4)] },
+    { first: [kernel("first", 3, 1)], all: [kernel("first", 4, 5), kernel("late", 16, 4)] },
+    { first: [kernel("first", 5, 1)], all: [kernel("first", 5, 5), kernel("late", 12, 4)] },
+  ];
+  const figures = figuresOf(row, READY, rounds, { ours, kernelRounds });
   assertEquals([figures.firstTokenMs, figures.stepMs, figures.rounds], [20, 2, 3]);
   assertEquals([figures.prefillPerSecond, figures.decodePerSecond], [1000, 1000]);
   // 2, 0.5 and 2 times as long to the first token; 0.5, 1 and 0.5 for a step.
@@ -39,7 +58,20 @@ Deno.test("bench models: a step is what one more token takes, and ratios are tho
   assertEquals([figures.residentBytes, figures.cacheBytes, figures.loadMs], [80, 2048, 500]);
   // Of four more tokens.
   assertEquals(figures.stepWork, { dispatches: 5, submits: 0, waits: 0.5 });
-  assertEquals(figuresOf(row, READY, ours, undefined).decodeTimesOurs, null);
+  assertEquals(figures.kernels, [
+    {
+      name: "late",
+      prompt: { milliseconds: 0, dispatches: 0 },
+      step: { milliseconds: 3, dispatches: 1 },
+    },
+    {
+      name: "first",
+      prompt: { milliseconds: 3, dispatches: 1 },
+      step: { milliseconds: 0, dispatches: 1 },
+    },
+  ]);
+  const alone = figuresOf(row, READY, ours, { kernelRounds: null });
+  assertEquals([alone.decodeTimesOurs, alone.kernels], [null, null]);
 });
 
 Deno.test("bench models: a step that noise hides has no figures", () => {
@@ -49,9 +81,10 @@ Deno.test("bench models: a step that noise hides has no figures", () => {
       ...{ firstMs: 10, allMs, residentBytes: 1, firstWork: NO_WORK, allWork: NO_WORK },
     }));
   // Steps of 2, -3 and 4 ms beside 1 ms: the second round is left out of the ratio.
-  const noisy = figuresOf(row, READY, rounds(12, 7, 14), rounds(11, 11, 11));
+  const ours = rounds(11, 11, 11);
+  const noisy = figuresOf(row, READY, rounds(12, 7, 14), { ours, kernelRounds: null });
   assertEquals([noisy.stepMs, noisy.decodeTimesOurs], [2, 3]);
-  const hidden = figuresOf(row, READY, rounds(12, 7, 8), rounds(11, 11, 11));
+  const hidden = figuresOf(row, READY, rounds(12, 7, 8), { ours, kernelRounds: null });
   assertEquals([hidden.stepMs, hidden.decodePerSecond, hidden.decodeTimesOurs], [null, null, null]);
   assertEquals([hidden.prefillTimesOurs, hidden.firstTokenMs], [1, 10]);
 });
@@ -80,7 +113,7 @@ function contestantOf(
   let asked = 0;
   return {
     ready: READY,
-    ask({ prompts, tokens }) {
+    ask({ prompts, tokens, timesKernels }) {
       const generated = prompts.map((prompt) => {
         const all = [...prompt];
         for (let i = 0; i < tokens; i++) {
@@ -94,10 +127,21 @@ function contestantOf(
         tokens: change(generated, ++asked),
         milliseconds: tokens,
         residentBytes: 1e6,
-        work: NO_WORK,
+        work: { ...NO_WORK, dispatches: 2 * tokens },
+        kernels: timesKernels
+          ? [{ name: "attend", milliseconds: tokens / 2, dispatches: 2 * tokens }]
+          : null,
       }));
     },
     end: () => Promise.resolve(ended()),
+  };
+}
+
+/** Fails when it has been asked so often. */
+function tiring(times: number) {
+  return (tokens: number[][], asked: number) => {
+    if (asked <= times) return tokens;
+    throw new FailureError({ verdict: "refused", message: "its process ended" });
   };
 }
 
@@ -112,12 +156,9 @@ testRandomly(
         Onehead: (tokens) => tokens,
         wrong: ([first, last]) => [first, last.with(-1, (last.at(-1)! + 1) % spec.vocabSize)],
         short: ([first]) => [first],
-        tires: (tokens, asked) => {
-          if (asked > 2) {
-            throw new FailureError({ verdict: "refused", message: "its process ended" });
-          }
-          return tokens;
-        },
+        tires: tiring(2),
+        // After its verification and its rounds.
+        untimed: tiring(5),
       };
       const ended: string[] = [];
       const start: Start = ({ name }) =>
@@ -134,23 +175,41 @@ testRandomly(
       const rows = await measureModel({ file: model }, systems, work, { progress, start });
       assertEquals(steps.length, stepsOf(work, systems.length));
       assertEquals(ended, Object.keys(changes));
-      const verdicts = ["right", "wrong", "wrong", "refused", "absent"];
+      const verdicts = ["right", "wrong", "wrong", "refused", "right", "absent"];
       assertEquals(rows.map(({ verdict }) => verdict), verdicts);
-      assertEquals(rows.map(({ figures }) => figures !== undefined), [
-        true,
-        ...Array(4).fill(false),
-      ]);
+      for (const { verdict, figures } of rows) assertEquals(!!figures, verdict === "right");
       assertMatch(rows[1].message!, /^new token 3 is \d+, and \d+ is likelier/);
       assertEquals(rows[2].message, "tokens are missing");
       // 1 ms to the first token, 3 ms to the third.
       assertEquals(rows[0].figures!.stepMs, 1);
       assertEquals(rows[0].figures!.decodeTimesOurs, 1);
 
-      const text = formatModels(rows);
+      // 2 dispatches and half a millisecond for a token; the first one of three is the prompt's.
+      const kernel = { milliseconds: 0.5, dispatches: 2 };
+      const [{ figures }, , , , untimed] = rows;
+      assertEquals(figures!.kernels, [{ name: "attend", prompt: kernel, step: kernel }]);
+      assertEquals(untimed.figures!.kernels, null);
+
+      const report = { schema: 1 as const, adapter: ADAPTER, rows };
+      const text = formatModels(report);
+      assertMatch(text, /^Adapter +Test <GPU>\nNote +This adapter is software/);
       assertStringIncludes(text, "model.bin: 2 sequences together, prompts of 3, 3 new tokens\n");
       assertMatch(text, /\nOnehead .* 2,000 .* 2 KiB +977 KiB\n/);
       assertMatch(text, /\nwrong .* WRONG: new token 3 is/);
-      assertMatch(text, /\nabsent .* absent: not supported: this$/);
+      assertMatch(text, /\nabsent .* absent: not supported: this\n/);
+      assertMatch(text, /\nwhere the time goes .*\nOnehead +1\.00 +0\.500 .*\nuntimed +1\.00 +- /);
+      assertMatch(text, /\nkernels .*\nOnehead +attend +0\.500 +2\.00 +0\.500 +2\.00\n/);
+      assertMatch(text, /\n\nuntimed: no times of kernels, as its device gave no timestamps\.$/);
+
+      const page = await formatHtml(report);
+      const sections = Array.from(page.matchAll(/<section id="([^"]+)"/g), ([, id]) => id);
+      assertEquals(sections, ["group-1", "group-1-where", "group-1-kernels"]);
+      assertEquals(page.match(/<(link|script|img)/g), null);
+      const ids = Array.from(page.matchAll(/ id="([^"]+)"/g), ([, id]) => id);
+      assertEquals(new Set(ids).size, ids.length);
+      for (const words of ["WRONG: new token 3 is", "in kernels", "Test &lt;GPU&gt;"]) {
+        assertStringIncludes(page, words);
+      }
 
       // A mistake of the bench is no word of a system.
       const broken: Start = () => Promise.reject(new TypeError("a mistake"));
@@ -226,29 +285,40 @@ testRandomly(
   async (random) => {
     await withModel(random, async ({ folder, model }) => {
       const args = ["--no-peers", "--prompt", "5", "--tokens", "4", "--rounds", "1"];
-      const json = `${folder}/rows.json`;
+      const [json, svg, html] = ["json", "svg", "html"].map((type) => `${folder}/rows.${type}`);
       const right = await run(
         runModels,
         "--model",
         model,
-        "--sequences",
-        "2",
+        ...["--sequences", "1,2"],
         ...args,
-        "--json",
-        json,
+        ...["--json", json, "--svg", svg, "--html", html],
       );
       assertEquals([right.code, right.err], [0, ""]);
       assertMatch(right.out, /model\.bin: 2 sequences together[^]*\nOnehead /);
-      const { schema, rows: [row] } = JSON.parse(await Deno.readTextFile(json));
-      assertEquals([schema, row.verdict, row.figures.rounds], [1, "right", 1]);
-      assert(row.figures.firstTokenMs > 0 && row.figures.residentBytes > 0);
-      const { promptWork, stepWork } = row.figures;
-      assert(promptWork.submits > 0 && promptWork.waits > 0 && stepWork.dispatches > 0);
-      assertMatch(right.out, /\n\nwork of the GPU [^]*\nOnehead /);
-
+      const { schema, rows } = JSON.parse(await Deno.readTextFile(json));
+      assertEquals(schema, 1);
+      for (const { verdict, figures } of rows) {
+        assertEquals([verdict, figures.rounds], ["right", 1]);
+        assert(figures.firstTokenMs > 0 && figures.residentBytes > 0);
+      }
       const missing = await run(runModels, "--model", `${folder}/none.bin`, ...args);
       assertEquals(missing.code, 2);
       assertStringIncludes(missing.err, "none.bin");
+
+      const { promptWork, stepWork, kernels } = rows[0].figures as ModelFigures;
+      assert(promptWork.submits > 0 && promptWork.waits > 0 && stepWork.dispatches > 0);
+      assertMatch(right.out, /\n\nwhere the time goes [^]*\nOnehead /);
+      assertStringIncludes(await Deno.readTextFile(svg), "prefill, tokens/s");
+      assertStringIncludes(await Deno.readTextFile(html), "Where the time goes");
+      // All that is dispatched is timed, where the device has timestamps.
+      if (kernels === null) return assertMatch(right.out, /Onehead: no times of kernels/);
+      const sum = (part: "prompt" | "step", of: "milliseconds" | "dispatches") =>
+        kernels.reduce((sum, kernel) => sum + kernel[part][of], 0);
+      assertAlmostEquals(sum("prompt", "dispatches"), promptWork.dispatches);
+      assertAlmostEquals(sum("step", "dispatches"), stepWork.dispatches);
+      assert(sum("prompt", "milliseconds") > 0);
+      assert(kernels.some(({ name }) => name === "attend"), JSON.stringify(kernels));
     });
   },
 );
