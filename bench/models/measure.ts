@@ -63,7 +63,7 @@ export async function measureModel(
 ): Promise<ModelResult[]> {
   const { sequences, promptTokens, newTokens } = work;
   const title = titleOf(model);
-  const step = (what: string) => progress.step(`${title}, ${countOf(sequences, "sequence")}: ${what}`);
+  const step = (what: string) => progress.step(`${title}, ${sequences} at once: ${what}`);
   step("reference");
   const reference = await withModel(
     model,
