@@ -1,8 +1,8 @@
 /** jax-js: the jitted `grad` of `nn.dotProductAttention` times dO, by q, k and v. */
+import { importPackage } from "../peers/import_package.ts";
 import type { GradientSystem } from "./system.ts";
 
 const VERSION = "0.1.25";
-/** By a name that is not analysed: it is fetched when it is asked for. */
 const PACKAGE = `npm:@jax-js/jax@${VERSION}`;
 
 interface JaxArray {
@@ -13,7 +13,7 @@ interface JaxArray {
 
 /** Loads jax-js. */
 export async function loadJaxJs(): Promise<GradientSystem> {
-  const jax = await import(PACKAGE);
+  const jax = await importPackage(PACKAGE);
   const devices: string[] = await jax.init("webgpu");
   if (!devices.includes("webgpu")) throw new Error(`webgpu is not among ${devices.join(", ")}`);
   jax.defaultDevice("webgpu");

@@ -1,9 +1,9 @@
 /** tfjs: `grads` of matMul, softmax, matMul. Query heads of a group become rows of one matrix, so that nothing is repeated. */
+import { importPackage } from "../peers/import_package.ts";
 import { swapMiddle } from "../peers/layout.ts";
 import type { GradientSystem } from "./system.ts";
 
 const VERSION = "4.22.0";
-/** By names that are not analysed: they are fetched when they are asked for. */
 const [CORE, BACKEND] = ["tfjs-core", "tfjs-backend-webgpu"].map((name) =>
   `npm:@tensorflow/${name}@${VERSION}`
 );
@@ -47,8 +47,8 @@ function registerGradients(tf: any): void {
 
 /** Loads tfjs. */
 export async function loadTfjs(): Promise<GradientSystem> {
-  const tf = await import(CORE);
-  await import(BACKEND);
+  const tf = await importPackage(CORE);
+  await importPackage(BACKEND);
   registerGradients(tf);
   if (!await tf.setBackend("webgpu")) throw new Error("its WebGPU backend does not start");
   return {

@@ -8,8 +8,10 @@ import type { ModelResult, ModelsReport } from "./result.ts";
 import { groupsOf, kernelMsOf, titleOf, wordsOf, workedOf } from "./table.ts";
 
 /** Pixels of a panel, and of a bar with the gap beside it. */
-const WIDTH = 300;
+const WIDTH = 270;
 const STEP = 22;
+/** Most pixels of the name of a system, as they are estimated without a font. */
+const LABEL = 320;
 /** Letters of the reason why a system has no bar. */
 const WORDS = 60;
 
@@ -72,7 +74,7 @@ function panelOf(
     field: "system",
     type: "nominal" as const,
     sort: null,
-    axis: isFirst ? { title: null, labelLimit: 220, ticks: false, domain: false } : null,
+    axis: isFirst ? { title: null, labelLimit: LABEL, ticks: false, domain: false } : null,
   };
   const x = {
     field: "tokensPerSecond",
@@ -119,11 +121,11 @@ export function whereSpec(rows: readonly ModelResult[]): TopLevelSpec | undefine
   if (parts.length === 0) return undefined;
   return {
     ...{ background: "transparent", padding: 8, config: CONFIG },
-    ...{ width: 620, height: { step: STEP } },
+    ...{ width: 560, height: { step: STEP } },
     data: { values: parts },
     mark: { type: "bar" },
     encoding: {
-      y: { field: "system", type: "nominal", sort: null, axis: { title: null, labelLimit: 220 } },
+      y: { field: "system", type: "nominal", sort: null, axis: { title: null, labelLimit: LABEL } },
       x: {
         field: "milliseconds",
         type: "quantitative",

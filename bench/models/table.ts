@@ -88,18 +88,20 @@ export function workColumnsOf(rows: readonly ModelResult[]): Column[] {
   const worked = workedOf(rows);
   const figures = (heading: string, of: (figures: ModelFigures) => number | null) =>
     right(heading, alignDecimals(worked.map(({ figures }) => of(figures))));
+  const counts = (heading: string, of: (figures: ModelFigures) => number) =>
+    right(heading, alignCounts(worked.map(({ figures }) => of(figures))));
   return [
     left("where the time goes", worked.map(({ system }) => system)),
     figures("prompt: ms", ({ firstTokenMs }) => firstTokenMs),
     figures("in kernels", (figures) => kernelMsOf(figures, "prompt")),
-    figures("dispatches", ({ promptWork }) => promptWork.dispatches),
-    figures("submits", ({ promptWork }) => promptWork.submits),
-    figures("waits", ({ promptWork }) => promptWork.waits),
+    counts("dispatches", ({ promptWork }) => promptWork.dispatches),
+    counts("submits", ({ promptWork }) => promptWork.submits),
+    counts("waits", ({ promptWork }) => promptWork.waits),
     figures("one more token: ms", ({ stepMs }) => stepMs),
     figures("in kernels", (figures) => kernelMsOf(figures, "step")),
-    figures("dispatches", ({ stepWork }) => stepWork.dispatches),
-    figures("submits", ({ stepWork }) => stepWork.submits),
-    figures("waits", ({ stepWork }) => stepWork.waits),
+    counts("dispatches", ({ stepWork }) => stepWork.dispatches),
+    counts("submits", ({ stepWork }) => stepWork.submits),
+    counts("waits", ({ stepWork }) => stepWork.waits),
   ];
 }
 
@@ -120,9 +122,9 @@ export function kernelColumnsOf(rows: readonly ModelResult[]): Column[] {
     left("kernels", lines.map(({ system }) => system)),
     left("", lines.map(({ name }) => name)),
     figures("prompt: ms", ({ prompt }) => prompt.milliseconds),
-    figures("dispatches", ({ prompt }) => prompt.dispatches),
+    right("dispatches", alignCounts(lines.map(({ prompt }) => prompt.dispatches))),
     figures("one more token: ms", ({ step }) => step.milliseconds),
-    figures("dispatches", ({ step }) => step.dispatches),
+    right("dispatches", alignCounts(lines.map(({ step }) => step.dispatches))),
   ];
 }
 
@@ -142,6 +144,11 @@ export function kernelsShown(kernels: readonly KernelFigures[]): KernelFigures[]
 export function untimedOf(rows: readonly ModelResult[]): string[] {
   return workedOf(rows).filter(({ figures }) => !figures.kernels)
     .map(({ system }) => `${system}: no times of kernels, as its device gave no timestamps.`);
+}
+
+/** Counts, with decimals where some are means that need them. */
+function alignCounts(counts: number[]): string[] {
+  return counts.every(Number.isInteger) ? counts.map((count) => `${count}`) : alignDecimals(counts);
 }
 
 /** The lines of a table that has any rows. */

@@ -1,11 +1,11 @@
 /** wllama: llama.cpp in WebAssembly, on the processor. */
+import { importPackage } from "../peers/import_package.ts";
 import { workAsInBrowsers } from "./browser_workers.ts";
 import { encodeGguf } from "./gguf.ts";
 import { ggufDecoder, textOf, tokensOf } from "./gguf_decoder.ts";
 import type { ModelSystem } from "./system.ts";
 
 const VERSION = "3.13.0";
-/** By a name that is not analysed: it is fetched when it is asked for. */
 const PACKAGE = `npm:@wllama/wllama@${VERSION}`;
 
 /** Models come from memory, not from the stores of browsers. */
@@ -16,7 +16,7 @@ export const wllama: ModelSystem = {
   npm: { name: "@wllama/wllama", version: VERSION },
   async load() {
     workAsInBrowsers();
-    const { Wllama, LogLevel } = await import(PACKAGE);
+    const { Wllama, LogLevel } = await importPackage(PACKAGE);
     const file = new URL(import.meta.resolve(`${PACKAGE}/esm/wasm/wllama.wasm`));
     const type = "application/wasm";
     const wasm = URL.createObjectURL(new Blob([await Deno.readFile(file)], { type }));

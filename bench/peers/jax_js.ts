@@ -1,16 +1,16 @@
 /** jax-js: `nn.dotProductAttention` under `jit`. It repeats K and V for every query head. */
+import { importPackage } from "./import_package.ts";
 import { addendOf, swapMiddle } from "./layout.ts";
 import { type PeerPackage, refuse } from "./peer.ts";
 
 const VERSION = "0.1.25";
-/** By a name that is not analysed: it is fetched when it is asked for. */
 const PACKAGE = `npm:@jax-js/jax@${VERSION}`;
 
 export const jaxJs: PeerPackage = {
   name: `jax-js ${VERSION}`,
   npm: { name: "@jax-js/jax", version: VERSION },
   async load() {
-    const jax = await import(PACKAGE);
+    const jax = await importPackage(PACKAGE);
     const devices: string[] = await jax.init("webgpu");
     if (!devices.includes("webgpu")) throw new Error(`webgpu is not among ${devices.join(", ")}`);
     jax.defaultDevice("webgpu");

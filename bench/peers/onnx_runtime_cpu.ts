@@ -1,4 +1,5 @@
 /** ONNX Runtime's native CPU provider: what the same machine can do without a GPU. */
+import { importPackage } from "./import_package.ts";
 import type { Asked, Inputs } from "../asked.ts";
 import {
   type Feed,
@@ -10,14 +11,13 @@ import {
 import { encodeModel, graphOf } from "./onnx_model.ts";
 import type { PeerPackage } from "./peer.ts";
 
-/** By a name that is not analysed: it is fetched when it is asked for. */
 const PACKAGE = `npm:onnxruntime-node@${VERSION}`;
 
 /** Options of every session: threads that spin for a while after a call would slow whoever has the next turn. */
 export const CPU_SESSION = { extra: { session: { intra_op: { allow_spinning: "0" } } } };
 
 /** Loads the runtime. */
-export const loadOnnxRuntimeNode = () => import(PACKAGE);
+export const loadOnnxRuntimeNode = () => importPackage(PACKAGE);
 
 export const onnxRuntimeCpu: PeerPackage = {
   name: `ONNX Runtime ${VERSION} CPU`,

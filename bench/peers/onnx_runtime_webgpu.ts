@@ -1,15 +1,15 @@
 /** ONNX Runtime Web's WebGPU provider: cache and output stay in GPU buffers. */
+import { importPackage } from "./import_package.ts";
 import { MAP_READ, USAGE } from "../../src/gpu/usage.ts";
 import { type Feed, groupQueryAttention, VERSION } from "./onnx_attention.ts";
 import { encodeModel, graphOf } from "./onnx_model.ts";
 import type { PeerPackage } from "./peer.ts";
 
-/** By a name that is not analysed: it is fetched when it is asked for. */
 const PACKAGE = `npm:onnxruntime-web@${VERSION}/webgpu`;
 
 /** Loads the runtime. */
 export async function loadOnnxRuntimeWeb() {
-  const ort = await import(PACKAGE);
+  const ort = await importPackage(PACKAGE);
   ort.env.wasm.numThreads = 1;
   return ort;
 }

@@ -1,9 +1,9 @@
 /** tfjs: matMul, softmax, matMul. Query heads of a group become rows of one matrix, so that nothing is repeated. */
+import { importPackage } from "./import_package.ts";
 import { addendOf, swapMiddle } from "./layout.ts";
 import { AbsentError, type PeerPackage, refuse } from "./peer.ts";
 
 const VERSION = "4.22.0";
-/** By names that are not analysed: they are fetched when they are asked for. */
 const [CORE, BACKEND] = ["tfjs-core", "tfjs-backend-webgpu"].map((name) =>
   `npm:@tensorflow/${name}@${VERSION}`
 );
@@ -12,8 +12,8 @@ export const tfjs: PeerPackage = {
   name: `tfjs ${VERSION}`,
   npm: { name: "@tensorflow/tfjs-core", version: VERSION },
   async load() {
-    const tf = await import(CORE);
-    await import(BACKEND);
+    const tf = await importPackage(CORE);
+    await importPackage(BACKEND);
     if (!await tf.setBackend("webgpu")) throw new Error("its WebGPU backend does not start");
     return {
       // deno-lint-ignore require-await

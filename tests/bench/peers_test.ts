@@ -2,6 +2,7 @@ import { type Asked, type Inputs, inputsOf } from "../../bench/asked.ts";
 import { planCases } from "../../bench/cases.ts";
 import { attempt, failureOf } from "../../bench/peers/attempt.ts";
 import { compareGroup, stepsOf } from "../../bench/peers/compare.ts";
+import { importPackage } from "../../bench/peers/import_package.ts";
 import { addendOf, swapMiddle } from "../../bench/peers/layout.ts";
 import { loadPeer, PEERS } from "../../bench/peers/mod.ts";
 import { onehead } from "../../bench/peers/onehead.ts";
@@ -11,7 +12,13 @@ import { AbsentError, type Peer } from "../../bench/peers/peer.ts";
 import { timeWorkInTurns } from "../../bench/stopwatch.ts";
 import { referenceAttention } from "../../mod.ts";
 import { sharedGpu } from "../support/gpu.ts";
-import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
 import { PbfReader } from "pbf";
 
 const ASKED: Asked = {
@@ -353,6 +360,11 @@ Deno.test("standardAttention() has heads before tokens, and brings the output ba
   assertEquals([node.op, node.integers], ["Attention", { is_causal: 1 }]);
   assertEquals([...arrange(feeds[0].data as Float32Array)], [...inputs.q]);
   assertEquals(standardAttention(ASKED, inputsOf(ASKED)).node.outputs[0].shape, [1, 4, 5, 8]);
+});
+
+Deno.test("importPackage() names a package that cannot be imported, and the cure", async () => {
+  const { message } = await assertRejects(() => importPackage("data:text/javascript,throw 1 +"));
+  assertMatch(message, /^data:.* cannot be imported .*let this machine reach it once/);
 });
 
 Deno.test("a peer that cannot be loaded rejects whatever it is asked", async () => {
