@@ -363,8 +363,11 @@ Deno.test("standardAttention() has heads before tokens, and brings the output ba
 });
 
 Deno.test("importPackage() names a package that cannot be imported, and the cure", async () => {
-  const { message } = await assertRejects(() => importPackage("data:text/javascript,throw 1 +"));
-  assertMatch(message, /^data:.* cannot be imported .*let this machine reach it once/);
+  const error = await assertRejects(() => importPackage("data:text/javascript,throw 1 +"));
+  assertMatch(
+    (error as Error).message,
+    /^data:.* cannot be imported .*let this machine reach it once/,
+  );
 });
 
 Deno.test("a peer that cannot be loaded rejects whatever it is asked", async () => {
