@@ -4,20 +4,17 @@ import { checkNewFolder } from "../../src/checkpoints/writer/new_folder.ts";
 import { checkFewerHeads } from "../../src/layer/pool_kv_heads.ts";
 import { checkArchitecture } from "../../src/train/parameters.ts";
 import { Files } from "../shared/files.ts";
+import { INTERRUPTED, withCtrlC, type WithInterrupt } from "../shared/interrupt.ts";
 import { type Model, withModel } from "../shared/model_files.ts";
 import { exitCodeOf, type Out } from "../shared/run.ts";
+import { textsFor } from "../shared/training/texts.ts";
 import { type Conversion, convert, withShapes } from "./convert.ts";
 import { finish } from "./finish.ts";
-import { withCtrlC, type WithInterrupt } from "./interrupt.ts";
 import { measure } from "./measure.ts";
-import { parseOptions, type UptrainOptions } from "./options.ts";
-import { textsFor } from "./texts.ts";
+import { ACTION, parseOptions, type UptrainOptions } from "./options.ts";
 import { train } from "./train.ts";
-import { WorkFolder } from "./work_folder.ts";
+import { TrainingFolder } from "./training_folder.ts";
 
-const ACTION = "uptrain";
-/** The exit code of a process that Ctrl-C ended. */
-const INTERRUPTED = 130;
 const files = new Files(ACTION);
 
 /** Runs the command and returns its exit code. */
@@ -33,8 +30,8 @@ export async function runCommand(
     await checkNewFolder(options.out);
     await files.checkFolder(options.out);
     await files.checkWritable(options.json);
-    const folder = new WorkFolder(files, options);
-    await folder.check();
+    const folder = new TrainingFolder(files, options);
+    await folder.check(folder.state);
     await withModel(options, out, async (model) => {
       checkModel(model, options);
       const gpu = await Gpu.open();
@@ -60,7 +57,7 @@ async function uptrain(
   model: Model,
   { options, folder, withInterrupt }: {
     options: UptrainOptions;
-    folder: WorkFolder;
+    folder: TrainingFolder;
     withInterrupt: WithInterrupt;
   },
   out: Out,
@@ -88,7 +85,7 @@ async function uptrain(
 async function begin(
   gpu: Gpu,
   model: Model,
-  { options, folder }: { options: UptrainOptions; folder: WorkFolder },
+  { options, folder }: { options: UptrainOptions; folder: TrainingFolder },
   out: Out,
 ): Promise<Conversion> {
   const { checkpoint } = model;

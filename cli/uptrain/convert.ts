@@ -2,11 +2,11 @@ import type { Gpu } from "../../mod.ts";
 import { type Checkpoint, withPooledKvHeads } from "../../src/checkpoints/mod.ts";
 import { withFewerKvHeads } from "../shared/fewer_kv_heads.ts";
 import type { Out } from "../shared/run.ts";
+import type { Texts } from "../shared/training/texts.ts";
 import { measure, scoreOf, stageOf } from "./measure.ts";
 import type { UptrainOptions } from "./options.ts";
 import type { Stage } from "./result.ts";
-import type { Texts } from "./texts.ts";
-import type { TrainingRun } from "./work_folder.ts";
+import type { TrainingRun } from "./training_folder.ts";
 
 /** Most tokens that heads are merged by: more tell about the same. */
 const MOST_CALIBRATION = 32_768;

@@ -8,7 +8,7 @@ import type { UptrainOptions } from "./options.ts";
 import { curveFigure } from "./report/curve_figure.ts";
 import { formatTable } from "./report/table.ts";
 import type { Report } from "./result.ts";
-import type { TrainingRun } from "./work_folder.ts";
+import type { TrainingRun } from "./training_folder.ts";
 
 /** Writes the model and all figures, and prints them. */
 export async function finish(

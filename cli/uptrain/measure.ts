@@ -3,9 +3,9 @@ import type { Checkpoint } from "../../src/checkpoints/mod.ts";
 import { Decoder } from "../../src/model/decoder.ts";
 import type { Out } from "../shared/run.ts";
 import { compareScores, type Score, scoreTexts } from "../shared/score.ts";
+import type { Texts } from "../shared/training/texts.ts";
 import type { Stage } from "./result.ts";
-import type { Texts } from "./texts.ts";
-import type { TrainingRun } from "./work_folder.ts";
+import type { TrainingRun } from "./training_folder.ts";
 
 /** The score of a model on the held-out texts, and the bytes of its KV cache for its context. */
 interface Measured {

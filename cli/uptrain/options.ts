@@ -1,10 +1,21 @@
 /** The command line of `deno run uptrain`. */
 import { Arguments } from "../shared/arguments.ts";
 import { type ModelOptions, POOL_METHODS, type PoolMethod } from "../shared/model_options.ts";
+import type { TrainingSizes } from "../shared/training/learn.ts";
+import {
+  SIZE_NAMES,
+  TEXT_NAMES,
+  textOptionsOf,
+  trainingSizesOf,
+  USUAL_DRAWN,
+  USUAL_HELD_OUT,
+} from "../shared/training/options.ts";
+import type { TextOptions } from "../shared/training/texts.ts";
 
-/** Tokens that the model draws, unless the user asks for another number: as many as are learned from, within these. */
-const USUAL_DRAWN = { least: 32_768, most: 262_144 };
-const USUAL_HELD_OUT = 8192;
+/** What cannot be done, in messages. */
+export const ACTION = "uptrain";
+/** Of --tokens, 0 trains nothing. */
+const USUAL_SIZES: TrainingSizes = { tokens: 0, batch: 16, rate: 0.001 };
 const TEACHERS = ["own", "none"] as const;
 
 export const HELP =
@@ -39,29 +50,21 @@ Training
 `;
 
 /** The options of the command line. */
-export interface UptrainOptions extends ModelOptions {
+export interface UptrainOptions extends ModelOptions, TextOptions, TrainingSizes {
   kvHeads: number;
   init: PoolMethod;
   /** The folder to write. */
   out: string;
-  /** A file; absent where the model draws its texts. */
-  text?: string;
-  selfDrawn: number;
-  heldOut: number;
-  seed: number;
-  /** Tokens to learn from; 0 trains nothing. */
-  tokens: number;
   teacher: typeof TEACHERS[number];
-  batch: number;
-  rate: number;
   resume: boolean;
   /** A file, or "" for the standard output. */
   json?: string;
 }
 
 const NAMES = [
-  ...["model", "tokenizer", "kv-heads", "init", "out", "text", "self-drawn", "held-out"],
-  ...["seed", "tokens", "teacher", "batch", "rate", "json"],
+  ...["model", "tokenizer", "kv-heads", "init", "out", "teacher", "json"],
+  ...TEXT_NAMES,
+  ...SIZE_NAMES,
 ] as const;
 
 /**
@@ -72,34 +75,25 @@ const NAMES = [
  * @throws {RangeError} If a value is out of range, or options contradict each other.
  */
 export function parseOptions(args: readonly string[]): UptrainOptions | string {
-  const given = new Arguments("uptrain", args, {
+  const given = new Arguments(ACTION, args, {
     ...{ names: NAMES, bare: ["json"], flags: ["resume"] },
   });
   if (given.isHelp) return HELP;
-  if (given.has("text") && given.has("self-drawn")) {
-    throw new RangeError("Cannot uptrain as --text goes without --self-drawn");
-  }
   given.required("kv-heads");
-  const tokens = given.number("tokens", { min: 0 }) ?? 0;
+  const sizes = trainingSizesOf(given, USUAL_SIZES, { leastTokens: 0 });
   for (const name of ["teacher", "batch", "rate", "resume"] as const) {
-    if (tokens > 0 || !given.has(name)) continue;
-    throw new RangeError(`Cannot uptrain as --${name} needs --tokens above 0 beside it`);
+    if (sizes.tokens > 0 || !given.has(name)) continue;
+    throw new RangeError(`Cannot ${ACTION} as --${name} needs --tokens above 0 beside it`);
   }
-  const { least, most } = USUAL_DRAWN;
   return {
     model: given.required("model"),
     tokenizer: given.text("tokenizer"),
     kvHeads: given.number("kv-heads", { min: 1 })!,
     init: given.choice("init", POOL_METHODS) ?? "merged",
     out: given.required("out"),
-    text: given.text("text"),
-    selfDrawn: given.number("self-drawn", { min: 2 }) ?? Math.max(least, Math.min(most, tokens)),
-    heldOut: given.number("held-out", { min: 2 }) ?? USUAL_HELD_OUT,
-    seed: given.number("seed", { min: 0, max: 2 ** 32 - 1 }) ?? 0,
-    tokens,
+    ...textOptionsOf(ACTION, given, sizes.tokens),
+    ...sizes,
     teacher: given.choice("teacher", TEACHERS) ?? "own",
-    batch: given.number("batch", { min: 1 }) ?? 16,
-    rate: given.number("rate", { min: Number.MIN_VALUE, isFraction: true }) ?? 0.001,
     resume: given.has("resume"),
     json: given.text("json"),
   };

@@ -1,6 +1,7 @@
 import type { LayerMergeReport } from "../../src/checkpoints/mod.ts";
 import type { PoolMethod } from "../shared/model_options.ts";
 import type { Comparison } from "../shared/score.ts";
+import type { CurvePoint } from "../shared/training/learn.ts";
 import type { UptrainOptions } from "./options.ts";
 
 /** A model at one stage, measured on the held-out texts. */
@@ -10,17 +11,6 @@ export interface Stage extends Comparison {
   numKvHeads: number;
   /** Bytes of the KV cache for the model's context. */
   cacheBytes: number;
-}
-
-/** A point of the curve of a training. */
-export interface CurvePoint {
-  step: number;
-  /** Tokens that were learned from so far. */
-  tokens: number;
-  /** Mean loss of a token in the step: the divergence from the teacher, or else the cross-entropy. */
-  loss: number;
-  /** Mean cross-entropy of a held-out token, in nats, where it was measured. */
-  heldOut?: number;
 }
 
 /** A training. */

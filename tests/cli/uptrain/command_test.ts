@@ -10,14 +10,14 @@ import {
 import { runCommand } from "../../../cli/uptrain/command.ts";
 import type { Report, Stage } from "../../../cli/uptrain/result.ts";
 import { formatTable } from "../../../cli/uptrain/report/table.ts";
-import { split } from "../../../cli/uptrain/texts.ts";
+import { split } from "../../../cli/shared/training/texts.ts";
 import { openCheckpoint, openTokenizer } from "../../../src/checkpoints/mod.ts";
 import type { Out } from "../../../cli/shared/run.ts";
-import type { WithInterrupt } from "../../../cli/uptrain/interrupt.ts";
-import { lessonsOf } from "../../../cli/uptrain/lessons.ts";
+import { lessonsOf } from "../../../cli/shared/training/lessons.ts";
 import { lineOf } from "../../../cli/uptrain/train.ts";
 import { assertClose } from "../../support/compare.ts";
 import { run, withModel } from "../../support/commands.ts";
+import { interruptedAt } from "../../support/interrupted.ts";
 import { testRandomly } from "../../support/random.ts";
 
 function namesIn(folder: string): string[] {
@@ -152,17 +152,6 @@ Deno.test("uptrain's table: a line for each stage", () => {
   );
 });
 
-/** Training is interrupted when the signal is looked at for the `checks`th time. */
-function interruptedAt(checks: number): WithInterrupt {
-  let looks = 0;
-  const signal = {
-    get aborted() {
-      return ++looks >= checks;
-    },
-  } as AbortSignal;
-  return (use) => use(signal);
-}
-
 testRandomly(
   "uptrain: trains, is stopped and goes on, with the bits of a run that was not stopped",
   async (random) => {
@@ -272,7 +261,7 @@ Deno.test("uptrain: a line of progress", () => {
 });
 
 Deno.test("uptrain: Ctrl-C aborts the signal, and the second one ends the process", async () => {
-  const file = new URL("../../../cli/uptrain/interrupt.ts", import.meta.url);
+  const file = new URL("../../../cli/shared/interrupt.ts", import.meta.url);
   const code = `
     import { withCtrlC } from "${file}";
     const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));

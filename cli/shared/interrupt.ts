@@ -1,3 +1,6 @@
+/** The exit code of a process that Ctrl-C ended. */
+export const INTERRUPTED = 130;
+
 /** Runs work that Ctrl-C asks to end: the signal is aborted at the first one, and a second one ends the process as ever. */
 export type WithInterrupt = <Value>(use: (signal: AbortSignal) => Promise<Value>) => Promise<Value>;
 

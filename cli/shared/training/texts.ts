@@ -1,14 +1,25 @@
-import type { Gpu } from "../../mod.ts";
-import { sentence } from "../../src/base/check.ts";
-import { seedFrom } from "../../src/base/random.ts";
-import { drawTexts, textTokens } from "../shared/draw_texts.ts";
-import type { Files } from "../shared/files.ts";
-import type { Model } from "../shared/model_files.ts";
-import type { Out } from "../shared/run.ts";
-import type { UptrainOptions } from "./options.ts";
+import type { Gpu } from "../../../mod.ts";
+import { sentence } from "../../../src/base/check.ts";
+import { seedFrom } from "../../../src/base/random.ts";
+import { drawTexts, textTokens } from "../draw_texts.ts";
+import type { Files } from "../files.ts";
+import type { Model } from "../model_files.ts";
+import type { Out } from "../run.ts";
 
 /** The part of a text that is held out, at most. */
 const HELD_OUT_SHARE = 1 / 8;
+
+/** The texts that a command is asked for. */
+export interface TextOptions {
+  /** A file; absent where the model draws its texts. */
+  text?: string;
+  /** Tokens that the model draws to learn from. */
+  selfDrawn: number;
+  /** Most tokens to measure by. */
+  heldOut: number;
+  /** Repeats the texts that the model draws. */
+  seed: number;
+}
 
 /** Texts, all of one length. */
 export interface Texts {
@@ -24,10 +35,9 @@ export interface Texts {
 export async function textsFor(
   gpu: Gpu,
   model: Model,
-  options: UptrainOptions,
+  { text, selfDrawn, heldOut, seed }: TextOptions,
   { files, action, out }: { files: Files; action: string; out: Pick<Out, "progress"> },
 ): Promise<Texts> {
-  const { text, selfDrawn, heldOut, seed } = options;
   if (text !== undefined) {
     const tokens = model.tokenizer.encode(await files.readText(text));
     const seqLen = textTokens(model.checkpoint.spec);

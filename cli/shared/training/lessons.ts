@@ -1,4 +1,4 @@
-import { seedFrom, uniform } from "../../src/base/random.ts";
+import { seedFrom, uniform } from "../../../src/base/random.ts";
 
 /**
  * The texts of a step: each text once before any comes again, in another order every time. They depend on the seed and the step
