@@ -3,6 +3,7 @@ import { terminal } from "../cli/shared/run.ts";
 import { runCommand } from "./command.ts";
 import { runCompare } from "./compare/command.ts";
 import { runGradient } from "./gradient/command.ts";
+import { runHeads } from "./heads/command.ts";
 import { runLinear } from "./linear/command.ts";
 import { runModels } from "./models/command.ts";
 import { runServing } from "./serving/command.ts";
@@ -11,6 +12,7 @@ const [name, ...rest] = Deno.args;
 const commands = new Map([
   ["compare", runCompare],
   ["gradient", runGradient],
+  ["heads", runHeads],
   ["linear", runLinear],
   ["models", runModels],
   ["serving", runServing],

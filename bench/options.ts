@@ -20,6 +20,7 @@ Usage: deno run bench [options]         measures and compares
                                         and prints a table in Markdown
        deno run bench gradient [options]
                                         times attention and its gradients, on request beside jax-js and tfjs (--help there)
+       deno run bench heads [options]   trains an architecture from scratch with fewer and fewer KV heads (--help there)
        deno run bench linear [options]  times the projections of models beside what the adapter can do (--help there)
        deno run bench models [options]  runs whole models on this library and on its peers (--help there)
        deno run bench serving [options] serves requests by MHA, GQA and MQA under one budget of memory (--help there)
@@ -139,7 +140,7 @@ export function parseOptions(args: readonly string[]): BenchOptions | string {
   const given = new Arguments(ACTION, args.slice(command ? 1 : 0), {
     names: [...NAMES, ...NUMBERS],
     flags: FLAGS,
-    commands: [...COMMANDS, "gradient", "linear", "serving", "compare"],
+    commands: [...COMMANDS, "gradient", "heads", "linear", "models", "serving", "compare"],
   });
   if (given.isHelp) return HELP;
   checkTogether(given, command);

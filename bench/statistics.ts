@@ -15,6 +15,18 @@ export function median(samples: readonly number[]): number {
   return quantile(samples, 0.5);
 }
 
+/** The arithmetic mean. */
+export function mean(samples: readonly number[]): number {
+  return samples.reduce((sum, sample) => sum + sample, 0) / samples.length;
+}
+
+/** The standard deviation of the population that samples, two or more, are drawn from. */
+export function deviation(samples: readonly number[]): number {
+  const middle = mean(samples);
+  const squares = samples.reduce((sum, sample) => sum + (sample - middle) ** 2, 0);
+  return Math.sqrt(squares / (samples.length - 1));
+}
+
 /** The figures of times that a row of a report has. */
 export function summaryOf(times: readonly number[]): Times {
   return {

@@ -1,0 +1,174 @@
+/** `bench heads`: one architecture trained from scratch with several numbers of KV heads. */
+import { Files } from "../../cli/shared/files.ts";
+import { INTERRUPTED, withCtrlC, type WithInterrupt } from "../../cli/shared/interrupt.ts";
+import { type Model, withModel } from "../../cli/shared/model_files.ts";
+import { renderSvg } from "../../cli/shared/report/svg.ts";
+import { exitCodeOf, type Out } from "../../cli/shared/run.ts";
+import { type CurvePoint, paceOf, trainerOptions } from "../../cli/shared/training/learn.ts";
+import { type Texts, textsFor } from "../../cli/shared/training/texts.ts";
+import { WorkFolder } from "../../cli/shared/work_folder.ts";
+import { Gpu } from "../../mod.ts";
+import { checkNewFolder } from "../../src/checkpoints/writer/new_folder.ts";
+import { checkArchitecture } from "../../src/train/parameters.ts";
+import { headsFigure } from "./figure.ts";
+import { ACTION, type HeadsOptions, parseHeadsOptions } from "./options.ts";
+import { type HeadsReport, rowsOf, type Run, runOf } from "./result.ts";
+import { formatHeads, variantName } from "./table.ts";
+import { trainVariant } from "./train.ts";
+import { type DecoderVariant, variantsOf } from "./variants.ts";
+
+const files = new Files(ACTION);
+
+/** The options that must be the same where trainings go on: those of a training, and of its texts. */
+const FIXED = [
+  ...["model", "layers", "text", "selfDrawn", "heldOut", "seed", "tokens", "batch", "rate"],
+] as (keyof HeadsOptions)[];
+
+/** What is kept of a comparison. */
+interface Work {
+  texts: Texts;
+  runs: Run[];
+}
+
+/** What a comparison is about. */
+interface Comparison {
+  model: Model;
+  options: HeadsOptions;
+  variants: readonly DecoderVariant[];
+  folder: WorkFolder<HeadsOptions, Work>;
+}
+
+/** Runs the command and returns its exit code. */
+export async function runHeads(
+  args: readonly string[],
+  out: Out,
+  withInterrupt: WithInterrupt = withCtrlC,
+): Promise<number> {
+  let isDone = true;
+  const code = await exitCodeOf(async () => {
+    const options = parseHeadsOptions(args);
+    if (typeof options === "string") return out.log(options);
+    const folder = new WorkFolder<HeadsOptions, Work>({
+      ...{ path: options.out, files, action: ACTION, options, fixed: FIXED },
+      holds: "trainings of before",
+    });
+    await folder.check();
+    if (!options.resume) await checkNewFolder(options.out);
+    await files.checkFolder(options.out);
+    await withModel(options, out, async (model) => {
+      const { spec, weights } = model.checkpoint;
+      checkArchitecture(ACTION, spec, weights);
+      const variants = variantsOf(model.checkpoint, options);
+      const gpu = await Gpu.open();
+      try {
+        const comparison = { model, options, variants, folder };
+        const work = await begin(gpu, comparison, out);
+        isDone = await withInterrupt((signal) => trainAll(gpu, comparison, work, signal, out));
+        if (isDone) await finish(gpu, comparison, work, out);
+      } finally {
+        gpu.destroy();
+      }
+    });
+  }, out);
+  return isDone ? code : INTERRUPTED;
+}
+
+/** A comparison that begins, or the one to go on with. */
+async function begin(gpu: Gpu, { model, options, folder }: Comparison, out: Out): Promise<Work> {
+  if (options.resume) return await folder.read();
+  const texts = await textsFor(gpu, model, options, { files, action: ACTION, out });
+  const work = { texts, runs: [] };
+  await folder.write(work);
+  return work;
+}
+
+/** Trains each version by each seed, all versions of a seed before the next; false where it was stopped. */
+async function trainAll(
+  gpu: Gpu,
+  { model, options, variants, folder }: Comparison,
+  work: Work,
+  signal: AbortSignal,
+  out: Out,
+): Promise<boolean> {
+  const { texts, runs } = work;
+  const { weights } = model.checkpoint;
+  const missing = seedsOf(options).flatMap((seed) =>
+    variants.filter((variant) => !runOf(runs, variant, seed)).map((variant) => ({ variant, seed }))
+  );
+  const { steps, batch, seqLen } = trainerOptions(options, texts);
+  const total = missing.length * steps;
+  const progress = out.progress(total);
+  const start = performance.now();
+  let done = 0;
+  try {
+    for (const { variant, seed } of missing) {
+      const name = `${variantName(variant)}, seed ${seed}`;
+      const run = await trainVariant(
+        gpu,
+        variant,
+        { texts, sizes: options, seed, has: (name) => weights.has(name), signal },
+        (curve) => {
+          const stepsPerSecond = ++done / ((performance.now() - start) / 1000);
+          const tokensPerSecond = stepsPerSecond * batch * seqLen;
+          const tokensLeft = (total - done) * batch * seqLen;
+          progress.step(`${name}: ${lineOf(curve)}, ${paceOf({ tokensPerSecond, tokensLeft })}`);
+        },
+      );
+      if (!run) {
+        out.error(
+          `Stopped; trainings in ${folder.path}: ${runs.length} (the same command goes on with --resume)`,
+        );
+        return false;
+      }
+      runs.push(run);
+      await folder.write(work);
+    }
+    return true;
+  } finally {
+    progress.end();
+  }
+}
+
+/** Writes all figures, and prints them. */
+async function finish(
+  gpu: Gpu,
+  { options, variants }: Comparison,
+  { texts, runs }: Work,
+  out: Out,
+): Promise<void> {
+  const { description, isSoftware } = gpu.description;
+  const { model, out: folder, tokens, batch, rate } = options;
+  const seeds = seedsOf(options);
+  const asked = seeds.flatMap((seed) => variants.map((variant) => runOf(runs, variant, seed)!));
+  const { layers, dim, numHeads, headDim, vocabSize } = variants[0].spec;
+  const report: HeadsReport = {
+    ...{ schema: 1, model, adapter: { description, isSoftware } },
+    architecture: { numLayers: layers.length, dim, numHeads, headDim, vocabSize },
+    text: {
+      source: texts.source,
+      learned: texts.learned.flat().length,
+      heldOut: texts.heldOut.flat().length,
+      seqLen: trainerOptions(options, texts).seqLen,
+    },
+    training: { tokens, batch, rate },
+    rows: rowsOf(variants, asked, seeds),
+    runs: asked,
+  };
+  await files.write(`${folder}/heads.json`, JSON.stringify(report, null, 2) + "\n");
+  await files.write(`${folder}/heads.svg`, await renderSvg(headsFigure(report)));
+  out.log(formatHeads(report));
+}
+
+/** The seeds of the trainings. */
+function seedsOf({ seed, seeds }: HeadsOptions): number[] {
+  return Array.from({ length: seeds }, (_, i) => seed + i);
+}
+
+/** "loss 3.1234, held-out perplexity 12.34" */
+function lineOf(curve: readonly CurvePoint[]): string {
+  const heldOut = curve.findLast(({ heldOut }) => heldOut !== undefined)?.heldOut;
+  const loss = `loss ${curve.at(-1)!.loss.toFixed(4)}`;
+  return heldOut === undefined
+    ? loss
+    : `${loss}, held-out perplexity ${Math.exp(heldOut).toFixed(2)}`;
+}
