@@ -254,6 +254,19 @@ for (const tiles of TILES) {
   }
 }
 
+testRandomly("WeightMatrix: each part has its own rows, in any number of parts", async (random) => {
+  const gpu = await sharedGpu();
+  using tensors = new Tensors();
+  const host = random.tensor([12, 3]);
+  for (const rowsOfPart of [2, 4, 6, 12]) {
+    const options = { dtype: "f32", label: "w", mostBytes: rowsOfPart * 3 * 4 } as const;
+    const { bands } = tensors.keep(await WeightMatrix.upload(gpu, host, options));
+    assertEquals(bands.length, 12 / rowsOfPart);
+    const parts = await Promise.all(bands.map(({ w }) => w.download()));
+    assertEquals(parts.flatMap((part) => [...part]), [...Float32Array.from(host.data)]);
+  }
+});
+
 testRandomly(
   "Norm: rows go on in a second line of the grid, and end where they end",
   async (random) => {

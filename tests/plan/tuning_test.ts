@@ -8,6 +8,7 @@ import {
   type Tiling,
   type Tuning,
 } from "../../mod.ts";
+import { copyTuning } from "../../src/plan/tuning.ts";
 import { tilingOf } from "../../src/plan/tiling.ts";
 import { fusedPlan, LIMITS, PROFILES } from "../support/plan.ts";
 
@@ -101,6 +102,22 @@ for (const [given, throws, says] of WRONG) {
     assertThrows(() => planAttention(spec, LIMITS), throws, says);
   });
 }
+
+Deno.test("tuning: takes the ends of every range, and nothing beyond them", () => {
+  const ranges: Record<keyof Tiling, [least: number, most: number]> = {
+    ...{ maxRows: [1, 32], maxRowGroups: [1, 16], keys: [1, 16], maxPairs: [1, 512] },
+    ...{ lanes: [2, 256], workgroup: [2, 1024], sharers: [0, 128], partners: [1, 32] },
+    ...{ keyChunk: [0, 16], columns: [1, 16], fillingWorkgroups: [1, 65535] },
+  };
+  for (const [name, [least, most]] of Object.entries(ranges)) {
+    // Sharers stand alone.
+    const beside = name === "sharers" ? { maxRowGroups: 1 } : {};
+    const take = (size: number) =>
+      copyTuning("test", { ...TUNING, ...tilings({ ...beside, [name]: size }) } as Tuning);
+    for (const size of [least, most]) assertEquals(take(size).tilings[0][name as "keys"], size);
+    for (const size of [least - 1, most + 1]) assertThrows(() => take(size), RangeError, name);
+  }
+});
 
 Deno.test("tuning: refuses what is none", () => {
   for (const tuning of [5, "tuning.json", []] as unknown as Tuning[]) {

@@ -36,4 +36,6 @@ Deno.test("rateAt: up in a line, down as half a cosine, and no further", () => {
   assert(Math.abs(rates[8] - 1.25) < 1e-12);
   assert(rates.slice(4, 12).every((rate, i) => rate > rates[5 + i]));
   assertEquals(rates.slice(12), [0.5, 0.5, 0.5]);
+  const rising = { ...schedule, steps: 4 };
+  assertEquals([3, 4, 5].map((step) => rateAt(step, rising)), [2, 2, 0.5]);
 });

@@ -145,13 +145,15 @@ testRandomly(
     await inFolder({ ...inOneFile(config, tensors), ...beside }, async (folder) => {
       await opened(folder, async (source) => {
         for (const [i, tokenizer] of [folder, `${folder}/tokenizer.json`].entries()) {
-          await writeCheckpoint(`${folder}/${i}`, source, { tokenizer });
-          const names = [...Deno.readDirSync(`${folder}/${i}`)].map(({ name }) => name).toSorted();
+          // Folders above it are made too.
+          const written = `${folder}/above/${i}`;
+          await writeCheckpoint(written, source, { tokenizer });
+          const names = [...Deno.readDirSync(written)].map(({ name }) => name).toSorted();
           assertEquals(names, [
             ...["chat_template.jinja", "config.json", "model.safetensors"],
             ...["tokenizer.json", "tokenizer_config.json"],
           ]);
-          assertEquals(await Deno.readTextFile(`${folder}/${i}/tokenizer_config.json`), '{"a": 1}');
+          assertEquals(await Deno.readTextFile(`${written}/tokenizer_config.json`), '{"a": 1}');
         }
       });
     });
