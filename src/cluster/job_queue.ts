@@ -72,6 +72,13 @@ const MOST_DELIVERIES = 3;
 const KEPT = 24 * 60 * 60 * 1000;
 /** Milliseconds until a result is offered again that the server could not take. */
 const AGAIN = 1000;
+/** Times that a job is sent to a server that does not answer. */
+const MOST_TRIES = 3;
+/**
+ * Milliseconds between two signs of life of the server to who waits for outcomes: two that do not come, as after it started anew,
+ * and outcomes are asked for again from the last one on.
+ */
+const HEARTBEAT = 2000;
 /** Milliseconds for which the server holds a question for a job: the least that it takes. */
 const HELD = 1000;
 /** The server's code for a stream that is not there. */
@@ -162,6 +169,7 @@ export class JobQueue {
    * @param job What workers get, as JSON.
    * @returns False if the same job was added before, within a day.
    * @throws {RangeError} If no message can hold the job, or `run` is no word.
+   * @throws {Error} If the server does not take it, as where its disk is full. It may be added again.
    */
   async add(run: string, id: string, job: unknown): Promise<boolean> {
     const { name, fingerprint } = this.#options;
@@ -174,8 +182,17 @@ export class JobQueue {
       );
     }
     const subject = subjectOf(this.#cluster, name, "jobs", fingerprint);
-    const { duplicate } = await this.#client.publish(subject, bytes, { msgID });
-    return !duplicate;
+    for (let tries = 1;; tries++) {
+      try {
+        const { duplicate } = await this.#client.publish(subject, bytes, { msgID });
+        return !duplicate;
+      } catch (error) {
+        // What was sent while the connection was broken is gone, and what came twice is kept once.
+        if ((error as Error).name === "TimeoutError" && tries < MOST_TRIES) continue;
+        const rule = "the NATS server must take it (its log says more), with room on its disk";
+        throw new Error(sentence("add a job", rule, { id, error }));
+      }
+    }
   }
 
   /**
@@ -188,7 +205,7 @@ export class JobQueue {
       filter_subjects: `${subjectOf(this.#cluster, name, "results", run)}.*`,
       deliver_policy: DeliverPolicy.All,
     });
-    const messages = await consumer.consume();
+    const messages = await consumer.consume({ idle_heartbeat: HEARTBEAT });
     try {
       for await (const message of messages) yield readOutcome(decodeJson(message.data, MAX_BYTES));
     } finally {

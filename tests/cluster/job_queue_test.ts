@@ -10,13 +10,14 @@ const PATIENCE = 300;
 
 /** A server that keeps streams in a folder of its own. */
 async function withServer(
-  test: (server: NatsServer) => Promise<void>,
+  test: (server: NatsServer, restart: () => Promise<void>) => Promise<void>,
   ...options: string[]
 ): Promise<void> {
   const folder = await Deno.makeTempDir();
   try {
-    await using server = await NatsServer.start("--jetstream", "--store_dir", folder, ...options);
-    await test(server);
+    const all = ["--jetstream", "--store_dir", folder, ...options];
+    await using server = await NatsServer.start(...all);
+    await test(server, () => server.restart(...all));
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
@@ -237,4 +238,56 @@ testNats("JobQueue: a server without JetStream is said", async () => {
   await using server = await NatsServer.start();
   const cluster = await server.join();
   await assertRejects(() => open(cluster), RangeError, "nats-server --jetstream");
+});
+
+testNats("JobQueue: a server that is killed and starts anew loses nothing of it", async () => {
+  await withServer(async (server, restart) => {
+    const reconnecting = { reconnect: true, maxReconnectAttempts: -1, reconnectTimeWait: 100 };
+    const join = () => server.join(reconnecting);
+    const [adder, worker] = [await open(await join()), await open(await join())];
+    const jobs = numbers(12);
+    for (const job of jobs.slice(0, 9)) await adder.add("run", `${job}`, job);
+    const controller = new AbortController();
+    let running = 0;
+    const work = worker.work(async (job) => {
+      running++;
+      await delay(50);
+      running--;
+      return job;
+    }, {
+      ...{ signal: controller.signal, patience: 1000 },
+      hasRoom: () => running === 0,
+      warn() {},
+    });
+    const outcomes: JobOutcome[] = [];
+    let restarted: Promise<void> | undefined;
+    for await (const outcome of adder.outcomes("run")) {
+      if (outcomes.push(outcome) === jobs.length) break;
+      restarted ??= restart().then(async () => {
+        for (const job of jobs.slice(9)) await adder.add("run", `${job}`, job);
+      });
+    }
+    await restarted;
+    assertEquals(outcomes.map(({ id }) => Number(id)).sort((a, b) => a - b), jobs);
+    controller.abort();
+    await work;
+  });
+});
+
+testNats("JobQueue: a server whose storage is full takes no job, and says so", async () => {
+  const config = await Deno.makeTempFile();
+  await Deno.writeTextFile(config, "jetstream { max_file_store: 20000 }");
+  await withServer(
+    async (server) => {
+      const queue = await open(await server.join());
+      const full = async () => {
+        for (const job of numbers(9)) await queue.add("run", `${job}`, "x".repeat(5000));
+      };
+      const error = await assertRejects(full, Error, "room on its disk") as Error;
+      assertEquals([error.name, error.message.includes("insufficient resources")], ["Error", true]);
+    },
+    "--config",
+    config,
+  );
+  await Deno.remove(config);
 });

@@ -9,36 +9,27 @@ const hasServer = isThere();
 
 /** A server that runs. */
 export class NatsServer {
-  readonly url: string;
-  readonly #process: Deno.ChildProcess;
-  readonly #log: ReadableStreamDefaultReader<string>;
+  #running: RunningServer;
   readonly #connections: NatsConnection[] = [];
 
-  private constructor(
-    url: string,
-    process: Deno.ChildProcess,
-    log: ReadableStreamDefaultReader<string>,
-  ) {
-    this.url = url;
-    this.#process = process;
-    this.#log = log;
+  private constructor(running: RunningServer) {
+    this.#running = running;
   }
 
   /** Starts one by its own options. */
   static async start(...options: string[]): Promise<NatsServer> {
-    const process = new Deno.Command("nats-server", {
-      args: ["--addr", "127.0.0.1", "--port", "-1", ...options],
-      ...{ stdout: "null", stderr: "piped" },
-    }).spawn();
-    const reader = process.stderr.pipeThrough(new TextDecoderStream()).getReader();
-    let said = "";
-    while (!said.includes("Server is ready")) {
-      const { done, value } = await reader.read();
-      if (done) throw new Error(`nats-server ended: ${said}`);
-      said += value;
-    }
-    const [, port] = said.match(/client connections on 127\.0\.0\.1:(\d+)/)!;
-    return new NatsServer(`nats://127.0.0.1:${port}`, process, reader);
+    return new NatsServer(await runServer("-1", options));
+  }
+
+  /** Its address. */
+  get url(): string {
+    return `nats://127.0.0.1:${this.#running.port}`;
+  }
+
+  /** Kills it, and starts it again by such options at the same address. */
+  async restart(...options: string[]): Promise<void> {
+    await this.#running.kill();
+    this.#running = await runServer(this.#running.port, options);
   }
 
   /** A connection that is closed with the server. */
@@ -55,10 +46,35 @@ export class NatsServer {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const connection of this.#connections) await connection.close();
-    this.#process.kill("SIGKILL");
-    await this.#log.cancel();
-    await this.#process.status;
+    await this.#running.kill();
   }
+}
+
+/** The process of a server. */
+interface RunningServer {
+  port: string;
+  kill(): Promise<void>;
+}
+
+/** Starts a process; of the port -1 the server takes a free one. */
+async function runServer(port: string, options: readonly string[]): Promise<RunningServer> {
+  const process = new Deno.Command("nats-server", {
+    args: ["--addr", "127.0.0.1", "--port", port, ...options],
+    ...{ stdout: "null", stderr: "piped" },
+  }).spawn();
+  const log = process.stderr.pipeThrough(new TextDecoderStream()).getReader();
+  let said = "";
+  while (!said.includes("Server is ready")) {
+    const { done, value } = await log.read();
+    if (done) throw new Error(`nats-server ended: ${said}`);
+    said += value;
+  }
+  const kill = async () => {
+    process.kill("SIGKILL");
+    await log.cancel();
+    await process.status;
+  };
+  return { port: said.match(/client connections on 127\.0\.0\.1:(\d+)/)![1], kill };
 }
 
 /** A test that starts servers. */

@@ -248,7 +248,7 @@ testNats("ClusterEngine: sequences of a worker that lies go on at an honest one"
   await worker(await server.join(), liar);
   const engine = await open(await server.join());
   while (lied < lies.length) {
-    const requests = [0, 1].map((one) => request({ seed: 2 * lied + one, endTokens: [] }));
+    const requests = [0, 1].map((one) => request({ seed: 2 * lied + one }));
     const texts = await Promise.all(requests.map((each) => collect(engine.submit(each))));
     assertEquals(texts, requests.map(undisturbed));
   }
@@ -276,6 +276,31 @@ testNats(
     assertEquals(await tokens, []);
     const { running: left, waiting } = engine.stats();
     assertEquals([left, waiting, next.asked], [0, 0, []]);
+    engine.destroy();
+  },
+);
+
+testNats(
+  "ClusterEngine: sequences are whole though the server is killed and starts anew",
+  async () => {
+    await using server = await NatsServer.start();
+    const join = () =>
+      server.join({ reconnect: true, maxReconnectAttempts: -1, reconnectTimeWait: 50 });
+    let restarted: Promise<void> | undefined;
+    let left = 300;
+    const onToken = () => {
+      if (--left === 0) restarted = server.restart();
+    };
+    for (let i = 0; i < 2; i++) await worker(await join(), new HashEngine(1000, onToken));
+    const engine = await open(await join());
+    const requests = Array.from(
+      { length: 8 },
+      (_, seed) => request({ seed, maxTokens: 190 }),
+    );
+    const texts = await Promise.all(requests.map((each) => collect(engine.submit(each))));
+    assertEquals(texts, requests.map(undisturbed));
+    await restarted;
+    assert(restarted, "the server was killed");
     engine.destroy();
   },
 );
