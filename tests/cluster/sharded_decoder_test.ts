@@ -44,3 +44,35 @@ testNats("Decoder: over three shards, its tokens are those of a cache", async (r
   await assertRejects(() => sharded.feed([1]), ShardLostError, "Shard 2");
   for (const decoder of [local, sharded]) decoder.destroy();
 });
+
+testNats(
+  "Decoder: over two copies of each shard, a text goes on when either is lost within it",
+  async (random) => {
+    await using server = await NatsServer.start();
+    const shards = await startShards(server, SHARDS, { copies: 2 });
+    const lost: string[] = [];
+    const warn = (sentence: string) => void lost.push(sentence);
+    const kv = await openShards(server, SHARDS, { copies: 2, warn });
+    const gpu = await sharedGpu();
+    const weights = weightsOf(MODEL, random);
+    const decoders = [
+      await Decoder.create(gpu, MODEL, weights),
+      await Decoder.create(gpu, MODEL, weights, { kv }),
+    ];
+    const texts: number[][] = [];
+    for (const [i, decoder] of decoders.entries()) {
+      await decoder.feed([1, 2, 3, 4, 5, 6, 7]);
+      const text: number[] = [];
+      const waiting = [...shards];
+      for await (const tokens of decoder.generate({ tokens: 24, batch: 4 })) {
+        text.push(...tokens);
+        // One copy after the other ends while tokens are generated, until each shard has one left.
+        if (i === 1) void waiting.shift()?.[random.integer(0, 1)].kill();
+      }
+      texts.push(text);
+      decoder.destroy();
+    }
+    assertEquals(texts[1], texts[0]);
+    assertEquals(lost.length, SHARDS.shards);
+  },
+);

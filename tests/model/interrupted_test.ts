@@ -5,6 +5,7 @@ import {
   type BatchSequenceOptions,
   Decoder,
   type DecoderSpec,
+  type GenerateOptions,
 } from "../../src/model/mod.ts";
 import { sharedGpu } from "../support/gpu.ts";
 import { weightsOf } from "../support/models.ts";
@@ -25,29 +26,34 @@ testRandomly("Interrupted texts go on as if nothing was, with penalties", async 
   const weights = weightsOf(SPEC, random);
   const decoder = await Decoder.create(gpu, SPEC, weights);
   const batch = await Batch.create(gpu, SPEC, weights, { maxSequences: 1 });
-  const byDecoder = async (prompt: readonly number[], tokens: number, generated?: number) => {
+  const decoded = async (prompt: readonly number[], options: GenerateOptions) => {
     decoder.clear();
     await decoder.feed(prompt);
     const text: number[] = [];
-    for await (const some of decoder.generate({ ...PENALTIES, tokens, batch: 7, generated })) {
-      text.push(...some);
-    }
+    for await (const some of decoder.generate({ ...PENALTIES, ...options })) text.push(...some);
     return text;
   };
+  const byDecoder = (prompt: readonly number[], tokens: number, generated?: number) =>
+    decoded(prompt, { tokens, batch: 7, generated });
+  const byDrafts = (prompt: readonly number[], tokens: number, generated?: number) =>
+    decoded(prompt, { tokens, speculate: "lookup", generated });
   const byBatch = async (tokens: readonly number[], maxTokens: number, generated?: number) => {
     const text: number[] = [];
     const options: BatchSequenceOptions = { ...PENALTIES, tokens, maxTokens, generated };
     for await (const some of batch.add(options)) text.push(...some.map(({ token }) => token));
     return text;
   };
-  for (const generate of [byDecoder, byBatch]) {
-    const whole = await generate(PROMPT, ALL);
+  const whole = await byDecoder(PROMPT, ALL);
+  for (const generate of [byDecoder, byBatch, byDrafts]) {
+    assertEquals(await generate(PROMPT, ALL), whole, generate.name);
     const before = [...PROMPT, ...whole.slice(0, CUT)];
     assertEquals(await generate(before, ALL - CUT, CUT), whole.slice(CUT), generate.name);
   }
   const wrong = { ...PENALTIES, tokens: PROMPT, maxTokens: 1, generated: 6 };
   assertThrows(() => batch.add(wrong), RangeError, "generated=6");
-  await assertRejects(() => byDecoder(PROMPT, 1, 6), RangeError, "generated=6");
+  for (const generate of [byDecoder, byDrafts]) {
+    await assertRejects(() => generate(PROMPT, 1, 6), RangeError, "generated=6");
+  }
   assert(new Set(await byBatch(PROMPT, ALL)).size > 1);
   decoder.destroy();
   batch.destroy();
