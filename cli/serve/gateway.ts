@@ -24,8 +24,7 @@ export async function openGateway(
       engine.destroy();
       await cluster.connection.close();
     };
-    const stopped = natsOf(cluster).closed().then((error) => error ?? null);
-    const failed = unserved("serve", { stopped });
+    const failed = unserved("serve", cluster, natsOf(cluster).closed());
     // The end of the connection is told to whoever waits for it, and is none where the gateway itself ends.
     failed.catch(() => {});
     return { current: (): Engine => engine, failed, destroy };

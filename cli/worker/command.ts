@@ -38,7 +38,7 @@ async function work(model: Model, options: WorkerOptions, out: Out): Promise<voi
         `Worker ${service.id} of model ${fingerprint} at ${options.cluster.url} (Ctrl-C ends it)`,
       );
       const stop = () => Promise.all([service.stop(), jobs.stop()]);
-      const failed = Promise.race([engines.failed, unserved("answer", service)]);
+      const failed = Promise.race([engines.failed, unserved("answer", cluster, service.stopped)]);
       await untilSignal(out, stop, failed);
     } finally {
       engines.destroy();

@@ -37,7 +37,7 @@ export async function holdShard(
           `Cannot hold shard ${name}, as its GPU was lost (${reason}): ${message || "no message"}`,
         );
       });
-      const failed = Promise.race([lost, unserved("hold a shard", worker)]);
+      const failed = Promise.race([lost, unserved("hold a shard", cluster, worker.stopped)]);
       await untilSignal(out, () => worker.stop(), failed);
     } finally {
       gpu.destroy();

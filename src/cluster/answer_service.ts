@@ -138,8 +138,8 @@ export class AnswerService {
   }
 
   /**
-   * Resolves when it answers no more: with an error where the server took a subject away, else with null, as where the connection
-   * was closed.
+   * Resolves when it answers no more: with null where it was told to stop, and with an error where the connection was closed, or
+   * the server took a subject away.
    */
   get stopped(): Promise<Error | null> {
     return this.#service.stopped;

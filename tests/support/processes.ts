@@ -53,8 +53,13 @@ export class RunningCommand {
 
   /** Sends a signal; resolves when the process is over, with its exit code and what it said was wrong. */
   async end(signal: "SIGTERM" | "SIGKILL" = "SIGTERM"): Promise<{ code: number; err: string }> {
-    this.#isOver = true;
     this.#process.kill(signal);
+    return await this.ended();
+  }
+
+  /** Resolves when the process is over, as `end` does, which is not told to end by this. */
+  async ended(): Promise<{ code: number; err: string }> {
+    this.#isOver = true;
     await this.#out.cancel();
     const { code } = await this.#process.status;
     return { code, err: await this.#err };

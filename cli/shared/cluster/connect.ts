@@ -44,16 +44,20 @@ export async function openCluster(
 }
 
 /**
- * Rejects when a service of this process answers no more, though nobody stopped it: what cannot be asked must not go on as if.
+ * Rejects when this process cannot be asked any more, though nobody stopped it: it must not go on as if it could.
  *
  * @param action What it cannot do any more: "answer".
- * @param service What resolves with the server's reason, or with null where the connection was closed for good.
+ * @param stopped Resolves then, with the reason where there is one.
  */
 export async function unserved(
   action: string,
-  { stopped }: { stopped: Promise<Error | null> },
+  { connection }: Cluster,
+  stopped: Promise<unknown>,
 ): Promise<never> {
-  const why = (await stopped)?.message ?? "the connection to the NATS server was closed for good";
+  const reason = await stopped;
+  const why = connection.isClosed()
+    ? "the connection to the NATS server was closed for good"
+    : `${reason}`;
   throw new Error(`Cannot ${action} any more: ${why}`);
 }
 

@@ -41,10 +41,13 @@ testNats("worker, serve --nats: killed within answers, the streams are whole", a
     const together = await Promise.all(seeds.map((seed) => stream(seed, kill)));
     await killed;
     assertEquals(together, alone);
+    // A worker that is told to end finishes what it has.
+    let ended: Promise<{ code: number }> | undefined;
+    assertEquals(await stream(seeds[0], () => ended ??= two.end()), alone[0]);
+    assertEquals((await ended)?.code, 0);
     const { code, err } = await gateway.end();
     assertEquals(code, 0, err);
     assertStringIncludes(err, `at ${server.url}: 2`);
-    assertEquals((await two.end()).code, 0);
   });
 });
 
@@ -71,6 +74,14 @@ testNats("worker: what does not start one is said, with exit code 2", async (ran
       env,
     );
     assertStringIncludes(worker.line, server.url);
+    // A server that takes it no more leaves nobody who could ask it.
+    await server.restart("--auth", "another");
+    const { code, err } = await worker.ended();
+    assertEquals(code, 1, err);
+    assertStringIncludes(
+      err,
+      "Cannot answer any more: the connection to the NATS server was closed",
+    );
   });
 });
 
