@@ -2675,6 +2675,34 @@ return a[k * params.rows + row];
 }`,
 };
 
+/** layer/factors.wgsl */
+export const factors: Readonly<Record<"own" | "broadcast", string>> = {
+  own: `fn firstRowOf(block: u32, invocation: u32) -> u32 {
+return (block * WORKGROUP + invocation) / TILES * ROWS;
+}
+fn factorsAt(firstRow: u32, k: u32, invocation: u32) -> array<f32, ROWS> {
+var factors: array<f32, ROWS>;
+/*unroll*/ for (var r = 0u; r < ROWS; r++) {
+factors[r] = factorAt(min(firstRow + r, params.rows - 1u), k);
+}
+return factors;
+}`,
+  broadcast: `fn firstRowOf(block: u32, invocation: u32) -> u32 {
+return block / (TILES / WORKGROUP) * ROWS;
+}
+fn factorsAt(firstRow: u32, k: u32, invocation: u32) -> array<f32, ROWS> {
+var loaded: array<f32, FACTOR_LOADS>;
+/*unroll*/ for (var i = 0u; i < FACTOR_LOADS; i++) {
+loaded[i] = factorAt(min(firstRow + i * WORKGROUP + invocation, params.rows - 1u), k);
+}
+var factors: array<f32, ROWS>;
+/*unroll*/ for (var r = 0u; r < ROWS; r++) {
+factors[r] = subgroupBroadcast(loaded[r / WORKGROUP], r % WORKGROUP);
+}
+return factors;
+}`,
+};
+
 /** layer/inner_row.wgsl */
 export const innerRow: Readonly<Record<"storage" | "uniform", string>> = {
   storage: `var<storage, read> b: array<Wide>;
@@ -2694,6 +2722,40 @@ return token * PACKS;
 }`,
   head: `fn startOfInput(token: u32, row: u32) -> u32 {
 return (token * HEADS + row / HEAD_ROWS) * PACKS;
+}`,
+};
+
+/** layer/inputs.wgsl */
+export const inputs: Readonly<Record<"own" | "broadcast", string>> = {
+  own: `var<storage, read> x: array<Wide>;
+fn laneOf(invocation: u32) -> u32 {
+return invocation % LANES;
+}
+fn inputsAt(firstToken: u32, row: u32, i: u32, invocation: u32) -> array<array<Wide, LOAD_PACKS>, TOKENS> {
+var held: array<array<Wide, LOAD_PACKS>, TOKENS>;
+/*unroll*/ for (var t = 0u; t < TOKENS; t++) {
+let first = startOfInput(min(firstToken + t, params.numTokens - 1u), row) + i * LOAD_PACKS;
+/*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
+held[t][p] = x[first + p];
+}
+}
+return held;
+}`,
+  broadcast: `var<storage, read> x: array<Wide>;
+fn laneOf(invocation: u32) -> u32 {
+return 0u;
+}
+fn inputsAt(firstToken: u32, row: u32, i: u32, invocation: u32) -> array<array<Wide, LOAD_PACKS>, TOKENS> {
+let token = min(firstToken + invocation % TOKENS, params.numTokens - 1u);
+let first = startOfInput(token, row) + i * LOAD_PACKS;
+var held: array<array<Wide, LOAD_PACKS>, TOKENS>;
+/*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
+let own = x[first + p];
+/*unroll*/ for (var t = 0u; t < TOKENS; t++) {
+held[t][p] = subgroupBroadcast(own, t);
+}
+}
+return held;
 }`,
 };
 
@@ -2733,26 +2795,19 @@ numTokens: u32,
 firstRow: u32,
 }
 var<uniform> params: Params;
-var<storage, read> x: array<Wide>;
 const PACKS = IN / PACK;
 const LOADS = PACKS / LOAD_PACKS;
 alias PerRow = array<f32, ROWS>;
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_index) invocation: u32) {
-let lane = invocation % LANES;
+let lane = laneOf(invocation);
 let group = invocation / LANES;
 let ownRow = (workgroupId.x * ROW_GROUPS + group % ROW_GROUPS) * ROWS;
 let firstToken = (workgroupId.y * TOKEN_GROUPS + group / ROW_GROUPS) * TOKENS;
 let inputRow = params.firstRow + min(ownRow, PART_ROWS - 1u);
 var sums: array<PerRow, TOKENS>;
 for (var i = lane; i < LOADS; i += LANES) {
-var held = array<array<Wide, LOAD_PACKS>, TOKENS>();
-/*unroll*/ for (var t = 0u; t < TOKENS; t++) {
-let first = startOfInput(min(firstToken + t, params.numTokens - 1u), inputRow) + i * LOAD_PACKS;
-/*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
-held[t][p] = x[first + p];
-}
-}
+let held = inputsAt(firstToken, inputRow, i, invocation);
 /*unroll*/ for (var r = 0u; r < ROWS; r++) {
 let weight = matrixAt(min(ownRow + r, PART_ROWS - 1u), i);
 /*unroll*/ for (var t = 0u; t < TOKENS; t++) {
@@ -2913,16 +2968,15 @@ chunk: u32,
 }
 var<uniform> params: Params;
 const PACKS = WIDTH / PACK;
-const TILES = (PACKS + OWN_PACKS - 1u) / OWN_PACKS;
 @compute @workgroup_size(WORKGROUP)
 fn main(
 @builtin(workgroup_id) workgroupId: vec3u,
 @builtin(num_workgroups) numWorkgroups: vec3u,
 @builtin(local_invocation_index) invocation: u32,
 ) {
-let tile = (workgroupId.y * numWorkgroups.x + workgroupId.x) * WORKGROUP + invocation;
-let firstRow = tile / TILES * ROWS;
-let firstPack = tile % TILES * OWN_PACKS;
+let block = workgroupId.y * numWorkgroups.x + workgroupId.x;
+let firstRow = firstRowOf(block, invocation);
+let firstPack = (block * WORKGROUP + invocation) % TILES * OWN_PACKS;
 if (firstRow >= params.rows) {
 return;
 }
@@ -2934,10 +2988,10 @@ var held = array<Wide, OWN_PACKS>();
 /*unroll*/ for (var p = 0u; p < OWN_PACKS; p++) {
 held[p] = innerPack(k, min(firstPack + p, PACKS - 1u));
 }
+let factors = factorsAt(firstRow, k, invocation);
 /*unroll*/ for (var r = 0u; r < ROWS; r++) {
-let factor = Wide(factorAt(min(firstRow + r, params.rows - 1u), k));
 /*unroll*/ for (var p = 0u; p < OWN_PACKS; p++) {
-sums[r][p] = fma(factor, held[p], sums[r][p]);
+sums[r][p] = fma(Wide(factors[r]), held[p], sums[r][p]);
 }
 }
 }

@@ -2,15 +2,14 @@
 //
 //   y[t, r] = sum_i x[t, i] w[r, i] + b[r]
 //
-//   x  [tokens, IN]     f32     read  (or [tokens, heads, IN], by startOfInput)
 //   w  [PART_ROWS, IN]  Stored  read  by matrixAt: all rows, or a part of them
-//   and what biasOf reads and put writes
+//   and what inputsAt and biasOf read and put writes
 //
 // Grid: (blocks of rows, blocks of tokens). A workgroup is ROW_GROUPS x TOKEN_GROUPS groups of LANES invocations; a group owns
 // ROWS rows of w and TOKENS tokens, so that a loaded weight serves every token and a loaded x every row, and its lanes share
 // the sum over IN. An output is made of ROWS_PER_OUTPUT neighbouring rows.
 //
-// Needs input, lanes, output, pack, put, row_bias, weight_matrix, IN, LANES, LOAD_PACKS, OUTPUTS, PART_ROWS, ROWS,
+// Needs inputs, lanes, output, pack, put, row_bias, weight_matrix, IN, LANES, LOAD_PACKS, OUTPUTS, PART_ROWS, ROWS,
 // ROWS_PER_OUTPUT, ROW_GROUPS, TOKENS, TOKEN_GROUPS, WORKGROUP.
 struct Params {
   numTokens: u32,
@@ -19,7 +18,6 @@ struct Params {
 }
 
 var<uniform> params: Params;
-var<storage, read> x: array<Wide>;
 
 const PACKS = IN / PACK;
 const LOADS = PACKS / LOAD_PACKS;
@@ -28,7 +26,7 @@ alias PerRow = array<f32, ROWS>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_index) invocation: u32) {
-  let lane = invocation % LANES;
+  let lane = laneOf(invocation);
   let group = invocation / LANES;
   let ownRow = (workgroupId.x * ROW_GROUPS + group % ROW_GROUPS) * ROWS;
   let firstToken = (workgroupId.y * TOKEN_GROUPS + group / ROW_GROUPS) * TOKENS;
@@ -37,13 +35,7 @@ fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_ind
 
   var sums: array<PerRow, TOKENS>;
   for (var i = lane; i < LOADS; i += LANES) {
-    var held = array<array<Wide, LOAD_PACKS>, TOKENS>();
-    /*unroll*/ for (var t = 0u; t < TOKENS; t++) {
-      let first = startOfInput(min(firstToken + t, params.numTokens - 1u), inputRow) + i * LOAD_PACKS;
-      /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
-        held[t][p] = x[first + p];
-      }
-    }
+    let held = inputsAt(firstToken, inputRow, i, invocation);
     /*unroll*/ for (var r = 0u; r < ROWS; r++) {
       let weight = matrixAt(min(ownRow + r, PART_ROWS - 1u), i);
       /*unroll*/ for (var t = 0u; t < TOKENS; t++) {

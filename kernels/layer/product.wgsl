@@ -2,12 +2,12 @@
 //
 //   y[c, m, n] = sum_k a(m, k) b[k, n], over the k of chunk c
 //
-// It reads what factorAt and innerPack read, and writes what putPack writes.
+// It reads what factorsAt and innerPack read, and writes what putPack writes.
 //
 // Grid: (blocks of tiles, lines of blocks, chunks of the sum). An invocation owns a tile of ROWS rows and OWN_PACKS packs, so that a loaded
 // factor serves every pack and a loaded pack every row; neighbours own the packs of the same rows.
 //
-// Needs factor, inner_row, pack, put_pack, OWN_PACKS, ROWS, WIDTH, WORKGROUP.
+// Needs factors, inner_row, pack, put_pack, OWN_PACKS, ROWS, TILES, WIDTH, WORKGROUP.
 struct Params {
   // Rows of y.
   rows: u32,
@@ -21,7 +21,6 @@ struct Params {
 var<uniform> params: Params;
 
 const PACKS = WIDTH / PACK;
-const TILES = (PACKS + OWN_PACKS - 1u) / OWN_PACKS;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -29,9 +28,9 @@ fn main(
   @builtin(num_workgroups) numWorkgroups: vec3u,
   @builtin(local_invocation_index) invocation: u32,
 ) {
-  let tile = (workgroupId.y * numWorkgroups.x + workgroupId.x) * WORKGROUP + invocation;
-  let firstRow = tile / TILES * ROWS;
-  let firstPack = tile % TILES * OWN_PACKS;
+  let block = workgroupId.y * numWorkgroups.x + workgroupId.x;
+  let firstRow = firstRowOf(block, invocation);
+  let firstPack = (block * WORKGROUP + invocation) % TILES * OWN_PACKS;
   if (firstRow >= params.rows) {
     return;
   }
@@ -44,10 +43,10 @@ fn main(
     /*unroll*/ for (var p = 0u; p < OWN_PACKS; p++) {
       held[p] = innerPack(k, min(firstPack + p, PACKS - 1u));
     }
+    let factors = factorsAt(firstRow, k, invocation);
     /*unroll*/ for (var r = 0u; r < ROWS; r++) {
-      let factor = Wide(factorAt(min(firstRow + r, params.rows - 1u), k));
       /*unroll*/ for (var p = 0u; p < OWN_PACKS; p++) {
-        sums[r][p] = fma(factor, held[p], sums[r][p]);
+        sums[r][p] = fma(Wide(factors[r]), held[p], sums[r][p]);
       }
     }
   }

@@ -80,9 +80,18 @@ export function tileOf({ isSoftware, subgroupSize }: DeviceProfile, numTokens: n
   return { rows: 4, tokens: 1, lanes: subgroupSize >= 32 ? 32 : 16, workgroup: 128 };
 }
 
+/** Whether the invocations of a workgroup are neighbours in a subgroup that multiply the same inputs, and broadcast them. */
+function broadcastsInputs(
+  { tokens, lanes, workgroup, tokenGroups = 1 }: Tile,
+  { heads, subgroupSize }: { heads?: number; subgroupSize: number },
+): boolean {
+  const isEach = lanes === 1 && tokenGroups === 1 && heads === undefined;
+  return isEach && tokens > 1 && workgroup <= subgroupSize;
+}
+
 /**
- * A tile of a software driver whose weights are bound as uniforms, where loads cost next to nothing: many rows share a loaded x,
- * and invocations have tokens of their own.
+ * A tile of a software driver without subgroups whose weights are bound as uniforms, where loads cost next to nothing: many
+ * rows share a loaded x, and invocations have tokens of their own.
  */
 export const UNIFORM_TILE = { rows: 32, tokens: 4, lanes: 1, workgroup: 8, tokenGroups: 8 };
 
@@ -132,7 +141,7 @@ export class Linear {
     const uniform = this.#uniformParts(numTokens);
     const isUniform = uniform.length > 0;
     const parts = isUniform ? uniform : this.#storageParts();
-    const tile = isUniform && fillsUniformTile(numTokens) ? UNIFORM_TILE : this.#tile(numTokens);
+    const tile = isUniform ? this.#uniformTile(numTokens) : this.#tile(numTokens);
     const kernels = await Promise.all(
       parts.map(({ rows }) => this.#compile(tile, target, { rows, isUniform })),
     );
@@ -178,6 +187,12 @@ export class Linear {
     return fillsUniformTile(numTokens) || parts.length === 1 ? parts : [];
   }
 
+  #uniformTile(numTokens: number): Tile {
+    const tile = this.#tile(numTokens);
+    const broadcasts = broadcastsInputs(tile, this.#profile);
+    return fillsUniformTile(numTokens) && !broadcasts ? UNIFORM_TILE : tile;
+  }
+
   /** The rows of a tile multiply one input: a tile has rows of one head alone. */
   #tile(numTokens: number): Tile {
     const tile = tileOf(this.#profile, numTokens);
@@ -198,7 +213,7 @@ export class Linear {
     const loads = isUniform ? "packs" : loadsOf(this.#profile, dtype, inputs);
     const rounds = Math.ceil(inputs / (packSize(inputs) * loadPacks(loads) * tile.lanes));
     checkRounds(this.#profile, `project by ${this.#label}`, rounds, { inputs });
-    const { subgroupSize } = this.#gpu.profile;
+    const { subgroupSize } = this.#profile;
     const shape = { inputs, outputs, rows, dtype, loads, isUniform, hasBias: bias !== undefined };
     const options = { activation: this.#activation, heads: this.#heads, target, subgroupSize };
     return Kernel.compile(this.#gpu, linearModule(this.#label, shape, tile, options));
@@ -229,7 +244,7 @@ interface WeightPart {
 export function linearModule(
   label: string,
   { inputs, outputs, rows, dtype, loads, isUniform, hasBias }: LinearShape,
-  { rows: ROWS, tokens: TOKENS, lanes: LANES, workgroup: WORKGROUP, tokenGroups = 1 }: Tile,
+  tile: Tile,
   { activation, heads, target, subgroupSize }: {
     activation?: LinearActivation;
     heads?: number;
@@ -237,7 +252,9 @@ export function linearModule(
     subgroupSize: number;
   },
 ): WgslModule {
+  const { rows: ROWS, tokens: TOKENS, lanes: LANES, workgroup: WORKGROUP, tokenGroups = 1 } = tile;
   const pack = packSize(inputs);
+  const broadcasts = broadcastsInputs(tile, { heads, subgroupSize });
   const ROWS_PER_OUTPUT = activation?.isGated ? 2 : 1;
   return join(
     label,
@@ -253,7 +270,11 @@ export function linearModule(
         ...{ ROW_GROUPS: WORKGROUP / LANES / tokenGroups, TOKEN_GROUPS: tokenGroups },
         ...{ ROWS_PER_OUTPUT, OUTPUTS: ROWS / ROWS_PER_OUTPUT },
       },
-      fragments: [hasBias ? wgsl.rowBias.added : wgsl.rowBias.none, wgsl.linear],
+      fragments: [
+        broadcasts ? wgsl.inputs.broadcast : wgsl.inputs.own,
+        hasBias ? wgsl.rowBias.added : wgsl.rowBias.none,
+        wgsl.linear,
+      ],
     },
   );
 }

@@ -20,11 +20,17 @@ interface ProductTile {
   rows: number;
   packs: number;
   workgroup: number;
+  /** Whether the invocations of a workgroup have the same rows, and broadcast the factors of these. */
+  broadcasts?: boolean;
 }
 
-/** Tiles of a product by class of device: in software a load is dear, and on GPUs the sums of a tile stay in registers. */
+/**
+ * Tiles of a product by class of device: in software a load is dear, unless neighbours share it, and on GPUs the sums of a tile
+ * stay in registers.
+ */
 const TILES = {
   software: { rows: 8, packs: 8, workgroup: 8 },
+  sharing: { rows: 16, packs: 2, workgroup: 8, broadcasts: true },
   gpu: { rows: 4, packs: 2, workgroup: 64 },
 };
 /** Invocations that keep a software driver's threads and their lanes busy. */
@@ -32,16 +38,24 @@ const FILLING = 16;
 
 /** The tile of a product of `rows` rows and `packs` packs: as large as a device likes it, unless too few would be at work. */
 export function productTile(
-  { isSoftware }: DeviceProfile,
+  { isSoftware, subgroupSize }: DeviceProfile,
   { rows, packs }: { rows: number; packs: number },
 ): ProductTile {
   if (!isSoftware) return TILES.gpu;
-  const tile = { ...TILES.software };
-  const count = () => Math.ceil(rows / tile.rows) * Math.ceil(packs / tile.packs);
+  const isWide = packs >= TILES.sharing.workgroup;
+  const isShared = subgroupSize >= TILES.sharing.workgroup && isWide;
+  const tile = { ...(isShared ? TILES.sharing : TILES.software) };
+  const count = () => Math.ceil(rows / tile.rows) * tilesOf(tile, packs);
   // A loaded pack is cheaper than a loaded factor.
   while (tile.rows > 1 && count() < FILLING) tile.rows /= 2;
   while (tile.packs > 1 && count() < FILLING) tile.packs /= 2;
   return tile;
+}
+
+/** Tiles of the same rows: with some that have no pack, where a workgroup has one row of tiles alone. */
+function tilesOf({ packs: own, workgroup, broadcasts }: ProductTile, packs: number): number {
+  const tiles = Math.ceil(packs / own);
+  return broadcasts ? Math.ceil(tiles / workgroup) * workgroup : tiles;
 }
 
 /** Workgroups that own the tiles of a product. */
@@ -49,7 +63,7 @@ function blocksOf(
   tile: ProductTile,
   { rows, packs }: { rows: number; packs: number },
 ): number {
-  return Math.ceil(Math.ceil(rows / tile.rows) * Math.ceil(packs / tile.packs) / tile.workgroup);
+  return Math.ceil(Math.ceil(rows / tile.rows) * tilesOf(tile, packs) / tile.workgroup);
 }
 
 /**
@@ -63,14 +77,22 @@ export function productModule(
     to: "y" | "sum";
     boundRows?: number;
   },
-  { rows: ROWS, packs: OWN_PACKS, workgroup: WORKGROUP }: ProductTile,
+  tile: ProductTile,
 ): WgslModule {
+  const { rows: ROWS, packs: OWN_PACKS, workgroup: WORKGROUP, broadcasts } = tile;
+  const pack = packSize(width);
+  const factors: WgslPiece = broadcasts
+    ? {
+      constants: { FACTOR_LOADS: Math.ceil(ROWS / WORKGROUP) },
+      fragments: [wgsl.factors.broadcast],
+    }
+    : { fragments: [wgsl.factors.own] };
   const { uniform, storage } = wgsl.innerRow;
   const bound: WgslPiece = boundRows === undefined
     ? { fragments: [storage] }
     : { constants: { BOUND_ROWS: boundRows }, fragments: [uniform] };
-  return join("product", packPiece(packSize(width)), bound, {
-    constants: { WIDTH: width, ROWS, OWN_PACKS, WORKGROUP },
+  return join("product", packPiece(pack), bound, factors, {
+    constants: { WIDTH: width, ROWS, OWN_PACKS, TILES: tilesOf(tile, width / pack), WORKGROUP },
     fragments: [wgsl.factor[factor], wgsl.putPack[to], wgsl.product],
   });
 }

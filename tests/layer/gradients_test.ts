@@ -25,7 +25,7 @@ import { testRandomly } from "../support/random.ts";
 import { submit, Tensors } from "../support/run.ts";
 
 /** Kinds of device whose tiles differ. */
-const TILES = ["software", "a GPU", "a GPU with subgroups"];
+const TILES = ["software", "software with subgroups of 8", "a GPU", "a GPU with subgroups"];
 
 const run = (...works: BoundWork[]) => submit((encoder) => works.forEach((w) => w.encode(encoder)));
 const sumOf = (a: ArrayLike<number>, b: ArrayLike<number>) =>
@@ -41,6 +41,7 @@ for (const tiles of TILES) {
         [3, 5, 4],
         [2, 20, 64],
         [37, 9, 7],
+        [19, 33, 172],
         [random.integer(65, 300), random.integer(1, 40), 4 * random.integer(1, 12)],
         [random.integer(129, 200), random.integer(1, 20), random.integer(1, 30)],
       ]

@@ -22,7 +22,7 @@ import { rounded, submit, Tensors } from "../support/run.ts";
 const TOLERANCE = 5e-5;
 
 /** Kinds of device whose tiles differ. */
-const TILES = ["software", "software with long loads", "a GPU", "a GPU with subgroups"];
+const TILES = ["software", "software with both", "a GPU", "a GPU with subgroups"];
 
 interface Size {
   numTokens: number;
