@@ -105,7 +105,8 @@ class HuggingFaceTokenizer implements Tokenizer {
       () => this.#tokenizer.encode(text, { add_special_tokens: false }),
     );
     const all = [...this.#prefixOf(ids), ...ids];
-    const bad = all.findIndex((id) => !(id < this.vocabSize));
+    // The package gives null or undefined where its model has no token for the unknown.
+    const bad = all.findIndex((id) => !(Number.isInteger(id) && id < this.vocabSize));
     if (bad < 0) return all;
     const id = all[bad];
     const token = this.#vocabulary.tokens.get(id) ?? tokens[bad - (all.length - ids.length)];

@@ -103,6 +103,8 @@ Deno.test("characters that no token stands for are refused where there is none f
   const tokenizer = await parseJson(unigram);
   assertEquals(tokenizer.encode("aba"), [1, 0]);
   assertThrows(() => tokenizer.encode("abc"), RangeError, 'token="c", id=undefined');
+  const withNull = await parseJson({ ...unigram, model: { ...unigram.model, unk_id: null } });
+  assertThrows(() => withNull.encode("abc"), RangeError, 'token="c", id=null');
   const withUnknown = { ...unigram, model: { ...unigram.model, unk_id: 2 } };
   assertEquals((await parseJson(withUnknown)).encode("abcc"), [1, 2]);
 });
