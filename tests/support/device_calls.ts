@@ -24,6 +24,7 @@ import { matrix, weightsOf as layerWeights } from "./layer.ts";
 import type { Prepare } from "./loss.ts";
 import { TINY, weightsOf } from "./models.ts";
 import type { Random } from "./random.ts";
+import { HostKv } from "./remote_kv.ts";
 
 const HEADS = { numHeads: 2, numKvHeads: 1, headDim: 4 };
 const CACHE = { numKvHeads: 1, headDim: 4, capacity: 8, rope: {} };
@@ -31,6 +32,11 @@ const POOL = { layers: 2, numKvHeads: 1, headDim: 4, numPages: 4, pageSize: 4 };
 const LAYER = { dim: 8, ...HEADS };
 const EVEN = "fn even(at: ScoreAt) -> bool {\n  return (at.key & 1) == 0;\n}";
 const MASKED = { ...HEADS, capacity: 3, seqLen: 3, maskMod: { name: "even", wgsl: EVEN } };
+const BIASED = {
+  name: "biased",
+  wgsl: "fn biased(score: f32, at: ScoreAt) -> f32 { return score + biases[at.head]; }",
+  tensors: { biases: { shape: [2] } },
+};
 const LATENT = { dim: 8, numHeads: 2, nopeDim: 4, ropeDim: 2, valueDim: 4, rank: 4 };
 const SHARD = { ...HEADS, layers: 1, valueDim: 4, shards: 1, page: 8 };
 const STORED = { capacity: 8, kvDtype: "f32" } as const;
@@ -176,6 +182,12 @@ export const LONG_CALLS: Readonly<Record<string, Prepare>> = {
         gpu.device.queue.submit([encoder.finish()]);
       });
   },
+  "Attention.create, functions of scores": (gpu) =>
+    at(() => Attention.create(gpu, { ...MASKED, scoreMod: BIASED, blockMask: true })),
+  "attend, functions of scores": (gpu, random) => {
+    const inputs = { ...tokens(random), modTensors: { biases: random.tensor([2]) } };
+    return at(() => attend(gpu, inputs, { scoreMod: BIASED, maskMod: MASKED.maskMod }));
+  },
   "BlockMask.create": (gpu) => at(() => BlockMask.create(gpu, MASKED)),
   "BlockMask.counts": async (gpu) => {
     const mask = await BlockMask.create(gpu, MASKED);
@@ -203,16 +215,49 @@ export const LONG_CALLS: Readonly<Record<string, Prepare>> = {
       await shard.truncate(1);
     };
   },
+  "ShardAttention, a snapshot and back": async (gpu, random) => {
+    const shard = await ShardAttention.create(gpu, SHARD, STORED);
+    const { q, k, v } = tokens(random);
+    const work = { appended: 3, queries: 0, isCausal: true };
+    await shard.extend(0, work, { q: q.data.slice(0, 0), k: k.data, v: v.data });
+    return async () => shard.restore(0, await shard.snapshot(0));
+  },
+  "RingKvCache.calibrate": async (gpu, random) => {
+    const cache = await filledCache(gpu, random);
+    return () => cache.calibrate();
+  },
   "Decoder.calibrate": async (gpu, random) => {
     const decoder = await Decoder.create(gpu, TINY, weightsOf(TINY, random));
     await decoder.feed([0, 1, 2]);
     return () => decoder.calibrate();
   },
-  "Batch.add, penalties and log-probabilities": async (gpu, random) => {
+  "Decoder over a remote cache": async (gpu, random) => {
+    const { numHeads, numKvHeads, headDim, layers } = TINY;
+    const shape = { numHeads, numKvHeads, headDim, valueDim: headDim, layers: layers.length };
+    const decoder = await Decoder.create(gpu, TINY, weightsOf(TINY, random), {
+      kv: new HostKv(shape),
+    });
+    return async () => {
+      await decoder.feed([0, 1, 2]);
+      await decoder.truncate(2);
+      await decoder.feed([1]);
+      await Array.fromAsync(decoder.generate({ tokens: 2 }));
+    };
+  },
+  "Decoder.generate, drafts": async (gpu, random) => {
+    const decoder = await Decoder.create(gpu, TINY, weightsOf(TINY, random));
+    await decoder.feed([0, 1, 0, 1]);
+    return () => Array.fromAsync(decoder.generate({ tokens: 4, speculate: "lookup" }));
+  },
+  "Batch.add, all ways of choosing": async (gpu, random) => {
     const batch = await Batch.create(gpu, TINY, weightsOf(TINY, random), { maxSequences: 2 });
     return async () => {
-      const asked = { tokens: [0, 1], maxTokens: 2, presencePenalty: 1, logprobs: 1 };
-      for await (const _ of batch.add(asked));
+      const drawn = { temperature: 0.7, seed: 3, topK: 2, topP: 0.9, minP: 0.1 };
+      const adjusted = { presencePenalty: 1, frequencyPenalty: 1, logitBias: { 1: 2 } };
+      const asked = { tokens: [0, 1], maxTokens: 2, logprobs: 1, ...drawn, ...adjusted };
+      await Promise.all([asked, { ...asked, logprobs: 2, seed: 4 }].map(async (options) => {
+        for await (const _ of batch.add(options));
+      }));
       await gpu.settled();
     };
   },
@@ -227,6 +272,13 @@ export const LONG_CALLS: Readonly<Record<string, Prepare>> = {
   "Trainer.create": (gpu, random) => {
     const weights = weightsOf(TINY, random);
     return at(() => Trainer.create(gpu, TINY, weights, TRAINING));
+  },
+  "Trainer.train, from a teacher": async (gpu, random) => {
+    const teacher = { spec: UNGROUPED, weights: weightsOf(UNGROUPED, random) };
+    const trainer = await Trainer.create(gpu, TINY, weightsOf(TINY, random), {
+      ...{ ...TRAINING, teacher, recompute: true },
+    });
+    return () => trainer.train([[0, 1, 2, 0]]);
   },
   "Trainer.train": async (gpu, random) => {
     const trainer = await Trainer.create(gpu, TINY, weightsOf(TINY, random), TRAINING);

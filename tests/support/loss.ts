@@ -1,11 +1,20 @@
 // Runs calls whose device is lost at a moment.
-import { assert } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { DeviceLostError, type Gpu } from "../../mod.ts";
 import { type Loss, openLosing } from "./losing_device.ts";
 import type { Random } from "./random.ts";
 
 /** A call that has not settled by then hangs: compiling anew, on a machine that has other work, takes long too. */
 const HANGS_MS = 60_000;
+
+/** `most` moments of a call are tried in one run; another seed tries others. `-- --every-moment` tries all. */
+export const LOSSES: readonly (Loss & { most: number })[] = [
+  { moments: "waits", by: "destroy", most: 12 },
+  { moments: "waits", by: "itself", most: 4 },
+  { moments: "calls", by: "destroy", most: 4 },
+];
+/** Whether every moment is tried. */
+export const isThorough = Deno.args.includes("--every-moment");
 
 /** A call that must survive the loss of its device, after what it needs has been made. */
 export type Prepare = (gpu: Gpu, random: Random) => Promise<() => Promise<unknown>>;
@@ -22,7 +31,7 @@ async function within<Value>(ms: number, pending: Promise<Value>, what: string):
 }
 
 /** Runs a call whose device is lost at a moment; returns the number of moments that passed. */
-export async function loseAt(
+async function loseAt(
   moment: number,
   loss: Loss,
   prepare: Prepare,
@@ -53,7 +62,7 @@ function outcomeText(outcome: PromiseSettledResult<unknown>): string {
 }
 
 /** Runs a test and returns the rejections that nobody handled. */
-export async function unhandled(test: () => Promise<void>): Promise<unknown[]> {
+async function unhandled(test: () => Promise<void>): Promise<unknown[]> {
   const reasons: unknown[] = [];
   const listen = (event: PromiseRejectionEvent) => {
     event.preventDefault();
@@ -68,4 +77,28 @@ export async function unhandled(test: () => Promise<void>): Promise<unknown[]> {
     removeEventListener("unhandledrejection", listen);
   }
   return reasons;
+}
+
+/** Loses the device of a call at some of its moments, each time anew. */
+export async function loseSometimes(
+  random: Random,
+  prepare: Prepare,
+  loss: Loss,
+  most: number,
+): Promise<void> {
+  const reasons = await unhandled(async () => {
+    const count = await loseAt(Infinity, loss, prepare, random);
+    assert(count > 0, "there is no moment at which the device can be lost");
+    for (const moment of chosen(random, count, isThorough ? count : most)) {
+      await loseAt(moment, loss, prepare, random);
+    }
+  });
+  assertEquals(reasons, []);
+}
+
+/** So many of the numbers below `count`. */
+export function chosen(random: Random, count: number, most: number): number[] {
+  const numbers = Array.from({ length: count }, (_, i) => i);
+  while (numbers.length > most) numbers.splice(random.integer(0, numbers.length - 1), 1);
+  return numbers;
 }
