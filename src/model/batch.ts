@@ -42,7 +42,7 @@ export interface BatchOptions extends ModelOptions {
   stepsPerRead?: number;
   /**
    * Called with the steps since its last call once their tokens are read and handed out, as for measuring them; an error that
-   * it throws ends all sequences. The default is nothing.
+   * it throws ends the sequences that run. The default is nothing.
    */
   onSteps?: (steps: BatchSteps) => void;
 }
@@ -135,7 +135,7 @@ export class Batch {
   }
 
   /**
-   * Uploads the weights, one at a time, and allocates the pages.
+   * Uploads the weights, one at a time, and allocates the pages and all that steps take, so that no step is refused memory.
    *
    * @param gpu Where to run.
    * @param spec The model's shape. Its layers must have the same rotary positions.

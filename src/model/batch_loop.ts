@@ -88,7 +88,8 @@ export class BatchLoop {
     try {
       this.#passes.model.gpu.throwIfLost();
     } catch (error) {
-      this.#fail(error);
+      // Those that run, and then those that wait.
+      while (this.#schedule.sequences.length > 0) this.#fail(error);
     }
     for (const one of this.#schedule.sequences) this.cancel(one);
     this.#free = free;
@@ -245,12 +246,13 @@ export class BatchLoop {
     this.#schedule.leave(one);
   }
 
-  /** Ends all sequences by an error, and begins with nothing: what pages hold is not known. */
+  /** Ends the sequences that run by an error, and begins with empty pages: what they hold is not known. */
   #fail(error: unknown): void {
-    for (const one of this.#schedule.sequences) one.queue.fail(error);
-    this.#schedule.reset();
-    this.#arrived.clear();
-    this.#cancelled.clear();
+    for (const one of this.#schedule.reset()) {
+      one.queue.fail(error);
+      this.#arrived.delete(one);
+      this.#cancelled.delete(one);
+    }
     this.#untold.steps.length = 0;
     const { cache, model: { gpu: { device } } } = this.#passes;
     const { allocator } = cache.pool;

@@ -162,12 +162,21 @@ export class BatchSchedule<One extends ScheduledSequence> {
     if (slot !== undefined) this.#leaving.add(slot);
   }
 
-  /** Lets all sequences go; the caller has given back all pages. */
-  reset(): void {
-    for (const one of this.sequences) this.leave(one);
+  /**
+   * Lets all sequences go that have a place or tokens to be read; the caller has given back all pages. Those that wait have
+   * nothing on the device, and stay; where all do, they go.
+   *
+   * @returns The sequences that went.
+   */
+  reset(): One[] {
+    const all = this.sequences;
+    const placed = all.filter(({ slot, unread }) => slot !== undefined || unread > 0);
+    const gone = placed.length > 0 ? placed : all;
+    for (const one of gone) this.leave(one);
     this.#leaving.clear();
     this.read();
     this.#freeSlots.splice(0, Infinity, ...this.#allSlots());
+    return gone;
   }
 
   #clear(places: SequencePlaces<One>, slot: number): void {

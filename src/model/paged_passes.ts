@@ -4,11 +4,15 @@ import { once } from "../base/once.ts";
 import type { PagedKvCache } from "../cache/paged_kv_cache.ts";
 import type { BoundWork } from "../gpu/bound_work.ts";
 import type { Owned } from "../gpu/owned.ts";
-import type { AttentionRows, LayerTensors } from "../layer/attention_projections.ts";
+import type {
+  AttentionProjections,
+  AttentionRows,
+  LayerTensors,
+} from "../layer/attention_projections.ts";
 import { Tensor } from "../tensor/tensor.ts";
 import { type BlockTensors, blockTensors } from "./block.ts";
 import type { Model } from "./model.ts";
-import { bindHead, bindLayers, type Pass } from "./passes.ts";
+import { bindHead, bindLayers, finalNormRows, type Pass } from "./passes.ts";
 
 /** Tokens from this one on are the newest of the sequence that follows: see `token_id.wgsl`. */
 export const NEWEST = 2 ** 31;
@@ -43,6 +47,8 @@ export class PagedPasses {
   readonly #owned: Owned;
   readonly #options: PagedPassesOptions;
   readonly #tensors: BlockTensors;
+  /** The output of the final norm: f32 [sequences, dim]. */
+  readonly #normed: Tensor;
   readonly #rows = new Map<string, Promise<AttentionRows>>();
   readonly #attentions = new Map<string, Promise<Attention>>();
   readonly #passes = new Map<string, Promise<Pass>>();
@@ -53,7 +59,9 @@ export class PagedPasses {
     owned: Owned,
     cache: PagedKvCache,
     options: PagedPassesOptions,
-    made: Record<"tokens" | "newest" | "last" | "logits", Tensor> & { tensors: BlockTensors },
+    made: Record<"tokens" | "newest" | "last" | "normed" | "logits", Tensor> & {
+      tensors: BlockTensors;
+    },
   ) {
     this.model = model;
     this.cache = cache;
@@ -63,10 +71,14 @@ export class PagedPasses {
     this.newest = made.newest;
     this.last = made.last;
     this.logits = made.logits;
+    this.#normed = made.normed;
     this.#tensors = made.tensors;
   }
 
-  /** Allocates the tensors of the largest pass, which all passes share; `owned` keeps them. */
+  /**
+   * Allocates all that the largest pass takes, which all passes share: a pass that was refused memory would end whoever runs.
+   * `owned` keeps it.
+   */
   static async create(
     model: Model,
     owned: Owned,
@@ -78,13 +90,21 @@ export class PagedPasses {
     const { maxStepTokens } = options;
     const empty = async (label: string, shape: number[], dtype: "f32" | "u32" = "f32") =>
       owned.keep(await Tensor.empty(gpu, shape, { label, dtype }));
-    return new PagedPasses(model, owned, cache, options, {
+    const passes = new PagedPasses(model, owned, cache, options, {
       tokens: await empty("tokens", [maxStepTokens], "u32"),
       newest: await empty("newest tokens", [batch], "u32"),
       last: await empty("last rows", [1, batch, spec.dim]),
+      normed: await finalNormRows(model, owned, batch),
       logits: await empty("logits", [batch, spec.vocabSize]),
       tensors: await blockTensors(gpu, owned, spec, maxStepTokens),
     });
+    for (const [layer, { projections }] of model.blocks.entries()) {
+      await passes.#largestRows(projections);
+      for (const isDecode of [true, false]) {
+        await passes.#attention(isDecode, options.windowOf(layer));
+      }
+    }
+    return passes;
   }
 
   /** All layers over so many tokens, or a few more: those that are too many belong to no sequence. */
@@ -110,18 +130,14 @@ export class PagedPasses {
   /** Logits of the first rows of `last`, or a few more. */
   head(numRows: number): Promise<BoundWork> {
     const { last, logits, model } = this;
+    const tensors = { h: last, normed: this.#normed, logits };
     const rows = this.#roomFor(numRows, logits.shape[0]);
-    return once(this.#heads, rows, () => bindHead(model, this.#owned, { h: last, logits }, rows));
+    return once(this.#heads, rows, () => bindHead(model, tensors, rows));
   }
 
   async #attend(layer: number, shape: PassShape, tensors: LayerTensors): Promise<BoundWork> {
     const { projections } = this.model.blocks[layer];
-    const { maxStepTokens } = this.#options;
-    const largest = await once(
-      this.#rows,
-      projections.norms,
-      () => projections.emptyRows(this.#owned, [maxStepTokens]),
-    );
+    const largest = await this.#largestRows(projections);
     const rows = Object.fromEntries(
       Object.entries(largest).map(([name, tensor]) => [
         name,
@@ -138,6 +154,16 @@ export class PagedPasses {
       ...(cache.hasRope ? [cache.bindRopeQueries(q)] : []),
       attention.bind({ q: planned(largest.q), cache, o: planned(largest.o) }),
     ]);
+  }
+
+  /** Rows of the largest pass, which layers that are alike share. */
+  #largestRows(projections: AttentionProjections): Promise<AttentionRows> {
+    const { maxStepTokens } = this.#options;
+    return once(
+      this.#rows,
+      projections.norms,
+      () => projections.emptyRows(this.#owned, [maxStepTokens]),
+    );
   }
 
   /**

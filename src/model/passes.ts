@@ -36,14 +36,21 @@ export async function bindLayers(
   return { h: tensors.h, work: inSequence(works) };
 }
 
+/** Allocates the output of the final norm for so many tokens; `owned` keeps it. */
+export async function finalNormRows(
+  { gpu, spec: { dim } }: Model,
+  owned: Owned,
+  numTokens: number,
+): Promise<Tensor> {
+  return owned.keep(await Tensor.empty(gpu, [numTokens, dim], { label: "final norm" }));
+}
+
 /** Binds the final norm and the classifier, from the first rows of a residual stream to those of logits. */
 export async function bindHead(
-  { gpu, spec: { dim }, finalNorm, classifier }: Model,
-  owned: Owned,
-  { h, logits }: { h: Tensor; logits: Tensor },
+  { finalNorm, classifier }: Model,
+  { h, normed, logits }: Record<"h" | "normed" | "logits", Tensor>,
   numTokens: number,
 ): Promise<BoundWork> {
-  const normed = owned.keep(await Tensor.empty(gpu, [numTokens, dim], { label: "final norm" }));
   return inSequence([
     finalNorm.bind({ x: h.buffer, y: normed.buffer }, numTokens),
     await classifier.bind({ x: normed.buffer, y: logits.buffer }, numTokens),
@@ -81,7 +88,8 @@ export class Heads {
       const logits = seqLen === 1
         ? this.#logits
         : this.#owned.keep(await Tensor.empty(gpu, [seqLen, vocabSize], { label: "logits" }));
-      return { logits, work: await bindHead(this.#model, this.#owned, { h, logits }, seqLen) };
+      const normed = await finalNormRows(this.#model, this.#owned, seqLen);
+      return { logits, work: await bindHead(this.#model, { h, normed, logits }, seqLen) };
     });
   }
 }

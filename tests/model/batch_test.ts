@@ -14,6 +14,7 @@ import {
   type GeneratedToken,
   ReferenceDecoder,
 } from "../../src/model/mod.ts";
+import { buffersOf } from "../support/buffers.ts";
 import { sharedGpu } from "../support/gpu.ts";
 import { TINY, weightsOf, weightsWith } from "../support/models.ts";
 import { type Random, testRandomly } from "../support/random.ts";
@@ -48,6 +49,17 @@ async function withBatch<Result>(
   } finally {
     batch.destroy();
   }
+}
+
+/** Refuses buffers of a label, so many of them; what it returns ends that. */
+function refuseBuffers(device: GPUDevice, label: string, most = Infinity): () => void {
+  const createBuffer = device.createBuffer.bind(device);
+  device.createBuffer = (descriptor) => {
+    const isRefused = descriptor.label === label && most-- > 0;
+    const size = isRefused ? device.limits.maxBufferSize + 4 : descriptor.size;
+    return createBuffer({ ...descriptor, size });
+  };
+  return () => void (device.createBuffer = createBuffer);
 }
 
 async function read(sequence: BatchSequence): Promise<GeneratedToken[]> {
@@ -364,23 +376,58 @@ testRandomly(
       { label: "logprobs", one: { ...asked, logprobs: 2 } },
     ];
     for (const { label, one } of greedy) {
-      const createBuffer = device.createBuffer.bind(device);
-      device.createBuffer = (descriptor) => {
-        const size = descriptor.label === label ? device.limits.maxBufferSize + 4 : descriptor.size;
-        return createBuffer({ ...descriptor, size });
-      };
+      const end = refuseBuffers(device, label);
       const before = tokensOf(batch.add(asked));
       const refused = assertRejects(() => read(batch.add(one)), GpuWorkError, `allocate ${label}`);
       const after = tokensOf(batch.add(asked));
       assertEquals([await before, await after], [expected, expected]);
       await refused;
       await settled(batch);
-      device.createBuffer = createBuffer;
+      end();
       assertEquals((await read(batch.add(one))).length, 5, "it is tried again");
     }
     gpu.destroy();
   },
 );
+
+testRandomly("Batch: steps allocate uniforms, and what the host reads, alone", async (random) => {
+  // A layer of each kind.
+  const layers = [{ rope: {} }, { rope: {}, window: 9 }];
+  const spec = { ...SMALL, contextLen: 90, layers };
+  let steps = { made: [""], sizes: [0] };
+  const whole = await buffersOf(async () => {
+    await withBatch({ spec, weights: weightsOf(spec, random) }, {}, async (batch) => {
+      steps = await buffersOf(async () => {
+        await Promise.all(
+          [1, 3, 70].map((length) =>
+            tokensOf(batch.add({ tokens: promptOf(random, spec, length), maxTokens: 3 }))
+          ),
+        );
+      });
+    });
+  });
+  for (const label of ["attend params", "q", "final norm"]) {
+    assert(whole.made.includes(label), `${label} among ${whole.made}`);
+  }
+  const isSmall = (label: string, i: number) => /params$/.test(label) && steps.sizes[i] <= 256;
+  const large = steps.made.filter((label, i) => label === "attend params" || !isSmall(label, i));
+  assertEquals(large.filter((label) => !/^(download|readback .*)$/.test(label)), []);
+});
+
+testRandomly("Batch: a step that fails ends who runs, and nobody who waits", async (random) => {
+  const gpu = await Gpu.open();
+  const batch = await Batch.create(gpu, TINY, weightsOf(TINY, random), { maxSequences: 1 });
+  const asked = { tokens: promptOf(random, TINY, 3), maxTokens: 5 };
+  const expected = await tokensOf(batch.add(asked));
+  const end = refuseBuffers(gpu.device, "download", 1);
+  const runs = read(batch.add(asked));
+  const waits = [tokensOf(batch.add(asked)), tokensOf(batch.add(asked))];
+  await assertRejects(() => runs, GpuWorkError, "download a tensor");
+  assertEquals(await Promise.all(waits), [expected, expected]);
+  end();
+  await settled(batch);
+  gpu.destroy();
+});
 
 testRandomly("Batch: what f32 holds as zero chooses a token all the same", async (random) => {
   const weights = weightsOf(SMALL, random);
