@@ -2,7 +2,8 @@
 import { headParts, type HeadRange } from "./head_parts.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { Owned } from "../gpu/owned.ts";
-import { MAP_READ, USAGE } from "../gpu/usage.ts";
+import { Readback } from "../gpu/readback.ts";
+import { USAGE } from "../gpu/usage.ts";
 import { type KvShape as KvSpec, storedRows } from "./kv_shape.ts";
 import { rowBytes } from "../tensor/dtype.ts";
 import { Tensor } from "../tensor/tensor.ts";
@@ -123,12 +124,7 @@ export async function readRegions(
   counters: readonly GPUBuffer[],
 ): Promise<{ rows: Uint8Array<ArrayBuffer>; counters: Uint32Array[] }> {
   return await Owned.use(async (owned) => {
-    const stagings: GPUBuffer[] = [];
-    const stage = (size: number) => {
-      const usage = USAGE.mapRead | USAGE.copyDst;
-      stagings.push(owned.keep(gpu.device.createBuffer({ label: "cache rows", size, usage })));
-      return stagings.at(-1)!;
-    };
+    const readback = new Readback(gpu, owned, action);
     const pieces: { staging: GPUBuffer; offset: number; bytes: number }[] = [];
     const stagedCounters = await gpu.guard(action, () => {
       const encoder = gpu.device.createCommandEncoder();
@@ -137,7 +133,8 @@ export async function readRegions(
           const start = alignedStart(region);
           return { start, size: alignedEnd(region) - start, skip: region.offset - start };
         });
-        const staging = stage(aligned.reduce((sum, { size }) => sum + size, 0));
+        const bytes = aligned.reduce((sum, { size }) => sum + size, 0);
+        const staging = readback.stage("cache rows", bytes);
         let at = 0;
         aligned.forEach(({ start, size, skip }, i) => {
           encoder.copyBufferToBuffer(tensor.buffer, start, staging, at, size);
@@ -146,22 +143,23 @@ export async function readRegions(
         });
       }
       const stagedCounters = counters.map((counter) => {
-        const staging = stage(counter.size);
+        const staging = readback.stage("cache counters", counter.size);
         encoder.copyBufferToBuffer(counter, 0, staging, 0, counter.size);
         return staging;
       });
-      gpu.device.queue.submit([encoder.finish()]);
+      readback.submit(encoder);
       return stagedCounters;
     });
-    await gpu.waitFor(Promise.all(stagings.map((staging) => staging.mapAsync(MAP_READ))));
+    await readback.mapped();
     const rows = new Uint8Array(pieces.reduce((sum, { bytes }) => sum + bytes, 0));
-    const mapped = new Map(stagings.map((staging) => [staging, staging.getMappedRange()]));
+    const stagings = new Set(pieces.map(({ staging }) => staging));
+    const mapped = new Map([...stagings].map((staging) => [staging, staging.getMappedRange()]));
     let at = 0;
     for (const { staging, offset, bytes } of pieces) {
       rows.set(new Uint8Array(mapped.get(staging)!, offset, bytes), at);
       at += bytes;
     }
-    const numbersOf = (staging: GPUBuffer) => new Uint32Array(mapped.get(staging)!).slice();
+    const numbersOf = (staging: GPUBuffer) => new Uint32Array(staging.getMappedRange()).slice();
     return { rows, counters: stagedCounters.map(numbersOf) };
   });
 }

@@ -2,8 +2,9 @@
 import { sentence } from "../base/check.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { Owned } from "../gpu/owned.ts";
+import { Readback } from "../gpu/readback.ts";
 import { refusalsOf } from "../gpu/refusals.ts";
-import { MAP_READ, USAGE } from "../gpu/usage.ts";
+import { USAGE } from "../gpu/usage.ts";
 import type { ElementType } from "./dtype.ts";
 import { decodeElements } from "./host_elements.ts";
 
@@ -21,6 +22,29 @@ interface DownloadOptions {
   action?: string;
   /** Encodes work in front of the copies. */
   before?: (encoder: GPUCommandEncoder) => void;
+}
+
+/** Tensors in the fewest groups that buffers of at most `most` bytes hold, in their order. */
+function groupsOf(tensors: readonly Stored[], most: number): Stored[][] {
+  const groups: Stored[][] = [];
+  let left = 0;
+  for (const tensor of tensors) {
+    if (groups.length === 0 || tensor.bytes > left) {
+      groups.push([]);
+      left = most;
+    }
+    groups.at(-1)!.push(tensor);
+    left -= tensor.bytes;
+  }
+  return groups;
+}
+
+/** The elements of tensors that lie one after the other. */
+function elementsOf(bytes: ArrayBuffer, tensors: readonly Stored[]): Float32Array[] {
+  let at = 0;
+  return tensors.map((tensor) =>
+    decodeElements(bytes.slice(at, at += tensor.bytes), tensor.shape, tensor.dtype)
+  );
 }
 
 /**
@@ -42,27 +66,26 @@ export async function downloadTogether(
   return await Owned.use(async (owned) => {
     const refusals = refusalsOf(gpu.device);
     const waited = refusals.beforeWait();
-    const staging = await gpu.guard(action, () => {
-      const size = tensors.reduce((sum, { bytes }) => sum + bytes, 0);
-      const usage = USAGE.mapRead | USAGE.copyDst;
-      const staging = owned.keep(gpu.device.createBuffer({ label: "download", size, usage }));
+    const readback = new Readback(gpu, owned, action);
+    const stagings = await gpu.guard(action, () => {
       const encoder = gpu.device.createCommandEncoder();
       before(encoder);
-      let at = 0;
-      for (const { buffer, bytes } of tensors) {
-        encoder.copyBufferToBuffer(buffer, 0, staging, at, bytes);
-        at += bytes;
-      }
-      gpu.device.queue.submit([encoder.finish()]);
-      return staging;
+      const stagings = groupsOf(tensors, gpu.device.limits.maxBufferSize).map((group) => {
+        const size = group.reduce((sum, { bytes }) => sum + bytes, 0);
+        const staging = readback.stage("download", size);
+        let at = 0;
+        for (const { buffer, bytes } of group) {
+          encoder.copyBufferToBuffer(buffer, 0, staging, at, bytes);
+          at += bytes;
+        }
+        return { staging, group };
+      });
+      readback.submit(encoder);
+      return stagings;
     });
-    await gpu.waitFor(staging.mapAsync(MAP_READ));
+    await readback.mapped();
     waited();
     for (const { buffer } of tensors) refusals.throwIfStale(action, buffer);
-    const mapped = staging.getMappedRange();
-    let at = 0;
-    return tensors.map(({ bytes, shape, dtype }) =>
-      decodeElements(mapped.slice(at, at += bytes), shape, dtype)
-    );
+    return stagings.flatMap(({ staging, group }) => elementsOf(staging.getMappedRange(), group));
   });
 }

@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { Gpu, GpuWorkError, Tensor } from "../../mod.ts";
-import { withRefusedBuffers } from "../support/buffers.ts";
+import { DeviceLostError, Gpu, GpuWorkError, RingKvCache, Tensor } from "../../mod.ts";
+import { downloadTogether } from "../../src/tensor/download.ts";
+import { buffersOf, withLimits, withRefusedBuffers } from "../support/buffers.ts";
 import { assertClose, assertSame } from "../support/compare.ts";
 import { hasF16, sharedGpu } from "../support/gpu.ts";
 import { testRandomly } from "../support/random.ts";
@@ -55,6 +56,47 @@ for (const dtype of ["f32", "f16"] as const) {
     assertEquals(await tensor.download(), Float32Array.from(data));
   });
 }
+
+testRandomly(
+  "tensors: together they may be more than the device's largest buffer",
+  async (random) => {
+    using tensors = new Tensors();
+    const hosts = [3, 16, 1, 1, 14, 2].map((length) => random.tensor([length]));
+    const all = await Promise.all(hosts.map((host) => tensors.upload(host)));
+    const { made, sizes } = await buffersOf(() =>
+      withLimits({ maxBufferSize: 64 }, async () => {
+        const downloaded = await downloadTogether(await sharedGpu(), all);
+        assertEquals(downloaded, hosts.map(({ data }) => Float32Array.from(data)));
+      })
+    );
+    const stagings = sizes.filter((_, i) => made[i] === "download");
+    assertEquals(stagings, [12, 64, 64, 8]);
+  },
+);
+
+testRandomly(
+  "tensors: what a submit that was dropped did not copy is no download",
+  async (random) => {
+    // As where a driver has failed, and the runtime does not know of it yet.
+    const gpu = await Gpu.open();
+    const { queue } = gpu.device;
+    const tensor = await Tensor.upload(gpu, random.tensor([5]));
+    const before = await tensor.download();
+    queue.submit = () => {};
+    await assertRejects(
+      () => tensor.download(),
+      GpuWorkError,
+      "Cannot download a tensor as the GPU must do what is submitted (it may be lost: open it anew)",
+    );
+    const cache = await RingKvCache.create(gpu, { numKvHeads: 1, headDim: 4, capacity: 3 });
+    await assertRejects(() => cache.snapshot(), GpuWorkError, "must do what is submitted");
+    Reflect.deleteProperty(queue, "submit");
+    assertEquals(await tensor.download(), before);
+    queue.submit = () => GPUDevice.prototype.destroy.call(gpu.device);
+    await assertRejects(() => tensor.download(), DeviceLostError);
+    gpu.destroy();
+  },
+);
 
 Deno.test("tensor: f16 rounds to the nearest", async () => {
   if (!await hasF16()) return;
