@@ -33,7 +33,10 @@ export interface UniformRanges {
   ranges: readonly UniformRange[];
 }
 
-/** Cuts units into as few ranges as uniform bindings hold; undefined where a unit does not fit one. */
+/** More ranges than cheap loads are worth: each has a dispatch, a binding and parameters of its own. */
+const MOST_RANGES = 4096;
+
+/** Cuts units into as few ranges as uniform bindings hold; undefined where a unit does not fit one, or ranges are too many. */
 export function uniformRanges({ count, rows, rowBytes }: RowUnits): UniformRanges | undefined {
   const total = count * rows;
   const most = Math.floor(UNIFORM_BYTES / Math.max(...rowBytes));
@@ -52,7 +55,7 @@ export function uniformRanges({ count, rows, rowBytes }: RowUnits): UniformRange
   };
   let units = Math.floor(most / rows);
   while (units > 0 && rowsFor(units) > most) units--;
-  if (units === 0) return undefined;
+  if (units === 0 || count / units > MOST_RANGES) return undefined;
   const bound = rowsFor(units);
   const ranges = Array.from({ length: Math.ceil(count / units) }, (_, i) => {
     const firstUnit = i * units;

@@ -7,7 +7,7 @@ import {
   ROUNDS_BESIDE,
   valueLoads,
 } from "./fused_tile.ts";
-import type { PlanDevice, PlanStart } from "./plan_base.ts";
+import { type PlanDevice, type PlanStart, rowsPerKvHead, tilesPerKvHead } from "./plan_base.ts";
 import type { FilledSpec } from "./spec.ts";
 import { type RowUnits, type UniformRanges, uniformRanges } from "./uniform_ranges.ts";
 
@@ -15,6 +15,8 @@ import { type RowUnits, type UniformRanges, uniformRanges } from "./uniform_rang
 export const SOFTWARE_LANES = 8;
 /** Workgroups below which some of its threads would have nothing to do. */
 const FILLING = 8;
+/** Rows of an invocation. */
+const ROWS = 4;
 /** Most elements of a head whose rows are kept in registers: of larger ones, loads are shared by more rows in other tiles. */
 const MOST_ELEMENTS = 16;
 
@@ -36,11 +38,18 @@ export function planUniformTile(
 ): UniformTile | undefined {
   if (!suitsUniforms(spec, profile) || spec.tuning || parts.length > 1) return undefined;
   const uniform = uniformRanges(keyUnits(spec));
-  const [rows, keys] = [4, 4];
-  if (!uniform || spec.numRows < FILLING * SOFTWARE_LANES * rows) return undefined;
-  const loads = "packs";
+  if (!uniform || !fills(spec, uniform)) return undefined;
+  const [keys, loads] = [4, "packs" as const];
   const tile: FusedTile = {
-    ...{ rows, rowGroups: SOFTWARE_LANES, lanes: 1, wantedLanes: 1, keys, sharers: 0, partners: 1 },
+    ...{
+      rows: ROWS,
+      rowGroups: SOFTWARE_LANES,
+      lanes: 1,
+      wantedLanes: 1,
+      keys,
+      sharers: 0,
+      partners: 1,
+    },
     ...{
       ownsColumns: false,
       keyChunk: 0,
@@ -54,6 +63,18 @@ export function planUniformTile(
     rounds: headLoads({ spec, loads }) + 1 + ROUNDS_BESIDE,
   };
   return { tile, uniform };
+}
+
+/**
+ * Whether no more than half of what is dispatched has nothing to do: rows of the tiles of a KV head, and threads while a range
+ * of keys runs, as each has a dispatch of its own.
+ */
+function fills(spec: FilledSpec, { ranges }: UniformRanges): boolean {
+  const tileRows = SOFTWARE_LANES * ROWS;
+  const tilesOfHead = tilesPerKvHead(spec, tileRows);
+  const tilesOfRange = ranges[0].numUnits * headsOfUnit(spec) * tilesOfHead;
+  return spec.numRows >= FILLING * tileRows && 2 * tilesOfRange >= FILLING &&
+    2 * rowsPerKvHead(spec) >= tilesOfHead * tileRows;
 }
 
 /** Whether loads from storage are dear, and rows are small, of f32, and lie where a binding can hold them. */

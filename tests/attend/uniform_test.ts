@@ -120,6 +120,23 @@ Deno.test("uniform keys: planned where loads from storage are dear and rows are 
   assertEquals(ofBias.uniform, undefined);
 });
 
+Deno.test("uniform keys: tiles of few rows, and ranges of few tiles, are left to storage", () => {
+  const isUniform = (spec: Omit<AttentionSpec, "headDim">) =>
+    fusedPlan({ headDim: 4, ...spec }, LIMITS, SOFTWARE).uniform !== undefined;
+  // A tile of 32 rows of each head: 15 rows of it, or 16.
+  const few = { batch: 8, numHeads: 8, numKvHeads: 8, capacity: 64 };
+  assertEquals(isUniform({ ...few, seqLen: 15 }), false);
+  assertEquals(isUniform({ ...few, seqLen: 16 }), true);
+  // A range is a sequence: of 3 tiles, or of 4.
+  const long = { batch: 16, numHeads: 1, capacity: 4000 };
+  assertEquals(isUniform({ ...long, seqLen: 96 }), false);
+  assertEquals(isUniform({ ...long, seqLen: 97 }), true);
+  // More ranges than blocks: no plan is refused for that.
+  const many = { batch: 2 ** 15, numHeads: 1, seqLen: 128, capacity: 4096 };
+  const limits = { ...LIMITS, maxStorageBufferBindingSize: 2 ** 32 };
+  assertEquals(fusedPlan({ headDim: 4, ...many }, limits, SOFTWARE).uniform, undefined);
+});
+
 Deno.test("uniform keys: explain says so", () => {
   const text = explain(planAttention(SMALL, LIMITS, SOFTWARE));
   assertStringIncludes(text, "2 x 2040 rows of keys and values bound as uniforms");

@@ -44,6 +44,12 @@ Deno.test("uniformRanges: what fits is one range, also where it is small and odd
   assertEquals(uniformRanges({ count: 1, rows: 4097, rowBytes: [16] }), undefined);
 });
 
+Deno.test("uniformRanges: no more ranges than dispatches that cheap loads are worth", () => {
+  const unit = { rows: 4096, rowBytes: [16, 16] };
+  assertEquals(uniformRanges({ count: 4096, ...unit })?.ranges.length, 4096);
+  assertEquals(uniformRanges({ count: 4097, ...unit }), undefined);
+});
+
 Deno.test("uniformRanges: 16 sequences of 255 rows over 1, 2 and 8 heads of 8", () => {
   const numbers = [1, 2, 8].map((heads) =>
     uniformRanges({ count: 16, rows: 255 * heads, rowBytes: [32, 32] })?.ranges.length
