@@ -3,7 +3,7 @@ import { sentence } from "../base/check.ts";
 import { type CompiledKernel, type Dispatch, type Grid, withAccess } from "./bound_work.ts";
 import type { Gpu } from "./device.ts";
 import { GpuWorkError } from "../base/errors.ts";
-import { USAGE } from "./usage.ts";
+import { canBeUniform, USAGE } from "./usage.ts";
 import { keptKernel } from "./kernel_cache.ts";
 import { compose, type ComposedModule, type WgslBinding, type WgslModule } from "./compose.ts";
 import { bytesOf, type Layout, uniformLayout, type UniformValues } from "./host_layout.ts";
@@ -41,12 +41,12 @@ function checkUniform(
   label: string,
   name: string,
   type: GPUBufferBindingType,
-  { usage }: GPUBuffer,
+  buffer: GPUBuffer,
 ): void {
-  if (type !== "uniform" || usage & USAGE.uniform) return;
+  if (type !== "uniform" || canBeUniform(buffer)) return;
   const rule = `${name} must be a buffer that can be bound as a uniform, whose loads are the ` +
     "cheapest of software (make it with usage UNIFORM too)";
-  throw new TypeError(sentence(`run ${label}`, rule, { usage }));
+  throw new TypeError(sentence(`run ${label}`, rule, { usage: buffer.usage }));
 }
 
 /** Throws if a grid is larger than the device's: what WebGPU would refuse when it is submitted. */

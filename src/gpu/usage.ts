@@ -10,5 +10,10 @@ export const USAGE = {
   queryResolve: 0x0200,
 } as const;
 
+/** Whether a buffer can be bound as a uniform: one of a caller's may have been made for storage alone. */
+export function canBeUniform({ usage }: GPUBuffer): boolean {
+  return (usage & USAGE.uniform) !== 0;
+}
+
 /** The mode of `mapAsync` for readers: `GPUMapMode.READ`. */
 export const MAP_READ = 0x0001;

@@ -11,6 +11,7 @@ import { join, type WgslModule, type WgslPiece } from "../gpu/compose.ts";
 import { type BoundWork, boundWork } from "../gpu/bound_work.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { KeptBuffers } from "../gpu/kept_buffers.ts";
+import { canBeUniform } from "../gpu/usage.ts";
 import type { DeviceProfile } from "../gpu/profile.ts";
 import type { KvDtype } from "../tensor/dtype.ts";
 import type { Tensor } from "../tensor/tensor.ts";
@@ -179,6 +180,7 @@ export class Linear {
     const { w: { shape: [, inputs], dtype, bands } } = this.#weights;
     const { isSoftware } = this.#profile;
     if (!isSoftware || dtype !== "f32" || packSize(inputs) === 1 || this.#heads) return [];
+    if (!bands.every(({ w }) => canBeUniform(w.buffer))) return [];
     const parts = bands.flatMap(({ w: { buffer, shape: [rows] }, firstRow: first }) =>
       rowRanges(this.#gpu.device.limits, rows, 4 * inputs).map(({ rows, firstRow, ...bytes }) => ({
         ...{ w: { buffer, ...bytes }, rows, firstRow: first + firstRow },

@@ -7,6 +7,7 @@ import { KeptBuffers } from "../gpu/kept_buffers.ts";
 import { type BufferRange, Kernel } from "../gpu/kernel.ts";
 import { checkRounds } from "../gpu/loop_rounds.ts";
 import { type RowRange, rowRanges } from "../gpu/row_ranges.ts";
+import { canBeUniform } from "../gpu/usage.ts";
 import { Owned } from "../gpu/owned.ts";
 import type { DeviceProfile } from "../gpu/profile.ts";
 import { packSize } from "../tensor/loads.ts";
@@ -180,7 +181,7 @@ export class LinearGradient {
     product: ProductBuffers,
     { rows, inner }: { rows: number; inner: number },
   ): Promise<BoundWork> {
-    const ranges = this.#uniformRanges(inner);
+    const ranges = this.#uniformRanges(product.b, inner);
     if (ranges.length === 0) return await this.#chunkedProduct(product, { rows, inner });
     return inSequence(
       await Promise.all(ranges.map(({ rows: boundRows, firstRow: first, ...bytes }, i) => {
@@ -195,8 +196,9 @@ export class LinearGradient {
   }
 
   /** Rows of the second matrix that uniform bindings hold; none where loads from storage are as cheap. */
-  #uniformRanges(inner: number): RowRange[] {
-    if (!this.#profile.isSoftware || packSize(this.#inputs) === 1) return [];
+  #uniformRanges(matrix: GPUBuffer, inner: number): RowRange[] {
+    const { isSoftware } = this.#profile;
+    if (!isSoftware || packSize(this.#inputs) === 1 || !canBeUniform(matrix)) return [];
     return rowRanges(this.#gpu.device.limits, inner, 4 * this.#inputs);
   }
 

@@ -31,6 +31,33 @@ const run = (...works: BoundWork[]) => submit((encoder) => works.forEach((w) => 
 const sumOf = (a: ArrayLike<number>, b: ArrayLike<number>) =>
   Float64Array.from(a, (value, i) => value + b[i]);
 
+testRandomly(
+  "LinearGradient: a caller's buffers for storage alone are read as such",
+  async (random) => {
+    using tensors = new Tensors();
+    const gpu = await sharedGpu();
+    const [numTokens, outputs, inputs] = [40, 9, 8];
+    const [x, dy] = [random.tensor([numTokens, inputs]), random.tensor([numTokens, outputs])];
+    const w = random.tensor([outputs, inputs]);
+    const expected = linearGradient({ x: x.data, w: w.data, dy: dy.data }, [outputs, inputs]);
+    const profile = profileOn(gpu, PROFILES.software);
+    const linear = tensors.keep(new LinearGradient(gpu, "w", [outputs, inputs], { profile }));
+    const read = {
+      x: (await tensors.stored(x)).buffer,
+      dy: (await tensors.stored(dy)).buffer,
+      w: (await tensors.stored(w)).buffer,
+    };
+    const dx = await tensors.poisoned([numTokens, inputs]);
+    const dw = await tensors.upload({ ...w, data: new Float32Array(w.data.length) });
+    await run(
+      await linear.bindInput({ ...read, dx: dx.buffer }, numTokens),
+      await linear.bindWeights({ ...read, dw: dw.buffer }, numTokens),
+    );
+    assertNear(await dx.download(), expected.dx, "dx");
+    assertNear(await dw.download(), expected.dw, "dw");
+  },
+);
+
 for (const tiles of TILES) {
   testRandomly(`LinearGradient: odd shapes, tiles of ${tiles}`, async (random) => {
     const gpu = await sharedGpu();

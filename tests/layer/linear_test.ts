@@ -102,6 +102,24 @@ async function draw(
   return { gpu, profile, weights, x: await tensors.upload(x), expected, numTokens };
 }
 
+testRandomly(
+  "Linear: a caller's buffer that is for storage alone is read as such",
+  async (random) => {
+    using tensors = new Tensors();
+    const size = { numTokens: 33, inside: 8, outside: 5 };
+    const drawn = await draw(tensors, { random, tiles: "software", size });
+    const { gpu, weights: { w: matrix }, x, expected, numTokens } = drawn;
+    const { shape, dtype, bands: [{ w: uploaded }] } = matrix;
+    const w = await tensors.stored({ data: await uploaded.download(), shape: uploaded.shape });
+    const bands = [{ w, firstRow: 0 }];
+    const weights = { w: { shape, dtype, bands } as unknown as WeightMatrix };
+    const linear = new Linear(gpu, "linear", weights, { profile: drawn.profile });
+    const y = await tensors.poisoned([numTokens, size.outside]);
+    await run(await linear.bind({ x: x.buffer, y: y.buffer }, numTokens));
+    assertClose(await y.download(), expected, TOLERANCE, "y");
+  },
+);
+
 for (const tiles of TILES) {
   for (const dtype of ["f32", "f16", "int8", "int4"] as const) {
     testRandomly(`Linear: matrices in ${dtype}, tiles of ${tiles}`, async (random) => {

@@ -7,6 +7,7 @@ import {
   type ElementType,
   type FusedPlan,
   type GradientInputs,
+  type HostFloats,
   type HostMask,
   type HostTensor,
   type KvDtype,
@@ -22,6 +23,7 @@ import { modTensorsOf } from "../../src/score/score_mod.ts";
 import { dequantize, quantize } from "../../src/tensor/quantized.ts";
 import { inPass } from "../../src/gpu/bound_work.ts";
 import { Owned } from "../../src/gpu/owned.ts";
+import { USAGE } from "../../src/gpu/usage.ts";
 import { sharedGpu } from "./gpu.ts";
 import type { HostModTensors } from "./mods.ts";
 import type { Random } from "./random.ts";
@@ -117,6 +119,15 @@ export class Tensors {
   /** Uploads to the shared GPU. */
   async upload(source: HostTensor | HostMask, dtype?: ElementType): Promise<Tensor> {
     return this.keep(await Tensor.upload(await sharedGpu(), source, { dtype }));
+  }
+
+  /** Uploads f32 to a buffer of a caller's who knows of no usage but storage. */
+  async stored({ data, shape }: HostFloats): Promise<Tensor> {
+    const gpu = await sharedGpu();
+    const usage = USAGE.storage | USAGE.copyDst;
+    const buffer = gpu.device.createBuffer({ size: 4 * data.length, usage });
+    gpu.device.queue.writeBuffer(buffer, 0, Float32Array.from(data));
+    return this.keep(Tensor.wrap(gpu, buffer, shape));
   }
 
   /** Uploads the tensors of functions of scores. */
