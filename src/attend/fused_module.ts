@@ -8,13 +8,12 @@ import { isQuantized } from "../tensor/quantized.ts";
 import { rowEndPieces, scorePieces } from "../score/pieces.ts";
 import { masksKeys } from "../score/score_spec.ts";
 import { packPiece, packType } from "../tensor/pieces.ts";
-import { fusedPackSize, headLoads } from "../plan/fused_tile.ts";
+import { exchangeOf, fusedPackSize, headLoads } from "../plan/fused_tile.ts";
 import type { FusedPlan } from "../plan/fused.ts";
 import { MERGE_WORKGROUP } from "../plan/slices.ts";
 import type { FilledSpec } from "../plan/spec.ts";
 import {
   contextPieces,
-  exchangeOf,
   keyMiddlePiece,
   keyPieces,
   lanesPiece,

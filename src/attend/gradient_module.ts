@@ -2,7 +2,7 @@
 import * as wgsl from "../../kernels/mod.ts";
 import { join, renamed, type WgslModule, type WgslPiece } from "../gpu/compose.ts";
 import { slotsPiece } from "../cache/slots.ts";
-import { fusedPackSize } from "../plan/fused_tile.ts";
+import { exchangeOf, fusedPackSize } from "../plan/fused_tile.ts";
 import { type AttentionGradientPlan, HEAD_LANES } from "../plan/backward.ts";
 import { perHeadPiece, scorePieces, slopePieces } from "../score/pieces.ts";
 import { loadPacks } from "../tensor/loads.ts";
@@ -11,7 +11,6 @@ import type { Dtype } from "../tensor/dtype.ts";
 import type { FilledSpec } from "../plan/spec.ts";
 import {
   contextPieces,
-  exchangeOf,
   keyPieces,
   lanesPiece,
   type Loaded,

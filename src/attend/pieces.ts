@@ -4,7 +4,7 @@ import { isAsymmetric, isTransformed } from "../cache/kv_transform.ts";
 import { slotsPiece } from "../cache/slots.ts";
 import { renamed, type WgslPiece } from "../gpu/compose.ts";
 import { isPerHead, MASK_COLUMNS, MASK_TOKENS } from "../plan/mask_blocks.ts";
-import type { FusedTile } from "../plan/fused_tile.ts";
+import { exchangeOf, type FusedTile } from "../plan/fused_tile.ts";
 import { spareTiles } from "../plan/plan_base.ts";
 import type { FilledSpec } from "../plan/spec.ts";
 import type { Dtype, KvDtype } from "../tensor/dtype.ts";
@@ -195,24 +195,10 @@ export function stripsPiece(
 /** Declares the state of a softmax, with the score of what is masked. */
 export const STATE_PIECE: WgslPiece = { fragments: [wgsl.masked, wgsl.state] };
 
-/** The sizes of a tile that say how its lanes exchange what they compute. */
-type Exchanging =
-  & Pick<FusedTile, "rowGroups" | "lanes" | "sharers" | "columns">
-  & Partial<Pick<FusedTile, "ownsColumns">>;
-
-/**
- * Whether lanes exchange what they compute by broadcasts, if at all, or through workgroup memory; a row group of one lane keeps
- * its own.
- */
-export function exchangeOf(
-  { lanes, sharers, columns, ownsColumns }: Omit<Exchanging, "rowGroups">,
-): "own" | "broadcast" | "shared" {
-  if (lanes === 1) return "own";
-  return ownsColumns || sharers === lanes && columns === lanes ? "broadcast" : "shared";
-}
-
 /** Declares where the weights of a tile are, and how lanes wait for those that others share. */
-export function weightsPiece(tile: Exchanging): WgslPiece {
+export function weightsPiece(
+  tile: Pick<FusedTile, "rowGroups"> & Parameters<typeof exchangeOf>[0],
+): WgslPiece {
   const exchange = exchangeOf(tile);
   const isShared = exchange === "shared";
   const fragments = [wgsl.weights[exchange], isShared ? wgsl.meeting.shared : wgsl.meeting.none];

@@ -122,3 +122,14 @@ export function broadcastColumns(
 ): number | undefined {
   return sharers === lanes && lanes === BROADCAST_LANES ? lanes : undefined;
 }
+
+/**
+ * Whether lanes exchange what they compute by broadcasts, if at all, or through workgroup memory; a row group of one lane keeps
+ * its own.
+ */
+export function exchangeOf(
+  tile: Pick<FusedTile, "lanes" | "sharers" | "columns"> & Partial<Pick<FusedTile, "ownsColumns">>,
+): "own" | "broadcast" | "shared" {
+  if (tile.lanes === 1) return "own";
+  return tile.ownsColumns || tile.columns === broadcastColumns(tile) ? "broadcast" : "shared";
+}
