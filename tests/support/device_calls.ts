@@ -253,7 +253,7 @@ export const LONG_CALLS: Readonly<Record<string, Prepare>> = {
     const batch = await Batch.create(gpu, TINY, weightsOf(TINY, random), { maxSequences: 2 });
     return async () => {
       const drawn = { temperature: 0.7, seed: 3, topK: 2, topP: 0.9, minP: 0.1 };
-      const adjusted = { presencePenalty: 1, frequencyPenalty: 1, logitBias: { 1: 2 } };
+      const adjusted = { presencePenalty: 1, frequencyPenalty: 1, logitBias: new Map([[1, 2]]) };
       const asked = { tokens: [0, 1], maxTokens: 2, logprobs: 1, ...drawn, ...adjusted };
       await Promise.all([asked, { ...asked, logprobs: 2, seed: 4 }].map(async (options) => {
         for await (const _ of batch.add(options));
