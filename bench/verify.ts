@@ -1,9 +1,14 @@
 /** Checking a row of the bench before it is timed. */
-import { type Dtype, type Gpu, type HostTensor, type KvDtype, referenceRow } from "../mod.ts";
+import {
+  type Dtype,
+  type Gpu,
+  type HostTensor,
+  type KvDtype,
+  referenceRow,
+  type ScoreAt,
+} from "../mod.ts";
 import { dequantize, isQuantized, quantize } from "../src/tensor/quantized.ts";
-import { type Asked, firstOfRows } from "./asked.ts";
-import { randomElements } from "./random.ts";
-import { SEEDS } from "./inputs.ts";
+import { type Asked, elementsOf, firstOfRows, type Inputs, OWN_SCORE } from "./asked.ts";
 import type { Subject } from "./subject.ts";
 
 /** Largest error that inputs in [-1, 1] leave room for. */
@@ -66,12 +71,13 @@ function expectedRow(asked: Asked, batch: number, head: number, token: number): 
   const { numHeads, numKvHeads, headDim, seqLen, contextLen, dtype, sinkLogits } = asked;
   const { valueDim = headDim, valuesAre, kvDtype = dtype } = asked;
   const kvHead = Math.floor(head / (numHeads / numKvHeads));
-  const visible = contextLen - seqLen + token + 1;
+  const length = asked.contextLens?.[batch] ?? contextLen;
+  const visible = length - seqLen + token + 1;
   const qFirst = ((batch * seqLen + token) * numHeads + head) * headDim;
   const kvFirst = (batch * numKvHeads + kvHead) * contextLen;
   const biasFirst = (head * seqLen + token) * contextLen;
-  const elements = (name: "q" | "k" | "v" | "bias", first: number, shape: number[]) => ({
-    data: randomElements(first, shape.reduce((a, b) => a * b), { dtype, seed: SEEDS[name] }),
+  const elements = (name: keyof Inputs, first: number, shape: number[]) => ({
+    data: elementsOf(asked, name, first, shape.reduce((a, b) => a * b)),
     shape,
   });
   const stored = (...given: Parameters<typeof elements>) => inStorage(elements(...given), kvDtype);
@@ -83,6 +89,9 @@ function expectedRow(asked: Asked, batch: number, head: number, token: number): 
       ? { data: firstOfRows(k.data, headDim, valueDim), shape: [1, visible, 1, valueDim] }
       : stored("v", kvFirst * valueDim, [1, visible, 1, valueDim]),
     ...(asked.hasBias && { bias: elements("bias", biasFirst, [1, 1, 1, visible]) }),
+    ...(asked.hasOwnScore && {
+      scoreMod: (score: number, at: ScoreAt) => score * OWN_SCORE.factor(at.query, at.key),
+    }),
   };
   return referenceRow(inputs, { batch: 0, head: 0, token: 0 }, {
     window: asked.window,

@@ -3,11 +3,12 @@ import { Files } from "../../cli/shared/files.ts";
 import { Progress } from "../../cli/shared/progress.ts";
 import { exitCodeOf, type Out } from "../../cli/shared/run.ts";
 import { Gpu } from "../../mod.ts";
-import { loadJaxJs } from "./jax_js.ts";
+import { jaxJs } from "../peers/jax_js.ts";
+import { loadPeer } from "../peers/mod.ts";
+import { tfjs } from "../peers/tfjs.ts";
 import { type GradientResult, measureGradient } from "./measure.ts";
 import { parseGradientOptions } from "./options.ts";
 import { formatGradients } from "./table.ts";
-import { loadTfjs } from "./tfjs.ts";
 
 const files = new Files("time gradients");
 
@@ -26,7 +27,7 @@ export async function runGradient(
     try {
       const progress = new Progress(Number(peers) + cases.length);
       if (peers) progress.step("loading jax-js and tfjs");
-      const others = peers ? [await loadJaxJs(), await loadTfjs()] : [];
+      const others = peers ? [await loadPeer(jaxJs), await loadPeer(tfjs)] : [];
       for (const one of cases) {
         progress.step(`${one.tokens} tokens, ${one.numHeads} over ${one.numKvHeads} heads`);
         rows.push(...await measureGradient(gpu, one, others, effort));

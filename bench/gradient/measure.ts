@@ -1,16 +1,12 @@
 /** Gradients of ours and of others: prepared, verified, and timed in turns by the wall clock. */
 import type { Gpu } from "../../mod.ts";
 import { failureOf, messageOf } from "../peers/attempt.ts";
+import type { Peer } from "../peers/peer.ts";
 import type { Times } from "../result.ts";
 import { speedup, summaryOf } from "../statistics.ts";
 import { type Effort, timeWorkInTurns, type Work } from "../stopwatch.ts";
 import { prepareOnehead } from "./onehead.ts";
-import {
-  type GradientCase,
-  type GradientSystem,
-  type PreparedGradient,
-  randomInputs,
-} from "./system.ts";
+import { type GradientCase, type PreparedGradient, randomInputs } from "./system.ts";
 import { errorOf, expectedGradients, TOLERANCE } from "./verify.ts";
 
 /** One measured row. */
@@ -38,7 +34,7 @@ interface Contender {
 export async function measureGradient(
   gpu: Gpu,
   gradientCase: GradientCase,
-  others: readonly GradientSystem[],
+  others: readonly Pick<Peer, "name" | "prepareGradient">[],
   effort: Effort,
 ): Promise<GradientResult[]> {
   const inputs = randomInputs(gradientCase);
@@ -74,7 +70,7 @@ export async function measureGradient(
       const what = "forward + backward";
       const { name } = system;
       try {
-        const made = await system.prepare(gradientCase, inputs);
+        const made = await system.prepareGradient(gradientCase, inputs);
         add({ system: name, what, ...await verified(made) }, made.run);
       } catch (error) {
         add({ system: name, what, failure: messageOf(error) });
@@ -84,7 +80,7 @@ export async function measureGradient(
     fillInTimes(contenders.map(({ row }) => row), times);
     return rows;
   } finally {
-    for (const made of prepared) made.destroy();
+    for (const made of prepared) await made.destroy();
   }
 }
 

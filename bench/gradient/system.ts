@@ -21,16 +21,14 @@ export interface PreparedGradient {
   /** The gradients of the latest call. */
   gradients(): Promise<Gradients>;
   /** Frees what it holds. */
-  destroy(): void;
+  destroy(): void | Promise<void>;
 }
 
-/** A system that has been loaded. */
-export interface GradientSystem {
-  /** Name and version: "jax-js 0.1.25". */
-  name: string;
-  /** Prepares attention over these inputs, and its gradients. */
-  prepare(gradientCase: GradientCase, inputs: GradientInputs): Promise<PreparedGradient>;
-}
+/** Prepares attention over these inputs, and its gradients. */
+export type PrepareGradient = (
+  gradientCase: GradientCase,
+  inputs: GradientInputs,
+) => Promise<PreparedGradient>;
 
 /** Uniform random inputs in [-1, 1). */
 export function randomInputs(

@@ -1,12 +1,6 @@
 /** tfjs: `grads` of matMul, softmax, matMul. Query heads of a group become rows of one matrix, so that nothing is repeated. */
-import { importPackage } from "../peers/import_package.ts";
 import { swapMiddle } from "../peers/layout.ts";
-import type { GradientSystem } from "./system.ts";
-
-const VERSION = "4.22.0";
-const [CORE, BACKEND] = ["tfjs-core", "tfjs-backend-webgpu"].map((name) =>
-  `npm:@tensorflow/${name}@${VERSION}`
-);
+import type { PrepareGradient } from "./system.ts";
 
 interface TfTensor {
   shape: number[];
@@ -45,66 +39,61 @@ function registerGradients(tf: any): void {
   }));
 }
 
-/** Loads tfjs. */
-export async function loadTfjs(): Promise<GradientSystem> {
-  const tf = await importPackage(CORE);
-  await importPackage(BACKEND);
+/** Prepares the gradients of tfjs, once it has been loaded. */
+// deno-lint-ignore no-explicit-any
+export function tfjsGradient(tf: any): PrepareGradient {
   registerGradients(tf);
-  if (!await tf.setBackend("webgpu")) throw new Error("its WebGPU backend does not start");
-  return {
-    name: `tfjs ${VERSION}`,
-    // deno-lint-ignore require-await
-    async prepare({ tokens, numHeads, numKvHeads, headDim }, inputs) {
-      const rows = numHeads / numKvHeads * tokens;
-      /** Heads before tokens: the heads of a group are one matrix. */
-      const matrix = (data: Float32Array, heads: number, rows: number): TfTensor =>
-        tf.tensor(swapMiddle(data, [1, tokens, heads, headDim]), [numKvHeads, rows, headDim]);
-      const read = [
-        matrix(inputs.q, numHeads, rows),
-        matrix(inputs.k, numKvHeads, tokens),
-        matrix(inputs.v, numKvHeads, tokens),
-      ];
-      const dO = matrix(inputs.dO, numHeads, rows);
-      const scale = tf.scalar(1 / Math.sqrt(headDim));
-      const mask = Float32Array.from(
-        { length: tokens * tokens },
-        (_, i) => i % tokens > Math.floor(i / tokens) ? -Infinity : 0,
+  // deno-lint-ignore require-await
+  return async ({ tokens, numHeads, numKvHeads, headDim }, inputs) => {
+    const rows = numHeads / numKvHeads * tokens;
+    /** Heads before tokens: the heads of a group are one matrix. */
+    const matrix = (data: Float32Array, heads: number, rows: number): TfTensor =>
+      tf.tensor(swapMiddle(data, [1, tokens, heads, headDim]), [numKvHeads, rows, headDim]);
+    const read = [
+      matrix(inputs.q, numHeads, rows),
+      matrix(inputs.k, numKvHeads, tokens),
+      matrix(inputs.v, numKvHeads, tokens),
+    ];
+    const dO = matrix(inputs.dO, numHeads, rows);
+    const scale = tf.scalar(1 / Math.sqrt(headDim));
+    const mask = Float32Array.from(
+      { length: tokens * tokens },
+      (_, i) => i % tokens > Math.floor(i / tokens) ? -Infinity : 0,
+    );
+    const addend = tf.tensor(mask, [1, tokens, tokens]);
+    const gradient = tf.grads((q: TfTensor, k: TfTensor, v: TfTensor) => {
+      const scores = tf.reshape(
+        tf.matMul(tf.mul(q, scale), k, false, true),
+        [numHeads, tokens, tokens],
       );
-      const addend = tf.tensor(mask, [1, tokens, tokens]);
-      const gradient = tf.grads((q: TfTensor, k: TfTensor, v: TfTensor) => {
-        const scores = tf.reshape(
-          tf.matMul(tf.mul(q, scale), k, false, true),
-          [numHeads, tokens, tokens],
-        );
-        const weights = tf.softmax(tf.add(scores, addend));
-        return tf.matMul(tf.reshape(weights, [numKvHeads, rows, tokens]), v);
-      });
-      let latest: TfTensor[] = [];
-      const drop = () => tf.dispose(latest.splice(0));
-      return {
-        async run(calls) {
-          for (let i = 0; i < calls; i++) {
-            drop();
-            latest = tf.tidy(() => gradient(read, dO));
-          }
-          // The only documented way to wait.
-          for (const tensor of latest) await tensor.data();
-        },
-        async gradients() {
-          const [dq, dk, dv] = await Promise.all(latest.map((tensor) => tensor.data()));
-          const tokensFirst = (data: Float32Array, heads: number) =>
-            swapMiddle(data, [1, heads, tokens, headDim]);
-          return {
-            dq: tokensFirst(dq, numHeads),
-            dk: tokensFirst(dk, numKvHeads),
-            dv: tokensFirst(dv, numKvHeads),
-          };
-        },
-        destroy() {
+      const weights = tf.softmax(tf.add(scores, addend));
+      return tf.matMul(tf.reshape(weights, [numKvHeads, rows, tokens]), v);
+    });
+    let latest: TfTensor[] = [];
+    const drop = () => tf.dispose(latest.splice(0));
+    return {
+      async run(calls) {
+        for (let i = 0; i < calls; i++) {
           drop();
-          tf.dispose([...read, dO, scale, addend]);
-        },
-      };
-    },
+          latest = tf.tidy(() => gradient(read, dO));
+        }
+        // The only documented way to wait.
+        for (const tensor of latest) await tensor.data();
+      },
+      async gradients() {
+        const [dq, dk, dv] = await Promise.all(latest.map((tensor) => tensor.data()));
+        const tokensFirst = (data: Float32Array, heads: number) =>
+          swapMiddle(data, [1, heads, tokens, headDim]);
+        return {
+          dq: tokensFirst(dq, numHeads),
+          dk: tokensFirst(dk, numKvHeads),
+          dv: tokensFirst(dv, numKvHeads),
+        };
+      },
+      destroy() {
+        drop();
+        tf.dispose([...read, dO, scale, addend]);
+      },
+    };
   };
 }

@@ -1,6 +1,8 @@
 /** Trying features of attention on systems: each cell is computed and held against the float64 reference. */
 import { type Asked, inputsOf } from "../asked.ts";
 import type { Progress } from "../../cli/shared/progress.ts";
+import { attemptGradient } from "../gradient/attempt.ts";
+import type { GradientCase } from "../gradient/system.ts";
 import { type Attempt, attempt } from "../peers/attempt.ts";
 import type { Peer } from "../peers/peer.ts";
 import type { Feature } from "./features.ts";
@@ -15,8 +17,10 @@ export interface Cell {
   error: number | null;
   /** The message of the system. */
   message?: string;
+  /** The page of the system that says what it has, where that is not among it. */
+  source?: string;
   /** The case that decided, where not all are right. */
-  asked?: Asked;
+  asked?: Asked | GradientCase;
 }
 
 /** Tries every feature on every system. */
@@ -37,10 +41,17 @@ export async function tryFeatures(
 }
 
 /** The first case that is not right decides; one that is wrong goes before those that are refused. */
-async function tryFeature({ name, cases }: Feature, system: Peer): Promise<Cell> {
+async function tryFeature(
+  { name, cases, gradients = [] }: Feature,
+  system: Peer,
+): Promise<Cell> {
   const cell: Cell = { feature: name, system: system.name, verdict: "right", error: null };
-  for (const asked of cases) {
-    const result = await attempt(system, asked, inputsOf(asked));
+  const attempts = [
+    ...cases.map((asked) => ({ asked, start: () => attempt(system, asked, inputsOf(asked)) })),
+    ...gradients.map((asked) => ({ asked, start: () => attemptGradient(system, asked) })),
+  ];
+  for (const { asked, start } of attempts) {
+    const result = await start();
     if (result.verdict === "right") {
       await result.prepared.destroy();
       if (cell.verdict === "right") cell.error = Math.max(cell.error ?? 0, result.error);

@@ -5,10 +5,17 @@ import { errorOf, TOLERANCE } from "../verify.ts";
 import { AbsentError, LoadError, type Peer, type Prepared } from "./peer.ts";
 
 /** `"refused"`: it says that it cannot; `"absent"`: its interface has no such option. */
-export type Attempt =
-  | { verdict: "right"; error: number; prepared: Prepared }
+export type Attempt<Made = Prepared> =
+  | { verdict: "right"; error: number; prepared: Made }
   | { verdict: "wrong"; error: number }
-  | { verdict: "refused" | "absent" | "not loaded"; message: string };
+  | Failure;
+
+/** The reason why a system gave no output; of one whose interface has no such option, the page that says so. */
+export interface Failure {
+  verdict: "refused" | "absent" | "not loaded";
+  message: string;
+  source?: string;
+}
 
 /**
  * Prepares and runs a system once, and compares with the float64 reference.
@@ -21,18 +28,26 @@ export async function attempt(peer: Peer, asked: Asked, inputs: Inputs): Promise
     prepared = await peer.prepare(asked, inputs);
     await prepared.run(1);
     const error = errorOf(asked, await prepared.output());
-    if (error <= TOLERANCE[asked.dtype]) return { verdict: "right", error, prepared };
+    if (error <= (prepared.tolerance ?? TOLERANCE[asked.dtype])) {
+      return { verdict: "right", error, prepared };
+    }
     await prepared.destroy();
     return { verdict: "wrong", error };
   } catch (error) {
     if (error instanceof DeviceLostError) throw error;
     await prepared?.destroy();
-    return { verdict: verdictOn(error), message: messageOf(error) };
+    return failureBy(error);
   }
 }
 
+/** What an error of a system says of it, and why. */
+export function failureBy(error: unknown): Failure {
+  const source = error instanceof AbsentError ? error.source : undefined;
+  return { verdict: verdictOn(error), message: messageOf(error), ...(source && { source }) };
+}
+
 /** The reason why an attempt cannot be timed; undefined if it is right. */
-export function failureOf(attempt: Attempt): string | undefined {
+export function failureOf(attempt: Attempt<unknown>): string | undefined {
   if (attempt.verdict === "right") return undefined;
   return attempt.verdict === "wrong"
     ? `wrong: error ${attempt.error.toExponential(1)}`

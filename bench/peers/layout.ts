@@ -18,29 +18,40 @@ export function swapMiddle(
   return swapped;
 }
 
-/** A tensor that is added to the scores, for systems without a mask. */
-export interface Addend {
+/** Numbers for each pair of a query and a key, for systems without masks or functions of scores. */
+export interface Pairs {
   data: Float32Array;
-  /** [1, numHeads or 1, seqLen, contextLen] */
+  /** [batch or 1, numHeads or 1, seqLen, contextLen] */
   shape: readonly number[];
 }
 
-/** Causality, window and bias as numbers to add; undefined if each query sees everything, unbiased. */
-export function addendOf(
-  { numHeads, seqLen, contextLen, window = Infinity }: Asked,
-  bias: Float32Array | undefined,
-): Addend | undefined {
-  if (!bias && seqLen === 1 && window >= contextLen) return undefined;
-  const mask = new Float32Array(seqLen * contextLen);
-  for (let i = 0; i < mask.length; i++) {
-    const key = i % contextLen;
-    const position = contextLen - seqLen + Math.floor(i / contextLen);
-    if (key > position || key <= position - window) mask[i] = -Infinity;
-  }
-  return bias
-    ? {
-      data: bias.map((value, i) => value + mask[i % mask.length]),
-      shape: [1, numHeads, seqLen, contextLen],
-    }
-    : { data: mask, shape: [1, 1, seqLen, contextLen] };
+/**
+ * Causality, window, lengths and bias as numbers to add; undefined if each query sees everything, unbiased. A bias goes with
+ * sequences of one length alone.
+ */
+export function addendOf(asked: Asked, bias: Float32Array | undefined): Pairs | undefined {
+  const { numHeads, seqLen, contextLen, contextLens, window = Infinity } = asked;
+  if (!bias && !contextLens && seqLen === 1 && window >= contextLen) return undefined;
+  const mask = pairsOf(
+    asked,
+    (query, key) => key > query || key <= query - window ? -Infinity : 0,
+  );
+  if (!bias) return mask;
+  return {
+    data: bias.map((value, i) => value + mask.data[i % mask.data.length]),
+    shape: [1, numHeads, seqLen, contextLen],
+  };
+}
+
+/** A number for each pair of the positions of a query and a key; batch 1 where all sequences are as long. */
+export function pairsOf(
+  { seqLen, contextLen, contextLens = [contextLen] }: Asked,
+  of: (query: number, key: number) => number,
+): Pairs {
+  const each = seqLen * contextLen;
+  const data = Float32Array.from({ length: contextLens.length * each }, (_, i) => {
+    const length = contextLens[Math.floor(i / each)];
+    return of(length - seqLen + Math.floor(i % each / contextLen), i % contextLen);
+  });
+  return { data, shape: [contextLens.length, 1, seqLen, contextLen] };
 }

@@ -22,6 +22,7 @@ export async function loadPeer(
     return { name, ...await load() };
   } catch (error) {
     const reason = new LoadError(error);
-    return { name, prepare: () => Promise.reject(reason) };
+    const reject = () => Promise.reject(reason);
+    return { name, prepare: reject, prepareGradient: reject };
   }
 }

@@ -2,9 +2,9 @@
 import { PbfWriter } from "pbf";
 
 /** Numbers of `TensorProto.DataType`. */
-const TYPES = { float32: 1, int32: 6, int64: 7, float16: 10 } as const;
+const TYPES = { float32: 1, uint8: 2, int8: 3, int32: 6, int64: 7, float16: 10 } as const;
 /** Numbers of `AttributeProto.AttributeType`. */
-const [FLOAT, INT] = [1, 2];
+const [FLOAT, INT, STRING] = [1, 2, 3];
 /** The oldest that has operator sets of version 23. */
 const IR_VERSION = 11;
 
@@ -30,6 +30,7 @@ export interface Node<Tensor extends { name: string } = { name: string }> {
   domain: string;
   integers?: Readonly<Record<string, number>>;
   floats?: Readonly<Record<string, number>>;
+  strings?: Readonly<Record<string, string>>;
   /** Names in the operator's order; empty where an optional input is left out. */
   inputs: readonly (Tensor | undefined)[];
   outputs: readonly Tensor[];
@@ -46,14 +47,22 @@ export interface Graph {
   initializers?: readonly Initializer[];
 }
 
-/** The graph of one operator, whose tensors all go in or come out. */
-export function graphOf(node: Node<Value>, version: number): Graph {
+/** The graph of one operator, whose tensors all go in or come out; with free axes it takes them in other sizes too. */
+export function graphOf(
+  node: Node<Value>,
+  version: number,
+  { hasFreeAxes = false } = {},
+): Graph {
+  const valueOf = (value: Value): Value => {
+    if (!hasFreeAxes) return value;
+    return { ...value, shape: value.shape.map((_, axis) => `${value.name}_${axis}`) };
+  };
   return {
     name: node.op,
     versions: { [node.domain]: version },
     nodes: [node],
-    inputs: node.inputs.filter((input) => input !== undefined),
-    outputs: node.outputs,
+    inputs: node.inputs.filter((input) => input !== undefined).map(valueOf),
+    outputs: node.outputs.map(valueOf),
   };
 }
 
@@ -95,6 +104,13 @@ function writeNode(node: Node, message: PbfWriter): void {
       attribute.writeStringField(1, name);
       attribute.writeFloatField(2, value);
       attribute.writeVarintField(20, FLOAT);
+    }, value);
+  }
+  for (const [name, value] of Object.entries(node.strings ?? {})) {
+    message.writeMessage(5, (value, attribute) => {
+      attribute.writeStringField(1, name);
+      attribute.writeStringField(4, value);
+      attribute.writeVarintField(20, STRING);
     }, value);
   }
   message.writeStringField(7, node.domain);

@@ -3,11 +3,13 @@ import { importPackage } from "./import_package.ts";
 import type { Asked, Inputs } from "../asked.ts";
 import {
   type Feed,
-  groupQueryAttention,
+  NO_GRADIENT,
   type OnnxAttention,
   standardAttention,
   VERSION,
 } from "./onnx_attention.ts";
+import { groupQueryAttention, scaledIntegers } from "./onnx_group_query.ts";
+import { pagedAttention } from "./onnx_paged.ts";
 import { encodeModel, graphOf } from "./onnx_model.ts";
 import type { PeerPackage } from "./peer.ts";
 
@@ -26,6 +28,7 @@ export const onnxRuntimeCpu: PeerPackage = {
     const ort = await loadOnnxRuntimeNode();
     withoutFloat16Array(() => new ort.Tensor("float32", new Float32Array(1), [1]));
     return {
+      prepareGradient: NO_GRADIENT,
       async prepare(asked, inputs) {
         const attention = attentionOnCpu(asked, inputs);
         const graph = graphOf(attention.node, attention.version);
@@ -55,6 +58,7 @@ export const onnxRuntimeCpu: PeerPackage = {
           async destroy() {
             await session.release();
           },
+          tolerance: attention.tolerance,
         };
       },
     };
@@ -63,9 +67,11 @@ export const onnxRuntimeCpu: PeerPackage = {
 
 /** ONNX's own operator where it can: that of the other one copies its cache with each call. */
 function attentionOnCpu(asked: Asked, inputs: Inputs): OnnxAttention {
-  const { seqLen, contextLen, window, sinkLogits } = asked;
-  const isWhole = seqLen === 1 || seqLen === contextLen;
-  const isStandard = isWhole && window === undefined && !sinkLogits && !inputs.bias;
+  const { seqLen, contextLen, window, sinkLogits, isPaged, kvBits, hasOwnScore } = asked;
+  if (isPaged) return pagedAttention(asked, inputs);
+  if (kvBits) return groupQueryAttention(asked, inputs, scaledIntegers(kvBits));
+  const isWhole = (seqLen === 1 || seqLen === contextLen) && !asked.contextLens;
+  const isStandard = isWhole && window === undefined && !sinkLogits && !inputs.bias && !hasOwnScore;
   return isStandard ? standardAttention(asked, inputs) : groupQueryAttention(asked, inputs);
 }
 

@@ -1,5 +1,6 @@
 /** The interface of every system that is measured or checked beside ours. */
 import type { Asked, Inputs } from "../asked.ts";
+import type { PrepareGradient } from "../gradient/system.ts";
 
 /** Attention of one shape, ready to run as often as one likes. */
 export interface Prepared {
@@ -9,6 +10,8 @@ export interface Prepared {
   output(): Promise<ArrayLike<number>>;
   /** Frees what it holds; others of the same system go on. */
   destroy(): void | Promise<void>;
+  /** The largest error that its own rounding leaves room for, where it rounds more than what was asked does. */
+  tolerance?: number;
 }
 
 /** A system that has been loaded. */
@@ -21,6 +24,12 @@ export interface Peer {
    * @throws {AbsentError} If the system has no option for what is asked.
    */
   prepare(asked: Asked, inputs: Inputs): Promise<Prepared>;
+  /**
+   * Prepares attention over these inputs, and its gradients.
+   *
+   * @throws {AbsentError} If the system has no gradients.
+   */
+  prepareGradient: PrepareGradient;
 }
 
 /** A system that can be loaded: nothing of it is touched before. */
@@ -35,9 +44,12 @@ export interface PeerPackage {
 /** A system's interface has no such option: nobody promised it. */
 export class AbsentError extends Error {
   override name = "AbsentError";
+  /** The page that says what there is. */
+  readonly source?: string;
 
-  constructor(option: string) {
+  constructor(option: string, source?: string) {
     super(`not supported: ${option}`);
+    this.source = source;
   }
 }
 
@@ -50,9 +62,9 @@ export class LoadError extends Error {
   }
 }
 
-/** Throws where one of these is asked for. */
-export function refuse(asked: Asked, options: readonly (keyof Asked)[]): void {
+/** Throws where one of these is asked for; `source` is the page that says what there is. */
+export function refuse(asked: Asked, options: readonly (keyof Asked)[], source: string): void {
   for (const option of options) {
-    if (asked[option] !== undefined) throw new AbsentError(option);
+    if (asked[option] !== undefined) throw new AbsentError(option, source);
   }
 }

@@ -19,7 +19,7 @@ export function formatMatrix(adapter: string, cells: readonly Cell[]): string {
   ]);
 }
 
-function describe({ verdict, error }: Cell): string {
+function describe({ verdict, error, source }: Cell): string {
   const size = error?.toExponential(0) ?? "NaN";
   switch (verdict) {
     case "right":
@@ -27,6 +27,6 @@ function describe({ verdict, error }: Cell): string {
     case "wrong":
       return `**wrong, without an error** (${size})`;
     default:
-      return verdict;
+      return source === undefined ? verdict : `[${verdict}](${source})`;
   }
 }
