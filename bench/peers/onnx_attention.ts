@@ -34,9 +34,7 @@ export interface OnnxAttention {
   inPlace: Readonly<Record<string, string>>;
   /** Brings the elements of the first output into [batch, seqLen, numHeads, headDim]. */
   arrange(output: Elements): Elements;
-  /** Feeds of a call before, which fills the cache, in the place of those of the same names. */
-  before?: Feed[];
-  /** See `Prepared`. */
+  /** The largest error that its rounding leaves room for, where it rounds more than what was asked does. */
   tolerance?: number;
 }
 

@@ -47,22 +47,14 @@ export interface Graph {
   initializers?: readonly Initializer[];
 }
 
-/** The graph of one operator, whose tensors all go in or come out; with free axes it takes them in other sizes too. */
-export function graphOf(
-  node: Node<Value>,
-  version: number,
-  { hasFreeAxes = false } = {},
-): Graph {
-  const valueOf = (value: Value): Value => {
-    if (!hasFreeAxes) return value;
-    return { ...value, shape: value.shape.map((_, axis) => `${value.name}_${axis}`) };
-  };
+/** The graph of one operator, whose tensors all go in or come out. */
+export function graphOf(node: Node<Value>, version: number): Graph {
   return {
     name: node.op,
     versions: { [node.domain]: version },
     nodes: [node],
-    inputs: node.inputs.filter((input) => input !== undefined).map(valueOf),
-    outputs: node.outputs.map(valueOf),
+    inputs: node.inputs.filter((input) => input !== undefined),
+    outputs: node.outputs,
   };
 }
 

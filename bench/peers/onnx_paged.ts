@@ -2,7 +2,7 @@
 import type { Asked, Inputs } from "../asked.ts";
 import { TOLERANCE } from "../verify.ts";
 import { integers, type OnnxAttention } from "./onnx_attention.ts";
-import { tokensFirst } from "./onnx_group_query.ts";
+import { newTokens } from "./onnx_group_query.ts";
 import { inPages, PAGE_SIZE, pageTableOf } from "./pages.ts";
 
 /** The operator over a pool of pages, in f16: it has no other element type. */
@@ -14,7 +14,7 @@ export function pagedAttention(asked: Asked, inputs: Inputs): OnnxAttention {
   const poolShape = [table.length, PAGE_SIZE, numKvHeads, headDim];
   const feed = (name: string, data: Float32Array, shape: number[]) => ({ name, type, data, shape });
   const fresh = (name: string, data: Float32Array) =>
-    feed(name, tokensFirst(data, asked, -seqLen, 0), [tokens, numKvHeads * headDim]);
+    feed(name, newTokens(data, asked), [tokens, numKvHeads * headDim]);
   const feeds = [
     feed("query", inputs.q, [tokens, numHeads * headDim]),
     fresh("key", inputs.k),

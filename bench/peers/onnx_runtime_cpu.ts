@@ -8,7 +8,7 @@ import {
   standardAttention,
   VERSION,
 } from "./onnx_attention.ts";
-import { groupQueryAttention, scaledIntegers } from "./onnx_group_query.ts";
+import { groupQueryAttention } from "./onnx_group_query.ts";
 import { pagedAttention } from "./onnx_paged.ts";
 import { encodeModel, graphOf } from "./onnx_model.ts";
 import type { PeerPackage } from "./peer.ts";
@@ -69,9 +69,9 @@ export const onnxRuntimeCpu: PeerPackage = {
 function attentionOnCpu(asked: Asked, inputs: Inputs): OnnxAttention {
   const { seqLen, contextLen, window, sinkLogits, isPaged, kvBits, hasOwnScore } = asked;
   if (isPaged) return pagedAttention(asked, inputs);
-  if (kvBits) return groupQueryAttention(asked, inputs, scaledIntegers(kvBits));
   const isWhole = (seqLen === 1 || seqLen === contextLen) && !asked.contextLens;
-  const isStandard = isWhole && window === undefined && !sinkLogits && !inputs.bias && !hasOwnScore;
+  const isStandard = isWhole && window === undefined && !sinkLogits && !inputs.bias && !kvBits &&
+    !hasOwnScore;
   return isStandard ? standardAttention(asked, inputs) : groupQueryAttention(asked, inputs);
 }
 

@@ -3,12 +3,16 @@ import { importPackage } from "./import_package.ts";
 import { MAP_READ, USAGE } from "../../src/gpu/usage.ts";
 import type { Asked, Inputs } from "../asked.ts";
 import { type Feed, NO_GRADIENT, type OnnxAttention, VERSION } from "./onnx_attention.ts";
-import { groupQueryAttention, packedRows } from "./onnx_group_query.ts";
+import { groupQueryAttention } from "./onnx_group_query.ts";
 import { encodeModel, graphOf } from "./onnx_model.ts";
 import { pagedAttention } from "./onnx_paged.ts";
-import type { PeerPackage } from "./peer.ts";
+import { type PeerPackage, refuse } from "./peer.ts";
 
 const PACKAGE = `npm:onnxruntime-web@${VERSION}/webgpu`;
+
+/** The options that its JavaScript hands on: its provider has integer caches, and there is no way to ask for them. */
+const SESSION_OPTIONS =
+  `https://github.com/microsoft/onnxruntime/blob/v${VERSION}/js/web/lib/wasm/session-options.ts`;
 
 /** Loads the runtime. */
 export async function loadOnnxRuntimeWeb() {
@@ -29,12 +33,8 @@ export const onnxRuntimeWebGpu: PeerPackage = {
       prepareGradient: NO_GRADIENT,
       async prepare(asked, inputs) {
         const attention = attentionOnWebGpu(asked, inputs);
-        const { node, version, before } = attention;
-        const graph = graphOf(node, version, { hasFreeAxes: before !== undefined });
-        const session = await ort.InferenceSession.create(
-          encodeModel(graph),
-          sessionOf(asked.kvBits),
-        );
+        const graph = graphOf(attention.node, attention.version);
+        const session = await ort.InferenceSession.create(encodeModel(graph), WEBGPU_SESSION);
         const device: GPUDevice = await ort.env.webgpu.device;
         const buffers: GPUBuffer[] = [];
         const onGpu = (
@@ -50,27 +50,18 @@ export const onnxRuntimeWebGpu: PeerPackage = {
           buffers.push(buffer);
           return ort.Tensor.fromGpuBuffer(buffer, { dataType: type, dims });
         };
-        const tensorsOf = (feeds: readonly Feed[]) =>
-          Object.fromEntries(feeds.map((feed) => {
-            // Lengths are read on the host.
-            const tensor = feed.type === "int32"
-              ? new ort.Tensor("int32", feed.data, feed.shape)
-              : onGpu(feed, elementsOf(feed));
-            return [feed.name, tensor];
-          }));
-        const feeds = tensorsOf(attention.feeds);
+        const feeds = Object.fromEntries(attention.feeds.map((feed) => {
+          // Lengths are read on the host.
+          const tensor = feed.type === "int32"
+            ? new ort.Tensor("int32", feed.data, feed.shape)
+            : onGpu(feed, elementsOf(feed));
+          return [feed.name, tensor];
+        }));
         const fetches = Object.fromEntries(attention.node.outputs.map((output) => {
           const shared = attention.inPlace[output.name];
           return [output.name, shared ? feeds[shared] : onGpu(output)];
         }));
         const [first] = attention.node.outputs;
-        if (before) {
-          const { [first.name]: output } = await session.run(
-            { ...feeds, ...tensorsOf(before) },
-            { ...fetches, [first.name]: null },
-          );
-          output.dispose();
-        }
         return {
           async run(calls) {
             for (let i = 0; i < calls; i++) await session.run(feeds, fetches);
@@ -97,19 +88,8 @@ export const onnxRuntimeWebGpu: PeerPackage = {
 
 /** The operator of what is asked. */
 function attentionOnWebGpu(asked: Asked, inputs: Inputs): OnnxAttention {
-  const { isPaged, kvBits } = asked;
-  if (isPaged) return pagedAttention(asked, inputs);
-  return groupQueryAttention(asked, inputs, kvBits && packedRows(kvBits));
-}
-
-/** The options of a session whose caches are of so many bits; of floats where none are given. */
-function sessionOf(kvBits?: 8 | 4) {
-  if (!kvBits) return WEBGPU_SESSION;
-  const kvCacheQuantizationBits = `${kvBits}`;
-  return {
-    ...WEBGPU_SESSION,
-    extra: { ep: { webgpuexecutionprovider: { kvCacheQuantizationBits } } },
-  };
+  refuse(asked, ["kvBits"], SESSION_OPTIONS);
+  return asked.isPaged ? pagedAttention(asked, inputs) : groupQueryAttention(asked, inputs);
 }
 
 /** The elements of a feed. */

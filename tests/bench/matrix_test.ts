@@ -2,6 +2,7 @@ import type { Asked } from "../../bench/asked.ts";
 import { featuresOf } from "../../bench/matrix/features.ts";
 import { type Cell, tryFeatures } from "../../bench/matrix/matrix.ts";
 import { withSubgroups } from "../../bench/matrix/subgroups.ts";
+import { expectedGradients } from "../../bench/gradient/verify.ts";
 import { AbsentError, type Peer } from "../../bench/peers/peer.ts";
 import { formatMatrix } from "../../bench/report/matrix.ts";
 import { assert, assertEquals, assertRejects } from "@std/assert";
@@ -15,13 +16,32 @@ const CASE: Asked = {
 /** A system that returns the only value, off by what a case's window says: a wrong one, a refusal, an absence. */
 const SYSTEM: Peer = {
   name: "system 1.0",
+  prepareGradient({ numHeads }, inputs) {
+    if (numHeads === 2) {
+      return Promise.reject(new AbsentError("two heads", "https://heads.example"));
+    }
+    const gradients = expectedGradients(
+      { tokens: 2, numHeads, numKvHeads: 1, headDim: 2 },
+      inputs,
+    )!;
+    if (numHeads === 3) Array.prototype.fill.call(gradients.dv, 0);
+    return Promise.resolve({
+      run: () => Promise.resolve(),
+      gradients: () => Promise.resolve(gradients),
+      destroy() {},
+    });
+  },
   prepare({ window }, { v }) {
     if (window === 2) return Promise.reject(new Error("window too small"));
     if (window === 3) return Promise.reject(new AbsentError("window"));
+    // Off by half, and says that it rounds.
+    const tolerance = window === 5 ? 0.6 : undefined;
+    const off = window === 1 || window === 5 ? 0.5 : 0;
     return Promise.resolve({
       run: () => Promise.resolve(),
-      output: () => Promise.resolve(v.map((value) => value + (window === 1 ? 0.5 : 0))),
+      output: () => Promise.resolve(v.map((value) => value + off)),
       destroy() {},
+      tolerance,
     });
   },
 };
@@ -42,6 +62,26 @@ Deno.test("a feature is right where all of its cases are, and wrong before it is
   assertEquals([refused.verdict, refused.message], ["refused", "window too small"]);
   assertEquals([refused.error, refused.asked?.window], [null, 2]);
   assertEquals((await tryWindows([3, 4])).verdict, "absent");
+  const rounding = await tryWindows([5]);
+  assertEquals([rounding.verdict, rounding.error], ["right", 0.5]);
+});
+
+Deno.test("gradients are held against the reference, and what has none says where that stands", async () => {
+  const tryHeads = async (...heads: number[]) => {
+    const gradients = heads.map((numHeads) => ({
+      ...{ tokens: 2, numHeads, numKvHeads: 1, headDim: 2 },
+    }));
+    const [cell] = await tryFeatures(
+      [{ name: "gradients", cases: [], gradients }],
+      [SYSTEM],
+      NO_PROGRESS,
+    );
+    return cell;
+  };
+  assertEquals((await tryHeads(1, 4)).verdict, "right");
+  assertEquals([(await tryHeads(1, 3)).verdict, (await tryHeads(1, 3)).error], ["wrong", 1]);
+  const { verdict, source } = await tryHeads(1, 2);
+  assertEquals([verdict, source], ["absent", "https://heads.example"]);
 });
 
 Deno.test("every feature is tried on every system", async () => {
@@ -57,11 +97,13 @@ Deno.test("the features are those of the matrix, each with a case of its own", (
   const names = featuresOf(8).map(({ name }) => name);
   assertEquals(names, [
     ...["MQA", "GQA", "causal with cache", "window", "softcap", "sinks (learned logits)", "bias"],
-    ...["f16", "latent attention", "K and V of 256 MiB each", "ring wrap", "subgroups of 8"],
+    ...["f16", "int8 cache", "int4 cache", "pages of a pool", "ragged batch", "latent attention"],
+    ...["scores of one's own", "gradients", "K and V of 256 MiB each", "ring wrap"],
+    "subgroups of 8",
   ]);
   assertEquals(featuresOf(0).length, names.length - 1);
-  for (const { name, cases } of featuresOf(8)) {
-    assert(cases.length > 0, name);
+  for (const { name, cases, gradients = [] } of featuresOf(8)) {
+    assert(cases.length + gradients.length > 0, name);
     for (const { numHeads, numKvHeads, seqLen, contextLen, sinkLogits } of cases) {
       assert(numHeads % numKvHeads === 0 && seqLen <= contextLen, name);
       assert(sinkLogits === undefined || sinkLogits.length === numHeads, name);
@@ -81,6 +123,8 @@ Deno.test("formatMatrix() has a line for each feature and a column for each syst
     cell("softcap", "tfjs", "wrong", 0.02),
     cell("bias", "Onehead", "not loaded"),
     cell("bias", "tfjs", "wrong"),
+    cell("pages", "Onehead", "right", 1e-8),
+    { ...cell("pages", "tfjs", "absent"), source: "https://a.b/c" },
   ]);
   assertEquals(text.split("\n"), [
     "| llvmpipe | Onehead      | tfjs                               |",
@@ -88,6 +132,7 @@ Deno.test("formatMatrix() has a line for each feature and a column for each syst
     "| window   | right (4e-8) | absent                             |",
     "| softcap  | refused      | **wrong, without an error** (2e-2) |",
     "| bias     | not loaded   | **wrong, without an error** (NaN)  |",
+    "| pages    | right (1e-8) | [absent](https://a.b/c)            |",
     "",
   ]);
 });

@@ -1,4 +1,4 @@
-import { type Asked, type Inputs, inputsOf } from "../../bench/asked.ts";
+import { type Asked, type Inputs, inputsOf, OWN_SCORE, stepOf } from "../../bench/asked.ts";
 import { planCases } from "../../bench/cases.ts";
 import { attempt, failureOf } from "../../bench/peers/attempt.ts";
 import { compareGroup, stepsOf } from "../../bench/peers/compare.ts";
@@ -6,11 +6,14 @@ import { importPackage } from "../../bench/peers/import_package.ts";
 import { addendOf, swapMiddle } from "../../bench/peers/layout.ts";
 import { loadPeer, PEERS } from "../../bench/peers/mod.ts";
 import { onehead } from "../../bench/peers/onehead.ts";
-import { groupQueryAttention, standardAttention } from "../../bench/peers/onnx_attention.ts";
+import { NO_GRADIENT, standardAttention } from "../../bench/peers/onnx_attention.ts";
+import { groupQueryAttention } from "../../bench/peers/onnx_group_query.ts";
+import { pagedAttention } from "../../bench/peers/onnx_paged.ts";
+import { inPages, PAGE_SIZE, pageTableOf } from "../../bench/peers/pages.ts";
 import { encodeModel, graphOf, type Node, type Value } from "../../bench/peers/onnx_model.ts";
 import { AbsentError, type Peer } from "../../bench/peers/peer.ts";
 import { timeWorkInTurns } from "../../bench/stopwatch.ts";
-import { referenceAttention } from "../../mod.ts";
+import { referenceAttention, type ScoreAt } from "../../mod.ts";
 import { sharedGpu } from "../support/gpu.ts";
 import {
   assert,
@@ -31,6 +34,7 @@ const EFFORT = { minRounds: 2, maxRounds: 2, budgetMs: 0 };
 function fakePeer(name: string, error = 0, destroyed: string[] = []): Peer {
   return {
     name,
+    prepareGradient: NO_GRADIENT,
     prepare(asked, inputs) {
       const o = Float32Array.from(hostAttention(asked, inputs), (value) => value + error);
       return Promise.resolve({
@@ -43,10 +47,11 @@ function fakePeer(name: string, error = 0, destroyed: string[] = []): Peer {
 }
 
 function failingPeer(name: string, error: unknown): Peer {
-  return { name, prepare: () => Promise.reject(error) };
+  return { name, prepare: () => Promise.reject(error), prepareGradient: NO_GRADIENT };
 }
 
 function hostAttention(asked: Asked, { q, k, v, bias }: Inputs): Float64Array {
+  const { contextLens, hasOwnScore } = asked;
   const { batch, numHeads, numKvHeads, headDim, seqLen, contextLen } = asked;
   const kvShape = [batch, numKvHeads, contextLen, headDim] as const;
   const tokensFirst = (data: Float32Array) => ({
@@ -57,6 +62,10 @@ function hostAttention(asked: Asked, { q, k, v, bias }: Inputs): Float64Array {
     q: { data: q, shape: [batch, seqLen, numHeads, headDim] },
     ...{ k: tokensFirst(k), v: tokensFirst(v) },
     ...(bias && { bias: { data: bias, shape: [numHeads, seqLen, contextLen] } }),
+    ...(contextLens && { lengths: { data: contextLens, shape: [batch] } }),
+    ...(hasOwnScore && {
+      scoreMod: (score: number, { query, key }: ScoreAt) => score * OWN_SCORE.factor(query, key),
+    }),
   }, { window: asked.window, softcap: asked.softcap, sinkLogits: asked.sinkLogits }).o;
 }
 
@@ -84,18 +93,25 @@ Deno.test("attempt() holds every option against the reference", async () => {
     { sinkLogits: [1, -1, 0, 2] },
     { hasBias: true },
     { dtype: "f16" },
+    { hasOwnScore: true },
+    { batch: 2, contextLens: [9, 21] },
     { numKvHeads: 1, batch: 2 },
+    { kvBits: 8 },
+    { kvBits: 4 },
   ];
   for (const option of options) {
     const asked = { ...ASKED, ...option };
     const inputs = inputsOf(asked);
     assertEquals((await attempt(fakePeer("right"), asked, inputs)).verdict, "right");
-    if (option.dtype || option.batch) continue;
+    if (option.dtype || (option.batch && !option.contextLens)) continue;
     // A system that does not heed the option.
     const heedless = fakePeer("heedless");
     const deaf = {
       ...heedless,
-      prepare: () => heedless.prepare(ASKED, { ...inputs, bias: undefined }),
+      prepare: () =>
+        option.kvBits
+          ? heedless.prepare(ASKED, inputsOf(ASKED))
+          : heedless.prepare({ ...ASKED, batch: asked.batch }, { ...inputs, bias: undefined }),
     };
     assertEquals((await attempt(deaf, asked, inputs)).verdict, "wrong", JSON.stringify(option));
   }
@@ -107,6 +123,7 @@ Deno.test("attempt() frees what is of no use, and leaves the rest to the caller"
   await attempt(fakePeer("wrong", 1, destroyed), ASKED, inputs);
   const broken: Peer = {
     name: "broken",
+    prepareGradient: NO_GRADIENT,
     async prepare(...given) {
       const prepared = await fakePeer("broken", 0, destroyed).prepare(...given);
       return { ...prepared, run: () => Promise.reject("a\n  string") };
@@ -124,6 +141,7 @@ Deno.test("an output that is too short is wrong", async () => {
   const peer = fakePeer("short");
   const short: Peer = {
     name: "short",
+    prepareGradient: NO_GRADIENT,
     async prepare(...given) {
       return { ...await peer.prepare(...given), output: () => Promise.resolve([]) };
     },
@@ -179,6 +197,7 @@ Deno.test("compareGroup() goes on without a peer that fails while it is timed", 
   });
   const tiring: Peer = {
     name: "tiring 1.0",
+    prepareGradient: NO_GRADIENT,
     async prepare(...given) {
       const prepared = await fakePeer("tiring 1.0").prepare(...given);
       let runs = 0;
@@ -198,6 +217,11 @@ Deno.test("onehead() is right with every option, through a ring that wraps too",
     { window: 4, softcap: 0.5, sinkLogits: [1, -1, 0, 2], hasBias: true },
     { seqLen: 1, window: 4, ring: true },
     { batch: 2, numKvHeads: 1 },
+    { kvBits: 8 },
+    { kvBits: 4, headDim: 16 },
+    { batch: 2, contextLen: 2 * PAGE_SIZE, isPaged: true },
+    { batch: 3, seqLen: 1, contextLens: [3, 21, 10] },
+    { hasOwnScore: true },
   ];
   for (const option of options) {
     const asked = { ...ASKED, ...option };
@@ -351,6 +375,70 @@ Deno.test("groupQueryAttention() over a ring holds the last tokens of the past",
   assertEquals(past.shape, [1, 2, 4, 8]);
   const last = inputs.k.slice((asked.contextLen - 5) * 8, (asked.contextLen - 1) * 8);
   assertEquals([...past.data.slice(0, 4 * 8)], [...last]);
+});
+
+Deno.test("groupQueryAttention() over integers holds the same numbers, and their scale", () => {
+  for (const kvBits of [8, 4] as const) {
+    const asked = { ...ASKED, kvBits };
+    const inputs = inputsOf(asked);
+    const step = stepOf(kvBits);
+    for (const value of inputs.k) assert(Number.isInteger(value / step) && Math.abs(value) < 1);
+    const { node, feeds } = groupQueryAttention(asked, inputs);
+    assertEquals(node.integers!.kv_cache_bit_width, kvBits);
+    const scale = node.inputs[12]!;
+    assertEquals([scale.name, [...feeds.find(({ name }) => name === scale.name)!.data]], [
+      ...["k_scale", [step]],
+    ]);
+    const { data, shape } = feeds.find(({ name }) => name === "past_key")!;
+    assertEquals(shape, [1, 2, ASKED.contextLen, ASKED.headDim * kvBits / 8]);
+    const stored = kvBits === 8
+      ? Array.from(data)
+      : Array.from(data, (byte) => [(byte & 15) - 8, (byte >> 4) - 8]).flat();
+    const pastElements = (ASKED.contextLen - ASKED.seqLen) * ASKED.headDim;
+    assertEquals(
+      stored.slice(0, pastElements).map((whole) => whole * step),
+      [...inputs.k.subarray(0, pastElements)],
+    );
+  }
+});
+
+Deno.test("groupQueryAttention() of a ragged batch has the last tokens of each sequence as new ones", () => {
+  const asked = { ...ASKED, batch: 2, seqLen: 1, contextLens: [9, 21] };
+  const inputs = inputsOf(asked);
+  const { feeds } = groupQueryAttention(asked, inputs);
+  const find = (name: string) => feeds.find((feed) => feed.name === name)!;
+  assertEquals([...find("seqlens_k").data], [8, 20]);
+  const { headDim, contextLen, numKvHeads } = asked;
+  // Each sequence's last token, by its first head.
+  asked.contextLens.forEach((length, sequence) => {
+    const at = (sequence * numKvHeads * contextLen + length - 1) * headDim;
+    const fresh = find("key").data.slice(sequence * numKvHeads * headDim).slice(0, headDim);
+    assertEquals([...fresh], [...inputs.k.subarray(at, at + headDim)]);
+  });
+  // What lies behind a sequence's end is not among its past.
+  const past = find("past_key").data.slice(8 * headDim, contextLen * headDim);
+  assert(past.every((value) => value === 7));
+});
+
+Deno.test("pages hold every token once, and those of sequences lie in between each other", () => {
+  const asked = { ...ASKED, batch: 2, contextLen: 3 * PAGE_SIZE, isPaged: true };
+  const inputs = inputsOf(asked);
+  const { headDim, contextLen, numKvHeads } = asked;
+  const table = pageTableOf(asked);
+  assertEquals([...table], [5, 3, 1, 4, 2, 0]);
+  const pool = inPages(inputs.k, asked, headDim);
+  const [sequence, head, token] = [1, 1, PAGE_SIZE + 3];
+  const row = (table[3 + 1] * PAGE_SIZE + 3) * numKvHeads + head;
+  const at = ((sequence * numKvHeads + head) * contextLen + token) * headDim;
+  assertEquals([...pool.subarray(row * headDim, (row + 1) * headDim)], [
+    ...inputs.k.subarray(at, at + headDim),
+  ]);
+  assertEquals(pool.toSorted(), inputs.k.toSorted());
+  const { node, feeds } = pagedAttention(asked, inputs);
+  assertEquals(node.inputs.length, 8);
+  for (const { name, data, shape } of feeds) {
+    assertEquals(data.length, shape.reduce((a, b) => a * b, 1), name);
+  }
 });
 
 Deno.test("standardAttention() has heads before tokens, and brings the output back", () => {
