@@ -77,12 +77,12 @@ export function stepOf(kvBits: 8 | 4): number {
   return 2 ** (1 - kvBits);
 }
 
-/** Whole numbers of steps; the first of each row is the largest, so that a scale by rows is that of all. */
+/** Whole numbers of steps; the first of each row is the largest, so that a scale by rows is that of all. Integers have one zero. */
 function integersOf(elements: Float64Array, size: number, kvBits: 8 | 4): Float64Array {
   const step = stepOf(kvBits);
   const most = 1 - step;
   return elements.map((value, i) =>
-    i % size === 0 ? (value < 0 ? -most : most) : step * Math.round(value * most / step)
+    i % size === 0 ? (value < 0 ? -most : most) : step * Math.round(value * most / step) + 0
   );
 }
 

@@ -10,7 +10,7 @@ import {
   type GradientBenchOptions,
   parseGradientOptions,
 } from "../../../bench/gradient/options.ts";
-import type { GradientSystem } from "../../../bench/gradient/system.ts";
+import type { Peer } from "../../../bench/peers/peer.ts";
 import { formatGradients } from "../../../bench/gradient/table.ts";
 import { errorOf } from "../../../bench/gradient/verify.ts";
 import { inFolder } from "../../support/checkpoint_files.ts";
@@ -54,9 +54,9 @@ Deno.test("bench gradient: backward is held against our forward, others against 
 });
 
 Deno.test("bench gradient: ours is right, and a system that is wrong or cannot is not timed", async () => {
-  const wrong: GradientSystem = {
+  const wrong: Pick<Peer, "name" | "prepareGradient"> = {
     name: "wrong",
-    prepare: ({ tokens }) =>
+    prepareGradient: ({ tokens }) =>
       Promise.resolve({
         run: () => Promise.resolve(),
         gradients: () => {
@@ -66,9 +66,9 @@ Deno.test("bench gradient: ours is right, and a system that is wrong or cannot i
         destroy() {},
       }),
   };
-  const absent: GradientSystem = {
+  const absent: Pick<Peer, "name" | "prepareGradient"> = {
     name: "absent",
-    prepare: () => Promise.reject(new Error("not here")),
+    prepareGradient: () => Promise.reject(new Error("not here")),
   };
   const rows = await measureGradient(await sharedGpu(), CASE, [wrong, absent], EFFORT);
   assertEquals(rows.map(({ failure }) => failure), [
