@@ -272,6 +272,39 @@ for (const tiles of TILES) {
   }
 }
 
+testRandomly(
+  "Linear: each of the heads that a token has is multiplied by rows of its own",
+  async (random) => {
+    const gpu = await sharedGpu();
+    for (const rowsOfHead of [1, 2, 5]) {
+      using tensors = new Tensors();
+      const [numTokens, heads, inside] = [3, 7, 6];
+      const [x, w] = [
+        random.tensor([numTokens * heads, inside]),
+        random.tensor([heads * rowsOfHead, inside]),
+      ];
+      const weights = {
+        w: tensors.keep(await WeightMatrix.upload(gpu, w, { dtype: "f32", label: "w" })),
+      };
+      const linear = tensors.keep(new Linear(gpu, "linear", weights, { heads }));
+      const [input, y] = [
+        await tensors.upload(x),
+        await tensors.poisoned([numTokens, heads * rowsOfHead]),
+      ];
+      await run(await linear.bind({ x: input.buffer, y: y.buffer }, numTokens));
+      const outside = heads * rowsOfHead;
+      const expected = Array.from({ length: numTokens * outside }, (_, i) => {
+        const [token, row] = [Math.floor(i / outside), i % outside];
+        const first = (token * heads + Math.floor(row / rowsOfHead)) * inside;
+        let sum = 0;
+        for (let j = 0; j < inside; j++) sum += x.data[first + j] * w.data[row * inside + j];
+        return sum;
+      });
+      assertClose(await y.download(), expected, TOLERANCE, `${rowsOfHead} rows of a head`);
+    }
+  },
+);
+
 testRandomly("WeightMatrix: each part has its own rows, in any number of parts", async (random) => {
   const gpu = await sharedGpu();
   using tensors = new Tensors();

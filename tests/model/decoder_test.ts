@@ -632,6 +632,9 @@ Deno.test("Decoder: bad input is an error before anything runs", async () => {
       assert(error.message.includes(message), error.message);
     };
     await rejects(() => generated(decoder, { tokens: 1 }), "something must be fed before");
+    const create = (maxSeqLen: number) =>
+      Decoder.create(gpu, spec, randomWeights(spec), { maxSeqLen });
+    await rejects(() => create(0), "Cannot create Decoder as maxSeqLen");
     await rejects(() => decoder.feed([]), "tokens must be an array");
     await rejects(() => decoder.feed([3]), "token=3, vocabSize=3");
     await rejects(() => decoder.feed([1.5]), "whole number");

@@ -493,6 +493,17 @@ for (const [name, spec] of Object.entries(ABSURD)) {
   }
 }
 
+Deno.test("plan: slices that no grid can merge are one, but where they leave a transform", () => {
+  const limits = { ...LIMITS, maxComputeWorkgroupsPerDimension: 64 };
+  const spec: AttentionSpec = { numHeads: 40, numKvHeads: 1, headDim: 64, capacity: 9000 };
+  const slicesOf = (change: Partial<AttentionSpec>) =>
+    fusedPlan({ ...spec, ...change }, limits).slices;
+  // 16 packs of each row of 40 heads by 64 invocations are 10 workgroups for each sequence.
+  assert(slicesOf({ batch: 6 }) > 1);
+  assertEquals(slicesOf({ batch: 7 }), 1);
+  assert(slicesOf({ batch: 7, kvDtype: "int4", kvRotation: "hadamard" }) > 1);
+});
+
 Deno.test("plan: a device whose grids hold no tile of rows is refused", () => {
   const limits = { ...LIMITS, maxComputeWorkgroupsPerDimension: 3 };
   const spec: AttentionSpec = { numHeads: 64, numKvHeads: 1, headDim: 8, capacity: 9 };
