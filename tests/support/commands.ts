@@ -29,11 +29,8 @@ export async function withModel(
   test: (files: { folder: string; model: string; tokenizer: string }) => Promise<void>,
   { context = 48 } = {},
 ): Promise<void> {
-  const [dim, hidden, layers, heads, kvHeads, vocab] = SIZES;
   const header = [...SIZES, context];
-  const headDim = dim / heads;
-  const layer = 2 * dim + 2 * dim * dim + 2 * kvHeads * headDim * dim + 3 * hidden * dim;
-  const floats = vocab * dim + layers * layer + dim + context * headDim;
+  const floats = floatsBehind(header);
   const weights = random.tensor([floats]).data;
   const bytes = new Uint8Array(4 * (header.length + floats));
   bytes.set(new Uint8Array(Int32Array.from(header).buffer));
@@ -41,4 +38,12 @@ export async function withModel(
   await inFolder({ "model.bin": bytes, "tok.bin": tokenizerFile(PIECES) }, async (folder) => {
     await test({ folder, model: `${folder}/model.bin`, tokenizer: `${folder}/tok.bin` });
   });
+}
+
+/** Floats of a llama2.c model behind its header. */
+export function floatsBehind(header: readonly number[]): number {
+  const [dim, hidden, layers, heads, kvHeads, vocab, context] = header;
+  const headDim = dim / heads;
+  const layer = 2 * dim + 2 * dim * dim + 2 * kvHeads * headDim * dim + 3 * hidden * dim;
+  return vocab * dim + layers * layer + dim + context * headDim;
 }
