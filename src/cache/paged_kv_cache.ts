@@ -91,6 +91,7 @@ export class PagedKvCache {
   readonly #changes: Changes;
   readonly #options: FilledPagedOptions;
   readonly #sequences: Sequence[];
+  #rope: Rope | undefined;
   #step: { counts: readonly number[] } = { counts: [] };
 
   private constructor(
@@ -149,6 +150,7 @@ export class PagedKvCache {
     const { spec } = this;
     const { rope: filled } = this.#options;
     const rope = filled && await Rope.create(gpu, this.#owned, filled, spec);
+    this.#rope = rope;
     for (const parts of this.pool.layers) {
       const layer = await PagedLayer.create(gpu, this.#owned, spec, {
         ...{ parts, table: this.#table, rope, filled },
@@ -282,7 +284,7 @@ export class PagedKvCache {
 
   /** Bytes of tables and counters on the GPU, besides the pool's pages. */
   get bytes(): number {
-    return this.#table.bytes + CHANGE_BYTES;
+    return this.#table.bytes + CHANGE_BYTES + (this.#rope?.table.size ?? 0);
   }
 
   /**

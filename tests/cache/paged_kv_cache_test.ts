@@ -67,6 +67,22 @@ const RELATIONS: Record<string, Relation> = {
   "rope, sinks and a window, BNSH": { hasRope: true, sinks: 5, window: 14, layout: "BNSH" },
 };
 
+Deno.test("pages: a cache says the bytes of the buffers that it makes", async () => {
+  const gpu = await sharedGpu();
+  const shape = { numKvHeads: 2, headDim: 8 };
+  const pool = await PagePool.create(gpu, { ...shape, numPages: 8, layers: 2 });
+  for (const rope of [undefined, {}]) {
+    let bytes = 0;
+    const { sizes } = await buffersOf(async () => {
+      const cache = await PagedKvCache.create(pool, { batch: 3, capacity: 32, rope });
+      bytes = cache.bytes;
+      cache.destroy();
+    });
+    assertEquals(bytes, sizes.reduce((sum, size) => sum + size));
+  }
+  pool.destroy();
+});
+
 for (const [name, relation] of Object.entries(RELATIONS)) {
   testRandomly(`pages equal a ring to the bit: ${name}`, async (random) => {
     if (relation.kvDtype === "f16" && !await hasF16()) return;
