@@ -130,10 +130,7 @@ testRandomly(
     });
     assertClose(await o.tensor.download(), expected.o, TOLERANCE.f32, "o");
     for (const { behind } of [o, lse]) {
-      assert(
-        (await behind()).every(Number.isNaN),
-        "behind the rows",
-      );
+      assert((await behind()).every(Number.isNaN), "behind the rows");
     }
   },
 );

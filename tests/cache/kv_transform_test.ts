@@ -145,22 +145,16 @@ testRandomly(
     const shape = { numKvHeads: 1, headDim: 66, valueDim: 65 };
     const kvCalibration = randomCalibration(random, shape);
     using tensors = new Tensors();
-    const options = {
-      ...shape,
-      capacity: 3,
-      maxSeqLen: 3,
-      kvDtype: "int8",
-      kvCalibration,
-    } as const;
+    const stored = { kvDtype: "int8", kvCalibration } as const;
+    const options = { ...shape, ...stored, capacity: 3, maxSeqLen: 3 };
     const cache = tensors.keep(await RingKvCache.create(gpu, options));
     const k = await tensors.upload(random.tensor([1, 3, 1, 66]));
     const v = await tensors.upload(random.tensor([1, 3, 1, 65]));
     await submit((encoder) => cache.append(encoder, { k, v }));
     const held = await readTokens(cache, transformsOf(options));
     const q = random.tensor([1, 1, 2, 66]);
-    const { o, lse } = await runAttention({ ...cache.spec, numHeads: 2, outputs: ["lse"] }, {
-      ...{ q, cache },
-    });
+    const spec = { ...cache.spec, numHeads: 2, outputs: ["lse"] as const };
+    const { o, lse } = await runAttention(spec, { q, cache });
     const expected = referenceAttention({ q, ...held }, {});
     assertClose(o, expected.o, SLACK * TOLERANCE.f32, "o");
     assertClose(lse!, expected.lse, SLACK * TOLERANCE.f32, "lse");

@@ -67,10 +67,14 @@ const RELATIONS: Record<string, Relation> = {
   "rope, sinks and a window, BNSH": { hasRope: true, sinks: 5, window: 14, layout: "BNSH" },
 };
 
-Deno.test("pages: a cache says the bytes of the buffers that it makes", async () => {
+Deno.test("pages: a pool and a cache say the bytes of the buffers that they make", async () => {
   const gpu = await sharedGpu();
-  const shape = { numKvHeads: 2, headDim: 8 };
-  const pool = await PagePool.create(gpu, { ...shape, numPages: 8, layers: 2 });
+  const shape = { numKvHeads: 2, headDim: 8, valueDim: 12, kvDtype: "int8" } as const;
+  let pool!: PagePool;
+  const { sizes } = await buffersOf(async () => {
+    pool = await PagePool.create(gpu, { ...shape, numPages: 8, layers: 2 });
+  });
+  assertEquals(pool.bytes, sizes.reduce((sum, size) => sum + size));
   for (const rope of [undefined, {}]) {
     let bytes = 0;
     const { sizes } = await buffersOf(async () => {

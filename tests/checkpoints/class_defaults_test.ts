@@ -1,4 +1,5 @@
-// What a config.json may leave out has the value of its class in transformers 5.18.0, field by field.
+// What a config.json may leave out has the value of its class in transformers 5.18.0, field by field: class_defaults.json has
+// the fields of `models/*/configuration_*.py` as they are declared there, those of ancestors included, by the names of today.
 import { assertEquals } from "@std/assert";
 import { MODEL_TYPES } from "../../src/checkpoints/model_types/mod.ts";
 import classDefaults from "./class_defaults.json" with { type: "json" };

@@ -333,9 +333,8 @@ testRandomly(
     await withLimits({ maxComputeWorkgroupsPerDimension: 3 }, async () => {
       await run(norm.bind({ x: input.buffer, y: tensor.buffer }, numRows));
     });
-    const expected = normed(x.data, width, {
-      ...{ kind: "rms", gain: gain.data, bias: bias.data },
-    });
+    const numbers = { gain: gain.data, bias: bias.data };
+    const expected = normed(x.data, width, { kind: "rms", ...numbers });
     assertClose(await tensor.download(), expected.slice(0, numRows * width), 1e-5, "rows");
     assert((await behind()).every(Number.isNaN), "behind the rows");
     norm.destroy();

@@ -148,7 +148,7 @@ export class Tensors {
     return this.upload({ data: new Float32Array(length).fill(NaN), shape }, dtype);
   }
 
-  /** A tensor of NaN at the head of a longer buffer of NaN, and what the whole of it holds in the end. */
+  /** A tensor of NaN at the head of a longer buffer of NaN, and what lies behind it in the end. */
   async poisonedWithin(
     shape: readonly number[],
   ): Promise<{ tensor: Tensor; behind: () => Promise<Float32Array> }> {

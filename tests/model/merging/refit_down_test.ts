@@ -12,7 +12,7 @@ function drawn(random: Random, shape: readonly number[]): Float32Array {
 
 for (const hasBias of [false, true]) {
   testRandomly(
-    `refitDown() takes over errors that are linear in the input, ${hasBias}`,
+    `refitDown() takes over errors that are linear in the input, ${hasBias ? "" : "no "}bias`,
     (random) => {
       const inside = drawn(random, [TOKENS, HIDDEN_DIM]);
       const [weight, change] = [drawn(random, [DIM, HIDDEN_DIM]), drawn(random, [DIM, HIDDEN_DIM])];
