@@ -78,6 +78,8 @@ export class ShardWorker {
   readonly #maxBytes: number;
   readonly #snapshots: ShardSnapshots;
   readonly #turns = new Turns();
+  /** The inboxes of those who wait for an answer. */
+  readonly #inboxes = new Set<string>();
   #session = 0;
 
   private constructor(
@@ -139,7 +141,8 @@ export class ShardWorker {
       service.addEndpoint("probe", {
         subject: `${subject}.probe`,
         handler: (_, message) => {
-          if (isInbox(message.reply)) message.respond(encodeJson(true));
+          if (!isInbox(message.reply)) return;
+          message.respond(encodeJson(worker.#inboxes.has(message.string())));
         },
       });
       await checkServed(START, cluster, service);
@@ -163,10 +166,12 @@ export class ShardWorker {
 
   #take(message: Pick<ServiceMsg, "data" | "reply" | "respond">): void {
     // Without an inbox, nobody waits.
-    if (!isInbox(message.reply)) return;
+    const { reply: inbox } = message;
+    if (!isInbox(inbox)) return;
+    this.#inboxes.add(inbox);
     const turn = this.#turns.take(async () => message.respond(await this.#answer(message.data)));
     // A connection that closed meanwhile passes on no answer, and whoever asked takes the shard for lost.
-    turn.catch(() => {});
+    turn.catch(() => {}).finally(() => this.#inboxes.delete(inbox));
   }
 
   async #answer(data: Uint8Array): Promise<Uint8Array> {

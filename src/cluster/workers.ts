@@ -91,7 +91,9 @@ export class Workers<State> {
     const workers = new Workers(cluster, options);
     workers.#ask();
     const { first, others } = FIRST_ANSWERS;
-    await Promise.race([workers.refreshed(), delay(first)]);
+    const timer = setTimeout(() => workers.#wake(), first);
+    await workers.refreshed();
+    clearTimeout(timer);
     await delay(others);
     workers.#timer = setInterval(() => workers.#refresh(), options.refresh ?? 250);
     return workers;

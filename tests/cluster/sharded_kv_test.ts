@@ -1,7 +1,7 @@
 // A context on shards of this machine, against attention over all of it in float64; and what a lost shard does.
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import type { Msg } from "@nats-io/transport-node";
-import { ShardLostError, type ShardSpec, ShardWorker } from "../../src/cluster/mod.ts";
+import { ShardedKv, ShardLostError, type ShardSpec, ShardWorker } from "../../src/cluster/mod.ts";
 import { assertClose, TOLERANCE } from "../support/compare.ts";
 import { sharedGpu } from "../support/gpu.ts";
 import { NatsServer, testNats } from "../support/nats.ts";
@@ -232,5 +232,33 @@ testNats(
     assertEquals(second.length(), 0);
     await assertRejects(() => second.extend(0, context.next(40)), RangeError, "capacity");
     assertEquals(second.length(), 0);
+  },
+);
+
+testNats(
+  "ShardedKv: what a NATS server that is killed loses is an error, and the context goes on anew",
+  async (random) => {
+    await using server = await NatsServer.start();
+    const spec = { ...SPEC, shards: 1, layers: 1 };
+    const join = () =>
+      server.join({ reconnect: true, maxReconnectAttempts: -1, reconnectTimeWait: 50 });
+    const options = { ...spec, name: CONTEXT };
+    await ShardWorker.start(await join(), await sharedGpu(), {
+      ...{ ...options, shard: 0, capacity: 64 },
+    });
+    const kv = await ShardedKv.open(await join(), { ...options, silence: 50 });
+    const context = new ShardContext(random, spec);
+    await kv.extend(0, context.next(9));
+    const restarted = server.restart();
+    await assertRejects(() => kv.extend(0, context.next(1)), ShardLostError, "Shard 0 was lost");
+    await restarted;
+    await assertRejects(() => kv.extend(0, context.next(1)), ShardLostError, "until it is cleared");
+    // A shard that connects later than its reader answers a later try.
+    while (!await kv.clear().then(() => true, () => false)) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    context.truncate(0);
+    const tokens = context.next(9);
+    assertClose(await kv.extend(0, tokens), context.attend(tokens.q), TOLERANCE.f32, "o");
   },
 );
