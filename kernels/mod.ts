@@ -2746,13 +2746,15 @@ fn laneOf(invocation: u32) -> u32 {
 return 0u;
 }
 fn inputsAt(firstToken: u32, row: u32, i: u32, invocation: u32) -> array<array<Wide, LOAD_PACKS>, TOKENS> {
-let token = min(firstToken + invocation % TOKENS, params.numTokens - 1u);
-let first = startOfInput(token, row) + i * LOAD_PACKS;
 var held: array<array<Wide, LOAD_PACKS>, TOKENS>;
 /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
-let own = x[first + p];
+var own: array<Wide, TOKEN_LOADS>;
+/*unroll*/ for (var n = 0u; n < TOKEN_LOADS; n++) {
+let token = min(firstToken + n * WORKGROUP + invocation, params.numTokens - 1u);
+own[n] = x[startOfInput(token, row) + i * LOAD_PACKS + p];
+}
 /*unroll*/ for (var t = 0u; t < TOKENS; t++) {
-held[t][p] = subgroupBroadcast(own, t);
+held[t][p] = subgroupBroadcast(own[t / WORKGROUP], t % WORKGROUP);
 }
 }
 return held;
@@ -2823,10 +2825,15 @@ var bias: PerRow;
 scale[r] = matrixStep(min(ownRow + r, PART_ROWS - 1u));
 bias[r] = biasOf(params.firstRow + min(ownRow + r, PART_ROWS - 1u));
 }
-/*unroll*/ for (var t = 0u; t < TOKENS; t++) {
-var rows: PerRow;
+for (var t = 0u; t < TOKENS; t++) {
+var rows = PerRow();
+/*unroll*/ for (var u = 0u; u < TOKENS; u++) {
+if (t == u) {
+rows = sums[u];
+}
+}
 /*unroll*/ for (var r = 0u; r < ROWS; r++) {
-rows[r] = fma(sumOverLanes(sums[t][r], invocation, lane), scale[r], bias[r]);
+rows[r] = fma(sumOverLanes(rows[r], invocation, lane), scale[r], bias[r]);
 }
 if (lane == 0u && firstToken + t < params.numTokens) {
 /*unroll*/ for (var r = 0u; r < OUTPUTS; r++) {

@@ -23,11 +23,11 @@ fn inputsAt(firstToken: u32, row: u32, i: u32, invocation: u32) -> array<array<W
 }
 
 // variant broadcast: a workgroup is a subgroup, or a part of one, whose invocations have the same tokens and rows of their own:
-// each loads one of the tokens and broadcasts it.
+// each loads TOKEN_LOADS of the tokens and broadcasts them.
 //
 //   x  [tokens, IN]  f32  read
 //
-// Needs input, pack, LOAD_PACKS, TOKENS, params.
+// Needs input, pack, LOAD_PACKS, TOKENS, TOKEN_LOADS, WORKGROUP, params.
 var<storage, read> x: array<Wide>;
 
 // A constant tells compilers that all lanes broadcast at once.
@@ -36,13 +36,15 @@ fn laneOf(invocation: u32) -> u32 {
 }
 
 fn inputsAt(firstToken: u32, row: u32, i: u32, invocation: u32) -> array<array<Wide, LOAD_PACKS>, TOKENS> {
-  let token = min(firstToken + invocation % TOKENS, params.numTokens - 1u);
-  let first = startOfInput(token, row) + i * LOAD_PACKS;
   var held: array<array<Wide, LOAD_PACKS>, TOKENS>;
   /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
-    let own = x[first + p];
+    var own: array<Wide, TOKEN_LOADS>;
+    /*unroll*/ for (var n = 0u; n < TOKEN_LOADS; n++) {
+      let token = min(firstToken + n * WORKGROUP + invocation, params.numTokens - 1u);
+      own[n] = x[startOfInput(token, row) + i * LOAD_PACKS + p];
+    }
     /*unroll*/ for (var t = 0u; t < TOKENS; t++) {
-      held[t][p] = subgroupBroadcast(own, t);
+      held[t][p] = subgroupBroadcast(own[t / WORKGROUP], t % WORKGROUP);
     }
   }
   return held;

@@ -52,10 +52,16 @@ fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_ind
     scale[r] = matrixStep(min(ownRow + r, PART_ROWS - 1u));
     bias[r] = biasOf(params.firstRow + min(ownRow + r, PART_ROWS - 1u));
   }
-  /*unroll*/ for (var t = 0u; t < TOKENS; t++) {
-    var rows: PerRow;
+  // A loop that is not written out picks the token from the registers: compilers take longer over stores than over the rest.
+  for (var t = 0u; t < TOKENS; t++) {
+    var rows = PerRow();
+    /*unroll*/ for (var u = 0u; u < TOKENS; u++) {
+      if (t == u) {
+        rows = sums[u];
+      }
+    }
     /*unroll*/ for (var r = 0u; r < ROWS; r++) {
-      rows[r] = fma(sumOverLanes(sums[t][r], invocation, lane), scale[r], bias[r]);
+      rows[r] = fma(sumOverLanes(rows[r], invocation, lane), scale[r], bias[r]);
     }
     if (lane == 0u && firstToken + t < params.numTokens) {
       /*unroll*/ for (var r = 0u; r < OUTPUTS; r++) {

@@ -67,15 +67,26 @@ interface Tile {
   tokenGroups?: number;
 }
 
+/** Workgroups that keep a software driver's threads busy. */
+const FILLING = 4;
+
 /**
  * A tile of sums for several tokens, and for one token as many rows as hide the load of x. On GPUs lanes share a row, so that
  * neighbours load neighbouring weights: 8 loads for 16 products. In software a lane has its rows alone, and a load costs as
- * much as 70 products: 16 loads for 64.
+ * much as 70 products: 16 loads for 64, and where neighbours broadcast their inputs 12 for 256, unless too few would be at work.
  */
-export function tileOf({ isSoftware, subgroupSize }: DeviceProfile, numTokens: number): Tile {
+export function tileOf(
+  { isSoftware, subgroupSize }: DeviceProfile,
+  { numTokens, numRows, heads }: { numTokens: number; numRows: number; heads?: number },
+): Tile {
   const isOne = numTokens === 1;
   if (isSoftware) {
-    return { rows: 8, tokens: isOne ? 1 : numTokens <= 4 ? 4 : 8, lanes: 1, workgroup: 8 };
+    const tile = { rows: 8, tokens: isOne ? 1 : numTokens <= 4 ? 4 : 8, lanes: 1, workgroup: 8 };
+    if (!broadcastsInputs(tile, { heads, subgroupSize })) return tile;
+    const blocks = Math.ceil(numRows / tile.rows / tile.workgroup);
+    const fills = (tokens: number) => blocks * Math.ceil(numTokens / tokens) >= FILLING;
+    while (tile.tokens < Math.min(numTokens, 32) && fills(2 * tile.tokens)) tile.tokens *= 2;
+    return tile;
   }
   if (!isOne) return { rows: 4, tokens: 4, lanes: 8, workgroup: 64 };
   return { rows: 4, tokens: 1, lanes: subgroupSize >= 32 ? 32 : 16, workgroup: 128 };
@@ -197,10 +208,11 @@ export class Linear {
 
   /** The rows of a tile multiply one input: a tile has rows of one head alone. */
   #tile(numTokens: number): Tile {
-    const tile = tileOf(this.#profile, numTokens);
-    if (this.#heads === undefined) return tile;
     const { shape: [outputs], bands } = this.#weights.w;
-    const starts = [outputs / this.#heads, ...bands.map(({ firstRow }) => firstRow)];
+    const heads = this.#heads;
+    const tile = tileOf(this.#profile, { numTokens, numRows: outputs, heads });
+    if (heads === undefined) return tile;
+    const starts = [outputs / heads, ...bands.map(({ firstRow }) => firstRow)];
     let { rows } = tile;
     while (starts.some((start) => start % rows !== 0)) rows /= 2;
     return { ...tile, rows };
@@ -270,6 +282,7 @@ export function linearModule(
       constants: {
         ...{ PART_ROWS: rows, ROWS, TOKENS, LANES, WORKGROUP },
         ...{ ROW_GROUPS: WORKGROUP / LANES / tokenGroups, TOKEN_GROUPS: tokenGroups },
+        ...(broadcasts && { TOKEN_LOADS: Math.ceil(TOKENS / WORKGROUP) }),
         ...{ ROWS_PER_OUTPUT, OUTPUTS: ROWS / ROWS_PER_OUTPUT },
       },
       fragments: [

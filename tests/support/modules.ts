@@ -289,13 +289,13 @@ function layerModules(): WgslModule[] {
   return Object.values(DEVICES).flatMap((profile) => [
     ...KV_DTYPES.flatMap((dtype) =>
       [64, 7].flatMap((inputs) =>
-        [1, 9].flatMap((numTokens) =>
+        [1, 9, 129].flatMap((numTokens) =>
           [undefined, ...activations].map((activation, i) => {
             const target = targets[i % targets.length];
             const loads = loadsOf(profile, dtype, inputs);
             const shape = { inputs, outputs: 12, rows: 12, dtype, loads, hasBias: i % 2 === 0 };
             const { subgroupSize } = profile;
-            return linearModule("linear", shape, tileOf(profile, numTokens), {
+            return linearModule("linear", shape, tileOf(profile, { numTokens, numRows: 512 }), {
               ...{ activation, target, subgroupSize },
             });
           })
@@ -313,7 +313,7 @@ function layerModules(): WgslModule[] {
       const shape = { inputs: 8, outputs: 12, rows: 12, hasBias: false };
       const loaded = { ...shape, dtype: "f32", loads: loadsOf(profile, "f32", 8) } as const;
       const target = { heads: 3, first: 2, width: 9 };
-      return linearModule("linear", loaded, tileOf(profile, 1), {
+      return linearModule("linear", loaded, tileOf(profile, { numTokens: 1, numRows: 12, heads }), {
         ...{ heads, target, subgroupSize: profile.subgroupSize },
       });
     }),
