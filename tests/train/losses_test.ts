@@ -1,7 +1,8 @@
 // Losses and their gradients against float64.
-import { assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { crossEntropy, divergenceFromTeacher } from "../../src/reference/loss.ts";
 import { Loss } from "../../src/train/losses.ts";
+import { withLimits } from "../support/buffers.ts";
 import { assertNear, assertSame } from "../support/compare.ts";
 import { sharedGpu } from "../support/gpu.ts";
 import { profileOn, PROFILES } from "../support/plan.ts";
@@ -70,6 +71,34 @@ for (const tiles of ["software", "a GPU", "a GPU with subgroups"]) {
     }
   });
 }
+
+testRandomly(
+  "Loss: tokens go on in a second line of the grid, and end where they end",
+  async (random) => {
+    const gpu = await sharedGpu();
+    using tensors = new Tensors();
+    const [tokens, vocabSize] = [5, 7];
+    const { data, shape } = random.tensor([tokens, vocabSize]);
+    const labels = Array.from({ length: tokens }, () => random.integer(0, vocabSize - 1));
+    const losses = await tensors.poisonedWithin([tokens]);
+    const dLogits = await tensors.poisonedWithin([tokens, vocabSize]);
+    const buffers = {
+      logits: (await tensors.upload({ data, shape })).buffer,
+      labels: (await tensors.upload({ data: labels, shape: [tokens] }, "u32")).buffer,
+      ...{ losses: losses.tensor.buffer, dLogits: dLogits.tensor.buffer },
+    };
+    const loss = tensors.keep(new Loss(gpu, vocabSize));
+    await withLimits({ maxComputeWorkgroupsPerDimension: 3 }, async () => {
+      const work = await loss.bind(buffers, tokens);
+      await submit((encoder) => work.encode(encoder));
+    });
+    const expected = crossEntropy(Float64Array.from(data), labels, { vocabSize });
+    assertNear(await losses.tensor.download(), expected.losses, "losses", { size: 1 });
+    for (const { behind } of [losses, dLogits]) {
+      assert((await behind()).every(Number.isNaN), "behind the tokens");
+    }
+  },
+);
 
 Deno.test("Loss: what is not a number shows, and what is far off is no overflow", async () => {
   const gpu = await sharedGpu();
