@@ -821,13 +821,16 @@ return a * b;
 };
 
 /** attend/lengths.wgsl */
-export const lengths: Readonly<Record<"given" | "ofRows", string>> = {
+export const lengths: Readonly<Record<"given" | "ofRows" | "full", string>> = {
   given: `var<storage, read> lengths: array<u32>;
 fn lengthOf(batch: u32) -> u32 {
 return lengths[batch];
 }`,
   ofRows: `fn lengthOf(batch: u32) -> u32 {
 return rowStates[queryRow(batch, 0u, 0u) - params.firstQueryRow].length;
+}`,
+  full: `fn lengthOf(batch: u32) -> u32 {
+return params.capacity;
 }`,
 };
 
@@ -1431,7 +1434,7 @@ return queries[load];
 };
 
 /** attend/query.wgsl */
-export const query: Readonly<Record<"stored" | "packs" | "transformed", string>> = {
+export const query: Readonly<Record<"stored" | "packs" | "texels" | "transformed", string>> = {
   stored: `fn queryAt(load: u32) -> array<Wide, LOAD_PACKS> {
 return numbersOf(q[load]);
 }`,
@@ -1442,6 +1445,10 @@ var x: array<Wide, LOAD_PACKS>;
 x[p] = Wide(q[load * LOAD_PACKS + p]);
 }
 return x;
+}`,
+  texels: `var q: texture_2d<f32>;
+fn queryAt(load: u32) -> array<Wide, LOAD_PACKS> {
+return array<Wide, LOAD_PACKS>(textureLoad(q, placeOfTexel(load), 0));
 }`,
   transformed: `var<storage, read> q: array<Wide>;
 fn queryAt(load: u32) -> array<Wide, LOAD_PACKS> {
@@ -1969,6 +1976,28 @@ fn main() {
 changes[0] = (changes[0] + 1u) % CHANGES;
 }`;
 
+/** cache/fill_texels.wgsl */
+export const fillTexels: string = `var filled: texture_storage_2d<rgba32float, write>;
+@compute @workgroup_size(WORKGROUP)
+fn main(
+@builtin(workgroup_id) workgroupId: vec3u,
+@builtin(num_workgroups) numWorkgroups: vec3u,
+@builtin(local_invocation_index) invocation: u32,
+) {
+let batch = workgroupId.y / params.numKvHeads;
+let firstRow = dot(vec2u(batch, workgroupId.y % params.numKvHeads), params.kvStride.xy);
+let rowLoads = HEAD_DIM / (PACK * LOAD_PACKS);
+let loads = min(lengthOf(batch), params.capacity) * rowLoads;
+for (var i = workgroupId.x * WORKGROUP + invocation; i < loads; i += numWorkgroups.x * WORKGROUP) {
+let row = firstRow + i / rowLoads * params.kvStride.z;
+let numbers = keysAt(startOfKey(row), i % rowLoads);
+/*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
+let texel = row * (HEAD_DIM / PACK) + i % rowLoads * LOAD_PACKS + p;
+textureStore(filled, placeOfTexel(texel), numbers[p]);
+}
+}
+}`;
+
 /** cache/fork.wgsl */
 export const fork: string = `struct Params {
 source: u32,
@@ -2041,7 +2070,7 @@ return integersOf(first, long);
 };
 
 /** cache/keys.wgsl */
-export const keys: Readonly<Record<"numbers" | "quantized", string>> = {
+export const keys: Readonly<Record<"numbers" | "texels" | "quantized", string>> = {
   numbers: `fn startOfKey(row: u32) -> u32 {
 return row * (HEAD_DIM / (PACK * LOAD_PACKS));
 }
@@ -2052,6 +2081,15 @@ var keys: array<Factor, LOAD_PACKS>;
 keys[p] = Factor(x[p]);
 }
 return keys;
+}
+fn keyStep(key: u32) -> f32 {
+return 1.0;
+}`,
+  texels: `fn startOfKey(row: u32) -> u32 {
+return row * (HEAD_DIM / PACK);
+}
+fn keysAt(key: u32, load: u32) -> array<Factor, LOAD_PACKS> {
+return array<Factor, LOAD_PACKS>(Factor(textureLoad(k, placeOfTexel(key + load), 0)));
 }
 fn keyStep(key: u32) -> f32 {
 return 1.0;
@@ -2522,10 +2560,16 @@ return select(bits, bits ^ 0x7fffffff, bits < 0);
 };
 
 /** cache/stored_keys.wgsl */
-export const storedKeys: Readonly<Record<"storage" | "uniform", string>> = {
+export const storedKeys: Readonly<Record<"storage" | "uniform" | "texels", string>> = {
   storage: `var<storage, read> k: array<Stored>;`,
   uniform: `var<uniform> k: array<Stored, K_LOADS>;`,
+  texels: `var k: texture_2d<f32>;`,
 };
+
+/** cache/texels.wgsl */
+export const texels: string = `fn placeOfTexel(texel: u32) -> vec2u {
+return vec2u(texel % TEXELS_WIDE, texel / TEXELS_WIDE);
+}`;
 
 /** cache/value_middle.wgsl */
 export const valueMiddle: Readonly<Record<"added" | "ofKey" | "none", string>> = {
@@ -2541,12 +2585,21 @@ return 0.0;
 };
 
 /** cache/values.wgsl */
-export const values: Readonly<Record<"numbers" | "quantized" | "firstOfKeys", string>> = {
+export const values: Readonly<Record<"numbers" | "texels" | "quantized" | "firstOfKeys", string>> = {
   numbers: `fn startOfValue(row: u32) -> u32 {
 return row * (VALUE_DIM / (PACK * LOAD_PACKS));
 }
 fn valuesAt(value: u32, load: u32) -> array<Wide, LOAD_PACKS> {
 return numbersOf(v[value + load]);
+}
+fn valueStep(value: u32) -> f32 {
+return 1.0;
+}`,
+  texels: `fn startOfValue(row: u32) -> u32 {
+return row * (VALUE_DIM / PACK);
+}
+fn valuesAt(value: u32, load: u32) -> array<Wide, LOAD_PACKS> {
+return array<Wide, LOAD_PACKS>(textureLoad(v, placeOfTexel(value + load), 0));
 }
 fn valueStep(value: u32) -> f32 {
 return 1.0;

@@ -24,6 +24,17 @@ fn queryAt(load: u32) -> array<Wide, LOAD_PACKS> {
   return x;
 }
 
+// variant texels: fill_texels has brought them to a texture, in f32.
+//
+//   q  [B, S, N, H]  f32  texture, a pack in each texel  (or [B, N, S, H]: qStride)
+//
+// Needs pack, texels, LOAD_PACKS.
+var q: texture_2d<f32>;
+
+fn queryAt(load: u32) -> array<Wide, LOAD_PACKS> {
+  return array<Wide, LOAD_PACKS>(textureLoad(q, placeOfTexel(load), 0));
+}
+
 // variant transformed: transform_queries has written them in f32, each with its shift and its total in loads behind its elements.
 //
 //   q  [B, S, N, H + 2 PACK LOAD_PACKS]  f32  read  (or [B, N, S, ...]: qStride)

@@ -24,6 +24,23 @@ fn keyStep(key: u32) -> f32 {
   return 1.0;
 }
 
+// variant texels: fill_texels has brought them to a texture, in f32.
+//
+// Needs pack, texels, Factor, HEAD_DIM, LOAD_PACKS, k.
+
+// In texels.
+fn startOfKey(row: u32) -> u32 {
+  return row * (HEAD_DIM / PACK);
+}
+
+fn keysAt(key: u32, load: u32) -> array<Factor, LOAD_PACKS> {
+  return array<Factor, LOAD_PACKS>(Factor(textureLoad(k, placeOfTexel(key + load), 0)));
+}
+
+fn keyStep(key: u32) -> f32 {
+  return 1.0;
+}
+
 // variant quantized: keys are stored as integers; the kernel multiplies their products by the step of the row.
 //
 //   k  [rows, wordsOf(H)]  u32  read

@@ -13,3 +13,8 @@ var<storage, read> k: array<Stored>;
 //
 // Needs K_LOADS, Stored.
 var<uniform> k: array<Stored, K_LOADS>;
+
+// variant texels: a texture, whose loads are as cheap in software and which holds all of them.
+//
+//   k  [rows, H]  f32  texture, a pack in each texel
+var k: texture_2d<f32>;

@@ -19,6 +19,23 @@ fn valueStep(value: u32) -> f32 {
   return 1.0;
 }
 
+// variant texels: fill_texels has brought them to a texture, in f32.
+//
+// Needs pack, texels, LOAD_PACKS, VALUE_DIM, v.
+
+// In texels.
+fn startOfValue(row: u32) -> u32 {
+  return row * (VALUE_DIM / PACK);
+}
+
+fn valuesAt(value: u32, load: u32) -> array<Wide, LOAD_PACKS> {
+  return array<Wide, LOAD_PACKS>(textureLoad(v, placeOfTexel(value + load), 0));
+}
+
+fn valueStep(value: u32) -> f32 {
+  return 1.0;
+}
+
 // variant quantized: values are stored as integers; the kernel multiplies them, or their weight, by the step of the row.
 //
 //   v  [rows, wordsOf(VALUE_DIM)]  u32  read

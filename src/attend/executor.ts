@@ -1,9 +1,10 @@
 /** Runs a program on a device: compiled kernels, and the buffers that belong to them. */
 import type { Dispatch } from "../gpu/bound_work.ts";
 import type { Gpu } from "../gpu/device.ts";
-import { type BufferRange, type Buffers, Kernel } from "../gpu/kernel.ts";
+import { type Bindable, type Buffers, Kernel, TEXTURE_FORMAT } from "../gpu/kernel.ts";
 import type { Owned } from "../gpu/owned.ts";
-import { USAGE } from "../gpu/usage.ts";
+import { TEXTURE_USAGE, USAGE } from "../gpu/usage.ts";
+import { TEXELS_WIDE } from "../plan/texels.ts";
 import type { Program } from "./program.ts";
 
 /** Keys and values, a part of them in each buffer; no values where they are keys. */
@@ -25,9 +26,10 @@ export async function createExecutor(
     async ([name, module]) => [name, await Kernel.compile(gpu, module)] as const,
   );
   const kernels = Object.fromEntries(await Promise.all(compiling));
-  const { params, own } = await gpu.guard("allocate attention", () => ({
+  const { params, own, textures } = await gpu.guard("allocate attention", () => ({
     params: program.params.map(({ kernel, values }) => owned.keep(kernels[kernel].uniform(values))),
     own: ownBuffers(gpu, owned, program),
+    textures: ownTextures(gpu, owned, program),
   }));
   return {
     bind(given, kv) {
@@ -35,8 +37,10 @@ export async function createExecutor(
       return program.dispatches.map(({ kernel, grid, part, params: index, ...named }) => {
         const { renamed = {}, ranges = {} } = named;
         const whole: Record<string, GPUBuffer> = { ...buffers, ...kv[part], params: params[index] };
-        for (const [variable, name] of Object.entries(renamed)) whole[variable] = buffers[name];
-        const bound: Record<string, GPUBuffer | BufferRange> = { ...whole };
+        const bound: Record<string, Bindable> = { ...whole };
+        for (const [variable, name] of Object.entries(renamed)) {
+          bound[variable] = textures[name] ?? whole[name];
+        }
         for (const [variable, range] of Object.entries(ranges)) {
           bound[variable] = { buffer: whole[variable], ...range };
         }
@@ -44,6 +48,24 @@ export async function createExecutor(
       });
     },
   };
+}
+
+/** The textures of a program. */
+function ownTextures(
+  { device }: Gpu,
+  owned: Owned,
+  { textures = {} }: Program,
+): Record<string, GPUTexture> {
+  const made = Object.entries(textures).map(([name, lines]) => {
+    const texture = device.createTexture({
+      label: `attention ${name}`,
+      size: [TEXELS_WIDE, lines],
+      format: TEXTURE_FORMAT,
+      usage: TEXTURE_USAGE.textureBinding | TEXTURE_USAGE.storageBinding,
+    });
+    return [name, owned.keep(texture)] as const;
+  });
+  return Object.fromEntries(made);
 }
 
 /** The scratch of a program, and its uniforms beside `params`. */

@@ -8,6 +8,7 @@ import { isQuantized } from "../tensor/quantized.ts";
 import { rowEndPieces, scorePieces } from "../score/pieces.ts";
 import { masksKeys } from "../score/score_spec.ts";
 import { packPiece, packType } from "../tensor/pieces.ts";
+import type { FillKernel } from "../plan/dispatches.ts";
 import { exchangeOf, fusedPackSize, headLoads } from "../plan/fused_tile.ts";
 import type { FusedPlan } from "../plan/fused.ts";
 import { MERGE_WORKGROUP } from "../plan/slices.ts";
@@ -24,31 +25,42 @@ import {
   seenTilesPieces,
   STATE_PIECE,
   stripsPiece,
+  TEXEL_QUERY_PIECE,
   valueMiddlePiece,
   valuePieces,
   weightsPiece,
 } from "./pieces.ts";
+import { fillModules } from "./texel_fills.ts";
 import { transformModules } from "./transform_module.ts";
 
-/** The kernels of a plan; a merge where the context is cut into slices, or a transform, which merges them as well. */
-export interface FusedModules<Module> {
-  attend: Module;
-  merge?: Module;
-  transformQueries?: Module;
-  transformOutputs?: Module;
-}
+/**
+ * The kernels of a plan; a merge where the context is cut into slices, or a transform, which merges them as well; those that fill
+ * textures where it reads these.
+ */
+export type FusedModules<Module> =
+  & { attend: Module; merge?: Module; transformQueries?: Module; transformOutputs?: Module }
+  & Partial<Record<FillKernel, Module>>;
 
 /** The modules of a plan. */
 export function fusedModules(plan: FusedPlan): FusedModules<WgslModule> {
   const attend = attendModule(plan);
   const { spec, transform } = plan;
   if (transform) return { attend, ...transformModules({ spec, transform }, rowEndPieces(spec)) };
-  return plan.slices > 1 ? { attend, merge: mergeModule(plan) } : { attend };
+  return {
+    attend,
+    ...(plan.slices > 1 && { merge: mergeModule(plan) }),
+    ...(plan.texels && fillModules(plan.texels)),
+  };
 }
 
 function attendModule(plan: FusedPlan): WgslModule {
   const { spec, rows, rowGroups, lanes, keys, strips, columns, loads, valueLoads } = plan;
-  const loaded = { packSize: fusedPackSize(spec), loads, boundRows: plan.uniform?.rows };
+  const loaded = {
+    packSize: fusedPackSize(spec),
+    loads,
+    boundRows: plan.uniform?.rows,
+    areTexels: plan.texels !== undefined,
+  };
   return join(
     "attend",
     ...contextPieces(spec),
@@ -56,7 +68,7 @@ function attendModule(plan: FusedPlan): WgslModule {
     ...seenTilesPieces(spec),
     ...keyPieces(spec, loaded, spec.arithmetic === "f32" ? "f32" : "f16"),
     ...valuePieces(spec, loaded),
-    queryPiece(spec, loaded.packSize),
+    plan.texels ? TEXEL_QUERY_PIECE : queryPiece(spec, loaded.packSize),
     queryRowPiece(spec),
     keyMiddlePiece(spec),
     valueMiddlePiece(spec),

@@ -1,22 +1,27 @@
 /** Attention in one pass over keys and values, for a whole query group; slices of the context are merged. */
-import { fusedDispatches } from "../plan/dispatches.ts";
+import { type FillKernel, fusedDispatches } from "../plan/dispatches.ts";
 import type { FusedPlan } from "../plan/fused.ts";
 import { STATE_BYTES } from "../plan/slices.ts";
 import { fusedModules } from "./fused_module.ts";
 import { boundRanges, firstKvRow, paramsOf, type Program, uniformsOf } from "./program.ts";
+import { FILL_NAMES, queryFillParams, textureLines, TEXTURES } from "./texel_fills.ts";
 
 /** The program of a fused plan. */
 export function fusedProgram(plan: FusedPlan): Program {
-  const { spec, slices, blocks, transform, uniform } = plan;
+  const { spec, slices, blocks, transform, uniform, texels } = plan;
   const common = paramsOf(plan);
   const slicedRows = slices * spec.numRows;
   const kvBytes = { k: 4 * spec.headDim, v: 4 * spec.valueDim };
+  const ofAttend = { ...(transform && { q: "queries" }), ...(texels && TEXTURES) };
   return {
     modules: { ...fusedModules(plan) },
-    params: blocks.map((block) => ({
-      kernel: "attend",
-      values: { ...common, firstTile: block.firstTile, firstKvRow: firstKvRow(plan, block) },
-    })),
+    params: [
+      ...blocks.map((block) => ({
+        kernel: "attend",
+        values: { ...common, firstTile: block.firstTile, firstKvRow: firstKvRow(plan, block) },
+      })),
+      ...(texels ? [queryFillParams(common, spec)] : []),
+    ],
     uniforms: uniformsOf(plan),
     scratch: {
       ...((slices > 1 || transform) && {
@@ -25,10 +30,12 @@ export function fusedProgram(plan: FusedPlan): Program {
       }),
       ...(transform && { queries: transform.queryBytes }),
     },
+    ...(texels && { textures: textureLines(texels) }),
     dispatches: fusedDispatches(plan).map(({ kernel, block, grid }) => ({
-      ...{ kernel, grid, params: block, part: blocks[block].part },
+      ...{ kernel, grid, part: blocks[block].part },
+      params: kernel === "fillQueries" ? blocks.length : block,
       ...(uniform && { ranges: boundRanges(kvBytes, uniform.rows, blocks[block].firstBound!) }),
-      ...(transform && kernel === "attend" ? { renamed: { q: "queries" } } : {}),
+      renamed: { ...(kernel === "attend" ? ofAttend : FILL_NAMES[kernel as FillKernel]) },
     })),
   };
 }

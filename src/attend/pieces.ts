@@ -7,8 +7,9 @@ import { isPerHead, MASK_COLUMNS, MASK_TOKENS } from "../plan/mask_blocks.ts";
 import { exchangeOf, type FusedTile } from "../plan/fused_tile.ts";
 import { spareTiles } from "../plan/plan_base.ts";
 import type { FilledSpec } from "../plan/spec.ts";
+import { TEXELS_WIDE } from "../plan/texels.ts";
 import type { Dtype, KvDtype } from "../tensor/dtype.ts";
-import type { Loads } from "../tensor/loads.ts";
+import { loadPacks, type Loads } from "../tensor/loads.ts";
 import { isQuantized } from "../tensor/quantized.ts";
 import { loadPieces, packPiece, packType } from "../tensor/pieces.ts";
 
@@ -16,8 +17,10 @@ import { loadPieces, packPiece, packType } from "../tensor/pieces.ts";
 export interface Loaded {
   packSize: 1 | 4;
   loads: Loads;
-  /** Rows of keys and values that are bound as uniforms; absent where all of them are bound as storage. */
+  /** Rows of keys and values that are bound as uniforms; absent where all of them are bound. */
   boundRows?: number;
+  /** Whether keys and values have been brought to textures. */
+  areTexels?: boolean;
 }
 
 /**
@@ -59,6 +62,12 @@ export function rowTilePiece(
   };
 }
 
+/** Declares where a texture has its texels. */
+export const TEXELS_PIECE: WgslPiece = {
+  constants: { TEXELS_WIDE },
+  fragments: [wgsl.texels],
+};
+
 /** Declares the rows of a tensor in loads, `loads` of them where they are bound as a uniform. */
 export function storedPiece(name: "q" | "k" | "v", loads?: number): WgslPiece {
   const { storage, uniform } = wgsl.storedKeys;
@@ -98,10 +107,22 @@ function wordsPiece(
 /** Declares `k` and reads it by `keysAt`, as factors of products in a type of their own. */
 export function keyPieces(
   spec: FilledSpec,
-  { packSize, loads, boundRows }: Loaded,
+  { packSize, loads, boundRows, areTexels = false }: Loaded,
   products: Dtype = "f32",
 ): WgslPiece[] {
   const { kvDtype, headDim } = spec;
+  if (areTexels) {
+    return [
+      slotsPiece(spec),
+      packPiece(packSize),
+      TEXELS_PIECE,
+      {
+        types: { Factor: "Wide" },
+        constants: { HEAD_DIM: headDim, LOAD_PACKS: loadPacks(loads) },
+        fragments: [wgsl.keys.texels, wgsl.storedKeys.texels],
+      },
+    ];
+  }
   const rows = loadPieces(kvDtype, packSize, loads, isAsymmetric(spec));
   return [
     slotsPiece(spec),
@@ -120,11 +141,15 @@ export function keyPieces(
 /** Declares `v` and reads it by `valuesAt`; or reads `k`, which {@linkcode keyPieces} declares, where values are keys. */
 export function valuePieces(
   spec: FilledSpec,
-  { packSize, loads, boundRows }: Loaded,
+  { packSize, loads, boundRows, areTexels = false }: Loaded,
 ): WgslPiece[] {
   const { kvDtype, valueDim, valuesAre } = spec;
   if (valuesAre === "keys") {
     return [{ constants: { VALUE_DIM: valueDim }, fragments: [wgsl.values.firstOfKeys] }];
+  }
+  if (areTexels) {
+    const fragments = [wgsl.values.texels, renamed(wgsl.storedKeys.texels, { k: "v" })];
+    return [{ constants: { VALUE_DIM: valueDim }, fragments }];
   }
   const rows = loadPieces(kvDtype, packSize, loads, isAsymmetric(spec));
   return [
@@ -156,6 +181,9 @@ export function queryPiece(spec: FilledSpec, packSize: 1 | 4, boundRows?: number
   );
   return { constants, fragments: [...fragments, wgsl.query.stored] };
 }
+
+/** Declares `queryAt` where queries have been brought to a texture. */
+export const TEXEL_QUERY_PIECE: WgslPiece = { fragments: [wgsl.query.texels] };
 
 /** Declares where the query of a row begins, and what is added to its products. */
 export function queryRowPiece(spec: FilledSpec): WgslPiece {

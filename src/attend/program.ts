@@ -19,6 +19,8 @@ export interface Program {
   uniforms: Readonly<Record<string, ArrayBuffer>>;
   /** Bytes of scratch buffers by name. */
   scratch: Readonly<Record<string, number>>;
+  /** Lines of textures by name. */
+  textures?: Readonly<Record<string, number>>;
   /** Runs of kernels, in order. */
   dispatches: readonly ProgramDispatch[];
 }
@@ -36,7 +38,7 @@ export interface ProgramDispatch {
   part: number;
   /** Variables that bind a part of their buffer. */
   ranges?: BoundRanges;
-  /** Variables that bind buffers of other names. */
+  /** Variables that bind buffers and textures of other names. */
   renamed?: Readonly<Record<string, string>>;
 }
 

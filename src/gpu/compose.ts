@@ -21,14 +21,17 @@ export interface WgslModule extends Required<WgslPiece> {
   label: string;
 }
 
-/** A buffer that a module reads or writes. */
+/** The kind of what is bound: of a buffer in WebGPU's layouts; a texture that a module reads, or one that it writes. */
+export type BindingType = GPUBufferBindingType | "texture" | "storage-texture";
+
+/** A buffer or a texture that a module reads or writes. */
 export interface WgslBinding {
   /** The variable in its text, by which the host binds. */
   name: string;
   /** Its number in group 0. */
   binding: number;
-  /** Its kind in WebGPU's layouts. */
-  type: GPUBufferBindingType;
+  /** Its kind. */
+  type: BindingType;
 }
 
 /** A module as compilers get it. */
@@ -44,7 +47,9 @@ const EXTENSIONS: readonly { name: string; shows: RegExp; isOfDawn?: boolean }[]
   { name: "chromium_experimental_subgroup_matrix", shows: /\bsubgroup_matrix_/ },
 ];
 
-const VARIABLE = /\bvar\s*<\s*(uniform|storage)\s*(?:,\s*(read|read_write)\s*)?>\s*(\w+)/g;
+/** A buffer with its address space and access, or a texture, which has neither. */
+const VARIABLE =
+  /\bvar\s*(?:<\s*(uniform|storage)\s*(?:,\s*(read|read_write)\s*)?>\s*(\w+)|(\w+)\s*:\s*texture_(storage_)?2d\b)/g;
 
 /**
  * Joins pieces into a module; a fragment that several of them bring counts once.
@@ -97,10 +102,16 @@ export function compose(module: WgslModule, dialect: WgslDialect): ComposedModul
   checkNames(module, fragments);
   const bindings: WgslBinding[] = [];
   const numbered = (fragment: string) =>
-    fragment.replace(VARIABLE, (variable, space, access, name) => {
+    fragment.replace(VARIABLE, (variable, space, access, buffer, texture, isStored) => {
       const binding = bindings.length;
       const storage = access === "read_write" ? "storage" : "read-only-storage";
-      bindings.push({ name, binding, type: space === "uniform" ? "uniform" : storage });
+      const ofBuffer = space === "uniform" ? "uniform" : storage;
+      const ofTexture = isStored ? "storage-texture" : "texture";
+      bindings.push(
+        buffer
+          ? { name: buffer, binding, type: ofBuffer }
+          : { name: texture, binding, type: ofTexture },
+      );
       return `@group(0) @binding(${binding}) ${variable}`;
     });
   const code = [

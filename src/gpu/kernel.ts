@@ -5,7 +5,13 @@ import type { Gpu } from "./device.ts";
 import { GpuWorkError } from "../base/errors.ts";
 import { canBeUniform, USAGE } from "./usage.ts";
 import { keptKernel } from "./kernel_cache.ts";
-import { compose, type ComposedModule, type WgslBinding, type WgslModule } from "./compose.ts";
+import {
+  type BindingType,
+  compose,
+  type ComposedModule,
+  type WgslBinding,
+  type WgslModule,
+} from "./compose.ts";
 import { bytesOf, type Layout, uniformLayout, type UniformValues } from "./host_layout.ts";
 
 const STAGE_COMPUTE = 0x4;
@@ -21,10 +27,26 @@ export interface BufferRange {
   size: number;
 }
 
+/** What a variable of a kernel binds. */
+export type Bindable = GPUBuffer | BufferRange | GPUTexture;
+
+/** The format of textures, for kernels that read them and for those that write them. */
+export const TEXTURE_FORMAT = "rgba32float";
+
+/** The entry of a binding in the layout of its group. */
+function layoutEntry({ binding, type }: WgslBinding): GPUBindGroupLayoutEntry {
+  const entry = { binding, visibility: STAGE_COMPUTE };
+  if (type === "texture") return { ...entry, texture: { sampleType: "unfilterable-float" } };
+  if (type === "storage-texture") {
+    return { ...entry, storageTexture: { access: "write-only", format: TEXTURE_FORMAT } };
+  }
+  return { ...entry, buffer: { type } };
+}
+
 /** Throws if a kernel reads and writes more buffers than the device binds at once. */
 function checkBindings(gpu: Gpu, label: string, bindings: readonly WgslBinding[]): void {
   const { maxStorageBuffersPerShaderStage } = gpu.device.limits;
-  const storageBuffers = bindings.filter(({ type }) => type !== "uniform").length;
+  const storageBuffers = bindings.filter(({ type }) => type.endsWith("storage")).length;
   if (storageBuffers > maxStorageBuffersPerShaderStage) {
     throw new RangeError(
       sentence(
@@ -40,7 +62,7 @@ function checkBindings(gpu: Gpu, label: string, bindings: readonly WgslBinding[]
 function checkUniform(
   label: string,
   name: string,
-  type: GPUBufferBindingType,
+  type: BindingType,
   buffer: GPUBuffer,
 ): void {
   if (type !== "uniform" || canBeUniform(buffer)) return;
@@ -104,9 +126,7 @@ export class Kernel implements CompiledKernel {
     checkBindings(gpu, label, bindings);
     const { module, layout, pipelineLayout } = await gpu.guard(`compile ${label}`, () => {
       const module = device.createShaderModule({ label, code });
-      const entries = bindings.map(({ binding, type }) => ({
-        ...{ binding, visibility: STAGE_COMPUTE, buffer: { type } },
-      }));
+      const entries = bindings.map(layoutEntry);
       const layout = device.createBindGroupLayout({ label, entries });
       const pipelineLayout = device.createPipelineLayout({ bindGroupLayouts: [layout] });
       return { module, layout, pipelineLayout };
@@ -143,19 +163,20 @@ export class Kernel implements CompiledKernel {
   }
 
   /**
-   * Binds buffers by the names of the kernel's variables, for runs over a grid; names that it does not use are passed over.
+   * Binds buffers and textures by the names of the kernel's variables, for runs over a grid; names that it does not use are passed over.
    *
    * @throws {TypeError} If a buffer is missing, or cannot be a uniform where the kernel reads one.
    * @throws {RangeError} If the grid is larger than the device's.
    * @throws {DeviceLostError} If the device is lost.
    */
-  bind(buffers: Readonly<Record<string, GPUBuffer | BufferRange>>, grid: Grid): Dispatch {
+  bind(buffers: Readonly<Record<string, Bindable>>, grid: Grid): Dispatch {
     const { device } = this.#gpu;
     this.#gpu.throwIfLost();
     checkGrid(this.#gpu, this.label, grid);
     const bound = this.#module.bindings.map(({ name, binding, type }) => {
       const given = buffers[name];
       if (!given) throw new TypeError(`${this.label} needs a buffer for ${name}`);
+      if ("createView" in given) return { binding, type, resource: given.createView() };
       const resource = "buffer" in given ? given : { buffer: given };
       checkUniform(this.label, name, type, resource.buffer);
       return { binding, type, resource };
@@ -163,7 +184,9 @@ export class Kernel implements CompiledKernel {
     const entries = bound.map(({ binding, resource }) => ({ binding, resource }));
     const group = device.createBindGroup({ label: this.label, layout: this.#layout, entries });
     const ofType = (wanted: GPUBufferBindingType) =>
-      bound.flatMap(({ type, resource }) => type === wanted ? [resource.buffer] : []);
+      bound.flatMap(({ type, resource }) =>
+        type === wanted && "buffer" in resource ? [resource.buffer] : []
+      );
     const encode = (pass: GPUComputePassEncoder) => {
       pass.setPipeline(this.#pipeline);
       pass.setBindGroup(0, group);

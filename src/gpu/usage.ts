@@ -15,5 +15,11 @@ export function canBeUniform({ usage }: GPUBuffer): boolean {
   return (usage & USAGE.uniform) !== 0;
 }
 
+/** The uses of a texture: the bits of `GPUTextureUsage`. */
+export const TEXTURE_USAGE = {
+  textureBinding: 0x04,
+  storageBinding: 0x08,
+} as const;
+
 /** The mode of `mapAsync` for readers: `GPUMapMode.READ`. */
 export const MAP_READ = 0x0001;

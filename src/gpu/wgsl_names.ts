@@ -11,10 +11,11 @@ export interface WgslNames {
 const KEYWORDS = `
   alias array atomic bool break case const const_assert continue continuing default discard else
   enable f16 f32 false fn for function i32 i64 if let loop override private ptr read read_write
-  return storage struct switch true u32 u64 uniform var while workgroup write
+  return rgba32float storage struct switch texture_2d texture_storage_2d true u32 u64 uniform var
+  while workgroup write
 `;
 
-/** The functions of compute kernels, without those of textures. */
+/** The functions of compute kernels; of those of textures, the two that kernels call. */
 const FUNCTIONS = `
   abs acos acosh all any arrayLength asin asinh atan atan2 atanh atomicAdd atomicAnd
   atomicCompareExchangeWeak atomicExchange atomicLoad atomicMax atomicMin atomicOr atomicStore
@@ -24,7 +25,7 @@ const FUNCTIONS = `
   inverseSqrt ldexp length log log2 max min mix modf normalize pack2x16float pack2x16snorm
   pack2x16unorm pack4x8snorm pack4x8unorm pack4xI8 pack4xI8Clamp pack4xU8 pack4xU8Clamp pow
   quantizeToF16 radians reflect refract reverseBits round saturate select sign sin sinh
-  smoothstep sqrt step storageBarrier tan tanh transpose trunc unpack2x16float unpack2x16snorm
+  smoothstep sqrt step storageBarrier tan tanh textureLoad textureStore transpose trunc unpack2x16float unpack2x16snorm
   unpack2x16unorm unpack4x8snorm unpack4x8unorm unpack4xI8 unpack4xU8 workgroupBarrier
   workgroupUniformLoad
 `;
@@ -44,7 +45,8 @@ export function isBuiltIn(name: string): boolean {
 const NO_NAMES = /@builtin\s*\([^)]*\)|\/\*\w+\*\//g;
 /** An identifier that is no member and no attribute, and the colon behind it. */
 const NAME = /(?<![\w.@])([A-Za-z_]\w*)(?!\w)(\s*:)?/g;
-const DECLARED_IN_ALL = /\b(?:fn|struct|alias|const|override)\s+(\w+)|\bvar\s*<[^>]*>\s*(\w+)/;
+const DECLARED_IN_ALL =
+  /\b(?:fn|struct|alias|const|override)\s+(\w+)|\bvar\s*<[^>]*>\s*(\w+)|\bvar\s+(\w+)\s*:\s*texture_/;
 const DECLARED_WITHIN = /\b(?:let|var|const)\s+(\w+)/g;
 
 /** Names by text: those of the kernels are few, and asked for with every module. */
@@ -65,8 +67,9 @@ function readNames(text: string): WgslNames {
   const declared = new Set<string>();
   const used = new Set<string>();
   for (const item of declarationsOf(text)) {
-    const [, name = "", variable = ""] = item.match(DECLARED_IN_ALL) ?? [];
-    if (name || variable) declared.add(name || variable);
+    const [, name, variable, texture] = item.match(DECLARED_IN_ALL) ?? [];
+    const declares = name ?? variable ?? texture;
+    if (declares) declared.add(declares);
     // A name before a colon is that of a parameter, of a member, or of a local with its type.
     const own = new Set([...item.matchAll(DECLARED_WITHIN)].map(([, local]) => local));
     const names = [...item.replace(NO_NAMES, "").matchAll(NAME)];

@@ -1,6 +1,6 @@
 /** Bytes and operations that an attention cannot do without: the floor under its time. */
-import type { AttentionPlan } from "./plan.ts";
 import { kvBytes } from "../cache/kv_shape.ts";
+import type { PlanBase } from "./plan_base.ts";
 import { type FilledSpec, numRowsOf } from "./spec.ts";
 import { stagesOf } from "./outputs.ts";
 import { storageBytes } from "../tensor/dtype.ts";
@@ -48,7 +48,7 @@ export function operations(plan: CountedPlan): number {
 }
 
 /** The shapes and the mask of a plan: bytes and operations depend on nothing else. */
-export interface CountedPlan extends Pick<AttentionPlan, "contextLen"> {
+export interface CountedPlan extends Pick<PlanBase, "contextLen"> {
   spec: Pick<
     FilledSpec,
     | "batch"

@@ -15,6 +15,12 @@ export interface PlannedDispatch<Name extends string> {
   grid: Grid;
 }
 
+/** The kernels that bring queries, keys and values to textures. */
+export type FillKernel = "fillQueries" | "fillKeys" | "fillValues";
+
+/** The kernel that fills the texture of a tensor. */
+export const FILL_KERNELS = { q: "fillQueries", k: "fillKeys", v: "fillValues" } as const;
+
 /** The kernels on the way into the transform of keys and values, and out of it. */
 type TransformKernel = "transformQueries" | "transformOutputs";
 
@@ -29,17 +35,21 @@ function transformed<Name extends string>(
   return [own("transformQueries"), ...dispatches, own("transformOutputs")];
 }
 
-/** One pass over each slice, and a merge where there are several: the transform of outputs, where there is one. */
+/**
+ * Textures are filled, where there are some; then one pass over each slice, and a merge where there are several: the transform of
+ * outputs, where there is one.
+ */
 export function fusedDispatches(
   plan: FusedPlan,
-): PlannedDispatch<"attend" | "merge" | TransformKernel>[] {
-  const { spec, slices, blocks, transform } = plan;
+): PlannedDispatch<"attend" | "merge" | FillKernel | TransformKernel>[] {
+  const { spec, slices, blocks, transform, texels = [] } = plan;
+  const fills = texels.map(({ name, grid }) => ({ kernel: FILL_KERNELS[name], block: 0, grid }));
   const attends = blocks.map(({ numTiles }, block) => {
     const grid: Grid = [slices, numTiles];
     return { kernel: "attend" as const, block, grid };
   });
-  if (slices === 1 || transform) return transformed(plan, attends);
-  return [...attends, { kernel: "merge", block: 0, grid: [mergeWorkgroups(spec), 1] }];
+  if (slices === 1 || transform) return transformed(plan, [...fills, ...attends]);
+  return [...fills, ...attends, { kernel: "merge", block: 0, grid: [mergeWorkgroups(spec), 1] }];
 }
 
 /** For each block the early stages that are asked for, then scores, softmax and weighted sum. */

@@ -11,6 +11,7 @@ import {
   tilesPerKvHead,
 } from "./plan_base.ts";
 import { planSlices, sliceBytes } from "./slices.ts";
+import { planTexels, texelBytes, type TexelFill } from "./texels.ts";
 import { ACTION, type FilledSpec } from "./spec.ts";
 import { checkStorageBuffers, fusedStorageBuffers } from "./storage_buffers.ts";
 import type { Tiling } from "./tiling.ts";
@@ -43,6 +44,8 @@ export interface FusedPlan extends PlanBase, FusedTile {
   transform?: TransformPlan;
   /** The ranges of keys and values that are bound as uniforms; absent where they are bound as storage. */
   uniform?: UniformRanges;
+  /** The textures that keys and values are brought to; absent where they are read where they lie. */
+  texels?: readonly TexelFill[];
 }
 
 /** Plans the fused implementation; undefined if it cannot fit the device. */
@@ -50,9 +53,11 @@ export function planFused(start: PlanStart, device: PlanDevice): FusedPlan | und
   const { spec, headBlocks } = start;
   const { tuning } = spec;
   const tiling = tilingFor(ACTION, tuning, rowsPerKvHead(spec), device.profile);
-  const loads = fusedLoads(spec, device.profile);
-  const { tile, uniform } = planUniformTile(start, device) ??
-    { tile: planTile(spec, loads, device, tiling) };
+  const rowsOfTile = tiling.maxRows * tiling.maxRowGroups;
+  const ofUniforms = planUniformTile(start, device);
+  const texels = ofUniforms ? undefined : planTexels(start, device.profile, rowsOfTile);
+  const loads = texels ? "packs" : fusedLoads(spec, device.profile);
+  const { tile, uniform } = ofUniforms ?? { tile: planTile(spec, loads, device, tiling) };
   if (!tile) return undefined;
 
   const tilesOfHead = tilesPerKvHead(spec, tile.rows * tile.rowGroups);
@@ -61,7 +66,8 @@ export function planFused(start: PlanStart, device: PlanDevice): FusedPlan | und
   const packs = { packSize: fusedPackSize(spec), loads: tile.loads };
   const transform = planTransform(spec, packs, device);
   const queryBytes = transform?.queryBytes ?? 0;
-  const filling = { numTiles, fillingWorkgroups, queryBytes };
+  const besideSlices = queryBytes + texelBytes(texels);
+  const filling = { numTiles, fillingWorkgroups, besideSlices };
   const slices = uniform ? 1 : planSlices(start, tile, filling, device);
   if (slices === undefined) return undefined;
   checkStorageBuffers(fusedStorageBuffers(spec, slices), device.limits);
@@ -78,9 +84,10 @@ export function planFused(start: PlanStart, device: PlanDevice): FusedPlan | und
         )),
       device.limits.maxComputeWorkgroupsPerDimension,
     ),
-    scratchBytes: sliceBytes(spec, slices) + queryBytes,
+    scratchBytes: sliceBytes(spec, slices) + besideSlices,
     ...(transform && { transform }),
     ...(uniform && { uniform }),
+    ...(texels && { texels }),
   };
 }
 

@@ -22,11 +22,11 @@ export const MERGE_WORKGROUP = 64;
 export function planSlices(
   { spec, contextLen }: PlanStart,
   tile: FusedTile,
-  { numTiles, fillingWorkgroups, queryBytes }: {
+  { numTiles, fillingWorkgroups, besideSlices }: {
     numTiles: number;
     fillingWorkgroups: number;
-    /** Bytes of the scratch that transformed queries take. */
-    queryBytes: number;
+    /** Bytes of the scratch that transformed queries and textures take. */
+    besideSlices: number;
   },
   { limits, profile }: PlanDevice,
 ): number | undefined {
@@ -35,7 +35,7 @@ export function planSlices(
   const tilesOfSlice = Math.floor(loopRounds(profile) / tile.rounds);
   const least = Math.max(1, Math.ceil(Math.ceil(contextLen / tileColumns) / tilesOfSlice));
   const scratchBytes = Math.min(
-    spec.maxScratchBytes - queryBytes,
+    spec.maxScratchBytes - besideSlices,
     maxStorageBufferBindingSize,
   );
   // Slices write two buffers of states where a whole context writes its output.

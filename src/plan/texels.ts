@@ -1,0 +1,87 @@
+/** Textures of queries, keys and values, whose loads are cheap in software: a kernel fills them before many rows read them. */
+import type { Dtype } from "../tensor/dtype.ts";
+import { isQuantized } from "../tensor/quantized.ts";
+import type { Grid } from "../gpu/bound_work.ts";
+import { type DeviceProfile, SMALLEST_SUBGROUP } from "../gpu/profile.ts";
+import { loadPacks, type Loads, loadsOf } from "../tensor/loads.ts";
+import { visiblePairs } from "./counts.ts";
+import { fusedPackSize } from "./fused_tile.ts";
+import type { PlanStart } from "./plan_base.ts";
+
+/** Texels of a line of a texture, and the most lines that every WebGPU device has. */
+export const TEXELS_WIDE = 4096;
+const MOST_LINES = 8192;
+const TEXEL_BYTES = 16;
+
+/** Invocations of a workgroup that fills a texture, and loads that are worth one. */
+export const FILL_WORKGROUP = 64;
+const WORKGROUP_LOADS = 4096;
+/** Most workgroups for the rows of a KV head. */
+const MOST_FILLING = 64;
+
+/** Tiles that read each key, below which filling a texture takes as long as it saves. */
+const LEAST_TILES = 4;
+
+/** A texture, and the run of the kernel that fills it. */
+export interface TexelFill {
+  /** The tensor that fills it. */
+  name: "q" | "k" | "v";
+  /** The type of its elements. */
+  dtype: Dtype;
+  /** Elements of its rows. */
+  size: number;
+  /** The packs that a load of the tensor brings. */
+  loads: Loads;
+  /** Lines of the texture. */
+  lines: number;
+  /** Workgroups of each head, and heads of all sequences; those of queries lie as one. */
+  grid: Grid;
+}
+
+/**
+ * The textures that a fused attention of tiles of `tileRows` rows reads: of keys, and of values where these are apart; undefined
+ * where loads from storage are as cheap, or too few tiles read each key.
+ */
+export function planTexels(
+  { spec, contextLen, parts }: PlanStart,
+  profile: DeviceProfile,
+  tileRows: number,
+): TexelFill[] | undefined {
+  const { dtype, kvDtype, arithmetic, pages, tokens, valuesAre } = spec;
+  const { batch, numKvHeads, capacity, headDim, valueDim } = spec;
+  const isDear = profile.isSoftware && profile.subgroupSize !== SMALLEST_SUBGROUP;
+  const isContiguous = !pages && tokens === undefined && parts.length === 1;
+  if (
+    !isDear || !isContiguous || isQuantized(kvDtype) || arithmetic !== "f32" ||
+    fusedPackSize(spec) !== 4
+  ) return undefined;
+  const heads = batch * numKvHeads;
+  const tiles = visiblePairs({ spec, contextLen }) / (heads * capacity * tileRows);
+  if (tiles < LEAST_TILES) return undefined;
+  const fillOf = (
+    name: TexelFill["name"],
+    dtype: Dtype,
+    [heads, rows, size]: readonly [heads: number, rows: number, size: number],
+  ): TexelFill => {
+    const loads = loadsOf(profile, dtype, size);
+    const workgroups = Math.ceil(rows * size / (4 * loadPacks(loads)) / WORKGROUP_LOADS);
+    return {
+      ...{ name, dtype, size, loads },
+      lines: Math.ceil(heads * rows * size / 4 / TEXELS_WIDE),
+      grid: [Math.min(MOST_FILLING, workgroups), heads],
+    };
+  };
+  const fills = [
+    fillOf("q", dtype, [1, spec.numRows, headDim]),
+    fillOf("k", kvDtype, [heads, capacity, headDim]),
+    ...(valuesAre === "keys" ? [] : [fillOf("v", kvDtype, [heads, capacity, valueDim])]),
+  ];
+  const fits = texelBytes(fills) <= spec.maxScratchBytes &&
+    fills.every(({ lines }) => lines <= MOST_LINES);
+  return fits ? fills : undefined;
+}
+
+/** Bytes of textures. */
+export function texelBytes(fills: readonly TexelFill[] = []): number {
+  return fills.reduce((sum, { lines }) => sum + lines * TEXELS_WIDE * TEXEL_BYTES, 0);
+}
