@@ -106,14 +106,18 @@ function fusedRows(plan: FusedPlan): [string, string][] {
         ...(loads === "packs" ? [] : [loadsLine(loads)]),
       ].join(", "),
     ],
-    ...uniformRow(plan),
+    ...bindingsRow(plan),
     ...productsRow(plan),
     ["slices", `${slices} of the context` + (slices === 1 ? "" : ", merged")],
     ["dispatches", grids(fusedDispatches(plan))],
   ];
 }
 
-function uniformRow({ uniform }: FusedPlan): [string, string][] {
+function bindingsRow({ uniform, texels }: FusedPlan): [string, string][] {
+  if (texels) {
+    const names = texels.map(({ name }) => name).join(", ").replace(/, (\w)$/, " and $1");
+    return [["bindings", `${names} brought to textures, whose loads are cheap in software`]];
+  }
   if (!uniform) return [];
   const { ranges, rows } = uniform;
   const bound = `${ranges.length} x ${rows} rows of keys and values bound as uniforms`;

@@ -64,6 +64,13 @@ const SCENARIOS: readonly Scenario[] = [
     steps: [5, 5, 5, 1, 2, 5, 3, 1, 5],
   },
   {
+    name: "rows so many that software reads textures",
+    numHeads: 96,
+    cache: { numKvHeads: 1, headDim: 20, valueDim: 24, capacity: 9, window: 5, maxSeqLen: 5 },
+    steps: [5, 5, 3, 5],
+    encodings: ["one pass"],
+  },
+  {
     name: "a chunk that ends at the wrap, then one that starts there",
     numHeads: 2,
     cache: { numKvHeads: 2, headDim: 8, capacity: 8, window: 5, maxSeqLen: 4 },

@@ -82,6 +82,22 @@ Deno.test("compose: bindings are numbered in the order of their variables", () =
   ]);
 });
 
+Deno.test("compose: textures are bound as buffers are", () => {
+  const text = "var<storage> x: array<u32>;\nvar read: texture_2d<f32>;\n" +
+    "var written : texture_storage_2d<rgba32float, write>;\n" +
+    "fn f() { var texel: vec4f = textureLoad(read, vec2u(), 0); textureStore(written, vec2u(), texel); }";
+  const { code, bindings } = compose(join("test", { fragments: [text] }), NAGA);
+  assertEquals(bindings, [
+    { name: "x", binding: 0, type: "read-only-storage" },
+    { name: "read", binding: 1, type: "texture" },
+    { name: "written", binding: 2, type: "storage-texture" },
+  ]);
+  assertEquals(code.match(/@group\(0\) @binding\(\d\) var \w+/g), [
+    "@group(0) @binding(1) var read",
+    "@group(0) @binding(2) var written",
+  ]);
+});
+
 Deno.test("compose: what nothing declares is refused by its name", () => {
   const pieces = [
     { types: { T: "vec4<Missing>" }, constants: { ROWS: 2 } },

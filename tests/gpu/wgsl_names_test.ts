@@ -8,6 +8,7 @@ alias Sums = array<Wide, COUNT>;
 const TWICE = 2u * HALF;
 override LANES: u32 = 8u;
 var<storage, read> x: array<Stored>;
+var image: texture_2d<f32>;
 var<workgroup> shared_: array<atomic<u32>, LANES>;
 @compute @workgroup_size(WORKGROUP, 1, 1)
 fn main(@builtin(local_invocation_index) lane: u32, row: ptr<function, Row>) -> Output {
@@ -24,7 +25,7 @@ fn second() { lane = subgroupAdd(bitcast<i32>(1)); }
 
 Deno.test("namesOf: declarations of the module's scope", () => {
   assertEquals([...namesOf(TEXT).declared], [
-    ...["Row", "Sums", "TWICE", "LANES", "x", "shared_", "main", "second"],
+    ...["Row", "Sums", "TWICE", "LANES", "x", "image", "shared_", "main", "second"],
   ]);
 });
 

@@ -3,7 +3,7 @@ import { assert, assertEquals, assertGreater } from "@std/assert";
 import { makeShaderDataDefinitions, makeStructuredView } from "webgpu-utils";
 import { mergeStatesModule } from "../../src/attend/merge_states.ts";
 import { fusedModules } from "../../src/attend/fused_module.ts";
-import { compose, join } from "../../src/gpu/compose.ts";
+import { type BindingType, compose, join } from "../../src/gpu/compose.ts";
 import { type Layout, uniformLayout } from "../../src/gpu/host_layout.ts";
 import * as wgsl from "../../kernels/mod.ts";
 import { textsOf } from "../../tools/kernels.ts";
@@ -114,6 +114,12 @@ function placesOfViews(views: unknown, name: string): [string, number][] {
 // What the oracle does not read: types that only some compilers know.
 const UNREAD = /subgroup_matrix|\bu64\b/;
 
+/** The kind of an entry of the oracle, whose uniforms have no type. */
+function typeOf({ buffer, texture, storageTexture }: GPUBindGroupLayoutEntry): BindingType {
+  if (texture) return "texture";
+  return storageTexture ? "storage-texture" : buffer?.type ?? "uniform";
+}
+
 Deno.test("modules: bindings and uniforms are those that webgpu-utils reads", () => {
   let compared = 0;
   for (const module of fewOf(MODULES)) {
@@ -126,10 +132,7 @@ Deno.test("modules: bindings and uniforms are those that webgpu-utils reads", ()
     const { resources } = oracle.entryPoints.main;
     assertEquals(
       bindings,
-      // Its uniforms have no type.
-      resources.map(({ name, entry: { binding, buffer } }) => ({
-        ...{ name, binding, type: buffer?.type ?? "uniform" },
-      }))
+      resources.map(({ name, entry }) => ({ name, binding: entry.binding, type: typeOf(entry) }))
         .sort((a, b) => a.binding - b.binding),
       module.label,
     );

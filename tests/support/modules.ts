@@ -380,6 +380,9 @@ function trainingModules(): WgslModule[] {
   ]);
 }
 
+/** The variables that a module binds. */
+const BOUND = /\bvar\s*<(uniform|storage)|\bvar\s+\w+\s*:\s*texture_/;
+
 /**
  * What a module is given and does not use: fragments that its kernel never reaches, constants and types that no other
  * fragment names, and variables that are bound and never reached.
@@ -404,7 +407,7 @@ export function unusedOf({ types, constants, fragments }: WgslModule): string[] 
   return [
     ...Object.keys({ ...types, ...constants }).filter((name) => !named.has(name)),
     ...fragments.filter((fragment) => !isReached(fragment)),
-    ...declarations.filter((text) => /\bvar<(uniform|storage)/.test(text) && !reached.has(text)),
+    ...declarations.filter((text) => BOUND.test(text) && !reached.has(text)),
   ];
 }
 

@@ -1,0 +1,127 @@
+// Attention that reads queries, keys and values from textures, against the float64 reference and reads from storage.
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import {
+  type AttentionSpec,
+  type DeviceProfile,
+  explain,
+  type Gpu,
+  planAttention,
+  referenceAttention,
+} from "../../mod.ts";
+import { fusedProgram } from "../../src/attend/fused_program.ts";
+import { texelBytes, TEXELS_WIDE } from "../../src/plan/texels.ts";
+import { assertClose, assertSame, TOLERANCE } from "../support/compare.ts";
+import { hasF16, sharedGpu } from "../support/gpu.ts";
+import { fusedPlan, LIMITS, PROFILES } from "../support/plan.ts";
+import { testRandomly } from "../support/random.ts";
+import { randomInputs, runPlan } from "../support/run.ts";
+
+/** The software device that comes nearest to this one. */
+function softwareOf({ profile: { subgroupSize, longLoads } }: Gpu): DeviceProfile {
+  return { isSoftware: true, subgroupSize: subgroupSize < 8 ? 0 : 8, longLoads };
+}
+
+/** The same attention from storage: one that may not have a byte of scratch. */
+function fromStorage(spec: AttentionSpec): AttentionSpec {
+  return { ...spec, maxScratchBytes: 1 };
+}
+
+/** A text, textures of several lines, a window behind sinks, values that begin their keys, keys in f16. */
+const SHAPES: readonly AttentionSpec[] = [
+  { batch: 2, numHeads: 6, numKvHeads: 2, headDim: 20, valueDim: 24, seqLen: 90, capacity: 90 },
+  { numHeads: 64, numKvHeads: 1, headDim: 64, seqLen: 5, capacity: 300 },
+  {
+    ...{ numHeads: 8, numKvHeads: 1, headDim: 24, seqLen: 50, capacity: 75, layout: "BNSH" },
+    ...{ window: 40, sinks: 3 },
+  },
+  { numHeads: 140, numKvHeads: 1, headDim: 36, valueDim: 32, capacity: 37, valuesAre: "keys" },
+  { numHeads: 4, numKvHeads: 1, headDim: 24, seqLen: 70, capacity: 70, kvDtype: "f16" },
+];
+
+for (const spec of SHAPES) {
+  testRandomly(`texels: ${JSON.stringify(spec)}`, async (random) => {
+    if (spec.kvDtype === "f16" && !await hasF16()) return;
+    const profile = softwareOf(await sharedGpu());
+    const inputs = randomInputs(random, spec);
+    const plan = fusedPlan(spec, LIMITS, profile);
+    assertEquals(plan.texels?.length, spec.valuesAre === "keys" ? 2 : 3);
+    const o = await runPlan(plan, inputs);
+    assertClose(o, referenceAttention(inputs, spec).o, TOLERANCE.f32, "o");
+    const stored = fusedPlan(fromStorage(spec), LIMITS, profile);
+    assertEquals([stored.texels, stored.slices], [undefined, plan.slices]);
+    assertSame(o, await runPlan(stored, inputs), "o");
+  });
+}
+
+testRandomly("texels: infinities reach who sees them", async (random) => {
+  const spec: AttentionSpec = { numHeads: 4, numKvHeads: 1, headDim: 20, seqLen: 80, capacity: 80 };
+  const { q, k, v } = randomInputs(random, spec);
+  const data = Float32Array.from(v.data);
+  data[41 * 20 + 3] = -Infinity;
+  const inputs = { q, k, v: { ...v, data } };
+  const plan = fusedPlan(spec, LIMITS, softwareOf(await sharedGpu()));
+  assertEquals(plan.texels?.length, 3);
+  const o = await runPlan(plan, inputs);
+  assertClose(o, referenceAttention(inputs, spec).o, TOLERANCE.f32, "o");
+});
+
+Deno.test("texels: planned where loads from storage are dear and many tiles read each key", () => {
+  const prefill: AttentionSpec = { numHeads: 8, headDim: 64, seqLen: 512, capacity: 512 };
+  const areTexels = (change: Partial<AttentionSpec>, profile = PROFILES["software with both"]) =>
+    fusedPlan({ ...prefill, ...change }, LIMITS, profile).texels !== undefined;
+  for (const profile of Object.values(PROFILES)) {
+    assertEquals(areTexels({}, profile), profile.isSoftware && profile.subgroupSize !== 4);
+  }
+  for (
+    const change of [
+      ...[{}, { numKvHeads: 1 }, { dtype: "f16" }, { kvDtype: "f16" }, { seqLen: 256 }],
+      ...[{ numHeads: 128, numKvHeads: 1, seqLen: 1 }, { window: 100 }, {
+        seqLen: 128,
+        capacity: 128,
+      }],
+    ] as Partial<AttentionSpec>[]
+  ) {
+    assertEquals(areTexels(change), true, JSON.stringify(change));
+  }
+  for (
+    const change of [
+      ...[{ numKvHeads: 1, headDim: 16 }, { headDim: 62 }, { seqLen: 32 }, { window: 20 }, {
+        kvDtype: "int8",
+      }],
+      ...[{ dtype: "f16", arithmetic: "f16" }, { pages: { count: 9, size: 64 } }],
+      ...[{ maxScratchBytes: 2 ** 20 }, { numHeads: 32, numKvHeads: 1, seqLen: 1 }],
+    ] as Partial<AttentionSpec>[]
+  ) {
+    assertEquals(areTexels(change), false, JSON.stringify(change));
+  }
+});
+
+Deno.test("texels: a texture has the lines that its rows take, and counts as scratch", () => {
+  const spec = {
+    numHeads: 8,
+    numKvHeads: 2,
+    headDim: 64,
+    valueDim: 32,
+    seqLen: 512,
+    capacity: 600,
+  };
+  const plan = fusedPlan(spec, LIMITS, PROFILES["software with both"]);
+  const lines = [8 * 512 * 16, 2 * 600 * 16, 2 * 600 * 8].map((texels) =>
+    Math.ceil(texels / TEXELS_WIDE)
+  );
+  assertEquals(plan.texels?.map((fill) => fill.lines), lines);
+  assertEquals(Object.values(fusedProgram(plan).textures!), lines);
+  const bytes = lines.reduce((sum, each) => sum + each * TEXELS_WIDE * 16, 0);
+  assertEquals([texelBytes(plan.texels), plan.scratchBytes], [bytes, bytes]);
+  // More lines than every device has.
+  const long = { ...spec, batch: 512, numHeads: 32, maxScratchBytes: 2 ** 40 };
+  const limits = { ...LIMITS, maxStorageBufferBindingSize: 2 ** 40 };
+  assertEquals(fusedPlan(long, limits, PROFILES["software with both"]).texels, undefined);
+});
+
+Deno.test("texels: explain says so", () => {
+  const spec = { numHeads: 8, headDim: 64, seqLen: 512, capacity: 512 };
+  const text = explain(planAttention(spec, LIMITS, PROFILES["software with both"]));
+  assertStringIncludes(text, "q, k and v brought to textures, whose loads are cheap in software");
+  assertStringIncludes(text, "4: fillQueries 8 x 1, fillKeys 1 x 8, fillValues 1 x 8, ...");
+});
