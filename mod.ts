@@ -81,6 +81,7 @@ export type { FusedTile } from "./src/plan/fused_tile.ts";
 export type { FusedPlan, TileBlock } from "./src/plan/fused.ts";
 export type { UniformPassing } from "./src/plan/uniform_gradient.ts";
 export type { UniformRange, UniformRanges } from "./src/plan/uniform_ranges.ts";
+export type { TexelFill } from "./src/plan/texels.ts";
 export type { TransformPlan } from "./src/plan/transform.ts";
 export type { RowBlock } from "./src/plan/row_blocks.ts";
 export type { StagedPlan } from "./src/plan/staged.ts";

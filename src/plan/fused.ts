@@ -42,9 +42,9 @@ export interface FusedPlan extends PlanBase, FusedTile {
   blocks: readonly TileBlock[];
   /** The transform of queries and outputs; absent where keys and values are stored as they were appended. */
   transform?: TransformPlan;
-  /** The ranges of keys and values that are bound as uniforms; absent where they are bound as storage. */
+  /** The ranges of keys and values that are bound as uniforms; absent where they are not. */
   uniform?: UniformRanges;
-  /** The textures that keys and values are brought to; absent where they are read where they lie. */
+  /** The textures that queries, keys and values are brought to; absent where these are read where they lie. */
   texels?: readonly TexelFill[];
 }
 

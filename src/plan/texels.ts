@@ -1,9 +1,9 @@
 /** Textures of queries, keys and values, whose loads are cheap in software: a kernel fills them before many rows read them. */
-import type { Dtype } from "../tensor/dtype.ts";
-import { isQuantized } from "../tensor/quantized.ts";
 import type { Grid } from "../gpu/bound_work.ts";
 import { type DeviceProfile, SMALLEST_SUBGROUP } from "../gpu/profile.ts";
+import type { Dtype } from "../tensor/dtype.ts";
 import { loadPacks, type Loads, loadsOf } from "../tensor/loads.ts";
+import { isQuantized } from "../tensor/quantized.ts";
 import { visiblePairs } from "./counts.ts";
 import { fusedPackSize } from "./fused_tile.ts";
 import type { PlanStart } from "./plan_base.ts";
@@ -39,8 +39,8 @@ export interface TexelFill {
 }
 
 /**
- * The textures that a fused attention of tiles of `tileRows` rows reads: of keys, and of values where these are apart; undefined
- * where loads from storage are as cheap, or too few tiles read each key.
+ * The textures that a fused attention of tiles of `tileRows` rows reads: of queries, of keys, and of values where these are apart;
+ * undefined where loads from storage are as cheap, too few tiles read each key, or textures do not fit.
  */
 export function planTexels(
   { spec, contextLen, parts }: PlanStart,
