@@ -1,8 +1,8 @@
 /** An attention for ONNX Runtime: the operator and its tensors. */
 import type { Asked, Inputs } from "../asked.ts";
-import { swapMiddle } from "./layout.ts";
+import { addendOf, swapMiddle } from "./layout.ts";
 import type { Node, Value } from "./onnx_model.ts";
-import { AbsentError, type Peer, refuse } from "./peer.ts";
+import { AbsentError, type Peer } from "./peer.ts";
 
 /** The version of ONNX Runtime, for all of its packages. */
 export const VERSION = "1.30.0";
@@ -38,24 +38,26 @@ export interface OnnxAttention {
   tolerance?: number;
 }
 
-/** ONNX's own `Attention` over keys and values that lie there as a whole. */
+/** ONNX's own `Attention` over keys and values that lie there as a whole; it is causal from the first key on, or by a mask. */
 export function standardAttention(asked: Asked, inputs: Inputs): OnnxAttention {
-  refuse(asked, ["valueDim"], OPERATORS);
   const { batch, numHeads, numKvHeads, headDim, seqLen, contextLen, softcap } = asked;
+  const { valueDim = headDim } = asked;
   const type = typeOf(asked);
   const q = swapMiddle(inputs.q, [batch, seqLen, numHeads, headDim]);
   const kvShape = [batch, numKvHeads, contextLen, headDim];
-  const oShape = [batch, numHeads, seqLen, headDim] as const;
+  const oShape = [batch, numHeads, seqLen, valueDim] as const;
+  const mask = seqLen === contextLen ? undefined : addendOf(asked, undefined);
   const feeds: Feed[] = [
-    { name: "Q", type, data: q, shape: oShape },
+    { name: "Q", type, data: q, shape: oShape.with(-1, headDim) },
     { name: "K", type, data: inputs.k, shape: kvShape },
-    { name: "V", type, data: inputs.v, shape: kvShape },
+    { name: "V", type, data: inputs.v, shape: kvShape.with(-1, valueDim) },
+    ...mask ? [{ name: "attn_mask", type, ...mask }] : [],
   ];
   return {
     node: {
       op: "Attention",
       domain: "",
-      integers: { is_causal: seqLen > 1 ? 1 : 0 },
+      integers: { is_causal: seqLen > 1 && !mask ? 1 : 0 },
       floats: softcap === undefined ? {} : { softcap },
       inputs: feeds,
       outputs: [{ name: "Y", type, shape: oShape }],

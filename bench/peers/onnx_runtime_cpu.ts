@@ -69,6 +69,7 @@ export const onnxRuntimeCpu: PeerPackage = {
 function attentionOnCpu(asked: Asked, inputs: Inputs): OnnxAttention {
   const { seqLen, contextLen, window, sinkLogits, isPaged, kvBits, hasOwnScore } = asked;
   if (isPaged) return pagedAttention(asked, inputs);
+  if (asked.valueDim !== undefined) return standardAttention(asked, inputs);
   const isWhole = (seqLen === 1 || seqLen === contextLen) && !asked.contextLens;
   const isStandard = isWhole && window === undefined && !sinkLogits && !inputs.bias && !kvBits &&
     !hasOwnScore;

@@ -2,7 +2,13 @@
 import { importPackage } from "./import_package.ts";
 import { MAP_READ, USAGE } from "../../src/gpu/usage.ts";
 import type { Asked, Inputs } from "../asked.ts";
-import { type Feed, NO_GRADIENT, type OnnxAttention, VERSION } from "./onnx_attention.ts";
+import {
+  type Feed,
+  NO_GRADIENT,
+  type OnnxAttention,
+  standardAttention,
+  VERSION,
+} from "./onnx_attention.ts";
 import { groupQueryAttention } from "./onnx_group_query.ts";
 import { encodeModel, graphOf } from "./onnx_model.ts";
 import { pagedAttention } from "./onnx_paged.ts";
@@ -89,7 +95,10 @@ export const onnxRuntimeWebGpu: PeerPackage = {
 /** The operator of what is asked. */
 function attentionOnWebGpu(asked: Asked, inputs: Inputs): OnnxAttention {
   refuse(asked, ["kvBits"], SESSION_OPTIONS);
-  return asked.isPaged ? pagedAttention(asked, inputs) : groupQueryAttention(asked, inputs);
+  if (asked.isPaged) return pagedAttention(asked, inputs);
+  return asked.valueDim === undefined
+    ? groupQueryAttention(asked, inputs)
+    : standardAttention(asked, inputs);
 }
 
 /** The elements of a feed. */

@@ -11,15 +11,18 @@ import { markdownTable } from "./markdown.ts";
 export function formatMatrix(adapter: string, cells: readonly Cell[]): string {
   const systems = [...new Set(cells.map(({ system }) => system))];
   const features = [...new Set(cells.map(({ feature }) => feature))];
+  const sources = [...new Set(cells.flatMap(({ source }) => source ?? []))].sort();
   const textOf = (feature: string, system: string) =>
-    describe(cells.find((cell) => cell.feature === feature && cell.system === system)!);
-  return markdownTable([
+    describe(cells.find((cell) => cell.feature === feature && cell.system === system)!, sources);
+  const table = markdownTable([
     [adapter, ...features],
     ...systems.map((system) => [system, ...features.map((feature) => textOf(feature, system))]),
   ]);
+  const links = sources.map((source, i) => `[${i + 1}]: ${source}\n`);
+  return links.length === 0 ? table : `${table}\n${links.join("")}`;
 }
 
-function describe({ verdict, error, source }: Cell): string {
+function describe({ verdict, error, source }: Cell, sources: readonly string[]): string {
   const size = error?.toExponential(0) ?? "NaN";
   switch (verdict) {
     case "right":
@@ -27,6 +30,6 @@ function describe({ verdict, error, source }: Cell): string {
     case "wrong":
       return `**wrong, without an error** (${size})`;
     default:
-      return source === undefined ? verdict : `[${verdict}](${source})`;
+      return source === undefined ? verdict : `[${verdict}][${sources.indexOf(source) + 1}]`;
   }
 }

@@ -136,7 +136,9 @@ Deno.test("formatMatrix() has a line for each feature and a column for each syst
     "| window   | right (4e-8) | absent                             |",
     "| softcap  | refused      | **wrong, without an error** (2e-2) |",
     "| bias     | not loaded   | **wrong, without an error** (NaN)  |",
-    "| pages    | right (1e-8) | [absent](https://a.b/c)            |",
+    "| pages    | right (1e-8) | [absent][1]                        |",
+    "",
+    "[1]: https://a.b/c",
     "",
   ]);
 });
