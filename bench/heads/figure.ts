@@ -93,8 +93,7 @@ export function headsFigure(report: HeadsReport): TopLevelSpec {
 
 /** The mean over seeds at each point where held-out texts were predicted. */
 function curveOf({ runs }: HeadsReport, row: Row): { tokens: number; loss: number }[] {
-  const curves = runs.filter((run) => runOf([run], row, run.seed))
-    .map(({ curve }) => curve.filter(({ heldOut }) => heldOut !== undefined));
+  const curves = runs.filter((run) => runOf([run], row, run.seed)).map(({ curve }) => curve);
   return curves[0].map(({ tokens }, i) => ({
     tokens,
     loss: rounded(mean(curves.map((curve) => curve[i].heldOut!))),

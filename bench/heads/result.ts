@@ -16,6 +16,7 @@ export interface Variant {
 /** A training that is done. */
 export interface Run extends Pick<Variant, "numKvHeads" | "hiddenDim"> {
   seed: number;
+  /** Its points at which held-out texts were predicted, the end among them. */
   curve: CurvePoint[];
   seconds: number;
 }

@@ -49,7 +49,9 @@ export async function trainVariant(
       progress(curve);
     }
     if (trainer.step < trainer.steps) return undefined;
-    return { numKvHeads, hiddenDim, seed, curve, seconds: (performance.now() - start) / 1000 };
+    const measured = curve.filter(({ heldOut }) => heldOut !== undefined);
+    const seconds = (performance.now() - start) / 1000;
+    return { numKvHeads, hiddenDim, seed, curve: measured, seconds };
   } catch (error) {
     if (!(error instanceof TrainingDivergedError)) throw error;
     throw new RangeError(
