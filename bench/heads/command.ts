@@ -20,9 +20,10 @@ import { type DecoderVariant, variantsOf } from "./variants.ts";
 const files = new Files(ACTION);
 
 /** The options that must be the same where trainings go on: those of a training, and of its texts. */
-const FIXED = [
-  ...["model", "layers", "text", "selfDrawn", "heldOut", "seed", "tokens", "batch", "rate"],
-] as (keyof HeadsOptions)[];
+const FIXED: readonly (keyof HeadsOptions)[] = [
+  ...["model", "layers", "text", "selfDrawn", "heldOut", "seed", "tokens", "batch"] as const,
+  "rate",
+];
 
 /** What is kept of a comparison. */
 interface Work {

@@ -1,4 +1,5 @@
 import { sentence } from "../../src/base/check.ts";
+import { isThere } from "../../src/checkpoints/file_system.ts";
 import type { Files } from "./files.ts";
 
 /** What a command keeps while it works, and how it speaks of it. */
@@ -37,10 +38,10 @@ export class WorkFolder<Options, Work extends object> {
    */
   async check(mark = this.file): Promise<void> {
     const { action, holds, options } = this.#options;
-    const isThere = await Deno.stat(mark).then(() => true, () => false);
-    if (isThere === options.resume) return;
+    const isHeld = await isThere(mark);
+    if (isHeld === options.resume) return;
     throw new RangeError(
-      isThere
+      isHeld
         ? `Cannot ${action} as ${this.path} holds ${holds} (give --resume, or remove it)`
         : `Cannot ${action} as ${this.path} holds no training to resume (leave --resume out)`,
     );

@@ -22,10 +22,10 @@ export interface TrainingRun {
 }
 
 /** The options that must be the same where a training goes on. */
-const FIXED = [
-  ...["model", "kvHeads", "init", "text", "selfDrawn", "heldOut", "seed", "tokens", "batch"],
-  "teacher",
-] as (keyof UptrainOptions)[];
+const FIXED: readonly (keyof UptrainOptions)[] = [
+  ...["model", "kvHeads", "init", "text", "selfDrawn", "heldOut", "seed"] as const,
+  ...["tokens", "batch", "teacher"] as const,
+];
 
 /** The folder beside the one to be written, which holds a training until it is done. */
 export class TrainingFolder extends WorkFolder<UptrainOptions, TrainingRun> {
