@@ -1,8 +1,10 @@
 /** The bench's command: from arguments to results, around the measurements. */
 import { openFile, Safetensors } from "../src/checkpoints/mod.ts";
+import type { AwaitedCluster } from "../cli/shared/cluster/options.ts";
 import { Files } from "../cli/shared/files.ts";
 import { exitCodeOf, type Out } from "../cli/shared/run.ts";
 import { Gpu } from "../mod.ts";
+import { adapterOf } from "./adapter.ts";
 import { explainCases, kernelsOfCases } from "./explain.ts";
 import { FirstUses } from "./first_use.ts";
 import { type CapturedLayer, readLayers } from "./capture.ts";
@@ -17,7 +19,7 @@ import { Progress } from "../cli/shared/progress.ts";
 import { formatJson } from "./report/json.ts";
 import { formatMatrix } from "./report/matrix.ts";
 import { formatTable, formatTuned } from "./report/table.ts";
-import type { AdapterInfo, FirstUse, Report, Result, Roofline } from "./result.ts";
+import type { FirstUse, Report, Result, Roofline } from "./result.ts";
 import { runGroup } from "./run.ts";
 import { runLayer } from "./run_capture.ts";
 import { casesByRows, STEPS, tune, type TuneEffort, tuningOf } from "./tune.ts";
@@ -35,7 +37,7 @@ export async function runCommand(
   args: readonly string[],
   out: Terminal & Pick<Out, "error">,
 ): Promise<number> {
-  let results: readonly Result[] = [];
+  let results: readonly Pick<Result, "failure">[] = [];
   const code = await exitCodeOf(async () => {
     results = await run(args, out);
   }, out);
@@ -43,7 +45,10 @@ export async function runCommand(
 }
 
 /** Does what the arguments ask for, and returns what was measured. */
-async function run(args: readonly string[], out: Terminal): Promise<Result[]> {
+async function run(
+  args: readonly string[],
+  out: Terminal & Pick<Out, "error">,
+): Promise<Pick<Result, "failure">[]> {
   const options = parseOptions(args);
   if (typeof options === "string") {
     out.log(options);
@@ -54,6 +59,7 @@ async function run(args: readonly string[], out: Terminal): Promise<Result[]> {
   const needsPeers = options.peers || options.matrix;
   // Only the native addon of one of them needs it.
   if (!needsPeers) await Deno.permissions.revoke({ name: "ffi" });
+  if (options.cluster) return await measureElsewhere(options, options.cluster, out);
 
   const layers = options.input ? await readInput(options.input) : [];
   const gpu = await Gpu.open();
@@ -66,6 +72,22 @@ async function run(args: readonly string[], out: Terminal): Promise<Result[]> {
   } finally {
     gpu.destroy();
   }
+}
+
+/** Has the adapters of workers measured, and writes and shows what came of it. */
+async function measureElsewhere(
+  { asked, isInTurns, json }: BenchOptions,
+  cluster: AwaitedCluster,
+  out: Terminal & Pick<Out, "error">,
+): Promise<Pick<Result, "failure">[]> {
+  const [{ measureAdapters }, { formatAdapters }] = await Promise.all([
+    import("./adapters/measure.ts"),
+    import("./adapters/table.ts"),
+  ]);
+  const adapters = await measureAdapters(cluster, asked, { isInTurns, out });
+  out.log(formatAdapters(adapters));
+  if (json) await files.write(json, JSON.stringify({ schema: 1, adapters }, null, 2) + "\n");
+  return adapters.flatMap(({ failure, report }) => [{ failure }, ...report?.results ?? []]);
 }
 
 function explainAll(gpu: Gpu, { explain, groups }: BenchOptions, out: Terminal): void {
@@ -202,9 +224,4 @@ function reportOf(
   results: Result[],
 ): Report {
   return { schema: 1, adapter: adapterOf(gpu), roofline, firstUse, results };
-}
-
-function adapterOf(gpu: Gpu): AdapterInfo {
-  const { description, isSoftware } = gpu.description;
-  return { description, features: [...gpu.device.features].sort(), isSoftware };
 }

@@ -18,6 +18,8 @@ const commands = new Map([
   ["serving", runServing],
 ]);
 const command = commands.get(name);
-// Only systems that run models have processes of their own.
+// Only systems that run models have processes of their own, and only --nats asks others.
 if (command !== runModels) await Deno.permissions.revoke({ name: "run" });
+const asksOthers = Deno.args.some((arg) => arg.startsWith("--nats"));
+if (!asksOthers) await Deno.permissions.revoke({ name: "net" });
 Deno.exitCode = command ? await command(rest, terminal) : await runCommand(Deno.args, terminal);

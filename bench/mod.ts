@@ -1,4 +1,6 @@
-/** Measuring for other programs: the ceilings of a device, and the report that `deno run bench --json` writes. */
+/** Measuring for other programs: the ceilings of a device, its cases for an asker, and the report that `deno run bench --json` writes. */
+export { answerOnce } from "./adapters/answer.ts";
+export { BENCH_SERVICE } from "./adapters/asked.ts";
 export { measureCeilings } from "./ceilings.ts";
 export { movedBytes, operations } from "./counts.ts";
 export { endsOf } from "./decode_ceilings.ts";

@@ -1,5 +1,12 @@
 /** The bench's command line. */
 import { Arguments } from "../cli/shared/arguments.ts";
+import {
+  type AwaitedCluster,
+  CLUSTER_NAMES,
+  NATS_HELP,
+  readAwaited,
+  WAIT_HELP,
+} from "../cli/shared/cluster/options.ts";
 import type { Dtype, Implementation, KvDtype } from "../mod.ts";
 import { DTYPES, KV_DTYPES } from "../src/tensor/dtype.ts";
 import { type CaseGroup, findModels, type HeadShape, headShapeOf, planCases } from "./cases.ts";
@@ -53,6 +60,12 @@ Other systems on the same adapter, fetched from npm when asked for (half a GB)
   --peers            time jax-js, tfjs and ONNX Runtime (WebGPU, and its CPU provider) beside ours: same inputs, same
                      rounds, verified the same way; in tables of their own
 
+The adapters of workers instead of this machine's (deno run worker --bench starts one): a row for each. They take --models,
+--phase, --dtype, --kv-dtype, --impl, --context, --batch and --quick
+${NATS_HELP}
+${WAIT_HELP}
+  --in-turns         one worker after the other, as those of one machine disturb each other (default: all at once)
+
 Where results go, besides the table
   --json FILE        all rows, for programs
   --svg FILE         throughput against context, as a picture
@@ -85,6 +98,12 @@ export interface BenchOptions {
   matrix: boolean;
   /** The effort of a search for tile sizes, if one is asked for instead of measuring. */
   tune?: TuneEffort;
+  /** Where workers are whose adapters are measured; absent where this machine's is. */
+  cluster?: AwaitedCluster;
+  /** Whether these measure one after the other. */
+  isInTurns: boolean;
+  /** The options as they are written, for workers. */
+  asked: { options: Partial<Record<typeof REMOTE_NAMES[number], string>>; quick: boolean };
 }
 
 const ACTION = "run the bench";
@@ -99,9 +118,15 @@ const NAMES = [
   "json",
   "svg",
   "html",
+  "wait",
+  ...CLUSTER_NAMES,
 ] as const;
 const NUMBERS = ["context", "batch", "heads", "kv-heads", "head-dim", "seq"] as const;
-const FLAGS = ["quick", "wgsl", "peers"] as const;
+const FLAGS = ["quick", "wgsl", "peers", "in-turns"] as const;
+/** The options that workers take. */
+export const REMOTE_NAMES = [
+  ...["models", "phase", "dtype", "kv-dtype", "impl", "context", "batch"] as const,
+];
 type Name = typeof NAMES[number] | typeof NUMBERS[number];
 type Flag = typeof FLAGS[number];
 type Given = Arguments<Name, Flag>;
@@ -188,6 +213,14 @@ export function parseOptions(args: readonly string[]): BenchOptions | string {
     peers: given.has("peers"),
     matrix: command === "matrix",
     tune: isTune ? (isQuick ? QUICK_TUNE : FULL_TUNE) : undefined,
+    cluster: readAwaited(ACTION, given),
+    isInTurns: given.has("in-turns"),
+    asked: {
+      options: Object.fromEntries(
+        REMOTE_NAMES.filter((name) => given.has(name)).map((name) => [name, given.text(name)]),
+      ),
+      quick: isQuick,
+    },
   };
 }
 
@@ -212,10 +245,22 @@ function checkTogether(given: Given, command: typeof COMMANDS[number] | undefine
   if (given.has("kv-dtype") && given.has("peers")) {
     fail("--peers store keys and values as queries: leave out --kv-dtype");
   }
+  if (given.has("in-turns") && !given.has("nats")) fail("--in-turns needs --nats beside it");
+  if (given.has("nats")) {
+    if (command !== undefined) fail(`--nats goes without ${command}`);
+    const own = [...NAMES, ...NUMBERS, ...FLAGS].find((name) => !isRemote(name) && given.has(name));
+    if (own !== undefined) fail(`--${own} goes without --nats: workers take it from nobody`);
+  }
   if (!given.has("input")) return;
   for (const name of ["models", "kv-dtype", ...NUMBERS, "peers"] as const) {
     if (given.has(name)) fail(`--input brings its own shapes: leave out --${name}`);
   }
+}
+
+/** Whether an option goes with the adapters of workers. */
+function isRemote(name: Name | Flag): boolean {
+  const others = [...CLUSTER_NAMES, "wait", "in-turns", "quick", "json"] as const;
+  return [...REMOTE_NAMES, ...others].some((remote) => remote === name);
 }
 
 function refuse(given: Given, action: string, names: readonly (Name | Flag)[]): void {

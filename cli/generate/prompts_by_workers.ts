@@ -1,16 +1,10 @@
 /** Prompts of a file as jobs of workers, and their results as they come. */
-import { type JobQueue, modelFingerprint, Workers } from "../../src/cluster/mod.ts";
+import { type JobQueue, modelFingerprint } from "../../src/cluster/mod.ts";
 import { openCluster } from "../shared/cluster/connect.ts";
 import type { ClusterOptions } from "../shared/cluster/options.ts";
-import { GENERATE } from "../shared/cluster/engine_service.ts";
+import { followJobs, runOf } from "../shared/cluster/follow_jobs.ts";
 import { openPromptJobs, promptJob, promptResult } from "../shared/cluster/prompt_jobs.ts";
-import { readState } from "../shared/cluster/sequence_message.ts";
-import type {
-  BadLine,
-  PromptDefaults,
-  PromptLine,
-  PromptResult,
-} from "../shared/generation/prompts.ts";
+import type { BadLine, PromptDefaults, PromptLine } from "../shared/generation/prompts.ts";
 import type { Model } from "../shared/model_files.ts";
 import type { Out } from "../shared/run.ts";
 import { continueFile, type PromptFiles } from "./prompts_file.ts";
@@ -28,11 +22,11 @@ export async function continueByWorkers(
   try {
     const fingerprint = await modelFingerprint(spec, weights, tokenizer);
     const queue = await openPromptJobs(cluster, fingerprint);
-    const workers = await Workers.open(cluster, { name: GENERATE, fingerprint, readState });
+    const workers = await queue.workers();
     out.error(`Workers of model ${fingerprint}: ${workers.list().length}`);
     workers.close();
     await continueFile(options, out, async ({ lines, left, defaults }, onResult) => {
-      const run = await digestOf(JSON.stringify([fingerprint, lines, defaults]));
+      const run = await runOf(fingerprint, lines, defaults);
       const add = async (line: PromptLine | BadLine) =>
         "error" in line ? line : await addJob(queue, run, line, defaults);
       const waiting = new Set<string>();
@@ -42,7 +36,7 @@ export async function continueByWorkers(
           else waiting.add(line.id);
         }
       }
-      await followJobs(queue, run, waiting, onResult);
+      await followJobs(queue, run, waiting, (outcome) => onResult(promptResult(outcome)));
     });
   } finally {
     await cluster.connection.close();
@@ -63,26 +57,4 @@ async function addJob(
     if (error instanceof RangeError) return { id: line.id, error: error.message };
     throw error;
   }
-}
-
-/** Hands over the result of each job, once. */
-async function followJobs(
-  queue: JobQueue,
-  run: string,
-  waiting: Set<string>,
-  onResult: (result: PromptResult) => Promise<void>,
-): Promise<void> {
-  if (waiting.size === 0) return;
-  for await (const outcome of queue.outcomes(run)) {
-    // Those of an earlier call of this command stand in its file already.
-    if (!waiting.delete(outcome.id)) continue;
-    await onResult(promptResult(outcome));
-    if (waiting.size === 0) return;
-  }
-}
-
-/** A word that stands for the prompts of a file and how they are continued: a later call finds its results by it. */
-async function digestOf(text: string): Promise<string> {
-  const bytes = new TextEncoder().encode(text);
-  return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
 }

@@ -3,13 +3,19 @@ import type { KvDtype } from "../../mod.ts";
 import { KV_DTYPES } from "../../src/tensor/dtype.ts";
 import { Arguments } from "../shared/arguments.ts";
 import {
+  type AwaitedCluster,
+  CLUSTER_NAMES,
+  NATS_HELP,
+  readAwaited,
+  WAIT_HELP,
+} from "../shared/cluster/options.ts";
+import {
   type ModelOptions,
   POOL_METHODS,
   type PoolMethod,
   USUAL_CALIBRATION,
 } from "../shared/model_options.ts";
-
-const CACHE_TRANSFORMS = ["none", "rotated", "calibrated"] as const;
+import { CACHE_TRANSFORMS, type CacheTransform } from "../shared/quality/variant.ts";
 
 export const HELP =
   `Says what a smaller KV cache costs a model: how well it predicts a text with a cache in fewer bits, with a window, and with
@@ -38,6 +44,10 @@ What to change
                        takes minutes) (default: mean,first)
   --calibration NUMBER tokens that the model draws to be merged by (default: ${USUAL_CALIBRATION})
 
+Workers instead of this machine's GPU (deno run worker --quality starts one; the server must have JetStream)
+${NATS_HELP}
+${WAIT_HELP}
+
 Where results go, besides the table
   --json [FILE]        all figures, for programs; without a FILE to the standard output, in the table's place
   --html FILE          a page: perplexity against the bytes of the cache, and the table
@@ -47,9 +57,6 @@ Where results go, besides the table
 
   --help               this text
 `;
-
-/** What integers are made of: keys and values as they are, rotated, or with channels that are calibrated. */
-export type CacheTransform = typeof CACHE_TRANSFORMS[number];
 
 /** The options of the command line. */
 export interface QualityOptions extends ModelOptions {
@@ -71,12 +78,15 @@ export interface QualityOptions extends ModelOptions {
   html?: string;
   layer?: number;
   heads?: readonly number[];
+  /** Where workers are that measure; absent where this machine does. */
+  cluster?: AwaitedCluster;
 }
 
 const NAMES = [
   ...["model", "tokenizer", "text", "tokens", "seed", "cache-dtype", "cache-transform"],
   ...["window", "sinks", "kv-heads", "pool", "calibration", "layer", "heads"],
-  ...["json", "svg", "html"],
+  ...["json", "svg", "html", "wait"],
+  ...CLUSTER_NAMES,
 ] as const;
 
 /**
@@ -117,5 +127,6 @@ export function parseOptions(args: readonly string[]): QualityOptions | string {
     html: given.text("html"),
     layer: given.number("layer", index),
     heads: given.numbers("heads", index),
+    cluster: readAwaited("measure quality", given),
   };
 }

@@ -1,6 +1,7 @@
 import type { LayerMergeReport } from "../../src/checkpoints/mod.ts";
+import type { Adapter } from "../shared/quality/measurer.ts";
 import type { Comparison } from "../shared/score.ts";
-import type { Variant } from "./variants.ts";
+import type { Variant } from "../shared/quality/variant.ts";
 
 /** The costs and the savings of a change, beside the model without one. */
 export interface Row extends Variant, Comparison {
@@ -14,7 +15,7 @@ export interface Row extends Variant, Comparison {
 export interface Report {
   schema: 1;
   model: string;
-  adapter: { description: string; isSoftware: boolean };
+  adapter: Adapter;
   /** Where the text is from, and its tokens that were predicted. */
   text: { source: string; tokens: number };
   rows: Row[];

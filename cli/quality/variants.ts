@@ -1,27 +1,9 @@
 import type { DecoderSpec } from "../../src/model/spec.ts";
-import type { PoolMethod } from "../shared/model_options.ts";
 import type { KvDtype } from "../../mod.ts";
 import { sentence } from "../../src/base/check.ts";
 import { isQuantized } from "../../src/tensor/quantized.ts";
-import type { CacheTransform, QualityOptions } from "./options.ts";
-
-/** A change to a model. */
-export type Change = "none" | "cache dtype" | "window" | "KV heads";
-
-/** A model with one change. */
-export interface Variant {
-  change: Change;
-  kvDtype: KvDtype;
-  /** The transform of keys and values before they become integers; none where they are taken as they are. */
-  transform?: Exclude<CacheTransform, "none">;
-  /** Tokens that a query sees; none where that is as trained. */
-  window?: number;
-  /** First tokens that stay visible past the window. */
-  sinks?: number;
-  numKvHeads: number;
-  /** The way to fewer KV heads; none where they are as trained. */
-  pool?: PoolMethod;
-}
+import type { Variant } from "../shared/quality/variant.ts";
+import type { QualityOptions } from "./options.ts";
 
 /**
  * The model as it is, with a cache in f32, and then with one change at a time.

@@ -1,5 +1,6 @@
 import { Progress } from "./progress.ts";
 import { CheckpointError } from "../../mod.ts";
+import { NoWorkerError } from "../../src/cluster/errors.ts";
 
 /** Where a command writes what people read. */
 export interface Out {
@@ -21,8 +22,8 @@ export const terminal: Out = {
   progress: (steps, done) => new Progress(steps, done),
 };
 
-/** The errors of wrong options and inputs. */
-const WRONG_INPUT = [TypeError, RangeError, CheckpointError];
+/** The errors of wrong options and inputs, and of workers that were not started. */
+const WRONG_INPUT = [TypeError, RangeError, CheckpointError, NoWorkerError];
 
 /** Runs a command and returns its exit code: 2 where what it was given is wrong, 1 where something else failed. */
 export async function exitCodeOf(

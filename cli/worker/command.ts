@@ -6,7 +6,9 @@ import type { Engines } from "../shared/generation/engines.ts";
 import { contextLenOf, openEngines } from "../shared/generation/open_engine.ts";
 import { type Model, withModel } from "../shared/model_files.ts";
 import { exitCodeOf, type Out } from "../shared/run.ts";
+import { measureAdapter } from "./bench.ts";
 import { startJobs } from "./jobs.ts";
+import { measureRows } from "./quality.ts";
 import { untilSignal } from "../shared/signals.ts";
 import { holdShard } from "./shard.ts";
 import { parseOptions, type WorkerOptions } from "./options.ts";
@@ -16,8 +18,10 @@ export function runCommand(args: readonly string[], out: Out): Promise<number> {
   return exitCodeOf(async () => {
     const options = parseOptions(args);
     if (typeof options === "string") return out.log(options);
+    if ("bench" in options) return await measureAdapter(options.cluster, out);
     if (options.shard) return await holdShard(options, options.shard, out);
-    await withModel(options, out, async (model) => await work(model, options, out));
+    const run = options.quality ? measureRows : work;
+    await withModel(options, out, (model) => run(model, options, out));
   }, out);
 }
 

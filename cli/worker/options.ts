@@ -12,7 +12,7 @@ import type { EngineOptions } from "../shared/generation/open_engine.ts";
 import { type ModelOptions, WEIGHT_DTYPES } from "../shared/model_options.ts";
 
 export const HELP =
-  `Generates tokens on this machine's GPU for others, who find it at a NATS server.
+  `Generates tokens on this machine's GPU for others, who find it at a NATS server, or measures for them.
 
 Usage: deno run worker --model FILE --nats URL [options]
 
@@ -30,6 +30,12 @@ ${NATS_HELP}
   --max-queue NUMBER   sequences that wait here before others are sent elsewhere (default: 1)
   --patience NUMBER    seconds after which prompts of a silent worker go to others, the same for all workers (default: 30)
 
+Rows of tables of deno run quality --nats, instead of sequences; the server must have JetStream
+  --quality            measure them, one at a time, by this machine's GPU
+
+This machine's adapter for deno run bench --nats, instead of sequences
+  --bench              measure it, for one asker at a time; there is no --model
+
 A part of one long context, instead of sequences: for deno run generate --shards
   --shard NUMBER       which part of its keys and values are held here, from 0
   --shards NUMBER      parts that the context is divided into, the same wherever one is held
@@ -44,8 +50,16 @@ export interface WorkerOptions extends ModelOptions, EngineOptions {
   maxQueue: number;
   /** Seconds after which prompts of a silent worker go to others. */
   patience: number;
+  /** Whether rows of tables of quality are measured, in place of sequences. */
+  quality: boolean;
   /** The part of a context that is held; absent where sequences are generated. */
   shard?: ShardOptions;
+}
+
+/** The options of a worker that measures its adapter, for which there is no model. */
+export interface AdapterOptions {
+  bench: true;
+  cluster: ClusterOptions;
 }
 
 /** A part of a context. */
@@ -60,11 +74,21 @@ const OF_SEQUENCES = [
   ...["tokenizer", "weight-dtype", "sequences", "cache-mib", "max-queue", "patience"] as const,
 ];
 
+/** Options that a worker for quality has no use of: a job says how it is measured. */
+const NOT_OF_QUALITY = [
+  ...["cache-dtype", "weight-dtype", "context", "sequences", "cache-mib", "max-queue"] as const,
+  ...["shard", "shards", "copy"] as const,
+];
+
 const NAMES = [
   ...["model", "tokenizer", "cache-dtype", "weight-dtype", "context", "sequences", "cache-mib"],
   ...["max-queue", "patience", "shard", "shards", "copy"],
   ...CLUSTER_NAMES,
 ] as const;
+const FLAGS = ["quality", "bench"] as const;
+type Name = typeof NAMES[number];
+type Flag = typeof FLAGS[number];
+type Given = Arguments<Name, Flag>;
 
 /**
  * Reads the command line.
@@ -73,9 +97,14 @@ const NAMES = [
  * @throws {TypeError} If an option is unknown or lacks its value.
  * @throws {RangeError} If a value is out of range.
  */
-export function parseOptions(args: readonly string[]): WorkerOptions | string {
-  const given = new Arguments("start a worker", args, { names: NAMES });
+export function parseOptions(args: readonly string[]): WorkerOptions | AdapterOptions | string {
+  const given = new Arguments("start a worker", args, { names: NAMES, flags: FLAGS });
   if (given.isHelp) return HELP;
+  if (given.has("bench")) {
+    refuse(given, [...NAMES.filter((name) => !isOfCluster(name)), "quality"], "without --bench");
+    return { bench: true, cluster: readCluster(given, given.required("nats")) };
+  }
+  if (given.has("quality")) refuse(given, NOT_OF_QUALITY, "without --quality");
   const count = { min: 1 };
   return {
     model: given.required("model"),
@@ -88,11 +117,22 @@ export function parseOptions(args: readonly string[]): WorkerOptions | string {
     cluster: readCluster(given, given.required("nats")),
     maxQueue: given.number("max-queue", count) ?? 1,
     patience: given.number("patience", count) ?? 30,
+    quality: given.has("quality"),
     shard: readShard(given),
   };
 }
 
-function readShard(given: Arguments<typeof NAMES[number]>): ShardOptions | undefined {
+function isOfCluster(name: Name): boolean {
+  return CLUSTER_NAMES.some((of) => of === name);
+}
+
+/** Throws where an option has no use. */
+function refuse(given: Given, names: readonly (Name | Flag)[], where: string): void {
+  const wrong = names.find((name) => given.has(name));
+  if (wrong) throw new RangeError(`Cannot start a worker as --${wrong} goes ${where}`);
+}
+
+function readShard(given: Given): ShardOptions | undefined {
   const [shard, shards] = [given.number("shard", { min: 0 }), given.number("shards", { min: 1 })];
   if (shard === undefined && shards === undefined) {
     if (!given.has("copy")) return undefined;
@@ -106,7 +146,6 @@ function readShard(given: Arguments<typeof NAMES[number]>): ShardOptions | undef
       sentence("start a worker", "--shard must be below --shards", { shard, shards }),
     );
   }
-  const wrong = OF_SEQUENCES.find((name) => given.has(name));
-  if (wrong) throw new RangeError(`Cannot start a worker as --${wrong} goes without --shard`);
+  refuse(given, OF_SEQUENCES, "without --shard");
   return { shard, shards, copy: given.number("copy", { min: 0 }) ?? 0 };
 }

@@ -1,5 +1,5 @@
 /** A shard of a context, in place of an engine. */
-import { DeviceLostError, Gpu } from "../../mod.ts";
+import { Gpu } from "../../mod.ts";
 import { openCheckpoint } from "../../src/checkpoints/mod.ts";
 import { ShardWorker } from "../../src/cluster/mod.ts";
 import { lengthOfShard } from "../../src/cluster/shard_layout.ts";
@@ -7,6 +7,7 @@ import { openCluster, unserved } from "../shared/cluster/connect.ts";
 import { CONTEXT, shardSpecOf } from "../shared/cluster/shards.ts";
 import type { Out } from "../shared/run.ts";
 import { untilSignal } from "../shared/signals.ts";
+import { lossOf } from "./loss.ts";
 import type { ShardOptions, WorkerOptions } from "./options.ts";
 
 /** Holds a shard until a signal ends it. Of the model it needs the shape alone. */
@@ -31,12 +32,7 @@ export async function holdShard(
       out.log(
         `Shard ${name}, with room for ${capacity} tokens, at ${at.url} (Ctrl-C ends it)`,
       );
-      // What the shard held is gone with its device. The device that is destroyed below is lost too, when nobody waits any more.
-      const lost = gpu.device.lost.then(({ reason, message }) => {
-        throw new DeviceLostError(
-          `Cannot hold shard ${name}, as its GPU was lost (${reason}): ${message || "no message"}`,
-        );
-      });
+      const lost = lossOf(gpu, `hold shard ${name}`);
       const failed = Promise.race([lost, unserved("hold a shard", cluster, worker.stopped)]);
       await untilSignal(out, () => worker.stop(), failed);
     } finally {

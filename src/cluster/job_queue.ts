@@ -24,11 +24,13 @@ import {
   mostOf,
   nameOf,
   natsOf,
+  servicesOf,
   subjectOf,
 } from "./cluster.ts";
 import { delay } from "./delay.ts";
 import { MessageError } from "./errors.ts";
 import { decodeJson, encodeJson } from "./message.ts";
+import { Workers } from "./workers.ts";
 
 /** Options of {@linkcode JobQueue.open}. */
 export interface JobQueueOptions {
@@ -196,19 +198,51 @@ export class JobQueue {
   }
 
   /**
-   * Yields the outcomes of a run, those that are there already first; it ends with its reader. An outcome comes twice only where
-   * a worker was taken for lost for more than a day.
+   * Checks that the server has room for results. Without room nothing is lost: jobs and their workers wait for it.
+   *
+   * @param results How many are to come.
+   * @throws {RangeError} If the stream of results is too full for them; the message names the stream.
    */
-  async *outcomes(run: string): AsyncGenerator<JobOutcome, void, undefined> {
+  async checkRoom(results: number): Promise<void> {
+    const stream = nameOf(this.#cluster, this.#options.name, "results");
+    const manager = await jetstreamManager(natsOf(this.#cluster));
+    const { config: { max_msgs: most }, state: { messages: kept } } = await manager.streams.info(
+      stream,
+    );
+    // The server has -1 for a stream that anything fits.
+    if (most < 0 || kept + results <= most) return;
+    const rule = "the stream of results must have room for them (nats stream purge empties it)";
+    throw new RangeError(sentence("add jobs", rule, { stream, results, kept, most }));
+  }
+
+  /** Follows who is within {@linkcode JobQueue.work} on jobs of the model, until the caller closes it. */
+  async workers(): Promise<Workers<true>> {
+    const { fingerprint } = this.#options;
+    const options = { name: this.#service, fingerprint, readState: () => true as const };
+    return await Workers.open(this.#cluster, options);
+  }
+
+  /**
+   * Yields the outcomes of a run, those that are there already first; it ends with its reader, or by the signal. An outcome
+   * comes twice only where a worker was taken for lost for more than a day.
+   */
+  async *outcomes(
+    run: string,
+    { signal }: { signal?: AbortSignal } = {},
+  ): AsyncGenerator<JobOutcome, void, undefined> {
     const { name } = this.#options;
     const consumer = await this.#client.consumers.get(nameOf(this.#cluster, name, "results"), {
       filter_subjects: `${subjectOf(this.#cluster, name, "results", run)}.*`,
       deliver_policy: DeliverPolicy.All,
     });
     const messages = await consumer.consume({ idle_heartbeat: HEARTBEAT });
+    const end = () => void messages.close();
+    signal?.addEventListener("abort", end);
+    if (signal?.aborted) end();
     try {
       for await (const message of messages) yield readOutcome(decodeJson(message.data, MAX_BYTES));
     } finally {
+      signal?.removeEventListener("abort", end);
       await messages.close();
     }
   }
@@ -227,6 +261,7 @@ export class JobQueue {
     { signal, patience = 30_000, hasRoom = () => true, warn = console.warn }: JobWorkOptions,
   ): Promise<void> {
     const consumer = await this.#consumer(patience);
+    const leave = await this.#announce();
     const begun = new Set<Promise<void>>();
     while (!signal.aborted) {
       if (!hasRoom()) {
@@ -246,6 +281,25 @@ export class JobQueue {
       }
     }
     await Promise.all(begun);
+    await leave();
+  }
+
+  /** The name of the service by which workers are found. */
+  get #service(): string {
+    return `${this.#options.name}-jobs`;
+  }
+
+  /** Lets {@linkcode JobQueue.workers} find this worker, until it leaves. */
+  async #announce(): Promise<() => Promise<void>> {
+    const service = await servicesOf(this.#cluster).add({
+      name: nameOf(this.#cluster, this.#service),
+      version: "1.0.0",
+      metadata: { fingerprint: this.#options.fingerprint },
+    });
+    return async () => {
+      // Whose connection is closed is found no more.
+      if (!natsOf(this.#cluster).isClosed()) await service.stop();
+    };
   }
 
   /** The server's list of the jobs of the model that are left, which all workers share. */

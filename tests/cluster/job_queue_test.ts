@@ -291,3 +291,37 @@ testNats("JobQueue: a server whose storage is full takes no job, and says so", a
   );
   await Deno.remove(config);
 });
+
+testNats("JobQueue: workers are found while they work, those of other models counted", async () => {
+  await withServer(async (server) => {
+    const [queue, other] = await Promise.all(
+      [{}, { fingerprint: "f2" }].map(async (options) => await open(await server.join(), options)),
+    );
+    const workers = await queue.workers();
+    assertEquals([workers.list().length, workers.others], [0, 0]);
+    const controller = new AbortController();
+    const { signal } = controller;
+    const work = [queue, queue, other].map((one) => one.work(() => Promise.resolve(), { signal }));
+    while (workers.list().length < 2 || workers.others < 1) await workers.refreshed();
+    assertEquals([workers.list().length, workers.others], [2, 1]);
+    workers.close();
+    controller.abort();
+    await Promise.all(work);
+    const left = await queue.workers();
+    assertEquals([left.list().length, left.others], [0, 0]);
+    left.close();
+  });
+});
+
+testNats("JobQueue: outcomes end by a signal, and room for results is checked", async () => {
+  await withServer(async (server) => {
+    const queue = await open(await server.join(), { maxResults: 3 });
+    const controller = new AbortController();
+    setTimeout(() => controller.abort(), 20);
+    for await (const _ of queue.outcomes("run", controller)) assert(false, "there is no outcome");
+    for await (const _ of queue.outcomes("run", controller)) assert(false, "it is aborted before");
+    await queue.checkRoom(3);
+    const full = "stream=test--jobs--results, results=4, kept=0, most=3";
+    await assertRejects(() => queue.checkRoom(4), RangeError, full);
+  });
+});

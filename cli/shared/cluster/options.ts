@@ -33,3 +33,30 @@ export function readCluster(
   }
   return { url, prefix: given.text("nats-prefix") ?? "onehead" };
 }
+
+/** Workers that a command waits for. */
+export interface AwaitedCluster extends ClusterOptions {
+  /** Milliseconds without any of them after which it gives up. */
+  wait: number;
+}
+
+/** The help on how long a command waits. */
+export const WAIT_HELP =
+  `  --wait NUMBER        seconds without any worker after which the command gives up (default: 60)`;
+
+/**
+ * Reads where workers are, and how long the command waits for them; undefined where this machine does the work.
+ *
+ * @throws {RangeError} If the address has credentials in it, or there is an option of these without an address.
+ */
+export function readAwaited(
+  action: string,
+  given: Pick<Arguments<typeof CLUSTER_NAMES[number] | "wait">, "text" | "number" | "has">,
+): AwaitedCluster | undefined {
+  const url = given.text("nats");
+  const wait = given.number("wait", { min: 0, isFraction: true }) ?? 60;
+  if (url !== undefined) return { ...readCluster(given, url), wait: 1000 * wait };
+  const lonely = (["nats-prefix", "wait"] as const).find((name) => given.has(name));
+  if (lonely === undefined) return undefined;
+  throw new RangeError(`Cannot ${action} as --${lonely} needs --nats beside it`);
+}

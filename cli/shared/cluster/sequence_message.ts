@@ -2,8 +2,8 @@
 import { z } from "zod";
 import { MessageError } from "../../../src/cluster/errors.ts";
 import { sentence } from "../../../src/base/check.ts";
-import { cutMessage } from "../../../src/base/excerpt.ts";
 import type { EngineStats, GeneratedToken, SequenceRequest } from "../generation/engine.ts";
+import { readMessage } from "./read_message.ts";
 
 const token = z.int().min(0);
 const request = z.strictObject({
@@ -58,7 +58,7 @@ export function sequenceMessage({ logitBias, ...fields }: SequenceRequest): unkn
  * @throws {MessageError} If a field is missing, unknown or out of range.
  */
 export function readSequence(value: unknown): SequenceRequest {
-  const { logitBias, ...fields } = read("a sequence", request, value);
+  const { logitBias, ...fields } = readMessage("a sequence", request, value);
   return { ...fields, logitBias: new Map(logitBias) };
 }
 
@@ -68,7 +68,7 @@ export function readSequence(value: unknown): SequenceRequest {
  * @throws {MessageError} If a field is missing, unknown or out of range, or a token is none of the vocabulary.
  */
 export function readTokens(value: unknown, vocabSize: number): GeneratedToken[] {
-  const tokens = read("tokens", generated, value);
+  const tokens = readMessage("tokens", generated, value);
   const all = tokens.flatMap((one) => [one, ...one.likeliest ?? []]);
   const unknown = all.find(({ token }) => token >= vocabSize);
   if (!unknown) return tokens;
@@ -79,13 +79,4 @@ export function readTokens(value: unknown, vocabSize: number): GeneratedToken[] 
 /** Reads what a worker says of itself; undefined if it is not that. */
 export function readState(value: unknown): WorkerState | undefined {
   return state.safeParse(value).data;
-}
-
-function read<Kind extends z.ZodType>(what: string, schema: Kind, value: unknown): z.infer<Kind> {
-  const { success, data, error } = schema.safeParse(value);
-  if (success) return data;
-  const [issue] = error.issues;
-  throw new MessageError(
-    cutMessage(`Cannot read ${what}: ${issue.path.join(".")}: ${issue.message}`),
-  );
 }

@@ -39,7 +39,7 @@ Deno.test("quality's options: all of them", () => {
       html: undefined,
       svg: "out",
     },
-    ...{ layer: 0, heads: [3, 1] },
+    ...{ layer: 0, heads: [3, 1], cluster: undefined },
   });
   assertEquals(parse("--model m --json a.json").json, "a.json");
 });
@@ -81,3 +81,12 @@ for (const [line, kind, says] of MISTAKES) {
     assertThrows(() => parse(line), kind, says);
   });
 }
+
+Deno.test("quality's options: workers, and how long they are waited for", () => {
+  const { cluster } = parse("--model m --nats nats://h --nats-prefix mine --wait 2.5");
+  assertEquals(cluster, { url: "nats://h", prefix: "mine", wait: 2500 });
+  assertEquals(parse("--model m --nats nats://h").cluster?.wait, 60_000);
+  assertThrows(() => parse("--model m --wait 3"), RangeError, "--wait needs --nats");
+  assertThrows(() => parse("--model m --nats-prefix a"), RangeError, "--nats-prefix needs --nats");
+  for (const name of ["nats", "nats-prefix", "wait"]) assertStringIncludes(HELP, `--${name}`);
+});

@@ -8,7 +8,7 @@ Deno.test("worker's options: what is left out, and what is said", () => {
     ...{ model: "m", tokenizer: undefined, kvDtype: "f32", weightDtype: "f32", context: undefined },
     ...{ sequences: 2, cacheMib: undefined },
     ...{ cluster: { url: "tls://h:1", prefix: "mine" }, maxQueue: 3, patience: 4 },
-    shard: undefined,
+    ...{ quality: false, shard: undefined },
   });
   assertEquals(parseOptions(["-h"]), HELP);
   for (const name of ["model", "cache-mib", "nats", "nats-prefix", "max-queue", "patience"]) {
@@ -35,4 +35,25 @@ Deno.test("worker's options: a shard, and what contradicts one", () => {
     ["--shard 0 --shards 2 --sequences 4", "--sequences goes without --shard"],
   ];
   for (const [line, says] of mistakes) assertThrows(() => parse(line), RangeError, says);
+});
+
+Deno.test("worker's options: rows of quality, and what has no use there", () => {
+  const parse = (line: string) => parseOptions(`--model m --nats nats://h ${line}`.split(" "));
+  const { quality, patience } = parse("--quality --patience 9") as WorkerOptions;
+  assertEquals([quality, patience], [true, 9]);
+  assertStringIncludes(HELP, "--quality");
+  for (const wrong of ["sequences", "context", "shard", "max-queue"]) {
+    const says = `--${wrong} goes without --quality`;
+    assertThrows(() => parse(`--quality --${wrong} 1`), RangeError, says);
+  }
+});
+
+Deno.test("worker's options: an adapter is measured without a model", () => {
+  const parse = (line: string) => parseOptions(`--nats nats://h --bench ${line}`.trim().split(" "));
+  const cluster = { url: "nats://h", prefix: "mine" };
+  assertEquals(parse("--nats-prefix mine"), { bench: true, cluster });
+  assertStringIncludes(HELP, "--bench");
+  for (const wrong of ["--model m", "--patience 3", "--quality", "--shard 0"]) {
+    assertThrows(() => parse(wrong), RangeError, `${wrong.split(" ")[0]} goes without --bench`);
+  }
 });

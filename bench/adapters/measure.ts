@@ -1,0 +1,114 @@
+/** `bench --nats`: the adapters of all workers that are there. */
+import { openCluster } from "../../cli/shared/cluster/connect.ts";
+import type { AwaitedCluster } from "../../cli/shared/cluster/options.ts";
+import type { Out } from "../../cli/shared/run.ts";
+import {
+  ask,
+  type Cluster,
+  MessageError,
+  NoWorkerError,
+  WorkerBusyError,
+  WorkerLostError,
+  Workers,
+} from "../../src/cluster/mod.ts";
+import { parseReport } from "../report/parse.ts";
+import type { Report } from "../result.ts";
+import type { ReportPart } from "./answer.ts";
+import { type AskedOptions, BENCH_SERVICE } from "./asked.ts";
+
+/** What came of a worker. */
+export interface AdapterReport {
+  /** Its adapter, as the worker says. */
+  adapter: string;
+  /** All that was measured there; absent where the worker failed. */
+  report?: Report;
+  /** The reason why there is no report. */
+  failure?: string;
+}
+
+/** Errors of one worker, which leave the others' reports as they are. */
+const OF_WORKER = [WorkerLostError, WorkerBusyError, NoWorkerError, MessageError];
+
+const readState = (state: unknown) => {
+  const { adapter } = (state ?? {}) as { adapter?: unknown };
+  return typeof adapter === "string" ? { adapter } : undefined;
+};
+
+/**
+ * Has every worker that is there measure its adapter: all at once, or in turns.
+ *
+ * @throws {NoWorkerError} If there is none in time.
+ * @throws {TypeError | RangeError} If workers refuse what is asked for.
+ */
+export async function measureAdapters(
+  at: AwaitedCluster,
+  asked: AskedOptions,
+  { isInTurns, out }: { isInTurns: boolean; out: Pick<Out, "error"> },
+): Promise<AdapterReport[]> {
+  const cluster = await openCluster("run the bench", at);
+  try {
+    const workers = await workersOf(cluster, at.wait);
+    out.error(`Workers that measure: ${workers.length}`);
+    const reports: AdapterReport[] = [];
+    let last: Promise<unknown> = Promise.resolve();
+    await Promise.all(workers.map(({ id, state: { adapter } }, i) => {
+      const measure = async () => {
+        reports[i] = { adapter, ...await askOne(cluster, id, asked) };
+        out.error(`${adapter}: ${reports[i].failure ?? "measured"}`);
+      };
+      return last = isInTurns ? last.then(measure) : measure();
+    }));
+    return reports;
+  } finally {
+    await cluster.connection.close();
+  }
+}
+
+/** The workers that are there, once there is one. */
+async function workersOf(cluster: Cluster, wait: number) {
+  const end = performance.now() + wait;
+  const workers = await Workers.open(cluster, { ...BENCH_SERVICE, readState });
+  try {
+    while (workers.list().length === 0) {
+      if (performance.now() > end) {
+        throw new NoWorkerError(
+          `Cannot run the bench as no worker answered for ${wait / 1000} s ` +
+            `(start one: deno run worker --bench): workers of other versions ${workers.others}`,
+        );
+      }
+      await workers.refreshed();
+    }
+    return workers.list();
+  } finally {
+    workers.close();
+  }
+}
+
+async function askOne(
+  cluster: Cluster,
+  worker: string,
+  asked: AskedOptions,
+): Promise<Pick<AdapterReport, "report" | "failure">> {
+  const report: ReportPart & Pick<Report, "schema" | "results"> = { schema: 1, results: [] };
+  try {
+    for await (const parts of ask(cluster, { ...BENCH_SERVICE, worker }, asked)) {
+      for (const { results = [], ...part } of parts as ReportPart[]) {
+        Object.assign(report, part);
+        report.results.push(...results);
+      }
+    }
+    return { report: readReport(report, worker) };
+  } catch (error) {
+    if (!OF_WORKER.some((kind) => error instanceof kind)) throw error;
+    return { failure: (error as Error).message };
+  }
+}
+
+/** Reads a report that a worker sent. */
+function readReport(report: unknown, worker: string): Report {
+  try {
+    return parseReport(JSON.stringify(report), `the report of worker ${worker}`);
+  } catch (error) {
+    throw new MessageError((error as Error).message);
+  }
+}

@@ -1,0 +1,95 @@
+/** The rows of a table, measured by workers: a job each. */
+import { modelFingerprint } from "../../src/cluster/mod.ts";
+import { openCluster } from "../shared/cluster/connect.ts";
+import { followJobs, runOf } from "../shared/cluster/follow_jobs.ts";
+import type { AwaitedCluster } from "../shared/cluster/options.ts";
+import {
+  openQualityJobs,
+  type QualityJob,
+  readRow,
+  readText,
+  type RemoteRow,
+} from "../shared/cluster/quality_jobs.ts";
+import type { Model } from "../shared/model_files.ts";
+import { checkDraws } from "../shared/quality/measurer.ts";
+import type { Variant } from "../shared/quality/variant.ts";
+import type { Out } from "../shared/run.ts";
+import type { QualityOptions } from "./options.ts";
+import { type MeasuredTable, rowsOf, type Table, titleOf } from "./table_rows.ts";
+
+/** Has every row measured. */
+export async function measureByWorkers(
+  { checkpoint: { spec, weights }, tokenizer }: Model,
+  { text, variants }: Table,
+  { cluster: at, seed, calibration }:
+    & Pick<QualityOptions, "seed" | "calibration">
+    & { cluster: AwaitedCluster },
+  out: Out,
+): Promise<MeasuredTable> {
+  if (typeof text === "number") checkDraws(tokenizer);
+  const cluster = await openCluster("measure quality", at);
+  try {
+    const fingerprint = await modelFingerprint(spec, weights, tokenizer);
+    const queue = await openQualityJobs(cluster, fingerprint);
+    const settings = { seed, calibration };
+    const progress = out.progress(variants.length);
+    /** Has jobs done, and hands over the result of each by its index. */
+    const haveDone = async (
+      jobs: readonly QualityJob[],
+      onResult: (result: unknown, index: number) => void,
+    ) => {
+      await queue.checkRoom(jobs.length);
+      const run = await runOf(fingerprint, jobs);
+      const isNew = await Promise.all(jobs.map((job, i) => queue.add(run, `${i}`, job)));
+      const known = isNew.filter((isNew) => !isNew).length;
+      if (known > 0) out.error(`Asked for before, within a day: ${known} of ${jobs.length} jobs`);
+      const waiting = new Set(jobs.keys().map(String));
+      await followJobs(queue, run, waiting, (outcome) => {
+        const index = Number(outcome.id);
+        if ("result" in outcome) return onResult(outcome.result, index);
+        const job = jobs[index];
+        const what = job.kind === "row" ? titleOf(job.variant) : "the text";
+        throw new Error(`Cannot measure quality as no worker did ${what}: ${outcome.dead}`);
+      }, { wait: at.wait, cure: "deno run worker --quality" });
+    };
+    let tokens: readonly number[] = [];
+    if (typeof text === "number") {
+      const job: QualityJob = { kind: "text", tokens: text, settings };
+      await haveDone([job], (result) => tokens = readText(result));
+    } else tokens = text;
+    const remote: RemoteRow[] = [];
+    const jobs = variants.map((variant): QualityJob => ({
+      ...{ kind: "row", tokens, variant, settings },
+    }));
+    await haveDone(jobs, (result, index) => {
+      remote[index] = readRow(result, tokens.length);
+      progress.step(titleOf(variants[index]));
+    });
+    progress.end();
+    return { tokens, ...tableOf(variants, remote, out) };
+  } finally {
+    await cluster.connection.close();
+  }
+}
+
+/** The rows that were measured, and where; others are named. */
+function tableOf(
+  variants: readonly Variant[],
+  remote: readonly RemoteRow[],
+  out: Pick<Out, "error">,
+): Pick<MeasuredTable, "rows" | "adapter"> {
+  const measured = remote.flatMap(({ adapter: { description }, measured }, index) => {
+    const variant = variants[index];
+    if (measured) return [{ variant, measured }];
+    out.error(`${variant.kvDtype} is left out: ${description} lacks it`);
+    return [];
+  });
+  const adapters = remote.map(({ adapter }) => adapter);
+  return {
+    rows: rowsOf(measured),
+    adapter: {
+      description: [...new Set(adapters.map(({ description }) => description))].join("; "),
+      isSoftware: adapters.some(({ isSoftware }) => isSoftware),
+    },
+  };
+}

@@ -1,0 +1,120 @@
+/** Rows of a table of quality as jobs of a queue. */
+import { z } from "zod";
+import { KV_DTYPES } from "../../../src/tensor/dtype.ts";
+import { sentence } from "../../../src/base/check.ts";
+import { type Cluster, JobQueue, MessageError } from "../../../src/cluster/mod.ts";
+import { POOL_METHODS } from "../model_options.ts";
+import type { Adapter, DrawSettings, MeasuredVariant, Measurer } from "../quality/measurer.ts";
+import { CACHE_TRANSFORMS, CHANGES, type Variant } from "../quality/variant.ts";
+import { readMessage } from "./read_message.ts";
+
+const ACTION = "measure quality";
+/** Commands and workers of other versions do not meet. */
+const QUALITY_VERSION = 1;
+/** Most tokens that a worker draws to merge by. */
+const MOST_CALIBRATION = 2 ** 20;
+
+const [count, index] = [z.int().min(1), z.int().min(0)];
+const settings = z.strictObject({
+  seed: z.int().min(0).max(2 ** 32 - 1),
+  calibration: z.int().min(2).max(MOST_CALIBRATION),
+});
+const variant = z.strictObject({
+  ...{ change: z.enum(CHANGES), kvDtype: z.enum(KV_DTYPES), numKvHeads: count },
+  transform: z.enum(CACHE_TRANSFORMS).exclude(["none"]).optional(),
+  ...{ window: count.optional(), sinks: index.optional() },
+  pool: z.enum(POOL_METHODS).optional(),
+});
+const job = z.discriminatedUnion("kind", [
+  z.strictObject({ kind: z.literal("text"), tokens: z.int().min(2), settings }),
+  z.strictObject({ kind: z.literal("row"), tokens: z.array(index).min(2), variant, settings }),
+]);
+
+const merge = z.array(z.strictObject({
+  ...{ keys: z.number().optional(), values: z.number(), rounds: index, drift: z.number() },
+  error: z.strictObject({ merged: z.number(), refitted: z.number() }),
+}));
+const adapter = z.strictObject({ description: z.string(), isSoftware: z.boolean() });
+const measured = z.strictObject({
+  score: z.strictObject({ nlls: z.array(z.number()), likeliest: z.array(index) }),
+  ...{ cacheBytes: count, merge: merge.optional() },
+});
+const text = z.strictObject({ tokens: z.array(index).min(2) });
+const row = z.strictObject({ adapter, measured: measured.optional() });
+
+/** What a worker is asked for: a text that the model draws, or what a variant predicts of one. */
+export type QualityJob =
+  | { kind: "text"; tokens: number; settings: DrawSettings }
+  | { kind: "row"; tokens: readonly number[]; variant: Variant; settings: DrawSettings };
+
+/** What a variant predicted, and where; without figures where the adapter there lacks the variant's types. */
+export interface RemoteRow {
+  adapter: Adapter;
+  measured?: MeasuredVariant;
+}
+
+/** Opens the queue of a model's rows. */
+export function openQualityJobs(cluster: Cluster, fingerprint: string): Promise<JobQueue> {
+  return JobQueue.open(cluster, {
+    ...{ name: "quality", fingerprint: `${fingerprint}-${QUALITY_VERSION}` },
+  });
+}
+
+/**
+ * Reads a job.
+ *
+ * @throws {MessageError} If a field is missing, unknown or out of range.
+ */
+export function readQualityJob(value: unknown): QualityJob {
+  return readMessage("a job of quality", job, value);
+}
+
+/**
+ * Does a job.
+ *
+ * @throws {RangeError} If its text is longer than the model's context, or has tokens that the model lacks.
+ */
+export async function doQualityJob(
+  job: QualityJob,
+  measurer: Measurer,
+  { contextLen, vocabSize }: { contextLen: number; vocabSize: number },
+): Promise<unknown> {
+  const tokens = job.kind === "text" ? job.tokens : job.tokens.length;
+  if (tokens > contextLen) {
+    const rule = "the text must fit the model's context";
+    throw new RangeError(sentence(ACTION, rule, { tokens, contextLen }));
+  }
+  if (job.kind === "text") return { tokens: await measurer.drawText(tokens) };
+  const token = job.tokens.find((token) => token >= vocabSize);
+  if (token !== undefined) {
+    const rule = "tokens must be below the model's vocabSize";
+    throw new RangeError(sentence(ACTION, rule, { token, vocabSize }));
+  }
+  const { adapter } = measurer;
+  if (!measurer.canMeasure(job.variant)) return { adapter };
+  return { adapter, measured: await measurer.measure(job.variant, job.tokens) };
+}
+
+/**
+ * Reads the text that a worker drew.
+ *
+ * @throws {MessageError} If it is something else.
+ */
+export function readText(value: unknown): number[] {
+  return readMessage("a text", text, value).tokens;
+}
+
+/**
+ * Reads a row that a worker measured of a text of that many tokens.
+ *
+ * @throws {MessageError} If it is something else.
+ */
+export function readRow(value: unknown, tokens: number): RemoteRow {
+  const remote = readMessage("a row", row, value);
+  for (const [name, { length }] of Object.entries(remote.measured?.score ?? {})) {
+    if (length === tokens - 1) continue;
+    const rule = "it must be of each token of the text but the first";
+    throw new MessageError(sentence("read a row", rule, { tokens, [name]: length }));
+  }
+  return remote;
+}

@@ -1,0 +1,67 @@
+/** Rows of tables of quality, in place of an engine. */
+import { Gpu } from "../../mod.ts";
+import { modelFingerprint } from "../../src/cluster/mod.ts";
+import { openCluster } from "../shared/cluster/connect.ts";
+import { doQualityJob, openQualityJobs, readQualityJob } from "../shared/cluster/quality_jobs.ts";
+import type { Model } from "../shared/model_files.ts";
+import { type DrawSettings, Measurer } from "../shared/quality/measurer.ts";
+import type { Out } from "../shared/run.ts";
+import { untilSignal } from "../shared/signals.ts";
+import { lossOf } from "./loss.ts";
+import type { WorkerOptions } from "./options.ts";
+
+/** Measurements say nothing of their progress here. */
+const SILENT = { progress: () => ({ step() {}, end() {} }) };
+
+/** Measures rows, one at a time, until a signal ends it. */
+export async function measureRows(
+  model: Model,
+  { cluster: at, patience }: Pick<WorkerOptions, "cluster" | "patience">,
+  out: Pick<Out, "log" | "error">,
+): Promise<void> {
+  const { checkpoint: { spec, weights }, tokenizer } = model;
+  const cluster = await openCluster("start a worker", at);
+  try {
+    const fingerprint = await modelFingerprint(spec, weights, tokenizer);
+    const queue = await openQualityJobs(cluster, fingerprint);
+    const gpu = await Gpu.open();
+    try {
+      let [isBusy, last]: [boolean, { settings: DrawSettings; measurer: Measurer } | undefined] = [
+        false,
+        undefined,
+      ];
+      /** The measurer of a table: it has drawn what its rows share. */
+      const measurerOf = (settings: DrawSettings): Measurer => {
+        const isLast = last?.settings.seed === settings.seed &&
+          last.settings.calibration === settings.calibration;
+        if (!isLast) last = { settings, measurer: new Measurer(gpu, model, settings, SILENT) };
+        return last!.measurer;
+      };
+      const controller = new AbortController();
+      const work = queue.work(async (value) => {
+        isBusy = true;
+        try {
+          const job = readQualityJob(value);
+          return await doQualityJob(job, measurerOf(job.settings), spec);
+        } finally {
+          isBusy = false;
+        }
+      }, {
+        ...{ signal: controller.signal, patience: 1000 * patience, hasRoom: () => !isBusy },
+        warn: (sentence) => out.error(sentence),
+      });
+      const lost = lossOf(gpu, "measure quality");
+      // The work ends by itself only where it cannot go on.
+      const failed = Promise.race([work.then(() => lost), lost]);
+      out.log(`Worker for quality of model ${fingerprint} at ${at.url} (Ctrl-C ends it)`);
+      await untilSignal(out, async () => {
+        controller.abort();
+        await work;
+      }, failed);
+    } finally {
+      gpu.destroy();
+    }
+  } finally {
+    await cluster.connection.close();
+  }
+}

@@ -1,0 +1,174 @@
+// The bench by workers: a row for each adapter; what workers take and refuse; and what is said where one fails.
+import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { answerOnce } from "../../../bench/adapters/answer.ts";
+import { BENCH_SERVICE, readAsked } from "../../../bench/adapters/asked.ts";
+import type { AdapterReport } from "../../../bench/adapters/measure.ts";
+import { formatAdapters } from "../../../bench/adapters/table.ts";
+import { runCommand } from "../../../bench/command.ts";
+import { type BenchOptions, parseOptions } from "../../../bench/options.ts";
+import type { Result } from "../../../bench/result.ts";
+import {
+  AnswerService,
+  MessageError,
+  WorkerBusyError,
+  WorkerLostError,
+} from "../../../src/cluster/mod.ts";
+import { makeReport, makeResult } from "../../support/bench_reports.ts";
+import { inFolder } from "../../support/checkpoint_files.ts";
+import { run } from "../../support/commands.ts";
+import { sharedGpu } from "../../support/gpu.ts";
+import { NatsServer, testNats } from "../../support/nats.ts";
+
+/** The smallest case of the bench. */
+const SMALL = ["--models", "Shazeer-2019", "--phase", "decode", "--context", "8", "--quick"];
+const none = { options: {}, quick: true };
+
+/** Answers as a worker does. */
+async function startWorker(
+  server: NatsServer,
+  adapter: string,
+  answer: () => AsyncGenerator<unknown[]>,
+  fingerprint: string = BENCH_SERVICE.fingerprint,
+) {
+  await AnswerService.start(await server.join(), {
+    ...{ ...BENCH_SERVICE, fingerprint, state: () => ({ adapter }) },
+    answer: () => ({ cancel() {}, [Symbol.asyncIterator]: answer }),
+  });
+}
+
+testNats("bench --nats: each worker measures its adapter, and has a row", async () => {
+  await using server = await NatsServer.start();
+  const gpu = await sharedGpu();
+  for (const adapter of ["first", "second"]) {
+    await AnswerService.start(await server.join(), {
+      ...{ ...BENCH_SERVICE, state: () => ({ adapter }), answer: answerOnce(gpu) },
+    });
+  }
+  await inFolder({}, async (folder) => {
+    const json = `${folder}/a.json`;
+    const nats = ["--nats", server.url, "--nats-prefix", "test", "--in-turns", "--json", json];
+    const { code, out, err } = await run(runCommand, ...SMALL, ...nats);
+    assertEquals(code, 0, err);
+    assertStringIncludes(err, "Workers that measure: 2\n");
+    assertStringIncludes(out, "decode MQA");
+    assertStringIncludes(out, "over the 2 cases that every adapter measured");
+    const { adapters }: { adapters: AdapterReport[] } = JSON.parse(await Deno.readTextFile(json));
+    assertEquals(adapters.map(({ adapter }) => adapter).sort(), ["first", "second"]);
+    for (const { report } of adapters) {
+      assertEquals(report!.adapter.description, gpu.description.description);
+      assertEquals(report!.results.map(({ variant }) => variant), ["mha", "mqa"]);
+      assert(
+        report!.results.every(({ medianMs, maxAbsError }) => medianMs > 0 && maxAbsError! < 1),
+      );
+      assert(report!.roofline.copyGBps > 0 && report!.firstUse.length > 0);
+    }
+  });
+});
+
+testNats("bench --nats: a worker that fails has a reason, and the others their rows", async () => {
+  await using server = await NatsServer.start();
+  const both = [makeResult(), makeResult({ variant: "mqa", numKvHeads: 1 })];
+  const { adapter, roofline, firstUse, results } = makeReport(both);
+  await startWorker(server, "whole", async function* () {
+    yield [{ adapter }, { roofline }];
+    yield [{ results: results.slice(0, 1) }];
+    yield [{ results: results.slice(1) }, { firstUse }];
+  });
+  await startWorker(server, "lost", async function* () {
+    yield [{ adapter }];
+    throw new WorkerLostError("its device was lost");
+  });
+  await startWorker(server, "odd", async function* () {
+    yield [{ adapter, results: [{ seqLen: "?" }] }];
+  });
+  await startWorker(server, "other", async function* () {}, "0");
+  const nats = ["--nats", server.url, "--nats-prefix", "test"];
+  const { code, out, err } = await run(runCommand, ...SMALL, ...nats);
+  assertEquals(code, 1);
+  assertStringIncludes(err, "Workers that measure: 3\n");
+  for (const [worker, says] of [["lost", "its device was lost"], ["odd", "Cannot read"]]) {
+    assert(
+      out.split("\n").some((line) => line.includes(`FAILED: ${worker}: `) && line.includes(says)),
+    );
+  }
+  assert(!out.includes("other"));
+});
+
+testNats("bench --nats: without workers, or without a server, exits with 2", async () => {
+  await using server = await NatsServer.start();
+  await startWorker(server, "other", async function* () {}, "0");
+  const refused = async (url: string, says: string) => {
+    const line = ["--nats", url, "--nats-prefix", "test", "--wait", "0"];
+    const { code, out, err } = await run(runCommand, ...SMALL, ...line);
+    assertEquals([code, out], [2, ""], err);
+    assertStringIncludes(err, says);
+  };
+  await refused(server.url, "(start one: deno run worker --bench): workers of other versions 1");
+  await refused("nats://127.0.0.1:1", "nats-server --jetstream");
+});
+
+Deno.test("bench --nats: a worker takes names and numbers of the bench's own, and no more", () => {
+  const options = { models: "Shazeer-2019", phase: "decode", context: "8,16", impl: "fused" };
+  const { groups } = readAsked({ options, quick: false });
+  assertEquals(groups.map(([{ contextLen }]) => contextLen), [8, 16]);
+  assertEquals(readAsked(none).groups, (parseOptions(["--quick"]) as BenchOptions).groups);
+  const wrong: [asked: unknown, error: new (message: string) => Error, says: string][] = [
+    [undefined, MessageError, "read what to measure"],
+    [{ options: { json: "a.json" }, quick: true }, MessageError, "read what to measure"],
+    [{ options: { input: "/etc/passwd" }, quick: true }, MessageError, "read what to measure"],
+    [{ options: { heads: "99999999" }, quick: true }, MessageError, "read what to measure"],
+    [{ options: { models: 7 }, quick: true }, MessageError, "read what to measure"],
+    [{ options: { models: "--json=a" }, quick: true }, RangeError, "no model"],
+    [{ options: { phase: "none" }, quick: true }, RangeError, "--phase"],
+    [{ options: { batch: "9999999" }, quick: true }, RangeError, "batch=9999999"],
+  ];
+  for (const [asked, error, says] of wrong) assertThrows(() => readAsked(asked), error, says);
+});
+
+Deno.test("bench --nats: a worker measures for one asker at a time", async () => {
+  const answer = answerOnce(await sharedGpu());
+  const first = answer(none);
+  assertThrows(() => answer(none), WorkerBusyError);
+  first.cancel();
+  // Its adapter is said before anything is measured.
+  for await (const [part] of first) assertEquals(Object.keys(part as object), ["adapter"]);
+  answer(none);
+});
+
+Deno.test("bench --nats: options", () => {
+  const parse = (line: string) => parseOptions(line.split(" ")) as BenchOptions;
+  const { cluster, isInTurns, asked } = parse("--nats nats://h --models GPT-2 --quick --in-turns");
+  assertEquals(cluster, { url: "nats://h", prefix: "onehead", wait: 60_000 });
+  assertEquals([isInTurns, asked], [true, { options: { models: "GPT-2" }, quick: true }]);
+  const mistakes = [
+    ["--in-turns", "--in-turns needs --nats"],
+    ["--nats nats://h --svg a.svg", "--svg goes without --nats"],
+    ["--nats nats://h --heads 8", "--heads goes without --nats"],
+    ["--nats nats://h --peers", "--peers goes without --nats"],
+    ["tune --nats nats://h", "--nats goes without tune"],
+    ["--wait 3", "--wait needs --nats"],
+  ];
+  for (const [line, says] of mistakes) assertThrows(() => parse(line), RangeError, says);
+});
+
+Deno.test("bench --nats: the table has the mean over the cases that all adapters measured", () => {
+  const rate = (tokensPerSecond: number, contextLen: number): Result =>
+    makeResult({ phase: "decode", variant: "mqa", tokensPerSecond, contextLen });
+  const report = (...results: Result[]) => makeReport(results);
+  const table = formatAdapters([
+    { adapter: "one", report: report(rate(100, 1), rate(400, 2), rate(9999, 3)) },
+    {
+      adapter: "two",
+      report: report(rate(300, 1), rate(300, 2), { ...rate(1, 3), failure: "no" }),
+    },
+    { adapter: "three", failure: "it ended" },
+  ]);
+  const rows = table.split("\n");
+  assertStringIncludes(rows[0], "decode MQA");
+  assert(rows[1].startsWith("one") && rows[1].endsWith("200"), table);
+  assert(rows[2].startsWith("two") && rows[2].endsWith("300"), table);
+  assert(rows[3].startsWith("three") && rows[3].endsWith("-"), table);
+  assertStringIncludes(table, "FAILED: three: it ended");
+  assertStringIncludes(table, "mqa: no");
+  assertStringIncludes(table, "over the 2 cases");
+});

@@ -1,0 +1,156 @@
+// The table of quality by workers: that of one machine; and what is said where no row comes.
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import { jetstreamManager } from "@nats-io/jetstream";
+import { runCommand as quality } from "../../../cli/quality/command.ts";
+import type { Report } from "../../../cli/quality/result.ts";
+import { openQualityJobs, type QualityJob } from "../../../cli/shared/cluster/quality_jobs.ts";
+import { runCommand as work } from "../../../cli/worker/command.ts";
+import { openCheckpoint, openTokenizer } from "../../../src/checkpoints/mod.ts";
+import { modelFingerprint } from "../../../src/cluster/mod.ts";
+import { run, withModel } from "../../support/commands.ts";
+import { NatsServer, testNats } from "../../support/nats.ts";
+import { RunningCommand } from "../../support/processes.ts";
+import type { Random } from "../../support/random.ts";
+
+/** A server with JetStream, and a model. */
+async function withTable(
+  random: Random,
+  test: (
+    given: { server: NatsServer; files: string[]; nats: string[]; folder: string },
+  ) => Promise<void>,
+): Promise<void> {
+  await withModel(random, async ({ folder, model, tokenizer }) => {
+    await using server = await NatsServer.start("--jetstream", "--store_dir", `${folder}/store`);
+    const files = ["--model", model, "--tokenizer", tokenizer];
+    await test({ server, files, folder, nats: ["--nats", server.url, "--nats-prefix", "test"] });
+  });
+}
+
+/** A few rows of a text of 24 tokens. */
+const FEW = ["--tokens", "24", "--window", "6", "--sinks", "0", "--kv-heads", "1", "--json"];
+
+testNats("quality --nats: the table of two workers is that of one machine", async (random) => {
+  await withTable(random, async ({ files, nats }) => {
+    const table = [...files, ...FEW, "--cache-dtype", "int8"];
+    const start = () => RunningCommand.start("worker", [...files, ...nats, "--quality"]);
+    const starting = [start(), start()];
+    const alone = await run(quality, ...table);
+    await using one = await starting[0];
+    await using two = await starting[1];
+    assertStringIncludes(one.line, "Worker for quality of model");
+    const far = await run(quality, ...table, ...nats);
+    assertEquals([far.code, far.err], [alone.code, alone.err]);
+    assertEquals(JSON.parse(far.out), JSON.parse(alone.out));
+    assertEquals(JSON.parse(far.out).rows.length, 7);
+    // What is stored is not measured again.
+    const again = await run(quality, ...table, ...nats);
+    assertEquals(JSON.parse(again.out), JSON.parse(alone.out));
+    assertStringIncludes(again.err, "Asked for before, within a day: 7 of 7 jobs");
+    assertEquals([(await one.end()).code, (await two.end()).code], [0, 0]);
+  });
+});
+
+/** Takes the jobs of a model as a worker of a version would. */
+async function startWorker(
+  server: NatsServer,
+  [, model, , tokenizer]: string[],
+  perform: (job: QualityJob) => unknown,
+) {
+  const checkpoint = await openCheckpoint(model);
+  const { spec, weights } = checkpoint;
+  const fingerprint = await modelFingerprint(
+    ...[spec, weights, await openTokenizer(tokenizer, checkpoint)] as const,
+  );
+  await checkpoint.close();
+  const cluster = await server.join();
+  const queue = await openQualityJobs(cluster, fingerprint);
+  const controller = new AbortController();
+  const { signal } = controller;
+  const options = { signal, warn: () => {} };
+  const working = queue.work((job) => Promise.resolve(perform(job as QualityJob)), options);
+  const end = async () => {
+    controller.abort();
+    await working.catch(() => {});
+  };
+  return { fingerprint, cluster, end };
+}
+
+testNats(
+  "quality --nats: rows that an adapter lacks are left out, wrong ones fail",
+  async (random) => {
+    await withTable(random, async ({ server, files, nats, folder }) => {
+      await Deno.writeTextFile(`${folder}/a.txt`, "ab ba".repeat(9));
+      const adapter = { description: "an adapter", isSoftware: false };
+      let nlls = 23;
+      const worker = await startWorker(server, files, (job) => {
+        if (job.kind === "text") throw new RangeError("no token begins a text");
+        if (job.variant.kvDtype === "f16") return { adapter };
+        const score = { nlls: Array(nlls).fill(1), likeliest: Array(23).fill(2) };
+        return { adapter, measured: { score, cacheBytes: 5 } };
+      });
+      const table = [...files, ...nats, ...FEW, "--cache-dtype", "f16"];
+      const text = ["--text", `${folder}/a.txt`];
+      const { code, out, err } = await run(quality, ...table, ...text);
+      assertEquals([code, err], [0, "f16 is left out: an adapter lacks it\n"]);
+      const report: Report = JSON.parse(out);
+      assertEquals(report.adapter, adapter);
+      const all = { nll: 1, perplexity: Math.E, agreement: 1, cacheBytes: 5 };
+      assertEquals(report.rows.map(({ change }) => change), [
+        "none",
+        "window",
+        "KV heads",
+        "KV heads",
+      ]);
+      for (const { nll, perplexity, agreement, cacheBytes } of report.rows) {
+        assertEquals({ nll, perplexity, agreement, cacheBytes }, all);
+      }
+      nlls = 22;
+      const short = await run(quality, ...table, ...text, "--seed", "1");
+      assertEquals(short.code, 1);
+      assertStringIncludes(short.err, "tokens=24, nlls=22");
+      const drawn = await run(quality, ...table);
+      assertEquals(drawn.code, 1);
+      assertStringIncludes(drawn.err, "no worker did the text: no token begins a text");
+      await worker.end();
+    });
+  },
+);
+
+testNats(
+  "quality --nats: without workers, room, JetStream or a server exits with 2",
+  async (random) => {
+    await withTable(random, async ({ server, files, nats }) => {
+      const refused = async (says: string, ...options: string[]) => {
+        const { code, out, err } = await run(quality, ...files, ...FEW, ...options);
+        assertEquals([code, out], [2, ""], err);
+        assertStringIncludes(err, says);
+      };
+      const wait = ["--wait", "0.05"];
+      await refused("no worker took jobs for 0.05 s (start one: deno run worker", ...nats, ...wait);
+      const worker = await startWorker(server, files, () => {});
+      const { connection } = worker.cluster;
+      await worker.end();
+      // A worker of another version has another queue.
+      const { fingerprint } = worker;
+      const other = await openQualityJobs(worker.cluster, `${fingerprint}-0`);
+      const controller = new AbortController();
+      const working = other.work(() => Promise.resolve(), controller);
+      await refused("workers of other models or versions 1", ...nats, "--wait", "0.3");
+      controller.abort();
+      await working;
+      const manager = await jetstreamManager(connection);
+      const { config } = await manager.streams.info("test--quality--results");
+      await manager.streams.update("test--quality--results", { ...config, max_msgs: 1 });
+      await connection.flush();
+      await using plain = await NatsServer.start();
+      await refused("nats-server --jetstream", "--nats", plain.url);
+      await refused("does not take the connection", "--nats", "nats://127.0.0.1:1");
+      const text = ["--text", files[1].replace("model.bin", "a.txt")];
+      await Deno.writeTextFile(text[1], "ab ba".repeat(9));
+      await refused("stream=test--quality--results, results=11, kept=0, most=1", ...nats, ...text);
+      const rows = await run(work, ...files, "--quality", "--nats", plain.url);
+      assertEquals(rows.code, 2);
+      assertStringIncludes(rows.err, "nats-server --jetstream");
+    });
+  },
+);
