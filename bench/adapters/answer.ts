@@ -13,8 +13,11 @@ import { readAsked } from "./asked.ts";
 /** A part of a report: its parts make the whole one. */
 export type ReportPart = Partial<Pick<Report, "adapter" | "roofline" | "firstUse" | "results">>;
 
-/** Answers by measuring the adapter, for one asker at a time. */
-export function answerOnce(gpu: Gpu): (request: unknown) => Answer {
+/** Answers by measuring the adapter, its ceilings by `ceilings`, for one asker at a time. */
+export function answerOnce(
+  gpu: Gpu,
+  ceilings: typeof measureCeilings = measureCeilings,
+): (request: unknown) => Answer {
   let isBusy = false;
   return (request) => {
     if (isBusy) throw new WorkerBusyError("It measures for another");
@@ -25,7 +28,7 @@ export function answerOnce(gpu: Gpu): (request: unknown) => Answer {
       cancel: () => isCancelled = true,
       async *[Symbol.asyncIterator]() {
         try {
-          for await (const part of partsOf(gpu, options)) {
+          for await (const part of partsOf(gpu, options, ceilings)) {
             yield [part];
             if (isCancelled) return;
           }
@@ -38,10 +41,14 @@ export function answerOnce(gpu: Gpu): (request: unknown) => Answer {
 }
 
 /** Measures everything, and yields what is done. */
-async function* partsOf(gpu: Gpu, options: BenchOptions): AsyncGenerator<ReportPart> {
+async function* partsOf(
+  gpu: Gpu,
+  options: BenchOptions,
+  ceilings: typeof measureCeilings,
+): AsyncGenerator<ReportPart> {
   yield { adapter: adapterOf(gpu) };
   const firstUses = new FirstUses();
-  const roofline = await measureCeilings(gpu, options, firstUses);
+  const roofline = await ceilings(gpu, options, firstUses);
   yield { roofline };
   const { groups, effort } = options;
   for (const group of groups) {

@@ -321,7 +321,7 @@ testNats("JobQueue: outcomes end by a signal, and room for results is checked", 
     for await (const _ of queue.outcomes("run", controller)) assert(false, "there is no outcome");
     for await (const _ of queue.outcomes("run", controller)) assert(false, "it is aborted before");
     await queue.checkRoom(3);
-    const full = "stream=test--jobs--results, results=4, kept=0, most=3";
+    const full = 'stream="test--jobs--results", results=4, kept=0, most=3';
     await assertRejects(() => queue.checkRoom(4), RangeError, full);
   });
 });
