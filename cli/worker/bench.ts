@@ -2,7 +2,7 @@
 import { answerOnce, BENCH_SERVICE } from "../../bench/mod.ts";
 import { Gpu } from "../../mod.ts";
 import { AnswerService } from "../../src/cluster/mod.ts";
-import { openCluster } from "../shared/cluster/connect.ts";
+import { openCluster, unserved } from "../shared/cluster/connect.ts";
 import type { ClusterOptions } from "../shared/cluster/options.ts";
 import type { Out } from "../shared/run.ts";
 import { untilSignal } from "../shared/signals.ts";
@@ -22,7 +22,11 @@ export async function measureAdapter(
         ...{ ...BENCH_SERVICE, state: () => ({ adapter }), answer: answerOnce(gpu) },
       });
       out.log(`Worker ${service.id} measures ${adapter} at ${at.url} (Ctrl-C ends it)`);
-      await untilSignal(out, () => service.stop(), lossOf(gpu, "measure the adapter"));
+      const failed = Promise.race([
+        lossOf(gpu, "measure the adapter"),
+        unserved("measure the adapter", cluster, service.stopped),
+      ]);
+      await untilSignal(out, () => service.stop(), failed);
     } finally {
       gpu.destroy();
     }

@@ -1,7 +1,7 @@
 /** Rows of tables of quality, in place of an engine. */
 import { Gpu } from "../../mod.ts";
 import { modelFingerprint } from "../../src/cluster/mod.ts";
-import { openCluster } from "../shared/cluster/connect.ts";
+import { openCluster, unserved } from "../shared/cluster/connect.ts";
 import { doQualityJob, openQualityJobs, readQualityJob } from "../shared/cluster/quality_jobs.ts";
 import type { Model } from "../shared/model_files.ts";
 import { type DrawSettings, Measurer } from "../shared/quality/measurer.ts";
@@ -50,9 +50,10 @@ export async function measureRows(
         ...{ signal: controller.signal, patience: 1000 * patience, hasRoom: () => !isBusy },
         warn: (sentence) => out.error(sentence),
       });
-      const lost = lossOf(gpu, "measure quality");
-      // The work ends by itself only where it cannot go on.
-      const failed = Promise.race([work.then(() => lost), lost]);
+      const failed = Promise.race([
+        lossOf(gpu, "measure quality"),
+        unserved("measure quality", cluster, work),
+      ]);
       out.log(`Worker for quality of model ${fingerprint} at ${at.url} (Ctrl-C ends it)`);
       await untilSignal(out, async () => {
         controller.abort();

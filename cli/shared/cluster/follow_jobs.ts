@@ -40,6 +40,7 @@ export async function followJobs(
   }, Math.min(LOOK, wait));
   try {
     for await (const outcome of queue.outcomes(run, absence)) {
+      seen = performance.now();
       if (!waiting.delete(outcome.id)) continue;
       await onOutcome(outcome);
       if (waiting.size === 0) return;
