@@ -1,6 +1,7 @@
 /** Prompts of files, which wait at the server until a worker has room for them. */
 import type { Cluster } from "../../src/cluster/mod.ts";
 import { continueJob, openPromptJobs } from "../shared/cluster/prompt_jobs.ts";
+import { loadOf } from "../shared/cluster/worker_choice.ts";
 import type { Engine } from "../shared/generation/engine.ts";
 import type { Model } from "../shared/model_files.ts";
 import type { Out } from "../shared/run.ts";
@@ -40,7 +41,7 @@ export async function startJobs(
   const work = queue.work((job) => continueJob(engine(), tokenizer, job), {
     signal: controller.signal,
     patience: patience * 1000,
-    hasRoom: () => engine().stats().waiting < maxQueue,
+    hasRoom: () => loadOf(engine().stats()).waiting < maxQueue,
     warn: (sentence) => out.error(sentence),
   }).catch(({ message }: Error) => out.error(`No prompts of files are taken. ${message}`));
   const stop = async () => {

@@ -25,14 +25,15 @@ export class RunningCommand {
     this.#err = err;
   }
 
-  /** Starts a command, such as "worker", and waits for its first line. */
+  /** Starts a command, such as "worker", or a program of the tests by its path, and waits for its first line. */
   static async start(
     name: string,
     args: readonly string[],
     env: Record<string, string> = {},
   ): Promise<RunningCommand> {
+    const program = name.endsWith(".ts") ? name : `cli/${name}/main.ts`;
     const process = new Deno.Command(Deno.execPath(), {
-      args: [...DENO, `cli/${name}/main.ts`, ...args],
+      args: [...DENO, program, ...args],
       ...{ stdout: "piped", stderr: "piped", env },
     }).spawn();
     const out = process.stdout.pipeThrough(new TextDecoderStream()).getReader();

@@ -1,6 +1,6 @@
 /** Replicas behind a gateway, by events: requests come, steps and reads end, the gateway asks who has room. */
 import { sentence } from "../../../src/base/check.ts";
-import { WorkerChoice } from "../../shared/cluster/worker_choice.ts";
+import { loadOf, WorkerChoice } from "../../shared/cluster/worker_choice.ts";
 import { Replica, type ReplicaOptions, type Simulated } from "./replica.ts";
 import type { FleetRequest } from "./requests.ts";
 
@@ -37,9 +37,7 @@ const REFRESH_SECONDS = 0.25;
  */
 export function simulate(requests: readonly FleetRequest[], options: FleetOptions): Simulation {
   const replicas = Array.from({ length: options.replicas }, () => new Replica(options));
-  const gateway = options.replicas === 1
-    ? new Direct(replicas[0])
-    : new Gateway(replicas, { ...options.pages, maxQueue: options.maxQueue });
+  const gateway = options.replicas === 1 ? new Direct(replicas[0]) : new Gateway(replicas, options);
   const all = requests.map((request): Simulated => ({
     ...{ id: -1, request, generated: 0, unread: 0 },
     maxTokens: request.prompt + request.mostAnswer,
@@ -103,6 +101,7 @@ class Gateway implements Routing {
   #asked = 0;
   readonly #replicas: readonly Replica[];
   readonly #choice = new WorkerChoice();
+  readonly #places: number;
   readonly #room: { contextLen: number; maxQueue: number };
   readonly #ends = new Map<Simulated, () => void>();
   #told: Parameters<WorkerChoice["take"]>[0] = [];
@@ -110,16 +109,18 @@ class Gateway implements Routing {
 
   constructor(
     replicas: readonly Replica[],
-    { total, pageSize, maxQueue }: { total: number; pageSize: number; maxQueue: number },
+    { pages: { total, pageSize }, maxQueue, maxRunning }: FleetOptions,
   ) {
+    this.#places = maxRunning;
     this.#replicas = replicas;
     this.#room = { contextLen: total * pageSize, maxQueue };
   }
 
   refresh(): void {
     this.#asked = this.refreshAt;
-    this.#told = this.#replicas.map(({ load }, id) => ({
-      ...{ id: `${id}`, state: { ...this.#room, ...load } },
+    this.#told = this.#replicas.map(({ load, availablePages: available }, id) => ({
+      id: `${id}`,
+      state: { ...this.#room, ...loadOf({ places: this.#places, ...load, pages: { available } }) },
     }));
     // Where there is no room for one there is none for those behind it, as all fit every replica.
     const left = this.#waiting.findIndex((one) => !this.#give(one));

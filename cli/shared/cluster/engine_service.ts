@@ -3,6 +3,7 @@ import { AnswerService, type Cluster, WorkerBusyError } from "../../../src/clust
 import { PoolExhaustedError } from "../../../mod.ts";
 import type { Engine } from "../generation/engine.ts";
 import { readSequence, type WorkerState } from "./sequence_message.ts";
+import { loadOf } from "./worker_choice.ts";
 
 /** The name of the service that generates tokens. */
 export const GENERATE = "generate";
@@ -28,15 +29,15 @@ export function startEngineService(
   const state = (): WorkerState => {
     const stats = engine()?.stats();
     if (!stats) return { ...STARTING, contextLen };
-    const { places, running, waiting, pages } = stats;
-    return { places, running, waiting, pages, maxQueue, contextLen };
+    const { places, pages } = stats;
+    return { places, ...loadOf(stats), pages, maxQueue, contextLen };
   };
   return AnswerService.start(cluster, {
     ...{ name: GENERATE, fingerprint, state },
     answer: (message) => {
       const now = engine();
       if (!now) throw new WorkerBusyError("The worker is starting");
-      const { waiting } = now.stats();
+      const { waiting } = loadOf(now.stats());
       if (waiting >= maxQueue) throw new WorkerBusyError(`${waiting} sequences wait already`);
       try {
         return now.submit(readSequence(message));

@@ -1,5 +1,6 @@
 /** Which worker is to continue a sequence: who has the beginning of it already, then who has the least to do. */
 import type { Worker } from "../../../src/cluster/mod.ts";
+import type { EngineStats } from "../generation/engine.ts";
 import type { WorkerState } from "./sequence_message.ts";
 
 /** Sequences that are remembered of each worker. */
@@ -17,6 +18,20 @@ export interface Taken {
 
 /** What a choice depends on. */
 type WorkerRoom = Pick<WorkerState, "running" | "waiting" | "maxQueue" | "contextLen">;
+
+/**
+ * The load of an engine as others are told of it: a sequence that waits for nothing but the next step, as there is room, runs
+ * already. Otherwise a worker with free places would refuse the second of two sequences that come within a step.
+ */
+export function loadOf(
+  { places, running, waiting, pages }: Pick<EngineStats, "places" | "running" | "waiting"> & {
+    pages?: Pick<NonNullable<EngineStats["pages"]>, "available">;
+  },
+): Pick<EngineStats, "running" | "waiting"> {
+  const room = pages?.available === 0 ? 0 : Math.max(0, places - running);
+  const starting = Math.min(waiting, room);
+  return { running: running + starting, waiting: waiting - starting };
+}
 
 /** Chooses workers, and remembers which sequences they had. */
 export class WorkerChoice {

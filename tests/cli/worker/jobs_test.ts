@@ -13,7 +13,8 @@ function start(
   cluster: Cluster,
   { contextLen, error }: { contextLen: number; error: (sentence: string) => void },
 ) {
-  const engine = { contextLen, stats: () => ({ waiting: 0 }) } as Engine;
+  const stats = () => ({ places: 1, running: 0, waiting: 0 });
+  const engine = { contextLen, stats } as Engine;
   return startJobs(cluster, () => engine, {
     model: { tokenizer: {} as Tokenizer, checkpoint: { spec: { contextLen: 64 } } },
     ...{ fingerprint: "f1", options: { patience: 1, maxQueue: 1 }, out: { error } },

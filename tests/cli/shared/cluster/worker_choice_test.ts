@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { WorkerChoice } from "../../../../cli/shared/cluster/worker_choice.ts";
+import { loadOf, WorkerChoice } from "../../../../cli/shared/cluster/worker_choice.ts";
 
 const worker = (
   id: string,
@@ -56,4 +56,14 @@ Deno.test("WorkerChoice: who has whole pages of the prompt comes first, until it
   assertEquals(take(choice, workers, tokens(65, 8), 70), "more");
   choice.forget("more");
   assertEquals(take(choice, workers, tokens(65, 8), 70), "had");
+});
+
+Deno.test("loadOf(): who waits for nothing but the next step runs already", () => {
+  const stats = { places: 8, running: 5, waiting: 4, pages: { available: 7 } };
+  assertEquals(loadOf(stats), { running: 8, waiting: 1 });
+  assertEquals(loadOf({ ...stats, waiting: 2 }), { running: 7, waiting: 0 });
+  assertEquals(loadOf({ ...stats, pages: undefined }), { running: 8, waiting: 1 });
+  assertEquals(loadOf({ ...stats, pages: { available: 0 } }), { running: 5, waiting: 4 });
+  // An engine that began anew may have fewer places than it runs.
+  assertEquals(loadOf({ ...stats, places: 4 }), { running: 5, waiting: 4 });
 });

@@ -1,0 +1,35 @@
+/** `deno run fleet`: the command line around a fleet that is measured and simulated. */
+import { runLong } from "../support/long_run.ts";
+import { checkFleet, type LoadFigures } from "./fleet.ts";
+
+const WORKERS = 3;
+/** Simulated figures are within this share of measured ones. */
+const TOLERANCE = 0.2;
+
+/** The figures that must agree; the first is the time until a read, which seldom comes. */
+const CHECKED: readonly (keyof LoadFigures)[] = ["throughput", "lastMs"];
+
+if (import.meta.main) {
+  await runLong({
+    summary: "Sends requests to three workers, and simulates them with the steps' times.",
+    task: "fleet",
+    counted: "requests",
+    counts: "requests, at once and then at random times",
+    count: 300,
+  }, async ({ count: requests, seed }) => {
+    const loads = await checkFleet({ workers: WORKERS, requests, seed });
+    const faults: string[] = [];
+    for (const { load, measured, simulated } of loads) {
+      for (const name of ["throughput", "firstMs", "lastMs"] as const) {
+        const ratio = simulated[name] / measured[name];
+        const [was, is] = [measured[name], simulated[name]].map((value) => value.toPrecision(4));
+        const line = `${load.padEnd(10)} ${name.padEnd(11)} measured ${was}, simulated ${is}`;
+        console.log(`${line}, ratio ${ratio.toFixed(2)}`);
+        if (CHECKED.includes(name) && !(Math.abs(ratio - 1) <= TOLERANCE)) {
+          faults.push(`${load}: ${name} is off by ${(100 * (ratio - 1)).toFixed(0)} %`);
+        }
+      }
+    }
+    return { loads, faults };
+  });
+}
