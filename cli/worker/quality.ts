@@ -26,16 +26,15 @@ export async function measureRows(
     const queue = await openQualityJobs(cluster, fingerprint);
     const gpu = await Gpu.open();
     try {
-      let [isBusy, last]: [boolean, { settings: DrawSettings; measurer: Measurer } | undefined] = [
-        false,
-        undefined,
-      ];
+      let isBusy = false;
+      let last: { settings: DrawSettings; measurer: Measurer } | undefined;
       /** The measurer of a table: it has drawn what its rows share. */
       const measurerOf = (settings: DrawSettings): Measurer => {
-        const isLast = last?.settings.seed === settings.seed &&
-          last.settings.calibration === settings.calibration;
-        if (!isLast) last = { settings, measurer: new Measurer(gpu, model, settings, SILENT) };
-        return last!.measurer;
+        const { seed, calibration } = settings;
+        if (last?.settings.seed !== seed || last.settings.calibration !== calibration) {
+          last = { settings, measurer: new Measurer(gpu, model, settings, SILENT) };
+        }
+        return last.measurer;
       };
       const controller = new AbortController();
       const work = queue.work(async (value) => {
