@@ -2756,6 +2756,18 @@ return factors;
 }`,
 };
 
+/** layer/gain.wgsl */
+export const gain: Readonly<Record<"storage" | "uniform", string>> = {
+  storage: `var<storage, read> gain: array<Wide>;
+fn gainAt(pack: u32) -> Wide {
+return gain[pack];
+}`,
+  uniform: `var<uniform> gain: array<Wide, PACKS>;
+fn gainAt(pack: u32) -> Wide {
+return gain[pack];
+}`,
+};
+
 /** layer/inner_row.wgsl */
 export const innerRow: Readonly<Record<"storage" | "uniform", string>> = {
   storage: `var<storage, read> b: array<Wide>;
@@ -2848,6 +2860,7 @@ dUp[i] = dy[i] * activationSlope(up[i]);
 export const linear: string = `struct Params {
 numTokens: u32,
 firstRow: u32,
+eps: f32,
 }
 var<uniform> params: Params;
 const PACKS = IN / PACK;
@@ -2860,9 +2873,18 @@ let group = invocation / LANES;
 let ownRow = (workgroupId.x * ROW_GROUPS + group % ROW_GROUPS) * ROWS;
 let firstToken = (workgroupId.y * TOKEN_GROUPS + group / ROW_GROUPS) * TOKENS;
 let inputRow = params.firstRow + min(ownRow, PART_ROWS - 1u);
+var moments = array<Moments, TOKENS>();
+/*unroll*/ for (var t = 0u; t < TOKENS; t++) {
+moments[t] = momentsOf(startOfInput(min(firstToken + t, params.numTokens - 1u), inputRow), invocation);
+}
 var sums: array<PerRow, TOKENS>;
 for (var i = lane; i < LOADS; i += LANES) {
-let held = inputsAt(firstToken, inputRow, i, invocation);
+var held = inputsAt(firstToken, inputRow, i, invocation);
+/*unroll*/ for (var t = 0u; t < TOKENS; t++) {
+/*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
+held[t][p] = normalised(held[t][p], i * LOAD_PACKS + p, moments[t]);
+}
+}
 /*unroll*/ for (var r = 0u; r < ROWS; r++) {
 let weight = matrixAt(min(ownRow + r, PART_ROWS - 1u), i);
 /*unroll*/ for (var t = 0u; t < TOKENS; t++) {
@@ -2899,15 +2921,19 @@ put(firstToken + t, (params.firstRow + ownRow) / ROWS_PER_OUTPUT + r, outputOf(r
 }`;
 
 /** layer/moments.wgsl */
-export const moments: Readonly<Record<"rms" | "layer", string>> = {
+export const moments: Readonly<Record<"none" | "rms" | "layer", string>> = {
+  none: `alias Moments = u32;
+fn momentsOf(first: u32, lane: u32) -> Moments {
+return 0u;
+}`,
   rms: `struct Moments {
 mean: f32,
 rstd: f32,
 }
-fn momentsOf(offset: u32, lane: u32) -> Moments {
+fn momentsOf(first: u32, lane: u32) -> Moments {
 var squares = 0.0;
-for (var i = lane; i < WIDTH; i += LANES) {
-squares = fma(x[offset + i], x[offset + i], squares);
+for (var i = lane; i < PACKS; i += LANES) {
+squares = addInner(x[first + i], x[first + i], squares);
 }
 return Moments(0.0, inverseSqrt(sumOverLanes(squares, lane, lane) / f32(WIDTH) + params.eps));
 }
@@ -2918,18 +2944,18 @@ return 0.0;
 mean: f32,
 rstd: f32,
 }
-fn momentsOf(offset: u32, lane: u32) -> Moments {
+fn momentsOf(first: u32, lane: u32) -> Moments {
 var own = 0.0;
-for (var i = lane; i < WIDTH; i += LANES) {
-own += x[offset + i];
+for (var i = lane; i < PACKS; i += LANES) {
+own = addInner(x[first + i], Wide(1.0), own);
 }
 let about = sumOverLanes(own, lane, lane) / f32(WIDTH);
 var rest = 0.0;
 var squares = 0.0;
-for (var i = lane; i < WIDTH; i += LANES) {
-let difference = x[offset + i] - about;
-rest += difference;
-squares = fma(difference, difference, squares);
+for (var i = lane; i < PACKS; i += LANES) {
+let difference = x[first + i] - about;
+rest = addInner(difference, Wide(1.0), rest);
+squares = addInner(difference, difference, squares);
 }
 let shift = sumOverLanes(rest, lane, lane) / f32(WIDTH);
 let variance = max(sumOverLanes(squares, lane, lane) / f32(WIDTH) - shift * shift, 0.0);
@@ -2946,8 +2972,8 @@ numRows: u32,
 eps: f32,
 }
 var<uniform> params: Params;
-var<storage, read> x: array<f32>;
-var<storage, read> gain: array<f32>;
+var<storage, read> x: array<Wide>;
+const PACKS = WIDTH / PACK;
 alias PerRow = array<f32, ROWS>;
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -2959,11 +2985,22 @@ let row = workgroupId.y * numWorkgroups.x + workgroupId.x;
 if (row >= params.numRows) {
 return;
 }
-let moments = momentsOf(row * WIDTH, lane);
-for (var i = lane; i < WIDTH; i += LANES) {
-put(row, i, fma((x[row * WIDTH + i] - moments.mean) * moments.rstd, gain[i], biasOf(i)));
+let moments = momentsOf(row * PACKS, lane);
+for (var i = lane; i < PACKS; i += LANES) {
+putPack(row, i, normalised(x[row * PACKS + i], i, moments));
 }
 }`;
+
+/** layer/norm_bias.wgsl */
+export const normBias: Readonly<Record<"none" | "added", string>> = {
+  none: `fn normBiasAt(pack: u32) -> Wide {
+return Wide(0.0);
+}`,
+  added: `var<storage, read> normBias: array<Wide>;
+fn normBiasAt(pack: u32) -> Wide {
+return normBias[pack];
+}`,
+};
 
 /** layer/norm_gradient.wgsl */
 export const normGradient: string = `struct Params {
@@ -2971,10 +3008,11 @@ numRows: u32,
 eps: f32,
 }
 var<uniform> params: Params;
-var<storage, read> x: array<f32>;
-var<storage, read> dy: array<f32>;
-var<storage, read> gain: array<f32>;
+var<storage, read> x: array<Wide>;
+var<storage, read> dy: array<Wide>;
+var<storage, read> gain: array<Wide>;
 var<storage, read_write> moments: array<vec2f>;
+const PACKS = WIDTH / PACK;
 alias PerRow = array<f32, ROWS>;
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -2986,25 +3024,35 @@ let row = workgroupId.y * numWorkgroups.x + workgroupId.x;
 if (row >= params.numRows) {
 return;
 }
-let own = momentsOf(row * WIDTH, lane);
+let own = momentsOf(row * PACKS, lane);
 var sum = 0.0;
 var product = 0.0;
-for (var i = lane; i < WIDTH; i += LANES) {
-let g = dy[row * WIDTH + i] * gain[i];
-sum += g;
-product = fma(g, (x[row * WIDTH + i] - own.mean) * own.rstd, product);
+for (var i = lane; i < PACKS; i += LANES) {
+let g = dy[row * PACKS + i] * gain[i];
+sum = addInner(g, Wide(1.0), sum);
+product = addInner(g, (x[row * PACKS + i] - own.mean) * own.rstd, product);
 }
 let throughMean = meanGradient(sumOverLanes(sum, lane, lane) / f32(WIDTH));
 let throughScale = sumOverLanes(product, lane, lane) / f32(WIDTH);
-for (var i = lane; i < WIDTH; i += LANES) {
-let normed = (x[row * WIDTH + i] - own.mean) * own.rstd;
-let g = dy[row * WIDTH + i] * gain[i];
-put(row, i, own.rstd * (g - throughMean - normed * throughScale));
+for (var i = lane; i < PACKS; i += LANES) {
+let normed = (x[row * PACKS + i] - own.mean) * own.rstd;
+let g = dy[row * PACKS + i] * gain[i];
+putPack(row, i, own.rstd * (g - throughMean - normed * throughScale));
 }
 if (lane == 0u) {
 moments[row] = vec2f(own.mean, own.rstd);
 }
 }`;
+
+/** layer/normalised.wgsl */
+export const normalised: Readonly<Record<"none" | "normed", string>> = {
+  none: `fn normalised(x: Wide, pack: u32, moments: Moments) -> Wide {
+return x;
+}`,
+  normed: `fn normalised(x: Wide, pack: u32, moments: Moments) -> Wide {
+return fma((x - moments.mean) * moments.rstd, gainAt(pack), normBiasAt(pack));
+}`,
+};
 
 /** layer/output.wgsl */
 export const output: Readonly<Record<"linear" | "activated" | "gated", string>> = {
@@ -3098,7 +3146,7 @@ y[(row * HEADS + i / HEAD_ROWS) * HEAD_WIDTH + HEAD_FIRST + i % HEAD_ROWS] = val
 };
 
 /** layer/put_pack.wgsl */
-export const putPack: Readonly<Record<"y" | "sum", string>> = {
+export const putPack: Readonly<Record<"y" | "sum" | "heads", string>> = {
   y: `var<storage, read_write> y: array<Wide>;
 fn putPack(row: u32, pack: u32, value: Wide) {
 y[row * PACKS + pack] = value;
@@ -3106,6 +3154,11 @@ y[row * PACKS + pack] = value;
   sum: `var<storage, read_write> y: array<Wide>;
 fn putPack(row: u32, pack: u32, value: Wide) {
 y[row * PACKS + pack] += value;
+}`,
+  heads: `var<storage, read_write> y: array<Wide>;
+fn putPack(row: u32, pack: u32, value: Wide) {
+let head = pack * PACK / HEAD_ROWS;
+y[((row * HEADS + head) * HEAD_WIDTH + HEAD_FIRST + pack * PACK % HEAD_ROWS) / PACK] = value;
 }`,
 };
 

@@ -1,20 +1,23 @@
 // linear: a projection of each token, by a matrix whose rows are outputs.
 //
-//   y[t, r] = sum_i x[t, i] w[r, i] + b[r]
+//   y[t, r] = sum_i x[t, i] w[r, i] + b[r], x as it is or normalised
 //
 //   w  [PART_ROWS, IN]  Stored  read  by matrixAt: all rows, or a part of them
-//   and what inputsAt and biasOf read and put writes
+//   and what inputsAt, normalised and biasOf read and put writes
 //
 // Grid: (blocks of rows, blocks of tokens). A workgroup is ROW_GROUPS x TOKEN_GROUPS groups of LANES invocations; a group owns
 // ROWS rows of w and TOKENS tokens, so that a loaded weight serves every token and a loaded x every row, and its lanes share
-// the sum over IN. An output is made of ROWS_PER_OUTPUT neighbouring rows.
+// the sum over IN. An output is made of ROWS_PER_OUTPUT neighbouring rows. Where tokens are normalised, all groups have the same
+// ones, and all invocations share their moments.
 //
-// Needs inputs, lanes, output, pack, put, row_bias, weight_matrix, IN, LANES, LOAD_PACKS, OUTPUTS, PART_ROWS, ROWS,
-// ROWS_PER_OUTPUT, ROW_GROUPS, TOKENS, TOKEN_GROUPS, WORKGROUP.
+// Needs input, inputs, lanes, moments, normalised, output, pack, put, row_bias, weight_matrix, IN, LANES, LOAD_PACKS,
+// OUTPUTS, PART_ROWS, ROWS, ROWS_PER_OUTPUT, ROW_GROUPS, TOKENS, TOKEN_GROUPS, WORKGROUP.
 struct Params {
   numTokens: u32,
   // The first row of w among all rows, of which one binding may hold a part.
   firstRow: u32,
+  // Keeps a variance from 0, where tokens are normalised.
+  eps: f32,
 }
 
 var<uniform> params: Params;
@@ -33,9 +36,19 @@ fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_ind
 
   let inputRow = params.firstRow + min(ownRow, PART_ROWS - 1u);
 
+  var moments = array<Moments, TOKENS>();
+  /*unroll*/ for (var t = 0u; t < TOKENS; t++) {
+    moments[t] = momentsOf(startOfInput(min(firstToken + t, params.numTokens - 1u), inputRow), invocation);
+  }
+
   var sums: array<PerRow, TOKENS>;
   for (var i = lane; i < LOADS; i += LANES) {
-    let held = inputsAt(firstToken, inputRow, i, invocation);
+    var held = inputsAt(firstToken, inputRow, i, invocation);
+    /*unroll*/ for (var t = 0u; t < TOKENS; t++) {
+      /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
+        held[t][p] = normalised(held[t][p], i * LOAD_PACKS + p, moments[t]);
+      }
+    }
     /*unroll*/ for (var r = 0u; r < ROWS; r++) {
       let weight = matrixAt(min(ownRow + r, PART_ROWS - 1u), i);
       /*unroll*/ for (var t = 0u; t < TOKENS; t++) {

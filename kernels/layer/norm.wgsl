@@ -2,13 +2,12 @@
 //
 //   y[t, i] = (x[t, i] - mean) rstd w[i] + b[i]
 //
-//   x     [rows, WIDTH]  f32  read
-//   gain  [WIDTH]        f32  read
-//   and what biasOf reads and put writes; mean and rstd are those of momentsOf
+//   x  [rows, WIDTH]  f32  read
+//   and what normalised reads and putPack writes; mean and rstd are those of momentsOf
 //
-// Grid: (rows, lines of rows). A workgroup owns a row; lane i owns the elements i, i + LANES, ...
+// Grid: (rows, lines of rows). A workgroup owns a row; lane i owns the packs i, i + LANES, ...
 //
-// Needs moments, put, row_bias, LANES, ROWS, WIDTH, WORKGROUP.
+// Needs moments, normalised, pack, put_pack, LANES, ROWS, WIDTH, WORKGROUP.
 struct Params {
   numRows: u32,
   // Keeps a variance from 0.
@@ -16,8 +15,9 @@ struct Params {
 }
 
 var<uniform> params: Params;
-var<storage, read> x: array<f32>;
-var<storage, read> gain: array<f32>;
+var<storage, read> x: array<Wide>;
+
+const PACKS = WIDTH / PACK;
 
 alias PerRow = array<f32, ROWS>;
 
@@ -31,8 +31,8 @@ fn main(
   if (row >= params.numRows) {
     return;
   }
-  let moments = momentsOf(row * WIDTH, lane);
-  for (var i = lane; i < WIDTH; i += LANES) {
-    put(row, i, fma((x[row * WIDTH + i] - moments.mean) * moments.rstd, gain[i], biasOf(i)));
+  let moments = momentsOf(row * PACKS, lane);
+  for (var i = lane; i < PACKS; i += LANES) {
+    putPack(row, i, normalised(x[row * PACKS + i], i, moments));
   }
 }

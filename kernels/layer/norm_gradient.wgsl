@@ -8,11 +8,11 @@
 //   dy       [rows, WIDTH]  f32         read
 //   gain     [WIDTH]        f32         read
 //   moments  [rows]         mean, rstd  write: for the gradient of the gain
-//   and what put writes; mean and rstd are those of momentsOf
+//   and what putPack writes; mean and rstd are those of momentsOf
 //
-// Grid: (rows, lines of rows). A workgroup owns a row; lane i owns the elements i, i + LANES, ...
+// Grid: (rows, lines of rows). A workgroup owns a row; lane i owns the packs i, i + LANES, ...
 //
-// Needs lanes, moments, put, LANES, ROWS, WIDTH, WORKGROUP.
+// Needs lanes, moments, pack, put_pack, LANES, ROWS, WIDTH, WORKGROUP.
 struct Params {
   numRows: u32,
   // Keeps a variance from 0.
@@ -20,10 +20,12 @@ struct Params {
 }
 
 var<uniform> params: Params;
-var<storage, read> x: array<f32>;
-var<storage, read> dy: array<f32>;
-var<storage, read> gain: array<f32>;
+var<storage, read> x: array<Wide>;
+var<storage, read> dy: array<Wide>;
+var<storage, read> gain: array<Wide>;
 var<storage, read_write> moments: array<vec2f>;
+
+const PACKS = WIDTH / PACK;
 
 alias PerRow = array<f32, ROWS>;
 
@@ -37,20 +39,20 @@ fn main(
   if (row >= params.numRows) {
     return;
   }
-  let own = momentsOf(row * WIDTH, lane);
+  let own = momentsOf(row * PACKS, lane);
   var sum = 0.0;
   var product = 0.0;
-  for (var i = lane; i < WIDTH; i += LANES) {
-    let g = dy[row * WIDTH + i] * gain[i];
-    sum += g;
-    product = fma(g, (x[row * WIDTH + i] - own.mean) * own.rstd, product);
+  for (var i = lane; i < PACKS; i += LANES) {
+    let g = dy[row * PACKS + i] * gain[i];
+    sum = addInner(g, Wide(1.0), sum);
+    product = addInner(g, (x[row * PACKS + i] - own.mean) * own.rstd, product);
   }
   let throughMean = meanGradient(sumOverLanes(sum, lane, lane) / f32(WIDTH));
   let throughScale = sumOverLanes(product, lane, lane) / f32(WIDTH);
-  for (var i = lane; i < WIDTH; i += LANES) {
-    let normed = (x[row * WIDTH + i] - own.mean) * own.rstd;
-    let g = dy[row * WIDTH + i] * gain[i];
-    put(row, i, own.rstd * (g - throughMean - normed * throughScale));
+  for (var i = lane; i < PACKS; i += LANES) {
+    let normed = (x[row * PACKS + i] - own.mean) * own.rstd;
+    let g = dy[row * PACKS + i] * gain[i];
+    putPack(row, i, own.rstd * (g - throughMean - normed * throughScale));
   }
   if (lane == 0u) {
     moments[row] = vec2f(own.mean, own.rstd);

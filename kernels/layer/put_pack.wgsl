@@ -21,3 +21,16 @@ var<storage, read_write> y: array<Wide>;
 fn putPack(row: u32, pack: u32, value: Wide) {
   y[row * PACKS + pack] += value;
 }
+
+// variant heads: the elements of a row are those of HEADS heads, HEAD_ROWS of each; a head of y is wider, and has them from
+// HEAD_FIRST on.
+//
+//   y  [rows, HEADS, HEAD_WIDTH]  f32  write
+//
+// Needs pack, HEADS, HEAD_FIRST, HEAD_ROWS, HEAD_WIDTH.
+var<storage, read_write> y: array<Wide>;
+
+fn putPack(row: u32, pack: u32, value: Wide) {
+  let head = pack * PACK / HEAD_ROWS;
+  y[((row * HEADS + head) * HEAD_WIDTH + HEAD_FIRST + pack * PACK % HEAD_ROWS) / PACK] = value;
+}

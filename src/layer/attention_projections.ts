@@ -7,6 +7,7 @@ import { KV_DTYPES, type KvDtype } from "../tensor/dtype.ts";
 import { checkDtype, type HostTensor, Tensor } from "../tensor/tensor.ts";
 import type { AttentionWeights, Projection } from "./attention_weights.ts";
 import { Linear } from "./linear.ts";
+import type { LinearInput } from "./linear_input.ts";
 import { Norm } from "./norm.ts";
 import { concatenated, projectionsOf } from "./projections.ts";
 import { WeightMatrix } from "./weight_matrix.ts";
@@ -22,6 +23,9 @@ export interface LayerTensors {
   /** The tensors that `scoreMod` and `maskMod` read, by their names, each in the planned shape and element type. */
   modTensors?: Readonly<Record<string, Tensor>>;
 }
+
+/** The tensors of a layer whose projections may normalise its input. */
+export type NormedLayerTensors = LayerTensors & LinearInput;
 
 /** Sizes and storage of projections. */
 export interface ProjectionOptions {
@@ -127,17 +131,17 @@ export class AttentionProjections {
 
   /** Binds the layer over new tokens, with the work that takes `q`, `k` and `v` to `o` between its projections. */
   async bind(
-    tensors: LayerTensors,
+    tensors: NormedLayerTensors,
     rows: AttentionRows,
     attend: readonly BoundWork[],
   ): Promise<BoundWork> {
-    const inputs = await this.bindInputs(tensors.x, rows);
+    const inputs = await this.bindInputs(tensors, rows);
     return inSequence([inputs, ...attend, await this.bindOutput(rows.o, tensors)]);
   }
 
   /** Binds what attention takes: from new tokens `x` to `q`, `k` and `v`. */
   async bindInputs(
-    x: Tensor,
+    { x, norm }: LinearInput,
     { q, k, v, projectedQ, projectedK }: AttentionRows,
   ): Promise<BoundWork> {
     const numTokens = x.length / this.options.dim;
@@ -146,7 +150,7 @@ export class AttentionProjections {
     const normed = (norm: Norm | undefined, from: Tensor, to: Tensor) =>
       norm ? [norm.bind({ x: from.buffer, y: to.buffer }, to.length / this.options.headDim)] : [];
     return inSequence([
-      await this.#qkv.bind({ x: x.buffer, ...buffers }, numTokens, widths),
+      await this.#qkv.bind({ x: x.buffer, ...buffers }, numTokens, widths, norm),
       ...normed(this.#qNorm, projectedQ, q),
       ...normed(this.#kNorm, projectedK, k),
     ]);

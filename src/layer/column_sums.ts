@@ -9,7 +9,7 @@ import { Owned } from "../gpu/owned.ts";
 import type { DeviceProfile } from "../gpu/profile.ts";
 import { Tensor } from "../tensor/tensor.ts";
 import { chunksOf } from "./chunks.ts";
-import { putPiece } from "./linear.ts";
+import { putPiece } from "./put.ts";
 
 const WORKGROUP = { software: 8, gpu: 64 };
 

@@ -4,6 +4,9 @@ import { type BufferRange, type Buffers, Kernel } from "../gpu/kernel.ts";
 import { checkRounds } from "../gpu/loop_rounds.ts";
 import { rowRanges } from "../gpu/row_ranges.ts";
 import { lanesPiece } from "../attend/pieces.ts";
+import type { Norm } from "./norm.ts";
+import { type InputNorm, inputNormPieces, MOMENT_LOOPS } from "./norm_pieces.ts";
+import { type LinearTarget, putPiece } from "./put.ts";
 import type { WeightMatrix } from "./weight_matrix.ts";
 import { loadPacks, type Loads, loadsOf, packSize } from "../tensor/loads.ts";
 import { packPiece, weightPieces } from "../tensor/pieces.ts";
@@ -35,19 +38,6 @@ export interface LinearOptions {
   activation?: LinearActivation;
   profile?: DeviceProfile;
 }
-
-/** Part of each head of `y` [rows, heads, width]: as many elements as a row has for a head, from the first on. */
-export interface HeadTarget {
-  heads: number;
-  first: number;
-  width: number;
-}
-
-/**
- * Where outputs go: to `y`, to the sum of it and `y`, to `y` as the sum of it and `residual`, cut into `q`, `k` and `v`, or to a
- * part of each head of `y`.
- */
-export type LinearTarget = "y" | "sum" | "added" | { qWidth: number; kvWidth: number } | HeadTarget;
 
 /** A matrix [out, in] and what is added to its outputs. */
 export interface LinearWeights {
@@ -107,6 +97,18 @@ function broadcastsInputs(
  */
 export const UNIFORM_TILE = { rows: 32, tokens: 4, lanes: 1, workgroup: 8, tokenGroups: 8 };
 
+/** Most tokens that a projection normalises itself: those of one small tile. */
+const MOST_NORMALISED = 4;
+
+/**
+ * Whether a projection of so many tokens normalises them itself, which saves a dispatch. Each tile of rows computes their moments
+ * anew, but a workgroup shares the loads: for each pass through a row they are at most an eighth of those of x that the tile does
+ * anyway. Of more tokens the arithmetic and the time until first use cost more than the dispatch: norms stay apart.
+ */
+export function normalisesInput(numTokens: number): boolean {
+  return numTokens <= MOST_NORMALISED;
+}
+
 /** Whether so many tokens leave less than half of the tile empty. */
 function fillsUniformTile(numTokens: number): boolean {
   return numTokens >= UNIFORM_TILE.tokens * UNIFORM_TILE.tokenGroups / 2;
@@ -143,11 +145,16 @@ export class Linear {
     return w.bytes + (bias?.bytes ?? 0);
   }
 
-  /** Compiles the kernels for a number of tokens, and binds `x` and the tensors that are written. */
+  /**
+   * Compiles the kernels for a number of tokens, and binds `x` and the tensors that are written.
+   *
+   * @param norm The norm of `x`, where the projection is to normalise it: see {@linkcode normalisesInput}.
+   */
   async bind(
     buffers: Buffers,
     numTokens: number,
     target: LinearTarget = "y",
+    norm?: Norm,
   ): Promise<BoundWork> {
     const { bias } = this.#weights;
     const uniform = this.#uniformParts(numTokens);
@@ -155,15 +162,16 @@ export class Linear {
     const parts = isUniform ? uniform : this.#storageParts();
     const tile = isUniform ? this.#uniformTile(numTokens) : this.#tile(numTokens);
     const kernels = await Promise.all(
-      parts.map(({ rows }) => this.#compile(tile, target, { rows, isUniform })),
+      parts.map(({ rows }) => this.#compile(tile, target, { rows, isUniform, norm })),
     );
     const { tokenGroups = 1 } = tile;
     const rowsOfWorkgroup = tile.workgroup / tile.lanes / tokenGroups * tile.rows;
     return boundWork(parts.map(({ w, rows, firstRow }, i) => {
-      const weights = { w, ...(bias && { bias: bias.buffer }) };
+      const weights = { w, ...(bias && { bias: bias.buffer }), ...norm?.buffers };
+      const eps = norm?.eps ?? 0;
       const params = this.#params.get(
-        `${numTokens} tokens from row ${firstRow}`,
-        () => kernels[i].uniform({ numTokens, firstRow }),
+        `${numTokens} tokens from row ${firstRow}, eps ${eps}`,
+        () => kernels[i].uniform({ numTokens, firstRow, eps }),
       );
       return kernels[i].bind({ ...buffers, ...weights, params }, [
         Math.ceil(rows / rowsOfWorkgroup),
@@ -221,16 +229,28 @@ export class Linear {
   #compile(
     tile: Tile,
     target: LinearTarget,
-    { rows, isUniform }: { rows: number; isUniform: boolean },
+    { rows, isUniform, norm }: { rows: number; isUniform: boolean; norm: Norm | undefined },
   ): Promise<Kernel> {
     const { w: { shape: [outputs, inputs], dtype }, bias } = this.#weights;
     const loads = isUniform ? "packs" : loadsOf(this.#profile, dtype, inputs);
-    const rounds = Math.ceil(inputs / (packSize(inputs) * loadPacks(loads) * tile.lanes));
+    const packs = inputs / packSize(inputs);
+    const momentRounds = norm
+      ? tile.tokens * MOMENT_LOOPS[norm.shape.kind] * Math.ceil(packs / tile.workgroup)
+      : 0;
+    const rounds = momentRounds + Math.ceil(packs / (loadPacks(loads) * tile.lanes));
     checkRounds(this.#profile, `project by ${this.#label}`, rounds, { inputs });
     const { subgroupSize } = this.#profile;
-    const shape = { inputs, outputs, rows, dtype, loads, isUniform, hasBias: bias !== undefined };
+    const has = { hasBias: bias !== undefined, norm: norm && this.#normOf(norm, inputs) };
+    const shape = { inputs, outputs, rows, dtype, loads, isUniform, ...has };
     const options = { activation: this.#activation, heads: this.#heads, target, subgroupSize };
     return Kernel.compile(this.#gpu, linearModule(this.#label, shape, tile, options));
+  }
+
+  /** The norm of the input, whose gain is a uniform where loads from storage are dear and one binding holds them. */
+  #normOf({ shape, buffers }: Norm, inputs: number): InputNorm {
+    const { maxUniformBufferBindingSize } = this.#gpu.device.limits;
+    const fits = packSize(inputs) === 4 && 4 * inputs <= maxUniformBufferBindingSize;
+    return { ...shape, isUniform: this.#profile.isSoftware && fits && canBeUniform(buffers.gain) };
   }
 }
 
@@ -245,6 +265,8 @@ interface LinearShape {
   /** Whether the band is bound as a uniform. The default is as storage. */
   isUniform?: boolean;
   hasBias: boolean;
+  /** The norm of the input. The default is none. */
+  norm?: InputNorm;
 }
 
 /** Rows of the matrix that one dispatch multiplies. */
@@ -257,7 +279,7 @@ interface WeightPart {
 /** The module of a projection by a band of a matrix. */
 export function linearModule(
   label: string,
-  { inputs, outputs, rows, dtype, loads, isUniform, hasBias }: LinearShape,
+  { inputs, outputs, rows, dtype, loads, isUniform, hasBias, norm }: LinearShape,
   tile: Tile,
   { activation, heads, target, subgroupSize }: {
     activation?: LinearActivation;
@@ -276,6 +298,7 @@ export function linearModule(
     ...weightPieces(dtype, inputs, pack, loads, { isUniform }),
     lanesPiece(LANES, { shuffles: LANES <= subgroupSize }),
     inputPiece(outputs, heads),
+    ...inputNormPieces(norm, WORKGROUP, { shuffles: WORKGROUP <= subgroupSize }),
     outputPiece(activation),
     putPiece(target, outputs / ROWS_PER_OUTPUT),
     {
@@ -308,18 +331,4 @@ function outputPiece(activation: LinearActivation | undefined): WgslPiece {
   return {
     fragments: [wgsl.activation[kind], isGated ? wgsl.output.gated : wgsl.output.activated],
   };
-}
-
-/** Declares `put`, which writes an output. */
-export function putPiece(target: LinearTarget, width: number): WgslPiece {
-  if (typeof target === "string") {
-    return { constants: { WIDTH: width }, fragments: [wgsl.put[target]] };
-  }
-  if ("heads" in target) {
-    const { heads: HEADS, first: HEAD_FIRST, width: HEAD_WIDTH } = target;
-    const constants = { HEADS, HEAD_FIRST, HEAD_WIDTH, HEAD_ROWS: width / HEADS };
-    return { constants, fragments: [wgsl.put.heads] };
-  }
-  const constants = { Q_WIDTH: target.qWidth, KV_WIDTH: target.kvWidth };
-  return { constants, fragments: [wgsl.put.qkv] };
 }

@@ -2,8 +2,11 @@
 import * as wgsl from "../../kernels/mod.ts";
 import { type Buffers, Kernel } from "../gpu/kernel.ts";
 import { checkRounds } from "../gpu/loop_rounds.ts";
-import { type HeadTarget, putPiece } from "./linear.ts";
 import { lanesPiece } from "../attend/pieces.ts";
+import { packSize } from "../tensor/loads.ts";
+import { packPiece } from "../tensor/pieces.ts";
+import { MOMENT_LOOPS, normalisedPiece, type NormShape } from "./norm_pieces.ts";
+import { type NormTarget, putPackPiece } from "./put.ts";
 import { join, type WgslModule } from "../gpu/compose.ts";
 import { type BoundWork, boundWork, gridOfRows } from "../gpu/bound_work.ts";
 import type { Gpu } from "../gpu/device.ts";
@@ -14,18 +17,16 @@ import type { Tensor } from "../tensor/tensor.ts";
 /** The options of a norm. */
 export interface NormOptions {
   /** By their root mean square, or by mean and deviation. */
-  kind: "rms" | "layer";
+  kind: NormShape["kind"];
   /** Keeps a variance from 0. */
   eps: number;
-  /** Where the rows go: to `y`, to the sum of them and `y`, or to a part of each row of `y`. The default is `y`. */
-  to?: "y" | "sum" | HeadTarget;
+  /** Where the rows go. The default is `y`. */
+  to?: NormTarget;
   /** The kind of device that rows are cut for. The default is the present one. */
   profile?: DeviceProfile;
 }
 
 const LANES = { software: 8, gpu: 64 };
-/** Times that a kernel goes through a row. */
-const LOOPS = { rms: 2, layer: 3 };
 
 /** Lanes that share a row. */
 export function normLanes({ isSoftware }: DeviceProfile): number {
@@ -40,28 +41,40 @@ export function checkNormRounds(
   width: number,
   { moreLoops = 0 }: { moreLoops?: number } = {},
 ): void {
-  const loops = LOOPS[kind] + moreLoops;
-  checkRounds(profile, action, loops * Math.ceil(width / normLanes(profile)), { width });
+  const loops = MOMENT_LOOPS[kind] + 1 + moreLoops;
+  const packs = width / packSize(width);
+  checkRounds(profile, action, loops * Math.ceil(packs / normLanes(profile)), { width });
 }
 
 /** The module that normalises rows, each by `lanes` lanes. */
 export function normModule(
-  { width, lanes, kind, to, hasBias }: Required<Pick<NormOptions, "kind" | "to">> & {
+  { width, lanes, kind, to, hasBias }: NormShape & {
     width: number;
     lanes: number;
-    hasBias: boolean;
+    to: NormTarget;
   },
   { subgroupSize }: { subgroupSize: number },
 ): WgslModule {
-  return join("norm", lanesPiece(lanes, { shuffles: lanes <= subgroupSize }), {
-    // One sum at a time is shared.
-    constants: { WIDTH: width, LANES: lanes, WORKGROUP: lanes, ROWS: 1 },
-    fragments: [
-      wgsl.moments[kind],
-      hasBias ? wgsl.rowBias.added : wgsl.rowBias.none,
-      wgsl.norm,
-    ],
-  }, putPiece(to, width));
+  const pack = packOf(width, to);
+  return join(
+    "norm",
+    packPiece(pack),
+    lanesPiece(lanes, { shuffles: lanes <= subgroupSize }),
+    {
+      // One sum at a time is shared.
+      constants: { WIDTH: width, LANES: lanes, WORKGROUP: lanes, ROWS: 1 },
+      fragments: [wgsl.moments[kind], wgsl.norm],
+    },
+    normalisedPiece({ kind, hasBias, isUniform: false }),
+    putPackPiece(to, width),
+  );
+}
+
+/** Elements of a pack, which may not lie across two heads. */
+function packOf(width: number, to: NormTarget): 1 | 4 {
+  if (typeof to === "string") return packSize(width);
+  const sizes = [width / to.heads, to.first, to.width];
+  return sizes.every((size) => packSize(size) === 4) ? 4 : 1;
 }
 
 /** A normalisation whose weights are on the device, and stay the caller's. */
@@ -69,19 +82,23 @@ export class Norm {
   readonly #gpu: Gpu;
   readonly #kernel: Kernel;
   readonly #weights: { gain: Tensor; bias?: Tensor };
-  readonly #eps: number;
   readonly #params = new KeptBuffers();
+  /** What kernels are to know of it. */
+  readonly shape: NormShape;
+  /** Keeps a variance from 0. */
+  readonly eps: number;
 
   private constructor(
     gpu: Gpu,
     kernel: Kernel,
     weights: { gain: Tensor; bias?: Tensor },
-    eps: number,
+    { kind, eps }: Pick<NormOptions, "kind" | "eps">,
   ) {
     this.#gpu = gpu;
     this.#kernel = kernel;
     this.#weights = weights;
-    this.#eps = eps;
+    this.shape = { kind, hasBias: weights.bias !== undefined };
+    this.eps = eps;
   }
 
   /**
@@ -101,7 +118,13 @@ export class Norm {
     const { subgroupSize } = gpu.profile;
     const shape = { width, lanes, kind, to, hasBias: weights.bias !== undefined };
     const kernel = await Kernel.compile(gpu, normModule(shape, { subgroupSize }));
-    return new Norm(gpu, kernel, weights, eps);
+    return new Norm(gpu, kernel, weights, { kind, eps });
+  }
+
+  /** The weights, by their names in kernels. */
+  get buffers(): { gain: GPUBuffer; normBias?: GPUBuffer } {
+    const { gain, bias } = this.#weights;
+    return { gain: gain.buffer, ...(bias && { normBias: bias.buffer }) };
   }
 
   /** Bytes of the weights. */
@@ -111,14 +134,13 @@ export class Norm {
 
   /** Binds `numRows` rows of `x` and `y`. */
   bind(buffers: Buffers, numRows: number): BoundWork {
-    const { gain, bias } = this.#weights;
+    const { eps } = this;
     const params = this.#params.get(
       `${numRows} rows`,
-      () => this.#kernel.uniform({ numRows, eps: this.#eps }),
+      () => this.#kernel.uniform({ numRows, eps }),
     );
-    const weights = { gain: gain.buffer, ...(bias && { bias: bias.buffer }) };
     const grid = gridOfRows(numRows, this.#gpu.device.limits.maxComputeWorkgroupsPerDimension);
-    return boundWork([this.#kernel.bind({ ...buffers, ...weights, params }, grid)]);
+    return boundWork([this.#kernel.bind({ ...buffers, ...this.buffers, params }, grid)]);
   }
 
   destroy(): void {

@@ -7,9 +7,11 @@ import type { Gpu } from "../gpu/device.ts";
 import { KeptBuffers } from "../gpu/kept_buffers.ts";
 import { Kernel } from "../gpu/kernel.ts";
 import { Owned } from "../gpu/owned.ts";
+import { packSize } from "../tensor/loads.ts";
+import { packPiece } from "../tensor/pieces.ts";
 import { Tensor } from "../tensor/tensor.ts";
 import { ColumnSums } from "./column_sums.ts";
-import { putPiece } from "./linear.ts";
+import { putPackPiece } from "./put.ts";
 import { checkNormRounds, normLanes, type NormOptions } from "./norm.ts";
 
 /** The module of the gradient by the rows that a norm reads. */
@@ -22,11 +24,17 @@ export function normGradientModule(
   },
   { subgroupSize }: { subgroupSize: number },
 ): WgslModule {
-  return join("norm gradient", lanesPiece(lanes, { shuffles: lanes <= subgroupSize }), {
-    // One sum at a time is shared.
-    constants: { WIDTH: width, LANES: lanes, WORKGROUP: lanes, ROWS: 1 },
-    fragments: [wgsl.moments[kind], wgsl.normGradient],
-  }, putPiece(to, width));
+  return join(
+    "norm gradient",
+    packPiece(packSize(width)),
+    lanesPiece(lanes, { shuffles: lanes <= subgroupSize }),
+    putPackPiece(to, width),
+    {
+      // One sum at a time is shared.
+      constants: { WIDTH: width, LANES: lanes, WORKGROUP: lanes, ROWS: 1 },
+      fragments: [wgsl.moments[kind], wgsl.normGradient],
+    },
+  );
 }
 
 /** Buffers that the gradients of a norm read and add to. */

@@ -5,7 +5,11 @@ import type { BoundWork } from "../gpu/bound_work.ts";
 import { Owned } from "../gpu/owned.ts";
 import type { AttentionSpec } from "../plan/spec.ts";
 import { checkTensor } from "../tensor/tensor.ts";
-import type { AttentionProjections, AttentionRows, LayerTensors } from "./attention_projections.ts";
+import type {
+  AttentionProjections,
+  AttentionRows,
+  NormedLayerTensors,
+} from "./attention_projections.ts";
 import { LayerAttention } from "./layer_attention.ts";
 
 /** How scores are made and attention is planned, where the cache does not say. */
@@ -41,7 +45,7 @@ export class RingAttention {
   }
 
   /** Binds the layer over new tokens [B, S, dim], and compiles the kernels for their number. */
-  async bind(action: string, tensors: LayerTensors): Promise<BoundWork> {
+  async bind(action: string, tensors: NormedLayerTensors): Promise<BoundWork> {
     const { projections, cache } = this;
     const { gpu, options: { dim } } = projections;
     const seqLen = tensors.x?.shape?.[1];

@@ -1,11 +1,12 @@
 /** One layer of a decoder: attention and feed-forward, each added to the residual stream. */
 import type { Gpu } from "../gpu/device.ts";
-import { AttentionProjections, type LayerTensors } from "../layer/attention_projections.ts";
+import { AttentionProjections, type NormedLayerTensors } from "../layer/attention_projections.ts";
 import type { KvDtype } from "../tensor/dtype.ts";
 import type { Owned } from "../gpu/owned.ts";
 import { Tensor } from "../tensor/tensor.ts";
 import { type BoundWork, inSequence } from "../gpu/bound_work.ts";
 import { Linear, type LinearActivation } from "../layer/linear.ts";
+import { normedInput } from "../layer/linear_input.ts";
 import type { Norm } from "../layer/norm.ts";
 import { attentionWeights, projectionWeights } from "./layer_weights.ts";
 import type { Uploads } from "./uploads.ts";
@@ -21,7 +22,13 @@ export interface BlockOptions {
 }
 
 /** Binds attention between its projections: over the cache of whoever asks. */
-export type BindAttention = (tensors: LayerTensors) => Promise<BoundWork>;
+export type BindAttention = (tensors: NormedLayerTensors) => Promise<BoundWork>;
+
+/** Options of a block's work. */
+export interface BlockWorkOptions {
+  /** Whether the tensors are to have the inputs of its projections, for other readers. The default is not. */
+  keepsInputs?: boolean;
+}
 
 /** Work up to a point within attention, and from there. */
 export interface Halves {
@@ -33,9 +40,9 @@ export interface Halves {
 export interface BlockTensors {
   /** The residual stream [1, S, dim]. */
   h: Tensor;
-  /** The input of attention [1, S, dim]. */
+  /** The input of attention [1, S, dim], where its projections do not normalise `h` themselves. */
   attentionInput: Tensor;
-  /** The input of the feed-forward layer [1, S, dim]. */
+  /** The input of the feed-forward layer [1, S, dim], likewise. */
   mlpInput: Tensor;
   /** The inside of the feed-forward layer [1, S, hiddenDim]. */
   inside: Tensor;
@@ -129,47 +136,59 @@ export class Block {
   }
 
   /** Binds the layer over the tokens of `h`, which is read and added to; `attend` binds its attention. */
-  async bind(tensors: BlockTensors, attend: BindAttention): Promise<BoundWork> {
-    const { before, after } = await this.bindHalves(tensors, async (bound) => ({
+  async bind(
+    tensors: BlockTensors,
+    attend: BindAttention,
+    options?: BlockWorkOptions,
+  ): Promise<BoundWork> {
+    const halves = async (bound: NormedLayerTensors) => ({
       before: [await attend(bound)],
       after: [],
-    }));
+    });
+    const { before, after } = await this.bindHalves(tensors, halves, options);
     return inSequence([...before, ...after]);
   }
 
   /** Binds the layer as {@linkcode Block.bind} does, cut where its attention is cut. */
   async bindHalves(
     tensors: BlockTensors,
-    attend: (tensors: LayerTensors) => Promise<Halves>,
+    attend: (tensors: NormedLayerTensors) => Promise<Halves>,
+    { keepsInputs }: BlockWorkOptions = {},
   ): Promise<Halves> {
     const { attentionNorm, postAttentionNorm, mlpNorm, up, down, postMlpNorm } = this.#modules;
-    const { h, attentionInput, inside, addend } = tensors;
-    const mlpInput = mlpNorm ? tensors.mlpInput : attentionInput;
+    const { h, attentionInput, mlpInput, inside, addend } = tensors;
     const numTokens = h.shape[1];
-    const normed = (norm: Norm | undefined, x: Tensor, y: Tensor) =>
-      norm ? [norm.bind({ x: x.buffer, y: y.buffer }, numTokens)] : [];
+    const inputOf = (norm: Norm, y: Tensor) =>
+      normedInput(norm, { x: h, y }, { numTokens, keepsRows: keepsInputs });
+    const added = (norm: Norm | undefined) =>
+      norm ? [norm.bind({ x: addend.buffer, y: h.buffer }, numTokens)] : [];
 
-    const attention = await attend(
-      postAttentionNorm
-        ? { x: attentionInput, y: addend }
-        : { x: attentionInput, y: h, adds: true },
-    );
-    const beforeMlp = normed(mlpNorm, h, mlpInput);
+    const ofAttention = inputOf(attentionNorm, attentionInput);
+    const attention = await attend({
+      ...ofAttention.input,
+      ...(postAttentionNorm ? { y: addend } : { y: h, adds: true }),
+    });
+    // Without a norm of its own, the feed-forward layer reads what attention reads.
+    const { input, before } = mlpNorm ? inputOf(mlpNorm, mlpInput) : { ...ofAttention, before: [] };
+    const beforeDown = [
+      ...before,
+      await up.bind({ x: input.x.buffer, y: inside.buffer }, numTokens, "y", input.norm),
+    ];
+    // Parallel layers read the residual stream before attention adds to it.
     return {
       before: [
-        ...normed(attentionNorm, h, attentionInput),
-        ...(this.#isParallel ? beforeMlp : []),
+        ...ofAttention.before,
+        ...(this.#isParallel ? beforeDown : []),
         ...attention.before,
       ],
       after: [
         ...attention.after,
-        ...normed(postAttentionNorm, addend, h),
-        ...(this.#isParallel ? [] : beforeMlp),
-        await up.bind({ x: mlpInput.buffer, y: inside.buffer }, numTokens),
+        ...added(postAttentionNorm),
+        ...(this.#isParallel ? [] : beforeDown),
         postMlpNorm
           ? await down.bind({ x: inside.buffer, y: addend.buffer }, numTokens)
           : await down.bind({ x: inside.buffer, y: h.buffer }, numTokens, "sum"),
-        ...normed(postMlpNorm, addend, h),
+        ...added(postMlpNorm),
       ],
     };
   }

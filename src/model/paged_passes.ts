@@ -7,7 +7,7 @@ import type { Owned } from "../gpu/owned.ts";
 import type {
   AttentionProjections,
   AttentionRows,
-  LayerTensors,
+  NormedLayerTensors,
 } from "../layer/attention_projections.ts";
 import { Tensor } from "../tensor/tensor.ts";
 import { type BlockTensors, blockTensors } from "./block.ts";
@@ -135,7 +135,7 @@ export class PagedPasses {
     return once(this.#heads, rows, () => bindHead(model, tensors, rows));
   }
 
-  async #attend(layer: number, shape: PassShape, tensors: LayerTensors): Promise<BoundWork> {
+  async #attend(layer: number, shape: PassShape, tensors: NormedLayerTensors): Promise<BoundWork> {
     const { projections } = this.model.blocks[layer];
     const largest = await this.#largestRows(projections);
     const rows = Object.fromEntries(

@@ -2,7 +2,8 @@
 import { once } from "../base/once.ts";
 import { type BoundWork, inSequence } from "../gpu/bound_work.ts";
 import type { Owned } from "../gpu/owned.ts";
-import type { LayerTensors } from "../layer/attention_projections.ts";
+import type { NormedLayerTensors } from "../layer/attention_projections.ts";
+import { normedInput } from "../layer/linear_input.ts";
 import { Tensor } from "../tensor/tensor.ts";
 import type { BlockTensors } from "./block.ts";
 import type { Model } from "./model.ts";
@@ -20,7 +21,7 @@ export interface PassSequences {
   /** Binds the embeddings of the new tokens, to rows of the residual stream. */
   embed(h: Tensor): Promise<BoundWork>;
   /** Binds the attention of a layer, over its cache. */
-  attend(layer: number, tensors: LayerTensors): Promise<BoundWork>;
+  attend(layer: number, tensors: NormedLayerTensors): Promise<BoundWork>;
 }
 
 /** Binds all layers over the tokens whose rows the tensors have. */
@@ -51,10 +52,10 @@ export async function bindHead(
   { h, normed, logits }: Record<"h" | "normed" | "logits", Tensor>,
   numTokens: number,
 ): Promise<BoundWork> {
-  return inSequence([
-    finalNorm.bind({ x: h.buffer, y: normed.buffer }, numTokens),
-    await classifier.bind({ x: normed.buffer, y: logits.buffer }, numTokens),
-  ]);
+  const rows = { x: h, y: normed };
+  const { input: { x, norm }, before } = normedInput(finalNorm, rows, { numTokens });
+  const buffers = { x: x.buffer, y: logits.buffer };
+  return inSequence([...before, await classifier.bind(buffers, numTokens, "y", norm)]);
 }
 
 /** The final norm and the classifier over a number of tokens. */

@@ -5,7 +5,7 @@ import { fillInRope, Rope } from "../cache/rope_kernel.ts";
 import type { KvCalibration } from "../cache/kv_calibration.ts";
 import { type BoundWork, boundWork, inSequence } from "../gpu/bound_work.ts";
 import type { Owned } from "../gpu/owned.ts";
-import type { AttentionRows, LayerTensors } from "../layer/attention_projections.ts";
+import type { AttentionRows, NormedLayerTensors } from "../layer/attention_projections.ts";
 import { downloadTogether } from "../tensor/download.ts";
 import { Tensor } from "../tensor/tensor.ts";
 import { blockTensors, type Halves } from "./block.ts";
@@ -223,7 +223,7 @@ export class RemotePasses implements SequencePasses {
     );
   }
 
-  async #attend(layer: number, rows: AttentionRows, tensors: LayerTensors): Promise<Halves> {
+  async #attend(layer: number, rows: AttentionRows, tensors: NormedLayerTensors): Promise<Halves> {
     const { projections } = this.model.blocks[layer];
     const rope = this.#ropes[layer];
     const lengths = this.#lengths.after.buffer;
@@ -236,7 +236,7 @@ export class RemotePasses implements SequencePasses {
         : [];
     return {
       before: [
-        await projections.bindInputs(tensors.x, rows),
+        await projections.bindInputs(tensors, rows),
         ...rotated(rows.q),
         ...rotated(rows.k),
       ],

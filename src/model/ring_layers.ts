@@ -5,7 +5,7 @@ import { RingKvCache } from "../cache/ring_kv_cache.ts";
 import type { RingKvCacheOptions } from "../cache/ring_options.ts";
 import type { BoundWork } from "../gpu/bound_work.ts";
 import type { Owned } from "../gpu/owned.ts";
-import type { LayerTensors } from "../layer/attention_projections.ts";
+import type { NormedLayerTensors } from "../layer/attention_projections.ts";
 import { RingAttention } from "../layer/ring_attention.ts";
 import type { KvDtype } from "../tensor/dtype.ts";
 import type { Block } from "./block.ts";
@@ -56,7 +56,7 @@ export class RingLayers {
   }
 
   /** Binds the attention of a layer. */
-  readonly bind = (layer: number, tensors: LayerTensors): Promise<BoundWork> =>
+  readonly bind = (layer: number, tensors: NormedLayerTensors): Promise<BoundWork> =>
     this.#attentions[layer].bind(RUN, tensors);
 
   /** The caches, from the first layer to the last. */

@@ -8,7 +8,7 @@ import { KeptBuffers } from "../gpu/kept_buffers.ts";
 import { Kernel } from "../gpu/kernel.ts";
 import { checkRounds } from "../gpu/loop_rounds.ts";
 import type { DeviceProfile } from "../gpu/profile.ts";
-import { putPiece } from "../layer/linear.ts";
+import { putPiece } from "../layer/put.ts";
 
 const LANES = { software: 8, gpu: 128 };
 /** Times that the kernel goes through logits, those of the teacher included. */

@@ -1,12 +1,8 @@
 // Projections and norms against float64, with the tiles of software and of GPUs.
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { type KvDtype, Tensor } from "../../mod.ts";
-import {
-  type Activation,
-  Linear,
-  type LinearTarget,
-  UNIFORM_TILE,
-} from "../../src/layer/linear.ts";
+import { type Activation, Linear, UNIFORM_TILE } from "../../src/layer/linear.ts";
+import type { LinearTarget } from "../../src/layer/put.ts";
 import { WeightMatrix } from "../../src/layer/weight_matrix.ts";
 import { Norm } from "../../src/layer/norm.ts";
 import type { BoundWork } from "../../src/gpu/bound_work.ts";
@@ -40,6 +36,13 @@ const SIZES: readonly Size[] = [
   { numTokens: 17, inside: 37, outside: 6 },
   { numTokens: 17, inside: 40, outside: 6 },
   { numTokens: 33, inside: 172, outside: 130 },
+];
+
+/** Few tokens, which projections normalise themselves. */
+const NORMED_SIZES: readonly Size[] = [
+  { numTokens: 1, inside: 24, outside: 34 },
+  { numTokens: 1, inside: 67, outside: 6 },
+  { numTokens: 4, inside: 40, outside: 66 },
 ];
 
 const ACTIVATIONS: Readonly<Record<Activation, (x: number) => number>> = {
@@ -97,9 +100,11 @@ async function draw(
     w: tensors.keep(await WeightMatrix.upload(gpu, w, { dtype, label: "w", mostBytes })),
     ...(bias && { bias: await tensors.upload(bias) }),
   };
-  const expected = projected(x.data, rounded(w, dtype).data, bias?.data, size);
+  const project = (rows: ArrayLike<number>) =>
+    projected(rows, rounded(w, dtype).data, bias?.data, size);
   const profile = profileOn(gpu, PROFILES[tiles]);
-  return { gpu, profile, weights, x: await tensors.upload(x), expected, numTokens };
+  const expected = project(x.data);
+  return { gpu, profile, weights, x: await tensors.upload(x), expected, project, numTokens };
 }
 
 testRandomly(
@@ -133,6 +138,47 @@ for (const tiles of TILES) {
         const buffers = { x: drawn.x.buffer, y: y.buffer };
         await run(await linear.bind(buffers, size.numTokens));
         assertClose(await y.download(), drawn.expected, TOLERANCE, JSON.stringify(size));
+      }
+    });
+  }
+
+  for (const kind of ["rms", "layer"] as const) {
+    testRandomly(`Linear: the input normalised, ${kind}, tiles of ${tiles}`, async (random) => {
+      for (const size of NORMED_SIZES) {
+        using tensors = new Tensors();
+        const [dtype, hasBias] = [random.pick(["f32", "int8"] as const), random.next() < 0.5];
+        const { gpu, profile, weights, project, numTokens } = await draw(tensors, {
+          ...{ random, tiles, size, dtype, hasBias },
+        });
+        const { inside, outside } = size;
+        // Small, and with a mean far from zero where it is taken away.
+        const mean = kind === "layer" ? 8 : 0;
+        const tokens = random.tensor([numTokens, inside]);
+        const x = { ...tokens, data: tokens.data.map((value) => value * 1e-2 + mean) };
+        const gain = random.tensor([inside]);
+        const bias = kind === "layer" ? random.tensor([inside]) : undefined;
+        const ofRows = { kind, gain: gain.data, bias: bias?.data ?? new Float32Array(inside) };
+        const expected = project(normed(x.data, inside, ofRows));
+        const norm = tensors.keep(
+          await Norm.create(gpu, {
+            gain: await tensors.upload(gain),
+            ...(bias && { bias: await tensors.upload(bias) }),
+          }, { kind, eps: 1e-6, profile }),
+        );
+        const input = await tensors.upload(x);
+        const y = await tensors.poisoned([numTokens, outside]);
+        const linear = tensors.keep(new Linear(gpu, "linear", weights, { profile }));
+        const what = `${JSON.stringify(size)} ${dtype}`;
+        await run(await linear.bind({ x: input.buffer, y: y.buffer }, numTokens, "y", norm));
+        const actual = await y.download();
+        assertClose(actual, expected, kind === "rms" ? 1e-4 : 2e-3, what);
+
+        // As many lanes share a row as in the norm's own kernel, but for one token on GPUs.
+        if (!profile.isSoftware && numTokens === 1) continue;
+        const rows = await tensors.poisoned([numTokens, inside]);
+        await run(norm.bind({ x: input.buffer, y: rows.buffer }, numTokens));
+        await run(await linear.bind({ x: rows.buffer, y: y.buffer }, numTokens));
+        assertEquals(actual, await y.download(), what);
       }
     });
   }
@@ -372,8 +418,13 @@ Deno.test("Linear, Norm: what a device would leave undone is an error", async ()
   const linear = new Linear(gpu, "a long row", { w: await matrix(1, 250_000) }, { profile });
   const [x, y] = [long.buffer, long.buffer];
   await assertRejects(() => linear.bind({ x, y }, 1), RangeError, "inputs=250000, rounds=62500");
-  const norm = () => Norm.create(gpu, { gain: long }, { kind: "rms", eps: 1e-6, profile });
-  await assertRejects(norm, RangeError, "width=250000, rounds=62500");
+  const rms = { kind: "rms", eps: 1e-6, profile } as const;
+  const gain = tensors.keep(await Tensor.empty(gpu, [250_001]));
+  const normOfOdd = () => Norm.create(gpu, { gain }, rms);
+  await assertRejects(normOfOdd, RangeError, "width=250001, rounds=62502");
+  const before = await Norm.create(gpu, { gain: long }, rms);
+  const twice = () => linear.bind({ x, y }, 1, "y", before);
+  await assertRejects(twice, RangeError, "inputs=250000, rounds=70313");
 
   const w = await matrix(1, 4);
   const small = new Linear(gpu, "many tokens", { w }, { profile });

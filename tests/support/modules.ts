@@ -21,7 +21,8 @@ import { isTransformed } from "../../src/cache/kv_transform.ts";
 import { fillInRope, ropeQueriesModule } from "../../src/cache/rope_kernel.ts";
 import { compose, type WgslModule } from "../../src/gpu/compose.ts";
 import { declarationsOf, namesOf } from "../../src/gpu/wgsl_names.ts";
-import { linearModule, type LinearTarget, tileOf, UNIFORM_TILE } from "../../src/layer/linear.ts";
+import { linearModule, tileOf, UNIFORM_TILE } from "../../src/layer/linear.ts";
+import type { LinearTarget } from "../../src/layer/put.ts";
 import { columnSumsModule } from "../../src/layer/column_sums.ts";
 import { insideModule } from "../../src/layer/feed_forward.ts";
 import { productModule, productTile } from "../../src/layer/linear_gradient.ts";
@@ -286,6 +287,10 @@ function layerModules(): WgslModule[] {
     [true, false].map((isGated) => ({ kind, isGated }))
   );
   const flags = [true, false];
+  const norms = [
+    undefined,
+    ...(["rms", "layer"] as const).flatMap((kind) => flags.map((hasBias) => ({ kind, hasBias }))),
+  ];
   return Object.values(DEVICES).flatMap((profile) => [
     ...KV_DTYPES.flatMap((dtype) =>
       [64, 7].flatMap((inputs) =>
@@ -293,7 +298,11 @@ function layerModules(): WgslModule[] {
           [undefined, ...activations].map((activation, i) => {
             const target = targets[i % targets.length];
             const loads = loadsOf(profile, dtype, inputs);
-            const shape = { inputs, outputs: 12, rows: 12, dtype, loads, hasBias: i % 2 === 0 };
+            const norm = norms[i % norms.length];
+            const shape = {
+              ...{ inputs, outputs: 12, rows: 12, dtype, loads, hasBias: i % 2 === 0 },
+              norm: norm && { ...norm, isUniform: inputs === 64 && dtype !== "int4" },
+            };
             const { subgroupSize } = profile;
             return linearModule("linear", shape, tileOf(profile, { numTokens, numRows: 512 }), {
               ...{ activation, target, subgroupSize },
@@ -320,7 +329,9 @@ function layerModules(): WgslModule[] {
     ...(["rms", "layer"] as const).flatMap((kind) =>
       (["y", "sum", { heads: 1, first: 0, width: 40 }] as const).flatMap((to) =>
         flags.flatMap((hasBias) =>
-          [8, 64].map((lanes) => normModule({ width: 33, lanes, kind, to, hasBias }, profile))
+          [[8, 33], [64, 36]].map(([lanes, width]) =>
+            normModule({ width, lanes, kind, to, hasBias }, profile)
+          )
         )
       )
     ),

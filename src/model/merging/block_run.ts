@@ -2,6 +2,7 @@ import type { BoundWork } from "../../gpu/bound_work.ts";
 import type { Gpu } from "../../gpu/device.ts";
 import { type Destroyable, Owned } from "../../gpu/owned.ts";
 import type { RingKvCache } from "../../cache/ring_kv_cache.ts";
+import type { NormedLayerTensors } from "../../layer/attention_projections.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
 import { Block, type BlockTensors, blockTensors } from "../block.ts";
 import { ringAttention } from "../ring_layers.ts";
@@ -50,7 +51,8 @@ export class BlockRun implements Destroyable {
         ...{ capacity: seqLen, rope, window, overflow: "error" },
       });
       const tensors = await blockTensors(gpu, owned, spec, seqLen);
-      const work = await block.bind(tensors, (layer) => attention.bind(RUN, layer));
+      const attend = (bound: NormedLayerTensors) => attention.bind(RUN, bound);
+      const work = await block.bind(tensors, attend, { keepsInputs: true });
       return new BlockRun(gpu, owned, attention.cache, tensors, work);
     });
   }

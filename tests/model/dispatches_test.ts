@@ -1,0 +1,118 @@
+// The dispatches of a step: projections of few tokens normalise their input themselves.
+import { assertEquals } from "@std/assert";
+import { PagedKvCache, PagePool } from "../../mod.ts";
+import { Owned } from "../../src/gpu/owned.ts";
+import { normalisesInput } from "../../src/layer/linear.ts";
+import { blockTensors } from "../../src/model/block.ts";
+import { Model } from "../../src/model/model.ts";
+import { PagedPasses } from "../../src/model/paged_passes.ts";
+import { bindLayers, type Pass } from "../../src/model/passes.ts";
+import { RingLayers } from "../../src/model/ring_layers.ts";
+import type { DecoderSpec } from "../../src/model/spec.ts";
+import { Tensor } from "../../src/tensor/tensor.ts";
+import { sharedGpu } from "../support/gpu.ts";
+import { TINY, weightsOf } from "../support/models.ts";
+import { type Random, testRandomly } from "../support/random.ts";
+
+/** Sizes of which no two are the same, as modules that are share a pipeline and its name. */
+const SMALL: DecoderSpec = {
+  ...{ ...TINY, isGated: true, layers: [{ rope: {} }, { rope: {} }] },
+  ...{ dim: 8, hiddenDim: 12, numHeads: 5, numKvHeads: 1, headDim: 4 },
+};
+
+const STEP = ["project qkv", "append", "rope queries", "attend", "project o", "up", "down"];
+
+/** The kernels of each layer. */
+function kernelsOf(
+  { work: { dispatches } }: Pass,
+  { layers: { length } }: DecoderSpec,
+): string[][] {
+  const [embed, ...labels] = dispatches.map(({ kernel: { label } }) =>
+    label.replace(/layers\.\d+\./, "")
+  );
+  assertEquals(embed, "embed");
+  const each = labels.length / length;
+  return Array.from({ length }, (_, i) => labels.slice(i * each, (i + 1) * each));
+}
+
+async function withModel(
+  { spec, random, has }: { spec: DecoderSpec; random: Random; has?: readonly string[] },
+  use: (model: Model, owned: Owned) => Promise<void>,
+): Promise<void> {
+  const gpu = await sharedGpu();
+  await Owned.use(async (owned) => {
+    const weights = weightsOf(spec, random, has);
+    await use(owned.keep(await Model.create("test", gpu, spec, weights, {})), owned);
+  });
+}
+
+/** The kernels of so many tokens of one sequence. */
+async function ofSequence(model: Model, owned: Owned, numTokens: number): Promise<string[][]> {
+  const { gpu, spec } = model;
+  const rings = await RingLayers.create(model, owned, { maxTokens: 8, maxSeqLen: numTokens });
+  const tokens = owned.keep(await Tensor.empty(gpu, [numTokens], { dtype: "u32" }));
+  const { lengthsBuffer } = rings.first;
+  const pass = await bindLayers(model, {
+    embed: (h) => Promise.resolve(model.embedding.bind(tokens, h, lengthsBuffer)),
+    attend: rings.bind,
+  }, await blockTensors(gpu, owned, spec, numTokens));
+  return kernelsOf(pass, spec);
+}
+
+testRandomly("Decoder: a step is 7 dispatches a layer", async (random) => {
+  for (const kind of ["rms", "layer"] as const) {
+    const spec: DecoderSpec = { ...SMALL, norm: { kind, eps: 1e-6 } };
+    await withModel({ spec, random, has: ["Norm.bias"] }, async (model, owned) => {
+      assertEquals(await ofSequence(model, owned, 1), [STEP, STEP], kind);
+    });
+  }
+});
+
+testRandomly("Decoder: a step of parallel layers has no more", async (random) => {
+  const spec: DecoderSpec = { ...SMALL, isParallel: true };
+  const [up, ...others] = ["up", ...STEP.filter((label) => label !== "up")];
+  for (const has of [[], ["mlpNorm.weight"]]) {
+    await withModel({ spec, random, has }, async (model, owned) => {
+      assertEquals(await ofSequence(model, owned, 1), [[up, ...others], [up, ...others]]);
+    });
+  }
+});
+
+testRandomly("Decoder: norms of what is added, of queries and of keys stay", async (random) => {
+  const has = ["qNorm.weight", "kNorm.weight", "postAttentionNorm.weight", "postMlpNorm.weight"];
+  await withModel({ spec: SMALL, random, has }, async (model, owned) => {
+    const [qkv, append, rope, attend, o, up, down] = STEP;
+    const kernels = [qkv, "norm", "norm", append, rope, attend, o, "norm", up, down, "norm"];
+    assertEquals(await ofSequence(model, owned, 1), [kernels, kernels]);
+  });
+});
+
+testRandomly("Decoder: many tokens are normalised once, by norms of their own", async (random) => {
+  const [qkv, append, rope, attend, o, up, down] = STEP;
+  const kernels = ["norm", qkv, append, rope, attend, o, "norm", up, down];
+  const spec = { ...SMALL, contextLen: 64 };
+  await withModel({ spec, random }, async (model, owned) => {
+    const counts = Array.from({ length: 16 }, (_, i) => i + 1);
+    const many = counts.find((numTokens) => !normalisesInput(numTokens))!;
+    assertEquals(await ofSequence(model, owned, many), [kernels, kernels]);
+    assertEquals(await ofSequence(model, owned, many - 1), [STEP, STEP]);
+  });
+});
+
+testRandomly("Batch: a step of few tokens is 7 dispatches a layer", async (random) => {
+  await withModel({ spec: SMALL, random }, async (model, owned) => {
+    const { gpu, spec: { numKvHeads, headDim } } = model;
+    const shape = { layers: 2, numKvHeads, headDim, numPages: 8, pageSize: 4 };
+    const pool = owned.keep(await PagePool.create(gpu, shape));
+    const cache = owned.keep(
+      await PagedKvCache.create(pool, { batch: 4, capacity: 8, rope: {} }),
+    );
+    const options = { maxStepTokens: 32, windowOf: () => undefined };
+    const passes = await PagedPasses.create(model, owned, cache, options);
+    const ofStep = async (numTokens: number) =>
+      kernelsOf(await passes.layers({ numTokens, isDecode: numTokens <= 4 }), SMALL);
+    for (const numTokens of [1, 2, 4]) assertEquals(await ofStep(numTokens), [STEP, STEP]);
+    const [ofMany] = await ofStep(32);
+    assertEquals(ofMany.filter((label) => label === "norm").length, 2);
+  });
+});
