@@ -78,7 +78,7 @@ m[i] = mNew;
 d[i] *= rescale;
 middles[i] *= rescale;
 /*unroll*/ for (var j = 0u; j < KEYS; j++) {
-let isHidden = s[i][j] <= MASKED;
+let isHidden = isMasked(s[i][j]);
 let weight = exp(s[i][j] - mNew);
 d[i] += select(weight, 0.0, isHidden);
 middles[i] += select(middle[j] * weight, 0.0, isHidden);
@@ -435,11 +435,11 @@ state: RowState,
 isVisible: bool,
 ) -> PairGradient {
 let score = select(MASKED, scoreOf(product, row, context, column), isVisible);
-let weight = select(exp(score - state.lse), 0.0, score <= MASKED);
+let weight = select(exp(score - state.lse), 0.0, isMasked(score));
 let modSlope = modSlopeOf(product, row, context, column);
-let dScore = select(weight * (dWeight - state.dot) * modSlope, 0.0, weight == 0.0);
+let dScore = weight * select((dWeight - state.dot) * modSlope, 0.0, weight == 0.0);
 let slope = slopeOf(product);
-return PairGradient(weight, dScore, select(dScore * slope, 0.0, weight == 0.0));
+return PairGradient(weight, dScore, dScore * select(slope, 0.0, weight == 0.0));
 }`;
 
 /** attend/backward/passing_rows.wgsl */
@@ -632,7 +632,7 @@ export const rowTerm: Readonly<Record<"sink" | "slope", string>> = {
   sink: `fn termOf(place: u32, head: u32) -> f32 {
 let state = rowStates[place];
 let weight = exp(perHead[head].y - state.lse);
-return select(weight * state.dot, 0.0, state.lse <= MASKED || weight == 0.0);
+return select(weight * select(state.dot, 0.0, weight == 0.0), 0.0, isMasked(state.lse));
 }`,
   slope: `var<storage, read> distances: array<f32>;
 fn termOf(place: u32, head: u32) -> f32 {
@@ -1673,7 +1673,7 @@ export const storeRow: Readonly<Record<"output" | "partial", string>> = {
   output: `var<storage, read_write> o: array<Pack>;
 fn storeRow(row: u32, slice: u32, pack: u32, sum: Wide, state: SoftmaxState) {
 let whole = settled(withSink(row, state));
-let share = select(exp(state.m - whole.m) / whole.d, 0.0, whole.d == 0.0);
+let share = select(exp(state.m - whole.m) / whole.d, 0.0, isEmpty(whole));
 o[queryRow(batchOf(row), headOf(row), tokenOf(row)) * PACKS + pack] = Pack(sum * share);
 if (pack == 0u) {
 storeLse(row, whole);
@@ -1758,7 +1758,7 @@ elements[h] = sum;
 }
 rotate(VALUE_DIM, VALUE_BLOCK, lane);
 let whole = settled(withSink(row, ofKeys));
-let share = select(exp(ofKeys.m - whole.m) / whole.d, 0.0, whole.d == 0.0);
+let share = select(exp(ofKeys.m - whole.m) / whole.d, 0.0, isEmpty(whole));
 let place = queryRow(batchOf(row), headOf(row), tokenOf(row));
 for (var h = lane; h < VALUE_DIM; h += WORKGROUP) {
 let channel = valueChannel(kvHeadOf(row), h);
@@ -3562,7 +3562,7 @@ if (key >= params.bias.keys) {
 return MASKED;
 }
 let added = f32(bias[rowOffset(params.bias, row) + key]);
-return select(s + added, MASKED, added <= MASKED);
+return select(s + added, MASKED, isMasked(added));
 }`;
 
 /** score/distance.wgsl */
@@ -3575,7 +3575,7 @@ export const lse: Readonly<Record<"stored" | "none", string>> = {
   stored: `var<storage, read_write> lse: array<f32>;
 fn storeLse(row: u32, state: SoftmaxState) {
 let index = queryRow(batchOf(row), headOf(row), tokenOf(row));
-lse[index] = select(state.m + log(state.d), MASKED, state.d == 0.0);
+lse[index] = select(state.m + log(state.d), MASKED, isEmpty(state));
 }`,
   none: `fn storeLse(row: u32, state: SoftmaxState) {
 }`,
@@ -3612,7 +3612,11 @@ return select(MASKED, s, isSeenAt(placeOf(row, context, column)));
 };
 
 /** score/masked.wgsl */
-export const masked: string = `const MASKED = -3.4028234663852886e38;`;
+export const masked: string = `const MASKED = -3.4028234663852886e38;
+const MASKED_BITS = 0xff7fffffu;
+fn isMasked(score: f32) -> bool {
+return bitcast<u32>(score) - MASKED_BITS <= 1u;
+}`;
 
 /** score/per_head.wgsl */
 export const perHead: string = `var<uniform> perHead: array<vec4f, NUM_HEADS>;`;
@@ -3633,11 +3637,11 @@ return ScoreAt(context.sequence, headOf(row), query, i32(tokenAt(context, column
 export const scoreMod: Readonly<Record<"alone" | "afterBias", string>> = {
   alone: `fn withScoreMod(s: f32, row: u32, context: Context, column: u32) -> f32 {
 let modified = modifiedScore(s, placeOf(row, context, column));
-return select(modified, MASKED, modified <= MASKED);
+return select(modified, MASKED, isMasked(modified));
 }`,
   afterBias: `fn withScoreMod(s: f32, row: u32, context: Context, column: u32) -> f32 {
 let modified = modifiedScore(s, placeOf(row, context, column));
-return select(modified, MASKED, s == MASKED || modified <= MASKED);
+return select(modified, MASKED, bitcast<u32>(s) == MASKED_BITS || isMasked(modified));
 }`,
 };
 
@@ -3770,23 +3774,23 @@ let next = stateOf(lseNext[row]);
 let whole = settled(mergeStates(soFar, next));
 storageBarrier();
 if (lane == 0u) {
-lse[row] = select(whole.m + log(whole.d), MASKED, whole.d == 0.0);
+lse[row] = select(whole.m + log(whole.d), MASKED, isEmpty(whole));
 }
 let shares = vec2f(shareOf(soFar, whole), shareOf(next, whole));
 for (var i = row * PACKS + lane; i < (row + 1u) * PACKS; i += WORKGROUP) {
-let a = select(shares.x * Wide(o[i]), Wide(), shares.x == 0.0);
-let b = select(shares.y * Wide(oNext[i]), Wide(), shares.y == 0.0);
+let a = shares.x * select(Wide(o[i]), Wide(), shares.x == 0.0);
+let b = shares.y * select(Wide(oNext[i]), Wide(), shares.y == 0.0);
 o[i] = Pack(a + b);
 }
 }
 fn stateOf(lse: f32) -> SoftmaxState {
-if (lse <= MASKED) {
+if (isMasked(lse)) {
 return emptyState();
 }
 return SoftmaxState(lse, 1.0);
 }
 fn shareOf(state: SoftmaxState, whole: SoftmaxState) -> f32 {
-return select(exp(state.m - whole.m) * state.d / whole.d, 0.0, state.d == 0.0);
+return select(exp(state.m - whole.m) * state.d / whole.d, 0.0, isEmpty(state));
 }`;
 
 /** softmax/state.wgsl */
@@ -3801,8 +3805,11 @@ fn mergeStates(a: SoftmaxState, b: SoftmaxState) -> SoftmaxState {
 let m = max(a.m, b.m);
 return SoftmaxState(m, a.d * exp(a.m - m) + b.d * exp(b.m - m));
 }
+fn isEmpty(state: SoftmaxState) -> bool {
+return (bitcast<u32>(state.d) & 0x7fffffffu) == 0u;
+}
 fn settled(state: SoftmaxState) -> SoftmaxState {
-let isFinite = state.d <= -MASKED;
+let isFinite = (bitcast<u32>(state.d) & 0x7fffffffu) < 0x7f800000u;
 let bits = select(vec2u(0x7fc00000u), bitcast<vec2u>(vec2f(state.m, state.d)), isFinite);
 return SoftmaxState(bitcast<f32>(bits.x), bitcast<f32>(bits.y));
 }`;
@@ -3868,11 +3875,10 @@ var sum = Wide();
 for (var row = first; row < end; row++) {
 let pair = pairs[scoresOffset(row) + column];
 let place = queryRow(batchOf(row), headOf(row), tokenOf(row));
-if (isKey && pair.product != 0.0) {
-sum += pair.product * queryAt(place * HEAD_PACKS + pack)[0];
-}
-if (!isKey && pair.weight != 0.0) {
-sum += pair.weight * dOAt(place * PACKS + pack - HEAD_PACKS)[0];
+if (isKey) {
+sum += pair.product * select(queryAt(place * HEAD_PACKS + pack)[0], Wide(), pair.product == 0.0);
+} else {
+sum += pair.weight * select(dOAt(place * PACKS + pack - HEAD_PACKS)[0], Wide(), pair.weight == 0.0);
 }
 }
 let batch = head / params.numKvHeads;
@@ -3903,7 +3909,7 @@ var distance = 0.0;
 for (var column = 0u; column < context.len; column++) {
 let pair = pairs[scoresOffset(row) + column];
 let key = keysAt(startOfKey(rowOfColumn(slots, column)), pack)[0];
-sum += select(pair.product * key, Wide(), pair.product == 0.0);
+sum += pair.product * select(key, Wide(), pair.product == 0.0);
 distance += atDistance(pair.score, row, context, column);
 }
 dq[place * HEAD_PACKS + pack] = Gradient(sum);
@@ -4013,7 +4019,7 @@ var state = emptyState();
 let count = countOf(visible);
 for (var i = lane; i < count; i += WORKGROUP) {
 let score = scoreAt(offset + columnAt(visible, i));
-state = mergeStates(state, SoftmaxState(score, select(1.0, 0.0, score <= MASKED)));
+state = mergeStates(state, SoftmaxState(score, select(1.0, 0.0, isMasked(score))));
 }
 ofLanes[lane] = state;
 for (var stride = WORKGROUP / 2u; stride > 0u; stride /= 2u) {
@@ -4027,13 +4033,13 @@ storageBarrier();
 let whole = settled(withSink(row, ofLanes[0]));
 if (lane == 0u) {
 storeLse(row, whole);
-storeKeyShare(row, select(exp(ofLanes[0].m - whole.m) * ofLanes[0].d / whole.d, 0.0, whole.d == 0.0));
+storeKeyShare(row, select(exp(ofLanes[0].m - whole.m) * ofLanes[0].d / whole.d, 0.0, isEmpty(whole)));
 }
 let end = max(context.len, params.filledLen);
 for (var c = lane; c < end; c += WORKGROUP) {
 if (isVisible(visible, c)) {
 let score = scoreAt(offset + c);
-weights[offset + c] = select(exp(score - whole.m) / whole.d, 0.0, score <= MASKED);
+weights[offset + c] = select(exp(score - whole.m) / whole.d, 0.0, isMasked(score));
 } else {
 weights[offset + c] = 0.0;
 }
@@ -4092,7 +4098,7 @@ let values = valuesAt(value, loaded);
 for (var i = 0u; i < ROWS; i++) {
 let weight = select(0.0, weights[offset[i] + column], first + j < count);
 /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
-acc[i][p] += select(weight * (step * values[p] + middle), Wide(), weight == 0.0);
+acc[i][p] += weight * select(step * values[p] + middle, Wide(), weight == 0.0);
 }
 }
 }
@@ -4371,7 +4377,7 @@ put(token, i, params.weight * params.temperature * (exp(logP) - q));
 let loss = params.temperature * params.temperature * sumOverLanes(sum, lane, lane);
 if (lane == 0u) {
 losses[token] = loss;
-if (!(loss <= 3.4028234663852886e38)) {
+if ((bitcast<u32>(loss) & 0x7fffffffu) >= 0x7f800000u) {
 put(token, 0u, loss);
 }
 }

@@ -107,7 +107,7 @@ fn main(
       d[i] *= rescale;
       middles[i] *= rescale;
       /*unroll*/ for (var j = 0u; j < KEYS; j++) {
-        let isHidden = s[i][j] <= MASKED;
+        let isHidden = isMasked(s[i][j]);
         let weight = exp(s[i][j] - mNew);
         d[i] += select(weight, 0.0, isHidden);
         middles[i] += select(middle[j] * weight, 0.0, isHidden);

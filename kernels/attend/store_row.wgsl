@@ -11,7 +11,7 @@ var<storage, read_write> o: array<Pack>;
 
 fn storeRow(row: u32, slice: u32, pack: u32, sum: Wide, state: SoftmaxState) {
   let whole = settled(withSink(row, state));
-  let share = select(exp(state.m - whole.m) / whole.d, 0.0, whole.d == 0.0);
+  let share = select(exp(state.m - whole.m) / whole.d, 0.0, isEmpty(whole));
   o[queryRow(batchOf(row), headOf(row), tokenOf(row)) * PACKS + pack] = Pack(sum * share);
   if (pack == 0u) {
     storeLse(row, whole);

@@ -44,7 +44,7 @@ fn main(
   rotate(VALUE_DIM, VALUE_BLOCK, lane);
 
   let whole = settled(withSink(row, ofKeys));
-  let share = select(exp(ofKeys.m - whole.m) / whole.d, 0.0, whole.d == 0.0);
+  let share = select(exp(ofKeys.m - whole.m) / whole.d, 0.0, isEmpty(whole));
   let place = queryRow(batchOf(row), headOf(row), tokenOf(row));
   for (var h = lane; h < VALUE_DIM; h += WORKGROUP) {
     let channel = valueChannel(kvHeadOf(row), h);

@@ -14,5 +14,5 @@ fn withBias(s: f32, row: u32, context: Context, column: u32) -> f32 {
   }
   let added = f32(bias[rowOffset(params.bias, row) + key]);
   // A masked score is exactly MASKED, even where s is Inf or NaN.
-  return select(s + added, MASKED, added <= MASKED);
+  return select(s + added, MASKED, isMasked(added));
 }

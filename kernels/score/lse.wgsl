@@ -11,7 +11,7 @@ var<storage, read_write> lse: array<f32>;
 
 fn storeLse(row: u32, state: SoftmaxState) {
   let index = queryRow(batchOf(row), headOf(row), tokenOf(row));
-  lse[index] = select(state.m + log(state.d), MASKED, state.d == 0.0);
+  lse[index] = select(state.m + log(state.d), MASKED, isEmpty(state));
 }
 
 // variant none: the log-sum-exp is not asked for.

@@ -9,7 +9,7 @@
 // Needs context, masked, score_at, modifiedScore.
 fn withScoreMod(s: f32, row: u32, context: Context, column: u32) -> f32 {
   let modified = modifiedScore(s, placeOf(row, context, column));
-  return select(modified, MASKED, modified <= MASKED);
+  return select(modified, MASKED, isMasked(modified));
 }
 
 // variant after_bias: a score that a bias has masked stays masked.
@@ -17,5 +17,5 @@ fn withScoreMod(s: f32, row: u32, context: Context, column: u32) -> f32 {
 // Needs context, masked, score_at, modifiedScore.
 fn withScoreMod(s: f32, row: u32, context: Context, column: u32) -> f32 {
   let modified = modifiedScore(s, placeOf(row, context, column));
-  return select(modified, MASKED, s == MASKED || modified <= MASKED);
+  return select(modified, MASKED, bitcast<u32>(s) == MASKED_BITS || isMasked(modified));
 }

@@ -40,25 +40,25 @@ fn main(
   // Every lane has read the lse that the first one is about to write.
   storageBarrier();
   if (lane == 0u) {
-    lse[row] = select(whole.m + log(whole.d), MASKED, whole.d == 0.0);
+    lse[row] = select(whole.m + log(whole.d), MASKED, isEmpty(whole));
   }
   let shares = vec2f(shareOf(soFar, whole), shareOf(next, whole));
   for (var i = row * PACKS + lane; i < (row + 1u) * PACKS; i += WORKGROUP) {
     // An output without a share may be Inf or NaN, and 0 x Inf is NaN.
-    let a = select(shares.x * Wide(o[i]), Wide(), shares.x == 0.0);
-    let b = select(shares.y * Wide(oNext[i]), Wide(), shares.y == 0.0);
+    let a = shares.x * select(Wide(o[i]), Wide(), shares.x == 0.0);
+    let b = shares.y * select(Wide(oNext[i]), Wide(), shares.y == 0.0);
     o[i] = Pack(a + b);
   }
 }
 
 // The state whose sum of values is the output itself.
 fn stateOf(lse: f32) -> SoftmaxState {
-  if (lse <= MASKED) {
+  if (isMasked(lse)) {
     return emptyState();
   }
   return SoftmaxState(lse, 1.0);
 }
 
 fn shareOf(state: SoftmaxState, whole: SoftmaxState) -> f32 {
-  return select(exp(state.m - whole.m) * state.d / whole.d, 0.0, state.d == 0.0);
+  return select(exp(state.m - whole.m) * state.d / whole.d, 0.0, isEmpty(state));
 }

@@ -18,10 +18,15 @@ fn mergeStates(a: SoftmaxState, b: SoftmaxState) -> SoftmaxState {
   return SoftmaxState(m, a.d * exp(a.m - m) + b.d * exp(b.m - m));
 }
 
-// The state of a whole row: NaN where its sum is not finite, as a score is NaN or infinite. Bits say so, as WGSL lets
-// exponentials of NaN be infinite, and logarithms of NaN be numbers.
+// Whether nothing was seen. Bits say so, here and below, as compilers may let a comparison with NaN be either.
+fn isEmpty(state: SoftmaxState) -> bool {
+  return (bitcast<u32>(state.d) & 0x7fffffffu) == 0u;
+}
+
+// The state of a whole row: NaN where its sum is not finite, as a score is NaN or infinite. WGSL lets exponentials of NaN be
+// infinite, and logarithms of NaN be numbers.
 fn settled(state: SoftmaxState) -> SoftmaxState {
-  let isFinite = state.d <= -MASKED;
+  let isFinite = (bitcast<u32>(state.d) & 0x7fffffffu) < 0x7f800000u;
   let bits = select(vec2u(0x7fc00000u), bitcast<vec2u>(vec2f(state.m, state.d)), isFinite);
   return SoftmaxState(bitcast<f32>(bits.x), bitcast<f32>(bits.y));
 }

@@ -40,11 +40,10 @@ fn main(
     let pair = pairs[scoresOffset(row) + column];
     let place = queryRow(batchOf(row), headOf(row), tokenOf(row));
     // What a row that does not see the key has may be Inf or NaN, and 0 x Inf is NaN.
-    if (isKey && pair.product != 0.0) {
-      sum += pair.product * queryAt(place * HEAD_PACKS + pack)[0];
-    }
-    if (!isKey && pair.weight != 0.0) {
-      sum += pair.weight * dOAt(place * PACKS + pack - HEAD_PACKS)[0];
+    if (isKey) {
+      sum += pair.product * select(queryAt(place * HEAD_PACKS + pack)[0], Wide(), pair.product == 0.0);
+    } else {
+      sum += pair.weight * select(dOAt(place * PACKS + pack - HEAD_PACKS)[0], Wide(), pair.weight == 0.0);
     }
   }
 

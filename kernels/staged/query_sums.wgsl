@@ -32,7 +32,7 @@ fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_ind
     let pair = pairs[scoresOffset(row) + column];
     let key = keysAt(startOfKey(rowOfColumn(slots, column)), pack)[0];
     // A key that the row does not see may be Inf or NaN, and 0 x Inf is NaN.
-    sum += select(pair.product * key, Wide(), pair.product == 0.0);
+    sum += pair.product * select(key, Wide(), pair.product == 0.0);
     distance += atDistance(pair.score, row, context, column);
   }
   dq[place * HEAD_PACKS + pack] = Gradient(sum);

@@ -27,7 +27,7 @@ fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_ind
   let count = countOf(visible);
   for (var i = lane; i < count; i += WORKGROUP) {
     let score = scoreAt(offset + columnAt(visible, i));
-    state = mergeStates(state, SoftmaxState(score, select(1.0, 0.0, score <= MASKED)));
+    state = mergeStates(state, SoftmaxState(score, select(1.0, 0.0, isMasked(score))));
   }
   ofLanes[lane] = state;
   for (var stride = WORKGROUP / 2u; stride > 0u; stride /= 2u) {
@@ -43,13 +43,13 @@ fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_ind
   let whole = settled(withSink(row, ofLanes[0]));
   if (lane == 0u) {
     storeLse(row, whole);
-    storeKeyShare(row, select(exp(ofLanes[0].m - whole.m) * ofLanes[0].d / whole.d, 0.0, whole.d == 0.0));
+    storeKeyShare(row, select(exp(ofLanes[0].m - whole.m) * ofLanes[0].d / whole.d, 0.0, isEmpty(whole)));
   }
   let end = max(context.len, params.filledLen);
   for (var c = lane; c < end; c += WORKGROUP) {
     if (isVisible(visible, c)) {
       let score = scoreAt(offset + c);
-      weights[offset + c] = select(exp(score - whole.m) / whole.d, 0.0, score <= MASKED);
+      weights[offset + c] = select(exp(score - whole.m) / whole.d, 0.0, isMasked(score));
     } else {
       weights[offset + c] = 0.0;
     }

@@ -59,7 +59,7 @@ fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_ind
         // A value that the row does not see, or has had, may be Inf or NaN, and 0 x Inf is NaN.
         let weight = select(0.0, weights[offset[i] + column], first + j < count);
         /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
-          acc[i][p] += select(weight * (step * values[p] + middle), Wide(), weight == 0.0);
+          acc[i][p] += weight * select(step * values[p] + middle, Wide(), weight == 0.0);
         }
       }
     }

@@ -62,8 +62,9 @@ fn main(
   let loss = params.temperature * params.temperature * sumOverLanes(sum, lane, lane);
   if (lane == 0u) {
     losses[token] = loss;
-    // The distribution may have a gradient where its log has none left: no step must follow from it.
-    if (!(loss <= 3.4028234663852886e38)) {
+    // The distribution may have a gradient where its log has none left: no step must follow from it. Bits say so, as compilers
+    // may let a comparison with NaN be either.
+    if ((bitcast<u32>(loss) & 0x7fffffffu) >= 0x7f800000u) {
       put(token, 0u, loss);
     }
   }

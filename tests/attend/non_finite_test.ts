@@ -1,6 +1,9 @@
 // Infinities and NaN at random places: outputs are what the formula makes of them, and what a row does not see changes nothing.
+import { assert, assertEquals } from "@std/assert";
 import {
+  attend,
   type AttentionSpec,
+  Gpu,
   type HostTensor,
   type KvDtype,
   mergeStates,
@@ -53,6 +56,52 @@ async function check(
     assertReference(actual, stored, run, JSON.stringify(run));
   }
 }
+
+/** Code as a compiler may have it that assumes no NaN: comparisons with numbers are their converses' contraries. */
+function withoutNan(code: string): string {
+  const number = /(\d+\.\d+(?:e\d+)?|-?MASKED)\b/.source;
+  return code.replace(
+    new RegExp(`([\\w.]+(?:\\[\\w+\\])*) (<=|==|!=) ${number}`, "g"),
+    (_, a, comparison, b) =>
+      comparison === "<="
+        ? `!(${a} > ${b})`
+        : `${comparison === "==" ? "!" : ""}(${a} < ${b} || ${a} > ${b})`,
+  );
+}
+
+testRandomly("not finite: compilers may assume that there is no NaN", async (random) => {
+  const gpu = await Gpu.open();
+  const { device } = gpu;
+  const createShaderModule = device.createShaderModule.bind(device);
+  device.createShaderModule = ({ code, ...others }) =>
+    createShaderModule({ ...others, code: withoutNan(code) });
+  // The first query sees the first key alone.
+  const scoreMod = {
+    name: "spoiled",
+    wgsl: `fn spoiled(score: f32, at: ScoreAt) -> f32 {
+  let nan = bitcast<f32>(bitcast<u32>(score) | 0x7fc00000u);
+  return select(score, nan, at.query == 0 && at.key == 0);
+}`,
+  };
+  const [q, k, v] = [4, 2, 2].map((heads) => random.tensor([1, 2, heads, 8]));
+  const isNan = (x: number) => Number.isNaN(x);
+  for (const impl of ["fused", "staged"] as const) {
+    for (const sinkLogits of [undefined, [1, 2, 3, 4]]) {
+      const options = { scoreMod, sinkLogits, impl, outputs: ["lse"] } as const;
+      const { o, lse } = await attend(gpu, { q, k, v }, options);
+      for (const [name, { data }] of Object.entries({ o, lse })) {
+        const half = data.length / 2;
+        assert(data.subarray(0, half).every(isNan), `${name} of a row that is NaN, ${impl}`);
+        assert(data.subarray(half).every(Number.isFinite), `${name} of another, ${impl}`);
+      }
+    }
+  }
+  const shard = { o: random.tensor([2, 4]), lse: { data: [NaN, 1], shape: [2] } };
+  const merged = await mergeStates(gpu, [shard, { ...shard, lse: random.tensor([2]) }]);
+  assertEquals(Array.from(merged.lse.data, isNan), [true, false]);
+  assertEquals(Array.from(merged.o.data, isNan), Array.from({ length: 8 }, (_, i) => i < 4));
+  gpu.destroy();
+});
 
 /** Whether products in f16 may take an element of a query for zero that meets an infinite key. */
 function losesFactors({ q, k }: Inputs): boolean {

@@ -8,7 +8,7 @@
 fn termOf(place: u32, head: u32) -> f32 {
   let state = rowStates[place];
   let weight = exp(perHead[head].y - state.lse);
-  return select(weight * state.dot, 0.0, state.lse <= MASKED || weight == 0.0);
+  return select(weight * select(state.dot, 0.0, weight == 0.0), 0.0, isMasked(state.lse));
 }
 
 // variant slope: the sums of the row over all slices of the context.
