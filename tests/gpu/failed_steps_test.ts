@@ -76,7 +76,7 @@ for (const [name, make] of Object.entries(MADE)) {
   Deno.test(`a step of ${name} that the device refuses leaves nothing behind`, async () => {
     const gpu = await sharedGpu();
     const { made } = await buffersOf(async () => (await make(gpu))?.destroy());
-    const steps = made.filter((label) => label !== "download").length;
+    const steps = made.filter((label) => !/^(download|readback .*)$/.test(label)).length;
     assert(steps > 1, `${made}`);
     for (let refused = 0; refused < steps; refused++) {
       const { alive } = await buffersOf(async () => {
