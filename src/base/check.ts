@@ -23,6 +23,12 @@ export function checkObject(action: string, name: string, value: unknown): void 
   throw new TypeError(sentence(action, `${name} must be an object`, { [name]: value }));
 }
 
+/** Throws a `TypeError` unless `value` is a string, such as the path of a file. */
+export function checkString(action: string, name: string, value: unknown): void {
+  if (typeof value === "string") return;
+  throw new TypeError(sentence(action, `${name} must be a string`, { [name]: value }));
+}
+
 /** Throws a `TypeError` unless each value is an object; the message has its name. */
 export function checkObjects(action: string, values: Readonly<Record<string, unknown>>): void {
   for (const [name, value] of Object.entries(values)) checkObject(action, name, value);

@@ -1,4 +1,4 @@
-import { checkObject } from "../base/check.ts";
+import { checkObject, checkString } from "../base/check.ts";
 import type { Stats } from "node:fs";
 import type { FileHandle } from "node:fs/promises";
 import { checkpointError } from "./checkpoint_error.ts";
@@ -108,6 +108,7 @@ const LARGEST_READ = 2 ** 30;
  * ```
  */
 export async function openFile(path: string): Promise<ByteSource> {
+  checkString("open a file", "path", path);
   // Asked before it is opened: a pipe would wait for someone who writes, and a device has no end.
   const { size } = await checkIsFile(path);
   try {

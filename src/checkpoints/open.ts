@@ -1,4 +1,4 @@
-import { checkObject } from "../base/check.ts";
+import { checkObject, sentence } from "../base/check.ts";
 import { type ByteSource, checkIsFile } from "./byte_source.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { closeOnError } from "./close_on_error.ts";
@@ -56,6 +56,11 @@ export async function openCheckpoint(
 ): Promise<Checkpoint> {
   checkObject("open a checkpoint", "options", options);
   const { warn = console.warn } = options;
+  if (typeof model !== "string" && !Array.isArray(model)) {
+    throw new TypeError(
+      sentence("open a checkpoint", "model must be a path, or a list of files", { model }),
+    );
+  }
   const { folder, file } = typeof model === "string" ? await findFile(model) : findAmong(model);
   if (!/\.safetensors(\.index\.json)?$/.test(file)) {
     return await openLlama2c(await folder.open(file));

@@ -1,4 +1,5 @@
 /** Connects to a NATS server, so that a socket that breaks late cannot end the process. */
+import { checkObject } from "../base/check.ts";
 import { NatsConnectionImpl, setTransportFactory } from "@nats-io/transport-node";
 import { nodeResolveHost, NodeTransport } from "@nats-io/transport-node/lib/node_transport.js";
 import type { Connection } from "./cluster.ts";
@@ -29,11 +30,13 @@ type Host = Parameters<NodeTransport["tlsFirst"]>[0];
  * ```
  *
  * @param options The servers, credentials, TLS and timeouts.
+ * @throws {TypeError} If `options` is no object.
  * @throws {Error} If no server answers, or refuses the credentials: the client's own errors.
  */
-export function connect(options: ConnectOptions = {}): Promise<Connection> {
+export async function connect(options: ConnectOptions = {}): Promise<Connection> {
+  checkObject("connect to NATS", "options", options);
   setTransportFactory({ factory: () => new HeardTransport(), dnsResolveFn: nodeResolveHost });
-  return NatsConnectionImpl.connect(options);
+  return await NatsConnectionImpl.connect(options);
 }
 
 /** The client's transport over sockets that always have a listener to their errors. */

@@ -1,6 +1,6 @@
 /** The fingerprint of a model: peers that have the same one continue each other's texts. */
-import { checkObjects } from "../base/check.ts";
-import { checkSpec } from "../model/check_spec.ts";
+import { checkObject } from "../base/check.ts";
+import { checkSpec, checkWeights } from "../model/check_spec.ts";
 import type { DecoderSpec } from "../model/spec.ts";
 import type { Tokenizer } from "../model/tokenizer/tokenizer.ts";
 import { weightShapes } from "../model/weight_shapes.ts";
@@ -41,7 +41,8 @@ export async function modelFingerprint(
   weights: DecoderWeights,
   tokenizer: Pick<Tokenizer, "vocabSize" | "endOfText" | "decode">,
 ): Promise<string> {
-  checkObjects(ACTION, { weights, tokenizer });
+  checkObject(ACTION, "tokenizer", tokenizer);
+  checkWeights(ACTION, weights);
   checkSpec(ACTION, spec);
   const digests: [name: string, shape: readonly number[], digest: string][] = [];
   for (const { name } of weightShapes(spec)) {

@@ -8,7 +8,7 @@ import { KV_DTYPES, type KvDtype } from "../tensor/dtype.ts";
 import { Block } from "./block.ts";
 import { Embedding } from "./embedding.ts";
 import { Uploads } from "./uploads.ts";
-import { checkSpec } from "./check_spec.ts";
+import { checkSpec, checkWeights } from "./check_spec.ts";
 import type { DecoderSpec } from "./spec.ts";
 import type { DecoderWeights } from "./weights.ts";
 
@@ -72,7 +72,8 @@ export class Model {
     weights: DecoderWeights,
     options: ModelOptions,
   ): Promise<Model> {
-    checkObjects(action, { gpu, weights, options });
+    checkObjects(action, { gpu, options });
+    checkWeights(action, weights);
     checkSpec(action, spec);
     const filled = fillIn(action, spec, weights, options);
     return await Owned.make(async (owned) => {

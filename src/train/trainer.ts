@@ -13,7 +13,7 @@ import { replaceFile } from "../checkpoints/writer/replace_file.ts";
 import { type BoundWork, inSequence } from "../gpu/bound_work.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { Owned } from "../gpu/owned.ts";
-import { checkSpec } from "../model/check_spec.ts";
+import { checkSpec, checkWeights } from "../model/check_spec.ts";
 import type { DecoderSpec } from "../model/spec.ts";
 import type { DecoderWeights } from "../model/weights.ts";
 import { Tensor } from "../tensor/tensor.ts";
@@ -196,7 +196,8 @@ export class Trainer {
     weights: DecoderWeights,
     options: TrainerOptions,
   ): Promise<Trainer> {
-    checkObjects(CREATE, { gpu, weights, options });
+    checkObjects(CREATE, { gpu, options });
+    checkWeights(CREATE, weights);
     checkSpec(CREATE, spec);
     const filled = fillIn(options);
     checkArchitecture(CREATE, spec, weights);
@@ -467,7 +468,7 @@ function checkTeacher(spec: DecoderSpec, teacher: Teacher): void {
   checkObject(CREATE, "teacher", teacher);
   const { temperature = 1, share = 1 } = teacher;
   checkSpec(CREATE, teacher.spec, "teacher.spec");
-  checkObject(CREATE, "teacher.weights", teacher.weights);
+  checkWeights(CREATE, teacher.weights, "teacher.weights");
   checkPositive(CREATE, "teacher.temperature", temperature);
   checkShare("teacher.share", share);
   checkArchitecture(CREATE, teacher.spec, teacher.weights);

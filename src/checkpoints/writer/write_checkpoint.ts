@@ -1,4 +1,4 @@
-import { checkSpec } from "../../model/check_spec.ts";
+import { checkSpec, checkWeights } from "../../model/check_spec.ts";
 import { CheckpointError } from "../../base/errors.ts";
 import { checkObjects, sentence } from "../../base/check.ts";
 import type { DecoderSource } from "../../model/decoder_source.ts";
@@ -57,6 +57,7 @@ export async function writeCheckpoint(
 ): Promise<void> {
   checkObjects(ACTION, { checkpoint, options });
   checkSpec(ACTION, checkpoint.spec);
+  checkWeights(ACTION, checkpoint.weights);
   const { tokenizer } = options;
   const source = withRotaryHalves(checkpoint);
   const { fields, family } = writtenConfig({ ...checkpoint, ...source });

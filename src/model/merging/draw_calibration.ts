@@ -1,5 +1,5 @@
 import { checkInteger, checkObjects, sentence } from "../../base/check.ts";
-import { checkSpec } from "../check_spec.ts";
+import { checkSpec, checkWeights } from "../check_spec.ts";
 import { seedFrom } from "../../base/random.ts";
 import type { Gpu } from "../../gpu/device.ts";
 import { checkTokens } from "../check_tokens.ts";
@@ -66,6 +66,7 @@ export async function drawCalibration(
 ): Promise<number[][]> {
   checkObjects(ACTION, { gpu, decoder, options });
   checkSpec(ACTION, decoder.spec);
+  checkWeights(ACTION, decoder.weights);
   const { spec } = decoder;
   const {
     begin,

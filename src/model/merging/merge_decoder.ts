@@ -4,7 +4,7 @@ import { Owned } from "../../gpu/owned.ts";
 import { checkFewerHeads } from "../../layer/pool_kv_heads.ts";
 import { Tensor } from "../../tensor/tensor.ts";
 import { checkTokens } from "../check_tokens.ts";
-import { checkSpec } from "../check_spec.ts";
+import { checkSpec, checkWeights } from "../check_spec.ts";
 import type { DecoderSpec } from "../spec.ts";
 import type { DecoderWeights } from "../weights.ts";
 import type { DecoderSource } from "../decoder_source.ts";
@@ -83,6 +83,7 @@ export async function mergeDecoder(
 ): Promise<MergedDecoder> {
   checkObjects(ACTION, { gpu, decoder, options });
   checkSpec(ACTION, decoder.spec);
+  checkWeights(ACTION, decoder.weights);
   const { spec } = decoder;
   const { kvHeads, calibration, rounds = 8, progress } = options;
   checkFewerHeads(ACTION, { from: spec.numKvHeads, to: kvHeads });

@@ -1,4 +1,4 @@
-import { checkInteger, checkObjects } from "../../base/check.ts";
+import { checkInteger, checkObjects, checkString, sentence } from "../../base/check.ts";
 import { decodeText } from "../../base/text.ts";
 import { parseHuggingFaceTokenizer } from "./hugging_face.ts";
 import { parseLlama2cTokenizer } from "./llama2c.ts";
@@ -29,6 +29,10 @@ export async function parseTokenizer(
 ): Promise<Tokenizer> {
   const action = "read a tokenizer";
   checkObjects(action, { bytes, options });
+  if (!(bytes instanceof Uint8Array)) {
+    throw new TypeError(sentence(action, "bytes must be a Uint8Array", { bytes }));
+  }
+  checkString(action, "file", options.file);
   checkInteger(action, "vocabSize", options.vocabSize);
   return options.file.endsWith(".json")
     ? await parseHuggingFaceTokenizer(decodeText(bytes, options.file), options)
