@@ -149,37 +149,29 @@ testRandomly(
   "bench heads: trains, is stopped, goes on, and takes more seeds; what is done is not done again",
   async (random) => {
     await withModel(random, async ({ folder, model, tokenizer }) => {
-      const line = (out: string, ...more: string[]) => [
+      const out = `${folder}/out`;
+      const line = (...more: string[]) => [
         ...["--model", model, "--tokenizer", tokenizer, "--layers", "1", "--kv-heads", "1,4"],
         ...["--self-drawn", "96", "--held-out", "48", "--tokens", "94", "--batch", "1"],
-        ...["--seeds", "1", "--out", `${folder}/${out}`, ...more],
+        ...["--seeds", "1", "--out", out, ...more],
       ];
-      const read = async (out: string): Promise<HeadsReport> =>
-        JSON.parse(await Deno.readTextFile(`${folder}/${out}/heads.json`));
+      const read = async (): Promise<HeadsReport> =>
+        JSON.parse(await Deno.readTextFile(`${out}/heads.json`));
       const losses = ({ rows }: HeadsReport) => rows.map(({ losses }) => losses);
       const runsOf = ({ runs }: { runs: readonly Run[] }) =>
         runs.map((run) => [run.numKvHeads, run.seed]);
 
-      const whole = await run(runHeads, ...line("whole"));
-      assertEquals([whole.code, whole.err], [0, ""]);
-      assertMatch(whole.out, /\n +4 .*\n +1 .*\n/);
-      const report = await read("whole");
-      assertEquals(runsOf(report), [[4, 0], [1, 0]]);
-      assertEquals(report.runs[0].curve.map(({ tokens }) => tokens), [47, 94]);
-      assert(losses(report).flat().every((loss) => loss > 0 && loss < 10));
-      assertStringIncludes(await Deno.readTextFile(`${folder}/whole/heads.svg`), "</svg>");
-
       const stop = (args: readonly string[], out: Out) => runHeads(args, out, interruptedAt(4));
-      const stopped = await run(stop, ...line("parts"));
+      const stopped = await run(stop, ...line());
       assertEquals([stopped.code, stopped.out], [130, ""]);
       assertStringIncludes(
         stopped.err,
-        `trainings in ${folder}/parts: 1 (the same command goes on with --resume)`,
+        `trainings in ${out}: 1 (the same command goes on with --resume)`,
       );
       const mistakes: [args: string[], says: string][] = [
-        [line("parts"), "holds trainings of before (give --resume, or remove it)"],
-        [line("parts", "--resume", "--rate", "1"), "rate=1, before=0.003"],
-        [line("none", "--resume"), "holds no training to resume"],
+        [line(), "holds trainings of before (give --resume, or remove it)"],
+        [line("--resume", "--rate", "1"), "rate=1, before=0.003"],
+        [line("--resume", "--out", `${folder}/none`), "holds no training to resume"],
       ];
       for (const [args, says] of mistakes) {
         const { code, err } = await run(runHeads, ...args);
@@ -187,17 +179,21 @@ testRandomly(
         assertStringIncludes(err, says);
       }
       const kept = async (): Promise<{ runs: Run[] }> =>
-        JSON.parse(await Deno.readTextFile(`${folder}/parts/run.json`));
+        JSON.parse(await Deno.readTextFile(`${out}/run.json`));
       const { runs: [first] } = await kept();
-      const more = await run(runHeads, ...line("parts", "--resume"));
-      assertEquals([more.code, more.err], [0, ""]);
-      const resumed = await read("parts");
-      assertEquals([resumed.runs[0], runsOf(await kept())], [first, runsOf(report)]);
-      assertEquals([runsOf(resumed), losses(resumed)], [runsOf(report), losses(report)]);
+      const resumed = await run(runHeads, ...line("--resume"));
+      assertEquals([resumed.code, resumed.err], [0, ""]);
+      assertMatch(resumed.out, /\n +4 .*\n +1 .*\n/);
+      const report = await read();
+      assertEquals(runsOf(report), [[4, 0], [1, 0]]);
+      assertEquals([report.runs[0], runsOf(await kept())], [first, runsOf(report)]);
+      assertEquals(first.curve.map(({ tokens }) => tokens), [47, 94]);
+      assert(losses(report).flat().every((loss) => loss > 0 && loss < 10));
+      assertStringIncludes(await Deno.readTextFile(`${out}/heads.svg`), "</svg>");
 
       const seeds = ["--kv-heads", "4", "--seeds", "2", "--resume"];
-      assertEquals((await run(runHeads, ...line("parts", ...seeds))).code, 0);
-      const seeded = await read("parts");
+      assertEquals((await run(runHeads, ...line(...seeds))).code, 0);
+      const seeded = await read();
       assertEquals(runsOf(seeded), [[4, 0], [4, 1]]);
       assertEquals(runsOf(await kept()), [...runsOf(report), [4, 1]]);
       const [[old, added], ...others] = losses(seeded);
