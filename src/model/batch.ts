@@ -11,10 +11,12 @@ import { BatchSchedule } from "./batch_schedule.ts";
 import { type BatchSequence, type BatchSequenceOptions, TokenQueue } from "./batch_sequence.ts";
 import type { BatchSteps } from "./batch_steps.ts";
 import { checkTokens } from "./check_tokens.ts";
+import type { Decoder } from "./decoder.ts";
 import { Model, type ModelOptions } from "./model.ts";
 import { PagedPasses } from "./paged_passes.ts";
 import { MOST_LIKELIEST, Sampler } from "./sampler.ts";
 import { fillInSampling } from "./sampling.ts";
+import { sharedModelOf } from "./shared_model.ts";
 import { checkSpec } from "./check_spec.ts";
 import type { DecoderSpec } from "./spec.ts";
 import type { DecoderWeights } from "./weights.ts";
@@ -46,6 +48,14 @@ export interface BatchOptions extends ModelOptions {
    */
   onSteps?: (steps: BatchSteps) => void;
 }
+
+/** Options of {@linkcode Batch.ofDecoder}: those of a batch but for the upload of its weights. */
+export type DecoderBatchOptions = Omit<BatchOptions, "weightDtype" | "progress">;
+
+/** The sizes of a batch. */
+type BatchSizes =
+  & Record<"maxTokens" | "maxSequences" | "maxStepTokens" | "pageSize", number>
+  & Record<"numPages" | "stepsPerRead", number>;
 
 /** The work of a batch, in numbers. */
 export interface BatchStats {
@@ -157,43 +167,96 @@ export class Batch {
     checkObjects(CREATE, { gpu, weights, options });
     checkSpec(CREATE, spec);
     const sizes = fillIn(spec, options);
-    if (!Batch.canRun(spec)) {
-      const rule = "layers must have the same rotary positions (use a Decoder)";
-      const rope = spec.layers.map(({ rope }) => rope);
-      throw new RangeError(sentence(CREATE, rule, { rope }));
+    return await Owned.make(async (owned) => {
+      const model = owned.keep(await Model.create(CREATE, gpu, spec, weights, options));
+      return await Batch.#over(owned, model, sizes, options);
+    });
+  }
+
+  /**
+   * Runs sequences through the weights of a decoder, which are not uploaded again: beside what the decoder does itself. Either
+   * may be destroyed first; the weights are freed with the other.
+   *
+   * @param decoder A decoder whose layers have the same rotary positions.
+   * @param options How many sequences, how long, and their storage. The default of `maxTokens` is the decoder's.
+   * @returns The batch. Destroy it with {@linkcode Batch.destroy}.
+   * @throws {TypeError} If a value is of the wrong kind.
+   * @throws {RangeError} If a value is out of range, sequences are to be longer than the decoder's, layers have different rotary
+   * positions, the decoder was destroyed, or something does not fit the device.
+   * @throws {GpuWorkError} If the device refuses the memory or a kernel.
+   *
+   * @example
+   * ```ts
+   * import { Gpu } from "@onehead/attention";
+   * import { Batch, Decoder, type DecoderSpec, randomWeights } from "@onehead/attention/decoder";
+   *
+   * const spec: DecoderSpec = {
+   *   ...{ vocabSize: 100, dim: 32, hiddenDim: 64, numHeads: 4, numKvHeads: 1, headDim: 8, contextLen: 64 },
+   *   layers: [{ rope: {} }],
+   *   norm: { kind: "rms", eps: 1e-5 },
+   *   ...{ activation: "silu", isGated: true, isParallel: false },
+   * };
+   * const gpu = await Gpu.open();
+   * const decoder = await Decoder.create(gpu, spec, randomWeights(spec));
+   * const batch = await Batch.ofDecoder(decoder, { maxSequences: 2 });
+   * decoder.destroy();
+   * for await (const tokens of batch.add({ tokens: [1, 2, 3], maxTokens: 4 })) console.log(tokens);
+   * batch.destroy();
+   * gpu.destroy();
+   * ```
+   */
+  static async ofDecoder(decoder: Decoder, options: DecoderBatchOptions = {}): Promise<Batch> {
+    checkObjects(CREATE, { decoder, options });
+    const shared = sharedModelOf(CREATE, decoder);
+    const { model } = shared;
+    const sizes = fillIn(model.spec, { maxTokens: model.maxTokens, ...options });
+    if (sizes.maxTokens > model.maxTokens) {
+      const rule = "sequences must fit the decoder (make it for more tokens)";
+      const lengths = { maxTokens: sizes.maxTokens, "decoder.maxTokens": model.maxTokens };
+      throw new RangeError(sentence(CREATE, rule, lengths));
     }
-    const [{ rope }] = spec.layers;
+    return await Owned.make((owned) => {
+      owned.keep(shared.use());
+      return Batch.#over(owned, model, sizes, options);
+    });
+  }
+
+  /** A batch over a model that is on the device; `owned` keeps what it allocates. */
+  static async #over(
+    owned: Owned,
+    model: Model,
+    sizes: BatchSizes,
+    options: DecoderBatchOptions,
+  ): Promise<Batch> {
+    const { gpu, spec } = model;
+    const { numKvHeads, headDim, layers } = spec;
+    const { kvDtype, sinks } = options;
     const { maxSequences, maxStepTokens, pageSize, numPages, stepsPerRead } = sizes;
     const schedule = new BatchSchedule<Running>({
       ...{ maxRunning: maxSequences, maxStepTokens, stepsPerRead },
     });
-    return await Owned.make(async (owned) => {
-      const model = owned.keep(await Model.create(CREATE, gpu, spec, weights, options));
-      const { numKvHeads, headDim } = spec;
-      const { kvDtype, sinks } = options;
-      const shape = { layers: spec.layers.length, numKvHeads, headDim, kvDtype };
-      const pool = owned.keep(await PagePool.create(gpu, { ...shape, numPages, pageSize }));
-      const windows = spec.layers.map(({ window }) => smallest(window, options.window));
-      // Where every layer has it, pages that have left it are given back.
-      const common = windows.every((window) => window === windows[0]) ? windows[0] : undefined;
-      const cache = owned.keep(
-        await PagedKvCache.create(pool, {
-          ...{ batch: maxSequences, capacity: sizes.maxTokens, maxSeqLen: maxStepTokens },
-          ...{ window: common, sinks, rope },
-        }),
-      );
-      const passes = await PagedPasses.create(model, owned, cache, {
-        maxStepTokens,
-        windowOf: (layer) => windows[layer],
-      });
-      const { logits, newest: tokens } = passes;
-      const tensors = { logits, tokens, lengths: cache.layers[0].lengthsBuffer };
-      const sampler = await Sampler.create(gpu, owned, tensors, {
-        ...{ sequences: maxSequences, kept: stepsPerRead },
-      });
-      const loop = new BatchLoop(passes, sampler, schedule, options.onSteps);
-      return new Batch(owned, model, cache, loop);
+    const shape = { layers: layers.length, numKvHeads, headDim, kvDtype };
+    const pool = owned.keep(await PagePool.create(gpu, { ...shape, numPages, pageSize }));
+    const windows = layers.map(({ window }) => smallest(window, options.window));
+    // Where every layer has it, pages that have left it are given back.
+    const common = windows.every((window) => window === windows[0]) ? windows[0] : undefined;
+    const cache = owned.keep(
+      await PagedKvCache.create(pool, {
+        ...{ batch: maxSequences, capacity: sizes.maxTokens, maxSeqLen: maxStepTokens },
+        ...{ window: common, sinks, rope: layers[0].rope },
+      }),
+    );
+    const passes = await PagedPasses.create(model, owned, cache, {
+      maxStepTokens,
+      windowOf: (layer) => windows[layer],
     });
+    const { logits, newest: tokens } = passes;
+    const tensors = { logits, tokens, lengths: cache.layers[0].lengthsBuffer };
+    const sampler = await Sampler.create(gpu, owned, tensors, {
+      ...{ sequences: maxSequences, kept: stepsPerRead },
+    });
+    const loop = new BatchLoop(passes, sampler, schedule, options.onSteps);
+    return new Batch(owned, model, cache, loop);
   }
 
   /**
@@ -268,7 +331,8 @@ export class Batch {
   }
 }
 
-function fillIn(spec: DecoderSpec, options: BatchOptions) {
+/** Fills in sizes; throws where one is wrong, or a batch cannot run the model. */
+function fillIn(spec: DecoderSpec, options: BatchOptions): BatchSizes {
   const { maxTokens = spec.contextLen, kvDtype = "f32" } = options;
   const { maxSequences = DEFAULTS.maxSequences, pageSize = DEFAULTS.pageSize } = options;
   checkInteger(CREATE, "maxTokens", maxTokens);
@@ -290,6 +354,11 @@ function fillIn(spec: DecoderSpec, options: BatchOptions) {
   const { cacheBytes = Math.max(MOST_DEFAULT_BYTES, longest * pageBytes) } = options;
   checkInteger(CREATE, "cacheBytes", cacheBytes, pageBytes);
   const numPages = Math.min(maxSequences * longest, Math.floor(cacheBytes / pageBytes));
+  if (!Batch.canRun(spec)) {
+    const rule = "layers must have the same rotary positions (use a Decoder)";
+    const rope = spec.layers.map(({ rope }) => rope);
+    throw new RangeError(sentence(CREATE, rule, { rope }));
+  }
   return { maxTokens, maxSequences, maxStepTokens, pageSize, numPages, stepsPerRead };
 }
 

@@ -12,6 +12,7 @@ import { RemotePasses } from "./remote_passes.ts";
 import { RingPasses } from "./ring_passes.ts";
 import { fillInSampling, type Sampling } from "./sampling.ts";
 import type { SequencePasses } from "./sequence_passes.ts";
+import { SharedModel, shareModel } from "./shared_model.ts";
 import type { DecoderSpec } from "./spec.ts";
 import type { KvDtype } from "../tensor/dtype.ts";
 import { TokenSteps } from "./token_steps.ts";
@@ -100,7 +101,8 @@ export class Decoder {
   /** Whether the logits are those after the last token. */
   #isAnswered = false;
 
-  private constructor(passes: SequencePasses, owned: Owned) {
+  private constructor(passes: SequencePasses, owned: Owned, shared: SharedModel) {
+    shareModel(this, shared);
     this.#model = passes.model;
     this.#passes = passes;
     this.#owned = owned;
@@ -132,16 +134,19 @@ export class Decoder {
     checkCalibrations(kvCalibration, spec.layers?.length);
     if (options.kv) checkLeftOut(options);
     return await Owned.make(async (owned) => {
-      const model = owned.keep(await Model.create(CREATE, gpu, spec, weights, options));
+      const model = await Model.create(CREATE, gpu, spec, weights, options);
+      const shared = new SharedModel(model);
+      owned.keep(shared.use());
       const { maxTokens } = model;
       const maxSeqLen = asked ?? Math.min(64, maxTokens);
       if (options.kv) {
         const { kv } = options;
-        return new Decoder(await RemotePasses.create(model, owned, { kv, maxSeqLen }), owned);
+        const passes = await RemotePasses.create(model, owned, { kv, maxSeqLen });
+        return new Decoder(passes, owned, shared);
       }
       const stored = { kvDtype, kvCalibration, kvRotation };
       const rings = { maxTokens, maxSeqLen, window, sinks, ...stored };
-      return new Decoder(await RingPasses.create(model, owned, rings), owned);
+      return new Decoder(await RingPasses.create(model, owned, rings), owned, shared);
     });
   }
 
@@ -343,8 +348,9 @@ export class Decoder {
     this.#isAnswered = false;
   }
 
-  /** Frees everything. */
+  /** Frees everything but the weights, where a `Batch` still runs sequences through them. */
   destroy(): void {
+    shareModel(this, undefined);
     this.#owned.destroy();
   }
 

@@ -553,3 +553,52 @@ Deno.test("Batch: bad input is an error before anything runs", async () => {
     await settled(batch);
   });
 });
+
+testRandomly(
+  "Batch: it runs by a decoder's weights, whichever is destroyed first",
+  async (random) => {
+    const gpu = await sharedGpu();
+    const weights = weightsOf(SMALL, random);
+    const reference = await ReferenceDecoder.create(SMALL, weights);
+    const asked = randomSequence(random, SMALL);
+    for (const first of ["decoder", "batch"] as const) {
+      const decoder = await Decoder.create(gpu, SMALL, weights);
+      const expected = await alone(decoder, asked);
+      const batch = await Batch.ofDecoder(decoder, { maxSequences: 2 });
+      assertEquals(batch.weightBytes, decoder.weightBytes);
+      assertEquals(batch.maxTokens, decoder.maxTokens);
+      const both = await Promise.all([alone(decoder, asked), tokensOf(batch.add(asked))]);
+      for (const text of both) assertText(text, expected, asked, reference);
+      await settled(batch);
+      if (first === "decoder") {
+        decoder.destroy();
+        assertText(await tokensOf(batch.add(asked)), expected, asked, reference);
+        // One owner less, however often it is destroyed.
+        decoder.destroy();
+        await settled(batch);
+        assertText(await tokensOf(batch.add(asked)), expected, asked, reference);
+        await settled(batch);
+        batch.destroy();
+      } else {
+        batch.destroy();
+        assertText(await alone(decoder, asked), expected, asked, reference);
+        decoder.destroy();
+      }
+      await assertRejects(
+        () => Batch.ofDecoder(decoder),
+        RangeError,
+        "must not have been destroyed",
+      );
+    }
+  },
+);
+
+testRandomly("Batch: what a decoder cannot share is an error", async (random) => {
+  const weights = weightsOf(SMALL, random);
+  const decoder = await Decoder.create(await sharedGpu(), SMALL, weights, { maxTokens: 20 });
+  const long = () => Batch.ofDecoder(decoder, { maxTokens: 21 });
+  await assertRejects(long, RangeError, "maxTokens=21, decoder.maxTokens=20");
+  decoder.destroy();
+  const none = () => Batch.ofDecoder({} as Decoder);
+  await assertRejects(none, TypeError, "decoder must be a Decoder");
+});
