@@ -9,9 +9,11 @@ import {
 } from "../../mod.ts";
 import { buffersOf } from "../support/buffers.ts";
 import { sharedGpu } from "../support/gpu.ts";
+import { randomDO } from "../support/gradient.ts";
 import { LIMITS } from "../support/plan.ts";
+import { testRandomly } from "../support/random.ts";
 import { testRefusals } from "../support/refusals.ts";
-import { submit, Tensors } from "../support/run.ts";
+import { randomInputs, submit, Tensors } from "../support/run.ts";
 
 const SPEC: AttentionGradientSpec = {
   ...{ numHeads: 4, numKvHeads: 2, headDim: 8, valueDim: 12, seqLen: 3, capacity: 5 },
@@ -116,6 +118,33 @@ Deno.test("gradient: scratch is what was planned, and destroy frees every buffer
     assertEquals(bytes, 12 * 20 + 10 * 20 * 4 + (impl === "staged" ? 12 * 5 * 12 : 0));
   }
 });
+
+testRandomly(
+  "gradient: staged, the second run begins anew, of one block of rows and of several",
+  async (random) => {
+    const gpu = await sharedGpu();
+    using tensors = new Tensors();
+    const inputs = randomInputs(random, SPEC);
+    const dO = randomDO(random, SPEC);
+    for (const own of [{}, { maxScratchBytes: 250 }]) {
+      const spec = { ...SPEC, ...own, impl: "staged" } as const;
+      const gradient = tensors.keep(await AttentionGradient.create(gpu, spec));
+      const given = {
+        ...{ q: await tensors.upload(inputs.q), dq: await tensors.poisoned(inputs.q.shape) },
+        ...{ k: await tensors.upload(inputs.k), dk: await tensors.poisoned(inputs.k.shape) },
+        ...{ v: await tensors.upload(inputs.v), dv: await tensors.poisoned(inputs.v.shape) },
+        ...{ o: await tensors.upload(dO), dO: await tensors.upload(dO) },
+        lse: await tensors.upload(random.tensor([1, 3, 4])),
+      };
+      const work = gradient.bind(given);
+      const run = async () => {
+        await submit((encoder) => work.encode(encoder));
+        return await Promise.all([given.dq, given.dk, given.dv].map((tensor) => tensor.download()));
+      };
+      assertEquals(await run(), await run());
+    }
+  },
+);
 
 Deno.test("gradient: refuses tensors that are not what was planned", async () => {
   const gpu = await sharedGpu();

@@ -511,6 +511,8 @@ Deno.test("ring: refuses sequences that it does not have", async () => {
   });
   assertThrows(() => cache.length(2), RangeError, "sequence=2, batch=2");
   assertThrows(() => cache.length(0.5), RangeError, "sequence=0.5");
+  assertThrows(() => cache.oldest(2), RangeError, "sequence=2, batch=2");
+  assertThrows(() => cache.oldest(-1), RangeError, "sequence=-1");
   assertEquals(cache.length(0), 4);
 });
 

@@ -220,6 +220,15 @@ testNats(
   },
 );
 
+testNats("JobQueue: an id is any text, and each is kept once", async () => {
+  await withServer(async (server) => {
+    const queue = await open(await server.join());
+    for (const id of ["two\nlines", "two lines", "ü: 雪", ""]) {
+      assertEquals([await queue.add("run", id, 1), await queue.add("run", id, 1)], [true, false]);
+    }
+  });
+});
+
 testNats("JobQueue: work that cannot begin says why", async () => {
   await withServer(async (server) => {
     const cluster = await server.join();
