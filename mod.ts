@@ -36,7 +36,12 @@ export type { KvView, ViewingQueries } from "./src/cache/kv_view.ts";
 export * from "./src/layer/attention_weights.ts";
 export type { BoundWork, CompiledKernel, Dispatch, Grid } from "./src/gpu/bound_work.ts";
 export { crossingGroupSize, decodeAttentionTime } from "./src/costs/decode_time.ts";
-export { shardedContextFrom, type ShardRound } from "./src/costs/shard_time.ts";
+export {
+  shardedAttentionTime,
+  shardedContextFrom,
+  type ShardedTime,
+  type ShardRound,
+} from "./src/costs/shard_time.ts";
 export { type DeviceRates, type RooflineTime, rooflineTime } from "./src/costs/roofline.ts";
 export {
   Gpu,

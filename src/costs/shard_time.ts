@@ -1,4 +1,4 @@
-/** The context from which a decode step is faster where its keys and values are divided among machines. */
+/** The time of a decode step whose keys and values are divided among machines, and the context from which that is faster. */
 import { checkFinite, checkInteger, checkObject, sentence } from "../base/check.ts";
 import type { CacheOptions, CacheShape } from "./cache_bytes.ts";
 import { decodeAttentionTime } from "./decode_time.ts";
@@ -15,9 +15,67 @@ export interface ShardRound {
   readSeconds: number;
   /** Seconds of a round's messages beside the readbacks. The default is 0.002. */
   roundSeconds?: number;
+  /**
+   * Whether all shards are on one device, so that each waits for the others' keys and values. The default is false: each has a
+   * device of its own.
+   */
+  isOneDevice?: boolean;
+}
+
+/** The time of attention over shards. */
+export interface ShardedTime {
+  /** Time in which the devices attend: that of the shard with the most tokens; on one device, of all of them. */
+  attentionSeconds: number;
+  /** Time of readbacks and messages. */
+  waitSeconds: number;
+  /** Their sum. */
+  seconds: number;
 }
 
 const ACTION = "compare with shards";
+
+/**
+ * The time that attention takes in one decode step where the tokens of its context are divided among shards, over all layers.
+ * {@linkcode decodeAttentionTime} is that of one device, beside which a layer waits for nothing.
+ *
+ * @param shape Heads, and layers that see all tokens.
+ * @param rates The ceilings of each device.
+ * @param round What a layer takes.
+ * @param options Tokens, the new one included; the element type of the cache, `"f16"` by default.
+ * @returns The time, and what it is made of.
+ * @throws {TypeError} If a value is of the wrong kind.
+ * @throws {RangeError} If a count is not a whole number of at least 1, a time is below 0, the heads do not divide, or a rate is not
+ * above 0.
+ *
+ * @example Two shards halve the time of the bytes, and take two readbacks and a round
+ * ```ts
+ * import { shardedAttentionTime } from "@onehead/attention";
+ *
+ * const shape = { numLayers: 1, numHeads: 8, numKvHeads: 8, headDim: 125 };
+ * const rates = { bytesPerSecond: 1e12, flopsPerSecond: 1e15 };
+ * const round = { shards: 2, readSeconds: 0.001, roundSeconds: 0.002 };
+ * const time = shardedAttentionTime(shape, rates, round, { contextLen: 1_000_000 });
+ * console.log(time.attentionSeconds, time.waitSeconds, time.seconds); // 0.002 0.004 0.006
+ * ```
+ */
+export function shardedAttentionTime(
+  shape: CacheShape & { numHeads: number },
+  rates: DeviceRates,
+  round: ShardRound,
+  options: Pick<CacheOptions, "contextLen" | "dtype">,
+): ShardedTime {
+  checkObject(ACTION, "shape", shape);
+  checkObject(ACTION, "options", options);
+  const wait = waitOf(round);
+  const { contextLen, dtype } = options;
+  checkInteger(ACTION, "contextLen", contextLen);
+  const { shards, isOneDevice } = round;
+  const tokens = isOneDevice ? contextLen : Math.ceil(contextLen / shards);
+  const seen = { ...shape, windowed: undefined };
+  const { seconds } = decodeAttentionTime(seen, rates, { contextLen: tokens, dtype });
+  const waitSeconds = shape.numLayers * wait;
+  return { attentionSeconds: seconds, waitSeconds, seconds: seconds + waitSeconds };
+}
 
 /**
  * The context from which shards are faster than one device that holds all of it. In each layer they save the time of the other
@@ -28,7 +86,7 @@ const ACTION = "compare with shards";
  * @param rates The ceilings of each device.
  * @param round What a layer takes.
  * @param options The element type of the cache. The default is `"f16"`.
- * @returns The least number of tokens; `Infinity` for one shard, which saves nothing.
+ * @returns The least number of tokens; `Infinity` for one shard, or shards on one device, which save nothing.
  * @throws {TypeError} If a value is of the wrong kind.
  * @throws {RangeError} If a count is not a whole number of at least 1, a time is below 0, the heads do not divide, or a rate is not
  * above 0.
@@ -51,6 +109,16 @@ export function shardedContextFrom(
   options: Pick<CacheOptions, "dtype"> = {},
 ): number {
   checkObject(ACTION, "shape", shape);
+  const wait = waitOf(round);
+  const { shards, isOneDevice } = round;
+  const layer = { ...shape, numLayers: 1, windowed: undefined };
+  const token = decodeAttentionTime(layer, rates, { ...options, contextLen: 1 }).seconds;
+  if (shards === 1 || isOneDevice) return Infinity;
+  return Math.floor(wait / (token * (1 - 1 / shards))) + 1;
+}
+
+/** Seconds that a layer waits for two readbacks and a round of messages. */
+function waitOf(round: ShardRound): number {
   checkObject(ACTION, "round", round);
   const { shards, readSeconds, roundSeconds = 0.002 } = round;
   checkInteger(ACTION, "shards", shards);
@@ -60,9 +128,5 @@ export function shardedContextFrom(
       throw new RangeError(sentence(ACTION, `${name} must be at least 0`, { [name]: seconds }));
     }
   }
-  const layer = { ...shape, numLayers: 1, windowed: undefined };
-  const token = decodeAttentionTime(layer, rates, { ...options, contextLen: 1 }).seconds;
-  const taken = 2 * readSeconds + roundSeconds;
-  if (shards === 1) return Infinity;
-  return Math.floor(taken / (token * (1 - 1 / shards))) + 1;
+  return 2 * readSeconds + roundSeconds;
 }

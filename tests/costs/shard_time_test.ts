@@ -1,6 +1,11 @@
 // From which context on shards are faster: by hand, and against the times of both sides.
-import { assert, assertEquals } from "@std/assert";
-import { decodeAttentionTime, shardedContextFrom, type ShardRound } from "../../mod.ts";
+import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
+import {
+  decodeAttentionTime,
+  shardedAttentionTime,
+  shardedContextFrom,
+  type ShardRound,
+} from "../../mod.ts";
 import { testRandomly } from "../support/random.ts";
 import { testRefusals } from "../support/refusals.ts";
 
@@ -19,7 +24,23 @@ Deno.test("shardedContextFrom(): two readbacks and a round, over what half of a 
     Math.floor(0.022 / (1024e-12 * 7 / 8)) + 1,
   );
   assertEquals(shardedContextFrom(SHAPE, RATES, { ...ROUND, shards: 1 }), Infinity);
+  assertEquals(shardedContextFrom(SHAPE, RATES, { ...ROUND, isOneDevice: true }), Infinity);
   assertEquals(shardedContextFrom(SHAPE, RATES, { shards: 2, readSeconds: 0, roundSeconds: 0 }), 1);
+});
+
+Deno.test("shardedAttentionTime(): the largest shard's bytes, or all where one device has them, and the waits of each layer", () => {
+  // Four layers of 512 bytes a token; three shards have 334, 333 and 333 of 1,000 tokens.
+  const three = { ...ROUND, shards: 3 };
+  const waitSeconds = 4 * 0.022;
+  const timeOf = (round: ShardRound) =>
+    shardedAttentionTime(SHAPE, RATES, round, { contextLen: 1000 });
+  for (const [round, tokens] of [[three, 334], [{ ...three, isOneDevice: true }, 1000]] as const) {
+    const attentionSeconds = 4 * tokens * 512 / 1e12;
+    const seconds = attentionSeconds + waitSeconds;
+    assertEquals(timeOf(round), { attentionSeconds, waitSeconds, seconds });
+  }
+  const wide = shardedAttentionTime(SHAPE, RATES, three, { contextLen: 1000, dtype: "f32" });
+  assertEquals(wide.attentionSeconds, 4 * 334 * 1024 / 1e12);
 });
 
 testRandomly(
@@ -36,6 +57,11 @@ testRandomly(
         const taken = shape.numLayers * (2 * round.readSeconds + 0.002);
         return seconds - seconds / round.shards - taken;
       };
+      // Where the shards are of one size, the time over them is the same.
+      const contextLen = round.shards * random.integer(1, 9999);
+      const sharded = shardedAttentionTime(shape, rates, round, { contextLen });
+      const alone = decodeAttentionTime(shape, rates, { contextLen });
+      assertAlmostEquals(alone.seconds - sharded.seconds, gain(contextLen), 1e-12);
       assert(gain(from) > 0 && gain(from - 1) < 1e-9, `${from}: ${gain(from)}, ${gain(from - 1)}`);
     }
   },
@@ -44,6 +70,12 @@ testRandomly(
 const refused = (round: Partial<ShardRound>) => () =>
   shardedContextFrom(SHAPE, RATES, { ...ROUND, ...round });
 testRefusals("shards that pay", [
+  [
+    "no tokens",
+    () => shardedAttentionTime(SHAPE, RATES, ROUND, { contextLen: 0 }),
+    RangeError,
+    "contextLen=0",
+  ],
   ["no shards", refused({ shards: 0 }), RangeError, "shards=0"],
   ["a time below 0", refused({ readSeconds: -1 }), RangeError, "readSeconds=-1"],
   ["a time that is no number", refused({ roundSeconds: NaN }), RangeError, "roundSeconds=NaN"],
