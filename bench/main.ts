@@ -7,6 +7,7 @@ import { runHeads } from "./heads/command.ts";
 import { runLinear } from "./linear/command.ts";
 import { runModels } from "./models/command.ts";
 import { runServing } from "./serving/command.ts";
+import { runShards } from "./shards/command.ts";
 
 const [name, ...rest] = Deno.args;
 const commands = new Map([
@@ -16,10 +17,11 @@ const commands = new Map([
   ["linear", runLinear],
   ["models", runModels],
   ["serving", runServing],
+  ["shards", runShards],
 ]);
 const command = commands.get(name);
-// Only systems that run models have processes of their own, and only --nats asks others.
-if (command !== runModels) await Deno.permissions.revoke({ name: "run" });
-const asksOthers = Deno.args.some((arg) => arg.startsWith("--nats"));
+// Only systems that run models have processes of their own, and a server that shards meet at; only that and --nats ask others.
+if (command !== runModels && command !== runShards) await Deno.permissions.revoke({ name: "run" });
+const asksOthers = command === runShards || Deno.args.some((arg) => arg.startsWith("--nats"));
 if (!asksOthers) await Deno.permissions.revoke({ name: "net" });
 Deno.exitCode = command ? await command(rest, terminal) : await runCommand(Deno.args, terminal);

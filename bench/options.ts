@@ -31,6 +31,7 @@ Usage: deno run bench [options]         measures and compares
        deno run bench linear [options]  times the projections of models beside what the adapter can do (--help there)
        deno run bench models [options]  runs whole models on this library and on its peers (--help there)
        deno run bench serving [options] serves requests by MHA, GQA and MQA under one budget of memory (--help there)
+       deno run bench shards [options]  times attention over shards beside one device (--help there)
        deno run bench compare BEFORE.json AFTER.json [--json FILE]
                                         says what became faster or slower beyond noise between two reports
 
@@ -165,7 +166,16 @@ export function parseOptions(args: readonly string[]): BenchOptions | string {
   const given = new Arguments(ACTION, args.slice(command ? 1 : 0), {
     names: [...NAMES, ...NUMBERS],
     flags: FLAGS,
-    commands: [...COMMANDS, "gradient", "heads", "linear", "models", "serving", "compare"],
+    commands: [
+      ...COMMANDS,
+      "gradient",
+      "heads",
+      "linear",
+      "models",
+      "serving",
+      "shards",
+      "compare",
+    ],
   });
   if (given.isHelp) return HELP;
   checkTogether(given, command);

@@ -62,17 +62,7 @@ export async function timeWorkInTurns(
   effort: Effort,
 ): Promise<number[][]> {
   const samples: { work: Work; calls: number; ms: number }[] = [];
-  for (const work of works) {
-    await work(1);
-    let calls = 1;
-    let ms = await wallTime(work, calls);
-    while (ms < MIN_SAMPLE_MS.wall && calls < MAX_CALLS_PER_SAMPLE.wall) {
-      const missing = Math.ceil(calls * MIN_SAMPLE_MS.wall / ms);
-      calls = Math.min(Math.max(2 * calls, missing), MAX_CALLS_PER_SAMPLE.wall);
-      ms = await wallTime(work, calls);
-    }
-    samples.push({ work, calls, ms });
-  }
+  for (const work of works) samples.push({ work, ...await sampleOf(work) });
   const rounds = roundsOf(samples.reduce((sum, { ms }) => sum + ms, 0), effort);
   const times: number[][] = works.map(() => []);
   for (let round = 0; round < rounds; round++) {
@@ -81,6 +71,19 @@ export async function timeWorkInTurns(
     }
   }
   return times;
+}
+
+/** As many calls of a work as make the wait at their end a small share, and the milliseconds that they take in all. */
+export async function sampleOf(work: Work): Promise<{ calls: number; ms: number }> {
+  await work(1);
+  let calls = 1;
+  let ms = await wallTime(work, calls);
+  while (ms < MIN_SAMPLE_MS.wall && calls < MAX_CALLS_PER_SAMPLE.wall) {
+    const missing = Math.ceil(calls * MIN_SAMPLE_MS.wall / ms);
+    calls = Math.min(Math.max(2 * calls, missing), MAX_CALLS_PER_SAMPLE.wall);
+    ms = await wallTime(work, calls);
+  }
+  return { calls, ms };
 }
 
 /** Calls that are submitted together, as work. */
@@ -96,7 +99,8 @@ export function workOf(gpu: Gpu, call: Call): Work {
   };
 }
 
-async function wallTime(work: Work, calls: number): Promise<number> {
+/** Milliseconds that calls of a work take in all. */
+export async function wallTime(work: Work, calls: number): Promise<number> {
   const start = performance.now();
   await work(calls);
   return performance.now() - start;

@@ -1,5 +1,6 @@
 // A nats-server of the test's own, on a free port of this machine. Tests of it are skipped, and say so, where it is absent.
 import type { NatsConnection, NodeConnectionOptions } from "@nats-io/transport-node";
+import { type NatsProcess, startNatsServer } from "../../cli/shared/cluster/nats_server.ts";
 import { natsOf } from "../../src/cluster/cluster.ts";
 import { type Cluster, connect } from "../../src/cluster/mod.ts";
 import { type Random, testRandomly } from "./random.ts";
@@ -9,10 +10,10 @@ const hasServer = isThere();
 
 /** A server that runs. */
 export class NatsServer {
-  #running: RunningServer;
+  #running: NatsProcess;
   readonly #connections: NatsConnection[] = [];
 
-  private constructor(running: RunningServer) {
+  private constructor(running: NatsProcess) {
     this.#running = running;
   }
 
@@ -23,7 +24,7 @@ export class NatsServer {
 
   /** Its address. */
   get url(): string {
-    return `nats://127.0.0.1:${this.#running.port}`;
+    return this.#running.url;
   }
 
   /** Kills it, and starts it again by such options at the same address. */
@@ -50,31 +51,9 @@ export class NatsServer {
   }
 }
 
-/** The process of a server. */
-interface RunningServer {
-  port: string;
-  kill(): Promise<void>;
-}
-
 /** Starts a process; of the port -1 the server takes a free one. */
-async function runServer(port: string, options: readonly string[]): Promise<RunningServer> {
-  const process = new Deno.Command("nats-server", {
-    args: ["--addr", "127.0.0.1", "--port", port, ...options],
-    ...{ stdout: "null", stderr: "piped" },
-  }).spawn();
-  const log = process.stderr.pipeThrough(new TextDecoderStream()).getReader();
-  let said = "";
-  while (!said.includes("Server is ready")) {
-    const { done, value } = await log.read();
-    if (done) throw new Error(`nats-server ended: ${said}`);
-    said += value;
-  }
-  const kill = async () => {
-    process.kill("SIGKILL");
-    await log.cancel();
-    await process.status;
-  };
-  return { port: said.match(/client connections on 127\.0\.0\.1:(\d+)/)![1], kill };
+function runServer(port: string, options: readonly string[]): Promise<NatsProcess> {
+  return startNatsServer("test NATS", { port, options });
 }
 
 /** A test that starts servers. */
