@@ -75,7 +75,12 @@ async function withServer<Value>(
   named: ClusterOptions | undefined,
   use: (join: Join) => Promise<Value>,
 ): Promise<Value> {
-  if (named) return await use(() => openCluster(ACTION, named));
+  if (named) {
+    const join = () => openCluster(ACTION, named);
+    // A server that does not answer is told before anything is measured.
+    await withConnections(join, (join) => join());
+    return await use(join);
+  }
   const { url, kill } = await startNatsServer(ACTION);
   try {
     // Nobody is to be known to a server of one's own.

@@ -5,7 +5,7 @@ import { CONFIG, STYLES } from "../../cli/shared/report/style.ts";
 import { softwareNotes } from "../report/software.ts";
 import type { ShardsReport } from "./result.ts";
 
-const SIZE = { width: 640, height: 320 };
+const SIZE = { width: 820, height: 320 };
 const KINDS = ["measured", "predicted"] as const;
 
 /** Milliseconds of a layer's attention over the context: of one device and of shards, measured and predicted. */
@@ -42,7 +42,7 @@ export function shardsFigure({ adapter, shape: { shards }, rows }: ShardsReport)
     encoding: {
       x: {
         ...{ field: "contextLen", type: "quantitative", title: "tokens of the context" },
-        ...{ scale: { type: "log", base: 2 }, axis: { format: "~s" } },
+        ...{ scale: { type: "log", base: 2 }, axis: { format: "," } },
       },
       y: { field: "ms", type: "quantitative", title: "milliseconds", scale: { type: "log" } },
       color: {

@@ -17,9 +17,9 @@ predicts both: from which context length on are shards faster?
 
 Usage: deno run bench shards [options]
 
-All shards are on this machine's device, which one shard would have to itself otherwise: they cost here what messages and
-readbacks take, and cannot win. What they would take on devices of their own is predicted by the bytes of a shard, the rates of
-this adapter, and the readback and the round of messages that are measured between the rows.
+All shards are on this machine's one device: they take the time of messages and readbacks here, save nothing, and cannot win. The
+time on devices of their own is predicted, by the bytes of a shard, the rates of this adapter, and the readback and the round of
+messages that are timed between the rows.
 
   --context NUMBERS    tokens of the context, the new one included (default: 1024,8192,65536)
   --shards NUMBER      shards of it (default: 2)

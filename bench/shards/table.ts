@@ -58,7 +58,7 @@ function answersOf(
 ): string[] {
   const from = (tokens: number | null, never: string) =>
     tokens === null ? never : `from ${tokens.toLocaleString("en-US")} tokens on`;
-  const percent = (100 * share).toPrecision(2);
+  const percent = Math.round(100 * share);
   const answers = [
     ["on this one device, measured", from(measured, "at none of these contexts")],
     ["on this one device, predicted", "at no context, as all read by the same memory"],
