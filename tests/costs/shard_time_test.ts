@@ -71,6 +71,12 @@ const refused = (round: Partial<ShardRound>) => () =>
   shardedContextFrom(SHAPE, RATES, { ...ROUND, ...round });
 testRefusals("shards that pay", [
   [
+    "no options",
+    () => shardedAttentionTime(SHAPE, RATES, ROUND, null as never),
+    TypeError,
+    "options=null",
+  ],
+  [
     "no tokens",
     () => shardedAttentionTime(SHAPE, RATES, ROUND, { contextLen: 0 }),
     RangeError,
