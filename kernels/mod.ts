@@ -683,19 +683,24 @@ let heads = select(1u, params.numHeads, MASK_IS_PER_HEAD == 1u);
 let batch = workgroupId.z / heads;
 let head = workgroupId.z % heads;
 let context = contextOf(batch);
-let tokens = min(workgroupId.y * MASK_TOKENS + vec2u(0u, MASK_TOKENS - 1u), vec2u(params.seqLen - 1u));
-let visible = vec2u(visibleColumns(context, tokens.x).x, visibleColumns(context, tokens.y).y);
+let firstToken = workgroupId.y * MASK_TOKENS;
+let lastToken = min(firstToken + MASK_TOKENS, params.seqLen) - 1u;
+let visible = vec2u(visibleColumns(context, firstToken).x, visibleColumns(context, lastToken).y);
 let first = workgroupId.x * MASK_COLUMNS;
 let isMet = (first < visible.y && first + MASK_COLUMNS > visible.x) || first < SINKS;
-let pairs = select(0u, MASK_TOKENS * MASK_COLUMNS, isMet);
 var own = 0u;
-for (var i = lane; i < pairs; i += WORKGROUP) {
-let token = workgroupId.y * MASK_TOKENS + i / MASK_COLUMNS;
-let column = first + i % MASK_COLUMNS;
-let isPair = token < params.seqLen && column < context.len;
-if (isPair && isVisible(visibleColumns(context, token), column)) {
-let row = (batch * params.numHeads + head) * params.seqLen + token;
-own |= select(HIDDEN, SEEN, isSeenAt(placeOf(row, context, column)));
+for (var i = 0u; i < MASK_TOKENS; i += TOKEN_LANES * LANE_TOKENS) {
+if (!isMet || firstToken + i > lastToken) {
+break;
+}
+/*unroll*/ for (var t = 0u; t < LANE_TOKENS; t++) {
+let token = min(firstToken + i + t * TOKEN_LANES + lane / COLUMN_LANES, lastToken);
+/*unroll*/ for (var c = 0u; c < LANE_COLUMNS; c++) {
+let column = first + c * COLUMN_LANES + lane % COLUMN_LANES;
+let isSeen = isSeenAt(placeOfPair(head, token, context, column));
+let isPair = isVisible(visibleColumns(context, token), column);
+own |= select(0u, select(HIDDEN, SEEN, isSeen), isPair);
+}
 }
 }
 atomicOr(&found, own);
@@ -3629,8 +3634,11 @@ query: i32,
 key: i32,
 }
 fn placeOf(row: u32, context: Context, column: u32) -> ScoreAt {
-let query = queryPosition(context, tokenOf(row));
-return ScoreAt(context.sequence, headOf(row), query, i32(tokenAt(context, column)));
+return placeOfPair(headOf(row), tokenOf(row), context, column);
+}
+fn placeOfPair(head: u32, token: u32, context: Context, column: u32) -> ScoreAt {
+let key = i32(tokenAt(context, column));
+return ScoreAt(context.sequence, head, queryPosition(context, token), key);
 }`;
 
 /** score/score_mod.wgsl */

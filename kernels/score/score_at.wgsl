@@ -12,6 +12,10 @@ struct ScoreAt {
 }
 
 fn placeOf(row: u32, context: Context, column: u32) -> ScoreAt {
-  let query = queryPosition(context, tokenOf(row));
-  return ScoreAt(context.sequence, headOf(row), query, i32(tokenAt(context, column)));
+  return placeOfPair(headOf(row), tokenOf(row), context, column);
+}
+
+fn placeOfPair(head: u32, token: u32, context: Context, column: u32) -> ScoreAt {
+  let key = i32(tokenAt(context, column));
+  return ScoreAt(context.sequence, head, queryPosition(context, token), key);
 }

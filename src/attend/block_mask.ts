@@ -3,9 +3,10 @@ import type { KvView } from "../cache/kv_view.ts";
 import { type BoundWork, boundWork } from "../gpu/bound_work.ts";
 import { join, type WgslModule } from "../gpu/compose.ts";
 import type { Gpu } from "../gpu/device.ts";
+import type { DeviceProfile } from "../gpu/profile.ts";
 import { Owned } from "../gpu/owned.ts";
 import * as wgsl from "../../kernels/mod.ts";
-import { isPerHead, maskBlocks } from "../plan/mask_blocks.ts";
+import { blockLanes, isPerHead, maskBlocks } from "../plan/mask_blocks.ts";
 import { type AttentionPlan, planAttention } from "../plan/plan.ts";
 import type { PlanBase } from "../plan/plan_base.ts";
 import { ACTION as PLAN, type AttentionSpec } from "../plan/spec.ts";
@@ -29,8 +30,6 @@ export interface BlockMaskTensors {
 }
 
 const ACTION = "compute a block mask";
-/** Invocations of a workgroup, which computes the state of a block. */
-const WORKGROUP = 64;
 
 /**
  * Which blocks of a mask anybody sees: 32 new tokens by 32 columns of the context are all hidden, all seen, or some of both.
@@ -125,7 +124,7 @@ export class BlockMask {
         "allocate a block mask",
         () => owned.keep(filledBuffer(gpu.device, batch, capacity)),
       );
-      const executor = await createExecutor(gpu, owned, programOf(plan));
+      const executor = await createExecutor(gpu, owned, programOf(plan, gpu.profile));
       return new BlockMask(gpu, plan, { owned, executor, fullLengths, states });
     });
   }
@@ -210,22 +209,35 @@ export class BlockMask {
 }
 
 /** The module that computes the states. */
-export function blockMaskModule({ spec }: Pick<PlanBase, "spec">): WgslModule {
+export function blockMaskModule(
+  { spec }: Pick<PlanBase, "spec">,
+  profile: DeviceProfile,
+): WgslModule {
   const { maskMod } = spec;
+  const { columnLanes, tokenLanes, laneColumns, laneTokens } = blockLanes(spec, profile);
   return join(
     "block mask",
     ...contextPieces(spec),
     blocksPiece(spec),
     ...modPieces("maskMod", { maskMod }),
-    { constants: { WORKGROUP }, fragments: [wgsl.blockMask] },
+    {
+      constants: {
+        WORKGROUP: columnLanes * tokenLanes,
+        COLUMN_LANES: columnLanes,
+        TOKEN_LANES: tokenLanes,
+        LANE_COLUMNS: laneColumns,
+        LANE_TOKENS: laneTokens,
+      },
+      fragments: [wgsl.blockMask],
+    },
   );
 }
 
-function programOf(plan: AttentionPlan): Program {
+function programOf(plan: AttentionPlan, profile: DeviceProfile): Program {
   const { rows, tokens, columns } = maskBlocks(plan);
   const { maskMod } = plan.spec;
   return {
-    modules: { blockMask: blockMaskModule(plan) },
+    modules: { blockMask: blockMaskModule(plan, profile) },
     params: [{ kernel: "blockMask", values: paramsOf(plan) }],
     uniforms: uniformsOf({ ...plan, spec: { ...plan.spec, scoreMod: undefined, maskMod } }),
     scratch: {},

@@ -1,4 +1,5 @@
 /** The blocks of a mask: which parts of it are computed together, and how many there are. */
+import type { DeviceProfile } from "../gpu/profile.ts";
 import { readsHead } from "../score/mod_text.ts";
 import type { PlanBase } from "./plan_base.ts";
 import type { FilledSpec } from "./spec.ts";
@@ -21,6 +22,28 @@ export function maskBlocks(
     rows: spec.batch * (isPerHead(spec) ? spec.numHeads : 1),
     tokens: Math.ceil(spec.seqLen / MASK_TOKENS),
     columns: Math.ceil(contextLen / MASK_COLUMNS),
+  };
+}
+
+/**
+ * Invocations side by side over the columns and the tokens of a block. On a GPU neighbours take neighbouring columns, whose
+ * loads it joins; a software device counts loads, and pays for each invocation that waits for others.
+ */
+const LANES = { gpu: { columns: 32, tokens: 2 }, software: { columns: 8, tokens: 1 } };
+/** Most tokens of an invocation between two branches. */
+const MOST_LANE_TOKENS = 8;
+
+/** How the invocations of a workgroup share a block, and the columns and tokens that one asks about without a branch. */
+export function blockLanes(
+  { seqLen }: Pick<FilledSpec, "seqLen">,
+  { isSoftware }: DeviceProfile,
+): { columnLanes: number; tokenLanes: number; laneColumns: number; laneTokens: number } {
+  const { columns, tokens } = isSoftware ? LANES.software : LANES.gpu;
+  return {
+    columnLanes: columns,
+    tokenLanes: tokens,
+    laneColumns: MASK_COLUMNS / columns,
+    laneTokens: Math.min(MOST_LANE_TOKENS, Math.ceil(seqLen / tokens)),
   };
 }
 

@@ -136,6 +136,33 @@ testRandomly("block mask: states are those of every pair", async (random) => {
   }
 });
 
+testRandomly("block mask: no pair of a block is passed over", async (random) => {
+  const shared = await sharedGpu();
+  // A pair among all of a block is unlike the others: another one for each head.
+  const capacity = 32;
+  for (const sign of ["==", "!="]) {
+    const seqLen = random.pick([32, random.integer(2, 31)]);
+    const maskMod: MaskMod = {
+      name: "isOdd",
+      wgsl: `fn isOdd(at: ScoreAt) -> bool {
+        return i32(at.head) ${sign} (at.query - ${capacity - seqLen}) * ${capacity} + at.key;
+      }`,
+    };
+    for (const isSoftware of [true, false]) {
+      const profile = { value: { ...shared.profile, isSoftware } };
+      const gpu = Object.create(shared, { profile });
+      const blockMask = await BlockMask.create(gpu, {
+        ...{ numHeads: seqLen * capacity, headDim: 8, seqLen, capacity, causal: false, maskMod },
+      });
+      await submit((encoder) => blockMask.encode(encoder));
+      const expected = { hidden: 0, whole: 0, partial: seqLen * capacity };
+      const counts = await blockMask.counts();
+      blockMask.destroy();
+      assertEquals(counts, expected, `${sign}, ${seqLen} tokens, software: ${isSoftware}`);
+    }
+  }
+});
+
 testRandomly(
   "block mask: over rings, for two layers, right also where it is out of date",
   async (random) => {

@@ -225,8 +225,11 @@ function blockMaskModules(): WgslModule[] {
     name: "isOfHead",
     wgsl: "fn isOfHead(at: ScoreAt) -> bool { return i32(at.head) < at.key; }",
   };
-  return [MASK_MOD, perHead].map((maskMod) =>
-    blockMaskModule(planAttention({ numHeads: 4, headDim: 8, capacity: 9, maskMod }, LIMITS))
+  return Object.values(DEVICES).flatMap((profile) =>
+    [MASK_MOD, perHead].map((maskMod) => {
+      const spec = { numHeads: 4, headDim: 8, capacity: 9, maskMod };
+      return blockMaskModule(planAttention(spec, LIMITS, profile), profile);
+    })
   );
 }
 
