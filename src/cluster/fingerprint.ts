@@ -41,9 +41,9 @@ export async function modelFingerprint(
   weights: DecoderWeights,
   tokenizer: Pick<Tokenizer, "vocabSize" | "endOfText" | "decode">,
 ): Promise<string> {
-  checkObject(ACTION, "tokenizer", tokenizer);
-  checkWeights(ACTION, weights);
   checkSpec(ACTION, spec);
+  checkWeights(ACTION, weights);
+  checkObject(ACTION, "tokenizer", tokenizer);
   const digests: [name: string, shape: readonly number[], digest: string][] = [];
   for (const { name } of weightShapes(spec)) {
     if (!weights.has(name)) continue;
