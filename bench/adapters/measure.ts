@@ -1,19 +1,12 @@
 /** `bench --nats`: the adapters of all workers that are there. */
+import { z } from "zod";
 import { openCluster } from "../../cli/shared/cluster/connect.ts";
 import type { AwaitedCluster } from "../../cli/shared/cluster/options.ts";
+import { readMessage } from "../../cli/shared/cluster/read_message.ts";
 import type { Out } from "../../cli/shared/run.ts";
-import {
-  ask,
-  type Cluster,
-  MessageError,
-  NoWorkerError,
-  WorkerBusyError,
-  WorkerLostError,
-  Workers,
-} from "../../src/cluster/mod.ts";
+import { ask, type Cluster, NoWorkerError, Workers } from "../../src/cluster/mod.ts";
 import { parseReport } from "../report/parse.ts";
 import type { Report } from "../result.ts";
-import type { ReportPart } from "./answer.ts";
 import { type AskedOptions, BENCH_SERVICE } from "./asked.ts";
 
 /** What came of a worker. */
@@ -26,8 +19,8 @@ export interface AdapterReport {
   failure?: string;
 }
 
-/** Errors of one worker, which leave the others' reports as they are. */
-const OF_WORKER = [WorkerLostError, WorkerBusyError, NoWorkerError, MessageError];
+/** Parts of a report; the whole one is checked. */
+const parts = z.array(z.looseObject({ results: z.array(z.unknown()).optional() }));
 
 const readState = (state: unknown) => {
   const { adapter } = (state ?? {}) as { adapter?: unknown };
@@ -35,10 +28,10 @@ const readState = (state: unknown) => {
 };
 
 /**
- * Has every worker that is there measure its adapter: all at once, or in turns.
+ * Has every worker that is there measure its adapter: all at once, or in turns. An error of a worker leaves the others' reports
+ * as they are.
  *
  * @throws {NoWorkerError} If there is none in time.
- * @throws {TypeError | RangeError} If workers refuse what is asked for.
  */
 export async function measureAdapters(
   at: AwaitedCluster,
@@ -89,26 +82,18 @@ async function askOne(
   worker: string,
   asked: AskedOptions,
 ): Promise<Pick<AdapterReport, "report" | "failure">> {
-  const report: ReportPart & Pick<Report, "schema" | "results"> = { schema: 1, results: [] };
+  const report: Record<string, unknown> = { schema: 1 };
+  const all: unknown[] = [];
   try {
-    for await (const parts of ask(cluster, { ...BENCH_SERVICE, worker }, asked)) {
-      for (const { results = [], ...part } of parts as ReportPart[]) {
+    for await (const items of ask(cluster, { ...BENCH_SERVICE, worker }, asked)) {
+      for (const { results = [], ...part } of readMessage("a part of a report", parts, items)) {
         Object.assign(report, part);
-        report.results.push(...results);
+        all.push(...results);
       }
     }
-    return { report: readReport(report, worker) };
+    const text = JSON.stringify({ ...report, results: all });
+    return { report: parseReport(text, `the report of worker ${worker}`) };
   } catch (error) {
-    if (!OF_WORKER.some((kind) => error instanceof kind)) throw error;
     return { failure: (error as Error).message };
-  }
-}
-
-/** Reads a report that a worker sent. */
-function readReport(report: unknown, worker: string): Report {
-  try {
-    return parseReport(JSON.stringify(report), `the report of worker ${worker}`);
-  } catch (error) {
-    throw new MessageError((error as Error).message);
   }
 }

@@ -85,12 +85,35 @@ testNats("bench --nats: a worker that fails has a reason, and the others their r
   await startWorker(server, "odd", async function* () {
     yield [{ adapter, results: [{ seqLen: "?" }] }];
   });
+  await startWorker(server, "broken", async function* () {
+    yield [{ adapter }];
+    throw new Error("the GPU refused it");
+  });
+  await startWorker(server, "small", async function* () {
+    yield [{ adapter }];
+    throw new RangeError("its limits are too low");
+  });
+  await startWorker(server, "empty", async function* () {
+    yield [null];
+  });
+  await startWorker(server, "numbered", async function* () {
+    yield [{ adapter, results: 5 }];
+  });
   await startWorker(server, "other", async function* () {}, "0");
   const nats = ["--nats", server.url, "--nats-prefix", "test"];
   const { code, out, err } = await run(runCommand, ...SMALL, ...nats);
-  assertEquals(code, 1);
-  assertStringIncludes(err, "Workers that measure: 3\n");
-  for (const [worker, says] of [["lost", "its device was lost"], ["odd", "Cannot read"]]) {
+  assertEquals(code, 1, err);
+  assertStringIncludes(err, "Workers that measure: 7\n");
+  assert(out.split("\n").some((line) => line.startsWith("whole ")), out);
+  const failures = [
+    ["lost", "its device was lost"],
+    ["odd", "Cannot read"],
+    ["broken", "the GPU refused it"],
+    ["small", "its limits are too low"],
+    ["empty", "Cannot read a part of a report: 0"],
+    ["numbered", "Cannot read a part of a report: 0.results"],
+  ];
+  for (const [worker, says] of failures) {
     assert(
       out.split("\n").some((line) => line.includes(`FAILED: ${worker}: `) && line.includes(says)),
     );
