@@ -1,9 +1,10 @@
 /** Random queries, keys and values of a case on the GPU. */
 import { type Gpu, type KvDtype, Tensor } from "../mod.ts";
 import type { Case } from "./cases.ts";
-import { cacheBytes } from "./counts.ts";
+import { cacheBytes, movedBytes } from "./counts.ts";
 import { randomTensor } from "./random.ts";
 import { Owned } from "../src/gpu/owned.ts";
+import { storageBytes } from "../src/tensor/dtype.ts";
 
 /** Total size of the copies that calls rotate over, so that none is served from a cache. */
 const ROTATED_BYTES = 256 * 2 ** 20;
@@ -12,6 +13,17 @@ const MAX_COPIES = 32;
 
 /** Seeds of a case's random inputs; those of a copy follow on, but for a bias, which has none. */
 export const SEEDS = { bias: 0, q: 1, k: 2, v: 3, perCopy: 3 };
+
+/** Bytes of a case's inputs, in all their copies, and of one output. */
+export function allocatedBytes(case_: Case): number {
+  const { batch, seqLen, numHeads, headDim, valueDim = headDim, dtype } = case_;
+  const outputBytes = storageBytes([batch, seqLen, numHeads, valueDim], dtype);
+  return copiesOf(case_) * (movedBytes(case_) - outputBytes) + outputBytes;
+}
+
+function copiesOf(case_: Case): number {
+  return Math.min(Math.ceil(ROTATED_BYTES / cacheBytes(case_)), MAX_COPIES);
+}
 
 /** Inputs for every implementation and tiling of a case, in copies that calls rotate over. */
 export class CaseInputs {
@@ -43,9 +55,8 @@ export class CaseInputs {
         const rows = await random([batch, numKvHeads, contextLen, size], seed);
         return kvDtype === dtype ? rows : owned.keep(await inStorage(rows, kvDtype));
       };
-      const count = Math.ceil(ROTATED_BYTES / cacheBytes(case_));
       const copies = [];
-      for (let i = 0; i < Math.min(count, MAX_COPIES); i++) {
+      for (let i = 0; i < copiesOf(case_); i++) {
         const first = i * SEEDS.perCopy;
         copies.push({
           q: await random([batch, seqLen, numHeads, headDim], first + SEEDS.q),

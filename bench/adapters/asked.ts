@@ -2,13 +2,13 @@
 import { z } from "zod";
 import { sentence } from "../../src/base/check.ts";
 import { MessageError } from "../../src/cluster/errors.ts";
-import { movedBytes } from "../counts.ts";
+import { allocatedBytes } from "../inputs.ts";
 import { type BenchOptions, parseOptions, REMOTE_NAMES } from "../options.ts";
 
 /** The service by which a worker measures its adapter for others; those of other versions do not meet. */
 export const BENCH_SERVICE = { name: "bench", fingerprint: "1" } as const;
 
-/** Bytes of a case's inputs and output, at most: what asks for more could exhaust a worker's memory. */
+/** Bytes of a case's inputs, in all their copies, and output, at most: more could exhaust a worker's memory. */
 const MOST_BYTES = 2 ** 30;
 
 const text = z.string().min(1).max(1000).optional();
@@ -39,9 +39,10 @@ export function readAsked(value: unknown): BenchOptions {
   }
   const given = Object.entries(data.options).map(([name, text]) => `--${name}=${text}`);
   const options = parseOptions([...given, ...(data.quick ? ["--quick"] : [])]) as BenchOptions;
-  for (const { name, batch, contextLen, ...shape } of options.groups.flat()) {
-    const bytes = movedBytes({ ...shape, batch, contextLen });
+  for (const case_ of options.groups.flat()) {
+    const bytes = allocatedBytes(case_);
     if (bytes <= MOST_BYTES) continue;
+    const { name, batch, contextLen } = case_;
     const rule = "the inputs and outputs of a case must fit a worker's memory";
     const values = { model: name, batch, contextLen, bytes, most: MOST_BYTES };
     throw new RangeError(sentence("measure for others", rule, values));

@@ -139,6 +139,8 @@ Deno.test("bench --nats: a worker takes names and numbers of the bench's own, an
   const { groups } = readAsked({ options, quick: false });
   assertEquals(groups.map(([{ contextLen }]) => contextLen), [8, 16]);
   assertEquals(readAsked(none).groups, (parseOptions(["--quick"]) as BenchOptions).groups);
+  const whole = readAsked({ options: {}, quick: false });
+  assertEquals(whole.groups, (parseOptions([]) as BenchOptions).groups);
   const wrong: [asked: unknown, error: new (message: string) => Error, says: string][] = [
     [undefined, MessageError, "read what to measure"],
     [{ options: { json: "a.json" }, quick: true }, MessageError, "read what to measure"],
@@ -148,6 +150,11 @@ Deno.test("bench --nats: a worker takes names and numbers of the bench's own, an
     [{ options: { models: "--json=a" }, quick: true }, RangeError, "no model"],
     [{ options: { phase: "none" }, quick: true }, RangeError, "--phase"],
     [{ options: { batch: "9999999" }, quick: true }, RangeError, "batch=9999999"],
+    // Each of its 32 copies fits.
+    [
+      { options: { models: "DeepSeek-V3", phase: "prefill", context: "1500" }, quick: false },
+      ...[RangeError, "contextLen=1500"] as const,
+    ],
   ];
   for (const [asked, error, says] of wrong) assertThrows(() => readAsked(asked), error, says);
 });
