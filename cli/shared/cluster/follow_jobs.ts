@@ -22,6 +22,7 @@ export interface WaitOptions {
  * Hands over the outcome of each job of a run that is waited for, once. Others are left out: those of an earlier call.
  *
  * @throws {NoWorkerError} If nobody is there for too long.
+ * @throws {Error} If the connection is closed for good.
  */
 export async function followJobs(
   queue: JobQueue,
@@ -44,6 +45,12 @@ export async function followJobs(
       if (!waiting.delete(outcome.id)) continue;
       await onOutcome(outcome);
       if (waiting.size === 0) return;
+    }
+    if (!absence.signal.aborted) {
+      throw new Error(
+        "Cannot finish as the connection to the NATS server was closed for good: " +
+          `jobs left ${waiting.size}`,
+      );
     }
     throw new NoWorkerError(
       `Cannot finish as no worker took jobs for ${wait / 1000} s (start one: ${cure}): ` +

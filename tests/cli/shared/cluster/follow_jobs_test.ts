@@ -1,0 +1,33 @@
+// Jobs of a command: what is said where no more outcomes come.
+import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { followJobs } from "../../../../cli/shared/cluster/follow_jobs.ts";
+import { JobQueue, NoWorkerError } from "../../../../src/cluster/mod.ts";
+import { inFolder } from "../../../support/checkpoint_files.ts";
+import { NatsServer, testNats } from "../../../support/nats.ts";
+
+testNats("jobs of a command: a connection closed for good is no absence of workers", async () => {
+  await inFolder({}, async (folder) => {
+    await using server = await NatsServer.start("--jetstream", "--store_dir", folder);
+    const cluster = await server.join({ reconnect: true, reconnectTimeWait: 50 });
+    const queue = await JobQueue.open(cluster, { name: "test", fingerprint: "none" });
+    await assertRejects(
+      () => followJobs(queue, "run", new Set(["0"]), () => {}, { wait: 50, cure: "start one" }),
+      ...[NoWorkerError, "no worker took jobs for 0.05 s (start one: start one)"] as const,
+    );
+    await queue.add("run", "0", null);
+    const working = new AbortController();
+    const work = queue.work(() => Promise.resolve(1), working);
+    const first = Promise.withResolvers<void>();
+    const following = followJobs(queue, "run", new Set(["0", "1"]), () => first.resolve())
+      .catch((error) => error);
+    await first.promise;
+    working.abort();
+    await work;
+    // The server answers no more to who has no password.
+    await server.restart("--jetstream", "--store_dir", folder, "--user", "a", "--pass", "b");
+    const error: Error = await following;
+    assertEquals(error.constructor, Error, `${error}`);
+    assertStringIncludes(error.message, "the connection to the NATS server was closed for good");
+    assertStringIncludes(error.message, "jobs left 1");
+  });
+});
