@@ -4307,7 +4307,7 @@ return;
 let norm = clipping[0].x;
 let g = clipping[0].y * gradient[i];
 gradient[i] = 0.0;
-if (!(norm <= 3.4028234663852886e38)) {
+if ((bitcast<u32>(norm) & 0x7fffffffu) >= 0x7f800000u) {
 return;
 }
 let now = schedule[0];

@@ -52,8 +52,8 @@ fn main(
   let norm = clipping[0].x;
   let g = clipping[0].y * gradient[i];
   gradient[i] = 0.0;
-  // Also false for NaN.
-  if (!(norm <= 3.4028234663852886e38)) {
+  // Bits say so, as compilers may let a comparison with NaN be either.
+  if ((bitcast<u32>(norm) & 0x7fffffffu) >= 0x7f800000u) {
     return;
   }
   let now = schedule[0];

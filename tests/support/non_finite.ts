@@ -1,6 +1,7 @@
 /** Infinities and NaN in inputs, and how outputs are held against the formula in spite of them. */
 import {
   type AttentionSpec,
+  Gpu,
   type HostTensor,
   referenceAttention,
   type ReferenceOptions,
@@ -27,6 +28,28 @@ export function spoiled(
     copy.fill(random.pick(kinds), first, end);
   }
   return { data: copy, shape };
+}
+
+/** A device whose compiler assumes that there is no NaN. */
+export async function gpuWithoutNan(): Promise<Gpu> {
+  const gpu = await Gpu.open();
+  const { device } = gpu;
+  const createShaderModule = device.createShaderModule.bind(device);
+  device.createShaderModule = ({ code, ...others }) =>
+    createShaderModule({ ...others, code: withoutNan(code) });
+  return gpu;
+}
+
+/** Code as a compiler may have it that assumes no NaN: comparisons with numbers are their converses' contraries. */
+function withoutNan(code: string): string {
+  const number = /(\d+\.\d+(?:e\d+)?|-?MASKED)\b/.source;
+  return code.replace(
+    new RegExp(`([\\w.]+(?:\\[\\w+\\])*) (<=|==|!=) ${number}`, "g"),
+    (_, a, comparison, b) =>
+      comparison === "<="
+        ? `!(${a} > ${b})`
+        : `${comparison === "==" ? "!" : ""}(${a} < ${b} || ${a} > ${b})`,
+  );
 }
 
 /** Stands for NaN, which equals nothing; far from every number that is computed. */
