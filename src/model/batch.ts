@@ -209,7 +209,8 @@ export class Batch {
     checkObjects(CREATE, { decoder, options });
     const shared = sharedModelOf(CREATE, decoder);
     const { model } = shared;
-    const sizes = fillIn(model.spec, { maxTokens: model.maxTokens, ...options });
+    const { maxTokens = model.maxTokens } = options;
+    const sizes = fillIn(model.spec, { ...options, maxTokens });
     if (sizes.maxTokens > model.maxTokens) {
       const rule = "sequences must fit the decoder (make it for more tokens)";
       const lengths = { maxTokens: sizes.maxTokens, "decoder.maxTokens": model.maxTokens };

@@ -598,6 +598,9 @@ testRandomly("Batch: what a decoder cannot share is an error", async (random) =>
   const decoder = await Decoder.create(await sharedGpu(), SMALL, weights, { maxTokens: 20 });
   const long = () => Batch.ofDecoder(decoder, { maxTokens: 21 });
   await assertRejects(long, RangeError, "maxTokens=21, decoder.maxTokens=20");
+  const batch = await Batch.ofDecoder(decoder, { maxTokens: undefined });
+  assertEquals(batch.maxTokens, 20);
+  batch.destroy();
   decoder.destroy();
   const none = () => Batch.ofDecoder({} as Decoder);
   await assertRejects(none, TypeError, "decoder must be a Decoder");
