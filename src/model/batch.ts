@@ -265,6 +265,8 @@ export class Batch {
    *
    * @param spec The model's shape.
    * @returns Whether it can.
+   * @throws {TypeError} If a value is of the wrong kind.
+   * @throws {RangeError} If a value is out of range.
    */
   static canRun(spec: DecoderSpec): boolean {
     checkSpec("say whether Batch can run a model", spec);

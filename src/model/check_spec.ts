@@ -8,7 +8,10 @@ const SIZES = [
   ...["vocabSize", "dim", "hiddenDim", "numHeads", "numKvHeads", "headDim", "contextLen"] as const,
 ];
 
-/** Throws a `TypeError` unless the shape of a decoder, its norm and its layers are objects. */
+/**
+ * Throws a `TypeError` unless the shape of a decoder, its norm and its layers are objects and its sizes numbers, and a
+ * `RangeError` for a size that is not a whole number of at least 1.
+ */
 export function checkSpec(action: string, spec: DecoderSpec, name = "spec"): void {
   checkObject(action, name, spec);
   checkObject(action, `${name}.norm`, spec.norm);

@@ -23,6 +23,8 @@ export interface RandomWeightsOptions {
  * @param spec The model's shape.
  * @param options Seed, and the weights beside those that every model has.
  * @returns The weights, each the same whenever it is read.
+ * @throws {TypeError} If a value is of the wrong kind.
+ * @throws {RangeError} If a value is out of range.
  *
  * @example
  * ```ts

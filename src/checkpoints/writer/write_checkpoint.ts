@@ -34,7 +34,8 @@ export interface WriteOptions {
  * @param folder Where to; absent or empty.
  * @param checkpoint A decoder, such as {@linkcode withMergedKvHeads} makes.
  * @param options Its tokenizer.
- * @throws {RangeError} If no `config.json` of its family can say its shape, or a weight is not finite.
+ * @throws {TypeError} If a value is of the wrong kind.
+ * @throws {RangeError} If a size is out of range, no `config.json` of its family can say its shape, or a weight is not finite.
  * @throws {CheckpointError} If the folder holds something, a file cannot be read or written, or what was written reads back
  * otherwise.
  *

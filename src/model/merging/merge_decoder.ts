@@ -51,7 +51,8 @@ const ACTION = "merge KV heads";
  * @param options How many heads, and the texts to learn from.
  * @returns The decoder with fewer heads, and a report of each layer.
  * @throws {TypeError} If a value is of the wrong kind.
- * @throws {RangeError} If heads do not divide, sequences are not equally long, or a token is not of the vocabulary.
+ * @throws {RangeError} If a size is out of range, heads do not divide, sequences are not equally long, or a token is not of
+ * the vocabulary.
  * @throws {CheckpointError} If a weight cannot be read.
  * @throws {GpuWorkError} If the GPU refused some work.
  * @throws {DeviceLostError} If the device is lost.
