@@ -82,6 +82,11 @@ export function tileOf(
   return { rows: 4, tokens: 1, lanes: subgroupSize >= 32 ? 32 : 16, workgroup: 128 };
 }
 
+/** Rows of the matrix that a workgroup multiplies. */
+function rowsOfWorkgroup({ rows, lanes, workgroup, tokenGroups = 1 }: Tile): number {
+  return workgroup / lanes / tokenGroups * rows;
+}
+
 /** Whether the invocations of a workgroup are neighbours in a subgroup that multiply the same inputs, and broadcast them. */
 function broadcastsInputs(
   { tokens, lanes, workgroup, tokenGroups = 1 }: Tile,
@@ -165,7 +170,6 @@ export class Linear {
       parts.map(({ rows }) => this.#compile(tile, target, { rows, isUniform, norm })),
     );
     const { tokenGroups = 1 } = tile;
-    const rowsOfWorkgroup = tile.workgroup / tile.lanes / tokenGroups * tile.rows;
     return boundWork(parts.map(({ w, rows, firstRow }, i) => {
       const weights = { w, ...(bias && { bias: bias.buffer }), ...norm?.buffers };
       const eps = norm?.eps ?? 0;
@@ -174,7 +178,7 @@ export class Linear {
         () => kernels[i].uniform({ numTokens, firstRow, eps }),
       );
       return kernels[i].bind({ ...buffers, ...weights, params }, [
-        Math.ceil(rows / rowsOfWorkgroup),
+        Math.ceil(rows / rowsOfWorkgroup(tile)),
         Math.ceil(numTokens / (tile.tokens * tokenGroups)),
       ]);
     }));
@@ -192,8 +196,8 @@ export class Linear {
   }
 
   /**
-   * Parts of the bands that uniform bindings hold; none where loads from storage are as cheap. Of few tokens there is one part
-   * or none, as another dispatch would cost more than cheap loads save.
+   * Parts of the bands that uniform bindings hold; none where loads from storage are as cheap. There are several for many tokens
+   * alone, and where they fill workgroups: another dispatch, or lanes without rows, would cost more than cheap loads save.
    */
   #uniformParts(numTokens: number): WeightPart[] {
     const { w: { shape: [, inputs], dtype, bands } } = this.#weights;
@@ -205,7 +209,9 @@ export class Linear {
         ...{ w: { buffer, ...bytes }, rows, firstRow: first + firstRow },
       }))
     );
-    return fillsUniformTile(numTokens) || parts.length === 1 ? parts : [];
+    if (parts.length <= 1) return parts;
+    const fills = parts[0].rows >= rowsOfWorkgroup(this.#uniformTile(numTokens));
+    return fills && fillsUniformTile(numTokens) ? parts : [];
   }
 
   #uniformTile(numTokens: number): Tile {

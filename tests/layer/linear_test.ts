@@ -319,6 +319,36 @@ for (const tiles of TILES) {
 }
 
 testRandomly(
+  "Linear: parts of a matrix are uniforms where they fill workgroups",
+  async (random) => {
+    const size = { numTokens: 32, inside: 8, outside: 128 };
+    const cases = [
+      { tiles: "software with subgroups of 8", rowsOfPart: 64, dispatches: 2 },
+      { tiles: "software with subgroups of 8", rowsOfPart: 32, dispatches: 1 },
+      { tiles: "software", rowsOfPart: 32, dispatches: 4 },
+    ];
+    const { device, profile: { subgroupSize } } = await sharedGpu();
+    const ofDevice = device.limits.minUniformBufferOffsetAlignment;
+    for (const { tiles, rowsOfPart, dispatches } of cases) {
+      if (PROFILES[tiles].subgroupSize > subgroupSize || ofDevice > 256) continue;
+      const limits = {
+        maxUniformBufferBindingSize: rowsOfPart * rowBytes(size.inside, "f32"),
+        minUniformBufferOffsetAlignment: 256,
+      };
+      using tensors = new Tensors();
+      const { gpu, profile, weights, x, expected } = await draw(tensors, { random, tiles, size });
+      const y = await tensors.poisoned([size.numTokens, size.outside]);
+      const linear = tensors.keep(new Linear(gpu, "linear", weights, { profile }));
+      const buffers = { x: x.buffer, y: y.buffer };
+      const work = await withLimits(limits, () => linear.bind(buffers, size.numTokens));
+      assertEquals(work.dispatches.length, dispatches, `${tiles}, parts of ${rowsOfPart} rows`);
+      await run(work);
+      assertClose(await y.download(), expected, TOLERANCE, `${tiles}, parts of ${rowsOfPart} rows`);
+    }
+  },
+);
+
+testRandomly(
   "Linear: each of the heads that a token has is multiplied by rows of its own",
   async (random) => {
     const gpu = await sharedGpu();
