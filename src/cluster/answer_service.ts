@@ -1,22 +1,14 @@
 /** A worker: answers requests item by item, as a NATS service that others discover. */
 import { checkObject } from "../base/check.ts";
-import { createInbox, type Msg, type Subscription } from "@nats-io/transport-node";
+import { createInbox, type Subscription } from "@nats-io/transport-node";
 import type { Service } from "@nats-io/services";
 import { ANSWER_VERSION, type AnswerMessage, readRequest } from "./answer_protocol.ts";
 import { failureOf } from "./failure.ts";
 import { checkServed } from "./check_served.ts";
-import {
-  checkCluster,
-  type Cluster,
-  MAX_BYTES,
-  nameOf,
-  natsOf,
-  servicesOf,
-  subjectOf,
-} from "./cluster.ts";
+import { checkCluster, type Cluster, MAX_BYTES, nameOf, natsOf, subjectOf } from "./cluster.ts";
 import { WorkerBusyError, WorkerLostError } from "./errors.ts";
-import { isInbox } from "./inbox.ts";
 import { decodeJson, encodeJson } from "./message.ts";
+import { servicesOf } from "./services.ts";
 
 const START = "start to answer";
 
@@ -163,20 +155,17 @@ export class AnswerService {
     });
     this.#service.addEndpoint("answer", {
       subject,
-      handler: (_, message) => void this.#answer(message),
+      handler: (_, { data, reply }) => void this.#answer(data, reply!),
     });
     this.#service.addEndpoint("probe", {
       subject: `${subject}.probe`,
       handler: (_, message) => {
-        if (!isInbox(message.reply)) return;
         message.respond(encodeJson(this.#inboxes.has(message.string())));
       },
     });
   }
 
-  async #answer({ data, reply: inbox }: Pick<Msg, "data" | "reply">): Promise<void> {
-    // Without an inbox, nobody waits.
-    if (!isInbox(inbox)) return;
+  async #answer(data: Uint8Array, inbox: string): Promise<void> {
     const connection = natsOf(this.#cluster);
     const watch = `${this.#watch}.${this.#begun++}`;
     const say = (message: AnswerMessage) => {

@@ -1,4 +1,3 @@
-import { Svcm } from "@nats-io/services";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { checkObject, sentence } from "../base/check.ts";
 
@@ -43,11 +42,6 @@ export function natsOf({ connection }: Cluster): NatsConnection {
 /** Most bytes of a message that the server passes on, with its headers, and at most `maxBytes`. */
 export function mostOf(cluster: Cluster, maxBytes: number): number {
   return Math.min(maxBytes, natsOf(cluster).info?.max_payload ?? maxBytes);
-}
-
-/** The services at a cluster's server. Their package has an older core beside it: its types differ, its calls do not. */
-export function servicesOf({ connection }: Cluster): Svcm {
-  return new Svcm(connection as ConstructorParameters<typeof Svcm>[0]);
 }
 
 /** `prefix--word--word`, for what has a name without dots: no other words have the same. */

@@ -1,10 +1,3 @@
-/**
- * Whether a subject to reply to is an inbox. A worker says nothing at others: what it may publish to, whoever asks it may not.
- */
-export function isInbox(subject: string | undefined): subject is string {
-  return subject !== undefined && subject.startsWith("_INBOX");
-}
-
 /** The messages that come to a subject of one's own, taken one by one, with a time to wait for each. */
 import {
   createInbox,

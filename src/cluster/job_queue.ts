@@ -24,12 +24,12 @@ import {
   mostOf,
   nameOf,
   natsOf,
-  servicesOf,
   subjectOf,
 } from "./cluster.ts";
 import { delay } from "./delay.ts";
 import { MessageError } from "./errors.ts";
 import { decodeJson, encodeJson } from "./message.ts";
+import { servicesOf } from "./services.ts";
 import { Workers } from "./workers.ts";
 
 /** Options of {@linkcode JobQueue.open}. */

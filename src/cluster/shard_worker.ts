@@ -6,20 +6,12 @@ import type { Gpu } from "../gpu/device.ts";
 import { Owned } from "../gpu/owned.ts";
 import type { KvDtype } from "../tensor/dtype.ts";
 import { checkServed } from "./check_served.ts";
-import {
-  checkCluster,
-  type Cluster,
-  MAX_BYTES,
-  mostOf,
-  nameOf,
-  servicesOf,
-  subjectOf,
-} from "./cluster.ts";
+import { checkCluster, type Cluster, MAX_BYTES, mostOf, nameOf, subjectOf } from "./cluster.ts";
 import { MessageError, WorkerLostError } from "./errors.ts";
 import { failureOf } from "./failure.ts";
-import { isInbox } from "./inbox.ts";
 import type { ShardState } from "./merge_states.ts";
 import { encodeJson } from "./message.ts";
+import { servicesOf } from "./services.ts";
 import { ShardAttention } from "./shard_attention.ts";
 import {
   decodeShard,
@@ -141,7 +133,6 @@ export class ShardWorker {
       service.addEndpoint("probe", {
         subject: `${subject}.probe`,
         handler: (_, message) => {
-          if (!isInbox(message.reply)) return;
           message.respond(encodeJson(worker.#inboxes.has(message.string())));
         },
       });
@@ -165,9 +156,7 @@ export class ShardWorker {
   }
 
   #take(message: Pick<ServiceMsg, "data" | "reply" | "respond">): void {
-    // Without an inbox, nobody waits.
-    const { reply: inbox } = message;
-    if (!isInbox(inbox)) return;
+    const inbox = message.reply!;
     this.#inboxes.add(inbox);
     const turn = this.#turns.take(async () => message.respond(await this.#answer(message.data)));
     // A connection that closed meanwhile passes on no answer, and whoever asked takes the shard for lost.

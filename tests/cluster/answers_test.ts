@@ -278,14 +278,20 @@ testNats(
     let asked = 0;
     const service = await start(cluster, { answer: () => answerOf([++asked]) });
     const heard: string[] = [];
-    asker.connection.subscribe("test.>", {
-      callback: (_, { subject }) => void heard.push(subject),
-    });
+    for (const subject of ["test.>", "_INBOXtest.>"]) {
+      asker.connection.subscribe(subject, {
+        callback: (_, { subject }) => void heard.push(subject),
+      });
+    }
     const subject = `test.say.${service.id}`;
     const request = JSON.stringify({ version: 1, fingerprint: OF.fingerprint, request: null });
-    for (const reply of ["test.jobs.results.run.done", "$JS.API.STREAM.DELETE.test--jobs--jobs"]) {
-      asker.connection.publish(subject, request, { reply });
-      asker.connection.publish(`${subject}.probe`, "any", { reply });
+    const statistics = ["", ".test--say", `.test--say.${service.id}`].flatMap((whose) => {
+      return ["PING", "STATS", "INFO"].map((verb) => `$SRV.${verb}${whose}`);
+    });
+    for (const reply of ["test.jobs.results.run.done", "test.$JS.API", "_INBOXtest.a"]) {
+      for (const each of [subject, `${subject}.probe`, ...statistics]) {
+        asker.connection.publish(each, request, { reply });
+      }
     }
     assertEquals(await collect(asker, service.id, null), [1]);
     assertEquals(heard.filter((each) => !each.startsWith(subject)), []);
