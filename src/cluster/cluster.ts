@@ -18,7 +18,10 @@ export interface Connection {
 export interface Cluster {
   /** Through it all messages go. */
   connection: Connection;
-  /** The first word of every subject, of letters, digits, `_` and single `-` between them: clusters of different prefixes do not meet. */
+  /**
+   * The first word of every subject, of letters, digits, `_` and single `-` between them: clusters of different prefixes do not
+   * meet.
+   */
   prefix: string;
 }
 
