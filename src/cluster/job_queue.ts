@@ -169,7 +169,8 @@ export class JobQueue {
    * @param run The jobs that belong together, a word: their outcomes come together.
    * @param id The job among them.
    * @param job What workers get, as JSON.
-   * @returns False if the same job was added before, within a day.
+   * @returns False if the same job was added before, within a day. It is true where the server's word was lost and the job was
+   *   sent again.
    * @throws {RangeError} If no message can hold the job, or `run` is no word.
    * @throws {Error} If the server does not take it, as where its disk is full. It may be added again.
    */
@@ -187,7 +188,8 @@ export class JobQueue {
     for (let tries = 1;; tries++) {
       try {
         const { duplicate } = await this.#client.publish(subject, bytes, { msgID });
-        return !duplicate;
+        // A try whose acknowledgement was lost may have added it.
+        return !duplicate || tries > 1;
       } catch (error) {
         // What was sent while the connection was broken is gone, and what came twice is kept once.
         if ((error as Error).name === "TimeoutError" && tries < MOST_TRIES) continue;

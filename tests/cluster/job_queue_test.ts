@@ -1,6 +1,7 @@
 // Jobs over JetStream on this machine: each is done, whoever ends or fails, and no outcome comes twice.
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { jetstreamManager } from "@nats-io/jetstream";
+import { errors } from "@nats-io/transport-node";
 import { type Cluster, type JobOutcome, JobQueue } from "../../src/cluster/mod.ts";
 import { NatsServer, testNats } from "../support/nats.ts";
 
@@ -226,6 +227,21 @@ testNats("JobQueue: an id is any text, and each is kept once", async () => {
     for (const id of ["two\nlines", "two lines", "ü: 雪", ""]) {
       assertEquals([await queue.add("run", id, 1), await queue.add("run", id, 1)], [true, false]);
     }
+  });
+});
+
+testNats("JobQueue: a job whose acknowledgement was lost is new all the same", async () => {
+  await withServer(async (server) => {
+    const cluster = await server.join();
+    const queue = await open(cluster);
+    const { connection } = cluster;
+    const request = connection.request.bind(connection);
+    connection.request = async (...sent) => {
+      await request(...sent);
+      connection.request = request;
+      throw new errors.TimeoutError();
+    };
+    assertEquals([await queue.add("run", "1", 1), await queue.add("run", "1", 1)], [true, false]);
   });
 });
 
