@@ -38,8 +38,8 @@ export async function measureByWorkers(
       jobs: readonly QualityJob[],
       onResult: (result: unknown, index: number) => void,
     ) => {
-      await queue.checkRoom(jobs.length);
       const run = await runOf(fingerprint, jobs);
+      await queue.checkRoom(run, jobs.length);
       const isNew = await Promise.all(jobs.map((job, i) => queue.add(run, `${i}`, job)));
       const known = isNew.filter((isNew) => !isNew).length;
       if (known > 0) out.error(`Asked for before, within a day: ${known} of ${jobs.length} jobs`);

@@ -200,17 +200,21 @@ export class JobQueue {
   }
 
   /**
-   * Checks that the server has room for results. Without room nothing is lost: jobs and their workers wait for it.
+   * Checks that the server has room for the results of a run. Without room nothing is lost: jobs and their workers wait for it.
    *
-   * @param results How many are to come.
-   * @throws {RangeError} If the stream of results is too full for them; the message names the stream.
+   * @param run The jobs that belong together, a word.
+   * @param results How many it has in all, with those that are there.
+   * @throws {RangeError} If the stream of results is too full for them, or `run` is no word; the message names the stream, and has
+   *   how many results of other runs it keeps.
    */
-  async checkRoom(results: number): Promise<void> {
-    const stream = nameOf(this.#cluster, this.#options.name, "results");
+  async checkRoom(run: string, results: number): Promise<void> {
+    const { name } = this.#options;
+    const stream = nameOf(this.#cluster, name, "results");
     const manager = await jetstreamManager(natsOf(this.#cluster));
-    const { config: { max_msgs: most }, state: { messages: kept } } = await manager.streams.info(
-      stream,
-    );
+    const { config: { max_msgs: most }, state: { messages, subjects } } = await manager.streams
+      .info(stream, { subjects_filter: `${subjectOf(this.#cluster, name, "results", run)}.*` });
+    const own = Object.values(subjects ?? {}).reduce((sum, count) => sum + count, 0);
+    const kept = messages - own;
     // The server has -1 for a stream that anything fits.
     if (most < 0 || kept + results <= most) return;
     const rule = "the stream of results must have room for them (nats stream purge empties it)";

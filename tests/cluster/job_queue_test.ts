@@ -345,8 +345,20 @@ testNats("JobQueue: outcomes end by a signal, and room for results is checked", 
     setTimeout(() => controller.abort(), 20);
     for await (const _ of queue.outcomes("run", controller)) assert(false, "there is no outcome");
     for await (const _ of queue.outcomes("run", controller)) assert(false, "it is aborted before");
-    await queue.checkRoom(3);
-    const full = 'stream="test--jobs--results", results=4, kept=0, most=3';
-    await assertRejects(() => queue.checkRoom(4), RangeError, full);
+    await queue.checkRoom("run", 3);
+    const full = (results: number, kept: number) =>
+      `stream="test--jobs--results", results=${results}, kept=${kept}, most=3`;
+    await assertRejects(() => queue.checkRoom("run", 4), RangeError, full(4, 0));
+    const working = new AbortController();
+    const work = queue.work((job) => Promise.resolve(job), working);
+    for (const [id, run] of ["run", "other", "run"].entries()) await queue.add(run, `${id}`, 1);
+    assertEquals((await collect(queue, "run", 2)).length, 2);
+    await collect(queue, "other", 1);
+    working.abort();
+    await work;
+    // Results that a run has take no further room.
+    await queue.checkRoom("run", 2);
+    await assertRejects(() => queue.checkRoom("run", 3), RangeError, full(3, 1));
+    await assertRejects(() => queue.checkRoom("third", 1), RangeError, full(1, 3));
   });
 });
