@@ -269,25 +269,28 @@ export class JobQueue {
     const consumer = await this.#consumer(patience);
     const leave = await this.#announce();
     const begun = new Set<Promise<void>>();
-    while (!signal.aborted) {
-      if (!hasRoom()) {
-        await delay(LOOK);
-        continue;
+    try {
+      while (!signal.aborted) {
+        if (!hasRoom()) {
+          await delay(LOOK);
+          continue;
+        }
+        try {
+          const message = await consumer.next({ expires: HELD });
+          if (!message) continue;
+          const done = this.#perform(message, perform, { signal, patience, warn })
+            .finally(() => begun.delete(done));
+          begun.add(done);
+        } catch (error) {
+          if (natsOf(this.#cluster).isClosed()) break;
+          warn(`No jobs come: ${error}`);
+          await delay(AGAIN);
+        }
       }
-      try {
-        const message = await consumer.next({ expires: HELD });
-        if (!message) continue;
-        const done = this.#perform(message, perform, { signal, patience, warn })
-          .finally(() => begun.delete(done));
-        begun.add(done);
-      } catch (error) {
-        if (natsOf(this.#cluster).isClosed()) break;
-        warn(`No jobs come: ${error}`);
-        await delay(AGAIN);
-      }
+      await Promise.all(begun);
+    } finally {
+      await leave();
     }
-    await Promise.all(begun);
-    await leave();
   }
 
   /** The name of the service by which workers are found. */

@@ -259,6 +259,21 @@ testNats("JobQueue: work that cannot begin says why", async () => {
   });
 });
 
+testNats("JobQueue: a worker whose work fails is found no more", async () => {
+  await withServer(async (server) => {
+    const queue = await open(await server.join());
+    const { signal } = new AbortController();
+    const hasRoom = () => {
+      throw new Error("no room is known");
+    };
+    const work = () => queue.work((job) => Promise.resolve(job), { signal, hasRoom });
+    await assertRejects(work, Error, "no room is known");
+    const workers = await queue.workers();
+    assertEquals(workers.list(), []);
+    workers.close();
+  });
+});
+
 testNats("JobQueue: a server without JetStream is said", async () => {
   await using server = await NatsServer.start();
   const cluster = await server.join();
