@@ -17,6 +17,7 @@ import {
 import { nanos } from "@nats-io/transport-node";
 import { checkObject, sentence } from "../base/check.ts";
 import { cutMessage } from "../base/excerpt.ts";
+import { checkServed } from "./check_served.ts";
 import {
   checkCluster,
   type Cluster,
@@ -68,6 +69,7 @@ interface Job {
 }
 
 const OPEN = "open a queue of jobs";
+const WORK = "work on a queue of jobs";
 /** Workers that a job may cost. */
 const MOST_DELIVERIES = 3;
 /** Milliseconds in which a job or a result that is sent twice is kept once, and results are kept: a day. */
@@ -260,7 +262,7 @@ export class JobQueue {
    *   {@linkcode MessageError} that it throws is the job's outcome; after any other error the job goes on elsewhere, and counts as
    *   one that cost its worker.
    * @param options When to end, whether there is room for another job, and who is told what went wrong.
-   * @throws {RangeError} If the server refuses to hand out jobs: none was begun.
+   * @throws {RangeError} If the server refuses to hand out jobs, or to let this worker be found: none was begun.
    */
   async work(
     perform: (job: unknown) => Promise<unknown>,
@@ -305,6 +307,7 @@ export class JobQueue {
       version: "1.0.0",
       metadata: { fingerprint: this.#options.fingerprint },
     });
+    await checkServed(WORK, this.#cluster, service);
     return async () => {
       // Whose connection is closed is found no more.
       if (!natsOf(this.#cluster).isClosed()) await service.stop();
@@ -325,7 +328,7 @@ export class JobQueue {
       return this.#client.consumers.getConsumerFromInfo(consumer);
     } catch (error) {
       const rule = "the server must have it, and let this account make a consumer of it";
-      throw new RangeError(sentence("work on a queue of jobs", rule, { name, patience, error }));
+      throw new RangeError(sentence(WORK, rule, { name, patience, error }));
     }
   }
 

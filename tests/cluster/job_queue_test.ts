@@ -274,6 +274,27 @@ testNats("JobQueue: a worker whose work fails is found no more", async () => {
   });
 });
 
+testNats("JobQueue: a worker that nobody may find does not begin", async () => {
+  const config = await Deno.makeTempFile({ suffix: ".conf" });
+  await Deno.writeTextFile(
+    config,
+    `accounts { A {
+      jetstream: enabled
+      users = [{ user: a, password: p, permissions: { subscribe: { deny: ["$SRV.>"] } } }]
+    } }`,
+  );
+  await withServer(
+    async (server) => {
+      const queue = await open(await server.join({ user: "a", pass: "p" }));
+      const work = () => queue.work((job) => Promise.resolve(job), { signal: AbortSignal.abort() });
+      await assertRejects(work, RangeError, "must let this account subscribe");
+    },
+    "--config",
+    config,
+  );
+  await Deno.remove(config);
+});
+
 testNats("JobQueue: a server without JetStream is said", async () => {
   await using server = await NatsServer.start();
   const cluster = await server.join();
