@@ -48,21 +48,45 @@ export interface FusedPlan extends PlanBase, FusedTile {
   texels?: readonly TexelFill[];
 }
 
+/** What a fused plan decides before its slices. */
+interface FusedReads {
+  /** The tile; undefined if none fits the device. */
+  tile: FusedTile | undefined;
+  /** The ranges of keys and values that are bound as uniforms. */
+  uniform?: UniformRanges;
+  /** The textures that queries, keys and values are brought to. */
+  texels?: readonly TexelFill[];
+}
+
 /** Plans the fused implementation; undefined if it cannot fit the device. */
 export function planFused(start: PlanStart, device: PlanDevice): FusedPlan | undefined {
-  const { spec, headBlocks } = start;
-  const { tuning } = spec;
-  const tiling = tilingFor(ACTION, tuning, rowsPerKvHead(spec), device.profile);
-  const rowsOfTile = tiling.maxRows * tiling.maxRowGroups;
+  const { spec } = start;
+  const tiling = tilingFor(ACTION, spec.tuning, rowsPerKvHead(spec), device.profile);
   const ofUniforms = planUniformTile(start, device);
-  const texels = ofUniforms ? undefined : planTexels(start, device.profile, rowsOfTile);
-  const loads = texels ? "packs" : fusedLoads(spec, device.profile);
-  const { tile, uniform } = ofUniforms ?? { tile: planTile(spec, loads, device, tiling) };
-  if (!tile) return undefined;
+  if (ofUniforms) return planReads(start, device, tiling, ofUniforms);
+  const ofLoads = (loads: Loads, texels?: readonly TexelFill[]) => {
+    const tile = planTile(spec, loads, device, tiling);
+    return planReads(start, device, tiling, { tile, texels });
+  };
+  const stored = ofLoads(fusedLoads(spec, device.profile));
+  const texels = planTexels(start, device, tiling.maxRows * tiling.maxRowGroups);
+  if (!texels) return stored;
+  const brought = ofLoads("packs", texels);
+  // Textures must not take the scratch that slices need: fewer leave parts of the device without work.
+  return brought && brought.slices >= (stored?.slices ?? 1) ? brought : stored;
+}
 
+/** The plan of a tile that reads queries, keys and values in one way; undefined if it cannot fit the device. */
+function planReads(
+  start: PlanStart,
+  device: PlanDevice,
+  { fillingWorkgroups }: Tiling,
+  { tile, uniform, texels }: FusedReads,
+): FusedPlan | undefined {
+  if (!tile) return undefined;
+  const { spec, headBlocks } = start;
   const tilesOfHead = tilesPerKvHead(spec, tile.rows * tile.rowGroups);
   const numTiles = headBlocks.reduce((sum, { numHeads }) => sum + numHeads, 0) * tilesOfHead;
-  const { fillingWorkgroups } = tiling;
   const packs = { packSize: fusedPackSize(spec), loads: tile.loads };
   const transform = planTransform(spec, packs, device);
   const queryBytes = transform?.queryBytes ?? 0;

@@ -1,12 +1,12 @@
 /** Textures of queries, keys and values, whose loads are cheap in software: a kernel fills them before many rows read them. */
 import type { Grid } from "../gpu/bound_work.ts";
-import { type DeviceProfile, SMALLEST_SUBGROUP } from "../gpu/profile.ts";
+import { SMALLEST_SUBGROUP } from "../gpu/profile.ts";
 import type { Dtype } from "../tensor/dtype.ts";
 import { loadPacks, type Loads, loadsOf } from "../tensor/loads.ts";
 import { isQuantized } from "../tensor/quantized.ts";
 import { visiblePairs } from "./counts.ts";
 import { fusedPackSize } from "./fused_tile.ts";
-import type { PlanStart } from "./plan_base.ts";
+import type { PlanDevice, PlanStart } from "./plan_base.ts";
 
 /** Texels of a line of a texture, and the most lines that every WebGPU device has. */
 export const TEXELS_WIDE = 4096;
@@ -44,7 +44,7 @@ export interface TexelFill {
  */
 export function planTexels(
   { spec, contextLen, parts }: PlanStart,
-  profile: DeviceProfile,
+  { profile }: PlanDevice,
   tileRows: number,
 ): TexelFill[] | undefined {
   const { dtype, kvDtype, arithmetic, pages, tokens, valuesAre } = spec;

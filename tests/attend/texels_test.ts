@@ -119,6 +119,21 @@ Deno.test("texels: a texture has the lines that its rows take, and counts as scr
   assertEquals(fusedPlan(long, limits, PROFILES["software with both"]).texels, undefined);
 });
 
+Deno.test("texels: leave slices the scratch that these need", () => {
+  const spec = { numHeads: 8, numKvHeads: 1, headDim: 128, capacity: 100_000, seqLen: 2048 };
+  const planned = (maxScratchBytes?: number) => {
+    const { texels, slices } = fusedPlan(
+      { ...spec, ...(maxScratchBytes && { maxScratchBytes }) },
+      LIMITS,
+      PROFILES["software with both"],
+    );
+    return [texels?.length, slices];
+  };
+  assertEquals(planned(), [undefined, 2]);
+  // Loads of four numbers go more rounds than such of eight.
+  assertEquals(planned(2 ** 28), [3, 3]);
+});
+
 Deno.test("texels: explain says so", () => {
   const spec = { numHeads: 8, headDim: 64, seqLen: 512, capacity: 512 };
   const text = explain(planAttention(spec, LIMITS, PROFILES["software with both"]));
