@@ -1,6 +1,6 @@
 /**
  * The limits of a device that planning asks for; a `GPUDevice.limits` is one. Without the number of storage buffers it is the
- * one that WebGPU guarantees, 8.
+ * one that WebGPU guarantees, 8; without the lines of a texture it is the one of compatibility mode, 4096.
  */
 export type PlanLimits =
   & Pick<
@@ -10,4 +10,4 @@ export type PlanLimits =
     | "maxComputeWorkgroupStorageSize"
     | "maxComputeWorkgroupsPerDimension"
   >
-  & Partial<Pick<GPUSupportedLimits, "maxStorageBuffersPerShaderStage">>;
+  & Partial<Pick<GPUSupportedLimits, "maxStorageBuffersPerShaderStage" | "maxTextureDimension2D">>;

@@ -8,9 +8,9 @@ import { visiblePairs } from "./counts.ts";
 import { fusedPackSize } from "./fused_tile.ts";
 import type { PlanDevice, PlanStart } from "./plan_base.ts";
 
-/** Texels of a line of a texture, and the most lines that every WebGPU device has. */
+/** Texels of a line of a texture, and lines: as many as devices in compatibility mode have of both. */
 export const TEXELS_WIDE = 4096;
-const MOST_LINES = 8192;
+const GUARANTEED_LINES = 4096;
 const TEXEL_BYTES = 16;
 
 /** Invocations of a workgroup that fills a texture, and loads that are worth one. */
@@ -44,7 +44,7 @@ export interface TexelFill {
  */
 export function planTexels(
   { spec, contextLen, parts }: PlanStart,
-  { profile }: PlanDevice,
+  { limits, profile }: PlanDevice,
   tileRows: number,
 ): TexelFill[] | undefined {
   const { dtype, kvDtype, arithmetic, pages, tokens, valuesAre } = spec;
@@ -76,8 +76,10 @@ export function planTexels(
     fillOf("k", kvDtype, [heads, capacity, headDim]),
     ...(valuesAre === "keys" ? [] : [fillOf("v", kvDtype, [heads, capacity, valueDim])]),
   ];
+  const mostLines = limits.maxTextureDimension2D ?? GUARANTEED_LINES;
   const fits = texelBytes(fills) <= spec.maxScratchBytes &&
-    fills.every(({ lines }) => lines <= MOST_LINES);
+    heads <= limits.maxComputeWorkgroupsPerDimension &&
+    fills.every(({ lines }) => lines <= mostLines);
   return fits ? fills : undefined;
 }
 

@@ -113,10 +113,25 @@ Deno.test("texels: a texture has the lines that its rows take, and counts as scr
   assertEquals(Object.values(fusedProgram(plan).textures!), lines);
   const bytes = lines.reduce((sum, each) => sum + each * TEXELS_WIDE * 16, 0);
   assertEquals([texelBytes(plan.texels), plan.scratchBytes], [bytes, bytes]);
-  // More lines than every device has.
-  const long = { ...spec, batch: 512, numHeads: 32, maxScratchBytes: 2 ** 40 };
-  const limits = { ...LIMITS, maxStorageBufferBindingSize: 2 ** 40 };
-  assertEquals(fusedPlan(long, limits, PROFILES["software with both"]).texels, undefined);
+});
+
+Deno.test("texels: none where a device has too few lines, or workgroups for the heads", () => {
+  const large = { ...LIMITS, maxStorageBufferBindingSize: 2 ** 40 };
+  const areTexels = (spec: AttentionSpec, maxTextureDimension2D?: number) => {
+    const limits = { ...large, ...(maxTextureDimension2D && { maxTextureDimension2D }) };
+    const wide = { ...spec, maxScratchBytes: 2 ** 40 };
+    return fusedPlan(wide, limits, PROFILES["software with both"]).texels !== undefined;
+  };
+  // 128 queries of 32 texels fill a line.
+  const ofLines = (batch: number): AttentionSpec => (
+    { batch, numHeads: 128, numKvHeads: 1, headDim: 128, seqLen: 1, capacity: 32 }
+  );
+  assertEquals([4096, 4097].map((lines) => areTexels(ofLines(lines))), [true, false]);
+  assertEquals([8192, 8193].map((lines) => areTexels(ofLines(lines), 8192)), [true, false]);
+  const ofHeads = (batch: number): AttentionSpec => (
+    { batch, numHeads: 128, numKvHeads: 1, headDim: 20, seqLen: 1, capacity: 8 }
+  );
+  assertEquals([65535, 65536].map((heads) => areTexels(ofHeads(heads), 2 ** 14)), [true, false]);
 });
 
 Deno.test("texels: leave slices the scratch that these need", () => {
