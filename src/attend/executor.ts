@@ -1,9 +1,10 @@
 /** Runs a program on a device: compiled kernels, and the buffers that belong to them. */
 import type { Dispatch } from "../gpu/bound_work.ts";
 import type { Gpu } from "../gpu/device.ts";
-import { type Bindable, type Buffers, Kernel, TEXTURE_FORMAT } from "../gpu/kernel.ts";
+import { type Bindable, type Buffers, Kernel } from "../gpu/kernel.ts";
 import type { Owned } from "../gpu/owned.ts";
-import { TEXTURE_USAGE, USAGE } from "../gpu/usage.ts";
+import { sharedTexture } from "../gpu/shared_textures.ts";
+import { USAGE } from "../gpu/usage.ts";
 import { TEXELS_WIDE } from "../plan/texels.ts";
 import type { Program } from "./program.ts";
 
@@ -26,11 +27,11 @@ export async function createExecutor(
     async ([name, module]) => [name, await Kernel.compile(gpu, module)] as const,
   );
   const kernels = Object.fromEntries(await Promise.all(compiling));
-  const { params, own, textures } = await gpu.guard("allocate attention", () => ({
+  const { params, own } = await gpu.guard("allocate attention", () => ({
     params: program.params.map(({ kernel, values }) => owned.keep(kernels[kernel].uniform(values))),
     own: ownBuffers(gpu, owned, program),
-    textures: ownTextures(gpu, owned, program),
   }));
+  const textures = await texturesOf(gpu, owned, program);
   return {
     bind(given, kv) {
       const buffers = { ...given, ...own };
@@ -50,22 +51,17 @@ export async function createExecutor(
   };
 }
 
-/** The textures of a program. */
-function ownTextures(
-  { device }: Gpu,
+/** The textures of a program: it fills them before it reads them, so that programs of the same shapes share them. */
+async function texturesOf(
+  gpu: Gpu,
   owned: Owned,
   { textures = {} }: Program,
-): Record<string, GPUTexture> {
-  const made = Object.entries(textures).map(([name, lines]) => {
-    const texture = device.createTexture({
-      label: `attention ${name}`,
-      size: [TEXELS_WIDE, lines],
-      format: TEXTURE_FORMAT,
-      usage: TEXTURE_USAGE.textureBinding | TEXTURE_USAGE.storageBinding,
-    });
-    return [name, owned.keep(texture)] as const;
+): Promise<Record<string, GPUTexture>> {
+  const shared = Object.entries(textures).map(async ([name, lines]) => {
+    const size = [TEXELS_WIDE, lines] as const;
+    return [name, await sharedTexture(gpu, owned, `attention ${name}`, size)] as const;
   });
-  return Object.fromEntries(made);
+  return Object.fromEntries(await Promise.all(shared));
 }
 
 /** The scratch of a program, and its uniforms beside `params`. */

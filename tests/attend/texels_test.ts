@@ -7,14 +7,21 @@ import {
   type Gpu,
   planAttention,
   referenceAttention,
+  RingKvCache,
+  type RingKvCacheOptions,
+  type Tensor,
 } from "../../mod.ts";
 import { fusedProgram } from "../../src/attend/fused_program.ts";
+import { prepareAttention } from "../../src/attend/prepare.ts";
+import { Owned } from "../../src/gpu/owned.ts";
 import { texelBytes, TEXELS_WIDE } from "../../src/plan/texels.ts";
 import { assertClose, assertSame, TOLERANCE } from "../support/compare.ts";
 import { hasF16, sharedGpu } from "../support/gpu.ts";
 import { fusedPlan, LIMITS, PROFILES } from "../support/plan.ts";
 import { testRandomly } from "../support/random.ts";
-import { randomInputs, runPlan } from "../support/run.ts";
+import { randomInputs, runPlan, submit, Tensors } from "../support/run.ts";
+import { AliveTextures } from "../support/textures.ts";
+import { poison, Transcript } from "../support/transcript.ts";
 
 /** The software device that comes nearest to this one. */
 function softwareOf({ profile: { subgroupSize, longLoads } }: Gpu): DeviceProfile {
@@ -64,6 +71,99 @@ testRandomly("texels: infinities reach who sees them", async (random) => {
   const o = await runPlan(plan, inputs);
   assertClose(o, referenceAttention(inputs, spec).o, TOLERANCE.f32, "o");
 });
+
+testRandomly(
+  "texels: works share textures, over rings of any lengths, and encode in any order",
+  async (random) => {
+    const gpu = await sharedGpu();
+    using alive = await AliveTextures.watch();
+    using tensors = new Tensors();
+    const options: RingKvCacheOptions = {
+      ...{ batch: 2, numKvHeads: 1, headDim: 20, valueDim: 24 },
+      ...{ capacity: 13, window: 5, sinks: 2, maxSeqLen: 5 },
+    };
+    const numHeads = 128;
+    const shape = (heads: number, tokens: number, size: number) => [2, tokens, heads, size];
+    /** A ring with what was appended to it. */
+    const ring = async () => {
+      const cache = tensors.keep(await RingKvCache.create(gpu, options));
+      poison(cache);
+      const transcript = new Transcript(cache);
+      const append = async (lengths: number[], fill?: number) => {
+        const [k, v] = [20, 24].map((size) => random.tensor(shape(1, Math.max(...lengths), size)));
+        if (fill !== undefined) {
+          for (const { data } of [k, v]) (data as Float32Array).fill(fill);
+        }
+        transcript.append(k, v, lengths);
+        const given = { k: await tensors.upload(k), v: await tensors.upload(v), lengths };
+        return (encoder: GPUCommandEncoder) => cache.append(encoder, given);
+      };
+      return { cache, transcript, append };
+    };
+    /** An attention for so many tokens. */
+    const attentionOf = async (seqLen: number) => {
+      const spec = { ...options, overflow: "wrap", layout: "BSNH", kvLayout: "BNSH" } as const;
+      const plan = planAttention({ ...spec, numHeads, seqLen }, LIMITS, softwareOf(gpu));
+      assertEquals(plan.impl === "fused" && plan.texels?.length, 3);
+      const owned = tensors.keep(new Owned());
+      const { bind } = await prepareAttention(gpu, owned, plan);
+      const host = random.tensor(shape(numHeads, seqLen, 20));
+      const q = await tensors.upload(host);
+      const over = async (cache: RingKvCache) => {
+        const o = await tensors.poisoned(shape(numHeads, seqLen, 24));
+        return { o, ...bind({ q, cache, o }) };
+      };
+      return { owned, over, q: host };
+    };
+
+    const [two, again, four] = [await attentionOf(2), await attentionOf(2), await attentionOf(4)];
+    // Queries of four tokens take two lines, which are a texture of their own.
+    assertEquals(alive.labels.length, 4);
+    const [nan, uneven, wrapped] = [await ring(), await ring(), await ring()];
+    const before = [
+      ...[
+        await nan.append([5, 5], NaN),
+        await nan.append([5, 5], NaN),
+        await nan.append([5, 5], NaN),
+      ],
+      ...[await uneven.append([5, 3]), await uneven.append([5, 2]), await uneven.append([5, 1])],
+      ...[await wrapped.append([5, 5]), await wrapped.append([5, 5]), await wrapped.append([5, 4])],
+    ];
+    const [ofNan, ofUneven, ofUnevenAgain, ofWrapped] = [
+      ...[await two.over(nan.cache), await two.over(uneven.cache)],
+      ...[await again.over(uneven.cache), await four.over(wrapped.cache)],
+    ];
+    const expected = [
+      uneven.transcript.attend(two.q, 5),
+      wrapped.transcript.attend(four.q, 5),
+    ];
+    const grow = await uneven.append([1, 2]);
+    const first = await tensors.poisoned(ofUneven.o.shape);
+    await submit((encoder) => {
+      for (const append of before) append(encoder);
+      ofNan.encode(encoder);
+      ofUneven.encode(encoder);
+      encoder.copyBufferToBuffer(ofUneven.o.buffer, 0, first.buffer, 0, first.buffer.size);
+      ofWrapped.encode(encoder);
+      grow(encoder);
+      ofUneven.encode(encoder);
+      ofUnevenAgain.encode(encoder);
+    });
+    const check = async (o: Tensor, expected: ArrayLike<number>, what: string) =>
+      assertClose(await o.download(), expected, TOLERANCE.f32, what);
+    await check(first, expected[0], "lengths that differ");
+    await check(ofWrapped.o, expected[1], "another number of tokens");
+    await check(ofUneven.o, uneven.transcript.attend(two.q, 5), "encoded again");
+    await check(ofUnevenAgain.o, uneven.transcript.attend(again.q, 5), "another attention");
+
+    two.owned.destroy();
+    assertEquals(alive.labels.length, 4);
+    again.owned.destroy();
+    assertEquals(alive.labels.length, 3);
+    four.owned.destroy();
+    assertEquals(alive.labels, []);
+  },
+);
 
 Deno.test("texels: planned where loads from storage are dear and many tiles read each key", () => {
   const prefill: AttentionSpec = { numHeads: 8, headDim: 64, seqLen: 512, capacity: 512 };
