@@ -1,4 +1,5 @@
 /** The rows of a table, measured by workers: a job each. */
+import { MAX_BYTES, mostOf } from "../../src/cluster/cluster.ts";
 import { modelFingerprint } from "../../src/cluster/mod.ts";
 import { openCluster } from "../shared/cluster/connect.ts";
 import { followJobs, runOf } from "../shared/cluster/follow_jobs.ts";
@@ -11,24 +12,26 @@ import {
   type RemoteRow,
 } from "../shared/cluster/quality_jobs.ts";
 import type { Model } from "../shared/model_files.ts";
-import { checkDraws } from "../shared/quality/measurer.ts";
 import type { Variant } from "../shared/quality/variant.ts";
 import type { Out } from "../shared/run.ts";
+import { checkTable } from "./check_table.ts";
 import type { QualityOptions } from "./options.ts";
 import { type MeasuredTable, rowsOf, type Table, titleOf } from "./table_rows.ts";
 
 /** Has every row measured. */
 export async function measureByWorkers(
-  { checkpoint: { spec, weights }, tokenizer }: Model,
-  { text, variants }: Table,
+  model: Model,
+  table: Table,
   { cluster: at, seed, calibration }:
     & Pick<QualityOptions, "seed" | "calibration">
     & { cluster: AwaitedCluster },
   out: Out,
 ): Promise<MeasuredTable> {
-  if (typeof text === "number") checkDraws(tokenizer);
+  const { checkpoint: { spec, weights }, tokenizer } = model;
+  const { text, variants } = table;
   const cluster = await openCluster("measure quality", at);
   try {
+    checkTable(model, table, { calibration }, mostOf(cluster, MAX_BYTES));
     const fingerprint = await modelFingerprint(spec, weights, tokenizer);
     const queue = await openQualityJobs(cluster, fingerprint);
     const settings = { seed, calibration };

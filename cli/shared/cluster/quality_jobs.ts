@@ -12,7 +12,11 @@ const ACTION = "measure quality";
 /** Commands and workers of other versions do not meet. */
 const QUALITY_VERSION = 1;
 /** Most tokens that a worker draws to merge by. */
-const MOST_CALIBRATION = 2 ** 20;
+export const MOST_CALIBRATION = 2 ** 20;
+/** The most characters that a negative log-likelihood has, with a comma: "1.2345678901234567e-100,". */
+const NLL_BYTES = 24;
+/** Bytes of a row beside its score, at most: the adapter, and what merging kept of each layer. */
+const REST_BYTES = 2 ** 16;
 
 const [count, index] = [z.int().min(1), z.int().min(0)];
 const settings = z.strictObject({
@@ -51,6 +55,11 @@ export type QualityJob =
 export interface RemoteRow {
   adapter: Adapter;
   measured?: MeasuredVariant;
+}
+
+/** Bytes of a row of a text, at most. */
+export function rowBytes(tokens: number, vocabSize: number): number {
+  return tokens * (NLL_BYTES + `${vocabSize - 1},`.length) + REST_BYTES;
 }
 
 /** Opens the queue of a model's rows. */

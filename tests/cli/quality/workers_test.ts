@@ -125,6 +125,8 @@ testNats(
       };
       const wait = ["--wait", "0.05"];
       await refused("no worker took jobs for 0.05 s (start one: deno run worker", ...nats, ...wait);
+      const draws = ["--pool", "merged", "--calibration", `${2 ** 20 + 1}`];
+      await refused("calibration=1048577, most=1048576", ...nats, ...wait, ...draws);
       const worker = await startWorker(server, files, () => {});
       const { connection } = worker.cluster;
       await worker.end();
