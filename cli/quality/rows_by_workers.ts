@@ -35,7 +35,6 @@ export async function measureByWorkers(
     const fingerprint = await modelFingerprint(spec, weights, tokenizer);
     const queue = await openQualityJobs(cluster, fingerprint);
     const settings = { seed, calibration };
-    const progress = out.progress(variants.length);
     /** Has jobs done, and hands over the result of each by its index. */
     const haveDone = async (
       jobs: readonly QualityJob[],
@@ -58,17 +57,24 @@ export async function measureByWorkers(
     let tokens: readonly number[] = [];
     if (typeof text === "number") {
       const job: QualityJob = { kind: "text", tokens: text, settings };
-      await haveDone([job], (result) => tokens = readText(result));
+      await haveDone([job], (result) => {
+        tokens = readText(result, text, spec.vocabSize);
+      });
     } else tokens = text;
     const remote: RemoteRow[] = [];
     const jobs = variants.map((variant): QualityJob => ({
       ...{ kind: "row", tokens, variant, settings },
     }));
-    await haveDone(jobs, (result, index) => {
-      remote[index] = readRow(result, tokens.length);
-      progress.step(titleOf(variants[index]));
-    });
-    progress.end();
+    const progress = out.progress(variants.length);
+    try {
+      await haveDone(jobs, (result, index) => {
+        const variant = variants[index];
+        remote[index] = readRow(result, tokens.length, variant);
+        progress.step(titleOf(variant));
+      });
+    } finally {
+      progress.end();
+    }
     return { tokens, ...tableOf(variants, remote, out) };
   } finally {
     await cluster.connection.close();

@@ -24,11 +24,14 @@ export async function measureHere(
     for (const variant of possible) await measurer.prepare(variant);
     const measured = [];
     const progress = out.progress(possible.length);
-    for (const variant of possible) {
-      progress.step(titleOf(variant));
-      measured.push({ variant, measured: await measurer.measure(variant, tokens) });
+    try {
+      for (const variant of possible) {
+        progress.step(titleOf(variant));
+        measured.push({ variant, measured: await measurer.measure(variant, tokens) });
+      }
+    } finally {
+      progress.end();
     }
-    progress.end();
     return { tokens, rows: rowsOf(measured), adapter: measurer.adapter };
   } finally {
     gpu.destroy();

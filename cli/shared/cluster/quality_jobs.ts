@@ -105,21 +105,30 @@ export async function doQualityJob(
 }
 
 /**
- * Reads the text that a worker drew.
+ * Reads the text of that many tokens that a worker drew.
  *
  * @throws {MessageError} If it is something else.
  */
-export function readText(value: unknown): number[] {
-  return readMessage("a text", text, value).tokens;
+export function readText(value: unknown, length: number, vocabSize: number): number[] {
+  const { tokens } = readMessage("a text", text, value);
+  const token = tokens.find((token) => token >= vocabSize);
+  if (tokens.length === length && token === undefined) return tokens;
+  const rule = "it must have as many tokens as were asked for, of the vocabulary";
+  const values = { length: tokens.length, asked: length, ...(token !== undefined && { token }) };
+  throw new MessageError(sentence("read a text", rule, { ...values, vocabSize }));
 }
 
 /**
- * Reads a row that a worker measured of a text of that many tokens.
+ * Reads what a worker says of a variant and a text of that many tokens.
  *
- * @throws {MessageError} If it is something else.
+ * @throws {MessageError} If it is something else, or without figures though every adapter can measure the variant.
  */
-export function readRow(value: unknown, tokens: number): RemoteRow {
+export function readRow(value: unknown, tokens: number, { kvDtype }: Variant): RemoteRow {
   const remote = readMessage("a row", row, value);
+  if (!remote.measured && kvDtype !== "f16") {
+    const rule = "every adapter has the element type of its cache, so that there must be figures";
+    throw new MessageError(sentence("read a row", rule, { kvDtype }));
+  }
   for (const [name, { length }] of Object.entries(remote.measured?.score ?? {})) {
     if (length === tokens - 1) continue;
     const rule = "it must be of each token of the text but the first";
