@@ -14,7 +14,7 @@ import type { Table } from "./table_rows.ts";
 export function checkTable(
   { checkpoint, tokenizer }: {
     checkpoint: { spec: Pick<Model["checkpoint"]["spec"], "vocabSize"> };
-    tokenizer: Pick<Model["tokenizer"], "encode" | "endOfText">;
+    tokenizer: Parameters<typeof checkDraws>[0];
   },
   { text, variants }: Table,
   { calibration }: Pick<DrawSettings, "calibration">,

@@ -42,7 +42,7 @@ export function canDraw(tokenizer: Model["tokenizer"]): boolean {
 }
 
 /** Throws a `RangeError` unless a token begins the texts that a model draws. */
-export function checkDraws(tokenizer: Model["tokenizer"]): void {
+export function checkDraws(tokenizer: Parameters<typeof textBounds>[0]): void {
   textBounds(tokenizer, MESSAGES);
 }
 
