@@ -2735,8 +2735,8 @@ return a[k * params.rows + row];
 
 /** layer/factors.wgsl */
 export const factors: Readonly<Record<"own" | "broadcast", string>> = {
-  own: `fn firstRowOf(block: u32, invocation: u32) -> u32 {
-return (block * WORKGROUP + invocation) / TILES * ROWS;
+  own: `fn firstRowOf(workgroupIndex: u32, invocation: u32) -> u32 {
+return (workgroupIndex * WORKGROUP + invocation) / TILES * ROWS;
 }
 fn factorsAt(firstRow: u32, k: u32, invocation: u32) -> array<f32, ROWS> {
 var factors: array<f32, ROWS>;
@@ -2745,8 +2745,8 @@ factors[r] = factorAt(min(firstRow + r, params.rows - 1u), k);
 }
 return factors;
 }`,
-  broadcast: `fn firstRowOf(block: u32, invocation: u32) -> u32 {
-return block / (TILES / WORKGROUP) * ROWS;
+  broadcast: `fn firstRowOf(workgroupIndex: u32, invocation: u32) -> u32 {
+return workgroupIndex / (TILES / WORKGROUP) * ROWS;
 }
 fn factorsAt(firstRow: u32, k: u32, invocation: u32) -> array<f32, ROWS> {
 var loaded: array<f32, FACTOR_LOADS>;
@@ -3087,9 +3087,9 @@ fn main(
 @builtin(num_workgroups) numWorkgroups: vec3u,
 @builtin(local_invocation_index) invocation: u32,
 ) {
-let block = workgroupId.y * numWorkgroups.x + workgroupId.x;
-let firstRow = firstRowOf(block, invocation);
-let firstPack = (block * WORKGROUP + invocation) % TILES * OWN_PACKS;
+let workgroupIndex = workgroupId.y * numWorkgroups.x + workgroupId.x;
+let firstRow = firstRowOf(workgroupIndex, invocation);
+let firstPack = (workgroupIndex * WORKGROUP + invocation) % TILES * OWN_PACKS;
 if (firstRow >= params.rows) {
 return;
 }

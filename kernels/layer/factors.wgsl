@@ -3,8 +3,8 @@
 // variant own: an invocation has rows of its own, or shares some by chance.
 //
 // Needs factor, ROWS, TILES, WORKGROUP, params.
-fn firstRowOf(block: u32, invocation: u32) -> u32 {
-  return (block * WORKGROUP + invocation) / TILES * ROWS;
+fn firstRowOf(workgroupIndex: u32, invocation: u32) -> u32 {
+  return (workgroupIndex * WORKGROUP + invocation) / TILES * ROWS;
 }
 
 fn factorsAt(firstRow: u32, k: u32, invocation: u32) -> array<f32, ROWS> {
@@ -19,8 +19,8 @@ fn factorsAt(firstRow: u32, k: u32, invocation: u32) -> array<f32, ROWS> {
 // TILES: each loads FACTOR_LOADS factors and broadcasts them.
 //
 // Needs factor, FACTOR_LOADS, ROWS, TILES, WORKGROUP, params.
-fn firstRowOf(block: u32, invocation: u32) -> u32 {
-  return block / (TILES / WORKGROUP) * ROWS;
+fn firstRowOf(workgroupIndex: u32, invocation: u32) -> u32 {
+  return workgroupIndex / (TILES / WORKGROUP) * ROWS;
 }
 
 fn factorsAt(firstRow: u32, k: u32, invocation: u32) -> array<f32, ROWS> {

@@ -28,9 +28,9 @@ fn main(
   @builtin(num_workgroups) numWorkgroups: vec3u,
   @builtin(local_invocation_index) invocation: u32,
 ) {
-  let block = workgroupId.y * numWorkgroups.x + workgroupId.x;
-  let firstRow = firstRowOf(block, invocation);
-  let firstPack = (block * WORKGROUP + invocation) % TILES * OWN_PACKS;
+  let workgroupIndex = workgroupId.y * numWorkgroups.x + workgroupId.x;
+  let firstRow = firstRowOf(workgroupIndex, invocation);
+  let firstPack = (workgroupIndex * WORKGROUP + invocation) % TILES * OWN_PACKS;
   if (firstRow >= params.rows) {
     return;
   }
