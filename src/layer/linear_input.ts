@@ -1,6 +1,7 @@
 /** The input of projections that a norm stands before. */
 import type { BoundWork } from "../gpu/bound_work.ts";
-import type { Tensor } from "../tensor/tensor.ts";
+import type { Owned } from "../gpu/owned.ts";
+import { Tensor } from "../tensor/tensor.ts";
 import { normalisesInput } from "./linear.ts";
 import type { Norm } from "./norm.ts";
 
@@ -12,11 +13,26 @@ export interface LinearInput {
   norm?: Norm;
 }
 
-/** Options of {@linkcode normedInput}. */
+/** What {@linkcode normedInput} normalises. */
 export interface NormedInputOptions {
   numTokens: number;
   /** Whether `y` is to have the rows that are normalised, for other readers. The default is not. */
   keepsRows?: boolean;
+}
+
+/** Whether a dispatch of its own writes the rows that are normalised. */
+function writesRows({ numTokens, keepsRows = false }: NormedInputOptions): boolean {
+  return keepsRows || !normalisesInput(numTokens);
+}
+
+/** Allocates where the rows of `x` are normalised to, unless nothing is written there: `x` itself; `owned` keeps it. */
+export async function normedRows(
+  owned: Owned,
+  label: string,
+  x: Tensor,
+  options: NormedInputOptions,
+): Promise<Tensor> {
+  return writesRows(options) ? owned.keep(await Tensor.empty(x.gpu, x.shape, { label })) : x;
 }
 
 /**
@@ -27,8 +43,9 @@ export interface NormedInputOptions {
 export function normedInput(
   norm: Norm,
   { x, y }: { x: Tensor; y: Tensor },
-  { numTokens, keepsRows = false }: NormedInputOptions,
+  options: NormedInputOptions,
 ): { input: LinearInput; before: readonly BoundWork[] } {
-  if (!keepsRows && normalisesInput(numTokens)) return { input: { x, norm }, before: [] };
-  return { input: { x: y }, before: [norm.bind({ x: x.buffer, y: y.buffer }, numTokens)] };
+  if (!writesRows(options)) return { input: { x, norm }, before: [] };
+  const written = norm.bind({ x: x.buffer, y: y.buffer }, options.numTokens);
+  return { input: { x: y }, before: [written] };
 }

@@ -6,7 +6,7 @@ import type { Owned } from "../gpu/owned.ts";
 import { Tensor } from "../tensor/tensor.ts";
 import { type BoundWork, inSequence } from "../gpu/bound_work.ts";
 import { Linear, type LinearActivation } from "../layer/linear.ts";
-import { normedInput } from "../layer/linear_input.ts";
+import { normedInput, normedRows } from "../layer/linear_input.ts";
 import type { Norm } from "../layer/norm.ts";
 import { attentionWeights, projectionWeights } from "./layer_weights.ts";
 import type { Uploads } from "./uploads.ts";
@@ -40,7 +40,7 @@ export interface Halves {
 export interface BlockTensors {
   /** The residual stream [1, S, dim]. */
   h: Tensor;
-  /** The input of attention [1, S, dim], where its projections do not normalise `h` themselves. */
+  /** The input of attention [1, S, dim], or `h` where its projections normalise it themselves. */
   attentionInput: Tensor;
   /** The input of the feed-forward layer [1, S, dim], likewise. */
   mlpInput: Tensor;
@@ -50,19 +50,23 @@ export interface BlockTensors {
   addend: Tensor;
 }
 
-/** Allocates the rows of so many tokens; `owned` keeps them. */
+/** Allocates the rows of so many tokens, or fewer; `owned` keeps them. */
 export async function blockTensors(
   gpu: Gpu,
   owned: Owned,
   { dim, hiddenDim }: DecoderSpec,
   numTokens: number,
+  { keepsInputs }: BlockWorkOptions = {},
 ): Promise<BlockTensors> {
   const tensor = async (label: string, width: number) =>
     owned.keep(await Tensor.empty(gpu, [1, numTokens, width], { label }));
+  const h = await tensor("h", dim);
+  const normed = (label: string) =>
+    normedRows(owned, label, h, { numTokens, keepsRows: keepsInputs });
   return {
-    h: await tensor("h", dim),
-    attentionInput: await tensor("attention input", dim),
-    mlpInput: await tensor("mlp input", dim),
+    h,
+    attentionInput: await normed("attention input"),
+    mlpInput: await normed("mlp input"),
     inside: await tensor("inside", hiddenDim),
     addend: await tensor("addend", dim),
   };

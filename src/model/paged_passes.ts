@@ -90,11 +90,12 @@ export class PagedPasses {
     const { maxStepTokens } = options;
     const empty = async (label: string, shape: number[], dtype: "f32" | "u32" = "f32") =>
       owned.keep(await Tensor.empty(gpu, shape, { label, dtype }));
+    const last = await empty("last rows", [1, batch, spec.dim]);
     const passes = new PagedPasses(model, owned, cache, options, {
       tokens: await empty("tokens", [maxStepTokens], "u32"),
       newest: await empty("newest tokens", [batch], "u32"),
-      last: await empty("last rows", [1, batch, spec.dim]),
-      normed: await finalNormRows(model, owned, batch),
+      last,
+      normed: await finalNormRows(owned, last),
       logits: await empty("logits", [batch, spec.vocabSize]),
       tensors: await blockTensors(gpu, owned, spec, maxStepTokens),
     });

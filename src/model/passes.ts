@@ -3,7 +3,7 @@ import { once } from "../base/once.ts";
 import { type BoundWork, inSequence } from "../gpu/bound_work.ts";
 import type { Owned } from "../gpu/owned.ts";
 import type { NormedLayerTensors } from "../layer/attention_projections.ts";
-import { normedInput } from "../layer/linear_input.ts";
+import { normedInput, normedRows } from "../layer/linear_input.ts";
 import { Tensor } from "../tensor/tensor.ts";
 import type { BlockTensors } from "./block.ts";
 import type { Model } from "./model.ts";
@@ -37,13 +37,9 @@ export async function bindLayers(
   return { h: tensors.h, work: inSequence(works) };
 }
 
-/** Allocates the output of the final norm for so many tokens; `owned` keeps it. */
-export async function finalNormRows(
-  { gpu, spec: { dim } }: Model,
-  owned: Owned,
-  numTokens: number,
-): Promise<Tensor> {
-  return owned.keep(await Tensor.empty(gpu, [numTokens, dim], { label: "final norm" }));
+/** Allocates the output of the final norm of a residual stream [1, tokens, dim]; `owned` keeps it. */
+export function finalNormRows(owned: Owned, h: Tensor): Promise<Tensor> {
+  return normedRows(owned, "final norm", h, { numTokens: h.shape[1] });
 }
 
 /** Binds the final norm and the classifier, from the first rows of a residual stream to those of logits. */
@@ -89,7 +85,7 @@ export class Heads {
       const logits = seqLen === 1
         ? this.#logits
         : this.#owned.keep(await Tensor.empty(gpu, [seqLen, vocabSize], { label: "logits" }));
-      const normed = await finalNormRows(this.#model, this.#owned, seqLen);
+      const normed = await finalNormRows(this.#owned, h);
       return { logits, work: await bindHead(this.#model, { h, normed, logits }, seqLen) };
     });
   }

@@ -6,10 +6,11 @@ import { normalisesInput } from "../../src/layer/linear.ts";
 import { blockTensors } from "../../src/model/block.ts";
 import { Model } from "../../src/model/model.ts";
 import { PagedPasses } from "../../src/model/paged_passes.ts";
-import { bindLayers, type Pass } from "../../src/model/passes.ts";
+import { bindLayers, finalNormRows, type Pass } from "../../src/model/passes.ts";
 import { RingLayers } from "../../src/model/ring_layers.ts";
 import type { DecoderSpec } from "../../src/model/spec.ts";
 import { Tensor } from "../../src/tensor/tensor.ts";
+import { buffersOf } from "../support/buffers.ts";
 import { sharedGpu } from "../support/gpu.ts";
 import { TINY, weightsOf } from "../support/models.ts";
 import { type Random, testRandomly } from "../support/random.ts";
@@ -98,6 +99,30 @@ testRandomly("Decoder: many tokens are normalised once, by norms of their own", 
     assertEquals(await ofSequence(model, owned, many - 1), [STEP, STEP]);
   });
 });
+
+testRandomly(
+  "Decoder: what norms write is allocated only where they are dispatches",
+  async (random) => {
+    await withModel({ spec: SMALL, random }, async (model, owned) => {
+      const { gpu, spec } = model;
+      const inputs = ["attention input", "mlp input", "final norm"];
+      for (
+        const [numTokens, keepsInputs] of [[1, false], [4, false], [4, true], [5, false]] as const
+      ) {
+        const { made } = await buffersOf(async () => {
+          const { h } = await blockTensors(gpu, owned, spec, numTokens, { keepsInputs });
+          await finalNormRows(owned, h);
+        });
+        const written = numTokens === 5 ? inputs : keepsInputs ? inputs.slice(0, 2) : [];
+        assertEquals(
+          made.filter((label) => inputs.includes(label)),
+          written,
+          `${numTokens} tokens`,
+        );
+      }
+    });
+  },
+);
 
 testRandomly("Batch: a step of few tokens is 7 dispatches a layer", async (random) => {
   await withModel({ spec: SMALL, random }, async (model, owned) => {

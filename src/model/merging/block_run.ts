@@ -45,14 +45,15 @@ export class BlockRun implements Destroyable {
     return await Owned.make(async (owned) => {
       const { rope, window } = spec.layers[layer];
       const uploads = new Uploads(RUN, gpu, owned, { spec, weights });
-      const options = { name: `layers.${layer}`, weightDtype: "f32" } as const;
-      const block = await Block.create(gpu, spec, uploads, options);
+      const stored = { name: `layers.${layer}`, weightDtype: "f32" } as const;
+      const block = await Block.create(gpu, spec, uploads, stored);
       const attention = await ringAttention(owned, spec, block, {
         ...{ capacity: seqLen, rope, window, overflow: "error" },
       });
-      const tensors = await blockTensors(gpu, owned, spec, seqLen);
+      const options = { keepsInputs: true };
+      const tensors = await blockTensors(gpu, owned, spec, seqLen, options);
       const attend = (bound: NormedLayerTensors) => attention.bind(RUN, bound);
-      const work = await block.bind(tensors, attend, { keepsInputs: true });
+      const work = await block.bind(tensors, attend, options);
       return new BlockRun(gpu, owned, attention.cache, tensors, work);
     });
   }
