@@ -4,8 +4,8 @@
 //
 // It reads what factorsAt and innerPack read, and writes what putPack writes.
 //
-// Grid: (blocks of tiles, lines of blocks, chunks of the sum). An invocation owns a tile of ROWS rows and OWN_PACKS packs, so that a loaded
-// factor serves every pack and a loaded pack every row; neighbours own the packs of the same rows.
+// Grid: (blocks of tiles, lines of blocks, chunks of the sum). An invocation owns a tile of ROWS rows and OWN_PACKS packs, so that
+// a loaded factor serves every pack and a loaded pack every row; neighbours own the packs of the same rows.
 //
 // Needs factors, inner_row, pack, put_pack, OWN_PACKS, ROWS, TILES, WIDTH, WORKGROUP.
 struct Params {

@@ -163,7 +163,8 @@ export class Kernel implements CompiledKernel {
   }
 
   /**
-   * Binds buffers and textures by the names of the kernel's variables, for runs over a grid; names that it does not use are passed over.
+   * Binds buffers and textures by the names of the kernel's variables, for runs over a grid; names that it does not use are passed
+   * over.
    *
    * @throws {TypeError} If a buffer is missing, or cannot be a uniform where the kernel reads one.
    * @throws {RangeError} If the grid is larger than the device's.
