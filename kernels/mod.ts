@@ -2773,30 +2773,8 @@ return gain[pack];
 }`,
 };
 
-/** layer/inner_row.wgsl */
-export const innerRow: Readonly<Record<"storage" | "uniform", string>> = {
-  storage: `var<storage, read> b: array<Wide>;
-fn innerPack(k: u32, pack: u32) -> Wide {
-return b[k * PACKS + pack];
-}`,
-  uniform: `var<uniform> b: array<Wide, BOUND_ROWS * PACKS>;
-fn innerPack(k: u32, pack: u32) -> Wide {
-return b[(k - params.first) * PACKS + pack];
-}`,
-};
-
-/** layer/input.wgsl */
-export const input: Readonly<Record<"token" | "head", string>> = {
-  token: `fn startOfInput(token: u32, row: u32) -> u32 {
-return token * PACKS;
-}`,
-  head: `fn startOfInput(token: u32, row: u32) -> u32 {
-return (token * HEADS + row / HEAD_ROWS) * PACKS;
-}`,
-};
-
-/** layer/inputs.wgsl */
-export const inputs: Readonly<Record<"own" | "broadcast", string>> = {
+/** layer/held_inputs.wgsl */
+export const heldInputs: Readonly<Record<"own" | "broadcast", string>> = {
   own: `var<storage, read> x: array<Wide>;
 fn laneOf(invocation: u32) -> u32 {
 return invocation % LANES;
@@ -2828,6 +2806,28 @@ held[t][p] = subgroupBroadcast(own[t / WORKGROUP], t % WORKGROUP);
 }
 }
 return held;
+}`,
+};
+
+/** layer/inner_row.wgsl */
+export const innerRow: Readonly<Record<"storage" | "uniform", string>> = {
+  storage: `var<storage, read> b: array<Wide>;
+fn innerPack(k: u32, pack: u32) -> Wide {
+return b[k * PACKS + pack];
+}`,
+  uniform: `var<uniform> b: array<Wide, BOUND_ROWS * PACKS>;
+fn innerPack(k: u32, pack: u32) -> Wide {
+return b[(k - params.first) * PACKS + pack];
+}`,
+};
+
+/** layer/input.wgsl */
+export const input: Readonly<Record<"token" | "head", string>> = {
+  token: `fn startOfInput(token: u32, row: u32) -> u32 {
+return token * PACKS;
+}`,
+  head: `fn startOfInput(token: u32, row: u32) -> u32 {
+return (token * HEADS + row / HEAD_ROWS) * PACKS;
 }`,
 };
 

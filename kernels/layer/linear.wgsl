@@ -10,7 +10,7 @@
 // the sum over IN. An output is made of ROWS_PER_OUTPUT neighbouring rows. Where tokens are normalised, all groups have the same
 // ones, and all invocations share their moments.
 //
-// Needs input, inputs, lanes, moments, normalised, output, pack, put, row_bias, weight_matrix, IN, LANES, LOAD_PACKS,
+// Needs held_inputs, input, lanes, moments, normalised, output, pack, put, row_bias, weight_matrix, IN, LANES, LOAD_PACKS,
 // OUTPUTS, PART_ROWS, ROWS, ROWS_PER_OUTPUT, ROW_GROUPS, TOKENS, TOKEN_GROUPS, WORKGROUP.
 struct Params {
   numTokens: u32,

@@ -315,7 +315,7 @@ export function linearModule(
         ...{ ROWS_PER_OUTPUT, OUTPUTS: ROWS / ROWS_PER_OUTPUT },
       },
       fragments: [
-        broadcasts ? wgsl.inputs.broadcast : wgsl.inputs.own,
+        broadcasts ? wgsl.heldInputs.broadcast : wgsl.heldInputs.own,
         hasBias ? wgsl.rowBias.added : wgsl.rowBias.none,
         wgsl.linear,
       ],

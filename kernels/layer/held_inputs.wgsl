@@ -1,4 +1,4 @@
-// inputs: the LOAD_PACKS packs of x that each of a tile's tokens has from load i on.
+// held_inputs: the LOAD_PACKS packs of x that each of a tile's tokens has from load i on.
 
 // variant own: lanes share the sum over IN, and each loads what it adds up.
 //
