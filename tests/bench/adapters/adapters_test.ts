@@ -53,8 +53,9 @@ testNats("bench --nats: each worker measures its adapter, and has a row", async 
     const { code, out, err } = await run(runCommand, ...SMALL, ...nats);
     assertEquals(code, 0, err);
     assertStringIncludes(err, "Workers that measure: 2\n");
-    assertStringIncludes(out, "decode MQA");
-    assertStringIncludes(out, "over the 3 cases that every adapter measured");
+    for (const variant of ["MHA", "GQA", "MQA"]) {
+      assert(new RegExp(`^decode ${variant}, fused, f32 +1 `, "m").test(out), out);
+    }
     const { adapters }: { adapters: AdapterReport[] } = JSON.parse(await Deno.readTextFile(json));
     assertEquals(adapters.map(({ adapter }) => adapter).sort(), ["first", "second"]);
     for (const { report } of adapters) {
@@ -186,23 +187,46 @@ Deno.test("bench --nats: options", () => {
 });
 
 Deno.test("bench --nats: the table has the mean over the cases that all adapters measured", () => {
-  const rate = (tokensPerSecond: number, contextLen: number): Result =>
-    makeResult({ phase: "decode", variant: "mqa", tokensPerSecond, contextLen });
-  const report = (...results: Result[]) => makeReport(results);
+  const rate = (tokensPerSecond: number, contextLen: number, more: Partial<Result> = {}): Result =>
+    makeResult({ phase: "decode", variant: "mqa", tokensPerSecond, contextLen, ...more });
+  const [staged, f32] = [{ impl: "staged" }, { dtype: "f32" as const }];
+  const int8 = { kvDtype: "int8" as const };
   const table = formatAdapters([
-    { adapter: "one", report: report(rate(100, 1), rate(400, 2), rate(9999, 3)) },
+    {
+      adapter: "one",
+      report: makeReport([
+        ...[rate(100, 1), rate(400, 2), rate(9999, 3), rate(50, 1, staged)],
+        ...[rate(5, 1, f32), rate(7, 1, int8)],
+      ]),
+    },
     {
       adapter: "two",
-      report: report(rate(300, 1), rate(300, 2), { ...rate(1, 3), failure: "no" }),
+      report: makeReport([
+        ...[rate(20, 1, staged), rate(8, 1, int8), rate(300, 1), rate(300, 2)],
+        { ...rate(1, 3), failure: "no" },
+      ]),
     },
     { adapter: "three", failure: "it ended" },
   ]);
-  const rows = table.split("\n");
-  assertStringIncludes(rows[0], "decode MQA");
-  assert(rows[1].startsWith("one") && rows[1].endsWith("200"), table);
-  assert(rows[2].startsWith("two") && rows[2].endsWith("300"), table);
-  assert(rows[3].startsWith("three") && rows[3].endsWith("-"), table);
+  const rows = table.split("\n").map((line) => line.trim().split(/ {2,}/));
+  assertEquals(rows.slice(0, 4).map(([adapter]) => adapter), ["adapter", "one", "two", "three"]);
+  assertEquals(rows[3].slice(1), ["-", "-", "-"]);
+  assertEquals(rows.slice(6, 10), [
+    ["kind", "cases", "one", "two"],
+    ["decode MQA, fused, f16", "2", "200.00", "300.00"],
+    ["decode MQA, staged, f16", "1", "50.00", "20.00"],
+    ["decode MQA, fused, f16, K and V in int8", "1", "7.00", "8.00"],
+  ]);
   assertStringIncludes(table, "FAILED: three: it ended");
   assertStringIncludes(table, "mqa: no");
-  assertStringIncludes(table, "over the 2 cases");
+});
+
+Deno.test("bench --nats: without a case that all adapters measured there are no rates", () => {
+  const report = makeReport([makeResult()]);
+  const table = formatAdapters([
+    { adapter: "one", report },
+    { adapter: "two", report: makeReport([{ ...makeResult(), failure: "no" }]) },
+  ]);
+  assert(!table.includes("Tokens per second"), table);
+  assertStringIncludes(table, "FAILED: two: ");
 });
