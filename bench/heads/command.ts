@@ -8,6 +8,7 @@ import { type CurvePoint, paceOf, trainerOptions } from "../../cli/shared/traini
 import { type Texts, textsFor } from "../../cli/shared/training/texts.ts";
 import { WorkFolder } from "../../cli/shared/work_folder.ts";
 import { Gpu } from "../../mod.ts";
+import { sentence } from "../../src/base/check.ts";
 import { checkNewFolder } from "../../src/checkpoints/writer/new_folder.ts";
 import { checkArchitecture } from "../../src/train/parameters.ts";
 import { headsFigure } from "./figure.ts";
@@ -27,6 +28,8 @@ const FIXED: readonly (keyof HeadsOptions)[] = [
 
 /** What is kept of a comparison. */
 interface Work {
+  /** The adapter of all trainings: their times are summed. */
+  adapter: string;
   texts: Texts;
   runs: Run[];
 }
@@ -76,9 +79,15 @@ export async function runHeads(
 
 /** A comparison that begins, or the one to go on with. */
 async function begin(gpu: Gpu, { model, options, folder }: Comparison, out: Out): Promise<Work> {
-  if (options.resume) return await folder.read();
+  const { description: adapter } = gpu.description;
+  if (options.resume) {
+    const work = await folder.read();
+    if (work.adapter === adapter) return work;
+    const rule = "--resume needs the adapter that its trainings ran on";
+    throw new RangeError(sentence(ACTION, rule, { adapter, before: work.adapter }));
+  }
   const texts = await textsFor(gpu, model, options, { files, action: ACTION, out });
-  const work = { texts, runs: [] };
+  const work = { adapter, texts, runs: [] };
   await folder.write(work);
   return work;
 }

@@ -50,7 +50,8 @@ Training
 Results
   --out DIR            a folder that is absent or empty, for heads.json and heads.svg; each training is kept there when it
                        is done
-  --resume             goes on in that folder: trainings that it has are not done again, more of them may be asked for
+  --resume             goes on in that folder, on the same adapter: trainings that it has are not done again, more of them
+                       may be asked for
 
   --help               this text
 `;

@@ -178,8 +178,14 @@ testRandomly(
         assertEquals(code, 2, err);
         assertStringIncludes(err, says);
       }
-      const kept = async (): Promise<{ runs: Run[] }> =>
+      const kept = async (): Promise<{ adapter: string; runs: Run[] }> =>
         JSON.parse(await Deno.readTextFile(`${out}/run.json`));
+      const begun = await kept();
+      await Deno.writeTextFile(`${out}/run.json`, JSON.stringify({ ...begun, adapter: "another" }));
+      const elsewhere = await run(runHeads, ...line("--resume"));
+      assertEquals(elsewhere.code, 2, elsewhere.err);
+      assertStringIncludes(elsewhere.err, `adapter="${begun.adapter}", before="another"`);
+      await Deno.writeTextFile(`${out}/run.json`, JSON.stringify(begun));
       const { runs: [first] } = await kept();
       const resumed = await run(runHeads, ...line("--resume"));
       assertEquals([resumed.code, resumed.err], [0, ""]);
