@@ -115,7 +115,12 @@ export class AnswerService {
     });
     const started = new AnswerService(cluster, options, { service, stopping });
     started.#listen();
-    await checkServed(START, cluster, service);
+    try {
+      await checkServed(START, cluster, service);
+    } catch (error) {
+      await started.stop();
+      throw error;
+    }
     return started;
   }
 

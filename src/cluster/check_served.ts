@@ -1,6 +1,6 @@
 /** Whether others can reach a service: the client says nothing where the server refuses a subscription of one. */
 import type { Service } from "@nats-io/services";
-import { errors } from "@nats-io/transport-node";
+import { errors, type QueuedIterator, type Status } from "@nats-io/transport-node";
 import { sentence } from "../base/check.ts";
 import { type Cluster, natsOf } from "./cluster.ts";
 import { delay } from "./delay.ts";
@@ -26,8 +26,9 @@ export async function checkServed(
 
 async function stopWhenRefused(cluster: Cluster, service: Service): Promise<void> {
   const own = service.info().endpoints.map(({ subject }) => subject);
-  for await (const status of natsOf(cluster).status()) {
-    if (service.isStopped) return;
+  const statuses = natsOf(cluster).status() as QueuedIterator<Status>;
+  void service.stopped.then(() => statuses.stop());
+  for await (const status of statuses) {
     const error = status.type === "error" ? status.error : undefined;
     if (!(error instanceof errors.PermissionViolationError)) continue;
     const { operation, subject } = error;

@@ -65,6 +65,8 @@ export class Workers<State> {
   readonly #known = new Map<string, Known<State>>();
   /** When each worker of another model answered last. */
   readonly #others = new Map<string, number>();
+  /** Where their statistics are asked for. */
+  readonly #subject: string;
   readonly #inbox = createInbox();
   readonly #answers: Subscription;
   #waiting: (() => void)[] = [];
@@ -73,6 +75,7 @@ export class Workers<State> {
   private constructor(cluster: Cluster, options: WorkersOptions<State>) {
     this.#cluster = cluster;
     this.#options = options;
+    this.#subject = `$SRV.STATS.${nameOf(cluster, options.name)}`;
     this.#answers = natsOf(cluster).subscribe(this.#inbox, {
       callback: (error, message) => {
         if (!error) this.#hear(message.data);
@@ -150,8 +153,7 @@ export class Workers<State> {
     const connection = natsOf(this.#cluster);
     // Who is known ages then.
     if (connection.isClosed()) return;
-    const subject = `$SRV.STATS.${nameOf(this.#cluster, this.#options.name)}`;
-    connection.publish(subject, undefined, { reply: this.#inbox });
+    connection.publish(this.#subject, undefined, { reply: this.#inbox });
   }
 
   /** Takes an answer; what is none, such as the server's word that nobody is there, is passed over. */

@@ -14,7 +14,7 @@ import {
   WorkerLostError,
   Workers,
 } from "../../src/cluster/mod.ts";
-import { createInbox, type Msg } from "@nats-io/transport-node";
+import { createInbox, type Msg, type NatsConnectionImpl } from "@nats-io/transport-node";
 import { NatsServer, testNats } from "../support/nats.ts";
 
 const OF = { name: "say", fingerprint: "f1" };
@@ -49,6 +49,14 @@ function endless(): Answer & { cancelled: Promise<void> } {
     },
   };
 }
+
+/** What the client of a connection holds: subscriptions, and listeners to its status. */
+function heldBy({ connection }: Cluster): { subscriptions: number; listeners: number } {
+  const { protocol } = connection as NatsConnectionImpl;
+  return { subscriptions: protocol.subscriptions.size(), listeners: protocol.listeners.length };
+}
+
+const NOTHING = { subscriptions: 0, listeners: 0 };
 
 const delay = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
@@ -252,6 +260,21 @@ testNats("Workers: an answer that comes late counts, and what is none is passed 
   await service.stop();
 });
 
+testNats("What does not start or has stopped leaves nothing at the connection", async () => {
+  await using server = await NatsServer.start();
+  const cluster = await server.join();
+  const readState = (state: unknown) => state;
+  for (const name of ["", "a.b"]) {
+    await assertRejects(() => Workers.open(cluster, { ...OF, name, readState }), RangeError);
+    await assertRejects(() => start(cluster, { name }), RangeError);
+  }
+  assertEquals(heldBy(cluster), NOTHING);
+  const service = await start(cluster, {});
+  assert(heldBy(cluster).subscriptions > 0 && heldBy(cluster).listeners > 0);
+  await service.stop();
+  assertEquals(heldBy(cluster), NOTHING);
+});
+
 testNats("Workers: one that is stopping is left out, though it still answers", async () => {
   await using server = await NatsServer.start();
   const [cluster, asker] = [await server.join(), await server.join()];
@@ -355,6 +378,7 @@ testNats(
     // Who may not be asked does not start.
     const denied = await join("d");
     await assertRejects(() => start(denied, {}), RangeError, "must let this account subscribe");
+    assertEquals(heldBy(denied), NOTHING);
     await service.stop();
   },
 );
