@@ -14,7 +14,7 @@ import {
   WorkerLostError,
   Workers,
 } from "../../src/cluster/mod.ts";
-import { createInbox, type Msg, type NatsConnectionImpl } from "@nats-io/transport-node";
+import { createInbox, type NatsConnectionImpl } from "@nats-io/transport-node";
 import { NatsServer, testNats } from "../support/nats.ts";
 
 const OF = { name: "say", fingerprint: "f1" };
@@ -237,23 +237,23 @@ testNats("Workers: an answer that comes late counts, and what is none is passed 
       ...{ id, metadata: { fingerprint: OF.fingerprint } },
       endpoints: [{ name: "answer", data }],
     });
-  // One whose thread computed when it was asked; ids by which others would be asked; and what is no answer.
-  const late = async (message: Msg) => {
-    const wrong = [">", "*", "a.b", 7].map((id) => statistics(id, 1));
-    for (const answer of ["", "[", "null", "7", '{"id":"a","endpoints":{}}', ...wrong]) {
-      message.respond(answer);
-    }
-    await delay(300);
-    message.respond(statistics("late", 2));
-  };
-  asker.connection.subscribe("$SRV.STATS.test--say", {
-    max: 1,
-    callback: (_, message) => void late(message),
-  });
+  // It hears the service's own answer too, and speaks only then.
+  const { promise: inbox, resolve: hear } = Promise.withResolvers<string>();
+  asker.connection.subscribe("_INBOX.>", { max: 1, callback: (_, { subject }) => hear(subject) });
+  await asker.connection.flush();
   const readState = (state: unknown) => state;
-  const workers = await Workers.open(await server.join(), { ...OF, readState, refresh: 10_000 });
+  const opening = Workers.open(await server.join(), { ...OF, readState, refresh: 10_000 });
+  const answer = async (text: string) => asker.connection.publish(await inbox, text);
+  // Ids by which others would be asked, and what is no answer.
+  const wrong = [">", "*", "a.b", 7].map((id) => statistics(id, 1));
+  for (const text of ["", "[", "null", "7", '{"id":"a","endpoints":{}}', ...wrong]) {
+    await answer(text);
+  }
+  const workers = await opening;
   assertEquals(workers.list().map(({ id }) => id), [service.id]);
-  await workers.refreshed();
+  // One whose thread computed when it was asked.
+  await answer(statistics("late", 2));
+  while (workers.list().length < 2) await workers.refreshed();
   assertEquals(workers.list().map(({ id, state }) => [id, state]), [[service.id, 1], ["late", 2]]);
   assertEquals(workers.others, 0);
   workers.close();
