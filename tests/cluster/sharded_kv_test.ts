@@ -246,12 +246,15 @@ testNats(
     await ShardWorker.start(await join(), await sharedGpu(), {
       ...{ ...options, shard: 0, capacity: 64 },
     });
-    const kv = await ShardedKv.open(await join(), { ...options, silence: 50 });
+    // The kernels are compiled for a reader that has the patience.
+    const patient = await ShardedKv.open(await join(), options);
+    await patient.extend(0, new ShardContext(random, spec).next(9));
+    const kv = await ShardedKv.open(await join(), { ...options, silence: 50, patience: 1500 });
     const context = new ShardContext(random, spec);
     await kv.extend(0, context.next(9));
-    const restarted = server.restart();
+    await server.kill();
     await assertRejects(() => kv.extend(0, context.next(1)), ShardLostError, "Shard 0 was lost");
-    await restarted;
+    await server.startAgain();
     await assertRejects(() => kv.extend(0, context.next(1)), ShardLostError, "until it is cleared");
     // A shard that connects later than its reader answers a later try.
     while (!await kv.clear().then(() => true, () => false)) {

@@ -27,10 +27,20 @@ export class NatsServer {
     return this.#running.url;
   }
 
+  /** Kills it, until it starts again. */
+  async kill(): Promise<void> {
+    await this.#running.kill();
+  }
+
+  /** Starts it again by such options at the same address. */
+  async startAgain(...options: string[]): Promise<void> {
+    this.#running = await runServer(this.#running.port, options);
+  }
+
   /** Kills it, and starts it again by such options at the same address. */
   async restart(...options: string[]): Promise<void> {
-    await this.#running.kill();
-    this.#running = await runServer(this.#running.port, options);
+    await this.kill();
+    await this.startAgain(...options);
   }
 
   /** A connection that is closed with the server. */
