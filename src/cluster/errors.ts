@@ -78,3 +78,19 @@ export class ShardLostError extends Error {
   /** The class's name, for programs that see the error from afar. */
   override readonly name = "ShardLostError";
 }
+
+/**
+ * A NATS server did not take a job, or did not say in time that it has it. The job may be added again: the server keeps it once.
+ *
+ * @example
+ * ```ts
+ * import { JobNotTakenError } from "@onehead/attention/cluster";
+ *
+ * const error = new JobNotTakenError("Cannot add a job as the server's disk is full");
+ * console.log(error.name); // JobNotTakenError
+ * ```
+ */
+export class JobNotTakenError extends Error {
+  /** The class's name, for programs that see the error from afar. */
+  override readonly name = "JobNotTakenError";
+}

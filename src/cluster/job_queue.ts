@@ -28,7 +28,7 @@ import {
   subjectOf,
 } from "./cluster.ts";
 import { delay } from "./delay.ts";
-import { MessageError } from "./errors.ts";
+import { JobNotTakenError, MessageError } from "./errors.ts";
 import { decodeJson, encodeJson } from "./message.ts";
 import { servicesOf } from "./services.ts";
 import { Workers } from "./workers.ts";
@@ -174,7 +174,7 @@ export class JobQueue {
    * @returns False if the same job was added before, within a day. It is true where the server's word was lost and the job was
    *   sent again.
    * @throws {RangeError} If no message can hold the job, or `run` is no word.
-   * @throws {Error} If the server does not take it, as where its disk is full. It may be added again.
+   * @throws {JobNotTakenError} If the server does not take it, as where its disk is full. It may be added again.
    */
   async add(run: string, id: string, job: unknown): Promise<boolean> {
     const { name, fingerprint } = this.#options;
@@ -196,7 +196,7 @@ export class JobQueue {
         // What was sent while the connection was broken is gone, and what came twice is kept once.
         if ((error as Error).name === "TimeoutError" && tries < MOST_TRIES) continue;
         const rule = "the NATS server must take it (its log says more), with room on its disk";
-        throw new Error(sentence("add a job", rule, { id, error }));
+        throw new JobNotTakenError(sentence("add a job", rule, { id, error }));
       }
     }
   }

@@ -10,6 +10,7 @@ export { type Worker, Workers, type WorkersOptions } from "./workers.ts";
 export { connect, type ConnectOptions } from "./connect.ts";
 export { modelFingerprint } from "./fingerprint.ts";
 export {
+  JobNotTakenError,
   MessageError,
   NoWorkerError,
   ShardLostError,
