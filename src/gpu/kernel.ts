@@ -166,7 +166,7 @@ export class Kernel implements CompiledKernel {
    * Binds buffers and textures by the names of the kernel's variables, for runs over a grid; names that it does not use are passed
    * over.
    *
-   * @throws {TypeError} If a buffer is missing, or cannot be a uniform where the kernel reads one.
+   * @throws {TypeError} If a buffer or a texture is missing, or a buffer cannot be a uniform where the kernel reads one.
    * @throws {RangeError} If the grid is larger than the device's.
    * @throws {DeviceLostError} If the device is lost.
    */
@@ -176,7 +176,10 @@ export class Kernel implements CompiledKernel {
     checkGrid(this.#gpu, this.label, grid);
     const bound = this.#module.bindings.map(({ name, binding, type }) => {
       const given = buffers[name];
-      if (!given) throw new TypeError(`${this.label} needs a buffer for ${name}`);
+      if (!given) {
+        const kind = type.endsWith("texture") ? "texture" : "buffer";
+        throw new TypeError(`${this.label} needs a ${kind} for ${name}`);
+      }
       if ("createView" in given) return { binding, type, resource: given.createView() };
       const resource = "buffer" in given ? given : { buffer: given };
       checkUniform(this.label, name, type, resource.buffer);

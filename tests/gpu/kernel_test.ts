@@ -100,7 +100,7 @@ Deno.test("kernel: those that were asked for last are kept, until they are let g
   gpu.destroy();
 });
 
-Deno.test("kernel: wants every parameter and every buffer, by name", async () => {
+Deno.test("kernel: wants every parameter, every buffer and every texture, by name", async () => {
   const gpu = await sharedGpu();
   using tensors = new Tensors();
   const kernel = await Kernel.compile(gpu, ADD);
@@ -109,6 +109,10 @@ Deno.test("kernel: wants every parameter and every buffer, by name", async () =>
   const { buffer } = tensors.keep(await Tensor.empty(gpu, [4]));
   const unbound = () => kernel.bind({ first: buffer, second: buffer, sums: buffer }, [1, 1]);
   assertThrows(unbound, TypeError, "add needs a buffer for params");
+  const texels = `var texels: texture_2d<f32>;
+    @compute @workgroup_size(1) fn main() { let texel = textureLoad(texels, vec2u(), 0); }`;
+  const reader = await Kernel.compile(gpu, join("read", { fragments: [texels] }));
+  assertThrows(() => reader.bind({}, [1, 1]), TypeError, "read needs a texture for texels");
 });
 
 Deno.test("kernel: more buffers than the device binds at once are refused", async () => {
