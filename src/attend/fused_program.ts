@@ -1,9 +1,16 @@
 /** Attention in one pass over keys and values, for a whole query group; slices of the context are merged. */
-import { type FillKernel, fusedDispatches } from "../plan/dispatches.ts";
+import { fusedDispatches } from "../plan/dispatches.ts";
 import type { FusedPlan } from "../plan/fused.ts";
 import { STATE_BYTES } from "../plan/slices.ts";
 import { fusedModules } from "./fused_module.ts";
-import { boundRanges, firstKvRow, paramsOf, type Program, uniformsOf } from "./program.ts";
+import {
+  boundRanges,
+  firstKvRow,
+  paramsOf,
+  type Program,
+  type ProgramDispatch,
+  uniformsOf,
+} from "./program.ts";
 import { FILL_NAMES, queryFillParams, textureLines, TEXTURES } from "./texel_fills.ts";
 
 /** The program of a fused plan. */
@@ -12,7 +19,10 @@ export function fusedProgram(plan: FusedPlan): Program {
   const common = paramsOf(plan);
   const slicedRows = slices * spec.numRows;
   const kvBytes = { k: 4 * spec.headDim, v: 4 * spec.valueDim };
-  const ofAttend = { ...(transform && { q: "queries" }), ...(texels && TEXTURES) };
+  const renamed: Readonly<Record<string, ProgramDispatch["renamed"]>> = {
+    ...FILL_NAMES,
+    attend: { ...(transform && { q: "queries" }), ...(texels && TEXTURES) },
+  };
   return {
     modules: { ...fusedModules(plan) },
     params: [
@@ -35,7 +45,7 @@ export function fusedProgram(plan: FusedPlan): Program {
       ...{ kernel, grid, part: blocks[block].part },
       params: kernel === "fillQueries" ? blocks.length : block,
       ...(uniform && { ranges: boundRanges(kvBytes, uniform.rows, blocks[block].firstBound!) }),
-      renamed: { ...(kernel === "attend" ? ofAttend : FILL_NAMES[kernel as FillKernel]) },
+      renamed: renamed[kernel],
     })),
   };
 }
