@@ -30,14 +30,18 @@ export function spoiled(
   return { data: copy, shape };
 }
 
-/** A device whose compiler assumes that there is no NaN. */
-export async function gpuWithoutNan(): Promise<Gpu> {
+/** A device whose compiler assumes that there is no NaN, and the labels of the modules for which that makes a difference. */
+export async function gpuWithoutNan(): Promise<{ gpu: Gpu; changed: Set<string> }> {
   const gpu = await Gpu.open();
   const { device } = gpu;
   const createShaderModule = device.createShaderModule.bind(device);
-  device.createShaderModule = ({ code, ...others }) =>
-    createShaderModule({ ...others, code: withoutNan(code) });
-  return gpu;
+  const changed = new Set<string>();
+  device.createShaderModule = ({ code: written, label = "", ...others }) => {
+    const code = withoutNan(written);
+    if (code !== written) changed.add(label);
+    return createShaderModule({ ...others, label, code });
+  };
+  return { gpu, changed };
 }
 
 /** Code as a compiler may have it that assumes no NaN: comparisons with numbers are their converses' contraries. */

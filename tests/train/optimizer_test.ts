@@ -50,7 +50,7 @@ testRandomly("AdamW: steps with decay, large gradients and small ones", async (r
 });
 
 Deno.test("AdamW: a gradient that is not finite changes nothing, and shows", async () => {
-  const assuming = await gpuWithoutNan();
+  const { gpu: assuming } = await gpuWithoutNan();
   for (const gpu of [await sharedGpu(), assuming]) {
     for (const bad of [NaN, Infinity]) {
       using tensors = new Tensors();
