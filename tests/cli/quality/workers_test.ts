@@ -135,6 +135,9 @@ testNats(
       const other = await openQualityJobs(worker.cluster, `${fingerprint}-0`);
       const controller = new AbortController();
       const working = other.work(() => Promise.resolve(), controller);
+      const seen = await other.workers();
+      while (seen.list().length === 0) await seen.refreshed();
+      seen.close();
       await refused("workers of other models or versions 1", ...nats, "--wait", "0.3");
       controller.abort();
       await working;
