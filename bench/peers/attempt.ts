@@ -22,15 +22,24 @@ export interface Failure {
  *
  * @returns What came of it; where that is right, ready to run again, and the caller's to destroy.
  */
-export async function attempt(peer: Peer, asked: Asked, inputs: Inputs): Promise<Attempt> {
-  let prepared: Prepared | undefined;
+export function attempt(peer: Peer, asked: Asked, inputs: Inputs): Promise<Attempt> {
+  return attemptBy(() => peer.prepare(asked, inputs), async (prepared) => ({
+    error: errorOf(asked, await prepared.output()),
+    tolerance: prepared.tolerance ?? TOLERANCE[asked.dtype],
+  }));
+}
+
+/** As {@linkcode attempt}, of anything that a system prepares: `judge` compares what it gave when it ran. */
+export async function attemptBy<Made extends Pick<Prepared, "run" | "destroy">>(
+  prepare: () => Promise<Made>,
+  judge: (made: Made) => Promise<{ error: number; tolerance: number }>,
+): Promise<Attempt<Made>> {
+  let prepared: Made | undefined;
   try {
-    prepared = await peer.prepare(asked, inputs);
+    prepared = await prepare();
     await prepared.run(1);
-    const error = errorOf(asked, await prepared.output());
-    if (error <= (prepared.tolerance ?? TOLERANCE[asked.dtype])) {
-      return { verdict: "right", error, prepared };
-    }
+    const { error, tolerance } = await judge(prepared);
+    if (error <= tolerance) return { verdict: "right", error, prepared };
     await prepared.destroy();
     return { verdict: "wrong", error };
   } catch (error) {
@@ -41,7 +50,7 @@ export async function attempt(peer: Peer, asked: Asked, inputs: Inputs): Promise
 }
 
 /** What an error of a system says of it, and why. */
-export function failureBy(error: unknown): Failure {
+function failureBy(error: unknown): Failure {
   const source = error instanceof AbsentError ? error.source : undefined;
   return { verdict: verdictOn(error), message: messageOf(error), ...(source && { source }) };
 }
