@@ -35,7 +35,7 @@ interface Work {
 }
 
 /** What a comparison is about. */
-interface Comparison {
+interface HeadsComparison {
   model: Model;
   options: HeadsOptions;
   variants: readonly DecoderVariant[];
@@ -78,7 +78,11 @@ export async function runHeads(
 }
 
 /** A comparison that begins, or the one to go on with. */
-async function begin(gpu: Gpu, { model, options, folder }: Comparison, out: Out): Promise<Work> {
+async function begin(
+  gpu: Gpu,
+  { model, options, folder }: HeadsComparison,
+  out: Out,
+): Promise<Work> {
   const { description: adapter } = gpu.description;
   if (options.resume) {
     const work = await folder.read();
@@ -95,7 +99,7 @@ async function begin(gpu: Gpu, { model, options, folder }: Comparison, out: Out)
 /** Trains each version by each seed, all versions of a seed before the next; false where it was stopped. */
 async function trainAll(
   gpu: Gpu,
-  { model, options, variants, folder }: Comparison,
+  { model, options, variants, folder }: HeadsComparison,
   work: Work,
   signal: AbortSignal,
   out: Out,
@@ -142,7 +146,7 @@ async function trainAll(
 /** Writes all figures, and prints them. */
 async function finish(
   gpu: Gpu,
-  { options, variants }: Comparison,
+  { options, variants }: HeadsComparison,
   { texts, runs }: Work,
   out: Out,
 ): Promise<void> {

@@ -2,7 +2,7 @@
 import { type JobQueue, modelFingerprint } from "../../src/cluster/mod.ts";
 import { openCluster } from "../shared/cluster/connect.ts";
 import type { ClusterOptions } from "../shared/cluster/options.ts";
-import { followJobs, runOf } from "../shared/cluster/follow_jobs.ts";
+import { followJobs, runNameOf } from "../shared/cluster/follow_jobs.ts";
 import { openPromptJobs, promptJob, promptResult } from "../shared/cluster/prompt_jobs.ts";
 import type { BadLine, PromptDefaults, PromptLine } from "../shared/generation/prompts.ts";
 import type { Model } from "../shared/model_files.ts";
@@ -26,7 +26,7 @@ export async function continueByWorkers(
     out.error(`Workers of model ${fingerprint}: ${workers.list().length}`);
     workers.close();
     await continueFile(options, out, async ({ lines, left, defaults }, onResult) => {
-      const run = await runOf(fingerprint, lines, defaults);
+      const run = await runNameOf(fingerprint, lines, defaults);
       const add = async (line: PromptLine | BadLine) =>
         "error" in line ? line : await addJob(queue, run, line, defaults);
       const waiting = new Set<string>();

@@ -2,7 +2,7 @@
 import { MAX_BYTES, mostOf } from "../../src/cluster/cluster.ts";
 import { modelFingerprint } from "../../src/cluster/mod.ts";
 import { openCluster } from "../shared/cluster/connect.ts";
-import { followJobs, runOf } from "../shared/cluster/follow_jobs.ts";
+import { followJobs, runNameOf } from "../shared/cluster/follow_jobs.ts";
 import type { AwaitedCluster } from "../shared/cluster/options.ts";
 import {
   openQualityJobs,
@@ -40,7 +40,7 @@ export async function measureByWorkers(
       jobs: readonly QualityJob[],
       onResult: (result: unknown, index: number) => void,
     ) => {
-      const run = await runOf(fingerprint, jobs);
+      const run = await runNameOf(fingerprint, jobs);
       await queue.checkRoom(run, jobs.length);
       const isNew = await Promise.all(jobs.map((job, i) => queue.add(run, `${i}`, job)));
       const known = isNew.filter((isNew) => !isNew).length;

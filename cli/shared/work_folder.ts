@@ -43,7 +43,7 @@ export class WorkFolder<Options, Work extends object> {
     throw new RangeError(
       isHeld
         ? `Cannot ${action} as ${this.path} holds ${holds} (give --resume, or remove it)`
-        : `Cannot ${action} as ${this.path} holds no training to resume (leave --resume out)`,
+        : `Cannot ${action} as ${this.path} holds no work to resume (leave --resume out)`,
     );
   }
 

@@ -5,7 +5,7 @@ import { type JobOutcome, type JobQueue, NoWorkerError } from "../../../src/clus
 const LOOK = 250;
 
 /** A word that stands for all that results depend on: a later call of a command finds its results by it. */
-export async function runOf(...values: readonly unknown[]): Promise<string> {
+export async function runNameOf(...values: readonly unknown[]): Promise<string> {
   const bytes = new TextEncoder().encode(JSON.stringify(values));
   return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
 }

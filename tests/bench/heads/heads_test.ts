@@ -171,7 +171,7 @@ testRandomly(
       const mistakes: [args: string[], says: string][] = [
         [line(), "holds trainings of before (give --resume, or remove it)"],
         [line("--resume", "--rate", "1"), "rate=1, before=0.003"],
-        [line("--resume", "--out", `${folder}/none`), "holds no training to resume"],
+        [line("--resume", "--out", `${folder}/none`), "holds no work to resume"],
       ];
       for (const [args, says] of mistakes) {
         const { code, err } = await run(runHeads, ...args);

@@ -187,7 +187,7 @@ testRandomly(
       const mistakes: [args: string[], says: string][] = [
         [line("parts"), "not finished (give --resume, or remove it)"],
         [[...line("parts"), "--resume", "--batch", "3"], "batch=3, before=2"],
-        [[...line("none"), "--resume"], "holds no training to resume"],
+        [[...line("none"), "--resume"], "holds no work to resume"],
       ];
       for (const [args, says] of mistakes) {
         const { code, err } = await run(runCommand, ...args);
