@@ -21,6 +21,7 @@ import { checkServed } from "./check_served.ts";
 import {
   checkCluster,
   type Cluster,
+  isWord,
   MAX_BYTES,
   mostOf,
   nameOf,
@@ -89,6 +90,8 @@ const HELD = 1000;
 const NOT_FOUND = JetStreamApiCodes.StreamNotFound;
 /** Bytes of the headers of a message beside its id, at most. */
 const HEADERS = 64;
+/** Most characters of an id: its header, of up to nine bytes a character, leaves a message room for an outcome. */
+const LONGEST_ID = 1000;
 /** Milliseconds between two looks whether there is room for a job. */
 const LOOK = 25;
 
@@ -169,16 +172,22 @@ export class JobQueue {
    * Adds a job, which the server has then.
    *
    * @param run The jobs that belong together, a word: their outcomes come together.
-   * @param id The job among them.
+   * @param id The job among them, any text of up to 1,000 characters.
    * @param job What workers get, as JSON.
    * @returns False if the same job was added before, within a day. It is true where the server's word was lost and the job was
    *   sent again.
-   * @throws {RangeError} If no message can hold the job, or `run` is no word.
+   * @throws {RangeError} If no message can hold the job, `run` is no word, or `id` has a lone surrogate or more than 1,000
+   *   characters.
    * @throws {JobNotTakenError} If the server does not take it, as where its disk is full. It may be added again.
    */
   async add(run: string, id: string, job: unknown): Promise<boolean> {
     const { name, fingerprint } = this.#options;
     subjectOf(this.#cluster, run);
+    if (!isId(id)) {
+      const most = LONGEST_ID;
+      const rule = "its id must have no lone surrogate, and few enough characters";
+      throw new RangeError(sentence("add a job", rule, { id, characters: id.length, most }));
+    }
     const [bytes, msgID] = [encodeJson({ run, id, job } satisfies Job), messageId(run, id)];
     const most = this.#most(msgID);
     if (bytes.length > most) {
@@ -350,7 +359,8 @@ export class JobQueue {
       await message.ackAck();
     } catch (error) {
       warn(`A job is given back: ${error}`);
-      if (error instanceof MessageError) message.term(error.message);
+      // Without the reason: servers before 2.10.4 do not know a word with one, and give the job out again.
+      if (error instanceof MessageError) message.term();
       else message.nak(AGAIN);
     } finally {
       clearInterval(alive);
@@ -404,8 +414,14 @@ async function outcomeOf(id: string, perform: () => Promise<unknown>): Promise<J
 
 function readJob(value: unknown): Job {
   const { run, id, job } = (value ?? {}) as Partial<Job>;
-  if (typeof run === "string" && typeof id === "string") return { run, id, job };
-  throw new MessageError(sentence("read a job", "it must have a run and an id", { job: value }));
+  if (isWord(run) && isId(id)) return { run, id, job };
+  const rule = "it must have a run, a word, and an id that its outcome can be stored by";
+  throw new MessageError(sentence("read a job", rule, { job: value }));
+}
+
+/** Whether an outcome can be stored by a value: URIs, as which headers have it, know no lone surrogates. */
+function isId(value: unknown): value is string {
+  return typeof value === "string" && value.length <= LONGEST_ID && value.isWellFormed();
 }
 
 function readOutcome(value: unknown): JobOutcome {

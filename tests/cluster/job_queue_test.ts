@@ -250,6 +250,38 @@ testNats("JobQueue: a job whose acknowledgement was lost is new all the same", a
   });
 });
 
+testNats("JobQueue: an id that no outcome is stored by is refused, and its job ends", async () => {
+  await withServer(async (server) => {
+    const cluster = await server.join();
+    const queue = await open(cluster);
+    const long = "雪".repeat(1000);
+    const most = 2 ** 20 - 64 - `run.${encodeURIComponent(long)}`.length;
+    const bytes = new TextEncoder().encode(JSON.stringify({ run: "run", id: long, job: "" }));
+    await queue.add("run", long, "x".repeat(most - bytes.length));
+    for (const id of ["\ud800", "a\udc00b", "x".repeat(1001)]) {
+      await assertRejects(() => queue.add("run", id, 1), RangeError, "lone surrogate");
+    }
+    const ids = ["\ud800", "x".repeat(1001), 1];
+    const jobs = [["a.b", "1"], ["", "1"], ...ids.map((id) => ["run", id])];
+    for (const [run, id] of jobs) {
+      cluster.connection.publish("test.jobs.jobs.f1", JSON.stringify({ run, id, job: 1 }));
+    }
+    const [controller, warned] = [new AbortController(), [] as string[]];
+    const work = queue.work(() => Promise.resolve("x".repeat(2 ** 20)), {
+      ...{ signal: controller.signal, patience: PATIENCE },
+      warn: (text) => void warned.push(text),
+    });
+    const [outcome] = await collect(queue, "run", 1);
+    assertEquals([outcome.id, "dead" in outcome], [long, true]);
+    const manager = await jetstreamManager(cluster.connection);
+    while ((await manager.streams.info("test--jobs--jobs")).state.messages > 0) await delay(10);
+    controller.abort();
+    await work;
+    assertEquals(warned.length, jobs.length);
+    for (const text of warned) assert(text.includes("Cannot read a job"), text);
+  });
+});
+
 testNats("JobQueue: work that cannot begin says why", async () => {
   await withServer(async (server) => {
     const cluster = await server.join();
