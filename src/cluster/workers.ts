@@ -22,7 +22,7 @@ export interface WorkersOptions<State> {
   name: string;
   /** The model, as {@linkcode modelFingerprint} gives it: workers of other models are counted, and no more. */
   fingerprint: string;
-  /** Checks what a worker says of itself; undefined leaves the worker out. */
+  /** Checks what a worker says of itself; undefined leaves the worker out, as null does, which one that stops says. */
   readState: (state: unknown) => State | undefined;
   /** Milliseconds between two questions. The default is 250. */
   refresh?: number;
@@ -107,6 +107,11 @@ export class Workers<State> {
     return [...this.#known.values()].filter(({ isPassedOver }) => !isPassedOver);
   }
 
+  /** Those that are there, with those that are passed over. */
+  all(): Worker<State>[] {
+    return [...this.#known.values()];
+  }
+
   /** The number of workers that are there, with those that are passed over. */
   get count(): number {
     return this.#known.size;
@@ -167,8 +172,8 @@ export class Workers<State> {
       this.#others.set(id, seen);
       return;
     }
-    const state = readState(answer.state);
-    // One without a state is stopping, or is none that can be asked.
+    // One whose state is null is stopping; one whose state is not read is none that can be asked.
+    const state = answer.state === null ? undefined : readState(answer.state);
     if (state === undefined) this.#known.delete(id);
     else this.#known.set(id, { id, state, seen, isPassedOver: false });
   }

@@ -217,7 +217,7 @@ testNats("Workers: those of the model are known with their state, others are cou
   const list = () => workers.list().map(({ id, state }) => ({ id, state }));
   assertEquals([list(), workers.others], [[{ id: first.id, state: 3 }], 1]);
   workers.passOver(first.id);
-  assertEquals([list(), workers.count], [[], 1]);
+  assertEquals([list(), workers.count, workers.all().map(({ state }) => state)], [[], 1, [3]]);
   while (list().length === 0) await workers.refreshed();
   workers.forget(first.id);
   assertEquals([list(), workers.count], [[], 0]);
@@ -225,6 +225,39 @@ testNats("Workers: those of the model are known with their state, others are cou
   assertEquals(list(), [{ id: first.id, state: 3 }]);
   await Promise.all([first, second, third].map((service) => service.stop()));
   while (workers.list().length > 0 || workers.others > 0) await workers.refreshed();
+  workers.close();
+});
+
+testNats("Workers: one that stops is left out before its state is read", async () => {
+  await using server = await NatsServer.start();
+  const [cluster, asker] = [await server.join(), await server.join()];
+  let end = () => {};
+  const ended = new Promise<void>((resolve) => end = resolve);
+  const answer = () => ({
+    cancel() {},
+    async *[Symbol.asyncIterator]() {
+      yield [1];
+      await ended;
+    },
+  });
+  const service = await start(cluster, { state: () => ({ room: 3 }), answer });
+  const read: unknown[] = [];
+  const readState = (state: unknown) => {
+    read.push(state);
+    return state;
+  };
+  const workers = await Workers.open(asker, { ...OF, readState, refresh: 10 });
+  assertEquals(workers.list().map(({ id }) => id), [service.id]);
+  const items = ask(asker, { ...OF, worker: service.id }, 1)[Symbol.asyncIterator]();
+  await items.next();
+  // It goes on to tell of itself until the answer is over.
+  const stopped = service.stop();
+  const begun = performance.now();
+  while (workers.count > 0 && performance.now() - begun < 1500) await workers.refreshed();
+  assertEquals([workers.count, read.includes(null)], [0, false]);
+  end();
+  await items.next();
+  await stopped;
   workers.close();
 });
 
