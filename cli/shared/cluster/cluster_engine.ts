@@ -76,7 +76,7 @@ export class ClusterEngine implements Engine {
   }
 
   get contextLen(): number {
-    const lengths = this.#workers.list().map(({ state }) => state.contextLen);
+    const lengths = this.#workers.all().map(({ state }) => state.contextLen);
     return lengths.length === 0 ? this.#options.contextLen : Math.max(...lengths);
   }
 
@@ -111,7 +111,7 @@ export class ClusterEngine implements Engine {
   }
 
   stats(): EngineStats {
-    const states = this.#workers.list().map(({ state }) => state);
+    const states = this.#workers.all().map(({ state }) => state);
     const pages = states.flatMap(({ pages }) => pages ?? []);
     const sum = (name: "total" | "available") => pages.reduce((sum, { [name]: n }) => sum + n, 0);
     return {

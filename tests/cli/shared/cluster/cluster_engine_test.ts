@@ -9,6 +9,7 @@ import type {
   SequenceRequest,
 } from "../../../../cli/shared/generation/engine.ts";
 import { type Cluster, NoWorkerError, WorkerLostError } from "../../../../src/cluster/mod.ts";
+import { PoolExhaustedError } from "../../../../mod.ts";
 import { seedFrom } from "../../../../src/base/random.ts";
 import { NatsServer, testNats } from "../../../support/nats.ts";
 
@@ -209,6 +210,32 @@ testNats(
     engine.destroy();
   },
 );
+
+testNats("ClusterEngine: a worker that was busy still counts with its context", async () => {
+  await using server = await NatsServer.start();
+  let refused = 0;
+  const full = new HashEngine();
+  full.submit = () => {
+    refused++;
+    throw new PoolExhaustedError("no pages are left");
+  };
+  await worker(await server.join(), full);
+  const engine = await ClusterEngine.open(await server.join(), {
+    ...{ fingerprint: "f", contextLen: 1, vocabSize: VOCABULARY },
+  });
+  const waiting = engine.submit(request({}));
+  const tokens = collect(waiting);
+  while (refused === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+  const seen = new Set<string>();
+  for (let i = 0; i < 50; i++) {
+    seen.add(`${engine.contextLen} ${engine.stats().places}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  assertEquals([...seen], [`${CONTEXT} 1000`]);
+  waiting.cancel();
+  await tokens;
+  engine.destroy();
+});
 
 testNats("ClusterEngine: a worker that starts is waited for, however long it takes", async () => {
   await using server = await NatsServer.start();
