@@ -2,15 +2,12 @@
 import { type JobQueue, modelFingerprint } from "../../src/cluster/mod.ts";
 import { openCluster } from "../shared/cluster/connect.ts";
 import type { ClusterOptions } from "../shared/cluster/options.ts";
-import { followJobs, runNameOf } from "../shared/cluster/follow_jobs.ts";
+import { haveJobsDone, runNameOf } from "../shared/cluster/follow_jobs.ts";
 import { openPromptJobs, promptJob, promptResult } from "../shared/cluster/prompt_jobs.ts";
 import type { BadLine, PromptDefaults, PromptLine } from "../shared/generation/prompts.ts";
 import type { Model } from "../shared/model_files.ts";
 import type { Out } from "../shared/run.ts";
 import { continueFile, type PromptFiles } from "./prompts_file.ts";
-
-/** Jobs that are added at a time. */
-const TOGETHER = 64;
 
 /** Continues every prompt of a file whose result is not there yet: workers do, also while this command does not run. */
 export async function continueByWorkers(
@@ -27,32 +24,32 @@ export async function continueByWorkers(
     workers.close();
     await continueFile(options, out, async ({ lines, left, defaults }, onResult) => {
       const run = await runNameOf(fingerprint, lines, defaults);
-      const add = async (line: PromptLine | BadLine) =>
-        "error" in line ? line : await addJob(queue, run, line, defaults);
-      const waiting = new Set<string>();
-      for (let i = 0; i < left.length; i += TOGETHER) {
-        for (const line of await Promise.all(left.slice(i, i + TOGETHER).map(add))) {
-          if ("error" in line) await onResult(line);
-          else waiting.add(line.id);
-        }
-      }
-      await followJobs(queue, run, waiting, (outcome) => onResult(promptResult(outcome)));
+      const byId = new Map(left.map((line) => [line.id, line]));
+      await haveJobsDone(queue, run, [...byId.keys()], {
+        add: async (run, id) => {
+          const added = await addJob(queue, run, byId.get(id)!, defaults);
+          if (typeof added === "boolean") return added;
+          await onResult(added);
+        },
+        onOutcome: (outcome) => onResult(promptResult(outcome)),
+        error: (sentence) => out.error(sentence),
+      });
     });
   } finally {
     await cluster.connection.close();
   }
 }
 
-/** Adds a line as a job; one that no message can hold has an error, and spoils no other. */
+/** Adds a line as a job; a bad one, or one that no message can hold, has an error, and spoils no other. */
 async function addJob(
   queue: JobQueue,
   run: string,
-  line: PromptLine,
+  line: PromptLine | BadLine,
   defaults: PromptDefaults,
-): Promise<PromptLine | BadLine> {
+): Promise<boolean | BadLine> {
+  if ("error" in line) return line;
   try {
-    await queue.add(run, line.id, promptJob(line, defaults));
-    return line;
+    return await queue.add(run, line.id, promptJob(line, defaults));
   } catch (error) {
     if (error instanceof RangeError) return { id: line.id, error: error.message };
     throw error;

@@ -2,7 +2,7 @@
 import { MAX_BYTES, mostOf } from "../../src/cluster/cluster.ts";
 import { modelFingerprint } from "../../src/cluster/mod.ts";
 import { openCluster } from "../shared/cluster/connect.ts";
-import { followJobs, runNameOf } from "../shared/cluster/follow_jobs.ts";
+import { haveJobsDone, runNameOf } from "../shared/cluster/follow_jobs.ts";
 import type { AwaitedCluster } from "../shared/cluster/options.ts";
 import {
   openQualityJobs,
@@ -35,24 +35,32 @@ export async function measureByWorkers(
     const fingerprint = await modelFingerprint(spec, weights, tokenizer);
     const queue = await openQualityJobs(cluster, fingerprint);
     const settings = { seed, calibration };
-    /** Has jobs done, and hands over the result of each by its index. */
+    /** Has jobs done, and hands over the result of each by its index; those that were asked for before may be refused by false. */
     const haveDone = async (
       jobs: readonly QualityJob[],
-      onResult: (result: unknown, index: number) => void,
+      onResult: (result: unknown, index: number, isKnown: boolean) => boolean | void,
     ) => {
       const run = await runNameOf(fingerprint, jobs);
       await queue.checkRoom(run, jobs.length);
-      const isNew = await Promise.all(jobs.map((job, i) => queue.add(run, `${i}`, job)));
-      const known = isNew.filter((isNew) => !isNew).length;
-      if (known > 0) out.error(`Asked for before, within a day: ${known} of ${jobs.length} jobs`);
-      const waiting = new Set(jobs.keys().map(String));
-      await followJobs(queue, run, waiting, (outcome) => {
-        const index = Number(outcome.id);
-        if ("result" in outcome) return onResult(outcome.result, index);
-        const job = jobs[index];
-        const what = job.kind === "row" ? titleOf(job.variant) : "the text";
-        throw new Error(`Cannot measure quality as no worker did ${what}: ${outcome.dead}`);
-      }, { wait: at.wait, cure: "deno run worker --quality" });
+      const ids = [...jobs.keys().map(String)];
+      await haveJobsDone(queue, run, ids, {
+        add: (run, id) => queue.add(run, id, jobs[Number(id)]),
+        onOutcome: (outcome, isKnown) => {
+          const index = Number(outcome.id);
+          try {
+            if ("result" in outcome) return onResult(outcome.result, index, isKnown) === false;
+            const job = jobs[index];
+            const what = job.kind === "row" ? titleOf(job.variant) : "the text";
+            throw new Error(`Cannot measure quality as no worker did ${what}: ${outcome.dead}`);
+          } catch (error) {
+            // What failed in an earlier call is done again.
+            if (isKnown) return true;
+            throw error;
+          }
+        },
+        ...{ error: (sentence) => out.error(sentence), wait: at.wait },
+        cure: "deno run worker --quality",
+      });
     };
     let tokens: readonly number[] = [];
     if (typeof text === "number") {
@@ -67,9 +75,12 @@ export async function measureByWorkers(
     }));
     const progress = out.progress(variants.length);
     try {
-      await haveDone(jobs, (result, index) => {
+      await haveDone(jobs, (result, index, isKnown) => {
         const variant = variants[index];
-        remote[index] = readRow(result, tokens.length, variant);
+        const row = readRow(result, tokens.length, variant);
+        // Another worker may have what the adapter of an earlier call lacked.
+        if (!row.measured && isKnown) return false;
+        remote[index] = row;
         progress.step(titleOf(variant));
       });
     } finally {

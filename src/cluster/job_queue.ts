@@ -224,12 +224,29 @@ export class JobQueue {
     const manager = await jetstreamManager(natsOf(this.#cluster));
     const { config: { max_msgs: most }, state: { messages, subjects } } = await manager.streams
       .info(stream, { subjects_filter: `${subjectOf(this.#cluster, name, "results", run)}.*` });
-    const own = Object.values(subjects ?? {}).reduce((sum, count) => sum + count, 0);
-    const kept = messages - own;
+    const kept = messages - sumOf(subjects);
     // The server has -1 for a stream that anything fits.
     if (most < 0 || kept + results <= most) return;
-    const rule = "the stream of results must have room for them (nats stream purge empties it)";
+    const rule =
+      "the stream of results must have room for them (nats stream purge empties it, of " +
+      "the results of all that was done before, too)";
     throw new RangeError(sentence("add jobs", rule, { stream, results, kept, most }));
+  }
+
+  /**
+   * Counts the jobs of the model that are left, of all runs, and then the outcomes of a run that are kept: where no job is left, no
+   * more come.
+   */
+  async count(run: string): Promise<{ jobs: number; outcomes: number }> {
+    const { name, fingerprint } = this.#options;
+    const manager = await jetstreamManager(natsOf(this.#cluster));
+    const countOf = async (what: string, of: string) => {
+      const options = { subjects_filter: subjectOf(this.#cluster, name, what) + of };
+      const { state } = await manager.streams.info(nameOf(this.#cluster, name, what), options);
+      return sumOf(state.subjects);
+    };
+    const jobs = await countOf("jobs", `.${fingerprint}`);
+    return { jobs, outcomes: await countOf("results", `.${run}.*`) };
   }
 
   /** Follows who is within {@linkcode JobQueue.work} on jobs of the model, until the caller closes it. */
@@ -414,14 +431,14 @@ async function outcomeOf(id: string, perform: () => Promise<unknown>): Promise<J
 
 function readJob(value: unknown): Job {
   const { run, id, job } = (value ?? {}) as Partial<Job>;
-  if (isWord(run) && isId(id)) return { run, id, job };
+  if (isWord(run) && typeof id === "string" && isId(id)) return { run, id, job };
   const rule = "it must have a run, a word, and an id that its outcome can be stored by";
   throw new MessageError(sentence("read a job", rule, { job: value }));
 }
 
-/** Whether an outcome can be stored by a value: URIs, as which headers have it, know no lone surrogates. */
-function isId(value: unknown): value is string {
-  return typeof value === "string" && value.length <= LONGEST_ID && value.isWellFormed();
+/** Whether an outcome can be stored by an id: URIs, as which headers have it, know no lone surrogates. */
+function isId(id: string): boolean {
+  return id.length <= LONGEST_ID && id.isWellFormed();
 }
 
 function readOutcome(value: unknown): JobOutcome {
@@ -431,6 +448,11 @@ function readOutcome(value: unknown): JobOutcome {
   throw new MessageError(
     sentence("read the outcome of a job", "it must have an id and a result", { outcome: value }),
   );
+}
+
+/** The messages of some subjects of a stream. */
+function sumOf(subjects: Record<string, number> = {}): number {
+  return Object.values(subjects).reduce((sum, count) => sum + count, 0);
 }
 
 /** Makes a stream unless it is there, as whoever made it wanted it. */

@@ -79,10 +79,10 @@ testNats(
     await withTable(random, async ({ server, files, nats, folder }) => {
       await Deno.writeTextFile(`${folder}/a.txt`, "ab ba".repeat(9));
       const adapter = { description: "an adapter", isSoftware: false };
-      let nlls = 23;
+      let [nlls, hasF16] = [23, false];
       const worker = await startWorker(server, files, (job) => {
         if (job.kind === "text") throw new RangeError("no token begins a text");
-        if (job.variant.kvDtype === "f16") return { adapter };
+        if (job.variant.kvDtype === "f16" && !hasF16) return { adapter };
         const score = { nlls: Array(nlls).fill(1), likeliest: Array(23).fill(2) };
         return { adapter, measured: { score, cacheBytes: 5 } };
       });
@@ -109,6 +109,21 @@ testNats(
       const drawn = await run(quality, ...table);
       assertEquals(drawn.code, 1);
       assertStringIncludes(drawn.err, "no worker did the text: no token begins a text");
+      // What failed, and a row that was left out, are asked for again.
+      nlls = 23;
+      hasF16 = true;
+      const mended = await run(quality, ...table, ...text, "--seed", "1");
+      assertEquals([mended.code, JSON.parse(mended.out).rows.length], [0, 5], mended.err);
+      assertStringIncludes(mended.err, "as earlier results cannot be used");
+      const more = await run(quality, ...table, ...text);
+      const again = "Asked for again, as earlier results cannot be used: 1";
+      assertEquals([more.code, more.err.split("\n").at(-2)], [0, again]);
+      assertEquals(JSON.parse(more.out).rows.length, 5);
+      // Of results that the server has no more, none comes.
+      const manager = await jetstreamManager(worker.cluster.connection);
+      await manager.streams.purge("test--quality--results");
+      const gone = await run(quality, ...table, ...text);
+      assertEquals([gone.code, gone.out], [0, more.out]);
       await worker.end();
     });
   },

@@ -14,9 +14,12 @@ testNats("jobs of a command: a connection closed for good is no absence of worke
       () => followJobs(queue, "run", new Set(["0"]), () => {}, { wait: 50, cure: "start one" }),
       ...[NoWorkerError, "no worker took jobs for 0.05 s (start one: start one)"] as const,
     );
-    await queue.add("run", "0", null);
+    for (const id of ["0", "1"]) await queue.add("run", id, null);
     const working = new AbortController();
-    const work = queue.work(() => Promise.resolve(1), working);
+    let done = 0;
+    const work = queue.work(() => Promise.resolve(++done), {
+      ...{ signal: working.signal, hasRoom: () => done === 0 },
+    });
     const first = Promise.withResolvers<void>();
     const following = followJobs(queue, "run", new Set(["0", "1"]), () => first.resolve())
       .catch((error) => error);
