@@ -73,6 +73,8 @@ const OPEN = "open a queue of jobs";
 const WORK = "work on a queue of jobs";
 /** Workers that a job may cost. */
 const MOST_DELIVERIES = 3;
+/** Why a job is dead that did. */
+const COST = `${MOST_DELIVERIES} workers ended or failed before they had its result`;
 /** Milliseconds in which a job or a result that is sent twice is kept once, and results are kept: a day. */
 const KEPT = 24 * 60 * 60 * 1000;
 /** Milliseconds until a result is offered again that the server could not take. */
@@ -370,8 +372,16 @@ export class JobQueue {
       // A worker that was only silent may still have a result: it has as long again to store it, and what is stored first counts.
       if (deliveryCount === MOST_DELIVERIES + 1) return message.nak(patience);
       const outcome = deliveryCount > MOST_DELIVERIES
-        ? { id, dead: `${MOST_DELIVERIES} workers ended or failed before they had its result` }
-        : await outcomeOf(id, () => perform(job));
+        ? { id, dead: COST }
+        : await outcomeOf(id, () => perform(job)).catch(async (error) => {
+          if (deliveryCount < MOST_DELIVERIES) throw error;
+          warn(`A job has cost its last worker: ${error}`);
+          // Who was only silent has as long again here, too.
+          const end = performance.now() + patience;
+          while (!signal.aborted && performance.now() < end) await delay(LOOK);
+          if (signal.aborted) throw error;
+          return { id, dead: cutMessage(`${COST}; the last error: ${error}`) };
+        });
       await this.#store(run, outcome, { signal, warn });
       await message.ackAck();
     } catch (error) {

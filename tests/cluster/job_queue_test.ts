@@ -11,6 +11,8 @@ import {
 import { NatsServer, testNats } from "../support/nats.ts";
 
 const OF = { name: "jobs", fingerprint: "f1" };
+/** Why a job is dead. */
+const COST = "3 workers ended or failed before they had its result";
 /** Milliseconds after which a lost job goes on. */
 const PATIENCE = 300;
 
@@ -108,7 +110,7 @@ testNats(
       outcomes.sort((a, b) => a.id < b.id ? -1 : 1);
       assertEquals(outcomes, [
         { id: "fine", result: "fine" },
-        { id: "kills", dead: "3 workers ended or failed before they had its result" },
+        { id: "kills", dead: `${COST}; the last error: Error: the worker fails` },
         { id: "refused", dead: "out of range" },
       ]);
       assertEquals([costs, dead], [3, ["refused", "kills"]]);
