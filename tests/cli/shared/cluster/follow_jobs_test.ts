@@ -1,6 +1,6 @@
 // Jobs of a command: what is said where no more outcomes come.
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { followJobs } from "../../../../cli/shared/cluster/follow_jobs.ts";
+import { followJobs, haveJobsDone } from "../../../../cli/shared/cluster/follow_jobs.ts";
 import { JobQueue, NoWorkerError } from "../../../../src/cluster/mod.ts";
 import { inFolder } from "../../../support/checkpoint_files.ts";
 import { NatsServer, testNats } from "../../../support/nats.ts";
@@ -32,5 +32,26 @@ testNats("jobs of a command: a connection closed for good is no absence of worke
     assertEquals(error.constructor, Error, `${error}`);
     assertStringIncludes(error.message, "the connection to the NATS server was closed for good");
     assertStringIncludes(error.message, "jobs left 1");
+  });
+});
+
+testNats("jobs of a command: one that is gone without an outcome is an error", async () => {
+  await inFolder({}, async (folder) => {
+    await using server = await NatsServer.start("--jetstream", "--store_dir", folder);
+    const queue = await JobQueue.open(await server.join(), { name: "test", fingerprint: "none" });
+    const said: string[] = [];
+    // The first run has it from an earlier call, the second has it as a new one: both have no outcome.
+    await assertRejects(
+      () =>
+        haveJobsDone(queue, "run", ["0"], {
+          add: (run) => Promise.resolve(run !== "run"),
+          ...{ onOutcome() {}, error: (sentence) => void said.push(sentence) },
+        }),
+      ...[Error, "jobs gone 1"] as const,
+    );
+    assertEquals(said, [
+      "Asked for before, within a day: 1 of 1 jobs",
+      "Asked for again, as earlier results cannot be used: 1",
+    ]);
   });
 });
