@@ -44,7 +44,8 @@ What to change
                        takes minutes) (default: mean,first)
   --calibration NUMBER tokens that the model draws to be merged by (default: ${USUAL_CALIBRATION})
 
-Workers instead of this machine's GPU (deno run worker --quality starts one; the server must have JetStream)
+Workers instead of this machine's GPU (deno run worker --quality starts one; the server must have JetStream);
+a row of f16 is left out where the worker that takes it lacks f16, until a later call finds one that has it
 ${NATS_HELP}
 ${WAIT_HELP}
 

@@ -82,6 +82,7 @@ export function readQualityJob(value: unknown): QualityJob {
  * Does a job.
  *
  * @throws {RangeError} If its text is longer than the model's context, or has tokens that the model lacks.
+ * @throws {Error} If its adapter refused it, as another one may not.
  */
 export async function doQualityJob(
   job: QualityJob,
@@ -93,7 +94,9 @@ export async function doQualityJob(
     const rule = "the text must fit the model's context";
     throw new RangeError(sentence(ACTION, rule, { tokens, contextLen }));
   }
-  if (job.kind === "text") return { tokens: await measurer.drawText(tokens) };
+  if (job.kind === "text") {
+    return { tokens: await onAdapter(measurer, () => measurer.drawText(tokens)) };
+  }
   const token = job.tokens.find((token) => token >= vocabSize);
   if (token !== undefined) {
     const rule = "tokens must be below the model's vocabSize";
@@ -101,7 +104,24 @@ export async function doQualityJob(
   }
   const { adapter } = measurer;
   if (!measurer.canMeasure(job.variant)) return { adapter };
-  return { adapter, measured: await measurer.measure(job.variant, job.tokens) };
+  const { variant } = job;
+  return {
+    adapter,
+    measured: await onAdapter(measurer, () => measurer.measure(variant, job.tokens)),
+  };
+}
+
+/** Does what the limits of an adapter may refuse: another worker can be asked then, as for no job that all refuse. */
+async function onAdapter<Result>(
+  { adapter: { description } }: Pick<Measurer, "adapter">,
+  perform: () => Promise<Result>,
+): Promise<Result> {
+  try {
+    return await perform();
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new Error(`${description} refused: ${error.message}`, { cause: error });
+  }
 }
 
 /**

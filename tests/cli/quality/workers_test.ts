@@ -1,9 +1,14 @@
 // The table of quality by workers: that of one machine; and what is said where no row comes.
-import { assertEquals, assertStringIncludes } from "@std/assert";
+import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { jetstreamManager } from "@nats-io/jetstream";
 import { runCommand as quality } from "../../../cli/quality/command.ts";
 import type { Report } from "../../../cli/quality/result.ts";
-import { openQualityJobs, type QualityJob } from "../../../cli/shared/cluster/quality_jobs.ts";
+import {
+  doQualityJob,
+  openQualityJobs,
+  type QualityJob,
+} from "../../../cli/shared/cluster/quality_jobs.ts";
+import type { Measurer } from "../../../cli/shared/quality/measurer.ts";
 import { runCommand as work } from "../../../cli/worker/command.ts";
 import { openCheckpoint, openTokenizer } from "../../../src/checkpoints/mod.ts";
 import { modelFingerprint } from "../../../src/cluster/mod.ts";
@@ -172,3 +177,25 @@ testNats(
     });
   },
 );
+
+Deno.test("doQualityJob: what the adapter refuses is no outcome of the job", async () => {
+  const refuse = () => Promise.reject(new RangeError("maxStorageBufferBindingSize"));
+  const measurer = {
+    adapter: { description: "an adapter", isSoftware: false },
+    ...{ canMeasure: () => true, drawText: refuse, measure: refuse },
+  } as unknown as Measurer;
+  const settings = { seed: 0, calibration: 2 };
+  const variant = { change: "none", kvDtype: "f32", numKvHeads: 1 } as const;
+  const sizes = { contextLen: 8, vocabSize: 4 };
+  const jobs: QualityJob[] = [
+    { kind: "text", tokens: 2, settings },
+    { kind: "row", tokens: [1, 2], variant, settings },
+  ];
+  for (const job of jobs) {
+    const error: Error = await assertRejects(() => doQualityJob(job, measurer, sizes));
+    const says = "an adapter refused: maxStorageBufferBindingSize";
+    assertEquals([error.constructor, error.message], [Error, says]);
+  }
+  const long = { ...jobs[0], tokens: 9 } as QualityJob;
+  await assertRejects(() => doQualityJob(long, measurer, sizes), RangeError, "contextLen=8");
+});
