@@ -1,9 +1,9 @@
 /** `bench heads`: one architecture trained from scratch with several numbers of KV heads. */
 import { Files } from "../../cli/shared/files.ts";
-import { INTERRUPTED, withCtrlC, type WithInterrupt } from "../../cli/shared/interrupt.ts";
+import { withCtrlC, type WithInterrupt } from "../../cli/shared/interrupt.ts";
 import { type Model, withModel } from "../../cli/shared/model_files.ts";
 import { renderSvg } from "../../cli/shared/report/svg.ts";
-import { exitCodeOf, type Out } from "../../cli/shared/run.ts";
+import { exitCodeOfInterruptible, type Out } from "../../cli/shared/run.ts";
 import { type CurvePoint, paceOf, trainerOptions } from "../../cli/shared/training/learn.ts";
 import { type Texts, textsFor } from "../../cli/shared/training/texts.ts";
 import { WorkFolder } from "../../cli/shared/work_folder.ts";
@@ -48,10 +48,13 @@ export async function runHeads(
   out: Out,
   withInterrupt: WithInterrupt = withCtrlC,
 ): Promise<number> {
-  let isDone = true;
-  const code = await exitCodeOf(async () => {
+  return await exitCodeOfInterruptible(async () => {
     const options = parseHeadsOptions(args);
-    if (typeof options === "string") return out.log(options);
+    if (typeof options === "string") {
+      out.log(options);
+      return true;
+    }
+    let isDone = true;
     const folder = new WorkFolder<HeadsOptions, Work>({
       ...{ path: options.out, files, action: ACTION, options, fixed: FIXED },
       holds: "trainings of before",
@@ -73,8 +76,8 @@ export async function runHeads(
         gpu.destroy();
       }
     });
+    return isDone;
   }, out);
-  return isDone ? code : INTERRUPTED;
 }
 
 /** A comparison that begins, or the one to go on with. */

@@ -5,10 +5,9 @@ import type { TrainingSizes } from "../../cli/shared/training/learn.ts";
 import {
   SIZE_NAMES,
   TEXT_NAMES,
+  TEXT_SIZES_HELP,
   textOptionsOf,
   trainingSizesOf,
-  USUAL_DRAWN,
-  USUAL_HELD_OUT,
 } from "../../cli/shared/training/options.ts";
 import type { TextOptions } from "../../cli/shared/training/texts.ts";
 
@@ -36,8 +35,7 @@ The architecture
 
 The texts
   --text FILE          a text to learn from; its last part is held out to measure by
-  --self-drawn NUMBER  tokens that the model draws instead (default: as --tokens, from ${USUAL_DRAWN.least} to ${USUAL_DRAWN.most})
-  --held-out NUMBER    most tokens to measure by (default: ${USUAL_HELD_OUT}; of --text at most an eighth of it)
+${TEXT_SIZES_HELP}
   --seed NUMBER        repeats the texts that the model draws, and the trainings (default: 0)
 
 Training

@@ -1,3 +1,4 @@
+import { INTERRUPTED } from "./interrupt.ts";
 import { Progress } from "./progress.ts";
 import { CheckpointError } from "../../mod.ts";
 import { NoWorkerError } from "../../src/cluster/errors.ts";
@@ -37,4 +38,16 @@ export async function exitCodeOf(
     out.error(error instanceof Error ? `${error.name}: ${error.message}` : `${error}`);
     return WRONG_INPUT.some((kind) => error instanceof kind) ? 2 : 1;
   }
+}
+
+/** Runs a command that Ctrl-C can end before it is done, which `run` says by false, and returns its exit code. */
+export async function exitCodeOfInterruptible(
+  run: () => Promise<boolean>,
+  out: Pick<Out, "error">,
+): Promise<number> {
+  let isDone = true;
+  const code = await exitCodeOf(async () => {
+    isDone = await run();
+  }, out);
+  return isDone ? code : INTERRUPTED;
 }

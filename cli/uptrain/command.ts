@@ -4,9 +4,9 @@ import { checkNewFolder } from "../../src/checkpoints/writer/new_folder.ts";
 import { checkFewerHeads } from "../../src/layer/pool_kv_heads.ts";
 import { checkArchitecture } from "../../src/train/parameters.ts";
 import { Files } from "../shared/files.ts";
-import { INTERRUPTED, withCtrlC, type WithInterrupt } from "../shared/interrupt.ts";
+import { withCtrlC, type WithInterrupt } from "../shared/interrupt.ts";
 import { type Model, withModel } from "../shared/model_files.ts";
-import { exitCodeOf, type Out } from "../shared/run.ts";
+import { exitCodeOfInterruptible, type Out } from "../shared/run.ts";
 import { textsFor } from "../shared/training/texts.ts";
 import { type Conversion, convert, withShapes } from "./convert.ts";
 import { finish } from "./finish.ts";
@@ -23,10 +23,13 @@ export async function runCommand(
   out: Out,
   withInterrupt: WithInterrupt = withCtrlC,
 ): Promise<number> {
-  let isDone = true;
-  const code = await exitCodeOf(async () => {
+  return await exitCodeOfInterruptible(async () => {
     const options = parseOptions(args);
-    if (typeof options === "string") return out.log(options);
+    if (typeof options === "string") {
+      out.log(options);
+      return true;
+    }
+    let isDone = true;
     await checkNewFolder(options.out);
     await files.checkFolder(options.out);
     await files.checkWritable(options.json);
@@ -41,8 +44,8 @@ export async function runCommand(
         gpu.destroy();
       }
     });
+    return isDone;
   }, out);
-  return isDone ? code : INTERRUPTED;
 }
 
 /** Throws now for what would fail after minutes. */

@@ -5,10 +5,9 @@ import type { TrainingSizes } from "../shared/training/learn.ts";
 import {
   SIZE_NAMES,
   TEXT_NAMES,
+  TEXT_SIZES_HELP,
   textOptionsOf,
   trainingSizesOf,
-  USUAL_DRAWN,
-  USUAL_HELD_OUT,
 } from "../shared/training/options.ts";
 import type { TextOptions } from "../shared/training/texts.ts";
 
@@ -33,8 +32,7 @@ The model
 
 The texts
   --text FILE          a text of the model's kind to merge by and learn from; its last part is held out to measure by
-  --self-drawn NUMBER  tokens that the model draws instead (default: as --tokens, from ${USUAL_DRAWN.least} to ${USUAL_DRAWN.most})
-  --held-out NUMBER    most tokens to measure by (default: ${USUAL_HELD_OUT}; of --text at most an eighth of it)
+${TEXT_SIZES_HELP}
   --seed NUMBER        repeats the texts that the model draws, and their order (default: 0)
 
 Training

@@ -4,9 +4,14 @@ import type { TrainingSizes } from "./learn.ts";
 import type { TextOptions } from "./texts.ts";
 
 /** Tokens that the model draws, unless the user asks for another number: as many as are learned from, within these. */
-export const USUAL_DRAWN = { least: 32_768, most: 262_144 };
+const USUAL_DRAWN = { least: 32_768, most: 262_144 };
 /** Most tokens to measure by, unless the user asks for another number. */
-export const USUAL_HELD_OUT = 8192;
+const USUAL_HELD_OUT = 8192;
+
+/** The lines of a help text on how many tokens are drawn, and how many held out. */
+export const TEXT_SIZES_HELP =
+  `  --self-drawn NUMBER  tokens that the model draws instead (default: as --tokens, from ${USUAL_DRAWN.least} to ${USUAL_DRAWN.most})
+  --held-out NUMBER    most tokens to measure by (default: ${USUAL_HELD_OUT}; of --text at most an eighth of it)`;
 
 /** The names of the options of texts. */
 export const TEXT_NAMES = ["text", "self-drawn", "held-out", "seed"] as const;
