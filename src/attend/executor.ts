@@ -4,7 +4,7 @@ import type { Gpu } from "../gpu/device.ts";
 import { type Bindable, type Buffers, Kernel } from "../gpu/kernel.ts";
 import type { Owned } from "../gpu/owned.ts";
 import { sharedTexture } from "../gpu/shared_textures.ts";
-import { USAGE } from "../gpu/usage.ts";
+import { canBeUniform, USAGE } from "../gpu/usage.ts";
 import { TEXELS_WIDE } from "../plan/texels.ts";
 import type { Program } from "./program.ts";
 
@@ -36,7 +36,7 @@ export async function createExecutor(
     bind(given, kv) {
       const buffers = { ...given, ...own };
       return program.dispatches.map(({ kernel, grid, part, params: index, ...named }) => {
-        const { renamed = {}, ranges = {} } = named;
+        const { renamed = {}, ranges = {}, stored } = named;
         const whole: Record<string, GPUBuffer> = { ...buffers, ...kv[part], params: params[index] };
         const bound: Record<string, Bindable> = { ...whole };
         for (const [variable, name] of Object.entries(renamed)) {
@@ -45,7 +45,8 @@ export async function createExecutor(
         for (const [variable, range] of Object.entries(ranges)) {
           bound[variable] = { buffer: whole[variable], ...range };
         }
-        return kernels[kernel].bind(bound, grid);
+        const areUniforms = Object.keys(ranges).every((variable) => canBeUniform(whole[variable]));
+        return kernels[stored && !areUniforms ? stored : kernel].bind(bound, grid);
       });
     },
   };

@@ -35,30 +35,33 @@ import { transformModules } from "./transform_module.ts";
 
 /**
  * The kernels of a plan; a merge where the context is cut into slices, or a transform, which merges them as well; those that fill
- * textures where it reads these.
+ * textures where it reads these; the same attention of buffers that cannot be uniforms, where it binds such.
  */
 export type FusedModules<Module> =
-  & { attend: Module; merge?: Module; transformQueries?: Module; transformOutputs?: Module }
+  & { attend: Module; attendStored?: Module; merge?: Module }
+  & { transformQueries?: Module; transformOutputs?: Module }
   & Partial<Record<FillKernel, Module>>;
 
 /** The modules of a plan. */
 export function fusedModules(plan: FusedPlan): FusedModules<WgslModule> {
-  const attend = attendModule(plan);
-  const { spec, transform } = plan;
+  const { spec, transform, uniform } = plan;
+  const attend = attendModule(plan, uniform?.rows);
   if (transform) return { attend, ...transformModules({ spec, transform }, rowEndPieces(spec)) };
   return {
     attend,
+    ...(uniform && { attendStored: attendModule(plan) }),
     ...(plan.slices > 1 && { merge: mergeModule(plan) }),
     ...(plan.texels && fillModules(plan.texels)),
   };
 }
 
-function attendModule(plan: FusedPlan): WgslModule {
+/** The kernel of a plan, which binds `boundRows` rows of keys and values as uniforms, or all of them as storage. */
+function attendModule(plan: FusedPlan, boundRows?: number): WgslModule {
   const { spec, rows, rowGroups, lanes, keys, strips, columns, loads, valueLoads } = plan;
   const loaded = {
     packSize: fusedPackSize(spec),
     loads,
-    boundRows: plan.uniform?.rows,
+    boundRows,
     areTexels: plan.texels !== undefined,
   };
   return join(

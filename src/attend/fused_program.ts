@@ -44,7 +44,10 @@ export function fusedProgram(plan: FusedPlan): Program {
     dispatches: fusedDispatches(plan).map(({ kernel, block, grid }) => ({
       ...{ kernel, grid, part: blocks[block].part },
       params: kernel === "fillQueries" ? blocks.length : block,
-      ...(uniform && { ranges: boundRanges(kvBytes, uniform.rows, blocks[block].firstBound!) }),
+      ...(uniform && {
+        ranges: boundRanges(kvBytes, uniform.rows, blocks[block].firstBound!),
+        stored: "attendStored",
+      }),
       renamed: renamed[kernel],
     })),
   };

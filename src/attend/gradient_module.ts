@@ -79,13 +79,16 @@ export function sumSlicesModule(dtype: Dtype, size: 1 | 4): WgslModule {
   });
 }
 
-/** The gradient of queries. */
-export function queryGradientsModule(plan: AttentionGradientPlan): WgslModule {
+/** The gradient of queries, whose kernel binds `boundRows` rows of keys and values as uniforms, or all of them as storage. */
+export function queryGradientsModule(
+  plan: AttentionGradientPlan,
+  boundRows?: number,
+): WgslModule {
   const { spec, tile, slices, uniform } = plan;
   const { rows, rowGroups } = tile;
   const dtype = slices.queries > 1 ? "f32" : spec.dtype;
   const pieces = [
-    ...tilePieces(plan, { keys: uniform?.keys.rows }),
+    ...tilePieces(plan, { keys: boundRows }),
     ...[...sumPieces(plan), ...distancePieces(plan, tile.lanes)],
     rowTilePiece(spec, rows * rowGroups, uniform ? "byToken" : "byHead"),
   ];
@@ -136,14 +139,17 @@ export function headGradientsModule(
   });
 }
 
-/** The gradients of keys and values. */
-export function keyValueGradientsModule(plan: AttentionGradientPlan): WgslModule {
+/** The gradients of keys and values, whose kernel binds `boundRows` rows of queries and dO likewise. */
+export function keyValueGradientsModule(
+  plan: AttentionGradientPlan,
+  boundRows?: number,
+): WgslModule {
   const shares: Names = {
     ...{ weights: "dProducts", putWeights: "putProducts", weightsAt: "productsAt" },
     ...{ weightsFrom: "dProductsFrom", stripOf: "stripOfProducts" },
   };
   const exchange = exchangeOf(plan.tile);
-  const bound = { queries: plan.uniform?.queries.rows };
+  const bound = { queries: boundRows };
   return join("key and value gradients", ...tilePieces(plan, bound), ...sumPieces(plan), {
     constants: {
       ...{ ...keySumConstants(plan), ...valueSumConstants(plan) },

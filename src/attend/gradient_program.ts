@@ -26,6 +26,8 @@ import { type BoundRanges, boundRanges, paramsOf, type Program, uniformsOf } fro
 /** A run of a kernel, the parameters of its block where there are blocks, and what it binds by other names. */
 interface Step {
   module: WgslModule;
+  /** The module that binds `ranges` as storage. */
+  stored?: WgslModule;
   grid: Grid;
   block?: Block;
   renamed?: Readonly<Record<string, string>>;
@@ -68,7 +70,10 @@ export function gradientProgram(plan: AttentionGradientPlan, limits: PlanLimits)
   const names = [...blocks.keys()];
   const common = paramsOf(plan);
   return {
-    modules: Object.fromEntries([...steps, ...sums].map(({ module }) => [module.label, module])),
+    modules: Object.fromEntries([
+      ...[...steps, ...sums].map(({ module }) => [module.label, module]),
+      ...steps.flatMap(({ stored }) => stored ? [[storedName(stored), stored]] : []),
+    ]),
     params: [
       ...[...blocks.values()].map((block) => ({ kernel: label, values: { ...common, ...block } })),
       ...sums.map(({ module, stride, first, count }) => ({
@@ -81,6 +86,7 @@ export function gradientProgram(plan: AttentionGradientPlan, limits: PlanLimits)
       ...steps.map((step) => ({
         ...{ kernel: step.module.label, grid: step.grid, params: names.indexOf(nameOf(step)) },
         ...{ part: 0, renamed: step.renamed, ranges: step.ranges },
+        ...(step.stored && { stored: storedName(step.stored) }),
       })),
       ...sums.map(({ module, grid, gradient, partials }, i) => ({
         ...{ kernel: module.label, grid, params: names.length + i, part: 0 },
@@ -88,6 +94,11 @@ export function gradientProgram(plan: AttentionGradientPlan, limits: PlanLimits)
       })),
     ],
   };
+}
+
+/** The name of the kernel that binds as storage what another of its label binds as uniforms. */
+function storedName({ label }: WgslModule): string {
+  return `${label} of storage`;
 }
 
 function stepsOf(plan: AttentionGradientPlan, most: number): Step[] {
@@ -153,28 +164,30 @@ function uniformSteps(
   const held = tile.rows * tile.rowGroups;
   const tilesOfHead = { rows: tilesPerKvHead(spec, held), columns: Math.ceil(capacity / held) };
   const stepsOf = (
-    module: WgslModule,
+    moduleOf: (plan: AttentionGradientPlan, boundRows?: number) => WgslModule,
     { rows, ranges }: UniformRanges,
     tilesOfUnit: number,
     { first, bytes }: { first: "firstKvRow" | "firstQueryRow"; bytes: Record<string, number> },
-  ) =>
-    ranges.flatMap(({ firstUnit, numUnits, firstRow }) => {
+  ) => {
+    const [module, stored] = [moduleOf(plan, rows), moduleOf(plan)];
+    return ranges.flatMap(({ firstUnit, numUnits, firstRow }) => {
       const count = numUnits * tilesOfUnit;
       return Array.from({ length: Math.ceil(count / most) }, (_, i): Step => {
         const tiles = Math.min(most, count - i * most);
         return {
-          module,
+          ...{ module, stored },
           block: { firstTile: firstUnit * tilesOfUnit + i * most, [first]: firstRow },
           grid: module.label === "query gradients" ? [1, tiles] : [tiles, 1],
           ranges: boundRanges(bytes, rows, firstRow),
         };
       });
     });
+  };
   return [
-    ...stepsOf(queryGradientsModule(plan), keys, headsOfUnit(spec) * tilesOfHead.rows, {
+    ...stepsOf(queryGradientsModule, keys, headsOfUnit(spec) * tilesOfHead.rows, {
       ...{ first: "firstKvRow", bytes: { k: 4 * headDim, v: 4 * valueDim } },
     }),
-    ...stepsOf(keyValueGradientsModule(plan), queries, numKvHeads * tilesOfHead.columns, {
+    ...stepsOf(keyValueGradientsModule, queries, numKvHeads * tilesOfHead.columns, {
       first: "firstQueryRow",
       bytes: { q: 4 * headDim, dO: 4 * valueDim, rowStates: ROW_STATE_BYTES },
     }),

@@ -36,8 +36,10 @@ export interface ProgramDispatch {
   params: number;
   /** The part of keys and values that it reads. */
   part: number;
-  /** Variables that bind a part of their buffer. */
+  /** Variables that bind a part of their buffer, as uniforms. */
   ranges?: BoundRanges;
+  /** The kernel that binds the same parts as storage, for buffers that were made for nothing else: the same bits, more slowly. */
+  stored?: string;
   /** Variables that bind buffers and textures of other names. */
   renamed?: Readonly<Record<string, string>>;
 }

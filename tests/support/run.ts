@@ -7,7 +7,6 @@ import {
   type ElementType,
   type FusedPlan,
   type GradientInputs,
-  type HostFloats,
   type HostMask,
   type HostTensor,
   type KvDtype,
@@ -122,7 +121,7 @@ export class Tensors {
   }
 
   /** Uploads f32 to a buffer of a caller's who knows of no usage but storage. */
-  async stored({ data, shape }: HostFloats): Promise<Tensor> {
+  async stored({ data, shape }: HostTensor): Promise<Tensor> {
     const gpu = await sharedGpu();
     const usage = USAGE.storage | USAGE.copyDst;
     const buffer = gpu.device.createBuffer({ size: 4 * data.length, usage });
