@@ -11,32 +11,25 @@ import { type CapturedLayer, readLayers } from "./capture.ts";
 import { measureCeilings } from "./ceilings.ts";
 import { type BenchOptions, parseOptions } from "./options.ts";
 import { featuresOf } from "./matrix/features.ts";
-import { tryFeatures } from "./matrix/matrix.ts";
+import { type Cell, tryFeatures } from "./matrix/matrix.ts";
 import { compareGroup, stepsOf } from "./peers/compare.ts";
 import { loadPeers, PEERS } from "./peers/mod.ts";
 import { onehead } from "./peers/onehead.ts";
-import { Progress } from "../cli/shared/progress.ts";
 import { formatJson } from "./report/json.ts";
 import { formatMatrix } from "./report/matrix.ts";
 import { formatTable, formatTuned } from "./report/table.ts";
 import type { FirstUse, Report, Result, Roofline } from "./result.ts";
 import { runGroup } from "./run.ts";
 import { runLayer } from "./run_capture.ts";
-import { casesByRows, STEPS, tune, type TuneEffort, tuningOf } from "./tune.ts";
+import { casesByRows, tune, type TuneEffort, tuningOf } from "./tune.ts";
 
 /** The step of progress while peers are fetched and loaded. */
 const LOADING = "loading peers";
 
 const files = new Files("run the bench");
 
-/** Where the command writes what people read. */
-type Terminal = Pick<Out, "log">;
-
 /** Runs the command and returns its exit code, which is 1 also where a row failed. */
-export async function runCommand(
-  args: readonly string[],
-  out: Terminal & Pick<Out, "error">,
-): Promise<number> {
+export async function runCommand(args: readonly string[], out: Out): Promise<number> {
   let results: readonly Pick<Result, "failure">[] = [];
   const code = await exitCodeOf(async () => {
     results = await run(args, out);
@@ -45,10 +38,7 @@ export async function runCommand(
 }
 
 /** Does what the arguments ask for, and returns what was measured. */
-async function run(
-  args: readonly string[],
-  out: Terminal & Pick<Out, "error">,
-): Promise<Pick<Result, "failure">[]> {
+async function run(args: readonly string[], out: Out): Promise<Pick<Result, "failure">[]> {
   const options = parseOptions(args);
   if (typeof options === "string") {
     out.log(options);
@@ -78,7 +68,7 @@ async function run(
 async function measureElsewhere(
   { asked, isInTurns, json }: BenchOptions,
   cluster: AwaitedCluster,
-  out: Terminal & Pick<Out, "error">,
+  out: Pick<Out, "log" | "error">,
 ): Promise<Pick<Result, "failure">[]> {
   const [{ measureAdapters }, { formatAdapters }] = await Promise.all([
     import("./adapters/measure.ts"),
@@ -90,7 +80,7 @@ async function measureElsewhere(
   return adapters.flatMap(({ failure, report }) => [{ failure }, ...report?.results ?? []]);
 }
 
-function explainAll(gpu: Gpu, { explain, groups }: BenchOptions, out: Terminal): void {
+function explainAll(gpu: Gpu, { explain, groups }: BenchOptions, out: Pick<Out, "log">): void {
   const explainEach = explain === "plan" ? explainCases : kernelsOfCases;
   out.log(explainEach(gpu, groups.flat()));
 }
@@ -100,12 +90,32 @@ async function measureAndWrite(
   gpu: Gpu,
   options: BenchOptions,
   layers: readonly CapturedLayer[],
-  out: Terminal,
+  out: Out,
 ): Promise<Result[]> {
+  const report = await measureAll(gpu, options, layers, out);
+  out.log(formatTable(report));
+  if (options.json) await files.write(options.json, formatJson(report));
+  if (options.svg) {
+    const { renderChart } = await import("./report/chart.ts");
+    await files.write(options.svg, await renderChart(report));
+  }
+  if (options.html) {
+    const { formatHtml } = await import("./report/html.ts");
+    await files.write(options.html, await formatHtml(report));
+  }
+  return report.results;
+}
+
+async function measureAll(
+  gpu: Gpu,
+  options: BenchOptions,
+  layers: readonly CapturedLayer[],
+  out: Pick<Out, "progress">,
+): Promise<Report> {
   const runs = options.input ? layerRuns(layers, options) : groupRuns(options);
   const peerSteps = options.groups.map((group) => stepsOf(group, PEERS.length));
   const steps = 1 + runs.length + (options.peers ? peerSteps.reduce((a, b) => a + b, 1) : 0);
-  const progress = new Progress(steps);
+  using progress = out.progress(steps);
   progress.step("roofline of the adapter");
   const firstUses = new FirstUses();
   const roofline = await measureCeilings(gpu, options, firstUses);
@@ -124,19 +134,7 @@ async function measureAndWrite(
       report.peers.push(...await compareGroup(gpu, group, peers, measuring));
     }
   }
-  progress.end();
-
-  out.log(formatTable(report));
-  if (options.json) await files.write(options.json, formatJson(report));
-  if (options.svg) {
-    const { renderChart } = await import("./report/chart.ts");
-    await files.write(options.svg, await renderChart(report));
-  }
-  if (options.html) {
-    const { formatHtml } = await import("./report/html.ts");
-    await files.write(options.html, await formatHtml(report));
-  }
-  return results;
+  return report;
 }
 
 /** Something to measure, by the title that progress shows. */
@@ -179,17 +177,20 @@ function layerRuns(
 }
 
 /** Tries features on this library and on its peers, and writes and shows what came of it. */
-async function tryAndWrite(gpu: Gpu, { json }: BenchOptions, out: Terminal): Promise<void> {
-  const features = featuresOf(gpu.profile.subgroupSize);
-  const progress = new Progress(features.length * (PEERS.length + 1) + 1);
-  progress.step(LOADING);
-  const systems = [{ ...onehead(gpu, "auto"), name: "Onehead" }, ...await loadPeers()];
-  const cells = await tryFeatures(features, systems, progress);
-  progress.end();
+async function tryAndWrite(gpu: Gpu, { json }: BenchOptions, out: Out): Promise<void> {
+  const cells = await tryAll(gpu, out);
   const adapter = adapterOf(gpu);
   out.log(formatMatrix(adapter.description, cells));
   if (!json) return;
   await files.write(json, JSON.stringify({ schema: 1, adapter, cells }, null, 2) + "\n");
+}
+
+async function tryAll(gpu: Gpu, out: Pick<Out, "progress">): Promise<Cell[]> {
+  const features = featuresOf(gpu.profile.subgroupSize);
+  using progress = out.progress(features.length * (PEERS.length + 1) + 1);
+  progress.step(LOADING);
+  const systems = [{ ...onehead(gpu, "auto"), name: "Onehead" }, ...await loadPeers()];
+  return await tryFeatures(features, systems, progress);
 }
 
 /** Searches tile sizes, and writes and shows what was found. */
@@ -197,12 +198,9 @@ async function tuneAndWrite(
   gpu: Gpu,
   { groups, json }: BenchOptions,
   effort: TuneEffort,
-  out: Terminal,
+  out: Out,
 ): Promise<void> {
-  const byRows = casesByRows(groups.flat(), effort.shapes);
-  const progress = new Progress(byRows.size * STEPS);
-  const tuned = await tune(gpu, byRows, effort, progress);
-  progress.end();
+  const tuned = await tune(gpu, casesByRows(groups.flat(), effort.shapes), effort, out);
   out.log(formatTuned(tuned));
   await files.write(json!, JSON.stringify(tuningOf(gpu, tuned), null, 2) + "\n");
   out.log(`Written to ${json}: Attention.create(gpu, { ..., tuning })`);

@@ -2,7 +2,7 @@
 import { DeviceLostError, type Gpu, planAttention, type Tiling, type Tuning } from "../mod.ts";
 import { tilingOf } from "../src/plan/tiling.ts";
 import type { Case } from "./cases.ts";
-import type { Progress } from "../cli/shared/progress.ts";
+import type { Out } from "../cli/shared/run.ts";
 import { CaseInputs } from "./inputs.ts";
 import { geometricMean, speedup } from "./statistics.ts";
 import { type Effort, timeInTurns } from "./stopwatch.ts";
@@ -47,8 +47,8 @@ export interface Tuned {
   gain: number;
 }
 
-/** The sizes that are searched, for `Progress`. */
-export const STEPS = Object.keys(VALUES).length;
+/** The sizes that are searched. */
+const NAMES = Object.keys(VALUES) as (keyof typeof VALUES)[];
 
 /** Cases by their rows of a KV head, in powers of two: the largest contexts first, as many as are to be measured. */
 export function casesByRows(cases: readonly Case[], shapes: number): Map<number, Case[]> {
@@ -66,14 +66,15 @@ function spread<Item>(items: readonly Item[], count: number): Item[] {
   return Array.from({ length: count }, (_, i) => items[Math.floor(i * items.length / count)]);
 }
 
-/** Searches each number of rows by itself. */
+/** Searches each number of rows by itself, and shows the progress. */
 export async function tune(
   gpu: Gpu,
   byRows: ReadonlyMap<number, readonly Case[]>,
   effort: TuneEffort,
-  progress: Pick<Progress, "step">,
+  out: Pick<Out, "progress">,
 ): Promise<Tuned[]> {
   const end = performance.now() + effort.totalMs;
+  using progress = out.progress(byRows.size * NAMES.length);
   const found: Tuned[] = [];
   for (const [leastRows, cases] of byRows) {
     const inputs: CaseInputs[] = [];
@@ -81,7 +82,7 @@ export async function tune(
       for (const case_ of cases) inputs.push(await CaseInputs.create(gpu, case_));
       const standard = tilingOf(gpu.profile, leastRows);
       let best = standard;
-      for (const name of Object.keys(VALUES) as (keyof typeof VALUES)[]) {
+      for (const name of NAMES) {
         progress.step(`${leastRows} rows of a KV head: ${name}`);
         if (performance.now() > end) continue;
         best = await bestOf(inputs, best, name, effort);

@@ -1,5 +1,5 @@
 // The rooms of the house: who may import whom.
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { circlesOf, readImports, specifiersOf } from "./support/imports.ts";
 
 /** The rooms of the library, in src/: each imports only from rooms before it. */
@@ -116,6 +116,16 @@ Deno.test("House: a command imports the library and cli/shared, no other command
     // Planning for the present device measures it, and a worker does for others, through the public face of the bench.
     (["cli/plan", "cli/worker"].includes(placeOf(from)) && to === "bench/mod.ts");
   assertNone(({ from, to }) => isCommand(from) && isCommand(to) && !isAllowed(from, to));
+});
+
+Deno.test("House: commands start progress by `using` alone, so that an error ends it too", () => {
+  const files = [...imports.keys()].filter((file) => /^(cli|bench|tools)\//.test(file));
+  const starts = files.flatMap((file) => {
+    const text = Deno.readTextFileSync(new URL(file, ROOT));
+    return [...text.matchAll(/^.*\.progress\(.*$/gm)].map(([line]) => `${file}: ${line.trim()}`);
+  });
+  assert(starts.length > 0);
+  assertEquals(starts.filter((start) => !start.includes(": using progress = ")), []);
 });
 
 Deno.test("House: nothing but tests imports tests, and nothing but tests and tools imports tools", () => {

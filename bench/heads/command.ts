@@ -72,6 +72,7 @@ export async function runHeads(
         const work = await begin(gpu, comparison, out);
         isDone = await withInterrupt((signal) => trainAll(gpu, comparison, work, signal, out));
         if (isDone) await finish(gpu, comparison, work, out);
+        else out.error(stopped(folder.path, work));
       } finally {
         gpu.destroy();
       }
@@ -114,36 +115,32 @@ async function trainAll(
   );
   const { steps, batch, seqLen } = trainerOptions(options, texts);
   const total = missing.length * steps;
-  const progress = out.progress(total);
+  using progress = out.progress(total);
   const start = performance.now();
   let done = 0;
-  try {
-    for (const { variant, seed } of missing) {
-      const name = `${variantName(variant)}, seed ${seed}`;
-      const run = await trainVariant(
-        gpu,
-        variant,
-        { texts, sizes: options, seed, has: (name) => weights.has(name), signal },
-        (curve) => {
-          const stepsPerSecond = ++done / ((performance.now() - start) / 1000);
-          const tokensPerSecond = stepsPerSecond * batch * seqLen;
-          const tokensLeft = (total - done) * batch * seqLen;
-          progress.step(`${name}: ${lineOf(curve)}, ${paceOf({ tokensPerSecond, tokensLeft })}`);
-        },
-      );
-      if (!run) {
-        out.error(
-          `Stopped; trainings in ${folder.path}: ${runs.length} (the same command goes on with --resume)`,
-        );
-        return false;
-      }
-      runs.push(run);
-      await folder.write(work);
-    }
-    return true;
-  } finally {
-    progress.end();
+  for (const { variant, seed } of missing) {
+    const name = `${variantName(variant)}, seed ${seed}`;
+    const run = await trainVariant(
+      gpu,
+      variant,
+      { texts, sizes: options, seed, has: (name) => weights.has(name), signal },
+      (curve) => {
+        const stepsPerSecond = ++done / ((performance.now() - start) / 1000);
+        const tokensPerSecond = stepsPerSecond * batch * seqLen;
+        const tokensLeft = (total - done) * batch * seqLen;
+        progress.step(`${name}: ${lineOf(curve)}, ${paceOf({ tokensPerSecond, tokensLeft })}`);
+      },
+    );
+    if (!run) return false;
+    runs.push(run);
+    await folder.write(work);
   }
+  return true;
+}
+
+/** The line that says what is kept of a comparison that was stopped. */
+function stopped(folder: string, { runs }: Work): string {
+  return `Stopped; trainings in ${folder}: ${runs.length} (the same command goes on with --resume)`;
 }
 
 /** Writes all figures, and prints them. */

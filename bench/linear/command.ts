@@ -1,39 +1,30 @@
 /** `bench linear`: the projections of models, which attention stands between. */
 import { Files } from "../../cli/shared/files.ts";
-import { Progress } from "../../cli/shared/progress.ts";
 import { exitCodeOf, type Out } from "../../cli/shared/run.ts";
 import { Gpu } from "../../mod.ts";
+import type { Roofline } from "../result.ts";
 import { measureRoofline } from "../roofline.ts";
 import { type LinearResult, measureLinear } from "./measure.ts";
-import { parseLinearOptions } from "./options.ts";
+import { type LinearBenchOptions, parseLinearOptions } from "./options.ts";
 import { formatLinear } from "./table.ts";
 
 const files = new Files("time projections");
 
 /** Runs the command and returns its exit code, which is 1 also where a row is wrong. */
-export async function runLinear(
-  args: readonly string[],
-  out: Pick<Out, "log" | "error">,
-): Promise<number> {
-  const rows: LinearResult[] = [];
+export async function runLinear(args: readonly string[], out: Out): Promise<number> {
+  let rows: readonly LinearResult[] = [];
   const code = await exitCodeOf(async () => {
     const options = parseLinearOptions(args);
     if (typeof options === "string") return out.log(options);
-    const { tokens, dtypes, inputs, outputs, effort, json } = options;
+    const { dtypes, json } = options;
     await files.checkWritable(json);
     const gpu = await Gpu.open();
     try {
       const possible = dtypes.filter((dtype) => dtype !== "f16" || gpu.features.f16);
       if (possible.length < dtypes.length) out.error("f16 is left out: this adapter lacks it");
-      const progress = new Progress(1 + tokens.length);
-      progress.step("roofline of the adapter");
-      const roofline = await measureRoofline(gpu, effort);
-      for (const count of tokens) {
-        progress.step(`${count} tokens`);
-        const cases = possible.map((dtype) => ({ tokens: count, inputs, outputs, dtype }));
-        rows.push(...await measureLinear(gpu, cases, { effort, roofline }));
-      }
-      progress.end();
+      const measured = await measureAll(gpu, { ...options, dtypes: possible }, out);
+      const { roofline } = measured;
+      ({ rows } = measured);
       const { description, isSoftware } = gpu.description;
       const [copy, fma] = [roofline.copyGBps, roofline.fmaGFlops].map((rate) =>
         rate.toPrecision(3)
@@ -50,4 +41,22 @@ export async function runLinear(
     }
   }, out);
   return code === 0 && rows.some(({ failure }) => failure) ? 1 : code;
+}
+
+/** Measures every number of tokens, beside the roofline. */
+async function measureAll(
+  gpu: Gpu,
+  { tokens, dtypes, inputs, outputs, effort }: LinearBenchOptions,
+  out: Pick<Out, "progress">,
+): Promise<{ roofline: Roofline; rows: LinearResult[] }> {
+  using progress = out.progress(1 + tokens.length);
+  progress.step("roofline of the adapter");
+  const roofline = await measureRoofline(gpu, effort);
+  const rows = [];
+  for (const count of tokens) {
+    progress.step(`${count} tokens`);
+    const cases = dtypes.map((dtype) => ({ tokens: count, inputs, outputs, dtype }));
+    rows.push(...await measureLinear(gpu, cases, { effort, roofline }));
+  }
+  return { roofline, rows };
 }

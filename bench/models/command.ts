@@ -1,11 +1,10 @@
 /** `bench models`: whole models on this library and on what people would use instead. */
 import { Files } from "../../cli/shared/files.ts";
-import { Progress } from "../../cli/shared/progress.ts";
 import { exitCodeOf, type Out } from "../../cli/shared/run.ts";
 import { Gpu } from "../../mod.ts";
 import { measureModel, stepsOf } from "./measure.ts";
 import { onehead } from "./onehead.ts";
-import { parseModelsOptions } from "./options.ts";
+import { type ModelsOptions, parseModelsOptions } from "./options.ts";
 import type { ModelResult, ModelsReport } from "./result.ts";
 import { SYSTEMS } from "./systems.ts";
 import { formatModels } from "./table.ts";
@@ -13,25 +12,14 @@ import { formatModels } from "./table.ts";
 const files = new Files("run models");
 
 /** Runs the command and returns its exit code, which is 1 also where a row of ours is wrong. */
-export async function runModels(
-  args: readonly string[],
-  out: Pick<Out, "log" | "error">,
-): Promise<number> {
-  const rows: ModelResult[] = [];
+export async function runModels(args: readonly string[], out: Out): Promise<number> {
+  let rows: readonly ModelResult[] = [];
   const code = await exitCodeOf(async () => {
     const options = parseModelsOptions(args);
     if (typeof options === "string") return out.log(options);
-    const { models, works, peers, json, svg, html } = options;
+    const { json, svg, html } = options;
     await files.checkWritable(json, svg, html);
-    const systems = peers ? SYSTEMS : [onehead];
-    const steps = works.reduce((sum, work) => sum + stepsOf(work, systems.length), 0);
-    const progress = new Progress(models.length * steps);
-    for (const model of models) {
-      for (const work of works) {
-        rows.push(...await measureModel(model, systems, work, { progress }));
-      }
-    }
-    progress.end();
+    rows = await measureAll(options, out);
     const report: ModelsReport = { schema: 1, adapter: await describeAdapter(), rows };
     out.log(formatModels(report));
     if (json) await files.write(json, JSON.stringify(report, null, 2) + "\n");
@@ -51,6 +39,23 @@ export async function runModels(
     system === onehead.name && verdict !== "right"
   );
   return code === 0 && isWrong ? 1 : code;
+}
+
+/** Measures each model at each work, ours and those of others. */
+async function measureAll(
+  { models, works, peers }: ModelsOptions,
+  out: Pick<Out, "progress">,
+): Promise<ModelResult[]> {
+  const systems = peers ? SYSTEMS : [onehead];
+  const steps = works.reduce((sum, work) => sum + stepsOf(work, systems.length), 0);
+  using progress = out.progress(models.length * steps);
+  const rows = [];
+  for (const model of models) {
+    for (const work of works) {
+      rows.push(...await measureModel(model, systems, work, { progress }));
+    }
+  }
+  return rows;
 }
 
 async function describeAdapter(): Promise<ModelsReport["adapter"]> {

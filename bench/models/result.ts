@@ -8,7 +8,7 @@ import type { Failure } from "./message.ts";
 export interface ModelsReport {
   schema: 1;
   adapter: Pick<AdapterInfo, "description" | "isSoftware">;
-  rows: ModelResult[];
+  rows: readonly ModelResult[];
 }
 
 /** One system with one model. */

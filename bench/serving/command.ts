@@ -1,6 +1,5 @@
 /** `bench serving`: what a budget of cache memory serves, by MHA, GQA and MQA versions of one model. */
 import { Files } from "../../cli/shared/files.ts";
-import { Progress } from "../../cli/shared/progress.ts";
 import { exitCodeOf, type Out } from "../../cli/shared/run.ts";
 import { Gpu } from "../../mod.ts";
 import type { DecoderSpec } from "../../src/model/spec.ts";
@@ -16,10 +15,7 @@ const files = new Files("measure serving");
 const PAIRS = 15;
 
 /** Runs the command and returns its exit code. */
-export function runServing(
-  args: readonly string[],
-  out: Pick<Out, "log" | "error">,
-): Promise<number> {
+export function runServing(args: readonly string[], out: Out): Promise<number> {
   return exitCodeOf(async () => {
     const options = parseServingOptions(args);
     if (typeof options === "string") return out.log(options);
@@ -27,7 +23,7 @@ export function runServing(
     await files.checkWritable(json, svg, html);
     const gpu = await Gpu.open();
     try {
-      const report = await measureAll(gpu, options);
+      const report = await measureAll(gpu, options, out);
       out.log(formatServing(report));
       if (json) await files.write(json, JSON.stringify(report, null, 2) + "\n");
       if (svg) {
@@ -47,11 +43,15 @@ export function runServing(
   }, out);
 }
 
-async function measureAll(gpu: Gpu, options: ServingOptions): Promise<ServingReport> {
+async function measureAll(
+  gpu: Gpu,
+  options: ServingOptions,
+  out: Pick<Out, "progress">,
+): Promise<ServingReport> {
   const { model, sizes, requests: distribution, sharedTokens } = options;
   const { kvHeads } = model;
   const requests = drawRequests(distribution, options.vocabSize);
-  const progress = new Progress(kvHeads.length + 1);
+  using progress = out.progress(kvHeads.length + 1);
   const rows: ServingRow[] = [];
   for (const numKvHeads of kvHeads) {
     progress.step(`${requests.length} requests, ${numKvHeads} KV heads`);
@@ -62,7 +62,6 @@ async function measureAll(gpu: Gpu, options: ServingOptions): Promise<ServingRep
   const { stepTokens } = sizes;
   const prefix = { sharedTokens, pairs: PAIRS, seed: distribution.seed, stepTokens };
   const measured = await measurePrefix(gpu, fewest, prefix);
-  progress.end();
   const { description, isSoftware } = gpu.description;
   const { numHeads, headDim, dim, hiddenDim, vocabSize, layers } = fewest;
   const { budgetBytes, kvDtype, pageSize } = sizes;

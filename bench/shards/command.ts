@@ -21,10 +21,7 @@ const files = new Files(ACTION);
 type Join = () => Promise<Cluster>;
 
 /** Runs the command and returns its exit code, which is 1 also where a row is wrong. */
-export async function runShards(
-  args: readonly string[],
-  out: Pick<Out, "log" | "error" | "progress">,
-): Promise<number> {
+export async function runShards(args: readonly string[], out: Out): Promise<number> {
   let rows: readonly ShardRow[] = [];
   const code = await exitCodeOf(async () => {
     const options = parseShardsOptions(args);
@@ -48,7 +45,7 @@ async function measureAll(
 ): Promise<ShardsReport> {
   const gpu = await Gpu.open();
   try {
-    const progress = out.progress(1 + contextLens.length);
+    using progress = out.progress(1 + contextLens.length);
     progress.step("roofline of the adapter");
     const roofline = await measureRoofline(gpu, effort);
     const adapter = adapterOf(gpu);
@@ -62,7 +59,6 @@ async function measureAll(
       );
       rows.push(rowOf(measured, shape, rates));
     }
-    progress.end();
     const from = shardsFrom(rows, shape, rates);
     return { schema: 1, adapter, roofline, shape, rows, from };
   } finally {

@@ -5,7 +5,7 @@ import { drawTexts } from "../shared/draw_texts.ts";
 import { withFewerKvHeads } from "../shared/fewer_kv_heads.ts";
 import { type PoolMethod, USUAL_CALIBRATION } from "../shared/model_options.ts";
 import { exitCodeOf, type Out } from "../shared/run.ts";
-import { Decoder, type DecoderOptions } from "../../src/model/decoder.ts";
+import { Decoder } from "../../src/model/decoder.ts";
 import type { RemoteKv } from "../../src/model/remote_kv.ts";
 import { attentionParameters, Gpu, type KvCalibration } from "../../mod.ts";
 import { sentence } from "../../src/base/check.ts";
@@ -82,11 +82,13 @@ async function generate(
   const room = prompt.length + tokens;
   // Whoever keeps the keys and values elsewhere decides on their storage.
   const caches = kv ? { kv } : { kvDtype, window, sinks };
-  const create = async ({ spec, weights }: Checkpoint, kvCalibration?: KvCalibration[]) =>
-    await Decoder.create(gpu, spec, weights, {
+  const create = async ({ spec, weights }: Checkpoint, kvCalibration?: KvCalibration[]) => {
+    using progress = out.progress(spec.layers.length);
+    return await Decoder.create(gpu, spec, weights, {
       ...{ maxTokens: room, weightDtype, ...caches, kvCalibration },
-      progress: uploadProgress(out),
+      progress: () => progress.step("layers uploaded"),
     });
+  };
 
   const isPooled = kvHeads !== undefined && kvHeads !== checkpoint.spec.numKvHeads;
   const pooled = isPooled
@@ -151,14 +153,4 @@ function parametersOf({ spec }: Checkpoint): number {
   const { dim: hiddenSize, numHeads, numKvHeads, headDim, layers } = spec;
   const { total } = attentionParameters({ hiddenSize, numHeads, numKvHeads, headDim });
   return layers.length * total;
-}
-
-/** Shows how many layers are uploaded. */
-function uploadProgress(out: Out): DecoderOptions["progress"] {
-  let progress: ReturnType<Out["progress"]> | undefined;
-  return (done, of) => {
-    progress ??= out.progress(of);
-    progress.step("layers uploaded");
-    if (done === of) progress.end();
-  };
 }

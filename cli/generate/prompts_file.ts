@@ -73,17 +73,15 @@ export async function continueFile(
   out.log(`${lines.length} prompts, ${lines.length - left.length} of them done before`);
   const { tokens: maxTokens, sampling } = options;
   using file = await openResults(options.out, whole);
-  const progress = out.progress(left.length);
   let [failed, generated] = [0, 0];
-  try {
+  {
+    using progress = out.progress(left.length);
     await run({ lines, left, defaults: { maxTokens, ...sampling } }, async (result) => {
       if ("error" in result) failed++;
       else generated += result.tokens;
       await writeAll(file, new TextEncoder().encode(`${JSON.stringify(result)}\n`));
       progress.step("prompts");
     });
-  } finally {
-    progress.end();
   }
   out.log(`${left.length - failed} continued by ${generated} tokens, ${failed} with an error`);
 }

@@ -73,8 +73,8 @@ export async function measureByWorkers(
     const jobs = variants.map((variant): QualityJob => ({
       ...{ kind: "row", tokens, variant, settings },
     }));
-    const progress = out.progress(variants.length);
-    try {
+    {
+      using progress = out.progress(variants.length);
       await haveDone(jobs, (result, index, isKnown) => {
         const variant = variants[index];
         const row = readRow(result, tokens.length, variant);
@@ -83,8 +83,6 @@ export async function measureByWorkers(
         remote[index] = row;
         progress.step(titleOf(variant));
       });
-    } finally {
-      progress.end();
     }
     return { tokens, ...tableOf(variants, remote, out) };
   } finally {

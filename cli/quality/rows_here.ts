@@ -23,14 +23,10 @@ export async function measureHere(
     const tokens = typeof text === "number" ? await measurer.drawText(text) : text;
     for (const variant of possible) await measurer.prepare(variant);
     const measured = [];
-    const progress = out.progress(possible.length);
-    try {
-      for (const variant of possible) {
-        progress.step(titleOf(variant));
-        measured.push({ variant, measured: await measurer.measure(variant, tokens) });
-      }
-    } finally {
-      progress.end();
+    using progress = out.progress(possible.length);
+    for (const variant of possible) {
+      progress.step(titleOf(variant));
+      measured.push({ variant, measured: await measurer.measure(variant, tokens) });
     }
     return { tokens, rows: rowsOf(measured), adapter: measurer.adapter };
   } finally {

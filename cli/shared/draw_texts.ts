@@ -28,14 +28,12 @@ export async function drawTexts(
 ): Promise<number[][]> {
   const seqLen = textTokens(checkpoint.spec);
   const sequences = Math.ceil(tokens / seqLen);
-  const progress = out.progress(sequences);
-  const texts = await drawCalibration(gpu, checkpoint, {
+  using progress = out.progress(sequences);
+  return await drawCalibration(gpu, checkpoint, {
     ...textBounds(tokenizer, messages),
     ...{ sequences, seqLen, seed },
     progress: () => progress.step(`texts of ${seqLen} tokens drawn`),
   });
-  progress.end();
-  return texts;
 }
 
 /** The length of texts to learn from. */

@@ -24,11 +24,9 @@ export async function withFewerKvHeads(
   out: Pick<Out, "progress">,
 ): Promise<Checkpoint & { report?: readonly LayerMergeReport[] }> {
   if (method !== "merged") return withPooledKvHeads(checkpoint, { kvHeads, method });
-  const progress = out.progress(checkpoint.spec.layers.length);
-  const merged = await withMergedKvHeads(gpu, checkpoint, {
+  using progress = out.progress(checkpoint.spec.layers.length);
+  return await withMergedKvHeads(gpu, checkpoint, {
     ...{ kvHeads, calibration },
     progress: () => progress.step(`layers merged into ${kvHeads} KV heads`),
   });
-  progress.end();
-  return merged;
 }

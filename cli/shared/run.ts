@@ -1,5 +1,5 @@
 import { INTERRUPTED } from "./interrupt.ts";
-import { Progress } from "./progress.ts";
+import { type Progress, TerminalProgress } from "./progress.ts";
 import { CheckpointError } from "../../mod.ts";
 import { NoWorkerError } from "../../src/cluster/errors.ts";
 
@@ -12,7 +12,7 @@ export interface Out {
   /** Text within a line of results. */
   write(text: string): void;
   /** Shows the progress of work of `steps` steps, of which some may be done already. */
-  progress(steps: number, done?: number): Pick<Progress, "step" | "end">;
+  progress(steps: number, done?: number): Progress;
 }
 
 /** The terminal, or whatever stands in its place. */
@@ -20,7 +20,7 @@ export const terminal: Out = {
   log: (text) => console.log(text),
   error: (text) => console.error(text),
   write: (text) => void Deno.stdout.writeSync(new TextEncoder().encode(text)),
-  progress: (steps, done) => new Progress(steps, done),
+  progress: (steps, done) => new TerminalProgress(steps, done),
 };
 
 /** The errors of wrong options and inputs, and of workers that were not started. */

@@ -40,7 +40,7 @@ export async function scoreOf(
   out: Pick<Out, "progress">,
 ): Promise<Measured> {
   const decoder = await Decoder.create(gpu, spec, weights, { maxTokens: spec.contextLen });
-  const progress = out.progress(heldOut.length);
+  using progress = out.progress(heldOut.length);
   try {
     const score = await scoreTexts(
       decoder,
@@ -50,7 +50,6 @@ export async function scoreOf(
     );
     return { score, cacheBytes: decoder.cacheBytes };
   } finally {
-    progress.end();
     decoder.destroy();
   }
 }

@@ -54,19 +54,15 @@ export async function train(
     };
     saved = first;
     if (first === 0) await save();
-    const progress = out.progress(steps, first);
-    try {
-      for await (
-        const point of learn(trainer, run.texts, { seed, points: MEASURED_POINTS, signal })
-      ) {
-        run.curve.push(point);
-        if (point.heldOut !== undefined) await save();
-        const { step, tokens } = point;
-        const tokensPerSecond = (step - first) * tokens / step / secondsNow();
-        progress.step(lineOf(run, { tokensPerSecond, tokensLeft: (steps - step) * tokens / step }));
-      }
-    } finally {
-      progress.end();
+    using progress = out.progress(steps, first);
+    for await (
+      const point of learn(trainer, run.texts, { seed, points: MEASURED_POINTS, signal })
+    ) {
+      run.curve.push(point);
+      if (point.heldOut !== undefined) await save();
+      const { step, tokens } = point;
+      const tokensPerSecond = (step - first) * tokens / step / secondsNow();
+      progress.step(lineOf(run, { tokensPerSecond, tokensLeft: (steps - step) * tokens / step }));
     }
     if (trainer.step === steps) return { ...converted, weights: await trainer.weights() };
     await save();

@@ -5,13 +5,14 @@ import { openCluster, unserved } from "../shared/cluster/connect.ts";
 import { doQualityJob, openQualityJobs, readQualityJob } from "../shared/cluster/quality_jobs.ts";
 import type { Model } from "../shared/model_files.ts";
 import { type DrawSettings, Measurer } from "../shared/quality/measurer.ts";
+import { SILENT } from "../shared/progress.ts";
 import type { Out } from "../shared/run.ts";
 import { untilSignal } from "../shared/signals.ts";
 import { lossOf } from "./loss.ts";
 import type { WorkerOptions } from "./options.ts";
 
 /** Measurements say nothing of their progress here. */
-const SILENT = { progress: () => ({ step() {}, end() {} }) };
+const NOWHERE = { progress: () => SILENT };
 
 /** Measures rows, one at a time, until a signal ends it. */
 export async function measureRows(
@@ -32,7 +33,7 @@ export async function measureRows(
       const measurerOf = (settings: DrawSettings): Measurer => {
         const { seed, calibration } = settings;
         if (last?.settings.seed !== seed || last.settings.calibration !== calibration) {
-          last = { settings, measurer: new Measurer(gpu, model, settings, SILENT) };
+          last = { settings, measurer: new Measurer(gpu, model, settings, NOWHERE) };
         }
         return last.measurer;
       };

@@ -6,8 +6,8 @@ import { expectedGradients } from "../../bench/gradient/verify.ts";
 import { AbsentError, type Peer } from "../../bench/peers/peer.ts";
 import { formatMatrix } from "../../bench/report/matrix.ts";
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import { SILENT } from "../../cli/shared/progress.ts";
 
-const NO_PROGRESS = { step() {} };
 const CASE: Asked = {
   ...{ dtype: "f32", batch: 1, numHeads: 1, numKvHeads: 1, headDim: 2 },
   ...{ seqLen: 1, contextLen: 1 },
@@ -48,7 +48,7 @@ const SYSTEM: Peer = {
 
 async function tryWindows(windows: (number | undefined)[]): Promise<Cell> {
   const cases = windows.map((window) => ({ ...CASE, window }));
-  const [cell] = await tryFeatures([{ name: "window", cases }], [SYSTEM], NO_PROGRESS);
+  const [cell] = await tryFeatures([{ name: "window", cases }], [SYSTEM], SILENT);
   return cell;
 }
 
@@ -78,7 +78,7 @@ Deno.test("gradients are held against the reference, and what has none says wher
     const [cell] = await tryFeatures(
       [{ name: "gradients", cases: [], gradients }],
       [SYSTEM],
-      NO_PROGRESS,
+      SILENT,
     );
     return cell;
   };

@@ -13,6 +13,7 @@ import { inPages, PAGE_SIZE, pageTableOf } from "../../bench/peers/pages.ts";
 import { encodeModel, graphOf, type Node, type Value } from "../../bench/peers/onnx_model.ts";
 import { AbsentError, type Peer } from "../../bench/peers/peer.ts";
 import { timeWorkInTurns } from "../../bench/stopwatch.ts";
+import { SILENT } from "../../cli/shared/progress.ts";
 import { referenceAttention, type ScoreAt } from "../../mod.ts";
 import { sharedGpu } from "../support/gpu.ts";
 import {
@@ -205,7 +206,7 @@ Deno.test("compareGroup() goes on without a peer that fails while it is timed", 
       return { ...prepared, run };
     },
   };
-  const measuring = { effort: EFFORT, progress: { step() {} } };
+  const measuring = { effort: EFFORT, progress: SILENT };
   const [ours, row] = await compareGroup(await sharedGpu(), group, [tiring], measuring);
   assertEquals([ours.failure, ours.samples], [undefined, 2]);
   assertEquals([row.failure, row.samples, row.timesOurs], ["tired", 0, null]);

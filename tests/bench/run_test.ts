@@ -1,4 +1,5 @@
 import { assert, assertAlmostEquals, assertEquals, assertLess } from "@std/assert";
+import { SILENT } from "../../cli/shared/progress.ts";
 import { readLayers, withKvHeads } from "../../bench/capture.ts";
 import { type Case, planCases } from "../../bench/cases.ts";
 import { FirstUses } from "../../bench/first_use.ts";
@@ -224,7 +225,7 @@ Deno.test("tune() finds tilings that the library takes, and leaves out what fail
   const cases = smallGroup("f32").filter(({ impl }) => impl === "fused");
   const byRows = casesByRows(cases, 1);
   assertEquals([...byRows.keys()], [4, 8, 16]);
-  const tuned = await tune(gpu, new Map([[8, byRows.get(8)!]]), effort, { step() {} });
+  const tuned = await tune(gpu, new Map([[8, byRows.get(8)!]]), effort, { progress: () => SILENT });
   assert(tuned.every(({ gain }) => gain >= 1));
   const tuning = JSON.parse(JSON.stringify(tuningOf(gpu, tuned)));
   assertEquals(tuning.tilings.map(({ leastRows }: { leastRows: number }) => leastRows), [8]);

@@ -1,4 +1,5 @@
 // Commands as tests run them: what they print, and a model that is small enough for every test.
+import { SILENT } from "../../cli/shared/progress.ts";
 import type { Out } from "../../cli/shared/run.ts";
 import { inFolder } from "./checkpoint_files.ts";
 import { FIRST_PIECE, tokenizerFile } from "./tokenizer_file.ts";
@@ -14,7 +15,7 @@ export async function run(
     log: (text) => void (out += `${text}\n`),
     write: (text) => void (out += text),
     error: (text) => void (err += `${text}\n`),
-    progress: () => ({ step() {}, end() {} }),
+    progress: () => SILENT,
   });
   return { code, out, err };
 }

@@ -34,9 +34,23 @@ async function main(): Promise<void> {
   const minutes = given.number("minutes", { min: 0, isFraction: true }) ?? MINUTES;
   const files = new Files(ACTION);
   await files.makeFolder(folder);
+  const ended = await runAll(stepsInto(folder, given.has("short")), { folder, files, minutes });
+  terminal.log(formatEnded(ended));
+  const failed = ended.filter(({ outcome }) => outcome === "failed");
+  if (failed.length > 0) {
+    throw new Error(
+      `Some steps failed: ${failed.map(({ name }) => `${folder}/${name}.log`).join(", ")}`,
+    );
+  }
+}
+
+/** Runs steps one after the other, as far as the minutes go; the summary has those that have ended. */
+async function runAll(
+  steps: readonly Step[],
+  { folder, files, minutes }: { folder: string; files: Files; minutes: number },
+): Promise<Ended[]> {
   const end = performance.now() + minutes * 60_000;
-  const steps = stepsInto(folder, given.has("short"));
-  const progress = terminal.progress(steps.length);
+  using progress = terminal.progress(steps.length);
   const ended: Ended[] = [];
   for (const step of steps) {
     progress.step(step.name);
@@ -46,14 +60,7 @@ async function main(): Promise<void> {
       JSON.stringify({ schema: 1, steps: ended }, null, 2) + "\n",
     );
   }
-  progress.end();
-  terminal.log(formatEnded(ended));
-  const failed = ended.filter(({ outcome }) => outcome === "failed");
-  if (failed.length > 0) {
-    throw new Error(
-      `Some steps failed: ${failed.map(({ name }) => `${folder}/${name}.log`).join(", ")}`,
-    );
-  }
+  return ended;
 }
 
 /** Runs a step to its end or to that of its time; what it writes goes to a log beside its results. */

@@ -1,6 +1,7 @@
 // A server whose GPU is lost: once another one is opened, then, where there is none, the process ends by an error.
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { runCommand } from "../../../cli/serve/command.ts";
+import { SILENT } from "../../../cli/shared/progress.ts";
 import { withAdapters } from "../../support/adapters.ts";
 import { withModel } from "../../support/commands.ts";
 import { testRandomly } from "../../support/random.ts";
@@ -19,7 +20,7 @@ testRandomly(
             losses[errors.push(text) - 1]?.resolve();
           },
           write: () => {},
-          progress: () => ({ step() {}, end() {} }),
+          progress: () => SILENT,
         });
         const url = await listening.promise;
         const statusOf = async () => {

@@ -2,6 +2,7 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { runCommand as generate } from "../../../cli/generate/command.ts";
 import { CONTEXT, shardSpecOf } from "../../../cli/shared/cluster/shards.ts";
+import { SILENT } from "../../../cli/shared/progress.ts";
 import { runCommand as work } from "../../../cli/worker/command.ts";
 import { openCheckpoint } from "../../../src/checkpoints/mod.ts";
 import { ShardWorker } from "../../../src/cluster/mod.ts";
@@ -59,7 +60,7 @@ testNats(
           log: () => started.resolve(),
           error: (text) => void errors.push(text),
           write: () => {},
-          progress: () => ({ step() {}, end() {} }),
+          progress: () => SILENT,
         });
         await started.promise;
         adapters.lose();
