@@ -1,5 +1,6 @@
 import { checkInteger, checkObject, checkObjects, sentence } from "../base/check.ts";
 import { PoolExhaustedError, SnapshotError } from "../base/errors.ts";
+import { once } from "../base/once.ts";
 import { checkEncoder } from "../gpu/bound_work.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { Owned } from "../gpu/owned.ts";
@@ -91,7 +92,8 @@ export class PagedKvCache {
   readonly #changes: Changes;
   readonly #options: FilledPagedOptions;
   readonly #sequences: Sequence[];
-  #rope: Rope | undefined;
+  /** Rotary positions on the device, each that layers have. */
+  #ropes: readonly Rope[] = [];
   #step: { counts: readonly number[] } = { counts: [] };
 
   private constructor(
@@ -127,7 +129,7 @@ export class PagedKvCache {
    */
   static async create(pool: PagePool, options: PagedKvCacheOptions): Promise<PagedKvCache> {
     checkObject(ACTION, "pool", pool);
-    return await PagedKvCache.#create(pool, fillInPaged(ACTION, options, pool.shape.headDim));
+    return await PagedKvCache.#create(pool, fillInPaged(ACTION, options, pool.shape));
   }
 
   static async #create(pool: PagePool, options: FilledPagedOptions): Promise<PagedKvCache> {
@@ -148,18 +150,21 @@ export class PagedKvCache {
 
   async #makeLayers(gpu: Gpu): Promise<void> {
     const { spec } = this;
-    const { rope: filled } = this.#options;
-    const rope = filled && await Rope.create(gpu, this.#owned, filled, spec);
-    this.#rope = rope;
-    for (const parts of this.pool.layers) {
+    const { ropes } = this.#options;
+    const made = new Map<string, Promise<Rope>>();
+    for (const [i, parts] of this.pool.layers.entries()) {
+      const filled = ropes[i];
+      const rope = filled &&
+        await once(made, JSON.stringify(filled), () => Rope.create(gpu, this.#owned, filled, spec));
       const layer = await PagedLayer.create(gpu, this.#owned, spec, {
-        ...{ parts, table: this.#table, rope, filled },
+        ...{ parts, table: this.#table, rope },
         kept: () => this.#sequences,
         step: () => this.#step,
         counted: this.#counted,
       });
       this.#layers.push(layer);
     }
+    this.#ropes = await Promise.all(made.values());
   }
 
   /**
@@ -284,7 +289,8 @@ export class PagedKvCache {
 
   /** Bytes of tables and counters on the GPU, besides the pool's pages. */
   get bytes(): number {
-    return this.#table.bytes + CHANGE_BYTES + (this.#rope?.table.size ?? 0);
+    const ofRopes = this.#ropes.reduce((sum, { table }) => sum + table.size, 0);
+    return this.#table.bytes + CHANGE_BYTES + ofRopes;
   }
 
   /**

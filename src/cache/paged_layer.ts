@@ -11,7 +11,7 @@ import type { KvView, ViewingQueries } from "./kv_view.ts";
 import { newBuffers, type NewRows, startsOf } from "./new_tokens.ts";
 import type { PageTable } from "./page_table.ts";
 import { checkKept, type KeptTokens } from "./ring_rules.ts";
-import { bindQueries, type FilledRope, type Rope, ROPE_QUERIES } from "./rope_kernel.ts";
+import { bindQueries, type Rope, ROPE_QUERIES } from "./rope_kernel.ts";
 
 /** New keys and values of the sequences that were extended. */
 export interface PagedTokens {
@@ -30,7 +30,6 @@ interface Shared {
   parts: readonly KvPart[];
   table: PageTable;
   rope: Rope | undefined;
-  filled: FilledRope | undefined;
   kept: () => readonly KeptTokens[];
   /** The last step; another object for each. */
   step: () => { counts: readonly number[] };
@@ -92,9 +91,9 @@ export class PagedLayer implements KvView {
     spec: CacheSpec,
     shared: Shared,
   ): Promise<PagedLayer> {
-    const { parts, table: { lengths, newTokens, pages }, rope, filled } = shared;
+    const { parts, table: { lengths, newTokens, pages }, rope } = shared;
     const buffers = { lengths, newTokens, pages, ...(rope && { ropeTable: rope.table }) };
-    const append = await Append.create(gpu, owned, spec, filled, { parts, buffers });
+    const append = await Append.create(gpu, owned, spec, rope?.filled, { parts, buffers });
     return new PagedLayer(gpu, spec, append, shared);
   }
 

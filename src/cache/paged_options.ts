@@ -1,6 +1,7 @@
 /** Options of sequences in pages, filled in and checked apart from any GPU. */
-import { checkInteger, checkObject } from "../base/check.ts";
+import { checkInteger, checkObject, sentence } from "../base/check.ts";
 import type { RopeOptions } from "./rope.ts";
+import type { PoolShape } from "./page_pool.ts";
 import { type FilledRope, fillInRope } from "./rope_kernel.ts";
 
 /** Options of {@linkcode PagedKvCache.create}. */
@@ -20,21 +21,27 @@ export interface PagedKvCacheOptions {
    * Most query rows of a sequence in a step whose window is kept, also where fewer of them are new tokens. The default is 1.
    */
   maxSeqLen?: number;
-  /** Rotary position embedding: keys are rotated while they are appended. The default is none. */
-  rope?: RopeOptions;
+  /**
+   * Rotary position embedding: keys are rotated while they are appended. A list has that of each layer of the pool, undefined
+   * for a layer that has none. The default is none.
+   */
+  rope?: RopeOptions | readonly (RopeOptions | undefined)[];
 }
 
 /** The options of a cache with their defaults filled in; where no window was given, there is none. */
 export type FilledPagedOptions =
   & Required<Omit<PagedKvCacheOptions, "window" | "rope">>
   & Pick<PagedKvCacheOptions, "window">
-  & { rope?: FilledRope };
+  & {
+    /** Rotary positions of each layer. */
+    ropes: readonly (FilledRope | undefined)[];
+  };
 
-/** Fills in the defaults and checks each value, for keys of a size; what it returns shares nothing with the options. */
+/** Fills in the defaults and checks each value, for a pool's layers; what it returns shares nothing with the options. */
 export function fillInPaged(
   action: string,
   options: PagedKvCacheOptions,
-  headDim: number,
+  pool: Pick<PoolShape, "layers" | "headDim">,
 ): FilledPagedOptions {
   checkObject(action, "options", options);
   const { batch = 1, capacity, sinks = 0, window, maxSeqLen = 1, rope } = options;
@@ -45,6 +52,23 @@ export function fillInPaged(
   if (window !== undefined) checkInteger(action, "window", window);
   return {
     ...{ batch, capacity, sinks, window, maxSeqLen },
-    rope: rope === undefined ? undefined : fillInRope(action, rope, headDim),
+    ropes: fillInRopes(action, rope, pool),
   };
+}
+
+function fillInRopes(
+  action: string,
+  rope: PagedKvCacheOptions["rope"],
+  { layers, headDim }: Pick<PoolShape, "layers" | "headDim">,
+): (FilledRope | undefined)[] {
+  const filledOf = (one: RopeOptions | undefined, name: string) =>
+    one === undefined ? undefined : fillInRope(action, one, headDim, name);
+  if (!Array.isArray(rope)) {
+    return new Array(layers).fill(filledOf(rope as RopeOptions | undefined, "rope"));
+  }
+  if (rope.length !== layers) {
+    const rule = "a list of rope must have an entry for each layer of the pool";
+    throw new RangeError(sentence(action, rule, { rope: rope.length, layers }));
+  }
+  return Array.from(rope, (one, layer) => filledOf(one, `rope[${layer}]`));
 }

@@ -2,6 +2,7 @@
  * The format of saved sequences in pages: a header with the shape of the pool, the options of the cache, and of each sequence
  * its length and its pages; and the rows of the pages, each once: by layer, keys before values, by head and page.
  *
+ * Rotary positions are one object where those of all layers are alike, and a list by layer, with null for none, where not.
  * Pages are numbered in the order in which sequences have them.
  */
 import { checkInteger } from "../base/check.ts";
@@ -44,7 +45,8 @@ export async function packPagedSnapshot(
   sequences: readonly SavedSequence[],
   rows: Uint8Array,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  return await packBytes(FORMAT, { pool: savedShape(pool), options, sequences }, rows);
+  const header = { pool: savedShape(pool), options: savedOptions(options), sequences };
+  return await packBytes(FORMAT, header, rows);
 }
 
 /**
@@ -58,11 +60,7 @@ export async function openPagedSnapshot(
   const snapshot = await openBytes(FORMAT, given, (header) => {
     checkNames(ACTION, "header", header, ["pool", "options", "sequences"]);
     checkShape(header.pool, pool);
-    const required = ["batch", "capacity", "sinks", "maxSeqLen"];
-    checkNames(ACTION, "options", header.options, required, ["window", "rope"]);
-    checkRopeNames(ACTION, header.options.rope);
-    const given = header.options as unknown as PagedKvCacheOptions;
-    const options = fillInPaged(ACTION, given, pool.headDim);
+    const options = readOptions(header.options, pool);
     return { options, ...readSequences(header.sequences, options, pool.pages.size) };
   });
   const { numPages, rows } = snapshot;
@@ -89,6 +87,31 @@ function checkShape(saved: unknown, pool: PoolShape): void {
       [`pool.${name}`]: value,
     });
   }
+}
+
+function savedOptions({ ropes, ...options }: FilledPagedOptions): Record<string, unknown> {
+  const isAlike = new Set(ropes.map((rope) => JSON.stringify(rope))).size === 1;
+  return { ...options, rope: isAlike ? ropes[0] : ropes };
+}
+
+function readOptions(saved: unknown, pool: PoolShape): FilledPagedOptions {
+  const required = ["batch", "capacity", "sinks", "maxSeqLen"];
+  checkNames(ACTION, "options", saved, required, ["window", "rope"]);
+  const given = { ...saved, rope: readRope(saved.rope) };
+  return fillInPaged(ACTION, given as unknown as PagedKvCacheOptions, pool);
+}
+
+/** Rotary positions as options have them, once the fields of each are known. */
+function readRope(saved: unknown): unknown {
+  if (!Array.isArray(saved)) {
+    checkRopeNames(ACTION, saved);
+    return saved;
+  }
+  return saved.map((one: unknown, layer) => {
+    if (one === null) return undefined;
+    checkRopeNames(ACTION, one, `options.rope[${layer}]`);
+    return one;
+  });
 }
 
 function readSequences(

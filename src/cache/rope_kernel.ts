@@ -39,41 +39,47 @@ export interface FilledRope {
   attentionFactor: number;
 }
 
-/** Fills in and checks the options. */
-export function fillInRope(action: string, options: RopeOptions, headDim: number): FilledRope {
-  checkObject(action, "rope", options);
+/** Fills in and checks the options, which errors call by a name. */
+export function fillInRope(
+  action: string,
+  options: RopeOptions,
+  headDim: number,
+  name = "rope",
+): FilledRope {
+  checkObject(action, name, options);
   const { firstDim = 0, style = "halves", base = 10000, attentionFactor = 1 } = options;
-  checkInteger(action, "rope.firstDim", firstDim, 0);
+  checkInteger(action, `${name}.firstDim`, firstDim, 0);
   const { dims = headDim - firstDim } = options;
-  checkInteger(action, "rope.dims", dims, 2);
+  checkInteger(action, `${name}.dims`, dims, 2);
   if (dims % 2 !== 0 || firstDim + dims > headDim || dims > MOST_DIMS) {
     const most = firstDim === 0 ? "headDim" : "headDim - firstDim";
     throw new RangeError(
-      sentence(action, `rope.dims must be even and at most ${most} and ${MOST_DIMS}`, {
+      sentence(action, `${name}.dims must be even and at most ${most} and ${MOST_DIMS}`, {
         dims,
         ...(firstDim === 0 ? {} : { firstDim }),
         headDim,
       }),
     );
   }
-  checkChoice(action, "rope.style", style, ["halves", "pairs"]);
-  checkFinite(action, "rope.attentionFactor", attentionFactor);
-  checkFinite(action, "rope.base", base);
-  if (base <= 0) throw new RangeError(sentence(action, "rope.base must be above 0", { base }));
-  const frequencies = frequenciesOf(action, options.frequencies, { dims, base });
-  frequencies.forEach((value, pair) => checkFinite(action, `rope.frequencies[${pair}]`, value));
+  checkChoice(action, `${name}.style`, style, ["halves", "pairs"]);
+  checkFinite(action, `${name}.attentionFactor`, attentionFactor);
+  checkFinite(action, `${name}.base`, base);
+  if (base <= 0) throw new RangeError(sentence(action, `${name}.base must be above 0`, { base }));
+  const given = { name: `${name}.frequencies`, frequencies: options.frequencies };
+  const frequencies = frequenciesOf(action, given, { dims, base });
+  frequencies.forEach((value, pair) => checkFinite(action, `${given.name}[${pair}]`, value));
   return { dims, firstDim, style, frequencies, attentionFactor };
 }
 
 function frequenciesOf(
   action: string,
-  given: RopeOptions["frequencies"],
+  { name, frequencies: given }: { name: string; frequencies: RopeOptions["frequencies"] },
   { dims, base }: { dims: number; base: number },
 ): readonly number[] {
   if (Array.isArray(given)) {
     if (given.length === dims / 2) return [...given];
     throw new RangeError(
-      sentence(action, "rope.frequencies must be dims / 2 numbers", {
+      sentence(action, `${name} must be dims / 2 numbers`, {
         frequencies: given.length,
         dims,
       }),
@@ -83,7 +89,7 @@ function frequenciesOf(
   if (given === undefined) return defaults;
   if (typeof given === "function") return defaults.map((value, pair) => given(value, pair));
   throw new TypeError(
-    sentence(action, "rope.frequencies must be an array or a function", { frequencies: given }),
+    sentence(action, `${name} must be an array or a function`, { frequencies: given }),
   );
 }
 
@@ -141,21 +147,22 @@ interface Queries extends NewRows {
 
 /** The table of a rotary position embedding on a device, and the kernel that applies it to queries. */
 export class Rope {
+  /** The options that it applies. */
+  readonly filled: FilledRope;
   /** [dims / 2] `RopePair` */
   readonly table: GPUBuffer;
   /** By how queries lie: end to end over pages alone. */
   readonly #kernels: Partial<Record<Arrangement, Kernel>>;
-  readonly #pairs: number;
   readonly #params: KeptBuffers;
 
   private constructor(
+    filled: FilledRope,
     kernels: Partial<Record<Arrangement, Kernel>>,
-    pairs: number,
     made: { table: GPUBuffer; params: KeptBuffers },
   ) {
+    this.filled = filled;
     this.table = made.table;
     this.#kernels = kernels;
-    this.#pairs = pairs;
     this.#params = made.params;
   }
 
@@ -181,12 +188,12 @@ export class Rope {
       buffer.unmap();
       return buffer;
     });
-    return new Rope(kernels, rope.dims / 2, { table, params: owned.keep(new KeptBuffers()) });
+    return new Rope(rope, kernels, { table, params: owned.keep(new KeptBuffers()) });
   }
 
   bind(queries: Queries, counters: Buffers): Dispatch {
     const { batch, numHeads, seqLen, arrangement, layout } = queries;
-    const workgroups = Math.ceil(seqLen * numHeads * this.#pairs / WORKGROUP);
+    const workgroups = Math.ceil(seqLen * numHeads * (this.filled.dims / 2) / WORKGROUP);
     const kernel = this.#kernels[arrangement]!;
     const params = this.#params.get(
       `${numHeads} heads of ${seqLen} tokens, ${arrangement}`,

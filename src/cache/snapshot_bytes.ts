@@ -118,10 +118,10 @@ export function checkNames(
 }
 
 /** The fields of a rotary position embedding that was filled in; `checkNames` for them. */
-export function checkRopeNames(action: string, rope: unknown): void {
+export function checkRopeNames(action: string, rope: unknown, name = "options.rope"): void {
   if (rope === undefined) return;
   const required = ["dims", "style", "frequencies", "attentionFactor"];
-  checkNames(action, "options.rope", rope, required, ["firstDim"]);
+  checkNames(action, name, rope, required, ["firstDim"]);
 }
 
 /** Throws a `SnapshotError`. */

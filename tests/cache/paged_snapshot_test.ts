@@ -54,11 +54,12 @@ async function append(
   });
 }
 
-/** Attention of the last token of each of the first three sequences, in the last layer; the fourth has none. */
+/** Attention of the last token of each of the first three sequences, in a layer; the fourth has none. */
 function attended(
   random: Random,
   tensors: Tensors,
   { spec: { headDim, valueDim, layout, dtype } }: PagedKvCache,
+  layer = 1,
 ) {
   const sizes = { batch: 4, heads: 4, tokens: 1 };
   const queries = random.tensor(shapeOf(layout, { ...sizes, size: headDim }));
@@ -67,7 +68,7 @@ function attended(
     const attention = tensors.keep(await Attention.create(gpu, { ...spec, numHeads: 4 }));
     const q = await tensors.upload(queries, dtype);
     const o = await tensors.poisoned(shapeOf(layout, { ...sizes, size: valueDim }), dtype);
-    await submit((encoder) => attention.encode(encoder, { q, cache: layers[1], o }));
+    await submit((encoder) => attention.encode(encoder, { q, cache: layers[layer], o }));
     const rows = await o.download();
     return rows.slice(0, rows.length * 3 / 4);
   };
@@ -224,6 +225,86 @@ testRandomly(
     );
     const gpu = await sharedGpu();
     await assertRejects(() => RingKvCache.restore(gpu, snapshot), SnapshotError, "of a snapshot");
+  },
+);
+
+/** Rotary positions of a pool of two layers. */
+const ROPES = [{ base: 100 }, { dims: 2, style: "pairs" }] as const;
+
+testRandomly("paged snapshot: layers keep rotary positions of their own", async (random) => {
+  using tensors = new Tensors();
+  for (const rope of [ROPES, [undefined, ROPES[1]], [undefined, undefined], [ROPES[0], ROPES[0]]]) {
+    const cache = await grown(random, tensors, POOL, { ...OPTIONS, rope });
+    const saved = await cache.snapshot();
+    const pool = tensors.keep(await PagePool.create(await sharedGpu(), POOL));
+    const resumed = tensors.keep(await PagedKvCache.restore(pool, saved));
+    const has = rope.map((one) => one !== undefined);
+    assertEquals(resumed.layers.map(({ hasRope }) => hasRope), has);
+    assertEquals(resumed.bytes, cache.bytes);
+    const seed = random.integer(0, 2 ** 31);
+    for (const one of [cache, resumed]) await append(new Random(seed), tensors, one, [1, 2, 1, 0]);
+    for (const layer of [0, 1]) {
+      const attend = attended(random, tensors, cache, layer);
+      assertSame(await attend(resumed), await attend(cache), `layer ${layer}`);
+    }
+  }
+});
+
+testRandomly("paged snapshot: one object of rotary positions is for all layers", async (random) => {
+  using tensors = new Tensors();
+  const cache = await grown(random, tensors);
+  const saved = await cache.snapshot();
+  const parts = partsOf(saved);
+  assertEquals(parts.header.options.rope.dims, 4);
+  parts.header.options.rope = [parts.header.options.rope, parts.header.options.rope];
+  const listed = await snapshotOf(parts, saved);
+  const pool = tensors.keep(await PagePool.create(await sharedGpu(), POOL));
+  const resumed = tensors.keep(await PagedKvCache.restore(pool, listed));
+  assertEquals(await resumed.snapshot(), saved);
+});
+
+/** What a list of rotary positions may not say. */
+const WRONG_ROPES: Readonly<Record<string, [(options: SnapshotParts["header"]) => void, string]>> =
+  {
+    "a layer too few": [({ rope }) => rope.pop(), "rope=1, layers=2"],
+    "a layer too many": [({ rope }) => rope.push(null), "rope=3, layers=2"],
+    "no layer": [(options) => options.rope = [], "rope=0, layers=2"],
+    "an object of layers": [(options) => options.rope = { ...options.rope }, "field dims"],
+    "a layer that is a number": [({ rope }) => rope[1] = 3, "options.rope[1] must be an object"],
+    "a layer that is a list": [({ rope }) => rope[1] = [rope[1]], "options.rope[1] must be"],
+    "a layer that is false": [({ rope }) => rope[0] = false, "options.rope[0] must be an object"],
+    "a layer that lacks a field": [({ rope }) => delete rope[1].frequencies, "field frequencies"],
+    "a layer with a strange field": [({ rope }) => rope[1].base = 3, 'field="base"'],
+    "a layer of odd size": [({ rope }) => rope[1].dims = 3, "rope[1].dims"],
+    "a layer larger than its heads": [({ rope }) => rope[0].dims = 6, "rope[0].dims"],
+    "a layer of too few frequencies": [({ rope }) => rope[0].frequencies.pop(), "dims / 2"],
+    "a frequency that is null": [
+      ({ rope }) => rope[1].frequencies[0] = null,
+      "rope[1].frequencies[0] must be a number",
+    ],
+  };
+
+testRandomly(
+  "paged snapshot: lists of rotary positions that no cache has are refused",
+  async (random) => {
+    using tensors = new Tensors();
+    const cache = await grown(random, tensors, POOL, { ...OPTIONS, rope: ROPES });
+    const snapshot = await cache.snapshot();
+    const parts = partsOf(snapshot);
+    for (const [what, [change, says]] of Object.entries(WRONG_ROPES)) {
+      const copy = structuredClone(parts);
+      change(copy.header.options);
+      const wrong = await snapshotOf(copy, snapshot);
+      const { made } = await buffersOf(async () => {
+        await assertRejects(
+          () => PagedKvCache.restore(cache.pool, wrong),
+          SnapshotError,
+          says,
+          what,
+        );
+      });
+      assertEquals(made, [], what);
+    }
   },
 );
 
