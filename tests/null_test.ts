@@ -157,7 +157,6 @@ const CALLS: readonly [says: string, call: (gpu: library.Gpu) => unknown][] = [
   ["spec=null", (gpu) => model.Batch.create(gpu, none, WEIGHTS)],
   ["weights=null", (gpu) => model.Batch.create(gpu, DECODER, none)],
   ["options=null", (gpu) => model.Batch.create(gpu, DECODER, WEIGHTS, none)],
-  ["spec=null", () => model.Batch.canRun(none)],
   ["gpu=null", () => model.mergeDecoder(none, SOURCE, none)],
   ["spec=null", (gpu) => model.mergeDecoder(gpu, { ...SOURCE, spec: none }, {} as never)],
   ["gpu=null", () => model.drawCalibration(none, SOURCE, none)],

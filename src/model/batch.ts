@@ -148,13 +148,12 @@ export class Batch {
    * Uploads the weights, one at a time, and allocates the pages and all that steps take, so that no step is refused memory.
    *
    * @param gpu Where to run.
-   * @param spec The model's shape. Its layers must have the same rotary positions.
+   * @param spec The model's shape.
    * @param weights Its weights by their uniform names.
    * @param options How many sequences, how long, and their storage.
    * @returns The batch. Destroy it with {@linkcode Batch.destroy}.
    * @throws {TypeError} If a value is of the wrong kind.
-   * @throws {RangeError} If a value is out of range, layers have different rotary positions, a weight has another shape, or
-   * something does not fit the device.
+   * @throws {RangeError} If a value is out of range, a weight has another shape, or something does not fit the device.
    * @throws {CheckpointError} If a weight is missing or cannot be read.
    * @throws {GpuWorkError} If the device refuses the memory or a kernel.
    */
@@ -177,12 +176,12 @@ export class Batch {
    * Runs sequences through the weights of a decoder, which are not uploaded again: beside what the decoder does itself. Either
    * may be destroyed first; the weights are freed with the other.
    *
-   * @param decoder A decoder whose layers have the same rotary positions.
+   * @param decoder A decoder.
    * @param options How many sequences, how long, and their storage. The default of `maxTokens` is the decoder's.
    * @returns The batch. Destroy it with {@linkcode Batch.destroy}.
    * @throws {TypeError} If a value is of the wrong kind.
-   * @throws {RangeError} If a value is out of range, sequences are to be longer than the decoder's, layers have different rotary
-   * positions, the decoder was destroyed, or something does not fit the device.
+   * @throws {RangeError} If a value is out of range, sequences are to be longer than the decoder's, the decoder was destroyed, or
+   * something does not fit the device.
    * @throws {GpuWorkError} If the device refuses the memory or a kernel.
    *
    * @example
@@ -244,7 +243,7 @@ export class Batch {
     const cache = owned.keep(
       await PagedKvCache.create(pool, {
         ...{ batch: maxSequences, capacity: sizes.maxTokens, maxSeqLen: maxStepTokens },
-        ...{ window: common, sinks, rope: layers[0].rope },
+        ...{ window: common, sinks, rope: layers.map(({ rope }) => rope) },
       }),
     );
     const passes = await PagedPasses.create(model, owned, cache, {
@@ -258,21 +257,6 @@ export class Batch {
     });
     const loop = new BatchLoop(passes, sampler, schedule, options.onSteps);
     return new Batch(owned, model, cache, loop);
-  }
-
-  /**
-   * Whether a batch can run a model: its layers must have the same rotary positions.
-   *
-   * @param spec The model's shape.
-   * @returns Whether it can.
-   * @throws {TypeError} If a value is of the wrong kind.
-   * @throws {RangeError} If a value is out of range.
-   */
-  static canRun(spec: DecoderSpec): boolean {
-    checkSpec("say whether Batch can run a model", spec);
-    const { layers, headDim } = spec;
-    const ropes = layers.map(({ rope }) => rope && fillInRope(CREATE, rope, headDim));
-    return new Set(ropes.map((rope) => JSON.stringify(rope))).size === 1;
   }
 
   /** The work so far, and what is under way. */
@@ -334,7 +318,7 @@ export class Batch {
   }
 }
 
-/** Fills in sizes; throws where one is wrong, or a batch cannot run the model. */
+/** Fills in sizes; throws where one is wrong, or rotary positions are. */
 function fillIn(spec: DecoderSpec, options: BatchOptions): BatchSizes {
   const { maxTokens = spec.contextLen, kvDtype = "f32" } = options;
   const { maxSequences = DEFAULTS.maxSequences, pageSize = DEFAULTS.pageSize } = options;
@@ -349,6 +333,9 @@ function fillIn(spec: DecoderSpec, options: BatchOptions): BatchSizes {
     throw new TypeError(sentence(CREATE, "onSteps must be a function", { onSteps }));
   }
   const { numKvHeads, headDim } = spec;
+  spec.layers.forEach(({ rope }, layer) => {
+    if (rope !== undefined) fillInRope(CREATE, rope, headDim, `layers[${layer}].rope`);
+  });
   const pageBytes = kvCacheBytes(
     { numLayers: spec.layers.length, numKvHeads, headDim },
     { contextLen: pageSize, dtype: kvDtype },
@@ -357,11 +344,6 @@ function fillIn(spec: DecoderSpec, options: BatchOptions): BatchSizes {
   const { cacheBytes = Math.max(MOST_DEFAULT_BYTES, longest * pageBytes) } = options;
   checkInteger(CREATE, "cacheBytes", cacheBytes, pageBytes);
   const numPages = Math.min(maxSequences * longest, Math.floor(cacheBytes / pageBytes));
-  if (!Batch.canRun(spec)) {
-    const rule = "layers must have the same rotary positions (use a Decoder)";
-    const rope = spec.layers.map(({ rope }) => rope);
-    throw new RangeError(sentence(CREATE, rule, { rope }));
-  }
   return { maxTokens, maxSequences, maxStepTokens, pageSize, numPages, stepsPerRead };
 }
 

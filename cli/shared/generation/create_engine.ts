@@ -1,4 +1,4 @@
-/** The engine that runs a model: many sequences at once where the model permits. */
+/** The engine that runs a model: many sequences at once where their caches permit. */
 import type { Gpu, KvDtype } from "../../../mod.ts";
 import { Batch } from "../../../src/model/batch.ts";
 import { Decoder, type DecoderOptions } from "../../../src/model/decoder.ts";
@@ -30,12 +30,11 @@ export async function createEngine(
   { spec, weights }: Model["checkpoint"],
   { sequences, cacheMib, ...sizes }: EngineSizes,
 ): Promise<Engine> {
-  if (sizes.kvCalibration !== undefined || !Batch.canRun(spec)) {
+  if (sizes.kvCalibration !== undefined) {
     const asked = { sequences, cacheMib };
     if (Object.values(asked).some((value) => value !== undefined)) {
       const rule =
-        "calibrated caches, and layers of different rotary positions, run one sequence " +
-        "at a time (leave --sequences and --cache-mib out)";
+        "calibrated caches run one sequence at a time (leave --sequences and --cache-mib out)";
       throw new RangeError(sentence("open an engine", rule, asked));
     }
     return new DecoderEngine(await Decoder.create(gpu, spec, weights, sizes));

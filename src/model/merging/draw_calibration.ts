@@ -4,8 +4,7 @@ import { seedFrom } from "../../base/random.ts";
 import type { Gpu } from "../../gpu/device.ts";
 import { checkTokens } from "../check_tokens.ts";
 import { Batch } from "../batch.ts";
-import { Decoder } from "../decoder.ts";
-import { drawAmong, type DrawOn, drawText, drawWith } from "../draw_text.ts";
+import { drawAmong, drawText } from "../draw_text.ts";
 import type { DecoderSource } from "../decoder_source.ts";
 
 /** Options of {@linkcode drawCalibration}. */
@@ -83,7 +82,9 @@ export async function drawCalibration(
   checkInteger(ACTION, "sequences", sequences);
   checkInteger(ACTION, "seqLen", seqLen, 2);
   checkInteger(ACTION, "seed", seed, 0);
-  const drawing = await openDrawing(gpu, decoder, { sequences, seqLen });
+  const maxSequences = Math.min(sequences, MOST_AT_ONCE);
+  const sizes = { maxTokens: seqLen, maxSequences };
+  const batch = await Batch.create(gpu, spec, decoder.weights, sizes);
   try {
     const texts: number[][] = [];
     let [next, done] = [0, 0];
@@ -91,39 +92,13 @@ export async function drawCalibration(
       while (next < sequences) {
         const i = next++;
         const one = { tokens: seqLen, begin, ends, seed: seedFrom(`${seed} ${i}`) };
-        texts[i] = await drawText(drawing.begin(), one);
+        texts[i] = await drawText(drawAmong(batch), one);
         progress?.(++done, sequences);
       }
     };
-    await Promise.all(Array.from({ length: drawing.atOnce }, draw));
+    await Promise.all(Array.from({ length: maxSequences }, draw));
     return texts;
   } finally {
-    drawing.destroy();
+    batch.destroy();
   }
-}
-
-/** What draws a number of texts at once. */
-interface Drawing {
-  atOnce: number;
-  /** Whoever draws the next text. */
-  begin(): DrawOn;
-  destroy(): void;
-}
-
-async function openDrawing(
-  gpu: Gpu,
-  { spec, weights }: DecoderSource,
-  { sequences, seqLen: maxTokens }: { sequences: number; seqLen: number },
-): Promise<Drawing> {
-  if (!Batch.canRun(spec)) {
-    const decoder = await Decoder.create(gpu, spec, weights, { maxTokens });
-    const begin = () => {
-      decoder.clear();
-      return drawWith(decoder);
-    };
-    return { atOnce: 1, begin, destroy: () => decoder.destroy() };
-  }
-  const atOnce = Math.min(sequences, MOST_AT_ONCE);
-  const batch = await Batch.create(gpu, spec, weights, { maxTokens, maxSequences: atOnce });
-  return { atOnce, begin: () => drawAmong(batch), destroy: () => batch.destroy() };
 }

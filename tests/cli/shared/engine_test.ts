@@ -13,7 +13,11 @@ import { type Random, testRandomly } from "../../support/random.ts";
 
 const SPEC: DecoderSpec = {
   ...{ vocabSize: 30, dim: 16, hiddenDim: 16, numHeads: 2, numKvHeads: 1, headDim: 8 },
-  ...{ contextLen: 64, layers: [{ rope: {} }, { rope: {} }], norm: { kind: "rms", eps: 1e-5 } },
+  ...{
+    contextLen: 64,
+    layers: [{ rope: {} }, { rope: { base: 500 } }],
+    norm: { kind: "rms", eps: 1e-5 },
+  },
   ...{ activation: "silu", isGated: true, isParallel: false },
 };
 const SIZES = { kvDtype: "f32", weightDtype: "f32", maxTokens: 64, sequences: 2 } as const;
@@ -85,11 +89,13 @@ testRandomly("engines: whoever is cancelled while it waits is told at once", asy
   });
 });
 
-testRandomly("engines: a model that a batch cannot run has a decoder's", async (random) => {
-  const spec = { ...SPEC, layers: [{ rope: {} }, { rope: { base: 500 } }] };
-  const checkpoint = { spec, weights: weightsOf(spec, random), endOfText: [] };
+testRandomly("engines: calibrated caches are a decoder's", async (random) => {
+  const checkpoint = { spec: SPEC, weights: weightsOf(SPEC, random), endOfText: [] };
   const model = { ...checkpoint, close: async () => {} };
-  const { sequences, ...sizes } = SIZES;
+  const channels = { offsets: new Array(8).fill(0), scales: new Array(8).fill(1) };
+  const kvCalibration = SPEC.layers.map(() => ({ k: channels, v: channels }));
+  const { sequences, ...others } = SIZES;
+  const sizes = { ...others, kvDtype: "int4", kvCalibration } as const;
   await assertRejects(
     async () => await createEngine(await sharedGpu(), model, { ...sizes, sequences }),
     RangeError,

@@ -212,12 +212,11 @@ testRandomly(
   "drawCalibration(): texts that are drawn together are those drawn alone",
   async (random) => {
     const gpu = await sharedGpu();
-    const spec = { ...SPEC, layers: [{ rope: {} }, { rope: {} }] };
-    const weights = weightsOf(spec, random);
+    const weights = weightsOf(SPEC, random);
     const [begin, ends] = [[7, 8], [1, 2, 3, 4, 5]];
     const options = { begin, ends, sequences: 5, seqLen: 20, seed: 3 };
-    const together = await drawCalibration(gpu, { spec, weights }, options);
-    const decoder = await Decoder.create(gpu, spec, weights, { maxTokens: 20 });
+    const together = await drawCalibration(gpu, { spec: SPEC, weights }, options);
+    const decoder = await Decoder.create(gpu, SPEC, weights, { maxTokens: 20 });
     for (const [i, text] of together.entries()) {
       decoder.clear();
       const draw = { tokens: 20, begin, ends, seed: seedFrom(`3 ${i}`) };
