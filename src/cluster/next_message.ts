@@ -12,6 +12,9 @@ export interface Patience {
   patience?: number;
 }
 
+/** What came of the question whether a worker still works for an inbox. */
+type Probed = "working" | "idle" | "absent" | "silent";
+
 /** The status that a NATS server answers with where nobody has a subject. */
 const NO_RESPONDERS = 503;
 
@@ -36,30 +39,45 @@ export async function nextFrom(
 ): Promise<Uint8Array | undefined> {
   const lost = (why: string) => new WorkerLostError(`Worker ${worker} was lost: ${why}`);
   const absent = (why: string) => new NoWorkerError(`There is no worker ${worker}: ${why}`);
-  const end = performance.now() + patience;
+  // Its waits are counted, and not the clock: what comes while this thread computes is heard by a later wait.
+  let left = patience;
   while (true) {
-    const message = await inbox.next(Math.max(1, Math.min(silence, end - performance.now())));
+    const wait = Math.max(1, Math.min(silence, left));
+    let message = await inbox.next(wait);
+    let probed: Probed = "working";
+    if (!message && !signal?.aborted) {
+      left -= wait;
+      if (left <= 0) throw lost(`it said nothing for ${patience} ms`);
+      const timeout = Math.min(silence, left);
+      probed = await probe(cluster, subject, inbox.subject, timeout);
+      if (probed === "silent") left -= timeout;
+      // What it said before it answered or ended is there already.
+      message = await inbox.next(0);
+    }
     // What came before the signal is not wanted any more.
     if (signal?.aborted) return undefined;
     if (message?.headers?.code === NO_RESPONDERS) {
       throw absent("nobody has its subject");
     }
     if (message) return message.data;
-    if (performance.now() >= end) throw lost(`it said nothing for ${patience} ms`);
-    try {
-      const timeout = Math.max(1, Math.min(silence, end - performance.now()));
-      const said = await natsOf(cluster).request(`${subject}.probe`, inbox.subject, { timeout });
-      // What it said before this is there already.
-      const last = await inbox.next(0);
-      if (last) return last.data;
-      if (said.string() !== "true") throw lost("it does not know the request any more");
-    } catch (error) {
-      if (error instanceof WorkerLostError) throw error;
-      if ((error as RequestError).cause instanceof NoRespondersError) {
-        throw isTaken ? lost("it ended") : absent("it ended");
-      }
-      // A worker whose thread computes does not answer in time, and may still live.
-      if ((error as Error).name !== "TimeoutError") throw error;
-    }
+    if (probed === "absent") throw isTaken ? lost("it ended") : absent("it ended");
+    if (probed === "idle") throw lost("it does not know the request any more");
+  }
+}
+
+/** Asks a worker whether it still works for an inbox. One whose thread computes is silent, and may still live. */
+async function probe(
+  cluster: Cluster,
+  subject: string,
+  inbox: string,
+  timeout: number,
+): Promise<Probed> {
+  try {
+    const said = await natsOf(cluster).request(`${subject}.probe`, inbox, { timeout });
+    return said.string() === "true" ? "working" : "idle";
+  } catch (error) {
+    if ((error as RequestError).cause instanceof NoRespondersError) return "absent";
+    if ((error as Error).name === "TimeoutError") return "silent";
+    throw error;
   }
 }

@@ -32,12 +32,14 @@ export interface WorkersOptions<State> {
 
 /** A worker that is there. */
 interface Known<State> extends Worker<State> {
-  /** When it answered last. */
+  /** The number of the question that it answered last. */
   seen: number;
   /** Whether it is left out until it answers again. */
   isPassedOver: boolean;
 }
 
+/** Milliseconds between two questions. */
+const REFRESH = 250;
 /** Milliseconds that the first question waits for the first answer, and then for those of others. */
 const FIRST_ANSWERS = { first: 1000, others: 50 };
 
@@ -63,12 +65,14 @@ export class Workers<State> {
   readonly #cluster: Cluster;
   readonly #options: WorkersOptions<State>;
   readonly #known = new Map<string, Known<State>>();
-  /** When each worker of another model answered last. */
+  /** The number of the question that each worker of another model answered last. */
   readonly #others = new Map<string, number>();
   /** Where their statistics are asked for. */
   readonly #subject: string;
   readonly #inbox = createInbox();
   readonly #answers: Subscription;
+  /** Questions so far: workers age by them, and not by the clock, which goes on while this thread computes. */
+  #asked = 0;
   #waiting: (() => void)[] = [];
   #timer: ReturnType<typeof setInterval> | undefined;
 
@@ -98,7 +102,7 @@ export class Workers<State> {
     await workers.refreshed();
     clearTimeout(timer);
     await delay(others);
-    workers.#timer = setInterval(() => workers.#refresh(), options.refresh ?? 250);
+    workers.#timer = setInterval(() => workers.#refresh(), options.refresh ?? REFRESH);
     return workers;
   }
 
@@ -146,8 +150,8 @@ export class Workers<State> {
   }
 
   #refresh(): void {
-    const { patience = 30_000 } = this.#options;
-    const oldest = performance.now() - patience;
+    const { patience = 30_000, refresh = REFRESH } = this.#options;
+    const oldest = this.#asked - patience / refresh;
     for (const { id, seen } of this.#known.values()) if (seen < oldest) this.#known.delete(id);
     for (const [id, seen] of this.#others) if (seen < oldest) this.#others.delete(id);
     this.#ask();
@@ -155,6 +159,7 @@ export class Workers<State> {
   }
 
   #ask(): void {
+    this.#asked++;
     const connection = natsOf(this.#cluster);
     // Who is known ages then.
     if (connection.isClosed()) return;
@@ -167,7 +172,7 @@ export class Workers<State> {
     const answer = readStatistics(bytes);
     if (!answer) return;
     const { id, model } = answer;
-    const seen = performance.now();
+    const seen = this.#asked;
     if (model !== fingerprint) {
       this.#others.set(id, seen);
       return;
