@@ -200,11 +200,12 @@ export async function fuzzCallers(
     transcript.forgetUnstored();
   }
 
-  const acts = [changedAppend, changedAppend, changedUpload, changedAttends, changedCreate];
-  acts.push(anyOrder, strangersSnapshot, strangersSnapshot, strangersSnapshot);
+  const acts = [changedAppend, strangersSnapshot, strangersSnapshot, strangersSnapshot];
+  acts.push(changedAppend, changedUpload, changedAttends, changedCreate, anyOrder);
   try {
     for (let done = 0; done < count; done++) {
-      await random.pick(acts)();
+      // Each of them once, and then any.
+      await (acts[done] ?? random.pick(acts))();
       if (done % 50 === 49) {
         await gpu.settled();
         onCall?.(done + 1);

@@ -86,7 +86,7 @@ export async function fuzzFiles(
     const header = JSON.parse(new TextDecoder().decode(bytes.subarray(8, end)));
     const damaged = random.next() < 0.5
       ? damagedBytes(random, bytes)
-      : encode(damagedJson(random, header), bytes.subarray(end));
+      : encode(random.next() < 0.4 ? header : damagedJson(random, header), bytes.subarray(end));
     await attempt("safetensors", async () => {
       await readAll(await Safetensors.open(bytesInMemory("a.safetensors", damaged)), config);
     });
@@ -123,7 +123,8 @@ export async function fuzzFiles(
   }
 
   async function oldModel(): Promise<void> {
-    const bytes = damagedBytes(random, llama2c([8, 6, 2, 4, 2, 5, 3], 758));
+    const whole = llama2c([8, 6, 2, 4, 2, 5, 3], 758);
+    const bytes = random.next() < 0.2 ? whole : damagedBytes(random, whole);
     await attempt("llama2.c", async () => {
       const { spec, weights } = await openLlama2c(bytesInMemory("a.bin", bytes));
       for (const { name } of weightShapes(spec)) if (weights.has(name)) await weights.read(name);

@@ -132,7 +132,8 @@ export async function fuzzSequences(
   const acts = [sideBySide, sideBySide, wrongRequest, wrongRequest, pages, pages, pages];
   try {
     for (let done = 0; done < count; done++) {
-      await random.pick(acts)();
+      // Each of them once, and then any.
+      await (acts[done] ?? random.pick(acts))();
       if (done % 50 === 49) onCall?.(done + 1);
     }
     await gpu.settled();

@@ -110,13 +110,23 @@ async function alone(
   return all;
 }
 
-function randomSequence(random: Random, spec: DecoderSpec): BatchSequenceOptions {
-  const length = random.integer(1, 30);
+function randomSequence(
+  random: Random,
+  spec: DecoderSpec,
+  { mostOfPrompt = 30, leastNew = 1 }: SequenceSizes = {},
+): BatchSequenceOptions {
+  const length = random.integer(1, mostOfPrompt);
   return {
     ...randomSampling(random, spec.vocabSize),
     tokens: promptOf(random, spec, length),
-    maxTokens: random.integer(1, spec.contextLen - length),
+    maxTokens: random.integer(leastNew, spec.contextLen - length),
   };
+}
+
+/** Bounds of sequences that are drawn. */
+interface SequenceSizes {
+  mostOfPrompt?: number;
+  leastNew?: number;
 }
 
 /** What a batch and a decoder have in common, and what they have not. */
@@ -126,12 +136,15 @@ const CASES: readonly {
   has?: readonly string[];
   decoder?: DecoderOptions;
   batch?: BatchOptions;
+  sequences?: SequenceSizes;
 }[] = [
   { name: "room for all" },
   { name: "steps of few tokens", batch: { maxSequences: 3, maxStepTokens: 5, stepsPerRead: 3 } },
   {
     name: "few pages",
     batch: { maxSequences: 8, cacheBytes: 2 * 2 * 2 * 8 * 4 * 4 * 24, pageSize: 4 },
+    // The five that come together begin in 10 of the 24 pages, and end in 35 at least.
+    sequences: { mostOfPrompt: 8, leastNew: 24 },
   },
   {
     name: "a window, whose pages are given back, and a layer without rotary positions",
@@ -167,17 +180,17 @@ const CASES: readonly {
   },
 ];
 
-for (const { name, spec: changes, has, decoder: ofDecoder, batch: ofBatch } of CASES) {
+for (const { name, spec: changes, has, sequences, ...options } of CASES) {
   testRandomly(`Batch: sequences are those that run alone: ${name}`, async (random) => {
     const spec = { ...SMALL, ...changes };
     const weights = weightsOf(spec, random, has);
     const reference = await ReferenceDecoder.create(spec, weights);
-    const asked = Array.from({ length: 8 }, () => randomSequence(random, spec));
-    const decoder = await Decoder.create(await sharedGpu(), spec, weights, ofDecoder);
+    const asked = Array.from({ length: 8 }, () => randomSequence(random, spec, sequences));
+    const decoder = await Decoder.create(await sharedGpu(), spec, weights, options.decoder);
     const expected: number[][] = [];
     for (const one of asked) expected.push(await alone(decoder, one));
     decoder.destroy();
-    await withBatch({ spec, weights }, { maxSequences: 6, ...ofBatch }, async (batch) => {
+    await withBatch({ spec, weights }, { maxSequences: 6, ...options.batch }, async (batch) => {
       // Some come together, others while these run.
       const texts = await Promise.all(asked.map(async (one, i) => {
         if (i > 4) await new Promise((resolve) => setTimeout(resolve, 40 * (i - 4)));
