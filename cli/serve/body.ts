@@ -24,8 +24,11 @@ export async function readJson(
   const chunks: Uint8Array[] = [];
   let bytes = 0;
   const reader = request.body?.getReader();
-  const timer = setTimeout(() => void reader?.cancel("too slow"), timeout);
-  const end = performance.now() + timeout;
+  let isLate = false;
+  const timer = setTimeout(() => {
+    isLate = true;
+    void reader?.cancel("too slow");
+  }, timeout);
   try {
     while (reader) {
       const { done, value } = await reader.read();
@@ -40,7 +43,7 @@ export async function readJson(
   } finally {
     clearTimeout(timer);
   }
-  if (performance.now() >= end) {
+  if (isLate) {
     throw new ApiError(408, `the body must come within ${timeout} ms`, { code: "body_too_slow" });
   }
   try {

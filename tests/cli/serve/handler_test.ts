@@ -17,7 +17,7 @@ const tokenizer = {
 };
 
 const LIMITS: Limits = {
-  ...{ maxBytes: 2000, timeout: 200, maxPrompt: 20, maxQueue: 3, requestTimeout: 2000 },
+  ...{ maxBytes: 2000, timeout: 60_000, maxPrompt: 20, maxQueue: 3, requestTimeout: 60_000 },
 };
 
 /** An engine that answers each sequence by the next of some texts, letter by letter. */
@@ -256,7 +256,8 @@ Deno.test("serve: a full queue is said, with when to come again; a slow body is 
   assertEquals([await status(4), await status(5)], [200, 429]);
   const slow = new ReadableStream({ start: () => {} });
   const request = new Request("http://localhost/v1/completions", { method: "POST", body: slow });
-  assertEquals((await handlerOf(engine).handle(request)).status, 408);
+  const hasty = handlerOf(engine, { limits: { timeout: 50 } });
+  assertEquals((await hasty.handle(request)).status, 408);
 });
 
 Deno.test("serve: what takes too long is ended", async () => {
