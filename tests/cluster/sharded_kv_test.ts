@@ -176,7 +176,9 @@ testNats(
     let [asked, most] = [0, 0];
     const answer = async (message: Msg) => {
       most = Math.max(most, ++asked);
-      const { data } = await connection.request("test.slow.0-0", message.data);
+      const { data } = await connection.request("test.slow.0-0", message.data, {
+        timeout: 60_000,
+      });
       await new Promise((resolve) => setTimeout(resolve, 50));
       asked--;
       message.respond(data);
@@ -194,6 +196,7 @@ testNats(
     for (let i = 0; i < 4; i++) await kv.extend(0, context.next(1));
     assertEquals([most, warned], [1, []]);
     copy.unsubscribe();
+    await connection.flush();
     for (let i = 0; i < 3; i++) await kv.extend(0, context.next(1));
     assertEquals(warned.length, 1);
     assertStringIncludes(warned[0], "Copy test.book.0-1 is lost");

@@ -158,7 +158,7 @@ testNats(
       const seen = await other.workers();
       while (seen.list().length === 0) await seen.refreshed();
       seen.close();
-      await refused("workers of other models or versions 1", ...nats, "--wait", "0.3");
+      await refused("workers of other models or versions 1", ...nats, "--wait", "1");
       controller.abort();
       await working;
       const manager = await jetstreamManager(connection);

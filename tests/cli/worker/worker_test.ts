@@ -1,5 +1,5 @@
 // Workers and a gateway as processes: one is killed within an answer, and the client's stream goes on as if nothing was.
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import OpenAI from "openai";
 import { runCommand as generate } from "../../../cli/generate/command.ts";
 import { runCommand } from "../../../cli/worker/command.ts";
@@ -47,7 +47,8 @@ testNats("worker, serve --nats: killed within answers, the streams are whole", a
     assertEquals((await ended)?.code, 0);
     const { code, err } = await gateway.end();
     assertEquals(code, 0, err);
-    assertStringIncludes(err, `at ${server.url}: 2`);
+    // It says how many it found at first: the second may answer later.
+    assertMatch(err, new RegExp(`at ${server.url}: [12]\n`));
   });
 });
 
