@@ -12,12 +12,14 @@ import { everyModule, fewOf, unorderedText, unusedOf } from "../support/modules.
 import { fusedPlan, PROFILES } from "../support/plan.ts";
 
 const SEED = 1;
-const DIALECTS = [{ enableSubgroups: false }, { enableSubgroups: true }];
+const DIALECT = { enableSubgroups: false };
 const MODULES = everyModule(SEED);
+const FEW = fewOf(MODULES);
 
-Deno.test("modules: each composes, so that nothing that a fragment needs is missing", () => {
+Deno.test("modules: each composes, and those that say the same are one text and one pipeline", () => {
   assertGreater(MODULES.length, 1000);
-  for (const module of MODULES) for (const dialect of DIALECTS) compose(module, dialect);
+  const texts = Map.groupBy(MODULES, unorderedText);
+  for (const [, same] of texts) assertEquals(same.length, 1, same[0].label);
 });
 
 Deno.test("modules: none is given a constant, a type, a fragment or a binding that it does not use", () => {
@@ -42,11 +44,6 @@ Deno.test("modules: every text of the kernels is in some of them", () => {
   assertEquals(texts.map(({ path, variant }) => `${path} ${variant ?? ""}`), []);
 });
 
-Deno.test("modules: what is the same is one text, so that it is one pipeline", () => {
-  const texts = Map.groupBy(MODULES, unorderedText);
-  for (const [, same] of texts) assertEquals(same.length, 1, same[0].label);
-});
-
 Deno.test("merge slices: 72 shapes are one pipeline", () => {
   const codes = new Set<string>();
   let shapes = 0;
@@ -57,7 +54,7 @@ Deno.test("merge slices: 72 shapes are one pipeline", () => {
           const spec = { numHeads, numKvHeads, headDim: 64, seqLen, sinks, capacity: 8192 };
           const { merge } = fusedModules(fusedPlan(spec, undefined, PROFILES["a GPU"]));
           assert(merge, JSON.stringify(spec));
-          codes.add(compose(merge, DIALECTS[0]).code);
+          codes.add(compose(merge, DIALECT).code);
           shapes++;
         }
       }
@@ -73,7 +70,7 @@ Deno.test("modules: the compiler of this device takes them", async () => {
   if (!subgroups) refused.push(/\bsubgroup[A-Z]/);
   if (!gpu.profile.longLoads) refused.push(/\bu64\b/);
   let taken = 0;
-  for (const module of fewOf(MODULES)) {
+  for (const module of FEW) {
     const { code } = compose(module, gpu.dialect);
     if (refused.some((pattern) => pattern.test(code))) continue;
     taken++;
@@ -122,10 +119,10 @@ function typeOf({ buffer, texture, storageTexture }: GPUBindGroupLayoutEntry): B
 
 Deno.test("modules: bindings and uniforms are those that webgpu-utils reads", () => {
   let compared = 0;
-  for (const module of fewOf(MODULES)) {
+  for (const module of FEW) {
     // Loops that are not written out say the same, and sooner.
     const fragments = module.fragments.map((text) => text.replaceAll("/*unroll*/", ""));
-    const { code, bindings } = compose({ ...module, fragments }, DIALECTS[0]);
+    const { code, bindings } = compose({ ...module, fragments }, DIALECT);
     if (UNREAD.test(code)) continue;
     compared++;
     const oracle = makeShaderDataDefinitions(code);

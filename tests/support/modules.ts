@@ -77,19 +77,32 @@ export function everyModule(seed: number): WgslModule[] {
 
 /** Few of those modules, in which each two texts and types meet that meet in any. */
 export function fewOf(modules: readonly WgslModule[]): WgslModule[] {
-  const met = new Set<string>();
   const numbers = new Map<string, number>();
   const numberOf = (text: string) => {
     if (!numbers.has(text)) numbers.set(text, numbers.size);
     return numbers.get(text)!;
   };
-  return modules.filter(({ fragments, types }) => {
-    const typed = Object.entries(types).map(([name, type]) => `${name} ${type}`);
-    const texts = [...fragments, ...typed].map(numberOf).sort((a, b) => a - b);
-    const before = met.size;
-    for (const one of texts) for (const other of texts) met.add(`${one} ${other}`);
-    return met.size > before;
-  });
+  const candidates = modules.map((module) => ({ module, pairs: pairsOf(module, numberOf) }));
+  const met = new Set<number>();
+  const few: WgslModule[] = [];
+  // The modules that bring most come first: it takes half as many of them.
+  let least = Math.max(...candidates.map(({ pairs }) => pairs.length));
+  for (; least >= 1; least = Math.floor(least / 2)) {
+    for (const { module, pairs } of candidates) {
+      const fresh = pairs.filter((pair) => !met.has(pair));
+      if (fresh.length < least) continue;
+      few.push(module);
+      for (const pair of fresh) met.add(pair);
+    }
+  }
+  return few;
+}
+
+/** Each two texts and types that meet in a module, as one number. */
+function pairsOf({ fragments, types }: WgslModule, numberOf: (text: string) => number): number[] {
+  const typed = Object.entries(types).map(([name, type]) => `${name} ${type}`);
+  const texts = [...fragments, ...typed].map(numberOf).sort((a, b) => a - b);
+  return texts.flatMap((one, i) => texts.slice(i).map((other) => one * 2 ** 16 + other));
 }
 
 function plans(random: Random): AttentionPlan[] {
