@@ -1,17 +1,19 @@
 /** The loss of a device: every caller that waits is told, and no call goes on with what is gone. */
 import { DeviceLostError } from "../base/errors.ts";
 
-/** A runtime may reject what is pending before it says that the device is lost: by less than this. */
-const NOTICE_MS = 20;
+/**
+ * A runtime may reject what is pending before it says that the device is lost: by fewer rounds of its event loop than these, each
+ * of so many milliseconds. Of a machine that is busy, time alone says nothing.
+ */
+const NOTICE = { rounds: 4, ms: 5 };
 
 /** Whether one device is lost. */
 export class DeviceLoss {
   #error: DeviceLostError | undefined;
-  readonly #notice: Promise<void>;
   readonly #waiting = new Set<(error: DeviceLostError) => void>();
 
   constructor(device: GPUDevice) {
-    this.#notice = device.lost.then(({ reason, message }) => this.#lose(reason, message));
+    void device.lost.then(({ reason, message }) => this.#lose(reason, message));
     // Runtimes resolve calls on a destroyed device as if it were there, and say only afterwards that it is lost.
     const destroy = device.destroy.bind(device);
     device.destroy = () => {
@@ -45,11 +47,8 @@ export class DeviceLoss {
 
   /** The loss of the device if that is why a call failed, as runtimes say it in words of their own; otherwise the error. */
   async causeOf(error: unknown): Promise<unknown> {
-    if (!this.#error) {
-      const { promise: later, resolve } = Promise.withResolvers<void>();
-      const timer = setTimeout(resolve, NOTICE_MS);
-      await Promise.race([this.#notice, later]);
-      clearTimeout(timer);
+    for (let round = 0; round < NOTICE.rounds && !this.#error; round++) {
+      await new Promise((resolve) => setTimeout(resolve, NOTICE.ms));
     }
     return this.#error ?? error;
   }

@@ -4,6 +4,7 @@ import { type Msg, NoRespondersError, RequestError } from "@nats-io/transport-no
 import { type Cluster, WorkerLostError } from "../../src/cluster/mod.ts";
 import type { Inbox } from "../../src/cluster/inbox.ts";
 import { nextFrom } from "../../src/cluster/next_message.ts";
+import { compute } from "../support/compute.ts";
 
 const PATIENCE = 30;
 
@@ -19,12 +20,6 @@ function nextMessage(wait: () => void, probe: () => Promise<{ string(): string }
     ...{ inbox: inbox as unknown as Inbox, worker: "one", subject: "one", isTaken: true },
     ...{ silence: PATIENCE / 3, patience: PATIENCE },
   });
-}
-
-/** Computes for so many milliseconds. */
-function compute(ms: number): void {
-  const start = performance.now();
-  while (performance.now() - start < ms);
 }
 
 Deno.test("nextFrom: what comes while this thread computes is no silence", async () => {

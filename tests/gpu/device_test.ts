@@ -23,21 +23,11 @@ import {
 } from "../../mod.ts";
 import { sharedGpu } from "../support/gpu.ts";
 import { printed } from "../support/printed.ts";
+import { within } from "../support/within.ts";
 
 /** Something that WebGPU refuses, outside every error scope. */
 function doWrong({ device }: Gpu): void {
   device.createBuffer({ label: "wrong", size: 4, usage: 0x4000_0000 });
-}
-
-/** Fails instead of hanging. */
-async function within<Value>(ms: number, pending: Promise<Value>): Promise<Value> {
-  const late = Promise.withResolvers<never>();
-  const timer = setTimeout(() => late.reject(new Error(`still waiting after ${ms} ms`)), ms);
-  try {
-    return await Promise.race([pending, late.promise]);
-  } finally {
-    clearTimeout(timer);
-  }
 }
 
 /** A device of its own, for tests that break it. */
@@ -289,7 +279,7 @@ Deno.test("gpu: a lost device rejects what waits, and hangs nobody", async () =>
       gpu.waitFor(new Promise<never>(() => {})),
     ];
     gpu.destroy();
-    const results = await within(5000, Promise.allSettled(waiting));
+    const results = await within(Promise.allSettled(waiting));
     // What the GPU did before it was lost may come through; what it never did must not.
     for (const result of results) {
       if (result.status === "rejected") assert(result.reason instanceof DeviceLostError);
@@ -304,7 +294,7 @@ Deno.test("gpu: a lost device rejects everything that is asked of it later", asy
     const spec = { numHeads: 1, headDim: 4, capacity: 4 };
     gpu.destroy();
     const rejected = (work: () => Promise<unknown>) =>
-      within(5000, assertRejects(work, DeviceLostError, "it was lost (destroyed)"));
+      within(assertRejects(work, DeviceLostError, "it was lost (destroyed)"));
     await rejected(() => tensor.download());
     await rejected(() => gpu.settled());
     await rejected(() => gpu.guard("work", () => {}));
@@ -392,7 +382,7 @@ Deno.test("gpu: once device.destroy() was called, every call throws, also before
       () => cache.restore(saved),
       () => RingKvCache.restore(gpu, saved),
     ].map((call) => call());
-    for (const result of await within(5000, Promise.allSettled(pending))) {
+    for (const result of await within(Promise.allSettled(pending))) {
       assert(result.status === "rejected" && result.reason instanceof DeviceLostError);
     }
     assertEquals([cache.length(0), cache.length(1)], [1, 1]);
@@ -407,7 +397,7 @@ Deno.test("gpu: a device that was lost before it is brought is refused", async (
     const device = await adapter!.requestDevice();
     device.destroy();
     if (isTold) await device.lost;
-    await assertRejects(() => within(5000, Gpu.from(device)), DeviceLostError);
+    await assertRejects(() => within(Gpu.from(device)), DeviceLostError);
   }
 });
 
@@ -416,7 +406,7 @@ Deno.test("gpu: nobody waits for a device that is lost already", async () => {
     gpu.destroy();
     await assertRejects(() => gpu.settled(), DeviceLostError);
     const never = new Promise<never>(() => {});
-    await assertRejects(() => within(1000, gpu.waitFor(never)), DeviceLostError);
+    await assertRejects(() => within(gpu.waitFor(never)), DeviceLostError);
   });
 });
 

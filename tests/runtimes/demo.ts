@@ -113,7 +113,7 @@ async function visitModel(context: BrowserContext, address: string): Promise<str
   await page.getByText("it has 2048 tokens of at most 2047").waitFor();
   await page.fill("[name=prompt]", "a");
 
-  await page.setInputFiles("#model-files", [new URL(import.meta.url).pathname]);
+  await page.setInputFiles("#model-files", [fileURLToPath(import.meta.url)]);
   await page.getByText(/^Cannot read a model/).waitFor();
   await withModel(new Random(1), async ({ model, tokenizer }) => {
     await page.setInputFiles("#model-files", [model, tokenizer]);

@@ -3,9 +3,7 @@ import { assert, assertEquals } from "@std/assert";
 import { DeviceLostError, type Gpu } from "../../mod.ts";
 import { type Loss, openLosing } from "./losing_device.ts";
 import type { Random } from "./random.ts";
-
-/** A call that has not settled by then hangs: compiling anew, on a machine that has other work, takes long too. */
-const HANGS_MS = 60_000;
+import { within } from "./within.ts";
 
 /** `most` moments of a call are tried in one run; another seed tries others. `-- --every-moment` tries all. */
 export const LOSSES: readonly (Loss & { most: number })[] = [
@@ -19,17 +17,6 @@ export const isThorough = Deno.args.includes("--every-moment");
 /** A call that must survive the loss of its device, after what it needs has been made. */
 export type Prepare = (gpu: Gpu, random: Random) => Promise<() => Promise<unknown>>;
 
-/** Fails instead of hanging. */
-async function within<Value>(ms: number, pending: Promise<Value>, what: string): Promise<Value> {
-  const late = Promise.withResolvers<never>();
-  const timer = setTimeout(() => late.reject(new Error(`${what} hangs`)), ms);
-  try {
-    return await Promise.race([pending, late.promise]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
 /** Runs a call whose device is lost at a moment; returns the number of moments that passed. */
 async function loseAt(
   moment: number,
@@ -41,7 +28,7 @@ async function loseAt(
   try {
     const call = await prepare(losing.gpu, random);
     losing.start(moment);
-    const [outcome] = await within(HANGS_MS, Promise.allSettled([call()]), `moment ${moment}`);
+    const [outcome] = await within(Promise.allSettled([call()]), `moment ${moment}`);
     const isFulfilled = outcome.status === "fulfilled";
     if (losing.passed <= moment) assert(isFulfilled, `nothing is lost: ${outcomeText(outcome)}`);
     else {

@@ -1,4 +1,5 @@
 // The trained model of the shared data: stories260K. Tests of it are skipped, and say so, where it is absent.
+import { fileURLToPath } from "node:url";
 import { type Checkpoint, openCheckpoint } from "../../src/checkpoints/mod.ts";
 import { weightShapes } from "../../src/model/weight_shapes.ts";
 import type { WeightData } from "../../src/model/weights.ts";
@@ -39,7 +40,7 @@ export async function openStories(): Promise<Omit<Checkpoint, "close">> {
 }
 
 function pathOf(name: string): string {
-  return new URL(name, FOLDER).pathname;
+  return fileURLToPath(new URL(name, FOLDER));
 }
 
 function isThere(): boolean {

@@ -29,7 +29,7 @@ Deno.test("state: a process that is killed while it saves leaves a whole state",
     const path = `${folder}/training.state`;
     const steps: number[] = [];
     for (let i = 0; i < 4; i++) {
-      const script = new URL("../support/save_forever.ts", import.meta.url).pathname;
+      const script = import.meta.resolve("../support/save_forever.ts");
       const child = new Deno.Command(Deno.execPath(), {
         args: ["run", "--allow-read", "--allow-write", script, path],
         ...{ stdout: "null", stderr: "inherit" },
