@@ -1,5 +1,4 @@
 /** The command line of `deno run serve`. */
-import { KV_DTYPES } from "../../src/tensor/dtype.ts";
 import { Arguments } from "../shared/arguments.ts";
 import {
   CLUSTER_NAMES,
@@ -7,22 +6,22 @@ import {
   NATS_HELP,
   readCluster,
 } from "../shared/cluster/options.ts";
+import {
+  ENGINE_NAMES,
+  MODEL_HELP,
+  MODEL_NAMES,
+  readModel,
+} from "../shared/generation/engine_options.ts";
 import type { EngineOptions } from "../shared/generation/open_engine.ts";
-import { type ModelOptions, WEIGHT_DTYPES } from "../shared/model_options.ts";
+import type { ModelOptions } from "../shared/model_options.ts";
 
 export const HELP = `Serves a model over HTTP, at the endpoints of the OpenAI API.
 
 Usage: deno run serve --model FILE [options]
 
 The model
-  --model FILE         a checkpoint: a .bin of llama2.c, a .safetensors or its index, or the folder of a Hugging Face model
-  --tokenizer FILE     its tokenizer: a .bin of llama2.c, or a tokenizer.json (default: tokenizer.json beside the model)
+${MODEL_HELP}
   --name TEXT          the name that clients ask for (default: the name of the file or the folder)
-  --cache-dtype NAME   element type of the KV cache: f32, f16, int8, int4 (default: f32)
-  --weight-dtype NAME  element type of the weights: f32, f16, int8 (default: f32)
-  --context NUMBER     most tokens of a sequence, prompt and answer (default: as the model was trained)
-  --sequences NUMBER   most sequences that run together (default: 16)
-  --cache-mib NUMBER   MiB of the keys and values of all of them (default: what they need, at most 256)
 
 The server
   --port NUMBER        port to listen on; 0 takes a free one (default: 8080)
@@ -56,15 +55,10 @@ export interface ServeOptions extends ModelOptions, EngineOptions {
 }
 
 const NAMES = [
-  ...["model", "tokenizer", "name", "cache-dtype", "weight-dtype", "context", "port", "host"],
-  ...["sequences", "cache-mib"],
-  ...["api-key-file", "max-body", "max-prompt", "max-queue", "timeout"],
+  ...MODEL_NAMES,
+  ...["name", "port", "host", "api-key-file"],
+  ...["max-body", "max-prompt", "max-queue", "timeout"],
   ...CLUSTER_NAMES,
-] as const;
-
-/** Options of whoever generates the tokens. */
-const OF_WORKERS = [
-  ...["cache-dtype", "weight-dtype", "context", "sequences", "cache-mib"],
 ] as const;
 
 /**
@@ -79,20 +73,14 @@ export function parseOptions(args: readonly string[]): ServeOptions | string {
   if (given.isHelp) return HELP;
   const count = { min: 1 };
   const url = given.text("nats");
-  for (const name of OF_WORKERS) {
+  for (const name of ENGINE_NAMES) {
     if (url === undefined || !given.has(name)) continue;
     throw new RangeError(`Cannot serve as --${name} goes without --nats: workers have their own`);
   }
   return {
     cluster: url === undefined ? undefined : readCluster(given, url),
-    model: given.required("model"),
-    tokenizer: given.text("tokenizer"),
+    ...readModel(given),
     name: given.text("name"),
-    kvDtype: given.choice("cache-dtype", KV_DTYPES) ?? "f32",
-    weightDtype: given.choice("weight-dtype", WEIGHT_DTYPES) ?? "f32",
-    context: given.number("context", count),
-    sequences: given.number("sequences", count),
-    cacheMib: given.number("cache-mib", count),
     port: given.number("port", { min: 0, max: 65535 }) ?? 8080,
     host: given.text("host") ?? "127.0.0.1",
     apiKeyFile: given.text("api-key-file"),

@@ -1,6 +1,5 @@
 /** The command line of `deno run worker`. */
 import { sentence } from "../../src/base/check.ts";
-import { KV_DTYPES } from "../../src/tensor/dtype.ts";
 import { Arguments } from "../shared/arguments.ts";
 import {
   CLUSTER_NAMES,
@@ -8,8 +7,14 @@ import {
   NATS_HELP,
   readCluster,
 } from "../shared/cluster/options.ts";
+import {
+  ENGINE_NAMES,
+  MODEL_HELP,
+  MODEL_NAMES,
+  readModel,
+} from "../shared/generation/engine_options.ts";
 import type { EngineOptions } from "../shared/generation/open_engine.ts";
-import { type ModelOptions, WEIGHT_DTYPES } from "../shared/model_options.ts";
+import type { ModelOptions } from "../shared/model_options.ts";
 
 export const HELP =
   `Generates tokens on this machine's GPU for others, who find it at a NATS server, or measures for them.
@@ -17,15 +22,9 @@ export const HELP =
 Usage: deno run worker --model FILE --nats URL [options]
 
 The model, which must be the same wherever it is served
-  --model FILE         a checkpoint: a .bin of llama2.c, a .safetensors or its index, or the folder of a Hugging Face model
-  --tokenizer FILE     its tokenizer: a .bin of llama2.c, or a tokenizer.json (default: tokenizer.json beside the model)
-  --cache-dtype NAME   element type of the KV cache: f32, f16, int8, int4 (default: f32)
-  --weight-dtype NAME  element type of the weights: f32, f16, int8 (default: f32)
-  --context NUMBER     most tokens of a sequence, prompt and answer (default: as the model was trained; with fewer, no prompts of files are taken)
-  --sequences NUMBER   most sequences that run together (default: 16)
-  --cache-mib NUMBER   MiB of the keys and values of all of them (default: what they need, at most 256)
+${MODEL_HELP}
 
-The cluster
+The cluster; prompts of files are taken where --context is left out
 ${NATS_HELP}
   --max-queue NUMBER   sequences that wait here before others are sent elsewhere (default: 1)
   --patience NUMBER    seconds after which prompts of a silent worker go to others, the same for all workers (default: 30)
@@ -76,12 +75,12 @@ const OF_SEQUENCES = [
 
 /** Options that a worker for quality has no use of: a job says how it is measured. */
 const NOT_OF_QUALITY = [
-  ...["cache-dtype", "weight-dtype", "context", "sequences", "cache-mib", "max-queue"] as const,
-  ...["shard", "shards", "copy"] as const,
+  ...ENGINE_NAMES,
+  ...["max-queue", "shard", "shards", "copy"] as const,
 ];
 
 const NAMES = [
-  ...["model", "tokenizer", "cache-dtype", "weight-dtype", "context", "sequences", "cache-mib"],
+  ...MODEL_NAMES,
   ...["max-queue", "patience", "shard", "shards", "copy"],
   ...CLUSTER_NAMES,
 ] as const;
@@ -107,13 +106,7 @@ export function parseOptions(args: readonly string[]): WorkerOptions | AdapterOp
   if (given.has("quality")) refuse(given, NOT_OF_QUALITY, "without --quality");
   const count = { min: 1 };
   return {
-    model: given.required("model"),
-    tokenizer: given.text("tokenizer"),
-    kvDtype: given.choice("cache-dtype", KV_DTYPES) ?? "f32",
-    weightDtype: given.choice("weight-dtype", WEIGHT_DTYPES) ?? "f32",
-    context: given.number("context", count),
-    sequences: given.number("sequences", count),
-    cacheMib: given.number("cache-mib", count),
+    ...readModel(given),
     cluster: readCluster(given, given.required("nats")),
     maxQueue: given.number("max-queue", count) ?? 1,
     patience: given.number("patience", count) ?? 30,
