@@ -5,6 +5,7 @@ export { measureCeilings } from "./ceilings.ts";
 export { movedBytes, operations } from "./counts.ts";
 export { endsOf } from "./decode_ceilings.ts";
 export { parseReport } from "./report/parse.ts";
+export { measureOverhead } from "./serving/overhead.ts";
 export { isServing, parseServing } from "./serving/parse.ts";
 export { drawRequests } from "./serving/requests.ts";
 export type { ServingReport } from "./serving/result.ts";

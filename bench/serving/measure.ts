@@ -5,6 +5,7 @@ import { Batch, type BatchSteps } from "../../src/model/mod.ts";
 import { randomWeights } from "../../src/model/random_weights.ts";
 import type { DecoderSpec } from "../../src/model/spec.ts";
 import { quantile } from "../statistics.ts";
+import { measureOverhead } from "./overhead.ts";
 import { meanHeldTokens, predictSequences } from "./predict.ts";
 import type { ServingRequest } from "./requests.ts";
 import type { Moment, Percentiles, ServingRow, StepTime } from "./result.ts";
@@ -56,6 +57,12 @@ export async function measureServing(
     const { firstTokens, betweenTokens } = await follow(batch, requests);
     const seconds = (performance.now() - start) / 1000;
     const { generated, setBacks, pages } = batch.stats;
+    const overheadMs = await measureOverhead(requests, async (request) => {
+      const alone: StepTime[] = [];
+      onSteps = ({ steps, milliseconds }) => alone.push(stepTimeOf(steps, milliseconds));
+      const { firstTokens: [milliseconds] } = await follow(batch, [request]);
+      return { milliseconds, stepTimes: alone };
+    });
     return {
       ...{ variant: variantOf(numHeads, numKvHeads), numKvHeads },
       bytesPerToken: kvCacheBytes(shape, { contextLen: 1, dtype: kvDtype }),
@@ -66,7 +73,7 @@ export async function measureServing(
       tokensPerSecond: (generated - before.generated) / seconds,
       firstTokenMs: percentilesOf(firstTokens),
       betweenTokensMs: percentilesOf(betweenTokens),
-      ...{ moments, stepTimes },
+      ...{ overheadMs, moments, stepTimes },
     };
   } finally {
     batch.destroy();
@@ -78,19 +85,22 @@ export async function measureServing(
   }
 }
 
-/** Adds requests when they come, and reads them to their ends: the times that their readers see, in milliseconds. */
+/**
+ * Adds requests when they come, and reads them to their ends: the times that their readers see, in milliseconds. One that comes
+ * while the thread is blocked, as by a read in Deno, is added late: its time begins when it came.
+ */
 async function follow(
   batch: Batch,
   requests: readonly ServingRequest[],
 ): Promise<{ firstTokens: number[]; betweenTokens: number[] }> {
   const [firstTokens, betweenTokens]: number[][] = [[], []];
+  const start = performance.now();
   await Promise.all(requests.map(async ({ arrivalMs, prompt, newTokens }) => {
     if (arrivalMs > 0) await new Promise((resolve) => setTimeout(resolve, arrivalMs));
-    const added = performance.now();
     let last: number | undefined;
     for await (const tokens of batch.add({ tokens: prompt, maxTokens: newTokens })) {
       const now = performance.now();
-      if (last === undefined) firstTokens.push(now - added);
+      if (last === undefined) firstTokens.push(now - start - arrivalMs);
       else betweenTokens.push(...sharedWait(now - last, tokens.length));
       last = now;
     }

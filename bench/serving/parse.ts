@@ -30,6 +30,7 @@ const report = z.looseObject({
     seconds: rate,
     requestsPerSecond: rate,
     firstTokenMs: z.looseObject({ p50: z.number().min(0) }),
+    overheadMs: z.number().min(0).optional(),
     stepTimes: z.array(z.object({
       steps: count,
       tokens: rate,

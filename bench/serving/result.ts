@@ -65,6 +65,8 @@ export interface ServingRow {
   firstTokenMs: Percentiles;
   /** Between tokens: the wait for tokens that come together is shared among them. */
   betweenTokensMs: Percentiles;
+  /** Milliseconds of a request beyond its steps; absent where it was not measured. */
+  overheadMs?: number;
   moments: readonly Moment[];
   stepTimes: readonly StepTime[];
 }

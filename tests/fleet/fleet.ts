@@ -1,5 +1,5 @@
 // Requests through real workers, and the simulation of a fleet with the step times that were measured meanwhile.
-import { drawRequests, type ServingReport } from "../../bench/mod.ts";
+import { drawRequests, measureOverhead, type ServingReport } from "../../bench/mod.ts";
 import { MeasuredTimes } from "../../cli/plan/fleet/measured_times.ts";
 import { greatestOf, quantilesOf } from "../../cli/plan/fleet/quantiles.ts";
 import { simulate } from "../../cli/plan/fleet/simulate.ts";
@@ -37,17 +37,21 @@ export interface CheckedLoad {
   simulated: LoadFigures;
 }
 
+/** The loads, and the median of what a request that is alone takes beyond its steps. */
+export interface CheckedFleet {
+  overheadMs: number;
+  loads: CheckedLoad[];
+}
+
 /** Mean tokens of prompts and answers, and the spread of both. */
 const [PROMPT, ANSWER] = [{ mean: 32, spread: 0.5 }, { mean: 24, spread: 0.5 }];
 /** The rate of requests that come at random, of what the fleet did when all came at once. */
 const SHARE_OF_RATE = 0.7;
-/** Requests that workers have before anything is measured: their kernels are compiled by these. */
-const WARM_UP = 48;
 
 /** Sends both loads: all requests at once, and as many at random. */
 export async function checkFleet(
   { workers, requests: count, seed }: FleetCheckOptions,
-): Promise<CheckedLoad[]> {
+): Promise<CheckedFleet> {
   await using server = await NatsServer.start();
   await using running = new AsyncDisposableStack();
   const pages = new Set<number>();
@@ -66,16 +70,24 @@ export async function checkFleet(
   const draw = (count: number, rate: number | null, seed: number) =>
     drawRequests({ count, rate, prompt: PROMPT, output: ANSWER, seed }, vocabSize);
   try {
-    await follow(engine, draw(WARM_UP, null, seed));
+    const overheadMs = await measureOverhead(draw(count, null, seed), async (request) => {
+      times = [];
+      const { lastMs: milliseconds } = await follow(engine, [request]);
+      return { milliseconds, stepTimes: times };
+    });
     const check = async (load: string, requests: Requests): Promise<CheckedLoad> => {
       times = [];
       const measured = await follow(engine, requests);
       await cluster.connection.flush();
-      return { load, measured, simulated: simulateLoad(requests, { workers, total, times }) };
+      return {
+        load,
+        measured,
+        simulated: simulateLoad(requests, { workers, total, times, overheadMs }),
+      };
     };
     const burst = await check("at once", draw(count, null, seed + 1));
     const rate = SHARE_OF_RATE * burst.measured.throughput;
-    return [burst, await check("at random", draw(count, rate, seed + 2))];
+    return { overheadMs, loads: [burst, await check("at random", draw(count, rate, seed + 2))] };
   } finally {
     engine.destroy();
   }
@@ -101,7 +113,12 @@ async function follow(engine: ClusterEngine, requests: Requests): Promise<LoadFi
 /** Simulates the same requests. */
 function simulateLoad(
   requests: Requests,
-  { workers, total, times }: { workers: number; total: number; times: readonly StepTime[] },
+  { workers, total, times, overheadMs }: {
+    workers: number;
+    total: number;
+    times: readonly StepTime[];
+    overheadMs: number;
+  },
 ): LoadFigures {
   const { maxSequences: maxRunning, maxStepTokens, stepsPerRead, pageSize } = BATCH;
   const { requests: finished } = simulate(
@@ -110,7 +127,11 @@ function simulateLoad(
     })),
     {
       ...{ replicas: workers, maxQueue: MAX_QUEUE, maxRunning, maxStepTokens, stepsPerRead },
-      ...{ pages: { total, pageSize }, times: new MeasuredTimes(times) },
+      ...{
+        pages: { total, pageSize },
+        times: new MeasuredTimes(times),
+        overheadSeconds: overheadMs / 1e3,
+      },
     },
   );
   const since = (of: (one: typeof finished[number]) => number) =>

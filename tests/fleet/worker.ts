@@ -17,9 +17,24 @@ if (import.meta.main) {
       nats.publish(STEPS, JSON.stringify(stepTimeOf(steps, milliseconds)));
     },
   });
+  await runEverySize(batch);
   const engine = new BatchEngine(batch);
   await startEngineService(cluster, () => engine, {
     ...{ fingerprint: FLEET, contextLen: MODEL.contextLen, maxQueue: MAX_QUEUE },
   });
   console.log(batch.stats.pages.total);
+}
+
+/** Runs steps of every size, so that no kernel is compiled while requests are measured. */
+async function runEverySize(batch: Batch): Promise<void> {
+  const run = async (tokens: number[], maxTokens: number) => {
+    for await (const _ of batch.add({ tokens, maxTokens }));
+  };
+  const { maxSequences, maxStepTokens } = BATCH;
+  // Batches round sizes up by less than an eighth of them. Prompts that begin alike would make smaller steps.
+  for (let size = 1; size <= maxStepTokens; size += Math.max(1, size >> 3)) {
+    await run(Array(size).fill(size), 1);
+  }
+  const sequences = Array.from({ length: maxSequences }, (_, i) => i + 1);
+  await Promise.all(sequences.map((i) => run([maxStepTokens + i], BATCH.stepsPerRead * i)));
 }

@@ -32,10 +32,12 @@ export function checkServing(
     }));
   return rows.map((row): CheckedServing => {
     const { maxSequences, pages, stepTimes, seconds, requestsPerSecond, setBacks } = row;
+    const { overheadMs = 0 } = row;
     const { requests: finished, replicas: [{ counts }] } = simulate(requests, {
       ...{ replicas: 1, maxQueue: 1, maxRunning: maxSequences, maxStepTokens: stepTokens },
       stepsPerRead: greatestOf(stepTimes.map(({ steps }) => steps)),
       ...{ pages: { total: pages, pageSize }, times: new MeasuredTimes(stepTimes) },
+      overheadSeconds: overheadMs / 1e3,
     });
     const end = greatestOf(finished.map(({ endAt }) => endAt));
     const first = quantilesOf(finished.map(({ request: { at }, firstAt }) => firstAt - at));

@@ -17,6 +17,8 @@ export interface FleetDemand extends Demand {
   efficiency: number;
   /** Milliseconds of a read by the host. */
   readMs: number;
+  /** Milliseconds of a request beyond its steps. The default is as measured with the step times, and 0 without these. */
+  overheadMs?: number;
   /** Least requests that are simulated of each replica, those that fill it among them. */
   requests: number;
   /** Of the requests that are drawn. */

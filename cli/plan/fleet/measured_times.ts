@@ -7,11 +7,9 @@ type StepTime = ServingReport["rows"][number]["stepTimes"][number];
 
 /**
  * Steps of a serving run: seconds of a step, of each of its tokens, and of each token that a sequence of it has, by least
- * squares, none of them negative. The time of reads is in that of steps; the host is taken for free after what a step takes of
- * itself.
+ * squares, none of them negative. The time of reads is in that of steps.
  */
 export class MeasuredTimes implements StepTimes {
-  readonly hostSeconds: number;
   readonly readSeconds = 0;
   readonly #seconds: readonly number[];
 
@@ -21,7 +19,6 @@ export class MeasuredTimes implements StepTimes {
       [1, tokens, sequences * meanContext].map((value) => steps * value)
     );
     this.#seconds = fitPositive(rows, times.map(({ steps, ms }) => steps * ms / 1e3));
-    [this.hostSeconds] = this.#seconds;
   }
 
   stepSeconds(work: readonly TimedWork[]): number {

@@ -5,7 +5,7 @@ import { parseLengths } from "./lengths.ts";
 
 export const FLEET_NAMES = [
   ...["rate", "prompt", "answer", "first", "between", "price", "sequences", "step-tokens"],
-  ...["efficiency", "read", "step-times", "requests", "seed"],
+  ...["efficiency", "read", "step-times", "overhead", "requests", "seed"],
 ] as const;
 
 export const FLEET_HELP =
@@ -21,6 +21,8 @@ export const FLEET_HELP =
   --efficiency NUMBER   share of the GPU's ceilings that steps reach, up to 1 (default: 1, which no program does)
   --read NUMBER      milliseconds of a read by the host (default: 10, as Deno's takes)
   --step-times FILE  step times of the same KV heads and element type in a JSON of bench serving, in the place of ceilings and reads
+  --overhead NUMBER  milliseconds of a request beyond its steps, as deno run fleet measures it: messages, gateway and the like
+                     (default: as in the JSON of --step-times, 0 without)
   --requests NUMBER  least requests that are simulated of a GPU (default: 400)
   --seed NUMBER      repeats the requests (default: 1)`;
 
@@ -44,6 +46,7 @@ export function readFleet(
     stepTokens: given.number("step-tokens", { min: sequences }) ?? Math.max(512, sequences),
     efficiency: given.number("efficiency", { ...above, max: 1 }) ?? 1,
     readMs: given.number("read", { min: 0, isFraction: true }) ?? 10,
+    overheadMs: given.number("overhead", { min: 0, isFraction: true }),
     requests: given.number("requests", { min: 20 }) ?? 400,
     seed: given.number("seed", { min: 0, max: 2 ** 32 - 1 }) ?? 1,
   };

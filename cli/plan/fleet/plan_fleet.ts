@@ -1,4 +1,5 @@
 /** From a demand to fleets of MHA, GQA and MQA. Pure. */
+import type { ServingReport } from "../../../bench/mod.ts";
 import { type KvDtype, shardedContextFrom } from "../../../mod.ts";
 import { sentence } from "../../../src/base/check.ts";
 import { activationBytes } from "../../shared/preset.ts";
@@ -53,12 +54,18 @@ function planVariant(
   const { target, price, prompt, answer, readMs } = demand;
   const memory = { shape, dtype, sequences: demand.sequences, ...memoryOf(request, demand) };
   const { shards, fitting, total } = pagesOf({ ...memory, longest: prompt.most + answer.most });
-  const times = timesOf({ shape, ...variant }, { dtype, shards }, request, demand);
+  const measured = measuredOf({ shape, ...variant }, { dtype, shards }, request);
+  const times = measured ? new MeasuredTimes(measured.stepTimes) : new RooflineTimes({
+    ...{ model, shape, device, dtype, weightBits: request.weightBits, shards },
+    ...{ efficiency: demand.efficiency, readSeconds: readMs / 1e3 },
+  });
+  const overheadMs = demand.overheadMs ?? measured?.overheadMs ?? 0;
   // Shards hold one context at a time.
   const maxRunning = shards === 0 ? demand.sequences : 1;
   const options = {
     ...{ maxRunning, maxStepTokens: demand.stepTokens, stepsPerRead: STEPS_PER_READ },
     ...{ maxQueue: MAX_QUEUE, pages: { total, pageSize: PAGE_SIZE }, times },
+    overheadSeconds: overheadMs / 1e3,
   };
   const run = (replicas: number, rate: number) => measure(demand, { ...options, replicas }, rate);
   const inTime = ({ firstSeconds, tokenMs }: SimulatedFleet) =>
@@ -107,19 +114,13 @@ function planVariant(
   };
 }
 
-/** The step times of a variant: as the ceilings allow, or as they were measured in a serving run. */
-function timesOf(
+/** What a serving run measured of a variant; undefined where there is no such run. */
+function measuredOf(
   { variant, shape }: ModelVariant,
   { dtype, shards }: { dtype: KvDtype; shards: number },
-  { model, device, weightBits, stepTimes }: PlanRequest,
-  { efficiency, readMs }: FleetDemand,
-): StepTimes {
-  if (!stepTimes) {
-    return new RooflineTimes({
-      ...{ model, shape, device, dtype, weightBits, efficiency, shards },
-      readSeconds: readMs / 1e3,
-    });
-  }
+  { stepTimes }: PlanRequest,
+): ServingReport["rows"][number] | undefined {
+  if (!stepTimes) return undefined;
   if (shards > 0) {
     const rule = "the longest request must fit beside the weights where step times are measured";
     throw new RangeError(sentence(ACTION, rule, { variant, shards }));
@@ -127,7 +128,7 @@ function timesOf(
   const { rows, kvDtype } = stepTimes;
   const { numKvHeads } = shape;
   const row = rows.find((row) => row.variant === variant && row.numKvHeads === numKvHeads);
-  if (row && kvDtype === dtype) return new MeasuredTimes(row.stepTimes);
+  if (row && kvDtype === dtype) return row;
   const rule = "step times must be of its variants (leave others out by --kv-heads and --dtype)";
   const measured = rows.map(({ variant, numKvHeads }) => `${variant} ${numKvHeads} ${kvDtype}`);
   throw new RangeError(sentence(ACTION, rule, { variant, numKvHeads, dtype, measured }));

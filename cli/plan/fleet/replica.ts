@@ -42,9 +42,9 @@ export class Replica {
   readonly #places: CountedPlaces;
   readonly #times: StepTimes;
   readonly #onStep: (work: readonly TimedWork[]) => void;
+  /** Messages that came while the host's thread was blocked. */
+  readonly #unheard: ((now: number) => void)[] = [];
   #nextId = 0;
-  /** Whether the device chose tokens that were not read. */
-  #hasUnread = false;
   #nextAt: number | undefined;
   /** The second at which the device is done with all steps so far. */
   #deviceAt = 0;
@@ -70,7 +70,7 @@ export class Replica {
     return this.#places.available;
   }
 
-  /** The second at which what it does is over; none where it does nothing. */
+  /** The second at which the read is over that it waits for; none where it does nothing. */
   get nextAt(): number | undefined {
     return this.#nextAt;
   }
@@ -81,35 +81,39 @@ export class Replica {
     this.#schedule.add(one, one.request.prompt, this.#places);
   }
 
-  /**
-   * Begins what is next, where there is something to do and the host is free: a step, and the read that it waits for where one
-   * is due.
-   */
+  /** Hears a message: at once where it does nothing, else before the tokens of the read that blocks its thread are handed out. */
+  hear(message: (now: number) => void, now: number): void {
+    if (this.#nextAt === undefined) message(now);
+    else this.#unheard.push(message);
+  }
+
+  /** Begins what is next, where there is something to do: the steps up to the next read, which the host decides at once. */
   start(now: number): void {
     if (this.#nextAt !== undefined || !this.#schedule.isBusy) return;
-    const { hostSeconds, readSeconds } = this.#times;
-    const { work, setBack } = this.#schedule.step(this.#places);
-    this.counts.setBacks += setBack.length;
-    if (work.length > 0) this.#run(work, now);
-    const isRead = this.#schedule.isReadDue && this.#hasUnread;
-    this.#nextAt = isRead ? this.#deviceAt + readSeconds : now + hostSeconds;
+    let isIdle = true;
+    do {
+      const { work, setBack } = this.#schedule.step(this.#places);
+      this.counts.setBacks += setBack.length;
+      if (work.length === 0) continue;
+      this.#run(work, now);
+      isIdle = false;
+    } while (!this.#schedule.isReadDue);
+    this.#nextAt = isIdle ? now : this.#deviceAt + this.#times.readSeconds;
   }
 
   /** Hands a step to the device. */
   #run(work: readonly TimedWork[], now: number): void {
-    this.#hasUnread = true;
     this.counts.steps++;
     this.counts.sequences += work.length;
     this.#onStep(work);
     this.#deviceAt = Math.max(this.#deviceAt, now) + this.#times.stepSeconds(work);
   }
 
-  /** Ends what is under way; where that was a read, returns the sequences that are over by it. */
+  /** Ends the read that is under way: returns the sequences that are over by it. */
   finish(): Simulated[] {
     const now = this.#nextAt!;
+    for (const message of this.#unheard.splice(0, Infinity)) message(now);
     this.#nextAt = undefined;
-    if (!this.#schedule.isReadDue) return [];
-    this.#hasUnread = false;
     return this.#schedule.read().filter((one) => {
       one.firstAt ??= now;
       one.generated += one.unread;

@@ -41,7 +41,6 @@ interface Layers {
  * two reads, one after the other: of its queries, and of the shards' states.
  */
 export class RooflineTimes implements StepTimes {
-  readonly hostSeconds = 0;
   readonly readSeconds: number;
   readonly #options: RooflineOptions;
   readonly #rates: DeviceRates;

@@ -10,6 +10,8 @@ export interface FleetOptions extends ReplicaOptions {
   replicas: number;
   /** Sequences that wait at a replica that is given no more. */
   maxQueue: number;
+  /** Seconds of a request beyond its steps: half of them pass before a replica hears of it, half before its tokens arrive. */
+  overheadSeconds: number;
 }
 
 /** A request that is over. */
@@ -30,14 +32,18 @@ const REFRESH_SECONDS = 0.25;
 
 /**
  * Runs requests to their ends. One replica takes them itself, as `serve` does; several have a gateway, as `serve --nats` is:
- * the same choice among the workers, by what each said of itself last. Messages take no time, and prompts share no beginnings.
+ * the same choice among the workers, by what each said of itself last. A message takes half of a request's overhead, and is
+ * heard by a replica once its thread waits for no read. Prompts share no beginnings.
  *
  * @param requests In the order of their coming.
  * @throws {RangeError} If a request does not fit the pages of a replica.
  */
 export function simulate(requests: readonly FleetRequest[], options: FleetOptions): Simulation {
   const replicas = Array.from({ length: options.replicas }, () => new Replica(options));
-  const gateway = options.replicas === 1 ? new Direct(replicas[0]) : new Gateway(replicas, options);
+  const post = new Post(options.overheadSeconds / 2);
+  const gateway = options.replicas === 1
+    ? new Direct(replicas[0], post)
+    : new Gateway(replicas, post, options);
   const all = requests.map((request): Simulated => ({
     ...{ id: -1, request, generated: 0, unread: 0 },
     maxTokens: request.prompt + request.mostAnswer,
@@ -45,18 +51,26 @@ export function simulate(requests: readonly FleetRequest[], options: FleetOption
   for (const { maxTokens } of all) checkFits(maxTokens, options.pages);
   for (let next = 0, over = 0; over < all.length;) {
     const times = replicas.map(({ nextAt = Infinity }) => nextAt);
-    const now = Math.min(all[next]?.request.at ?? Infinity, gateway.refreshAt, ...times);
+    const arrival = all[next]?.request.at ?? Infinity;
+    const now = Math.min(arrival, gateway.refreshAt, post.nextAt, ...times);
     for (const replica of replicas) {
       if (replica.nextAt !== now) continue;
       const ended = replica.finish();
-      for (const one of ended) gateway.end(one);
+      for (const one of ended) post.send(now, (now) => gateway.end(one, now));
       over += ended.length;
     }
     if (gateway.refreshAt === now) gateway.refresh();
     for (; all[next]?.request.at === now; next++) gateway.add(all[next]);
+    post.deliver(now);
     for (const replica of replicas) replica.start(now);
   }
-  return { requests: all as Finished[], replicas };
+  const finished = all as Finished[];
+  return {
+    requests: finished.map(({ firstAt, endAt, ...one }) => ({
+      ...{ ...one, firstAt: firstAt + post.seconds, endAt: endAt + post.seconds },
+    })),
+    replicas,
+  };
 }
 
 function checkFits(maxTokens: number, { total, pageSize }: ReplicaOptions["pages"]): void {
@@ -65,88 +79,150 @@ function checkFits(maxTokens: number, { total, pageSize }: ReplicaOptions["pages
   throw new RangeError(sentence("simulate a fleet", rule, { maxTokens, pages: total, pageSize }));
 }
 
+/** Messages, each under way for as long: they arrive in the order in which they were sent. */
+class Post {
+  readonly #sent: { at: number; arrive: (now: number) => void }[] = [];
+
+  /** @param seconds Seconds of a message. */
+  constructor(readonly seconds: number) {}
+
+  /** The second at which the next message arrives. */
+  get nextAt(): number {
+    return this.#sent[0]?.at ?? Infinity;
+  }
+
+  /** Sends a message. */
+  send(now: number, arrive: (now: number) => void): void {
+    this.#sent.push({ at: now + this.seconds, arrive });
+  }
+
+  /** Delivers those that arrive now, and what is sent and arrives at once by them. */
+  deliver(now: number): void {
+    while (this.nextAt <= now) this.#sent.shift()!.arrive(now);
+  }
+}
+
 /** Whoever hands requests to replicas. */
 interface Routing {
   /** The second at which it asks its replicas again. */
   readonly refreshAt: number;
   refresh(): void;
   add(one: Simulated): void;
-  end(one: Simulated): void;
+  end(one: Simulated, now: number): void;
 }
 
-/** One replica, which takes everything at once. */
+/** One replica, which takes everything. */
 class Direct implements Routing {
   readonly refreshAt = Infinity;
   readonly #replica: Replica;
+  readonly #post: Post;
 
-  constructor(replica: Replica) {
+  constructor(replica: Replica, post: Post) {
     this.#replica = replica;
+    this.#post = post;
   }
 
   refresh(): void {}
 
   add(one: Simulated): void {
-    this.#replica.add(one);
+    const replica = this.#replica;
+    this.#post.send(one.request.at, (now) => replica.hear(() => replica.add(one), now));
   }
 
   end(): void {}
 }
 
+type Told = Parameters<WorkerChoice["take"]>[0][number];
+
 /**
- * The gateway of `serve --nats`: it chooses by room, and keeps those for whom there is none until it has asked again. While
- * nobody has anything to do, asking again tells nothing new, and is left out.
+ * The gateway of `serve --nats`: it chooses by what replicas said last, and keeps those for whom there is no room, or that a
+ * replica refuses, until another word comes. While nobody has anything to do, asking again tells nothing new, and is left out.
  */
 class Gateway implements Routing {
-  refreshAt = 0;
+  refreshAt = Infinity;
   #asked = 0;
   readonly #replicas: readonly Replica[];
+  readonly #post: Post;
+  readonly #options: FleetOptions;
   readonly #choice = new WorkerChoice();
-  readonly #places: number;
-  readonly #room: { contextLen: number; maxQueue: number };
   readonly #ends = new Map<Simulated, () => void>();
-  #told: Parameters<WorkerChoice["take"]>[0] = [];
+  /** What each replica said last; one that refused a request is left out until it says more. */
+  readonly #told = new Map<number, Told>();
   readonly #waiting: Simulated[] = [];
 
-  constructor(
-    replicas: readonly Replica[],
-    { pages: { total, pageSize }, maxQueue, maxRunning }: FleetOptions,
-  ) {
-    this.#places = maxRunning;
+  constructor(replicas: readonly Replica[], post: Post, options: FleetOptions) {
     this.#replicas = replicas;
-    this.#room = { contextLen: total * pageSize, maxQueue };
+    this.#post = post;
+    this.#options = options;
+    for (const id of replicas.keys()) this.#told.set(id, this.#stateOf(id));
   }
 
   refresh(): void {
-    this.#asked = this.refreshAt;
-    this.#told = this.#replicas.map(({ load, availablePages: available }, id) => ({
-      id: `${id}`,
-      state: { ...this.#room, ...loadOf({ places: this.#places, ...load, pages: { available } }) },
-    }));
-    // Where there is no room for one there is none for those behind it, as all fit every replica.
-    const left = this.#waiting.findIndex((one) => !this.#give(one));
-    this.#waiting.splice(0, left < 0 ? Infinity : left);
+    const now = this.#asked = this.refreshAt;
+    for (const [id, replica] of this.#replicas.entries()) {
+      this.#send(now, replica, (now) => {
+        const told = this.#stateOf(id);
+        this.#post.send(now, (now) => {
+          this.#told.set(id, told);
+          this.#giveWaiting(now);
+        });
+      });
+    }
+    this.#giveWaiting(now);
     this.refreshAt = Infinity;
-    if (this.#ends.size > 0 || this.#waiting.length > 0) this.#askAfter(this.#asked);
+    if (this.#ends.size > 0 || this.#waiting.length > 0) this.#askAfter(now);
   }
 
   add(one: Simulated): void {
-    this.#askAfter(Math.max(this.#asked, one.request.at));
-    if (!this.#give(one)) this.#waiting.push(one);
+    const { at } = one.request;
+    this.#askAfter(Math.max(this.#asked, at));
+    if (!this.#give(one, at)) this.#waiting.push(one);
+  }
+
+  end(one: Simulated, now: number): void {
+    this.#ends.get(one)!();
+    this.#ends.delete(one);
+    this.#askAfter(now);
+  }
+
+  /** What a replica says of itself. */
+  #stateOf(id: number): Told {
+    const { maxQueue, maxRunning: places, pages: { total, pageSize } } = this.#options;
+    const { load, availablePages: available } = this.#replicas[id];
+    const said = loadOf({ places, ...load, pages: { available } });
+    return { id: `${id}`, state: { contextLen: total * pageSize, maxQueue, ...said } };
+  }
+
+  /** Where there is no room for one there is none for those behind it, as all fit every replica. */
+  #giveWaiting(now: number): void {
+    const left = this.#waiting.findIndex((one) => !this.#give(one, now));
+    this.#waiting.splice(0, left < 0 ? Infinity : left);
   }
 
   /** Gives a request to a replica that has room; false where none has. */
-  #give(one: Simulated): boolean {
-    const taken = this.#choice.take(this.#told, [], one.maxTokens);
+  #give(one: Simulated, now: number): boolean {
+    const taken = this.#choice.take([...this.#told.values()], [], one.maxTokens);
     if (!taken) return false;
     this.#ends.set(one, taken.end);
-    this.#replicas[Number(taken.id)].add(one);
+    const id = Number(taken.id);
+    const replica = this.#replicas[id];
+    this.#send(now, replica, (now) => {
+      const { state: { waiting, maxQueue } } = this.#stateOf(id);
+      if (waiting < maxQueue) replica.add(one);
+      else this.#post.send(now, (now) => this.#takeBack(one, id, now));
+    });
     return true;
   }
 
-  end(one: Simulated): void {
-    this.#ends.get(one)!();
-    this.#ends.delete(one);
-    this.#askAfter(one.endAt!);
+  /** Gives a request elsewhere that a replica refused. */
+  #takeBack(one: Simulated, id: number, now: number): void {
+    this.end(one, now);
+    this.#told.delete(id);
+    if (!this.#give(one, now)) this.#waiting.push(one);
+  }
+
+  #send(now: number, replica: Replica, message: (now: number) => void): void {
+    this.#post.send(now, (now) => replica.hear(message, now));
   }
 
   /** Asks at the next turn after a second, unless it does so anyway. */

@@ -11,6 +11,7 @@ import { checkServing } from "../../../cli/plan/fleet/check_serving.ts";
 import { runServing } from "../../../bench/serving/command.ts";
 import { sequencesWhileShort, sharedWait, stepTimeOf } from "../../../bench/serving/measure.ts";
 import { parseServingOptions, type ServingOptions } from "../../../bench/serving/options.ts";
+import { measureOverhead } from "../../../bench/serving/overhead.ts";
 import { meanHeldTokens, predictSequences } from "../../../bench/serving/predict.ts";
 import {
   drawRequests,
@@ -59,6 +60,20 @@ Deno.test("bench serving: a step's figures are means over its read, and tokens s
   const mean = { steps: 2, tokens: 6, sequences: 3, meanContext: 5.5, ms: 4 };
   assertEquals(stepTimeOf(steps, 8), mean);
   assertEquals(sharedWait(9, 3), [3, 3, 3]);
+});
+
+Deno.test("bench serving: a request's overhead is its time less that of its steps, in the median", async () => {
+  const request = { arrivalMs: 9, prompt: [1], newTokens: 5 };
+  const overheads = [3, 1, 8];
+  const step = { steps: 2, tokens: 1, sequences: 1, meanContext: 1, ms: 10 };
+  const asked: ServingRequest[] = [];
+  const overhead = await measureOverhead([request, request, request], (one) => {
+    asked.push(one);
+    const stepTimes = [step, { ...step, steps: 1 }];
+    return Promise.resolve({ milliseconds: 30 + overheads.shift()!, stepTimes });
+  });
+  assertEquals(overhead, 3);
+  assertEquals(asked, Array(3).fill({ arrivalMs: 0, prompt: [1], newTokens: 1 }));
 });
 
 Deno.test("bench serving: requests have the lengths and times of their distribution, by seed", () => {
@@ -182,6 +197,7 @@ Deno.test("bench serving: a tiny model, to the table, JSON and picture", async (
     for (const { p50, p99 } of [row.firstTokenMs, row.betweenTokensMs]) {
       assert(p50 > 0 && p99 >= p50);
     }
+    assert(row.overheadMs! >= 0);
     assertEquals(prefix.sharedTokens, 8);
     assert(prefix.freshMs > 0 && prefix.sharedMs > 0);
     assertStringIncludes(out, "predicted  together  set-backs");

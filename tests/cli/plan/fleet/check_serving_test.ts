@@ -67,6 +67,10 @@ Deno.test("Fleet: a serving run by hand, beside what was measured", () => {
   assertAlmostEquals(requestsPerSecond.simulated, 50, 1e-9);
   assertAlmostEquals(firstTokenMs.simulated, 20, 1e-9);
   assertStringIncludes(formatServingCheck(reportOf()), "1.25");
+  // Half of it before the steps of both, and half behind.
+  const [late] = checkServing(reportOf({ overheadMs: 4 }));
+  assertAlmostEquals(late.firstTokenMs.simulated, 24, 1e-9);
+  assertAlmostEquals(late.requestsPerSecond.simulated, 2 / 0.044, 1e-9);
 });
 
 Deno.test("plan --check: a file of bench serving is simulated, and one that is damaged is refused", async () => {
@@ -99,5 +103,6 @@ Deno.test("Fleet: reports of a serving run are told from others, and text that i
 Deno.test("Fleet: a serving run without set-backs is refused, one whose first tokens took no time is read", () => {
   const read = (changes: Partial<Row>) => parseServing(JSON.stringify(reportOf(changes)), "a.json");
   assertThrows(() => read({ setBacks: undefined }), TypeError, '"rows.0.setBacks" is wrong');
+  assertThrows(() => read({ overheadMs: -1 }), TypeError, '"rows.0.overheadMs" is wrong');
   assertEquals(read({ firstTokenMs: { p50: 0, p99: 0 } }).rows[0].firstTokenMs.p50, 0);
 });

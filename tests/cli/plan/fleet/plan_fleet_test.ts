@@ -163,6 +163,12 @@ Deno.test("Fleet: steps that were measured take the place of ceilings, variant b
   const [{ simulated }] = fleetOf({ rate: 0.1 }, { stepTimes: report, kvHeads: [1] }).variants;
   // Eight steps up to the first read.
   assertAlmostEquals(simulated!.firstSeconds.p50, 0.08, 1e-9);
+  const late = { ...report, rows: [{ ...rows[0], overheadMs: 6 }] } as unknown as ServingReport;
+  const firstOf = (stepTimes: ServingReport, overheadMs?: number) =>
+    fleetOf({ rate: 0.1, overheadMs }, { stepTimes, kvHeads: [1] }).variants[0].simulated!
+      .firstSeconds.p50;
+  assertAlmostEquals(firstOf(late), 0.086, 1e-9);
+  assertAlmostEquals(firstOf(late, 20), 0.1, 1e-9, "what is given counts");
   assertThrows(() => fleetOf({}, { stepTimes: report }), RangeError, 'variant="mha"');
   const other = { kvDtype: "f16", rows: [{ variant: "gqa", numKvHeads: 4, stepTimes }] };
   const otherHeads = { stepTimes: other as unknown as ServingReport, kvHeads: [8] };

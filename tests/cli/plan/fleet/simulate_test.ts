@@ -7,13 +7,13 @@ import { type Random, testRandomly } from "../../../support/random.ts";
 
 /** Steps of a second, and of another one for each token; reads of half a second. */
 const TIMES = {
-  hostSeconds: 0,
   readSeconds: 0.5,
   stepSeconds: (work: readonly TimedWork[]) => work.reduce((sum, { count }) => sum + count, 1),
 };
 const ONE: FleetOptions = {
   ...{ replicas: 1, maxRunning: 2, maxStepTokens: 4, stepsPerRead: 2, maxQueue: 1 },
   ...{ pages: { total: 10, pageSize: 4 }, times: TIMES },
+  overheadSeconds: 0,
 };
 
 function request(at: number, prompt: number, answer: number, mostAnswer = answer): FleetRequest {
@@ -35,13 +35,16 @@ Deno.test("Fleet: a schedule by hand", () => {
   assertEquals(timesOf(requests), [[20.5, 20.5], [28, 30.5], [28, 28]]);
 });
 
-Deno.test("Fleet: a host that takes its time has who comes in the next step that it prepares", () => {
-  const requests = [request(0, 1, 2), request(1, 2, 1)];
-  // A step of 2 seconds; then one of 1 + 2 tokens, which is prepared at 1.5 and takes 4; then the read of both.
-  const times = { ...TIMES, hostSeconds: 1.5 };
-  assertEquals(timesOf(requests, { ...ONE, times }), [[6.5, 6.5], [6.5, 6.5]]);
+Deno.test("Fleet: who comes while a replica waits for a read is in the steps behind it", () => {
   // Two steps of 2 seconds and a read; then 3 seconds and a read.
-  assertEquals(timesOf(requests), [[4.5, 4.5], [8, 8]]);
+  assertEquals(timesOf([request(0, 1, 2), request(1, 2, 1)]), [[4.5, 4.5], [8, 8]]);
+});
+
+Deno.test("Fleet: half of a request's overhead passes before its steps, and half behind them", () => {
+  for (const replicas of [1, 2]) {
+    const options = { ...ONE, replicas, overheadSeconds: 1 };
+    assertEquals(timesOf([request(4, 1, 2)], options), [[9.5, 9.5]]);
+  }
 });
 
 Deno.test("Fleet: an answer that a token ends runs on up to the read", () => {
@@ -76,11 +79,22 @@ Deno.test("Fleet: several replicas share by room, as the gateway is told of it",
   const soon = [request(0, 1, 1), request(0, 1, 1), request(0, 1, 1)];
   // Two run at once, and the third waits at one of them.
   assertEquals(timesOf(soon, options), [[2.5, 2.5], [2.5, 2.5], [5, 5]]);
-  // Four more than a worker told of are all that it is given, until it tells: 8 at 0, and more when it is asked again.
+  // Whoever is refused is given again as soon as a replica says that it has room: none is ever idle.
   const many = Array.from({ length: 12 }, () => request(0, 1, 1));
-  const ends = timesOf(many, options).map(([, end]) => end);
-  assertEquals(ends.slice(0, 8), [2.5, 2.5, 5, 5, 7.5, 7.5, 10, 10]);
-  assertEquals(Math.max(...ends), 15);
+  const ends = timesOf(many, options).map(([, end]) => end).sort((a, b) => a - b);
+  assertEquals(ends, [1, 2, 3, 4, 5, 6].flatMap((turn) => [2.5 * turn, 2.5 * turn]));
+});
+
+Deno.test("Fleet: replicas hear and say late that they have room", () => {
+  const options = {
+    ...ONE,
+    ...{ replicas: 2, stepsPerRead: 1, maxRunning: 1, overheadSeconds: 1 },
+  };
+  const ends = timesOf(Array.from({ length: 6 }, () => request(0.125, 1, 1)), options);
+  // From 0.625 on each has one that runs and one that waits, and refuses a third. Both hear questions at 3.125, when they have
+  // no room, and at 5.625; whose word comes first, at 6.125, is given the last two, which it has at 6.625. The fifth was
+  // refused by both, and is behind the sixth.
+  assertEquals(ends.map(([, end]) => end), [3.625, 3.625, 6.125, 6.125, 12.125, 9.625]);
 });
 
 function randomOptions(random: Random): FleetOptions {
@@ -93,6 +107,7 @@ function randomOptions(random: Random): FleetOptions {
     maxQueue: random.integer(1, 4),
     pages: { total: random.integer(8, 40), pageSize: random.integer(4, 9) },
     times: TIMES,
+    overheadSeconds: random.pick([0, 0.3]),
   };
 }
 
@@ -128,7 +143,7 @@ testRandomly(
 );
 
 Deno.test("Fleet: a queue of one server and steps of one length waits as long as M/D/1", () => {
-  const times = { hostSeconds: 0, readSeconds: 0, stepSeconds: () => 1 };
+  const times = { readSeconds: 0, stepSeconds: () => 1 };
   const options = { ...ONE, maxRunning: 1, maxStepTokens: 1, stepsPerRead: 1, times };
   const one = { least: 1, most: 1 };
   for (const load of [0.3, 0.7]) {
