@@ -66,6 +66,8 @@ export interface FleetVariant {
    * even a request alone is in time.
    */
   rates: { alone: number; shared: number };
+  /** Milliseconds of a request beyond its steps. */
+  overheadMs: number;
   /** Replicas, and their GPUs; null where none are in time. */
   replicas: number | null;
   gpus: number | null;

@@ -84,7 +84,7 @@ function planVariant(
   const simulatedReplicas = Math.min(replicas ?? 0, SIMULATED_REPLICAS);
   const answerTokens = meanOf(answer);
   return {
-    ...{ ...variant, dtype, shards, rates, replicas, gpus },
+    ...{ ...variant, dtype, shards, rates, overheadMs, replicas, gpus },
     cacheTokens: fitting * PAGE_SIZE,
     contexts: request.contextLens.map((contextLen) => ({
       contextLen,

@@ -45,6 +45,9 @@ function replicas({ demand, variants }: FleetPlan): Section {
     (["p50", "p95"] satisfies (keyof Quantiles)[]).map((share) =>
       simulated(`${heading} ${share}`, (simulated) => simulated[name][share])
     );
+  const overheads = [...new Set(variants.map(({ overheadMs }) => overheadMs.toFixed(1)))].join(
+    ", ",
+  );
   const [seconds] = variants.flatMap(({ simulated }) => simulated?.seconds ?? []);
   return {
     id: "replicas",
@@ -53,7 +56,7 @@ function replicas({ demand, variants }: FleetPlan): Section {
       seconds === undefined ? "" : ` (${seconds.toFixed(0)} s)`
     }: all replicas up to ${SIMULATED_REPLICAS}, and ${SIMULATED_REPLICAS} of more behind a gateway with their share of the requests; all else is scaled from these: ${
       (rate * 86400).toLocaleString("en-US", { maximumFractionDigits: 0 })
-    } requests a day. Prompts share no beginnings, and the network takes no time.`,
+    } requests a day. Prompts share no beginnings. Beyond its steps a request takes ${overheads} ms.`,
     columns: [
       ...variantColumns(variants),
       right("replicas", variants.map(({ replicas }) => countOf(replicas))),
