@@ -84,16 +84,10 @@ function tokenOf(issuer: nkeys.KeyPair, subject: nkeys.KeyPair, type: string): s
     bytes.toBase64({ alphabet: "base64url", omitPadding: true });
   const part = (value: unknown) => base64(new TextEncoder().encode(JSON.stringify(value)));
   const [iss, sub] = [issuer, subject].map((key) => key.getPublicKey());
-  const unlimited = {
-    conn: -1,
-    leaf: -1,
-    imports: -1,
-    exports: -1,
-    subs: -1,
-    data: -1,
-    payload: -1,
-  };
-  const limits = type === "account" ? { limits: { ...unlimited, wildcards: true } } : {};
+  // Without limits a server ends the connection at its first subscription.
+  const unlimited = { subs: -1, data: -1, payload: -1 };
+  const wide = { conn: -1, leaf: -1, imports: -1, exports: -1, wildcards: true };
+  const limits = type === "account" ? { limits: { ...unlimited, ...wide } } : unlimited;
   const claims = {
     ...{ jti: "none", iat: 1, iss, sub, name: type },
     nats: { type, version: 2, ...limits },
