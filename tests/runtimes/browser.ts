@@ -7,8 +7,8 @@ const NAMES = ["chromium", "chromium-browser", "google-chrome"];
 // Software adapters are unsafe to Chromium, which runs as root only without its sandbox.
 const ARGS = ["--enable-unsafe-webgpu", "--disable-dev-shm-usage", "--no-sandbox"];
 
-// Software adapters compile for seconds.
-const TIMEOUT_MS = 120_000;
+// Software adapters compile for seconds, and a busy machine takes as long to start a browser.
+const TIMEOUT_MS = 300_000;
 
 /**
  * Gives a Chromium of its own to something.
@@ -19,7 +19,7 @@ export async function withBrowser<Result>(
   use: (context: BrowserContext) => Promise<Result>,
 ): Promise<Result> {
   const executablePath = await findChromium();
-  const browser = await chromium.launch({ executablePath, args: ARGS });
+  const browser = await chromium.launch({ executablePath, args: ARGS, timeout: TIMEOUT_MS });
   try {
     const context = await browser.newContext();
     context.setDefaultTimeout(TIMEOUT_MS);
