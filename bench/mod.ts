@@ -1,4 +1,4 @@
-/** Measuring for other programs: the ceilings of a device, its cases for an asker, and the report that `deno run bench --json` writes. */
+/** Measuring for other programs: ceilings of a device, its cases for an asker, and the report of `deno run bench --json`. */
 export { answerOnce } from "./adapters/answer.ts";
 export { BENCH_SERVICE } from "./adapters/asked.ts";
 export { measureCeilings } from "./ceilings.ts";

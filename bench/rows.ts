@@ -35,8 +35,8 @@ export function judge(result: Result, error: number, tolerance: number): boolean
 }
 
 /**
- * Fills in what was measured in turns: times per call [row][round]. Each row is held against MHA of its implementation and storage, where
- * that is among them.
+ * Fills in what was measured in turns: times per call [row][round]. Each row is held against MHA of its implementation and
+ * storage, where that is among them.
  */
 export function fillInAll(
   results: readonly Result[],

@@ -128,6 +128,16 @@ Deno.test("House: commands start progress by `using` alone, so that an error end
   assertEquals(starts.filter((start) => !start.includes(": using progress = ")), []);
 });
 
+Deno.test("House: comments end by column 132", () => {
+  const long = [...imports.keys()].filter((file) => file.endsWith(".ts")).flatMap((file) => {
+    const lines = Deno.readTextFileSync(new URL(file, ROOT)).split("\n");
+    return lines.flatMap((line, i) =>
+      line.length > 132 && /^ *(?:\/\/|\/\*\*|\*)/.test(line) ? [`${file}:${i + 1}`] : []
+    );
+  });
+  assertEquals(long, []);
+});
+
 Deno.test("House: nothing but tests imports tests, and nothing but tests and tools imports tools", () => {
   assertNone(({ from, to }) => isOf("tests")(to) && !isOf("tests")(from));
   assertNone(({ from, to }) => isOf("tools")(to) && !isOf("tools")(from) && !isOf("tests")(from));

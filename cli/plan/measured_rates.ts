@@ -12,8 +12,8 @@ import type { Device } from "./device.ts";
 
 /**
  * The rates that attention can count on: those that decoding was measured to reach, with this implementation and element
- * type where they were among those measured. Reports from before that was measured have plain reads and plain arithmetic, which promise
- * more.
+ * type where they were among those measured. Reports from before that was measured have plain reads and plain arithmetic,
+ * which promise more.
  */
 export function ratesFor(
   { adapter, roofline }: { adapter: Pick<AdapterInfo, "isSoftware">; roofline: Roofline },

@@ -9,7 +9,7 @@ import type { WorkerOptions } from "./options.ts";
 
 const NONE = { stop: () => Promise.resolve() };
 
-/** Starts to take prompts; there are none, which is said, without JetStream, or where the model takes longer ones than the engine. */
+/** Takes prompts; none where that is said: without JetStream, or where the model takes longer ones than the engine. */
 export async function startJobs(
   cluster: Cluster,
   engine: () => Engine,

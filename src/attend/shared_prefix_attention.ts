@@ -115,7 +115,8 @@ export class SharedPrefixAttention {
    * @param spec Shapes and options: `{ ...suffix.spec, numHeads, prefix: prefix.spec }` for caches.
    * @returns The attention. Destroy it with {@linkcode SharedPrefixAttention.destroy}.
    * @throws {TypeError} If a value is of the wrong kind, or an option is asked for that depends on how far a query is from
-   * the prefix (windows, ALiBi, bias, functions of scores, another alignment), or `outputs`, of which the log-sum-exp is always there.
+   * the prefix (windows, ALiBi, bias, functions of scores, another alignment), or `outputs`, of which the log-sum-exp is
+   * always there.
    * @throws {RangeError} If a value is out of range, or as `Attention.create`.
    * @throws {GpuWorkError} If the device refuses the memory or a kernel.
    *

@@ -30,7 +30,7 @@ type AppendSpec = Omit<CacheSpec, "window" | "kvLayout">;
 /** Where tokens go. */
 interface Memory {
   parts: readonly KvPart[];
-  /** The counters of sequences, and the tables of pages, of rotary positions and of channels, by the names of the kernel's variables. */
+  /** The counters of sequences, and the tables of pages, rotary positions and channels, by the names of the kernel's variables. */
   buffers: Buffers;
 }
 

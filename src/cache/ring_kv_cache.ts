@@ -55,7 +55,7 @@ export interface NewTokens {
 
 /** Options of {@linkcode RingKvCache.restore} and `PagedKvCache.restore`. */
 export interface RestoreOptions {
-  /** Most bytes to allocate: of keys and values, or of the tables of pages. The default is the size of the device's largest buffer. */
+  /** Most bytes to allocate: of keys and values, or of tables of pages. The default is the size of the device's largest buffer. */
   maxBytes?: number;
 }
 

@@ -304,7 +304,7 @@ function llama3Scaling(section: Section, rope: ScaledRope): Scaling {
   };
 }
 
-/** A path from pairs that turn often, which are left, to those that turn seldom, which are divided (Peng et al. 2023, arXiv 2309.00071). */
+/** A path from pairs that turn often, which are left, to those that turn seldom, which are divided (YaRN: arXiv 2309.00071). */
 function yarnScaling(section: Section, rope: ScaledRope): Scaling {
   const { base, headDim } = rope;
   const trainedLen = trainedLenOf(section, rope);

@@ -14,7 +14,10 @@ export interface BatchSequenceOptions extends Partial<Sampling> {
    * Called with each new token: whether the sequence ends with it, as where a stop string is complete. The default is never.
    */
   endsWith?: (token: number) => boolean;
-  /** How many of the last tokens of the prompt penalties count as generated, where a text goes on that was interrupted. The default is 0. */
+  /**
+   * How many of the last tokens of the prompt penalties count as generated, where a text goes on that was interrupted. The
+   * default is 0.
+   */
   generated?: number;
   /** The number of likeliest tokens whose log-probabilities come with each token, up to 20; absent where none are wanted. */
   logprobs?: number;

@@ -47,7 +47,10 @@ export interface GenerateOptions extends Partial<Sampling> {
   tokens: number;
   /** Tokens between two waits for the device: as many come at a time. The default is 16. */
   batch?: number;
-  /** How many of the newest tokens so far penalties count as generated, where a text goes on that was interrupted. The default is 0. */
+  /**
+   * How many of the newest tokens so far penalties count as generated, where a text goes on that was interrupted. The
+   * default is 0.
+   */
   generated?: number;
   /**
    * `"lookup"` drafts what comes next from where the last tokens stand in the text before, and verifies a draft in one pass of

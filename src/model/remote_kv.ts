@@ -40,7 +40,10 @@ export interface RemoteKv {
   readonly capacity: number;
   /** The tokens of a layer, by default of the first. */
   length(layer?: number): number;
-  /** Appends tokens to a layer, and attends with their queries: each sees all up to its own. Resolves to outputs [tokens, numHeads, valueDim]. */
+  /**
+   * Appends tokens to a layer, and attends with their queries: each sees all up to its own. Resolves to outputs
+   * [tokens, numHeads, valueDim].
+   */
   extend(layer: number, tokens: RemoteTokens): Promise<Float32Array>;
   /** Forgets the newest tokens of every layer, up to this length. */
   truncate(length: number): Promise<void>;

@@ -55,7 +55,7 @@ function pairs(dtype: Dtype, loads: Loads): WgslPiece {
     : { types: { Stored: "vec2<u64>" }, fragments: [wgsl.numbers.f16U64] };
 }
 
-/** Declares how rows of integers are kept, in words which lie in a `Stored`: by a step, or by a step and the least number of a grid. */
+/** Declares how rows of integers are kept, in words of a `Stored`: by a step, or by a step and the least number of a grid. */
 export function quantizedPieces(
   dtype: QuantizedDtype,
   isAsymmetric = false,

@@ -39,7 +39,7 @@ function tuned(tiling: Pick<Tiling, "keys" | "lanes" | "sharers">): Tuning {
   return { schema: 3, adapter: "any", tilings };
 }
 
-/** Attentions beside those of the cases: each storage with few rows and many, all options, and tiles that fill a workgroup to the byte. */
+/** Attentions beside those of the cases: each storage with few rows and many, all options, and tiles that fill a workgroup. */
 const SPECS: readonly AttentionSpec[] = [
   ...[WIDE, FEW, ODD].flatMap((spec) => [
     spec,

@@ -3,7 +3,7 @@ import { withModel } from "./commands.ts";
 import type { Random } from "./random.ts";
 import { hasStories, STORIES } from "./stories.ts";
 
-/** The trained model where it is there, else a small one of random weights; and the most tokens of an answer that it is used for. */
+/** The trained model where it is there, else a small one of random weights; and the most tokens of an answer to ask it for. */
 export async function withTextModel(
   random: Random,
   test: (files: { model: string; tokenizer: string }, tokens: number) => Promise<void>,

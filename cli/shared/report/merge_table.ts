@@ -7,8 +7,9 @@ export function formatMerge(report: readonly LayerMergeReport[]): string[] {
 }
 
 /**
- * The columns of what merging kept of each layer: shares of the energy of keys and values, the share of the attention's output that it
- * is off by as merged and as refitted, on tokens that nothing was refitted to, and that of the residual stream behind it.
+ * The columns of what merging kept of each layer: shares of the energy of keys and values, the share of the attention's output
+ * that it is off by as merged and as refitted, on tokens that nothing was refitted to, and that of the residual stream
+ * behind it.
  */
 export function mergeColumns(report: readonly LayerMergeReport[]): Column[] {
   const column = (heading: string, cellOf: (layer: LayerMergeReport, index: number) => string) =>
