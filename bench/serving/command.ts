@@ -48,27 +48,34 @@ async function measureAll(
   options: ServingOptions,
   out: Pick<Out, "progress">,
 ): Promise<ServingReport> {
-  const { model, sizes, requests: distribution, sharedTokens } = options;
+  const { model, weightDtype, sizes, requests: distribution, sharedTokens } = options;
   const { kvHeads } = model;
   const requests = drawRequests(distribution, options.vocabSize);
   using progress = out.progress(kvHeads.length + 1);
   const rows: ServingRow[] = [];
   for (const numKvHeads of kvHeads) {
     progress.step(`${requests.length} requests, ${numKvHeads} KV heads`);
-    rows.push(await measureServing(gpu, specOf(options, numKvHeads), requests, sizes));
+    rows.push(
+      await measureServing(
+        gpu,
+        { spec: specOf(options, numKvHeads), weightDtype },
+        requests,
+        sizes,
+      ),
+    );
   }
   const fewest = specOf(options, kvHeads.at(-1)!);
   progress.step(`prompts that share ${sharedTokens} tokens`);
   const { stepTokens } = sizes;
   const prefix = { sharedTokens, pairs: PAIRS, seed: distribution.seed, stepTokens };
-  const measured = await measurePrefix(gpu, fewest, prefix);
+  const measured = await measurePrefix(gpu, { spec: fewest, weightDtype }, prefix);
   const { description, isSoftware } = gpu.description;
   const { numHeads, headDim, dim, hiddenDim, vocabSize, layers } = fewest;
   const { budgetBytes, kvDtype, pageSize } = sizes;
   return {
     ...{ schema: 1, adapter: { description, isSoftware } },
     architecture: { numLayers: layers.length, numHeads, headDim, dim, hiddenDim, vocabSize },
-    ...{ budgetBytes, kvDtype, pageSize, stepTokens, requests: distribution },
+    ...{ weightDtype, budgetBytes, kvDtype, pageSize, stepTokens, requests: distribution },
     ...{ rows, prefix: measured },
   };
 }

@@ -20,10 +20,16 @@ export interface ServingSizes {
   maxSequences?: number;
 }
 
+/** A model of random weights. */
+export interface ServedModel {
+  spec: DecoderSpec;
+  weightDtype: KvDtype;
+}
+
 /** Serves all requests by a batch of its own, after others of the same lengths that are not measured. */
 export async function measureServing(
   gpu: Gpu,
-  spec: DecoderSpec,
+  { spec, weightDtype }: ServedModel,
   requests: readonly ServingRequest[],
   sizes: ServingSizes,
 ): Promise<ServingRow> {
@@ -36,7 +42,7 @@ export async function measureServing(
   const maxSequences = sizes.maxSequences ?? Math.max(1, fitting);
   let onSteps = (_: BatchSteps) => {};
   const batch = await Batch.create(gpu, spec, randomWeights(spec), {
-    ...{ maxTokens: spec.contextLen, maxStepTokens: stepTokens },
+    ...{ maxTokens: spec.contextLen, maxStepTokens: stepTokens, weightDtype },
     maxSequences,
     ...{ cacheBytes: budgetBytes, kvDtype, pageSize, onSteps: (steps) => onSteps(steps) },
   });

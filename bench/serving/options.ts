@@ -1,7 +1,7 @@
 /** The command line of `bench serving`. */
 import { Arguments } from "../../cli/shared/arguments.ts";
 import { checkGroups } from "../../src/base/check.ts";
-import { KV_DTYPES } from "../../src/tensor/dtype.ts";
+import { KV_DTYPES, type KvDtype } from "../../src/tensor/dtype.ts";
 import type { ServingSizes } from "./measure.ts";
 import type { RequestDistribution } from "./requests.ts";
 
@@ -16,6 +16,7 @@ The model, of random weights
   --head-dim NUMBER   elements of a head (default: 8)
   --layers NUMBER     layers (default: 5)
   --vocabulary NUMBER tokens of the vocabulary (default: 512)
+  --weight-dtype NAME element type of the weights: f32, f16, int8, int4 (default: f32)
 
 Memory and steps
   --cache-kib NUMBER  KiB of keys and values, the same for each version (default: 4096)
@@ -47,6 +48,8 @@ Where results go, besides the table
 export interface ServingOptions {
   model: { heads: number; kvHeads: readonly number[]; headDim: number; layers: number };
   vocabSize: number;
+  /** Element type of the weights. */
+  weightDtype: KvDtype;
   sizes: ServingSizes;
   requests: RequestDistribution;
   sharedTokens: number;
@@ -57,7 +60,7 @@ export interface ServingOptions {
 
 const ACTION = "measure serving";
 const NAMES = [
-  ...["heads", "kv-heads", "head-dim", "layers", "vocabulary"],
+  ...["heads", "kv-heads", "head-dim", "layers", "vocabulary", "weight-dtype"],
   ...["cache-kib", "cache-dtype", "page", "step-tokens", "sequences"],
   ...["requests", "rate", "prompt", "output", "spread", "seed", "shared", "json", "svg", "html"],
 ] as const;
@@ -90,6 +93,7 @@ export function parseServingOptions(args: readonly string[]): ServingOptions | s
       layers: given.number("layers", COUNT) ?? 5,
     },
     vocabSize: given.number("vocabulary", COUNT) ?? 512,
+    weightDtype: given.choice("weight-dtype", KV_DTYPES) ?? "f32",
     sizes: {
       budgetBytes: 1024 * (given.number("cache-kib", COUNT) ?? usual.cacheKib),
       kvDtype: given.choice("cache-dtype", KV_DTYPES) ?? "f32",

@@ -10,7 +10,11 @@ const length = z.object({ mean: count, spread: z.number().min(0).max(4) });
 const report = z.looseObject({
   schema: z.literal(1),
   adapter: z.looseObject({ description: z.string(), isSoftware: z.boolean() }),
-  architecture: z.looseObject({ vocabSize: count }),
+  architecture: z.looseObject({
+    ...{ vocabSize: count, numLayers: count, numHeads: count, headDim: count },
+  }),
+  // Reports from before that was an option have none.
+  weightDtype: z.enum(KV_DTYPES).default("f32"),
   kvDtype: z.enum(KV_DTYPES),
   pageSize: count,
   stepTokens: count,

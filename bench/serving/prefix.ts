@@ -3,8 +3,8 @@ import type { Gpu } from "../../mod.ts";
 import { uniform } from "../../src/base/random.ts";
 import { Batch } from "../../src/model/mod.ts";
 import { randomWeights } from "../../src/model/random_weights.ts";
-import type { DecoderSpec } from "../../src/model/spec.ts";
 import { median } from "../statistics.ts";
+import type { ServedModel } from "./measure.ts";
 import type { PrefixResult } from "./result.ts";
 
 /** Tokens that each prompt has of its own. */
@@ -13,7 +13,7 @@ export const OWN_TOKENS = 16;
 /** Measures pairs, one after the other: a prompt that shares nothing, then one that shares its first tokens. */
 export async function measurePrefix(
   gpu: Gpu,
-  spec: DecoderSpec,
+  { spec, weightDtype }: ServedModel,
   { sharedTokens, pairs, seed, stepTokens }: {
     sharedTokens: number;
     pairs: number;
@@ -27,7 +27,7 @@ export async function measurePrefix(
   const maxTokens = sharedTokens + OWN_TOKENS + 1;
   // As many as the prompts of two pairs: the pages of a pair are known until the next but one.
   const batch = await Batch.create(gpu, spec, randomWeights(spec), {
-    ...{ maxTokens, maxSequences: 4, maxStepTokens: Math.max(4, stepTokens) },
+    ...{ maxTokens, maxSequences: 4, maxStepTokens: Math.max(4, stepTokens), weightDtype },
   });
   try {
     const timePair = async () => {

@@ -102,6 +102,9 @@ export interface ServingReport {
   schema: 1;
   adapter: Pick<AdapterInfo, "description" | "isSoftware">;
   architecture: Architecture;
+  /** Element type of the weights. */
+  weightDtype: KvDtype;
+  /** Element type of keys and values. */
   kvDtype: KvDtype;
   /** Bytes of keys and values that each version has. */
   budgetBytes: number;

@@ -19,11 +19,15 @@ export function formatServing(report: ServingReport): string {
 
 /** The adapter, the model, the memory and the requests, a line each. */
 export function headOf(report: ServingReport): [label: string, text: string][] {
-  const { adapter, architecture, budgetBytes, kvDtype, pageSize, stepTokens, requests } = report;
+  const { adapter, architecture, weightDtype, budgetBytes, kvDtype } = report;
+  const { pageSize, stepTokens, requests } = report;
   const { numLayers, numHeads, headDim, dim } = architecture;
   return [
     ["Adapter", adapter.description],
-    ["Model", `${numLayers} layers of ${numHeads} x ${headDim}, ${dim} wide, random weights`],
+    [
+      "Model",
+      `${numLayers} layers of ${numHeads} x ${headDim}, ${dim} wide, random weights in ${weightDtype}`,
+    ],
     [
       "Memory",
       `${shortBytes(budgetBytes)} of keys and values in ${kvDtype} for each version, ` +

@@ -6,6 +6,7 @@ import { FLEET_HELP, FLEET_NAMES, readFleet } from "./fleet/options.ts";
 import type { FleetDemand } from "./fleet/fleet.ts";
 import { GPUS } from "./gpus.ts";
 import { MODELS } from "../shared/presets.ts";
+import { WEIGHT_BITS } from "./weights_time.ts";
 
 const list = (items: readonly { name: string }[]) =>
   items.map(({ name }) => name.toLowerCase()).join(", ")
@@ -88,7 +89,6 @@ const NAMES = [
   "check",
   ...FLEET_NAMES,
 ] as const;
-const WEIGHT_BITS: Readonly<Record<KvDtype, number>> = { f32: 32, f16: 16, int8: 8, int4: 4 };
 
 /**
  * Reads the command line.

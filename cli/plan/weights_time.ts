@@ -1,6 +1,14 @@
-import { type RooflineTime, rooflineTime } from "../../mod.ts";
+import { type KvDtype, type RooflineTime, rooflineTime } from "../../mod.ts";
 import { type Model, touchedParameters } from "../shared/preset.ts";
 import { attentionRates, type Device } from "./device.ts";
+
+/** Bits of a weight by its element type. */
+export const WEIGHT_BITS: Readonly<Record<KvDtype, number>> = {
+  f32: 32,
+  f16: 16,
+  int8: 8,
+  int4: 4,
+};
 
 /**
  * The time of everything in a step but attention: each weight is read once for all its tokens, where some token needs it, and

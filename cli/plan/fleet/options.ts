@@ -17,10 +17,13 @@ export const FLEET_HELP =
   --between NUMBER   milliseconds between tokens, of 95 in 100 requests at most (default: 100)
   --price NUMBER     price of a GPU for an hour: adds the cost of a million tokens
   --sequences NUMBER most sequences that a GPU runs together (default: 64)
-  --step-tokens NUMBER  most tokens of a step (default: 512)
-  --efficiency NUMBER   share of the GPU's ceilings that steps reach, up to 1 (default: 1, which no program does)
+  --step-tokens NUMBER
+                     most tokens of a step (default: 512)
+  --efficiency NUMBER
+                     share of the GPU's ceilings that steps reach, up to 1 (default: 1, which no program does)
   --read NUMBER      milliseconds of a read by the host (default: 10, as Deno's takes)
-  --step-times FILE  step times of the same KV heads and element type in a JSON of bench serving, in the place of ceilings and reads
+  --step-times FILE  step times in a JSON of bench serving, of the same heads, layers and element types, in the place of
+                     ceilings and reads
   --overhead NUMBER  milliseconds of a request beyond its steps, as deno run fleet measures it: messages, gateway and the like
                      (default: as in the JSON of --step-times, 0 without)
   --requests NUMBER  least requests that are simulated of a GPU (default: 400)

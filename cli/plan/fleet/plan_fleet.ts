@@ -4,6 +4,7 @@ import { type KvDtype, shardedContextFrom } from "../../../mod.ts";
 import { sentence } from "../../../src/base/check.ts";
 import { activationBytes } from "../../shared/preset.ts";
 import type { PlanRequest } from "../plan.ts";
+import { WEIGHT_BITS } from "../weights_time.ts";
 import { type ModelVariant, variantsOf } from "../variants.ts";
 import { attentionRates } from "../device.ts";
 import { highestRate } from "./capacity.ts";
@@ -118,13 +119,14 @@ function planVariant(
 function measuredOf(
   { variant, shape }: ModelVariant,
   { dtype, shards }: { dtype: KvDtype; shards: number },
-  { stepTimes }: PlanRequest,
+  { weightBits, stepTimes }: PlanRequest,
 ): ServingReport["rows"][number] | undefined {
   if (!stepTimes) return undefined;
   if (shards > 0) {
     const rule = "the longest request must fit beside the weights where step times are measured";
     throw new RangeError(sentence(ACTION, rule, { variant, shards }));
   }
+  checkMeasured(stepTimes, { shape, weightBits });
   const { rows, kvDtype } = stepTimes;
   const { numKvHeads } = shape;
   const row = rows.find((row) => row.variant === variant && row.numKvHeads === numKvHeads);
@@ -132,6 +134,23 @@ function measuredOf(
   const rule = "step times must be of its variants (leave others out by --kv-heads and --dtype)";
   const measured = rows.map(({ variant, numKvHeads }) => `${variant} ${numKvHeads} ${kvDtype}`);
   throw new RangeError(sentence(ACTION, rule, { variant, numKvHeads, dtype, measured }));
+}
+
+/** Throws unless steps were measured with layers, query heads and weights as those of the plan. */
+function checkMeasured(
+  { architecture, weightDtype }: Pick<ServingReport, "architecture" | "weightDtype">,
+  { shape, weightBits }: { shape: ModelVariant["shape"]; weightBits: number },
+): void {
+  for (const name of ["numLayers", "numHeads", "headDim"] as const) {
+    const [planned, measured] = [shape[name], architecture[name]];
+    if (planned === measured) continue;
+    const rule =
+      "step times must be of its model (measure them with --layers, --heads and --head-dim)";
+    throw new RangeError(sentence(ACTION, rule, { [name]: planned, measured }));
+  }
+  if (WEIGHT_BITS[weightDtype] === weightBits) return;
+  const rule = "step times must be of its weights (plan with --weights, or measure others)";
+  throw new RangeError(sentence(ACTION, rule, { weightBits, measured: weightDtype }));
 }
 
 /** Bytes of a GPU, and those that weights and activations leave. */

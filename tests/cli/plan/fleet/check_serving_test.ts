@@ -26,7 +26,7 @@ function reportOf(changes: Partial<Row> = {}): ServingReport {
     architecture: {
       ...{ numLayers: 1, numHeads: 1, headDim: 8, dim: 8, hiddenDim: 8, vocabSize: 50 },
     },
-    ...{ kvDtype: "f32", budgetBytes: 999, pageSize: 4, stepTokens: 4 },
+    ...{ weightDtype: "f32", kvDtype: "f32", budgetBytes: 999, pageSize: 4, stepTokens: 4 },
     requests: { count: 2, rate: null, prompt: alike(3), output: alike(2), seed: 1 },
     rows: [row],
     prefix: {

@@ -159,7 +159,11 @@ Deno.test("Fleet: steps that were measured take the place of ceilings, variant b
   }));
   // Only what is read of a report.
   const rows = [{ variant: "mqa", numKvHeads: 1, stepTimes }];
-  const report = { kvDtype: "f16", rows } as unknown as ServingReport;
+  const { numLayers, numHeads, headDim } = model;
+  const architecture = { numLayers, numHeads, headDim };
+  const report = {
+    ...{ architecture, weightDtype: "f16", kvDtype: "f16", rows },
+  } as unknown as ServingReport;
   const [{ simulated }] = fleetOf({ rate: 0.1 }, { stepTimes: report, kvHeads: [1] }).variants;
   // Eight steps up to the first read.
   assertAlmostEquals(simulated!.firstSeconds.p50, 0.08, 1e-9);
@@ -170,11 +174,16 @@ Deno.test("Fleet: steps that were measured take the place of ceilings, variant b
   assertAlmostEquals(firstOf(late), 0.086, 1e-9);
   assertAlmostEquals(firstOf(late, 20), 0.1, 1e-9, "what is given counts");
   assertThrows(() => fleetOf({}, { stepTimes: report }), RangeError, 'variant="mha"');
-  const other = { kvDtype: "f16", rows: [{ variant: "gqa", numKvHeads: 4, stepTimes }] };
+  const other = { ...report, rows: [{ variant: "gqa", numKvHeads: 4, stepTimes }] };
   const otherHeads = { stepTimes: other as unknown as ServingReport, kvHeads: [8] };
   assertThrows(() => fleetOf({}, otherHeads), RangeError, "numKvHeads=8");
   const otherDtype = { stepTimes: { ...report, kvDtype: "f32" } as const, kvHeads: [1] };
   assertThrows(() => fleetOf({}, otherDtype), RangeError, 'dtype="f16"');
+  const otherModel = { ...report, architecture: { ...report.architecture, numLayers: 2 } };
+  const refuses = (stepTimes: ServingReport, says: string) =>
+    assertThrows(() => fleetOf({}, { stepTimes, kvHeads: [1] }), RangeError, says);
+  refuses(otherModel, "numLayers=32, measured=2");
+  refuses({ ...report, weightDtype: "f32" }, 'weightBits=16, measured="f32"');
   const long = { prompt: { least: 2 ** 22, most: 2 ** 22 } };
   const cure = () => fleetOf(long, { stepTimes: report, kvHeads: [1] });
   assertThrows(cure, RangeError, "must fit beside the weights");
