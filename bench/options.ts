@@ -65,7 +65,7 @@ The adapters of workers instead of this machine's (deno run worker --bench start
 --phase, --dtype, --kv-dtype, --impl, --context, --batch and --quick
 ${NATS_HELP}
 ${WAIT_HELP}
-  --in-turns         one worker after the other, as those of one machine disturb each other (default: all at once)
+  --in-turns           one worker after the other, as those of one machine disturb each other (default: all at once)
 
 Where results go, besides the table
   --json FILE        all rows, for programs
@@ -75,8 +75,7 @@ Where results go, besides the table
 Explanations
   --wgsl             with explain: print the WGSL of the kernels, each once, under the cases that run it
 
-  --help             this text
-`;
+  --help             this text`;
 
 /** The options of the command line. */
 export interface BenchOptions {

@@ -17,8 +17,7 @@ A row is faster where nine tenths of its times lie below all those before, slowe
 as they are, and with the change of the adapter's own rates taken out. Below five samples nothing is said.
 
   --json FILE        all rows, for programs
-  --help             this text
-`;
+  --help             this text`;
 
 const files = new Files(ACTION);
 

@@ -16,8 +16,7 @@ Usage: deno run bench gradient [options]
   --peers             the gradients of jax-js and tfjs too, fetched by npm
   --quick             few samples
   --json FILE         all rows, for programs
-  --help              this text
-`;
+  --help              this text`;
 
 /** The options of the command line. */
 export interface GradientBenchOptions {

@@ -51,8 +51,7 @@ Results
   --resume             goes on in that folder, on the same adapter: trainings that it has are not done again, more of them
                        may be asked for
 
-  --help               this text
-`;
+  --help               this text`;
 
 /** The options of the command line. */
 export interface HeadsOptions extends ModelOptions, TextOptions, TrainingSizes {

@@ -16,8 +16,7 @@ Usage: deno run bench linear [options]
   --outputs NUMBER   elements of y (default: 4096)
   --quick            few samples
   --json FILE        all rows, for programs
-  --help             this text
-`;
+  --help             this text`;
 
 /** The options of the command line. */
 export interface LinearBenchOptions {

@@ -22,8 +22,7 @@ Usage: deno run bench models [options]
   --html FILE         a page with both, and where the time goes
   --help              this text
 
-Peers are fetched by npm (half a GB). Each system runs in a process of its own.
-`;
+Peers are fetched by npm (half a GB). Each system runs in a process of its own.`;
 
 /** The options of the command line. */
 export interface ModelsOptions {

@@ -41,8 +41,7 @@ Where results go, besides the table
   --svg FILE          sequences that run together, and pages in use, over time
   --html FILE         a page with both
   --quick             256 requests of a quarter of these lengths, and an eighth of the memory
-  --help              this text
-`;
+  --help              this text`;
 
 /** The options of the command line. */
 export interface ServingOptions {

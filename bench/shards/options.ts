@@ -31,8 +31,7 @@ messages that are timed between the rows.
   --svg FILE           a picture of times over context lengths
 ${NATS_HELP}
                        Without a URL the command starts nats-server on loopback, and ends it.
-  --help               this text
-`;
+  --help               this text`;
 
 /** The options of the command line. */
 export interface ShardsBenchOptions {

@@ -54,8 +54,7 @@ A context on the GPUs of others, while weights stay on this machine's (deno run 
   --shards NUMBER      parts that its keys and values are divided into, each at a worker (default: none)
   --copies NUMBER      workers of each part, of which one may be lost (default: 1)
 
-  --help               this text
-`;
+  --help               this text`;
 
 /** Options of whoever keeps keys and values. */
 const OF_CACHES = ["cache-dtype", "calibrate", "window", "sinks"] as const;

@@ -44,8 +44,7 @@ Prediction against measurement, instead of a plan
   --check FILE       a bench's JSON: predicted over measured time, row by row; or one of bench serving: the same requests by
                      the simulation of --fleet, with the step times in it
 
-  --help             this text
-`;
+  --help             this text`;
 
 /** The options of the command line. */
 export interface PlanOptions {

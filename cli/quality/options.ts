@@ -56,8 +56,7 @@ Where results go, besides the table
   --layer NUMBER       layer of the attention maps, from 0 (default: the middle one)
   --heads NUMBERS      query heads of the attention maps, from 0 (default: the first 8)
 
-  --help               this text
-`;
+  --help               this text`;
 
 /** The options of the command line. */
 export interface QualityOptions extends ModelOptions {

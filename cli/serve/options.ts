@@ -37,8 +37,7 @@ Limits
   --max-queue NUMBER   most sequences that are taken beyond --sequences; others are told to come again (default: 64)
   --timeout NUMBER     seconds until a request must be over (default: 300)
 
-  --help               this text
-`;
+  --help               this text`;
 
 /** The options of the command line. */
 export interface ServeOptions extends ModelOptions, EngineOptions {

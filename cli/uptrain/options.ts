@@ -44,8 +44,7 @@ Training
 
   --json [FILE]        all figures, for programs; without a FILE to the standard output, in the table's place; they are in
                        uptrain.json of the folder too
-  --help               this text
-`;
+  --help               this text`;
 
 /** The options of the command line. */
 export interface UptrainOptions extends ModelOptions, TextOptions, TrainingSizes {

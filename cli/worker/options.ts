@@ -40,8 +40,7 @@ A part of one long context, instead of sequences: for deno run generate --shards
   --shards NUMBER      parts that the context is divided into, the same wherever one is held
   --copy NUMBER        which copy of the part this is, from 0 (default: 0)
 
-  --help               this text
-`;
+  --help               this text`;
 
 /** The options of the command line. */
 export interface WorkerOptions extends ModelOptions, EngineOptions {

@@ -32,8 +32,7 @@ Usage: deno task runtimes [options]
 
 The package is written and installed into folders of dist/runtimes, beside what npm brings of runtimes and tools. Chromium must
 be installed; it also brings SwiftShader, which Node and Bun run on where they do not take the machine's own adapter. What is
-missing is said, and skipped.
-`;
+missing is said, and skipped.`;
 
 type Run = (seed: number) => Promise<Verdict>;
 

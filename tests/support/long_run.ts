@@ -34,10 +34,10 @@ export function longRunOf(args: readonly string[], about: LongRunAbout): LongRun
 
 Usage: deno run ${task} [options]
 
-${`  --${counted} NUMBER`.padEnd(18)}  ${counts} (default: ${count})
-  --seed NUMBER     repeats a run (default: a fresh one, which is printed)
-  --json FILE       the result, for programs
-  --help            this text`);
+${`  --${counted} NUMBER`.padEnd(19)}  ${counts} (default: ${count})
+  --seed NUMBER      repeats a run (default: a fresh one, which is printed)
+  --json FILE        the result, for programs
+  --help             this text`);
     return undefined;
   }
   const fresh = crypto.getRandomValues(new Uint32Array(1))[0];
@@ -48,14 +48,23 @@ ${`  --${counted} NUMBER`.padEnd(18)}  ${counts} (default: ${count})
   };
 }
 
-/** Runs it to the end of the process; errors are printed in a line. */
+function readOptions(about: LongRunAbout): LongRun | undefined {
+  try {
+    return longRunOf(Deno.args, about);
+  } catch (error) {
+    console.error(`${error}`);
+    Deno.exit(2);
+  }
+}
+
+/** Runs it to the end of the process; wrong options are said in a line. */
 export async function runLong(
   about: LongRunAbout,
   work: (options: LongRun) => Promise<{ faults: readonly string[] }>,
 ): Promise<never> {
+  const options = readOptions(about);
+  if (!options) Deno.exit(0);
   try {
-    const options = longRunOf(Deno.args, about);
-    if (!options) Deno.exit(0);
     console.log(`seed ${options.seed}`);
     const result = await work(options);
     if (options.json) {
