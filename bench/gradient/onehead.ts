@@ -1,6 +1,7 @@
 /** Our own library as one of the systems, forward and backward also apart. */
 import { Attention, AttentionGradient, type Gpu, Tensor } from "../../mod.ts";
 import { Owned } from "../../src/gpu/owned.ts";
+import { texelBytes } from "../../src/plan/texels.ts";
 import { type Work, workOf } from "../stopwatch.ts";
 import type { GradientCase, GradientInputs, PreparedGradient } from "./system.ts";
 
@@ -42,7 +43,10 @@ export async function prepareOnehead(
     const forward = attention.bind(tensors);
     const backward = gradient.bind({ ...tensors, dO, dq, dk, dv });
     const all = [...Object.values(tensors), dO, dq, dk, dv];
-    const scratch = attention.plan.scratchBytes + gradient.plan.scratchBytes;
+    const { plan } = attention;
+    // The gradient reads the textures of the attention, and one of its own.
+    const shared = plan.impl === "fused" && gradient.plan.texels ? texelBytes(plan.texels) : 0;
+    const scratch = plan.scratchBytes + gradient.plan.scratchBytes - shared;
     return {
       bytes: all.reduce((sum, { bytes }) => sum + bytes, scratch),
       parts: {

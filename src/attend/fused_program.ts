@@ -30,7 +30,9 @@ export function fusedProgram(plan: FusedPlan): Program {
         kernel: "attend",
         values: { ...common, firstTile: block.firstTile, firstKvRow: firstKvRow(plan, block) },
       })),
-      ...(texels ? [queryFillParams(common, spec)] : []),
+      ...(texels
+        ? [{ kernel: "fillQueries", values: { ...common, ...queryFillParams(spec) } }]
+        : []),
     ],
     uniforms: uniformsOf(plan),
     scratch: {

@@ -17,6 +17,7 @@ import {
   queryPiece,
   rowTilePiece,
   stripsPiece,
+  TEXEL_QUERY_PIECE,
   valuePieces,
   weightsPiece,
 } from "./pieces.ts";
@@ -218,12 +219,13 @@ export function stagedGradientModules(
  * uniforms.
  */
 function pairPieces(spec: FilledSpec, loaded: Loaded, boundQueries?: number): WgslPiece[] {
-  const { packSize } = loaded;
+  const { packSize, areTexels } = loaded;
   const doLoads = boundQueries && boundQueries * spec.valueDim / packSize;
+  const query = areTexels ? TEXEL_QUERY_PIECE : queryPiece(spec, packSize, boundQueries);
   return [
     ...keyPieces(spec, loaded),
     ...valuePieces(spec, loaded),
-    ...withDO(queryPiece(spec, packSize, boundQueries), doLoads),
+    ...withDO(query, doLoads),
     ...scorePieces(spec),
     ...slopePieces(spec),
     { fragments: [wgsl.masked, wgsl.pair, wgsl.pairGradient] },
@@ -247,7 +249,10 @@ interface BoundRows {
 function tilePieces(plan: AttentionGradientPlan, bound: BoundRows = {}): WgslPiece[] {
   const { spec, tile } = plan;
   const { rows, lanes, keys, sharers, strips, loads } = tile;
-  const loaded = { packSize: fusedPackSize(spec), loads, boundRows: bound.keys };
+  const loaded = {
+    ...{ packSize: fusedPackSize(spec), loads, boundRows: bound.keys },
+    areTexels: plan.texels !== undefined,
+  };
   return [
     ...contextPieces(spec, "ofRows"),
     ...pairPieces(spec, loaded, bound.queries),

@@ -5,6 +5,8 @@ import type { PlanLimits } from "../gpu/limits.ts";
 import type { AttentionGradientPlan } from "../plan/backward.ts";
 import { fusedPackSize } from "../plan/fused_tile.ts";
 import { ROW_STATE_BYTES } from "../plan/backward_tile.ts";
+import { FILL_KERNELS } from "../plan/dispatches.ts";
+import { isOfQueries } from "../plan/texels.ts";
 import { tilesPerKvHead } from "../plan/plan_base.ts";
 import type { UniformPassing } from "../plan/uniform_gradient.ts";
 import type { UniformRanges } from "../plan/uniform_ranges.ts";
@@ -22,6 +24,14 @@ import {
   sumSlicesModule,
 } from "./gradient_module.ts";
 import { type BoundRanges, boundRanges, paramsOf, type Program, uniformsOf } from "./program.ts";
+import {
+  FILL_NAMES,
+  fillModule,
+  type QueryFillParams,
+  queryFillParams,
+  textureLines,
+  TEXTURES,
+} from "./texel_fills.ts";
 
 /** A run of a kernel, the parameters of its block where there are blocks, and what it binds by other names. */
 interface Step {
@@ -34,15 +44,17 @@ interface Step {
   ranges?: BoundRanges;
 }
 
-/** Parameters that differ between runs of a kernel. */
-type Block = Readonly<
-  Partial<
-    Record<
-      "firstRow" | "scratchRow" | "firstTile" | "firstKvRow" | "firstQueryRow" | "slice",
-      number
+/** Parameters that differ between runs of a kernel, or between kernels. */
+type Block =
+  & Readonly<
+    Partial<
+      Record<
+        "firstRow" | "scratchRow" | "firstTile" | "firstKvRow" | "firstQueryRow" | "slice",
+        number
+      >
     >
   >
->;
+  & Partial<QueryFillParams>;
 
 /** The sum of the slices of a gradient: where its packs lie in those of a slice. */
 interface SlicedGradient {
@@ -82,6 +94,7 @@ export function gradientProgram(plan: AttentionGradientPlan, limits: PlanLimits)
     ],
     uniforms: uniformsOf(plan),
     scratch: plan.scratch,
+    ...(plan.texels && { textures: textureLines(plan.texels) }),
     dispatches: [
       ...steps.map((step) => ({
         ...{ kernel: step.module.label, grid: step.grid, params: names.indexOf(nameOf(step)) },
@@ -105,6 +118,7 @@ function stepsOf(plan: AttentionGradientPlan, most: number): Step[] {
   const { spec, tile, slices, gradients } = plan;
   const steps: Step[] = [
     { module: rowDotsModule(plan), grid: blocksOf(spec.numRows, most) },
+    ...fillSteps(plan),
     ...passSteps(plan, most),
   ];
   if (gradients.includes("dBias")) {
@@ -114,7 +128,7 @@ function stepsOf(plan: AttentionGradientPlan, most: number): Step[] {
     steps.push({
       module: biasGradientsModule(plan),
       grid: sliced(slices.bias, tiles, most),
-      ...(slices.bias > 1 && { renamed: { dBias: "biasPartials" } }),
+      renamed: { ...readsOf(plan), ...(slices.bias > 1 && { dBias: "biasPartials" }) },
     });
   }
   for (const name of ["dAlibiSlopes", "dSinkLogits"] as const) {
@@ -125,10 +139,23 @@ function stepsOf(plan: AttentionGradientPlan, most: number): Step[] {
   return steps;
 }
 
+/** Textures are filled, where there are some. */
+function fillSteps({ spec, texels = [] }: AttentionGradientPlan): Step[] {
+  return texels.map((fill) => ({
+    ...{ module: fillModule(fill), grid: fill.grid, renamed: FILL_NAMES[FILL_KERNELS[fill.name]] },
+    ...(isOfQueries(fill.name) && { block: queryFillParams(spec) }),
+  }));
+}
+
 /** The steps to dq, dk and dv. */
 function passSteps(plan: AttentionGradientPlan, most: number): Step[] {
   if (plan.impl === "staged") return stagedSteps(plan);
   return plan.uniform ? uniformSteps(plan, plan.uniform, most) : fusedSteps(plan, most);
+}
+
+/** The textures that kernels bind, where there are some. */
+function readsOf({ texels }: AttentionGradientPlan): Step["renamed"] {
+  return texels && TEXTURES;
 }
 
 /** dq by tiles of query rows, dk and dv by tiles of keys. */
@@ -138,14 +165,15 @@ function fusedSteps(plan: AttentionGradientPlan, most: number): Step[] {
   const tilesOf = (rowsOfHead: number) => batch * numKvHeads * Math.ceil(rowsOfHead / held);
   const rowTiles = tilesOf(numHeads / numKvHeads * seqLen);
   const module = keyValueGradientsModule(plan);
+  const renamed = readsOf(plan);
   return [
     {
       module: queryGradientsModule(plan),
       grid: sliced(slices.queries, rowTiles, most),
-      ...(slices.queries > 1 && { renamed: { dq: "queryPartials" } }),
+      renamed: { ...renamed, ...(slices.queries > 1 && { dq: "queryPartials" }) },
     },
     ...Array.from({ length: slices.keys }, (_, slice) => ({
-      ...{ module, grid: gridOfRows(tilesOf(capacity), most), block: { slice } },
+      ...{ module, grid: gridOfRows(tilesOf(capacity), most), block: { slice }, renamed },
     })),
   ];
 }

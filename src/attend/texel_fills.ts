@@ -1,21 +1,26 @@
-/** Bringing queries, keys and values to textures: kernels, their parameters, and the names by which they bind. */
+/** Bringing queries, keys, values and dO to textures: kernels, their parameters, and the names by which they bind. */
 import * as wgsl from "../../kernels/mod.ts";
 import { join, type WgslModule } from "../gpu/compose.ts";
-import type { UniformValues } from "../gpu/host_layout.ts";
 import { FILL_KERNELS, type FillKernel } from "../plan/dispatches.ts";
 import type { FilledSpec } from "../plan/spec.ts";
-import { FILL_WORKGROUP, type TexelFill } from "../plan/texels.ts";
+import { FILL_WORKGROUP, isOfQueries, type TexelFill } from "../plan/texels.ts";
 import { loadPieces, packPiece } from "../tensor/pieces.ts";
 import { storedPiece, TEXELS_PIECE } from "./pieces.ts";
 
 /** The textures, by the variables of the kernel that reads them. */
-export const TEXTURES = { q: "queryTexels", k: "keyTexels", v: "valueTexels" } as const;
+export const TEXTURES = {
+  q: "queryTexels",
+  k: "keyTexels",
+  v: "valueTexels",
+  dO: "dOTexels",
+} as const;
 
 /** What a kernel binds under the names of its variables: a tensor, and the texture that it fills. */
 export const FILL_NAMES: Readonly<Record<FillKernel, { k: string; filled: string }>> = {
   fillQueries: { k: "q", filled: TEXTURES.q },
   fillKeys: { k: "k", filled: TEXTURES.k },
   fillValues: { k: "v", filled: TEXTURES.v },
+  fillDOs: { k: "dO", filled: TEXTURES.dO },
 };
 
 /** The kernels that fill textures. */
@@ -26,9 +31,10 @@ export function fillModules(
   return Object.fromEntries(modules);
 }
 
-function fillModule({ name, dtype, size, loads }: TexelFill): WgslModule {
+/** The kernel that fills a texture. */
+export function fillModule({ name, dtype, size, loads }: TexelFill): WgslModule {
   return join(
-    "fill texels",
+    `fill texels of ${name}`,
     packPiece(4),
     TEXELS_PIECE,
     ...loadPieces(dtype, 4, loads),
@@ -38,7 +44,7 @@ function fillModule({ name, dtype, size, loads }: TexelFill): WgslModule {
       constants: { HEAD_DIM: size, WORKGROUP: FILL_WORKGROUP },
       fragments: [
         wgsl.params,
-        wgsl.lengths[name === "q" ? "full" : "given"],
+        wgsl.lengths[isOfQueries(name) ? "full" : "given"],
         wgsl.keys.numbers,
         wgsl.fillTexels,
       ],
@@ -46,13 +52,14 @@ function fillModule({ name, dtype, size, loads }: TexelFill): WgslModule {
   );
 }
 
-/** The parameters of the kernel that fills the texture of queries, which lie as the keys of one head do. */
-export function queryFillParams(
-  common: UniformValues,
-  { numRows }: FilledSpec,
-): { kernel: FillKernel; values: UniformValues } {
-  const values = { ...common, kvStride: [0, 0, 1], numKvHeads: 1, capacity: numRows };
-  return { kernel: "fillQueries", values };
+/** Parameters of a kernel that fills a texture of queries, or of dO. */
+export type QueryFillParams = Readonly<
+  { kvStride: readonly number[]; numKvHeads: number; capacity: number }
+>;
+
+/** The parameters by which a kernel takes rows of queries, or of dO, for the keys of one head. */
+export function queryFillParams({ numRows }: FilledSpec): QueryFillParams {
+  return { kvStride: [0, 0, 1], numKvHeads: 1, capacity: numRows };
 }
 
 /** Lines of the textures, by name. */

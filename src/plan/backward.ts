@@ -14,8 +14,15 @@ import {
 } from "./backward_spec.ts";
 import { type GradientTile, planGradientTile, ROW_STATE_BYTES } from "./backward_tile.ts";
 import { fusedPackSize, ROUNDS_BESIDE } from "./fused_tile.ts";
-import { type PlanBase, type PlanDevice, rowsPerKvHead, startPlan } from "./plan_base.ts";
+import {
+  type PlanBase,
+  type PlanDevice,
+  type PlanStart,
+  rowsPerKvHead,
+  startPlan,
+} from "./plan_base.ts";
 import type { FilledSpec } from "./spec.ts";
+import { planTexels, texelBytes, type TexelFill } from "./texels.ts";
 import { planUniformGradient, type UniformPassing } from "./uniform_gradient.ts";
 
 /** The plan of a gradient: tile sizes, slices and bytes of scratch. */
@@ -28,14 +35,17 @@ export interface AttentionGradientPlan extends PlanBase {
   tile: GradientTile;
   /** The ranges of rows that are bound as uniforms while they pass by; absent where they are bound as storage. */
   uniform?: UniformPassing;
+  /** The textures that queries, keys, values and dO are brought to; absent where these are read where they lie. */
+  texels?: readonly TexelFill[];
   /**
    * Slices of the context for dq, of the query rows for dk and dv, and of the query rows that share a bias: each gradient is
    * the sum of its slices, in their order. Those of dk and dv run one after the other and take no memory of their own.
    */
   slices: { queries: number; keys: number; bias: number };
   /**
-   * Bytes of each buffer of scratch: `rowStates`, `partials` of dk and dv; `queryPartials` and `biasPartials` where there are
-   * slices; `distances` where slopes of ALiBi have a gradient; `pairs` of a block of rows where it is staged.
+   * Bytes of each buffer of scratch, to which `scratchBytes` adds the textures: `rowStates`, `partials` of dk and dv;
+   * `queryPartials` and `biasPartials` where there are slices; `distances` where slopes of ALiBi have a gradient; `pairs` of a
+   * block of rows where it is staged.
    */
   scratch: Readonly<Record<string, number>>;
   /** Query rows of each block but the last, where it is staged; 0 where it is fused. */
@@ -80,8 +90,8 @@ export function planAttentionGradient(
   const start = { ...startPlan(filled, limits), contextLen: filled.capacity };
   checkParts(start.parts.length, filled, limits);
   checkHeadRows(filled, profile);
-  const { tile, uniform } = planUniformGradient(filled, gradients, device) ??
-    { tile: planGradientTile(filled, device) };
+  const { tile, uniform, texels }: GradientReads = planUniformGradient(filled, gradients, device) ??
+    planLoads(start, gradients, device);
   const impl = filled.impl === "staged" ? "staged" : "fused";
   const fused = planSlices(filled, tile, device);
   const blockRows = impl === "fused" ? 0 : planBlockRows(filled, device);
@@ -91,11 +101,41 @@ export function planAttentionGradient(
     ...(impl === "staged" && { pairs: blockRows * filled.capacity * PAIR_BYTES }),
   };
   checkScratch(scratch, limits);
-  const scratchBytes = Object.values(scratch).reduce((sum, bytes) => sum + bytes, 0);
+  const scratchBytes = sumOf(scratch) + texelBytes(texels);
   return {
     ...{ ...start, impl, gradients, tile, slices, scratch, blockRows, scratchBytes },
     ...(uniform && { uniform }),
+    ...(texels && { texels }),
   };
+}
+
+/** Bytes of all buffers of scratch. */
+function sumOf(scratch: AttentionGradientPlan["scratch"]): number {
+  return Object.values(scratch).reduce((sum, bytes) => sum + bytes, 0);
+}
+
+/** The tile of a gradient, and how it reads its tensors. */
+type GradientReads = Pick<AttentionGradientPlan, "tile" | "uniform" | "texels">;
+
+/** The tile that reads textures, where that pays, or storage. */
+function planLoads(
+  start: PlanStart,
+  gradients: readonly ScoreGradient[],
+  device: PlanDevice,
+): GradientReads {
+  const { spec } = start;
+  const stored = planGradientTile(spec, device);
+  const held = stored.rows * stored.rowGroups;
+  const texels = spec.impl === "staged"
+    ? undefined
+    : planTexels(start, device, held, ["q", "k", "v", "dO"]);
+  if (!texels) return { tile: stored };
+  const tile = planGradientTile(spec, device, "packs");
+  // Loads of four numbers go more rounds than such of eight, which may demand more slices: those of dk and dv take no memory.
+  const [besideTexels, ofStored] = [tile, stored].map((tile) =>
+    sumOf(gradientScratch({ spec, gradients }, planSlices(spec, tile, device)))
+  );
+  return besideTexels > ofStored ? { tile: stored } : { tile, texels };
 }
 
 /** Bytes of a pair of a query and a key: its weight, and its gradients by the score and by the product. */

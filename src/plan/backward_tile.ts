@@ -61,13 +61,14 @@ function wantedTile({ isSoftware, subgroupSize }: DeviceProfile): Wanted {
 const MOST_PAIRS = 16;
 
 /**
- * The tile for a device: smaller than its class wants where a workgroup has no room.
+ * The tile for a device and its loads: smaller than its class wants where a workgroup has no room.
  *
  * @throws {RangeError} If none fits.
  */
 export function planGradientTile(
   spec: FilledSpec,
   { limits, profile }: PlanDevice,
+  loads: Loads = fusedLoads(spec, profile),
 ): GradientTile {
   const { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupStorageSize } = limits;
   const wanted = wantedTile(profile);
@@ -75,7 +76,6 @@ export function planGradientTile(
   const lanes = Math.max(wanted.lanes, leastLanes(widest));
   const { sharers } = wanted;
   const columns = broadcastColumns({ lanes, sharers }) ?? wanted.columns;
-  const loads = fusedLoads(spec, profile);
   const loadsOfRow = widest.valueDim / (fusedPackSize(spec) * loadPacks(loads));
   // Lanes that share what is held work on the same row.
   const strips = sharers > 0 ? 1 : Math.max(1, lanes / ceilPowerOfTwo(loadsOfRow));

@@ -15,11 +15,16 @@ export interface PlannedDispatch<Name extends string> {
   grid: Grid;
 }
 
-/** The kernels that bring queries, keys and values to textures. */
-export type FillKernel = "fillQueries" | "fillKeys" | "fillValues";
-
 /** The kernel that fills the texture of a tensor. */
-export const FILL_KERNELS = { q: "fillQueries", k: "fillKeys", v: "fillValues" } as const;
+export const FILL_KERNELS = {
+  q: "fillQueries",
+  k: "fillKeys",
+  v: "fillValues",
+  dO: "fillDOs",
+} as const;
+
+/** The kernels that bring tensors to textures. */
+export type FillKernel = (typeof FILL_KERNELS)[keyof typeof FILL_KERNELS];
 
 /** The kernels on the way into the transform of keys and values, and out of it. */
 type TransformKernel = "transformQueries" | "transformOutputs";

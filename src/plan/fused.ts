@@ -69,7 +69,7 @@ export function planFused(start: PlanStart, device: PlanDevice): FusedPlan | und
     return planReads(start, device, tiling, { tile, texels });
   };
   const stored = ofLoads(fusedLoads(spec, device.profile));
-  const texels = planTexels(start, device, tiling.maxRows * tiling.maxRowGroups);
+  const texels = planTexels(start, device, tiling.maxRows * tiling.maxRowGroups, ["q", "k", "v"]);
   if (!texels) return stored;
   const brought = ofLoads("packs", texels);
   // Textures must not take the scratch that slices need: fewer leave parts of the device without work.

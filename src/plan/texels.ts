@@ -1,4 +1,4 @@
-/** Textures of queries, keys and values, whose loads are cheap in software: a kernel fills them before many rows read them. */
+/** Textures of queries, keys, values and dO, whose loads are cheap in software: a kernel fills them before many rows read them. */
 import type { Grid } from "../gpu/bound_work.ts";
 import { SMALLEST_SUBGROUP } from "../gpu/profile.ts";
 import type { Dtype } from "../tensor/dtype.ts";
@@ -22,10 +22,15 @@ const MOST_FILLING = 64;
 /** Tiles that read each key, below which filling a texture takes as long as it saves. */
 const LEAST_TILES = 4;
 
+/** Whether a tensor has a row for each query row, and not for each key. */
+export function isOfQueries(name: TexelFill["name"]): boolean {
+  return name === "q" || name === "dO";
+}
+
 /** A texture, and the run of the kernel that fills it. */
 export interface TexelFill {
   /** The tensor that fills it. */
-  name: "q" | "k" | "v";
+  name: "q" | "k" | "v" | "dO";
   /** The type of its elements. */
   dtype: Dtype;
   /** Elements of its rows. */
@@ -34,21 +39,22 @@ export interface TexelFill {
   loads: Loads;
   /** Lines of the texture. */
   lines: number;
-  /** Workgroups of each head, and heads of all sequences; those of queries lie as one. */
+  /** Workgroups of each head, and heads of all sequences; those of queries and dO lie as one. */
   grid: Grid;
 }
 
 /**
- * The textures that a fused attention of tiles of `tileRows` rows reads: of queries, of keys, and of values where these are apart;
- * undefined where loads from storage are as cheap, too few tiles read each key, or textures do not fit.
+ * The textures that tiles of `tileRows` rows read of the tensors `names`, but of values that are keys; undefined where loads from
+ * storage are as cheap, too few tiles read each key, or textures do not fit.
  */
 export function planTexels(
   { spec, contextLen, parts }: PlanStart,
   { limits, profile }: PlanDevice,
   tileRows: number,
+  names: readonly TexelFill["name"][],
 ): TexelFill[] | undefined {
   const { dtype, kvDtype, arithmetic, pages, tokens, valuesAre } = spec;
-  const { batch, numKvHeads, capacity, headDim, valueDim } = spec;
+  const { batch, numKvHeads, capacity, headDim, valueDim, numRows } = spec;
   const isDear = profile.isSoftware && profile.subgroupSize !== SMALLEST_SUBGROUP;
   const isContiguous = !pages && tokens === undefined && parts.length === 1;
   if (
@@ -58,24 +64,20 @@ export function planTexels(
   const heads = batch * numKvHeads;
   const tiles = visiblePairs({ spec, contextLen }) / (heads * capacity * tileRows);
   if (tiles < LEAST_TILES) return undefined;
-  const fillOf = (
-    name: TexelFill["name"],
-    dtype: Dtype,
-    [heads, rows, size]: readonly [heads: number, rows: number, size: number],
-  ): TexelFill => {
-    const loads = loadsOf(profile, dtype, size);
+  const fillOf = (name: TexelFill["name"]): TexelFill => {
+    const size = name === "q" || name === "k" ? headDim : valueDim;
+    const [type, ofHeads, rows] = isOfQueries(name)
+      ? [dtype, 1, numRows]
+      : [kvDtype, heads, capacity];
+    const loads = loadsOf(profile, type, size);
     const workgroups = Math.ceil(rows * size / (4 * loadPacks(loads)) / WORKGROUP_LOADS);
     return {
-      ...{ name, dtype, size, loads },
-      lines: Math.ceil(heads * rows * size / 4 / TEXELS_WIDE),
-      grid: [Math.min(MOST_FILLING, workgroups), heads],
+      ...{ name, dtype: type, size, loads },
+      lines: Math.ceil(ofHeads * rows * size / 4 / TEXELS_WIDE),
+      grid: [Math.min(MOST_FILLING, workgroups), ofHeads],
     };
   };
-  const fills = [
-    fillOf("q", dtype, [1, spec.numRows, headDim]),
-    fillOf("k", kvDtype, [heads, capacity, headDim]),
-    ...(valuesAre === "keys" ? [] : [fillOf("v", kvDtype, [heads, capacity, valueDim])]),
-  ];
+  const fills = names.filter((name) => name !== "v" || valuesAre !== "keys").map(fillOf);
   const mostLines = limits.maxTextureDimension2D ?? GUARANTEED_LINES;
   const fits = texelBytes(fills) <= spec.maxScratchBytes &&
     heads <= limits.maxComputeWorkgroupsPerDimension &&

@@ -6,6 +6,7 @@ import {
   explain,
   type Gpu,
   planAttention,
+  planAttentionGradient,
   referenceAttention,
   RingKvCache,
   type RingKvCacheOptions,
@@ -16,10 +17,12 @@ import { prepareAttention } from "../../src/attend/prepare.ts";
 import { Owned } from "../../src/gpu/owned.ts";
 import { texelBytes, TEXELS_WIDE } from "../../src/plan/texels.ts";
 import { assertClose, assertSame, TOLERANCE } from "../support/compare.ts";
+import { assertGradients, randomDO, runGradientPlan } from "../support/gradient.ts";
 import { hasF16, sharedGpu } from "../support/gpu.ts";
 import { fusedPlan, LIMITS, PROFILES } from "../support/plan.ts";
 import { testRandomly } from "../support/random.ts";
 import { randomInputs, runPlan, submit, Tensors } from "../support/run.ts";
+import { type Draw, randomDraw } from "../support/score_options.ts";
 import { AliveTextures } from "../support/textures.ts";
 import { poison, Transcript } from "../support/transcript.ts";
 
@@ -57,6 +60,33 @@ for (const spec of SHAPES) {
     const stored = fusedPlan(fromStorage(spec), LIMITS, profile);
     assertEquals([stored.texels, stored.slices], [undefined, plan.slices]);
     assertSame(o, await runPlan(stored, inputs), "o");
+  });
+}
+
+const GRADIENT_SHAPES: readonly [spec: AttentionSpec, options: readonly string[]][] = [
+  [SHAPES[0], []],
+  [
+    { ...SHAPES[2], seqLen: 75, kvLayout: "BSNH" },
+    ["ALiBi", "bias", "sink logits", "softcap", "lengths"],
+  ],
+];
+
+for (const [spec, options] of GRADIENT_SHAPES) {
+  const name = [JSON.stringify(spec), ...options].join(", ");
+  testRandomly(`texels of gradients: ${name}`, async (random) => {
+    const profile = softwareOf(await sharedGpu());
+    const draw = randomDraw(random, spec, options);
+    const dO = randomDO(random, spec);
+    /** The gradients from textures, or from storage. */
+    const run = (given: Draw, areTexels: boolean) =>
+      runGradientPlan(given, dO, profile, (plan) => {
+        assertEquals(plan.texels?.length, areTexels ? 4 : undefined);
+        return plan;
+      });
+    const gradients = await run(draw, true);
+    assertGradients(gradients, draw, dO);
+    if (options.length > 0) return;
+    assertEquals(await run({ ...draw, spec: fromStorage(spec) }, false), gradients);
   });
 }
 
@@ -213,6 +243,37 @@ Deno.test("texels: a texture has the lines that its rows take, and counts as scr
   assertEquals(Object.values(fusedProgram(plan).textures!), lines);
   const bytes = lines.reduce((sum, each) => sum + each * TEXELS_WIDE * 16, 0);
   assertEquals([texelBytes(plan.texels), plan.scratchBytes], [bytes, bytes]);
+});
+
+Deno.test("texels of gradients: planned and counted as those of attention, and of dO", () => {
+  const spec: AttentionSpec = {
+    numHeads: 8,
+    numKvHeads: 1,
+    headDim: 64,
+    seqLen: 512,
+    capacity: 512,
+  };
+  const planned = (change: Partial<AttentionSpec> = {}, profile = PROFILES["software with both"]) =>
+    planAttentionGradient({ ...spec, ...change }, LIMITS, profile);
+  const { texels, scratch, scratchBytes } = planned();
+  assertEquals(texels?.map(({ name, lines }) => [name, lines]), [
+    ...[["q", 16], ["k", 2], ["v", 2], ["dO", 16]],
+  ]);
+  const ofBuffers = Object.values(scratch).reduce((sum, bytes) => sum + bytes);
+  assertEquals(scratchBytes, ofBuffers + 36 * TEXELS_WIDE * 16);
+  for (const profile of Object.values(PROFILES)) {
+    const isDear = profile.isSoftware && profile.subgroupSize !== 4;
+    assertEquals(planned({}, profile).texels !== undefined, isDear);
+  }
+  for (
+    const change of [{ impl: "staged" }, { seqLen: 32 }, { maxScratchBytes: 2 ** 20 }] as const
+  ) {
+    assertEquals(planned({ numKvHeads: 8, ...change }).texels, undefined, JSON.stringify(change));
+  }
+  // Slices of dq take memory of their own, which textures must not demand; those of dk and dv take none.
+  const [long, many] = [planned({ capacity: 40_000 }), planned({ seqLen: 8192, capacity: 8192 })];
+  assertEquals([long.texels, long.slices.queries], [undefined, 1]);
+  assertEquals([many.texels?.length, many.slices.keys], [4, 2]);
 });
 
 Deno.test("texels: none where a device has too few lines, or workgroups for the heads", () => {
