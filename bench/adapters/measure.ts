@@ -5,6 +5,7 @@ import type { AwaitedCluster } from "../../cli/shared/cluster/options.ts";
 import { readMessage } from "../../cli/shared/cluster/read_message.ts";
 import type { Out } from "../../cli/shared/run.ts";
 import { ask, type Cluster, NoWorkerError, Workers } from "../../src/cluster/mod.ts";
+import { delay } from "../../src/cluster/delay.ts";
 import { parseReport } from "../report/parse.ts";
 import type { Report } from "../result.ts";
 import { type AskedOptions, BENCH_SERVICE } from "./asked.ts";
@@ -57,6 +58,9 @@ export async function measureAdapters(
   }
 }
 
+/** Milliseconds that others have once a worker has answered: a busy one answers late. */
+const OTHERS_MS = 1000;
+
 /** The workers that are there, once there is one. */
 async function workersOf(cluster: Cluster, wait: number) {
   const end = performance.now() + wait;
@@ -71,6 +75,7 @@ async function workersOf(cluster: Cluster, wait: number) {
       }
       await workers.refreshed();
     }
+    await delay(OTHERS_MS);
     return workers.list();
   } finally {
     workers.close();

@@ -126,7 +126,7 @@ testNats("bench --nats: without workers, or without a server, exits with 2", asy
   await using server = await NatsServer.start();
   await startWorker(server, "other", async function* () {}, "0");
   const refused = async (url: string, says: string) => {
-    const line = ["--nats", url, "--nats-prefix", "test", "--wait", "0"];
+    const line = ["--nats", url, "--nats-prefix", "test", "--wait", "1"];
     const { code, out, err } = await run(runCommand, ...SMALL, ...line);
     assertEquals([code, out], [2, ""], err);
     assertStringIncludes(err, says);
