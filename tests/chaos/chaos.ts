@@ -17,8 +17,10 @@ export interface ChaosOptions {
   workers: number;
   /** Streams at a time. */
   clients: number;
-  /** Seconds between two kills. */
-  killEvery: number;
+  /** Seconds after which the prompts of a silent worker go to others. */
+  patience: number;
+  /** Resolves when another worker is to be killed, after so many. */
+  killAt: (kills: number) => Promise<void>;
 }
 
 /** What came of it. */
@@ -51,7 +53,7 @@ async function runAll(
   options: ChaosOptions,
   { folder, url }: { folder: string; url: string },
 ): Promise<ChaosResult> {
-  const { model, tokenizer, prompts, tokens, workers, killEvery } = options;
+  const { model, tokenizer, prompts, tokens, workers, patience } = options;
   const lines: Line[] = Array.from({ length: prompts }, (_, i) => ({
     ...{ id: `${i}`, prompt: random.pick(["a", "a b", "ab", "b a b"]) },
     ...{ seed: random.integer(0, 2 ** 32 - 1), max_tokens: random.integer(1, tokens) },
@@ -74,13 +76,14 @@ async function runAll(
   const [alone, secondsAlone] = await timed(() => continued("alone"));
   const texts = new Map(alone.map(({ id, text }) => [id, text]));
 
-  const start = () => RunningCommand.start("worker", [...files, "--nats", url, "--patience", "10"]);
-  const mortals = new Mortals(random, start);
+  const start = () =>
+    RunningCommand.start("worker", [...files, "--nats", url, "--patience", `${patience}`]);
+  const mortals = new Mortals(random, start, options.killAt);
   await mortals.add(workers);
   const faults: string[] = [];
   try {
     const [far, seconds] = await timed(() =>
-      mortals.dieDuring(killEvery, () => continued("far", "--nats", url))
+      mortals.dieDuring(() => continued("far", "--nats", url))
     );
     const fileKills = mortals.kills;
     faults.push(...faultsOf("file", lines, far, texts));
@@ -89,7 +92,7 @@ async function runAll(
     ]);
     const [baseURL] = gateway.line.match(/http:\S+/)!;
     const [streamed, streamSeconds] = await timed(() =>
-      mortals.dieDuring(killEvery, () => streamAll(baseURL, lines, options.clients))
+      mortals.dieDuring(() => streamAll(baseURL, lines, options.clients))
     );
     faults.push(...faultsOf("stream", lines, streamed, texts));
     return {
@@ -107,11 +110,17 @@ class Mortals {
   kills = 0;
   readonly #random: Random;
   readonly #start: () => Promise<RunningCommand>;
+  readonly #killAt: ChaosOptions["killAt"];
   readonly #alive: RunningCommand[] = [];
 
-  constructor(random: Random, start: () => Promise<RunningCommand>) {
+  constructor(
+    random: Random,
+    start: () => Promise<RunningCommand>,
+    killAt: ChaosOptions["killAt"],
+  ) {
     this.#random = random;
     this.#start = start;
+    this.#killAt = killAt;
   }
 
   /** Starts some. */
@@ -120,11 +129,11 @@ class Mortals {
   }
 
   /** Kills one again and again, until the work is done. */
-  async dieDuring<Value>(seconds: number, work: () => Promise<Value>): Promise<Value> {
+  async dieDuring<Value>(work: () => Promise<Value>): Promise<Value> {
     let isDone = false;
     const done = work().finally(() => isDone = true);
     while (!isDone) {
-      await Promise.race([done, new Promise((resolve) => setTimeout(resolve, 1000 * seconds))]);
+      await Promise.race([done, this.#killAt(this.kills)]);
       if (isDone) break;
       const index = this.#random.integer(0, this.#alive.length - 1);
       await this.#alive.splice(index, 1)[0].end("SIGKILL");

@@ -9,14 +9,27 @@ import { NatsServer } from "../support/nats.ts";
 import { RunningCommand } from "../support/processes.ts";
 import type { Random } from "../support/random.ts";
 
-/** Processes that a context is divided among. */
-const SHARDS = 3;
-/** The heads of attention over a long context. */
-const HEADS = { numHeads: 32, numKvHeads: 1, headDim: 128 };
+/** What attention may be off float64 by. */
+export const TOLERANCE = 2e-5;
 /** The newest tokens, whose attention is compared. */
 const QUERIES = 3;
 /** Tokens that are appended in a call. */
 const PORTION = 8192;
+
+/** A long context. */
+export interface AttentionOptions {
+  /** Processes that it is divided among. */
+  shards: number;
+  /** Tokens that each of them has. */
+  tokens: number;
+  heads: Heads;
+}
+
+interface Heads {
+  numHeads: number;
+  numKvHeads: number;
+  headDim: number;
+}
 
 /** Attention of the newest tokens of a context. */
 export interface AttentionResult {
@@ -36,14 +49,17 @@ export interface TextResult {
 }
 
 /** Attends over a context of random keys and values, of `tokens` in each shard. */
-export async function attend(random: Random, tokens: number): Promise<AttentionResult> {
-  const context = SHARDS * tokens;
-  const { numHeads, numKvHeads, headDim } = HEADS;
+export async function attend(
+  random: Random,
+  { shards, tokens, heads }: AttentionOptions,
+): Promise<AttentionResult> {
+  const context = shards * tokens;
+  const { numHeads, numKvHeads, headDim } = heads;
   const row = numKvHeads * headDim;
   const [k, v] = [0, 1].map(() => random.tensor([context * row]).data);
   const result: AttentionResult = { context, error: 0, largest: 0, rounds: [] };
-  await withShape(context, (model) =>
-    withShards(model, async (kv) => {
+  await withShape(heads, context, (model) =>
+    withShards(model, shards, async (kv) => {
       const known = context - QUERIES;
       for (let from = 0; from < known; from += PORTION) {
         const to = Math.min(known, from + PORTION);
@@ -74,14 +90,17 @@ export async function attend(random: Random, tokens: number): Promise<AttentionR
 }
 
 /** Continues a text by its likeliest tokens: so many, or all that the model's context has room for. */
-export async function continueText(model: string, most: number): Promise<TextResult> {
+export async function continueText(
+  model: string,
+  { shards: count, most }: { shards: number; most: number },
+): Promise<TextResult> {
   const checkpoint = await openCheckpoint(model);
   const tokens = Math.min(most, checkpoint.spec.contextLen - 1);
   const gpu = await Gpu.open();
   try {
     const alone = await likeliest(gpu, checkpoint, tokens);
     let shards: number[] = [];
-    await withShards(model, async (kv) => {
+    await withShards(model, count, async (kv) => {
       shards = await likeliest(gpu, checkpoint, tokens, kv);
     });
     return { shards, alone };
@@ -106,22 +125,29 @@ async function likeliest(
 }
 
 /** Starts a server and the shards of a model's context, and opens the context. */
-async function withShards(model: string, use: (kv: ShardedKv) => Promise<void>): Promise<void> {
+async function withShards(
+  model: string,
+  shards: number,
+  use: (kv: ShardedKv) => Promise<void>,
+): Promise<void> {
   await using server = await NatsServer.start();
   const cluster = await server.join();
   const of = ["--model", model, "--nats", server.url, "--nats-prefix", cluster.prefix];
   const start = (_: unknown, shard: number) =>
-    RunningCommand.start("worker", [...of, "--shard", `${shard}`, "--shards", `${SHARDS}`]);
+    RunningCommand.start("worker", [...of, "--shard", `${shard}`, "--shards", `${shards}`]);
   await using stack = new AsyncDisposableStack();
-  for (const shard of await Promise.all(Array.from({ length: SHARDS }, start))) stack.use(shard);
+  for (const shard of await Promise.all(Array.from({ length: shards }, start))) stack.use(shard);
   const { spec, close } = await openCheckpoint(model);
   await close();
-  await use(await ShardedKv.open(cluster, { ...shardSpecOf(spec, SHARDS), name: CONTEXT }));
+  await use(await ShardedKv.open(cluster, { ...shardSpecOf(spec, shards), name: CONTEXT }));
 }
 
 /** A model of one layer with these heads, of which only the shape is ever read: its weights are a hole in the file. */
-async function withShape(context: number, use: (model: string) => Promise<void>): Promise<void> {
-  const { numHeads, numKvHeads, headDim } = HEADS;
+async function withShape(
+  { numHeads, numKvHeads, headDim }: Heads,
+  context: number,
+  use: (model: string) => Promise<void>,
+): Promise<void> {
   const header = [numHeads * headDim, 1, 1, numHeads, numKvHeads, 3, context];
   const file = await Deno.makeTempFile({ suffix: ".bin" });
   try {

@@ -49,17 +49,17 @@ export function numbered(shape: readonly number[]): WeightData {
 }
 
 /** Writes files into a folder, and removes it when the test is done. */
-export async function inFolder(
+export async function inFolder<Value>(
   files: Readonly<Record<string, Uint8Array | string>>,
-  test: (folder: string) => Promise<void>,
-): Promise<void> {
+  test: (folder: string) => Promise<Value>,
+): Promise<Value> {
   const folder = await Deno.makeTempDir();
   try {
     for (const [name, content] of Object.entries(files)) {
       const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;
       await Deno.writeFile(`${folder}/${name}`, bytes);
     }
-    await test(folder);
+    return await test(folder);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }

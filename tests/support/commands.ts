@@ -25,20 +25,21 @@ const PIECES = [" ", "a", "b", " a", "ab"];
 const SIZES = [16, 12, 2, 4, 2, FIRST_PIECE + PIECES.length];
 
 /** Writes a llama2.c model of random weights and its tokenizer, in llama2.c's layout. */
-export async function withModel(
+export async function withModel<Value>(
   random: Random,
-  test: (files: { folder: string; model: string; tokenizer: string }) => Promise<void>,
+  test: (files: { folder: string; model: string; tokenizer: string }) => Promise<Value>,
   { context = 48 } = {},
-): Promise<void> {
+): Promise<Value> {
   const header = [...SIZES, context];
   const floats = floatsBehind(header);
   const weights = random.tensor([floats]).data;
   const bytes = new Uint8Array(4 * (header.length + floats));
   bytes.set(new Uint8Array(Int32Array.from(header).buffer));
   bytes.set(new Uint8Array(weights.buffer), 4 * header.length);
-  await inFolder({ "model.bin": bytes, "tok.bin": tokenizerFile(PIECES) }, async (folder) => {
-    await test({ folder, model: `${folder}/model.bin`, tokenizer: `${folder}/tok.bin` });
-  });
+  return await inFolder(
+    { "model.bin": bytes, "tok.bin": tokenizerFile(PIECES) },
+    (folder) => test({ folder, model: `${folder}/model.bin`, tokenizer: `${folder}/tok.bin` }),
+  );
 }
 
 /** Floats of a llama2.c model behind its header. */

@@ -1,14 +1,24 @@
-/** The command line of a long random run: so many of something, from a seed. */
+/** Long random runs as commands: so many of something, from a seed. */
 import { Arguments } from "../../cli/shared/arguments.ts";
+import { exitCodeOf, type Out, terminal } from "../../cli/shared/run.ts";
+import { Random } from "./random.ts";
 
-/** What the command line asks for. */
-export interface LongRun {
+/** What a command line asks for. */
+interface LongRunOptions {
   /** How many. */
   count: number;
   /** Of the random numbers. */
   seed: number;
   /** File for the result. */
   json?: string;
+}
+
+/** What a run is given. */
+export interface LongRun extends Pick<LongRunOptions, "count" | "seed"> {
+  /** Random numbers of the seed. */
+  random: Random;
+  /** Prints a line. */
+  log: (line: string) => void;
 }
 
 /** What is run, and what its help says. */
@@ -25,20 +35,55 @@ export interface LongRunAbout {
   count: number;
 }
 
-/** Reads a command line; undefined where it asked for help, which is then printed. */
-export function longRunOf(args: readonly string[], about: LongRunAbout): LongRun | undefined {
+/**
+ * A command that runs `work` and returns its exit code: 2 where options are wrong, 1 where `work` failed or found faults, which are
+ * printed.
+ */
+export function longRun(
+  about: LongRunAbout,
+  work: (run: LongRun) => Promise<{ faults: readonly string[] }>,
+): (args: readonly string[], out: Pick<Out, "log" | "error">) => Promise<number> {
+  return (args, out) =>
+    exitCodeOf(async () => {
+      const options = optionsOf(args, about);
+      if (typeof options === "string") return out.log(options);
+      const { count, seed, json } = options;
+      out.log(`seed ${seed}`);
+      const random = new Random(seed);
+      const log = (line: string) => out.log(line);
+      const result = await work({ count, seed, random, log }).catch((error) => {
+        // Of whichever kind: the options were right.
+        throw new Error(error.stack, { cause: error });
+      });
+      if (json) await Deno.writeTextFile(json, JSON.stringify({ seed, ...result }, null, 2));
+      const { faults } = result;
+      if (faults.length > 0) throw new Error([`faults: ${faults.length}`, ...faults].join("\n"));
+    }, out);
+}
+
+/** Ends the process by a command's exit code, whatever else is under way. */
+export async function exitBy(command: ReturnType<typeof longRun>): Promise<never> {
+  Deno.exit(await command(Deno.args, terminal));
+}
+
+/** Cells of a table's line, to the right of columns as wide as this. */
+export function row(cells: readonly (string | number)[], width: number): string {
+  return cells.map((cell) => `${cell}`.padStart(width)).join("");
+}
+
+/** Reads a command line; the help where that is asked for. */
+function optionsOf(args: readonly string[], about: LongRunAbout): LongRunOptions | string {
   const { summary, task, counted, counts, count } = about;
-  const given = new Arguments(task, args, { names: [counted, "seed", "json"] });
+  const given = new Arguments(`run ${task}`, args, { names: [counted, "seed", "json"] });
   if (given.isHelp) {
-    console.log(`${summary}
+    return `${summary}
 
 Usage: deno run ${task} [options]
 
 ${`  --${counted} NUMBER`.padEnd(19)}  ${counts} (default: ${count})
   --seed NUMBER      repeats a run (default: a fresh one, which is printed)
   --json FILE        the result, for programs
-  --help             this text`);
-    return undefined;
+  --help             this text`;
   }
   const fresh = crypto.getRandomValues(new Uint32Array(1))[0];
   return {
@@ -46,35 +91,4 @@ ${`  --${counted} NUMBER`.padEnd(19)}  ${counts} (default: ${count})
     seed: given.number("seed", { min: 0 }) ?? fresh,
     json: given.text("json"),
   };
-}
-
-function readOptions(about: LongRunAbout): LongRun | undefined {
-  try {
-    return longRunOf(Deno.args, about);
-  } catch (error) {
-    console.error(`${error}`);
-    Deno.exit(2);
-  }
-}
-
-/** Runs it to the end of the process; wrong options are said in a line. */
-export async function runLong(
-  about: LongRunAbout,
-  work: (options: LongRun) => Promise<{ faults: readonly string[] }>,
-): Promise<never> {
-  const options = readOptions(about);
-  if (!options) Deno.exit(0);
-  try {
-    console.log(`seed ${options.seed}`);
-    const result = await work(options);
-    if (options.json) {
-      const { seed } = options;
-      await Deno.writeTextFile(options.json, JSON.stringify({ seed, ...result }, null, 2));
-    }
-    for (const fault of result.faults) console.error(fault);
-    Deno.exit(result.faults.length === 0 ? 0 : 1);
-  } catch (error) {
-    console.error(error);
-    Deno.exit(1);
-  }
 }
