@@ -7,18 +7,25 @@ type StepTime = ServingReport["rows"][number]["stepTimes"][number];
 
 /**
  * Steps of a serving run: seconds of a step, of each of its tokens, and of each token that a sequence of it has, by least
- * squares, none of them negative. The time of reads is in that of steps.
+ * squares, none of them negative. The time of reads is in that of steps. Read by read, in the order of the run, steps take as
+ * many times as long as they took there: waits depend on how times vary, and not on their mean alone.
  */
 export class MeasuredTimes implements StepTimes {
   readonly readSeconds = 0;
   readonly #seconds: readonly number[];
+  readonly #slowness: readonly number[];
 
   /** @param times Steps that were measured, at least one. */
   constructor(times: readonly StepTime[]) {
     const rows = times.map(({ steps, tokens, sequences, meanContext }) =>
       [1, tokens, sequences * meanContext].map((value) => steps * value)
     );
-    this.#seconds = fitPositive(rows, times.map(({ steps, ms }) => steps * ms / 1e3));
+    const measured = times.map(({ steps, ms }) => steps * ms / 1e3);
+    this.#seconds = fitPositive(rows, measured);
+    this.#slowness = rows.map((row, i) => {
+      const fitted = row.reduce((sum, value, j) => sum + value * this.#seconds[j], 0);
+      return fitted === 0 ? 1 : measured[i] / fitted;
+    });
   }
 
   stepSeconds(work: readonly TimedWork[]): number {
@@ -27,6 +34,10 @@ export class MeasuredTimes implements StepTimes {
       (sum, { first, count }) => sum + token * count + context * (first + count),
       step,
     );
+  }
+
+  slowness(read: number): number {
+    return this.#slowness[read % this.#slowness.length];
   }
 }
 

@@ -46,8 +46,6 @@ export class Replica {
   readonly #unheard: ((now: number) => void)[] = [];
   #nextId = 0;
   #nextAt: number | undefined;
-  /** The second at which the device is done with all steps so far. */
-  #deviceAt = 0;
 
   /** `onStep` is told of each step's work. */
   constructor(
@@ -87,26 +85,30 @@ export class Replica {
     else this.#unheard.push(message);
   }
 
-  /** Begins what is next, where there is something to do: the steps up to the next read, which the host decides at once. */
-  start(now: number): void {
+  /**
+   * Begins what is next, where there is something to do: the steps up to the next read, which the host decides at once.
+   *
+   * @param slowness How many times as long they take.
+   */
+  start(now: number, slowness: () => number = () => 1): void {
     if (this.#nextAt !== undefined || !this.#schedule.isBusy) return;
-    let isIdle = true;
+    const { steps } = this.counts;
+    let seconds = 0;
     do {
       const { work, setBack } = this.#schedule.step(this.#places);
       this.counts.setBacks += setBack.length;
-      if (work.length === 0) continue;
-      this.#run(work, now);
-      isIdle = false;
+      if (work.length > 0) seconds += this.#run(work);
     } while (!this.#schedule.isReadDue);
-    this.#nextAt = isIdle ? now : this.#deviceAt + this.#times.readSeconds;
+    const hasRun = this.counts.steps > steps;
+    this.#nextAt = hasRun ? now + slowness() * seconds + this.#times.readSeconds : now;
   }
 
-  /** Hands a step to the device. */
-  #run(work: readonly TimedWork[], now: number): void {
+  /** Counts a step; returns its seconds. */
+  #run(work: readonly TimedWork[]): number {
     this.counts.steps++;
     this.counts.sequences += work.length;
     this.#onStep(work);
-    this.#deviceAt = Math.max(this.#deviceAt, now) + this.#times.stepSeconds(work);
+    return this.#times.stepSeconds(work);
   }
 
   /** Ends the read that is under way: returns the sequences that are over by it. */

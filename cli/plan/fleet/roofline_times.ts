@@ -62,6 +62,10 @@ export class RooflineTimes implements StepTimes {
     return (weights + attention) / efficiency + reads * readSeconds;
   }
 
+  slowness(): number {
+    return 1;
+  }
+
   #attentionSeconds(work: readonly TimedWork[]): number {
     let [bytes, flops] = [0, 0];
     for (const { window, bytesPerToken, flopsPerPair } of this.#layers) {

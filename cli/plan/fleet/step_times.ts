@@ -8,6 +8,8 @@ export type TimedWork = Pick<StepWork, "first" | "count">;
 export interface StepTimes {
   /** Seconds of a read by the host, beyond the steps before it. */
   readonly readSeconds: number;
-  /** Seconds of a step. */
+  /** Seconds of a step, as its work has them on average. */
   stepSeconds(work: readonly TimedWork[]): number;
+  /** How many times as long the steps up to a fleet's n-th read take: other programs slow a device, for a while. */
+  slowness(read: number): number;
 }

@@ -60,6 +60,15 @@ Deno.test("Fleet step times: seconds of a step, a token, and a token that is see
   assertAlmostEquals(seconds, (5 + 2 * 4 + 0.5 * (13 + 7)) / 1e3, 1e-9);
 });
 
+Deno.test("Fleet step times: read by read, steps are as slow as they were", () => {
+  const alike = { steps: 2, tokens: 1, sequences: 1, meanContext: 4 };
+  const times = new MeasuredTimes([10, 40, 10].map((ms) => ({ ...alike, ms })));
+  assertAlmostEquals(times.stepSeconds([{ first: 3, count: 1 }]), 0.02, 1e-9);
+  [0.5, 2, 0.5, 0.5, 2].forEach((slowness, read) =>
+    assertAlmostEquals(times.slowness(read), slowness, 1e-9)
+  );
+});
+
 Deno.test("Fleet: a serving run by hand, beside what was measured", () => {
   const [{ variant, requestsPerSecond, firstTokenMs }] = checkServing(reportOf());
   // Each request has two steps and one read: ends at 20 and 40 ms.

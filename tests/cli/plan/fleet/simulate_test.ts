@@ -9,6 +9,7 @@ import { type Random, testRandomly } from "../../../support/random.ts";
 const TIMES = {
   readSeconds: 0.5,
   stepSeconds: (work: readonly TimedWork[]) => work.reduce((sum, { count }) => sum + count, 1),
+  slowness: () => 1,
 };
 const ONE: FleetOptions = {
   ...{ replicas: 1, maxRunning: 2, maxStepTokens: 4, stepsPerRead: 2, maxQueue: 1 },
@@ -38,6 +39,14 @@ Deno.test("Fleet: a schedule by hand", () => {
 Deno.test("Fleet: who comes while a replica waits for a read is in the steps behind it", () => {
   // Two steps of 2 seconds and a read; then 3 seconds and a read.
   assertEquals(timesOf([request(0, 1, 2), request(1, 2, 1)]), [[4.5, 4.5], [8, 8]]);
+});
+
+Deno.test("Fleet: steps up to a read take as many times as long as is said of the fleet's n-th one", () => {
+  const times = { ...TIMES, slowness: (read: number) => 1 + read };
+  const requests = [request(0, 1, 1), request(0, 1, 1), request(9, 1, 1)];
+  // Two seconds of a step, twice and three times as long, and the read.
+  const expected = [[2.5, 2.5], [4.5, 4.5], [15.5, 15.5]];
+  assertEquals(timesOf(requests, { ...ONE, replicas: 2, times }), expected);
 });
 
 Deno.test("Fleet: half of a request's overhead passes before its steps, and half behind them", () => {
@@ -143,7 +152,7 @@ testRandomly(
 );
 
 Deno.test("Fleet: a queue of one server and steps of one length waits as long as M/D/1", () => {
-  const times = { readSeconds: 0, stepSeconds: () => 1 };
+  const times = { readSeconds: 0, stepSeconds: () => 1, slowness: () => 1 };
   const options = { ...ONE, maxRunning: 1, maxStepTokens: 1, stepsPerRead: 1, times };
   const one = { least: 1, most: 1 };
   for (const load of [0.3, 0.7]) {
