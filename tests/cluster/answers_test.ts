@@ -406,7 +406,8 @@ testNats(
     const config = await Deno.makeTempFile({ suffix: ".conf" });
     await Deno.writeTextFile(
       config,
-      `accounts {
+      `authorization { timeout: 30 }
+      accounts {
       A { users = [{ user: a, password: p }] }
       B { users = [{ user: b, password: p }] }
       C { users = [{ user: c, password: p, permissions: { publish: ["_INBOX.>"], subscribe: ["_INBOX.>"] } }] }

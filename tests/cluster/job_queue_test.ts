@@ -326,7 +326,8 @@ testNats("JobQueue: a worker that nobody may find does not begin", async () => {
   const config = await Deno.makeTempFile({ suffix: ".conf" });
   await Deno.writeTextFile(
     config,
-    `accounts { A {
+    `authorization { timeout: 30 }
+    accounts { A {
       jetstream: enabled
       users = [{ user: a, password: p, permissions: { subscribe: { deny: ["$SRV.>"] } } }]
     } }`,

@@ -1,9 +1,13 @@
 // A nats-server of the test's own, on a free port of this machine. Tests of it are skipped, and say so, where it is absent.
+import { fileURLToPath } from "node:url";
 import type { NatsConnection, NodeConnectionOptions } from "@nats-io/transport-node";
 import { type NatsProcess, startNatsServer } from "../../cli/shared/cluster/nats_server.ts";
 import { natsOf } from "../../src/cluster/cluster.ts";
 import { type Cluster, connect } from "../../src/cluster/mod.ts";
 import { type Random, testRandomly } from "./random.ts";
+
+/** What all servers have, but for those that have a file of their own. */
+const CONFIG = fileURLToPath(new URL("nats.conf", import.meta.url));
 
 /** Whether the program is there; says so once a file if not. */
 const hasServer = isThere();
@@ -63,7 +67,8 @@ export class NatsServer {
 
 /** Starts a process; of the port -1 the server takes a free one. */
 function runServer(port: string, options: readonly string[]): Promise<NatsProcess> {
-  return startNatsServer("test NATS", { port, options });
+  const config = options.includes("--config") ? [] : ["--config", CONFIG];
+  return startNatsServer("test NATS", { port, options: [...config, ...options] });
 }
 
 /** A test that starts servers. */

@@ -44,7 +44,7 @@ export class RunningCommand {
       if (done) throw new Error(`${name} ended: ${await err}`);
       said += value;
     }
-    return new RunningCommand(said.trim(), process, out, err);
+    return new RunningCommand(said.slice(0, said.indexOf("\n")).trim(), process, out, err);
   }
 
   /** The number of its process. */

@@ -14,9 +14,6 @@ type Variable =
   | ("NATS_TOKEN" | "NATS_USER" | "NATS_PASSWORD" | "NATS_CREDS" | "NATS_NKEY")
   | ("NATS_CA" | "NATS_CERT" | "NATS_KEY");
 
-/** Milliseconds in which a server must answer. */
-const TIMEOUT = 5000;
-
 /**
  * Connects to a server, and stays connected: a connection that breaks is made again.
  *
@@ -31,7 +28,7 @@ export async function openCluster(
   const options = await credentialsOf(action, variable);
   try {
     const connection = await connect({
-      ...{ servers: url, timeout: TIMEOUT, maxReconnectAttempts: -1, name: `onehead ${action}` },
+      ...{ servers: url, maxReconnectAttempts: -1, name: `onehead ${action}` },
       ...options,
     });
     return { connection, prefix };

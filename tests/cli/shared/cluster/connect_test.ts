@@ -50,7 +50,7 @@ testNats(
     const user = nkeys.createUser();
     const seed = new TextDecoder().decode(user.getSeed());
     await inFolder({
-      "users.conf": `authorization { users = [
+      "users.conf": `authorization { timeout: 30, users = [
       { nkey: ${user.getPublicKey()} }
       { user: someone, password: "secret" }
     ] }`,
@@ -107,7 +107,7 @@ testNats("openCluster: a creds file, of a user whose account an operator signed"
     }\n------END USER NKEY SEED------\n`;
   await inFolder({
     "server.conf": `operator: ${tokenOf(operator, operator, "operator")}
-      authorization { timeout: 30 } # signatures take their time on a busy machine
+      authorization { timeout: 30 }
       resolver: MEMORY
       resolver_preload: { ${account.getPublicKey()}: ${tokenOf(operator, account, "account")} }`,
     "user.creds": credsOf(user, tokenOf(account, user, "user")),
@@ -139,10 +139,13 @@ testNats("openCluster: a socket that the server resets late ends nothing", async
 testNats("openCluster: TLS, by the authority that signs the server's certificate", async () => {
   await inFolder({}, async (folder) => {
     if (!await makeCertificate(folder)) return;
-    await using server = await NatsServer.start(
-      ...["--tls", "--tlscert", `${folder}/cert.pem`, "--tlskey", `${folder}/key.pem`],
-      ...["--auth", "secret"],
+    const config = `${folder}/server.conf`;
+    const files = `cert_file: "${folder}/cert.pem", key_file: "${folder}/key.pem"`;
+    await Deno.writeTextFile(
+      config,
+      `tls { ${files}, timeout: 30 }, authorization { token: secret, timeout: 30 }`,
     );
+    await using server = await NatsServer.start("--config", config);
     const url = server.url.replace("nats:", "tls:");
     const NATS_TOKEN = "secret";
     await join(url, { NATS_TOKEN, NATS_CA: `${folder}/cert.pem` });
