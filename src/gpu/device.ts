@@ -7,6 +7,7 @@ import { forgetKernels } from "./kernel_cache.ts";
 import { lossOf } from "./loss.ts";
 import type { DeviceProfile } from "./profile.ts";
 import { refusalsOf } from "./refusals.ts";
+import { textureBytesOf } from "./shared_textures.ts";
 
 /** What a {@linkcode Gpu} can do beyond plain WebGPU. */
 export interface GpuFeatures {
@@ -372,6 +373,27 @@ export class Gpu {
     }
     if ("thrown" in created) throw await lossOf(device).causeOf(created.thrown);
     return created.value;
+  }
+
+  /**
+   * Bytes of the textures that attentions and their gradients read on a software adapter; 0 on a GPU. All that are alike on the
+   * device share them, and the last one that is destroyed frees them: they are at most the textures of every plan, once.
+   *
+   * @example
+   * ```ts
+   * import { Attention, Gpu } from "@onehead/attention";
+   *
+   * const gpu = await Gpu.open();
+   * const spec = { numHeads: 8, headDim: 64, seqLen: 256, capacity: 256 };
+   * const attentions = [await Attention.create(gpu, spec), await Attention.create(gpu, spec)];
+   * console.log(gpu.textureBytes); // on a software adapter 1572864, as of one of them
+   * for (const attention of attentions) attention.destroy();
+   * console.log(gpu.textureBytes); // 0
+   * gpu.destroy();
+   * ```
+   */
+  get textureBytes(): number {
+    return textureBytesOf(this.device);
   }
 
   /**

@@ -3,7 +3,7 @@ import { sentence } from "../base/check.ts";
 import { type CompiledKernel, type Dispatch, type Grid, withAccess } from "./bound_work.ts";
 import type { Gpu } from "./device.ts";
 import { GpuWorkError } from "../base/errors.ts";
-import { canBeUniform, USAGE } from "./usage.ts";
+import { canBeUniform, TEXTURE_FORMAT, USAGE } from "./usage.ts";
 import { keptKernel } from "./kernel_cache.ts";
 import {
   type BindingType,
@@ -29,9 +29,6 @@ export interface BufferRange {
 
 /** What a variable of a kernel binds. */
 export type Bindable = GPUBuffer | BufferRange | GPUTexture;
-
-/** The format of textures, for kernels that read them and for those that write them. */
-export const TEXTURE_FORMAT = "rgba32float";
 
 /** The entry of a binding in the layout of its group. */
 function layoutEntry({ binding, type }: WgslBinding): GPUBindGroupLayoutEntry {

@@ -1,11 +1,18 @@
-/** Textures that works of one device share: one of each name and size, freed with the last of its users. */
-import type { Gpu } from "./device.ts";
-import { TEXTURE_FORMAT } from "./kernel.ts";
+/** Textures that works of one device share: the smallest of a name that is large enough, freed with the last of its users. */
 import type { Owned } from "./owned.ts";
-import { TEXTURE_USAGE } from "./usage.ts";
+import { TEXEL_BYTES, TEXTURE_FORMAT, TEXTURE_USAGE } from "./usage.ts";
+
+/** What makes textures: a `Gpu`, which counts them. */
+export interface TextureMaker {
+  readonly device: GPUDevice;
+  guard<Value>(action: string, create: () => Value): Promise<Value>;
+}
 
 /** A texture and the number of its users. */
 interface SharedTexture {
+  name: string;
+  width: number;
+  height: number;
   /** The texture once the device has granted its memory. */
   granted: Promise<GPUTexture>;
   /** Frees it. */
@@ -13,10 +20,11 @@ interface SharedTexture {
   users: number;
 }
 
-const known = new WeakMap<GPUDevice, Map<string, SharedTexture>>();
+const known = new WeakMap<GPUDevice, Set<SharedTexture>>();
 
 /**
- * The texture of a name and a size: that of other users on the device, where there are some. `owned` is one of its users.
+ * A texture of a name and a width, and of at least a height: that of other users on the device, where there are some. `owned` is
+ * one of its users.
  *
  * A user fills all that it reads of the texture in the same bound work, before it reads. The dispatches of a work stand together
  * in a pass, and a queue runs them in their order: nobody else's fill comes in between.
@@ -24,25 +32,20 @@ const known = new WeakMap<GPUDevice, Map<string, SharedTexture>>();
  * @throws {GpuWorkError} If the device refuses the memory.
  */
 export async function sharedTexture(
-  gpu: Gpu,
+  gpu: TextureMaker,
   owned: Owned,
   name: string,
   size: readonly [width: number, height: number],
 ): Promise<GPUTexture> {
-  const { device } = gpu;
-  const textures = known.get(device) ?? new Map<string, SharedTexture>();
-  known.set(device, textures);
-  const key = `${name} ${size.join(" x ")}`;
-  const texture = textures.get(key) ?? create(gpu, name, size);
-  textures.set(key, texture);
+  const textures = known.get(gpu.device) ?? new Set();
+  known.set(gpu.device, textures);
+  const texture = fitting(textures, name, size) ?? create(gpu, name, size);
+  textures.add(texture);
   texture.users++;
-  const forget = () => {
-    if (textures.get(key) === texture) textures.delete(key);
-  };
   owned.keep({
     destroy() {
       if (--texture.users > 0) return;
-      forget();
+      textures.delete(texture);
       texture.destroy();
     },
   });
@@ -50,17 +53,40 @@ export async function sharedTexture(
     return await texture.granted;
   } catch (error) {
     // Whoever comes next tries anew.
-    forget();
+    textures.delete(texture);
     throw error;
   }
 }
 
-function create(gpu: Gpu, label: string, size: readonly [number, number]): SharedTexture {
+/** Bytes of all textures of a device that have a user. */
+export function textureBytesOf(device: GPUDevice): number {
+  return [...known.get(device) ?? []].reduce(
+    (sum, { width, height }) => sum + width * height * TEXEL_BYTES,
+    0,
+  );
+}
+
+/** The smallest texture that is large enough: lines that a user does not fill, it does not read. */
+function fitting(
+  textures: Iterable<SharedTexture>,
+  wanted: string,
+  [wide, high]: readonly [width: number, height: number],
+): SharedTexture | undefined {
+  return [...textures]
+    .filter(({ name, width, height }) => name === wanted && width === wide && height >= high)
+    .toSorted((a, b) => a.height - b.height)[0];
+}
+
+function create(
+  gpu: TextureMaker,
+  name: string,
+  [width, height]: readonly [width: number, height: number],
+): SharedTexture {
   let texture: GPUTexture | undefined;
-  const granted = gpu.guard(`allocate ${label}`, () =>
+  const granted = gpu.guard(`allocate ${name}`, () =>
     texture = gpu.device.createTexture({
-      ...{ label, size: [...size], format: TEXTURE_FORMAT },
+      ...{ label: name, size: [width, height], format: TEXTURE_FORMAT },
       usage: TEXTURE_USAGE.textureBinding | TEXTURE_USAGE.storageBinding,
     }));
-  return { granted, destroy: () => texture?.destroy(), users: 0 };
+  return { name, width, height, granted, destroy: () => texture?.destroy(), users: 0 };
 }

@@ -15,6 +15,10 @@ export function canBeUniform({ usage }: GPUBuffer): boolean {
   return (usage & USAGE.uniform) !== 0;
 }
 
+/** The format of textures, for kernels that read them and for those that write them, and the bytes of a texel of it. */
+export const TEXTURE_FORMAT = "rgba32float";
+export const TEXEL_BYTES = 16;
+
 /** The uses of a texture: the bits of `GPUTextureUsage`. */
 export const TEXTURE_USAGE = {
   textureBinding: 0x04,

@@ -6,6 +6,7 @@ import { rowsPerKvHead } from "./plan_base.ts";
 import { movedBytes, operations } from "./counts.ts";
 import type { AttentionPlan } from "./plan.ts";
 import type { FusedPlan } from "./fused.ts";
+import { texelBytes } from "./texels.ts";
 import type { StagedPlan } from "./staged.ts";
 
 /**
@@ -116,7 +117,8 @@ function fusedRows(plan: FusedPlan): [string, string][] {
 function bindingsRow({ uniform, texels }: FusedPlan): [string, string][] {
   if (texels) {
     const names = texels.map(({ name }) => name).join(", ").replace(/, (\w)$/, " and $1");
-    return [["bindings", `${names} brought to textures, whose loads are cheap in software`]];
+    const textures = `textures of ${count(texelBytes(texels))} bytes`;
+    return [["bindings", `${names} brought to ${textures}, whose loads are cheap in software`]];
   }
   if (!uniform) return [];
   const { ranges, rows } = uniform;

@@ -1,6 +1,7 @@
 /** Textures of queries, keys, values and dO, whose loads are cheap in software: a kernel fills them before many rows read them. */
 import type { Grid } from "../gpu/bound_work.ts";
 import { SMALLEST_SUBGROUP } from "../gpu/profile.ts";
+import { TEXEL_BYTES } from "../gpu/usage.ts";
 import type { Dtype } from "../tensor/dtype.ts";
 import { loadPacks, type Loads, loadsOf } from "../tensor/loads.ts";
 import { isQuantized } from "../tensor/quantized.ts";
@@ -11,7 +12,6 @@ import type { PlanDevice, PlanStart } from "./plan_base.ts";
 /** Texels of a line of a texture, and lines: as many as devices in compatibility mode have of both. */
 export const TEXELS_WIDE = 4096;
 const GUARANTEED_LINES = 4096;
-const TEXEL_BYTES = 16;
 
 /** Invocations of a workgroup that fills a texture, and loads that are worth one. */
 export const FILL_WORKGROUP = 64;

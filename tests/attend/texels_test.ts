@@ -146,9 +146,11 @@ testRandomly(
       return { owned, over, q: host };
     };
 
-    const [two, again, four] = [await attentionOf(2), await attentionOf(2), await attentionOf(4)];
+    const bytesBefore = gpu.textureBytes;
+    const [two, four, again] = [await attentionOf(2), await attentionOf(4), await attentionOf(2)];
     // Queries of four tokens take two lines, which are a texture of their own.
     assertEquals(alive.labels.length, 4);
+    assertEquals(gpu.textureBytes - bytesBefore, (1 + 2 + 1 + 1) * TEXELS_WIDE * 16);
     const [nan, uneven, wrapped] = [await ring(), await ring(), await ring()];
     const before = [
       ...[
@@ -190,8 +192,16 @@ testRandomly(
     assertEquals(alive.labels.length, 4);
     again.owned.destroy();
     assertEquals(alive.labels.length, 3);
+    // Queries of two tokens find room where those of four are, which stay for them.
+    const shorter = await attentionOf(2);
+    assertEquals(alive.labels.length, 3);
+    const ofShorter = await shorter.over(uneven.cache);
     four.owned.destroy();
-    assertEquals(alive.labels, []);
+    await submit((encoder) => ofShorter.encode(encoder));
+    await check(ofShorter.o, uneven.transcript.attend(shorter.q, 5), "in a larger texture");
+    assertEquals(alive.labels.length, 3);
+    shorter.owned.destroy();
+    assertEquals([alive.labels, gpu.textureBytes], [[], bytesBefore]);
   },
 );
 
@@ -313,6 +323,6 @@ Deno.test("texels: leave slices the scratch that these need", () => {
 Deno.test("texels: explain says so", () => {
   const spec = { numHeads: 8, headDim: 64, seqLen: 512, capacity: 512 };
   const text = explain(planAttention(spec, LIMITS, PROFILES["software with both"]));
-  assertStringIncludes(text, "q, k and v brought to textures, whose loads are cheap in software");
+  assertStringIncludes(text, "q, k and v brought to textures of 3,145,728 bytes, whose loads");
   assertStringIncludes(text, "4: fillQueries 8 x 1, fillKeys 1 x 8, fillValues 1 x 8, ...");
 });

@@ -8,6 +8,7 @@ import { AliveTextures } from "../support/textures.ts";
 
 Deno.test("sharedTexture() is one for a name and a size, until its last user goes", async () => {
   const gpu = await sharedGpu();
+  const bytesBefore = gpu.textureBytes;
   using alive = await AliveTextures.watch();
   const [first, second] = [new Owned(), new Owned()];
   const [a, same, other, higher] = await Promise.all([
@@ -19,10 +20,15 @@ Deno.test("sharedTexture() is one for a name and a size, until its last user goe
   assertStrictEquals(a, same);
   assertEquals([other.label, higher.height], ["b", 3]);
   assertEquals(alive.labels, ["a", "b", "a"]);
+  assertEquals(gpu.textureBytes - bytesBefore, (2 + 2 + 3) * 4 * 16);
+  // The smallest that is large enough, of the same width.
+  assertStrictEquals(await sharedTexture(gpu, second, "a", [4, 1]), a);
+  assertEquals((await sharedTexture(gpu, first, "a", [8, 1])).width, 8);
+  assertEquals(alive.labels, ["a", "b", "a", "a"]);
   first.destroy();
   assertEquals(alive.labels, ["a", "b", "a"]);
   second.destroy();
-  assertEquals(alive.labels, []);
+  assertEquals([alive.labels, gpu.textureBytes], [[], bytesBefore]);
 
   // One who comes later gets a new one, and one who has gone while waiting keeps none.
   const third = new Owned();
