@@ -2779,33 +2779,49 @@ export const heldInputs: Readonly<Record<"own" | "broadcast", string>> = {
 fn laneOf(invocation: u32) -> u32 {
 return invocation % LANES;
 }
-fn inputsAt(firstToken: u32, row: u32, i: u32, invocation: u32) -> array<array<Wide, LOAD_PACKS>, TOKENS> {
-var held: array<array<Wide, LOAD_PACKS>, TOKENS>;
-/*unroll*/ for (var t = 0u; t < TOKENS; t++) {
-let first = startOfInput(min(firstToken + t, params.numTokens - 1u), row) + i * LOAD_PACKS;
+fn loadedToken(firstToken: u32, n: u32, invocation: u32) -> u32 {
+return min(firstToken + n, params.numTokens - 1u);
+}
+fn inputsAt(firstToken: u32, row: u32, i: u32, invocation: u32) -> array<array<Wide, LOAD_PACKS>, INPUTS> {
+var held: array<array<Wide, LOAD_PACKS>, INPUTS>;
+/*unroll*/ for (var n = 0u; n < TOKEN_LOADS; n++) {
+let first = startOfInput(loadedToken(firstToken, n, invocation), row);
 /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
-held[t][p] = x[first + p];
+held[n][p] = taken(x[first + i * LOAD_PACKS + p], i * LOAD_PACKS + p, n);
 }
 }
 return held;
+}
+fn ofTokens(loaded: array<f32, TOKEN_LOADS>) -> array<f32, TOKENS> {
+return loaded;
 }`,
   broadcast: `var<storage, read> x: array<Wide>;
 fn laneOf(invocation: u32) -> u32 {
 return 0u;
 }
-fn inputsAt(firstToken: u32, row: u32, i: u32, invocation: u32) -> array<array<Wide, LOAD_PACKS>, TOKENS> {
-var held: array<array<Wide, LOAD_PACKS>, TOKENS>;
+fn loadedToken(firstToken: u32, n: u32, invocation: u32) -> u32 {
+return min(firstToken + n * WORKGROUP + invocation, params.numTokens - 1u);
+}
+fn inputsAt(firstToken: u32, row: u32, i: u32, invocation: u32) -> array<array<Wide, LOAD_PACKS>, INPUTS> {
+var held: array<array<Wide, LOAD_PACKS>, INPUTS>;
 /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
 var own: array<Wide, TOKEN_LOADS>;
 /*unroll*/ for (var n = 0u; n < TOKEN_LOADS; n++) {
-let token = min(firstToken + n * WORKGROUP + invocation, params.numTokens - 1u);
-own[n] = x[startOfInput(token, row) + i * LOAD_PACKS + p];
+let first = startOfInput(loadedToken(firstToken, n, invocation), row);
+own[n] = taken(x[first + i * LOAD_PACKS + p], i * LOAD_PACKS + p, n);
 }
 /*unroll*/ for (var t = 0u; t < TOKENS; t++) {
 held[t][p] = subgroupBroadcast(own[t / WORKGROUP], t % WORKGROUP);
 }
 }
 return held;
+}
+fn ofTokens(loaded: array<f32, TOKEN_LOADS>) -> array<f32, TOKENS> {
+var all: array<f32, TOKENS>;
+/*unroll*/ for (var t = 0u; t < TOKENS; t++) {
+all[t] = subgroupBroadcast(loaded[t / WORKGROUP], t % WORKGROUP);
+}
+return all;
 }`,
 };
 
@@ -2828,6 +2844,83 @@ return token * PACKS;
 }`,
   head: `fn startOfInput(token: u32, row: u32) -> u32 {
 return (token * HEADS + row / HEAD_ROWS) * PACKS;
+}`,
+};
+
+/** layer/input_norm.wgsl */
+export const inputNorm: Readonly<Record<"none" | "rms" | "layer", string>> = {
+  none: `fn beginRow(n: u32, first: u32) {
+}
+fn taken(x: Wide, pack: u32, n: u32) -> Wide {
+return x;
+}
+fn normVectorAt(v: u32, pack: u32) -> Wide {
+return Wide(0.0);
+}
+fn normaliseSums(sums: ptr<function, Sums>, invocation: u32, lane: u32) {
+}`,
+  rms: `var<private> squares: array<f32, TOKEN_LOADS>;
+fn beginRow(n: u32, first: u32) {
+}
+fn taken(x: Wide, pack: u32, n: u32) -> Wide {
+squares[n] = addInner(x, x, squares[n]);
+return x * gainAt(pack);
+}
+fn normVectorAt(v: u32, pack: u32) -> Wide {
+return normBiasAt(pack);
+}
+fn normaliseSums(sums: ptr<function, Sums>, invocation: u32, lane: u32) {
+var rstds: array<f32, TOKEN_LOADS>;
+/*unroll*/ for (var n = 0u; n < TOKEN_LOADS; n++) {
+rstds[n] = inverseSqrt(sumOverLanes(squares[n], invocation, lane) / f32(IN) + params.eps);
+}
+let rstd = ofTokens(rstds);
+/*unroll*/ for (var t = 0u; t < TOKENS; t++) {
+/*unroll*/ for (var r = 0u; r < ROWS; r++) {
+(*sums)[t][r] *= rstd[t];
+/*unroll*/ for (var v = 0u; v < BIAS_VECTORS; v++) {
+(*sums)[t][r] += (*sums)[TOKENS + v][r];
+}
+}
+}
+}`,
+  layer: `var<private> shifts: array<f32, TOKEN_LOADS>;
+var<private> rests: array<f32, TOKEN_LOADS>;
+var<private> squares: array<f32, TOKEN_LOADS>;
+fn beginRow(n: u32, first: u32) {
+let some = (x[first] + x[first + PACKS / 4u]) + (x[first + PACKS / 2u] + x[first + PACKS * 3u / 4u]);
+shifts[n] = addInner(some, Wide(0.25 / f32(PACK)), 0.0);
+}
+fn taken(x: Wide, pack: u32, n: u32) -> Wide {
+let difference = x - shifts[n];
+rests[n] = addInner(difference, Wide(1.0), rests[n]);
+squares[n] = addInner(difference, difference, squares[n]);
+return difference * gainAt(pack);
+}
+fn normVectorAt(v: u32, pack: u32) -> Wide {
+if (v == 0u) {
+return gainAt(pack);
+}
+return normBiasAt(pack);
+}
+fn normaliseSums(sums: ptr<function, Sums>, invocation: u32, lane: u32) {
+var means: array<f32, TOKEN_LOADS>;
+var rstds: array<f32, TOKEN_LOADS>;
+/*unroll*/ for (var n = 0u; n < TOKEN_LOADS; n++) {
+means[n] = sumOverLanes(rests[n], invocation, lane) / f32(IN);
+let variance = sumOverLanes(squares[n], invocation, lane) / f32(IN) - means[n] * means[n];
+rstds[n] = inverseSqrt(max(variance, 0.0) + params.eps);
+}
+let mean = ofTokens(means);
+let rstd = ofTokens(rstds);
+/*unroll*/ for (var t = 0u; t < TOKENS; t++) {
+/*unroll*/ for (var r = 0u; r < ROWS; r++) {
+(*sums)[t][r] = fma(-mean[t], (*sums)[TOKENS][r], (*sums)[t][r]) * rstd[t];
+/*unroll*/ for (var v = 0u; v < BIAS_VECTORS; v++) {
+(*sums)[t][r] += (*sums)[TOKENS + 1u + v][r];
+}
+}
+}
 }`,
 };
 
@@ -2871,6 +2964,7 @@ var<uniform> params: Params;
 const PACKS = IN / PACK;
 const LOADS = PACKS / LOAD_PACKS;
 alias PerRow = array<f32, ROWS>;
+alias Sums = array<PerRow, INPUTS>;
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_index) invocation: u32) {
 let lane = laneOf(invocation);
@@ -2878,27 +2972,27 @@ let group = invocation / LANES;
 let ownRow = (workgroupId.x * ROW_GROUPS + group % ROW_GROUPS) * ROWS;
 let firstToken = (workgroupId.y * TOKEN_GROUPS + group / ROW_GROUPS) * TOKENS;
 let inputRow = params.firstRow + min(ownRow, PART_ROWS - 1u);
-var moments = array<Moments, TOKENS>();
-/*unroll*/ for (var t = 0u; t < TOKENS; t++) {
-moments[t] = momentsOf(startOfInput(min(firstToken + t, params.numTokens - 1u), inputRow), invocation);
+/*unroll*/ for (var n = 0u; n < TOKEN_LOADS; n++) {
+beginRow(n, startOfInput(loadedToken(firstToken, n, invocation), inputRow));
 }
-var sums: array<PerRow, TOKENS>;
+var sums: Sums;
 for (var i = lane; i < LOADS; i += LANES) {
 var held = inputsAt(firstToken, inputRow, i, invocation);
-/*unroll*/ for (var t = 0u; t < TOKENS; t++) {
+/*unroll*/ for (var v = 0u; v < NORM_VECTORS; v++) {
 /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
-held[t][p] = normalised(held[t][p], i * LOAD_PACKS + p, moments[t]);
+held[TOKENS + v][p] = normVectorAt(v, i * LOAD_PACKS + p);
 }
 }
 /*unroll*/ for (var r = 0u; r < ROWS; r++) {
 let weight = matrixAt(min(ownRow + r, PART_ROWS - 1u), i);
-/*unroll*/ for (var t = 0u; t < TOKENS; t++) {
+/*unroll*/ for (var t = 0u; t < INPUTS; t++) {
 /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
 sums[t][r] = addInner(held[t][p], weight[p], sums[t][r]);
 }
 }
 }
 }
+normaliseSums(&sums, invocation, lane);
 var scale: PerRow;
 var bias: PerRow;
 /*unroll*/ for (var r = 0u; r < ROWS; r++) {
@@ -2926,11 +3020,7 @@ put(firstToken + t, (params.firstRow + ownRow) / ROWS_PER_OUTPUT + r, outputOf(r
 }`;
 
 /** layer/moments.wgsl */
-export const moments: Readonly<Record<"none" | "rms" | "layer", string>> = {
-  none: `alias Moments = u32;
-fn momentsOf(first: u32, lane: u32) -> Moments {
-return 0u;
-}`,
+export const moments: Readonly<Record<"rms" | "layer", string>> = {
   rms: `struct Moments {
 mean: f32,
 rstd: f32,
@@ -3050,14 +3140,9 @@ moments[row] = vec2f(own.mean, own.rstd);
 }`;
 
 /** layer/normalised.wgsl */
-export const normalised: Readonly<Record<"none" | "normed", string>> = {
-  none: `fn normalised(x: Wide, pack: u32, moments: Moments) -> Wide {
-return x;
-}`,
-  normed: `fn normalised(x: Wide, pack: u32, moments: Moments) -> Wide {
+export const normalised: string = `fn normalised(x: Wide, pack: u32, moments: Moments) -> Wide {
 return fma((x - moments.mean) * moments.rstd, gainAt(pack), normBiasAt(pack));
-}`,
-};
+}`;
 
 /** layer/output.wgsl */
 export const output: Readonly<Record<"linear" | "activated" | "gated", string>> = {

@@ -3,15 +3,15 @@
 //   y[t, r] = sum_i x[t, i] w[r, i] + b[r], x as it is or normalised
 //
 //   w  [PART_ROWS, IN]  Stored  read  by matrixAt: all rows, or a part of them
-//   and what inputsAt, normalised and biasOf read and put writes
+//   and what inputsAt, taken and biasOf read and put writes
 //
 // Grid: (blocks of rows, blocks of tokens). A workgroup is ROW_GROUPS x TOKEN_GROUPS groups of LANES invocations; a group owns
 // ROWS rows of w and TOKENS tokens, so that a loaded weight serves every token and a loaded x every row, and its lanes share
-// the sum over IN. An output is made of ROWS_PER_OUTPUT neighbouring rows. Where tokens are normalised, all groups have the same
-// ones, and all invocations share their moments.
+// the sum over IN. An output is made of ROWS_PER_OUTPUT neighbouring rows. The INPUTS that rows multiply are the tokens and the
+// vectors of their norm.
 //
-// Needs held_inputs, input, lanes, moments, normalised, output, pack, put, row_bias, weight_matrix, IN, LANES, LOAD_PACKS,
-// OUTPUTS, PART_ROWS, ROWS, ROWS_PER_OUTPUT, ROW_GROUPS, TOKENS, TOKEN_GROUPS, WORKGROUP.
+// Needs held_inputs, input, input_norm, lanes, output, pack, put, row_bias, weight_matrix, IN, INPUTS, LANES, LOAD_PACKS,
+// NORM_VECTORS, OUTPUTS, PART_ROWS, ROWS, ROWS_PER_OUTPUT, ROW_GROUPS, TOKENS, TOKEN_GROUPS, TOKEN_LOADS, WORKGROUP.
 struct Params {
   numTokens: u32,
   // The first row of w among all rows, of which one binding may hold a part.
@@ -26,6 +26,7 @@ const PACKS = IN / PACK;
 const LOADS = PACKS / LOAD_PACKS;
 
 alias PerRow = array<f32, ROWS>;
+alias Sums = array<PerRow, INPUTS>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_index) invocation: u32) {
@@ -36,28 +37,29 @@ fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_ind
 
   let inputRow = params.firstRow + min(ownRow, PART_ROWS - 1u);
 
-  var moments = array<Moments, TOKENS>();
-  /*unroll*/ for (var t = 0u; t < TOKENS; t++) {
-    moments[t] = momentsOf(startOfInput(min(firstToken + t, params.numTokens - 1u), inputRow), invocation);
+  /*unroll*/ for (var n = 0u; n < TOKEN_LOADS; n++) {
+    beginRow(n, startOfInput(loadedToken(firstToken, n, invocation), inputRow));
   }
 
-  var sums: array<PerRow, TOKENS>;
+  var sums: Sums;
   for (var i = lane; i < LOADS; i += LANES) {
     var held = inputsAt(firstToken, inputRow, i, invocation);
-    /*unroll*/ for (var t = 0u; t < TOKENS; t++) {
+    /*unroll*/ for (var v = 0u; v < NORM_VECTORS; v++) {
       /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
-        held[t][p] = normalised(held[t][p], i * LOAD_PACKS + p, moments[t]);
+        held[TOKENS + v][p] = normVectorAt(v, i * LOAD_PACKS + p);
       }
     }
     /*unroll*/ for (var r = 0u; r < ROWS; r++) {
       let weight = matrixAt(min(ownRow + r, PART_ROWS - 1u), i);
-      /*unroll*/ for (var t = 0u; t < TOKENS; t++) {
+      /*unroll*/ for (var t = 0u; t < INPUTS; t++) {
         /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
           sums[t][r] = addInner(held[t][p], weight[p], sums[t][r]);
         }
       }
     }
   }
+
+  normaliseSums(&sums, invocation, lane);
 
   var scale: PerRow;
   var bias: PerRow;

@@ -1,12 +1,5 @@
 // moments: the shift and the scale of a row that is normalised, and the gradient through its shift.
 
-// variant none: the row is not normalised.
-alias Moments = u32;
-
-fn momentsOf(first: u32, lane: u32) -> Moments {
-  return 0u;
-}
-
 // variant rms: the root mean square is the scale (RMSNorm: Zhang and Sennrich 2019, arXiv 1910.07467).
 //
 // Needs lanes, pack, LANES, PACKS, WIDTH, params, x.

@@ -5,7 +5,7 @@ import { checkRounds } from "../gpu/loop_rounds.ts";
 import { rowRanges } from "../gpu/row_ranges.ts";
 import { lanesPiece } from "../attend/pieces.ts";
 import type { Norm } from "./norm.ts";
-import { type InputNorm, inputNormPieces, MOMENT_LOOPS } from "./norm_pieces.ts";
+import { type InputNorm, inputNormPiece, normVectors } from "./norm_pieces.ts";
 import { type LinearTarget, putPiece } from "./put.ts";
 import type { WeightMatrix } from "./weight_matrix.ts";
 import { loadPacks, type Loads, loadsOf, packSize } from "../tensor/loads.ts";
@@ -102,14 +102,10 @@ function broadcastsInputs(
  */
 export const UNIFORM_TILE = { rows: 32, tokens: 4, lanes: 1, workgroup: 8, tokenGroups: 8 };
 
-/** Most tokens that a projection normalises itself: those of one small tile. */
-const MOST_NORMALISED = 4;
+/** Most tokens that a projection normalises itself. */
+const MOST_NORMALISED = Infinity;
 
-/**
- * Whether a projection of so many tokens normalises them itself, which saves a dispatch. Each tile of rows computes their moments
- * anew, but a workgroup shares the loads: for each pass through a row they are at most an eighth of those of x that the tile does
- * anyway. Of more tokens the arithmetic and the time until first use cost more than the dispatch: norms stay apart.
- */
+/** Whether a projection of so many tokens normalises them itself, which saves a dispatch. */
 export function normalisesInput(numTokens: number): boolean {
   return numTokens <= MOST_NORMALISED;
 }
@@ -240,10 +236,7 @@ export class Linear {
     const { w: { shape: [outputs, inputs], dtype }, bias } = this.#weights;
     const loads = isUniform ? "packs" : loadsOf(this.#profile, dtype, inputs);
     const packs = inputs / packSize(inputs);
-    const momentRounds = norm
-      ? tile.tokens * MOMENT_LOOPS[norm.shape.kind] * Math.ceil(packs / tile.workgroup)
-      : 0;
-    const rounds = momentRounds + Math.ceil(packs / (loadPacks(loads) * tile.lanes));
+    const rounds = Math.ceil(packs / (loadPacks(loads) * tile.lanes));
     checkRounds(this.#profile, `project by ${this.#label}`, rounds, { inputs });
     const { subgroupSize } = this.#profile;
     const has = { hasBias: bias !== undefined, norm: norm && this.#normOf(norm, inputs) };
@@ -304,14 +297,15 @@ export function linearModule(
     ...weightPieces(dtype, inputs, pack, loads, { isUniform }),
     lanesPiece(LANES, { shuffles: LANES <= subgroupSize }),
     inputPiece(outputs, heads),
-    ...inputNormPieces(norm, WORKGROUP, { shuffles: WORKGROUP <= subgroupSize }),
+    inputNormPiece(norm),
     outputPiece(activation),
     putPiece(target, outputs / ROWS_PER_OUTPUT),
     {
       constants: {
         ...{ PART_ROWS: rows, ROWS, TOKENS, LANES, WORKGROUP },
         ...{ ROW_GROUPS: WORKGROUP / LANES / tokenGroups, TOKEN_GROUPS: tokenGroups },
-        ...(broadcasts && { TOKEN_LOADS: Math.ceil(TOKENS / WORKGROUP) }),
+        ...{ INPUTS: TOKENS + (norm ? normVectors(norm) : 0) },
+        ...{ TOKEN_LOADS: broadcasts ? Math.ceil(TOKENS / WORKGROUP) : TOKENS },
         ...{ ROWS_PER_OUTPUT, OUTPUTS: ROWS / ROWS_PER_OUTPUT },
       },
       fragments: [

@@ -1,7 +1,6 @@
 /** What a norm is in kernels: in its own, and in that of a projection which normalises its input. */
 import * as wgsl from "../../kernels/mod.ts";
-import { lanesPiece } from "../attend/pieces.ts";
-import { renamed, type WgslPiece } from "../gpu/compose.ts";
+import type { WgslPiece } from "../gpu/compose.ts";
 
 /** A norm as kernels know it. */
 export interface NormShape {
@@ -23,35 +22,29 @@ export interface InputNorm extends NormShape {
 export const MOMENT_LOOPS = { rms: 1, layer: 2 };
 
 /** Declares `normalised`, and the gain and the bias that it reads. */
-export function normalisedPiece({ hasBias, isUniform }: InputNorm): WgslPiece {
+export function normalisedPiece(norm: InputNorm): WgslPiece {
+  return { fragments: [...weightFragments(norm), wgsl.normalised] };
+}
+
+function weightFragments({ hasBias, isUniform }: InputNorm): string[] {
+  return [
+    wgsl.gain[isUniform ? "uniform" : "storage"],
+    wgsl.normBias[hasBias ? "added" : "none"],
+  ];
+}
+
+/** Declares how the input of a kernel is normalised beside its products; none leaves it as it is. */
+export function inputNormPiece(norm: InputNorm | undefined): WgslPiece {
+  if (!norm) return { constants: { NORM_VECTORS: 0 }, fragments: [wgsl.inputNorm.none] };
+  const BIAS_VECTORS = norm.hasBias ? 1 : 0;
+  const NORM_VECTORS = normVectors(norm);
   return {
-    fragments: [
-      wgsl.gain[isUniform ? "uniform" : "storage"],
-      wgsl.normBias[hasBias ? "added" : "none"],
-      wgsl.normalised.normed,
-    ],
+    constants: { BIAS_VECTORS, NORM_VECTORS },
+    fragments: [...weightFragments(norm), wgsl.inputNorm[norm.kind]],
   };
 }
 
-/** Names in a kernel that normalises rows of IN elements by all lanes of a workgroup, whatever its other lanes do. */
-const NAMES: Readonly<Record<string, string>> = {
-  ...{ WIDTH: "IN", LANES: "WORKGROUP", HALVINGS: "WORKGROUP_HALVINGS" },
-  ...{ sumOverLanes: "sumOverWorkgroup", maxOverLanes: "maxOverWorkgroup" },
-  reduced: "reducedInWorkgroup",
-};
-
-/** Declares `momentsOf` and `normalised` for the input of a kernel, by all lanes of a workgroup; none leaves it as it is. */
-export function inputNormPieces(
-  norm: InputNorm | undefined,
-  workgroup: number,
-  options: { shuffles: boolean },
-): WgslPiece[] {
-  if (!norm) return [{ fragments: [wgsl.moments.none, wgsl.normalised.none] }];
-  const { constants = {}, fragments = [] } = lanesPiece(workgroup, options);
-  return [normalisedPiece(norm), {
-    constants: Object.fromEntries(
-      Object.entries(constants).map(([name, value]) => [NAMES[name], value]),
-    ),
-    fragments: [...fragments, wgsl.moments[norm.kind]].map((text) => renamed(text, NAMES)),
-  }];
+/** Vectors of a norm that the rows of a matrix multiply: its gain, where a mean is taken away, and its bias. */
+export function normVectors({ kind, hasBias }: NormShape): number {
+  return (kind === "layer" ? 1 : 0) + (hasBias ? 1 : 0);
 }
