@@ -2792,7 +2792,7 @@ held[n][p] = taken(x[first + i * LOAD_PACKS + p], i * LOAD_PACKS + p, n);
 }
 return held;
 }
-fn ofTokens(loaded: array<f32, TOKEN_LOADS>) -> array<f32, TOKENS> {
+fn ofTokens(loaded: array<TokenMoments, TOKEN_LOADS>) -> array<TokenMoments, TOKENS> {
 return loaded;
 }`,
   broadcast: `var<storage, read> x: array<Wide>;
@@ -2816,8 +2816,8 @@ held[t][p] = subgroupBroadcast(own[t / WORKGROUP], t % WORKGROUP);
 }
 return held;
 }
-fn ofTokens(loaded: array<f32, TOKEN_LOADS>) -> array<f32, TOKENS> {
-var all: array<f32, TOKENS>;
+fn ofTokens(loaded: array<TokenMoments, TOKEN_LOADS>) -> array<TokenMoments, TOKENS> {
+var all: array<TokenMoments, TOKENS>;
 /*unroll*/ for (var t = 0u; t < TOKENS; t++) {
 all[t] = subgroupBroadcast(loaded[t / WORKGROUP], t % WORKGROUP);
 }
@@ -2857,7 +2857,12 @@ return x;
 fn normVectorAt(v: u32, pack: u32) -> Wide {
 return Wide(0.0);
 }
-fn normaliseSums(sums: ptr<function, Sums>, invocation: u32, lane: u32) {
+alias TokenMoments = u32;
+fn momentsOfTokens(invocation: u32, lane: u32) -> array<TokenMoments, TOKENS> {
+return array<TokenMoments, TOKENS>();
+}
+fn normalisedRows(own: PerRow, moments: TokenMoments, sums: ptr<function, Sums>) -> PerRow {
+return own;
 }`,
   rms: `var<private> squares: array<f32, TOKEN_LOADS>;
 fn beginRow(n: u32, first: u32) {
@@ -2869,20 +2874,23 @@ return x * gainAt(pack);
 fn normVectorAt(v: u32, pack: u32) -> Wide {
 return normBiasAt(pack);
 }
-fn normaliseSums(sums: ptr<function, Sums>, invocation: u32, lane: u32) {
-var rstds: array<f32, TOKEN_LOADS>;
+alias TokenMoments = f32;
+fn momentsOfTokens(invocation: u32, lane: u32) -> array<TokenMoments, TOKENS> {
+var loaded: array<TokenMoments, TOKEN_LOADS>;
 /*unroll*/ for (var n = 0u; n < TOKEN_LOADS; n++) {
-rstds[n] = inverseSqrt(sumOverLanes(squares[n], invocation, lane) / f32(IN) + params.eps);
+loaded[n] = inverseSqrt(sumOverLanes(squares[n], invocation, lane) / f32(IN) + params.eps);
 }
-let rstd = ofTokens(rstds);
-/*unroll*/ for (var t = 0u; t < TOKENS; t++) {
+return ofTokens(loaded);
+}
+fn normalisedRows(own: PerRow, moments: TokenMoments, sums: ptr<function, Sums>) -> PerRow {
+var rows = own;
 /*unroll*/ for (var r = 0u; r < ROWS; r++) {
-(*sums)[t][r] *= rstd[t];
+rows[r] *= moments;
 /*unroll*/ for (var v = 0u; v < BIAS_VECTORS; v++) {
-(*sums)[t][r] += (*sums)[TOKENS + v][r];
+rows[r] += (*sums)[TOKENS + v][r];
 }
 }
-}
+return rows;
 }`,
   layer: `var<private> shifts: array<f32, TOKEN_LOADS>;
 var<private> rests: array<f32, TOKEN_LOADS>;
@@ -2903,24 +2911,25 @@ return gainAt(pack);
 }
 return normBiasAt(pack);
 }
-fn normaliseSums(sums: ptr<function, Sums>, invocation: u32, lane: u32) {
-var means: array<f32, TOKEN_LOADS>;
-var rstds: array<f32, TOKEN_LOADS>;
+alias TokenMoments = vec2f;
+fn momentsOfTokens(invocation: u32, lane: u32) -> array<TokenMoments, TOKENS> {
+var loaded: array<TokenMoments, TOKEN_LOADS>;
 /*unroll*/ for (var n = 0u; n < TOKEN_LOADS; n++) {
-means[n] = sumOverLanes(rests[n], invocation, lane) / f32(IN);
-let variance = sumOverLanes(squares[n], invocation, lane) / f32(IN) - means[n] * means[n];
-rstds[n] = inverseSqrt(max(variance, 0.0) + params.eps);
+let mean = sumOverLanes(rests[n], invocation, lane) / f32(IN);
+let variance = sumOverLanes(squares[n], invocation, lane) / f32(IN) - mean * mean;
+loaded[n] = TokenMoments(mean, inverseSqrt(max(variance, 0.0) + params.eps));
 }
-let mean = ofTokens(means);
-let rstd = ofTokens(rstds);
-/*unroll*/ for (var t = 0u; t < TOKENS; t++) {
+return ofTokens(loaded);
+}
+fn normalisedRows(own: PerRow, moments: TokenMoments, sums: ptr<function, Sums>) -> PerRow {
+var rows = own;
 /*unroll*/ for (var r = 0u; r < ROWS; r++) {
-(*sums)[t][r] = fma(-mean[t], (*sums)[TOKENS][r], (*sums)[t][r]) * rstd[t];
+rows[r] = fma(-moments.x, (*sums)[TOKENS][r], rows[r]) * moments.y;
 /*unroll*/ for (var v = 0u; v < BIAS_VECTORS; v++) {
-(*sums)[t][r] += (*sums)[TOKENS + 1u + v][r];
+rows[r] += (*sums)[TOKENS + 1u + v][r];
 }
 }
-}
+return rows;
 }`,
 };
 
@@ -2992,7 +3001,7 @@ sums[t][r] = addInner(held[t][p], weight[p], sums[t][r]);
 }
 }
 }
-normaliseSums(&sums, invocation, lane);
+let moments = momentsOfTokens(invocation, lane);
 var scale: PerRow;
 var bias: PerRow;
 /*unroll*/ for (var r = 0u; r < ROWS; r++) {
@@ -3001,11 +3010,14 @@ bias[r] = biasOf(params.firstRow + min(ownRow + r, PART_ROWS - 1u));
 }
 for (var t = 0u; t < TOKENS; t++) {
 var rows = PerRow();
+var ofToken = TokenMoments();
 /*unroll*/ for (var u = 0u; u < TOKENS; u++) {
 if (t == u) {
 rows = sums[u];
+ofToken = moments[u];
 }
 }
+rows = normalisedRows(rows, ofToken, &sums);
 /*unroll*/ for (var r = 0u; r < ROWS; r++) {
 rows[r] = fma(sumOverLanes(rows[r], invocation, lane), scale[r], bias[r]);
 }

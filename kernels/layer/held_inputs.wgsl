@@ -27,7 +27,7 @@ fn inputsAt(firstToken: u32, row: u32, i: u32, invocation: u32) -> array<array<W
   return held;
 }
 
-fn ofTokens(loaded: array<f32, TOKEN_LOADS>) -> array<f32, TOKENS> {
+fn ofTokens(loaded: array<TokenMoments, TOKEN_LOADS>) -> array<TokenMoments, TOKENS> {
   return loaded;
 }
 
@@ -63,8 +63,8 @@ fn inputsAt(firstToken: u32, row: u32, i: u32, invocation: u32) -> array<array<W
   return held;
 }
 
-fn ofTokens(loaded: array<f32, TOKEN_LOADS>) -> array<f32, TOKENS> {
-  var all: array<f32, TOKENS>;
+fn ofTokens(loaded: array<TokenMoments, TOKEN_LOADS>) -> array<TokenMoments, TOKENS> {
+  var all: array<TokenMoments, TOKENS>;
   /*unroll*/ for (var t = 0u; t < TOKENS; t++) {
     all[t] = subgroupBroadcast(loaded[t / WORKGROUP], t % WORKGROUP);
   }

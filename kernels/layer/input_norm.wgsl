@@ -8,7 +8,7 @@
 
 // variant none: tokens are multiplied as they are.
 //
-// Needs linear, pack.
+// Needs pack, PerRow, Sums, TOKENS.
 fn beginRow(n: u32, first: u32) {
 }
 
@@ -20,12 +20,19 @@ fn normVectorAt(v: u32, pack: u32) -> Wide {
   return Wide(0.0);
 }
 
-fn normaliseSums(sums: ptr<function, Sums>, invocation: u32, lane: u32) {
+alias TokenMoments = u32;
+
+fn momentsOfTokens(invocation: u32, lane: u32) -> array<TokenMoments, TOKENS> {
+  return array<TokenMoments, TOKENS>();
+}
+
+fn normalisedRows(own: PerRow, moments: TokenMoments, sums: ptr<function, Sums>) -> PerRow {
+  return own;
 }
 
 // variant rms: the root mean square is the scale (RMSNorm: Zhang and Sennrich 2019, arXiv 1910.07467).
 //
-// Needs gain, held_inputs, lanes, linear, norm_bias, pack, BIAS_VECTORS, IN, ROWS, TOKENS, TOKEN_LOADS, params.
+// Needs gain, held_inputs, lanes, norm_bias, pack, BIAS_VECTORS, IN, PerRow, ROWS, Sums, TOKENS, TOKEN_LOADS, params.
 var<private> squares: array<f32, TOKEN_LOADS>;
 
 fn beginRow(n: u32, first: u32) {
@@ -40,20 +47,26 @@ fn normVectorAt(v: u32, pack: u32) -> Wide {
   return normBiasAt(pack);
 }
 
-fn normaliseSums(sums: ptr<function, Sums>, invocation: u32, lane: u32) {
-  var rstds: array<f32, TOKEN_LOADS>;
+// 1 / root mean square
+alias TokenMoments = f32;
+
+fn momentsOfTokens(invocation: u32, lane: u32) -> array<TokenMoments, TOKENS> {
+  var loaded: array<TokenMoments, TOKEN_LOADS>;
   /*unroll*/ for (var n = 0u; n < TOKEN_LOADS; n++) {
-    rstds[n] = inverseSqrt(sumOverLanes(squares[n], invocation, lane) / f32(IN) + params.eps);
+    loaded[n] = inverseSqrt(sumOverLanes(squares[n], invocation, lane) / f32(IN) + params.eps);
   }
-  let rstd = ofTokens(rstds);
-  /*unroll*/ for (var t = 0u; t < TOKENS; t++) {
-    /*unroll*/ for (var r = 0u; r < ROWS; r++) {
-      (*sums)[t][r] *= rstd[t];
-      /*unroll*/ for (var v = 0u; v < BIAS_VECTORS; v++) {
-        (*sums)[t][r] += (*sums)[TOKENS + v][r];
-      }
+  return ofTokens(loaded);
+}
+
+fn normalisedRows(own: PerRow, moments: TokenMoments, sums: ptr<function, Sums>) -> PerRow {
+  var rows = own;
+  /*unroll*/ for (var r = 0u; r < ROWS; r++) {
+    rows[r] *= moments;
+    /*unroll*/ for (var v = 0u; v < BIAS_VECTORS; v++) {
+      rows[r] += (*sums)[TOKENS + v][r];
     }
   }
+  return rows;
 }
 
 // variant layer: the mean is the shift, and the deviation the scale (LayerNorm: Ba et al. 2016, arXiv 1607.06450).
@@ -61,7 +74,7 @@ fn normaliseSums(sums: ptr<function, Sums>, invocation: u32, lane: u32) {
 // Sums are taken about an average of few elements: near enough to the mean that no difference of large numbers loses a small
 // deviation, and known before the row has been read.
 //
-// Needs gain, held_inputs, lanes, linear, norm_bias, pack, BIAS_VECTORS, IN, PACKS, ROWS, TOKENS, TOKEN_LOADS, params, x.
+// Needs gain, held_inputs, lanes, norm_bias, pack, BIAS_VECTORS, IN, PACKS, PerRow, ROWS, Sums, TOKENS, TOKEN_LOADS, params, x.
 var<private> shifts: array<f32, TOKEN_LOADS>;
 var<private> rests: array<f32, TOKEN_LOADS>;
 var<private> squares: array<f32, TOKEN_LOADS>;
@@ -86,22 +99,26 @@ fn normVectorAt(v: u32, pack: u32) -> Wide {
   return normBiasAt(pack);
 }
 
-fn normaliseSums(sums: ptr<function, Sums>, invocation: u32, lane: u32) {
-  var means: array<f32, TOKEN_LOADS>;
-  var rstds: array<f32, TOKEN_LOADS>;
+// The mean about the shift, and 1 / deviation.
+alias TokenMoments = vec2f;
+
+fn momentsOfTokens(invocation: u32, lane: u32) -> array<TokenMoments, TOKENS> {
+  var loaded: array<TokenMoments, TOKEN_LOADS>;
   /*unroll*/ for (var n = 0u; n < TOKEN_LOADS; n++) {
-    means[n] = sumOverLanes(rests[n], invocation, lane) / f32(IN);
-    let variance = sumOverLanes(squares[n], invocation, lane) / f32(IN) - means[n] * means[n];
-    rstds[n] = inverseSqrt(max(variance, 0.0) + params.eps);
+    let mean = sumOverLanes(rests[n], invocation, lane) / f32(IN);
+    let variance = sumOverLanes(squares[n], invocation, lane) / f32(IN) - mean * mean;
+    loaded[n] = TokenMoments(mean, inverseSqrt(max(variance, 0.0) + params.eps));
   }
-  let mean = ofTokens(means);
-  let rstd = ofTokens(rstds);
-  /*unroll*/ for (var t = 0u; t < TOKENS; t++) {
-    /*unroll*/ for (var r = 0u; r < ROWS; r++) {
-      (*sums)[t][r] = fma(-mean[t], (*sums)[TOKENS][r], (*sums)[t][r]) * rstd[t];
-      /*unroll*/ for (var v = 0u; v < BIAS_VECTORS; v++) {
-        (*sums)[t][r] += (*sums)[TOKENS + 1u + v][r];
-      }
+  return ofTokens(loaded);
+}
+
+fn normalisedRows(own: PerRow, moments: TokenMoments, sums: ptr<function, Sums>) -> PerRow {
+  var rows = own;
+  /*unroll*/ for (var r = 0u; r < ROWS; r++) {
+    rows[r] = fma(-moments.x, (*sums)[TOKENS][r], rows[r]) * moments.y;
+    /*unroll*/ for (var v = 0u; v < BIAS_VECTORS; v++) {
+      rows[r] += (*sums)[TOKENS + 1u + v][r];
     }
   }
+  return rows;
 }

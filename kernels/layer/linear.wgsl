@@ -59,7 +59,7 @@ fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_ind
     }
   }
 
-  normaliseSums(&sums, invocation, lane);
+  let moments = momentsOfTokens(invocation, lane);
 
   var scale: PerRow;
   var bias: PerRow;
@@ -70,11 +70,14 @@ fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_ind
   // A loop that is not written out picks the token from the registers: compilers take longer over stores than over the rest.
   for (var t = 0u; t < TOKENS; t++) {
     var rows = PerRow();
+    var ofToken = TokenMoments();
     /*unroll*/ for (var u = 0u; u < TOKENS; u++) {
       if (t == u) {
         rows = sums[u];
+        ofToken = moments[u];
       }
     }
+    rows = normalisedRows(rows, ofToken, &sums);
     /*unroll*/ for (var r = 0u; r < ROWS; r++) {
       rows[r] = fma(sumOverLanes(rows[r], invocation, lane), scale[r], bias[r]);
     }

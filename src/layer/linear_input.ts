@@ -20,9 +20,12 @@ export interface NormedInputOptions {
   keepsRows?: boolean;
 }
 
-/** Whether a dispatch of its own writes the rows that are normalised. */
-function writesRows({ numTokens, keepsRows = false }: NormedInputOptions): boolean {
-  return keepsRows || !normalisesInput(numTokens);
+/** Whether a dispatch of its own writes the rows of `x` that are normalised. */
+function writesRows(
+  { gpu: { profile } }: Tensor,
+  { numTokens, keepsRows = false }: NormedInputOptions,
+): boolean {
+  return keepsRows || !normalisesInput(profile, numTokens);
 }
 
 /** Allocates where the rows of `x` are normalised to, unless nothing is written there: `x` itself; `owned` keeps it. */
@@ -32,7 +35,7 @@ export async function normedRows(
   x: Tensor,
   options: NormedInputOptions,
 ): Promise<Tensor> {
-  return writesRows(options) ? owned.keep(await Tensor.empty(x.gpu, x.shape, { label })) : x;
+  return writesRows(x, options) ? owned.keep(await Tensor.empty(x.gpu, x.shape, { label })) : x;
 }
 
 /**
@@ -45,7 +48,7 @@ export function normedInput(
   { x, y }: { x: Tensor; y: Tensor },
   options: NormedInputOptions,
 ): { input: LinearInput; before: readonly BoundWork[] } {
-  if (!writesRows(options)) return { input: { x, norm }, before: [] };
+  if (!writesRows(x, options)) return { input: { x, norm }, before: [] };
   const written = norm.bind({ x: x.buffer, y: y.buffer }, options.numTokens);
   return { input: { x: y }, before: [written] };
 }
