@@ -440,7 +440,7 @@ testRandomly("Batch: steps allocate uniforms, and what the host reads, alone", a
       });
     });
   });
-  for (const label of ["attend params", "q", "final norm"]) {
+  for (const label of ["attend params", "q", "logits"]) {
     assert(whole.made.includes(label), `${label} among ${whole.made}`);
   }
   const isSmall = (label: string, i: number) => /params$/.test(label) && steps.sizes[i] <= 256;
