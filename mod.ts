@@ -119,6 +119,8 @@ export * from "./src/reference/latent_layer.ts";
 export { referenceLayer, type ReferenceLayerOptions } from "./src/reference/layer.ts";
 export type { RingKvCacheOptions } from "./src/cache/ring_options.ts";
 export type { Overflow } from "./src/cache/ring_rules.ts";
+export type { NewTokens } from "./src/cache/new_tokens.ts";
+export type { RestoreOptions } from "./src/cache/restore_options.ts";
 export * from "./src/cache/ring_kv_cache.ts";
 export { PagePool, type PagePoolOptions, type PoolShape } from "./src/cache/page_pool.ts";
 export { PagedKvCache } from "./src/cache/paged_kv_cache.ts";

@@ -13,7 +13,7 @@ import {
 import { workOf } from "../stopwatch.ts";
 import { Owned } from "../../src/gpu/owned.ts";
 import { PAGE_SIZE } from "./pages.ts";
-import type { NewTokens } from "../../src/cache/ring_kv_cache.ts";
+import type { NewTokens } from "../../src/cache/new_tokens.ts";
 import type { PagedLayer } from "../../src/cache/paged_layer.ts";
 import type { Peer } from "./peer.ts";
 

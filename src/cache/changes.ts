@@ -1,5 +1,7 @@
 /** Changes of a cache that its lengths need not show: tokens taken back, sequences copied or cleared. */
 import * as wgsl from "../../kernels/mod.ts";
+import { sentence } from "../base/check.ts";
+import { SnapshotError } from "../base/errors.ts";
 import type { Dispatch } from "../gpu/bound_work.ts";
 import { join, type WgslModule } from "../gpu/compose.ts";
 import type { Gpu } from "../gpu/device.ts";
@@ -11,6 +13,9 @@ import { counterBuffer } from "./kv_memory.ts";
 const ROUND = 15;
 /** Bytes of the count and of the numbers that it may be. */
 export const CHANGE_BYTES = 4 + 4 * ROUND;
+
+/** Lengths of sequences and the count of changes, as the device has them. */
+type Counters = readonly Uint32Array[];
 
 /** The module that counts a change on the device. */
 export function countChangeModule(): WgslModule {
@@ -47,9 +52,24 @@ export class Changes {
     return await gpu.guard("allocate cache counters", () => new Changes(gpu, owned, kernel));
   }
 
-  /** The changes that have been encoded, as the buffer has them when all have run. */
-  get count(): number {
-    return this.#encoded;
+  /**
+   * What has been encoded by now, to be held against the counters of a cache that are read later.
+   *
+   * @returns A check of the lengths of sequences and of the changes that have run, in this order: it throws a
+   * `SnapshotError` unless they are those that were encoded.
+   */
+  mark(): (action: string, sequences: readonly { length: number }[], counters: Counters) => void {
+    const encodedChanges = this.#encoded;
+    return (action, sequences, [run, [runChanges]]) => {
+      const encoded = sequences.map(({ length }) => length);
+      if (runChanges === encodedChanges && encoded.every((length, b) => length === run[b])) return;
+      throw new SnapshotError(
+        sentence(action, "encoded work has not run (submit it first)", {
+          ...{ encoded, run: [...run] },
+          ...(runChanges === encodedChanges ? {} : { encodedChanges, runChanges }),
+        }),
+      );
+    };
   }
 
   /** Counts a change whose dispatch is encoded. */

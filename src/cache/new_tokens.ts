@@ -1,5 +1,5 @@
 /** New keys and values, as every cache takes them. */
-import { checkObject } from "../base/check.ts";
+import { checkInteger, checkObject, sentence } from "../base/check.ts";
 import { checkApart } from "../gpu/apart.ts";
 import type { WgslModule } from "../gpu/compose.ts";
 import type { Gpu } from "../gpu/device.ts";
@@ -10,6 +10,20 @@ import type { CacheSpec } from "./cache_spec.ts";
 import { tensorsOf } from "./kv_memory.ts";
 import { checkNoValues, storedRows } from "./kv_shape.ts";
 import type { KvView } from "./kv_view.ts";
+
+/** New keys and values. */
+export interface NewTokens {
+  /** Keys [B, S, numKvHeads, headDim] (or [B, numKvHeads, S, headDim] in layout `"BNSH"`). */
+  k: Tensor;
+  /** Values [B, S, numKvHeads, valueDim] (or [B, numKvHeads, S, valueDim]); none where values are keys. */
+  v?: Tensor;
+  /**
+   * The number of the S tokens that each sequence takes [B], from its first: 0 to S. The default is all of them. Queries
+   * of an attention are the last tokens of each sequence all the same: put those of a sequence that took n tokens into the
+   * last n rows of q.
+   */
+  lengths?: readonly number[];
+}
 
 /**
  * How the new tokens of sequences lie: `"padded"`, as many rows for each sequence, [B, S, ...]; or `"ragged"`, those of all
@@ -28,6 +42,29 @@ export interface NewRows {
 export interface NewBuffers extends NewRows {
   k: GPUBuffer;
   v?: GPUBuffer;
+}
+
+/** A copy of {@linkcode NewTokens.lengths}, which the caller cannot change after they were checked. */
+export function countsOf(
+  action: string,
+  lengths: readonly number[],
+  { batch, seqLen }: { batch: number; seqLen: number },
+): number[] {
+  if (!Array.isArray(lengths)) {
+    throw new TypeError(sentence(action, "lengths must be an array", { lengths }));
+  }
+  if (lengths.length !== batch) {
+    const rule = "lengths must have a number for each sequence";
+    throw new RangeError(sentence(action, rule, { lengths, batch }));
+  }
+  const copy = Array.from({ length: batch }, (_, b): number => lengths[b]);
+  copy.forEach((length, b) => {
+    checkInteger(action, `lengths[${b}]`, length, 0);
+    if (length <= seqLen) return;
+    const rule = "a sequence takes at most all new tokens";
+    throw new RangeError(sentence(action, rule, { sequence: b, length, seqLen }));
+  });
+  return copy;
 }
 
 /** The rows at which the new tokens of each sequence begin where they lie end to end, and at last their end. */

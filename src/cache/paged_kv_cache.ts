@@ -1,4 +1,4 @@
-import { checkInteger, checkObject, checkObjects, sentence } from "../base/check.ts";
+import { checkInteger, checkObject, sentence } from "../base/check.ts";
 import { PoolExhaustedError, SnapshotError } from "../base/errors.ts";
 import { once } from "../base/once.ts";
 import { checkEncoder } from "../gpu/bound_work.ts";
@@ -23,7 +23,7 @@ import {
   type SavedSequence,
 } from "./paged_snapshot.ts";
 import { PageTable, tableBytes, type TableShape } from "./page_table.ts";
-import type { RestoreOptions } from "./ring_kv_cache.ts";
+import { boundOf, type RestoreOptions } from "./restore_options.ts";
 import { type KeptTokens, type RingRules, truncated } from "./ring_rules.ts";
 import { Rope } from "./rope_kernel.ts";
 import { sequencePages } from "./slots.ts";
@@ -211,16 +211,11 @@ export class PagedKvCache {
     snapshot: Uint8Array,
     options: RestoreOptions = {},
   ): Promise<PagedKvCache> {
-    checkObjects(RESTORE, { pool, options });
+    checkObject(RESTORE, "pool", pool);
     const { gpu } = pool;
-    const { maxBytes = gpu.device.limits.maxBufferSize } = options;
-    checkInteger(RESTORE, "maxBytes", maxBytes);
+    const checkBytes = boundOf(RESTORE, gpu, options);
     const opened = await openPagedSnapshot(snapshot, pool.shape);
-    const bytes = tableBytes(tableShape(pool, opened.options));
-    if (bytes > maxBytes) {
-      const rule = "tables must take at most maxBytes (raise it where you trust the snapshot)";
-      throw new RangeError(sentence(RESTORE, rule, { bytes, maxBytes }));
-    }
+    checkBytes("tables", tableBytes(tableShape(pool, opened.options)));
     return await Owned.make(async (owned) => {
       const cache = owned.keep(await PagedKvCache.#create(pool, opened.options));
       await gpu.guard(RESTORE, () => cache.#fill(opened));
@@ -272,18 +267,10 @@ export class PagedKvCache {
         return numbers.get(page)!;
       }),
     }));
-    const { count, buffer } = this.#changes;
-    const counters = [this.#table.lengths, buffer];
+    const checkRun = this.#changes.mark();
+    const counters = [this.#table.lengths, this.#changes.buffer];
     const read = await readPages(SNAPSHOT, this.pool, [...numbers.keys()], counters);
-    const [lengths, [changed]] = read.counters;
-    if (changed !== count || sequences.some(({ length }, b) => length !== lengths[b])) {
-      const encoded = sequences.map(({ length }) => length);
-      throw new SnapshotError(
-        sentence(SNAPSHOT, "encoded work has not run (submit it first)", {
-          ...{ encoded, run: [...lengths], encodedChanges: count, runChanges: changed },
-        }),
-      );
-    }
+    checkRun(SNAPSHOT, sequences, read.counters);
     return await packPagedSnapshot(this.pool.shape, this.#options, sequences, read.rows);
   }
 

@@ -1,5 +1,5 @@
 import { Append, checkSequences } from "./append.ts";
-import { checkInteger, checkObject, checkObjects, sentence } from "../base/check.ts";
+import { checkInteger, checkObject, sentence } from "../base/check.ts";
 import { Fork, type SequencePair } from "./fork.ts";
 import type { KvView, ViewingQueries } from "./kv_view.ts";
 import {
@@ -27,7 +27,8 @@ import { type FilledRingOptions, fillInRing, type RingKvCacheOptions } from "./r
 import { CHANGE_BYTES, Changes } from "./changes.ts";
 import { CountedWork } from "./counted_work.ts";
 import { bindQueries, Rope, ROPE_QUERIES } from "./rope_kernel.ts";
-import { newBuffers } from "./new_tokens.ts";
+import { countsOf, newBuffers, type NewTokens } from "./new_tokens.ts";
+import { boundOf, type RestoreOptions } from "./restore_options.ts";
 import { openSnapshot, packSnapshot, type Snapshot, storedOf } from "./snapshot.ts";
 import { type BoundWork, boundWork, checkEncoder } from "../gpu/bound_work.ts";
 import type { Gpu } from "../gpu/device.ts";
@@ -38,26 +39,6 @@ import { USAGE } from "../gpu/usage.ts";
 import { SnapshotError } from "../base/errors.ts";
 import type { CacheSpec } from "./cache_spec.ts";
 import { checkDtype, type Tensor } from "../tensor/tensor.ts";
-
-/** New keys and values. */
-export interface NewTokens {
-  /** Keys [B, S, numKvHeads, headDim] (or [B, numKvHeads, S, headDim] in layout `"BNSH"`). */
-  k: Tensor;
-  /** Values [B, S, numKvHeads, valueDim] (or [B, numKvHeads, S, valueDim]); none where values are keys. */
-  v?: Tensor;
-  /**
-   * The number of the S tokens that each sequence takes [B], from its first: 0 to S. The default is all of them. Queries
-   * of an attention are the last tokens of each sequence all the same: put those of a sequence that took n tokens into the
-   * last n rows of q.
-   */
-  lengths?: readonly number[];
-}
-
-/** Options of {@linkcode RingKvCache.restore} and `PagedKvCache.restore`. */
-export interface RestoreOptions {
-  /** Most bytes to allocate: of keys and values, or of tables of pages. The default is the size of the device's largest buffer. */
-  maxBytes?: number;
-}
 
 const ACTION = "create RingKvCache";
 const APPEND = "append to RingKvCache";
@@ -289,20 +270,10 @@ export class RingKvCache implements KvView {
     snapshot: Uint8Array,
     options: RestoreOptions = {},
   ): Promise<RingKvCache> {
-    checkObjects(RESTORE, { gpu, options });
-    const { maxBytes = gpu.device.limits.maxBufferSize } = options;
-    checkInteger(RESTORE, "maxBytes", maxBytes);
+    checkObject(RESTORE, "gpu", gpu);
+    const checkBytes = boundOf(RESTORE, gpu, options);
     const opened = await openSnapshot(snapshot);
-    const bytes = kvBytes(opened.options, opened.options.capacity);
-    if (bytes > maxBytes) {
-      throw new RangeError(
-        sentence(
-          RESTORE,
-          "keys and values must take at most maxBytes (raise it where you trust the snapshot)",
-          { bytes, maxBytes },
-        ),
-      );
-    }
+    checkBytes("keys and values", kvBytes(opened.options, opened.options.capacity));
     return await Owned.make(async (owned) => {
       const cache = owned.keep(await RingKvCache.#create(gpu, opened.options));
       await gpu.guard(RESTORE, () => cache.#fill(opened));
@@ -450,7 +421,8 @@ export class RingKvCache implements KvView {
     const buffers = newBuffers(APPEND, tokens, this);
     const { seqLen } = buffers;
     const { lengths } = tokens;
-    const counts = lengths === undefined ? undefined : this.#copyLengths(lengths, seqLen);
+    const { batch } = this.spec;
+    const counts = lengths && countsOf(APPEND, lengths, { batch, seqLen });
     const dispatches = this.#append.bind(buffers, counts);
     return boundWork(dispatches, () => {
       this.#counted.check(APPEND);
@@ -730,19 +702,10 @@ export class RingKvCache implements KvView {
     const { gpu, parts, spec, lengthsBuffer } = this;
     this.#counted.check(action);
     const kept = this.#kept;
-    const { count, buffer: changes } = this.#changes;
-    const memory = { parts, counters: [lengthsBuffer, changes], spec };
+    const checkRun = this.#changes.mark();
+    const memory = { parts, counters: [lengthsBuffer, this.#changes.buffer], spec };
     const { rows, counters } = await readRows(gpu, memory, storedOf(kept, spec.capacity));
-    const [lengths, [changed]] = counters;
-    if (changed !== count || kept.some(({ length }, b) => length !== lengths[b])) {
-      throw new SnapshotError(
-        sentence(action, "encoded work has not run (submit it first)", {
-          encoded: kept.map(({ length }) => length),
-          run: [...lengths],
-          ...(changed === count ? {} : { encodedChanges: count, runChanges: changed }),
-        }),
-      );
-    }
+    checkRun(action, kept, counters);
     return { kept, rows };
   }
 
@@ -808,32 +771,6 @@ export class RingKvCache implements KvView {
   /** Keys, values and lengths. */
   get #buffers(): GPUBuffer[] {
     return [...tensorsOf(this.parts).map(({ buffer }) => buffer), this.lengthsBuffer];
-  }
-
-  /** A copy of the lengths, which the caller cannot change after they were checked. */
-  #copyLengths(lengths: readonly number[], seqLen: number): number[] {
-    const { batch } = this.spec;
-    if (!Array.isArray(lengths)) {
-      throw new TypeError(sentence(APPEND, "lengths must be an array", { lengths }));
-    }
-    if (lengths.length !== batch) {
-      throw new RangeError(
-        sentence(APPEND, "lengths must have a number for each sequence", { lengths, batch }),
-      );
-    }
-    const copy = Array.from({ length: batch }, (_, b): number => lengths[b]);
-    copy.forEach((length, b) => {
-      checkInteger(APPEND, `lengths[${b}]`, length, 0);
-      if (length <= seqLen) return;
-      throw new RangeError(
-        sentence(APPEND, "a sequence takes at most all new tokens", {
-          sequence: b,
-          length,
-          seqLen,
-        }),
-      );
-    });
-    return copy;
   }
 
   #checkSequence(action: string, sequence: number): void {
