@@ -244,8 +244,8 @@ testStories("mergeDecoder(): a trained model keeps most of what it learnt", asyn
     return nlls.reduce((sum, nll) => sum + nll, 0) / nlls.length;
   };
   const own = await nllOf(stories);
-  for (const [kvHeads, rounds, most] of [[2, 1, 1.6], [1, 2, 2.6]]) {
-    const merged = await mergeDecoder(gpu, stories, { kvHeads, calibration, rounds });
+  for (const [kvHeads, most] of [[2, 1.6], [1, 2.6]]) {
+    const merged = await mergeDecoder(gpu, stories, { kvHeads, calibration, rounds: 1 });
     assertLess(Math.exp(await nllOf(merged) - own), most);
     for (const { keys, error } of merged.report) {
       assert(keys! > 0.9 && error.refitted < error.merged);
