@@ -73,7 +73,12 @@ export class PageAllocator {
     return this.#idle.size;
   }
 
-  /** The number of holders of a page. */
+  /**
+   * The number of holders of a page.
+   *
+   * @param page Its number, from 0.
+   * @returns Sequences that share it; 0 for a page that can be taken.
+   */
   holders(page: number): number {
     return this.#holders[page];
   }
@@ -81,6 +86,8 @@ export class PageAllocator {
   /**
    * Takes pages, each with one holder.
    *
+   * @param count How many.
+   * @returns Their numbers.
    * @throws {PoolExhaustedError} If there are not as many; none is taken then.
    */
   take(count: number): number[] {
@@ -101,7 +108,11 @@ export class PageAllocator {
     });
   }
 
-  /** Holds pages once more. */
+  /**
+   * Holds pages once more.
+   *
+   * @param pages Pages that have holders, or whose tokens are still known.
+   */
   hold(pages: readonly number[]): void {
     for (const page of pages) {
       if (this.#holders[page]++ > 0) continue;
@@ -109,7 +120,11 @@ export class PageAllocator {
     }
   }
 
-  /** Lets go of pages. */
+  /**
+   * Lets go of pages: those without another holder can be taken again.
+   *
+   * @param pages Pages that are held, in the order of their tokens.
+   */
   release(pages: readonly number[]): void {
     // The last page of a sequence is let go first: without the pages before it, it cannot be found.
     for (const page of [...pages].reverse()) {
@@ -123,6 +138,9 @@ export class PageAllocator {
   /**
    * Remembers that a held page has these tokens, after those of a prefix.
    *
+   * @param prefix The prefix before them, as an earlier call returned it; 0 for none.
+   * @param tokens As many as a page holds.
+   * @param page The page that has them.
    * @returns The prefix that ends with them, which another page may have had before: that one then goes on being found.
    */
   remember(prefix: number, tokens: readonly number[], page: number): number {
@@ -136,19 +154,35 @@ export class PageAllocator {
     return entry.id;
   }
 
-  /** Finds and holds the longest known prefix of these tokens, in whole pages. */
+  /**
+   * Finds and holds the longest known prefix of these tokens, in whole pages.
+   *
+   * @param tokens Those of a prompt, from its first.
+   * @param pageSize Tokens of a page.
+   * @returns The pages, none where nothing is known, and the prefix that ends with the last of them.
+   */
   recall(tokens: readonly number[], pageSize: number): KnownPrefix {
     const known = this.#find(tokens, pageSize);
     this.hold(known.pages);
     return known;
   }
 
-  /** Pages of the longest known prefix of these tokens that somebody holds: sharing them takes none that is available. */
+  /**
+   * Pages of the longest known prefix of these tokens that somebody holds: sharing them takes none that is available.
+   *
+   * @param tokens Those of a prompt, from its first.
+   * @param pageSize Tokens of a page.
+   * @returns Their number.
+   */
   shared(tokens: readonly number[], pageSize: number): number {
     return this.#find(tokens, pageSize).pages.filter((page) => this.#holders[page] > 0).length;
   }
 
-  /** Forgets what a page holds, as it is about to be written. */
+  /**
+   * Forgets what a page holds, as it is about to be written.
+   *
+   * @param page Its number; nothing may be known of it.
+   */
   forget(page: number): void {
     const entry = this.#entryOf.get(page);
     if (!entry) return;

@@ -98,6 +98,10 @@ export class AnswerService {
   /**
    * Starts to answer.
    *
+   * @param cluster Where askers are.
+   * @param options What is answered, and how.
+   * @returns The service, which answers until {@linkcode AnswerService.stop}.
+   * @throws {TypeError} If the cluster or the options are none.
    * @throws {RangeError} If the name or the prefix is no word, or the server refuses a subscription.
    */
   static async start(cluster: Cluster, options: AnswerServiceOptions): Promise<AnswerService> {

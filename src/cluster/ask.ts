@@ -30,6 +30,7 @@ export interface AskOptions extends Patience {
  * @param cluster Where the worker is.
  * @param options The worker, and how long its silence is borne.
  * @param request What the service reads, as JSON.
+ * @returns Portions of the answer: the items that came in one message.
  * @throws {NoWorkerError} If nobody has the worker's name.
  * @throws {WorkerLostError} If the worker ends, loses a message, or is silent for too long.
  * @throws {WorkerBusyError} If it has no room.

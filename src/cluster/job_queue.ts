@@ -141,6 +141,9 @@ export class JobQueue {
   /**
    * Opens a queue, and makes it where it is not there.
    *
+   * @param cluster The server that keeps it.
+   * @param options What the jobs are, and the model that they are of.
+   * @returns The queue; it holds nothing that would have to be closed.
    * @throws {RangeError} If the server has no JetStream, the account may not use it, or a name is no word.
    */
   static async open(cluster: Cluster, options: JobQueueOptions): Promise<JobQueue> {
@@ -238,6 +241,9 @@ export class JobQueue {
   /**
    * Counts the jobs of the model that are left, of all runs, and then the outcomes of a run that are kept: where no job is left, no
    * more come.
+   *
+   * @param run The jobs that belong together, a word.
+   * @returns The two numbers, as of now.
    */
   async count(run: string): Promise<{ jobs: number; outcomes: number }> {
     const { name, fingerprint } = this.#options;
@@ -251,7 +257,11 @@ export class JobQueue {
     return { jobs, outcomes: await countOf("results", `.${run}.*`) };
   }
 
-  /** Follows who is within {@linkcode JobQueue.work} on jobs of the model, until the caller closes it. */
+  /**
+   * Follows who is within {@linkcode JobQueue.work} on jobs of the model.
+   *
+   * @returns The workers, until the caller closes it.
+   */
   async workers(): Promise<Workers<true>> {
     const { fingerprint } = this.#options;
     const options = { name: this.#service, fingerprint, readState: () => true as const };
@@ -261,6 +271,11 @@ export class JobQueue {
   /**
    * Yields the outcomes of a run, those that are there already first; it ends with its reader, or by the signal. An outcome
    * comes twice only where a worker was taken for lost for more than a day.
+   *
+   * @param run The jobs that belong together, a word.
+   * @param options The signal that ends it.
+   * @returns Outcomes in the order in which they were stored: results, and jobs that have none.
+   * @throws {MessageError} If what is stored is no outcome.
    */
   async *outcomes(
     run: string,

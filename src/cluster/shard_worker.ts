@@ -97,6 +97,11 @@ export class ShardWorker {
   /**
    * Allocates the shard, and answers its reader.
    *
+   * @param cluster Where the reader is.
+   * @param gpu Where the shard is kept.
+   * @param options The context, which shard of it this is, and its sizes.
+   * @returns The worker, which answers until {@linkcode ShardWorker.stop}.
+   * @throws {TypeError} If the cluster or the device is none.
    * @throws {RangeError} If a size is not a positive whole number, there is no such shard, a name is no word, or the server
    * refuses a subscription.
    * @throws {GpuWorkError} If the device refuses the memory.

@@ -106,7 +106,12 @@ export class ShardedKv implements RemoteKv {
     return this.#capacity;
   }
 
-  /** The tokens of a layer. */
+  /**
+   * The tokens of a layer.
+   *
+   * @param layer Index of the layer. The default is 0.
+   * @returns Tokens that were appended and not forgotten.
+   */
   length(layer = 0): number {
     return this.#lengths[layer];
   }
@@ -115,6 +120,8 @@ export class ShardedKv implements RemoteKv {
    * Appends tokens to a layer, and attends with their queries: each sees all tokens up to its own. It takes a round for each page
    * that the tokens lie on. Calls are done one after the other; arrays are the callee's until it is done.
    *
+   * @param layer Index of the layer.
+   * @param tokens Their keys and values, and their queries where outputs are wanted.
    * @returns Outputs [tokens, numHeads, valueDim]; empty without queries.
    * @throws {RangeError} If arrays do not match in length, or the shards have no room: nothing was sent.
    * @throws {ShardLostError} If a shard is lost, or was before: nothing was merged, and the context is to be cleared.
@@ -126,6 +133,8 @@ export class ShardedKv implements RemoteKv {
   /**
    * Forgets the newest tokens of every layer.
    *
+   * @param length Tokens that are left.
+   * @returns When every shard has forgotten them.
    * @throws {RangeError} If a layer has fewer tokens.
    * @throws {ShardLostError} If a shard is lost, or was before.
    */

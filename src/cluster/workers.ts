@@ -88,7 +88,14 @@ export class Workers<State> {
     });
   }
 
-  /** Asks who is there, and goes on asking until it is closed. */
+  /**
+   * Asks who is there, and goes on asking until it is closed.
+   *
+   * @param cluster Where the workers are.
+   * @param options The service, the model, and how workers are asked.
+   * @returns Those that answered within the first moments; others come later.
+   * @throws {TypeError} If the cluster or the options are none.
+   */
   static async open<State>(
     cluster: Cluster,
     options: WorkersOptions<State>,
@@ -126,13 +133,21 @@ export class Workers<State> {
     return this.#others.size;
   }
 
-  /** Leaves a worker out until it answers again: it is there, and had no room. */
+  /**
+   * Leaves a worker out until it answers again: it is there, and had no room.
+   *
+   * @param id The worker's {@linkcode Worker.id}; one that is not there is passed over.
+   */
   passOver(id: string): void {
     const worker = this.#known.get(id);
     if (worker) worker.isPassedOver = true;
   }
 
-  /** Takes a worker for lost until it answers again. */
+  /**
+   * Takes a worker for lost until it answers again.
+   *
+   * @param id The worker's {@linkcode Worker.id}.
+   */
   forget(id: string): void {
     this.#known.delete(id);
   }

@@ -40,19 +40,33 @@ export class TextStream {
     this.#take(before);
   }
 
-  /** Takes tokens, and returns what text is complete by them. */
+  /**
+   * Takes tokens.
+   *
+   * @param tokens The next ones of the text.
+   * @returns The text that is complete by them; empty within a character.
+   */
   push(tokens: readonly number[]): string {
     return tokens.map((token) => this.#take([token])).join("");
   }
 
-  /** Returns what text would be complete by a token, which is not taken. */
+  /**
+   * Says what text a token would complete, and does not take it.
+   *
+   * @param token A token that may come next.
+   * @returns The text; empty within a character.
+   */
   peek(token: number): string {
     return this.#tokenizer.decode([...this.#tokens, token]).replace(REPLACEMENTS, "").slice(
       this.#length,
     );
   }
 
-  /** Returns what was held back, as it will not be completed. */
+  /**
+   * Ends the text.
+   *
+   * @returns What was held back, as it will not be completed.
+   */
   end(): string {
     return this.#release(this.#tokenizer.decode(this.#tokens));
   }
