@@ -313,7 +313,8 @@ export class JobQueue {
   ): Promise<void> {
     const consumer = await this.#consumer(patience);
     const leave = await this.#announce();
-    const begun = new Set<Promise<void>>();
+    /** The jobs under way, by their numbers in the stream. */
+    const begun = new Map<number, Promise<void>>();
     try {
       while (!signal.aborted) {
         if (!hasRoom()) {
@@ -322,17 +323,18 @@ export class JobQueue {
         }
         try {
           const message = await consumer.next({ expires: HELD });
-          if (!message) continue;
+          // One that is under way here comes again where this thread was too busy to say so: it is done once.
+          if (!message || begun.has(message.seq)) continue;
           const done = this.#perform(message, perform, { signal, patience, warn })
-            .finally(() => begun.delete(done));
-          begun.add(done);
+            .finally(() => begun.delete(message.seq));
+          begun.set(message.seq, done);
         } catch (error) {
           if (natsOf(this.#cluster).isClosed()) break;
           warn(`No jobs come: ${error}`);
           await delay(AGAIN);
         }
       }
-      await Promise.all(begun);
+      await Promise.all(begun.values());
     } finally {
       await leave();
     }

@@ -162,7 +162,10 @@ testNats(
       // They say too seldom that they live for the patience that the last one asks for, and one after the other gets the job.
       const slow = async (patience: number, hasRoom?: () => boolean) => {
         const queue = await open(await server.join());
+        let hasJob = false;
+        hasRoom ??= () => !hasJob;
         return queue.work(async (job) => {
+          hasJob = true;
           begun++;
           await isGivenBack;
           return job;
@@ -182,6 +185,39 @@ testNats(
     });
   },
 );
+
+testNats("JobQueue: a job that comes again to the worker that does it is done once", async () => {
+  await withServer(async (server) => {
+    const cluster = await server.join();
+    const queue = await open(cluster);
+    const manager = await jetstreamManager(cluster.connection);
+    const { promise: isGivenAgain, resolve: finish } = Promise.withResolvers<void>();
+    const [controller, warned] = [new AbortController(), [] as string[]];
+    const options = { signal: controller.signal, warn: (text: string) => void warned.push(text) };
+    await queue.add("run", "busy", 1);
+    let begun = 0;
+    const work = queue.work(async (job) => {
+      begun++;
+      await isGivenAgain;
+      return job;
+    }, { ...options, patience: 20 * PATIENCE });
+    while (begun === 0) await delay(5);
+    // From now on the server waits for less than the worker takes to say that it lives.
+    const other = queue.work(() => Promise.resolve(), {
+      ...{ ...options, patience: PATIENCE },
+      hasRoom: () => false,
+    });
+    const deliveries = async () =>
+      (await manager.consumers.info("test--jobs--jobs", OF.fingerprint)).delivered.consumer_seq;
+    while (await deliveries() < 5) await delay(20);
+    finish();
+    assertEquals(await collect(queue, "run", 1), [{ id: "busy", result: 1 }]);
+    controller.abort();
+    await Promise.all([work, other]);
+    assertEquals([begun, warned], [1, []]);
+    assertEquals((await manager.streams.info("test--jobs--jobs")).state.messages, 0);
+  });
+});
 
 testNats("JobQueue: a result that no message can hold is an outcome too", async () => {
   await withServer(async (server) => {
