@@ -1745,7 +1745,7 @@ fn main(
 @builtin(local_invocation_index) lane: u32,
 ) {
 let row = workgroupId.y * numWorkgroups.x + workgroupId.x;
-if (row >= params.numRows) {
+if (!isRow(row)) {
 return;
 }
 let numSlices = arrayLength(&states) / params.numRows;
@@ -1786,7 +1786,7 @@ fn main(
 @builtin(local_invocation_index) lane: u32,
 ) {
 let row = workgroupId.y * numWorkgroups.x + workgroupId.x;
-if (row >= params.numRows) {
+if (!isRow(row)) {
 return;
 }
 let kvHead = kvHeadOf(row);

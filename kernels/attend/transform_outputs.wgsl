@@ -10,7 +10,7 @@
 //
 // Grid: (rows, lines of rows). A workgroup owns a row; lane i owns the elements i, i + WORKGROUP, ...
 //
-// Needs channels, lse, params, rotation, sink, state, T, VALUE_BLOCK, VALUE_DIM, WORKGROUP.
+// Needs channels, lse, params, rotation, rows, sink, state, T, VALUE_BLOCK, VALUE_DIM, WORKGROUP.
 var<storage, read> partials: array<f32>;
 var<storage, read> states: array<SoftmaxState>;
 var<storage, read_write> o: array<T>;
@@ -24,7 +24,7 @@ fn main(
   @builtin(local_invocation_index) lane: u32,
 ) {
   let row = workgroupId.y * numWorkgroups.x + workgroupId.x;
-  if (row >= params.numRows) {
+  if (!isRow(row)) {
     return;
   }
   // The length of the buffer bounds the loops: lavapipe compiles a kernel anew for each dispatch whose loop a uniform bounds.

@@ -9,7 +9,7 @@
 //
 // Grid: (rows, lines of rows). A workgroup owns a row; lane i owns the elements i, i + WORKGROUP, ...
 //
-// Needs channels, params, rotation, HEAD_DIM, KEY_BLOCK, QUERY_WIDTH, T, WORKGROUP.
+// Needs channels, params, rotation, rows, HEAD_DIM, KEY_BLOCK, QUERY_WIDTH, T, WORKGROUP.
 var<storage, read> q: array<T>;
 var<storage, read_write> queries: array<f32>;
 
@@ -24,7 +24,7 @@ fn main(
   @builtin(local_invocation_index) lane: u32,
 ) {
   let row = workgroupId.y * numWorkgroups.x + workgroupId.x;
-  if (row >= params.numRows) {
+  if (!isRow(row)) {
     return;
   }
   let kvHead = kvHeadOf(row);

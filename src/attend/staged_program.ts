@@ -5,13 +5,14 @@ import type { StagedPlan } from "../plan/staged.ts";
 import { unmasked } from "../score/pieces.ts";
 import { STATE_BYTES, stateBytes } from "../plan/slices.ts";
 import { rowStrides } from "../tensor/layout.ts";
+import type { FilledSpec } from "../plan/spec.ts";
 import { firstKvRow, paramsOf, type Program, uniformsOf } from "./program.ts";
 import { stagedModules } from "./staged_module.ts";
 
 /** The program of a staged plan. */
 export function stagedProgram(plan: StagedPlan): Program {
   const { spec, blocks, contextLen, scratchBytes, transform } = plan;
-  const { outputs, numHeads, seqLen } = spec;
+  const { outputs } = spec;
   const isKept = keepsRows(outputs);
   const weights = outputs.includes("weights") ? "weights" : "scratch";
   const scores = outputs.includes("scores") ? "scores" : weights;
@@ -29,7 +30,7 @@ export function stagedProgram(plan: StagedPlan): Program {
     : [];
   // Sums of values that a kernel is to take out of their transform lie by rows, whatever the layout of o.
   const ofSums = transform
-    ? ofBlocks.map((block) => ({ ...block, qStride: rowStrides("BNSH", numHeads, seqLen) }))
+    ? ofBlocks.map((block) => ({ ...block, qStride: numberStrides(spec) }))
     : [];
   const scoreBytes = scratchBytes - (transform ? transform.queryBytes + stateBytes(spec) : 0);
   const scratch = {
@@ -66,4 +67,10 @@ export function stagedProgram(plan: StagedPlan): Program {
       },
     })),
   };
+}
+
+/** Rows by their numbers from one batch, head and token to the next; tokens that lie end to end are one batch. */
+function numberStrides({ queries: { arrangement, seqLen }, numHeads }: FilledSpec): number[] {
+  const [ofBatch, ofHead, ofToken] = rowStrides("BNSH", numHeads, seqLen);
+  return [arrangement === "ragged" ? 0 : ofBatch, ofHead, ofToken];
 }

@@ -4,7 +4,7 @@ import { rotationBlock, transformPieces } from "../cache/kv_transform.ts";
 import { join, type WgslModule, type WgslPiece } from "../gpu/compose.ts";
 import type { FilledSpec } from "../plan/spec.ts";
 import { TRANSFORM_WORKGROUP, type TransformPlan } from "../plan/transform.ts";
-import { STATE_PIECE } from "./pieces.ts";
+import { rowsPiece, STATE_PIECE } from "./pieces.ts";
 
 /** The modules of a transform; `rowEnds` say what becomes of the softmax state of a whole row. */
 export function transformModules(
@@ -15,19 +15,27 @@ export function transformModules(
   const common: WgslPiece = {
     types: { T: dtype },
     constants: { WORKGROUP: TRANSFORM_WORKGROUP },
-    fragments: [wgsl.params],
   };
+  const rows = rowsPiece(spec);
   return {
-    transformQueries: join("transform queries", common, ...transformPieces(spec), {
+    transformQueries: join("transform queries", common, rows, ...transformPieces(spec), {
       constants: {
         ...{ HEAD_DIM: headDim, KEY_BLOCK: rotationBlock(spec, headDim) },
         QUERY_WIDTH: transform.queryWidth,
       },
       fragments: [wgsl.transformQueries],
     }),
-    transformOutputs: join("transform outputs", common, ...transformPieces(spec), STATE_PIECE, {
-      constants: { VALUE_DIM: valueDim, VALUE_BLOCK: rotationBlock(spec, valueDim) },
-      fragments: [wgsl.transformOutputs],
-    }, ...rowEnds),
+    transformOutputs: join(
+      "transform outputs",
+      common,
+      rows,
+      ...transformPieces(spec),
+      STATE_PIECE,
+      {
+        constants: { VALUE_DIM: valueDim, VALUE_BLOCK: rotationBlock(spec, valueDim) },
+        fragments: [wgsl.transformOutputs],
+      },
+      ...rowEnds,
+    ),
   };
 }

@@ -175,23 +175,33 @@ function channelOf(parts: readonly Float64Array[]): { offset: number; scale: num
 /** The shape of rows, as far as a calibration depends on it. */
 type ChannelShape = Pick<KvShape, "numKvHeads" | "headDim" | "valueDim" | "valuesAre">;
 
+/** Throws a `RangeError` unless calibrations are a list of as many as layers. */
+export function checkCalibrations(action: string, calibrations: unknown, layers: number): void {
+  const isList = Array.isArray(calibrations);
+  if (isList && calibrations.length === layers) return;
+  const kvCalibration = isList ? calibrations.length : calibrations;
+  const rule = "kvCalibration must be an array with a calibration for each layer";
+  throw new RangeError(sentence(action, rule, { kvCalibration, layers }));
+}
+
 /** A copy of a calibration in f32; throws unless it has a finite offset and a scale above zero for each channel. */
 export function copyCalibration(
   action: string,
   calibration: KvCalibration,
   shape: ChannelShape,
+  name = "kvCalibration",
 ): KvCalibration {
-  checkObject(action, "kvCalibration", calibration);
+  checkObject(action, name, calibration);
   if (shape.valuesAre === "keys" && calibration.v !== undefined) {
     const rule = "kvCalibration.v must be left out where values are the first elements of keys";
     throw new TypeError(sentence(action, rule, { valuesAre: "keys" }));
   }
-  const copied = storedRows(shape).map(([name, size]) => {
-    const field = `kvCalibration.${name}`;
-    checkObject(action, field, calibration[name]);
-    const { offsets, scales } = calibration[name]!;
+  const copied = storedRows(shape).map(([row, size]) => {
+    const field = `${name}.${row}`;
+    checkObject(action, field, calibration[row]);
+    const { offsets, scales } = calibration[row]!;
     const count = shape.numKvHeads * size;
-    return [name, {
+    return [row, {
       offsets: copyNumbers(action, `${field}.offsets`, offsets, count, checkFinite),
       scales: copyNumbers(action, `${field}.scales`, scales, count, checkPositive),
     }] as const;

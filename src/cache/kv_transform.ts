@@ -41,10 +41,10 @@ export function isAsymmetric(spec: KvTransform & { kvDtype: KvDtype }): boolean 
 /** Throws where rows cannot be transformed as is asked for. */
 export function checkTransform(
   action: string,
-  spec: TransformedShape & { kvDtype: KvDtype; pages?: unknown },
+  spec: TransformedShape & { kvDtype: KvDtype },
 ): void {
   if (!isTransformed(spec)) return;
-  const { kvDtype, kvCalibrated = false, kvRotation, pages, headDim, valueDim, valuesAre } = spec;
+  const { kvDtype, kvCalibrated = false, kvRotation, headDim, valueDim, valuesAre } = spec;
   const asked = kvCalibrated ? { kvCalibrated } : { kvRotation };
   if (kvRotation !== undefined && kvRotation !== "hadamard") {
     const rule = 'kvRotation must be "hadamard", or left out';
@@ -61,11 +61,6 @@ export function checkTransform(
   if (Math.max(headDim, valueDim) > MOST_ELEMENTS) {
     const rule = `a row must have at most ${MOST_ELEMENTS} elements to be transformed`;
     throw new RangeError(sentence(action, rule, { ...asked, headDim, valueDim }));
-  }
-  if (pages !== undefined) {
-    const rule =
-      "pages hold keys and values without kvCalibration and kvRotation (use a RingKvCache)";
-    throw new TypeError(sentence(action, rule, { ...asked, pages }));
   }
   if (kvRotation === undefined) return;
   for (const [name, size] of Object.entries({ headDim, valueDim })) {

@@ -5,7 +5,6 @@ import { type Dtype, DTYPES, KV_DTYPES, type KvDtype } from "../tensor/dtype.ts"
 import type { Layout } from "../tensor/layout.ts";
 import { checkDtype } from "../tensor/tensor.ts";
 import type { PageLayout } from "./cache_spec.ts";
-import { checkTransform, type KvRotation } from "./kv_transform.ts";
 import { partedShape } from "./head_parts.ts";
 import { allocateParts, type KvPart, tensorsOf } from "./kv_memory.ts";
 import { PageAllocator } from "./page_allocator.ts";
@@ -115,6 +114,13 @@ export class PagePool {
         ),
       );
     }
+    const given: PagePoolOptions & Partial<Record<"kvCalibration" | "kvRotation", unknown>> =
+      options;
+    for (const name of ["kvCalibration", "kvRotation"] as const) {
+      if (given[name] === undefined) continue;
+      const rule = `${name} is of a cache in the pool (give it to PagedKvCache.create)`;
+      throw new TypeError(sentence(ACTION, rule, { [name]: given[name] }));
+    }
     checkChoice(ACTION, "dtype", dtype, DTYPES);
     checkChoice(ACTION, "kvDtype", kvDtype, KV_DTYPES);
     checkDtype(gpu, ACTION, dtype);
@@ -126,13 +132,6 @@ export class PagePool {
       );
     }
     const pages = { size: pageSize, count: numPages };
-    const given: PagePoolOptions & Partial<Record<"kvCalibration" | "kvRotation", unknown>> =
-      options;
-    checkTransform(ACTION, {
-      ...{ numKvHeads, headDim, valueDim, kvDtype, pages },
-      kvCalibrated: given.kvCalibration !== undefined,
-      kvRotation: given.kvRotation as KvRotation | undefined,
-    });
     const shape = { ...sizes, dtype, kvDtype, layout, pages };
     return await Owned.make(async (owned) => {
       const parted = partedShape({ ...shape, batch: 1, capacity: pageSize });

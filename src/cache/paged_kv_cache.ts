@@ -10,6 +10,7 @@ import { CHANGE_BYTES, Changes } from "./changes.ts";
 import { CountedWork } from "./counted_work.ts";
 import type { SequencePair } from "./fork.ts";
 import { startsOf } from "./new_tokens.ts";
+import { channelBuffer } from "./kv_calibration.ts";
 import { NO_PREFIX } from "./page_allocator.ts";
 import { PageCopy } from "./page_copy.ts";
 import type { PagePool } from "./page_pool.ts";
@@ -92,8 +93,8 @@ export class PagedKvCache {
   readonly #changes: Changes;
   readonly #options: FilledPagedOptions;
   readonly #sequences: Sequence[];
-  /** Rotary positions on the device, each that layers have. */
-  #ropes: readonly Rope[] = [];
+  /** Tables of rotary positions and of channels. */
+  readonly #layerTables: GPUBuffer[] = [];
   #step: { counts: readonly number[] } = { counts: [] };
 
   private constructor(
@@ -135,9 +136,13 @@ export class PagedKvCache {
   static async #create(pool: PagePool, options: FilledPagedOptions): Promise<PagedKvCache> {
     const { gpu } = pool;
     const { layers: _, pages, ...shape } = pool.shape;
-    const { batch, capacity, sinks, window } = options;
+    const { batch, capacity, sinks, window, kvCalibration, kvRotation } = options;
     checkSequences(ACTION, gpu.device.limits, batch);
-    const spec = { ...shape, batch, capacity, sinks, window, kvLayout: "BNSH" as const, pages };
+    const spec = {
+      ...{ ...shape, batch, capacity, sinks, window, kvLayout: "BNSH" as const, pages },
+      ...(kvCalibration === undefined ? {} : { kvCalibrated: true }),
+      ...(kvRotation === undefined ? {} : { kvRotation }),
+    };
     return await Owned.make(async (owned) => {
       const table = await PageTable.create(gpu, owned, tableShape(pool, options));
       const copy = await PageCopy.compile(gpu, owned, pool);
@@ -150,21 +155,27 @@ export class PagedKvCache {
 
   async #makeLayers(gpu: Gpu): Promise<void> {
     const { spec } = this;
-    const { ropes } = this.#options;
+    const { ropes, kvCalibration } = this.#options;
     const made = new Map<string, Promise<Rope>>();
     for (const [i, parts] of this.pool.layers.entries()) {
       const filled = ropes[i];
       const rope = filled &&
         await once(made, JSON.stringify(filled), () => Rope.create(gpu, this.#owned, filled, spec));
+      const channels = kvCalibration &&
+        await gpu.guard(
+          "allocate channels",
+          () => this.#owned.keep(channelBuffer(gpu, kvCalibration[i])),
+        );
+      if (channels) this.#layerTables.push(channels);
       const layer = await PagedLayer.create(gpu, this.#owned, spec, {
-        ...{ parts, table: this.#table, rope },
+        ...{ parts, table: this.#table, rope, channels },
         kept: () => this.#sequences,
         step: () => this.#step,
         counted: this.#counted,
       });
       this.#layers.push(layer);
     }
-    this.#ropes = await Promise.all(made.values());
+    for (const { table } of await Promise.all(made.values())) this.#layerTables.push(table);
   }
 
   /**
@@ -276,8 +287,8 @@ export class PagedKvCache {
 
   /** Bytes of tables and counters on the GPU, besides the pool's pages. */
   get bytes(): number {
-    const ofRopes = this.#ropes.reduce((sum, { table }) => sum + table.size, 0);
-    return this.#table.bytes + CHANGE_BYTES + ofRopes;
+    const ofTables = this.#layerTables.reduce((sum, { size }) => sum + size, 0);
+    return this.#table.bytes + CHANGE_BYTES + ofTables;
   }
 
   /**
@@ -463,7 +474,8 @@ export class PagedKvCache {
   }
 
   /**
-   * Lets prompts that begin as a sequence does share its full pages, also after its end, until somebody needs them.
+   * Lets prompts that begin as a sequence does share its full pages, also after its end, until somebody needs them. Caches of
+   * one pool find each other's: they must be of one model and have the same options but for sizes.
    *
    * @param tokens The sequence's tokens from its first on, whose keys and values have been encoded in all layers.
    * @param sequence Index within the batch. The default is 0.

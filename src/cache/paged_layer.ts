@@ -30,6 +30,8 @@ interface Shared {
   parts: readonly KvPart[];
   table: PageTable;
   rope: Rope | undefined;
+  /** The table of channels of a calibrated layer. */
+  channels: GPUBuffer | undefined;
   kept: () => readonly KeptTokens[];
   /** The last step; another object for each. */
   step: () => { counts: readonly number[] };
@@ -66,8 +68,8 @@ export class PagedLayer implements KvView {
   readonly parts: readonly KvPart[];
   /** Tokens of each sequence [B], u32, as of the work that the GPU has done. */
   readonly lengthsBuffer: GPUBuffer;
-  /** The table of pages, and where the new tokens of the last step lie. */
-  readonly buffers: Readonly<Record<"pages" | "newTokens", GPUBuffer>>;
+  /** The table of pages, where the new tokens of the last step lie, and the channels of a calibrated layer. */
+  readonly buffers: Readonly<Record<"pages" | "newTokens", GPUBuffer> & Record<string, GPUBuffer>>;
   readonly #append: Append;
   readonly #shared: Shared;
   /** The step whose tokens were appended last. */
@@ -78,8 +80,8 @@ export class PagedLayer implements KvView {
     this.spec = spec;
     this.parts = shared.parts;
     this.lengthsBuffer = shared.table.lengths;
-    const { pages, newTokens } = shared.table;
-    this.buffers = { pages, newTokens };
+    const { table: { pages, newTokens }, channels } = shared;
+    this.buffers = { pages, newTokens, ...(channels && { channels }) };
     this.#append = append;
     this.#shared = shared;
   }
@@ -91,8 +93,12 @@ export class PagedLayer implements KvView {
     spec: CacheSpec,
     shared: Shared,
   ): Promise<PagedLayer> {
-    const { parts, table: { lengths, newTokens, pages }, rope } = shared;
-    const buffers = { lengths, newTokens, pages, ...(rope && { ropeTable: rope.table }) };
+    const { parts, table: { lengths, newTokens, pages }, rope, channels } = shared;
+    const buffers = {
+      ...{ lengths, newTokens, pages },
+      ...(rope && { ropeTable: rope.table }),
+      ...(channels && { channels }),
+    };
     const append = await Append.create(gpu, owned, spec, rope?.filled, { parts, buffers });
     return new PagedLayer(gpu, spec, append, shared);
   }

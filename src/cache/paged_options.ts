@@ -1,6 +1,8 @@
 /** Options of sequences in pages, filled in and checked apart from any GPU. */
 import { checkInteger, checkObject, sentence } from "../base/check.ts";
 import type { RopeOptions } from "./rope.ts";
+import { checkCalibrations, copyCalibration, type KvCalibration } from "./kv_calibration.ts";
+import { checkTransform, type KvRotation } from "./kv_transform.ts";
 import type { PoolShape } from "./page_pool.ts";
 import { type FilledRope, fillInRope } from "./rope_kernel.ts";
 
@@ -26,12 +28,25 @@ export interface PagedKvCacheOptions {
    * for a layer that has none. The default is none.
    */
   rope?: RopeOptions | readonly (RopeOptions | undefined)[];
+  /**
+   * Offsets and scales of channels, for each layer of the pool, which keys and values are brought to before they are stored as
+   * integers: as `Decoder.calibrate` measures them. For pools of kvDtype `"int8"` and `"int4"`. The default is none.
+   */
+  kvCalibration?: readonly KvCalibration[];
+  /** `"hadamard"`: rows are rotated before they are stored as integers, as a `RingKvCache`'s. The default is none. */
+  kvRotation?: KvRotation;
 }
+
+/** The fields of a pool that decide which options a cache in it can have. */
+export type PoolOptionsShape = Pick<
+  PoolShape,
+  "layers" | "numKvHeads" | "headDim" | "valueDim" | "kvDtype"
+>;
 
 /** The options of a cache with their defaults filled in; where no window was given, there is none. */
 export type FilledPagedOptions =
-  & Required<Omit<PagedKvCacheOptions, "window" | "rope">>
-  & Pick<PagedKvCacheOptions, "window">
+  & Required<Pick<PagedKvCacheOptions, "batch" | "capacity" | "sinks" | "maxSeqLen">>
+  & Pick<PagedKvCacheOptions, "window" | "kvCalibration" | "kvRotation">
   & {
     /** Rotary positions of each layer. */
     ropes: readonly (FilledRope | undefined)[];
@@ -41,7 +56,7 @@ export type FilledPagedOptions =
 export function fillInPaged(
   action: string,
   options: PagedKvCacheOptions,
-  pool: Pick<PoolShape, "layers" | "headDim">,
+  pool: PoolOptionsShape,
 ): FilledPagedOptions {
   checkObject(action, "options", options);
   const { batch = 1, capacity, sinks = 0, window, maxSeqLen = 1, rope } = options;
@@ -50,16 +65,25 @@ export function fillInPaged(
   }
   checkInteger(action, "sinks", sinks, 0);
   if (window !== undefined) checkInteger(action, "window", window);
+  const { kvCalibration, kvRotation } = options;
+  const kvCalibrated = kvCalibration !== undefined;
+  checkTransform(action, { ...pool, kvCalibrated, kvRotation });
+  if (kvCalibrated) checkCalibrations(action, kvCalibration, pool.layers);
   return {
     ...{ batch, capacity, sinks, window, maxSeqLen },
     ropes: fillInRopes(action, rope, pool),
+    kvCalibration: kvCalibration && Array.from(
+      kvCalibration,
+      (one, layer) => copyCalibration(action, one, pool, `kvCalibration[${layer}]`),
+    ),
+    kvRotation,
   };
 }
 
 function fillInRopes(
   action: string,
   rope: PagedKvCacheOptions["rope"],
-  { layers, headDim }: Pick<PoolShape, "layers" | "headDim">,
+  { layers, headDim }: PoolOptionsShape,
 ): (FilledRope | undefined)[] {
   const filledOf = (one: RopeOptions | undefined, name: string) =>
     one === undefined ? undefined : fillInRope(action, one, headDim, name);

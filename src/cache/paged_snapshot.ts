@@ -96,7 +96,9 @@ function savedOptions({ ropes, ...options }: FilledPagedOptions): Record<string,
 
 function readOptions(saved: unknown, pool: PoolShape): FilledPagedOptions {
   const required = ["batch", "capacity", "sinks", "maxSeqLen"];
-  checkNames(ACTION, "options", saved, required, ["window", "rope"]);
+  checkNames(ACTION, "options", saved, required, [
+    ...["window", "rope", "kvCalibration", "kvRotation"],
+  ]);
   const given = { ...saved, rope: readRope(saved.rope) };
   return fillInPaged(ACTION, given as unknown as PagedKvCacheOptions, pool);
 }

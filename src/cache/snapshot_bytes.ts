@@ -27,8 +27,8 @@ export interface SnapshotFormat {
 
 const PREFIX_BYTES = 16;
 const DIGEST_BYTES = 32;
-/** More than the longest batch and the largest tables of rotary positions and of channels take. */
-const MOST_HEADER_BYTES = 2 ** 25;
+/** More than the longest batch, and the tables of rotary positions and of channels of the layers of any model, take. */
+const MOST_HEADER_BYTES = 2 ** 27;
 
 /** The bytes of a snapshot. */
 export async function packBytes(
@@ -37,6 +37,11 @@ export async function packBytes(
   rows: Uint8Array,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const json = new TextEncoder().encode(JSON.stringify(header));
+  if (json.length > MOST_HEADER_BYTES) {
+    const rule = `options and tables must fit a header of ${MOST_HEADER_BYTES} bytes (keep fewer ` +
+      "layers in a cache)";
+    failSnapshot("snapshot a cache", rule, { headerBytes: json.length });
+  }
   const end = PREFIX_BYTES + json.length + rows.length;
   const bytes = new Uint8Array(end + DIGEST_BYTES);
   bytes.set(magicOf(format));

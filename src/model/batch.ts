@@ -1,7 +1,9 @@
 import { checkInteger, checkObject, checkObjects, sentence } from "../base/check.ts";
 import { PagedKvCache } from "../cache/paged_kv_cache.ts";
 import { PagePool } from "../cache/page_pool.ts";
-import { fillInRope } from "../cache/rope_kernel.ts";
+import type { KvCalibration } from "../cache/kv_calibration.ts";
+import type { KvRotation } from "../cache/kv_transform.ts";
+import { fillInPaged, type PagedKvCacheOptions } from "../cache/paged_options.ts";
 import { kvCacheBytes } from "../costs/cache_bytes.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { Owned } from "../gpu/owned.ts";
@@ -36,6 +38,13 @@ export interface BatchOptions extends ModelOptions {
   pageSize?: number;
   /** Element type of keys and values in the cache. The default is `"f32"`. */
   kvDtype?: KvDtype;
+  /**
+   * The calibration of each layer's cache, as {@linkcode Decoder.calibrate} measures it; for kvDtype `"int8"` and `"int4"`. The
+   * default is none.
+   */
+  kvCalibration?: readonly KvCalibration[];
+  /** `"hadamard"` rotates keys and values before they are stored as integers. The default is none. */
+  kvRotation?: KvRotation;
   /** Tokens that each layer sees, where its own window is not smaller. The default is its own. */
   window?: number;
   /** First tokens that windowed layers see besides. The default is 0. */
@@ -52,10 +61,11 @@ export interface BatchOptions extends ModelOptions {
 /** Options of {@linkcode Batch.ofDecoder}: those of a batch but for the upload of its weights. */
 export type DecoderBatchOptions = Omit<BatchOptions, "weightDtype" | "progress">;
 
-/** The sizes of a batch. */
+/** The sizes of a batch, and the options of its cache. */
 type BatchSizes =
   & Record<"maxTokens" | "maxSequences" | "maxStepTokens" | "pageSize", number>
-  & Record<"numPages" | "stepsPerRead", number>;
+  & Record<"numPages" | "stepsPerRead", number>
+  & { cache: PagedKvCacheOptions };
 
 /** The work of a batch, in numbers. */
 export interface BatchStats {
@@ -229,23 +239,15 @@ export class Batch {
     options: DecoderBatchOptions,
   ): Promise<Batch> {
     const { gpu, spec } = model;
-    const { numKvHeads, headDim, layers } = spec;
-    const { kvDtype, sinks } = options;
+    const { kvDtype } = options;
     const { maxSequences, maxStepTokens, pageSize, numPages, stepsPerRead } = sizes;
     const schedule = new BatchSchedule<Running>({
       ...{ maxRunning: maxSequences, maxStepTokens, stepsPerRead },
     });
-    const shape = { layers: layers.length, numKvHeads, headDim, kvDtype };
+    const shape = { ...poolShape(spec), kvDtype };
     const pool = owned.keep(await PagePool.create(gpu, { ...shape, numPages, pageSize }));
-    const windows = layers.map(({ window }) => smallest(window, options.window));
-    // Where every layer has it, pages that have left it are given back.
-    const common = windows.every((window) => window === windows[0]) ? windows[0] : undefined;
-    const cache = owned.keep(
-      await PagedKvCache.create(pool, {
-        ...{ batch: maxSequences, capacity: sizes.maxTokens, maxSeqLen: maxStepTokens },
-        ...{ window: common, sinks, rope: layers.map(({ rope }) => rope) },
-      }),
-    );
+    const cache = owned.keep(await PagedKvCache.create(pool, sizes.cache));
+    const windows = windowsOf(spec, options);
     const passes = await PagedPasses.create(model, owned, cache, {
       maxStepTokens,
       windowOf: (layer) => windows[layer],
@@ -318,7 +320,7 @@ export class Batch {
   }
 }
 
-/** Fills in sizes; throws where one is wrong, or rotary positions are. */
+/** Fills in sizes; throws where one is wrong, or an option of the cache is. */
 function fillIn(spec: DecoderSpec, options: BatchOptions): BatchSizes {
   const { maxTokens = spec.contextLen, kvDtype = "f32" } = options;
   const { maxSequences = DEFAULTS.maxSequences, pageSize = DEFAULTS.pageSize } = options;
@@ -332,19 +334,34 @@ function fillIn(spec: DecoderSpec, options: BatchOptions): BatchSizes {
   if (onSteps !== undefined && typeof onSteps !== "function") {
     throw new TypeError(sentence(CREATE, "onSteps must be a function", { onSteps }));
   }
-  const { numKvHeads, headDim } = spec;
-  spec.layers.forEach(({ rope }, layer) => {
-    if (rope !== undefined) fillInRope(CREATE, rope, headDim, `layers[${layer}].rope`);
-  });
+  const { numKvHeads, headDim, layers } = spec;
   const pageBytes = kvCacheBytes(
-    { numLayers: spec.layers.length, numKvHeads, headDim },
+    { numLayers: layers.length, numKvHeads, headDim },
     { contextLen: pageSize, dtype: kvDtype },
   );
   const longest = Math.ceil(maxTokens / pageSize);
   const { cacheBytes = Math.max(MOST_DEFAULT_BYTES, longest * pageBytes) } = options;
   checkInteger(CREATE, "cacheBytes", cacheBytes, pageBytes);
   const numPages = Math.min(maxSequences * longest, Math.floor(cacheBytes / pageBytes));
-  return { maxTokens, maxSequences, maxStepTokens, pageSize, numPages, stepsPerRead };
+  const windows = windowsOf(spec, options);
+  const { sinks, kvCalibration, kvRotation } = options;
+  const cache: PagedKvCacheOptions = {
+    ...{ batch: maxSequences, capacity: maxTokens, maxSeqLen: maxStepTokens, sinks },
+    // Where every layer has it, pages that have left it are given back.
+    window: windows.every((window) => window === windows[0]) ? windows[0] : undefined,
+    ...{ rope: layers.map(({ rope }) => rope), kvCalibration, kvRotation },
+  };
+  fillInPaged(CREATE, cache, { ...poolShape(spec), valueDim: headDim, kvDtype });
+  return { maxTokens, maxSequences, maxStepTokens, pageSize, numPages, stepsPerRead, cache };
+}
+
+function poolShape({ layers, numKvHeads, headDim }: DecoderSpec) {
+  return { layers: layers.length, numKvHeads, headDim };
+}
+
+/** The tokens that each layer sees; undefined where these are all. */
+function windowsOf({ layers }: DecoderSpec, options: BatchOptions): (number | undefined)[] {
+  return layers.map(({ window }) => smallest(window, options.window));
 }
 
 function smallest(own: number | undefined, asked: number | undefined): number | undefined {

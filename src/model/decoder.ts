@@ -1,5 +1,5 @@
 import { checkChoice, checkInteger, checkObject, checkObjects, sentence } from "../base/check.ts";
-import type { KvCalibration } from "../cache/kv_calibration.ts";
+import { checkCalibrations, type KvCalibration } from "../cache/kv_calibration.ts";
 import type { KvRotation } from "../cache/kv_transform.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { Owned } from "../gpu/owned.ts";
@@ -134,7 +134,7 @@ export class Decoder {
     checkObjects(CREATE, { gpu, options, spec });
     const { maxSeqLen: asked, window, sinks, kvDtype, kvCalibration, kvRotation } = options;
     if (asked !== undefined) checkInteger(CREATE, "maxSeqLen", asked);
-    checkCalibrations(kvCalibration, spec.layers?.length);
+    if (kvCalibration !== undefined) checkCalibrations(CREATE, kvCalibration, spec.layers?.length);
     if (options.kv) checkLeftOut(options);
     return await Owned.make(async (owned) => {
       const model = await Model.create(CREATE, gpu, spec, weights, options);
@@ -470,15 +470,6 @@ function checkLeftOut(options: DecoderOptions): void {
       }),
     );
   }
-}
-
-/** Throws unless calibrations, where there are some, are as many as layers. */
-function checkCalibrations(kvCalibration: unknown, layers: number): void {
-  if (kvCalibration === undefined) return;
-  const calibrations = Array.isArray(kvCalibration) ? kvCalibration.length : kvCalibration;
-  if (calibrations === layers) return;
-  const rule = "kvCalibration must be an array with a calibration for each layer";
-  throw new RangeError(sentence(CREATE, rule, { kvCalibration: calibrations, layers }));
 }
 
 /** Throws unless there is such a speculation, which waits for each pass by itself. */

@@ -4,7 +4,9 @@ import {
   Attention,
   type AttentionSpec,
   type HostTensor,
+  type KvCalibration,
   type KvDtype,
+  type KvRotation,
   PagedKvCache,
   type PagedLayer,
   PagePool,
@@ -21,6 +23,12 @@ import { tensorsOf } from "../../src/cache/kv_memory.ts";
 import { ropedRow } from "../../src/reference/rope.ts";
 import { assertClose, assertSame, maskedScores, TOLERANCE } from "../support/compare.ts";
 import { hasF16, sharedGpu } from "../support/gpu.ts";
+import {
+  randomCalibration,
+  restored,
+  type RowTransform,
+  transformsOf,
+} from "../support/kv_transform.ts";
 import { gpuTuning } from "../support/plan.ts";
 import { type Random, testRandomly } from "../support/random.ts";
 import { rounded, submit, Tensors } from "../support/run.ts";
@@ -43,6 +51,10 @@ interface Case {
   sinks?: number;
   window?: number;
   rope?: RopeOptions;
+  /** Whether each layer has a calibration, which chance draws. */
+  isCalibrated?: boolean;
+  kvCalibration?: readonly KvCalibration[];
+  kvRotation?: KvRotation;
   impl?: "staged";
   maxScratchBytes?: number;
   scores?: Pick<ScoreSpec, "softcap" | "alibiSlopes" | "sinkLogits" | "scale" | "causal">;
@@ -86,9 +98,11 @@ class Ragged {
     for (const { buffer } of tensorsOf(pool.layers.flat())) {
       gpu.device.queue.writeBuffer(buffer, 0, new Uint8Array(buffer.size).fill(0xff));
     }
-    const { sinks, window, rope, seqLen: maxSeqLen } = spec;
+    const { sinks, window, rope, seqLen: maxSeqLen, kvCalibration, kvRotation } = spec;
     const cache = tensors.keep(
-      await PagedKvCache.create(pool, { batch, capacity, sinks, window, rope, maxSeqLen }),
+      await PagedKvCache.create(pool, {
+        ...{ batch, capacity, sinks, window, rope, maxSeqLen, kvCalibration, kvRotation },
+      }),
     );
     const { numHeads, tokens, seqLen, impl, scores, bias, mask, tuning, maxScratchBytes } = spec;
     const broadcast = [numHeads, tokens, capacity];
@@ -169,17 +183,22 @@ class Ragged {
   }
 }
 
+/** The transform of what is stored as it is. */
+const PLAIN: RowTransform = { block: 1 };
+
+/** A token whose stored row the cache's element type holds as it is. */
 function newToken(random: Random, spec: Case): Token {
   const { numHeads, numKvHeads, headDim, valueDim = headDim, kvDtype = "f32" } = spec;
-  const row = (heads: number, size: number, dtype: KvDtype) => {
-    const tensor = random.tensor([heads, size]);
-    return [...Array.from(rounded(tensor, dtype).data)];
+  const transforms = transformsOf({ ...spec, kvCalibration: spec.kvCalibration?.[1] });
+  const row = (heads: number, size: number, dtype: KvDtype, transform: RowTransform) => {
+    const tensor = rounded(random.tensor([1, 1, heads, size]), dtype);
+    return [...Array.from(restored(tensor, transform).data)];
   };
   return {
-    q: row(numHeads, headDim, "f32"),
+    q: row(numHeads, headDim, "f32", PLAIN),
     // A rotated key is rounded after the rotation, of which the reference knows nothing.
-    k: row(numKvHeads, headDim, spec.rope ? "f32" : kvDtype),
-    v: row(numKvHeads, valueDim, kvDtype),
+    k: row(numKvHeads, headDim, spec.rope ? "f32" : kvDtype, transforms.k),
+    v: row(numKvHeads, valueDim, kvDtype, transforms.v),
   };
 }
 
@@ -235,6 +254,12 @@ function expected(
   }, { ...scores, sinks, window });
 }
 
+/** The same with a calibration of each of its two layers. */
+function calibrated(random: Random, spec: Case): Case {
+  const shape = { ...spec, valueDim: spec.valueDim ?? spec.headDim };
+  return { ...spec, kvCalibration: [0, 1].map(() => randomCalibration(random, shape)) };
+}
+
 /** Counts of new tokens, for as many as each sequence has room for. */
 type CountsOf = (random: Random, room: readonly number[]) => number[];
 
@@ -245,14 +270,15 @@ type CountsOf = (random: Random, room: readonly number[]) => number[];
  */
 async function checkSteps(
   random: Random,
-  spec: Case,
-  { countsOf = someCounts(spec), steps = 6, fed = 0 }: {
+  given: Case,
+  { countsOf = someCounts(given), steps = 6, fed = 0 }: {
     countsOf?: CountsOf;
     steps?: number;
     fed?: number;
   } = {},
 ): Promise<number> {
   using tensors = new Tensors();
+  const spec = given.isCalibrated ? calibrated(random, given) : given;
   const together = await Ragged.create(tensors, spec);
   const alone = await Ragged.create(tensors, spec);
   const [own, other] = [random.integer(0, spec.batch - 1), random.integer(0, spec.batch - 1)];
@@ -278,7 +304,9 @@ async function checkSteps(
       if (count === 0) return;
       const at = { sequence: b, count, start: starts[b] };
       const { o, lse } = expected(spec, texts[b], at, bias, mask);
-      const tolerance = spec.rope && spec.kvDtype ? 2e-2 : TOLERANCE.f32;
+      const tolerance = spec.rope && spec.kvDtype
+        ? 2e-2
+        : TOLERANCE.f32 * (spec.kvCalibration ? 16 : 1);
       const what = `step ${step}, sequence ${b} of counts ${counts}`;
       assertClose(outputs[b].o, o, tolerance, what);
       assertClose(outputs[b].lse, maskedScores(lse), 10 * tolerance, `${what}: lse`);
@@ -347,6 +375,11 @@ const CASES: Record<string, Case> = {
   "f16": { ...SMALL, kvDtype: "f16" },
   "int8, a window": { ...SMALL, kvDtype: "int8", window: 7 },
   "int4, sinks and a window": { ...SMALL, kvDtype: "int4", sinks: 3, window: 6 },
+  "int8, calibrated, a window": { ...SMALL, kvDtype: "int8", isCalibrated: true, window: 7 },
+  "staged, int8, calibrated and rotated, 2 KV heads": {
+    ...{ ...SMALL, impl: "staged", kvDtype: "int8", numKvHeads: 2 },
+    ...{ isCalibrated: true, kvRotation: "hadamard" },
+  },
   "rope, sinks and a window": { ...SMALL, rope: { base: 100 }, sinks: 2, window: 8 },
   "scores": {
     ...SMALL,

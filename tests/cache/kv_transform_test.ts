@@ -6,7 +6,9 @@ import {
   calibrateKv,
   type HostTensor,
   type KvCalibration,
+  PagedKvCache,
   PagePool,
+  type PagePoolOptions,
   planAttention,
   referenceAttention,
   RingKvCache,
@@ -505,20 +507,37 @@ Deno.test("transform: what cannot be is refused before the GPU has work, and by 
 
   const spec = { ...shape, numHeads: 2 };
   const plan = (changed: object) => () => planAttention({ ...spec, ...changed }, LIMITS);
-  const pages = { size: 4, count: 2 };
   const wrong = plan({ kvCalibrated: "yes" });
   assertThrows(wrong, TypeError, "kvCalibrated must be one of true, false");
-  assertThrows(plan({ kvCalibrated: true, pages }), TypeError, "pages hold keys and values");
   assertThrows(plan({ kvRotation: "hadamard", kvDtype: "f32" }), RangeError, 'kvDtype="f32"');
   assertThrows(plan({ kvCalibrated: true, maxScratchBytes: 16 }), RangeError, "maxScratchBytes=16");
-  for (const option of [{ kvCalibration: calibration }, { kvRotation: "hadamard" }]) {
-    const pool: object = { ...shape, numPages: 2, ...option };
+  const pool = tensors.keep(await PagePool.create(gpu, { ...shape, layers: 2, numPages: 2 }));
+  for (const option of [{ kvCalibration: [calibration] }, { kvRotation: "hadamard" }]) {
+    const given: object = { ...shape, numPages: 2, ...option };
     await assertRejects(
-      () => PagePool.create(gpu, pool as Parameters<typeof PagePool.create>[1]),
+      () => PagePool.create(gpu, given as PagePoolOptions),
       TypeError,
-      "pages hold keys and values",
+      "(give it to PagedKvCache.create)",
     );
   }
+  const paged = (changed: object) => () => PagedKvCache.create(pool, { capacity: 8, ...changed });
+  const listed = (second: object) => paged({ kvCalibration: [calibration, second] });
+  const wrongPages: typeof refused = [
+    [paged({ kvCalibration: calibration }), RangeError, "a calibration for each layer"],
+    [paged({ kvCalibration: [calibration] }), RangeError, "kvCalibration=1, layers=2"],
+    [listed({ k: channels() }), TypeError, "kvCalibration[1].v must be an object"],
+    [listed({ k: channels(), v: channels(7) }), RangeError, "numbers=7, channels=8"],
+    [paged({ kvRotation: "random" }), TypeError, 'kvRotation must be "hadamard"'],
+  ];
+  for (const [call, kind, message] of wrongPages) await assertRejects(call, kind, message);
+  const floats = tensors.keep(
+    await PagePool.create(gpu, { ...shape, kvDtype: "f32", numPages: 2 }),
+  );
+  await assertRejects(
+    () => PagedKvCache.create(floats, { capacity: 8, kvRotation: "hadamard" }),
+    RangeError,
+    'kvDtype="f32"',
+  );
 
   const plain = tensors.keep(await RingKvCache.create(gpu, shape));
   const rotated = tensors.keep(

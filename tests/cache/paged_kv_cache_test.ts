@@ -19,6 +19,7 @@ import { buffersOf } from "../support/buffers.ts";
 import { tensorsOf } from "../../src/cache/kv_memory.ts";
 import { assertClose, TOLERANCE } from "../support/compare.ts";
 import { hasF16, sharedGpu } from "../support/gpu.ts";
+import { randomCalibration } from "../support/kv_transform.ts";
 import { testRandomly } from "../support/random.ts";
 import { shapeOf, submit, Tensors } from "../support/run.ts";
 
@@ -75,10 +76,20 @@ Deno.test("pages: a pool and a cache say the bytes of the buffers that they make
     pool = await PagePool.create(gpu, { ...shape, numPages: 8, layers: 2 });
   });
   assertEquals(pool.bytes, sizes.reduce((sum, size) => sum + size));
-  for (const rope of [undefined, {}, [{}, undefined], [{ base: 7 }, { dims: 4 }]]) {
+  const channels = (size: number) => ({
+    offsets: new Array(2 * size).fill(0),
+    scales: new Array(2 * size).fill(1),
+  });
+  const kvCalibration = [0, 1].map(() => ({ k: channels(8), v: channels(12) }));
+  for (
+    const options of [
+      ...[{}, { rope: {} }, { rope: [{}, undefined] }, { rope: [{ base: 7 }, { dims: 4 }] }],
+      { kvCalibration },
+    ]
+  ) {
     let bytes = 0;
     const { sizes } = await buffersOf(async () => {
-      const cache = await PagedKvCache.create(pool, { batch: 3, capacity: 32, rope });
+      const cache = await PagedKvCache.create(pool, { batch: 3, capacity: 32, ...options });
       bytes = cache.bytes;
       cache.destroy();
     });
@@ -162,70 +173,95 @@ for (const [name, relation] of Object.entries(RELATIONS)) {
   });
 }
 
-testRandomly(
-  "pages equal rings to the bit where each layer has rotary positions of its own",
-  async (random) => {
-    using tensors = new Tensors();
-    const gpu = await sharedGpu();
-    const [batch, capacity, headDim, numHeads] = [2, 40, 20, 3];
-    const local = { base: random.integer(2, 100) };
-    // A layer without, one of a part of its head in the other style, and two that are alike.
-    const ropes = [local, undefined, { base: 1e4, dims: 12, style: "pairs" } as const, local];
-    const shape = { numKvHeads: 1, headDim };
-    const rings: RingKvCache[] = [];
-    for (const rope of ropes) {
-      const options = { ...shape, batch, capacity, rope };
-      rings.push(tensors.keep(await RingKvCache.create(gpu, options)));
-    }
-    const pages = { layers: ropes.length, numPages: 30, pageSize: 4 };
-    const pool = tensors.keep(await PagePool.create(gpu, { ...shape, ...pages }));
-    poison(pool);
-    const paged = tensors.keep(await PagedKvCache.create(pool, { batch, capacity, rope: ropes }));
-    assertEquals(paged.layers.map(({ hasRope }) => hasRope), [true, false, true, true]);
-    const append = async (counts: readonly [number, number], isRagged: boolean) => {
-      const most = Math.max(...counts);
-      const rows = random.tensor([batch, most, 1, headDim]);
-      const padded = await tensors.upload(rows);
-      const rowsOf = (b: number) =>
-        rows.data.slice(b * most * headDim, (b * most + counts[b]) * headDim);
-      const ragged = await tensors.upload({
-        data: [...rowsOf(0), ...rowsOf(1)],
-        shape: [counts[0] + counts[1], 1, headDim],
-      });
-      const given = isRagged ? ragged : padded;
-      await submit((encoder) => {
-        paged.extend(encoder, counts);
-        for (const layer of paged.layers) layer.append(encoder, { k: given, v: given });
-        for (const ring of rings) ring.append(encoder, { k: padded, v: padded, lengths: counts });
-      });
-    };
-    await append([7, 2], true);
-    await append([random.integer(1, 5), 3], false);
-    for (const cache of [paged, ...rings]) {
-      await submit((encoder) => {
-        cache.truncate(encoder, 6, 0);
-        cache.fork(encoder, { from: 0, to: 1 });
-      });
-    }
-    await append([2, random.integer(1, 4)], true);
-    const seqLen = 2;
-    const queries = random.tensor([batch, seqLen, numHeads, headDim]);
-    const outputs = new Set<string>();
-    for (const [i, ring] of rings.entries()) {
-      const of = async (cache: RingKvCache | typeof paged.layers[number]) => {
-        const rotated = await tensors.upload(queries);
-        if (cache.hasRope) await submit((encoder) => cache.ropeQueries(encoder, rotated));
-        const q = { data: await rotated.download(), shape: queries.shape };
-        return await attend({ numHeads, seqLen, outputs: ["lse"] }, cache, q);
+/** The storage of a pool, and what its caches make of rows before. */
+interface Stored {
+  kvDtype?: "int4";
+  kvRotation?: "hadamard";
+  isCalibrated?: boolean;
+}
+
+const STORED: Readonly<Record<string, Stored>> = {
+  "f32": {},
+  "int4, calibrated and rotated": { kvDtype: "int4", kvRotation: "hadamard", isCalibrated: true },
+};
+
+for (const [name, { isCalibrated, kvRotation, ...stored }] of Object.entries(STORED)) {
+  testRandomly(
+    `pages equal rings to the bit, each layer by its own options: ${name}`,
+    async (random) => {
+      using tensors = new Tensors();
+      const gpu = await sharedGpu();
+      const [batch, capacity, headDim, numHeads] = [2, 40, 20, 3];
+      const local = { base: random.integer(2, 100) };
+      // A layer without, one of a part of its head in the other style, and two that are alike.
+      const ropes = isCalibrated
+        ? [local, local]
+        : [local, undefined, { base: 1e4, dims: 12, style: "pairs" } as const, local];
+      const shape = { numKvHeads: 1, headDim, ...stored };
+      const channels = { numKvHeads: 1, headDim, valueDim: headDim };
+      const kvCalibration = isCalibrated
+        ? ropes.map(() => randomCalibration(random, channels))
+        : undefined;
+      const rings: RingKvCache[] = [];
+      for (const [i, rope] of ropes.entries()) {
+        const transform = { kvRotation, kvCalibration: kvCalibration?.[i] };
+        const options = { ...shape, batch, capacity, rope, ...transform };
+        rings.push(tensors.keep(await RingKvCache.create(gpu, options)));
+      }
+      const pages = { layers: ropes.length, numPages: 30, pageSize: 4 };
+      const pool = tensors.keep(await PagePool.create(gpu, { ...shape, ...pages }));
+      poison(pool);
+      const paged = tensors.keep(
+        await PagedKvCache.create(pool, {
+          ...{ batch, capacity, rope: ropes, kvCalibration, kvRotation },
+        }),
+      );
+      assertEquals(paged.layers.map(({ hasRope }) => hasRope), ropes.map((rope) => !!rope));
+      const append = async (counts: readonly [number, number], isRagged: boolean) => {
+        const most = Math.max(...counts);
+        const rows = random.tensor([batch, most, 1, headDim]);
+        const padded = await tensors.upload(rows);
+        const rowsOf = (b: number) =>
+          rows.data.slice(b * most * headDim, (b * most + counts[b]) * headDim);
+        const ragged = await tensors.upload({
+          data: [...rowsOf(0), ...rowsOf(1)],
+          shape: [counts[0] + counts[1], 1, headDim],
+        });
+        const given = isRagged ? ragged : padded;
+        await submit((encoder) => {
+          paged.extend(encoder, counts);
+          for (const layer of paged.layers) layer.append(encoder, { k: given, v: given });
+          for (const ring of rings) ring.append(encoder, { k: padded, v: padded, lengths: counts });
+        });
       };
-      const own = await of(paged.layers[i]);
-      assertEquals(own, await of(ring), `layer ${i}`);
-      assert(own.o.every(Number.isFinite));
-      outputs.add(own.o.join());
-    }
-    assertEquals(outputs.size, 3, "layers that are not alike differ");
-  },
-);
+      await append([7, 2], true);
+      await append([random.integer(1, 5), 3], false);
+      for (const cache of [paged, ...rings]) {
+        await submit((encoder) => {
+          cache.truncate(encoder, 6, 0);
+          cache.fork(encoder, { from: 0, to: 1 });
+        });
+      }
+      await append([2, random.integer(1, 4)], true);
+      const seqLen = 2;
+      const queries = random.tensor([batch, seqLen, numHeads, headDim]);
+      const outputs = new Set<string>();
+      for (const [i, ring] of rings.entries()) {
+        const of = async (cache: RingKvCache | typeof paged.layers[number]) => {
+          const rotated = await tensors.upload(queries);
+          if (cache.hasRope) await submit((encoder) => cache.ropeQueries(encoder, rotated));
+          const q = { data: await rotated.download(), shape: queries.shape };
+          return await attend({ numHeads, seqLen, outputs: ["lse"] }, cache, q);
+        };
+        const own = await of(paged.layers[i]);
+        assertEquals(own, await of(ring), `layer ${i}`);
+        assert(own.o.every(Number.isFinite));
+        outputs.add(own.o.join());
+      }
+      assertEquals(outputs.size, isCalibrated ? 2 : 3, "layers that are not alike differ");
+    },
+  );
+}
 
 /** Operations of the random test: as many with `-- --steps=N`. */
 const STEPS = Number(

@@ -13,6 +13,7 @@ import {
 import { buffersOf } from "../support/buffers.ts";
 import { assertSame } from "../support/compare.ts";
 import { hasF16, sharedGpu } from "../support/gpu.ts";
+import { randomCalibration } from "../support/kv_transform.ts";
 import { Random, testRandomly } from "../support/random.ts";
 import { shapeOf, submit, Tensors } from "../support/run.ts";
 import { partsOf, snapshotOf, type SnapshotParts } from "../support/snapshots.ts";
@@ -289,24 +290,96 @@ testRandomly(
   async (random) => {
     using tensors = new Tensors();
     const cache = await grown(random, tensors, POOL, { ...OPTIONS, rope: ROPES });
-    const snapshot = await cache.snapshot();
-    const parts = partsOf(snapshot);
-    for (const [what, [change, says]] of Object.entries(WRONG_ROPES)) {
-      const copy = structuredClone(parts);
-      change(copy.header.options);
-      const wrong = await snapshotOf(copy, snapshot);
-      const { made } = await buffersOf(async () => {
-        await assertRejects(
-          () => PagedKvCache.restore(cache.pool, wrong),
-          SnapshotError,
-          says,
-          what,
-        );
-      });
-      assertEquals(made, [], what);
-    }
+    await assertRefused(cache, WRONG_ROPES);
   },
 );
+
+/** Asserts that snapshots of a cache whose options say something else are refused, and nothing is made. */
+async function assertRefused(
+  cache: PagedKvCache,
+  wrong: Readonly<Record<string, [(options: SnapshotParts["header"]) => void, string]>>,
+): Promise<void> {
+  const snapshot = await cache.snapshot();
+  const parts = partsOf(snapshot);
+  for (const [what, [change, says]] of Object.entries(wrong)) {
+    const copy = structuredClone(parts);
+    change(copy.header.options);
+    const bytes = await snapshotOf(copy, snapshot);
+    const restore = () => PagedKvCache.restore(cache.pool, bytes);
+    const { made } = await buffersOf(async () => {
+      await assertRejects(restore, SnapshotError, says, what);
+    });
+    assertEquals(made, [], what);
+  }
+}
+
+const INTEGERS = { ...POOL, kvDtype: "int4" } as const;
+
+testRandomly("paged snapshot: calibrations and rotations are kept", async (random) => {
+  using tensors = new Tensors();
+  const kvCalibration = calibrationsOf(random);
+  for (const transform of [{ kvCalibration }, { kvCalibration, kvRotation: "hadamard" }] as const) {
+    const cache = await grown(random, tensors, INTEGERS, { ...OPTIONS, ...transform });
+    const pool = tensors.keep(await PagePool.create(await sharedGpu(), INTEGERS));
+    const resumed = tensors.keep(await PagedKvCache.restore(pool, await cache.snapshot()));
+    assertEquals(resumed.spec, cache.spec);
+    assertEquals(resumed.bytes, cache.bytes);
+    const seed = random.integer(0, 2 ** 31);
+    for (const one of [cache, resumed]) await append(new Random(seed), tensors, one, [1, 2, 1, 0]);
+    for (const layer of [0, 1]) {
+      const attend = attended(random, tensors, cache, layer);
+      assertSame(await attend(resumed), await attend(cache), `layer ${layer}`);
+    }
+  }
+});
+
+/** A calibration of each layer of the pool. */
+function calibrationsOf(random: Random) {
+  return [0, 1].map(() => randomCalibration(random, { numKvHeads: 2, headDim: 4, valueDim: 8 }));
+}
+
+/** What calibrations may not say. */
+const WRONG_CALIBRATIONS: Readonly<
+  Record<string, [(options: SnapshotParts["header"]) => void, string]>
+> = {
+  "a layer too few": [({ kvCalibration }) => kvCalibration.pop(), "kvCalibration=1, layers=2"],
+  "a layer too many": [({ kvCalibration }) => kvCalibration.push({}), "kvCalibration=3"],
+  "no list": [(options) => options.kvCalibration = {}, "a calibration for each layer"],
+  "the number of layers": [(options) => options.kvCalibration = 2, "for each layer"],
+  "null": [(options) => options.kvCalibration = null, "a calibration for each layer"],
+  "a layer that is null": [
+    ({ kvCalibration }) => kvCalibration[1] = null,
+    "kvCalibration[1] must be an object",
+  ],
+  "no values": [({ kvCalibration }) => delete kvCalibration[0].v, "kvCalibration[0].v must be"],
+  "a scale of 0": [
+    ({ kvCalibration }) => kvCalibration[1].k.scales[3] = 0,
+    "kvCalibration[1].k.scales[3]",
+  ],
+  "an offset that is a string": [
+    ({ kvCalibration }) => kvCalibration[0].v.offsets[0] = "1",
+    "kvCalibration[0].v.offsets[0] must be a number",
+  ],
+  "channels of another size": [
+    ({ kvCalibration }) => kvCalibration[0].k.offsets.pop(),
+    "numbers=7, channels=8",
+  ],
+  "a rotation that is none": [(options) => options.kvRotation = "x", 'kvRotation="x"'],
+};
+
+testRandomly("paged snapshot: calibrations that no cache has are refused", async (random) => {
+  using tensors = new Tensors();
+  const options = { ...OPTIONS, kvCalibration: calibrationsOf(random) };
+  const cache = await grown(random, tensors, INTEGERS, options);
+  await assertRefused(cache, WRONG_CALIBRATIONS);
+  // Rows of other numbers than integers.
+  const floats = await grown(random, tensors);
+  const { kvCalibration } = options;
+  const given: typeof WRONG_CALIBRATIONS = {
+    "calibrations of floats": [(options) => options.kvCalibration = kvCalibration, '"f32"'],
+  };
+  await assertRefused(floats, given);
+});
 
 testRandomly("paged snapshot: a pool of too few pages stays whole", async (random) => {
   using tensors = new Tensors();

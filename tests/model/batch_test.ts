@@ -14,11 +14,12 @@ import {
   type GeneratedToken,
   ReferenceDecoder,
 } from "../../src/model/mod.ts";
+import { fillInSampling } from "../../src/model/sampling.ts";
 import { buffersOf } from "../support/buffers.ts";
 import { sharedGpu } from "../support/gpu.ts";
 import { TINY, weightsOf, weightsWith } from "../support/models.ts";
 import { type Random, testRandomly } from "../support/random.ts";
-import { randomSampling } from "../support/sampling.ts";
+import { choicesOf, randomSampling } from "../support/sampling.ts";
 import { openStories, testStories } from "../support/stories.ts";
 import { assertText } from "../support/text.ts";
 
@@ -203,6 +204,66 @@ for (const { name, spec: changes, has, sequences, ...options } of CASES) {
     });
   });
 }
+
+/** Part of what decides a choice that integers of four bits may differ by, where one is rounded to its neighbour. */
+const NEAR_INT4 = 0.1;
+
+/** Whether two texts are one; up to a choice that lies near a border by the logits of the decoder where they are not. */
+async function isText(
+  actual: readonly number[],
+  expected: readonly number[],
+  { tokens, ...asked }: BatchSequenceOptions,
+  decoder: Decoder,
+): Promise<boolean> {
+  const { spec: { vocabSize } } = decoder;
+  const i = actual.findIndex((token, i) => token !== expected[i]);
+  if (i < 0) return actual.length === expected.length;
+  const generated = actual.slice(0, i);
+  const soFar = [...tokens, ...generated];
+  decoder.clear();
+  const logits = (await decoder.forward(soFar)).slice(-vocabSize);
+  const sampling = fillInSampling("test", asked, vocabSize);
+  const known = { prompt: tokens, generated };
+  const choices = choicesOf(logits, sampling, known, soFar.length, NEAR_INT4);
+  assert(choices.has(actual[i]) && choices.has(expected[i]), `at ${i} of ${actual}, ${expected}`);
+  return false;
+}
+
+testRandomly("Batch: calibrated caches hold what a decoder's hold", async (random) => {
+  const layers = [{ rope: { base: 100 }, window: 5 }, { rope: { base: 5000 } }];
+  const spec = { ...SMALL, layers };
+  const weights = weightsOf(spec, random, GEMMA_NORMS);
+  const gpu = await sharedGpu();
+  const exact = await Decoder.create(gpu, spec, weights);
+  await exact.feed(promptOf(random, spec, 50));
+  const stored = { kvDtype: "int4", kvCalibration: await exact.calibrate() } as const;
+  exact.destroy();
+  const decoder = await Decoder.create(gpu, spec, weights, stored);
+  const shared = promptOf(random, spec, 13);
+  const asked = Array.from({ length: 8 }, (_, i): BatchSequenceOptions => {
+    const { tokens, ...one } = randomSequence(random, spec);
+    return { ...one, tokens: [...shared, ...tokens.slice(0, 9)], maxTokens: 20 + i };
+  });
+  const expected: number[][] = [];
+  for (const one of asked) expected.push(await alone(decoder, one));
+  // Room for three of the sequences.
+  const pages = { pageSize: 4, cacheBytes: 2 * 2 * 2 * (8 / 2 + 4) * 4 * 35 };
+  await withBatch({ spec, weights }, { ...stored, ...pages, maxSequences: 8 }, async (batch) => {
+    const texts = await Promise.all(asked.map((one) => tokensOf(batch.add(one))));
+    const { setBacks, prompt } = batch.stats;
+    assert(setBacks > 0, `no set-back with ${batch.stats.pages.total} pages`);
+    const again = await tokensOf(batch.add(asked[0]));
+    assert(batch.stats.prompt - prompt < asked[0].tokens.length - 8, "whole pages are known");
+    const same = [];
+    for (const [i, text] of texts.entries()) {
+      same.push(await isText(text, expected[i], asked[i], decoder));
+    }
+    assert(same.filter((is) => is).length > 4, `${same}`);
+    await isText(again, expected[0], asked[0], decoder);
+    await settled(batch);
+  });
+  decoder.destroy();
+});
 
 testStories("Batch: 32 sequences of stories260K are those that run alone", async () => {
   const model = await openStories();
@@ -550,6 +611,8 @@ Deno.test("Batch: bad input is an error before anything runs", async () => {
     "onSteps must be a function",
   );
   await refuses({ maxTokens: 0 }, "maxTokens must be");
+  await refuses({ kvRotation: "hadamard" }, 'kvDtype="f32"');
+  await refuses({ kvDtype: "int8", kvCalibration: [] }, "kvCalibration=0, layers=1");
   for (
     const [given, options] of [
       [weights, { weightDtype: "f64" }],
@@ -563,7 +626,7 @@ Deno.test("Batch: bad input is an error before anything runs", async () => {
     );
   }
   const ropes = { ...SMALL, layers: [{ rope: {} }, { rope: { dims: 3 } }] };
-  await assertRejects(() => Batch.create(gpu, ropes, weights), RangeError, "layers[1].rope.dims");
+  await assertRejects(() => Batch.create(gpu, ropes, weights), RangeError, "rope[1].dims");
   const options = { maxTokens: 8, pageSize: 2, cacheBytes: 2 * 2 * 2 * 4 * 3 };
   await withBatch({ spec: TINY, weights }, options, async (batch) => {
     const add = (options: Record<string, unknown>, kind = RangeError) => (says: string) =>

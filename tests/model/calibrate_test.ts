@@ -42,7 +42,7 @@ testRandomly(
     assert(eight > 0 && eight < calibrated / 4 && calibrated < 1.2 * plain, what);
     assert(rotated > 0 && rotated < 2 * plain, what);
 
-    const wrong = [kvCalibration.slice(1), {}, kvCalibration[0]] as (typeof kvCalibration)[];
+    const wrong = [kvCalibration.slice(1), {}, kvCalibration[0], 2] as (typeof kvCalibration)[];
     for (const calibrations of wrong) {
       await assertRejects(
         () => create({ kvDtype: "int4", kvCalibration: calibrations }),

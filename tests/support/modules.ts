@@ -230,7 +230,7 @@ function withTransform(random: Random, spec: AttentionSpec): AttentionSpec {
     ? { kvRotation: "hadamard" as const }
     : {};
   const kvCalibrated = !kvRotation.kvRotation || random.next() < 0.5;
-  return { ...spec, pages: undefined, tokens: undefined, ...kvRotation, kvCalibrated };
+  return { ...spec, ...kvRotation, kvCalibrated };
 }
 
 function blockMaskModules(): WgslModule[] {
@@ -291,7 +291,11 @@ function cacheModules(): WgslModule[] {
             ropes[1],
             64,
           )
-        )
+        ).concat(ARRANGEMENTS.map((arranged) => {
+          const pages = { size: 4, count: 9 };
+          const paged = { ...shape, ...layouts, dtype, kvDtype, pages, ...transform };
+          return appendModule(paged, ropes[1], 64, arranged);
+        }))
       ),
     ]),
   ]);

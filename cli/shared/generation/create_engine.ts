@@ -1,11 +1,8 @@
-/** The engine that runs a model: many sequences at once where their caches permit. */
-import type { Gpu, KvDtype } from "../../../mod.ts";
+/** The engine that runs a model. */
+import type { Gpu, KvCalibration, KvDtype } from "../../../mod.ts";
 import { Batch } from "../../../src/model/batch.ts";
-import { Decoder, type DecoderOptions } from "../../../src/model/decoder.ts";
-import { sentence } from "../../../src/base/check.ts";
 import type { Model } from "../model_files.ts";
 import { BatchEngine } from "./batch_engine.ts";
-import { DecoderEngine } from "./decoder_engine.ts";
 import type { Engine } from "./engine.ts";
 
 /** The sizes of an engine. */
@@ -20,8 +17,8 @@ export interface EngineSizes {
   cacheMib?: number;
   window?: number;
   sinks?: number;
-  /** Calibrations of the caches of a decoder: pages have none. */
-  kvCalibration?: DecoderOptions["kvCalibration"];
+  /** The calibration of each layer's keys and values. The default is none. */
+  kvCalibration?: readonly KvCalibration[];
 }
 
 /** Uploads a model into an engine, which owns it. */
@@ -30,15 +27,6 @@ export async function createEngine(
   { spec, weights }: Model["checkpoint"],
   { sequences, cacheMib, ...sizes }: EngineSizes,
 ): Promise<Engine> {
-  if (sizes.kvCalibration !== undefined) {
-    const asked = { sequences, cacheMib };
-    if (Object.values(asked).some((value) => value !== undefined)) {
-      const rule =
-        "calibrated caches run one sequence at a time (leave --sequences and --cache-mib out)";
-      throw new RangeError(sentence("open an engine", rule, asked));
-    }
-    return new DecoderEngine(await Decoder.create(gpu, spec, weights, sizes));
-  }
   const batch = await Batch.create(gpu, spec, weights, {
     ...{ ...sizes, maxSequences: sequences },
     cacheBytes: cacheMib === undefined ? undefined : cacheMib * 2 ** 20,

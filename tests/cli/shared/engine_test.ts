@@ -1,10 +1,7 @@
-// Engines over a decoder and over a batch: the same tokens, and what a reader who goes away leaves behind.
-import { assert, assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
-import { BatchEngine } from "../../../cli/shared/generation/batch_engine.ts";
-import { createEngine } from "../../../cli/shared/generation/create_engine.ts";
-import { DecoderEngine } from "../../../cli/shared/generation/decoder_engine.ts";
+// Engines: the same tokens whoever runs beside a sequence, and what a reader who goes away leaves behind.
+import { assert, assertEquals } from "@std/assert";
+import { createEngine, type EngineSizes } from "../../../cli/shared/generation/create_engine.ts";
 import type { Engine, Generation, SequenceRequest } from "../../../cli/shared/generation/engine.ts";
-import { Decoder } from "../../../src/model/decoder.ts";
 import { GREEDY } from "../../../src/model/sampling.ts";
 import type { DecoderSpec } from "../../../src/model/spec.ts";
 import { sharedGpu } from "../../support/gpu.ts";
@@ -32,32 +29,26 @@ async function read(generation: Generation): Promise<number[]> {
   return tokens;
 }
 
-/** Runs `test` over both engines of a model. */
-async function withEngines(
+/** Runs `test` over an engine of a model. */
+async function withEngine(
   random: Random,
   test: (engine: Engine) => Promise<void>,
+  sizes: Partial<EngineSizes> = {},
 ): Promise<void> {
-  const gpu = await sharedGpu();
   const weights = weightsOf(SPEC, random);
-  const engines = [
-    await createEngine(gpu, { spec: SPEC, weights, endOfText: [], close: async () => {} }, SIZES),
-    new DecoderEngine(await Decoder.create(gpu, SPEC, weights)),
-  ];
-  assertInstanceOf(engines[0], BatchEngine);
-  for (const engine of engines) {
-    try {
-      await test(engine);
-    } finally {
-      engine.destroy();
-    }
+  const checkpoint = { spec: SPEC, weights, endOfText: [], close: async () => {} };
+  const engine = await createEngine(await sharedGpu(), checkpoint, { ...SIZES, ...sizes });
+  try {
+    await test(engine);
+  } finally {
+    engine.destroy();
   }
 }
 
 testRandomly(
   "engines: sequences at once are those that come one after the other",
   async (random) => {
-    const texts: number[][][] = [];
-    await withEngines(random, async (engine) => {
+    await withEngine(random, async (engine) => {
       assertEquals(engine.contextLen, 64);
       const together = await Promise.all(
         [3, 4, 5].map((seed) => read(engine.submit(requestOf(seed)))),
@@ -66,14 +57,22 @@ testRandomly(
       const { tokens, running, waiting, seconds } = engine.stats();
       assertEquals([tokens.generated, running, waiting], [80, 0, 0]);
       assert(seconds > 0);
-      texts.push(together);
     });
-    assertEquals(texts[0], texts[1]);
   },
 );
 
+testRandomly("engines: calibrated caches have room for several sequences", async (random) => {
+  const channels = { offsets: new Array(8).fill(0), scales: new Array(8).fill(1) };
+  const kvCalibration = SPEC.layers.map(() => ({ k: channels, v: channels }));
+  await withEngine(random, async (engine) => {
+    assertEquals(engine.stats().places, 2);
+    const texts = await Promise.all([3, 4].map((seed) => read(engine.submit(requestOf(seed, 2)))));
+    assertEquals(texts.map(({ length }) => length), [2, 2]);
+  }, { kvDtype: "int8", kvCalibration });
+});
+
 testRandomly("engines: whoever is cancelled while it waits is told at once", async (random) => {
-  await withEngines(random, async (engine) => {
+  await withEngine(random, async (engine) => {
     const running = [3, 4].map((seed) => read(engine.submit(requestOf(seed, 60))));
     const waits = engine.submit(requestOf(5));
     const order: string[] = [];
@@ -87,22 +86,4 @@ testRandomly("engines: whoever is cancelled while it waits is told at once", asy
     assertEquals((await read(engine.submit(requestOf(6, 2)))).length, 2);
     assertEquals(engine.stats().waiting, 0);
   });
-});
-
-testRandomly("engines: calibrated caches are a decoder's", async (random) => {
-  const checkpoint = { spec: SPEC, weights: weightsOf(SPEC, random), endOfText: [] };
-  const model = { ...checkpoint, close: async () => {} };
-  const channels = { offsets: new Array(8).fill(0), scales: new Array(8).fill(1) };
-  const kvCalibration = SPEC.layers.map(() => ({ k: channels, v: channels }));
-  const { sequences, ...others } = SIZES;
-  const sizes = { ...others, kvDtype: "int4", kvCalibration } as const;
-  await assertRejects(
-    async () => await createEngine(await sharedGpu(), model, { ...sizes, sequences }),
-    RangeError,
-    "leave --sequences and --cache-mib out",
-  );
-  const engine = await createEngine(await sharedGpu(), model, sizes);
-  assertInstanceOf(engine, DecoderEngine);
-  assertEquals((await read(engine.submit(requestOf(3, 2)))).length, 2);
-  engine.destroy();
 });
