@@ -3,19 +3,11 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { ShardLostError } from "../../src/cluster/mod.ts";
 import { Decoder, type DecoderSpec } from "../../src/model/mod.ts";
 import { sharedGpu } from "../support/gpu.ts";
-import { weightsOf } from "../support/models.ts";
+import { SMALL, weightsOf } from "../support/models.ts";
 import { NatsServer, testNats } from "../support/nats.ts";
 import { openShards, startShards } from "../support/shards.ts";
 
-const MODEL: DecoderSpec = {
-  ...{ vocabSize: 37, dim: 24, hiddenDim: 20, numHeads: 6, numKvHeads: 1, headDim: 8 },
-  contextLen: 48,
-  layers: [{ rope: {} }, { rope: { base: 500 } }],
-  norm: { kind: "rms", eps: 1e-6 },
-  activation: "silu",
-  isGated: true,
-  isParallel: false,
-};
+const MODEL: DecoderSpec = { ...SMALL, numKvHeads: 1, contextLen: 48 };
 const SHARDS = {
   ...{ shards: 3, page: 5, layers: 2, numHeads: 6, numKvHeads: 1, headDim: 8, valueDim: 8 },
 };

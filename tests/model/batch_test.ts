@@ -17,22 +17,14 @@ import {
 import { fillInSampling } from "../../src/model/sampling.ts";
 import { buffersOf } from "../support/buffers.ts";
 import { sharedGpu } from "../support/gpu.ts";
-import { TINY, weightsOf, weightsWith } from "../support/models.ts";
+import { SMALL as AWKWARD, TINY, weightsOf, weightsWith } from "../support/models.ts";
 import { type Random, testRandomly } from "../support/random.ts";
 import { choicesOf, randomSampling } from "../support/sampling.ts";
 import { openStories, testStories } from "../support/stories.ts";
 import { assertText } from "../support/text.ts";
 
-/** A model with awkward sizes. */
-const SMALL: DecoderSpec = {
-  ...{ vocabSize: 37, dim: 24, hiddenDim: 20, numHeads: 6, numKvHeads: 2, headDim: 8 },
-  contextLen: 60,
-  layers: [{ rope: {} }, { rope: {} }],
-  norm: { kind: "rms", eps: 1e-6 },
-  activation: "silu",
-  isGated: true,
-  isParallel: false,
-};
+/** A model whose layers share their rotary positions. */
+const SMALL: DecoderSpec = { ...AWKWARD, contextLen: 60, layers: [{ rope: {} }, { rope: {} }] };
 
 /** The layers of Gemma 3 in small: local ones with windows and their own rotary positions, a global one with scaled ones. */
 const GEMMA: Partial<DecoderSpec> = {

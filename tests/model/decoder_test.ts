@@ -14,24 +14,13 @@ import { assertClose } from "../support/compare.ts";
 import { hasF16, sharedGpu } from "../support/gpu.ts";
 import { type Random, testRandomly } from "../support/random.ts";
 import { rounded } from "../support/run.ts";
-import { memoryWeights, TINY, weightsOf, weightsWith } from "../support/models.ts";
+import { memoryWeights, SMALL, TINY, weightsOf, weightsWith } from "../support/models.ts";
 import { GREEDY } from "../../src/model/sampling.ts";
 import { adjustedLogits } from "../support/sampling.ts";
 import { greedyTokens, openStories, testStories } from "../support/stories.ts";
 
 /** Part of the largest logit that a logit may be off by. */
 const TOLERANCE = 1e-4;
-
-/** A model with awkward sizes. */
-const SMALL: DecoderSpec = {
-  ...{ vocabSize: 37, dim: 24, hiddenDim: 20, numHeads: 6, numKvHeads: 2, headDim: 8 },
-  contextLen: 32,
-  layers: [{ rope: {} }, { rope: { base: 500, style: "pairs" } }],
-  norm: { kind: "rms", eps: 1e-6 },
-  activation: "silu",
-  isGated: true,
-  isParallel: false,
-};
 
 /** What models of other families have. */
 const MODELS: readonly { name: string; spec: Partial<DecoderSpec>; has?: readonly string[] }[] = [

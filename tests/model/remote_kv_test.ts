@@ -4,19 +4,9 @@ import { Decoder, type DecoderSpec, type RemoteKvSpec } from "../../src/model/mo
 import { ReferenceDecoder } from "../../src/model/reference.ts";
 import { assertClose } from "../support/compare.ts";
 import { sharedGpu } from "../support/gpu.ts";
-import { weightsOf } from "../support/models.ts";
+import { SMALL, weightsOf } from "../support/models.ts";
 import { testRandomly } from "../support/random.ts";
 import { HostKv } from "../support/remote_kv.ts";
-
-const SMALL: DecoderSpec = {
-  ...{ vocabSize: 37, dim: 24, hiddenDim: 20, numHeads: 6, numKvHeads: 2, headDim: 8 },
-  contextLen: 32,
-  layers: [{ rope: {} }, { rope: { base: 500, style: "pairs" } }],
-  norm: { kind: "rms", eps: 1e-6 },
-  activation: "silu",
-  isGated: true,
-  isParallel: false,
-};
 
 /** What decides how a layer is cut, and where positions come from. */
 const MODELS: readonly { name: string; spec: Partial<DecoderSpec>; has?: readonly string[] }[] = [

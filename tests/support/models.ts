@@ -15,6 +15,17 @@ export const TINY: DecoderSpec = {
   isParallel: false,
 };
 
+/** A model with awkward sizes. */
+export const SMALL: DecoderSpec = {
+  ...{ vocabSize: 37, dim: 24, hiddenDim: 20, numHeads: 6, numKvHeads: 2, headDim: 8 },
+  contextLen: 32,
+  layers: [{ rope: {} }, { rope: { base: 500, style: "pairs" } }],
+  norm: { kind: "rms", eps: 1e-6 },
+  activation: "silu",
+  isGated: true,
+  isParallel: false,
+};
+
 /** Weights that are in memory. */
 export function memoryWeights(weights: ReadonlyMap<string, WeightData>): DecoderWeights {
   return {
