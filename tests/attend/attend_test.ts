@@ -39,24 +39,27 @@ testRandomly("attend: arrays to arrays", async (random) => {
   assertClose(result.o.data, expected.o, TOLERANCE.f32, "o");
 });
 
-testRandomly("attend: every option", async (random) => {
-  const gpu = await sharedGpu();
-  const options = {
-    ...{ layout: "BNSH", causal: false, window: 4, scale: -0.5 },
-    outputs: ["scores", "weights"],
-  } as const satisfies AttendOptions;
-  const inputs = randomInputs(random, { ...SPEC, ...options });
-  const expected = referenceAttention(inputs, options);
-  const { o, scores, weights } = await attend(gpu, inputs, options);
-  assertEquals(o.shape, [2, 6, 3, 7]);
-  assertClose(o.data, expected.o, TOLERANCE.f32, "o");
-  // A window of 4 leaves 3 queries 6 columns.
-  const lastColumns = (rows: Float64Array) => rows.filter((_, index) => index % 19 >= 13);
-  assertEquals(scores.shape, [2, 6, 3, 6]);
-  assertClose(scores.data, maskedScores(lastColumns(expected.scores)), TOLERANCE.f32, "scores");
-  assertEquals(weights.shape, [2, 6, 3, 6]);
-  assertClose(weights.data, lastColumns(expected.weights), TOLERANCE.f32, "weights");
-});
+testRandomly(
+  "attend: layout, window, scale and outputs are those that were asked for",
+  async (random) => {
+    const gpu = await sharedGpu();
+    const options = {
+      ...{ layout: "BNSH", causal: false, window: 4, scale: -0.5 },
+      outputs: ["scores", "weights"],
+    } as const satisfies AttendOptions;
+    const inputs = randomInputs(random, { ...SPEC, ...options });
+    const expected = referenceAttention(inputs, options);
+    const { o, scores, weights } = await attend(gpu, inputs, options);
+    assertEquals(o.shape, [2, 6, 3, 7]);
+    assertClose(o.data, expected.o, TOLERANCE.f32, "o");
+    // A window of 4 leaves 3 queries 6 columns.
+    const lastColumns = (rows: Float64Array) => rows.filter((_, index) => index % 19 >= 13);
+    assertEquals(scores.shape, [2, 6, 3, 6]);
+    assertClose(scores.data, maskedScores(lastColumns(expected.scores)), TOLERANCE.f32, "scores");
+    assertEquals(weights.shape, [2, 6, 3, 6]);
+    assertClose(weights.data, lastColumns(expected.weights), TOLERANCE.f32, "weights");
+  },
+);
 
 // `deno check` is half of this test: a line that it must refuse says so.
 testRandomly("attend: the result's type has the outputs that the call names", async (random) => {

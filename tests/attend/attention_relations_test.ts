@@ -80,7 +80,7 @@ testRandomly("a batch is its sequences, one by one", async (random) => {
   }
 });
 
-testRandomly("a window is a slice", async (random) => {
+testRandomly("a window is attention to the last keys alone", async (random) => {
   const spec: AttentionSpec = { numHeads: 4, numKvHeads: 1, headDim: 8, capacity: 65 };
   const { q, k, v } = randomInputs(random, spec);
   for (const window of [1, 3, 64, 65]) {

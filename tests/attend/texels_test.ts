@@ -320,7 +320,7 @@ Deno.test("texels: leave slices the scratch that these need", () => {
   assertEquals(planned(2 ** 28), [3, 3]);
 });
 
-Deno.test("texels: explain says so", () => {
+Deno.test("texels: explain() has their bytes, and the kernels that fill them", () => {
   const spec = { numHeads: 8, headDim: 64, seqLen: 512, capacity: 512 };
   const text = explain(planAttention(spec, LIMITS, PROFILES["software with both"]));
   assertStringIncludes(text, "q, k and v brought to textures of 3,145,728 bytes, whose loads");

@@ -18,7 +18,7 @@ import { type Random, testRandomly } from "../support/random.ts";
 
 const SPEC: AttentionSpec = { numHeads: 4, numKvHeads: 2, headDim: 8, seqLen: 3, capacity: 5 };
 
-Deno.test("plan: defaults", () => {
+Deno.test("plan: what a specification leaves out is filled in", () => {
   const { spec } = planAttention({ numHeads: 4, headDim: 64, capacity: 7 }, LIMITS);
   assertEquals(spec, {
     batch: 1,
@@ -81,7 +81,7 @@ Deno.test("plan: contextLen is what any query looks over", () => {
   }
 });
 
-Deno.test("plan: bytes of K and V", () => {
+Deno.test("kvBytes() counts keys and values, the steps of integers, and whole words", () => {
   const shape = { batch: 1, headDim: 128, valueDim: 128, kvDtype: "f16" } as const;
   assertEquals(kvBytes({ ...shape, numKvHeads: 32 }, 1), 16384);
   assertEquals(kvBytes({ ...shape, numKvHeads: 1 }, 1), 512);

@@ -29,7 +29,7 @@ function slice({ data, shape }: HostTensor, sequence: number, first: number, end
 const IMPLS = ["fused", "staged"] as const;
 const HEADS: AttentionSpec = { numHeads: 6, numKvHeads: 2, headDim: 8, valueDim: 5, capacity: 1 };
 
-testRandomly("a window equals a slice", async (random) => {
+testRandomly("a window to both sides is attention to a slice of the keys", async (random) => {
   for (const impl of IMPLS) {
     const [capacity, left, right] = [199, random.integer(1, 70), random.integer(0, 40)];
     const spec: AttentionSpec = { ...HEADS, impl, causal: false, capacity: 199, seqLen: 1 };

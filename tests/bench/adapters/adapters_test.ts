@@ -170,7 +170,7 @@ Deno.test("bench --nats: a worker measures for one asker at a time", async () =>
   answer(none);
 });
 
-Deno.test("bench --nats: options", () => {
+Deno.test("bench --nats: options are read, and those that do not go with it refused", () => {
   const parse = (line: string) => parseOptions(line.split(" ")) as BenchOptions;
   const { cluster, isInTurns, asked } = parse("--nats nats://h --models GPT-2 --quick --in-turns");
   assertEquals(cluster, { url: "nats://h", prefix: "onehead", wait: 60_000 });

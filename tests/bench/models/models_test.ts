@@ -260,7 +260,7 @@ Deno.test("bench models: what systems print is no reply", () => {
   ]);
 });
 
-Deno.test("bench models: options", () => {
+Deno.test("bench models: options are read, and wrong ones refused", () => {
   const parse = (line: string) =>
     parseModelsOptions(line.split(" ").filter(Boolean)) as ModelsOptions;
   const { models, works, peers } = parse("");

@@ -99,7 +99,7 @@ Deno.test("bench serving: requests have the lengths and times of their distribut
   assert(drawRequests({ ...all, rate: null }, 7).every(({ arrivalMs }) => arrivalMs === 0));
 });
 
-Deno.test("bench serving: options", () => {
+Deno.test("bench serving: options are read, and wrong ones refused", () => {
   const { model, sizes, requests } = parseServingOptions([]) as ServingOptions;
   assertEquals([model.kvHeads, sizes.budgetBytes, requests.count], [[8, 2, 1], 2 ** 22, 512]);
   const odd = parseServingOptions(["--heads", "3", "--quick"]) as ServingOptions;

@@ -241,7 +241,7 @@ Deno.test("uptrain: each text once before any comes again, in an order of the se
   assert(String(steps(1)) !== String(steps(2)));
 });
 
-Deno.test("uptrain: a line of progress", () => {
+Deno.test("uptrain: a line of progress has the loss, the last perplexity and the pace", () => {
   const stages: Stage[] = [{
     stage: "original",
     numKvHeads: 2,

@@ -26,7 +26,7 @@ function timesOf(requests: readonly FleetRequest[], options = ONE): number[][] {
   return simulate(requests, options).requests.map(({ firstAt, endAt }) => [firstAt, endAt]);
 }
 
-Deno.test("Fleet: a schedule by hand", () => {
+Deno.test("Fleet: tokens come when a schedule worked out by hand has them come", () => {
   const requests = [
     request(10, 3, 2), // steps of 3 and 1 tokens, one read
     request(10, 6, 3), // chunks of 1, 3 and 2, then 1 and 1
