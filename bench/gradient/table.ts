@@ -30,6 +30,6 @@ export function formatGradients(rows: readonly GradientResult[]): string {
   ]);
   return lines.map((line, i) => {
     const failure = rows[i - 1]?.failure;
-    return failure === undefined ? line.trimEnd() : `${line.trimEnd()}  FAILED: ${failure}`;
+    return failure === undefined ? line : `${line}  FAILED: ${failure}`;
   }).join("\n");
 }

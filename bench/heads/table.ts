@@ -47,7 +47,7 @@ export function formatHeads(
       seeds === 1 ? "" : "s"
     }, ${minutes.toFixed(0)} min`,
     "",
-    ...lines.map((line) => line.trimEnd()),
+    ...lines,
     ...verdict(rows),
   ].join("\n");
 }

@@ -154,5 +154,5 @@ function alignCounts(counts: number[]): string[] {
 /** The lines of a table that has any rows. */
 function linesOf(columns: Column[]): string[] {
   if (columns[0].cells.length === 0) return [];
-  return formatColumns(columns).map((line) => line.trimEnd());
+  return formatColumns(columns);
 }

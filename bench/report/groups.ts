@@ -1,5 +1,5 @@
 import type { Result } from "../result.ts";
-import { type Column, formatColumns } from "../../cli/shared/report/columns.ts";
+import { type Column, formatColumns, padColumns } from "../../cli/shared/report/columns.ts";
 
 /** The fields in which rows differ. */
 type Row =
@@ -47,7 +47,7 @@ function formatRows<R extends Row>(rows: R[], figures: (rows: R[]) => Column[]):
       }]
       : []),
   ];
-  const labelLines = formatColumns(labels);
+  const labelLines = padColumns(labels);
   const figureLines = formatColumns(figures(rows.filter((row) => row.failure === undefined)));
   const lines = [`${labelLines[0]}  ${figureLines[0]}`];
   let next = 1;

@@ -71,5 +71,5 @@ function answersOf(
   return formatColumns([
     left(`${shards} shards are faster`, answers.map(([where]) => `  ${where}`)),
     left("", answers.map(([, when]) => when)),
-  ]).map((line) => line.trimEnd());
+  ]);
 }

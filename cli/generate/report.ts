@@ -63,7 +63,7 @@ function table(rows: readonly string[][]): string {
     align: "left" as const,
     cells: rows.map((row) => row[i]),
   }));
-  return formatColumns(columns).slice(1).map((line) => line.trimEnd()).join("\n");
+  return formatColumns(columns).slice(1).join("\n");
 }
 
 function count(tokens: number): string {

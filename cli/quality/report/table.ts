@@ -13,7 +13,7 @@ export function formatTable(report: Report): string {
   return [
     ...headOf(report).map(([label, text]) => `${label.padEnd(7)}  ${text}`),
     "",
-    ...formatColumns(columnsOf(rows)).map((line) => line.trimEnd()),
+    ...formatColumns(columnsOf(rows)),
     ...rows.flatMap(({ numKvHeads, merge }) =>
       merge ? ["", mergeTitle(numKvHeads), ...formatMerge(merge)] : []
     ),

@@ -17,8 +17,13 @@ export function right(heading: string, cells: string[]): Column {
   return { heading, align: "right", cells };
 }
 
-/** A line of headings, then one line for each row of cells, all of one width. */
+/** A line of headings, then one line for each row of cells; no spaces end a line. */
 export function formatColumns(columns: Column[]): string[] {
+  return padColumns(columns).map((line) => line.trimEnd());
+}
+
+/** The same lines, all of one width, for more to follow. */
+export function padColumns(columns: Column[]): string[] {
   const padded = columns.map(({ heading, align, cells }) => {
     const column = [heading, ...cells];
     const width = Math.max(...column.map((cell) => cell.length));

@@ -39,7 +39,7 @@ export function formatTable(
     ...(training ? [`Trained  ${trainingLine(training)}`] : []),
     `Written  ${out}`,
     "",
-    ...formatColumns(columns).map((line) => line.trimEnd()),
+    ...formatColumns(columns),
     ...(merge ? ["", ...formatMerge(merge)] : []),
   ].join("\n");
 }
