@@ -45,7 +45,7 @@ What to change
   --calibration NUMBER tokens that the model draws to be merged by (default: ${USUAL_CALIBRATION})
 
 Workers instead of this machine's GPU (deno run worker --quality starts one; the server must have JetStream);
-a row of f16 is left out where the worker that takes it lacks f16, until a later call finds one that has it
+a row of f16 goes to a worker whose GPU has f16, and is left out where none has it
 ${NATS_HELP}
 ${WAIT_HELP}
 

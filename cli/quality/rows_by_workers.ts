@@ -1,6 +1,6 @@
 /** The rows of a table, measured by workers: a job each. */
 import { MAX_BYTES, mostOf } from "../../src/cluster/cluster.ts";
-import { modelFingerprint } from "../../src/cluster/mod.ts";
+import { type JobQueue, modelFingerprint, NoWorkerError } from "../../src/cluster/mod.ts";
 import { openCluster } from "../shared/cluster/connect.ts";
 import { haveJobsDone, runNameOf } from "../shared/cluster/follow_jobs.ts";
 import type { AwaitedCluster } from "../shared/cluster/options.ts";
@@ -12,11 +12,19 @@ import {
   type RemoteRow,
 } from "../shared/cluster/quality_jobs.ts";
 import type { Model } from "../shared/model_files.ts";
-import type { Variant } from "../shared/quality/variant.ts";
+import {
+  ADAPTER_FEATURES,
+  type AdapterFeature,
+  needOf,
+  type Variant,
+} from "../shared/quality/variant.ts";
 import type { Out } from "../shared/run.ts";
 import { checkTable } from "./check_table.ts";
 import type { QualityOptions } from "./options.ts";
 import { type MeasuredTable, rowsOf, type Table, titleOf } from "./table_rows.ts";
+
+/** Milliseconds without a word, once all else is done, after which nobody is taken to have a feature. */
+const ABSENCE = 2000;
 
 /** Has every row measured. */
 export async function measureByWorkers(
@@ -35,10 +43,11 @@ export async function measureByWorkers(
     const fingerprint = await modelFingerprint(spec, weights, tokenizer);
     const queue = await openQualityJobs(cluster, fingerprint);
     const settings = { seed, calibration };
-    /** Has jobs done, and hands over the result of each by its index; those that were asked for before may be refused by false. */
+    /** Has jobs of a queue done, and hands over the result of each by its index. */
     const haveDone = async (
+      queue: JobQueue,
       jobs: readonly QualityJob[],
-      onResult: (result: unknown, index: number, isKnown: boolean) => boolean | void,
+      onResult: (result: unknown, index: number) => void,
     ) => {
       const run = await runNameOf(fingerprint, jobs);
       await queue.checkRoom(run, jobs.length);
@@ -48,7 +57,7 @@ export async function measureByWorkers(
         onOutcome: (outcome, isKnown) => {
           const index = Number(outcome.id);
           try {
-            if ("result" in outcome) return onResult(outcome.result, index, isKnown) === false;
+            if ("result" in outcome) return onResult(outcome.result, index);
             const job = jobs[index];
             const what = job.kind === "row" ? titleOf(job.variant) : "the text";
             throw new Error(`Cannot measure quality as no worker did ${what}: ${outcome.dead}`);
@@ -65,44 +74,66 @@ export async function measureByWorkers(
     let tokens: readonly number[] = [];
     if (typeof text === "number") {
       const job: QualityJob = { kind: "text", tokens: text, settings };
-      await haveDone([job], (result) => {
+      await haveDone(queue, [job], (result) => {
         tokens = readText(result, text, spec.vocabSize);
       });
     } else tokens = text;
-    const remote: RemoteRow[] = [];
-    const jobs = variants.map((variant): QualityJob => ({
-      ...{ kind: "row", tokens, variant, settings },
-    }));
-    {
-      using progress = out.progress(variants.length);
-      await haveDone(jobs, (result, index, isKnown) => {
-        const variant = variants[index];
-        const row = readRow(result, tokens.length, variant);
-        // Another worker may have what the adapter of an earlier call lacked.
-        if (!row.measured && isKnown) return false;
-        remote[index] = row;
-        progress.step(titleOf(variant));
+    const remote = new Map<Variant, RemoteRow>();
+    using progress = out.progress(variants.length);
+    const measure = (queue: JobQueue, variants: readonly Variant[]) => {
+      const jobs = variants.map((variant): QualityJob => ({
+        ...{ kind: "row", tokens, variant, settings },
+      }));
+      return haveDone(queue, jobs, (result, index) => {
+        remote.set(variants[index], readRow(result, tokens.length));
+        progress.step(titleOf(variants[index]));
       });
-    }
-    return { tokens, ...tableOf(variants, remote, out) };
+    };
+    const ofAll = measure(queue, variants.filter((variant) => needOf(variant) === undefined));
+    /** Measures the variants that need a feature, where a worker has it. */
+    const measureNeedy = async (feature: AdapterFeature) => {
+      const needy = variants.filter((variant) => needOf(variant) === feature);
+      if (needy.length === 0) return;
+      const queue = await openQualityJobs(cluster, fingerprint, feature);
+      if (await isWorkedOn(queue, ofAll)) {
+        try {
+          return await measure(queue, needy);
+        } catch (error) {
+          if (!(error instanceof NoWorkerError)) throw error;
+        }
+      }
+      out.error(`${feature} is left out: no worker has it`);
+    };
+    await Promise.all([ofAll, ...ADAPTER_FEATURES.map(measureNeedy)]);
+    return { tokens, ...tableOf(variants, remote) };
   } finally {
     await cluster.connection.close();
   }
 }
 
-/** The rows that were measured, and where; others are named. */
+/** Whether somebody works on a queue: who has not said so may do it while other jobs are done, or soon after. */
+async function isWorkedOn(queue: JobQueue, others: Promise<void>): Promise<boolean> {
+  const workers = await queue.workers();
+  try {
+    if (workers.count === 0) await others;
+    const end = performance.now() + ABSENCE;
+    while (workers.count === 0 && performance.now() < end) await workers.refreshed();
+    return workers.count > 0;
+  } finally {
+    workers.close();
+  }
+}
+
+/** The rows that were measured, and where. */
 function tableOf(
   variants: readonly Variant[],
-  remote: readonly RemoteRow[],
-  out: Pick<Out, "error">,
+  remote: ReadonlyMap<Variant, RemoteRow>,
 ): Pick<MeasuredTable, "rows" | "adapter"> {
-  const measured = remote.flatMap(({ adapter: { description }, measured }, index) => {
-    const variant = variants[index];
-    if (measured) return [{ variant, measured }];
-    out.error(`${variant.kvDtype} is left out: ${description} lacks it`);
-    return [];
+  const measured = variants.flatMap((variant) => {
+    const row = remote.get(variant);
+    return row ? [{ variant, ...row }] : [];
   });
-  const adapters = remote.map(({ adapter }) => adapter);
+  const adapters = measured.map(({ adapter }) => adapter);
   return {
     rows: rowsOf(measured),
     adapter: {

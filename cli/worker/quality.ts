@@ -1,10 +1,12 @@
 /** Rows of tables of quality, in place of an engine. */
 import { Gpu } from "../../mod.ts";
+import { Turns } from "../../src/base/turns.ts";
 import { modelFingerprint } from "../../src/cluster/mod.ts";
 import { openCluster, unserved } from "../shared/cluster/connect.ts";
 import { doQualityJob, openQualityJobs, readQualityJob } from "../shared/cluster/quality_jobs.ts";
 import type { Model } from "../shared/model_files.ts";
 import { type DrawSettings, Measurer } from "../shared/quality/measurer.ts";
+import { ADAPTER_FEATURES } from "../shared/quality/variant.ts";
 import { SILENT } from "../shared/progress.ts";
 import type { Out } from "../shared/run.ts";
 import { untilSignal } from "../shared/signals.ts";
@@ -24,10 +26,15 @@ export async function measureRows(
   const cluster = await openCluster("start a worker", at);
   try {
     const fingerprint = await modelFingerprint(spec, weights, tokenizer);
-    const queue = await openQualityJobs(cluster, fingerprint);
     const gpu = await Gpu.open();
     try {
-      let isBusy = false;
+      const features = ADAPTER_FEATURES.filter((feature) => gpu.features[feature]);
+      const queues = await Promise.all(
+        [undefined, ...features].map((need) => openQualityJobs(cluster, fingerprint, need)),
+      );
+      /** Jobs that it has: more than one where queues handed them out at the same time. */
+      let jobs = 0;
+      const turns = new Turns();
       let last: { settings: DrawSettings; measurer: Measurer } | undefined;
       /** The measurer of a table: it has drawn what its rows share. */
       const measurerOf = (settings: DrawSettings): Measurer => {
@@ -38,18 +45,20 @@ export async function measureRows(
         return last.measurer;
       };
       const controller = new AbortController();
-      const work = queue.work(async (value) => {
-        isBusy = true;
+      const measure = async (value: unknown) => {
+        jobs++;
         try {
           const job = readQualityJob(value);
-          return await doQualityJob(job, measurerOf(job.settings), spec);
+          return await turns.take(() => doQualityJob(job, measurerOf(job.settings), spec));
         } finally {
-          isBusy = false;
+          jobs--;
         }
-      }, {
-        ...{ signal: controller.signal, patience: 1000 * patience, hasRoom: () => !isBusy },
-        warn: (sentence) => out.error(sentence),
-      });
+      };
+      const options = {
+        ...{ signal: controller.signal, patience: 1000 * patience, hasRoom: () => jobs === 0 },
+        warn: (sentence: string) => out.error(sentence),
+      };
+      const work = Promise.all(queues.map((queue) => queue.work(measure, options)));
       const failed = Promise.race([
         lossOf(gpu, "measure quality"),
         unserved("measure quality", cluster, work),

@@ -5,12 +5,17 @@ import { sentence } from "../../../src/base/check.ts";
 import { type Cluster, JobQueue, MessageError } from "../../../src/cluster/mod.ts";
 import { POOL_METHODS } from "../model_options.ts";
 import type { Adapter, DrawSettings, MeasuredVariant, Measurer } from "../quality/measurer.ts";
-import { CACHE_TRANSFORMS, CHANGES, type Variant } from "../quality/variant.ts";
+import {
+  type AdapterFeature,
+  CACHE_TRANSFORMS,
+  CHANGES,
+  type Variant,
+} from "../quality/variant.ts";
 import { readMessage } from "./read_message.ts";
 
 const ACTION = "measure quality";
 /** Commands and workers of other versions do not meet. */
-const QUALITY_VERSION = 1;
+const QUALITY_VERSION = 2;
 /** Most tokens that a worker draws to merge by. */
 export const MOST_CALIBRATION = 2 ** 20;
 /** The most characters that a negative log-likelihood has, with a comma: "1.2345678901234567e-100,". */
@@ -44,17 +49,17 @@ const measured = z.strictObject({
   ...{ cacheBytes: count, merge: merge.optional() },
 });
 const text = z.strictObject({ tokens: z.array(index).min(2) });
-const row = z.strictObject({ adapter, measured: measured.optional() });
+const row = z.strictObject({ adapter, measured });
 
 /** What a worker is asked for: a text that the model draws, or what a variant predicts of one. */
 export type QualityJob =
   | { kind: "text"; tokens: number; settings: DrawSettings }
   | { kind: "row"; tokens: readonly number[]; variant: Variant; settings: DrawSettings };
 
-/** What a variant predicted, and where; without figures where the adapter there lacks the variant's types. */
+/** What a variant predicted, and where. */
 export interface RemoteRow {
   adapter: Adapter;
-  measured?: MeasuredVariant;
+  measured: MeasuredVariant;
 }
 
 /** Bytes of a row of a text, at most. */
@@ -62,11 +67,14 @@ export function rowBytes(tokens: number, vocabSize: number): number {
   return tokens * (NLL_BYTES + `${vocabSize - 1},`.length) + REST_BYTES;
 }
 
-/** Opens the queue of a model's rows. */
-export function openQualityJobs(cluster: Cluster, fingerprint: string): Promise<JobQueue> {
-  return JobQueue.open(cluster, {
-    ...{ name: "quality", fingerprint: `${fingerprint}-${QUALITY_VERSION}` },
-  });
+/** Opens the queue of a model's rows that every adapter can measure, or of those with a need, which the others leave alone. */
+export function openQualityJobs(
+  cluster: Cluster,
+  fingerprint: string,
+  need?: AdapterFeature,
+): Promise<JobQueue> {
+  const words = [fingerprint, QUALITY_VERSION, ...(need ? [need] : [])];
+  return JobQueue.open(cluster, { name: "quality", fingerprint: words.join("-") });
 }
 
 /**
@@ -103,7 +111,6 @@ export async function doQualityJob(
     throw new RangeError(sentence(ACTION, rule, { token, vocabSize }));
   }
   const { adapter } = measurer;
-  if (!measurer.canMeasure(job.variant)) return { adapter };
   const { variant } = job;
   return {
     adapter,
@@ -141,15 +148,11 @@ export function readText(value: unknown, length: number, vocabSize: number): num
 /**
  * Reads what a worker says of a variant and a text of that many tokens.
  *
- * @throws {MessageError} If it is something else, or without figures though every adapter can measure the variant.
+ * @throws {MessageError} If it is something else.
  */
-export function readRow(value: unknown, tokens: number, { kvDtype }: Variant): RemoteRow {
+export function readRow(value: unknown, tokens: number): RemoteRow {
   const remote = readMessage("a row", row, value);
-  if (!remote.measured && kvDtype !== "f16") {
-    const rule = "every adapter has the element type of its cache, so that there must be figures";
-    throw new MessageError(sentence("read a row", rule, { kvDtype }));
-  }
-  for (const [name, { length }] of Object.entries(remote.measured?.score ?? {})) {
+  for (const [name, { length }] of Object.entries(remote.measured.score)) {
     if (length === tokens - 1) continue;
     const rule = "it must be of each token of the text but the first";
     throw new MessageError(sentence("read a row", rule, { tokens, [name]: length }));

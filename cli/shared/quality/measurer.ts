@@ -10,7 +10,7 @@ import { withFewerKvHeads } from "../fewer_kv_heads.ts";
 import type { Model } from "../model_files.ts";
 import type { Out } from "../run.ts";
 import { type Score, scoreText } from "../score.ts";
-import type { Variant } from "./variant.ts";
+import { needOf, type Variant } from "./variant.ts";
 
 const MESSAGES = { action: "measure quality", cure: "give --text" };
 
@@ -69,8 +69,9 @@ export class Measurer {
   }
 
   /** Whether its adapter has the types of a variant. */
-  canMeasure({ kvDtype }: Variant): boolean {
-    return kvDtype !== "f16" || this.#gpu.features.f16;
+  canMeasure(variant: Variant): boolean {
+    const need = needOf(variant);
+    return need === undefined || this.#gpu.features[need];
   }
 
   /**

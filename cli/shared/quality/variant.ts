@@ -7,10 +7,15 @@ export const CACHE_TRANSFORMS = ["none", "rotated", "calibrated"] as const;
 /** Changes to a model. */
 export const CHANGES = ["none", "cache dtype", "window", "KV heads"] as const;
 
+/** Features that some adapters have, and that some variants need. */
+export const ADAPTER_FEATURES = ["f16"] as const;
+
 /** What integers are made of. */
 export type CacheTransform = typeof CACHE_TRANSFORMS[number];
 /** A change to a model. */
 export type Change = typeof CHANGES[number];
+/** A feature of an adapter. */
+export type AdapterFeature = typeof ADAPTER_FEATURES[number];
 
 /** A model with one change. */
 export interface Variant {
@@ -25,4 +30,9 @@ export interface Variant {
   numKvHeads: number;
   /** The way to fewer KV heads; none where they are as trained. */
   pool?: PoolMethod;
+}
+
+/** The feature that an adapter must have to measure a variant; undefined where every adapter can. */
+export function needOf({ kvDtype }: Pick<Variant, "kvDtype">): AdapterFeature | undefined {
+  return ADAPTER_FEATURES.find((feature) => feature === kvDtype);
 }

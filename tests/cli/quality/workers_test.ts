@@ -2,16 +2,17 @@
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { jetstreamManager } from "@nats-io/jetstream";
 import { runCommand as quality } from "../../../cli/quality/command.ts";
-import type { Report } from "../../../cli/quality/result.ts";
+import type { Report, Row } from "../../../cli/quality/result.ts";
 import {
   doQualityJob,
   openQualityJobs,
   type QualityJob,
 } from "../../../cli/shared/cluster/quality_jobs.ts";
 import type { Measurer } from "../../../cli/shared/quality/measurer.ts";
+import type { AdapterFeature } from "../../../cli/shared/quality/variant.ts";
 import { runCommand as work } from "../../../cli/worker/command.ts";
 import { openCheckpoint, openTokenizer } from "../../../src/checkpoints/mod.ts";
-import { modelFingerprint } from "../../../src/cluster/mod.ts";
+import { type JobQueue, modelFingerprint } from "../../../src/cluster/mod.ts";
 import { run, withModel } from "../../support/commands.ts";
 import { NatsServer, testNats } from "../../support/nats.ts";
 import { RunningCommand } from "../../support/processes.ts";
@@ -36,15 +37,23 @@ const FEW = ["--tokens", "24", "--window", "6", "--sinks", "0", "--kv-heads", "1
 
 testNats("quality --nats: the table of a worker is that of one machine", async (random) => {
   await withTable(random, async ({ files, nats }) => {
-    const kinds = ["--cache-dtype", "int8", "--cache-transform", "calibrated", "--pool", "mean"];
+    const kinds = [
+      "--cache-dtype",
+      "f16,int8",
+      "--cache-transform",
+      "calibrated",
+      "--pool",
+      "mean",
+    ];
     const table = [...files, ...FEW, ...kinds];
     const alone = await run(quality, ...table);
     await using worker = await RunningCommand.start("worker", [...files, ...nats, "--quality"]);
     assertStringIncludes(worker.line, "Worker for quality of model");
     const far = await run(quality, ...table, ...nats);
-    assertEquals([far.code, far.err], [alone.code, alone.err]);
+    const lacking = alone.err.replace("this adapter lacks it", "no worker has it");
+    assertEquals([far.code, far.err], [alone.code, lacking]);
     assertEquals(JSON.parse(far.out), JSON.parse(alone.out));
-    assertEquals(JSON.parse(far.out).rows.length, 4);
+    assertEquals(JSON.parse(far.out).rows.length, lacking === "" ? 5 : 4);
     // What is stored is not measured again.
     const again = await run(quality, ...table, ...nats);
     assertEquals(JSON.parse(again.out), JSON.parse(alone.out));
@@ -53,11 +62,12 @@ testNats("quality --nats: the table of a worker is that of one machine", async (
   });
 });
 
-/** Takes the jobs of a model as a worker of a version would. */
+/** Takes the jobs of a model that have such a need, as a worker of this version would. */
 async function startWorker(
   server: NatsServer,
   [, model, , tokenizer]: string[],
   perform: (job: QualityJob) => unknown,
+  need?: AdapterFeature,
 ) {
   const checkpoint = await openCheckpoint(model);
   const { spec, weights } = checkpoint;
@@ -66,7 +76,7 @@ async function startWorker(
   );
   await checkpoint.close();
   const cluster = await server.join();
-  const queue = await openQualityJobs(cluster, fingerprint);
+  const queue = await openQualityJobs(cluster, fingerprint, need);
   const controller = new AbortController();
   const { signal } = controller;
   const options = { signal, warn: () => {} };
@@ -75,64 +85,88 @@ async function startWorker(
     controller.abort();
     await working.catch(() => {});
   };
-  return { fingerprint, cluster, end };
+  return { fingerprint, cluster, queue, end };
+}
+
+/** Resolves when somebody works on a queue. */
+async function worked(queue: JobQueue): Promise<void> {
+  const seen = await queue.workers();
+  while (seen.count === 0) await seen.refreshed();
+  seen.close();
+}
+
+/** What an adapter of a name measures of a text of 24 tokens, with so many likelihoods. */
+function rowOf(description: string, nlls = 23) {
+  const score = { nlls: Array(nlls).fill(1), likeliest: Array(23).fill(2) };
+  return { adapter: { description, isSoftware: false }, measured: { score, cacheBytes: 5 } };
 }
 
 testNats(
-  "quality --nats: rows that an adapter lacks are left out, wrong ones fail",
+  "quality --nats: rows go to workers that have what they need, and are left out where none has it",
   async (random) => {
     await withTable(random, async ({ server, files, nats, folder }) => {
       await Deno.writeTextFile(`${folder}/a.txt`, "ab ba".repeat(9));
-      const adapter = { description: "an adapter", isSoftware: false };
-      let [nlls, hasF16] = [23, false];
-      const worker = await startWorker(server, files, (job) => {
-        if (job.kind === "text") throw new RangeError("no token begins a text");
-        if (job.variant.kvDtype === "f16" && !hasF16) return { adapter };
-        const score = { nlls: Array(nlls).fill(1), likeliest: Array(23).fill(2) };
-        return { adapter, measured: { score, cacheBytes: 5 } };
-      });
+      const asked: string[] = [];
+      const measure = (name: string) => (job: QualityJob) => {
+        if (job.kind === "row") asked.push(`${name}: ${job.variant.kvDtype}`);
+        return rowOf(name);
+      };
+      const worker = await startWorker(server, files, measure("plain"));
       const table = [...files, ...nats, ...FEW, "--cache-dtype", "f16"];
       const text = ["--text", `${folder}/a.txt`];
       const { code, out, err } = await run(quality, ...table, ...text);
-      assertEquals([code, err], [0, "f16 is left out: an adapter lacks it\n"]);
-      const report: Report = JSON.parse(out);
-      assertEquals(report.adapter, adapter);
-      const all = { nll: 1, perplexity: Math.E, agreement: 1, cacheBytes: 5 };
-      assertEquals(report.rows.map(({ change }) => change), [
-        "none",
-        "window",
-        "KV heads",
-        "KV heads",
-      ]);
-      for (const { nll, perplexity, agreement, cacheBytes } of report.rows) {
-        assertEquals({ nll, perplexity, agreement, cacheBytes }, all);
-      }
-      nlls = 22;
-      const short = await run(quality, ...table, ...text, "--seed", "1");
-      assertEquals(short.code, 1);
-      assertStringIncludes(short.err, "tokens=24, nlls=22");
-      const drawn = await run(quality, ...table);
-      assertEquals(drawn.code, 1);
-      assertStringIncludes(drawn.err, "no worker did the text: no token begins a text");
-      // What failed, and a row that was left out, are asked for again.
-      nlls = 23;
-      hasF16 = true;
-      const mended = await run(quality, ...table, ...text, "--seed", "1");
-      assertEquals([mended.code, JSON.parse(mended.out).rows.length], [0, 5], mended.err);
-      assertStringIncludes(mended.err, "as earlier results cannot be used");
+      assertEquals([code, err], [0, "f16 is left out: no worker has it\n"]);
+      const changes = (out: string) => JSON.parse(out).rows.map(({ change }: Row) => change);
+      assertEquals(changes(out), ["none", "window", "KV heads", "KV heads"]);
+      assertEquals(JSON.parse(out).adapter, { description: "plain", isSoftware: false });
+      assertEquals(asked, Array(4).fill("plain: f32"));
+      // One that has it does this row, and no row of the others that were measured.
+      asked.length = 0;
+      const other = await startWorker(server, files, measure("able"), "f16");
+      await worked(other.queue);
       const more = await run(quality, ...table, ...text);
-      const again = "Asked for again, as earlier results cannot be used: 1";
-      assertEquals([more.code, more.err.split("\n").at(-2)], [0, again]);
-      assertEquals(JSON.parse(more.out).rows.length, 5);
-      // Of results that the server has no more, none comes.
-      const manager = await jetstreamManager(worker.cluster.connection);
-      await manager.streams.purge("test--quality--results");
-      const gone = await run(quality, ...table, ...text);
-      assertEquals([gone.code, gone.out], [0, more.out]);
-      await worker.end();
+      assertEquals([more.code, asked], [0, ["able: f16"]], more.err);
+      assertEquals(changes(more.out), ["none", "cache dtype", "window", "KV heads", "KV heads"]);
+      assertEquals(JSON.parse(more.out).adapter.description, "plain; able");
+      for (const { end } of [worker, other]) await end();
     });
   },
 );
+
+testNats("quality --nats: rows that are wrong fail, and are asked for again", async (random) => {
+  await withTable(random, async ({ server, files, nats, folder }) => {
+    await Deno.writeTextFile(`${folder}/a.txt`, "ab ba".repeat(9));
+    let nlls = 22;
+    const worker = await startWorker(server, files, (job) => {
+      if (job.kind === "text") throw new RangeError("no token begins a text");
+      return rowOf("an adapter", nlls);
+    });
+    const table = [...files, ...nats, ...FEW, "--cache-dtype", "f32"];
+    const text = ["--text", `${folder}/a.txt`];
+    const short = await run(quality, ...table, ...text);
+    assertEquals(short.code, 1);
+    assertStringIncludes(short.err, "tokens=24, nlls=22");
+    const drawn = await run(quality, ...table);
+    assertEquals(drawn.code, 1);
+    assertStringIncludes(drawn.err, "no worker did the text: no token begins a text");
+    nlls = 23;
+    const mended = await run(quality, ...table, ...text);
+    assertEquals(mended.code, 0, mended.err);
+    assertStringIncludes(mended.err, "as earlier results cannot be used");
+    const all = { nll: 1, perplexity: Math.E, agreement: 1, cacheBytes: 5 };
+    const { rows }: Report = JSON.parse(mended.out);
+    assertEquals(rows.length, 4);
+    for (const { nll, perplexity, agreement, cacheBytes } of rows) {
+      assertEquals({ nll, perplexity, agreement, cacheBytes }, all);
+    }
+    // Of results that the server has no more, none comes.
+    const manager = await jetstreamManager(worker.cluster.connection);
+    await manager.streams.purge("test--quality--results");
+    const gone = await run(quality, ...table, ...text);
+    assertEquals([gone.code, gone.out], [0, mended.out]);
+    await worker.end();
+  });
+});
 
 testNats(
   "quality --nats: without workers, room, JetStream or a server exits with 2",
@@ -155,9 +189,7 @@ testNats(
       const other = await openQualityJobs(worker.cluster, `${fingerprint}-0`);
       const controller = new AbortController();
       const working = other.work(() => Promise.resolve(), controller);
-      const seen = await other.workers();
-      while (seen.list().length === 0) await seen.refreshed();
-      seen.close();
+      await worked(other);
       await refused("workers of other models or versions 1", ...nats, "--wait", "1");
       controller.abort();
       await working;
@@ -170,7 +202,7 @@ testNats(
       await refused("does not take the connection", "--nats", "nats://127.0.0.1:1");
       const text = ["--text", files[1].replace("model.bin", "a.txt")];
       await Deno.writeTextFile(text[1], "ab ba".repeat(9));
-      await refused("results=11, kept=0, most=1", ...nats, ...text);
+      await refused("results=10, kept=0, most=1", ...nats, ...text);
       const rows = await run(work, ...files, "--quality", "--nats", plain.url);
       assertEquals(rows.code, 2);
       assertStringIncludes(rows.err, "nats-server --jetstream");
@@ -182,7 +214,7 @@ Deno.test("doQualityJob: what the adapter refuses is no outcome of the job", asy
   const refuse = () => Promise.reject(new RangeError("maxStorageBufferBindingSize"));
   const measurer = {
     adapter: { description: "an adapter", isSoftware: false },
-    ...{ canMeasure: () => true, drawText: refuse, measure: refuse },
+    ...{ drawText: refuse, measure: refuse },
   } as unknown as Measurer;
   const settings = { seed: 0, calibration: 2 };
   const variant = { change: "none", kvDtype: "f32", numKvHeads: 1 } as const;
