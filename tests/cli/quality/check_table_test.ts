@@ -46,7 +46,7 @@ Deno.test("quality --nats: no row has more bytes than is said", () => {
       cacheBytes: 1,
     },
   };
-  readRow(row, tokens, plain);
+  readRow(row, tokens);
   const { length } = JSON.stringify(row);
   const most = rowBytes(tokens, 32_000);
   assert(length > most - 2 ** 16 - tokens && length < most, `${length}, most ${most}`);
