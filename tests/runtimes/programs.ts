@@ -53,7 +53,7 @@ export const PROGRAMS: readonly Program[] = [
   },
 ];
 
-const TIMEOUT_MS = 300_000;
+const TIMEOUT_MS = 600_000;
 
 /**
  * Runs the cases on the first adapter that the runtime takes, the machine's own or SwiftShader, and there docs/start.md's program
