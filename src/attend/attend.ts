@@ -1,7 +1,7 @@
 import { checkGiven, checkInteger, checkObjects, sentence } from "../base/check.ts";
 import { rowShape, shapeIn } from "../tensor/layout.ts";
 import { sizesOf } from "../plan/sizes.ts";
-import type { Gpu } from "../gpu/device.ts";
+import { checkGpu, type Gpu } from "../gpu/device.ts";
 import { Owned } from "../gpu/owned.ts";
 import { modTensorsOf } from "../score/score_mod.ts";
 import type { ScoreSpec } from "../score/score_spec.ts";
@@ -136,7 +136,8 @@ export async function attend(
   inputs: AttendInputs<Tensor> | AttendInputs<HostTensor>,
   options: AttendOptions = {},
 ): Promise<AttendResult<Tensor> | AttendResult<HostFloats>> {
-  checkObjects(ACTION, { gpu, inputs, options });
+  checkGpu(ACTION, gpu);
+  checkObjects(ACTION, { inputs, options });
   const { lengths, bias, mask, modTensors } = inputs;
   checkGiven(ACTION, { lengths, bias, mask, modTensors });
   const spec = specOf(inputs, options);

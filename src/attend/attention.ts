@@ -1,6 +1,5 @@
-import { checkObject } from "../base/check.ts";
 import type { BoundWork } from "../gpu/bound_work.ts";
-import type { Gpu } from "../gpu/device.ts";
+import { checkGpu, type Gpu } from "../gpu/device.ts";
 import { Owned } from "../gpu/owned.ts";
 import { type AttentionPlan, planAttention } from "../plan/plan.ts";
 import type { AttentionSpec } from "../plan/spec.ts";
@@ -87,7 +86,7 @@ export class Attention {
    * ```
    */
   static async create(gpu: Gpu, spec: AttentionSpec): Promise<Attention> {
-    checkObject("create Attention", "gpu", gpu);
+    checkGpu("create Attention", gpu);
     const plan = planAttention(spec, gpu.device.limits, gpu.profile);
     return await Owned.make(async (owned) =>
       new Attention(gpu, plan, { owned, prepared: await prepareAttention(gpu, owned, plan) })

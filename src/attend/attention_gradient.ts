@@ -1,6 +1,6 @@
 import { checkObject } from "../base/check.ts";
 import { type BoundWork, boundWork } from "../gpu/bound_work.ts";
-import type { Gpu } from "../gpu/device.ts";
+import { checkGpu, type Gpu } from "../gpu/device.ts";
 import { Owned } from "../gpu/owned.ts";
 import { type AttentionGradientPlan, planAttentionGradient } from "../plan/backward.ts";
 import { ACTION as PLAN, type AttentionGradientSpec } from "../plan/backward_spec.ts";
@@ -104,7 +104,7 @@ export class AttentionGradient {
    * ```
    */
   static async create(gpu: Gpu, spec: AttentionGradientSpec): Promise<AttentionGradient> {
-    checkObject(PLAN, "gpu", gpu);
+    checkGpu(PLAN, gpu);
     const plan = planAttentionGradient(spec, gpu.device.limits, gpu.profile);
     const { dtype, kvDtype, batch, capacity } = plan.spec;
     checkDtype(gpu, PLAN, dtype);

@@ -1,8 +1,8 @@
-import { checkObject, checkObjects, sentence } from "../base/check.ts";
+import { checkObject, sentence } from "../base/check.ts";
 import type { KvView } from "../cache/kv_view.ts";
 import { type BoundWork, boundWork } from "../gpu/bound_work.ts";
 import { join, type WgslModule } from "../gpu/compose.ts";
-import type { Gpu } from "../gpu/device.ts";
+import { checkGpu, type Gpu } from "../gpu/device.ts";
 import type { DeviceProfile } from "../gpu/profile.ts";
 import { Owned } from "../gpu/owned.ts";
 import * as wgsl from "../../kernels/mod.ts";
@@ -110,7 +110,8 @@ export class BlockMask {
    * @throws {GpuWorkError} If the device refuses the memory or a kernel.
    */
   static async create(gpu: Gpu, spec: AttentionSpec): Promise<BlockMask> {
-    checkObjects(PLAN, { gpu, spec });
+    checkGpu(PLAN, gpu);
+    checkObject(PLAN, "spec", spec);
     const plan = planAttention({ ...spec, blockMask: true }, gpu.device.limits, gpu.profile);
     const { batch, capacity } = plan.spec;
     await checkModsCompile(gpu, plan.spec);

@@ -1,5 +1,5 @@
 import * as wgsl from "../../kernels/mod.ts";
-import { checkChoice, checkObject, checkObjects, copyShape, sentence } from "../base/check.ts";
+import { checkChoice, checkObject, copyShape, sentence } from "../base/check.ts";
 import { Kernel } from "../gpu/kernel.ts";
 import { packSize } from "../tensor/loads.ts";
 import { packPiece, packType } from "../tensor/pieces.ts";
@@ -7,7 +7,7 @@ import { join, type WgslModule } from "../gpu/compose.ts";
 import { STATE_PIECE } from "./pieces.ts";
 import { checkApart } from "../gpu/apart.ts";
 import { type BoundWork, boundWork, gridOfRows } from "../gpu/bound_work.ts";
-import type { Gpu } from "../gpu/device.ts";
+import { checkGpu, type Gpu } from "../gpu/device.ts";
 import { Owned } from "../gpu/owned.ts";
 import {
   checkDtype,
@@ -122,7 +122,8 @@ export class MergeStates {
     gpu: Gpu,
     outputs: { shape: readonly number[]; dtype?: Dtype },
   ): Promise<MergeStates> {
-    checkObjects(ACTION, { gpu, outputs });
+    checkGpu(ACTION, gpu);
+    checkObject(ACTION, "outputs", outputs);
     const { dtype = "f32" } = outputs;
     const shape = copyShape(ACTION, "shape", outputs.shape);
     if (shape.length < 2) {
@@ -282,7 +283,7 @@ export async function mergeStates(
   gpu: Gpu,
   states: readonly AttentionState<Tensor>[] | readonly AttentionState<HostTensor>[],
 ): Promise<AttentionState<Tensor> | AttentionState<HostFloats>> {
-  checkObject(ACTION, "gpu", gpu);
+  checkGpu(ACTION, gpu);
   checkStates(states);
   return areOnDevice(states)
     ? await mergeOnDevice(gpu, states.map((state) => ({ ...state })))

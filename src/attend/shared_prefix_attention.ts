@@ -1,10 +1,10 @@
-import { checkObject, checkObjects, sentence } from "../base/check.ts";
+import { checkObject, sentence } from "../base/check.ts";
 import { type BoundWork, inSequence } from "../gpu/bound_work.ts";
 import { shapeIn } from "../tensor/layout.ts";
 import type { ContiguousKv } from "../cache/contiguous_kv.ts";
 import { Attention } from "./attention.ts";
 import type { CachedKv } from "./attention_tensors.ts";
-import type { Gpu } from "../gpu/device.ts";
+import { checkGpu, type Gpu } from "../gpu/device.ts";
 import { Owned } from "../gpu/owned.ts";
 import { MergeStates } from "./merge_states.ts";
 import { type AttentionSpec, type FilledSpec, fillIn } from "../plan/spec.ts";
@@ -135,7 +135,8 @@ export class SharedPrefixAttention {
    * ```
    */
   static async create(gpu: Gpu, spec: SharedPrefixSpec): Promise<SharedPrefixAttention> {
-    checkObjects(ACTION, { gpu, spec });
+    checkGpu(ACTION, gpu);
+    checkObject(ACTION, "spec", spec);
     const { prefix, ...suffix } = spec;
     const filled = fillIn({ ...suffix, outputs: ["lse"] });
     checkSpec(filled, suffix);

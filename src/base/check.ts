@@ -1,5 +1,6 @@
 /** Checks of what callers give, with errors that name the values. */
 import { cut, cutMessage, excerpt } from "./excerpt.ts";
+import { isTypedNumbers } from "./numbers.ts";
 
 /** Most characters of an action: it may name a file, and names in files may be long. */
 const LONGEST_ACTION = 500;
@@ -23,6 +24,40 @@ export function checkObject(action: string, name: string, value: unknown): void 
   throw new TypeError(sentence(action, `${name} must be an object`, { [name]: value }));
 }
 
+/** Throws a `TypeError` unless `value` is a function. */
+export function checkFunction(action: string, name: string, value: unknown): void {
+  if (typeof value === "function") return;
+  throw new TypeError(sentence(action, `${name} must be a function`, { [name]: value }));
+}
+
+/** Throws a `TypeError` unless `value` is true or false. */
+export function checkBoolean(action: string, name: string, value: unknown): void {
+  if (typeof value === "boolean") return;
+  throw new TypeError(sentence(action, `${name} must be true or false`, { [name]: value }));
+}
+
+/** Throws a `TypeError` unless `value` is an array. */
+export function checkArray(action: string, name: string, value: unknown): void {
+  if (Array.isArray(value)) return;
+  throw new TypeError(sentence(action, `${name} must be an array`, { [name]: value }));
+}
+
+/** Throws a `TypeError` unless `values` is an array, typed or not, of numbers. */
+export function checkNumbers(action: string, name: string, values: unknown): void {
+  if (isTypedNumbers(values)) return;
+  if (!Array.isArray(values)) {
+    throw new TypeError(
+      sentence(action, `${name} must be an array of numbers`, { [name]: values }),
+    );
+  }
+  // Of an array with holes, these count too.
+  for (let i = 0; i < values.length; i++) {
+    if (typeof values[i] === "number") continue;
+    const element = `${name}[${i}]`;
+    throw new TypeError(sentence(action, `${element} must be a number`, { [element]: values[i] }));
+  }
+}
+
 /** Throws a `TypeError` unless `value` is a string, such as the path of a file. */
 export function checkString(action: string, name: string, value: unknown): void {
   if (typeof value === "string") return;
@@ -41,12 +76,25 @@ export function checkGiven(action: string, values: Readonly<Record<string, unkno
   }
 }
 
+/** Throws a `TypeError` unless `value` is a number. */
+export function checkNumber(action: string, name: string, value: unknown): void {
+  if (typeof value === "number") return;
+  throw new TypeError(sentence(action, `${name} must be a number`, { [name]: value }));
+}
+
+/** Throws a `TypeError` for what is not a number and a `RangeError` for what is not finite, or below 0. */
+export function checkAmount(action: string, name: string, value: unknown): void {
+  checkNumber(action, name, value);
+  if (value as number >= 0 && value as number < Infinity) return;
+  throw new RangeError(
+    sentence(action, `${name} must be at least 0 and finite`, { [name]: value }),
+  );
+}
+
 /** Throws a `TypeError` for what is not a number and a `RangeError` for what is not a whole number of at least `min`. */
 export function checkInteger(action: string, name: string, value: unknown, min = 1): void {
-  if (typeof value !== "number") {
-    throw new TypeError(sentence(action, `${name} must be a number`, { [name]: value }));
-  }
-  if (!Number.isSafeInteger(value) || value < min) {
+  checkNumber(action, name, value);
+  if (!Number.isSafeInteger(value) || value as number < min) {
     throw new RangeError(
       sentence(action, `${name} must be a whole number of at least ${min}`, { [name]: value }),
     );
@@ -57,10 +105,8 @@ export function checkInteger(action: string, name: string, value: unknown, min =
  * Throws a `TypeError` for what is not a number and a `RangeError` for what is not finite in f32, in which kernels compute.
  */
 export function checkFinite(action: string, name: string, value: unknown): void {
-  if (typeof value !== "number") {
-    throw new TypeError(sentence(action, `${name} must be a number`, { [name]: value }));
-  }
-  if (!Number.isFinite(Math.fround(value))) {
+  checkNumber(action, name, value);
+  if (!Number.isFinite(Math.fround(value as number))) {
     throw new RangeError(
       sentence(action, `${name} must be finite in f32, which holds up to 3.4e38`, {
         [name]: value,

@@ -13,6 +13,13 @@ export function floorPowerOfTwo(value: number): number {
   return 2 ** Math.floor(Math.log2(value));
 }
 
+/** Whether a value is a typed array of numbers: all are, but for two kinds. */
+export function isTypedNumbers(value: unknown): value is Float64Array {
+  const isOther = value instanceof BigInt64Array || value instanceof BigUint64Array ||
+    value instanceof DataView;
+  return ArrayBuffer.isView(value) && !isOther;
+}
+
 /** A view where there can be one, as weights are large. */
 export function sliceOf(numbers: ArrayLike<number>, start: number, end: number): ArrayLike<number> {
   return numbers instanceof Float32Array

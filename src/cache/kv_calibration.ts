@@ -3,9 +3,9 @@ import { checkChoice, checkFinite, checkObject, checkPositive, sentence } from "
 import type { Gpu } from "../gpu/device.ts";
 import { USAGE } from "../gpu/usage.ts";
 import { type Layout, LAYOUTS, rowStrides } from "../tensor/layout.ts";
-import { elementCount, rowBytes } from "../tensor/dtype.ts";
+import { rowBytes } from "../tensor/dtype.ts";
 import { decodeElements } from "../tensor/host_elements.ts";
-import type { HostTensor } from "../tensor/tensor.ts";
+import { checkHostAxes, type HostTensor } from "../tensor/tensor.ts";
 import { type KvShape, storedRows } from "./kv_shape.ts";
 
 /** The offset and the scale of each channel of keys, [numKvHeads, headDim], or of values, [numKvHeads, valueDim]. */
@@ -73,9 +73,9 @@ export function calibrateKv(captured: CapturedKv): KvCalibration {
   checkObject(ACTION, "captured", captured);
   const { k, v, layout = "BSNH" } = captured;
   checkChoice(ACTION, "layout", layout, LAYOUTS);
-  checkCaptured("k", k);
+  checkCaptured("k", k, layout);
   if (v === undefined) return { k: channelsOf("k", [k], layout) };
-  checkCaptured("v", v);
+  checkCaptured("v", v, layout);
   if (k.shape.some((size, axis) => axis < 3 && v.shape[axis] !== size)) {
     const rule = "k and v must be of the same tokens and heads";
     throw new RangeError(sentence(ACTION, rule, { k: k.shape, v: v.shape }));
@@ -105,17 +105,8 @@ export function calibrateRows(
   return Object.fromEntries(measured) as unknown as KvCalibration;
 }
 
-function checkCaptured(name: string, tensor: HostTensor): void {
-  checkObject(ACTION, name, tensor);
-  const { shape, data } = tensor;
-  if (!Array.isArray(shape) || shape.length !== 4 || data?.length !== elementCount(shape)) {
-    throw new RangeError(
-      sentence(ACTION, `${name} must have four axes, and as many elements as they say`, {
-        shape,
-        elements: data?.length,
-      }),
-    );
-  }
+function checkCaptured(name: string, tensor: HostTensor, layout: Layout): void {
+  checkHostAxes(ACTION, name, tensor, layout === "BSNH" ? "[B, S, N, H]" : "[B, N, S, H]");
 }
 
 /** Measures the channels of tensors of the same heads, which may differ in their tokens. */

@@ -1,6 +1,6 @@
 /** Shapes of keys and values. */
-import { checkObject, sentence } from "../base/check.ts";
-import { type KvDtype, storageBytes } from "../tensor/dtype.ts";
+import { checkChoice, checkInteger, checkObject, sentence } from "../base/check.ts";
+import { KV_DTYPES, type KvDtype, storageBytes } from "../tensor/dtype.ts";
 
 /** The shape of keys and values, and their element type in storage. */
 export interface KvShape {
@@ -63,6 +63,8 @@ export function checkNoValues(action: string, v: unknown): void {
  * @param shape Sequences, KV heads, elements of a key and of a value, their type, and whether values are keys.
  * @param tokens Tokens per sequence.
  * @returns Bytes.
+ * @throws {TypeError} If a value is of the wrong kind.
+ * @throws {RangeError} If a size is no whole number.
  *
  * @example
  * ```ts
@@ -79,7 +81,20 @@ export function kvBytes(
   shape: Omit<KvShape, "capacity">,
   tokens: number,
 ): number {
-  checkObject("count bytes of keys and values", "shape", shape);
+  const action = "count bytes of keys and values";
+  checkObject(action, "shape", shape);
+  const { batch, numKvHeads, headDim, valueDim, kvDtype } = shape;
+  for (const [name, size] of Object.entries({ batch, numKvHeads, headDim, valueDim })) {
+    checkInteger(action, name, size);
+  }
+  checkInteger(action, "tokens", tokens, 0);
+  checkChoice(action, "kvDtype", kvDtype, KV_DTYPES);
+  checkValuesAre(action, shape);
+  return layerBytes(shape, tokens);
+}
+
+/** {@linkcode kvBytes} of a shape that is checked, and of any number of tokens. */
+export function layerBytes(shape: Omit<KvShape, "capacity">, tokens: number): number {
   const { batch, numKvHeads, kvDtype } = shape;
   const rows = batch * numKvHeads * tokens;
   return storedRows(shape)

@@ -1,4 +1,5 @@
 /** Keys and values as attention reads them, whichever way they are kept. */
+import { checkInteger, checkObject } from "../base/check.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { CacheSpec } from "./cache_spec.ts";
@@ -60,4 +61,14 @@ export interface KvView {
    * @throws {RangeError} If there is no token, or some that a query would see are gone.
    */
   checkVisible(queries: ViewingQueries): void;
+}
+
+/** Throws unless queries say how many they are, and what they see. */
+export function checkQueries(action: string, queries: ViewingQueries): void {
+  checkObject(action, "queries", queries);
+  const { seqLen, tokens, sinks, window } = queries;
+  checkInteger(action, "seqLen", seqLen);
+  checkInteger(action, "sinks", sinks, 0);
+  if (tokens !== undefined) checkInteger(action, "tokens", tokens);
+  if (window !== undefined) checkInteger(action, "window", window);
 }

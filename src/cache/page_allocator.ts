@@ -1,5 +1,5 @@
 /** Pages by number: which are free, how many hold on to each, and which hold the tokens of a known prefix. Apart from any GPU. */
-import { checkInteger, sentence } from "../base/check.ts";
+import { checkArray, checkInteger, checkNumbers, sentence } from "../base/check.ts";
 import { PoolExhaustedError } from "../base/errors.ts";
 
 /** A known prefix: the pages of its tokens are found through it. */
@@ -27,6 +27,8 @@ export const NO_PREFIX = 0;
  *
  * Prefixes are compared token by token, and never by a hash alone (paged attention: Kwon et al. 2023, arXiv 2309.06180; prefix
  * reuse as in SGLang's RadixAttention, Zheng et al. 2023, arXiv 2312.07104, by whole pages).
+ *
+ * Every method throws a `TypeError` for a value of the wrong kind, and a `RangeError` for a page or a count that there is not.
  *
  * @example
  * ```ts
@@ -80,6 +82,7 @@ export class PageAllocator {
    * @returns Sequences that share it; 0 for a page that can be taken.
    */
   holders(page: number): number {
+    this.#checkPages("count the holders of a page", [page]);
     return this.#holders[page];
   }
 
@@ -92,6 +95,7 @@ export class PageAllocator {
    */
   take(count: number): number[] {
     const { available, numPages } = this;
+    checkInteger("take pages", "count", count, 0);
     if (count > available) {
       throw new PoolExhaustedError(
         sentence("take pages", "the pool has fewer (let sequences end, or make it larger)", {
@@ -114,6 +118,7 @@ export class PageAllocator {
    * @param pages Pages that have holders, or whose tokens are still known.
    */
   hold(pages: readonly number[]): void {
+    this.#checkPages("hold pages", pages);
     for (const page of pages) {
       if (this.#holders[page]++ > 0) continue;
       this.#idle.delete(this.#entryOf.get(page)!);
@@ -126,6 +131,7 @@ export class PageAllocator {
    * @param pages Pages that are held, in the order of their tokens.
    */
   release(pages: readonly number[]): void {
+    this.#checkPages("release pages", pages);
     // The last page of a sequence is let go first: without the pages before it, it cannot be found.
     for (const page of [...pages].reverse()) {
       if (--this.#holders[page] > 0) continue;
@@ -144,6 +150,10 @@ export class PageAllocator {
    * @returns The prefix that ends with them, which another page may have had before: that one then goes on being found.
    */
   remember(prefix: number, tokens: readonly number[], page: number): number {
+    const action = "remember a page";
+    checkInteger(action, "prefix", prefix, NO_PREFIX);
+    checkNumbers(action, "tokens", tokens);
+    this.#checkPages(action, [page]);
     const key = keyOf(prefix, tokens);
     const known = this.#entries.get(key);
     if (known) return known.id;
@@ -184,6 +194,7 @@ export class PageAllocator {
    * @param page Its number; nothing may be known of it.
    */
   forget(page: number): void {
+    this.#checkPages("forget a page", [page]);
     const entry = this.#entryOf.get(page);
     if (!entry) return;
     this.#entries.delete(entry.key);
@@ -193,6 +204,8 @@ export class PageAllocator {
 
   /** The longest known prefix of these tokens. */
   #find(tokens: readonly number[], pageSize: number): KnownPrefix {
+    checkNumbers("find a prefix", "tokens", tokens);
+    checkInteger("find a prefix", "pageSize", pageSize);
     const pages: number[] = [];
     let prefix = NO_PREFIX;
     for (let end = pageSize; end <= tokens.length; end += pageSize) {
@@ -202,6 +215,16 @@ export class PageAllocator {
       prefix = entry.id;
     }
     return { pages, prefix };
+  }
+
+  #checkPages(action: string, pages: readonly number[]): void {
+    checkArray(action, "pages", pages);
+    for (const page of pages) {
+      checkInteger(action, "page", page, 0);
+      if (page < this.numPages) continue;
+      const { numPages } = this;
+      throw new RangeError(sentence(action, "page must be below numPages", { page, numPages }));
+    }
   }
 
   #forgetOldest(): number {

@@ -1,5 +1,5 @@
-import { checkChoice, checkInteger, checkObjects, sentence } from "../base/check.ts";
-import type { Gpu } from "../gpu/device.ts";
+import { checkChoice, checkInteger, checkObject, sentence } from "../base/check.ts";
+import { checkGpu, type Gpu } from "../gpu/device.ts";
 import { Owned } from "../gpu/owned.ts";
 import { type Dtype, DTYPES, KV_DTYPES, type KvDtype } from "../tensor/dtype.ts";
 import type { Layout } from "../tensor/layout.ts";
@@ -42,6 +42,12 @@ const ACTION = "create PagePool";
 const DEFAULT_PAGE_SIZE = 32;
 /** More layers than any model has; each has buffers of its own. */
 const MOST_LAYERS = 4096;
+
+/** Throws a `TypeError` unless a value is a {@linkcode PagePool}. */
+export function checkPool(action: string, pool: unknown): void {
+  if (pool instanceof PagePool) return;
+  throw new TypeError(sentence(action, "pool must be a PagePool", { pool }));
+}
 
 /**
  * Memory for the keys and values of many sequences, cut into pages of a fixed number of tokens that are handed out as
@@ -95,7 +101,8 @@ export class PagePool {
    * @throws {GpuWorkError} If the device refuses the memory.
    */
   static async create(gpu: Gpu, options: PagePoolOptions): Promise<PagePool> {
-    checkObjects(ACTION, { gpu, options });
+    checkGpu(ACTION, gpu);
+    checkObject(ACTION, "options", options);
     const { layers = 1, numKvHeads, headDim, valueDim = headDim, numPages } = options;
     const { pageSize = DEFAULT_PAGE_SIZE, dtype = "f32", kvDtype = dtype } = options;
     const { layout = "BSNH" } = options;

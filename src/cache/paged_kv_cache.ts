@@ -13,7 +13,7 @@ import { startsOf } from "./new_tokens.ts";
 import { channelBuffer } from "./kv_calibration.ts";
 import { NO_PREFIX } from "./page_allocator.ts";
 import { PageCopy } from "./page_copy.ts";
-import type { PagePool } from "./page_pool.ts";
+import { checkPool, type PagePool } from "./page_pool.ts";
 import { checkWords, readPages, writePages } from "./page_rows.ts";
 import { PagedLayer } from "./paged_layer.ts";
 import { type FilledPagedOptions, fillInPaged, type PagedKvCacheOptions } from "./paged_options.ts";
@@ -129,7 +129,7 @@ export class PagedKvCache {
    * @throws {GpuWorkError} If the device refuses the memory or a kernel.
    */
   static async create(pool: PagePool, options: PagedKvCacheOptions): Promise<PagedKvCache> {
-    checkObject(ACTION, "pool", pool);
+    checkPool(ACTION, pool);
     return await PagedKvCache.#create(pool, fillInPaged(ACTION, options, pool.shape));
   }
 
@@ -222,7 +222,7 @@ export class PagedKvCache {
     snapshot: Uint8Array,
     options: RestoreOptions = {},
   ): Promise<PagedKvCache> {
-    checkObject(RESTORE, "pool", pool);
+    checkPool(RESTORE, pool);
     const { gpu } = pool;
     const checkBytes = boundOf(RESTORE, gpu, options);
     const opened = await openPagedSnapshot(snapshot, pool.shape);
@@ -336,6 +336,7 @@ export class PagedKvCache {
    */
   needed(sequence: number, tokens: number): number {
     this.#at("count pages of PagedKvCache", sequence);
+    checkInteger("count pages of PagedKvCache", "tokens", tokens, 0);
     const page = tokens > 0 ? this.#openPage(sequence) : undefined;
     const isShared = page !== undefined && this.pool.allocator.holders(page) > 1;
     return this.#fresh(sequence, tokens) + (isShared ? 1 : 0);

@@ -7,7 +7,7 @@ import { Append } from "./append.ts";
 import type { CacheSpec } from "./cache_spec.ts";
 import type { CountedWork } from "./counted_work.ts";
 import type { KvPart } from "./kv_memory.ts";
-import type { KvView, ViewingQueries } from "./kv_view.ts";
+import { checkQueries, type KvView, type ViewingQueries } from "./kv_view.ts";
 import { newBuffers, type NewRows, startsOf } from "./new_tokens.ts";
 import type { PageTable } from "./page_table.ts";
 import { checkKept, type KeptTokens } from "./ring_rules.ts";
@@ -199,6 +199,7 @@ export class PagedLayer implements KvView {
    */
   checkVisible(queries: ViewingQueries): void {
     const action = "attend to PagedKvCache";
+    checkQueries(action, queries);
     const step = this.#shared.step();
     const { counts } = step;
     if (!this.isCurrent) {

@@ -1,7 +1,7 @@
 import { Append, checkSequences } from "./append.ts";
 import { checkInteger, checkObject, sentence } from "../base/check.ts";
 import { Fork, type SequencePair } from "./fork.ts";
-import type { KvView, ViewingQueries } from "./kv_view.ts";
+import { checkQueries, type KvView, type ViewingQueries } from "./kv_view.ts";
 import {
   allocateParts,
   clearRows,
@@ -31,7 +31,7 @@ import { countsOf, newBuffers, type NewTokens } from "./new_tokens.ts";
 import { boundOf, type RestoreOptions } from "./restore_options.ts";
 import { openSnapshot, packSnapshot, type Snapshot, storedOf } from "./snapshot.ts";
 import { type BoundWork, boundWork, checkEncoder } from "../gpu/bound_work.ts";
-import type { Gpu } from "../gpu/device.ts";
+import { checkGpu, type Gpu } from "../gpu/device.ts";
 import { KeptBuffers } from "../gpu/kept_buffers.ts";
 import { Owned } from "../gpu/owned.ts";
 import { refusalsOf } from "../gpu/refusals.ts";
@@ -198,7 +198,7 @@ export class RingKvCache implements KvView {
    * ```
    */
   static async create(gpu: Gpu, options: RingKvCacheOptions): Promise<RingKvCache> {
-    checkObject(ACTION, "gpu", gpu);
+    checkGpu(ACTION, gpu);
     return await RingKvCache.#create(gpu, fillInRing(ACTION, options));
   }
 
@@ -270,7 +270,7 @@ export class RingKvCache implements KvView {
     snapshot: Uint8Array,
     options: RestoreOptions = {},
   ): Promise<RingKvCache> {
-    checkObject(RESTORE, "gpu", gpu);
+    checkGpu(RESTORE, gpu);
     const checkBytes = boundOf(RESTORE, gpu, options);
     const opened = await openSnapshot(snapshot);
     checkBytes("keys and values", kvBytes(opened.options, opened.options.capacity));
@@ -353,6 +353,7 @@ export class RingKvCache implements KvView {
    * @throws {RangeError} If the cache is empty, or tokens that a query would see were overwritten.
    */
   checkVisible(queries: ViewingQueries): void {
+    checkQueries("attend to RingKvCache", queries);
     const { storedLen } = this;
     if (storedLen === 0) {
       throw new RangeError(

@@ -1,4 +1,4 @@
-import { checkObject, checkString } from "../base/check.ts";
+import { checkFunction, checkInteger, checkObject, checkString, sentence } from "../base/check.ts";
 import type { Stats } from "node:fs";
 import type { FileHandle } from "node:fs/promises";
 import { checkpointError } from "./checkpoint_error.ts";
@@ -39,7 +39,10 @@ export interface ByteSource {
  * ```
  */
 export function bytesInMemory(name: string, bytes: Uint8Array): ByteSource {
-  checkObject("read bytes in memory", "bytes", bytes);
+  checkString("read bytes in memory", "name", name);
+  if (!(bytes instanceof Uint8Array)) {
+    throw new TypeError(sentence("read bytes in memory", "bytes must be a Uint8Array", { bytes }));
+  }
   return {
     name,
     size: bytes.length,
@@ -69,7 +72,10 @@ export function bytesInMemory(name: string, bytes: Uint8Array): ByteSource {
  * ```
  */
 export function bytesInBlob(name: string, blob: Blob): ByteSource {
-  checkObject("read bytes in a Blob", "blob", blob);
+  checkString("read bytes in a Blob", "name", name);
+  if (!(blob instanceof Blob)) {
+    throw new TypeError(sentence("read bytes in a Blob", "blob must be a Blob", { blob }));
+  }
   const { size } = blob;
   return {
     ...{ name, size },
@@ -84,6 +90,15 @@ export function bytesInBlob(name: string, blob: Blob): ByteSource {
     },
     close: () => Promise.resolve(),
   };
+}
+
+/** Throws a `TypeError` or a `RangeError` unless a value is a {@linkcode ByteSource}. */
+export function checkSource(action: string, name: string, source: ByteSource): void {
+  checkObject(action, name, source);
+  checkString(action, `${name}.name`, source.name);
+  checkInteger(action, `${name}.size`, source.size, 0);
+  checkFunction(action, `${name}.read`, source.read);
+  checkFunction(action, `${name}.close`, source.close);
 }
 
 /** Some systems read no more than 2^31 - 1 bytes at once. */
@@ -148,6 +163,9 @@ export async function readBuffer(
 ): Promise<ArrayBufferLike> {
   const { name, size } = source;
   const bytes = await source.read(offset, length);
+  if (!(bytes instanceof Uint8Array)) {
+    throw checkpointError(name, "its source must give a Uint8Array", { bytes });
+  }
   if (bytes.length !== length) throw endsEarly(name, { offset, length, size });
   return bytes.length === bytes.buffer.byteLength ? bytes.buffer : bytes.slice().buffer;
 }

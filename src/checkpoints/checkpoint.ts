@@ -1,3 +1,5 @@
+import { checkNumbers, checkObject } from "../base/check.ts";
+import { checkSpec, checkWeights } from "../model/check_spec.ts";
 import type { DecoderSpec } from "../model/spec.ts";
 import type { DecoderWeights } from "../model/weights.ts";
 
@@ -15,4 +17,15 @@ export interface Checkpoint {
   config?: Readonly<Record<string, unknown>>;
   /** Lets go of the files. */
   close(): Promise<void>;
+}
+
+/** Throws unless a decoder and the tokens that end its texts are as a checkpoint has them. */
+export function checkCheckpoint(action: string, checkpoint: Omit<Checkpoint, "close">): void {
+  checkObject(action, "checkpoint", checkpoint);
+  const { spec, weights, endOfText, classEndOfText } = checkpoint;
+  checkSpec(action, spec, "checkpoint.spec");
+  checkWeights(action, weights, "checkpoint.weights");
+  checkNumbers(action, "checkpoint.endOfText", endOfText);
+  if (classEndOfText === undefined) return;
+  checkNumbers(action, "checkpoint.classEndOfText", classEndOfText);
 }

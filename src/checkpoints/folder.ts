@@ -1,5 +1,6 @@
 /** The files of a model, in a folder of this machine or wherever the caller has them. */
-import { type ByteSource, openFile } from "./byte_source.ts";
+import { sentence } from "../base/check.ts";
+import { type ByteSource, checkSource, openFile } from "./byte_source.ts";
 import { checkpointError } from "./checkpoint_error.ts";
 import { isThere, namesIn } from "./file_system.ts";
 import { type NamedText, readWholeText } from "./text_file.ts";
@@ -33,6 +34,21 @@ export interface FileIn {
 export function fileAt(path: string): FileIn {
   const [file] = path.match(/[^/\\]*$/)!;
   return { folder: folderAt(path.slice(0, path.length - file.length)), file };
+}
+
+/** Throws unless files are given by the path of one or of their folder, or as a list of them. */
+export function checkFiles(
+  action: string,
+  name: string,
+  files: string | readonly ByteSource[],
+): void {
+  if (typeof files === "string") return;
+  if (!Array.isArray(files)) {
+    throw new TypeError(
+      sentence(action, `${name} must be a path, or a list of files`, { [name]: files }),
+    );
+  }
+  files.forEach((file, i) => checkSource(action, `${name}[${i}]`, file));
 }
 
 /** Files that the caller has, by their names. */

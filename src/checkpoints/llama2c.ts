@@ -1,7 +1,6 @@
-import { checkObject } from "../base/check.ts";
 import type { WeightData } from "../model/weights.ts";
 import { elementCount } from "../tensor/dtype.ts";
-import { type ByteSource, readBuffer } from "./byte_source.ts";
+import { type ByteSource, checkSource, readBuffer } from "./byte_source.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { closeOnError } from "./close_on_error.ts";
 import { checkpointError, tensorOf } from "./checkpoint_error.ts";
@@ -53,7 +52,7 @@ interface Place {
  * ```
  */
 export async function openLlama2c(source: ByteSource): Promise<Checkpoint> {
-  checkObject("read a checkpoint", "source", source);
+  checkSource("read a checkpoint", "source", source);
   const { header, places } = await closeOnError(source, async () => {
     const header = await readHeader(source);
     return { header, places: placesOf(source, header) };

@@ -1,7 +1,10 @@
+import { checkFunction } from "../base/check.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { LayerMergeReport } from "../model/merging/decoder_merge.ts";
 import { mergeDecoder, type MergeDecoderOptions } from "../model/merging/merge_decoder.ts";
-import type { Checkpoint } from "./checkpoint.ts";
+import { checkCheckpoint, type Checkpoint } from "./checkpoint.ts";
+
+const ACTION = "merge the KV heads of a checkpoint";
 
 /** A checkpoint with fewer key/value heads. */
 export interface MergedCheckpoint extends Checkpoint {
@@ -44,6 +47,8 @@ export async function withMergedKvHeads(
   checkpoint: Checkpoint,
   options: MergeDecoderOptions,
 ): Promise<MergedCheckpoint> {
+  checkCheckpoint(ACTION, checkpoint);
+  checkFunction(ACTION, "checkpoint.close", checkpoint.close);
   const merged = await mergeDecoder(gpu, checkpoint, options);
   return { ...checkpoint, ...merged, close: () => checkpoint.close() };
 }

@@ -1,4 +1,4 @@
-import { checkObject, sentence } from "../base/check.ts";
+import { checkFunction, checkObject } from "../base/check.ts";
 import { type ByteSource, checkIsFile } from "./byte_source.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { closeOnError } from "./close_on_error.ts";
@@ -6,7 +6,15 @@ import { HfConfig } from "./config.ts";
 import { checkpointError } from "./checkpoint_error.ts";
 import { endTokens } from "./end_tokens.ts";
 import { namesIn, pathIn } from "./file_system.ts";
-import { fileAt, type FileIn, findTextIn, folderAt, folderOf, readTextIn } from "./folder.ts";
+import {
+  checkFiles,
+  fileAt,
+  type FileIn,
+  findTextIn,
+  folderAt,
+  folderOf,
+  readTextIn,
+} from "./folder.ts";
 import { readFamily } from "./families/mod.ts";
 import { familyWeights } from "./family_weights.ts";
 import { openLlama2c } from "./llama2c.ts";
@@ -56,11 +64,8 @@ export async function openCheckpoint(
 ): Promise<Checkpoint> {
   checkObject("open a checkpoint", "options", options);
   const { warn = console.warn } = options;
-  if (typeof model !== "string" && !Array.isArray(model)) {
-    throw new TypeError(
-      sentence("open a checkpoint", "model must be a path, or a list of files", { model }),
-    );
-  }
+  checkFunction("open a checkpoint", "warn", warn);
+  checkFiles("open a checkpoint", "model", model);
   const { folder, file } = typeof model === "string" ? await findFile(model) : findAmong(model);
   if (!/\.safetensors(\.index\.json)?$/.test(file)) {
     return await openLlama2c(await folder.open(file));

@@ -5,7 +5,7 @@ import type { ByteSource } from "./byte_source.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { checkpointError } from "./checkpoint_error.ts";
 import { namesIn, pathIn } from "./file_system.ts";
-import { fileAt, type FileIn, findTextIn, folderAt, folderOf } from "./folder.ts";
+import { checkFiles, fileAt, type FileIn, findTextIn, folderAt, folderOf } from "./folder.ts";
 import type { OpenOptions } from "./open.ts";
 import { readShort } from "./text_file.ts";
 
@@ -44,6 +44,7 @@ export async function openTokenizer(
   checkObject(ACTION, "checkpoint.spec", checkpoint.spec);
   const { spec: { vocabSize }, endOfText, classEndOfText } = checkpoint;
   const { warn } = options;
+  checkFiles(ACTION, "tokenizer", tokenizer);
   const { folder, file } = typeof tokenizer === "string"
     ? await findFile(tokenizer)
     : findAmong(tokenizer);

@@ -1,7 +1,7 @@
-import { checkObject, checkObjects } from "../base/check.ts";
+import { checkFunction, checkObject } from "../base/check.ts";
 import type { DecoderWeights, WeightData } from "../model/weights.ts";
 import { checkPooling, poolKvHeads, type PoolOptions } from "../layer/pool_kv_heads.ts";
-import type { Checkpoint } from "./checkpoint.ts";
+import { checkCheckpoint, type Checkpoint } from "./checkpoint.ts";
 
 const ACTION = "pool the KV heads of a checkpoint";
 
@@ -35,8 +35,9 @@ export function withPooledKvHeads(
   checkpoint: Checkpoint,
   options: PooledKvHeadsOptions,
 ): Checkpoint {
-  checkObjects(ACTION, { checkpoint, options });
-  checkObject(ACTION, "checkpoint.spec", checkpoint.spec);
+  checkCheckpoint(ACTION, checkpoint);
+  checkFunction(ACTION, "checkpoint.close", checkpoint.close);
+  checkObject(ACTION, "options", options);
   const { kvHeads, method = "mean" } = options;
   const { spec, weights } = checkpoint;
   const pooling = { from: spec.numKvHeads, to: kvHeads, method };

@@ -1,9 +1,9 @@
-import { checkObject } from "../base/check.ts";
+import { checkInteger, checkString } from "../base/check.ts";
 import { excerpt } from "../base/excerpt.ts";
 import { isJsonObject, type JsonObject, parseJsonObject } from "../base/json.ts";
 import { decodeText } from "../base/text.ts";
 import type { WeightData } from "../model/weights.ts";
-import { type ByteSource, readBuffer } from "./byte_source.ts";
+import { type ByteSource, checkSource, readBuffer } from "./byte_source.ts";
 import { closeOnError } from "./close_on_error.ts";
 import { checkpointError, tensorOf } from "./checkpoint_error.ts";
 import { FLOAT_TYPES } from "./floats.ts";
@@ -87,7 +87,7 @@ export class Safetensors implements TensorFile {
    * @throws {CheckpointError} If the header is damaged, or a length or an offset does not fit the file or the other tensors.
    */
   static async open(source: ByteSource): Promise<Safetensors> {
-    checkObject("read tensors", "source", source);
+    checkSource("read tensors", "source", source);
     return await closeOnError(source, async () => {
       const length = await readHeaderLength(source);
       return new Safetensors(source, LENGTH_BYTES + length, await readHeader(source, length));
@@ -106,6 +106,7 @@ export class Safetensors implements TensorFile {
    * @returns Its element type and shape; undefined if there is no such tensor.
    */
   describe(name: string): TensorDescription | undefined {
+    checkString("describe a tensor", "name", name);
     const entry = this.#entries.get(name);
     if (!entry) return undefined;
     const { dtype, shape, begin, end } = entry;
@@ -145,7 +146,9 @@ export class Safetensors implements TensorFile {
    */
   async readBytes(name: string, offset: number, length: number): Promise<Uint8Array> {
     const { begin, end } = this.#entry(name);
-    if (!(offset >= 0 && length >= 0 && offset + length <= end - begin)) {
+    checkInteger("read bytes of a tensor", "offset", offset, 0);
+    checkInteger("read bytes of a tensor", "length", length, 0);
+    if (offset + length > end - begin) {
       throw checkpointError(tensorOf(this.name, name), "it has not as many bytes", {
         ...{ offset, length, bytes: end - begin },
       });

@@ -1,7 +1,7 @@
-import { checkObject } from "../base/check.ts";
+import { checkArray, checkFunction, checkString } from "../base/check.ts";
 import { isJsonObject } from "../base/json.ts";
 import type { WeightData } from "../model/weights.ts";
-import type { ByteSource } from "./byte_source.ts";
+import { type ByteSource, checkSource } from "./byte_source.ts";
 import { checkpointError, tensorOf } from "./checkpoint_error.ts";
 import { readJsonObject } from "./text_file.ts";
 import { Safetensors } from "./safetensors.ts";
@@ -52,7 +52,10 @@ export class ShardedSafetensors implements TensorFile {
     openShard: (name: string) => Promise<ByteSource>,
     beside: readonly string[] = [],
   ): Promise<ShardedSafetensors> {
-    checkObject("read tensors", "index", index);
+    checkSource("read tensors", "index", index);
+    checkFunction("read tensors", "openShard", openShard);
+    checkArray("read tensors", "beside", beside);
+    beside.forEach((name, i) => checkString("read tensors", `beside[${i}]`, name));
     const fileOf = await readIndex(index);
     const listed = new Set(fileOf.values());
     const shards = new Map<string, Safetensors>();
@@ -83,6 +86,7 @@ export class ShardedSafetensors implements TensorFile {
    * @returns Its shard, element type and shape; undefined if there is no such tensor.
    */
   describe(name: string): TensorDescription | undefined {
+    checkString("describe a tensor", "name", name);
     return this.#shardOf.get(name)?.describe(name);
   }
 

@@ -1,8 +1,8 @@
 /** A worker that holds a shard of a context, and attends over it for a reader. */
 import type { Service, ServiceMsg } from "@nats-io/services";
-import { checkInteger, checkObject, sentence } from "../base/check.ts";
+import { checkInteger, sentence } from "../base/check.ts";
 import { Turns } from "../base/turns.ts";
-import type { Gpu } from "../gpu/device.ts";
+import { checkGpu, type Gpu } from "../gpu/device.ts";
 import { Owned } from "../gpu/owned.ts";
 import type { KvDtype } from "../tensor/dtype.ts";
 import { checkServed } from "./check_served.ts";
@@ -112,7 +112,7 @@ export class ShardWorker {
     options: ShardWorkerOptions,
   ): Promise<ShardWorker> {
     checkCluster(START, cluster);
-    checkObject(START, "gpu", gpu);
+    checkGpu(START, gpu);
     const spec = copyShardSpec(START, options);
     const { name, shard, copy = 0, capacity, kvDtype = "f32", maxBytes = MAX_BYTES } = options;
     checkInteger(START, "shard", shard, 0);

@@ -70,6 +70,8 @@ export interface LatentSizes {
  *
  * @param layer Heads and sizes: `headDim` elements of a query and a key of a head, `latent.ropeDim` of them rotary.
  * @returns Numbers of parameters, by projection.
+ * @throws {TypeError} If a value is of the wrong kind.
+ * @throws {RangeError} If a size is not a whole number of at least 1.
  *
  * @example DeepSeek-V3
  * ```ts
@@ -93,6 +95,9 @@ export function latentAttentionParameters(
   const { dim, numHeads, headDim, valueDim, latent } = layer;
   checkObject(ACTION, "latent", latent);
   const { rank, ropeDim, queryRank } = latent;
+  const sizes = { dim, numHeads, headDim, valueDim, rank, ropeDim };
+  for (const [name, value] of Object.entries(sizes)) checkInteger(ACTION, name, value);
+  if (queryRank !== undefined) checkInteger(ACTION, "queryRank", queryRank);
   const queries = numHeads * headDim;
   const q = queryRank === undefined ? dim * queries : queryRank * (dim + queries);
   const k = dim * (rank + ropeDim) + rank * numHeads * (headDim - ropeDim);

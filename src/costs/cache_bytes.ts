@@ -1,6 +1,6 @@
 /** Bytes of a model's KV cache. */
 import { checkChoice, checkInteger, checkObject, sentence } from "../base/check.ts";
-import { kvBytes } from "../cache/kv_shape.ts";
+import { layerBytes } from "../cache/kv_shape.ts";
 import { KV_DTYPES, type KvDtype } from "../tensor/dtype.ts";
 
 /** The layers and heads that decide the size of a model's KV cache. */
@@ -126,5 +126,5 @@ export function cacheBytes(shape: CacheShape, options: CacheOptions): number {
   const valuesAre = isLatent ? "keys" : undefined;
   const sizes = { batch, numKvHeads, headDim, valueDim, valuesAre, kvDtype: dtype } as const;
   return layerSlots(shape, options)
-    .reduce((sum, { numLayers, slots }) => sum + numLayers * kvBytes(sizes, slots), 0);
+    .reduce((sum, { numLayers, slots }) => sum + numLayers * layerBytes(sizes, slots), 0);
 }

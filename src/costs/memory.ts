@@ -1,5 +1,5 @@
 /** The contexts and batches that fit the memory of a device beside a model's parameters. */
-import { checkObject, sentence } from "../base/check.ts";
+import { checkAmount, checkArray, checkObject, sentence } from "../base/check.ts";
 import {
   cacheBytes,
   type CacheOptions,
@@ -60,6 +60,7 @@ export function longestContext(
 ): number {
   const free = freeBytes(budget);
   checkCacheShape(shape);
+  checkObject(ACTION, "options", options);
   checkCacheOptions({ ...options, contextLen: 1 });
   return largest((contextLen) => neededBytes(shape, budget, { ...options, contextLen }) <= free);
 }
@@ -125,6 +126,8 @@ export function feasibleSpace(
 ): FeasibleCell[] {
   checkObject(ACTION, "options", options);
   const { contextLens, batches, ...rest } = options;
+  checkArray(ACTION, "contextLens", contextLens);
+  checkArray(ACTION, "batches", batches);
   const free = freeBytes(budget);
   checkCacheShape(shape);
   return contextLens.flatMap((contextLen) =>
@@ -149,14 +152,7 @@ function freeBytes(budget: MemoryBudget): number {
   checkObject(ACTION, "budget", budget);
   const { memoryBytes, weightBytes = 0, activationBytes = 0 } = budget;
   for (const [name, value] of Object.entries({ memoryBytes, weightBytes, activationBytes })) {
-    if (typeof value !== "number") {
-      throw new TypeError(sentence(ACTION, `${name} must be a number`, { [name]: value }));
-    }
-    if (!(value >= 0 && value < Infinity)) {
-      throw new RangeError(
-        sentence(ACTION, `${name} must be at least 0 and finite`, { [name]: value }),
-      );
-    }
+    checkAmount(ACTION, name, value);
   }
   if (weightBytes > memoryBytes) {
     throw new RangeError(

@@ -1,5 +1,5 @@
 /** The time of work under a roofline (Williams et al. 2009). */
-import { checkObject, sentence } from "../base/check.ts";
+import { checkAmount, checkNumber, checkObject, sentence } from "../base/check.ts";
 
 /** The two ceilings of a roofline: as a maker promises them, or as measured. */
 export interface DeviceRates {
@@ -55,6 +55,8 @@ export function rooflineTime(
   rates: DeviceRates,
 ): RooflineTime {
   checkObject(ACTION, "work", work);
+  checkAmount(ACTION, "bytes", work.bytes);
+  checkAmount(ACTION, "flops", work.flops);
   checkRates(rates);
   const memorySeconds = work.bytes / rates.bytesPerSecond;
   const computeSeconds = work.flops / rates.flopsPerSecond;
@@ -75,9 +77,7 @@ export function checkRates(rates: DeviceRates): void {
   checkObject(ACTION, "rates", rates);
   const { bytesPerSecond, flopsPerSecond } = rates;
   for (const [name, value] of Object.entries({ bytesPerSecond, flopsPerSecond })) {
-    if (typeof value !== "number") {
-      throw new TypeError(sentence(ACTION, `${name} must be a number`, { [name]: value }));
-    }
+    checkNumber(ACTION, name, value);
     if (!(value > 0)) {
       throw new RangeError(sentence(ACTION, `${name} must be above 0`, { [name]: value }));
     }

@@ -1,5 +1,5 @@
 /** The time of a decode step whose keys and values are divided among machines, and the context from which that is faster. */
-import { checkFinite, checkInteger, checkObject, sentence } from "../base/check.ts";
+import { checkAmount, checkInteger, checkObject } from "../base/check.ts";
 import type { CacheOptions, CacheShape } from "./cache_bytes.ts";
 import { decodeAttentionTime } from "./decode_time.ts";
 import type { DeviceRates } from "./roofline.ts";
@@ -109,8 +109,10 @@ export function shardedContextFrom(
   options: Pick<CacheOptions, "dtype"> = {},
 ): number {
   checkObject(ACTION, "shape", shape);
+  checkObject(ACTION, "options", options);
   const wait = waitOf(round);
   const { shards, isOneDevice } = round;
+  checkInteger(ACTION, "numLayers", shape.numLayers);
   const layer = { ...shape, numLayers: 1, windowed: undefined };
   const token = decodeAttentionTime(layer, rates, { ...options, contextLen: 1 }).seconds;
   if (shards === 1 || isOneDevice) return Infinity;
@@ -123,10 +125,7 @@ function waitOf(round: ShardRound): number {
   const { shards, readSeconds, roundSeconds = 0.002 } = round;
   checkInteger(ACTION, "shards", shards);
   for (const [name, seconds] of Object.entries({ readSeconds, roundSeconds })) {
-    checkFinite(ACTION, name, seconds);
-    if (seconds < 0) {
-      throw new RangeError(sentence(ACTION, `${name} must be at least 0`, { [name]: seconds }));
-    }
+    checkAmount(ACTION, name, seconds);
   }
   return 2 * readSeconds + roundSeconds;
 }

@@ -1,7 +1,7 @@
 import { cutMessage } from "../base/excerpt.ts";
 import { MATRIX_FEATURE, matrixBlockOf } from "./matrix_units.ts";
 import { probe, type Probed } from "./probe.ts";
-import { checkChoice, checkObject, sentence } from "../base/check.ts";
+import { checkChoice, checkFunction, checkObject, checkString, sentence } from "../base/check.ts";
 import { GpuUnavailableError, GpuWorkError } from "../base/errors.ts";
 import { forgetKernels } from "./kernel_cache.ts";
 import { lossOf } from "./loss.ts";
@@ -63,6 +63,13 @@ const REFUSED_HINT =
 
 /** Integers of 64 bits in kernels: a feature of wgpu, and so of Deno, that WebGPU does not have. */
 const LONG_INTEGERS = "wgpu-shader-int64" as GPUFeatureName;
+
+/** Throws a `TypeError` unless a value is a {@linkcode Gpu}. */
+export function checkGpu(action: string, gpu: unknown): void {
+  if (gpu instanceof Gpu) return;
+  const rule = "gpu must be a Gpu (of Gpu.open, or of Gpu.from for a device of your own)";
+  throw new TypeError(sentence(action, rule, { gpu }));
+}
 
 /**
  * A GPU device and what it can do: limits, features and WGSL dialect, decided once.
@@ -193,7 +200,7 @@ export class Gpu {
    *
    * @param device Any WebGPU device; what was not requested with it is not used.
    * @returns The same `Gpu` for the same device, so that pipelines are compiled once per device.
-   * @throws {TypeError} If it is no object.
+   * @throws {TypeError} If it is no device of WebGPU.
    * @throws {GpuUnavailableError} If the device takes work and does nothing, as the null backend of Dawn does.
    * @throws {DeviceLostError} If the device is lost.
    *
@@ -210,6 +217,10 @@ export class Gpu {
    */
   static async from(device: GPUDevice): Promise<Gpu> {
     checkObject("use a GPU device", "device", device);
+    if (typeof device.createCommandEncoder !== "function") {
+      const rule = "device must be a GPUDevice of WebGPU";
+      throw new TypeError(sentence("use a GPU device", rule, { device }));
+    }
     const gpu = await Gpu.#of(device, device.adapterInfo);
     gpu.throwIfLost();
     return gpu;
@@ -288,6 +299,7 @@ export class Gpu {
    *
    * @param pending A promise of WebGPU, such as that of `mapAsync`.
    * @returns What it resolved to.
+   * @throws {TypeError} If it is no promise.
    * @throws {DeviceLostError} If the device is lost before.
    *
    * @example A readback that ends also where the device is lost
@@ -302,8 +314,13 @@ export class Gpu {
    * gpu.destroy();
    * ```
    */
-  waitFor<Value>(pending: Promise<Value>): Promise<Value> {
-    return lossOf(this.device).waitFor(pending);
+  async waitFor<Value>(pending: Promise<Value>): Promise<Value> {
+    if (!(pending instanceof Promise)) {
+      throw new TypeError(
+        sentence("wait for the GPU", "pending must be a promise", { pending }),
+      );
+    }
+    return await lossOf(this.device).waitFor(pending);
   }
 
   /**
@@ -337,6 +354,7 @@ export class Gpu {
    * @param action What is being done, for the message: "allocate a cache".
    * @param create Does it; only what it does before it returns is watched.
    * @returns What `create` returned.
+   * @throws {TypeError} If `action` is no string, or `create` no function.
    * @throws {GpuWorkError} If WebGPU refused it.
    * @throws {DeviceLostError} If the device is lost.
    *
@@ -356,6 +374,8 @@ export class Gpu {
    * ```
    */
   async guard<Value>(action: string, create: () => Value): Promise<Value> {
+    checkString("guard work on the GPU", "action", action);
+    checkFunction("guard work on the GPU", "create", create);
     const { device } = this;
     this.throwIfLost();
     device.pushErrorScope("out-of-memory");

@@ -1,3 +1,5 @@
+import { checkBoolean, checkInteger, checkObject } from "../base/check.ts";
+
 /** The kind of device that a plan is for: what planning knows of it beyond its limits. */
 export interface DeviceProfile {
   /** Whether the device is a program on the CPU, where every load is dear and workgroup memory is no faster. */
@@ -25,6 +27,20 @@ export interface MatrixBlock {
 
 /** A GPU without subgroup operations. */
 export const PLAIN_GPU: DeviceProfile = { isSoftware: false, subgroupSize: 0, longLoads: false };
+
+/** Throws unless a profile says what planning asks of it. */
+export function checkProfile(action: string, profile: DeviceProfile): void {
+  checkObject(action, "profile", profile);
+  const { isSoftware, subgroupSize, longLoads, matrix } = profile;
+  checkBoolean(action, "profile.isSoftware", isSoftware);
+  checkInteger(action, "profile.subgroupSize", subgroupSize, 0);
+  checkBoolean(action, "profile.longLoads", longLoads);
+  if (matrix === undefined) return;
+  checkObject(action, "profile.matrix", matrix);
+  for (const side of ["m", "n", "k"] as const) {
+    checkInteger(action, `profile.matrix.${side}`, matrix[side]);
+  }
+}
 
 /** Invocations of the smallest subgroup that WebGPU allows. */
 export const SMALLEST_SUBGROUP = 4;

@@ -11,7 +11,7 @@ import {
   latentAttentionParameters,
 } from "../costs/attention_parameters.ts";
 import { type BoundWork, boundWork, inSequence } from "../gpu/bound_work.ts";
-import type { Gpu } from "../gpu/device.ts";
+import { checkGpu, type Gpu } from "../gpu/device.ts";
 import { Owned } from "../gpu/owned.ts";
 import { explain } from "../plan/explain.ts";
 import { type LatentForm, type LatentPlan, planLatent } from "../plan/latent.ts";
@@ -186,7 +186,8 @@ export class LatentAttention {
     weights: LatentAttentionWeights,
     options: LatentAttentionOptions,
   ): Promise<LatentAttention> {
-    checkObjects(ACTION, { gpu, weights, options });
+    checkGpu(ACTION, gpu);
+    checkObjects(ACTION, { weights, options });
     checkObject(ACTION, "cache", options.cache);
     const { cache: cacheOptions, weightDtype = "f32", normEps = 1e-6, form = "auto" } = options;
     const { dim, numHeads, nopeDim, ropeDim, valueDim, rank, rope = {} } = options;

@@ -22,6 +22,9 @@ import type { Tensor } from "../tensor/tensor.ts";
 /** The activation of a feed-forward layer. */
 export type Activation = "silu" | "gelu" | "geluTanh";
 
+/** Every activation. */
+export const ACTIVATIONS: readonly Activation[] = ["silu", "gelu", "geluTanh"];
+
 /** An activation of each output; where it is gated, of each even row, which the next one is multiplied with. */
 export interface LinearActivation {
   kind: Activation;

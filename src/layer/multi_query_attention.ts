@@ -4,7 +4,7 @@ import { RingKvCache } from "../cache/ring_kv_cache.ts";
 import type { RingKvCacheOptions } from "../cache/ring_options.ts";
 import { type AttentionParameters, attentionParameters } from "../costs/attention_parameters.ts";
 import type { BoundWork } from "../gpu/bound_work.ts";
-import type { Gpu } from "../gpu/device.ts";
+import { checkGpu, type Gpu } from "../gpu/device.ts";
 import { Owned } from "../gpu/owned.ts";
 import type { AttentionSpec } from "../plan/spec.ts";
 import type { KvDtype } from "../tensor/dtype.ts";
@@ -119,7 +119,8 @@ export class MultiQueryAttention {
     weights: AttentionWeights,
     options: MultiQueryAttentionOptions,
   ): Promise<MultiQueryAttention> {
-    checkObjects(ACTION, { gpu, weights, options });
+    checkGpu(ACTION, gpu);
+    checkObjects(ACTION, { weights, options });
     checkObject(ACTION, "cache", options.cache);
     const { dim, numHeads, numKvHeads = 1, headDim = dim / numHeads, normEps = 1e-6 } = options;
     const { cache: given, weightDtype = "f32", scale, softcap, alibiSlopes } = options;

@@ -1,4 +1,4 @@
-import { checkChoice, checkInteger, checkObject, sentence } from "../base/check.ts";
+import { checkChoice, checkInteger, checkNumbers, checkObject, sentence } from "../base/check.ts";
 
 /** From how many key/value heads to how many. */
 export interface PoolOptions {
@@ -36,7 +36,7 @@ export function poolKvHeads(
   weights: ArrayLike<number>,
   options: PoolOptions,
 ): Float64Array<ArrayBuffer> {
-  checkObject(ACTION, "weights", weights);
+  checkNumbers(ACTION, "weights", weights);
   checkObject(ACTION, "options", options);
   const { from, to, method = "mean" } = options;
   checkPooling({ from, to, method });

@@ -1,5 +1,5 @@
 /** The projections of an attention layer, on the host. */
-import { checkGroups, checkInteger, sentence } from "../base/check.ts";
+import { checkGroups, checkInteger, checkObject, sentence } from "../base/check.ts";
 import type { AttentionWeights, Projection } from "./attention_weights.ts";
 import { splitQkv } from "./qkv_weights.ts";
 import { checkHostTensor, type HostTensor } from "../tensor/tensor.ts";
@@ -18,6 +18,7 @@ export function projectionsOf(
   weights: AttentionWeights,
   shape: LayerShape,
 ): Record<"q" | "k" | "v" | "o", Projection> {
+  checkObject(action, "weights", weights);
   const { dim, numHeads, numKvHeads, headDim } = shape;
   for (const [name, value] of Object.entries(shape)) checkInteger(action, name, value);
   checkGroups(action, shape);

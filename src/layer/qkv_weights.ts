@@ -2,8 +2,8 @@ import {
   checkChoice,
   checkGroups,
   checkInteger,
+  checkNumbers,
   checkObject,
-  checkObjects,
   sentence,
 } from "../base/check.ts";
 import { sliceOf } from "../base/numbers.ts";
@@ -62,7 +62,7 @@ const JOIN = "join QKV weights";
  * ```
  */
 export function splitQkv(weights: ArrayLike<number>, options: QkvOptions): SplitQkv {
-  checkObject(SPLIT, "weights", weights);
+  checkNumbers(SPLIT, "weights", weights);
   const { rows, blocks } = fillIn(SPLIT, options);
   const { numHeads, numKvHeads, headDim } = options;
   if (weights.length === 0 || weights.length % rows !== 0) {
@@ -111,7 +111,7 @@ export function joinQkv(
 ): Float32Array<ArrayBuffer> {
   checkObject(JOIN, "parts", parts);
   const { q, k, v } = parts;
-  checkObjects(JOIN, { q, k, v });
+  for (const [name, part] of Object.entries({ q, k, v })) checkNumbers(JOIN, name, part);
   const { rows, blocks } = fillIn(JOIN, options);
   const { numHeads, numKvHeads, headDim } = options;
   const head = q.length / numHeads;

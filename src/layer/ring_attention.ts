@@ -1,4 +1,5 @@
 /** The attention of a layer over a ring cache, for any number of new tokens. */
+import { checkObject } from "../base/check.ts";
 import { once } from "../base/once.ts";
 import type { RingKvCache } from "../cache/ring_kv_cache.ts";
 import type { BoundWork } from "../gpu/bound_work.ts";
@@ -46,6 +47,7 @@ export class RingAttention {
 
   /** Binds the layer over new tokens [B, S, dim], and compiles the kernels for their number. */
   async bind(action: string, tensors: NormedLayerTensors): Promise<BoundWork> {
+    checkObject(action, "tensors", tensors);
     const { projections, cache } = this;
     const { gpu, options: { dim } } = projections;
     const seqLen = tensors.x?.shape?.[1];

@@ -1,11 +1,11 @@
-import { checkInteger, checkObject, checkObjects, sentence } from "../base/check.ts";
+import { checkFunction, checkInteger, checkObject, checkObjects, sentence } from "../base/check.ts";
 import { PagedKvCache } from "../cache/paged_kv_cache.ts";
 import { PagePool } from "../cache/page_pool.ts";
 import type { KvCalibration } from "../cache/kv_calibration.ts";
 import type { KvRotation } from "../cache/kv_transform.ts";
 import { fillInPaged, type PagedKvCacheOptions } from "../cache/paged_options.ts";
 import { kvCacheBytes } from "../costs/cache_bytes.ts";
-import type { Gpu } from "../gpu/device.ts";
+import { checkGpu, type Gpu } from "../gpu/device.ts";
 import { Owned } from "../gpu/owned.ts";
 import type { KvDtype } from "../tensor/dtype.ts";
 import { BatchLoop, type Running } from "./batch_loop.ts";
@@ -173,7 +173,8 @@ export class Batch {
     weights: DecoderWeights,
     options: BatchOptions = {},
   ): Promise<Batch> {
-    checkObjects(CREATE, { gpu, weights, options });
+    checkGpu(CREATE, gpu);
+    checkObjects(CREATE, { weights, options });
     checkSpec(CREATE, spec);
     const sizes = fillIn(spec, options);
     return await Owned.make(async (owned) => {
@@ -282,9 +283,7 @@ export class Batch {
     checkTokens(ADD, endTokens, vocabSize);
     checkInteger(ADD, "maxTokens", most);
     if (logprobs !== undefined) checkLogprobs(logprobs);
-    if (endsWith !== undefined && typeof endsWith !== "function") {
-      throw new TypeError(sentence(ADD, "endsWith must be a function", { endsWith }));
-    }
+    if (endsWith !== undefined) checkFunction(ADD, "endsWith", endsWith);
     const { length } = tokens;
     if (length === 0 || length + most > this.maxTokens) {
       const rule = "it must have a prompt, and fit the batch (make it for more tokens)";
@@ -330,10 +329,9 @@ function fillIn(spec: DecoderSpec, options: BatchOptions): BatchSizes {
   const { maxStepTokens = Math.max(DEFAULTS.maxStepTokens, maxSequences) } = options;
   const { stepsPerRead = DEFAULTS.stepsPerRead } = options;
   checkInteger(CREATE, "stepsPerRead", stepsPerRead);
-  const { onSteps } = options;
-  if (onSteps !== undefined && typeof onSteps !== "function") {
-    throw new TypeError(sentence(CREATE, "onSteps must be a function", { onSteps }));
-  }
+  const { onSteps, window } = options;
+  if (onSteps !== undefined) checkFunction(CREATE, "onSteps", onSteps);
+  if (window !== undefined) checkInteger(CREATE, "window", window);
   const { numKvHeads, headDim, layers } = spec;
   const pageBytes = kvCacheBytes(
     { numLayers: layers.length, numKvHeads, headDim },

@@ -1,7 +1,7 @@
 import { checkChoice, checkInteger, checkObject, checkObjects, sentence } from "../base/check.ts";
 import { checkCalibrations, type KvCalibration } from "../cache/kv_calibration.ts";
 import type { KvRotation } from "../cache/kv_transform.ts";
-import type { Gpu } from "../gpu/device.ts";
+import { checkGpu, type Gpu } from "../gpu/device.ts";
 import { Owned } from "../gpu/owned.ts";
 import { checkTokens } from "./check_tokens.ts";
 import { LookupPasses } from "./lookup_passes.ts";
@@ -131,9 +131,12 @@ export class Decoder {
     weights: DecoderWeights,
     options: DecoderOptions = {},
   ): Promise<Decoder> {
-    checkObjects(CREATE, { gpu, options, spec });
+    checkGpu(CREATE, gpu);
+    checkObjects(CREATE, { options, spec });
     const { maxSeqLen: asked, window, sinks, kvDtype, kvCalibration, kvRotation } = options;
     if (asked !== undefined) checkInteger(CREATE, "maxSeqLen", asked);
+    if (window !== undefined) checkInteger(CREATE, "window", window);
+    if (sinks !== undefined) checkInteger(CREATE, "sinks", sinks, 0);
     if (kvCalibration !== undefined) checkCalibrations(CREATE, kvCalibration, spec.layers?.length);
     if (options.kv) checkLeftOut(options);
     return await Owned.make(async (owned) => {

@@ -1,6 +1,6 @@
 /** The weights of a decoder on the device, whoever runs sequences through them. */
-import { checkChoice, checkInteger, checkObjects, sentence } from "../base/check.ts";
-import type { Gpu } from "../gpu/device.ts";
+import { checkChoice, checkFunction, checkInteger, checkObject, sentence } from "../base/check.ts";
+import { checkGpu, type Gpu } from "../gpu/device.ts";
 import { Owned } from "../gpu/owned.ts";
 import { Linear } from "../layer/linear.ts";
 import type { Norm } from "../layer/norm.ts";
@@ -72,7 +72,8 @@ export class Model {
     weights: DecoderWeights,
     options: ModelOptions,
   ): Promise<Model> {
-    checkObjects(action, { gpu, options });
+    checkGpu(action, gpu);
+    checkObject(action, "options", options);
     checkWeights(action, weights);
     checkSpec(action, spec);
     const filled = fillIn(action, spec, weights, options);
@@ -108,6 +109,7 @@ function fillIn(
     );
   }
   checkChoice(action, "weightDtype", weightDtype, KV_DTYPES);
+  if (progress !== undefined) checkFunction(action, "progress", progress);
   return { maxTokens, weightDtype, progress };
 }
 

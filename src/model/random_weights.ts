@@ -1,4 +1,4 @@
-import { checkObject } from "../base/check.ts";
+import { checkFunction, checkInteger, checkObject, sentence } from "../base/check.ts";
 import { seedFrom, uniform } from "../base/random.ts";
 import { elementCount } from "../tensor/dtype.ts";
 import { checkSpec } from "./check_spec.ts";
@@ -46,17 +46,22 @@ export function randomWeights(
 ): DecoderWeights {
   checkObject(ACTION, "options", options);
   checkSpec(ACTION, spec);
-  const { seed = 0, has = () => false } = options;
+  const { seed = 0 } = options;
+  checkInteger(ACTION, "seed", seed, 0);
+  if (options.has !== undefined) checkFunction(ACTION, "has", options.has);
   const shapes = new Map(
     weightShapes(spec)
-      .filter(({ name, isOptional }) => !isOptional || has(name))
+      .filter(({ name, isOptional }) => !isOptional || options.has?.(name))
       .map(({ name, shape }) => [name, shape]),
   );
   return {
     has: (name) => shapes.has(name),
     read(name) {
       const shape = shapes.get(name);
-      if (!shape) return Promise.reject(new RangeError(`There is no weight of the name ${name}`));
+      if (!shape) {
+        const rule = "the decoder has none of that name";
+        return Promise.reject(new RangeError(sentence("read a random weight", rule, { name })));
+      }
       const next = normal(seed ^ seedFrom(name));
       const [mean, deviation] = shape.length > 1
         ? [0, 1 / Math.sqrt(shape[1])]

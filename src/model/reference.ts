@@ -1,10 +1,12 @@
 /** A decoder-only transformer in float64: the textbook definition, as an oracle for the GPU. */
 import { referenceRow } from "../reference/attention.ts";
 import type { HostTensor } from "../tensor/tensor.ts";
-import { sentence } from "../base/check.ts";
+import { checkInteger, checkObject, sentence } from "../base/check.ts";
 import { activations } from "../reference/activations.ts";
 import { ropedRow } from "../reference/rope.ts";
+import { checkSpec, checkWeights } from "./check_spec.ts";
 import { checkTokens } from "./check_tokens.ts";
+import { readWeight } from "./read_weight.ts";
 import type { DecoderSpec } from "./spec.ts";
 import { weightShapes } from "./weight_shapes.ts";
 import type { DecoderWeights, WeightData } from "./weights.ts";
@@ -26,6 +28,9 @@ export interface ReferenceForward {
   /** Attention weights [numHeads, tokens, tokens], if asked for; each row sums to 1. */
   attention?: Float64Array;
 }
+
+const CREATE = "create ReferenceDecoder";
+const RUN = "run ReferenceDecoder";
 
 /** One row of numbers for each token. */
 type Rows = Float64Array[];
@@ -64,22 +69,17 @@ export class ReferenceDecoder {
    * @param spec The model's shape.
    * @param weights Where its weights are read from.
    * @returns The decoder.
-   * @throws {RangeError} If a weight has another shape than the spec says.
+   * @throws {TypeError} If a value is of the wrong kind.
+   * @throws {RangeError} If a size is out of range, or a weight has another shape than the spec says.
    * @throws What `weights` throws, if one lacks or cannot be read.
    */
   static async create(spec: DecoderSpec, weights: DecoderWeights): Promise<ReferenceDecoder> {
+    checkSpec(CREATE, spec);
+    checkWeights(CREATE, weights);
     const read = new Map<string, WeightData>();
     for (const { name, shape, isOptional } of weightShapes(spec)) {
       if (isOptional && !weights.has(name)) continue;
-      const weight = await weights.read(name);
-      if (`${weight.shape}` !== `${shape}`) {
-        throw new RangeError(
-          sentence("create ReferenceDecoder", `${name} must be [${shape.join(", ")}]`, {
-            shape: weight.shape,
-          }),
-        );
-      }
-      read.set(name, weight);
+      read.set(name, await readWeight(CREATE, weights, { name, shape }));
     }
     return new ReferenceDecoder(spec, read);
   }
@@ -96,10 +96,14 @@ export class ReferenceDecoder {
    */
   forward(tokens: readonly number[], options: ReferenceForwardOptions = {}): ReferenceForward {
     const { layers, vocabSize } = this.spec;
-    const { attentionOf } = options;
-    if (attentionOf !== undefined && layers[attentionOf] === undefined) {
+    checkObject(RUN, "options", options);
+    const { attentionOf, window, sinks } = options;
+    if (window !== undefined) checkInteger(RUN, "window", window);
+    if (sinks !== undefined) checkInteger(RUN, "sinks", sinks, 0);
+    if (attentionOf !== undefined) checkInteger(RUN, "attentionOf", attentionOf, 0);
+    if (attentionOf !== undefined && attentionOf >= layers.length) {
       throw new RangeError(
-        sentence("run ReferenceDecoder", "attentionOf must be the index of a layer", {
+        sentence(RUN, "attentionOf must be the index of a layer", {
           attentionOf,
           layers: layers.length,
         }),
@@ -124,16 +128,15 @@ export class ReferenceDecoder {
     const { dim, vocabSize, contextLen, positionsEnd, embeddingScale = 1 } = this.spec;
     const embedding = this.#weights.get("embedding.weight")!.data;
     const positions = this.#weights.get("positions.weight")?.data;
-    const action = "run ReferenceDecoder";
+    checkTokens(RUN, tokens, vocabSize);
     if ((positions || positionsEnd) && tokens.length > contextLen) {
       throw new RangeError(
-        sentence(action, "the model's positions end with contextLen", {
+        sentence(RUN, "the model's positions end with contextLen", {
           tokens: tokens.length,
           contextLen,
         }),
       );
     }
-    checkTokens(action, tokens, vocabSize);
     return tokens.map((token, position) =>
       Float64Array.from(
         { length: dim },

@@ -1,5 +1,12 @@
 /** How the next token of a sequence is chosen. */
-import { checkFinite, checkInteger, checkPositive, sentence } from "../base/check.ts";
+import {
+  checkAmount,
+  checkFinite,
+  checkInteger,
+  checkNumber,
+  checkPositive,
+  sentence,
+} from "../base/check.ts";
 
 /** The choice of the next token. Logits are adjusted first, then divided by the temperature, then cut. */
 export interface Sampling {
@@ -56,12 +63,9 @@ export function fillInSampling(
   if (seed >= 2 ** 32) {
     throw new RangeError(sentence(action, "seed must be below 2^32", { seed }));
   }
-  if (!(temperature >= 0 && Number.isFinite(temperature))) {
-    throw new RangeError(
-      sentence(action, "temperature must be a finite number of at least 0", { temperature }),
-    );
-  }
+  checkAmount(action, "temperature", temperature);
   checkInteger(action, "topK", topK, 0);
+  checkNumber(action, "topP", topP);
   if (!(topP > 0 && topP <= 1)) {
     throw new RangeError(sentence(action, "topP must be above 0 and at most 1", { topP }));
   }

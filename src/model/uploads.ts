@@ -1,11 +1,12 @@
 /** Weights on their way to the device, by their uniform names. */
 import type { Gpu } from "../gpu/device.ts";
 import type { KvDtype } from "../tensor/dtype.ts";
-import { checkHostTensor, Tensor } from "../tensor/tensor.ts";
+import { Tensor } from "../tensor/tensor.ts";
 import { WeightMatrix } from "../layer/weight_matrix.ts";
 import { Norm, type NormOptions } from "../layer/norm.ts";
 import type { Owned } from "../gpu/owned.ts";
 import type { DecoderSource } from "./decoder_source.ts";
+import { readWeight } from "./read_weight.ts";
 import { weightShapes } from "./weight_shapes.ts";
 import type { DecoderWeights, WeightData } from "./weights.ts";
 
@@ -33,9 +34,7 @@ export class Uploads {
 
   /** Reads a weight that must exist. */
   async read(name: string): Promise<WeightData> {
-    const weight = await this.#weights.read(name);
-    checkHostTensor(this.action, name, weight, this.#shapes.get(name)!);
-    return weight;
+    return await readWeight(this.action, this.#weights, { name, shape: this.#shapes.get(name)! });
   }
 
   /** Reads a weight if it exists. */

@@ -1,7 +1,7 @@
-import { checkObjects, sentence } from "../base/check.ts";
-import type { PlanLimits } from "../gpu/limits.ts";
+import { checkObject, sentence } from "../base/check.ts";
+import { checkLimits, type PlanLimits } from "../gpu/limits.ts";
 import { checkRounds } from "../gpu/loop_rounds.ts";
-import { type DeviceProfile, loopRounds, PLAIN_GPU } from "../gpu/profile.ts";
+import { checkProfile, type DeviceProfile, loopRounds, PLAIN_GPU } from "../gpu/profile.ts";
 import { leadingAxes } from "../score/score_spec.ts";
 import { elementCount } from "../tensor/dtype.ts";
 import { loadPacks } from "../tensor/loads.ts";
@@ -83,7 +83,9 @@ export function planAttentionGradient(
   limits: PlanLimits,
   profile: DeviceProfile = PLAIN_GPU,
 ): AttentionGradientPlan {
-  checkObjects(ACTION, { spec, limits, profile });
+  checkObject(ACTION, "spec", spec);
+  checkLimits(ACTION, limits);
+  checkProfile(ACTION, profile);
   const { spec: filled, gradients } = fillInGradient(spec);
   const device = { limits, profile };
   // Every slot has a gradient, also where no query sees its key.

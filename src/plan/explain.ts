@@ -1,10 +1,10 @@
-import { checkObject } from "../base/check.ts";
+import { checkObject, sentence } from "../base/check.ts";
 import { fusedDispatches, stagedDispatches } from "./dispatches.ts";
 import type { Grid } from "../gpu/bound_work.ts";
 import { loadPacks, type Loads } from "../tensor/loads.ts";
 import { rowsPerKvHead } from "./plan_base.ts";
 import { movedBytes, operations } from "./counts.ts";
-import type { AttentionPlan } from "./plan.ts";
+import { type AttentionPlan, isPlanned } from "./plan.ts";
 import type { FusedPlan } from "./fused.ts";
 import { texelBytes } from "./texels.ts";
 import type { StagedPlan } from "./staged.ts";
@@ -17,6 +17,7 @@ import type { StagedPlan } from "./staged.ts";
  *
  * @param plan From `planAttention`, or `Attention.plan`.
  * @returns Lines of text, without a newline at the end.
+ * @throws {TypeError} If it is from elsewhere, or a copy.
  *
  * @example
  * ```ts
@@ -36,6 +37,10 @@ import type { StagedPlan } from "./staged.ts";
  */
 export function explain(plan: AttentionPlan): string {
   checkObject("explain", "plan", plan);
+  if (!isPlanned(plan)) {
+    const rule = "plan must be one that planAttention gave, and no copy";
+    throw new TypeError(sentence("explain", rule, { plan }));
+  }
   const rows: [label: string, text: string][] = [
     [plan.impl, `as ${plan.reason}`],
     ["attention", shapes(plan)],

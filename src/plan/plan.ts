@@ -1,9 +1,9 @@
-import { checkObjects, sentence } from "../base/check.ts";
-import type { PlanLimits } from "../gpu/limits.ts";
-import { type DeviceProfile, PLAIN_GPU } from "../gpu/profile.ts";
+import { sentence } from "../base/check.ts";
+import { checkLimits, type PlanLimits } from "../gpu/limits.ts";
+import { checkProfile, type DeviceProfile, PLAIN_GPU } from "../gpu/profile.ts";
 import { type FusedPlan, planFused } from "./fused.ts";
 import { stagesOf } from "./outputs.ts";
-import { startPlan } from "./plan_base.ts";
+import { type PlanDevice, type PlanStart, startPlan } from "./plan_base.ts";
 import { ACTION, type AttentionSpec, fillIn } from "./spec.ts";
 import { planStaged, type StagedPlan } from "./staged.ts";
 
@@ -44,9 +44,24 @@ export function planAttention(
   limits: PlanLimits,
   profile: DeviceProfile = PLAIN_GPU,
 ): AttentionPlan {
-  checkObjects(ACTION, { limits, profile });
-  const start = startPlan(fillIn(spec), limits);
-  const device = { limits, profile };
+  checkLimits(ACTION, limits);
+  checkProfile(ACTION, profile);
+  const plan = choose(startPlan(fillIn(spec), limits), { limits, profile });
+  planned.add(plan);
+  return plan;
+}
+
+/** Plans that were made here: what else looks like one may say anything. */
+const planned = new WeakSet<AttentionPlan>();
+
+/** Whether a plan is of {@linkcode planAttention}. */
+export function isPlanned(plan: AttentionPlan): boolean {
+  return planned.has(plan);
+}
+
+/** Chooses the implementation, and plans it. */
+function choose(start: PlanStart, device: PlanDevice): AttentionPlan {
+  const { limits } = device;
   const { impl, outputs, maxScratchBytes } = start.spec;
   const staged = (reason: string) => ({ ...planStaged(start, device), reason });
   const stages = stagesOf(outputs);

@@ -1,8 +1,17 @@
-import { checkGiven, checkObjects, sentence } from "../base/check.ts";
+import {
+  checkFunction,
+  checkGiven,
+  checkInteger,
+  checkNumbers,
+  checkObject,
+  checkObjects,
+  copyShape,
+  sentence,
+} from "../base/check.ts";
 import { sizesOf } from "../plan/sizes.ts";
 import { type Alignment, fillInScores, leadingAxes, type ScoreSpec } from "../score/score_spec.ts";
 import type { AttentionSpec } from "../plan/spec.ts";
-import type { HostMask, HostTensor } from "../tensor/tensor.ts";
+import { checkHostTensor, type HostMask, type HostTensor } from "../tensor/tensor.ts";
 
 const ACTION = "compute a reference";
 
@@ -122,8 +131,46 @@ export function referenceRow(
   options: ReferenceOptions = {},
 ): ReferenceRow {
   checkObjects(ACTION, { inputs, row, options });
+  checkInputs(inputs, options);
+  const { batch, numHeads, seqLen } = sizesOf(inputs, options.layout);
+  for (const [name, count] of Object.entries({ batch, head: numHeads, token: seqLen })) {
+    const index = row[name as keyof QueryRow];
+    checkInteger(ACTION, `row.${name}`, index, 0);
+    if (index < count) continue;
+    throw new RangeError(sentence(ACTION, `row.${name} must be below ${count}`, { [name]: index }));
+  }
+  return rowOf(inputs, row, options);
+}
+
+/** Throws unless the inputs of a reference are tensors of numbers, and its functions functions. */
+export function checkInputs(inputs: ReferenceInputs, { sinks = 0 }: ReferenceOptions): void {
   const { q, k, v, bias, mask, lengths, scoreMod, maskMod } = inputs;
   checkGiven(ACTION, { bias, mask, lengths });
+  checkInteger(ACTION, "sinks", sinks, 0);
+  const numbers = mask && { ...mask, data: maskNumbers(mask.data) };
+  for (const [name, tensor] of Object.entries({ q, k, v, bias, lengths, mask: numbers })) {
+    if (tensor === undefined) continue;
+    checkObject(ACTION, name, tensor);
+    checkHostTensor(ACTION, name, tensor, copyShape(ACTION, `${name}.shape`, tensor.shape));
+  }
+  for (const [name, mod] of Object.entries({ scoreMod, maskMod })) {
+    if (mod !== undefined) checkFunction(ACTION, name, mod);
+  }
+}
+
+/** The elements of a mask as numbers; what is neither true nor false is left as it is. */
+function maskNumbers(data: HostMask["data"]): ArrayLike<number> {
+  if (!Array.isArray(data)) return data as ArrayLike<number>;
+  return data.map((element) => typeof element === "boolean" ? Number(element) : element);
+}
+
+/** {@linkcode referenceRow} of inputs that are checked. */
+export function rowOf(
+  inputs: ReferenceInputs,
+  row: QueryRow,
+  options: ReferenceOptions,
+): ReferenceRow {
+  const { q, k, v, bias, mask, scoreMod, maskMod } = inputs;
   const { layout = "BSNH", sinks = 0 } = options;
   const sizes = sizesOf(inputs, layout);
   const { numHeads, numKvHeads, headDim, valueDim, seqLen, contextLen } = sizes;
@@ -253,6 +300,7 @@ export function referenceAttention(
   options: ReferenceOptions = {},
 ): ReferenceResult {
   checkObjects(ACTION, { inputs, options });
+  checkInputs(inputs, options);
   const { layout = "BSNH" } = options;
   const sizes = sizesOf(inputs, layout);
   const { batch: batches, numHeads, seqLen, contextLen, valueDim } = sizes;
@@ -270,7 +318,7 @@ export function referenceAttention(
     const token = index % seqLen;
     const head = Math.floor(index / seqLen) % numHeads;
     const batch = Math.floor(index / (seqLen * numHeads));
-    const row = referenceRow(inputs, { batch, head, token }, options);
+    const row = rowOf(inputs, { batch, head, token }, options);
     for (const stage of ["products", "softcapped", "scores", "weights"] as const) {
       stages[stage].set(row[stage], index * contextLen);
     }
@@ -286,6 +334,8 @@ export function referenceAttention(
  *
  * @param states Outputs [rows, valueDim] and log-sum-exps [rows]; -Infinity, or the lowest f32, for a row that sees nothing.
  * @returns Outputs and log-sum-exps over the whole.
+ * @throws {TypeError} If a state is no arrays of numbers.
+ * @throws {RangeError} If states have not as many.
  *
  * @example
  * ```ts
@@ -301,6 +351,7 @@ export function referenceMergeStates(
   if (!Array.isArray(states) || states.length === 0) {
     throw new TypeError(sentence(ACTION, "there must be an array of states", { states }));
   }
+  checkStates(states);
   const o = new Float64Array(states[0].o.length);
   const lse = new Float64Array(states[0].lse.length);
   const valueDim = o.length / lse.length;
@@ -315,4 +366,18 @@ export function referenceMergeStates(
     }
   }
   return { o, lse };
+}
+
+/** Throws unless all states have as many numbers. */
+function checkStates(states: readonly { o: ArrayLike<number>; lse: ArrayLike<number> }[]): void {
+  states.forEach((state, i) => {
+    checkObject(ACTION, `states[${i}]`, state);
+    for (const name of ["o", "lse"] as const) {
+      checkNumbers(ACTION, `states[${i}].${name}`, state[name]);
+      const [elements, first] = [state[name].length, states[0][name].length];
+      if (elements === first) continue;
+      const rule = `${name} of all states must have as many elements`;
+      throw new RangeError(sentence(ACTION, rule, { elements, first }));
+    }
+  });
 }

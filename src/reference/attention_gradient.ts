@@ -1,12 +1,13 @@
 import { checkObjects, sentence } from "../base/check.ts";
 import { sizesOf } from "../plan/sizes.ts";
-import type { HostTensor } from "../tensor/tensor.ts";
+import { checkHostTensor, type HostTensor } from "../tensor/tensor.ts";
 import {
   broadcastIndex,
+  checkInputs,
   positionOf,
   type ReferenceInputs,
   type ReferenceOptions,
-  referenceRow,
+  rowOf,
   type ScoreAt,
 } from "./attention.ts";
 
@@ -72,6 +73,7 @@ export function referenceGradient(
   options: ReferenceOptions = {},
 ): ReferenceGradient {
   checkObjects(ACTION, { inputs, dO, options });
+  checkInputs(inputs, options);
   const { q, k, v, bias, scoreMod, scoreModGrad } = inputs;
   if (scoreMod && !scoreModGrad) {
     const rule = "scoreModGrad must be among the inputs, where scoreMod is";
@@ -83,6 +85,7 @@ export function referenceGradient(
     layout,
   );
   const { scale = 1 / Math.sqrt(headDim) } = options;
+  checkHostTensor(ACTION, "dO", dO, [...q.shape.slice(0, 3), valueDim]);
   const gradient: ReferenceGradient = {
     dq: new Float64Array(q.data.length),
     dk: new Float64Array(k.data.length),
@@ -102,9 +105,9 @@ export function referenceGradient(
     const head = Math.floor(index / seqLen) % numHeads;
     const batch = Math.floor(index / (seqLen * numHeads));
     const row = { batch, head, token };
-    const { weights, softcapped, o, lse } = referenceRow(inputs, row, options);
+    const { weights, softcapped, o, lse } = rowOf(inputs, row, options);
     const given = scoreModGrad
-      ? referenceRow({ ...inputs, scoreMod: (score) => score }, row, options).scores
+      ? rowOf({ ...inputs, scoreMod: (score) => score }, row, options).scores
       : undefined;
     if (lse === -Infinity) continue;
     const kvHead = Math.floor(head / (numHeads / numKvHeads));

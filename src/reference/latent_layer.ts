@@ -1,9 +1,9 @@
-import { checkObjects, sentence } from "../base/check.ts";
+import { checkObject, checkObjects, checkPositive } from "../base/check.ts";
 import { fillInRope } from "../cache/rope_kernel.ts";
 import type { RopeOptions } from "../cache/rope.ts";
 import { checkLatentWeights, type LatentAttentionWeights } from "../layer/latent_weights.ts";
 import type { LatentShape } from "../plan/latent.ts";
-import type { HostTensor } from "../tensor/tensor.ts";
+import { checkHostAxes, type HostTensor } from "../tensor/tensor.ts";
 import { referenceAttention, type ReferenceOptions } from "./attention.ts";
 import { normalised, project } from "./layer.ts";
 import { ropedRow } from "./rope.ts";
@@ -56,15 +56,12 @@ export function referenceLatentLayer(
   options: ReferenceLatentOptions,
 ): HostTensor & { data: Float64Array } {
   checkObjects(ACTION, { weights, x, options });
-  const [batch, tokens, dim] = x.shape;
-  if (x.shape.length !== 3 || x.data.length !== batch * tokens * dim) {
-    throw new RangeError(
-      sentence(ACTION, "x must be [B, S, dim]", { elements: x.data.length, shape: x.shape }),
-    );
-  }
+  const [batch, tokens, dim] = checkHostAxes(ACTION, "x", x, "[B, S, dim]");
   const { numHeads, nopeDim, ropeDim, valueDim, rank, rope = {}, normEps = 1e-6, ...seen } =
     options;
   checkLatentWeights(ACTION, weights, { dim, numHeads, nopeDim, ropeDim, valueDim, rank });
+  checkObject(ACTION, "rope", rope);
+  checkPositive(ACTION, "normEps", normEps);
   const headDim = nopeDim + ropeDim;
   fillInRope(ACTION, { ...rope, firstDim: nopeDim }, headDim);
   const row = rank + ropeDim;

@@ -1,11 +1,11 @@
-import { checkObjects, sentence } from "../base/check.ts";
+import { checkInteger, checkObjects, checkPositive } from "../base/check.ts";
 import { projectionsOf } from "../layer/projections.ts";
 import { fillInRope } from "../cache/rope_kernel.ts";
 import { ropedRow } from "./rope.ts";
 import type { AttentionWeights, Projection } from "../layer/attention_weights.ts";
 import { referenceAttention, type ReferenceOptions } from "./attention.ts";
 import type { RopeOptions } from "../cache/rope.ts";
-import type { HostTensor } from "../tensor/tensor.ts";
+import { checkHostAxes, type HostTensor } from "../tensor/tensor.ts";
 
 /** Options of {@linkcode referenceLayer}. */
 export interface ReferenceLayerOptions extends Omit<ReferenceOptions, "layout"> {
@@ -53,15 +53,12 @@ export function referenceLayer(
   options: ReferenceLayerOptions,
 ): HostTensor & { data: Float64Array } {
   checkObjects(ACTION, { weights, x, options });
-  const [batch, tokens, dim] = x.shape;
-  if (x.shape.length !== 3 || x.data.length !== batch * tokens * dim) {
-    throw new RangeError(
-      sentence(ACTION, "x must be [B, S, dim]", { elements: x.data.length, shape: x.shape }),
-    );
-  }
+  const [batch, tokens, dim] = checkHostAxes(ACTION, "x", x, "[B, S, dim]");
+  checkInteger(ACTION, "numHeads", options.numHeads);
   const { numHeads, numKvHeads, headDim = dim / numHeads, rope, normEps = 1e-6, ...seen } = options;
   const { q, k, v, o } = projectionsOf(ACTION, weights, { dim, numHeads, numKvHeads, headDim });
-  if (rope) fillInRope(ACTION, rope, headDim);
+  if (rope !== undefined) fillInRope(ACTION, rope, headDim);
+  checkPositive(ACTION, "normEps", normEps);
 
   const heads = (projection: Projection, count: number, gain?: HostTensor, rotates = false) => {
     const data = project(projection, x.data, dim);

@@ -1,4 +1,4 @@
-import { checkObjects, sentence } from "../base/check.ts";
+import { checkNumbers, sentence } from "../base/check.ts";
 
 /** The change of an output. */
 export interface OutputChange {
@@ -14,6 +14,7 @@ export interface OutputChange {
  * @param before The output as it was.
  * @param after As many numbers.
  * @returns Relative change and cosine, from sums in float64.
+ * @throws {TypeError} If one is no array of numbers.
  * @throws {RangeError} If there are not as many.
  *
  * @example
@@ -24,7 +25,8 @@ export interface OutputChange {
  * ```
  */
 export function outputChange(before: ArrayLike<number>, after: ArrayLike<number>): OutputChange {
-  checkObjects("compare outputs", { before, after });
+  checkNumbers("compare outputs", "before", before);
+  checkNumbers("compare outputs", "after", after);
   if (before.length !== after.length) {
     throw new RangeError(
       sentence("compare outputs", "there must be as many numbers before and after", {

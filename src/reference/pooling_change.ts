@@ -1,10 +1,10 @@
-import { checkObjects } from "../base/check.ts";
+import { checkInteger, checkObjects } from "../base/check.ts";
 import { projectionsOf } from "../layer/projections.ts";
 import type { AttentionWeights, Projection } from "../layer/attention_weights.ts";
 import { type OutputChange, outputChange } from "./output_change.ts";
 import { checkPooling, poolKvHeads, type PoolOptions } from "../layer/pool_kv_heads.ts";
 import { referenceLayer, type ReferenceLayerOptions } from "./layer.ts";
-import type { HostTensor } from "../tensor/tensor.ts";
+import { checkHostAxes, type HostTensor } from "../tensor/tensor.ts";
 
 /** Options of {@linkcode poolingChange}. */
 export type PoolingChangeOptions = PoolOptions & Omit<ReferenceLayerOptions, "numKvHeads">;
@@ -39,7 +39,8 @@ export function poolingChange(
   checkObjects(action, { weights, x, options });
   const { from, to, method = "mean", ...layer } = options;
   checkPooling({ from, to, method });
-  const dim = x.shape.at(-1)!;
+  const [, , dim] = checkHostAxes(action, "x", x, "[B, S, dim]");
+  checkInteger(action, "numHeads", layer.numHeads);
   const { numHeads, headDim = dim / numHeads } = layer;
   const shape = { dim, numHeads, numKvHeads: from, headDim };
   const { q, k, v, o } = projectionsOf(action, weights, shape);

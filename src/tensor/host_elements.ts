@@ -1,5 +1,6 @@
 /** Elements of a tensor on the host: from numbers to bytes of each element type, and back. */
 import { sentence } from "../base/check.ts";
+import { isTypedNumbers } from "../base/numbers.ts";
 import { elementCount, type ElementType, storageBytes } from "./dtype.ts";
 import { float16Array } from "./float16.ts";
 import { dequantize, isQuantized, quantize } from "./quantized.ts";
@@ -48,7 +49,7 @@ export function encodeElements(
   shape: readonly number[],
   dtype: ElementType,
 ): ArrayBuffer | Uint32Array<ArrayBuffer> {
-  if (!Array.isArray(data) && !isNumbers(data)) {
+  if (!Array.isArray(data) && !isTypedNumbers(data)) {
     throw new TypeError(sentence(action, "data must be an array of numbers", { data }));
   }
   const elements = data.length;
@@ -57,7 +58,7 @@ export function encodeElements(
       sentence(action, "the data must have as many elements as the shape", { elements, shape }),
     );
   }
-  const numbers = isNumbers(data) ? data : numbersOf(action, data, elements, dtype);
+  const numbers = isTypedNumbers(data) ? data : numbersOf(action, data, elements, dtype);
   checkHeld(action, numbers, dtype);
   if (isQuantized(dtype)) return quantize(numbers, shape.at(-1)!, dtype);
   const bytes = new ArrayBuffer(storageBytes(shape, dtype));
@@ -84,13 +85,6 @@ export function decodeElements(
   }
   if (dtype === "f32") return new Float32Array(bytes, 0, length);
   return Float32Array.from(viewOf("download a tensor", dtype, bytes).subarray(0, length));
-}
-
-/** Typed arrays hold numbers and nothing else, but for two kinds. */
-function isNumbers(data: unknown): data is Float64Array {
-  const isOther = data instanceof BigInt64Array || data instanceof BigUint64Array ||
-    data instanceof DataView;
-  return ArrayBuffer.isView(data) && !isOther;
 }
 
 /** A copy of what any other array has, as getters and proxies may give another number each time. */

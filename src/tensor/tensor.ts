@@ -1,7 +1,14 @@
-import { checkChoice, checkObject, checkObjects, copyShape, sentence } from "../base/check.ts";
+import {
+  checkChoice,
+  checkNumbers,
+  checkObject,
+  checkString,
+  copyShape,
+  sentence,
+} from "../base/check.ts";
 import { downloadTogether } from "./download.ts";
 import { encodeElements } from "./host_elements.ts";
-import type { Gpu } from "../gpu/device.ts";
+import { checkGpu, type Gpu } from "../gpu/device.ts";
 import { refusalsOf } from "../gpu/refusals.ts";
 import { USAGE } from "../gpu/usage.ts";
 import { ELEMENT_TYPES, elementCount, type ElementType, storageBytes } from "./dtype.ts";
@@ -108,7 +115,8 @@ export function checkHostTensor(
 ): void {
   checkObject(action, name, tensor);
   const actual = tensor.shape;
-  if (actual?.length !== shape.length || actual.some((size, i) => size !== shape[i])) {
+  const hasShape = Array.isArray(actual) && actual.length === shape.length;
+  if (!hasShape || actual.some((size, i) => size !== shape[i])) {
     throw new RangeError(
       sentence(action, `${name} must have shape [${shape.join(", ")}]`, { [name]: actual }),
     );
@@ -119,6 +127,24 @@ export function checkHostTensor(
       sentence(action, `${name} must have as many elements as its shape`, { elements, shape }),
     );
   }
+  checkNumbers(action, `${name}.data`, tensor.data);
+}
+
+/** The sizes of a tensor of the host whose axes are those of `"[B, S, dim]"`; throws unless it has them all, and its elements. */
+export function checkHostAxes(
+  action: string,
+  name: string,
+  tensor: HostTensor,
+  axes: string,
+): number[] {
+  checkObject(action, name, tensor);
+  const { shape } = tensor;
+  if (!Array.isArray(shape) || shape.length !== axes.split(",").length) {
+    throw new TypeError(sentence(action, `${name} must be ${axes}`, { shape }));
+  }
+  const sizes = copyShape(action, `${name}.shape`, shape);
+  checkHostTensor(action, name, tensor, sizes);
+  return sizes;
 }
 
 /**
@@ -197,7 +223,8 @@ export class Tensor {
     dtype: ElementType = "f32",
   ): Tensor {
     const action = "wrap a buffer as a tensor";
-    checkObjects(action, { gpu, buffer });
+    checkGpu(action, gpu);
+    checkObject(action, "buffer", buffer);
     gpu.throwIfLost();
     const sizes = copyShape(action, "shape", shape);
     checkDtype(gpu, action, dtype);
@@ -243,8 +270,10 @@ export class Tensor {
     shape: readonly number[],
     options: TensorOptions = {},
   ): Promise<Tensor> {
-    checkObjects("allocate a tensor", { gpu, options });
+    checkGpu("allocate a tensor", gpu);
+    checkObject("allocate a tensor", "options", options);
     const { dtype = "f32", label = "tensor" } = options;
+    checkString("allocate a tensor", "label", label);
     const action = `allocate ${label}`;
     // A copy: the caller may do with the array as it likes while the device makes the buffer.
     const sizes = copyShape(action, "shape", shape);
@@ -285,8 +314,10 @@ export class Tensor {
     source: HostTensor | HostMask,
     options: TensorOptions = {},
   ): Promise<Tensor> {
-    checkObjects("upload a tensor", { gpu, options });
+    checkGpu("upload a tensor", gpu);
+    checkObject("upload a tensor", "options", options);
     const { dtype = "f32", label = "tensor" } = options;
+    checkString("upload a tensor", "label", label);
     const action = `upload ${label}`;
     if (!source) {
       throw new TypeError(sentence(action, "there must be data and a shape", { [label]: source }));

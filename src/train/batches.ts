@@ -1,4 +1,4 @@
-import { checkInteger, checkObjects, sentence } from "../base/check.ts";
+import { checkInteger, checkNumbers, checkObject, sentence } from "../base/check.ts";
 import { seedFrom, uniform } from "../base/random.ts";
 
 /** Options of {@linkcode Batches}. */
@@ -39,7 +39,8 @@ export class Batches {
    * @throws {RangeError} If a size is not a positive whole number, or the text is shorter than one sequence.
    */
   constructor(tokens: ArrayLike<number>, options: BatchesOptions) {
-    checkObjects(ACTION, { tokens, options });
+    checkNumbers(ACTION, "tokens", tokens);
+    checkObject(ACTION, "options", options);
     const { seqLen, batch, seed = 0 } = options;
     checkInteger(ACTION, "seqLen", seqLen);
     checkInteger(ACTION, "batch", batch);

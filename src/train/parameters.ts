@@ -6,9 +6,10 @@ import { Linear } from "../layer/linear.ts";
 import { Norm } from "../layer/norm.ts";
 import { WeightMatrix } from "../layer/weight_matrix.ts";
 import type { DecoderSpec } from "../model/spec.ts";
+import { readWeight } from "../model/read_weight.ts";
 import { weightShapes } from "../model/weight_shapes.ts";
 import type { DecoderWeights } from "../model/weights.ts";
-import { checkHostTensor, Tensor } from "../tensor/tensor.ts";
+import { Tensor } from "../tensor/tensor.ts";
 
 /** Components whose gradients nobody has written yet. */
 const UNTRAINED = ["positions", "qNorm", "kNorm", "postAttentionNorm", "postMlpNorm"];
@@ -67,8 +68,7 @@ export class Parameters {
     const matrices = new Map<string, WeightMatrix>();
     for (const { name, shape, isOptional } of weightShapes(spec)) {
       if (isOptional && !weights.has(name)) continue;
-      const weight = await weights.read(name);
-      checkHostTensor(action, name, weight, shape);
+      const weight = await readWeight(action, weights, { name, shape });
       if (shape.length === 1) {
         tensors.set(name, owned.keep(await Tensor.upload(gpu, weight, { label: name })));
         continue;

@@ -1,4 +1,5 @@
 /** The state of a training as bytes: a header in JSON, numbers in f32, and a digest of both. */
+import { sentence } from "../base/check.ts";
 import { checkpointError } from "../checkpoints/checkpoint_error.ts";
 
 /** The numbers of one tensor. */
@@ -58,6 +59,11 @@ export async function encodeState({ step, tensors }: TrainingState): Promise<Uin
  * @throws {CheckpointError} If the bytes are no state, or damaged.
  */
 export async function decodeState(name: string, bytes: Uint8Array): Promise<TrainingState> {
+  if (!(bytes instanceof Uint8Array)) {
+    throw new TypeError(
+      sentence("resume training", "state must be a Uint8Array", { state: bytes }),
+    );
+  }
   const isState = MAGIC.every((byte, i) => bytes[i] === byte);
   if (!isState || bytes.length < HEAD_BYTES + DIGEST_BYTES) {
     const rule = "it must be a training state, as Trainer.save writes it";

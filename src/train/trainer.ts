@@ -1,9 +1,10 @@
 import {
+  checkBoolean,
   checkFinite,
   checkInteger,
   checkObject,
-  checkObjects,
   checkPositive,
+  checkString,
   sentence,
 } from "../base/check.ts";
 import { Turns } from "../base/turns.ts";
@@ -11,7 +12,7 @@ import { checkpointError } from "../checkpoints/checkpoint_error.ts";
 import { fileSystem } from "../checkpoints/file_system.ts";
 import { replaceFile } from "../checkpoints/writer/replace_file.ts";
 import { type BoundWork, inSequence } from "../gpu/bound_work.ts";
-import type { Gpu } from "../gpu/device.ts";
+import { checkGpu, type Gpu } from "../gpu/device.ts";
 import { Owned } from "../gpu/owned.ts";
 import { checkSpec, checkWeights } from "../model/check_spec.ts";
 import type { DecoderSpec } from "../model/spec.ts";
@@ -196,7 +197,8 @@ export class Trainer {
     weights: DecoderWeights,
     options: TrainerOptions,
   ): Promise<Trainer> {
-    checkObjects(CREATE, { gpu, options });
+    checkGpu(CREATE, gpu);
+    checkObject(CREATE, "options", options);
     checkWeights(CREATE, weights);
     checkSpec(CREATE, spec);
     const filled = fillIn(options);
@@ -360,6 +362,7 @@ export class Trainer {
    * @throws {DeviceLostError} If the device is lost.
    */
   async resume(state: Uint8Array, name = "the training state"): Promise<void> {
+    checkString("resume training", "name", name);
     const { step, tensors } = await decodeState(name, state);
     await this.#turns.take(async () => {
       const own = this.#stateTensors();
@@ -387,6 +390,7 @@ export class Trainer {
    * @throws {DeviceLostError} If the device is lost.
    */
   async saveTo(path: string): Promise<void> {
+    checkString("save a training", "path", path);
     await replaceFile(path, await this.save());
   }
 
@@ -398,6 +402,7 @@ export class Trainer {
    * @throws {DeviceLostError} If the device is lost.
    */
   async resumeFrom(path: string): Promise<void> {
+    checkString("resume training", "path", path);
     const state = await fileSystem(path).readFile(path).catch((cause) => {
       throw checkpointError(
         path,
@@ -447,6 +452,7 @@ export class Trainer {
 /** Checks the numbers and fills in their defaults. */
 function fillIn(options: TrainerOptions): FilledOptions {
   const { steps, seqLen, batch, accumulate = 1, recompute = false } = options;
+  checkBoolean(CREATE, "recompute", recompute);
   const { rate = 1e-3, warmup = 0, finalShare = 0.1 } = options;
   for (const [name, value] of Object.entries({ steps, seqLen, batch, accumulate })) {
     checkInteger(CREATE, name, value);

@@ -429,9 +429,13 @@ Deno.test("transform: calibrateKv finds middles and scales, in either layout, an
   assertThrows(
     () => calibrateKv({ k: { data: [1], shape: [1, 1, 1, 2] } }),
     RangeError,
-    "four axes",
+    "k must have as many elements as its shape",
   );
-  assertThrows(() => calibrateKv({ k: { data: [1], shape: [1] } }), RangeError, "four axes");
+  assertThrows(
+    () => calibrateKv({ k: { data: [1], shape: [1] } }),
+    TypeError,
+    "k must be [B, S, N, H]",
+  );
   const other = { data: [1, 2], shape: [1, 1, 1, 2] };
   assertThrows(() => calibrateKv({ k: bsnh, v: other }), RangeError, "the same tokens and heads");
   assertThrows(() => calibrateKv(undefined as never), TypeError, "captured must be an object");

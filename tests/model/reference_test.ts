@@ -343,7 +343,7 @@ Deno.test("ReferenceDecoder: refuses what does not fit", async () => {
   await assertRejects(
     () => ReferenceDecoder.create(TINY, wrong),
     RangeError,
-    "embedding.weight must be [3, 2]: current value shape=[3, 3]",
+    "embedding.weight must have shape [3, 2]: current value embedding.weight=[3, 3]",
   );
   await assertRejects(() => ReferenceDecoder.create(TINY, memoryWeights(new Map())), RangeError);
 

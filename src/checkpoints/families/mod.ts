@@ -1,4 +1,5 @@
 /** The families that there are, by what `config.json` calls them. */
+import { checkString } from "../../base/check.ts";
 import type { DecoderSpec } from "../../model/spec.ts";
 import { HfConfig } from "../config.ts";
 import type { Family, FamilyReader } from "../family.ts";
@@ -45,6 +46,8 @@ const UNUSED: Readonly<Record<string, string>> = {
  * ```
  */
 export function parseDecoderConfig(text: string, name: string): DecoderSpec {
+  checkString("read a configuration", "text", text);
+  checkString("read a configuration", "name", name);
   return readFamily(HfConfig.parse(text, name)).spec;
 }
 

@@ -1,9 +1,8 @@
-import { checkSpec, checkWeights } from "../../model/check_spec.ts";
 import { CheckpointError } from "../../base/errors.ts";
-import { checkObjects, sentence } from "../../base/check.ts";
+import { checkObject, checkString, sentence } from "../../base/check.ts";
 import type { DecoderSource } from "../../model/decoder_source.ts";
 import { weightShapes } from "../../model/weight_shapes.ts";
-import type { Checkpoint } from "../checkpoint.ts";
+import { checkCheckpoint, type Checkpoint } from "../checkpoint.ts";
 import { pathIn } from "../file_system.ts";
 import { openCheckpoint } from "../open.ts";
 import { familyTensors } from "./family_tensors.ts";
@@ -56,10 +55,11 @@ export async function writeCheckpoint(
   checkpoint: Omit<Checkpoint, "close">,
   options: WriteOptions = {},
 ): Promise<void> {
-  checkObjects(ACTION, { checkpoint, options });
-  checkSpec(ACTION, checkpoint.spec);
-  checkWeights(ACTION, checkpoint.weights);
+  checkCheckpoint(ACTION, checkpoint);
+  checkObject(ACTION, "options", options);
   const { tokenizer } = options;
+  checkString(ACTION, "folder", folder);
+  if (tokenizer !== undefined) checkString(ACTION, "tokenizer", tokenizer);
   const source = withRotaryHalves(checkpoint);
   const { fields, family } = writtenConfig({ ...checkpoint, ...source });
   await writeNewFolder(folder, async (folder) => {

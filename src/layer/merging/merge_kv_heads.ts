@@ -1,7 +1,7 @@
 import { checkFinite, checkInteger, checkObjects, sentence } from "../../base/check.ts";
 import { fillInRope } from "../../cache/rope_kernel.ts";
 import type { RopeOptions } from "../../cache/rope.ts";
-import { checkHostTensor, type HostTensor } from "../../tensor/tensor.ts";
+import { checkHostAxes, checkHostTensor, type HostTensor } from "../../tensor/tensor.ts";
 import type { AttentionWeights, Projection } from "../attention_weights.ts";
 import { checkFewerHeads } from "../pool_kv_heads.ts";
 import { projectionsOf } from "../projections.ts";
@@ -150,17 +150,15 @@ export function mergeKvHeads(
 
 /** Sizes and rules with their defaults; throws where options or inputs are wrong. */
 function fillIn(x: HostTensor, options: MergeKvHeadsOptions) {
-  if (x.shape?.length !== 3) {
-    throw new TypeError(sentence(ACTION, "x must be [B, S, dim]", { shape: x.shape }));
-  }
+  const [batch, seqLen, dim] = checkHostAxes(ACTION, "x", x, "[B, S, dim]");
   const { numHeads, from, to, seen, missing, rounds = 8, window, alibiSlopes } = options;
-  const [batch, seqLen, dim] = x.shape;
   checkInteger(ACTION, "numHeads", numHeads);
-  const { headDim = dim / numHeads, scale = 1 / Math.sqrt(headDim) } = options;
-  for (const [name, tensor] of Object.entries({ x, seen, missing })) {
-    if (tensor) checkHostTensor(ACTION, name, tensor, x.shape);
+  const { headDim = dim / numHeads } = options;
+  for (const [name, tensor] of Object.entries({ seen, missing })) {
+    if (tensor !== undefined) checkHostTensor(ACTION, name, tensor, x.shape);
   }
   checkInteger(ACTION, "headDim", headDim);
+  const { scale = 1 / Math.sqrt(headDim) } = options;
   checkFewerHeads(ACTION, { from, to });
   checkInteger(ACTION, "rounds", rounds, 0);
   if (window !== undefined) checkInteger(ACTION, "window", window);

@@ -1,7 +1,7 @@
-import { checkInteger, checkObjects, sentence } from "../../base/check.ts";
+import { checkFunction, checkInteger, checkObjects, sentence } from "../../base/check.ts";
 import { checkSpec, checkWeights } from "../check_spec.ts";
 import { seedFrom } from "../../base/random.ts";
-import type { Gpu } from "../../gpu/device.ts";
+import { checkGpu, type Gpu } from "../../gpu/device.ts";
 import { checkTokens } from "../check_tokens.ts";
 import { Batch } from "../batch.ts";
 import { drawAmong, drawText } from "../draw_text.ts";
@@ -63,7 +63,8 @@ export async function drawCalibration(
   decoder: DecoderSource,
   options: DrawCalibrationOptions,
 ): Promise<number[][]> {
-  checkObjects(ACTION, { gpu, decoder, options });
+  checkGpu(ACTION, gpu);
+  checkObjects(ACTION, { decoder, options });
   checkSpec(ACTION, decoder.spec);
   checkWeights(ACTION, decoder.weights);
   const { spec } = decoder;
@@ -82,6 +83,7 @@ export async function drawCalibration(
   checkInteger(ACTION, "sequences", sequences);
   checkInteger(ACTION, "seqLen", seqLen, 2);
   checkInteger(ACTION, "seed", seed, 0);
+  if (progress !== undefined) checkFunction(ACTION, "progress", progress);
   const maxSequences = Math.min(sequences, MOST_AT_ONCE);
   const sizes = { maxTokens: seqLen, maxSequences };
   const batch = await Batch.create(gpu, spec, decoder.weights, sizes);

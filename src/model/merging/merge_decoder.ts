@@ -1,5 +1,5 @@
-import { checkInteger, checkObjects, sentence } from "../../base/check.ts";
-import type { Gpu } from "../../gpu/device.ts";
+import { checkFunction, checkInteger, checkObjects, sentence } from "../../base/check.ts";
+import { checkGpu, type Gpu } from "../../gpu/device.ts";
 import { Owned } from "../../gpu/owned.ts";
 import { checkFewerHeads } from "../../layer/pool_kv_heads.ts";
 import { Tensor } from "../../tensor/tensor.ts";
@@ -82,16 +82,18 @@ export async function mergeDecoder(
   decoder: DecoderSource,
   options: MergeDecoderOptions,
 ): Promise<MergedDecoder> {
-  checkObjects(ACTION, { gpu, decoder, options });
+  checkGpu(ACTION, gpu);
+  checkObjects(ACTION, { decoder, options });
   checkSpec(ACTION, decoder.spec);
   checkWeights(ACTION, decoder.weights);
   const { spec } = decoder;
   const { kvHeads, calibration, rounds = 8, progress } = options;
   checkFewerHeads(ACTION, { from: spec.numKvHeads, to: kvHeads });
   checkInteger(ACTION, "rounds", rounds, 0);
+  if (progress !== undefined) checkFunction(ACTION, "progress", progress);
   checkCalibration(calibration, spec);
   const shape = [calibration.length, calibration[0].length, spec.dim];
-  const stream = { data: await embedSequences(decoder, calibration), shape };
+  const stream = { data: await embedSequences(ACTION, decoder, calibration), shape };
   return await Owned.use(async (owned) => {
     const upload = async (label: string) => owned.keep(await Tensor.upload(gpu, stream, { label }));
     const empty = async (label: string, width: number) =>

@@ -1,4 +1,11 @@
-import { checkInteger, checkObjects, checkString, sentence } from "../../base/check.ts";
+import {
+  checkFunction,
+  checkInteger,
+  checkNumbers,
+  checkObjects,
+  checkString,
+  sentence,
+} from "../../base/check.ts";
 import { decodeText } from "../../base/text.ts";
 import { parseHuggingFaceTokenizer } from "./hugging_face.ts";
 import { parseLlama2cTokenizer } from "./llama2c.ts";
@@ -34,6 +41,10 @@ export async function parseTokenizer(
   }
   checkString(action, "file", options.file);
   checkInteger(action, "vocabSize", options.vocabSize);
+  const { endOfText, classEndOfText, warn } = options;
+  if (endOfText !== undefined) checkNumbers(action, "endOfText", endOfText);
+  if (classEndOfText !== undefined) checkNumbers(action, "classEndOfText", classEndOfText);
+  if (warn !== undefined) checkFunction(action, "warn", warn);
   return options.file.endsWith(".json")
     ? await parseHuggingFaceTokenizer(decodeText(bytes, options.file), options)
     : parseLlama2cTokenizer(bytes, options);

@@ -1,10 +1,19 @@
-import { checkObject } from "../../base/check.ts";
+import {
+  checkFunction,
+  checkNumber,
+  checkNumbers,
+  checkObject,
+  checkString,
+} from "../../base/check.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
 /** Stands for bytes that are no UTF-8, an unfinished character's among them. */
 const REPLACEMENTS = /\uFFFD+$/;
 /** Tokens that are kept so that those after them are decoded as in the whole text. */
 const CONTEXT = 8;
+
+const BEGIN = "begin a TextStream";
+const GO_ON = "go on with a TextStream";
 
 /**
  * Tokens as they come to text as it is complete: a character whose bytes are spread over tokens is held until its last one.
@@ -33,9 +42,12 @@ export class TextStream {
    *
    * @param tokenizer What decodes.
    * @param before Tokens that the stream continues, whose text is out. The default is none.
+   * @throws {TypeError} If a value is of the wrong kind, here and in what follows.
    */
   constructor(tokenizer: Pick<Tokenizer, "decode">, before: readonly number[] = []) {
-    checkObject("begin a TextStream", "tokenizer", tokenizer);
+    checkObject(BEGIN, "tokenizer", tokenizer);
+    checkFunction(BEGIN, "tokenizer.decode", tokenizer.decode);
+    checkNumbers(BEGIN, "before", before);
     this.#tokenizer = tokenizer;
     this.#take(before);
   }
@@ -47,7 +59,8 @@ export class TextStream {
    * @returns The text that is complete by them; empty within a character.
    */
   push(tokens: readonly number[]): string {
-    return tokens.map((token) => this.#take([token])).join("");
+    checkNumbers(GO_ON, "tokens", tokens);
+    return Array.from(tokens, (token) => this.#take([token])).join("");
   }
 
   /**
@@ -57,9 +70,8 @@ export class TextStream {
    * @returns The text; empty within a character.
    */
   peek(token: number): string {
-    return this.#tokenizer.decode([...this.#tokens, token]).replace(REPLACEMENTS, "").slice(
-      this.#length,
-    );
+    checkNumber(GO_ON, "token", token);
+    return this.#decoded([...this.#tokens, token]).replace(REPLACEMENTS, "").slice(this.#length);
   }
 
   /**
@@ -68,16 +80,22 @@ export class TextStream {
    * @returns What was held back, as it will not be completed.
    */
   end(): string {
-    return this.#release(this.#tokenizer.decode(this.#tokens));
+    return this.#release(this.#decoded(this.#tokens));
   }
 
   #take(tokens: readonly number[]): string {
     this.#tokens = [...this.#tokens, ...tokens];
-    const text = this.#tokenizer.decode(this.#tokens);
+    const text = this.#decoded(this.#tokens);
     const complete = text.replace(REPLACEMENTS, "");
     const released = this.#release(complete);
     if (complete === text && this.#tokens.length >= 2 * CONTEXT) this.#forget();
     return released;
+  }
+
+  #decoded(tokens: readonly number[]): string {
+    const text = this.#tokenizer.decode(tokens);
+    checkString(GO_ON, "text of the tokenizer", text);
+    return text;
   }
 
   #release(text: string): string {
@@ -89,7 +107,7 @@ export class TextStream {
   /** Keeps the last tokens alone, if they have text: what a decoder does to a text's first words is done by then. */
   #forget(): void {
     const tokens = this.#tokens.slice(-CONTEXT);
-    const text = this.#tokenizer.decode(tokens);
+    const text = this.#decoded(tokens);
     if (text === "") return;
     this.#tokens = tokens;
     this.#length = text.length;

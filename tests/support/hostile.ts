@@ -1,0 +1,145 @@
+/** Calls with values of the wrong kind, in place of each argument and of each field of it. */
+import type { Random } from "./random.ts";
+import type { RightCalls } from "./right_calls.ts";
+
+/** Where a value lies: the number of an argument, then names of fields. */
+type Path = readonly (string | number)[];
+
+/** Deeper fields are those of what a file or a weight holds. */
+const DEEPEST = 5;
+
+/** A value that nothing takes. */
+const NOTHING = Symbol("of no kind");
+
+/** Values that most places do not take, and some do. */
+const STRANGE: readonly unknown[] = [
+  ...[null, undefined, true, 1n, NaN, -1, 0.5, 2 ** 53, "no/such/place", [], [null], [[1n]], {}],
+  ...[() => 1, Object.create(null), cyclic(), new Map(), new Uint8Array(2)],
+];
+
+/** The names that {@linkcode RightCalls.given} should have: whatever can be called with arguments, of what modules export. */
+export function callable(exports: Readonly<Record<string, unknown>>): string[] {
+  return Object.entries(exports).flatMap(([name, value]) => {
+    if (typeof value !== "function" || value.prototype instanceof Error) return [];
+    const methods = value.prototype ?? {};
+    // Functions have no such method names, and classes are called by theirs.
+    return Object.getOwnPropertyDescriptor(value, "prototype")?.writable === false
+      ? [...taking(value, `${name}.`), ...taking(methods, `${name}#`)]
+      : takesArguments(value)
+      ? [name]
+      : [];
+  });
+}
+
+/** The methods of an object that take arguments. */
+function taking(owner: object, prefix: string): string[] {
+  return Object.entries(Object.getOwnPropertyDescriptors(owner))
+    .filter(([name, { value }]) => name !== "constructor" && takesArguments(value))
+    .map(([name]) => prefix + name);
+}
+
+function takesArguments(value: unknown): boolean {
+  return typeof value === "function" && !/^[^(]*\(\s*\)/.test(String(value));
+}
+
+/** What to call by a name of {@linkcode RightCalls.given}. */
+function called(
+  name: string,
+  exports: Readonly<Record<string, unknown>>,
+  instances: RightCalls["instances"],
+): (...given: readonly unknown[]) => unknown {
+  // deno-lint-ignore no-explicit-any
+  const all = exports as any;
+  const [, creating, owner, kind, method] = /^(new )?(\w+)(?:([.#])(\w+))?$/.exec(name)!;
+  if (creating) return (...given) => new all[owner](...given);
+  if (kind === undefined) return all[owner];
+  // deno-lint-ignore no-explicit-any
+  const target = kind === "." ? all[owner] : (instances as any)[owner];
+  return (...given) => target[method](...given);
+}
+
+/** Makes each right call, and then wrong ones; returns what was not refused as it should be. */
+export async function hostileCalls(
+  exports: Readonly<Record<string, unknown>>,
+  { given, instances }: RightCalls,
+  valuesOf: (strange: readonly unknown[]) => readonly unknown[],
+): Promise<string[]> {
+  const faults: string[] = [];
+  for (const [name, right] of Object.entries(given)) {
+    const call = called(name, exports, instances);
+    const attempt = async (args: readonly unknown[]) => {
+      try {
+        await letGo(await call(...args), [...args, ...Object.values(instances)]);
+      } catch (error) {
+        return error instanceof Error ? error : new Error(String(error));
+      }
+    };
+    const refused = await attempt(right);
+    if (refused) faults.push(`${name}, called rightly: ${told(refused)}`);
+    for (const path of places(right)) {
+      for (const value of [NOTHING, ...valuesOf(STRANGE)]) {
+        const error = await attempt(replaced(right, path, value));
+        if (error ? isOurs(error) : value !== NOTHING) continue;
+        const what = `${name}, ${path.join(".")} = ${typeof value} ${Deno.inspect(value)}`;
+        faults.push(`${what}: ${error ? told(error) : "was taken"}`);
+      }
+    }
+  }
+  return faults;
+}
+
+/** An error, and where in the library it comes from. */
+function told({ name, message, stack }: Error): string {
+  const frame = stack?.split("\n").find((line) => line.includes("/src/"));
+  return `${name}: ${message}${frame ?? ""}`;
+}
+
+/** Whether an error says in words of the library what cannot be done, and why. */
+function isOurs({ message }: Error): boolean {
+  return /^Cannot .+ as .+/s.test(message) && message.length <= 2000;
+}
+
+/** Frees what a call made. */
+async function letGo(made: unknown, kept: readonly unknown[]): Promise<void> {
+  if (typeof made !== "object" || made === null || kept.includes(made)) return;
+  if ("cancel" in made) (made as { cancel(): void }).cancel();
+  else if (Symbol.asyncIterator in made) { for await (const _ of made as AsyncIterable<unknown>); }
+  else if ("destroy" in made) (made as { destroy(): void }).destroy();
+}
+
+/** Every argument, and every field of those that are plain objects or arrays. */
+function* places(holder: unknown, path: Path = []): Iterable<Path> {
+  if (path.length > 0) yield path;
+  for (const key of path.length < DEEPEST ? fieldsOf(holder) : []) {
+    // Elements of an array are alike.
+    if (path.length > 0 && Array.isArray(holder) && key !== 0) continue;
+    yield* places((holder as Record<string | number, unknown>)[key], [...path, key]);
+  }
+}
+
+function fieldsOf(holder: unknown): (string | number)[] {
+  if (Array.isArray(holder)) return [...holder.keys()];
+  const isPlain = typeof holder === "object" && holder?.constructor === Object;
+  return isPlain ? Object.keys(holder) : [];
+}
+
+/** The same with another value at a place. */
+function replaced<Holder>(holder: Holder, [key, ...rest]: Path, value: unknown): Holder {
+  const copy = (Array.isArray(holder) ? [...holder] : { ...holder }) as Holder;
+  const field = key as keyof Holder;
+  copy[field] = rest.length === 0
+    ? value as Holder[keyof Holder]
+    : replaced(holder[field], rest, value);
+  return copy;
+}
+
+function cyclic(): object {
+  const object: { itself?: object } = {};
+  object.itself = object;
+  return object;
+}
+
+/** A few of the values, drawn anew for each place. */
+export function some(random: Random, count: number): (values: readonly unknown[]) => unknown[] {
+  return (values) => Array.from({ length: count }, () => random.pick(values));
+}
