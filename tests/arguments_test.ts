@@ -5,16 +5,13 @@ import * as checkpoints from "../src/checkpoints/mod.ts";
 import * as model from "../src/model/mod.ts";
 import * as train from "../src/train/mod.ts";
 import { sharedGpu } from "./support/gpu.ts";
-import { callable, hostileCalls, some } from "./support/hostile.ts";
+import { callable, hostileCalls, triedValues } from "./support/hostile.ts";
 import { testRandomly } from "./support/random.ts";
 import { rightCalls } from "./support/right_calls.ts";
 
 const EXPORTS = { ...library, ...checkpoints, ...model, ...train };
 /** Made by the caches alone, of what nobody else has. */
 const OF_THE_LIBRARY = ["PagedLayer.create"];
-/** Values that are tried at each place; `-- --every-value` tries all. */
-const VALUES = 1;
-const isThorough = Deno.args.includes("--every-value");
 
 testRandomly("arguments: each is refused by name where it is of the wrong kind", async (random) => {
   const gpu = await sharedGpu();
@@ -27,8 +24,7 @@ testRandomly("arguments: each is refused by name where it is of the wrong kind",
       OF_THE_LIBRARY,
       "calls without right arguments in tests/support/right_calls.ts",
     );
-    const valuesOf = isThorough ? (values: readonly unknown[]) => values : some(random, VALUES);
-    const faults = await hostileCalls(EXPORTS, calls, valuesOf);
+    const faults = await hostileCalls(EXPORTS, calls, triedValues(random));
     assert(faults.length === 0, faults.join("\n"));
   } finally {
     await Deno.remove(folder, { recursive: true });

@@ -30,6 +30,12 @@ export function checkFunction(action: string, name: string, value: unknown): voi
   throw new TypeError(sentence(action, `${name} must be a function`, { [name]: value }));
 }
 
+/** Throws a `TypeError` unless `value` is an `AbortSignal`. */
+export function checkSignal(action: string, value: unknown): void {
+  if (value instanceof AbortSignal) return;
+  throw new TypeError(sentence(action, "signal must be an AbortSignal", { signal: value }));
+}
+
 /** Throws a `TypeError` unless `value` is true or false. */
 export function checkBoolean(action: string, name: string, value: unknown): void {
   if (typeof value === "boolean") return;
@@ -91,14 +97,24 @@ export function checkAmount(action: string, name: string, value: unknown): void 
   );
 }
 
-/** Throws a `TypeError` for what is not a number and a `RangeError` for what is not a whole number of at least `min`. */
-export function checkInteger(action: string, name: string, value: unknown, min = 1): void {
+/**
+ * Throws a `TypeError` for what is not a number and a `RangeError` for what is not a whole number of at least `min`, and at most
+ * `max` where there is such a bound.
+ */
+export function checkInteger(
+  action: string,
+  name: string,
+  value: unknown,
+  min = 1,
+  max = Infinity,
+): void {
   checkNumber(action, name, value);
-  if (!Number.isSafeInteger(value) || value as number < min) {
-    throw new RangeError(
-      sentence(action, `${name} must be a whole number of at least ${min}`, { [name]: value }),
-    );
-  }
+  const count = value as number;
+  if (Number.isSafeInteger(count) && count >= min && count <= max) return;
+  const most = max === Infinity ? "" : ` and at most ${max}`;
+  throw new RangeError(
+    sentence(action, `${name} must be a whole number of at least ${min}${most}`, { [name]: value }),
+  );
 }
 
 /**

@@ -1,5 +1,5 @@
 /** A worker: answers requests item by item, as a NATS service that others discover. */
-import { checkObject } from "../base/check.ts";
+import { checkFunction, checkInteger, checkObject, checkString } from "../base/check.ts";
 import { createInbox, type Subscription } from "@nats-io/transport-node";
 import type { Service } from "@nats-io/services";
 import { ANSWER_VERSION, type AnswerMessage, readRequest } from "./answer_protocol.ts";
@@ -101,13 +101,18 @@ export class AnswerService {
    * @param cluster Where askers are.
    * @param options What is answered, and how.
    * @returns The service, which answers until {@linkcode AnswerService.stop}.
-   * @throws {TypeError} If the cluster or the options are none.
+   * @throws {TypeError} If a value is of the wrong kind.
    * @throws {RangeError} If the name or the prefix is no word, or the server refuses a subscription.
    */
   static async start(cluster: Cluster, options: AnswerServiceOptions): Promise<AnswerService> {
     checkCluster(START, cluster);
     checkObject(START, "options", options);
-    const { name, fingerprint, state } = options;
+    const { name, fingerprint, state, answer, maxBytes, beat } = options;
+    checkString(START, "fingerprint", fingerprint);
+    checkFunction(START, "state", state);
+    checkFunction(START, "answer", answer);
+    if (maxBytes !== undefined) checkInteger(START, "maxBytes", maxBytes);
+    if (beat !== undefined) checkInteger(START, "beat", beat);
     const stopping = new AbortController();
     const service = await servicesOf(cluster).add({
       name: nameOf(cluster, name),

@@ -1,12 +1,12 @@
 /** Asks a worker, and follows its answer while the worker lives. */
-import { checkObject, sentence } from "../base/check.ts";
+import { checkInteger, checkObject, checkSignal, checkString, sentence } from "../base/check.ts";
 import { ANSWER_VERSION, readAnswer } from "./answer_protocol.ts";
 import { checkCluster, type Cluster, MAX_BYTES, mostOf, natsOf, subjectOf } from "./cluster.ts";
 import { WorkerLostError } from "./errors.ts";
 import { errorOf } from "./failure.ts";
 import { Inbox } from "./inbox.ts";
-import { decodeJson, encodeJson } from "./message.ts";
-import { nextFrom, type Patience } from "./next_message.ts";
+import { checkJson, decodeJson, encodeJson } from "./message.ts";
+import { checkPatience, nextFrom, type Patience } from "./next_message.ts";
 
 const ACTION = "ask a worker";
 
@@ -58,6 +58,11 @@ export async function* ask(
   checkCluster(ACTION, cluster);
   checkObject(ACTION, "options", options);
   const { name, worker, fingerprint, signal, maxBytes = MAX_BYTES } = options;
+  checkPatience(ACTION, options);
+  checkString(ACTION, "fingerprint", fingerprint);
+  checkInteger(ACTION, "maxBytes", maxBytes);
+  if (signal !== undefined) checkSignal(ACTION, signal);
+  checkJson(ACTION, "request", request);
   const connection = natsOf(cluster);
   const subject = subjectOf(cluster, name, worker);
   if (signal?.aborted) return;

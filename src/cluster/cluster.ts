@@ -1,5 +1,5 @@
 import type { NatsConnection } from "@nats-io/transport-node";
-import { checkObject, sentence } from "../base/check.ts";
+import { checkFunction, checkObject, sentence } from "../base/check.ts";
 
 /** A connection to a NATS server: what {@linkcode connect} gives. Its other calls are used too. */
 export interface Connection {
@@ -29,6 +29,10 @@ export interface Cluster {
 export function checkCluster(action: string, cluster: Cluster): void {
   checkObject(action, "cluster", cluster);
   checkObject(action, "connection", cluster.connection);
+  const connection = natsOf(cluster);
+  for (const call of ["publish", "subscribe", "request", "flush"] as const) {
+    checkFunction(action, `connection.${call}`, connection[call]);
+  }
 }
 
 /** Most bytes of a message that is decoded, where a caller does not say otherwise: as a NATS server passes on by default. */

@@ -1,10 +1,12 @@
 /** The fingerprint of a model: peers that have the same one continue each other's texts. */
-import { checkObject } from "../base/check.ts";
+import { checkFunction, checkInteger, checkNumbers, checkObject } from "../base/check.ts";
 import { checkSpec, checkWeights } from "../model/check_spec.ts";
 import type { DecoderSpec } from "../model/spec.ts";
 import type { Tokenizer } from "../model/tokenizer/tokenizer.ts";
 import { weightShapes } from "../model/weight_shapes.ts";
+import { readWeight } from "../model/read_weight.ts";
 import type { DecoderWeights } from "../model/weights.ts";
+import { checkJson } from "./message.ts";
 
 const ACTION = "compute the fingerprint of a model";
 
@@ -18,6 +20,7 @@ const CHARACTERS = 32;
  * @param weights The weights, as they are before they are stored in another element type.
  * @param tokenizer What turns tokens into text. What it encodes is not part of the fingerprint, as peers exchange tokens.
  * @returns 32 hexadecimal digits: the beginning of a SHA-256.
+ * @throws {TypeError} If a value is of the wrong kind.
  * @throws {CheckpointError} If a weight cannot be read.
  *
  * @example
@@ -42,12 +45,16 @@ export async function modelFingerprint(
   tokenizer: Pick<Tokenizer, "vocabSize" | "endOfText" | "decode">,
 ): Promise<string> {
   checkSpec(ACTION, spec);
+  checkJson(ACTION, "spec", spec);
   checkWeights(ACTION, weights);
   checkObject(ACTION, "tokenizer", tokenizer);
+  checkInteger(ACTION, "tokenizer.vocabSize", tokenizer.vocabSize);
+  checkNumbers(ACTION, "tokenizer.endOfText", tokenizer.endOfText);
+  checkFunction(ACTION, "tokenizer.decode", tokenizer.decode);
   const digests: [name: string, shape: readonly number[], digest: string][] = [];
-  for (const { name } of weightShapes(spec)) {
+  for (const { name, shape } of weightShapes(spec)) {
     if (!weights.has(name)) continue;
-    const { data, shape } = await weights.read(name);
+    const { data } = await readWeight(ACTION, weights, { name, shape });
     digests.push([name, shape, await digestOf(data)]);
   }
   const { vocabSize, endOfText } = tokenizer;

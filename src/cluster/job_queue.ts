@@ -15,7 +15,14 @@ import {
   type StreamConfig,
 } from "@nats-io/jetstream";
 import { nanos } from "@nats-io/transport-node";
-import { checkObject, sentence } from "../base/check.ts";
+import {
+  checkFunction,
+  checkInteger,
+  checkObject,
+  checkSignal,
+  checkString,
+  sentence,
+} from "../base/check.ts";
 import { cutMessage } from "../base/excerpt.ts";
 import { checkServed } from "./check_served.ts";
 import {
@@ -30,7 +37,7 @@ import {
 } from "./cluster.ts";
 import { delay } from "./delay.ts";
 import { JobNotTakenError, MessageError } from "./errors.ts";
-import { decodeJson, encodeJson } from "./message.ts";
+import { checkJson, decodeJson, encodeJson } from "./message.ts";
 import { servicesOf } from "./services.ts";
 import { Workers } from "./workers.ts";
 
@@ -149,7 +156,9 @@ export class JobQueue {
   static async open(cluster: Cluster, options: JobQueueOptions): Promise<JobQueue> {
     checkCluster(OPEN, cluster);
     checkObject(OPEN, "options", options);
-    const { name, maxResults = 1e6 } = options;
+    const { name, fingerprint, maxResults = 1e6 } = options;
+    checkString(OPEN, "fingerprint", fingerprint);
+    checkInteger(OPEN, "maxResults", maxResults);
     const stream = (what: string) => nameOf(cluster, name, what);
     const window = { duplicate_window: nanos(KEPT) };
     try {
@@ -188,6 +197,8 @@ export class JobQueue {
   async add(run: string, id: string, job: unknown): Promise<boolean> {
     const { name, fingerprint } = this.#options;
     subjectOf(this.#cluster, run);
+    checkString("add a job", "id", id);
+    checkJson("add a job", "job", job);
     if (!isId(id)) {
       const most = LONGEST_ID;
       const rule = "its id must have no lone surrogate, and few enough characters";
@@ -225,6 +236,8 @@ export class JobQueue {
    */
   async checkRoom(run: string, results: number): Promise<void> {
     const { name } = this.#options;
+    subjectOf(this.#cluster, run);
+    checkInteger("add jobs", "results", results, 0);
     const stream = nameOf(this.#cluster, name, "results");
     const manager = await jetstreamManager(natsOf(this.#cluster));
     const { config: { max_msgs: most }, state: { messages, subjects } } = await manager.streams
@@ -247,6 +260,7 @@ export class JobQueue {
    */
   async count(run: string): Promise<{ jobs: number; outcomes: number }> {
     const { name, fingerprint } = this.#options;
+    subjectOf(this.#cluster, run);
     const manager = await jetstreamManager(natsOf(this.#cluster));
     const countOf = async (what: string, of: string) => {
       const options = { subjects_filter: subjectOf(this.#cluster, name, what) + of };
@@ -279,8 +293,12 @@ export class JobQueue {
    */
   async *outcomes(
     run: string,
-    { signal }: { signal?: AbortSignal } = {},
+    options: { signal?: AbortSignal } = {},
   ): AsyncGenerator<JobOutcome, void, undefined> {
+    const action = "read outcomes of jobs";
+    checkObject(action, "options", options);
+    const { signal } = options;
+    if (signal !== undefined) checkSignal(action, signal);
     const { name } = this.#options;
     const consumer = await this.#client.consumers.get(nameOf(this.#cluster, name, "results"), {
       filter_subjects: `${subjectOf(this.#cluster, name, "results", run)}.*`,
@@ -309,8 +327,15 @@ export class JobQueue {
    */
   async work(
     perform: (job: unknown) => Promise<unknown>,
-    { signal, patience = 30_000, hasRoom = () => true, warn = console.warn }: JobWorkOptions,
+    options: JobWorkOptions,
   ): Promise<void> {
+    checkFunction(WORK, "perform", perform);
+    checkObject(WORK, "options", options);
+    const { signal, patience = 30_000, hasRoom = () => true, warn = console.warn } = options;
+    checkSignal(WORK, signal);
+    checkInteger(WORK, "patience", patience);
+    checkFunction(WORK, "hasRoom", hasRoom);
+    checkFunction(WORK, "warn", warn);
     const consumer = await this.#consumer(patience);
     const leave = await this.#announce();
     /** The jobs under way, by their numbers in the stream. */

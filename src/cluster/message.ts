@@ -10,6 +10,16 @@ export function encodeJson(value: unknown): Uint8Array {
   return new TextEncoder().encode(JSON.stringify(value));
 }
 
+/** Throws a `TypeError` for what JSON cannot hold, such as a bigint or an object that holds itself. */
+export function checkJson(action: string, name: string, value: unknown): void {
+  try {
+    if (JSON.stringify(value) !== undefined) return;
+  } catch {
+    // Named below, as what JSON leaves out.
+  }
+  throw new TypeError(sentence(action, `${name} must be JSON`, { [name]: value }));
+}
+
 /**
  * Reads a message.
  *

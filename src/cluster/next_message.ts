@@ -1,4 +1,5 @@
 /** Waits for a worker's next message while the worker lives. */
+import { checkInteger } from "../base/check.ts";
 import { NoRespondersError, type RequestError } from "@nats-io/transport-node";
 import { type Cluster, natsOf } from "./cluster.ts";
 import { NoWorkerError, WorkerLostError } from "./errors.ts";
@@ -14,6 +15,13 @@ export interface Patience {
 
 /** What came of the question whether a worker still works for an inbox. */
 type Probed = "working" | "idle" | "absent" | "silent";
+
+/** Throws unless the silence that is borne is a number of milliseconds. */
+export function checkPatience(action: string, { silence, patience }: Patience): void {
+  for (const [name, value] of Object.entries({ silence, patience })) {
+    if (value !== undefined) checkInteger(action, name, value);
+  }
+}
 
 /** The status that a NATS server answers with where nobody has a subject. */
 const NO_RESPONDERS = 503;

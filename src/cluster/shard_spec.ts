@@ -1,7 +1,16 @@
 /** What the shards of a context and their reader agree on. */
-import { checkGroups, checkInteger, checkObject } from "../base/check.ts";
+import {
+  checkFinite,
+  checkGroups,
+  checkInteger,
+  checkObject,
+  checkPositive,
+} from "../base/check.ts";
 import type { RemoteKvSpec } from "../model/remote_kv.ts";
 import type { ShardLayout } from "./shard_layout.ts";
+
+/** More of anything than messages could hold: lists are made of shards and layers before anyone is asked. */
+const MOST = 2 ** 20;
 
 /** The shape of a sharded cache of one sequence. */
 export interface ShardSpec extends ShardLayout, RemoteKvSpec {}
@@ -11,8 +20,10 @@ export function copyShardSpec(action: string, spec: ShardSpec): ShardSpec {
   checkObject(action, "spec", spec);
   const { shards, page, layers, numHeads, numKvHeads, headDim, valueDim, scale, softcap } = spec;
   const sizes = { shards, page, layers, numHeads, numKvHeads, headDim, valueDim };
-  for (const [name, size] of Object.entries(sizes)) checkInteger(action, name, size);
+  for (const [name, size] of Object.entries(sizes)) checkInteger(action, name, size, 1, MOST);
   checkGroups(action, { numHeads, numKvHeads });
+  if (scale !== undefined) checkFinite(action, "scale", scale);
+  if (softcap !== undefined) checkPositive(action, "softcap", softcap);
   return {
     ...sizes,
     ...(scale === undefined ? {} : { scale }),

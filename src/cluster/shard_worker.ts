@@ -118,6 +118,7 @@ export class ShardWorker {
     checkInteger(START, "shard", shard, 0);
     checkInteger(START, "copy", copy, 0);
     checkInteger(START, "capacity", capacity);
+    checkInteger(START, "maxBytes", maxBytes);
     if (shard >= spec.shards) {
       throw new RangeError(
         sentence(START, "shard must be below shards", { shard, shards: spec.shards }),

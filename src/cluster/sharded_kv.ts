@@ -1,13 +1,13 @@
 /** The keys and values of a context on many machines, and attention over all of them. */
-import { checkInteger, sentence } from "../base/check.ts";
+import { checkChoice, checkFunction, checkInteger, checkObject, sentence } from "../base/check.ts";
 import { Turns } from "../base/turns.ts";
 import type { RemoteKv, RemoteTokens } from "../model/remote_kv.ts";
-import type { Dtype } from "../tensor/dtype.ts";
+import { type Dtype, DTYPES } from "../tensor/dtype.ts";
 import { checkCluster, type Cluster, MAX_BYTES, mostOf } from "./cluster.ts";
 import { ShardLostError } from "./errors.ts";
 import { mergeOutputs } from "./merge_states.ts";
 import { decodeJson, encodeJson } from "./message.ts";
-import type { Patience } from "./next_message.ts";
+import { checkPatience, type Patience } from "./next_message.ts";
 import { PartialSnapshot } from "./partial_snapshot.ts";
 import { capacityOf, lengthOfShard, pageChunks, shardAt } from "./shard_layout.ts";
 import {
@@ -41,6 +41,9 @@ export interface ShardedKvOptions extends ShardSpec, Patience {
 }
 
 const EXTEND = "extend a sharded context";
+/** More copies of a shard than anyone starts: each is asked for. */
+const MOST_COPIES = 1024;
+
 const OPEN = "open a sharded context";
 
 /**
@@ -94,7 +97,12 @@ export class ShardedKv implements RemoteKv {
   static async open(cluster: Cluster, options: ShardedKvOptions): Promise<ShardedKv> {
     checkCluster(OPEN, cluster);
     const spec = copyShardSpec(OPEN, options);
-    checkInteger(OPEN, "copies", options.copies ?? 1);
+    const { copies = 1, dtype = "f32", maxBytes = MAX_BYTES, warn = console.warn } = options;
+    checkInteger(OPEN, "copies", copies, 1, MOST_COPIES);
+    checkChoice(OPEN, "dtype", dtype, DTYPES);
+    checkInteger(OPEN, "maxBytes", maxBytes);
+    checkFunction(OPEN, "warn", warn);
+    checkPatience(OPEN, options);
     const kv = new ShardedKv(cluster, { ...options }, spec);
     checkInteger(OPEN, "tokens of a message", kv.#mostTokens(true));
     await kv.clear();
@@ -113,6 +121,7 @@ export class ShardedKv implements RemoteKv {
    * @returns Tokens that were appended and not forgotten.
    */
   length(layer = 0): number {
+    this.#checkLayer("read the length of a sharded context", layer);
     return this.#lengths[layer];
   }
 
@@ -192,11 +201,14 @@ export class ShardedKv implements RemoteKv {
     return this.#turns.take(() => this.#restore(snapshot));
   }
 
-  async #extend(
-    layer: number,
-    { k, v, q = new Float32Array(0) }: RemoteTokens,
-  ): Promise<Float32Array> {
+  async #extend(layer: number, given: RemoteTokens): Promise<Float32Array> {
     this.#checkUsable();
+    checkObject(EXTEND, "tokens", given);
+    const { k, v, q = new Float32Array(0) } = given;
+    for (const [name, rows] of Object.entries({ k, v, q })) {
+      if (rows instanceof Float32Array) continue;
+      throw new TypeError(sentence(EXTEND, `${name} must be a Float32Array`, { [name]: rows }));
+    }
     const { numHeads, numKvHeads, headDim, valueDim } = this.spec;
     const [keyRow, valueRow, queryRow] = [
       ...[numKvHeads * headDim, numKvHeads * valueDim, numHeads * headDim],
@@ -404,12 +416,15 @@ export class ShardedKv implements RemoteKv {
     );
   }
 
-  #checkTokens(layer: number, tokens: number, { v, q }: { v: number; q: number }): void {
-    checkInteger(EXTEND, "layer", layer, 0);
+  #checkLayer(action: string, layer: number): void {
+    checkInteger(action, "layer", layer, 0);
     const { layers } = this.spec;
-    if (layer >= layers) {
-      throw new RangeError(sentence(EXTEND, "layer must be below layers", { layer, layers }));
-    }
+    if (layer < layers) return;
+    throw new RangeError(sentence(action, "layer must be below layers", { layer, layers }));
+  }
+
+  #checkTokens(layer: number, tokens: number, { v, q }: { v: number; q: number }): void {
+    this.#checkLayer(EXTEND, layer);
     checkInteger(EXTEND, "tokens", tokens);
     if (v !== tokens || (q !== 0 && q !== tokens)) {
       throw new RangeError(

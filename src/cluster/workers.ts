@@ -1,6 +1,6 @@
 /** The workers of a service that are there, as the service's own statistics tell. */
 import { createInbox, type Subscription } from "@nats-io/transport-node";
-import { checkObject } from "../base/check.ts";
+import { checkFunction, checkInteger, checkObject, checkString } from "../base/check.ts";
 import { checkCluster, type Cluster, isWord, MAX_BYTES, nameOf, natsOf } from "./cluster.ts";
 import { delay } from "./delay.ts";
 import { MessageError } from "./errors.ts";
@@ -102,6 +102,11 @@ export class Workers<State> {
   ): Promise<Workers<State>> {
     checkCluster(OPEN, cluster);
     checkObject(OPEN, "options", options);
+    const { fingerprint, readState, refresh, patience } = options;
+    checkString(OPEN, "fingerprint", fingerprint);
+    checkFunction(OPEN, "readState", readState);
+    if (refresh !== undefined) checkInteger(OPEN, "refresh", refresh);
+    if (patience !== undefined) checkInteger(OPEN, "patience", patience);
     const workers = new Workers(cluster, options);
     workers.#ask();
     const { first, others } = FIRST_ANSWERS;
@@ -139,6 +144,7 @@ export class Workers<State> {
    * @param id The worker's {@linkcode Worker.id}; one that is not there is passed over.
    */
   passOver(id: string): void {
+    checkString("pass over a worker", "id", id);
     const worker = this.#known.get(id);
     if (worker) worker.isPassedOver = true;
   }
@@ -149,6 +155,7 @@ export class Workers<State> {
    * @param id The worker's {@linkcode Worker.id}.
    */
   forget(id: string): void {
+    checkString("forget a worker", "id", id);
     this.#known.delete(id);
   }
 

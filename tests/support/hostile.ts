@@ -79,7 +79,7 @@ export async function hostileCalls(
     for (const path of places(right)) {
       for (const value of [NOTHING, ...valuesOf(STRANGE)]) {
         const error = await attempt(replaced(right, path, value));
-        if (error ? isOurs(error) : value !== NOTHING) continue;
+        if (error ? isOurs(error, exports) : value !== NOTHING) continue;
         const what = `${name}, ${path.join(".")} = ${typeof value} ${Deno.inspect(value)}`;
         faults.push(`${what}: ${error ? told(error) : "was taken"}`);
       }
@@ -94,17 +94,29 @@ function told({ name, message, stack }: Error): string {
   return `${name}: ${message}${frame ?? ""}`;
 }
 
-/** Whether an error says in words of the library what cannot be done, and why. */
-function isOurs({ message }: Error): boolean {
-  return /^Cannot .+ as .+/s.test(message) && message.length <= 2000;
+/** Whether an error says in words of the library what cannot be done, and why; errors of its own kinds are in its words. */
+function isOurs(error: Error, exports: Readonly<Record<string, unknown>>): boolean {
+  const isOwn = Object.values(exports).includes(error.constructor);
+  return (isOwn || /^Cannot .+ as .+/s.test(error.message)) && error.message.length <= 2000;
 }
 
 /** Frees what a call made. */
 async function letGo(made: unknown, kept: readonly unknown[]): Promise<void> {
   if (typeof made !== "object" || made === null || kept.includes(made)) return;
   if ("cancel" in made) (made as { cancel(): void }).cancel();
-  else if (Symbol.asyncIterator in made) { for await (const _ of made as AsyncIterable<unknown>); }
+  else if (Symbol.asyncIterator in made) await readSome(made as AsyncIterable<unknown>);
   else if ("destroy" in made) (made as { destroy(): void }).destroy();
+  else if ("stop" in made) await (made as { stop(): Promise<void> }).stop();
+  else if ("close" in made) await (made as { close(): Promise<void> }).close();
+}
+
+/** Reads to the end, or for a while what may have none: what is refused is so at the first reading. */
+async function readSome(items: AsyncIterable<unknown>): Promise<void> {
+  const { promise: over, resolve } = Promise.withResolvers<void>();
+  const reading = Array.fromAsync(items);
+  const timer = setTimeout(resolve, 200);
+  await Promise.race([reading, over]).finally(() => clearTimeout(timer));
+  reading.catch(() => {});
 }
 
 /** Every argument, and every field of those that are plain objects or arrays. */
@@ -139,7 +151,10 @@ function cyclic(): object {
   return object;
 }
 
-/** A few of the values, drawn anew for each place. */
-export function some(random: Random, count: number): (values: readonly unknown[]) => unknown[] {
-  return (values) => Array.from({ length: count }, () => random.pick(values));
+/** The values that are tried at each place: one, drawn anew for each, or with `-- --every-value` all. */
+export function triedValues(
+  random: Random,
+): (strange: readonly unknown[]) => readonly unknown[] {
+  const isThorough = Deno.args.includes("--every-value");
+  return (strange) => isThorough ? strange : [random.pick(strange)];
 }

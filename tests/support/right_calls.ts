@@ -146,7 +146,6 @@ export async function rightCalls(
       ...{ maxSequences: 2, pageSize: 2, maxStepTokens: 4, cacheBytes: 2 ** 16, kvDtype: "f32" },
       ...{ window: 4, sinks: 1, stepsPerRead: 2, onSteps: () => {}, progress: () => {} },
     }],
-    "Batch.canRun": [TINY],
     "Batch.ofDecoder": [decoder, { maxSequences: 2 }],
     "Batch#add": [{
       ...{ tokens: [0, 1], maxTokens: 2, endTokens: [0], temperature: 0.5, topK: 2, topP: 0.9 },
