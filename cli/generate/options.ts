@@ -1,8 +1,8 @@
 /** The command line of `deno run generate`. */
 import type { KvDtype } from "../../mod.ts";
 import { KV_DTYPES } from "../../src/tensor/dtype.ts";
-import { isQuantized } from "../../src/tensor/quantized.ts";
 import { Arguments } from "../shared/arguments.ts";
+import { checkCalibrate } from "../shared/calibrate.ts";
 import {
   CLUSTER_NAMES,
   type ClusterOptions,
@@ -141,11 +141,7 @@ export function parseOptions(args: readonly string[]): GenerateOptions | string 
   if (options.sinks !== undefined && options.window === undefined) {
     throw new RangeError("Cannot generate as --sinks needs --window beside it");
   }
-  if (options.calibrate !== undefined && !isQuantized(options.kvDtype)) {
-    throw new RangeError(
-      "Cannot generate as --calibrate needs --cache-dtype int8 or int4 beside it",
-    );
-  }
+  checkCalibrate("generate", options);
   if ((options.prompts === undefined) !== (options.out === undefined)) {
     throw new RangeError("Cannot generate as --prompts and --out need each other");
   }

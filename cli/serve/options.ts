@@ -78,7 +78,7 @@ export function parseOptions(args: readonly string[]): ServeOptions | string {
   }
   return {
     cluster: url === undefined ? undefined : readCluster(given, url),
-    ...readModel(given),
+    ...readModel("serve", given),
     name: given.text("name"),
     port: given.number("port", { min: 0, max: 65535 }) ?? 8080,
     host: given.text("host") ?? "127.0.0.1",

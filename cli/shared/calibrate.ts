@@ -1,9 +1,21 @@
-import type { Gpu, KvCalibration } from "../../mod.ts";
+import type { Gpu, KvCalibration, KvDtype } from "../../mod.ts";
 import type { Checkpoint } from "../../src/checkpoints/mod.ts";
 import { sentence } from "../../src/base/check.ts";
 import { Decoder } from "../../src/model/decoder.ts";
+import { isQuantized } from "../../src/tensor/quantized.ts";
 import { Files } from "./files.ts";
 import type { Model } from "./model_files.ts";
+
+/** Throws where a file is named to calibrate caches that do not store integers. */
+export function checkCalibrate(
+  action: string,
+  { calibrate, kvDtype }: { calibrate?: string; kvDtype: KvDtype },
+): void {
+  if (calibrate === undefined || isQuantized(kvDtype)) return;
+  throw new RangeError(
+    `Cannot ${action} as --calibrate needs --cache-dtype int8 or int4 beside it`,
+  );
+}
 
 /**
  * Offsets and scales of the channels of a model's caches, measured while it reads the text of a file.

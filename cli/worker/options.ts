@@ -69,7 +69,8 @@ export interface ShardOptions {
 
 /** Options of whoever generates sequences. */
 const OF_SEQUENCES = [
-  ...["tokenizer", "weight-dtype", "sequences", "cache-mib", "max-queue", "patience"] as const,
+  ...["tokenizer", "calibrate", "weight-dtype", "sequences", "cache-mib"] as const,
+  ...["max-queue", "patience"] as const,
 ];
 
 /** Options that a worker for quality has no use of: a job says how it is measured. */
@@ -105,7 +106,7 @@ export function parseOptions(args: readonly string[]): WorkerOptions | AdapterOp
   if (given.has("quality")) refuse(given, NOT_OF_QUALITY, "without --quality");
   const count = { min: 1 };
   return {
-    ...readModel(given),
+    ...readModel("start a worker", given),
     cluster: readCluster(given, given.required("nats")),
     maxQueue: given.number("max-queue", count) ?? 1,
     patience: given.number("patience", count) ?? 30,

@@ -96,9 +96,8 @@ function savedOptions({ ropes, ...options }: FilledPagedOptions): Record<string,
 
 function readOptions(saved: unknown, pool: PoolShape): FilledPagedOptions {
   const required = ["batch", "capacity", "sinks", "maxSeqLen"];
-  checkNames(ACTION, "options", saved, required, [
-    ...["window", "rope", "kvCalibration", "kvRotation"],
-  ]);
+  const optional = ["window", "rope", "kvCalibration", "kvRotation"];
+  checkNames(ACTION, "options", saved, required, optional);
   const given = { ...saved, rope: readRope(saved.rope) };
   return fillInPaged(ACTION, given as unknown as PagedKvCacheOptions, pool);
 }

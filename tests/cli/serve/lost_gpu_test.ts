@@ -14,7 +14,10 @@ testRandomly(
         const listening = Promise.withResolvers<string>();
         const losses = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
         const errors: string[] = [];
-        const ended = runCommand(["--model", model, "--tokenizer", tokenizer, "--port", "0"], {
+        const text = await Deno.makeTempFile();
+        await Deno.writeTextFile(text, "a b ab a");
+        const files = ["--model", model, "--tokenizer", tokenizer, "--calibrate", text];
+        const ended = runCommand([...files, "--cache-dtype", "int8", "--port", "0"], {
           log: (text) => listening.resolve(text.match(/http:\S+/)![0]),
           error: (text) => {
             losses[errors.push(text) - 1]?.resolve();
@@ -30,6 +33,8 @@ testRandomly(
           return response.status;
         };
         assertEquals(await statusOf(), 200);
+        // The other engine is calibrated as the first.
+        await Deno.remove(text);
         adapters.lose();
         await losses[0].promise;
         // Until the other one is there, the answer is to try again.

@@ -6,6 +6,7 @@ Deno.test("worker's options: what is left out, and what is said", () => {
   const line = `--model m --nats tls://h:1 --nats-prefix mine ${sizes}`;
   assertEquals(parseOptions(line.split(" ")), {
     ...{ model: "m", tokenizer: undefined, kvDtype: "f32", weightDtype: "f32", context: undefined },
+    calibrate: undefined,
     ...{ sequences: 2, cacheMib: undefined },
     ...{ cluster: { url: "tls://h:1", prefix: "mine" }, maxQueue: 3, patience: 4 },
     ...{ quality: false, shard: undefined },
@@ -18,6 +19,12 @@ Deno.test("worker's options: what is left out, and what is said", () => {
     assertStringIncludes(HELP, variable);
   }
   assertThrows(() => parseOptions(["--model", "m"]), TypeError, "without --nats");
+  const floats = ["--model", "m", "--nats", "nats://h", "--calibrate", "t.txt"];
+  assertThrows(
+    () => parseOptions(floats),
+    RangeError,
+    "Cannot start a worker as --calibrate needs",
+  );
   const none = ["--model", "m", "--nats", "nats://h", "--max-queue", "0"];
   assertThrows(() => parseOptions(none), RangeError, "at least 1");
 });
@@ -33,6 +40,10 @@ Deno.test("worker's options: a shard, and what contradicts one", () => {
     ["--copy 1", "--copy needs"],
     ["--shard 2 --shards 2", "shard=2, shards=2"],
     ["--shard 0 --shards 2 --sequences 4", "--sequences goes without --shard"],
+    [
+      "--shard 0 --shards 2 --cache-dtype int8 --calibrate t.txt",
+      "--calibrate goes without --shard",
+    ],
   ];
   for (const [line, says] of mistakes) assertThrows(() => parse(line), RangeError, says);
 });
