@@ -423,7 +423,7 @@ export class RingKvCache implements KvView {
     const { seqLen } = buffers;
     const { lengths } = tokens;
     const { batch } = this.spec;
-    const counts = lengths && countsOf(APPEND, lengths, { batch, seqLen });
+    const counts = lengths === undefined ? undefined : countsOf(APPEND, lengths, { batch, seqLen });
     const dispatches = this.#append.bind(buffers, counts);
     return boundWork(dispatches, () => {
       this.#counted.check(APPEND);

@@ -346,6 +346,9 @@ Deno.test("ring: refuses lengths that do not match, and nothing has changed", as
   const before = await state();
   const one = await upload(1, 9);
   const wrong: [unknown, typeof TypeError | typeof RangeError, string][] = [
+    [null, TypeError, "lengths=null"],
+    [0, TypeError, "lengths=0"],
+    ["", TypeError, 'lengths=""'],
     [1, TypeError, "lengths=1"],
     ["11", TypeError, 'lengths="11"'],
     [[1], RangeError, "lengths=[1], batch=2"],
