@@ -2636,34 +2636,34 @@ return keyStep(value);
 
 /** layer/activation.wgsl */
 export const activation: Readonly<Record<"silu" | "gelu" | "geluTanh", string>> = {
-  silu: `fn activation(x: f32) -> f32 {
+  silu: `fn activation(x: Activated) -> Activated {
 return x / (1.0 + exp(-x));
 }
-fn activationSlope(x: f32) -> f32 {
+fn activationSlope(x: Activated) -> Activated {
 let share = 1.0 / (1.0 + exp(-x));
-return share * fma(x, 1.0 - share, 1.0);
+return share * fma(x, 1.0 - share, Activated(1.0));
 }`,
-  gelu: `fn shareBelow(x: f32) -> f32 {
+  gelu: `fn shareBelow(x: Activated) -> Activated {
 let z = abs(x) * 0.7071067811865476;
-let t = 1.0 / fma(0.3275911, z, 1.0);
+let t = 1.0 / fma(Activated(0.3275911), z, Activated(1.0));
 let series = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))));
 let tail = 0.5 * series * exp(-z * z);
-return select(tail, 1.0 - tail, x > 0.0);
+return select(tail, 1.0 - tail, x > Activated(0.0));
 }
-fn activation(x: f32) -> f32 {
+fn activation(x: Activated) -> Activated {
 return x * shareBelow(x);
 }
-fn activationSlope(x: f32) -> f32 {
+fn activationSlope(x: Activated) -> Activated {
 return fma(x * 0.3989422804014327, exp(-0.5 * x * x), shareBelow(x));
 }`,
-  geluTanh: `fn activation(x: f32) -> f32 {
+  geluTanh: `fn activation(x: Activated) -> Activated {
 let z = 1.5957691216057308 * fma(0.044715 * x * x, x, x);
 return x / (1.0 + exp(-z));
 }
-fn activationSlope(x: f32) -> f32 {
+fn activationSlope(x: Activated) -> Activated {
 let z = 1.5957691216057308 * fma(0.044715 * x * x, x, x);
 let share = 1.0 / (1.0 + exp(-z));
-let slope = 1.5957691216057308 * fma(3.0 * 0.044715 * x, x, 1.0);
+let slope = 1.5957691216057308 * fma(3.0 * 0.044715 * x, x, Activated(1.0));
 return share * fma(x * (1.0 - share), slope, 1.0);
 }`,
 };
@@ -2674,6 +2674,7 @@ rows: u32,
 chunk: u32,
 }
 var<uniform> params: Params;
+var<storage, read> x: array<f32>;
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_index) invocation: u32) {
 let column = workgroupId.x * WORKGROUP + invocation;
@@ -2684,25 +2685,10 @@ let first = workgroupId.y * params.chunk;
 let end = min(first + params.chunk, params.rows);
 var sum = 0.0;
 for (var row = first; row < end; row++) {
-sum += termAt(row, column);
+sum += x[row * WIDTH + column];
 }
 put(workgroupId.y, column, sum);
 }`;
-
-/** layer/column_term.wgsl */
-export const columnTerm: Readonly<Record<"plain" | "normed", string>> = {
-  plain: `var<storage, read> x: array<f32>;
-fn termAt(row: u32, i: u32) -> f32 {
-return x[row * WIDTH + i];
-}`,
-  normed: `var<storage, read> x: array<f32>;
-var<storage, read> dy: array<f32>;
-var<storage, read> moments: array<vec2f>;
-fn termAt(row: u32, i: u32) -> f32 {
-let moment = moments[row];
-return dy[row * WIDTH + i] * (x[row * WIDTH + i] - moment.x) * moment.y;
-}`,
-};
 
 /** layer/each.wgsl */
 export const each: string = `struct Params {
@@ -2775,7 +2761,7 @@ return gain[pack];
 
 /** layer/held_inputs.wgsl */
 export const heldInputs: Readonly<Record<"own" | "broadcast", string>> = {
-  own: `var<storage, read> x: array<Wide>;
+  own: `var<storage, read> x: array<StoredPack>;
 fn laneOf(invocation: u32) -> u32 {
 return invocation % LANES;
 }
@@ -2787,7 +2773,7 @@ var held: array<array<Wide, LOAD_PACKS>, INPUTS>;
 /*unroll*/ for (var n = 0u; n < TOKEN_LOADS; n++) {
 let first = startOfInput(loadedToken(firstToken, n, invocation), row);
 /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
-held[n][p] = taken(x[first + i * LOAD_PACKS + p], i * LOAD_PACKS + p, n);
+held[n][p] = taken(packOf(x[first + i * LOAD_PACKS + p]), i * LOAD_PACKS + p, n);
 }
 }
 return held;
@@ -2795,7 +2781,7 @@ return held;
 fn ofTokens(loaded: array<TokenMoments, TOKEN_LOADS>) -> array<TokenMoments, TOKENS> {
 return loaded;
 }`,
-  broadcast: `var<storage, read> x: array<Wide>;
+  broadcast: `var<storage, read> x: array<StoredPack>;
 fn laneOf(invocation: u32) -> u32 {
 return 0u;
 }
@@ -2808,7 +2794,7 @@ var held: array<array<Wide, LOAD_PACKS>, INPUTS>;
 var own: array<Wide, TOKEN_LOADS>;
 /*unroll*/ for (var n = 0u; n < TOKEN_LOADS; n++) {
 let first = startOfInput(loadedToken(firstToken, n, invocation), row);
-own[n] = taken(x[first + i * LOAD_PACKS + p], i * LOAD_PACKS + p, n);
+own[n] = taken(packOf(x[first + i * LOAD_PACKS + p]), i * LOAD_PACKS + p, n);
 }
 /*unroll*/ for (var t = 0u; t < TOKENS; t++) {
 held[t][p] = subgroupBroadcast(own[t / WORKGROUP], t % WORKGROUP);
@@ -2896,7 +2882,8 @@ return rows;
 var<private> rests: array<f32, TOKEN_LOADS>;
 var<private> squares: array<f32, TOKEN_LOADS>;
 fn beginRow(n: u32, first: u32) {
-let some = (x[first] + x[first + PACKS / 4u]) + (x[first + PACKS / 2u] + x[first + PACKS * 3u / 4u]);
+let some = (packOf(x[first]) + packOf(x[first + PACKS / 4u])) +
+(packOf(x[first + PACKS / 2u]) + packOf(x[first + PACKS * 3u / 4u]));
 shifts[n] = addInner(some, Wide(0.25 / f32(PACK)), 0.0);
 }
 fn taken(x: Wide, pack: u32, n: u32) -> Wide {
@@ -2935,31 +2922,33 @@ return rows;
 
 /** layer/inside.wgsl */
 export const inside: Readonly<Record<"gated" | "activated" | "gatedGradient" | "activatedGradient", string>> = {
-  gated: `var<storage, read> gate: array<f32>;
-var<storage, read> up: array<f32>;
-var<storage, read_write> y: array<f32>;
+  gated: `var<storage, read> gate: array<StoredPack>;
+var<storage, read> up: array<StoredPack>;
+var<storage, read_write> y: array<StoredPack>;
 fn visit(i: u32) {
-y[i] = activation(gate[i]) * up[i];
+y[i] = storedOf(activation(packOf(gate[i])) * packOf(up[i]));
 }`,
-  activated: `var<storage, read> up: array<f32>;
-var<storage, read_write> y: array<f32>;
+  activated: `var<storage, read> up: array<StoredPack>;
+var<storage, read_write> y: array<StoredPack>;
 fn visit(i: u32) {
-y[i] = activation(up[i]);
+y[i] = storedOf(activation(packOf(up[i])));
 }`,
-  gatedGradient: `var<storage, read> gate: array<f32>;
-var<storage, read> up: array<f32>;
-var<storage, read> dy: array<f32>;
-var<storage, read_write> dGate: array<f32>;
-var<storage, read_write> dUp: array<f32>;
+  gatedGradient: `var<storage, read> gate: array<StoredPack>;
+var<storage, read> up: array<StoredPack>;
+var<storage, read> dy: array<StoredPack>;
+var<storage, read_write> dGate: array<StoredPack>;
+var<storage, read_write> dUp: array<StoredPack>;
 fn visit(i: u32) {
-dGate[i] = dy[i] * up[i] * activationSlope(gate[i]);
-dUp[i] = dy[i] * activation(gate[i]);
+let opening = packOf(gate[i]);
+let gradient = packOf(dy[i]);
+dGate[i] = storedOf(gradient * packOf(up[i]) * activationSlope(opening));
+dUp[i] = storedOf(gradient * activation(opening));
 }`,
-  activatedGradient: `var<storage, read> up: array<f32>;
-var<storage, read> dy: array<f32>;
-var<storage, read_write> dUp: array<f32>;
+  activatedGradient: `var<storage, read> up: array<StoredPack>;
+var<storage, read> dy: array<StoredPack>;
+var<storage, read_write> dUp: array<StoredPack>;
 fn visit(i: u32) {
-dUp[i] = dy[i] * activationSlope(up[i]);
+dUp[i] = storedOf(packOf(dy[i]) * activationSlope(packOf(up[i])));
 }`,
 };
 
@@ -3040,7 +3029,7 @@ rstd: f32,
 fn momentsOf(first: u32, lane: u32) -> Moments {
 var squares = 0.0;
 for (var i = lane; i < PACKS; i += LANES) {
-squares = addInner(x[first + i], x[first + i], squares);
+squares = addInner(rowPack(first, i), rowPack(first, i), squares);
 }
 return Moments(0.0, inverseSqrt(sumOverLanes(squares, lane, lane) / f32(WIDTH) + params.eps));
 }
@@ -3054,13 +3043,13 @@ rstd: f32,
 fn momentsOf(first: u32, lane: u32) -> Moments {
 var own = 0.0;
 for (var i = lane; i < PACKS; i += LANES) {
-own = addInner(x[first + i], Wide(1.0), own);
+own = addInner(rowPack(first, i), Wide(1.0), own);
 }
 let about = sumOverLanes(own, lane, lane) / f32(WIDTH);
 var rest = 0.0;
 var squares = 0.0;
 for (var i = lane; i < PACKS; i += LANES) {
-let difference = x[first + i] - about;
+let difference = rowPack(first, i) - about;
 rest = addInner(difference, Wide(1.0), rest);
 squares = addInner(difference, difference, squares);
 }
@@ -3079,7 +3068,7 @@ numRows: u32,
 eps: f32,
 }
 var<uniform> params: Params;
-var<storage, read> x: array<Wide>;
+var<storage, read> x: array<StoredPack>;
 const PACKS = WIDTH / PACK;
 alias PerRow = array<f32, ROWS>;
 @compute @workgroup_size(WORKGROUP)
@@ -3092,9 +3081,10 @@ let row = workgroupId.y * numWorkgroups.x + workgroupId.x;
 if (row >= params.numRows) {
 return;
 }
+holdRow(row * PACKS, lane);
 let moments = momentsOf(row * PACKS, lane);
 for (var i = lane; i < PACKS; i += LANES) {
-putPack(row, i, normalised(x[row * PACKS + i], i, moments));
+putPack(row, i, normalised(rowPack(row * PACKS, i), i, moments));
 }
 }`;
 
@@ -3112,42 +3102,50 @@ return normBias[pack];
 /** layer/norm_gradient.wgsl */
 export const normGradient: string = `struct Params {
 numRows: u32,
+chunk: u32,
 eps: f32,
 }
 var<uniform> params: Params;
-var<storage, read> x: array<Wide>;
-var<storage, read> dy: array<Wide>;
+var<storage, read> x: array<StoredPack>;
+var<storage, read> dy: array<StoredPack>;
 var<storage, read> gain: array<Wide>;
-var<storage, read_write> moments: array<vec2f>;
+var<storage, read_write> gainParts: array<Wide>;
 const PACKS = WIDTH / PACK;
 alias PerRow = array<f32, ROWS>;
+alias PerPack = array<Wide, (PACKS + LANES - 1u) / LANES>;
 @compute @workgroup_size(WORKGROUP)
-fn main(
-@builtin(workgroup_id) workgroupId: vec3u,
-@builtin(num_workgroups) numWorkgroups: vec3u,
-@builtin(local_invocation_index) lane: u32,
-) {
-let row = workgroupId.y * numWorkgroups.x + workgroupId.x;
-if (row >= params.numRows) {
-return;
+fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_index) lane: u32) {
+let first = workgroupId.x * params.chunk;
+let end = min(first + params.chunk, params.numRows);
+var gains = PerPack();
+for (var i = lane; i < PACKS; i += LANES) {
+gains[i / LANES] = gain[i];
 }
+var gainSums = PerPack();
+for (var row = first; row < end; row++) {
+holdRow(row * PACKS, lane);
 let own = momentsOf(row * PACKS, lane);
+var gradients = PerPack();
 var sum = 0.0;
 var product = 0.0;
 for (var i = lane; i < PACKS; i += LANES) {
-let g = dy[row * PACKS + i] * gain[i];
+let normed = (rowPack(row * PACKS, i) - own.mean) * own.rstd;
+let gradient = packOf(dy[row * PACKS + i]);
+gainSums[i / LANES] = fma(gradient, normed, gainSums[i / LANES]);
+let g = gradient * gains[i / LANES];
+gradients[i / LANES] = g;
 sum = addInner(g, Wide(1.0), sum);
-product = addInner(g, (x[row * PACKS + i] - own.mean) * own.rstd, product);
+product = addInner(g, normed, product);
 }
 let throughMean = meanGradient(sumOverLanes(sum, lane, lane) / f32(WIDTH));
 let throughScale = sumOverLanes(product, lane, lane) / f32(WIDTH);
 for (var i = lane; i < PACKS; i += LANES) {
-let normed = (x[row * PACKS + i] - own.mean) * own.rstd;
-let g = dy[row * PACKS + i] * gain[i];
-putPack(row, i, own.rstd * (g - throughMean - normed * throughScale));
+let normed = (rowPack(row * PACKS, i) - own.mean) * own.rstd;
+putPack(row, i, own.rstd * (gradients[i / LANES] - throughMean - normed * throughScale));
 }
-if (lane == 0u) {
-moments[row] = vec2f(own.mean, own.rstd);
+}
+for (var i = lane; i < PACKS; i += LANES) {
+gainParts[workgroupId.x * PACKS + i] = gainSums[i / LANES];
 }
 }`;
 
@@ -3249,18 +3247,19 @@ y[(row * HEADS + i / HEAD_ROWS) * HEAD_WIDTH + HEAD_FIRST + i % HEAD_ROWS] = val
 
 /** layer/put_pack.wgsl */
 export const putPack: Readonly<Record<"y" | "sum" | "heads", string>> = {
-  y: `var<storage, read_write> y: array<Wide>;
+  y: `var<storage, read_write> y: array<StoredPack>;
 fn putPack(row: u32, pack: u32, value: Wide) {
-y[row * PACKS + pack] = value;
+y[row * PACKS + pack] = storedOf(value);
 }`,
-  sum: `var<storage, read_write> y: array<Wide>;
+  sum: `var<storage, read_write> y: array<StoredPack>;
 fn putPack(row: u32, pack: u32, value: Wide) {
-y[row * PACKS + pack] += value;
+let i = row * PACKS + pack;
+y[i] = storedOf(packOf(y[i]) + value);
 }`,
-  heads: `var<storage, read_write> y: array<Wide>;
+  heads: `var<storage, read_write> y: array<StoredPack>;
 fn putPack(row: u32, pack: u32, value: Wide) {
 let head = pack * PACK / HEAD_ROWS;
-y[((row * HEADS + head) * HEAD_WIDTH + HEAD_FIRST + pack * PACK % HEAD_ROWS) / PACK] = value;
+y[((row * HEADS + head) * HEAD_WIDTH + HEAD_FIRST + pack * PACK % HEAD_ROWS) / PACK] = storedOf(value);
 }`,
 };
 
@@ -3272,6 +3271,24 @@ return bias[i];
 }`,
   none: `fn biasOf(i: u32) -> f32 {
 return 0.0;
+}`,
+};
+
+/** layer/row_packs.wgsl */
+export const rowPacks: Readonly<Record<"storage" | "held", string>> = {
+  storage: `fn holdRow(first: u32, lane: u32) {
+}
+fn rowPack(first: u32, i: u32) -> Wide {
+return packOf(x[first + i]);
+}`,
+  held: `var<private> heldPacks: array<Wide, (PACKS + LANES - 1u) / LANES>;
+fn holdRow(first: u32, lane: u32) {
+for (var i = lane; i < PACKS; i += LANES) {
+heldPacks[i / LANES] = packOf(x[first + i]);
+}
+}
+fn rowPack(first: u32, i: u32) -> Wide {
+return heldPacks[i / LANES];
 }`,
 };
 
@@ -3372,7 +3389,7 @@ scale: f32,
 var<uniform> params: Params;
 var<storage, read> starts: array<u32>;
 var<storage, read> order: array<u32>;
-var<storage, read> dy: array<Wide>;
+var<storage, read> dy: array<StoredPack>;
 const PACKS = IN / PACK;
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -3388,7 +3405,7 @@ return;
 }
 var sum = Wide();
 for (var place = starts[row]; place < starts[row + 1u]; place++) {
-sum += dy[order[place] * PACKS + pack];
+sum += packOf(dy[order[place] * PACKS + pack]);
 }
 putPack(row, pack, params.scale * sum);
 }`;
@@ -4338,6 +4355,27 @@ return bitcast<f32>(word << 16u);
 }
 fn middleOf(word: u32) -> f32 {
 return fma(HALF, stepOf(word), leastOf(word));
+}`,
+};
+
+/** tensor/stored_pack.wgsl */
+export const storedPack: Readonly<Record<"same" | "u64", string>> = {
+  same: `alias StoredPack = Wide;
+fn packOf(stored: StoredPack) -> Wide {
+return stored;
+}
+fn storedOf(x: Wide) -> StoredPack {
+return x;
+}`,
+  u64: `alias StoredPack = vec2<u64>;
+fn packOf(stored: StoredPack) -> Wide {
+let low = vec2u(stored);
+let high = vec2u(stored >> vec2u(32u));
+return bitcast<vec4f>(vec4u(low.x, high.x, low.y, high.y));
+}
+fn storedOf(x: Wide) -> StoredPack {
+let bits = bitcast<vec4u>(x);
+return vec2<u64>(bits.xz) | (vec2<u64>(bits.yw) << vec2u(32u));
 }`,
 };
 

@@ -1,12 +1,13 @@
 // column_sums: the sums of columns, by chunks of rows.
 //
-//   y[c, i] = sum_t term(t, i), over the rows t of chunk c
+//   y[c, i] = sum_t x[t, i], over the rows t of chunk c
 //
-// It reads what termAt reads, and writes what put writes.
+//   x  [rows, WIDTH]  f32  read
+//   and what put writes
 //
 // Grid: (blocks of columns, chunks of rows). An invocation owns a column of a chunk.
 //
-// Needs column_term, put, WIDTH, WORKGROUP.
+// Needs put, WIDTH, WORKGROUP.
 struct Params {
   rows: u32,
   // Rows of a chunk.
@@ -14,6 +15,7 @@ struct Params {
 }
 
 var<uniform> params: Params;
+var<storage, read> x: array<f32>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_index) invocation: u32) {
@@ -25,7 +27,7 @@ fn main(@builtin(workgroup_id) workgroupId: vec3u, @builtin(local_invocation_ind
   let end = min(first + params.chunk, params.rows);
   var sum = 0.0;
   for (var row = first; row < end; row++) {
-    sum += termAt(row, column);
+    sum += x[row * WIDTH + column];
   }
   put(workgroupId.y, column, sum);
 }

@@ -5,8 +5,8 @@
 //
 //   x  [tokens, IN]  f32  read  (or [tokens, heads, IN], by startOfInput)
 //
-// Needs input, input_norm, pack, INPUTS, LANES, LOAD_PACKS, TOKENS, TOKEN_LOADS, params.
-var<storage, read> x: array<Wide>;
+// Needs input, input_norm, pack, stored_pack, INPUTS, LANES, LOAD_PACKS, TOKENS, TOKEN_LOADS, params.
+var<storage, read> x: array<StoredPack>;
 
 fn laneOf(invocation: u32) -> u32 {
   return invocation % LANES;
@@ -21,7 +21,7 @@ fn inputsAt(firstToken: u32, row: u32, i: u32, invocation: u32) -> array<array<W
   /*unroll*/ for (var n = 0u; n < TOKEN_LOADS; n++) {
     let first = startOfInput(loadedToken(firstToken, n, invocation), row);
     /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
-      held[n][p] = taken(x[first + i * LOAD_PACKS + p], i * LOAD_PACKS + p, n);
+      held[n][p] = taken(packOf(x[first + i * LOAD_PACKS + p]), i * LOAD_PACKS + p, n);
     }
   }
   return held;
@@ -36,8 +36,8 @@ fn ofTokens(loaded: array<TokenMoments, TOKEN_LOADS>) -> array<TokenMoments, TOK
 //
 //   x  [tokens, IN]  f32  read
 //
-// Needs input, input_norm, pack, INPUTS, LOAD_PACKS, TOKENS, TOKEN_LOADS, WORKGROUP, params.
-var<storage, read> x: array<Wide>;
+// Needs input, input_norm, pack, stored_pack, INPUTS, LOAD_PACKS, TOKENS, TOKEN_LOADS, WORKGROUP, params.
+var<storage, read> x: array<StoredPack>;
 
 // A constant tells compilers that all lanes broadcast at once.
 fn laneOf(invocation: u32) -> u32 {
@@ -54,7 +54,7 @@ fn inputsAt(firstToken: u32, row: u32, i: u32, invocation: u32) -> array<array<W
     var own: array<Wide, TOKEN_LOADS>;
     /*unroll*/ for (var n = 0u; n < TOKEN_LOADS; n++) {
       let first = startOfInput(loadedToken(firstToken, n, invocation), row);
-      own[n] = taken(x[first + i * LOAD_PACKS + p], i * LOAD_PACKS + p, n);
+      own[n] = taken(packOf(x[first + i * LOAD_PACKS + p]), i * LOAD_PACKS + p, n);
     }
     /*unroll*/ for (var t = 0u; t < TOKENS; t++) {
       held[t][p] = subgroupBroadcast(own[t / WORKGROUP], t % WORKGROUP);

@@ -74,13 +74,15 @@ fn normalisedRows(own: PerRow, moments: TokenMoments, sums: ptr<function, Sums>)
 // Sums are taken about an average of few elements: near enough to the mean that no difference of large numbers loses a small
 // deviation, and known before the row has been read.
 //
-// Needs gain, held_inputs, lanes, norm_bias, pack, BIAS_VECTORS, IN, PACKS, PerRow, ROWS, Sums, TOKENS, TOKEN_LOADS, params, x.
+// Needs gain, held_inputs, lanes, norm_bias, pack, stored_pack, BIAS_VECTORS, IN, PACKS, PerRow, ROWS, Sums, TOKENS, TOKEN_LOADS,
+// params, x.
 var<private> shifts: array<f32, TOKEN_LOADS>;
 var<private> rests: array<f32, TOKEN_LOADS>;
 var<private> squares: array<f32, TOKEN_LOADS>;
 
 fn beginRow(n: u32, first: u32) {
-  let some = (x[first] + x[first + PACKS / 4u]) + (x[first + PACKS / 2u] + x[first + PACKS * 3u / 4u]);
+  let some = (packOf(x[first]) + packOf(x[first + PACKS / 4u])) +
+    (packOf(x[first + PACKS / 2u]) + packOf(x[first + PACKS * 3u / 4u]));
   shifts[n] = addInner(some, Wide(0.25 / f32(PACK)), 0.0);
 }
 

@@ -1,4 +1,4 @@
-// inside: the elements between the two projections of a feed-forward layer, and their gradients.
+// inside: the packs between the two projections of a feed-forward layer, and their gradients.
 
 // variant gated: the activation of a gate times what it lets through (GLU variants: Shazeer 2020, arXiv 2002.05202).
 //
@@ -6,13 +6,13 @@
 //   up    [tokens, hidden]  f32  read
 //   y     [tokens, hidden]  f32  write
 //
-// Needs activation.
-var<storage, read> gate: array<f32>;
-var<storage, read> up: array<f32>;
-var<storage, read_write> y: array<f32>;
+// Needs activation, stored_pack.
+var<storage, read> gate: array<StoredPack>;
+var<storage, read> up: array<StoredPack>;
+var<storage, read_write> y: array<StoredPack>;
 
 fn visit(i: u32) {
-  y[i] = activation(gate[i]) * up[i];
+  y[i] = storedOf(activation(packOf(gate[i])) * packOf(up[i]));
 }
 
 // variant activated: the activation alone.
@@ -20,12 +20,12 @@ fn visit(i: u32) {
 //   up  [tokens, hidden]  f32  read
 //   y   [tokens, hidden]  f32  write
 //
-// Needs activation.
-var<storage, read> up: array<f32>;
-var<storage, read_write> y: array<f32>;
+// Needs activation, stored_pack.
+var<storage, read> up: array<StoredPack>;
+var<storage, read_write> y: array<StoredPack>;
 
 fn visit(i: u32) {
-  y[i] = activation(up[i]);
+  y[i] = storedOf(activation(packOf(up[i])));
 }
 
 // variant gated_gradient: dgate = dy up activation'(gate), dup = dy activation(gate).
@@ -36,16 +36,18 @@ fn visit(i: u32) {
 //   dGate  [tokens, hidden]  f32  write
 //   dUp    [tokens, hidden]  f32  write
 //
-// Needs activation.
-var<storage, read> gate: array<f32>;
-var<storage, read> up: array<f32>;
-var<storage, read> dy: array<f32>;
-var<storage, read_write> dGate: array<f32>;
-var<storage, read_write> dUp: array<f32>;
+// Needs activation, stored_pack.
+var<storage, read> gate: array<StoredPack>;
+var<storage, read> up: array<StoredPack>;
+var<storage, read> dy: array<StoredPack>;
+var<storage, read_write> dGate: array<StoredPack>;
+var<storage, read_write> dUp: array<StoredPack>;
 
 fn visit(i: u32) {
-  dGate[i] = dy[i] * up[i] * activationSlope(gate[i]);
-  dUp[i] = dy[i] * activation(gate[i]);
+  let opening = packOf(gate[i]);
+  let gradient = packOf(dy[i]);
+  dGate[i] = storedOf(gradient * packOf(up[i]) * activationSlope(opening));
+  dUp[i] = storedOf(gradient * activation(opening));
 }
 
 // variant activated_gradient: dup = dy activation'(up).
@@ -54,11 +56,11 @@ fn visit(i: u32) {
 //   dy   [tokens, hidden]  f32  read
 //   dUp  [tokens, hidden]  f32  write
 //
-// Needs activation.
-var<storage, read> up: array<f32>;
-var<storage, read> dy: array<f32>;
-var<storage, read_write> dUp: array<f32>;
+// Needs activation, stored_pack.
+var<storage, read> up: array<StoredPack>;
+var<storage, read> dy: array<StoredPack>;
+var<storage, read_write> dUp: array<StoredPack>;
 
 fn visit(i: u32) {
-  dUp[i] = dy[i] * activationSlope(up[i]);
+  dUp[i] = storedOf(packOf(dy[i]) * activationSlope(packOf(up[i])));
 }

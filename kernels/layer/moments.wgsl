@@ -2,7 +2,7 @@
 
 // variant rms: the root mean square is the scale (RMSNorm: Zhang and Sennrich 2019, arXiv 1910.07467).
 //
-// Needs lanes, pack, LANES, PACKS, WIDTH, params, x.
+// Needs lanes, pack, row_packs, LANES, PACKS, WIDTH, params.
 struct Moments {
   mean: f32,
   rstd: f32,
@@ -11,7 +11,7 @@ struct Moments {
 fn momentsOf(first: u32, lane: u32) -> Moments {
   var squares = 0.0;
   for (var i = lane; i < PACKS; i += LANES) {
-    squares = addInner(x[first + i], x[first + i], squares);
+    squares = addInner(rowPack(first, i), rowPack(first, i), squares);
   }
   return Moments(0.0, inverseSqrt(sumOverLanes(squares, lane, lane) / f32(WIDTH) + params.eps));
 }
@@ -23,7 +23,7 @@ fn meanGradient(mean: f32) -> f32 {
 
 // variant layer: the mean is the shift, and the deviation the scale (LayerNorm: Ba et al. 2016, arXiv 1607.06450).
 //
-// Needs lanes, pack, LANES, PACKS, WIDTH, params, x.
+// Needs lanes, pack, row_packs, LANES, PACKS, WIDTH, params.
 struct Moments {
   mean: f32,
   rstd: f32,
@@ -32,7 +32,7 @@ struct Moments {
 fn momentsOf(first: u32, lane: u32) -> Moments {
   var own = 0.0;
   for (var i = lane; i < PACKS; i += LANES) {
-    own = addInner(x[first + i], Wide(1.0), own);
+    own = addInner(rowPack(first, i), Wide(1.0), own);
   }
   let about = sumOverLanes(own, lane, lane) / f32(WIDTH);
   // Squares are taken about the mean, as a difference of large numbers would lose a small deviation; the rest of the mean
@@ -40,7 +40,7 @@ fn momentsOf(first: u32, lane: u32) -> Moments {
   var rest = 0.0;
   var squares = 0.0;
   for (var i = lane; i < PACKS; i += LANES) {
-    let difference = x[first + i] - about;
+    let difference = rowPack(first, i) - about;
     rest = addInner(difference, Wide(1.0), rest);
     squares = addInner(difference, difference, squares);
   }

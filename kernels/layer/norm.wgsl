@@ -7,7 +7,7 @@
 //
 // Grid: (rows, lines of rows). A workgroup owns a row; lane i owns the packs i, i + LANES, ...
 //
-// Needs moments, normalised, pack, put_pack, LANES, ROWS, WIDTH, WORKGROUP.
+// Needs moments, normalised, pack, put_pack, row_packs, stored_pack, LANES, ROWS, WIDTH, WORKGROUP.
 struct Params {
   numRows: u32,
   // Keeps a variance from 0.
@@ -15,7 +15,7 @@ struct Params {
 }
 
 var<uniform> params: Params;
-var<storage, read> x: array<Wide>;
+var<storage, read> x: array<StoredPack>;
 
 const PACKS = WIDTH / PACK;
 
@@ -31,8 +31,9 @@ fn main(
   if (row >= params.numRows) {
     return;
   }
+  holdRow(row * PACKS, lane);
   let moments = momentsOf(row * PACKS, lane);
   for (var i = lane; i < PACKS; i += LANES) {
-    putPack(row, i, normalised(x[row * PACKS + i], i, moments));
+    putPack(row, i, normalised(rowPack(row * PACKS, i), i, moments));
   }
 }

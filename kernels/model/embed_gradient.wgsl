@@ -10,7 +10,7 @@
 //
 // Grid: (blocks of packs, lines of blocks). An invocation owns a pack of a row.
 //
-// Needs pack, put_pack, IN, WORKGROUP.
+// Needs pack, put_pack, stored_pack, IN, WORKGROUP.
 struct Params {
   numRows: u32,
   scale: f32,
@@ -19,7 +19,7 @@ struct Params {
 var<uniform> params: Params;
 var<storage, read> starts: array<u32>;
 var<storage, read> order: array<u32>;
-var<storage, read> dy: array<Wide>;
+var<storage, read> dy: array<StoredPack>;
 
 const PACKS = IN / PACK;
 
@@ -37,7 +37,7 @@ fn main(
   }
   var sum = Wide();
   for (var place = starts[row]; place < starts[row + 1u]; place++) {
-    sum += dy[order[place] * PACKS + pack];
+    sum += packOf(dy[order[place] * PACKS + pack]);
   }
   putPack(row, pack, params.scale * sum);
 }

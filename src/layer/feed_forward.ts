@@ -5,6 +5,9 @@ import { join, type WgslModule } from "../gpu/compose.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { KeptBuffers } from "../gpu/kept_buffers.ts";
 import { type Buffers, Kernel } from "../gpu/kernel.ts";
+import type { DeviceProfile } from "../gpu/profile.ts";
+import { packSize } from "../tensor/loads.ts";
+import { storedPackPiece } from "../tensor/pieces.ts";
 import type { LinearActivation } from "./linear.ts";
 
 const WORKGROUP = 64;
@@ -13,6 +16,8 @@ const WORKGROUP = 64;
 export function insideModule(
   { kind, isGated }: LinearActivation,
   direction: "forward" | "backward",
+  pack: 1 | 4,
+  profile: Pick<DeviceProfile, "longLoads">,
 ): WgslModule {
   const { inside } = wgsl;
   const visit = direction === "forward"
@@ -20,7 +25,8 @@ export function insideModule(
     : isGated
     ? inside.gatedGradient
     : inside.activatedGradient;
-  return join("inside", {
+  return join("inside", storedPackPiece(pack, profile), {
+    types: { Activated: "Wide" },
     constants: { WORKGROUP },
     fragments: [wgsl.activation[kind], visit, wgsl.each],
   });
@@ -56,10 +62,14 @@ export class Inside {
     buffers: Buffers,
     length: number,
   ): Promise<BoundWork> {
-    const kernel = await Kernel.compile(this.#gpu, insideModule(this.#activation, direction));
-    const params = this.#params.get(`${length} elements`, () => kernel.uniform({ length }));
-    const { maxComputeWorkgroupsPerDimension } = this.#gpu.device.limits;
-    const grid = gridOfRows(Math.ceil(length / WORKGROUP), maxComputeWorkgroupsPerDimension);
+    const { device, profile } = this.#gpu;
+    const pack = packSize(length);
+    const packs = length / pack;
+    const module = insideModule(this.#activation, direction, pack, profile);
+    const kernel = await Kernel.compile(this.#gpu, module);
+    const params = this.#params.get(`${packs} packs`, () => kernel.uniform({ length: packs }));
+    const { maxComputeWorkgroupsPerDimension } = device.limits;
+    const grid = gridOfRows(Math.ceil(packs / WORKGROUP), maxComputeWorkgroupsPerDimension);
     return boundWork([kernel.bind({ ...buffers, params }, grid)]);
   }
 }

@@ -5,11 +5,11 @@ import { checkRounds } from "../gpu/loop_rounds.ts";
 import { rowRanges } from "../gpu/row_ranges.ts";
 import { lanesPiece } from "../attend/pieces.ts";
 import type { Norm } from "./norm.ts";
-import { type InputNorm, inputNormPiece, normVectors } from "./norm_pieces.ts";
+import { bindsGainAsUniform, type InputNorm, inputNormPiece, normVectors } from "./norm_pieces.ts";
 import { type LinearTarget, putPiece } from "./put.ts";
 import type { WeightMatrix } from "./weight_matrix.ts";
 import { loadPacks, type Loads, loadsOf, packSize } from "../tensor/loads.ts";
-import { packPiece, weightPieces } from "../tensor/pieces.ts";
+import { storedPackPiece, weightPieces } from "../tensor/pieces.ts";
 import { join, type WgslModule, type WgslPiece } from "../gpu/compose.ts";
 import { type BoundWork, boundWork } from "../gpu/bound_work.ts";
 import type { Gpu } from "../gpu/device.ts";
@@ -75,6 +75,8 @@ export function tileOf(
   const isOne = numTokens === 1;
   if (isSoftware) {
     const tile = { rows: 8, tokens: isOne ? 1 : numTokens <= 4 ? 4 : 8, lanes: 1, workgroup: 8 };
+    // Lanes without rows would wait for the others. A gated output is made of two rows.
+    while (!isOne && tile.rows > 2 && numRows <= tile.rows / 2 * tile.workgroup) tile.rows /= 2;
     if (!broadcastsInputs(tile, { heads, subgroupSize })) return tile;
     const blocks = Math.ceil(numRows / tile.rows / tile.workgroup);
     const fills = (tokens: number) => blocks * Math.ceil(numTokens / tokens) >= FILLING;
@@ -245,18 +247,19 @@ export class Linear {
     const packs = inputs / packSize(inputs);
     const rounds = Math.ceil(packs / (loadPacks(loads) * tile.lanes));
     checkRounds(this.#profile, `project by ${this.#label}`, rounds, { inputs });
-    const { subgroupSize } = this.#profile;
+    const { subgroupSize, longLoads } = this.#profile;
     const has = { hasBias: bias !== undefined, norm: norm && this.#normOf(norm, inputs) };
     const shape = { inputs, outputs, rows, dtype, loads, isUniform, ...has };
-    const options = { activation: this.#activation, heads: this.#heads, target, subgroupSize };
+    const [activation, heads] = [this.#activation, this.#heads];
+    const options = { activation, heads, target, subgroupSize, longLoads };
     return Kernel.compile(this.#gpu, linearModule(this.#label, shape, tile, options));
   }
 
   /** The norm of the input, whose gain is a uniform where loads from storage are dear and one binding holds them. */
-  #normOf({ shape, buffers }: Norm, inputs: number): InputNorm {
-    const { maxUniformBufferBindingSize } = this.#gpu.device.limits;
-    const fits = packSize(inputs) === 4 && 4 * inputs <= maxUniformBufferBindingSize;
-    return { ...shape, isUniform: this.#profile.isSoftware && fits && canBeUniform(buffers.gain) };
+  #normOf({ shape, buffers: { gain } }: Norm, inputs: number): InputNorm {
+    const { maxUniformBufferBindingSize: maxBytes } = this.#gpu.device.limits;
+    const of = { pack: packSize(inputs), maxBytes };
+    return { ...shape, isUniform: bindsGainAsUniform(this.#profile, gain, of) };
   }
 }
 
@@ -287,11 +290,12 @@ export function linearModule(
   label: string,
   { inputs, outputs, rows, dtype, loads, isUniform, hasBias, norm }: LinearShape,
   tile: Tile,
-  { activation, heads, target, subgroupSize }: {
+  { activation, heads, target, subgroupSize, longLoads }: {
     activation?: LinearActivation;
     heads?: number;
     target: LinearTarget;
     subgroupSize: number;
+    longLoads: boolean;
   },
 ): WgslModule {
   const { rows: ROWS, tokens: TOKENS, lanes: LANES, workgroup: WORKGROUP, tokenGroups = 1 } = tile;
@@ -300,7 +304,7 @@ export function linearModule(
   const ROWS_PER_OUTPUT = activation?.isGated ? 2 : 1;
   return join(
     label,
-    packPiece(pack),
+    storedPackPiece(pack, { longLoads }),
     ...weightPieces(dtype, inputs, pack, loads, { isUniform }),
     lanesPiece(LANES, { shuffles: LANES <= subgroupSize }),
     inputPiece(outputs, heads),
@@ -336,6 +340,7 @@ function outputPiece(activation: LinearActivation | undefined): WgslPiece {
   if (!activation) return { fragments: [wgsl.output.linear] };
   const { kind, isGated } = activation;
   return {
+    types: { Activated: "f32" },
     fragments: [wgsl.activation[kind], isGated ? wgsl.output.gated : wgsl.output.activated],
   };
 }

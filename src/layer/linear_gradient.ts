@@ -11,7 +11,7 @@ import { canBeUniform } from "../gpu/usage.ts";
 import { Owned } from "../gpu/owned.ts";
 import type { DeviceProfile } from "../gpu/profile.ts";
 import { packSize } from "../tensor/loads.ts";
-import { packPiece } from "../tensor/pieces.ts";
+import { storedPackPiece } from "../tensor/pieces.ts";
 import { Tensor } from "../tensor/tensor.ts";
 import { chunksOf } from "./chunks.ts";
 import { ColumnSums } from "./column_sums.ts";
@@ -79,6 +79,7 @@ export function productModule(
     boundRows?: number;
   },
   tile: ProductTile,
+  { longLoads }: Pick<DeviceProfile, "longLoads">,
 ): WgslModule {
   const { rows: ROWS, packs: OWN_PACKS, workgroup: WORKGROUP, broadcasts } = tile;
   const pack = packSize(width);
@@ -92,7 +93,7 @@ export function productModule(
   const bound: WgslPiece = boundRows === undefined
     ? { fragments: [storage] }
     : { constants: { BOUND_ROWS: boundRows }, fragments: [uniform] };
-  return join("product", packPiece(pack), bound, factors, {
+  return join("product", storedPackPiece(pack, { longLoads }), bound, factors, {
     constants: { WIDTH: width, ROWS, OWN_PACKS, TILES: tilesOf(tile, width / pack), WORKGROUP },
     fragments: [wgsl.factor[factor], wgsl.putPack[to], wgsl.product],
   });
@@ -227,7 +228,8 @@ export class LinearGradient {
     { boundRows, chunks = 1 }: { boundRows?: number; chunks?: number } = {},
   ): Promise<BoundWork> {
     const [tile, shape] = this.#tiling(values.rows);
-    const module = productModule({ width: this.#inputs, factor, to, boundRows }, tile);
+    const shapeOf = { width: this.#inputs, factor, to, boundRows };
+    const module = productModule(shapeOf, tile, this.#profile);
     const kernel = await Kernel.compile(this.#gpu, module);
     const params = this.#params.get(JSON.stringify(values), () => kernel.uniform(values));
     const most = this.#gpu.device.limits.maxComputeWorkgroupsPerDimension;

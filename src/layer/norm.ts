@@ -4,8 +4,16 @@ import { type Buffers, Kernel } from "../gpu/kernel.ts";
 import { checkRounds } from "../gpu/loop_rounds.ts";
 import { lanesPiece } from "../attend/pieces.ts";
 import { packSize } from "../tensor/loads.ts";
-import { packPiece } from "../tensor/pieces.ts";
-import { MOMENT_LOOPS, normalisedPiece, type NormShape } from "./norm_pieces.ts";
+import { storedPackPiece } from "../tensor/pieces.ts";
+import {
+  bindsGainAsUniform,
+  type InputNorm,
+  MOMENT_LOOPS,
+  momentsPiece,
+  normalisedPiece,
+  type NormShape,
+  type RowPacks,
+} from "./norm_pieces.ts";
 import { type NormTarget, putPackPiece } from "./put.ts";
 import { join, type WgslModule } from "../gpu/compose.ts";
 import { type BoundWork, boundWork, gridOfRows } from "../gpu/bound_work.ts";
@@ -27,45 +35,44 @@ export interface NormOptions {
 }
 
 const LANES = { software: 8, gpu: 64 };
+/**
+ * Most packs of a row that a lane holds: with the three numbers that a gradient holds of each, as much as WGSL lets an invocation
+ * have.
+ */
+export const MOST_HELD = 128;
 
 /** Lanes that share a row. */
 export function normLanes({ isSoftware }: DeviceProfile): number {
   return isSoftware ? LANES.software : LANES.gpu;
 }
 
-/** Throws where rows are too wide for the loops of a kernel that goes `moreLoops` times more through them than a norm. */
-export function checkNormRounds(
-  profile: DeviceProfile,
-  action: string,
-  kind: NormOptions["kind"],
-  width: number,
-  { moreLoops = 0 }: { moreLoops?: number } = {},
-): void {
-  const loops = MOMENT_LOOPS[kind] + 1 + moreLoops;
-  const packs = width / packSize(width);
-  checkRounds(profile, action, loops * Math.ceil(packs / normLanes(profile)), { width });
+/** Where a norm has the packs of its rows: held where a load from storage is dear. */
+function packsOf({ isSoftware }: DeviceProfile, packs: number): RowPacks {
+  return isSoftware && packs / LANES.software <= MOST_HELD ? "held" : "storage";
 }
 
 /** The module that normalises rows, each by `lanes` lanes. */
 export function normModule(
-  { width, lanes, kind, to, hasBias }: NormShape & {
+  { width, lanes, kind, to, hasBias, isUniform, packs }: InputNorm & {
     width: number;
     lanes: number;
     to: NormTarget;
+    packs: RowPacks;
   },
-  { subgroupSize }: { subgroupSize: number },
+  { subgroupSize, longLoads }: Pick<DeviceProfile, "subgroupSize" | "longLoads">,
 ): WgslModule {
   const pack = packOf(width, to);
   return join(
     "norm",
-    packPiece(pack),
+    storedPackPiece(pack, { longLoads }),
     lanesPiece(lanes, { shuffles: lanes <= subgroupSize }),
     {
       // One sum at a time is shared.
       constants: { WIDTH: width, LANES: lanes, WORKGROUP: lanes, ROWS: 1 },
-      fragments: [wgsl.moments[kind], wgsl.norm],
+      fragments: [wgsl.norm],
     },
-    normalisedPiece({ kind, hasBias, isUniform: false }),
+    momentsPiece(kind, packs),
+    normalisedPiece({ kind, hasBias, isUniform }),
     putPackPiece(to, width),
   );
 }
@@ -113,11 +120,20 @@ export class Norm {
     { kind, eps, to = "y", profile = gpu.profile }: NormOptions,
   ): Promise<Norm> {
     const width = weights.gain.length;
-    checkNormRounds(profile, "normalise", kind, width);
     const lanes = normLanes(profile);
-    const { subgroupSize } = gpu.profile;
-    const shape = { width, lanes, kind, to, hasBias: weights.bias !== undefined };
-    const kernel = await Kernel.compile(gpu, normModule(shape, { subgroupSize }));
+    const pack = packOf(width, to);
+    const numPacks = width / pack;
+    const packs = packsOf(profile, numPacks);
+    // Packs may be held, their moments are taken, and what becomes of them is written.
+    const loops = (packs === "held" ? 1 : 0) + MOMENT_LOOPS[kind] + 1;
+    const rounds = loops * Math.ceil(numPacks / lanes);
+    checkRounds(profile, "normalise", rounds, { width });
+    const on = { subgroupSize: gpu.profile.subgroupSize, longLoads: profile.longLoads };
+    const hasBias = weights.bias !== undefined;
+    const { maxUniformBufferBindingSize: maxBytes } = gpu.device.limits;
+    const isUniform = bindsGainAsUniform(profile, weights.gain.buffer, { pack, maxBytes });
+    const shape = { width, lanes, kind, to, hasBias, isUniform, packs };
+    const kernel = await Kernel.compile(gpu, normModule(shape, on));
     return new Norm(gpu, kernel, weights, { kind, eps });
   }
 

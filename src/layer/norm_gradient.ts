@@ -1,18 +1,22 @@
 /** The gradients of a norm, beside {@linkcode Norm}. */
+import { sentence } from "../base/check.ts";
 import * as wgsl from "../../kernels/mod.ts";
 import { lanesPiece } from "../attend/pieces.ts";
-import { type BoundWork, boundWork, gridOfRows, inSequence } from "../gpu/bound_work.ts";
+import { type BoundWork, boundWork, inSequence } from "../gpu/bound_work.ts";
 import { join, type WgslModule } from "../gpu/compose.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { KeptBuffers } from "../gpu/kept_buffers.ts";
 import { Kernel } from "../gpu/kernel.ts";
 import { Owned } from "../gpu/owned.ts";
+import type { DeviceProfile } from "../gpu/profile.ts";
 import { packSize } from "../tensor/loads.ts";
-import { packPiece } from "../tensor/pieces.ts";
+import { storedPackPiece } from "../tensor/pieces.ts";
 import { Tensor } from "../tensor/tensor.ts";
+import { chunksOf } from "./chunks.ts";
 import { ColumnSums } from "./column_sums.ts";
 import { putPackPiece } from "./put.ts";
-import { checkNormRounds, normLanes, type NormOptions } from "./norm.ts";
+import { MOST_HELD, normLanes, type NormOptions } from "./norm.ts";
+import { MOMENT_LOOPS, momentsPiece } from "./norm_pieces.ts";
 
 /** The module of the gradient by the rows that a norm reads. */
 export function normGradientModule(
@@ -22,18 +26,19 @@ export function normGradientModule(
     kind: NormOptions["kind"];
     to: "y" | "sum";
   },
-  { subgroupSize }: { subgroupSize: number },
+  { subgroupSize, longLoads }: Pick<DeviceProfile, "subgroupSize" | "longLoads">,
 ): WgslModule {
   return join(
     "norm gradient",
-    packPiece(packSize(width)),
+    storedPackPiece(packSize(width), { longLoads }),
     lanesPiece(lanes, { shuffles: lanes <= subgroupSize }),
     putPackPiece(to, width),
     {
       // One sum at a time is shared.
       constants: { WIDTH: width, LANES: lanes, WORKGROUP: lanes, ROWS: 1 },
-      fragments: [wgsl.moments[kind], wgsl.normGradient],
+      fragments: [wgsl.normGradient],
     },
+    momentsPiece(kind, "held"),
   );
 }
 
@@ -53,6 +58,15 @@ export interface NormGradientBuffers {
   dBias?: GPUBuffer;
 }
 
+/** Fewest rows of a workgroup, whose sums of the gain's gradients are then added up. */
+const LEAST_ROWS = 8;
+/** Lanes that every device has in a workgroup. */
+const MOST_LANES = 256;
+/** Loops through a row beside those of its moments: it is held, its means are taken, and its gradient is written. */
+const LOOPS = 3;
+/** Sums over the lanes of a row: of its moments, and its two means. */
+const SUMS = { rms: 3, layer: 5 };
+
 /** The gradients of a norm of rows of one width. */
 export class NormGradient {
   readonly #gpu: Gpu;
@@ -60,8 +74,7 @@ export class NormGradient {
   readonly #options: Omit<NormOptions, "to">;
   readonly #owned = new Owned();
   readonly #params = this.#owned.keep(new KeptBuffers());
-  readonly #gainSums: ColumnSums;
-  readonly #biasSums: ColumnSums;
+  readonly #columnSums: ColumnSums;
 
   /**
    * @param width Elements of a row.
@@ -72,8 +85,7 @@ export class NormGradient {
     this.#width = width;
     this.#options = options;
     const { profile } = options;
-    this.#gainSums = this.#owned.keep(new ColumnSums(gpu, width, { term: "normed", profile }));
-    this.#biasSums = this.#owned.keep(new ColumnSums(gpu, width, { profile }));
+    this.#columnSums = this.#owned.keep(new ColumnSums(gpu, width, { profile }));
   }
 
   /** Binds the gradients of `numRows` rows: `dx`, or its sum with what is in it before, and what they add to those of weights. */
@@ -84,23 +96,45 @@ export class NormGradient {
   ): Promise<BoundWork> {
     const { kind, eps, profile = this.#gpu.profile } = this.#options;
     const width = this.#width;
-    checkNormRounds(profile, "compute the gradient of a norm", kind, width, { moreLoops: 2 });
-    const shape = { width, lanes: normLanes(profile), kind, to };
-    const { device, profile: { subgroupSize } } = this.#gpu;
-    const kernel = await Kernel.compile(this.#gpu, normGradientModule(shape, { subgroupSize }));
-    const params = this.#params.get(`${numRows} rows`, () => kernel.uniform({ numRows, eps }));
-    const moments = this.#owned.keep(
-      await Tensor.empty(this.#gpu, [numRows, 2], { label: "moments" }),
+    const lanes = lanesOf(profile, width);
+    const on = { subgroupSize: this.#gpu.profile.subgroupSize, longLoads: profile.longLoads };
+    const module = normGradientModule({ width, lanes, kind, to }, on);
+    const kernel = await Kernel.compile(this.#gpu, module);
+    const sumRounds = SUMS[kind] * Math.log2(lanes);
+    const rounds = (MOMENT_LOOPS[kind] + LOOPS) * packsOfLane(width, lanes) + sumRounds;
+    const { count, size: chunk } = chunksOf(profile, numRows, 1, {
+      leastTerms: LEAST_ROWS,
+      rounds,
+    });
+    const params = this.#params.get(
+      `${numRows} rows`,
+      () => kernel.uniform({ numRows, chunk, eps }),
+    );
+    const gainParts = this.#owned.keep(
+      await Tensor.empty(this.#gpu, [count, width], { label: "parts of a gain's gradient" }),
     ).buffer;
-    const grid = gridOfRows(numRows, device.limits.maxComputeWorkgroupsPerDimension);
     return inSequence([
-      boundWork([kernel.bind({ params, x, dy, gain, moments, y: dx }, grid)]),
-      await this.#gainSums.bind({ x, dy, moments, y: dGain }, numRows),
-      ...(dBias ? [await this.#biasSums.bind({ x: dy, y: dBias }, numRows)] : []),
+      boundWork([kernel.bind({ params, x, dy, gain, gainParts, y: dx }, [count, 1])]),
+      await this.#columnSums.bind({ x: gainParts, y: dGain }, count),
+      ...(dBias ? [await this.#columnSums.bind({ x: dy, y: dBias }, numRows)] : []),
     ]);
   }
 
   destroy(): void {
     this.#owned.destroy();
   }
+}
+
+function packsOfLane(width: number, lanes: number): number {
+  return Math.ceil(width / packSize(width) / lanes);
+}
+
+/** Lanes that share a row: as many as a norm's, or so many that each can hold its part. */
+function lanesOf(profile: DeviceProfile, width: number): number {
+  const all = [normLanes(profile), 64, MOST_LANES];
+  const lanes = all.find((lanes) => packsOfLane(width, lanes) <= MOST_HELD);
+  if (lanes !== undefined) return lanes;
+  const most = MOST_HELD * MOST_LANES * packSize(width);
+  const rule = "rows must be of at most as many elements as its lanes can hold";
+  throw new RangeError(sentence("compute the gradient of a norm", rule, { width, most }));
 }

@@ -1,5 +1,7 @@
 /** What a norm is in kernels: in its own, and in that of a projection which normalises its input. */
 import * as wgsl from "../../kernels/mod.ts";
+import type { DeviceProfile } from "../gpu/profile.ts";
+import { canBeUniform } from "../gpu/usage.ts";
 import type { WgslPiece } from "../gpu/compose.ts";
 
 /** A norm as kernels know it. */
@@ -20,6 +22,23 @@ export interface InputNorm extends NormShape {
 
 /** Times that a kernel goes through a row for its moments. */
 export const MOMENT_LOOPS = { rms: 1, layer: 2 };
+
+/** Whether a kernel binds a gain as a uniform: where loads from storage are dear and one binding holds it. */
+export function bindsGainAsUniform(
+  { isSoftware }: DeviceProfile,
+  gain: GPUBuffer,
+  { pack, maxBytes }: { pack: 1 | 4; maxBytes: number },
+): boolean {
+  return isSoftware && pack === 4 && gain.size <= maxBytes && canBeUniform(gain);
+}
+
+/** Where the packs of a row are that its lanes go through several times: in storage, or in registers of the lanes. */
+export type RowPacks = "storage" | "held";
+
+/** Declares `momentsOf`, and the packs of a row that it goes through. */
+export function momentsPiece(kind: NormShape["kind"], packs: RowPacks): WgslPiece {
+  return { fragments: [wgsl.rowPacks[packs], wgsl.moments[kind]] };
+}
 
 /** Declares `normalised`, and the gain and the bias that it reads. */
 export function normalisedPiece(norm: InputNorm): WgslPiece {

@@ -5,15 +5,19 @@ import { join, type WgslModule } from "../gpu/compose.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { Kernel } from "../gpu/kernel.ts";
 import { Owned } from "../gpu/owned.ts";
+import type { DeviceProfile } from "../gpu/profile.ts";
 import { packSize } from "../tensor/loads.ts";
-import { packPiece } from "../tensor/pieces.ts";
+import { storedPackPiece } from "../tensor/pieces.ts";
 import { Tensor } from "../tensor/tensor.ts";
 
 const WORKGROUP = 64;
 
 /** The module that adds to the gradient of embeddings. */
-export function embedGradientModule(dim: number): WgslModule {
-  return join("embed gradient", packPiece(packSize(dim)), {
+export function embedGradientModule(
+  dim: number,
+  profile: Pick<DeviceProfile, "longLoads">,
+): WgslModule {
+  return join("embed gradient", storedPackPiece(packSize(dim), profile), {
     constants: { IN: dim, WORKGROUP },
     fragments: [wgsl.putPack.sum, wgsl.embedGradient],
   });
@@ -87,7 +91,7 @@ export class EmbeddingGradient {
     { dy, dw }: Record<"dy" | "dw", GPUBuffer>,
     { dim, scale = 1 }: { dim: number; scale?: number },
   ): Promise<BoundWork> {
-    const kernel = await Kernel.compile(this.#gpu, embedGradientModule(dim));
+    const kernel = await Kernel.compile(this.#gpu, embedGradientModule(dim, this.#gpu.profile));
     const params = kernel.uniform({ numRows: this.#vocabSize, scale });
     this.#owned.keep(params);
     const workgroups = Math.ceil(this.#vocabSize * dim / packSize(dim) / WORKGROUP);

@@ -25,6 +25,13 @@ export function packPiece(packSize: 1 | 4): WgslPiece {
   return { fragments: [packSize === 4 ? wgsl.pack.vec4 : wgsl.pack.scalar] };
 }
 
+/** Declares `StoredPack`, a pack of f32 as a tensor holds it, beside `Wide`, as {@linkcode packPiece} does. */
+export function storedPackPiece(packSize: 1 | 4, { longLoads }: { longLoads: boolean }): WgslPiece {
+  const { same, u64 } = wgsl.storedPack;
+  const { fragments = [] } = packPiece(packSize);
+  return { fragments: [...fragments, longLoads && packSize === 4 ? u64 : same] };
+}
+
 /** Declares `Stored`, what a load brings, and what takes it apart: `numbersOf`, or `integersOf` where rows are quantized. */
 export function loadPieces(
   dtype: KvDtype,

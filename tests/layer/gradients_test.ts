@@ -174,6 +174,34 @@ for (const tiles of TILES) {
   }
 }
 
+testRandomly("NormGradient: rows of which more lanes hold their parts", async (random) => {
+  const gpu = await sharedGpu();
+  using tensors = new Tensors();
+  // 8 lanes hold 128 packs each, and a pack of an odd row is one element.
+  const [rows, width] = [3, 8 * 128 + 3];
+  const [x, dy, gain] = [[rows, width], [rows, width], [width]].map((shape) =>
+    random.tensor(shape)
+  );
+  const options = { kind: "rms", eps: 1e-5 } as const;
+  const numbers = { x: Float64Array.from(x.data), gain: gain.data, dy: dy.data };
+  const expected = normGradient(numbers, options);
+  const norm = tensors.keep(
+    new NormGradient(gpu, width, { ...options, profile: PROFILES.software }),
+  );
+  const dx = await tensors.poisoned([rows, width]);
+  const dGain = await tensors.upload({ data: new Float32Array(width), shape: [width] });
+  await run(
+    await norm.bind({
+      x: (await tensors.upload(x)).buffer,
+      dy: (await tensors.upload(dy)).buffer,
+      gain: (await tensors.upload(gain)).buffer,
+      ...{ dx: dx.buffer, dGain: dGain.buffer },
+    }, rows),
+  );
+  assertNear(await dx.download(), expected.dx, "dx");
+  assertNear(await dGain.download(), expected.dGain, "dGain");
+});
+
 testRandomly("Inside: each activation and its gradient, gated and not", async (random) => {
   const gpu = await sharedGpu();
   const length = random.integer(65, 200);

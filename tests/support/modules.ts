@@ -323,9 +323,9 @@ function layerModules(): WgslModule[] {
               ...{ inputs, outputs: 12, rows: 12, dtype, loads, hasBias: i % 2 === 0 },
               norm: norm && { ...norm, isUniform: inputs === 64 && dtype !== "int4" },
             };
-            const { subgroupSize } = profile;
+            const { subgroupSize, longLoads } = profile;
             return linearModule("linear", shape, tileOf(profile, { numTokens, numRows: 512 }), {
-              ...{ activation, target, subgroupSize },
+              ...{ activation, target, subgroupSize, longLoads },
             });
           })
         )
@@ -335,7 +335,7 @@ function layerModules(): WgslModule[] {
       const shape = { inputs: 8, outputs: 12, rows: 12, hasBias: false, isUniform: true } as const;
       const loaded = { ...shape, dtype: "f32", loads: "packs" } as const;
       return linearModule("linear", loaded, UNIFORM_TILE, {
-        ...{ activation, target: "y", subgroupSize: profile.subgroupSize },
+        ...{ activation, target: "y", ...profile },
       });
     }),
     ...[undefined, 3].map((heads) => {
@@ -343,15 +343,16 @@ function layerModules(): WgslModule[] {
       const loaded = { ...shape, dtype: "f32", loads: loadsOf(profile, "f32", 8) } as const;
       const target = { heads: 3, first: 2, width: 9 };
       return linearModule("linear", loaded, tileOf(profile, { numTokens: 1, numRows: 12, heads }), {
-        ...{ heads, target, subgroupSize: profile.subgroupSize },
+        ...{ heads, target, ...profile },
       });
     }),
     ...(["rms", "layer"] as const).flatMap((kind) =>
       (["y", "sum", { heads: 1, first: 0, width: 40 }] as const).flatMap((to) =>
         flags.flatMap((hasBias) =>
-          [[8, 33], [64, 36]].map(([lanes, width]) =>
-            normModule({ width, lanes, kind, to, hasBias }, profile)
-          )
+          [
+            { lanes: 8, width: 33, packs: "storage", isUniform: false } as const,
+            { lanes: 64, width: 36, packs: "held", isUniform: true } as const,
+          ].map((shape) => normModule({ ...shape, kind, to, hasBias }, profile))
         )
       )
     ),
@@ -382,15 +383,14 @@ function trainingModules(): WgslModule[] {
             productModule(
               { width, factor, to, boundRows },
               productTile(profile, { rows: 99, packs: 16 }),
+              profile,
             )
           )
         )
       )
     ),
     ...targets.flatMap((to) => [
-      ...(["plain", "normed"] as const).map((term) =>
-        columnSumsModule({ width: 33, term, to, workgroup: 8 })
-      ),
+      columnSumsModule({ width: 33, to, workgroup: 8 }),
       ...[8, 64].flatMap((lanes) => [
         ...(["rms", "layer"] as const).map((kind) =>
           normGradientModule({ width: 33, lanes, kind, to }, profile)
@@ -402,10 +402,12 @@ function trainingModules(): WgslModule[] {
     ]),
     ...kinds.flatMap((kind) =>
       [true, false].flatMap((isGated) =>
-        directions.map((direction) => insideModule({ kind, isGated }, direction))
+        directions.flatMap((direction) =>
+          ([1, 4] as const).map((pack) => insideModule({ kind, isGated }, direction, pack, profile))
+        )
       )
     ),
-    ...[64, 7].map(embedGradientModule),
+    ...[64, 7].map((dim) => embedGradientModule(dim, profile)),
     ...[8, 64].flatMap((lanes) => [squaresModule(lanes, profile), clipModule(lanes, profile)]),
     adamwModule(),
   ]);
