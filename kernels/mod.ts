@@ -2691,11 +2691,7 @@ put(workgroupId.y, column, sum);
 }`;
 
 /** layer/each.wgsl */
-export const each: string = `struct Params {
-length: u32,
-}
-var<uniform> params: Params;
-@compute @workgroup_size(WORKGROUP)
+export const each: string = `@compute @workgroup_size(WORKGROUP)
 fn main(
 @builtin(workgroup_id) workgroupId: vec3u,
 @builtin(num_workgroups) numWorkgroups: vec3u,
@@ -2706,6 +2702,12 @@ if (i < params.length) {
 visit(i);
 }
 }`;
+
+/** layer/each_length.wgsl */
+export const eachLength: string = `struct Params {
+length: u32,
+}
+var<uniform> params: Params;`;
 
 /** layer/factor.wgsl */
 export const factor: Readonly<Record<"row" | "column", string>> = {
@@ -2720,28 +2722,70 @@ return a[k * params.rows + row];
 };
 
 /** layer/factors.wgsl */
-export const factors: Readonly<Record<"own" | "broadcast", string>> = {
+export const factors: Readonly<Record<"own" | "broadcast" | "broadcastPacks" | "broadcastColumnPacks", string>> = {
   own: `fn firstRowOf(workgroupIndex: u32, invocation: u32) -> u32 {
 return (workgroupIndex * WORKGROUP + invocation) / TILES * ROWS;
 }
-fn factorsAt(firstRow: u32, k: u32, invocation: u32) -> array<f32, ROWS> {
-var factors: array<f32, ROWS>;
+fn factorsAt(firstRow: u32, k: u32, invocation: u32) -> array<array<f32, ROWS>, STEPS> {
+var factors: array<array<f32, ROWS>, STEPS>;
+/*unroll*/ for (var s = 0u; s < STEPS; s++) {
 /*unroll*/ for (var r = 0u; r < ROWS; r++) {
-factors[r] = factorAt(min(firstRow + r, params.rows - 1u), k);
+factors[s][r] = factorAt(min(firstRow + r, params.rows - 1u), k + s);
+}
 }
 return factors;
 }`,
   broadcast: `fn firstRowOf(workgroupIndex: u32, invocation: u32) -> u32 {
 return workgroupIndex / (TILES / WORKGROUP) * ROWS;
 }
-fn factorsAt(firstRow: u32, k: u32, invocation: u32) -> array<f32, ROWS> {
+fn factorsAt(firstRow: u32, k: u32, invocation: u32) -> array<array<f32, ROWS>, STEPS> {
+var factors: array<array<f32, ROWS>, STEPS>;
+/*unroll*/ for (var s = 0u; s < STEPS; s++) {
 var loaded: array<f32, FACTOR_LOADS>;
 /*unroll*/ for (var i = 0u; i < FACTOR_LOADS; i++) {
-loaded[i] = factorAt(min(firstRow + i * WORKGROUP + invocation, params.rows - 1u), k);
+loaded[i] = factorAt(min(firstRow + i * WORKGROUP + invocation, params.rows - 1u), k + s);
 }
-var factors: array<f32, ROWS>;
 /*unroll*/ for (var r = 0u; r < ROWS; r++) {
-factors[r] = subgroupBroadcast(loaded[r / WORKGROUP], r % WORKGROUP);
+factors[s][r] = subgroupBroadcast(loaded[r / WORKGROUP], r % WORKGROUP);
+}
+}
+return factors;
+}`,
+  broadcastPacks: `var<storage, read> a: array<StoredPack>;
+fn firstRowOf(workgroupIndex: u32, invocation: u32) -> u32 {
+return workgroupIndex / (TILES / WORKGROUP) * ROWS;
+}
+fn factorsAt(firstRow: u32, k: u32, invocation: u32) -> array<array<f32, ROWS>, STEPS> {
+var loaded: array<Wide, FACTOR_LOADS>;
+/*unroll*/ for (var i = 0u; i < FACTOR_LOADS; i++) {
+let row = min(firstRow + i * WORKGROUP + invocation, params.rows - 1u);
+loaded[i] = packOf(a[(row * params.inner + k) / PACK]);
+}
+var factors: array<array<f32, ROWS>, STEPS>;
+/*unroll*/ for (var r = 0u; r < ROWS; r++) {
+let own = subgroupBroadcast(loaded[r / WORKGROUP], r % WORKGROUP);
+/*unroll*/ for (var s = 0u; s < STEPS; s++) {
+factors[s][r] = own[s];
+}
+}
+return factors;
+}`,
+  broadcastColumnPacks: `var<storage, read> a: array<StoredPack>;
+fn firstRowOf(workgroupIndex: u32, invocation: u32) -> u32 {
+return workgroupIndex / (TILES / WORKGROUP) * ROWS;
+}
+fn factorsAt(firstRow: u32, k: u32, invocation: u32) -> array<array<f32, ROWS>, STEPS> {
+let row = min(firstRow + invocation % PACK_ROWS * PACK, params.rows - PACK);
+let loaded = packOf(a[((k + invocation / PACK_ROWS) * params.rows + row) / PACK]);
+var factors: array<array<f32, ROWS>, STEPS>;
+/*unroll*/ for (var s = 0u; s < STEPS; s++) {
+/*unroll*/ for (var p = 0u; p < PACK_ROWS; p++) {
+let own = subgroupBroadcast(loaded, s * PACK_ROWS + p);
+factors[s][p * PACK] = own.x;
+factors[s][p * PACK + 1u] = own.y;
+factors[s][p * PACK + 2u] = own.z;
+factors[s][p * PACK + 3u] = own.w;
+}
 }
 return factors;
 }`,
@@ -3176,6 +3220,7 @@ chunk: u32,
 }
 var<uniform> params: Params;
 const PACKS = WIDTH / PACK;
+alias OwnPacks = array<Wide, OWN_PACKS>;
 @compute @workgroup_size(WORKGROUP)
 fn main(
 @builtin(workgroup_id) workgroupId: vec3u,
@@ -3190,23 +3235,33 @@ return;
 }
 let first = params.first + workgroupId.z * params.chunk;
 let end = min(first + params.chunk, params.inner);
-var sums: array<array<Wide, OWN_PACKS>, ROWS>;
-for (var k = first; k < end; k++) {
-var held = array<Wide, OWN_PACKS>();
-/*unroll*/ for (var p = 0u; p < OWN_PACKS; p++) {
-held[p] = innerPack(k, min(firstPack + p, PACKS - 1u));
-}
+var sums: array<OwnPacks, ROWS>;
+for (var k = first; k < end; k += STEPS) {
 let factors = factorsAt(firstRow, k, invocation);
+var held = array<OwnPacks, STEPS>();
+/*unroll*/ for (var s = 0u; s < STEPS; s++) {
+/*unroll*/ for (var p = 0u; p < OWN_PACKS; p++) {
+held[s][p] = innerPack(k + s, min(firstPack + p, PACKS - 1u));
+}
+}
 /*unroll*/ for (var r = 0u; r < ROWS; r++) {
 /*unroll*/ for (var p = 0u; p < OWN_PACKS; p++) {
-sums[r][p] = fma(Wide(factors[r]), held[p], sums[r][p]);
+/*unroll*/ for (var s = 0u; s < STEPS; s++) {
+sums[r][p] = fma(Wide(factors[s][r]), held[s][p], sums[r][p]);
 }
 }
 }
-/*unroll*/ for (var r = 0u; r < ROWS; r++) {
+}
+for (var r = 0u; r < ROWS; r++) {
+var row = OwnPacks();
+/*unroll*/ for (var n = 0u; n < ROWS; n++) {
+if (r == n) {
+row = sums[n];
+}
+}
 /*unroll*/ for (var p = 0u; p < OWN_PACKS; p++) {
 if (firstRow + r < params.rows && firstPack + p < PACKS) {
-putPack(workgroupId.z * params.rows + firstRow + r, firstPack + p, sums[r][p]);
+putPack(workgroupId.z * params.rows + firstRow + r, firstPack + p, row[p]);
 }
 }
 }
@@ -4429,16 +4484,7 @@ var<storage, read_write> w: array<f32>;
 var<storage, read_write> gradient: array<f32>;
 var<storage, read_write> m: array<f32>;
 var<storage, read_write> v: array<f32>;
-@compute @workgroup_size(WORKGROUP)
-fn main(
-@builtin(workgroup_id) workgroupId: vec3u,
-@builtin(num_workgroups) numWorkgroups: vec3u,
-@builtin(local_invocation_index) invocation: u32,
-) {
-let i = (workgroupId.y * numWorkgroups.x + workgroupId.x) * WORKGROUP + invocation;
-if (i >= params.length) {
-return;
-}
+fn visit(i: u32) {
 let norm = clipping[0].x;
 let g = clipping[0].y * gradient[i];
 gradient[i] = 0.0;
@@ -4482,8 +4528,9 @@ temperature: f32,
 weight: f32,
 }
 var<uniform> params: Params;
-var<storage, read> logits: array<f32>;
+var<storage, read> logits: array<StoredPack>;
 var<storage, read_write> losses: array<f32>;
+const PACKS = WIDTH / PACK;
 alias PerRow = array<f32, ROWS>;
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -4497,21 +4544,23 @@ return;
 }
 let start = token * WIDTH;
 let invTemperature = 1.0 / params.temperature;
+holdRow(start, lane);
+holdTarget(token, lane);
 var most = PerRow();
-most[0] = logits[start];
+most[0] = packOf(logits[start]);
 for (var i = lane; i < WIDTH; i += LANES) {
-most[0] = max(most[0], logits[start + i]);
+most[0] = max(most[0], rowPack(start, i));
 }
 let m = maxOverLanes(most, lane, lane)[0];
 var d = 0.0;
 for (var i = lane; i < WIDTH; i += LANES) {
-d += exp((logits[start + i] - m) * invTemperature);
+d += exp((rowPack(start, i) - m) * invTemperature);
 }
 let logD = log(sumOverLanes(d, lane, lane));
 let wanted = targetOf(token, lane);
 var sum = 0.0;
 for (var i = lane; i < WIDTH; i += LANES) {
-let logP = (logits[start + i] - m) * invTemperature - logD;
+let logP = (rowPack(start, i) - m) * invTemperature - logD;
 let logQ = logTarget(wanted, token, i);
 let q = exp(logQ);
 sum += select(0.0, q * (logQ - logP), q > 0.0);
@@ -4554,29 +4603,34 @@ parts[params.first + workgroupId.x] = all;
 export const target: Readonly<Record<"label" | "teacher", string>> = {
   label: `var<storage, read> labels: array<u32>;
 alias Target = u32;
+fn holdTarget(token: u32, lane: u32) {
+}
 fn targetOf(token: u32, lane: u32) -> Target {
 return labels[token];
 }
 fn logTarget(label: Target, token: u32, i: u32) -> f32 {
 return select(-3.4028234663852886e38, 0.0, i == label);
 }`,
-  teacher: `var<storage, read> teacher: array<f32>;
+  teacher: `var<storage, read> teacher: array<StoredPack>;
 alias Target = vec2f;
+fn holdTarget(token: u32, lane: u32) {
+holdTeacher(token * WIDTH, lane);
+}
 fn targetOf(token: u32, lane: u32) -> Target {
 var most = PerRow();
-most[0] = teacher[token * WIDTH];
+most[0] = packOf(teacher[token * WIDTH]);
 for (var i = lane; i < WIDTH; i += LANES) {
-most[0] = max(most[0], teacher[token * WIDTH + i]);
+most[0] = max(most[0], teacherPack(token * WIDTH, i));
 }
 workgroupBarrier();
 let m = maxOverLanes(most, lane, lane)[0];
 var d = 0.0;
 for (var i = lane; i < WIDTH; i += LANES) {
-d += exp((teacher[token * WIDTH + i] - m) / params.temperature);
+d += exp((teacherPack(token * WIDTH, i) - m) / params.temperature);
 }
 return vec2f(m, log(sumOverLanes(d, lane, lane)));
 }
 fn logTarget(state: Target, token: u32, i: u32) -> f32 {
-return (teacher[token * WIDTH + i] - state.x) / params.temperature - state.y;
+return (teacherPack(token * WIDTH, i) - state.x) / params.temperature - state.y;
 }`,
 };

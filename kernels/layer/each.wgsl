@@ -4,13 +4,7 @@
 //
 // Grid: (blocks of elements, lines of blocks). An invocation owns an element.
 //
-// Needs inside, WORKGROUP.
-struct Params {
-  length: u32,
-}
-
-var<uniform> params: Params;
-
+// Needs WORKGROUP, params, visit.
 @compute @workgroup_size(WORKGROUP)
 fn main(
   @builtin(workgroup_id) workgroupId: vec3u,

@@ -11,10 +11,7 @@
 //   schedule  [1]         Step        read
 //   clipping  [1]         norm, clip  read
 //
-// Grid: (blocks of elements, lines of blocks). An invocation owns an element. Where the norm of the gradients is not finite,
-// all that a step would change stays as it is.
-//
-// Needs WORKGROUP.
+// Where the norm of the gradients is not finite, all that a step would change stays as it is.
 struct Params {
   length: u32,
   decay: f32,
@@ -39,16 +36,7 @@ var<storage, read_write> gradient: array<f32>;
 var<storage, read_write> m: array<f32>;
 var<storage, read_write> v: array<f32>;
 
-@compute @workgroup_size(WORKGROUP)
-fn main(
-  @builtin(workgroup_id) workgroupId: vec3u,
-  @builtin(num_workgroups) numWorkgroups: vec3u,
-  @builtin(local_invocation_index) invocation: u32,
-) {
-  let i = (workgroupId.y * numWorkgroups.x + workgroupId.x) * WORKGROUP + invocation;
-  if (i >= params.length) {
-    return;
-  }
+fn visit(i: u32) {
   let norm = clipping[0].x;
   let g = clipping[0].y * gradient[i];
   gradient[i] = 0.0;

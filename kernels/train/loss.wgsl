@@ -11,7 +11,7 @@
 //
 // Grid: (tokens, lines of tokens). A workgroup owns a token; lane i owns the logits i, i + LANES, ...
 //
-// Needs lanes, put, target, LANES, ROWS, WIDTH, WORKGROUP.
+// Needs lanes, pack, put, row_packs, stored_pack, target, LANES, ROWS, WIDTH, WORKGROUP.
 struct Params {
   numTokens: u32,
   temperature: f32,
@@ -20,8 +20,10 @@ struct Params {
 }
 
 var<uniform> params: Params;
-var<storage, read> logits: array<f32>;
+var<storage, read> logits: array<StoredPack>;
 var<storage, read_write> losses: array<f32>;
+
+const PACKS = WIDTH / PACK;
 
 alias PerRow = array<f32, ROWS>;
 
@@ -38,22 +40,25 @@ fn main(
   let start = token * WIDTH;
   let invTemperature = 1.0 / params.temperature;
 
+  holdRow(start, lane);
+  holdTarget(token, lane);
+
   var most = PerRow();
-  most[0] = logits[start];
+  most[0] = packOf(logits[start]);
   for (var i = lane; i < WIDTH; i += LANES) {
-    most[0] = max(most[0], logits[start + i]);
+    most[0] = max(most[0], rowPack(start, i));
   }
   let m = maxOverLanes(most, lane, lane)[0];
   var d = 0.0;
   for (var i = lane; i < WIDTH; i += LANES) {
-    d += exp((logits[start + i] - m) * invTemperature);
+    d += exp((rowPack(start, i) - m) * invTemperature);
   }
   let logD = log(sumOverLanes(d, lane, lane));
 
   let wanted = targetOf(token, lane);
   var sum = 0.0;
   for (var i = lane; i < WIDTH; i += LANES) {
-    let logP = (logits[start + i] - m) * invTemperature - logD;
+    let logP = (rowPack(start, i) - m) * invTemperature - logD;
     let logQ = logTarget(wanted, token, i);
     let q = exp(logQ);
     sum += select(0.0, q * (logQ - logP), q > 0.0);

@@ -28,7 +28,7 @@ export function insideModule(
   return join("inside", storedPackPiece(pack, profile), {
     types: { Activated: "Wide" },
     constants: { WORKGROUP },
-    fragments: [wgsl.activation[kind], visit, wgsl.each],
+    fragments: [wgsl.activation[kind], visit, wgsl.eachLength, wgsl.each],
   });
 }
 

@@ -72,31 +72,73 @@ function blocksOf(
  * is bound whole, or `boundRows` rows of it as a uniform.
  */
 export function productModule(
-  { width, factor, to, boundRows }: {
+  { width, factor, to, boundRows, steps }: {
     width: number;
     factor: "row" | "column";
     to: "y" | "sum";
     boundRows?: number;
+    steps: number;
   },
   tile: ProductTile,
   { longLoads }: Pick<DeviceProfile, "longLoads">,
 ): WgslModule {
-  const { rows: ROWS, packs: OWN_PACKS, workgroup: WORKGROUP, broadcasts } = tile;
+  const { rows: ROWS, packs: OWN_PACKS, workgroup: WORKGROUP } = tile;
   const pack = packSize(width);
-  const factors: WgslPiece = broadcasts
-    ? {
-      constants: { FACTOR_LOADS: Math.ceil(ROWS / WORKGROUP) },
-      fragments: [wgsl.factors.broadcast],
-    }
-    : { fragments: [wgsl.factors.own] };
   const { uniform, storage } = wgsl.innerRow;
   const bound: WgslPiece = boundRows === undefined
     ? { fragments: [storage] }
     : { constants: { BOUND_ROWS: boundRows }, fragments: [uniform] };
-  return join("product", storedPackPiece(pack, { longLoads }), bound, factors, {
-    constants: { WIDTH: width, ROWS, OWN_PACKS, TILES: tilesOf(tile, width / pack), WORKGROUP },
-    fragments: [wgsl.factor[factor], wgsl.putPack[to], wgsl.product],
-  });
+  return join(
+    "product",
+    storedPackPiece(pack, { longLoads }),
+    bound,
+    factorsPiece(factor, tile, { steps }),
+    {
+      constants: { WIDTH: width, ROWS, OWN_PACKS, TILES: tilesOf(tile, width / pack), WORKGROUP },
+      fragments: [wgsl.putPack[to], wgsl.product],
+    },
+  );
+}
+
+/**
+ * Rows of the second matrix that a product multiplies at once: as many as a load of factors serves, where packs of these can be
+ * loaded as a whole, or one. They divide `divisors`, and packs of columns the rows of the product.
+ */
+export function stepsOf(
+  { rows: tileRows, workgroup, broadcasts = false }: ProductTile,
+  { factor, width, rows, divisors, longLoads }: {
+    factor: "row" | "column";
+    width: number;
+    rows: number;
+    divisors: readonly number[];
+    longLoads: boolean;
+  },
+): number {
+  if (!longLoads || !broadcasts || packSize(width) === 1) return 1;
+  if (factor === "column" && (tileRows < 4 || rows % 4 !== 0)) return 1;
+  const steps = factor === "row" ? 4 : 4 * workgroup / tileRows;
+  return divisors.every((number) => number % steps === 0) ? steps : 1;
+}
+
+/** Declares `firstRowOf` and `factorsAt`. */
+function factorsPiece(
+  factor: "row" | "column",
+  { rows, workgroup, broadcasts }: ProductTile,
+  { steps }: { steps: number },
+): WgslPiece {
+  const { own, broadcast, broadcastPacks, broadcastColumnPacks } = wgsl.factors;
+  const constants = { STEPS: steps };
+  const FACTOR_LOADS = Math.ceil(rows / workgroup);
+  if (!broadcasts) return { constants, fragments: [own, wgsl.factor[factor]] };
+  if (steps === 1) {
+    return {
+      constants: { ...constants, FACTOR_LOADS },
+      fragments: [broadcast, wgsl.factor[factor]],
+    };
+  }
+  return factor === "row"
+    ? { constants: { ...constants, FACTOR_LOADS }, fragments: [broadcastPacks] }
+    : { constants: { ...constants, PACK_ROWS: rows / 4 }, fragments: [broadcastColumnPacks] };
 }
 
 /** The matrices of a product, and where it goes. */
@@ -228,8 +270,13 @@ export class LinearGradient {
     { boundRows, chunks = 1 }: { boundRows?: number; chunks?: number } = {},
   ): Promise<BoundWork> {
     const [tile, shape] = this.#tiling(values.rows);
-    const shapeOf = { width: this.#inputs, factor, to, boundRows };
-    const module = productModule(shapeOf, tile, this.#profile);
+    const { longLoads } = this.#profile;
+    const width = this.#inputs;
+    const { rows, inner, first, chunk } = values;
+    const divisors = [inner, first, chunk];
+    const steps = stepsOf(tile, { factor, width, rows, divisors, longLoads });
+    const of = { width, factor, to, boundRows, steps };
+    const module = productModule(of, tile, { longLoads });
     const kernel = await Kernel.compile(this.#gpu, module);
     const params = this.#params.get(JSON.stringify(values), () => kernel.uniform(values));
     const most = this.#gpu.device.limits.maxComputeWorkgroupsPerDimension;

@@ -2,37 +2,55 @@
 import * as wgsl from "../../kernels/mod.ts";
 import { lanesPiece } from "../attend/pieces.ts";
 import { type BoundWork, boundWork, gridOfRows } from "../gpu/bound_work.ts";
-import { join, type WgslModule } from "../gpu/compose.ts";
+import { join, renamed, type WgslModule } from "../gpu/compose.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { KeptBuffers } from "../gpu/kept_buffers.ts";
 import { Kernel } from "../gpu/kernel.ts";
 import { checkRounds } from "../gpu/loop_rounds.ts";
 import type { DeviceProfile } from "../gpu/profile.ts";
+import type { RowPacks } from "../layer/norm_pieces.ts";
+import { storedPackPiece } from "../tensor/pieces.ts";
 import { putPiece } from "../layer/put.ts";
 
 const LANES = { software: 8, gpu: 128 };
-/** Times that the kernel goes through logits, those of the teacher included. */
-const LOOPS = 5;
+/** Times that the kernel goes through logits, those of the teacher and holding both included. */
+const LOOPS = 7;
+/** Most logits that a lane holds: with those of a teacher, as much as WGSL lets an invocation have. */
+const MOST_HELD = 1024;
 
 /** The target of a loss: labels, or the distribution of a teacher. */
 export type LossTarget = "label" | "teacher";
 
 /** The module of a loss over a vocabulary. */
 export function lossModule(
-  { vocabSize, target, to, lanes }: {
+  { vocabSize, target, to, lanes, packs }: {
     vocabSize: number;
     target: LossTarget;
     to: "y" | "sum";
     lanes: number;
+    packs: RowPacks;
   },
   { subgroupSize }: { subgroupSize: number },
 ): WgslModule {
-  return join("loss", lanesPiece(lanes, { shuffles: lanes <= subgroupSize }), {
-    // One sum at a time is shared.
-    constants: { WIDTH: vocabSize, LANES: lanes, WORKGROUP: lanes, ROWS: 1 },
-    fragments: [wgsl.target[target], wgsl.loss],
-  }, putPiece(to, vocabSize));
+  const rows = [renamed(wgsl.rowPacks[packs], { x: "logits" })];
+  if (target === "teacher") rows.push(renamed(wgsl.rowPacks[packs], TEACHER_NAMES));
+  return join(
+    "loss",
+    lanesPiece(lanes, { shuffles: lanes <= subgroupSize }),
+    {
+      // One sum at a time is shared.
+      constants: { WIDTH: vocabSize, LANES: lanes, WORKGROUP: lanes, ROWS: 1 },
+      fragments: [...rows, wgsl.target[target], wgsl.loss],
+    },
+    storedPackPiece(1, { longLoads: false }),
+    putPiece(to, vocabSize),
+  );
 }
+
+/** Names of what holds the logits of a teacher. */
+const TEACHER_NAMES = {
+  ...{ x: "teacher", holdRow: "holdTeacher", rowPack: "teacherPack", heldPacks: "heldTeacher" },
+};
 
 /** Buffers of a loss. */
 export interface LossBuffers {
@@ -89,7 +107,9 @@ export class Loss {
     });
     const target = buffers.teacher ? "teacher" : "label";
     const { device, profile: { subgroupSize } } = this.#gpu;
-    const module = lossModule({ vocabSize, target, to, lanes }, { subgroupSize });
+    const holds = this.#profile.isSoftware && vocabSize <= lanes * MOST_HELD;
+    const shape = { vocabSize, target, to, lanes, packs: holds ? "held" : "storage" } as const;
+    const module = lossModule(shape, { subgroupSize });
     const kernel = await Kernel.compile(this.#gpu, module);
     const params = this.#params.get(
       `${numTokens} tokens, temperature ${temperature}, weight ${weight}`,

@@ -90,7 +90,7 @@ function lanesModule(
 
 /** The module of a step. */
 export function adamwModule(): WgslModule {
-  return join("adamw", { constants: { WORKGROUP }, fragments: [wgsl.adamw] });
+  return join("adamw", { constants: { WORKGROUP }, fragments: [wgsl.adamw, wgsl.each] });
 }
 
 /** A tensor of zeros that is shaped as another. */

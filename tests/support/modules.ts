@@ -25,7 +25,7 @@ import { linearModule, tileOf, UNIFORM_TILE } from "../../src/layer/linear.ts";
 import type { LinearTarget } from "../../src/layer/put.ts";
 import { columnSumsModule } from "../../src/layer/column_sums.ts";
 import { insideModule } from "../../src/layer/feed_forward.ts";
-import { productModule, productTile } from "../../src/layer/linear_gradient.ts";
+import { productModule, productTile, stepsOf } from "../../src/layer/linear_gradient.ts";
 import { normModule } from "../../src/layer/norm.ts";
 import { normGradientModule } from "../../src/layer/norm_gradient.ts";
 import { embedModule } from "../../src/model/embedding.ts";
@@ -379,12 +379,14 @@ function trainingModules(): WgslModule[] {
     ...[64, 7].flatMap((width) =>
       (["row", "column"] as const).flatMap((factor) =>
         targets.flatMap((to) =>
-          [undefined, ...(width % 4 ? [] : [9])].map((boundRows) =>
-            productModule(
-              { width, factor, to, boundRows },
-              productTile(profile, { rows: 99, packs: 16 }),
-              profile,
-            )
+          [undefined, ...(width % 4 ? [] : [8])].flatMap((boundRows) =>
+            [99, 100].map((rows) => {
+              const tile = productTile(profile, { rows, packs: 16 });
+              const { longLoads } = profile;
+              const of = { factor, width, rows, divisors: [rows], longLoads };
+              const steps = stepsOf(tile, of);
+              return productModule({ width, factor, to, boundRows, steps }, tile, profile);
+            })
           )
         )
       )
@@ -396,7 +398,10 @@ function trainingModules(): WgslModule[] {
           normGradientModule({ width: 33, lanes, kind, to }, profile)
         ),
         ...(["label", "teacher"] as const).map((target) =>
-          lossModule({ vocabSize: 99, target, to, lanes }, profile)
+          lossModule(
+            { vocabSize: 99, target, to, lanes, packs: lanes === 8 ? "held" : "storage" },
+            profile,
+          )
         ),
       ]),
     ]),
