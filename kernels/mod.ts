@@ -2664,7 +2664,7 @@ fn activationSlope(x: Activated) -> Activated {
 let z = 1.5957691216057308 * fma(0.044715 * x * x, x, x);
 let share = 1.0 / (1.0 + exp(-z));
 let slope = 1.5957691216057308 * fma(3.0 * 0.044715 * x, x, Activated(1.0));
-return share * fma(x * (1.0 - share), slope, 1.0);
+return share * fma(x * (1.0 - share), slope, Activated(1.0));
 }`,
 };
 

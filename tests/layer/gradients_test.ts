@@ -25,7 +25,7 @@ import { testRandomly } from "../support/random.ts";
 import { submit, Tensors } from "../support/run.ts";
 
 /** Kinds of device whose tiles differ. */
-const TILES = ["software", "software with subgroups of 8", "a GPU", "a GPU with subgroups"];
+const TILES = ["software", "software with both", "a GPU", "a GPU with subgroups"];
 
 const run = (...works: BoundWork[]) => submit((encoder) => works.forEach((w) => w.encode(encoder)));
 const sumOf = (a: ArrayLike<number>, b: ArrayLike<number>) =>
@@ -71,6 +71,8 @@ for (const tiles of TILES) {
         [19, 33, 172],
         [random.integer(65, 300), random.integer(1, 40), 4 * random.integer(1, 12)],
         [random.integer(129, 200), random.integer(1, 20), random.integer(1, 30)],
+        // Factors by packs, of a second range and of tiles of 8 and of 4 rows.
+        ...(profile.longLoads ? [[264, 12, 64], [40, 8, 64]] : []),
       ]
     ) {
       using tensors = new Tensors();
@@ -204,9 +206,11 @@ testRandomly("NormGradient: rows of which more lanes hold their parts", async (r
 
 testRandomly("Inside: each activation and its gradient, gated and not", async (random) => {
   const gpu = await sharedGpu();
-  const length = random.integer(65, 200);
+  // Packs of four, and of one.
+  const lengths = [4 * random.integer(17, 50), 2 * random.integer(33, 100) + 1];
+  const shapes = [true, false].flatMap((isGated) => lengths.map((length) => ({ isGated, length })));
   for (const kind of ["silu", "gelu", "geluTanh"] as const) {
-    for (const isGated of [true, false]) {
+    for (const { isGated, length } of shapes) {
       using tensors = new Tensors();
       const wide = () => {
         const { data, shape } = random.tensor([length]);
@@ -229,7 +233,7 @@ testRandomly("Inside: each activation and its gradient, gated and not", async (r
         await inside.bind({ ...read, y: y.buffer }, length),
         await inside.bindGradient({ ...read, dGate: dGate.buffer, dUp: dUp.buffer }, length),
       );
-      const what = `${kind}, ${isGated ? "gated" : "not gated"}`;
+      const what = `${kind}, ${isGated ? "gated" : "not gated"}, ${length}`;
       const expected = insideGradient({ ...host, dy: dy.data }, { kind, isGated });
       assertNear(await y.download(), insideForward(host, { kind, isGated }), what);
       assertNear(await dUp.download(), expected.dUp, `dUp, ${what}`);
