@@ -8,6 +8,7 @@ import { runLinear } from "./linear/command.ts";
 import { runModels } from "./models/command.ts";
 import { runServing } from "./serving/command.ts";
 import { runShards } from "./shards/command.ts";
+import { runTrain } from "./train/command.ts";
 
 const [name, ...rest] = Deno.args;
 const commands = new Map([
@@ -18,6 +19,7 @@ const commands = new Map([
   ["models", runModels],
   ["serving", runServing],
   ["shards", runShards],
+  ["train", runTrain],
 ]);
 const command = commands.get(name);
 // Only systems that run models have processes of their own, and a server that shards meet at; only that and --nats ask others.

@@ -32,6 +32,7 @@ Usage: deno run bench [options]         measures and compares
        deno run bench models [options]  runs whole models on this library and on its peers (--help there)
        deno run bench serving [options] serves requests by MHA, GQA and MQA under one budget of memory (--help there)
        deno run bench shards [options]  times attention over shards beside one device (--help there)
+       deno run bench train [options]   times the steps of a training and their kernels (--help there)
        deno run bench compare BEFORE.json AFTER.json [--json FILE]
                                         says what became faster or slower beyond noise between two reports
 
