@@ -1,6 +1,5 @@
 /** The times of a training as people read them. */
 import { formatColumns, left, right } from "../../cli/shared/report/columns.ts";
-import { alignDecimals } from "../../cli/shared/report/units.ts";
 import type { TrainResult } from "./measure.ts";
 
 /** Writes the rate, and a line for each kernel. */
@@ -11,7 +10,7 @@ export function formatTraining({ tokensPerSecond, kernels }: TrainResult): strin
   const lines = formatColumns([
     left("kernel", kernels.map(({ name }) => name)),
     right("dispatches", kernels.map(({ dispatches }) => `${dispatches}`)),
-    right("ms", alignDecimals(kernels.map(({ milliseconds }) => milliseconds))),
+    right("ms", kernels.map(({ milliseconds }) => milliseconds.toFixed(1))),
     right("%", kernels.map(({ milliseconds }) => (100 * milliseconds / all).toFixed(1))),
   ]);
   return `${rate}\n${lines.join("\n")}`;
