@@ -8,13 +8,14 @@ import { WEIGHT_BITS } from "../weights_time.ts";
 import { type ModelVariant, variantsOf } from "../variants.ts";
 import { attentionRates } from "../device.ts";
 import { highestRate } from "./capacity.ts";
+import type { FleetOptions } from "./gateway.ts";
 import type { FleetDemand, FleetPlan, FleetVariant, SimulatedFleet } from "./fleet.ts";
 import { ACTION, PAGE_SIZE, pagesOf } from "./memory.ts";
 import { MeasuredTimes } from "./measured_times.ts";
 import { greatestOf, quantilesOf } from "./quantiles.ts";
 import { drawRequests } from "./requests.ts";
 import { RooflineTimes } from "./roofline_times.ts";
-import { type FleetOptions, simulate } from "./simulate.ts";
+import { simulate } from "./simulate.ts";
 import type { StepTimes } from "./step_times.ts";
 import { gatewayBytes, shardBytes } from "./wire.ts";
 

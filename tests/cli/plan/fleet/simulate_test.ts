@@ -1,7 +1,8 @@
 // The simulation of a fleet: by hand, by what is kept, by a queue's closed form, and beside the steps of a real batch.
 import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
 import { drawRequests, type FleetRequest } from "../../../../cli/plan/fleet/requests.ts";
-import { type FleetOptions, simulate } from "../../../../cli/plan/fleet/simulate.ts";
+import type { FleetOptions } from "../../../../cli/plan/fleet/gateway.ts";
+import { simulate } from "../../../../cli/plan/fleet/simulate.ts";
 import type { TimedWork } from "../../../../cli/plan/fleet/step_times.ts";
 import { type Random, testRandomly } from "../../../support/random.ts";
 
