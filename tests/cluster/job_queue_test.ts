@@ -68,7 +68,7 @@ testNats("JobQueue: workers that end within jobs lose and double nothing", async
         await delay(random.integer(0, 5));
         done++;
         return 2 * (job as number);
-      }, { signal: controller.signal, patience: PATIENCE, warn: () => {} });
+      }, { signal: controller.signal, patience: 1000, warn: () => {} });
     };
     const workers = [startWorker(), startWorker(), startWorker()];
     const outcomes = await collect(adder, "run", jobs.length);
@@ -174,7 +174,7 @@ testNats(
       await adder.add("run", "slow", 1);
       const workers = [1, 2, 3, 4].map(() => slow(20 * PATIENCE));
       while (begun === 0) await delay(5);
-      workers.push(slow(PATIENCE, () => false));
+      workers.push(slow(1000, () => false));
       // Who gets it while three have it gives it back.
       while (await deliveries() < 4) await delay(20);
       finish();
