@@ -9,8 +9,8 @@ import {
 import type { RemoteKvSpec } from "../model/remote_kv.ts";
 import type { ShardLayout } from "./shard_layout.ts";
 
-/** More of anything than messages could hold: lists are made of shards and layers before anyone is asked. */
-const MOST = 2 ** 20;
+/** More shards or layers than there are: lists are made of both before anyone is asked. */
+const MOST = 2 ** 16;
 
 /** The shape of a sharded cache of one sequence. */
 export interface ShardSpec extends ShardLayout, RemoteKvSpec {}
@@ -19,8 +19,10 @@ export interface ShardSpec extends ShardLayout, RemoteKvSpec {}
 export function copyShardSpec(action: string, spec: ShardSpec): ShardSpec {
   checkObject(action, "spec", spec);
   const { shards, page, layers, numHeads, numKvHeads, headDim, valueDim, scale, softcap } = spec;
+  checkInteger(action, "shards", shards, 1, MOST);
+  checkInteger(action, "layers", layers, 1, MOST);
   const sizes = { shards, page, layers, numHeads, numKvHeads, headDim, valueDim };
-  for (const [name, size] of Object.entries(sizes)) checkInteger(action, name, size, 1, MOST);
+  for (const [name, size] of Object.entries(sizes)) checkInteger(action, name, size);
   checkGroups(action, { numHeads, numKvHeads });
   if (scale !== undefined) checkFinite(action, "scale", scale);
   if (softcap !== undefined) checkPositive(action, "softcap", softcap);

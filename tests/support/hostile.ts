@@ -21,13 +21,8 @@ const STRANGE: readonly unknown[] = [
 export function callable(exports: Readonly<Record<string, unknown>>): string[] {
   return Object.entries(exports).flatMap(([name, value]) => {
     if (typeof value !== "function" || value.prototype instanceof Error) return [];
-    const methods = value.prototype ?? {};
-    // Functions have no such method names, and classes are called by theirs.
-    return Object.getOwnPropertyDescriptor(value, "prototype")?.writable === false
-      ? [...taking(value, `${name}.`), ...taking(methods, `${name}#`)]
-      : takesArguments(value)
-      ? [name]
-      : [];
+    if (!/^class\b/.test(String(value))) return takesArguments(value) ? [name] : [];
+    return [...taking(value, `${name}.`), ...taking(value.prototype, `${name}#`)];
   });
 }
 
