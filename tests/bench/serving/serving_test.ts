@@ -176,6 +176,7 @@ Deno.test("bench serving: a tiny model, to the table, JSON and picture", async (
     const { code, out, err } = await run(
       runServing,
       ...["--heads", "2", "--kv-heads", "1", "--head-dim", "4", "--layers", "1"],
+      ...["--weight-dtype", "int8"],
       ...["--vocabulary", "64", "--cache-kib", "1", "--page", "4", "--step-tokens", "4"],
       ...["--sequences", "4", "--requests", "20", "--prompt", "3", "--output", "6"],
       ...["--rate", "500", "--shared", "8", "--json", `${folder}/a.json`],
@@ -186,6 +187,8 @@ Deno.test("bench serving: a tiny model, to the table, JSON and picture", async (
     const { rows: [row], prefix, requests } = report;
     // 2 x 4 elements x 4 bytes a token, 4 tokens a page.
     assertEquals([row.variant, row.bytesPerToken, row.pages], ["mqa", 32, 8]);
+    assertEquals(report.weightDtype, "int8");
+    assertStringIncludes(out, "random weights in int8");
     assertEquals(row.moments.length, row.stepTimes.length);
     const tokens = row.stepTimes.reduce((sum, time) => sum + time.steps * time.tokens, 0);
     const all = drawRequests(requests, 64)
