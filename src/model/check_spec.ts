@@ -48,7 +48,7 @@ export function checkSpec(action: string, spec: DecoderSpec, name = "spec"): voi
 function checkLayer(action: string, layer: DecoderLayer, headDim: number, name: string): void {
   checkObject(action, name, layer);
   const { rope, window } = layer;
-  if (rope !== undefined) fillInRope(action, rope, headDim);
+  if (rope !== undefined) fillInRope(action, rope, headDim, `${name}.rope`);
   if (window !== undefined) checkInteger(action, `${name}.window`, window);
 }
 

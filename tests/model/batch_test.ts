@@ -618,7 +618,11 @@ Deno.test("Batch: bad input is an error before anything runs", async () => {
     );
   }
   const ropes = { ...SMALL, layers: [{ rope: {} }, { rope: { dims: 3 } }] };
-  await assertRejects(() => Batch.create(gpu, ropes, weights), RangeError, "rope[1].dims");
+  await assertRejects(
+    () => Batch.create(gpu, ropes, weights),
+    RangeError,
+    "spec.layers[1].rope.dims",
+  );
   const options = { maxTokens: 8, pageSize: 2, cacheBytes: 2 * 2 * 2 * 4 * 3 };
   await withBatch({ spec: TINY, weights }, options, async (batch) => {
     const add = (options: Record<string, unknown>, kind = RangeError) => (says: string) =>

@@ -96,7 +96,9 @@ testRandomly("Decoder: a chunk of a prompt is 7 dispatches a layer", async (rand
       assertEquals(await ofSequence(model, owned, 5), [STEP, STEP], kind);
       // Attention of longer chunks may bring its inputs to textures first.
       const layers = await ofSequence(model, owned, 33);
-      const others = layers.map((labels) => labels.filter((label) => label !== "fill texels"));
+      const others = layers.map((labels) =>
+        labels.filter((label) => !label.startsWith("fill texels"))
+      );
       assertEquals(others, [STEP, STEP], kind);
     });
   }
