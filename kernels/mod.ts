@@ -2723,10 +2723,7 @@ return a[k * params.rows + row];
 
 /** layer/factors.wgsl */
 export const factors: Readonly<Record<"own" | "broadcast" | "broadcastPacks" | "broadcastColumnPacks", string>> = {
-  own: `fn firstRowOf(workgroupIndex: u32, invocation: u32) -> u32 {
-return (workgroupIndex * WORKGROUP + invocation) / TILES * ROWS;
-}
-fn factorsAt(firstRow: u32, k: u32, invocation: u32) -> array<array<f32, ROWS>, STEPS> {
+  own: `fn factorsAt(firstRow: u32, k: u32, invocation: u32) -> array<array<f32, ROWS>, STEPS> {
 var factors: array<array<f32, ROWS>, STEPS>;
 /*unroll*/ for (var s = 0u; s < STEPS; s++) {
 /*unroll*/ for (var r = 0u; r < ROWS; r++) {
@@ -2735,10 +2732,7 @@ factors[s][r] = factorAt(min(firstRow + r, params.rows - 1u), k + s);
 }
 return factors;
 }`,
-  broadcast: `fn firstRowOf(workgroupIndex: u32, invocation: u32) -> u32 {
-return workgroupIndex / (TILES / WORKGROUP) * ROWS;
-}
-fn factorsAt(firstRow: u32, k: u32, invocation: u32) -> array<array<f32, ROWS>, STEPS> {
+  broadcast: `fn factorsAt(firstRow: u32, k: u32, invocation: u32) -> array<array<f32, ROWS>, STEPS> {
 var factors: array<array<f32, ROWS>, STEPS>;
 /*unroll*/ for (var s = 0u; s < STEPS; s++) {
 var loaded: array<f32, FACTOR_LOADS>;
@@ -2752,9 +2746,6 @@ factors[s][r] = subgroupBroadcast(loaded[r / WORKGROUP], r % WORKGROUP);
 return factors;
 }`,
   broadcastPacks: `var<storage, read> a: array<StoredPack>;
-fn firstRowOf(workgroupIndex: u32, invocation: u32) -> u32 {
-return workgroupIndex / (TILES / WORKGROUP) * ROWS;
-}
 fn factorsAt(firstRow: u32, k: u32, invocation: u32) -> array<array<f32, ROWS>, STEPS> {
 var loaded: array<Wide, FACTOR_LOADS>;
 /*unroll*/ for (var i = 0u; i < FACTOR_LOADS; i++) {
@@ -2771,9 +2762,6 @@ factors[s][r] = own[s];
 return factors;
 }`,
   broadcastColumnPacks: `var<storage, read> a: array<StoredPack>;
-fn firstRowOf(workgroupIndex: u32, invocation: u32) -> u32 {
-return workgroupIndex / (TILES / WORKGROUP) * ROWS;
-}
 fn factorsAt(firstRow: u32, k: u32, invocation: u32) -> array<array<f32, ROWS>, STEPS> {
 let row = min(firstRow + invocation % PACK_ROWS * PACK, params.rows - PACK);
 let loaded = packOf(a[((k + invocation / PACK_ROWS) * params.rows + row) / PACK]);
@@ -3344,6 +3332,16 @@ heldPacks[i / LANES] = packOf(x[first + i]);
 }
 fn rowPack(first: u32, i: u32) -> Wide {
 return heldPacks[i / LANES];
+}`,
+};
+
+/** layer/tile_rows.wgsl */
+export const tileRows: Readonly<Record<"own" | "shared", string>> = {
+  own: `fn firstRowOf(workgroupIndex: u32, invocation: u32) -> u32 {
+return (workgroupIndex * WORKGROUP + invocation) / TILES * ROWS;
+}`,
+  shared: `fn firstRowOf(workgroupIndex: u32, invocation: u32) -> u32 {
+return workgroupIndex / (TILES / WORKGROUP) * ROWS;
 }`,
 };
 

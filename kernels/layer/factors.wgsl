@@ -1,12 +1,8 @@
-// factors: the rows of a tile of a product, and what multiplies the packs of STEPS rows of the second matrix, from k on.
+// factors: what multiplies the packs of STEPS rows of the second matrix of a product, from k on, for the rows of a tile.
 
-// variant own: an invocation has rows of its own, or shares some by chance.
+// variant own: an invocation loads all of its own.
 //
-// Needs factor, ROWS, STEPS, TILES, WORKGROUP, params.
-fn firstRowOf(workgroupIndex: u32, invocation: u32) -> u32 {
-  return (workgroupIndex * WORKGROUP + invocation) / TILES * ROWS;
-}
-
+// Needs factor, ROWS, STEPS, params.
 fn factorsAt(firstRow: u32, k: u32, invocation: u32) -> array<array<f32, ROWS>, STEPS> {
   var factors: array<array<f32, ROWS>, STEPS>;
   /*unroll*/ for (var s = 0u; s < STEPS; s++) {
@@ -17,14 +13,10 @@ fn factorsAt(firstRow: u32, k: u32, invocation: u32) -> array<array<f32, ROWS>, 
   return factors;
 }
 
-// variant broadcast: a workgroup is a subgroup, or a part of one, whose invocations have the same rows, as WORKGROUP divides
-// TILES: each loads FACTOR_LOADS factors and broadcasts them.
+// variant broadcast: a workgroup is a subgroup, or a part of one, whose invocations have the same rows: each loads FACTOR_LOADS
+// factors and broadcasts them.
 //
-// Needs factor, FACTOR_LOADS, ROWS, STEPS, TILES, WORKGROUP, params.
-fn firstRowOf(workgroupIndex: u32, invocation: u32) -> u32 {
-  return workgroupIndex / (TILES / WORKGROUP) * ROWS;
-}
-
+// Needs factor, FACTOR_LOADS, ROWS, STEPS, WORKGROUP, params.
 fn factorsAt(firstRow: u32, k: u32, invocation: u32) -> array<array<f32, ROWS>, STEPS> {
   var factors: array<array<f32, ROWS>, STEPS>;
   /*unroll*/ for (var s = 0u; s < STEPS; s++) {
@@ -43,12 +35,8 @@ fn factorsAt(firstRow: u32, k: u32, invocation: u32) -> array<array<f32, ROWS>, 
 //
 //   a  [rows, inner]  f32  read
 //
-// Needs pack, stored_pack, FACTOR_LOADS, ROWS, STEPS, TILES, WORKGROUP, params.
+// Needs pack, stored_pack, FACTOR_LOADS, ROWS, STEPS, WORKGROUP, params.
 var<storage, read> a: array<StoredPack>;
-
-fn firstRowOf(workgroupIndex: u32, invocation: u32) -> u32 {
-  return workgroupIndex / (TILES / WORKGROUP) * ROWS;
-}
 
 fn factorsAt(firstRow: u32, k: u32, invocation: u32) -> array<array<f32, ROWS>, STEPS> {
   var loaded: array<Wide, FACTOR_LOADS>;
@@ -71,12 +59,8 @@ fn factorsAt(firstRow: u32, k: u32, invocation: u32) -> array<array<f32, ROWS>, 
 //
 //   a  [inner, rows]  f32  read
 //
-// Needs pack, stored_pack, PACK_ROWS, ROWS, STEPS, TILES, WORKGROUP, params.
+// Needs pack, stored_pack, PACK_ROWS, ROWS, STEPS, params.
 var<storage, read> a: array<StoredPack>;
-
-fn firstRowOf(workgroupIndex: u32, invocation: u32) -> u32 {
-  return workgroupIndex / (TILES / WORKGROUP) * ROWS;
-}
 
 fn factorsAt(firstRow: u32, k: u32, invocation: u32) -> array<array<f32, ROWS>, STEPS> {
   let row = min(firstRow + invocation % PACK_ROWS * PACK, params.rows - PACK);

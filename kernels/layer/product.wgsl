@@ -7,7 +7,7 @@
 // Grid: (blocks of tiles, lines of blocks, chunks of the sum). An invocation owns a tile of ROWS rows and OWN_PACKS packs, so that
 // a loaded factor serves every pack and a loaded pack every row; neighbours own the packs of the same rows.
 //
-// Needs factors, inner_row, pack, put_pack, OWN_PACKS, ROWS, STEPS, TILES, WIDTH, WORKGROUP.
+// Needs factors, inner_row, pack, put_pack, tile_rows, OWN_PACKS, ROWS, STEPS, TILES, WIDTH, WORKGROUP.
 struct Params {
   // Rows of y.
   rows: u32,

@@ -127,18 +127,16 @@ function factorsPiece(
   { steps }: { steps: number },
 ): WgslPiece {
   const { own, broadcast, broadcastPacks, broadcastColumnPacks } = wgsl.factors;
+  const { own: ownRows, shared } = wgsl.tileRows;
   const constants = { STEPS: steps };
-  const FACTOR_LOADS = Math.ceil(rows / workgroup);
-  if (!broadcasts) return { constants, fragments: [own, wgsl.factor[factor]] };
+  if (!broadcasts) return { constants, fragments: [ownRows, own, wgsl.factor[factor]] };
+  const loads = { ...constants, FACTOR_LOADS: Math.ceil(rows / workgroup) };
   if (steps === 1) {
-    return {
-      constants: { ...constants, FACTOR_LOADS },
-      fragments: [broadcast, wgsl.factor[factor]],
-    };
+    return { constants: loads, fragments: [shared, broadcast, wgsl.factor[factor]] };
   }
-  return factor === "row"
-    ? { constants: { ...constants, FACTOR_LOADS }, fragments: [broadcastPacks] }
-    : { constants: { ...constants, PACK_ROWS: rows / 4 }, fragments: [broadcastColumnPacks] };
+  if (factor === "row") return { constants: loads, fragments: [shared, broadcastPacks] };
+  const columns = { ...constants, PACK_ROWS: rows / 4 };
+  return { constants: columns, fragments: [shared, broadcastColumnPacks] };
 }
 
 /** The matrices of a product, and where it goes. */
