@@ -1989,12 +1989,11 @@ fn main(
 @builtin(num_workgroups) numWorkgroups: vec3u,
 @builtin(local_invocation_index) invocation: u32,
 ) {
-let batch = workgroupId.y / params.numKvHeads;
-let firstRow = dot(vec2u(batch, workgroupId.y % params.numKvHeads), params.kvStride.xy);
+let rows = filledRowsOf(workgroupId.y / params.numKvHeads, workgroupId.y % params.numKvHeads);
 let rowLoads = HEAD_DIM / (PACK * LOAD_PACKS);
-let loads = min(lengthOf(batch), params.capacity) * rowLoads;
+let loads = rows.count * rowLoads;
 for (var i = workgroupId.x * WORKGROUP + invocation; i < loads; i += numWorkgroups.x * WORKGROUP) {
-let row = firstRow + i / rowLoads * params.kvStride.z;
+let row = filledRow(rows, i / rowLoads);
 let numbers = keysAt(startOfKey(row), i % rowLoads);
 /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
 let texel = row * (HEAD_DIM / PACK) + i % rowLoads * LOAD_PACKS + p;
@@ -2002,6 +2001,34 @@ textureStore(filled, placeOfTexel(texel), numbers[p]);
 }
 }
 }`;
+
+/** cache/filled_rows.wgsl */
+export const filledRows: Readonly<Record<"contiguous" | "pages", string>> = {
+  contiguous: `struct FilledRows {
+first: u32,
+stride: u32,
+count: u32,
+}
+fn filledRowsOf(batch: u32, kvHead: u32) -> FilledRows {
+let first = dot(vec2u(batch, kvHead), params.kvStride.xy);
+return FilledRows(first, params.kvStride.z, min(lengthOf(batch), params.capacity));
+}
+fn filledRow(rows: FilledRows, index: u32) -> u32 {
+return rows.first + index * rows.stride;
+}`,
+  pages: `struct FilledRows {
+slots: Slots,
+count: u32,
+}
+fn filledRowsOf(batch: u32, kvHead: u32) -> FilledRows {
+let context = contextOf(batch);
+let seen = vec2u(visibleColumns(context, startOf(batch)).x, context.len);
+return FilledRows(slotsOf(batch, kvHead, context, seen), select(countOf(seen), 0u, countOfNew(batch) == 0u));
+}
+fn filledRow(rows: FilledRows, index: u32) -> u32 {
+return rowOfColumn(rows.slots, index);
+}`,
+};
 
 /** cache/fork.wgsl */
 export const fork: string = `struct Params {

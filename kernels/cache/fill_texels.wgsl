@@ -5,9 +5,9 @@
 //   k       [rows, H]  Stored  read, by keysAt
 //   filled  [rows, H]  f32     write, a pack in each texel
 //
-// Grid: (any, batch x KV heads). The invocations of a KV head share the loads of its rows that hold tokens.
+// Grid: (any, batch x KV heads). The invocations of a KV head of a sequence share the loads of its filled rows.
 //
-// Needs keys, lengths, pack, texels, HEAD_DIM, LOAD_PACKS, WORKGROUP, params.
+// Needs filled_rows, keys, pack, texels, HEAD_DIM, LOAD_PACKS, WORKGROUP, params.
 var filled: texture_storage_2d<rgba32float, write>;
 
 @compute @workgroup_size(WORKGROUP)
@@ -16,12 +16,11 @@ fn main(
   @builtin(num_workgroups) numWorkgroups: vec3u,
   @builtin(local_invocation_index) invocation: u32,
 ) {
-  let batch = workgroupId.y / params.numKvHeads;
-  let firstRow = dot(vec2u(batch, workgroupId.y % params.numKvHeads), params.kvStride.xy);
+  let rows = filledRowsOf(workgroupId.y / params.numKvHeads, workgroupId.y % params.numKvHeads);
   let rowLoads = HEAD_DIM / (PACK * LOAD_PACKS);
-  let loads = min(lengthOf(batch), params.capacity) * rowLoads;
+  let loads = rows.count * rowLoads;
   for (var i = workgroupId.x * WORKGROUP + invocation; i < loads; i += numWorkgroups.x * WORKGROUP) {
-    let row = firstRow + i / rowLoads * params.kvStride.z;
+    let row = filledRow(rows, i / rowLoads);
     let numbers = keysAt(startOfKey(row), i % rowLoads);
     /*unroll*/ for (var p = 0u; p < LOAD_PACKS; p++) {
       let texel = row * (HEAD_DIM / PACK) + i % rowLoads * LOAD_PACKS + p;

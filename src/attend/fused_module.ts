@@ -51,7 +51,7 @@ export function fusedModules(plan: FusedPlan): FusedModules<WgslModule> {
     attend,
     ...(uniform && { attendStored: attendModule(plan) }),
     ...(plan.slices > 1 && { merge: mergeModule(plan) }),
-    ...(plan.texels && fillModules(plan.texels)),
+    ...(plan.texels && fillModules(spec, plan.texels)),
   };
 }
 

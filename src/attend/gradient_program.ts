@@ -142,7 +142,11 @@ function stepsOf(plan: AttentionGradientPlan, most: number): Step[] {
 /** Textures are filled, where there are some. */
 function fillSteps({ spec, texels = [] }: AttentionGradientPlan): Step[] {
   return texels.map((fill) => ({
-    ...{ module: fillModule(fill), grid: fill.grid, renamed: FILL_NAMES[FILL_KERNELS[fill.name]] },
+    ...{
+      module: fillModule(spec, fill),
+      grid: fill.grid,
+      renamed: FILL_NAMES[FILL_KERNELS[fill.name]],
+    },
     ...(isOfQueries(fill.name) && { block: queryFillParams(spec) }),
   }));
 }

@@ -181,7 +181,7 @@ export class BatchLoop {
     const numTokens = work.reduce((sum, { count }) => sum + count, 0);
     const newest = work.filter(({ isNewest }) => isNewest);
     const slots = newest.map(({ slot }) => slot);
-    const layers = await passes.layers({ numTokens, isDecode: numTokens === work.length });
+    const layers = await passes.layers({ numTokens, numSequences: work.length });
     const answers = newest.length > 0
       ? [await passes.head(newest.length), await this.#sampler.bind(slots)]
       : [];

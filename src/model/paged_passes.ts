@@ -9,6 +9,8 @@ import type {
   AttentionRows,
   NormedLayerTensors,
 } from "../layer/attention_projections.ts";
+import { planAttention } from "../plan/plan.ts";
+import { LEAST_TILES, texelBytes } from "../plan/texels.ts";
 import { Tensor } from "../tensor/tensor.ts";
 import { type BlockTensors, blockTensors } from "./block.ts";
 import type { Model } from "./model.ts";
@@ -25,10 +27,19 @@ export interface PagedPassesOptions {
   windowOf: (layer: number) => number | undefined;
 }
 
-/** A step's shape: rows of tokens, and whether no sequence has more than one of them. */
+/** Tokens of a pass, and the sequences that they are of. */
+interface PassSize {
+  numTokens: number;
+  numSequences: number;
+}
+
+/** A new token for each sequence; or several, so many in `"prefill"` that software has textures of the keys that they see. */
+type PassKind = "decode" | "mixed" | "prefill";
+
+/** A pass's shape: rows of tokens, and their kind. */
 interface PassShape {
   numTokens: number;
-  isDecode: boolean;
+  kind: PassKind;
 }
 
 /** Tokens of many sequences in, logits of their newest out. */
@@ -101,17 +112,18 @@ export class PagedPasses {
     });
     for (const [layer, { projections }] of model.blocks.entries()) {
       await passes.#largestRows(projections);
-      for (const isDecode of [true, false]) {
-        await passes.#attention(isDecode, options.windowOf(layer));
+      for (const kind of ["decode", "mixed", "prefill"] as const) {
+        await passes.#attention(kind, options.windowOf(layer));
       }
     }
     return passes;
   }
 
   /** All layers over so many tokens, or a few more: those that are too many belong to no sequence. */
-  layers({ numTokens, isDecode }: PassShape): Promise<Pass> {
-    const shape = { numTokens: this.#roomFor(numTokens, this.tokens.length), isDecode };
-    return once(this.#passes, keyOf(shape), () => {
+  async layers(size: PassSize): Promise<Pass> {
+    const numTokens = this.#roomFor(size.numTokens, this.tokens.length);
+    const shape = { numTokens, kind: await this.#kindOf(size) };
+    return await once(this.#passes, keyOf(shape), () => {
       const tensors = Object.fromEntries(
         Object.entries(this.#tensors).map(([name, tensor]) => [
           name,
@@ -147,7 +159,7 @@ export class PagedPasses {
     ) as unknown as AttentionRows;
     const cache = this.cache.layers[layer];
     const { q, k, v } = rows;
-    const attention = await this.#attention(shape.isDecode, this.#options.windowOf(layer));
+    const attention = await this.#attention(shape.kind, this.#options.windowOf(layer));
     const { tokens } = attention.plan.spec;
     const planned = (tensor: Tensor) => firstRows(tensor, [tokens!, ...tensor.shape.slice(1)]);
     return await projections.bind(tensors, rows, [
@@ -171,17 +183,33 @@ export class PagedPasses {
    * Attention of decode steps, or of all others: each is planned for its largest step, so that a sequence gets the same bits
    * however many run beside it. Tiles without a token end at once.
    */
-  #attention(isDecode: boolean, window: number | undefined): Promise<Attention> {
+  #attention(kind: PassKind, window: number | undefined): Promise<Attention> {
     const { gpu, spec: { numHeads, scale, alibiSlopes } } = this.model;
     const { spec } = this.cache;
     const { maxStepTokens } = this.#options;
-    const [tokens, seqLen] = isDecode ? [spec.batch, 1] : [maxStepTokens, maxStepTokens];
+    const [tokens, seqLen] = kind === "decode" ? [spec.batch, 1] : [maxStepTokens, maxStepTokens];
     const options = { ...spec, numHeads, scale, alibiSlopes, window, tokens, seqLen };
-    return once(
-      this.#attentions,
-      `${isDecode} ${window}`,
-      async () => this.#owned.keep(await Attention.create(gpu, options)),
-    );
+    return once(this.#attentions, `${kind} ${window}`, async () => {
+      if (kind !== "mixed") return this.#owned.keep(await Attention.create(gpu, options));
+      const prefill = await this.#attention("prefill", window);
+      const { plan } = prefill;
+      if (plan.impl !== "fused" || !plan.texels) return prefill;
+      const maxScratchBytes = Math.max(1, plan.scratchBytes - texelBytes(plan.texels));
+      const withoutTextures = { ...options, maxScratchBytes };
+      const stored = planAttention(withoutTextures, gpu.device.limits, gpu.profile);
+      // The tiles are the same: with as many slices, so are the bits.
+      const isSame = stored.impl === "fused" && stored.slices === plan.slices;
+      return isSame ? this.#owned.keep(await Attention.create(gpu, withoutTextures)) : prefill;
+    });
+  }
+
+  /** The kind of a pass: a prefill where as many tiles read each key, in the mean over sequences, as pay for a texture. */
+  async #kindOf({ numTokens, numSequences }: PassSize): Promise<PassKind> {
+    if (numTokens === numSequences) return "decode";
+    const { plan } = await this.#attention("prefill", this.#options.windowOf(0));
+    if (plan.impl !== "fused" || !plan.texels) return "mixed";
+    const tilesOfKey = numTokens * plan.groupSize / (numSequences * plan.rows * plan.rowGroups);
+    return tilesOfKey < LEAST_TILES ? "mixed" : "prefill";
   }
 
   /**
@@ -196,8 +224,8 @@ export class PagedPasses {
   }
 }
 
-function keyOf({ numTokens, isDecode }: PassShape): string {
-  return `${numTokens} ${isDecode ? "decode" : "mixed"}`;
+function keyOf({ numTokens, kind }: PassShape): string {
+  return `${numTokens} ${kind}`;
 }
 
 /** The first rows of a tensor, in its own buffer. */

@@ -20,7 +20,7 @@ const WORKGROUP_LOADS = 4096;
 const MOST_FILLING = 64;
 
 /** Tiles that read each key, below which filling a texture takes as long as it saves. */
-const LEAST_TILES = 4;
+export const LEAST_TILES = 4;
 
 /** Whether a tensor has a row for each query row, and not for each key. */
 export function isOfQueries(name: TexelFill["name"]): boolean {
@@ -54,26 +54,32 @@ export function planTexels(
   names: readonly TexelFill["name"][],
 ): TexelFill[] | undefined {
   const { dtype, kvDtype, arithmetic, pages, tokens, valuesAre } = spec;
-  const { batch, numKvHeads, capacity, headDim, valueDim, numRows } = spec;
+  const { batch, numKvHeads, capacity, headDim, valueDim, numRows, seqLen } = spec;
   const isDear = profile.isSoftware && profile.subgroupSize !== SMALLEST_SUBGROUP;
-  const isContiguous = !pages && tokens === undefined && parts.length === 1;
+  // Tokens that lie end to end tell which sequences have new ones, so that the pages of no others are brought to textures.
+  const knowsNew = !pages || tokens !== undefined;
   if (
-    !isDear || !isContiguous || isQuantized(kvDtype) || arithmetic !== "f32" ||
+    !isDear || !knowsNew || parts.length > 1 || isQuantized(kvDtype) || arithmetic !== "f32" ||
     fusedPackSize(spec) !== 4
   ) return undefined;
   const heads = batch * numKvHeads;
-  const tiles = visiblePairs({ spec, contextLen }) / (heads * capacity * tileRows);
+  // Sequences of the most new tokens, which all of them may be of one.
+  const sequences = tokens === undefined ? batch : tokens / seqLen;
+  const keys = sequences * numKvHeads * capacity;
+  const tiles = visiblePairs({ spec, contextLen }) / (keys * tileRows);
   if (tiles < LEAST_TILES) return undefined;
+  // A row lies in the texture where it lies in the pool.
+  const kvRows = pages ? numKvHeads * pages.count * pages.size : heads * capacity;
   const fillOf = (name: TexelFill["name"]): TexelFill => {
     const size = name === "q" || name === "k" ? headDim : valueDim;
-    const [type, ofHeads, rows] = isOfQueries(name)
-      ? [dtype, 1, numRows]
-      : [kvDtype, heads, capacity];
+    const [type, ofHeads, rows, allRows] = isOfQueries(name)
+      ? [dtype, 1, numRows, numRows]
+      : [kvDtype, heads, capacity, kvRows];
     const loads = loadsOf(profile, type, size);
     const workgroups = Math.ceil(rows * size / (4 * loadPacks(loads)) / WORKGROUP_LOADS);
     return {
       ...{ name, dtype: type, size, loads },
-      lines: Math.ceil(ofHeads * rows * size / 4 / TEXELS_WIDE),
+      lines: Math.ceil(allRows * size / 4 / TEXELS_WIDE),
       grid: [Math.min(MOST_FILLING, workgroups), ofHeads],
     };
   };

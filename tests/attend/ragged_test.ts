@@ -449,6 +449,23 @@ testRandomly("ragged: windows that gave pages back", async (random) => {
   assert(held < 0.9, `${held} of the pages are held`);
 });
 
+testRandomly(
+  "ragged: software reads textures, also of windows that gave pages back",
+  async (random) => {
+    const spec = {
+      ...{ ...SMALL, numHeads: 128, capacity: 100, window: 6, sinks: 2 },
+      ...{ pageSize: 4, numPages: 60 },
+    };
+    using tensors = new Tensors();
+    const { attention: { plan, gpu: { profile } } } = await Ragged.create(tensors, spec);
+    const areTexels = profile.isSoftware && profile.subgroupSize !== 4;
+    assertEquals(plan.impl === "fused" && plan.texels?.length, areTexels ? 3 : undefined);
+    const countsOf: CountsOf = (random, room) =>
+      someCounts(spec)(random, room).map((count) => Math.min(count, 3));
+    await checkSteps(random, spec, { countsOf, steps: 8 });
+  },
+);
+
 testRandomly("ragged: tiles of other devices", async (random) => {
   const shape = { numHeads: random.pick([4, 12]), numKvHeads: random.pick([1, 2, 4]) };
   const spec = { ...SMALL, ...shape, headDim: 16 };

@@ -137,7 +137,37 @@ testRandomly("Batch: a step is 7 dispatches a layer", async (random) => {
     const options = { maxStepTokens: 32, windowOf: () => undefined };
     const passes = await PagedPasses.create(model, owned, cache, options);
     const ofStep = async (numTokens: number) =>
-      kernelsOf(await passes.layers({ numTokens, isDecode: numTokens <= 4 }), SMALL);
+      kernelsOf(
+        await passes.layers({ numTokens, numSequences: numTokens <= 4 ? numTokens : 1 }),
+        SMALL,
+      );
     for (const numTokens of [1, 4, 32]) assertEquals(await ofStep(numTokens), [STEP, STEP]);
   });
 });
+
+testRandomly(
+  "Batch: software brings keys to textures where many new tokens see each",
+  async (random) => {
+    const spec = { ...SMALL, numHeads: 4, headDim: 20 };
+    await withModel({ spec, random }, async (model, owned) => {
+      const { gpu, spec: { numKvHeads, headDim } } = model;
+      const shape = { layers: 2, numKvHeads, headDim, numPages: 8, pageSize: 16 };
+      const pool = owned.keep(await PagePool.create(gpu, shape));
+      const cache = owned.keep(await PagedKvCache.create(pool, { batch: 4, capacity: 64 }));
+      const options = { maxStepTokens: 64, windowOf: () => undefined };
+      const passes = await PagedPasses.create(model, owned, cache, options);
+      const fillsOf = async (numTokens: number, numSequences: number) => {
+        const layers = kernelsOf(await passes.layers({ numTokens, numSequences }), spec);
+        return layers.map((labels) => labels.filter((label) => label.startsWith("fill")).length);
+      };
+      const { isSoftware, subgroupSize } = gpu.profile;
+      const fills = isSoftware && subgroupSize !== 4 ? [3, 3] : [0, 0];
+      assertEquals(await fillsOf(16, 1), fills);
+      assertEquals(await fillsOf(64, 4), fills);
+      // 4 rows of a head for each token: tiles of 16 rows, four to a key.
+      for (const [tokens, sequences] of [[15, 1], [63, 4], [4, 4]]) {
+        assertEquals(await fillsOf(tokens, sequences), [0, 0], `${tokens} of ${sequences}`);
+      }
+    });
+  },
+);
