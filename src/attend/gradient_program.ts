@@ -36,6 +36,8 @@ import {
 /** A run of a kernel, the parameters of its block where there are blocks, and what it binds by other names. */
 interface Step {
   module: WgslModule;
+  /** The name of its kernel, where that is not the label of its module. */
+  kernel?: string;
   /** The module that binds `ranges` as storage. */
   stored?: WgslModule;
   grid: Grid;
@@ -83,7 +85,8 @@ export function gradientProgram(plan: AttentionGradientPlan, limits: PlanLimits)
   const common = paramsOf(plan);
   return {
     modules: Object.fromEntries([
-      ...[...steps, ...sums].map(({ module }) => [module.label, module]),
+      ...steps.map((step) => [kernelOf(step), step.module]),
+      ...sums.map(({ module }) => [module.label, module]),
       ...steps.flatMap(({ stored }) => stored ? [[storedName(stored), stored]] : []),
     ]),
     params: [
@@ -97,7 +100,7 @@ export function gradientProgram(plan: AttentionGradientPlan, limits: PlanLimits)
     ...(plan.texels && { textures: textureLines(plan.texels) }),
     dispatches: [
       ...steps.map((step) => ({
-        ...{ kernel: step.module.label, grid: step.grid, params: names.indexOf(nameOf(step)) },
+        ...{ kernel: kernelOf(step), grid: step.grid, params: names.indexOf(nameOf(step)) },
         ...{ part: 0, renamed: step.renamed, ranges: step.ranges },
         ...(step.stored && { stored: storedName(step.stored) }),
       })),
@@ -107,6 +110,11 @@ export function gradientProgram(plan: AttentionGradientPlan, limits: PlanLimits)
       })),
     ],
   };
+}
+
+/** The name of the kernel of a step. */
+function kernelOf({ module, kernel = module.label }: Step): string {
+  return kernel;
 }
 
 /** The name of the kernel that binds as storage what another of its label binds as uniforms. */
@@ -142,11 +150,8 @@ function stepsOf(plan: AttentionGradientPlan, most: number): Step[] {
 /** Textures are filled, where there are some. */
 function fillSteps({ spec, texels = [] }: AttentionGradientPlan): Step[] {
   return texels.map((fill) => ({
-    ...{
-      module: fillModule(spec, fill),
-      grid: fill.grid,
-      renamed: FILL_NAMES[FILL_KERNELS[fill.name]],
-    },
+    ...{ module: fillModule(spec, fill), kernel: FILL_KERNELS[fill.name], grid: fill.grid },
+    renamed: FILL_NAMES[FILL_KERNELS[fill.name]],
     ...(isOfQueries(fill.name) && { block: queryFillParams(spec) }),
   }));
 }

@@ -39,7 +39,7 @@ export function fillModule(
   { name, dtype, size, loads }: TexelFill,
 ): WgslModule {
   return join(
-    `fill texels of ${name}`,
+    "fill texels",
     packPiece(4),
     TEXELS_PIECE,
     ...loadPieces(dtype, 4, loads),
