@@ -2603,6 +2603,20 @@ export const texels: string = `fn placeOfTexel(texel: u32) -> vec2u {
 return vec2u(texel % TEXELS_WIDE, texel / TEXELS_WIDE);
 }`;
 
+/** cache/token_positions.wgsl */
+export const tokenPositions: Readonly<Record<"none" | "padded" | "ragged", string>> = {
+  none: `fn positionOfToken(token: u32) -> u32 {
+return 0u;
+}`,
+  padded: `var<storage, read> lengths: array<u32>;
+fn positionOfToken(token: u32) -> u32 {
+return lengths[token / params.seqLen] + token % params.seqLen;
+}`,
+  ragged: `fn positionOfToken(token: u32) -> u32 {
+return positionOfRow(sequenceOfRow(token), token);
+}`,
+};
+
 /** cache/value_middle.wgsl */
 export const valueMiddle: Readonly<Record<"added" | "ofKey" | "none", string>> = {
   added: `fn valueMiddle(value: u32) -> f32 {
@@ -3206,6 +3220,60 @@ putPack(row, i, own.rstd * (gradients[i / LANES] - throughMean - normed * throug
 for (var i = lane; i < PACKS; i += LANES) {
 gainParts[workgroupId.x * PACKS + i] = gainSums[i / LANES];
 }
+}`;
+
+/** layer/norm_heads.wgsl */
+export const normHeads: string = `struct Params {
+numQueries: u32,
+numRows: u32,
+numHeads: u32,
+seqLen: u32,
+eps: f32,
+}
+var<uniform> params: Params;
+var<storage, read> projectedQ: array<f32>;
+var<storage, read> projectedK: array<f32>;
+var<storage, read> qGain: array<f32>;
+var<storage, read> kGain: array<f32>;
+var<storage, read_write> q: array<f32>;
+var<storage, read_write> k: array<f32>;
+alias PerRow = array<f32, ROWS>;
+@compute @workgroup_size(WORKGROUP)
+fn main(
+@builtin(workgroup_id) workgroupId: vec3u,
+@builtin(num_workgroups) numWorkgroups: vec3u,
+@builtin(local_invocation_index) lane: u32,
+) {
+let row = workgroupId.y * numWorkgroups.x + workgroupId.x;
+if (row >= params.numRows) {
+return;
+}
+let isQuery = row < params.numQueries;
+let first = select(row - params.numQueries, row, isQuery) * WIDTH;
+var squares = 0.0;
+for (var h = lane; h < WIDTH; h += LANES) {
+let x = projectedAt(isQuery, first + h);
+squares = fma(x, x, squares);
+}
+let rstd = inverseSqrt(sumOverLanes(squares, lane, lane) / f32(WIDTH) + params.eps);
+if (isQuery) {
+let position = positionOfToken(row / params.numHeads);
+for (var h = lane; h < WIDTH; h += LANES) {
+let partner = partnerOf(h);
+let own = projectedQ[first + h] * rstd * qGain[h];
+q[first + h] = roped(own, projectedQ[first + partner] * rstd * qGain[partner], position, h);
+}
+} else {
+for (var h = lane; h < WIDTH; h += LANES) {
+k[first + h] = projectedK[first + h] * rstd * kGain[h];
+}
+}
+}
+fn projectedAt(isQuery: bool, i: u32) -> f32 {
+if (isQuery) {
+return projectedQ[i];
+}
+return projectedK[i];
 }`;
 
 /** layer/normalised.wgsl */

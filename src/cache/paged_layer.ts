@@ -11,7 +11,7 @@ import { checkQueries, type KvView, type ViewingQueries } from "./kv_view.ts";
 import { newBuffers, type NewRows, startsOf } from "./new_tokens.ts";
 import type { PageTable } from "./page_table.ts";
 import { checkKept, type KeptTokens } from "./ring_rules.ts";
-import { bindQueries, type Rope, ROPE_QUERIES } from "./rope_kernel.ts";
+import { bindQueries, keepRotation, type Rope, ROPE_QUERIES } from "./rope_kernel.ts";
 
 /** New keys and values of the sequences that were extended. */
 export interface PagedTokens {
@@ -84,6 +84,8 @@ export class PagedLayer implements KvView {
     this.buffers = { pages, newTokens, ...(channels && { channels }) };
     this.#append = append;
     this.#shared = shared;
+    const rows = { arrangement: "ragged", batch: 1 } as const;
+    keepRotation(this, shared.rope, { ...rows, counters: { newTokens } });
   }
 
   /** Compiles the append; `owned` keeps what it needs. */

@@ -26,7 +26,7 @@ import { isTransformed } from "./kv_transform.ts";
 import { type FilledRingOptions, fillInRing, type RingKvCacheOptions } from "./ring_options.ts";
 import { CHANGE_BYTES, Changes } from "./changes.ts";
 import { CountedWork } from "./counted_work.ts";
-import { bindQueries, Rope, ROPE_QUERIES } from "./rope_kernel.ts";
+import { bindQueries, keepRotation, Rope, ROPE_QUERIES } from "./rope_kernel.ts";
 import { countsOf, newBuffers, type NewTokens } from "./new_tokens.ts";
 import { boundOf, type RestoreOptions } from "./restore_options.ts";
 import { openSnapshot, packSnapshot, type Snapshot, storedOf } from "./snapshot.ts";
@@ -169,6 +169,8 @@ export class RingKvCache implements KvView {
     this.#fork = made.fork;
     this.#changes = made.changes;
     this.#rope = made.rope;
+    const rows = { arrangement: "padded", batch: options.batch } as const;
+    keepRotation(this, made.rope, { ...rows, counters: { lengths: made.lengths } });
     this.#kept = new Array(batch).fill({ oldest: 0, length: 0 });
   }
 

@@ -206,6 +206,35 @@ export class Rope {
   }
 }
 
+/** How queries of a cache are rotated before their tokens are appended, by kernels that do more to them. */
+export interface QueryRotation {
+  filled: FilledRope;
+  arrangement: Arrangement;
+  /** Sequences that have as many queries; 1 where those of all lie end to end. */
+  batch: number;
+  /** What the positions and `roped` read, by the names of the kernels' variables. */
+  buffers: Buffers;
+}
+
+const rotations = new WeakMap<object, QueryRotation>();
+
+/** Remembers how queries of a cache are rotated, for the layers around it; not at all without a rope. */
+export function keepRotation(
+  cache: object,
+  rope: Rope | undefined,
+  rotation: Pick<QueryRotation, "arrangement" | "batch"> & { counters: Buffers },
+): void {
+  if (!rope) return;
+  const { counters, ...rows } = rotation;
+  const buffers = { ...counters, ropeTable: rope.table };
+  rotations.set(cache, { filled: rope.filled, ...rows, buffers });
+}
+
+/** How queries of a cache are rotated before their tokens are appended; undefined where they are not. */
+export function rotationOf(cache: object): QueryRotation | undefined {
+  return rotations.get(cache);
+}
+
 /** The action that errors about queries name. */
 export const ROPE_QUERIES = "rotate queries";
 

@@ -6,6 +6,8 @@ import type { Owned } from "../gpu/owned.ts";
 import { KV_DTYPES, type KvDtype } from "../tensor/dtype.ts";
 import { checkDtype, type HostTensor, Tensor } from "../tensor/tensor.ts";
 import type { AttentionWeights, Projection } from "./attention_weights.ts";
+import { type QueryRotation, rotationOf } from "../cache/rope_kernel.ts";
+import { HeadNorms } from "./head_norms.ts";
 import { Linear } from "./linear.ts";
 import type { LinearInput } from "./linear_input.ts";
 import { Norm } from "./norm.ts";
@@ -54,18 +56,21 @@ export class AttentionProjections {
   readonly options: ProjectionOptions;
   readonly #qkv: Linear;
   readonly #o: Linear;
+  /** Of queries and keys, where both are normalised; else of either. */
+  readonly #headNorms: HeadNorms | undefined;
   readonly #qNorm: Norm | undefined;
   readonly #kNorm: Norm | undefined;
 
   private constructor(
     gpu: Gpu,
     options: ProjectionOptions,
-    weights: { qkv: Linear; o: Linear; qNorm?: Norm; kNorm?: Norm },
+    weights: { qkv: Linear; o: Linear; headNorms?: HeadNorms; qNorm?: Norm; kNorm?: Norm },
   ) {
     this.gpu = gpu;
     this.options = options;
     this.#qkv = weights.qkv;
     this.#o = weights.o;
+    this.#headNorms = weights.headNorms;
     this.#qNorm = weights.qNorm;
     this.#kNorm = weights.kNorm;
   }
@@ -91,27 +96,33 @@ export class AttentionProjections {
       const weights = bias ? { w, bias: await tensor(`${label} bias`, bias) } : { w };
       return owned.keep(new Linear(gpu, label, weights));
     };
-    const norm = async (label: string, gain: HostTensor | undefined) => {
-      if (!gain) return undefined;
-      const weights = { gain: await tensor(label, gain) };
-      return owned.keep(await Norm.create(gpu, weights, { kind: "rms", eps: normEps }));
+    const gainOf = (label: string, gain: HostTensor | undefined) =>
+      gain ? tensor(label, gain) : undefined;
+    const gains = {
+      q: await gainOf("norm q", weights.qNorm),
+      k: await gainOf("norm k", weights.kNorm),
     };
+    const norm = async (gain: Tensor | undefined) =>
+      gain && owned.keep(await Norm.create(gpu, { gain }, { kind: "rms", eps: normEps }));
+    const norms = gains.q && gains.k
+      ? { headNorms: owned.keep(new HeadNorms(gpu, { q: gains.q, k: gains.k }, normEps)) }
+      : { qNorm: await norm(gains.q), kNorm: await norm(gains.k) };
     return new AttentionProjections(gpu, options, {
       qkv: await linear("project qkv", concatenated([q, k, v])),
       o: await linear("project o", o),
-      qNorm: await norm("norm q", weights.qNorm),
-      kNorm: await norm("norm k", weights.kNorm),
+      ...norms,
     });
   }
 
   /** Which of queries and keys are normalised: layers that are alike in this can share rows. */
   get norms(): string {
-    return [...(this.#qNorm ? ["q"] : []), ...(this.#kNorm ? ["k"] : [])].join();
+    const [q, k] = [this.#qNorm, this.#kNorm].map((norm) => norm ?? this.#headNorms);
+    return [...(q ? ["q"] : []), ...(k ? ["k"] : [])].join();
   }
 
   /** Bytes of the weights on the device. */
   get bytes(): number {
-    const modules = [this.#qkv, this.#o, this.#qNorm, this.#kNorm];
+    const modules = [this.#qkv, this.#o, this.#headNorms, this.#qNorm, this.#kNorm];
     return modules.reduce((sum, module) => sum + (module?.bytes ?? 0), 0);
   }
 
@@ -124,26 +135,38 @@ export class AttentionProjections {
     const k = await empty("k", numKvHeads);
     return {
       ...{ q, k, v: await empty("v", numKvHeads), o: await empty("o", numHeads) },
-      projectedQ: this.#qNorm ? await empty("projected q", numHeads) : q,
-      projectedK: this.#kNorm ? await empty("projected k", numKvHeads) : k,
+      projectedQ: this.#headNorms ?? this.#qNorm ? await empty("projected q", numHeads) : q,
+      projectedK: this.#headNorms ?? this.#kNorm ? await empty("projected k", numKvHeads) : k,
     };
   }
 
-  /** Binds the layer over new tokens, with the work that takes `q`, `k` and `v` to `o` between its projections. */
+  /** How the norm of queries rotates them as well, to the positions that they will have in a cache; undefined if it does not. */
+  rotationFor(cache: object): QueryRotation | undefined {
+    return this.#headNorms && rotationOf(cache);
+  }
+
+  /**
+   * Binds the layer over new tokens, with the work that takes `q`, `k` and `v` to `o` between its projections.
+   *
+   * @param rotation The rotation of queries, where that work does without: see {@linkcode rotationFor}.
+   */
   async bind(
     tensors: NormedLayerTensors,
     rows: AttentionRows,
     attend: readonly BoundWork[],
+    rotation?: QueryRotation,
   ): Promise<BoundWork> {
-    const inputs = await this.bindInputs(tensors, rows);
+    const inputs = await this.bindInputs(tensors, rows, rotation);
     return inSequence([inputs, ...attend, await this.bindOutput(rows.o, tensors)]);
   }
 
-  /** Binds what attention takes: from new tokens `x` to `q`, `k` and `v`. */
+  /** Binds what attention takes: from new tokens `x` to `q`, `k` and `v`; queries are rotated where norms do that as well. */
   async bindInputs(
     { x, norm }: LinearInput,
-    { q, k, v, projectedQ, projectedK }: AttentionRows,
+    rows: AttentionRows,
+    rotation?: QueryRotation,
   ): Promise<BoundWork> {
+    const { q, k, v, projectedQ, projectedK } = rows;
     const numTokens = x.length / this.options.dim;
     const buffers = { q: projectedQ.buffer, k: projectedK.buffer, v: v.buffer };
     const widths = { qWidth: q.length / numTokens, kvWidth: k.length / numTokens };
@@ -153,6 +176,7 @@ export class AttentionProjections {
       await this.#qkv.bind({ x: x.buffer, ...buffers }, numTokens, widths, norm),
       ...normed(this.#qNorm, projectedQ, q),
       ...normed(this.#kNorm, projectedK, k),
+      ...(this.#headNorms ? [await this.#headNorms.bind(rows, numTokens, rotation)] : []),
     ]);
   }
 

@@ -56,11 +56,13 @@ export class RingAttention {
     checkTensor(action, "y", tensors.y, { gpu, shape, dtype: "f32" });
     const { rows, attention } = await once(this.#chunks, seqLen, () => this.#makeChunk(seqLen));
     const { q, k, v, o } = rows;
-    return await projections.bind(tensors, rows, [
+    const rotation = projections.rotationFor(cache);
+    const attend = [
       cache.bindAppend({ k, v }),
-      ...(cache.hasRope ? [cache.bindRopeQueries(q)] : []),
+      ...(cache.hasRope && !rotation ? [cache.bindRopeQueries(q)] : []),
       ...attention.bind({ q, cache, o, modTensors: tensors.modTensors }),
-    ]);
+    ];
+    return await projections.bind(tensors, rows, attend, rotation);
   }
 
   /** Frees scratch. */

@@ -162,11 +162,13 @@ export class PagedPasses {
     const attention = await this.#attention(shape.kind, this.#options.windowOf(layer));
     const { tokens } = attention.plan.spec;
     const planned = (tensor: Tensor) => firstRows(tensor, [tokens!, ...tensor.shape.slice(1)]);
-    return await projections.bind(tensors, rows, [
+    const rotation = projections.rotationFor(cache);
+    const attend = [
       cache.bindAppend({ k, v }),
-      ...(cache.hasRope ? [cache.bindRopeQueries(q)] : []),
+      ...(cache.hasRope && !rotation ? [cache.bindRopeQueries(q)] : []),
       attention.bind({ q: planned(largest.q), cache, o: planned(largest.o) }),
-    ]);
+    ];
+    return await projections.bind(tensors, rows, attend, rotation);
   }
 
   /** Rows of the largest pass, which layers that are alike share. */

@@ -25,6 +25,7 @@ import { linearModule, tileOf, UNIFORM_TILE } from "../../src/layer/linear.ts";
 import type { LinearTarget } from "../../src/layer/put.ts";
 import { columnSumsModule } from "../../src/layer/column_sums.ts";
 import { insideModule } from "../../src/layer/feed_forward.ts";
+import { headNormsModule } from "../../src/layer/head_norms.ts";
 import { productModule, productTile, stepsOf } from "../../src/layer/linear_gradient.ts";
 import { normModule } from "../../src/layer/norm.ts";
 import { normGradientModule } from "../../src/layer/norm_gradient.ts";
@@ -338,6 +339,15 @@ function layerModules(): WgslModule[] {
         ...{ activation, target: "y", ...profile },
       });
     }),
+    ...[undefined, { base: 1e4 }].flatMap((rope) =>
+      ARRANGEMENTS.flatMap((arrangement) =>
+        [8, 64].map((lanes) => {
+          const filled = rope && fillInRope("rotate", rope, 12);
+          const rotation = filled && { filled, arrangement };
+          return headNormsModule({ headDim: 12, lanes, rotation }, profile);
+        })
+      )
+    ),
     ...[undefined, 3].map((heads) => {
       const shape = { inputs: 8, outputs: 12, rows: 12, hasBias: false };
       const loaded = { ...shape, dtype: "f32", loads: loadsOf(profile, "f32", 8) } as const;

@@ -1,0 +1,76 @@
+// norm_heads: each query and each key is scaled to unit size, and queries take the positions of their tokens.
+//
+//   q[t, n] = rotation of (projectedQ[t, n] rstd qGain)    k[t, n] = projectedK[t, n] rstd kGain
+//
+//   projectedQ  [tokens, numHeads, WIDTH]    f32  read
+//   projectedK  [tokens, numKvHeads, WIDTH]  f32  read
+//   qGain       [WIDTH]                      f32  read
+//   kGain       [WIDTH]                      f32  read
+//   q           [tokens, numHeads, WIDTH]    f32  write
+//   k           [tokens, numKvHeads, WIDTH]  f32  write
+//   and what roped and positionOfToken read
+//
+// Grid: (rows, lines of rows), the queries first. A workgroup owns a row; lane i owns the elements i, i + LANES, ...
+//
+// Needs lanes, rope, token_positions, LANES, ROWS, WIDTH, WORKGROUP.
+struct Params {
+  // Rows of queries, and of queries and keys.
+  numQueries: u32,
+  numRows: u32,
+  numHeads: u32,
+  // New tokens of a sequence, where each has as many.
+  seqLen: u32,
+  // Keeps a variance from 0.
+  eps: f32,
+}
+
+var<uniform> params: Params;
+var<storage, read> projectedQ: array<f32>;
+var<storage, read> projectedK: array<f32>;
+var<storage, read> qGain: array<f32>;
+var<storage, read> kGain: array<f32>;
+var<storage, read_write> q: array<f32>;
+var<storage, read_write> k: array<f32>;
+
+alias PerRow = array<f32, ROWS>;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+  @builtin(workgroup_id) workgroupId: vec3u,
+  @builtin(num_workgroups) numWorkgroups: vec3u,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let row = workgroupId.y * numWorkgroups.x + workgroupId.x;
+  if (row >= params.numRows) {
+    return;
+  }
+  let isQuery = row < params.numQueries;
+  let first = select(row - params.numQueries, row, isQuery) * WIDTH;
+
+  var squares = 0.0;
+  for (var h = lane; h < WIDTH; h += LANES) {
+    let x = projectedAt(isQuery, first + h);
+    squares = fma(x, x, squares);
+  }
+  let rstd = inverseSqrt(sumOverLanes(squares, lane, lane) / f32(WIDTH) + params.eps);
+
+  if (isQuery) {
+    let position = positionOfToken(row / params.numHeads);
+    for (var h = lane; h < WIDTH; h += LANES) {
+      let partner = partnerOf(h);
+      let own = projectedQ[first + h] * rstd * qGain[h];
+      q[first + h] = roped(own, projectedQ[first + partner] * rstd * qGain[partner], position, h);
+    }
+  } else {
+    for (var h = lane; h < WIDTH; h += LANES) {
+      k[first + h] = projectedK[first + h] * rstd * kGain[h];
+    }
+  }
+}
+
+fn projectedAt(isQuery: bool, i: u32) -> f32 {
+  if (isQuery) {
+    return projectedQ[i];
+  }
+  return projectedK[i];
+}

@@ -1,0 +1,100 @@
+/** Norms of queries and keys, in one dispatch that rotates the queries as well. */
+import * as wgsl from "../../kernels/mod.ts";
+import { lanesPiece } from "../attend/pieces.ts";
+import type { Arrangement } from "../cache/new_tokens.ts";
+import { type FilledRope, type QueryRotation, ropePiece } from "../cache/rope_kernel.ts";
+import { type BoundWork, boundWork, gridOfRows } from "../gpu/bound_work.ts";
+import { join, type WgslModule } from "../gpu/compose.ts";
+import type { Gpu } from "../gpu/device.ts";
+import { KeptBuffers } from "../gpu/kept_buffers.ts";
+import { Kernel } from "../gpu/kernel.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+import { checkNormRounds, normLanes } from "./norm.ts";
+
+/** The queries and keys of new tokens [..., heads, headDim] as they are projected, and where they go. */
+export interface HeadRows {
+  projectedQ: Tensor;
+  projectedK: Tensor;
+  q: Tensor;
+  k: Tensor;
+}
+
+/** The module that normalises heads, each by `lanes` lanes; without a rotation, queries keep no positions. */
+export function headNormsModule(
+  { headDim, lanes, rotation }: {
+    headDim: number;
+    lanes: number;
+    rotation?: { filled: FilledRope; arrangement: Arrangement };
+  },
+  { subgroupSize }: { subgroupSize: number },
+): WgslModule {
+  const { tokenPositions } = wgsl;
+  const positions = rotation
+    ? [
+      ...(rotation.arrangement === "ragged" ? [wgsl.newTokens] : []),
+      tokenPositions[rotation.arrangement],
+    ]
+    : [tokenPositions.none];
+  return join(
+    "norm heads",
+    lanesPiece(lanes, { shuffles: lanes <= subgroupSize }),
+    ropePiece(rotation?.filled),
+    {
+      // One sum at a time is shared.
+      constants: { WIDTH: headDim, LANES: lanes, WORKGROUP: lanes, ROWS: 1 },
+      fragments: [...positions, wgsl.normHeads],
+    },
+  );
+}
+
+/** The norms of a layer's queries and keys, whose gains are on the device and stay the caller's. */
+export class HeadNorms {
+  readonly #gpu: Gpu;
+  readonly #gains: { q: Tensor; k: Tensor };
+  readonly #eps: number;
+  readonly #params = new KeptBuffers();
+
+  /** @param gains f32 [headDim] each. */
+  constructor(gpu: Gpu, gains: { q: Tensor; k: Tensor }, eps: number) {
+    checkNormRounds(gpu.profile, "normalise heads", "rms", gains.q.length);
+    this.#gpu = gpu;
+    this.#gains = gains;
+    this.#eps = eps;
+  }
+
+  /** Bytes of the gains. */
+  get bytes(): number {
+    return this.#gains.q.bytes + this.#gains.k.bytes;
+  }
+
+  /** Compiles the kernel, and binds the rows of `numTokens` tokens, whose queries are rotated where that is asked for. */
+  async bind(
+    { projectedQ, projectedK, q, k }: HeadRows,
+    numTokens: number,
+    rotation?: QueryRotation,
+  ): Promise<BoundWork> {
+    const { profile, device: { limits } } = this.#gpu;
+    const headDim = this.#gains.q.length;
+    const module = headNormsModule({ headDim, lanes: normLanes(profile), rotation }, profile);
+    const kernel = await Kernel.compile(this.#gpu, module);
+    const numQueries = q.length / headDim;
+    const numRows = numQueries + k.length / headDim;
+    const numHeads = numQueries / numTokens;
+    const seqLen = numTokens / (rotation?.batch ?? 1);
+    const params = this.#params.get(
+      `${numRows} rows, ${seqLen} of a sequence`,
+      () => kernel.uniform({ numQueries, numRows, numHeads, seqLen, eps: this.#eps }),
+    );
+    const buffers = {
+      ...{ projectedQ: projectedQ.buffer, projectedK: projectedK.buffer, q: q.buffer, k: k.buffer },
+      ...{ qGain: this.#gains.q.buffer, kGain: this.#gains.k.buffer },
+      ...rotation?.buffers,
+    };
+    const grid = gridOfRows(numRows, limits.maxComputeWorkgroupsPerDimension);
+    return boundWork([kernel.bind({ ...buffers, params }, grid)]);
+  }
+
+  destroy(): void {
+    this.#params.destroy();
+  }
+}
