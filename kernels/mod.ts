@@ -2605,14 +2605,14 @@ return vec2u(texel % TEXELS_WIDE, texel / TEXELS_WIDE);
 
 /** cache/token_positions.wgsl */
 export const tokenPositions: Readonly<Record<"none" | "padded" | "ragged", string>> = {
-  none: `fn positionOfToken(token: u32) -> u32 {
+  none: `fn positionOfToken(sequence: u32, token: u32) -> u32 {
 return 0u;
 }`,
   padded: `var<storage, read> lengths: array<u32>;
-fn positionOfToken(token: u32) -> u32 {
-return lengths[token / params.seqLen] + token % params.seqLen;
+fn positionOfToken(sequence: u32, token: u32) -> u32 {
+return lengths[sequence] + token;
 }`,
-  ragged: `fn positionOfToken(token: u32) -> u32 {
+  ragged: `fn positionOfToken(sequence: u32, token: u32) -> u32 {
 return positionOfRow(sequenceOfRow(token), token);
 }`,
 };
@@ -3224,9 +3224,8 @@ gainParts[workgroupId.x * PACKS + i] = gainSums[i / LANES];
 
 /** layer/norm_heads.wgsl */
 export const normHeads: string = `struct Params {
-numQueries: u32,
-numRows: u32,
 numHeads: u32,
+numKvHeads: u32,
 seqLen: u32,
 eps: f32,
 }
@@ -3244,12 +3243,12 @@ fn main(
 @builtin(num_workgroups) numWorkgroups: vec3u,
 @builtin(local_invocation_index) lane: u32,
 ) {
-let row = workgroupId.y * numWorkgroups.x + workgroupId.x;
-if (row >= params.numRows) {
-return;
-}
-let isQuery = row < params.numQueries;
-let first = select(row - params.numQueries, row, isQuery) * WIDTH;
+let isQuery = workgroupId.x < params.numHeads;
+for (var token = workgroupId.y; token < params.seqLen; token += numWorkgroups.y) {
+let row = workgroupId.z * params.seqLen + token;
+let queryRow = row * params.numHeads + workgroupId.x;
+let keyRow = row * params.numKvHeads + workgroupId.x - params.numHeads;
+let first = select(keyRow, queryRow, isQuery) * WIDTH;
 var squares = 0.0;
 for (var h = lane; h < WIDTH; h += LANES) {
 let x = projectedAt(isQuery, first + h);
@@ -3257,7 +3256,7 @@ squares = fma(x, x, squares);
 }
 let rstd = inverseSqrt(sumOverLanes(squares, lane, lane) / f32(WIDTH) + params.eps);
 if (isQuery) {
-let position = positionOfToken(row / params.numHeads);
+let position = positionOfToken(workgroupId.z, token);
 for (var h = lane; h < WIDTH; h += LANES) {
 let partner = partnerOf(h);
 let own = projectedQ[first + h] * rstd * qGain[h];
@@ -3266,6 +3265,7 @@ q[first + h] = roped(own, projectedQ[first + partner] * rstd * qGain[partner], p
 } else {
 for (var h = lane; h < WIDTH; h += LANES) {
 k[first + h] = projectedK[first + h] * rstd * kGain[h];
+}
 }
 }
 }

@@ -1,24 +1,22 @@
 // token_positions: the positions of new tokens that are not in the cache yet.
 
 // variant none: nobody asks for them.
-fn positionOfToken(token: u32) -> u32 {
+fn positionOfToken(sequence: u32, token: u32) -> u32 {
   return 0u;
 }
 
-// variant padded: each sequence has seqLen of them.
+// variant padded: each sequence has as many of them.
 //
 //   lengths  [B]  u32  read  tokens before them
-//
-// Needs params.
 var<storage, read> lengths: array<u32>;
 
-fn positionOfToken(token: u32) -> u32 {
-  return lengths[token / params.seqLen] + token % params.seqLen;
+fn positionOfToken(sequence: u32, token: u32) -> u32 {
+  return lengths[sequence] + token;
 }
 
-// variant ragged: those of all sequences lie end to end.
+// variant ragged: those of all sequences lie end to end, as if they were of one.
 //
 // Needs new_tokens.
-fn positionOfToken(token: u32) -> u32 {
+fn positionOfToken(sequence: u32, token: u32) -> u32 {
   return positionOfRow(sequenceOfRow(token), token);
 }

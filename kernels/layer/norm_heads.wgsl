@@ -10,15 +10,14 @@
 //   k           [tokens, numKvHeads, WIDTH]  f32  write
 //   and what roped and positionOfToken read
 //
-// Grid: (rows, lines of rows), the queries first. A workgroup owns a row; lane i owns the elements i, i + LANES, ...
+// Grid: (heads, tokens of a sequence, sequences), the heads of queries first. A workgroup owns a head of tokens, the grid's width
+// apart, as a division to find a token would take software longer than the rest; lane i owns the elements i, i + LANES, ...
 //
 // Needs lanes, rope, token_positions, LANES, ROWS, WIDTH, WORKGROUP.
 struct Params {
-  // Rows of queries, and of queries and keys.
-  numQueries: u32,
-  numRows: u32,
   numHeads: u32,
-  // New tokens of a sequence, where each has as many.
+  numKvHeads: u32,
+  // New tokens of a sequence.
   seqLen: u32,
   // Keeps a variance from 0.
   eps: f32,
@@ -40,30 +39,31 @@ fn main(
   @builtin(num_workgroups) numWorkgroups: vec3u,
   @builtin(local_invocation_index) lane: u32,
 ) {
-  let row = workgroupId.y * numWorkgroups.x + workgroupId.x;
-  if (row >= params.numRows) {
-    return;
-  }
-  let isQuery = row < params.numQueries;
-  let first = select(row - params.numQueries, row, isQuery) * WIDTH;
+  let isQuery = workgroupId.x < params.numHeads;
+  for (var token = workgroupId.y; token < params.seqLen; token += numWorkgroups.y) {
+    let row = workgroupId.z * params.seqLen + token;
+    let queryRow = row * params.numHeads + workgroupId.x;
+    let keyRow = row * params.numKvHeads + workgroupId.x - params.numHeads;
+    let first = select(keyRow, queryRow, isQuery) * WIDTH;
 
-  var squares = 0.0;
-  for (var h = lane; h < WIDTH; h += LANES) {
-    let x = projectedAt(isQuery, first + h);
-    squares = fma(x, x, squares);
-  }
-  let rstd = inverseSqrt(sumOverLanes(squares, lane, lane) / f32(WIDTH) + params.eps);
-
-  if (isQuery) {
-    let position = positionOfToken(row / params.numHeads);
+    var squares = 0.0;
     for (var h = lane; h < WIDTH; h += LANES) {
-      let partner = partnerOf(h);
-      let own = projectedQ[first + h] * rstd * qGain[h];
-      q[first + h] = roped(own, projectedQ[first + partner] * rstd * qGain[partner], position, h);
+      let x = projectedAt(isQuery, first + h);
+      squares = fma(x, x, squares);
     }
-  } else {
-    for (var h = lane; h < WIDTH; h += LANES) {
-      k[first + h] = projectedK[first + h] * rstd * kGain[h];
+    let rstd = inverseSqrt(sumOverLanes(squares, lane, lane) / f32(WIDTH) + params.eps);
+
+    if (isQuery) {
+      let position = positionOfToken(workgroupId.z, token);
+      for (var h = lane; h < WIDTH; h += LANES) {
+        let partner = partnerOf(h);
+        let own = projectedQ[first + h] * rstd * qGain[h];
+        q[first + h] = roped(own, projectedQ[first + partner] * rstd * qGain[partner], position, h);
+      }
+    } else {
+      for (var h = lane; h < WIDTH; h += LANES) {
+        k[first + h] = projectedK[first + h] * rstd * kGain[h];
+      }
     }
   }
 }

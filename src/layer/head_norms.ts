@@ -3,7 +3,7 @@ import * as wgsl from "../../kernels/mod.ts";
 import { lanesPiece } from "../attend/pieces.ts";
 import type { Arrangement } from "../cache/new_tokens.ts";
 import { type FilledRope, type QueryRotation, ropePiece } from "../cache/rope_kernel.ts";
-import { type BoundWork, boundWork, gridOfRows } from "../gpu/bound_work.ts";
+import { type BoundWork, boundWork } from "../gpu/bound_work.ts";
 import { join, type WgslModule } from "../gpu/compose.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { KeptBuffers } from "../gpu/kept_buffers.ts";
@@ -77,20 +77,20 @@ export class HeadNorms {
     const headDim = this.#gains.q.length;
     const module = headNormsModule({ headDim, lanes: normLanes(profile), rotation }, profile);
     const kernel = await Kernel.compile(this.#gpu, module);
-    const numQueries = q.length / headDim;
-    const numRows = numQueries + k.length / headDim;
-    const numHeads = numQueries / numTokens;
-    const seqLen = numTokens / (rotation?.batch ?? 1);
+    const [numHeads, numKvHeads] = [q, k].map(({ length }) => length / headDim / numTokens);
+    const batch = rotation?.batch ?? 1;
+    const seqLen = numTokens / batch;
     const params = this.#params.get(
-      `${numRows} rows, ${seqLen} of a sequence`,
-      () => kernel.uniform({ numQueries, numRows, numHeads, seqLen, eps: this.#eps }),
+      `${numHeads} and ${numKvHeads} heads, ${seqLen} tokens`,
+      () => kernel.uniform({ numHeads, numKvHeads, seqLen, eps: this.#eps }),
     );
     const buffers = {
       ...{ projectedQ: projectedQ.buffer, projectedK: projectedK.buffer, q: q.buffer, k: k.buffer },
       ...{ qGain: this.#gains.q.buffer, kGain: this.#gains.k.buffer },
       ...rotation?.buffers,
     };
-    const grid = gridOfRows(numRows, limits.maxComputeWorkgroupsPerDimension);
+    const lines = Math.min(seqLen, limits.maxComputeWorkgroupsPerDimension);
+    const grid = [numHeads + numKvHeads, lines, batch] as const;
     return boundWork([kernel.bind({ ...buffers, params }, grid)]);
   }
 
