@@ -2604,10 +2604,7 @@ return vec2u(texel % TEXELS_WIDE, texel / TEXELS_WIDE);
 }`;
 
 /** cache/token_positions.wgsl */
-export const tokenPositions: Readonly<Record<"none" | "padded" | "ragged", string>> = {
-  none: `fn positionOfToken(sequence: u32, token: u32) -> u32 {
-return 0u;
-}`,
+export const tokenPositions: Readonly<Record<"padded" | "ragged", string>> = {
   padded: `var<storage, read> lengths: array<u32>;
 fn positionOfToken(sequence: u32, token: u32) -> u32 {
 return lengths[sequence] + token;
@@ -3256,12 +3253,7 @@ squares = fma(x, x, squares);
 }
 let rstd = inverseSqrt(sumOverLanes(squares, lane, lane) / f32(WIDTH) + params.eps);
 if (isQuery) {
-let position = positionOfToken(workgroupId.z, token);
-for (var h = lane; h < WIDTH; h += LANES) {
-let partner = partnerOf(h);
-let own = projectedQ[first + h] * rstd * qGain[h];
-q[first + h] = roped(own, projectedQ[first + partner] * rstd * qGain[partner], position, h);
-}
+putQuery(first, rstd, workgroupId.z, token, lane);
 } else {
 for (var h = lane; h < WIDTH; h += LANES) {
 k[first + h] = projectedK[first + h] * rstd * kGain[h];
@@ -3398,6 +3390,30 @@ y[i] = storedOf(packOf(y[i]) + value);
 fn putPack(row: u32, pack: u32, value: Wide) {
 let head = pack * PACK / HEAD_ROWS;
 y[((row * HEADS + head) * HEAD_WIDTH + HEAD_FIRST + pack * PACK % HEAD_ROWS) / PACK] = storedOf(value);
+}`,
+};
+
+/** layer/put_query.wgsl */
+export const putQuery: Readonly<Record<"plain" | "rotated", string>> = {
+  plain: `fn putQuery(first: u32, rstd: f32, sequence: u32, token: u32, lane: u32) {
+for (var h = lane; h < WIDTH; h += LANES) {
+q[first + h] = projectedQ[first + h] * rstd * qGain[h];
+}
+}`,
+  rotated: `fn putQuery(first: u32, rstd: f32, sequence: u32, token: u32, lane: u32) {
+let position = positionOfToken(sequence, token);
+for (var pair = lane; pair < ROPE_DIMS / 2u; pair += LANES) {
+let i = firstOfPair(pair);
+let a = projectedQ[first + i] * rstd * qGain[i];
+let b = projectedQ[first + i + ROPE_PARTNER] * rstd * qGain[i + ROPE_PARTNER];
+let rope = ropeOf(position, pair);
+q[first + i] = a * rope.x - b * rope.y;
+q[first + i + ROPE_PARTNER] = b * rope.x + a * rope.y;
+}
+for (var other = lane; other < WIDTH - ROPE_DIMS; other += LANES) {
+let h = select(other + ROPE_DIMS, other, other < ROPE_FIRST);
+q[first + h] = projectedQ[first + h] * rstd * qGain[h];
+}
 }`,
 };
 

@@ -1,10 +1,5 @@
 // token_positions: the positions of new tokens that are not in the cache yet.
 
-// variant none: nobody asks for them.
-fn positionOfToken(sequence: u32, token: u32) -> u32 {
-  return 0u;
-}
-
 // variant padded: each sequence has as many of them.
 //
 //   lengths  [B]  u32  read  tokens before them

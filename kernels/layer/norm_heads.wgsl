@@ -8,12 +8,12 @@
 //   kGain       [WIDTH]                      f32  read
 //   q           [tokens, numHeads, WIDTH]    f32  write
 //   k           [tokens, numKvHeads, WIDTH]  f32  write
-//   and what roped and positionOfToken read
+//   and what putQuery reads
 //
 // Grid: (heads, tokens of a sequence, sequences), the heads of queries first. A workgroup owns a head of tokens, the grid's width
 // apart, as a division to find a token would take software longer than the rest; lane i owns the elements i, i + LANES, ...
 //
-// Needs lanes, rope, token_positions, LANES, ROWS, WIDTH, WORKGROUP.
+// Needs lanes, put_query, LANES, ROWS, WIDTH, WORKGROUP.
 struct Params {
   numHeads: u32,
   numKvHeads: u32,
@@ -54,12 +54,7 @@ fn main(
     let rstd = inverseSqrt(sumOverLanes(squares, lane, lane) / f32(WIDTH) + params.eps);
 
     if (isQuery) {
-      let position = positionOfToken(workgroupId.z, token);
-      for (var h = lane; h < WIDTH; h += LANES) {
-        let partner = partnerOf(h);
-        let own = projectedQ[first + h] * rstd * qGain[h];
-        q[first + h] = roped(own, projectedQ[first + partner] * rstd * qGain[partner], position, h);
-      }
+      putQuery(first, rstd, workgroupId.z, token, lane);
     } else {
       for (var h = lane; h < WIDTH; h += LANES) {
         k[first + h] = projectedK[first + h] * rstd * kGain[h];

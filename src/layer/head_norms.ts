@@ -1,10 +1,9 @@
 /** Norms of queries and keys, in one dispatch that rotates the queries as well. */
 import * as wgsl from "../../kernels/mod.ts";
 import { lanesPiece } from "../attend/pieces.ts";
-import type { Arrangement } from "../cache/new_tokens.ts";
-import { type FilledRope, type QueryRotation, ropePiece } from "../cache/rope_kernel.ts";
+import { type QueryRotation, ropePiece } from "../cache/rope_kernel.ts";
 import { type BoundWork, boundWork } from "../gpu/bound_work.ts";
-import { join, type WgslModule } from "../gpu/compose.ts";
+import { join, type WgslModule, type WgslPiece } from "../gpu/compose.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { KeptBuffers } from "../gpu/kept_buffers.ts";
 import { Kernel } from "../gpu/kernel.ts";
@@ -24,27 +23,31 @@ export function headNormsModule(
   { headDim, lanes, rotation }: {
     headDim: number;
     lanes: number;
-    rotation?: { filled: FilledRope; arrangement: Arrangement };
+    rotation?: Pick<QueryRotation, "filled" | "arrangement">;
   },
   { subgroupSize }: { subgroupSize: number },
 ): WgslModule {
-  const { tokenPositions } = wgsl;
-  const positions = rotation
-    ? [
-      ...(rotation.arrangement === "ragged" ? [wgsl.newTokens] : []),
-      tokenPositions[rotation.arrangement],
-    ]
-    : [tokenPositions.none];
   return join(
     "norm heads",
     lanesPiece(lanes, { shuffles: lanes <= subgroupSize }),
-    ropePiece(rotation?.filled),
+    ...queryPieces(rotation),
     {
       // One sum at a time is shared.
       constants: { WIDTH: headDim, LANES: lanes, WORKGROUP: lanes, ROWS: 1 },
-      fragments: [...positions, wgsl.normHeads],
+      fragments: [wgsl.normHeads],
     },
   );
+}
+
+/** Declares `putQuery`: whether queries are rotated, and to which positions. */
+function queryPieces(
+  rotation: Pick<QueryRotation, "filled" | "arrangement"> | undefined,
+): WgslPiece[] {
+  if (!rotation) return [{ fragments: [wgsl.putQuery.plain] }];
+  const { filled, arrangement } = rotation;
+  const tokens = arrangement === "ragged" ? [wgsl.newTokens] : [];
+  const fragments = [...tokens, wgsl.tokenPositions[arrangement], wgsl.putQuery.rotated];
+  return [ropePiece(filled), { fragments }];
 }
 
 /** The norms of a layer's queries and keys, whose gains are on the device and stay the caller's. */

@@ -180,13 +180,18 @@ testRandomly(
       shape: [length],
     });
     const both = { qNorm: gains(8), kNorm: gains(8) };
-    for (const norms of [both, { qNorm: both.qNorm }, { kNorm: both.kNorm }]) {
+    const parts = { firstDim: 2, dims: 4, style: "pairs" } as const;
+    const cases = [
+      ...[{}, parts, undefined].map((rope) => ({ norms: both, rope })),
+      ...[{ qNorm: both.qNorm }, { kNorm: both.kNorm }].map((norms) => ({ norms, rope: {} })),
+    ];
+    for (const { norms, rope } of cases) {
       const weights = { ...weightsOf(random, MQA), ...norms };
-      const x = random.tensor([1, 6, 24]);
-      const { data } = referenceLayer(weights, x, { ...MQA, rope: {}, normEps: 1e-3 });
-      const options = { ...MQA, normEps: 1e-3, cache: { capacity: 6, rope: {} } };
-      const actual = await inSteps(weights, x, [2], options);
-      assertClose(actual, data, TOLERANCE, Object.keys(norms).join());
+      const x = random.tensor([2, 6, 24]);
+      const { data } = referenceLayer(weights, x, { ...MQA, rope, normEps: 1e-3 });
+      const options = { ...MQA, normEps: 1e-3, cache: { batch: 2, capacity: 6, rope } };
+      const actual = await inSteps(weights, x, [2, 3], options);
+      assertClose(actual, data, TOLERANCE, JSON.stringify([Object.keys(norms), rope]));
     }
   },
 );
