@@ -332,9 +332,13 @@ function layerModules(): WgslModule[] {
         )
       )
     ),
-    ...[undefined, ...activations].map((activation) => {
+    ...[undefined, ...activations].map((activation, i) => {
       const shape = { inputs: 8, outputs: 12, rows: 12, hasBias: false, isUniform: true } as const;
-      const loaded = { ...shape, dtype: "f32", loads: "packs" } as const;
+      const norm = norms[i % norms.length];
+      const loaded = {
+        ...{ ...shape, dtype: "f32", loads: "packs" } as const,
+        norm: norm && { ...norm, isUniform: true },
+      };
       return linearModule("linear", loaded, UNIFORM_TILE, {
         ...{ activation, target: "y", ...profile },
       });
