@@ -8,7 +8,7 @@ import type { Gpu } from "../gpu/device.ts";
 import { KeptBuffers } from "../gpu/kept_buffers.ts";
 import { Kernel } from "../gpu/kernel.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { checkNormRounds, normLanes } from "./norm.ts";
+import { normLanes } from "./norm.ts";
 
 /** The queries and keys of new tokens [..., heads, headDim] as they are projected, and where they go. */
 export interface HeadRows {
@@ -59,7 +59,6 @@ export class HeadNorms {
 
   /** @param gains f32 [headDim] each. */
   constructor(gpu: Gpu, gains: { q: Tensor; k: Tensor }, eps: number) {
-    checkNormRounds(gpu.profile, "normalise heads", "rms", gains.q.length);
     this.#gpu = gpu;
     this.#gains = gains;
     this.#eps = eps;
