@@ -80,13 +80,25 @@ testRandomly("Decoder: a step of parallel layers has no more", async (random) =>
   }
 });
 
-testRandomly("Decoder: norms of what is added, of queries and of keys stay", async (random) => {
+testRandomly("Decoder: norms of heads and of what is added make a layer 9", async (random) => {
   const has = ["qNorm.weight", "kNorm.weight", "postAttentionNorm.weight", "postMlpNorm.weight"];
   await withModel({ spec: SMALL, random, has }, async (model, owned) => {
-    const [qkv, append, rope, attend, o, up, down] = STEP;
-    const kernels = [qkv, "norm", "norm", append, rope, attend, o, "norm", up, down, "norm"];
-    assertEquals(await ofSequence(model, owned, 1), [kernels, kernels]);
+    const [qkv, append, , attend, o, up, down] = STEP;
+    const kernels = [qkv, "norm heads", append, attend, o, "norm", up, down, "norm"];
+    for (const numTokens of [1, 5]) {
+      assertEquals(await ofSequence(model, owned, numTokens), [kernels, kernels]);
+    }
   });
+});
+
+testRandomly("Decoder: a norm of queries or of keys alone is one more", async (random) => {
+  const [qkv, append, rope, attend, o, up, down] = STEP;
+  const kernels = [qkv, "norm", append, rope, attend, o, up, down];
+  for (const has of [["qNorm.weight"], ["kNorm.weight"]]) {
+    await withModel({ spec: SMALL, random, has }, async (model, owned) => {
+      assertEquals(await ofSequence(model, owned, 1), [kernels, kernels]);
+    });
+  }
 });
 
 testRandomly("Decoder: a chunk of a prompt is 7 dispatches a layer", async (random) => {
