@@ -34,6 +34,10 @@ const PREFIX = { ...SPEC, prefix: { capacity: 1 } };
 const LATENT = { dim: 1, numHeads: 1, nopeDim: 1, ropeDim: 2, valueDim: 1, rank: 1 };
 const STATES = [{ o: ONE, lse: { data: [1], shape: [1, 1, 1] } }];
 const LONE = { connection: none, prefix: "tests" };
+const CONNECTED = {
+  ...LONE,
+  connection: { publish() {}, subscribe() {}, request() {}, flush() {} } as never,
+};
 const SHARD = {
   ...{ layers: 1, numHeads: 1, numKvHeads: 1, headDim: 1, valueDim: 1, shards: 1, page: 1 },
   ...{ name: "book", shard: 0, capacity: 1 },
@@ -198,7 +202,7 @@ const CALLS: readonly [says: string, call: (gpu: library.Gpu) => unknown][] = [
   ["cluster=null", () => cluster.JobQueue.open(none, none)],
   ["connection=null", () => cluster.JobQueue.open(LONE, none)],
   ["cluster=null", (gpu) => cluster.ShardWorker.start(none, gpu, SHARD)],
-  ["gpu=null", () => cluster.ShardWorker.start({ ...LONE, connection: {} as never }, none, SHARD)],
+  ["gpu=null", () => cluster.ShardWorker.start(CONNECTED, none, SHARD)],
   ["cluster=null", () => cluster.ShardedKv.open(none, SHARD)],
   ["connection=null", () => cluster.ShardedKv.open(LONE, SHARD)],
 ];
