@@ -155,6 +155,7 @@ const CASES: readonly {
     spec: GEMMA,
     has: GEMMA_NORMS,
     batch: { maxSequences: 8, cacheBytes: 3 * 2 * 2 * 8 * 4 * 4 * 24, pageSize: 4 },
+    sequences: { mostOfPrompt: 8, leastNew: 24 },
   },
   {
     name: "learned positions, biases, one KV head",
