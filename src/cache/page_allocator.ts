@@ -1,5 +1,5 @@
 /** Pages by number: which are free, how many hold on to each, and which hold the tokens of a known prefix. Apart from any GPU. */
-import { checkArray, checkInteger, checkNumbers, sentence } from "../base/check.ts";
+import { checkArray, checkInteger, checkNumbers, checkString, sentence } from "../base/check.ts";
 import { PoolExhaustedError } from "../base/errors.ts";
 
 /** A known prefix: the pages of its tokens are found through it. */
@@ -17,7 +17,7 @@ export interface KnownPrefix {
   prefix: number;
 }
 
-/** The prefix of no tokens. */
+/** The prefix of no tokens, where all who share the pages store the same tokens alike. */
 export const NO_PREFIX = 0;
 
 /**
@@ -51,6 +51,7 @@ export class PageAllocator {
   readonly #idle = new Set<Entry>();
   readonly #entries = new Map<string, Entry>();
   readonly #entryOf = new Map<number, Entry>();
+  readonly #roots = new Map<string, number>();
   #nextId = NO_PREFIX + 1;
 
   /**
@@ -142,9 +143,23 @@ export class PageAllocator {
   }
 
   /**
+   * The prefix of no tokens for those who store the same tokens in the same way: what is remembered under one is found under
+   * no other.
+   *
+   * @param kind All that decides how they are stored; it is compared letter by letter, and kept as long as the allocator.
+   * @returns The same prefix for the same kind.
+   */
+  root(kind: string): number {
+    checkString("begin prefixes", "kind", kind);
+    const root = this.#roots.get(kind) ?? this.#nextId++;
+    this.#roots.set(kind, root);
+    return root;
+  }
+
+  /**
    * Remembers that a held page has these tokens, after those of a prefix.
    *
-   * @param prefix The prefix before them, as an earlier call returned it; 0 for none.
+   * @param prefix The prefix before them, as an earlier call or {@linkcode PageAllocator.root} returned it; 0 for none.
    * @param tokens As many as a page holds.
    * @param page The page that has them.
    * @returns The prefix that ends with them, which another page may have had before: that one then goes on being found.
@@ -169,10 +184,11 @@ export class PageAllocator {
    *
    * @param tokens Those of a prompt, from its first.
    * @param pageSize Tokens of a page.
+   * @param root The prefix that they begin under. The default is 0.
    * @returns The pages, none where nothing is known, and the prefix that ends with the last of them.
    */
-  recall(tokens: readonly number[], pageSize: number): KnownPrefix {
-    const known = this.#find(tokens, pageSize);
+  recall(tokens: readonly number[], pageSize: number, root: number = NO_PREFIX): KnownPrefix {
+    const known = this.#find(tokens, pageSize, root);
     this.hold(known.pages);
     return known;
   }
@@ -182,10 +198,12 @@ export class PageAllocator {
    *
    * @param tokens Those of a prompt, from its first.
    * @param pageSize Tokens of a page.
+   * @param root The prefix that they begin under. The default is 0.
    * @returns Their number.
    */
-  shared(tokens: readonly number[], pageSize: number): number {
-    return this.#find(tokens, pageSize).pages.filter((page) => this.#holders[page] > 0).length;
+  shared(tokens: readonly number[], pageSize: number, root: number = NO_PREFIX): number {
+    const { pages } = this.#find(tokens, pageSize, root);
+    return pages.filter((page) => this.#holders[page] > 0).length;
   }
 
   /**
@@ -202,12 +220,13 @@ export class PageAllocator {
     if (this.#idle.delete(entry)) this.#empty.push(page);
   }
 
-  /** The longest known prefix of these tokens. */
-  #find(tokens: readonly number[], pageSize: number): KnownPrefix {
+  /** The longest known prefix of these tokens under a root. */
+  #find(tokens: readonly number[], pageSize: number, root: number): KnownPrefix {
     checkNumbers("find a prefix", "tokens", tokens);
     checkInteger("find a prefix", "pageSize", pageSize);
+    checkInteger("find a prefix", "root", root, NO_PREFIX);
     const pages: number[] = [];
-    let prefix = NO_PREFIX;
+    let prefix = root;
     for (let end = pageSize; end <= tokens.length; end += pageSize) {
       const entry = this.#entries.get(keyOf(prefix, tokens.slice(end - pageSize, end)));
       if (!entry) break;

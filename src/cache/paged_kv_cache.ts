@@ -11,12 +11,16 @@ import { CountedWork } from "./counted_work.ts";
 import type { SequencePair } from "./fork.ts";
 import { startsOf } from "./new_tokens.ts";
 import { channelBuffer } from "./kv_calibration.ts";
-import { NO_PREFIX } from "./page_allocator.ts";
 import { PageCopy } from "./page_copy.ts";
 import { checkPool, type PagePool } from "./page_pool.ts";
 import { checkWords, readPages, writePages } from "./page_rows.ts";
 import { PagedLayer } from "./paged_layer.ts";
-import { type FilledPagedOptions, fillInPaged, type PagedKvCacheOptions } from "./paged_options.ts";
+import {
+  type FilledPagedOptions,
+  fillInPaged,
+  type PagedKvCacheOptions,
+  prefixKind,
+} from "./paged_options.ts";
 import {
   openPagedSnapshot,
   packPagedSnapshot,
@@ -96,6 +100,8 @@ export class PagedKvCache {
   /** Tables of rotary positions and of channels. */
   readonly #layerTables: GPUBuffer[] = [];
   #step: { counts: readonly number[] } = { counts: [] };
+  /** The prefix that its prompts begin under; made late, as its text may be long and many caches share no prompts. */
+  #root?: number;
 
   private constructor(
     pool: PagePool,
@@ -476,7 +482,8 @@ export class PagedKvCache {
 
   /**
    * Lets prompts that begin as a sequence does share its full pages, also after its end, until somebody needs them. Caches of
-   * one pool find each other's: they must be of one model and have the same options but for sizes.
+   * one pool find each other's where they have the same rope, calibrations, rotation, sinks and window. Which model writes
+   * into them no cache knows: all that share prompts in a pool must be of one.
    *
    * @param tokens The sequence's tokens from its first on, whose keys and values have been encoded in all layers.
    * @param sequence Index within the batch. The default is 0.
@@ -496,7 +503,7 @@ export class PagedKvCache {
       );
     }
     const { allocator, shape: { pages: { size } } } = this.pool;
-    let prefix = NO_PREFIX;
+    let prefix = this.#prefixRoot();
     for (let place = 0; (place + 1) * size <= tokens.length; place++) {
       const page = pages[place];
       if (page === undefined) return;
@@ -529,7 +536,7 @@ export class PagedKvCache {
       );
     }
     const { allocator, shape: { pages: { size } } } = this.pool;
-    const { pages } = allocator.recall(tokens.slice(0, -1), size);
+    const { pages } = allocator.recall(tokens.slice(0, -1), size, this.#prefixRoot());
     pages.forEach((page, place) => this.#table.setPage(encoder, sequence, place, page));
     Object.assign(one, { pages, length: pages.length * size });
     this.#table.setLength(encoder, sequence, one.length);
@@ -539,6 +546,21 @@ export class PagedKvCache {
     return one.length;
   }
 
+  /**
+   * Pages that {@linkcode PagedKvCache.recall} would share with sequences that run, so that it takes none from the pool for
+   * them.
+   *
+   * @param tokens The prompt.
+   * @returns Their number.
+   * @throws {TypeError} If the tokens are no array of numbers.
+   * @throws {RangeError} If a token is no token id.
+   */
+  shared(tokens: readonly number[]): number {
+    checkTokens("count shared pages of PagedKvCache", tokens);
+    const { allocator, shape: { pages: { size } } } = this.pool;
+    return allocator.shared(tokens.slice(0, -1), size, this.#prefixRoot());
+  }
+
   /** Gives all pages back, and frees the tables. */
   destroy(): void {
     for (const one of this.#sequences) {
@@ -546,6 +568,10 @@ export class PagedKvCache {
       Object.assign(one, { oldest: 0, length: 0, pages: [] });
     }
     this.#owned.destroy();
+  }
+
+  #prefixRoot(): number {
+    return this.#root ??= this.pool.allocator.root(prefixKind(this.#options));
   }
 
   /** Pages behind its own that a sequence takes for more tokens. */

@@ -80,6 +80,15 @@ export function fillInPaged(
   };
 }
 
+/**
+ * What decides which keys and values the same tokens of one model have in a pool, as text. The window and the sinks belong to
+ * it, as keys of deeper layers follow from what the layers before them saw.
+ */
+export function prefixKind(options: FilledPagedOptions): string {
+  const { ropes, kvCalibration, kvRotation, sinks, window } = options;
+  return JSON.stringify({ ropes, kvCalibration, kvRotation, sinks, window });
+}
+
 function fillInRopes(
   action: string,
   rope: PagedKvCacheOptions["rope"],

@@ -29,8 +29,7 @@ export class CachePlaces implements SequencePlaces<WithTokens> {
 
   needed({ slot, tokens: known }: WithTokens, tokens: number): number {
     if (slot !== undefined) return this.#cache.needed(slot, tokens);
-    const { allocator } = this.#cache.pool;
-    return Math.ceil(tokens / this.pageSize) - allocator.shared(known.slice(0, -1), this.pageSize);
+    return Math.ceil(tokens / this.pageSize) - this.#cache.shared(known);
   }
 
   freedBy({ slot }: WithTokens): number {

@@ -101,3 +101,15 @@ Deno.test("pages: the same tokens after others are another prefix, and what is w
   assertEquals(allocator.recall([1, 2, 3, 4], PAGE).pages, []);
   assertThrows(() => new PageAllocator(0), RangeError, "numPages must be a whole number");
 });
+
+Deno.test("pages: what is remembered under one root is found under no other", () => {
+  const allocator = new PageAllocator(3);
+  const pages = allocator.take(3);
+  const roots = [NO_PREFIX, allocator.root("a"), allocator.root("b")];
+  pages.forEach((page, i) => allocator.remember(roots[i], [1, 2], page));
+  roots.forEach((root, i) => {
+    assertEquals(allocator.recall([1, 2], PAGE, root).pages, [pages[i]]);
+    assertEquals(allocator.shared([1, 2], PAGE, root), 1);
+  });
+  assertEquals(["a", "b"].map((kind) => allocator.root(kind)), roots.slice(1));
+});

@@ -8,6 +8,7 @@ import {
   type KvView,
   type Layout,
   PagedKvCache,
+  type PagedKvCacheOptions,
   PagePool,
   type PagePoolOptions,
   PoolExhaustedError,
@@ -17,6 +18,7 @@ import {
 } from "../../mod.ts";
 import { buffersOf } from "../support/buffers.ts";
 import { tensorsOf } from "../../src/cache/kv_memory.ts";
+import { CachePlaces } from "../../src/model/cache_places.ts";
 import { assertClose, TOLERANCE } from "../support/compare.ts";
 import { hasF16, sharedGpu } from "../support/gpu.ts";
 import { randomCalibration } from "../support/kv_transform.ts";
@@ -479,6 +481,48 @@ testRandomly(
       const padded = await attend(spec, ring, q);
       assertClose(o, padded.o.slice(row), TOLERANCE.f32, "o");
       assertClose(lse, padded.lse.slice(6), TOLERANCE.f32, "lse");
+    }
+  },
+);
+
+/** Options by which the same tokens have other words in pages. */
+const KINDS: readonly Omit<PagedKvCacheOptions, "capacity">[] = [
+  ...[{}, { rope: {} }, { rope: { base: 7 } }, { rope: [{}, undefined] }],
+  ...[{ window: 16 }, { window: 17 }, { window: 16, sinks: 1 }, { kvRotation: "hadamard" }],
+] as const;
+
+testRandomly(
+  "pages: caches find the prompts of those that store alike, and of no others",
+  async (random) => {
+    using tensors = new Tensors();
+    const gpu = await sharedGpu();
+    const shape = { layers: 2, numKvHeads: 1, headDim: 8, kvDtype: "int4" } as const;
+    const pool = tensors.keep(await PagePool.create(gpu, { ...shape, numPages: 40, pageSize: 4 }));
+    const calibrated = () => ({
+      kvCalibration: [0, 1].map(() => randomCalibration(random, { ...shape, valueDim: 8 })),
+    });
+    const prompt = [1, 2, 3, 4, 5, 6, 7, 8, 9];
+    for (const kind of [...KINDS, calibrated(), calibrated()]) {
+      const [first, alike] = [
+        tensors.keep(await PagedKvCache.create(pool, { ...kind, capacity: 16 })),
+        tensors.keep(
+          await PagedKvCache.create(pool, {
+            ...{ ...structuredClone(kind), capacity: 32, batch: 2, maxSeqLen: 2 },
+          }),
+        ),
+      ];
+      await submit((encoder) => {
+        // Those before it have the same tokens in pages that they hold.
+        assertEquals(first.shared(prompt), 0);
+        assertEquals(first.recall(encoder, prompt), 0);
+        first.extend(encoder, [9]);
+        first.remember(prompt);
+        assertEquals(alike.shared(prompt), 2);
+        const waiting = { id: 0, tokens: prompt, maxTokens: 16, unread: 0 };
+        assertEquals(new CachePlaces(alike, encoder).needed(waiting, 9), 1);
+        assertEquals(alike.recall(encoder, prompt, 1), 8);
+        assertEquals(alike.pages(1), first.pages().slice(0, 2));
+      });
     }
   },
 );
