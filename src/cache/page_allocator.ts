@@ -28,7 +28,8 @@ export const NO_PREFIX = 0;
  * Prefixes are compared token by token, and never by a hash alone (paged attention: Kwon et al. 2023, arXiv 2309.06180; prefix
  * reuse as in SGLang's RadixAttention, Zheng et al. 2023, arXiv 2312.07104, by whole pages).
  *
- * Every method throws a `TypeError` for a value of the wrong kind, and a `RangeError` for a page or a count that there is not.
+ * Every method throws a `TypeError` for a value of the wrong kind, and a `RangeError` for a page or a count that there is not,
+ * and for a page that is not held where it must be; nothing is changed then.
  *
  * @example
  * ```ts
@@ -119,7 +120,13 @@ export class PageAllocator {
    * @param pages Pages that have holders, or whose tokens are still known.
    */
   hold(pages: readonly number[]): void {
-    this.#checkPages("hold pages", pages);
+    const action = "hold pages";
+    this.#checkPages(action, pages);
+    const free = pages.find((page) => this.#holders[page] === 0 && !this.#entryOf.has(page));
+    if (free !== undefined) {
+      const rule = "page must have holders or tokens that are known (take it)";
+      throw new RangeError(sentence(action, rule, { page: free }));
+    }
     for (const page of pages) {
       if (this.#holders[page]++ > 0) continue;
       this.#idle.delete(this.#entryOf.get(page)!);
@@ -132,7 +139,11 @@ export class PageAllocator {
    * @param pages Pages that are held, in the order of their tokens.
    */
   release(pages: readonly number[]): void {
-    this.#checkPages("release pages", pages);
+    const action = "release pages";
+    this.#checkPages(action, pages);
+    const named = new Map<number, number>();
+    for (const page of pages) named.set(page, (named.get(page) ?? 0) + 1);
+    for (const [page, times] of named) this.#checkHeld(action, page, times);
     // The last page of a sequence is let go first: without the pages before it, it cannot be found.
     for (const page of [...pages].reverse()) {
       if (--this.#holders[page] > 0) continue;
@@ -169,6 +180,7 @@ export class PageAllocator {
     checkInteger(action, "prefix", prefix, NO_PREFIX);
     checkNumbers(action, "tokens", tokens);
     this.#checkPages(action, [page]);
+    this.#checkHeld(action, page, 1);
     const key = keyOf(prefix, tokens);
     const known = this.#entries.get(key);
     if (known) return known.id;
@@ -244,6 +256,14 @@ export class PageAllocator {
       const { numPages } = this;
       throw new RangeError(sentence(action, "page must be below numPages", { page, numPages }));
     }
+  }
+
+  /** Throws unless a page has as many holders. */
+  #checkHeld(action: string, page: number, times: number): void {
+    const holders = this.#holders[page];
+    if (holders >= times) return;
+    const rule = "page must have as many holders (take or hold it first)";
+    throw new RangeError(sentence(action, rule, { page, times, holders }));
   }
 
   #forgetOldest(): number {

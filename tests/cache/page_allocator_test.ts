@@ -102,6 +102,31 @@ Deno.test("pages: the same tokens after others are another prefix, and what is w
   assertThrows(() => new PageAllocator(0), RangeError, "numPages must be a whole number");
 });
 
+Deno.test("pages: what is not held is neither let go, held nor remembered, and nothing changes", () => {
+  const allocator = new PageAllocator(3);
+  const [a, b] = allocator.take(2);
+  allocator.remember(NO_PREFIX, [1, 2], b);
+  allocator.release([b]);
+  const state = () => [allocator.available, allocator.remembered, allocator.holders(a)];
+  const before = state();
+  const wrong: [() => void, string][] = [
+    [() => allocator.release([a, a]), `page=${a}, times=2, holders=1`],
+    [() => allocator.release([a, b]), `page=${b}, times=1, holders=0`],
+    [() => allocator.release([a, 2]), "page=2, times=1, holders=0"],
+    [() => allocator.hold([a, b, 2]), "page=2"],
+    [() => allocator.remember(NO_PREFIX, [3, 4], 2), "page=2, times=1, holders=0"],
+    [() => allocator.remember(NO_PREFIX, [3, 4], b), `page=${b}, times=1, holders=0`],
+  ];
+  for (const [call, says] of wrong) {
+    assertThrows(call, RangeError, says);
+    assertEquals(state(), before);
+  }
+  assertEquals(allocator.recall([3, 4], PAGE).pages, []);
+  allocator.hold([b, b]); // known tokens without a holder
+  allocator.release([b, a, b]);
+  assertEquals(new Set(allocator.take(3)).size, 3);
+});
+
 Deno.test("pages: what is remembered under one root is found under no other", () => {
   const allocator = new PageAllocator(3);
   const pages = allocator.take(3);

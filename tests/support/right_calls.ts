@@ -113,6 +113,9 @@ export async function rightCalls(
   const tokenizer2c = checkpoints.bytesInMemory("tokenizer.bin", pieces);
   const checkpoint = { ...wide, endOfText: [0], close: () => Promise.resolve() };
 
+  const allocator = new library.PageAllocator(4);
+  allocator.take(1); // page 0, which calls hold and let go
+
   const instances = {
     Attention: await library.Attention.create(gpu, SPEC),
     AttentionGradient: await library.AttentionGradient.create(gpu, SPEC),
@@ -124,7 +127,7 @@ export async function rightCalls(
     LatentAttention: await library.LatentAttention.create(gpu, latentWeights, latentOptions),
     MergeStates: await library.MergeStates.create(gpu, { shape: [1, 3, 2, 4] }),
     MultiQueryAttention: await library.MultiQueryAttention.create(gpu, weights, layerOptions),
-    PageAllocator: new library.PageAllocator(4),
+    PageAllocator: allocator,
     PagedKvCache: paged,
     PagedLayer: paged.layers[0],
     ReferenceDecoder: await model.ReferenceDecoder.create(TINY, tinyWeights),
