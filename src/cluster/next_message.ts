@@ -50,16 +50,17 @@ export async function nextFrom(
   // Its waits are counted, and not the clock: what comes while this thread computes is heard by a later wait.
   let left = patience;
   while (true) {
-    const wait = Math.max(1, Math.min(silence, left));
+    const wait = Math.min(silence, left);
     let message = await inbox.next(wait);
     let probed: Probed = "working";
     if (!message && !signal?.aborted) {
       left -= wait;
-      if (left <= 0) throw lost(`it said nothing for ${patience} ms`);
-      const timeout = Math.min(silence, left);
-      probed = await probe(cluster, subject, inbox.subject, timeout);
-      if (probed === "silent") left -= timeout;
-      // What it said before it answered or ended is there already.
+      if (left > 0) {
+        const timeout = Math.min(silence, left);
+        probed = await probe(cluster, subject, inbox.subject, timeout);
+        if (probed === "silent") left -= timeout;
+      }
+      // What it said before it answered or ended, or while this thread computed, is there already.
       message = await inbox.next(0);
     }
     // What came before the signal is not wanted any more.
@@ -70,6 +71,7 @@ export async function nextFrom(
     if (message) return message.data;
     if (probed === "absent") throw isTaken ? lost("it ended") : absent("it ended");
     if (probed === "idle") throw lost("it does not know the request any more");
+    if (left <= 0) throw lost(`it said nothing for ${patience} ms`);
   }
 }
 

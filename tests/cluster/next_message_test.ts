@@ -9,7 +9,11 @@ import { compute } from "../support/compute.ts";
 const PATIENCE = 30;
 
 /** Waits for a message that an inbox has when it is looked at for the second time; `wait` is the first look. */
-function nextMessage(wait: () => void, probe: () => Promise<{ string(): string }>) {
+function nextMessage(
+  wait: () => void,
+  probe: () => Promise<{ string(): string }>,
+  silence = PATIENCE / 3,
+) {
   let looks = 0;
   const next = () => {
     if (++looks === 1) wait();
@@ -18,13 +22,17 @@ function nextMessage(wait: () => void, probe: () => Promise<{ string(): string }
   const [inbox, cluster] = [{ subject: "inbox", next }, { connection: { request: probe } }];
   return nextFrom(cluster as unknown as Cluster, {
     ...{ inbox: inbox as unknown as Inbox, worker: "one", subject: "one", isTaken: true },
-    ...{ silence: PATIENCE / 3, patience: PATIENCE },
+    ...{ silence, patience: PATIENCE },
   });
 }
 
 Deno.test("nextFrom: what comes while this thread computes is no silence", async () => {
   const working = () => Promise.resolve({ string: () => "true" });
-  assertEquals(await nextMessage(() => compute(2 * PATIENCE), working), new Uint8Array([7]));
+  // The first wait is one of many, or the last one.
+  for (const silence of [PATIENCE / 3, 2 * PATIENCE]) {
+    const message = await nextMessage(() => compute(2 * PATIENCE), working, silence);
+    assertEquals(message, new Uint8Array([7]));
+  }
 });
 
 Deno.test("nextFrom: what a worker said before it ended is taken first", async () => {
