@@ -18,6 +18,7 @@ import { createInbox, type NatsConnectionImpl } from "@nats-io/transport-node";
 import type { AnswerMessage } from "../../src/cluster/answer_protocol.ts";
 import { compute } from "../support/compute.ts";
 import { NatsServer, testNats } from "../support/nats.ts";
+import { until, within } from "../support/within.ts";
 
 const OF = { name: "say", fingerprint: "f1" };
 
@@ -139,14 +140,14 @@ testNats("AnswerService: an answer is cancelled whose asker left or ended", asyn
   for await (
     const _ of ask(asker, { ...OF, worker: service.id, signal: controller.signal }, null)
   ) controller.abort();
-  await answers[0].cancelled;
+  await within(answers[0].cancelled, "a cancellation");
   for await (const _ of ask(asker, { ...OF, worker: service.id }, null)) break;
-  await answers[1].cancelled;
+  await within(answers[1].cancelled, "a cancellation");
   for await (const _ of ask(asker, { ...OF, worker: service.id }, null)) {
     await asker.connection.close();
     break;
   }
-  await answers[2].cancelled;
+  await within(answers[2].cancelled, "a cancellation");
   await service.stop();
   assertEquals(service.running, 0);
 });
@@ -217,17 +218,17 @@ testNats("Workers: those of the model are known with their state, others are cou
   const readState = (state: unknown) => (state as { room?: number }).room;
   const workers = await Workers.open(asker, { ...OF, readState, refresh: 10, patience: 300 });
   const list = () => workers.list().map(({ id, state }) => ({ id, state }));
-  while (list().length === 0 || workers.others === 0) await workers.refreshed();
+  await until(() => list().length > 0 && workers.others > 0, "the workers of both models");
   assertEquals([list(), workers.others], [[{ id: first.id, state: 3 }], 1]);
   workers.passOver(first.id);
   assertEquals([list(), workers.count, workers.all().map(({ state }) => state)], [[], 1, [3]]);
-  while (list().length === 0) await workers.refreshed();
+  await until(() => list().length > 0, "another answer");
   workers.forget(first.id);
   assertEquals([list(), workers.count], [[], 0]);
-  while (list().length === 0) await workers.refreshed();
+  await until(() => list().length > 0, "another answer");
   assertEquals(list(), [{ id: first.id, state: 3 }]);
   await Promise.all([first, second, third].map((service) => service.stop()));
-  while (workers.list().length > 0 || workers.others > 0) await workers.refreshed();
+  await until(() => workers.list().length === 0 && workers.others === 0, "the end of all");
   workers.close();
 });
 
@@ -250,12 +251,12 @@ testNats("Workers: one that stops is left out before its state is read", async (
     return state;
   };
   const workers = await Workers.open(asker, { ...OF, readState, refresh: 10 });
-  while (workers.count === 0) await workers.refreshed();
+  await until(() => workers.count > 0, "the worker");
   const items = ask(asker, { ...OF, worker: service.id }, 1)[Symbol.asyncIterator]();
   await items.next();
   // It goes on to tell of itself until the answer is over.
   const stopped = service.stop();
-  while (workers.count > 0) await workers.refreshed();
+  await until(() => workers.count === 0, "the worker's end");
   assertEquals(read.includes(null), false);
   end();
   await items.next();
@@ -269,7 +270,7 @@ testNats("Workers: nobody is forgotten while this thread computes", async () => 
   const service = await start(cluster, { state: () => 1 });
   const readState = (state: unknown) => state;
   const workers = await Workers.open(asker, { ...OF, readState, refresh: 10, patience: 200 });
-  while (workers.count === 0) await workers.refreshed();
+  await until(() => workers.count > 0, "the worker");
   compute(300);
   await workers.refreshed();
   assertEquals(workers.count, 1);
@@ -299,11 +300,11 @@ testNats("Workers: an answer that comes late counts, and what is none is passed 
     await answer(text);
   }
   const workers = await opening;
-  while (workers.count === 0) await workers.refreshed();
+  await until(() => workers.count > 0, "the worker");
   assertEquals(workers.list().map(({ id }) => id), [service.id]);
   // One whose thread computed when it was asked.
   await answer(statistics("late", 2));
-  while (workers.list().length < 2) await workers.refreshed();
+  await until(() => workers.list().length >= 2, "the late answer");
   assertEquals(workers.list().map(({ id, state }) => [id, state]), [[service.id, 1], ["late", 2]]);
   assertEquals(workers.others, 0);
   workers.close();
@@ -335,7 +336,7 @@ testNats("Workers: one that is stopping is left out, though it still answers", a
   const asked = ask(asker, { ...OF, worker: service.id }, null);
   await asked.next();
   const stopped = service.stop();
-  while (workers.count > 0) await workers.refreshed();
+  await until(() => workers.count === 0, "the worker's end");
   await assertRejects(() => collect(asker, service.id, null), WorkerBusyError, "stopping");
   await asked.return();
   await stopped;

@@ -9,6 +9,7 @@ import {
   JobQueue,
 } from "../../src/cluster/mod.ts";
 import { NatsServer, testNats } from "../support/nats.ts";
+import { until } from "../support/within.ts";
 
 const OF = { name: "jobs", fingerprint: "f1" };
 /** Why a job is dead. */
@@ -76,7 +77,7 @@ testNats("JobQueue: workers that end within jobs lose and double nothing", async
     const manager = await jetstreamManager((await server.join()).connection);
     const left = async (name: string) => (await manager.streams.info(name)).state.messages;
     // A job whose worker ended behind its result is done once more.
-    while (await left("test--jobs--jobs") > 0) await delay(20);
+    await until(async () => await left("test--jobs--jobs") === 0, "the last acknowledgement");
     controller.abort();
     await Promise.all(workers);
     assert(ended > 2 && done >= jobs.length);
@@ -105,7 +106,7 @@ testNats(
         throw new Error("the worker fails");
       }, { signal: controller.signal, patience: 1000, warn: () => {} });
       const outcomes = await collect(queue, "run", 3);
-      while (dead.length < 2) await delay(5);
+      await until(() => dead.length >= 2, "the dead jobs");
       controller.abort();
       await work;
       outcomes.sort((a, b) => a.id < b.id ? -1 : 1);
@@ -133,7 +134,7 @@ testNats("JobQueue: results that find no room wait, and jobs of another model to
     const done: unknown[] = [];
     const work = queue.work((job) => Promise.resolve(job), options);
     const otherWork = other.work((job) => Promise.resolve(done.push(job)), options);
-    while (warned.length === 0) await delay(10);
+    await until(() => warned.length > 0, "a result without room");
     const { connection } = await server.join();
     const manager = await jetstreamManager(connection);
     assert((await manager.streams.info("test--jobs--jobs")).state.messages > 0);
@@ -173,10 +174,10 @@ testNats(
       };
       await adder.add("run", "slow", 1);
       const workers = [1, 2, 3, 4].map(() => slow(20 * PATIENCE));
-      while (begun === 0) await delay(5);
+      await until(() => begun > 0, "the job's begin");
       workers.push(slow(1000, () => false));
       // Who gets it while three have it gives it back.
-      while (await deliveries() < 4) await delay(20);
+      await until(async () => await deliveries() >= 4, "the fourth delivery");
       finish();
       assertEquals(await collect(adder, "run", 1), [{ id: "slow", result: 1 }]);
       controller.abort();
@@ -201,7 +202,7 @@ testNats("JobQueue: a job that comes again to the worker that does it is done on
       await isGivenAgain;
       return job;
     }, { ...options, patience: 20 * PATIENCE });
-    while (begun === 0) await delay(5);
+    await until(() => begun > 0, "the job's begin");
     // From now on the server waits for less than the worker takes to say that it lives.
     const other = queue.work(() => Promise.resolve(), {
       ...{ ...options, patience: PATIENCE },
@@ -209,7 +210,7 @@ testNats("JobQueue: a job that comes again to the worker that does it is done on
     });
     const deliveries = async () =>
       (await manager.consumers.info("test--jobs--jobs", OF.fingerprint)).delivered.consumer_seq;
-    while (await deliveries() < 5) await delay(20);
+    await until(async () => await deliveries() >= 5, "the fifth delivery");
     finish();
     assertEquals(await collect(queue, "run", 1), [{ id: "busy", result: 1 }]);
     controller.abort();
@@ -321,7 +322,8 @@ testNats("JobQueue: an id that no outcome is stored by is refused, and its job e
     const [outcome] = await collect(queue, "run", 1);
     assertEquals([outcome.id, "dead" in outcome], [long, true]);
     const manager = await jetstreamManager(cluster.connection);
-    while ((await manager.streams.info("test--jobs--jobs")).state.messages > 0) await delay(10);
+    const left = async () => (await manager.streams.info("test--jobs--jobs")).state.messages;
+    await until(async () => await left() === 0, "the end of all jobs");
     controller.abort();
     await work;
     assertEquals(warned.length, jobs.length);
@@ -448,7 +450,7 @@ testNats("JobQueue: workers are found while they work, those of other models cou
     const controller = new AbortController();
     const { signal } = controller;
     const work = [queue, queue, other].map((one) => one.work(() => Promise.resolve(), { signal }));
-    while (workers.list().length < 2 || workers.others < 1) await workers.refreshed();
+    await until(() => workers.list().length >= 2 && workers.others >= 1, "all workers");
     assertEquals([workers.list().length, workers.others], [2, 1]);
     workers.close();
     controller.abort();

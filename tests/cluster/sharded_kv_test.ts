@@ -6,6 +6,7 @@ import { assertClose, TOLERANCE } from "../support/compare.ts";
 import { sharedGpu } from "../support/gpu.ts";
 import { NatsServer, testNats } from "../support/nats.ts";
 import { CONTEXT, openShards, ShardContext, startShards } from "../support/shards.ts";
+import { until } from "../support/within.ts";
 
 const SPEC: ShardSpec = {
   ...{ shards: 3, page: 8, layers: 2, numHeads: 4, numKvHeads: 1, headDim: 12, valueDim: 8 },
@@ -260,9 +261,7 @@ testNats(
     await server.startAgain();
     await assertRejects(() => kv.extend(0, context.next(1)), ShardLostError, "until it is cleared");
     // A shard that connects later than its reader answers a later try.
-    while (!await kv.clear().then(() => true, () => false)) {
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
+    await until(() => kv.clear().then(() => true, () => false), "the shard's return");
     context.truncate(0);
     const tokens = context.next(9);
     assertClose(await kv.extend(0, tokens), context.attend(tokens.q), TOLERANCE.f32, "o");

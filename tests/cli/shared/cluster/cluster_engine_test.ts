@@ -13,6 +13,7 @@ import { type Cluster, NoWorkerError, WorkerLostError } from "../../../../src/cl
 import { PoolExhaustedError } from "../../../../mod.ts";
 import { seedFrom } from "../../../../src/base/random.ts";
 import { NatsServer, testNats } from "../../../support/nats.ts";
+import { until } from "../../../support/within.ts";
 
 const END = 0;
 const CONTEXT = 200;
@@ -139,7 +140,7 @@ testNats(
     for (const engine of engines) await worker(await server.join(), engine);
     // Two gateways, which do not know of each other.
     const gateways = [await open(await server.join()), await open(await server.join())];
-    for (const gateway of gateways) while (gateway.workers < 2) await delay(5);
+    await until(() => gateways.every(({ workers }) => workers >= 2), "both workers");
     const requests = Array.from({ length: 12 }, (_, seed) => request({ seed }));
     const texts = await Promise.all(
       requests.map((each, i) => collect(gateways[i % 2].submit(each))),
@@ -158,7 +159,7 @@ testNats("ClusterEngine: a cancelled sequence ends here and there, wherever it i
   const long = request({ maxTokens: 150, endTokens: [] });
   const running = engine.submit(long);
   for await (const _ of running) running.cancel();
-  while (far.running > 0) await delay(5);
+  await until(() => far.running === 0, "the end of the cancelled sequence");
   assertEquals(far.cancelled, 1);
   const never = engine.submit(long);
   assertEquals(engine.stats().waiting, 1);
@@ -168,7 +169,7 @@ testNats("ClusterEngine: a cancelled sequence ends here and there, wherever it i
   assertEquals([left, waiting, far.asked.length], [0, 0, 1]);
   // Those that run and those that wait end with the engine.
   const [first, ...others] = [1, 2, 3].map((seed) => collect(engine.submit({ ...long, seed })));
-  while (far.asked.length < 2) await delay(5);
+  await until(() => far.asked.length >= 2, "the next sequence");
   engine.destroy();
   for (const tokens of await Promise.all([first, ...others])) assert(tokens.length < 150);
 });
@@ -201,7 +202,7 @@ testNats(
     await worker(cluster, new HashEngine(1000, onToken));
     const penalized = request({ presencePenalty: 1, endTokens: [] });
     const tokens = collect(engine.submit(penalized));
-    while (portions < 9) await delay(1);
+    await until(() => portions >= 9, "nine portions");
     const next = new HashEngine();
     await worker(await server.join(), next);
     assertEquals(await tokens, undisturbed(penalized));
@@ -228,7 +229,7 @@ testNats("ClusterEngine: a worker that was busy still counts with its context", 
   });
   const waiting = engine.submit(request({}));
   const tokens = collect(waiting);
-  while (refused === 0) await delay(1);
+  await until(() => refused > 0, "a refusal");
   const seen = new Set<string>();
   for (let i = 0; i < 50; i++) {
     seen.add(`${engine.contextLen} ${engine.stats().places}`);
@@ -247,7 +248,7 @@ testNats("ClusterEngine: a worker that starts is waited for, however long it tak
   const options = { fingerprint: "f", contextLen: CONTEXT, maxQueue: 1 };
   await startEngineService(await server.join(), () => ready, options);
   const gateway = await open(await server.join(), 20);
-  while (gateway.workers === 0) await delay(5);
+  await until(() => gateway.workers > 0, "the worker");
   assertEquals([gateway.workers, gateway.stats().places], [1, 0]);
   const tokens = collect(gateway.submit(request({})));
   await delay(600);
@@ -298,7 +299,7 @@ testNats(
       void cluster.connection.close();
     });
     await worker(cluster, mortal);
-    while (engine.workers === 0) await delay(5);
+    await until(() => engine.workers > 0, "the worker");
     const running = engine.submit(request({ endTokens: [] }));
     leave = running.cancel;
     const tokens = collect(running);
