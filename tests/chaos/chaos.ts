@@ -1,10 +1,12 @@
 // Prompts and streams over workers that are killed at random, against the same ones without a cluster.
+import { jetstreamManager } from "@nats-io/jetstream";
 import OpenAI from "openai";
 import { runCommand as generate } from "../../cli/generate/command.ts";
 import { run } from "../support/commands.ts";
 import { NatsServer } from "../support/nats.ts";
 import { RunningCommand } from "../support/processes.ts";
 import type { Random } from "../support/random.ts";
+import { until, within } from "../support/within.ts";
 
 /** What is run, and how often a worker is killed. */
 export interface ChaosOptions {
@@ -19,8 +21,10 @@ export interface ChaosOptions {
   clients: number;
   /** Seconds after which the prompts of a silent worker go to others. */
   patience: number;
-  /** Resolves when another worker is to be killed, after so many. */
-  killAt: (kills: number) => Promise<void>;
+  /** Milliseconds after which prompts of a file, or streams, hang. */
+  hangs: number;
+  /** Resolves when another worker is to be killed, after so many in the same work; `begun` does when a worker is within it. */
+  killAt: (kills: number, begun: Promise<void>) => Promise<void>;
 }
 
 /** What came of it. */
@@ -42,7 +46,7 @@ export async function chaos(random: Random, options: ChaosOptions): Promise<Chao
   const folder = await Deno.makeTempDir();
   try {
     await using server = await NatsServer.start("--jetstream", "--store_dir", folder);
-    return await runAll(random, options, { folder, url: server.url });
+    return await runAll(random, options, { folder, server });
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
@@ -51,8 +55,9 @@ export async function chaos(random: Random, options: ChaosOptions): Promise<Chao
 async function runAll(
   random: Random,
   options: ChaosOptions,
-  { folder, url }: { folder: string; url: string },
+  { folder, server }: { folder: string; server: NatsServer },
 ): Promise<ChaosResult> {
+  const { url } = server;
   const { model, tokenizer, prompts, tokens, workers, patience } = options;
   const lines: Line[] = Array.from({ length: prompts }, (_, i) => ({
     ...{ id: `${i}`, prompt: random.pick(["a", "a b", "ab", "b a b"]) },
@@ -78,25 +83,30 @@ async function runAll(
 
   const start = () =>
     RunningCommand.start("worker", [...files, "--nats", url, "--patience", `${patience}`]);
-  const mortals = new Mortals(random, start, options.killAt);
+  const mortals = new Mortals(random, start, options);
   await mortals.add(workers);
   const faults: string[] = [];
   try {
     const [far, seconds] = await timed(() =>
-      mortals.dieDuring(() => continued("far", "--nats", url))
+      mortals.dieDuring("the file", async (begin) => {
+        const [results] = await Promise.all([
+          continued("far", "--nats", url),
+          untilJobIsTaken(server).then(begin),
+        ]);
+        return results;
+      })
     );
-    const fileKills = mortals.kills;
-    faults.push(...faultsOf("file", lines, far, texts));
+    faults.push(...faultsOf("file", lines, far.value, texts));
     await using gateway = await RunningCommand.start("serve", [
       ...[...files, "--nats", url, "--name", "m", "--port", "0", "--max-queue", "1000"],
     ]);
     const [baseURL] = gateway.line.match(/http:\S+/)!;
     const [streamed, streamSeconds] = await timed(() =>
-      mortals.dieDuring(() => streamAll(baseURL, lines, options.clients))
+      mortals.dieDuring("the streams", (begin) => streamAll(baseURL, lines, { ...options, begin }))
     );
-    faults.push(...faultsOf("stream", lines, streamed, texts));
+    faults.push(...faultsOf("stream", lines, streamed.value, texts));
     return {
-      kills: { file: fileKills, streams: mortals.kills - fileKills },
+      kills: { file: far.kills, streams: streamed.kills },
       seconds: { alone: secondsAlone, file: seconds, streams: streamSeconds },
       faults,
     };
@@ -105,22 +115,31 @@ async function runAll(
   }
 }
 
+/** Resolves when a worker has taken a prompt, and not yet stored what came of it. */
+async function untilJobIsTaken(server: NatsServer): Promise<void> {
+  const { connection } = await server.join();
+  const { consumers } = await jetstreamManager(connection);
+  await until(async () => {
+    const [info] = await consumers.list("onehead--prompts--jobs").next();
+    return info.num_ack_pending > 0;
+  }, "a prompt at a worker");
+}
+
 /** Workers that are killed at random, and followed by others. */
 class Mortals {
-  kills = 0;
   readonly #random: Random;
   readonly #start: () => Promise<RunningCommand>;
-  readonly #killAt: ChaosOptions["killAt"];
+  readonly #options: Pick<ChaosOptions, "hangs" | "killAt">;
   readonly #alive: RunningCommand[] = [];
 
   constructor(
     random: Random,
     start: () => Promise<RunningCommand>,
-    killAt: ChaosOptions["killAt"],
+    options: Pick<ChaosOptions, "hangs" | "killAt">,
   ) {
     this.#random = random;
     this.#start = start;
-    this.#killAt = killAt;
+    this.#options = options;
   }
 
   /** Starts some. */
@@ -128,19 +147,24 @@ class Mortals {
     this.#alive.push(...await Promise.all(Array.from({ length: count }, this.#start)));
   }
 
-  /** Kills one again and again, until the work is done. */
-  async dieDuring<Value>(work: () => Promise<Value>): Promise<Value> {
-    let isDone = false;
-    const done = work().finally(() => isDone = true);
+  /** Kills one again and again, until the work is done, which calls `begin` when a worker is within it. */
+  async dieDuring<Value>(
+    what: string,
+    work: (begin: () => void) => Promise<Value>,
+  ): Promise<{ value: Value; kills: number }> {
+    const { hangs, killAt } = this.#options;
+    const { promise: begun, resolve: begin } = Promise.withResolvers<void>();
+    let [isDone, kills] = [false, 0];
+    const done = within(work(begin), what, hangs).finally(() => isDone = true);
     while (!isDone) {
-      await Promise.race([done, this.#killAt(this.kills)]);
+      await Promise.race([done, killAt(kills, begun)]);
       if (isDone) break;
       const index = this.#random.integer(0, this.#alive.length - 1);
       await this.#alive.splice(index, 1)[0].end("SIGKILL");
-      this.kills++;
+      kills++;
       await this.add(1);
     }
-    return await done;
+    return { value: await done, kills };
   }
 
   async end(): Promise<void> {
@@ -148,8 +172,12 @@ class Mortals {
   }
 }
 
-/** The texts of streams, so many at a time. */
-async function streamAll(baseURL: string, lines: readonly Line[], clients: number) {
+/** The texts of streams, so many at a time; calls `begin` when one says something. */
+async function streamAll(
+  baseURL: string,
+  lines: readonly Line[],
+  { clients, begin }: { clients: number; begin: () => void },
+) {
   const client = new OpenAI({ apiKey: "none", maxRetries: 0, baseURL });
   const results: { id: string; text: string }[] = [];
   const waiting = [...lines];
@@ -159,6 +187,7 @@ async function streamAll(baseURL: string, lines: readonly Line[], clients: numbe
       const body = { ...ask, model: "m", temperature: 0.9, stream: true } as const;
       let text = "";
       for await (const { choices } of await client.completions.create(body)) {
+        begin();
         text += choices[0]?.text ?? "";
       }
       results.push({ id, text });

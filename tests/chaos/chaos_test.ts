@@ -9,10 +9,11 @@ testNats(
   async (random) => {
     const { kills, faults } = await withModel(random, ({ model, tokenizer }) =>
       chaos(random, {
-        ...{ model, tokenizer, prompts: 3, tokens: 6, workers: 1, clients: 2, patience: 1 },
-        // The first at once, and no other.
-        killAt: (kills) => kills === 0 ? Promise.resolve() : new Promise(() => {}),
+        ...{ model, tokenizer, prompts: 3, tokens: 40, workers: 1, clients: 2, patience: 1 },
+        hangs: 60_000,
+        // The first as soon as it is within the work, and no other.
+        killAt: (kills, begun) => kills === 0 ? begun : new Promise(() => {}),
       }));
-    assertEquals([kills, faults], [{ file: 1, streams: 0 }, []]);
+    assertEquals([kills, faults], [{ file: 1, streams: 1 }, []]);
   },
 );

@@ -6,6 +6,8 @@ import { chaos } from "./chaos.ts";
 
 /** Milliseconds between two kills. */
 const KILL_EVERY = 10_000;
+/** Milliseconds after which the work hangs: a day. */
+const HANGS = 24 * 60 * 60 * 1000;
 
 export const runCommand = longRun({
   summary: "Continues prompts by three workers, one of which is killed every ten seconds.",
@@ -19,7 +21,7 @@ export const runCommand = longRun({
     ({ model, tokenizer }, tokens) =>
       chaos(random, {
         ...{ model, tokenizer, tokens, prompts: count, workers: 3, clients: 64, patience: 10 },
-        killAt: () => delay(KILL_EVERY),
+        ...{ hangs: HANGS, killAt: () => delay(KILL_EVERY) },
       }),
   );
   const { kills, seconds, faults } = result;

@@ -5,9 +5,13 @@ const HANGS_MS = 180_000;
 const LOOK_MS = 5;
 
 /** Fails instead of hanging. */
-export async function within<Value>(pending: Promise<Value>, what = "it"): Promise<Value> {
+export async function within<Value>(
+  pending: Promise<Value>,
+  what: string = "it",
+  ms: number = HANGS_MS,
+): Promise<Value> {
   const late = Promise.withResolvers<never>();
-  const timer = setTimeout(() => late.reject(new Error(`${what} hangs`)), HANGS_MS);
+  const timer = setTimeout(() => late.reject(new Error(`${what} hangs`)), ms);
   try {
     return await Promise.race([pending, late.promise]);
   } finally {
