@@ -16,7 +16,8 @@ Deno.test("loss: a rejection that comes before the word of the loss, on a busy m
     // The rejection is known by now.
     compute(100);
     await turn();
-    return { reason: "unknown", message: "the driver failed" } as GPUDeviceLostInfo;
+    const info = { reason: "unknown", message: "the driver failed" };
+    return info as unknown as GPUDeviceLostInfo;
   };
   const loss = new DeviceLoss(deviceOf(tell()));
   const wait = () => loss.waitFor(Promise.reject(new Error("no map")));
