@@ -11,9 +11,9 @@ const DEEPEST = 5;
 /** A value that nothing takes. */
 const NOTHING = Symbol("of no kind");
 
-/** Values that most places do not take, and some do. */
+/** Values that most places do not take, and some do. The text is a path at which nothing can be read or written. */
 const STRANGE: readonly unknown[] = [
-  ...[null, undefined, true, 1n, NaN, -1, 0.5, 2 ** 53, "no/such/place", [], [null], [[1n]], {}],
+  ...[null, undefined, true, 1n, NaN, -1, 0.5, 2 ** 53, "deno.json/place", [], [null], [[1n]], {}],
   ...[() => 1, Object.create(null), cyclic(), new Map(), new Uint8Array(2)],
 ];
 
