@@ -7,13 +7,14 @@ type StepTime = ServingReport["rows"][number]["stepTimes"][number];
 
 /**
  * Steps of a serving run: seconds of a step, of each of its tokens, and of each token that a sequence of it has, by least
- * squares, none of them negative. The time of reads is in that of steps. Read by read, in the order of the run, steps take as
- * many times as long as they took there: waits depend on how times vary, and not on their mean alone.
+ * squares, none of them negative. The time of reads is in that of steps. Read by read, in the order of the run, steps take
+ * as many seconds more or less as they took there: waits depend on how times vary, and not on their mean alone. Seconds go
+ * from the work of one run to that of another, where ratios do not: what the fit leaves of a short step is many times its time.
  */
 export class MeasuredTimes implements StepTimes {
   readonly readSeconds = 0;
   readonly #seconds: readonly number[];
-  readonly #slowness: readonly number[];
+  readonly #excess: readonly number[];
 
   /** @param times Steps that were measured, at least one. */
   constructor(times: readonly StepTime[]) {
@@ -22,10 +23,9 @@ export class MeasuredTimes implements StepTimes {
     );
     const measured = times.map(({ steps, ms }) => steps * ms / 1e3);
     this.#seconds = fitPositive(rows, measured);
-    this.#slowness = rows.map((row, i) => {
-      const fitted = row.reduce((sum, value, j) => sum + value * this.#seconds[j], 0);
-      return fitted === 0 ? 1 : measured[i] / fitted;
-    });
+    this.#excess = rows.map((row, i) =>
+      row.reduce((rest, value, j) => rest - value * this.#seconds[j], measured[i])
+    );
   }
 
   stepSeconds(work: readonly TimedWork[]): number {
@@ -36,8 +36,8 @@ export class MeasuredTimes implements StepTimes {
     );
   }
 
-  slowness(read: number): number {
-    return this.#slowness[read % this.#slowness.length];
+  excessSeconds(read: number): number {
+    return this.#excess[read % this.#excess.length];
   }
 }
 

@@ -88,9 +88,9 @@ export class Replica {
   /**
    * Begins what is next, where there is something to do: the steps up to the next read, which the host decides at once.
    *
-   * @param slowness How many times as long they take.
+   * @param excess Seconds that they take beyond those of their work; less than none where they are faster.
    */
-  start(now: number, slowness: () => number = () => 1): void {
+  start(now: number, excess: () => number = () => 0): void {
     if (this.#nextAt !== undefined || !this.#schedule.isBusy) return;
     const { steps } = this.counts;
     let seconds = 0;
@@ -100,7 +100,7 @@ export class Replica {
       if (work.length > 0) seconds += this.#run(work);
     } while (!this.#schedule.isReadDue);
     const hasRun = this.counts.steps > steps;
-    this.#nextAt = hasRun ? now + slowness() * seconds + this.#times.readSeconds : now;
+    this.#nextAt = hasRun ? now + Math.max(0, seconds + excess()) + this.#times.readSeconds : now;
   }
 
   /** Counts a step; returns its seconds. */

@@ -62,8 +62,8 @@ export class RooflineTimes implements StepTimes {
     return (weights + attention) / efficiency + reads * readSeconds;
   }
 
-  slowness(): number {
-    return 1;
+  excessSeconds(): number {
+    return 0;
   }
 
   #attentionSeconds(work: readonly TimedWork[]): number {

@@ -38,7 +38,7 @@ export function simulate(requests: readonly FleetRequest[], options: FleetOption
   }));
   for (const { maxTokens } of all) checkFits(maxTokens, options.pages);
   let reads = 0;
-  const slowness = () => options.times.slowness(reads++);
+  const excess = () => options.times.excessSeconds(reads++);
   for (let next = 0, over = 0; over < all.length;) {
     const times = replicas.map(({ nextAt = Infinity }) => nextAt);
     const arrival = all[next]?.request.at ?? Infinity;
@@ -52,7 +52,7 @@ export function simulate(requests: readonly FleetRequest[], options: FleetOption
     if (gateway.refreshAt === now) gateway.refresh();
     for (; all[next]?.request.at === now; next++) gateway.add(all[next]);
     post.deliver(now);
-    for (const replica of replicas) replica.start(now, slowness);
+    for (const replica of replicas) replica.start(now, excess);
   }
   const finished = all as Finished[];
   return {

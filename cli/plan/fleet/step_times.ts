@@ -10,6 +10,6 @@ export interface StepTimes {
   readonly readSeconds: number;
   /** Seconds of a step, as its work has them on average. */
   stepSeconds(work: readonly TimedWork[]): number;
-  /** How many times as long the steps up to a fleet's n-th read take: other programs slow a device, for a while. */
-  slowness(read: number): number;
+  /** Seconds that the steps up to a fleet's n-th read take beyond that: other programs slow a device, for a while. */
+  excessSeconds(read: number): number;
 }

@@ -67,7 +67,7 @@ function stepsOfReplica(
   const steps: number[][] = [];
   const replica = new Replica({
     ...{ maxRunning, maxStepTokens, stepsPerRead, pages: { total, pageSize } },
-    times: { readSeconds: 0, stepSeconds: () => 0, slowness: () => 1 },
+    times: { readSeconds: 0, stepSeconds: () => 0, excessSeconds: () => 0 },
   }, (work: readonly TimedWork[]) => void steps.push(work.map(({ count }) => count)));
   for (const one of asked) {
     const request = { at: 0, ...one };

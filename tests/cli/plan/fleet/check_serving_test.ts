@@ -3,10 +3,15 @@ import { assertAlmostEquals, assertEquals, assertStringIncludes, assertThrows } 
 import { isServing, parseServing, type ServingReport } from "../../../../bench/mod.ts";
 import { checkServing, formatServingCheck } from "../../../../cli/plan/fleet/check_serving.ts";
 import { fitPositive, MeasuredTimes } from "../../../../cli/plan/fleet/measured_times.ts";
+import { quantilesOf } from "../../../../cli/plan/fleet/quantiles.ts";
+import { drawRequests } from "../../../../cli/plan/fleet/requests.ts";
+import { simulate } from "../../../../cli/plan/fleet/simulate.ts";
+import type { StepTimes, TimedWork } from "../../../../cli/plan/fleet/step_times.ts";
 import { runCommand } from "../../../../cli/plan/command.ts";
 import { testRandomly } from "../../../support/random.ts";
 
 type Row = ServingReport["rows"][number];
+type StepTime = Row["stepTimes"][number];
 
 /** Two requests of 3 and 2 tokens at once, one after the other, in steps of 10 ms. */
 function reportOf(changes: Partial<Row> = {}): ServingReport {
@@ -60,14 +65,71 @@ Deno.test("Fleet step times: seconds of a step, a token, and a token that is see
   assertAlmostEquals(seconds, (5 + 2 * 4 + 0.5 * (13 + 7)) / 1e3, 1e-9);
 });
 
-Deno.test("Fleet step times: read by read, steps are as slow as they were", () => {
+Deno.test("Fleet step times: read by read, steps take as much longer as they did", () => {
   const alike = { steps: 2, tokens: 1, sequences: 1, meanContext: 4 };
   const times = new MeasuredTimes([10, 40, 10].map((ms) => ({ ...alike, ms })));
   assertAlmostEquals(times.stepSeconds([{ first: 3, count: 1 }]), 0.02, 1e-9);
-  [0.5, 2, 0.5, 0.5, 2].forEach((slowness, read) =>
-    assertAlmostEquals(times.slowness(read), slowness, 1e-9)
+  // Two steps of each read.
+  [-0.02, 0.04, -0.02, -0.02, 0.04].forEach((excess, read) =>
+    assertAlmostEquals(times.excessSeconds(read), excess, 1e-9)
   );
 });
+
+testRandomly(
+  "Fleet step times: of steps whose cost is curved, other rates are simulated",
+  (random) => {
+    const seed = random.integer(0, 2 ** 31);
+    const lengths = { prompt: { least: 1, most: 900 }, answer: { least: 4, most: 60 } };
+    const firstSeconds = (rate: number, times: StepTimes) => {
+      const requests = drawRequests({ rate, ...lengths }, { count: 200, seed });
+      const { requests: finished } = simulate(requests, {
+        ...{ replicas: 1, maxRunning: 16, maxStepTokens: 512, stepsPerRead: 8, maxQueue: 1 },
+        ...{ pages: { total: 4000, pageSize: 16 }, times, overheadSeconds: 0 },
+      });
+      return quantilesOf(finished.map(({ request: { at }, firstAt }) => firstAt - at));
+    };
+    // No sum of a step and its tokens: a prompt's chunk takes a hundred times as long as a token.
+    const stepSeconds = (work: readonly TimedWork[]) =>
+      0.005 + 2e-6 * work.reduce((sum, { count }) => sum + count, 0) ** 2;
+    const curved = { readSeconds: 0, stepSeconds, excessSeconds: () => 0 };
+    const steps: (readonly TimedWork[])[] = [];
+    const measured: StepTime[] = [];
+    firstSeconds(2, {
+      ...curved,
+      stepSeconds: (work) => {
+        steps.push(work);
+        return stepSeconds(work);
+      },
+      excessSeconds: () => {
+        measured.push(stepTimeOf(steps.splice(0, Infinity), stepSeconds));
+        return 0;
+      },
+    });
+    for (const rate of [0.5, 1, 1.5]) {
+      const [expected, actual] = [curved, new MeasuredTimes(measured)].map((times) =>
+        firstSeconds(rate, times)
+      );
+      for (const key of ["p50", "p95"] as const) {
+        assertAlmostEquals(actual[key], expected[key], 0.3 * expected[key], `${key} at ${rate}`);
+      }
+    }
+  },
+);
+
+/** Steps up to a read as a serving run tells them. */
+function stepTimeOf(
+  steps: readonly (readonly TimedWork[])[],
+  stepSeconds: (work: readonly TimedWork[]) => number,
+): StepTime {
+  const all = steps.flat();
+  const mean = (sum: number) => sum / steps.length;
+  const context = all.reduce((sum, { first, count }) => sum + first + count, 0);
+  return {
+    ...{ steps: steps.length, sequences: mean(all.length), meanContext: context / all.length },
+    tokens: mean(all.reduce((sum, { count }) => sum + count, 0)),
+    ms: 1e3 * mean(steps.reduce((sum, work) => sum + stepSeconds(work), 0)),
+  };
+}
 
 Deno.test("Fleet: a serving run by hand, beside what was measured", () => {
   const [{ variant, requestsPerSecond, firstTokenMs }] = checkServing(reportOf());

@@ -10,7 +10,7 @@ import { type Random, testRandomly } from "../../../support/random.ts";
 const TIMES = {
   readSeconds: 0.5,
   stepSeconds: (work: readonly TimedWork[]) => work.reduce((sum, { count }) => sum + count, 1),
-  slowness: () => 1,
+  excessSeconds: () => 0,
 };
 const ONE: FleetOptions = {
   ...{ replicas: 1, maxRunning: 2, maxStepTokens: 4, stepsPerRead: 2, maxQueue: 1 },
@@ -42,11 +42,11 @@ Deno.test("Fleet: who comes while a replica waits for a read is in the steps beh
   assertEquals(timesOf([request(0, 1, 2), request(1, 2, 1)]), [[4.5, 4.5], [8, 8]]);
 });
 
-Deno.test("Fleet: steps up to a read take as many times as long as is said of the fleet's n-th one", () => {
-  const times = { ...TIMES, slowness: (read: number) => 1 + read };
+Deno.test("Fleet: steps up to a read take as much longer as is said of the fleet's n-th one", () => {
+  const times = { ...TIMES, excessSeconds: (read: number) => [2, 4, -9][read] };
   const requests = [request(0, 1, 1), request(0, 1, 1), request(9, 1, 1)];
-  // Two seconds of a step, twice and three times as long, and the read.
-  const expected = [[2.5, 2.5], [4.5, 4.5], [15.5, 15.5]];
+  // Two seconds of a step and as many more, or none where they would be below none, and the read.
+  const expected = [[4.5, 4.5], [6.5, 6.5], [9.5, 9.5]];
   assertEquals(timesOf(requests, { ...ONE, replicas: 2, times }), expected);
 });
 
@@ -153,7 +153,7 @@ testRandomly(
 );
 
 Deno.test("Fleet: a queue of one server and steps of one length waits as long as M/D/1", () => {
-  const times = { readSeconds: 0, stepSeconds: () => 1, slowness: () => 1 };
+  const times = { readSeconds: 0, stepSeconds: () => 1, excessSeconds: () => 0 };
   const options = { ...ONE, maxRunning: 1, maxStepTokens: 1, stepsPerRead: 1, times };
   const one = { least: 1, most: 1 };
   for (const load of [0.3, 0.7]) {
