@@ -92,15 +92,17 @@ export class Replica {
    */
   start(now: number, excess: () => number = () => 0): void {
     if (this.#nextAt !== undefined || !this.#schedule.isBusy) return;
-    const { steps } = this.counts;
     let seconds = 0;
     do {
       const { work, setBack } = this.#schedule.step(this.#places);
       this.counts.setBacks += setBack.length;
       if (work.length > 0) seconds += this.#run(work);
     } while (!this.#schedule.isReadDue);
-    const hasRun = this.counts.steps > steps;
-    this.#nextAt = hasRun ? now + Math.max(0, seconds + excess()) + this.#times.readSeconds : now;
+    // As a batch, it waits for nothing where no token was chosen.
+    if (this.#schedule.sequences.some(({ unread }) => unread > 0)) {
+      seconds = Math.max(0, seconds + excess()) + this.#times.readSeconds;
+    }
+    this.#nextAt = now + seconds;
   }
 
   /** Counts a step; returns its seconds. */

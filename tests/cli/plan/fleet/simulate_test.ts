@@ -50,6 +50,14 @@ Deno.test("Fleet: steps up to a read take as much longer as is said of the fleet
   assertEquals(timesOf(requests, { ...ONE, replicas: 2, times }), expected);
 });
 
+Deno.test("Fleet: steps that choose no token are not read, and take no read's excess", () => {
+  const long = request(0, 10, 2);
+  // Chunks of 4 and 4, of which nothing is read; then 2 and 1, and the read.
+  assertEquals(timesOf([long]), [[15.5, 15.5]]);
+  const times = { ...TIMES, excessSeconds: (read: number) => [1, 100][read] };
+  assertEquals(timesOf([long], { ...ONE, times }), [[16.5, 16.5]]);
+});
+
 Deno.test("Fleet: half of a request's overhead passes before its steps, and half behind them", () => {
   for (const replicas of [1, 2]) {
     const options = { ...ONE, replicas, overheadSeconds: 1 };
