@@ -109,6 +109,17 @@ export interface BenchOptions {
 
 const ACTION = "run the bench";
 const COMMANDS = ["tune", "explain", "matrix"] as const;
+/** The commands that have options of their own. */
+export const OTHER_COMMANDS = [
+  "compare",
+  "gradient",
+  "heads",
+  "linear",
+  "models",
+  "serving",
+  "shards",
+  "train",
+] as const;
 const NAMES = [
   "models",
   "phase",
@@ -166,16 +177,7 @@ export function parseOptions(args: readonly string[]): BenchOptions | string {
   const given = new Arguments(ACTION, args.slice(command ? 1 : 0), {
     names: [...NAMES, ...NUMBERS],
     flags: FLAGS,
-    commands: [
-      ...COMMANDS,
-      "gradient",
-      "heads",
-      "linear",
-      "models",
-      "serving",
-      "shards",
-      "compare",
-    ],
+    commands: [...COMMANDS, ...OTHER_COMMANDS],
   });
   if (given.isHelp) return HELP;
   checkTogether(given, command);

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
-import { HELP, parseOptions } from "../../bench/options.ts";
+import { HELP, OTHER_COMMANDS, parseOptions } from "../../bench/options.ts";
 import { casesByRows } from "../../bench/tune.ts";
 
 function parse(line: string) {
@@ -187,3 +187,13 @@ for (const [line, kind, says] of MISTAKES) {
     assertThrows(() => parse(line), kind, says);
   });
 }
+
+Deno.test("parseOptions() knows the commands that the help lists", () => {
+  const listed = [...HELP.matchAll(/^ +deno run bench ([a-z]+)/gm)].map(([, name]) => name);
+  for (const name of OTHER_COMMANDS) assert(listed.includes(name), name);
+  for (const name of listed) {
+    const says = `${name} is unknown (a command stands first)`;
+    assertThrows(() => parse(`--quick ${name}`), TypeError, says);
+  }
+  assertThrows(() => parse("trian"), TypeError, "trian is unknown (did you mean train?)");
+});
