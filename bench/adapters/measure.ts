@@ -66,7 +66,11 @@ async function workersOf(cluster: Cluster, wait: number) {
   const end = performance.now() + wait;
   const workers = await Workers.open(cluster, { ...BENCH_SERVICE, readState });
   try {
-    while (workers.list().length === 0) {
+    while (true) {
+      if (workers.list().length > 0) await delay(OTHERS_MS);
+      // Whoever was there may have stopped meanwhile.
+      const there = workers.list();
+      if (there.length > 0) return there;
       if (performance.now() > end) {
         throw new NoWorkerError(
           `Cannot run the bench as no worker answered for ${wait / 1000} s ` +
@@ -75,8 +79,6 @@ async function workersOf(cluster: Cluster, wait: number) {
       }
       await workers.refreshed();
     }
-    await delay(OTHERS_MS);
-    return workers.list();
   } finally {
     workers.close();
   }

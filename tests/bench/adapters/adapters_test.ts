@@ -135,6 +135,25 @@ testNats("bench --nats: without workers, or without a server, exits with 2", asy
   await refused("nats://127.0.0.1:1", "nats-server --jetstream");
 });
 
+testNats(
+  "bench --nats: a worker that stops before it is asked leaves the bench waiting",
+  async () => {
+    await using server = await NatsServer.start();
+    let questions = 0;
+    await AnswerService.start(await server.join(), {
+      ...BENCH_SERVICE,
+      // Who says nothing of itself is stopping.
+      state: () => questions++ === 0 ? { adapter: "gone" } : null,
+      answer: () => ({ cancel() {}, async *[Symbol.asyncIterator]() {} }),
+    });
+    const nats = ["--nats", server.url, "--nats-prefix", "test", "--wait", "1"];
+    const { code, out, err } = await run(runCommand, ...SMALL, ...nats);
+    assertEquals([code, out], [2, ""], err);
+    assert(questions > 1);
+    assertStringIncludes(err, "no worker answered for 1 s");
+  },
+);
+
 Deno.test("bench --nats: a worker takes names and numbers of the bench's own, and no more", () => {
   const options = { models: "Shazeer-2019", phase: "decode", context: "8,16", impl: "fused" };
   const { groups } = readAsked({ options, quick: false });
