@@ -169,7 +169,7 @@ const WRONG_OPTIONS: readonly {
   { given: { capacity: NaN }, throws: RangeError, says: "capacity=NaN" },
   { given: { capacity: Infinity }, throws: RangeError, says: "capacity=Infinity" },
   { given: { capacity: undefined }, throws: TypeError, says: "capacity=undefined" },
-  { given: { batch: 2 ** 31 }, throws: RangeError, says: "batch must fit one dispatch" },
+  { given: { batch: 2 ** 52 }, throws: RangeError, says: "batch must fit one dispatch" },
   { given: { batch: -1 }, throws: RangeError, says: "batch=-1" },
   { given: { numKvHeads: 0 }, throws: RangeError, says: "numKvHeads=0" },
   { given: { numKvHeads: undefined }, throws: TypeError, says: "numKvHeads=undefined" },

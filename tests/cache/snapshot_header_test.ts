@@ -55,7 +55,7 @@ const WRONG: Readonly<Record<string, [(parts: SnapshotParts) => void, string]>> 
   ],
   "a length that is negative": [({ header }) => header.kept[0].length = -1, "length=-1"],
   "a length that is a fraction": [({ header }) => header.kept[0].length = 5.5, "length=5.5"],
-  "a length beyond 31 bits": [({ header }) => header.kept[0].length = 2 ** 31, "hold the length"],
+  "a length beyond 31 bits": [({ header }) => header.kept[0].length = 2 ** 52, "hold the length"],
   "a length of other rows": [({ header }) => header.kept[1].length = 4, "the rows of its tokens"],
   "an oldest token that was overwritten": [({ header }) => header.kept[0].oldest = 0, "oldest=0"],
   "an oldest token that is a sink": [({ header }) => header.kept[0].oldest = 1, "oldest=1"],
@@ -73,7 +73,10 @@ const WRONG: Readonly<Record<string, [(parts: SnapshotParts) => void, string]>> 
   "a field of the header that is unknown": [({ header }) => header.rows = 1, 'field="rows"'],
   "an option that is missing": [({ header }) => delete header.options.sinks, "field sinks"],
   "a batch of 0": [({ header }) => header.options.batch = 0, "batch=0"],
-  "a batch of other sequences": [({ header }) => header.options.batch = 1e9, "batch=1000000000"],
+  "a batch of other sequences": [
+    ({ header }) => header.options.batch = 2 ** 52,
+    `batch=${2 ** 52}`,
+  ],
   "heads that are a string": [({ header }) => header.options.numKvHeads = "1", "numKvHeads"],
   "a head size of other rows": [
     ({ header }) => header.options.headDim = 4,
@@ -181,7 +184,7 @@ testRandomly("snapshot: an empty one asks for no more than maxBytes", async (ran
     await assertRejects(refused, RangeError, `bytes=${bytes}, maxBytes=${bytes - 1}`);
     const sizes = [
       { capacity: 2 ** 40, window: 9 },
-      { numKvHeads: 1e9, capacity: 1024, window: 9 },
+      { numKvHeads: 2 ** 40, capacity: 1024, window: 9 },
       { headDim: 2 ** 40 },
       { numKvHeads: 2 ** 52, headDim: 2 ** 52, valueDim: 2 ** 52, capacity: 2 ** 52, window: 9 },
     ];

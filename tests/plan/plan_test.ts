@@ -466,9 +466,9 @@ testRandomly("plan: fused tiles cover all rows and values, within limits and scr
 /** Specifications whose sizes are beyond every device: refused at once, as no loop goes round them. */
 const ABSURD: Readonly<Record<string, AttentionSpec>> = {
   "a batch": { batch: 2 ** 50, numHeads: 1, headDim: 1, capacity: 1 },
-  heads: { numHeads: 1e9, headDim: 64, capacity: 1024 },
+  heads: { numHeads: 2 ** 50, headDim: 64, capacity: 1024 },
   "KV heads of a cache": {
-    ...{ numHeads: 1e7, numKvHeads: 1e7, headDim: 1, capacity: 2 ** 20, kvLayout: "BNSH" },
+    ...{ numHeads: 2 ** 50, numKvHeads: 2 ** 50, headDim: 1, capacity: 2 ** 20, kvLayout: "BNSH" },
   },
   tokens: { numHeads: 1, headDim: 1, seqLen: 2 ** 50, capacity: 1 },
   "a context": { numHeads: 1, headDim: 1, capacity: 2 ** 52 },
@@ -478,7 +478,7 @@ const ABSURD: Readonly<Record<string, AttentionSpec>> = {
     ...{ valueDim: 2 ** 52, seqLen: 2 ** 52, capacity: 2 ** 52, kvLayout: "BNSH" },
   },
   "blocks of one tile": {
-    ...{ numHeads: 2 ** 24, numKvHeads: 1, headDim: 1, capacity: 4, maxScratchBytes: 200 },
+    ...{ numHeads: 2 ** 50, numKvHeads: 1, headDim: 1, capacity: 4, maxScratchBytes: 200 },
     impl: "staged",
   },
 };
