@@ -1,5 +1,12 @@
 /** Offsets and scales of channels: measured on the host, checked wherever they are given, and kept in a table on the device. */
-import { checkChoice, checkFinite, checkObject, checkPositive, sentence } from "../base/check.ts";
+import {
+  checkArray,
+  checkChoice,
+  checkFinite,
+  checkObject,
+  checkPositive,
+  sentence,
+} from "../base/check.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { USAGE } from "../gpu/usage.ts";
 import { type Layout, LAYOUTS, rowStrides } from "../tensor/layout.ts";
@@ -49,8 +56,8 @@ const LEAST_PART = 2 ** -7;
  *
  * @param captured Keys and values of tokens like those to come; a few hundred are enough.
  * @returns Offsets and scales, each f32.
- * @throws {TypeError} If a tensor is none.
- * @throws {RangeError} If a tensor has not four axes of sizes, its shape is not that of the other, or a number is not finite.
+ * @throws {TypeError} If a tensor is none, or has not four axes of sizes.
+ * @throws {RangeError} If the shape of a tensor is not that of the other, or a number is not finite.
  *
  * @example
  * ```ts
@@ -166,13 +173,13 @@ function channelOf(parts: readonly Float64Array[]): { offset: number; scale: num
 /** The shape of rows, as far as a calibration depends on it. */
 type ChannelShape = Pick<KvShape, "numKvHeads" | "headDim" | "valueDim" | "valuesAre">;
 
-/** Throws a `RangeError` unless calibrations are a list of as many as layers. */
+/** Throws a `TypeError` for calibrations that are no array, and a `RangeError` unless they are as many as layers. */
 export function checkCalibrations(action: string, calibrations: unknown, layers: number): void {
-  const isList = Array.isArray(calibrations);
-  if (isList && calibrations.length === layers) return;
-  const kvCalibration = isList ? calibrations.length : calibrations;
-  const rule = "kvCalibration must be an array with a calibration for each layer";
-  throw new RangeError(sentence(action, rule, { kvCalibration, layers }));
+  checkArray(action, "kvCalibration", calibrations);
+  const { length } = calibrations as readonly unknown[];
+  if (length === layers) return;
+  const rule = "kvCalibration must have a calibration for each layer";
+  throw new RangeError(sentence(action, rule, { kvCalibration: length, layers }));
 }
 
 /** A copy of a calibration in f32; throws unless it has a finite offset and a scale above zero for each channel. */

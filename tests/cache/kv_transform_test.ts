@@ -527,7 +527,8 @@ Deno.test("transform: what cannot be is refused before the GPU has work, and by 
   const paged = (changed: object) => () => PagedKvCache.create(pool, { capacity: 8, ...changed });
   const listed = (second: object) => paged({ kvCalibration: [calibration, second] });
   const wrongPages: typeof refused = [
-    [paged({ kvCalibration: calibration }), RangeError, "a calibration for each layer"],
+    [paged({ kvCalibration: calibration }), TypeError, "kvCalibration must be an array"],
+    [paged({ kvCalibration: null }), TypeError, "kvCalibration must be an array"],
     [paged({ kvCalibration: [calibration] }), RangeError, "kvCalibration=1, layers=2"],
     [listed({ k: channels() }), TypeError, "kvCalibration[1].v must be an object"],
     [listed({ k: channels(), v: channels(7) }), RangeError, "numbers=7, channels=8"],

@@ -344,9 +344,12 @@ const WRONG_CALIBRATIONS: Readonly<
 > = {
   "a layer too few": [({ kvCalibration }) => kvCalibration.pop(), "kvCalibration=1, layers=2"],
   "a layer too many": [({ kvCalibration }) => kvCalibration.push({}), "kvCalibration=3"],
-  "no list": [(options) => options.kvCalibration = {}, "a calibration for each layer"],
-  "the number of layers": [(options) => options.kvCalibration = 2, "for each layer"],
-  "null": [(options) => options.kvCalibration = null, "a calibration for each layer"],
+  "no array": [(options) => options.kvCalibration = {}, "kvCalibration must be an array"],
+  "the number of layers": [
+    (options) => options.kvCalibration = 2,
+    "kvCalibration must be an array",
+  ],
+  "null": [(options) => options.kvCalibration = null, "kvCalibration must be an array"],
   "a layer that is null": [
     ({ kvCalibration }) => kvCalibration[1] = null,
     "kvCalibration[1] must be an object",

@@ -42,13 +42,13 @@ testRandomly(
     assert(eight > 0 && eight < calibrated / 4 && calibrated < 1.2 * plain, what);
     assert(rotated > 0 && rotated < 2 * plain, what);
 
-    const wrong = [kvCalibration.slice(1), {}, kvCalibration[0], 2] as (typeof kvCalibration)[];
-    for (const calibrations of wrong) {
-      await assertRejects(
-        () => create({ kvDtype: "int4", kvCalibration: calibrations }),
-        RangeError,
-        "kvCalibration must be an array with a calibration for each layer",
-      );
+    const withCalibrations = (calibrations: unknown) => () =>
+      create({ kvDtype: "int4", kvCalibration: calibrations as typeof kvCalibration });
+    const tooFew = withCalibrations(kvCalibration.slice(1));
+    await assertRejects(tooFew, RangeError, "kvCalibration must have a calibration for each layer");
+    for (const wrong of [{}, kvCalibration[0], 2, null]) {
+      const message = "kvCalibration must be an array";
+      await assertRejects(withCalibrations(wrong), TypeError, message);
     }
     await assertRejects(() => create({ kvCalibration }), RangeError, 'kvDtype="f32"');
     const transformed = await create({ kvDtype: "int8", kvRotation: "hadamard" });
