@@ -58,7 +58,8 @@ export interface KvView {
    * Throws unless the view holds every token that the queries see, as of what has been encoded.
    *
    * @param queries Which tokens are looked at.
-   * @throws {RangeError} If there is no token, or some that a query would see are gone.
+   * @throws {TypeError} If `queries` is no object, or one of its sizes no number.
+   * @throws {RangeError} If a size is out of range, there is no token, or some that a query would see are gone.
    */
   checkVisible(queries: ViewingQueries): void;
 }

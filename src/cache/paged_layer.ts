@@ -196,8 +196,9 @@ export class PagedLayer implements KvView {
    * Throws unless every sequence that has tokens holds all that its queries see, as of what has been encoded.
    *
    * @param queries Which tokens they look at.
-   * @throws {RangeError} If no sequence has tokens, pages that a query would see were given back, or the layer's append of
-   * the last step is missing.
+   * @throws {TypeError} If `queries` is no object, or one of its sizes no number.
+   * @throws {RangeError} If a size is out of range, no sequence has tokens, pages that a query would see were given back, or the
+   * layer's append of the last step is missing.
    */
   checkVisible(queries: ViewingQueries): void {
     const action = "attend to PagedKvCache";

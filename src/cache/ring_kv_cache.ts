@@ -352,7 +352,8 @@ export class RingKvCache implements KvView {
    * Throws unless the ring holds every token that queries at the end of each sequence see, as of what has been encoded.
    *
    * @param queries Which tokens they look at.
-   * @throws {RangeError} If the cache is empty, or tokens that a query would see were overwritten.
+   * @throws {TypeError} If `queries` is no object, or one of its sizes no number.
+   * @throws {RangeError} If a size is out of range, the cache is empty, or tokens that a query would see were overwritten.
    */
   checkVisible(queries: ViewingQueries): void {
     checkQueries("attend to RingKvCache", queries);

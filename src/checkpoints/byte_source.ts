@@ -29,6 +29,7 @@ export interface ByteSource {
  * @param name What messages call them.
  * @param bytes The bytes; kept, not copied.
  * @returns Where to read them.
+ * @throws {TypeError} If the name is no string, or `bytes` no `Uint8Array`.
  *
  * @example
  * ```ts
@@ -62,6 +63,7 @@ export function bytesInMemory(name: string, bytes: Uint8Array): ByteSource {
  * @param name What messages call them: the file's name.
  * @param blob The bytes.
  * @returns Where to read them.
+ * @throws {TypeError} If the name is no string, or `blob` no `Blob`.
  *
  * @example
  * ```ts

@@ -39,6 +39,8 @@ interface Place {
  *
  * @param source The file; it is closed with the result, and where this fails.
  * @returns The decoder: RMSNorm, SwiGLU, rotary positions of adjacent pairs.
+ * @throws {TypeError} If the source is none.
+ * @throws {RangeError} If its size is not a whole number of at least 0.
  * @throws {CheckpointError} If the sizes in the header make no decoder, or the file is not as large as they say.
  *
  * @example

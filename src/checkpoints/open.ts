@@ -45,6 +45,8 @@ export interface OpenOptions {
  * has those that a visitor chose ({@linkcode bytesInBlob}).
  * @param options Who is told of what is odd.
  * @returns The decoder; close it when its weights are read.
+ * @throws {TypeError} If `model` is neither a path nor an array of files, or an option is of the wrong kind.
+ * @throws {RangeError} If the size of a file is not a whole number of at least 0.
  * @throws {CheckpointError} If a file is missing, damaged or cut short, or asks for what the decoder does not have; the message
  * names file, tensor or field, and values.
  *

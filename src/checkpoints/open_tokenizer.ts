@@ -23,6 +23,9 @@ const USUAL = "tokenizer.json";
  * @param checkpoint The model that it is for: how many tokens it knows, and which end a text.
  * @param options Who is told of what is odd.
  * @returns The tokenizer.
+ * @throws {TypeError} If `tokenizer` is neither a path nor an array of files, the checkpoint has no `spec`, or a value is of the
+ * wrong kind.
+ * @throws {RangeError} If the size of a file, or `vocabSize`, is out of range.
  * @throws {CheckpointError} If a file is missing or damaged, or of another vocabulary.
  *
  * @example

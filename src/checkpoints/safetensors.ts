@@ -84,6 +84,8 @@ export class Safetensors implements TensorFile {
    *
    * @param source The file; it is closed with the result, and where this fails.
    * @returns The tensors, none of them read yet.
+   * @throws {TypeError} If the source is none.
+   * @throws {RangeError} If its size is not a whole number of at least 0.
    * @throws {CheckpointError} If the header is damaged, or a length or an offset does not fit the file or the other tensors.
    */
   static async open(source: ByteSource): Promise<Safetensors> {
@@ -104,6 +106,7 @@ export class Safetensors implements TensorFile {
    *
    * @param name One of {@linkcode Safetensors.names}.
    * @returns Its element type and shape; undefined if there is no such tensor.
+   * @throws {TypeError} If the name is no string.
    */
   describe(name: string): TensorDescription | undefined {
     checkString("describe a tensor", "name", name);
@@ -142,6 +145,8 @@ export class Safetensors implements TensorFile {
    * @param offset The first byte, counted from the tensor's own.
    * @param length How many bytes.
    * @returns As many bytes.
+   * @throws {TypeError} If the offset or the length is no number.
+   * @throws {RangeError} If one of them is not a whole number of at least 0.
    * @throws {CheckpointError} If the file has no tensor of that name, it has not as many bytes, or they cannot be read.
    */
   async readBytes(name: string, offset: number, length: number): Promise<Uint8Array> {

@@ -44,6 +44,8 @@ export class ShardedSafetensors implements TensorFile {
    * @param beside The names of all files beside the index. Those that are named as its shards are, but for their numbers, are
    * shards too. The default is none.
    * @returns The tensors, none of them read yet: those that the index lists, and what else is in the shards.
+   * @throws {TypeError} If the index is no source, `openShard` no function, or `beside` no array of strings.
+   * @throws {RangeError} If the size of a source is not a whole number of at least 0.
    * @throws {CheckpointError} If the index or a header is damaged, a shard is not there or lacks a tensor that the index has in
    * it, or two shards have a tensor that the index does not list.
    */
@@ -84,6 +86,7 @@ export class ShardedSafetensors implements TensorFile {
    *
    * @param name One of {@linkcode ShardedSafetensors.names}.
    * @returns Its shard, element type and shape; undefined if there is no such tensor.
+   * @throws {TypeError} If the name is no string.
    */
   describe(name: string): TensorDescription | undefined {
     checkString("describe a tensor", "name", name);
@@ -108,6 +111,8 @@ export class ShardedSafetensors implements TensorFile {
    * @param offset The first byte, counted from the tensor's own.
    * @param length How many bytes.
    * @returns As many bytes.
+   * @throws {TypeError} If the offset or the length is no number.
+   * @throws {RangeError} If one of them is not a whole number of at least 0.
    * @throws {CheckpointError} If there is no such tensor, it has not as many bytes, or they cannot be read.
    */
   async readBytes(name: string, offset: number, length: number): Promise<Uint8Array> {

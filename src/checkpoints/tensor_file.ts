@@ -18,7 +18,11 @@ export interface TensorFile {
   readonly name: string;
   /** The names of all tensors. */
   readonly names: readonly string[];
-  /** The fields of a tensor; undefined if the file has none of that name. */
+  /**
+   * The fields of a tensor; undefined if the file has none of that name.
+   *
+   * @throws {TypeError} If the name is no string.
+   */
   describe(name: string): TensorDescription | undefined;
   /**
    * Reads a tensor, converted to f32.
@@ -29,6 +33,8 @@ export interface TensorFile {
   /**
    * Reads some of a tensor's bytes as the file has them.
    *
+   * @throws {TypeError} If the offset or the length is no number.
+   * @throws {RangeError} If one of them is not a whole number of at least 0.
    * @throws {CheckpointError} If there is none of that name, or not as many bytes, or they cannot be read.
    */
   readBytes(name: string, offset: number, length: number): Promise<Uint8Array>;

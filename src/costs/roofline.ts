@@ -39,8 +39,8 @@ const ACTION = "predict a time";
  * @param work Bytes and operations.
  * @param rates The ceilings.
  * @returns Both times, and the time of the work. No program is faster; many are slower.
- * @throws {TypeError} If a rate is not a number.
- * @throws {RangeError} If a rate is not above 0.
+ * @throws {TypeError} If `work` or `rates` is no object, or one of their values of the wrong kind.
+ * @throws {RangeError} If a rate is not above 0, or bytes or operations are below 0 or not finite.
  *
  * @example
  * ```ts

@@ -30,6 +30,7 @@ const UNUSED: Readonly<Record<string, string>> = {
  * @param text The file's text.
  * @param name What messages call it.
  * @returns The decoder's shape.
+ * @throws {TypeError} If the text or the name is no string.
  * @throws {CheckpointError} If the text is no JSON object, a field that is needed is missing or makes no sense, or the file
  * asks for something that the decoder does not have; the message names field and value.
  *
