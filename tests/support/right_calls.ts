@@ -6,6 +6,7 @@ import * as train from "../../src/train/mod.ts";
 import { llama2c, safetensors } from "./checkpoint_files.ts";
 import { weightsOf as layerWeights } from "./layer.ts";
 import { TINY, weightsOf } from "./models.ts";
+import { randomCalibration } from "./kv_transform.ts";
 import type { Random } from "./random.ts";
 import { submit } from "./run.ts";
 import { tokenizerFile } from "./tokenizer_file.ts";
@@ -78,6 +79,17 @@ export async function rightCalls(
   const pool = await library.PagePool.create(gpu, POOL);
   const paging = { batch: 2, capacity: 8, maxSeqLen: 3, rope: { base: 100 } };
   const paged = await library.PagedKvCache.create(pool, paging);
+  const integers = await library.PagePool.create(gpu, { ...POOL, kvDtype: "int8" });
+  const kvCalibration = randomCalibration(random, { ...POOL, valueDim: POOL.headDim });
+  const { layers, numKvHeads, headDim } = TINY;
+  const layerCalibrations = layers.map(() =>
+    randomCalibration(random, { numKvHeads, headDim, valueDim: headDim })
+  );
+  const transformed = {
+    kvDtype: "int8",
+    kvCalibration: layerCalibrations,
+    kvRotation: "hadamard",
+  } as const;
   const pagedSnapshot = await paged.snapshot();
   const encoder = gpu.device.createCommandEncoder();
   paged.extend(encoder, [3, 0]);
@@ -146,10 +158,10 @@ export async function rightCalls(
     "AttentionGradient#bind": [gradients],
     "AttentionGradient#encode": [encoder, gradients],
     "Batch.create": [gpu, TINY, tinyWeights, {
-      ...{ maxSequences: 2, pageSize: 2, maxStepTokens: 4, cacheBytes: 2 ** 16, kvDtype: "f32" },
+      ...{ maxSequences: 2, pageSize: 2, maxStepTokens: 4, cacheBytes: 2 ** 16, ...transformed },
       ...{ window: 4, sinks: 1, stepsPerRead: 2, onSteps: () => {}, progress: () => {} },
     }],
-    "Batch.ofDecoder": [decoder, { maxSequences: 2 }],
+    "Batch.ofDecoder": [decoder, { maxSequences: 2, ...transformed }],
     "Batch#add": [{
       ...{ tokens: [0, 1], maxTokens: 2, endTokens: [0], temperature: 0.5, topK: 2, topP: 0.9 },
       ...{ minP: 0.1, seed: 1, logprobs: 1, presencePenalty: 1, logitBias: new Map([[0, 1]]) },
@@ -160,8 +172,8 @@ export async function rightCalls(
     "BlockMask#bind": [{ modTensors }],
     "BlockMask#encode": [encoder, { modTensors }],
     "Decoder.create": [gpu, TINY, tinyWeights, {
-      ...{ maxTokens: 8, window: 3, sinks: 1, maxSeqLen: 2, kvDtype: "int8", weightDtype: "f32" },
-      ...{ kvRotation: "hadamard", progress: () => {} },
+      ...{ maxTokens: 8, window: 3, sinks: 1, maxSeqLen: 2, weightDtype: "f32" },
+      ...{ ...transformed, progress: () => {} },
     }],
     "Decoder#feed": [[0]],
     "Decoder#forward": [[0]],
@@ -198,7 +210,10 @@ export async function rightCalls(
     "PagedLayer#checkVisible": [queries],
     "PagedLayer#bindRopeQueries": [pair.q],
     "PagedLayer#ropeQueries": [encoder, pair.q],
-    "PagedKvCache.create": [pool, { batch: 1, capacity: 8, window: 4, rope: { base: 100 } }],
+    "PagedKvCache.create": [integers, {
+      ...{ batch: 1, capacity: 8, window: 4, rope: [{ base: 100 }] },
+      ...{ kvCalibration: [kvCalibration], kvRotation: "hadamard" },
+    }],
     "PagedKvCache.restore": [pool, pagedSnapshot, { maxBytes: 2 ** 20 }],
     "PagedKvCache#clear": [encoder, 0],
     "PagedKvCache#extend": [encoder, [0, 0]],
@@ -212,7 +227,10 @@ export async function rightCalls(
     "PagedKvCache#truncate": [encoder, 0, 0],
     "ReferenceDecoder.create": [TINY, tinyWeights],
     "ReferenceDecoder#forward": [[0, 1], { window: 2, sinks: 0, attentionOf: 0 }],
-    "RingKvCache.create": [gpu, { ...CACHE, batch: 1, window: 4, overflow: "wrap" }],
+    "RingKvCache.create": [gpu, {
+      ...{ ...CACHE, batch: 1, window: 4, overflow: "wrap", kvDtype: "int8", kvCalibration },
+      kvRotation: "hadamard",
+    }],
     "RingKvCache.restore": [gpu, snapshot, { maxBytes: 2 ** 20 }],
     "RingKvCache#bindRopeQueries": [pair.q],
     "RingKvCache#checkVisible": [queries],
@@ -294,7 +312,7 @@ export async function rightCalls(
       spec: { vocabSize: 260 },
       endOfText: [0],
       classEndOfText: [0],
-    }, {}],
+    }, { warn: () => {} }],
     outputChange: [[1, 2], [1, 2]],
     parseDecoderConfig: [JSON.stringify(GEMMA), "config.json"],
     parseTokenizer: [text, { file: "tokenizer.json", vocabSize: 264, endOfText: [2] }],
