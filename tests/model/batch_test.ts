@@ -14,12 +14,11 @@ import {
   type GeneratedToken,
   ReferenceDecoder,
 } from "../../src/model/mod.ts";
-import { fillInSampling } from "../../src/model/sampling.ts";
 import { buffersOf } from "../support/buffers.ts";
 import { sharedGpu } from "../support/gpu.ts";
 import { SMALL as AWKWARD, TINY, weightsOf, weightsWith } from "../support/models.ts";
 import { type Random, testRandomly } from "../support/random.ts";
-import { choicesOf, randomSampling } from "../support/sampling.ts";
+import { randomSampling } from "../support/sampling.ts";
 import { openStories, testStories } from "../support/stories.ts";
 import { assertText } from "../support/text.ts";
 
@@ -198,29 +197,11 @@ for (const { name, spec: changes, has, sequences, ...options } of CASES) {
   });
 }
 
-/** Part of what decides a choice that integers of four bits may differ by, where one is rounded to its neighbour. */
-const NEAR_INT4 = 0.1;
-
-/** Whether two texts are one; up to a choice that lies near a border by the logits of the decoder where they are not. */
-async function isText(
-  actual: readonly number[],
-  expected: readonly number[],
-  { tokens, ...asked }: BatchSequenceOptions,
-  decoder: Decoder,
-): Promise<boolean> {
-  const { spec: { vocabSize } } = decoder;
-  const i = actual.findIndex((token, i) => token !== expected[i]);
-  if (i < 0) return actual.length === expected.length;
-  const generated = actual.slice(0, i);
-  const soFar = [...tokens, ...generated];
-  decoder.clear();
-  const logits = (await decoder.forward(soFar)).slice(-vocabSize);
-  const sampling = fillInSampling("test", asked, vocabSize);
-  const known = { prompt: tokens, generated };
-  const choices = choicesOf(logits, sampling, known, soFar.length, NEAR_INT4);
-  assert(choices.has(actual[i]) && choices.has(expected[i]), `at ${i} of ${actual}, ${expected}`);
-  return false;
-}
+/**
+ * Texts that may differ. Sums of a batch, in another order than a decoder's, take few numbers over the border between two
+ * integers of four bits: not one in 1e5, or one in 30 texts, and hardly ever does that decide a choice.
+ */
+const MOST_OTHER_TEXTS = 2;
 
 testRandomly("Batch: calibrated caches hold what a decoder's hold", async (random) => {
   const layers = [{ rope: { base: 100 }, window: 5 }, { rope: { base: 5000 } }];
@@ -243,16 +224,17 @@ testRandomly("Batch: calibrated caches hold what a decoder's hold", async (rando
   const pages = { pageSize: 4, cacheBytes: 2 * 2 * 2 * (8 / 2 + 4) * 4 * 35 };
   await withBatch({ spec, weights }, { ...stored, ...pages, maxSequences: 8 }, async (batch) => {
     const texts = await Promise.all(asked.map((one) => tokensOf(batch.add(one))));
-    const { setBacks, prompt } = batch.stats;
-    assert(setBacks > 0, `no set-back with ${batch.stats.pages.total} pages`);
-    const again = await tokensOf(batch.add(asked[0]));
-    assert(batch.stats.prompt - prompt < asked[0].tokens.length - 8, "whole pages are known");
-    const same = [];
-    for (const [i, text] of texts.entries()) {
-      same.push(await isText(text, expected[i], asked[i], decoder));
+    const { setBacks, pages: { total } } = batch.stats;
+    assert(setBacks > 0, `no set-back with ${total} pages`);
+    // More than may differ.
+    const again = asked.slice(0, MOST_OTHER_TEXTS + 1);
+    for (const one of again) {
+      const { prompt } = batch.stats;
+      texts.push(await tokensOf(batch.add(one)));
+      assert(batch.stats.prompt - prompt < one.tokens.length - 8, "whole pages are known");
     }
-    assert(same.filter((is) => is).length > 4, `${same}`);
-    await isText(again, expected[0], asked[0], decoder);
+    const others = texts.filter((text, i) => `${text}` !== `${expected[i % asked.length]}`);
+    assert(others.length <= MOST_OTHER_TEXTS, `${others.length} of ${texts.length} texts differ`);
     await settled(batch);
   });
   decoder.destroy();
