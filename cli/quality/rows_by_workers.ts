@@ -26,6 +26,14 @@ import { type MeasuredTable, rowsOf, type Table, titleOf } from "./table_rows.ts
 /** Milliseconds without a word, once all else is done, after which nobody is taken to have a feature. */
 const ABSENCE = 2000;
 
+/** Jobs that belong together. */
+interface Run {
+  queue: JobQueue;
+  /** The word that later calls find their results by. */
+  run: string;
+  jobs: readonly QualityJob[];
+}
+
 /** Has every row measured. */
 export async function measureByWorkers(
   model: Model,
@@ -41,15 +49,17 @@ export async function measureByWorkers(
   try {
     checkTable(model, table, { calibration }, mostOf(cluster, MAX_BYTES));
     const fingerprint = await modelFingerprint(spec, weights, tokenizer);
-    const queue = await openQualityJobs(cluster, fingerprint);
     const settings = { seed, calibration };
-    /** Has jobs of a queue done, and hands over the result of each by its index. */
+    /** Opens the queue of jobs, by their need. */
+    const openRun = async (jobs: readonly QualityJob[], need?: AdapterFeature): Promise<Run> => {
+      const queue = await openQualityJobs(cluster, fingerprint, need);
+      return { queue, run: await runNameOf(fingerprint, jobs), jobs };
+    };
+    /** Has jobs done, and hands over the result of each by its index. */
     const haveDone = async (
-      queue: JobQueue,
-      jobs: readonly QualityJob[],
+      { queue, run, jobs }: Run,
       onResult: (result: unknown, index: number) => void,
     ) => {
-      const run = await runNameOf(fingerprint, jobs);
       await queue.checkRoom(run, jobs.length);
       const ids = [...jobs.keys().map(String)];
       await haveJobsDone(queue, run, ids, {
@@ -74,30 +84,35 @@ export async function measureByWorkers(
     let tokens: readonly number[] = [];
     if (typeof text === "number") {
       const job: QualityJob = { kind: "text", tokens: text, settings };
-      await haveDone(queue, [job], (result) => {
+      await haveDone(await openRun([job]), (result) => {
         tokens = readText(result, text, spec.vocabSize);
       });
     } else tokens = text;
     const remote = new Map<Variant, RemoteRow>();
     using progress = out.progress(variants.length);
-    const measure = (queue: JobQueue, variants: readonly Variant[]) => {
-      const jobs = variants.map((variant): QualityJob => ({
+    /** The run of the variants that have a need. */
+    const runOf = async (need?: AdapterFeature) => {
+      const needy = variants.filter((variant) => needOf(variant) === need);
+      const jobs = needy.map((variant): QualityJob => ({
         ...{ kind: "row", tokens, variant, settings },
       }));
-      return haveDone(queue, jobs, (result, index) => {
+      return { variants: needy, ...await openRun(jobs, need) };
+    };
+    const measure = ({ variants, ...run }: Run & { variants: readonly Variant[] }) =>
+      haveDone(run, (result, index) => {
         remote.set(variants[index], readRow(result, tokens.length));
         progress.step(titleOf(variants[index]));
       });
-    };
-    const ofAll = measure(queue, variants.filter((variant) => needOf(variant) === undefined));
-    /** Measures the variants that need a feature, where a worker has it. */
+    const ofAll = runOf().then(measure);
+    /** Measures the variants that need a feature, where a worker has it or had it. */
     const measureNeedy = async (feature: AdapterFeature) => {
-      const needy = variants.filter((variant) => needOf(variant) === feature);
-      if (needy.length === 0) return;
-      const queue = await openQualityJobs(cluster, fingerprint, feature);
-      if (await isWorkedOn(queue, ofAll)) {
+      const needy = await runOf(feature);
+      if (needy.jobs.length === 0) return;
+      const { queue, run } = needy;
+      const { outcomes } = await queue.count(run);
+      if (outcomes > 0 || await isWorkedOn(queue, ofAll)) {
         try {
-          return await measure(queue, needy);
+          return await measure(needy);
         } catch (error) {
           if (!(error instanceof NoWorkerError)) throw error;
         }

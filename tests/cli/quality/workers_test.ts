@@ -128,7 +128,12 @@ testNats(
       assertEquals([more.code, asked], [0, ["able: f16"]], more.err);
       assertEquals(changes(more.out), ["none", "cache dtype", "window", "KV heads", "KV heads"]);
       assertEquals(JSON.parse(more.out).adapter.description, "plain; able");
-      for (const { end } of [worker, other]) await end();
+      // Its row is kept when it is gone.
+      await other.end();
+      asked.length = 0;
+      const kept = await run(quality, ...table, ...text);
+      assertEquals([kept.code, kept.out, asked], [0, more.out, []], kept.err);
+      await worker.end();
     });
   },
 );
