@@ -67,14 +67,17 @@ export function rowBytes(tokens: number, vocabSize: number): number {
   return tokens * (NLL_BYTES + `${vocabSize - 1},`.length) + REST_BYTES;
 }
 
-/** Opens the queue of a model's rows that every adapter can measure, or of those with a need, which the others leave alone. */
+/**
+ * Opens the queue of a model's rows that every adapter can measure, or of those with a need: these have streams of their own, and
+ * a service, so that who works on both queues is one worker in each.
+ */
 export function openQualityJobs(
   cluster: Cluster,
   fingerprint: string,
   need?: AdapterFeature,
 ): Promise<JobQueue> {
-  const words = [fingerprint, QUALITY_VERSION, ...(need ? [need] : [])];
-  return JobQueue.open(cluster, { name: "quality", fingerprint: words.join("-") });
+  const name = ["quality", ...(need ? [need] : [])].join("-");
+  return JobQueue.open(cluster, { name, fingerprint: `${fingerprint}-${QUALITY_VERSION}` });
 }
 
 /**

@@ -128,6 +128,11 @@ testNats(
       assertEquals([more.code, asked], [0, ["able: f16"]], more.err);
       assertEquals(changes(more.out), ["none", "cache dtype", "window", "KV heads", "KV heads"]);
       assertEquals(JSON.parse(more.out).adapter.description, "plain; able");
+      for (const { queue } of [worker, other]) {
+        const seen = await queue.workers();
+        assertEquals([seen.count, seen.others], [1, 0]);
+        seen.close();
+      }
       // Its row is kept when it is gone.
       await other.end();
       asked.length = 0;
