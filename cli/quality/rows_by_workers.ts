@@ -50,17 +50,18 @@ export async function measureByWorkers(
     checkTable(model, table, { calibration }, mostOf(cluster, MAX_BYTES));
     const fingerprint = await modelFingerprint(spec, weights, tokenizer);
     const settings = { seed, calibration };
-    /** Opens the queue of jobs, by their need. */
+    /** Opens the queue of jobs, by their need, and checks that it has room for their results. */
     const openRun = async (jobs: readonly QualityJob[], need?: AdapterFeature): Promise<Run> => {
       const queue = await openQualityJobs(cluster, fingerprint, need);
-      return { queue, run: await runNameOf(fingerprint, jobs), jobs };
+      const run = await runNameOf(fingerprint, jobs);
+      await queue.checkRoom(run, jobs.length);
+      return { queue, run, jobs };
     };
     /** Has jobs done, and hands over the result of each by its index. */
     const haveDone = async (
       { queue, run, jobs }: Run,
       onResult: (result: unknown, index: number) => void,
     ) => {
-      await queue.checkRoom(run, jobs.length);
       const ids = [...jobs.keys().map(String)];
       await haveJobsDone(queue, run, ids, {
         add: (run, id) => queue.add(run, id, jobs[Number(id)]),
@@ -103,11 +104,13 @@ export async function measureByWorkers(
         remote.set(variants[index], readRow(result, tokens.length));
         progress.step(titleOf(variants[index]));
       });
-    const ofAll = runOf().then(measure);
+    // Each has room before any is filled.
+    const plain = await runOf();
+    const needs = ADAPTER_FEATURES.filter((need) => variants.some((each) => needOf(each) === need));
+    const runs = await Promise.all(needs.map(async (need) => ({ need, ...await runOf(need) })));
+    const ofAll = measure(plain);
     /** Measures the variants that need a feature, where a worker has it or had it. */
-    const measureNeedy = async (feature: AdapterFeature) => {
-      const needy = await runOf(feature);
-      if (needy.jobs.length === 0) return;
+    const measureNeedy = async ({ need, ...needy }: typeof runs[number]) => {
       const { queue, run } = needy;
       const { outcomes } = await queue.count(run);
       if (outcomes > 0 || await isWorkedOn(queue, ofAll)) {
@@ -117,9 +120,9 @@ export async function measureByWorkers(
           if (!(error instanceof NoWorkerError)) throw error;
         }
       }
-      out.error(`${feature} is left out: no worker has it`);
+      out.error(`${need} is left out: no worker has it`);
     };
-    await Promise.all([ofAll, ...ADAPTER_FEATURES.map(measureNeedy)]);
+    await Promise.all([ofAll, ...runs.map(measureNeedy)]);
     return { tokens, ...tableOf(variants, remote) };
   } finally {
     await cluster.connection.close();

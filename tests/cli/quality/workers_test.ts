@@ -204,14 +204,30 @@ testNats(
       controller.abort();
       await working;
       const manager = await jetstreamManager(connection);
-      const { config } = await manager.streams.info("test--quality--results");
-      await manager.streams.update("test--quality--results", { ...config, max_msgs: 1 });
+      const text = ["--text", files[1].replace("model.bin", "a.txt")];
+      await Deno.writeTextFile(text[1], "ab ba".repeat(9));
+      const limit = async (stream: string) => {
+        const { config } = await manager.streams.info(stream);
+        await manager.streams.update(stream, { ...config, max_msgs: 1 });
+      };
+      // Where one of the streams has no room, no job is added to either.
+      await openQualityJobs(worker.cluster, fingerprint, "f16");
+      await limit("test--quality-f16--results");
+      connection.publish("test.quality-f16.results.other.done");
       await connection.flush();
+      await manager.streams.purge("test--quality--jobs");
+      await refused(
+        `stream="test--quality-f16--results", results=1, kept=1`,
+        ...nats,
+        ...wait,
+        ...text,
+      );
+      const { state } = await manager.streams.info("test--quality--jobs");
+      assertEquals(state.messages, 0);
+      await limit("test--quality--results");
       await using plain = await NatsServer.start();
       await refused("nats-server --jetstream", "--nats", plain.url);
       await refused("does not take the connection", "--nats", "nats://127.0.0.1:1");
-      const text = ["--text", files[1].replace("model.bin", "a.txt")];
-      await Deno.writeTextFile(text[1], "ab ba".repeat(9));
       await refused("results=10, kept=0, most=1", ...nats, ...text);
       const rows = await run(work, ...files, "--quality", "--nats", plain.url);
       assertEquals(rows.code, 2);
