@@ -61,6 +61,7 @@ export async function measureByWorkers(
     const haveDone = async (
       { queue, run, jobs }: Run,
       onResult: (result: unknown, index: number) => void,
+      error: (sentence: string) => void,
     ) => {
       const ids = [...jobs.keys().map(String)];
       await haveJobsDone(queue, run, ids, {
@@ -78,8 +79,7 @@ export async function measureByWorkers(
             throw error;
           }
         },
-        ...{ error: (sentence) => out.error(sentence), wait: at.wait },
-        cure: "deno run worker --quality",
+        ...{ error, wait: at.wait, cure: "deno run worker --quality" },
       });
     };
     let tokens: readonly number[] = [];
@@ -87,10 +87,8 @@ export async function measureByWorkers(
       const job: QualityJob = { kind: "text", tokens: text, settings };
       await haveDone(await openRun([job]), (result) => {
         tokens = readText(result, text, spec.vocabSize);
-      });
+      }, (sentence) => out.error(sentence));
     } else tokens = text;
-    const remote = new Map<Variant, RemoteRow>();
-    using progress = out.progress(variants.length);
     /** The run of the variants that have a need. */
     const runOf = async (need?: AdapterFeature) => {
       const needy = variants.filter((variant) => needOf(variant) === need);
@@ -99,30 +97,44 @@ export async function measureByWorkers(
       }));
       return { variants: needy, ...await openRun(jobs, need) };
     };
-    const measure = ({ variants, ...run }: Run & { variants: readonly Variant[] }) =>
-      haveDone(run, (result, index) => {
-        remote.set(variants[index], readRow(result, tokens.length));
-        progress.step(titleOf(variants[index]));
-      });
     // Each has room before any is filled.
     const plain = await runOf();
     const needs = ADAPTER_FEATURES.filter((need) => variants.some((each) => needOf(each) === need));
     const runs = await Promise.all(needs.map(async (need) => ({ need, ...await runOf(need) })));
-    const ofAll = measure(plain);
-    /** Measures the variants that need a feature, where a worker has it or had it. */
-    const measureNeedy = async ({ need, ...needy }: typeof runs[number]) => {
-      const { queue, run } = needy;
-      const { outcomes } = await queue.count(run);
-      if (outcomes > 0 || await isWorkedOn(queue, ofAll)) {
-        try {
-          return await measure(needy);
-        } catch (error) {
-          if (!(error instanceof NoWorkerError)) throw error;
+    const remote = new Map<Variant, RemoteRow>();
+    /** Measures the variants of all runs. */
+    const measureAll = async (say: (sentence: string) => void) => {
+      using progress = out.progress(variants.length);
+      const measure = ({ variants, ...run }: Run & { variants: readonly Variant[] }) =>
+        haveDone(run, (result, index) => {
+          remote.set(variants[index], readRow(result, tokens.length));
+          progress.step(titleOf(variants[index]));
+        }, say);
+      const ofAll = measure(plain);
+      /** Measures the variants that need a feature, where a worker has it or had it. */
+      const measureNeedy = async ({ need, ...needy }: typeof runs[number]) => {
+        const { queue, run } = needy;
+        const { outcomes } = await queue.count(run);
+        if (outcomes > 0 || await isWorkedOn(queue, ofAll)) {
+          try {
+            return await measure(needy);
+          } catch (error) {
+            if (!(error instanceof NoWorkerError)) throw error;
+          }
         }
-      }
-      out.error(`${need} is left out: no worker has it`);
+        say(`${need} is left out: no worker has it`);
+        const missing = needy.variants.filter((variant) => !remote.has(variant));
+        for (const variant of missing) progress.step(`${titleOf(variant)} is left out`);
+      };
+      await Promise.all([ofAll, ...runs.map(measureNeedy)]);
     };
-    await Promise.all([ofAll, ...runs.map(measureNeedy)]);
+    // The line of the progress is its own until it ends.
+    const said: string[] = [];
+    try {
+      await measureAll((sentence) => void said.push(sentence));
+    } finally {
+      for (const sentence of said) out.error(sentence);
+    }
     return { tokens, ...tableOf(variants, remote) };
   } finally {
     await cluster.connection.close();

@@ -120,6 +120,20 @@ testNats(
       assertEquals(changes(out), ["none", "window", "KV heads", "KV heads"]);
       assertEquals(JSON.parse(out).adapter, { description: "plain", isSoftware: false });
       assertEquals(asked, Array(4).fill("plain: f32"));
+      // What is said comes behind the progress, which counts the row that is left out.
+      const events: string[] = [];
+      await quality([...table, ...text], {
+        ...{ log() {}, write() {}, error: (sentence) => void events.push(sentence) },
+        progress: (steps) => {
+          let done = 0;
+          return {
+            step: () => void done++,
+            [Symbol.dispose]: () => void events.push(`${done} of ${steps}`),
+          };
+        },
+      });
+      const known = "Asked for before, within a day: 4 of 4 jobs";
+      assertEquals(events, ["5 of 5", known, "f16 is left out: no worker has it"]);
       // One that has it does this row, and no row of the others that were measured.
       asked.length = 0;
       const other = await startWorker(server, files, measure("able"), "f16");
