@@ -2,7 +2,7 @@
 import { MAX_BYTES, mostOf } from "../../src/cluster/cluster.ts";
 import { type JobQueue, modelFingerprint, NoWorkerError } from "../../src/cluster/mod.ts";
 import { openCluster } from "../shared/cluster/connect.ts";
-import { haveJobsDone, runNameOf } from "../shared/cluster/follow_jobs.ts";
+import { haveJobsDone, isWorkedOn, runNameOf } from "../shared/cluster/follow_jobs.ts";
 import type { AwaitedCluster } from "../shared/cluster/options.ts";
 import {
   openQualityJobs,
@@ -22,9 +22,6 @@ import type { Out } from "../shared/run.ts";
 import { checkTable } from "./check_table.ts";
 import type { QualityOptions } from "./options.ts";
 import { type MeasuredTable, rowsOf, type Table, titleOf } from "./table_rows.ts";
-
-/** Milliseconds without a word, once all else is done, after which nobody is taken to have a feature. */
-const ABSENCE = 2000;
 
 /** Jobs that belong together. */
 interface Run {
@@ -115,7 +112,7 @@ export async function measureByWorkers(
       const measureNeedy = async ({ need, ...needy }: typeof runs[number]) => {
         const { queue, run } = needy;
         const { outcomes } = await queue.count(run);
-        if (outcomes > 0 || await isWorkedOn(queue, ofAll)) {
+        if (outcomes > 0 || await isWorkedOn(queue, { others: ofAll, wait: at.wait })) {
           try {
             return await measure(needy);
           } catch (error) {
@@ -138,19 +135,6 @@ export async function measureByWorkers(
     return { tokens, ...tableOf(variants, remote) };
   } finally {
     await cluster.connection.close();
-  }
-}
-
-/** Whether somebody works on a queue: who has not said so may do it while other jobs are done, or soon after. */
-async function isWorkedOn(queue: JobQueue, others: Promise<void>): Promise<boolean> {
-  const workers = await queue.workers();
-  try {
-    if (workers.count === 0) await others;
-    const end = performance.now() + ABSENCE;
-    while (workers.count === 0 && performance.now() < end) await workers.refreshed();
-    return workers.count > 0;
-  } finally {
-    workers.close();
   }
 }
 

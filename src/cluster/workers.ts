@@ -38,6 +38,8 @@ interface Known<State> extends Worker<State> {
   isPassedOver: boolean;
 }
 
+/** The status that a NATS server answers with where nobody has a subject. */
+const NO_RESPONDERS = 503;
 /** Milliseconds between two questions. */
 const REFRESH = 250;
 /** Milliseconds that the first question waits for the first answer, and then for those of others. */
@@ -71,6 +73,8 @@ export class Workers<State> {
   readonly #subject: string;
   readonly #inbox = createInbox();
   readonly #answers: Subscription;
+  /** The number of the question that the server answered last, as nobody has the service. */
+  #unheard = -Infinity;
   /** Questions so far: workers age by them, and not by the clock, which goes on while this thread computes. */
   #asked = 0;
   #waiting: (() => void)[] = [];
@@ -82,7 +86,10 @@ export class Workers<State> {
     this.#subject = `$SRV.STATS.${nameOf(cluster, options.name)}`;
     this.#answers = natsOf(cluster).subscribe(this.#inbox, {
       callback: (error, message) => {
-        if (!error) this.#hear(message.data);
+        if (!error) {
+          if (message.headers?.code === NO_RESPONDERS) this.#unheard = this.#asked;
+          else this.#hear(message.data);
+        }
         this.#wake();
       },
     });
@@ -138,6 +145,12 @@ export class Workers<State> {
     return this.#others.size;
   }
 
+  /** Whether the server says that nobody has the service, of whichever model: a worker that computes has it, and is silent. */
+  get isDeserted(): boolean {
+    // The last question may still be under way.
+    return this.#unheard >= this.#asked - 1;
+  }
+
   /**
    * Leaves a worker out until it answers again: it is there, and had no room.
    *
@@ -188,7 +201,7 @@ export class Workers<State> {
     connection.publish(this.#subject, undefined, { reply: this.#inbox });
   }
 
-  /** Takes an answer; what is none, such as the server's word that nobody is there, is passed over. */
+  /** Takes an answer; what is none is passed over. */
   #hear(bytes: Uint8Array): void {
     const { fingerprint, readState } = this.#options;
     const answer = readStatistics(bytes);

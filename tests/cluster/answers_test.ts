@@ -232,6 +232,23 @@ testNats("Workers: those of the model are known with their state, others are cou
   workers.close();
 });
 
+testNats(
+  "Workers: the server knows whether anybody has the service, who may be silent",
+  async () => {
+    await using server = await NatsServer.start();
+    const [silent, asker] = [await server.join(), await server.join()];
+    const readState = (state: unknown) => state;
+    const workers = await Workers.open(asker, { ...OF, readState, refresh: 10 });
+    assertEquals([workers.isDeserted, workers.count], [true, 0]);
+    const subscription = silent.connection.subscribe(`$SRV.STATS.test--${OF.name}`);
+    while (workers.isDeserted) await workers.refreshed();
+    assertEquals(workers.count, 0);
+    subscription.unsubscribe();
+    while (!workers.isDeserted) await workers.refreshed();
+    workers.close();
+  },
+);
+
 testNats("Workers: one that stops is left out before its state is read", async () => {
   await using server = await NatsServer.start();
   const [cluster, asker] = [await server.join(), await server.join()];

@@ -5,6 +5,8 @@ import { type JobOutcome, type JobQueue, NoWorkerError } from "../../../src/clus
 const LOOK = 250;
 /** Milliseconds between two looks whether outcomes can still come. */
 const COUNT = 1000;
+/** Milliseconds in which a worker may come that was not there when all else was done. */
+const ABSENCE = 2000;
 /** Jobs that are added at a time. */
 const TOGETHER = 64;
 
@@ -30,6 +32,33 @@ export interface JobsOptions extends WaitOptions {
   onOutcome: (outcome: JobOutcome, isKnown: boolean) => boolean | void | Promise<boolean | void>;
   /** Told how many jobs were asked for before, and how many of them are done again. */
   error: (sentence: string) => void;
+}
+
+/** When {@linkcode isWorkedOn} takes nobody to be there. */
+export interface AbsenceOptions {
+  /** What workers may do first. */
+  others: Promise<void>;
+  /** Milliseconds behind it for which one that is there may be silent: its thread may wait for a GPU. */
+  wait: number;
+  /** Milliseconds behind it in which one may come. */
+  absence?: number;
+}
+
+/** Whether somebody works on a queue. Of who is too busy to answer the server knows, as it does of workers of other models. */
+export async function isWorkedOn(
+  queue: JobQueue,
+  { others, wait, absence = ABSENCE }: AbsenceOptions,
+): Promise<boolean> {
+  const workers = await queue.workers();
+  try {
+    if (workers.count === 0) await others;
+    const start = performance.now();
+    const isOver = () => performance.now() - start >= (workers.isDeserted ? absence : wait);
+    while (workers.count === 0 && !isOver()) await workers.refreshed();
+    return workers.count > 0;
+  } finally {
+    workers.close();
+  }
 }
 
 /**

@@ -1,6 +1,10 @@
 // Jobs of a command: what is said where no more outcomes come.
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { followJobs, haveJobsDone } from "../../../../cli/shared/cluster/follow_jobs.ts";
+import {
+  followJobs,
+  haveJobsDone,
+  isWorkedOn,
+} from "../../../../cli/shared/cluster/follow_jobs.ts";
 import { JobQueue, NoWorkerError } from "../../../../src/cluster/mod.ts";
 import { inFolder } from "../../../support/checkpoint_files.ts";
 import { NatsServer, testNats } from "../../../support/nats.ts";
@@ -53,5 +57,25 @@ testNats("jobs of a command: one that is gone without an outcome is an error", a
       "Asked for before, within a day: 1 of 1 jobs",
       "Asked for again, as earlier results cannot be used: 1",
     ]);
+  });
+});
+
+testNats("jobs of a command: who is too busy to answer is there, and may say so late", async () => {
+  await inFolder({}, async (folder) => {
+    await using server = await NatsServer.start("--jetstream", "--store_dir", folder);
+    const cluster = await server.join();
+    const queue = await JobQueue.open(cluster, { name: "test", fingerprint: "none" });
+    const given = { others: Promise.resolve(), absence: 20 };
+    assertEquals(await isWorkedOn(queue, { ...given, wait: Infinity }), false);
+    const busy = cluster.connection.subscribe("$SRV.STATS.test--test-jobs");
+    const waiting = isWorkedOn(queue, { ...given, wait: Infinity });
+    assertEquals(await isWorkedOn(queue, { ...given, wait: 20 }), false);
+    const working = new AbortController();
+    const work = queue.work(() => Promise.resolve(), working);
+    const isThere = await waiting;
+    busy.unsubscribe();
+    working.abort();
+    await work;
+    assertEquals(isThere, true);
   });
 });
