@@ -236,20 +236,31 @@ testRandomly("paged snapshot: layers keep rotary positions of their own", async 
   using tensors = new Tensors();
   for (const rope of [ROPES, [undefined, ROPES[1]], [undefined, undefined], [ROPES[0], ROPES[0]]]) {
     const cache = await grown(random, tensors, POOL, { ...OPTIONS, rope });
-    const saved = await cache.snapshot();
-    const pool = tensors.keep(await PagePool.create(await sharedGpu(), POOL));
-    const resumed = tensors.keep(await PagedKvCache.restore(pool, saved));
+    const resumed = await resumes(random, tensors, cache, POOL);
     const has = rope.map((one) => one !== undefined);
     assertEquals(resumed.layers.map(({ hasRope }) => hasRope), has);
-    assertEquals(resumed.bytes, cache.bytes);
-    const seed = random.integer(0, 2 ** 31);
-    for (const one of [cache, resumed]) await append(new Random(seed), tensors, one, [1, 2, 1, 0]);
-    for (const layer of [0, 1]) {
-      const attend = attended(random, tensors, cache, layer);
-      assertSame(await attend(resumed), await attend(cache), `layer ${layer}`);
-    }
   }
 });
+
+/** Restores a cache in a pool of its own; both layers go on as the first's do. */
+async function resumes(
+  random: Random,
+  tensors: Tensors,
+  cache: PagedKvCache,
+  shape: PagePoolOptions,
+): Promise<PagedKvCache> {
+  const pool = tensors.keep(await PagePool.create(await sharedGpu(), shape));
+  const resumed = tensors.keep(await PagedKvCache.restore(pool, await cache.snapshot()));
+  assertEquals(resumed.spec, cache.spec);
+  assertEquals(resumed.bytes, cache.bytes);
+  const seed = random.integer(0, 2 ** 31);
+  for (const one of [cache, resumed]) await append(new Random(seed), tensors, one, [1, 2, 1, 0]);
+  for (const layer of [0, 1]) {
+    const attend = attended(random, tensors, cache, layer);
+    assertSame(await attend(resumed), await attend(cache), `layer ${layer}`);
+  }
+  return resumed;
+}
 
 testRandomly("paged snapshot: one object of rotary positions is for all layers", async (random) => {
   using tensors = new Tensors();
@@ -320,16 +331,7 @@ testRandomly("paged snapshot: calibrations and rotations are kept", async (rando
   const kvCalibration = calibrationsOf(random);
   for (const transform of [{ kvCalibration }, { kvCalibration, kvRotation: "hadamard" }] as const) {
     const cache = await grown(random, tensors, INTEGERS, { ...OPTIONS, ...transform });
-    const pool = tensors.keep(await PagePool.create(await sharedGpu(), INTEGERS));
-    const resumed = tensors.keep(await PagedKvCache.restore(pool, await cache.snapshot()));
-    assertEquals(resumed.spec, cache.spec);
-    assertEquals(resumed.bytes, cache.bytes);
-    const seed = random.integer(0, 2 ** 31);
-    for (const one of [cache, resumed]) await append(new Random(seed), tensors, one, [1, 2, 1, 0]);
-    for (const layer of [0, 1]) {
-      const attend = attended(random, tensors, cache, layer);
-      assertSame(await attend(resumed), await attend(cache), `layer ${layer}`);
-    }
+    await resumes(random, tensors, cache, INTEGERS);
   }
 });
 
