@@ -245,3 +245,8 @@ export function channelBuffer({ device }: Gpu, { k, v }: KvCalibration): GPUBuff
   buffer.unmap();
   return buffer;
 }
+
+/** Bytes of that table. */
+export function channelBytes({ k, v }: KvCalibration): number {
+  return 8 * (k.offsets.length + (v?.offsets.length ?? 0));
+}

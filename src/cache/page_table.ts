@@ -83,11 +83,6 @@ export class PageTable {
     return new PageTable(gpu, kernel, shape, made);
   }
 
-  /** Bytes of all of it. */
-  get bytes(): number {
-    return tableBytes(this.#shape);
-  }
-
   /** Writes the pages and lengths of all sequences, after all work submitted so far. */
   fill(sequences: readonly { length: number; pages: readonly (number | undefined)[] }[]): void {
     const { batch, sequencePages } = this.#shape;

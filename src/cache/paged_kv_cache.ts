@@ -10,7 +10,7 @@ import { CHANGE_BYTES, Changes } from "./changes.ts";
 import { CountedWork } from "./counted_work.ts";
 import type { SequencePair } from "./fork.ts";
 import { startsOf } from "./new_tokens.ts";
-import { channelBuffer } from "./kv_calibration.ts";
+import { channelBuffer, channelBytes } from "./kv_calibration.ts";
 import { PageCopy } from "./page_copy.ts";
 import { checkPool, type PagePool } from "./page_pool.ts";
 import { checkWords, readPages, writePages } from "./page_rows.ts";
@@ -30,7 +30,7 @@ import {
 import { PageTable, tableBytes, type TableShape } from "./page_table.ts";
 import { boundOf, type RestoreOptions } from "./restore_options.ts";
 import { type KeptTokens, type RingRules, truncated } from "./ring_rules.ts";
-import { Rope } from "./rope_kernel.ts";
+import { Rope, ropeBytes } from "./rope_kernel.ts";
 import { sequencePages } from "./slots.ts";
 
 /** A sequence on the host. */
@@ -87,6 +87,8 @@ export class PagedKvCache {
   readonly spec: CacheSpec;
   /** The layers: attention reads them, and appends write them. */
   readonly layers: readonly PagedLayer[];
+  /** Bytes of tables and counters on the GPU, besides the pool's pages. */
+  readonly bytes: number;
   readonly #layers: PagedLayer[] = [];
 
   readonly #owned: Owned;
@@ -97,8 +99,6 @@ export class PagedKvCache {
   readonly #changes: Changes;
   readonly #options: FilledPagedOptions;
   readonly #sequences: Sequence[];
-  /** Tables of rotary positions and of channels. */
-  readonly #layerTables: GPUBuffer[] = [];
   #step: { counts: readonly number[] } = { counts: [] };
   /** The prefix that its prompts begin under; made late, as its text may be long and many caches share no prompts. */
   #root?: number;
@@ -112,6 +112,7 @@ export class PagedKvCache {
     const { batch, capacity, sinks, window = capacity } = spec;
     this.pool = pool;
     this.spec = spec;
+    this.bytes = cacheBytes(pool, options);
     this.#owned = made.owned;
     this.#table = made.table;
     this.#copy = made.copy;
@@ -172,7 +173,6 @@ export class PagedKvCache {
           "allocate channels",
           () => this.#owned.keep(channelBuffer(gpu, kvCalibration[i])),
         );
-      if (channels) this.#layerTables.push(channels);
       const layer = await PagedLayer.create(gpu, this.#owned, spec, {
         ...{ parts, table: this.#table, rope, channels },
         kept: () => this.#sequences,
@@ -181,7 +181,6 @@ export class PagedKvCache {
       });
       this.#layers.push(layer);
     }
-    for (const { table } of await Promise.all(made.values())) this.#layerTables.push(table);
   }
 
   /**
@@ -194,7 +193,7 @@ export class PagedKvCache {
    *
    * @param pool Where pages come from; it must outlive the cache.
    * @param snapshot What {@linkcode PagedKvCache.snapshot} returned.
-   * @param options How much memory a snapshot may ask for: `maxBytes` of its tables.
+   * @param options How much memory a snapshot may ask for: `maxBytes` of its tables, as {@linkcode PagedKvCache.bytes} counts them.
    * @returns A cache that resumes where the other was, bit for bit.
    * @throws {TypeError} If it is no `Uint8Array`.
    * @throws {SnapshotError} If the bytes are no snapshot of pages, not every one of them is as it was, they are of no state
@@ -232,7 +231,7 @@ export class PagedKvCache {
     const { gpu } = pool;
     const checkBytes = boundOf(RESTORE, gpu, options);
     const opened = await openPagedSnapshot(snapshot, pool.shape);
-    checkBytes("tables", tableBytes(tableShape(pool, opened.options)));
+    checkBytes("tables", cacheBytes(pool, opened.options));
     return await Owned.make(async (owned) => {
       const cache = owned.keep(await PagedKvCache.#create(pool, opened.options));
       await gpu.guard(RESTORE, () => cache.#fill(opened));
@@ -289,12 +288,6 @@ export class PagedKvCache {
     const read = await readPages(SNAPSHOT, this.pool, [...numbers.keys()], counters);
     checkRun(SNAPSHOT, sequences, read.counters);
     return await packPagedSnapshot(this.pool.shape, this.#options, sequences, read.rows);
-  }
-
-  /** Bytes of tables and counters on the GPU, besides the pool's pages. */
-  get bytes(): number {
-    const ofTables = this.#layerTables.reduce((sum, { size }) => sum + size, 0);
-    return this.#table.bytes + CHANGE_BYTES + ofTables;
   }
 
   /**
@@ -683,6 +676,17 @@ function tableShape({ shape: { pages } }: PagePool, options: FilledPagedOptions)
     // No step has more new tokens than the pool has room for.
     numbers: Math.max(pages.count, capacity + 1, pages.count * pages.size + 1),
   };
+}
+
+/** Bytes of all that a cache has besides the pool's pages. */
+function cacheBytes(pool: PagePool, options: FilledPagedOptions): number {
+  const { ropes, kvCalibration = [] } = options;
+  const rotated = ropes.filter((rope) => rope !== undefined);
+  // Layers that rotate alike share a table.
+  const ofRopes = new Map(rotated.map((rope) => [JSON.stringify(rope), ropeBytes(rope)]));
+  const ofLayers = [...ofRopes.values(), ...kvCalibration.map(channelBytes)];
+  const ofTables = tableBytes(tableShape(pool, options)) + CHANGE_BYTES;
+  return ofLayers.reduce((sum, bytes) => sum + bytes, ofTables);
 }
 
 function heldOf({ pages }: Sequence): number[] {

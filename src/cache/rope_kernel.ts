@@ -120,12 +120,17 @@ export function ropeQueriesModule(
   });
 }
 
+/** Bytes of the table of a rotary position embedding. */
+export function ropeBytes({ frequencies }: Pick<FilledRope, "frequencies">): number {
+  return frequencies.length * PAIR_WORDS * 4;
+}
+
 /**
  * The table of `RopePair`s. A frequency is kept as a fraction of a turn in 64 bits, so that position x frequency modulo a
  * turn needs nothing but integers.
  */
 export function ropeTable({ frequencies, attentionFactor }: FilledRope): ArrayBuffer {
-  const table = new DataView(new ArrayBuffer(frequencies.length * PAIR_WORDS * 4));
+  const table = new DataView(new ArrayBuffer(ropeBytes({ frequencies })));
   frequencies.forEach((frequency, pair) => {
     const turns = frequency / (2 * Math.PI);
     const fraction = BigInt.asUintN(64, BigInt(Math.floor((turns - Math.floor(turns)) * 2 ** 64)));

@@ -242,7 +242,7 @@ testRandomly("paged snapshot: layers keep rotary positions of their own", async 
   }
 });
 
-/** Restores a cache in a pool of its own; both layers go on as the first's do. */
+/** Restores a cache in a pool of its own, within its bytes and no fewer; both layers go on as the first's do. */
 async function resumes(
   random: Random,
   tensors: Tensors,
@@ -250,7 +250,14 @@ async function resumes(
   shape: PagePoolOptions,
 ): Promise<PagedKvCache> {
   const pool = tensors.keep(await PagePool.create(await sharedGpu(), shape));
-  const resumed = tensors.keep(await PagedKvCache.restore(pool, await cache.snapshot()));
+  const saved = await cache.snapshot();
+  const { bytes } = cache;
+  const { made } = await buffersOf(async () => {
+    const restore = () => PagedKvCache.restore(pool, saved, { maxBytes: bytes - 1 });
+    await assertRejects(restore, RangeError, `bytes=${bytes}, maxBytes=${bytes - 1}`);
+  });
+  assertEquals(made, []);
+  const resumed = tensors.keep(await PagedKvCache.restore(pool, saved, { maxBytes: bytes }));
   assertEquals(resumed.spec, cache.spec);
   assertEquals(resumed.bytes, cache.bytes);
   const seed = random.integer(0, 2 ** 31);
