@@ -193,7 +193,8 @@ export class PagedKvCache {
    *
    * @param pool Where pages come from; it must outlive the cache.
    * @param snapshot What {@linkcode PagedKvCache.snapshot} returned.
-   * @param options How much memory a snapshot may ask for: `maxBytes` of its tables, as {@linkcode PagedKvCache.bytes} counts them.
+   * @param options How much memory a snapshot may ask for: `maxBytes` of its tables, which are all of
+   * {@linkcode PagedKvCache.bytes}.
    * @returns A cache that resumes where the other was, bit for bit.
    * @throws {TypeError} If it is no `Uint8Array`.
    * @throws {SnapshotError} If the bytes are no snapshot of pages, not every one of them is as it was, they are of no state
@@ -401,7 +402,7 @@ export class PagedKvCache {
     checkEncoder(action, encoder);
     this.#counted.check(action);
     const one = this.#at(action, sequence);
-    const kept = truncated(this.#rules, one, length);
+    const kept = truncated(action, this.#rules, one, length);
     const { size } = this.pool.shape.pages;
     const released = one.pages.splice(Math.ceil(length / size));
     this.pool.allocator.release(released.filter((page) => page !== undefined));

@@ -221,7 +221,7 @@ export class PagedLayer implements KvView {
         sentence(action, "no sequence has a token (extend and append first)", { sequences: 0 }),
       );
     }
-    for (const one of kept) checkKept(one, queries);
+    for (const one of kept) checkKept(action, one, queries);
   }
 }
 
@@ -240,7 +240,7 @@ function checkRagged(
       const rule = "the attention must be planned for as many new tokens of a sequence";
       throw new RangeError(sentence(action, rule, { sequence, count, seqLen }));
     }
-    if (count > 0) checkKept(kept[sequence], { ...queries, seqLen: count });
+    if (count > 0) checkKept(action, kept[sequence], { ...queries, seqLen: count });
   });
 }
 

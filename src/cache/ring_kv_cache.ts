@@ -356,14 +356,15 @@ export class RingKvCache implements KvView {
    * @throws {RangeError} If a size is out of range, the cache is empty, or tokens that a query would see were overwritten.
    */
   checkVisible(queries: ViewingQueries): void {
-    checkQueries("attend to RingKvCache", queries);
+    const action = "attend to RingKvCache";
+    checkQueries(action, queries);
     const { storedLen } = this;
     if (storedLen === 0) {
       throw new RangeError(
-        sentence("attend to RingKvCache", "the cache is empty (append first)", { storedLen }),
+        sentence(action, "the cache is empty (append first)", { storedLen }),
       );
     }
-    for (const kept of this.#kept) checkKept(kept, queries);
+    for (const kept of this.#kept) checkKept(action, kept, queries);
   }
 
   /**
@@ -519,11 +520,12 @@ export class RingKvCache implements KvView {
    * ```
    */
   truncate(encoder: GPUCommandEncoder, length: number, sequence?: number): void {
-    checkEncoder("truncate RingKvCache", encoder);
-    this.#counted.check("truncate RingKvCache");
-    if (sequence !== undefined) this.#checkSequence("truncate RingKvCache", sequence);
+    const action = "truncate RingKvCache";
+    checkEncoder(action, encoder);
+    this.#counted.check(action);
+    if (sequence !== undefined) this.#checkSequence(action, sequence);
     const kept = this.#kept.map((kept, b) =>
-      sequence === undefined || sequence === b ? truncated(this.#rules, kept, length) : kept
+      sequence === undefined || sequence === b ? truncated(action, this.#rules, kept, length) : kept
     );
     const { device } = this.gpu;
     const count = sequence === undefined ? this.spec.batch : 1;

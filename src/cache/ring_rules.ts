@@ -122,8 +122,12 @@ export function checkReachable(
 }
 
 /** The tokens that are kept after rolling back to `length`; throws where the next one would miss some of its window. */
-export function truncated(rules: RingRules, kept: KeptTokens, length: number): KeptTokens {
-  const action = "truncate RingKvCache";
+export function truncated(
+  action: string,
+  rules: RingRules,
+  kept: KeptTokens,
+  length: number,
+): KeptTokens {
   checkInteger(action, "length", length, 0);
   const { oldest } = kept;
   if (length > kept.length) {
@@ -152,13 +156,14 @@ export function truncated(rules: RingRules, kept: KeptTokens, length: number): K
 
 /** Throws if queries would see tokens that were overwritten. */
 export function checkKept(
+  action: string,
   { length, oldest }: KeptTokens,
   { sinks, window, seqLen, alignment = "bottom-right" }: ViewingQueries,
 ): void {
   if (oldest > 0 && alignment !== "bottom-right") {
     throw new RangeError(
       sentence(
-        "attend to RingKvCache",
+        action,
         'tokens that a query would see were overwritten (choose alignment "bottom-right")',
         { alignment, length, oldest },
       ),
@@ -168,7 +173,7 @@ export function checkKept(
   if (firstSeen < oldest) {
     throw new RangeError(
       sentence(
-        "attend to RingKvCache",
+        action,
         "tokens that a query would see were overwritten (keep window + seqLen - 1 within the tokens that are kept)",
         { sinks, window, seqLen, length, oldest },
       ),

@@ -582,6 +582,38 @@ Deno.test("pages: what cannot be is refused, and changes nothing", async () => {
   refuses(() => attention.encode(encoder, { q, cache: layer, o }), RangeError, "planned capacity");
 });
 
+Deno.test("pages: tokens that were given back are missed by name", async () => {
+  using tensors = new Tensors();
+  const shape = { numKvHeads: 1, headDim: 4, pageSize: 4, numPages: 4 };
+  const pool = tensors.keep(await PagePool.create(await sharedGpu(), shape));
+  const cache = tensors.keep(await PagedKvCache.create(pool, { capacity: 16, window: 4 }));
+  const [layer] = cache.layers;
+  const rows = (count: number) => ({ data: new Float32Array(4 * count), shape: [1, count, 1, 4] });
+  const [nine, one] = [await tensors.upload(rows(9)), await tensors.upload(rows(1))];
+  await submit((encoder) => {
+    for (const k of [nine, one]) {
+      cache.extend(encoder, [k.shape[1]]);
+      layer.append(encoder, { k, v: k });
+    }
+    const calls: [() => void, string][] = [
+      [() => cache.truncate(encoder, 5), "Cannot truncate PagedKvCache as tokens"],
+      [
+        () => layer.checkVisible({ seqLen: 1, sinks: 0, window: 8 }),
+        "Cannot attend to PagedKvCache",
+      ],
+      [
+        () => layer.checkVisible({ seqLen: 1, sinks: 0, window: 4, alignment: "top-left" }),
+        "Cannot attend to PagedKvCache",
+      ],
+      [
+        () => layer.checkVisible({ seqLen: 1, sinks: 0, window: 8, tokens: 1 }),
+        "Cannot attend to PagedKvCache",
+      ],
+    ];
+    for (const [call, says] of calls) assertThrows(call, RangeError, says);
+  });
+});
+
 Deno.test("pages: what is no encoder, no object or no size is refused, and nothing is counted", async () => {
   using tensors = new Tensors();
   const gpu = await sharedGpu();

@@ -130,7 +130,7 @@ testRandomly("kept: whatever the earliest query sees must be there still", (rand
     const firstSeen = length - seqLen + 1 - (window ?? Infinity);
     assertEquals(
       isAllowed(() =>
-        checkKept({ length, oldest: oldestOf(length, { capacity, sinks }) }, {
+        checkKept("test", { length, oldest: oldestOf(length, { capacity, sinks }) }, {
           sinks,
           window,
           seqLen,
@@ -152,7 +152,7 @@ testRandomly("kept: what may be appended may be attended to", (random) => {
     const seqLen = random.integer(1, capacity);
     if (!isAllowed(() => checkAppend(rules, length, seqLen))) continue;
     const oldest = oldestOf(length + seqLen, rules);
-    checkKept({ length: length + seqLen, oldest }, { ...rules, seqLen });
+    checkKept("test", { length: length + seqLen, oldest }, { ...rules, seqLen });
   }
 });
 
@@ -179,8 +179,8 @@ testRandomly(
         // With a window of one, the next token needs no other; what is left still ends no earlier than it begins.
         const isExpected = length <= kept.length &&
           (length <= sinks || length >= kept.oldest && hasWindow(length));
-        assertEquals(isAllowed(() => truncated(rules, kept, length)), isExpected);
-        if (isExpected && random.next() < 0.5) kept = truncated(rules, kept, length);
+        assertEquals(isAllowed(() => truncated("test", rules, kept, length)), isExpected);
+        if (isExpected && random.next() < 0.5) kept = truncated("test", rules, kept, length);
         checkReachable("test", rules, kept);
         const seqLen = random.integer(0, maxSeqLen);
         for (let i = 0; i < seqLen; i++) slots[slotOf(kept.length + i)] = kept.length + i;
@@ -200,7 +200,7 @@ testRandomly("truncate: the last append can always be taken back", (random) => {
     let kept: KeptTokens = { oldest: 0, length: 0 };
     for (let step = 0; step < 9; step++) {
       const after = appended(rules, kept, random.integer(1, maxSeqLen));
-      truncated(rules, after, kept.length);
+      truncated("test", rules, after, kept.length);
       kept = after;
     }
   }
@@ -210,8 +210,11 @@ Deno.test("truncate: says by how much it is too late, and the cure", () => {
   const rules = { capacity: 10, sinks: 0, window: 4, overflow: "wrap" } as const;
   const says = "(truncate to at least oldest + window - 1, or clear): " +
     "current values length=20, overwritten=3, oldest=20, window=4";
-  assertThrows(() => truncated(rules, { oldest: 20, length: 30 }, 20), RangeError, says);
-  assertEquals(truncated(rules, { oldest: 20, length: 30 }, 23), { oldest: 20, length: 23 });
+  assertThrows(() => truncated("test", rules, { oldest: 20, length: 30 }, 20), RangeError, says);
+  assertEquals(truncated("test", rules, { oldest: 20, length: 30 }, 23), {
+    oldest: 20,
+    length: 23,
+  });
 });
 
 Deno.test("stored tokens: all of them up to the capacity", () => {
@@ -220,11 +223,15 @@ Deno.test("stored tokens: all of them up to the capacity", () => {
 
 Deno.test("ring: another alignment than bottom-right holds until the ring wraps", () => {
   const needs = { seqLen: 1, sinks: 0, window: 2, alignment: "top-left" } as const;
-  checkKept({ length: 5, oldest: 0 }, needs);
+  checkKept("test", { length: 5, oldest: 0 }, needs);
   const wrapped = { length: 6, oldest: 1 };
-  assertThrows(() => checkKept(wrapped, needs), RangeError, 'alignment="top-left"');
-  assertThrows(() => checkKept(wrapped, { ...needs, alignment: 3 }), RangeError, "alignment=3");
-  checkKept(wrapped, { ...needs, alignment: "bottom-right" });
+  assertThrows(() => checkKept("test", wrapped, needs), RangeError, 'alignment="top-left"');
+  assertThrows(
+    () => checkKept("test", wrapped, { ...needs, alignment: 3 }),
+    RangeError,
+    "alignment=3",
+  );
+  checkKept("test", wrapped, { ...needs, alignment: "bottom-right" });
 });
 
 Deno.test("reachable: what no append and no rollback leads to is refused", () => {
