@@ -698,5 +698,6 @@ function checkTokens(action: string, tokens: readonly number[]): void {
   if (!Array.isArray(tokens)) {
     throw new TypeError(sentence(action, "tokens must be an array of token ids", { tokens }));
   }
-  tokens.forEach((token, i) => checkInteger(action, `tokens[${i}]`, token, 0));
+  // Of an array with holes, these count too.
+  for (let i = 0; i < tokens.length; i++) checkInteger(action, `tokens[${i}]`, tokens[i], 0);
 }

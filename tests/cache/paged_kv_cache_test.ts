@@ -564,6 +564,15 @@ Deno.test("pages: what cannot be is refused, and changes nothing", async () => {
   refuses(() => cache.clear(encoder, 2), RangeError, "sequence=2, batch=2");
   refuses(() => cache.remember([1], 0), RangeError, "tokens=1, length=0");
   refuses(() => cache.recall(encoder, ["a"] as never), TypeError, "tokens[0] must be a number");
+  // deno-lint-ignore no-sparse-arrays
+  const holes = [1, , 3] as number[];
+  for (
+    const call of [
+      () => cache.remember(holes),
+      () => cache.recall(encoder, holes),
+      () => cache.shared(holes),
+    ]
+  ) refuses(call, TypeError, "tokens[1] must be a number");
   cache.extend(encoder, [2, 0]);
   refuses(() => layer.checkVisible({ seqLen: 1, sinks: 0 }), RangeError, "must be appended first");
   layer.append(encoder, { k, v: k });
