@@ -4,7 +4,7 @@ import { exitCodeOf, type Out } from "../../cli/shared/run.ts";
 import { Gpu } from "../../mod.ts";
 import { openCheckpoint, withPooledKvHeads } from "../../src/checkpoints/mod.ts";
 import { KernelClock } from "../models/kernel_clock.ts";
-import { measureTraining } from "./measure.ts";
+import { architectureOf, measureTraining, type TrainReport } from "./measure.ts";
 import { ACTION, parseTrainOptions } from "./options.ts";
 import { formatTraining } from "./table.ts";
 
@@ -15,19 +15,22 @@ export async function runTrain(args: readonly string[], out: Out): Promise<numbe
   return await exitCodeOf(async () => {
     const options = parseTrainOptions(args);
     if (typeof options === "string") return out.log(options);
-    const { model, kvHeads, json } = options;
+    const { model, kvHeads, batch, tokens, steps, seed, json } = options;
     await files.checkWritable(json);
     const teacher = await openCheckpoint(model, { warn: (sentence) => out.error(sentence) });
     try {
-      const student = withPooledKvHeads(teacher, { kvHeads });
+      const models = { teacher, student: withPooledKvHeads(teacher, { kvHeads }) };
       const clock = new KernelClock();
       const gpu = await Gpu.open();
       try {
-        const result = await measureTraining(gpu, clock, { student, teacher }, options);
+        const result = await measureTraining(gpu, clock, models, options, out);
         const { description, isSoftware } = gpu.description;
-        out.log(`Adapter  ${description}\n\n${formatTraining(result)}`);
+        const report: TrainReport = {
+          ...{ schema: 1, adapter: { description, isSoftware }, model },
+          ...{ architecture: architectureOf(models), batch, tokens, steps, seed, ...result },
+        };
+        out.log(formatTraining(report));
         if (!json) return;
-        const report = { schema: 1, adapter: { description, isSoftware }, ...result };
         await files.write(json, JSON.stringify(report, null, 2) + "\n");
       } finally {
         gpu.destroy();

@@ -12,6 +12,7 @@ Usage: deno run bench train --model FILE [options]
   --batch NUMBER     sequences of a step (default: 16)
   --tokens NUMBER    tokens of a sequence (default: 255)
   --steps NUMBER     steps that are timed, by the clock and then kernel by kernel (default: 5)
+  --seed NUMBER      repeats the tokens (default: 0)
   --json FILE        the times, for programs
   --help             this text`;
 
@@ -22,12 +23,13 @@ export interface TrainBenchOptions {
   batch: number;
   tokens: number;
   steps: number;
+  seed: number;
   json?: string;
 }
 
 /** What cannot be done, in messages. */
 export const ACTION = "time a training";
-const NAMES = ["model", "kv-heads", "batch", "tokens", "steps", "json"] as const;
+const NAMES = ["model", "kv-heads", "batch", "tokens", "steps", "seed", "json"] as const;
 
 /**
  * Reads the command line.
@@ -45,6 +47,7 @@ export function parseTrainOptions(args: readonly string[]): TrainBenchOptions | 
     batch: given.number("batch", { min: 1 }) ?? 16,
     tokens: given.number("tokens", { min: 1 }) ?? 255,
     steps: given.number("steps", { min: 1 }) ?? 5,
+    seed: given.number("seed", { min: 0, max: 2 ** 32 - 1 }) ?? 0,
     json: given.text("json"),
   };
 }

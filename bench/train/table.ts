@@ -1,11 +1,13 @@
 /** The times of a training as people read them. */
 import { formatColumns, left, right } from "../../cli/shared/report/columns.ts";
-import type { TrainResult } from "./measure.ts";
+import type { TrainReport } from "./measure.ts";
 
-/** Writes the rate, and a line for each kernel. */
-export function formatTraining({ tokensPerSecond, kernels }: TrainResult): string {
+/** Writes what was trained, the rate, and a line for each kernel. */
+export function formatTraining(report: TrainReport): string {
+  const { tokensPerSecond, kernels } = report;
   const rate = `${Math.round(tokensPerSecond)} tokens/s: forward, teacher and backward\n`;
-  if (kernels === null) return `${rate}\nNo times of kernels, as the device gave no timestamps.`;
+  const head = `${headOf(report).join("\n")}\n\n${rate}`;
+  if (kernels === null) return `${head}\nNo times of kernels, as the device gave no timestamps.`;
   const all = kernels.reduce((sum, { milliseconds }) => sum + milliseconds, 0);
   const lines = formatColumns([
     left("kernel", kernels.map(({ name }) => name)),
@@ -13,5 +15,17 @@ export function formatTraining({ tokensPerSecond, kernels }: TrainResult): strin
     right("ms", kernels.map(({ milliseconds }) => milliseconds.toFixed(1))),
     right("%", kernels.map(({ milliseconds }) => (100 * milliseconds / all).toFixed(1))),
   ]);
-  return `${rate}\n${lines.join("\n")}`;
+  return `${head}\n${lines.join("\n")}`;
+}
+
+/** The adapter, the models and the steps, a line each. */
+function headOf(
+  { adapter, model, architecture, batch, tokens, steps, seed }: TrainReport,
+): string[] {
+  const { numLayers, dim, numHeads, headDim, numKvHeads, teacherKvHeads } = architecture;
+  return [
+    `Adapter  ${adapter.description}`,
+    `Model    ${numLayers} layers of ${dim}, ${numHeads} query heads of ${headDim}, ${numKvHeads} of ${teacherKvHeads} KV heads (${model})`,
+    `Steps    ${steps} of ${batch} x ${tokens} tokens, seed ${seed}`,
+  ];
 }
