@@ -78,10 +78,11 @@ interface Job {
 
 const OPEN = "open a queue of jobs";
 const WORK = "work on a queue of jobs";
-/** Workers that a job may cost. */
+/** Times that a job is given to a worker. */
 const MOST_DELIVERIES = 3;
-/** Why a job is dead that did. */
-const COST = `${MOST_DELIVERIES} workers ended or failed before they had its result`;
+/** Why a job is dead that was given out so often. The server counts deliveries: a worker that stalls gets its own job again. */
+const NO_RESULT =
+  `it was given out ${MOST_DELIVERIES} times, and each time its worker ended, failed or was silent for too long`;
 /** Milliseconds in which a job or a result that is sent twice is kept once, and results are kept: a day. */
 const KEPT = 24 * 60 * 60 * 1000;
 /** Milliseconds until a result is offered again that the server could not take. */
@@ -106,8 +107,9 @@ const LOOK = 25;
 
 /**
  * Jobs, each done once: the server keeps a job until its result is stored, gives it to another worker when its own is lost, and
- * keeps the first result of those that two workers may send. A job that costs three workers is dead: its outcome is the reason,
- * at the subject `prefix.name.results.RUN.dead`, where that of a job that was done is at `.done`.
+ * keeps the first result of those that two workers may send. A job that is given out three times without a result is dead: its
+ * outcome is the reason, at the subject `prefix.name.results.RUN.dead`, where that of a job that was done is at `.done`. A worker
+ * that is silent for too long may be given its own job again, and that counts, too.
  *
  * @example Double numbers
  * ```ts
@@ -320,8 +322,8 @@ export class JobQueue {
    * Does jobs until the signal, then finishes those that were begun. A job is acknowledged when its result is stored.
    *
    * @param perform Does a job, which it checks, and returns its result as JSON, `null` for none. A `TypeError`, a `RangeError` or a
-   *   {@linkcode MessageError} that it throws is the job's outcome; after any other error the job goes on elsewhere, and counts as
-   *   one that cost its worker.
+   *   {@linkcode MessageError} that it throws is the job's outcome; after any other error the job is given out again, three
+   *   times in all.
    * @param options When to end, whether there is room for another job, and who is told what went wrong.
    * @throws {RangeError} If the server refuses to hand out jobs, or to let this worker be found: none was begun.
    */
@@ -414,15 +416,15 @@ export class JobQueue {
       // A worker that was only silent may still have a result: it has as long again to store it, and what is stored first counts.
       if (deliveryCount === MOST_DELIVERIES + 1) return message.nak(patience);
       const outcome = deliveryCount > MOST_DELIVERIES
-        ? { id, dead: COST }
+        ? { id, dead: NO_RESULT }
         : await outcomeOf(id, () => perform(job)).catch(async (error) => {
           if (deliveryCount < MOST_DELIVERIES) throw error;
-          warn(`A job has cost its last worker: ${error}`);
+          warn(`A job was given out for the last time: ${error}`);
           // Who was only silent has as long again here, too.
           const end = performance.now() + patience;
           while (!signal.aborted && performance.now() < end) await delay(LOOK);
           if (signal.aborted) throw error;
-          return { id, dead: cutMessage(`${COST}; the last error: ${error}`) };
+          return { id, dead: cutMessage(`${NO_RESULT}; the last error: ${error}`) };
         });
       await this.#store(run, outcome, { signal, warn });
       await message.ackAck();

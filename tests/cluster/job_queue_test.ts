@@ -13,7 +13,8 @@ import { until } from "../support/within.ts";
 
 const OF = { name: "jobs", fingerprint: "f1" };
 /** Why a job is dead. */
-const COST = "3 workers ended or failed before they had its result";
+const NO_RESULT =
+  "it was given out 3 times, and each time its worker ended, failed or was silent for too long";
 /** Milliseconds after which a lost job goes on. */
 const PATIENCE = 300;
 
@@ -88,7 +89,7 @@ testNats("JobQueue: workers that end within jobs lose and double nothing", async
 });
 
 testNats(
-  "JobQueue: a job that costs three workers is dead, a refused one at once, others go on",
+  "JobQueue: a job that is given out three times is dead, a refused one at once, others go on",
   async () => {
     await withServer(async (server) => {
       const cluster = await server.join();
@@ -112,7 +113,7 @@ testNats(
       outcomes.sort((a, b) => a.id < b.id ? -1 : 1);
       assertEquals(outcomes, [
         { id: "fine", result: "fine" },
-        { id: "kills", dead: `${COST}; the last error: Error: the worker fails` },
+        { id: "kills", dead: `${NO_RESULT}; the last error: Error: the worker fails` },
         { id: "refused", dead: "out of range" },
       ]);
       assertEquals([costs, dead], [3, ["refused", "kills"]]);
