@@ -5,7 +5,7 @@ import { checkCluster, type Cluster, MAX_BYTES, mostOf, natsOf, subjectOf } from
 import { WorkerLostError } from "./errors.ts";
 import { errorOf } from "./failure.ts";
 import { Inbox } from "./inbox.ts";
-import { checkJson, decodeJson, encodeJson } from "./message.ts";
+import { decodeJson, encodeGiven } from "./message.ts";
 import { checkPatience, nextFrom, type Patience } from "./next_message.ts";
 
 const ACTION = "ask a worker";
@@ -62,11 +62,10 @@ export async function* ask(
   checkString(ACTION, "fingerprint", fingerprint);
   checkInteger(ACTION, "maxBytes", maxBytes);
   if (signal !== undefined) checkSignal(ACTION, signal);
-  checkJson(ACTION, "request", request);
+  const asked = encodeGiven(ACTION, ["request", request], { version: ANSWER_VERSION, fingerprint });
   const connection = natsOf(cluster);
   const subject = subjectOf(cluster, name, worker);
   if (signal?.aborted) return;
-  const asked = encodeJson({ version: ANSWER_VERSION, fingerprint, request });
   const most = mostOf(cluster, MAX_BYTES);
   if (asked.length > most) {
     const rule = "the request must fit a message";

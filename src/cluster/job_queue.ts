@@ -37,7 +37,7 @@ import {
 } from "./cluster.ts";
 import { delay } from "./delay.ts";
 import { JobNotTakenError, MessageError } from "./errors.ts";
-import { checkJson, decodeJson, encodeJson } from "./message.ts";
+import { decodeJson, encodeGiven, encodeJson } from "./message.ts";
 import { servicesOf } from "./services.ts";
 import { Workers } from "./workers.ts";
 
@@ -200,13 +200,13 @@ export class JobQueue {
     const { name, fingerprint } = this.#options;
     subjectOf(this.#cluster, run);
     checkString("add a job", "id", id);
-    checkJson("add a job", "job", job);
+    const bytes = encodeGiven("add a job", ["job", job], { run, id } satisfies Omit<Job, "job">);
     if (!isId(id)) {
       const most = LONGEST_ID;
       const rule = "its id must have no lone surrogate, and few enough characters";
       throw new RangeError(sentence("add a job", rule, { id, characters: id.length, most }));
     }
-    const [bytes, msgID] = [encodeJson({ run, id, job } satisfies Job), messageId(run, id)];
+    const msgID = messageId(run, id);
     const most = this.#most(msgID);
     if (bytes.length > most) {
       throw new RangeError(

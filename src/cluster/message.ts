@@ -10,14 +10,25 @@ export function encodeJson(value: unknown): Uint8Array {
   return new TextEncoder().encode(JSON.stringify(value));
 }
 
-/** Throws a `TypeError` for what JSON cannot hold, such as a bigint or an object that holds itself. */
-export function checkJson(action: string, name: string, value: unknown): void {
+/**
+ * Writes a message of some fields and one more, which a caller gave.
+ *
+ * @throws {TypeError} If JSON cannot hold its value, such as a bigint or an object that holds itself; `cause` says why.
+ */
+export function encodeGiven(
+  action: string,
+  [name, value]: readonly [name: string, value: unknown],
+  fields: Record<string, unknown> = {},
+): Uint8Array {
+  let cause: unknown;
   try {
-    if (JSON.stringify(value) !== undefined) return;
-  } catch {
-    // Named below, as what JSON leaves out.
+    const text = JSON.stringify({ ...fields, [name]: value });
+    // JSON leaves fields out that it has no word for.
+    if (text !== JSON.stringify(fields)) return new TextEncoder().encode(text);
+  } catch (error) {
+    cause = error;
   }
-  throw new TypeError(sentence(action, `${name} must be JSON`, { [name]: value }));
+  throw new TypeError(sentence(action, `${name} must be JSON`, { [name]: value }), { cause });
 }
 
 /**
