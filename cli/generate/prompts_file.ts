@@ -1,9 +1,10 @@
 /** Many prompts from a file, and their results in another, which a later run goes on with. */
 import { findTextFile } from "../../src/checkpoints/text_file.ts";
 import type { Gpu } from "../../mod.ts";
+import { Batch } from "../../src/model/batch.ts";
 import { calibrateByFile } from "../shared/calibrate.ts";
 import { Files } from "../shared/files.ts";
-import { createEngine } from "../shared/generation/create_engine.ts";
+import { BatchEngine } from "../shared/generation/batch_engine.ts";
 import {
   type BadLine,
   type PromptDefaults,
@@ -28,14 +29,13 @@ export async function continuePrompts(
   options: PromptFiles,
   out: Out,
 ): Promise<void> {
-  const { checkpoint, tokenizer } = model;
+  const { checkpoint: { spec, weights }, tokenizer } = model;
   const { kvDtype, weightDtype, window, sinks, calibrate: file } = options;
   const kvCalibration = file === undefined
     ? undefined
     : await calibrateByFile(gpu, model, { action: ACTION, file });
-  const { contextLen: maxTokens } = checkpoint.spec;
-  const sizes = { kvDtype, kvCalibration, weightDtype, window, sinks, maxTokens };
-  const engine = await createEngine(gpu, checkpoint, sizes);
+  const sizes = { kvDtype, kvCalibration, weightDtype, window, sinks, maxTokens: spec.contextLen };
+  const engine = new BatchEngine(await Batch.create(gpu, spec, weights, sizes));
   try {
     await continueFile(options, out, ({ left, defaults }, onResult) => {
       return runPrompts(engine, tokenizer, left, { together: TOGETHER, defaults, onResult });

@@ -1,21 +1,26 @@
 /** Engines of a model, each on a device of its own. */
 import { Gpu, type KvCalibration, type KvDtype } from "../../../mod.ts";
 import { once } from "../../../src/base/once.ts";
+import { Batch } from "../../../src/model/batch.ts";
 import { calibrateByFile } from "../calibrate.ts";
 import type { Model } from "../model_files.ts";
 import type { WEIGHT_DTYPES } from "../model_options.ts";
 import type { Out } from "../run.ts";
-import { createEngine, type EngineSizes } from "./create_engine.ts";
+import { BatchEngine } from "./batch_engine.ts";
 import { Engines, type OpenedEngine } from "./engines.ts";
 
 /** The sizes of an engine. */
-export interface EngineOptions extends Pick<EngineSizes, "sequences" | "cacheMib"> {
+export interface EngineOptions {
   kvDtype: KvDtype;
   /** A file of text that caches are calibrated by. */
   calibrate?: string;
   weightDtype: typeof WEIGHT_DTYPES[number];
   /** Most tokens of a sequence, prompt and answer. The default is the model's own. */
   context?: number;
+  /** Most sequences that run together. The default is 16. */
+  sequences?: number;
+  /** MiB of the keys and values of all sequences. The default is what they need, but at most 256. */
+  cacheMib?: number;
 }
 
 /** A model as engines need it. */
@@ -55,9 +60,12 @@ async function openEngine(
   try {
     const kvCalibration = calibrate === undefined ? undefined : await calibrationOf(gpu, calibrate);
     const maxTokens = contextLenOf(model, { context });
-    const engine = await createEngine(gpu, model.checkpoint, {
-      ...{ maxTokens, kvDtype, kvCalibration, weightDtype, sequences, cacheMib },
+    const { spec, weights } = model.checkpoint;
+    const batch = await Batch.create(gpu, spec, weights, {
+      ...{ maxTokens, kvDtype, kvCalibration, weightDtype, maxSequences: sequences },
+      cacheBytes: cacheMib === undefined ? undefined : cacheMib * 2 ** 20,
     });
+    const engine = new BatchEngine(batch);
     const destroy = () => {
       engine.destroy();
       gpu.destroy();

@@ -1,7 +1,8 @@
 // Engines: the same tokens whoever runs beside a sequence, and what a reader who goes away leaves behind.
 import { assert, assertEquals } from "@std/assert";
-import { createEngine, type EngineSizes } from "../../../cli/shared/generation/create_engine.ts";
+import { BatchEngine } from "../../../cli/shared/generation/batch_engine.ts";
 import type { Engine, Generation, SequenceRequest } from "../../../cli/shared/generation/engine.ts";
+import { Batch, type BatchOptions } from "../../../src/model/batch.ts";
 import { GREEDY } from "../../../src/model/sampling.ts";
 import type { DecoderSpec } from "../../../src/model/spec.ts";
 import { sharedGpu } from "../../support/gpu.ts";
@@ -17,7 +18,7 @@ const SPEC: DecoderSpec = {
   },
   ...{ activation: "silu", isGated: true, isParallel: false },
 };
-const SIZES = { kvDtype: "f32", weightDtype: "f32", maxTokens: 64, sequences: 2 } as const;
+const SIZES = { kvDtype: "f32", weightDtype: "f32", maxTokens: 64, maxSequences: 2 } as const;
 
 function requestOf(seed: number, maxTokens = 20): SequenceRequest {
   return { ...GREEDY, temperature: 1, seed, tokens: [1, 2, seed], maxTokens, endTokens: [] };
@@ -33,11 +34,11 @@ async function read(generation: Generation): Promise<number[]> {
 async function withEngine(
   random: Random,
   test: (engine: Engine) => Promise<void>,
-  sizes: Partial<EngineSizes> = {},
+  sizes: Partial<BatchOptions> = {},
 ): Promise<void> {
   const weights = weightsOf(SPEC, random);
-  const checkpoint = { spec: SPEC, weights, endOfText: [], close: async () => {} };
-  const engine = await createEngine(await sharedGpu(), checkpoint, { ...SIZES, ...sizes });
+  const batch = await Batch.create(await sharedGpu(), SPEC, weights, { ...SIZES, ...sizes });
+  const engine = new BatchEngine(batch);
   try {
     await test(engine);
   } finally {
