@@ -9,7 +9,7 @@ import type { WorkerOptions } from "./options.ts";
 
 const NONE = { stop: () => Promise.resolve() };
 
-/** Takes prompts; none where that is said: without JetStream, or where the model takes longer ones than the engine. */
+/** Takes prompts. Without JetStream, or where the model takes longer ones than the engine, it says so and takes none. */
 export async function startJobs(
   cluster: Cluster,
   engine: () => Engine,

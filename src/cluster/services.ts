@@ -4,7 +4,7 @@ import type { NatsConnection } from "@nats-io/transport-node";
 import { type Cluster, natsOf } from "./cluster.ts";
 
 /**
- * The services at a cluster's server. A request whose reply goes elsewhere than to an inbox is passed over, also one for a
+ * The services at a cluster's server. A request whose reply goes elsewhere than to an inbox is ignored, also one for a
  * service's own statistics: what a worker may publish to, whoever asks it may not.
  */
 export function servicesOf(cluster: Cluster): Svcm {

@@ -40,11 +40,10 @@ export interface ShardedKvOptions extends ShardSpec, Patience {
   warn?: (sentence: string) => void;
 }
 
+const OPEN = "open a sharded context";
 const EXTEND = "extend a sharded context";
 /** More copies of a shard than anyone starts: each is asked for. */
 const MOST_COPIES = 1024;
-
-const OPEN = "open a sharded context";
 
 /**
  * A context of one sequence whose tokens are divided among shards: `ShardWorker`s on machines of their own. New keys and values

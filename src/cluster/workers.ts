@@ -154,7 +154,7 @@ export class Workers<State> {
   /**
    * Leaves a worker out until it answers again: it is there, and had no room.
    *
-   * @param id The worker's {@linkcode Worker.id}; one that is not there is passed over.
+   * @param id The worker's {@linkcode Worker.id}; one that is not there is ignored.
    */
   passOver(id: string): void {
     checkString("pass over a worker", "id", id);
@@ -201,7 +201,7 @@ export class Workers<State> {
     connection.publish(this.#subject, undefined, { reply: this.#inbox });
   }
 
-  /** Takes an answer; what is none is passed over. */
+  /** Takes an answer; what is none is ignored. */
   #hear(bytes: Uint8Array): void {
     const { fingerprint, readState } = this.#options;
     const answer = readStatistics(bytes);

@@ -295,7 +295,7 @@ testNats("Workers: nobody is forgotten while this thread computes", async () => 
   await service.stop();
 });
 
-testNats("Workers: an answer that comes late counts, and what is none is passed over", async () => {
+testNats("Workers: an answer that comes late counts, and what is none is ignored", async () => {
   await using server = await NatsServer.start();
   const [cluster, asker] = [await server.join(), await server.join()];
   const service = await start(cluster, { state: () => 1 });
