@@ -4,6 +4,7 @@ import { type Column, formatColumns } from "../../shared/report/columns.ts";
 import { alignDecimals } from "../../shared/report/units.ts";
 import { MeasuredTimes } from "./measured_times.ts";
 import { greatestOf, quantilesOf } from "./quantiles.ts";
+import { STEPS_PER_READ } from "./replica.ts";
 import { simulate } from "./simulate.ts";
 
 /** A figure that was measured, and as it was simulated. */
@@ -35,7 +36,7 @@ export function checkServing(
     const { overheadMs = 0 } = row;
     const { requests: finished, replicas: [{ counts }] } = simulate(requests, {
       ...{ replicas: 1, maxQueue: 1, maxRunning: maxSequences, maxStepTokens: stepTokens },
-      stepsPerRead: greatestOf(stepTimes.map(({ steps }) => steps)),
+      stepsPerRead: STEPS_PER_READ,
       ...{ pages: { total: pages, pageSize }, times: new MeasuredTimes(stepTimes) },
       overheadSeconds: overheadMs / 1e3,
     });

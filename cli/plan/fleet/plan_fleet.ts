@@ -13,6 +13,7 @@ import type { FleetDemand, FleetPlan, FleetVariant, SimulatedFleet } from "./fle
 import { ACTION, PAGE_SIZE, pagesOf } from "./memory.ts";
 import { MeasuredTimes } from "./measured_times.ts";
 import { greatestOf, quantilesOf } from "./quantiles.ts";
+import { STEPS_PER_READ } from "./replica.ts";
 import { drawRequests } from "./requests.ts";
 import { RooflineTimes } from "./roofline_times.ts";
 import { simulate } from "./simulate.ts";
@@ -25,8 +26,7 @@ export const SIMULATED_REPLICAS = 4;
 const WARM_UP = 0.25;
 /** A queue that grows shows when requests come for so many times the time in which they are to be answered. */
 const TARGETS = 10;
-/** Steps between two reads, and sequences that wait at a worker: as of a batch, and of `deno run worker`. */
-const STEPS_PER_READ = 8;
+/** Sequences that wait at a worker, as of `deno run worker`. */
 const MAX_QUEUE = 1;
 /** The rates of a figure, around the one that is asked for. */
 const RATES = [0.1, 0.2, 0.5, 1, 2, 5, 10];

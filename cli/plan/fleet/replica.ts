@@ -8,6 +8,9 @@ import { CountedPlaces } from "./counted_places.ts";
 import type { FleetRequest } from "./requests.ts";
 import type { StepTimes, TimedWork } from "./step_times.ts";
 
+/** Steps between two reads of a batch, unless it is told otherwise. */
+export const STEPS_PER_READ = 8;
+
 /** The sizes of a replica, and the time of its steps. */
 export interface ReplicaOptions extends BatchScheduleOptions {
   /** Pages of its cache. */

@@ -144,6 +144,19 @@ Deno.test("Fleet: a serving run by hand, beside what was measured", () => {
   assertAlmostEquals(late.requestsPerSecond.simulated, 2 / 0.044, 1e-9);
 });
 
+Deno.test("Fleet: a serving run whose prompts take many steps is read as often as a batch reads", () => {
+  const alike = (mean: number) => ({ mean, spread: 0 });
+  // Nothing is read of the first eight steps, which are told with the eight behind them.
+  const stepTimes = [3, 1, 2].map((tokens) => ({
+    ...{ steps: 16, tokens, sequences: 1, meanContext: 3 + tokens ** 2, ms: 10 },
+  }));
+  const report = reportOf({ maxSequences: 2, pages: 99, stepTimes });
+  const requests = { ...report.requests, count: 3, prompt: alike(40), output: alike(8) };
+  const [{ firstTokenMs }] = checkServing({ ...report, requests });
+  // One prompt takes 10 steps of 4 tokens; the next one, 7 of 3 and 5 of 4, is over within the third eight.
+  assertAlmostEquals(firstTokenMs.simulated, 240, 1e-9);
+});
+
 Deno.test("plan --check: a file of bench serving is simulated, and one that is damaged is refused", async () => {
   const folder = await Deno.makeTempDir();
   try {
