@@ -9,7 +9,10 @@ import type {
   AttentionRows,
   NormedLayerTensors,
 } from "../layer/attention_projections.ts";
-import { planAttention } from "../plan/plan.ts";
+import type { FusedPlan } from "../plan/fused.ts";
+import { type AttentionPlan, planAttention } from "../plan/plan.ts";
+import type { PlanDevice } from "../plan/plan_base.ts";
+import type { AttentionSpec } from "../plan/spec.ts";
 import { LEAST_TILES, texelBytes } from "../plan/texels.ts";
 import { Tensor } from "../tensor/tensor.ts";
 import { type BlockTensors, blockTensors } from "./block.ts";
@@ -194,14 +197,9 @@ export class PagedPasses {
     return once(this.#attentions, `${kind} ${window}`, async () => {
       if (kind !== "mixed") return this.#owned.keep(await Attention.create(gpu, options));
       const prefill = await this.#attention("prefill", window);
-      const { plan } = prefill;
-      if (plan.impl !== "fused" || !plan.texels) return prefill;
-      const maxScratchBytes = Math.max(1, plan.scratchBytes - texelBytes(plan.texels));
-      const withoutTextures = { ...options, maxScratchBytes };
-      const stored = planAttention(withoutTextures, gpu.device.limits, gpu.profile);
-      // The tiles are the same: with as many slices, so are the bits.
-      const isSame = stored.impl === "fused" && stored.slices === plan.slices;
-      return isSame ? this.#owned.keep(await Attention.create(gpu, withoutTextures)) : prefill;
+      const device = { limits: gpu.device.limits, profile: gpu.profile };
+      const stored = withoutTextures(options, prefill.plan, device);
+      return stored ? this.#owned.keep(await Attention.create(gpu, stored)) : prefill;
     });
   }
 
@@ -224,6 +222,30 @@ export class PagedPasses {
     const least = isSoftware ? 1 : 2;
     return Math.min(Math.max(least, Math.ceil(rows / step) * step), most);
   }
+}
+
+/** What decides the order of a plan's sums, and so their bits. */
+const ORDER: readonly (keyof FusedPlan)[] = [
+  ...["rows", "rowGroups", "lanes", "keys", "sharers", "partners"] as const,
+  ...["strips", "columns", "slices"] as const,
+];
+
+/**
+ * The options of an attention that adds up in the order of `plan`, the plan of `options`, and reads keys where they lie; undefined
+ * where there is none, or the plan has no textures.
+ */
+export function withoutTextures(
+  options: AttentionSpec,
+  plan: AttentionPlan,
+  { limits, profile }: PlanDevice,
+): AttentionSpec | undefined {
+  if (plan.impl !== "fused" || !plan.texels) return undefined;
+  const maxScratchBytes = Math.max(1, plan.scratchBytes - texelBytes(plan.texels));
+  const changed = { ...options, maxScratchBytes };
+  const stored = planAttention(changed, limits, profile);
+  // Loads from storage bring more at once than those from textures: lanes may divide a value in another way.
+  const isSame = stored.impl === "fused" && ORDER.every((name) => stored[name] === plan[name]);
+  return isSame ? changed : undefined;
 }
 
 function keyOf({ numTokens, kind }: PassShape): string {
