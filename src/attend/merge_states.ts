@@ -1,5 +1,5 @@
 import * as wgsl from "../../kernels/mod.ts";
-import { checkChoice, checkObject, copyShape, sentence } from "../base/check.ts";
+import { checkArray, checkChoice, checkObject, copyShape, sentence } from "../base/check.ts";
 import { Kernel } from "../gpu/kernel.ts";
 import { packSize } from "../tensor/loads.ts";
 import { packPiece, packType } from "../tensor/pieces.ts";
@@ -291,9 +291,7 @@ export async function mergeStates(
 }
 
 function checkStates(states: readonly unknown[]): void {
-  if (!Array.isArray(states)) {
-    throw new TypeError(sentence(ACTION, "states must be an array", { states }));
-  }
+  checkArray(ACTION, "states", states);
   if (states.length === 0) {
     throw new TypeError(sentence(ACTION, "there must be a state", { states: states.length }));
   }

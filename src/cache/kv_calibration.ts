@@ -214,9 +214,7 @@ function copyNumbers(
   count: number,
   check: (action: string, name: string, value: unknown) => void,
 ): readonly number[] {
-  if (!Array.isArray(numbers)) {
-    throw new TypeError(sentence(action, `${name} must be an array`, { [name]: numbers }));
-  }
+  checkArray(action, name, numbers);
   if (numbers.length !== count) {
     throw new RangeError(
       sentence(action, `${name} must have a number for each channel of each KV head`, {

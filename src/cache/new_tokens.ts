@@ -1,5 +1,5 @@
 /** New keys and values, as every cache takes them. */
-import { checkInteger, checkObject, sentence } from "../base/check.ts";
+import { checkArray, checkInteger, checkObject, sentence } from "../base/check.ts";
 import { checkApart } from "../gpu/apart.ts";
 import type { WgslModule } from "../gpu/compose.ts";
 import type { Gpu } from "../gpu/device.ts";
@@ -50,9 +50,7 @@ export function countsOf(
   lengths: readonly number[],
   { batch, seqLen }: { batch: number; seqLen: number },
 ): number[] {
-  if (!Array.isArray(lengths)) {
-    throw new TypeError(sentence(action, "lengths must be an array", { lengths }));
-  }
+  checkArray(action, "lengths", lengths);
   if (lengths.length !== batch) {
     const rule = "lengths must have a number for each sequence";
     throw new RangeError(sentence(action, rule, { lengths, batch }));

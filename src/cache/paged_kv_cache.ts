@@ -1,4 +1,4 @@
-import { checkInteger, checkObject, sentence } from "../base/check.ts";
+import { checkArray, checkInteger, checkObject, sentence } from "../base/check.ts";
 import { PoolExhaustedError, SnapshotError } from "../base/errors.ts";
 import { once } from "../base/once.ts";
 import { checkEncoder } from "../gpu/bound_work.ts";
@@ -230,9 +230,9 @@ export class PagedKvCache {
   ): Promise<PagedKvCache> {
     checkPool(RESTORE, pool);
     const { gpu } = pool;
-    const checkBytes = boundOf(RESTORE, gpu, options);
+    const checkBound = boundOf(RESTORE, gpu, options);
     const opened = await openPagedSnapshot(snapshot, pool.shape);
-    checkBytes("tables", cacheBytes(pool, opened.options));
+    checkBound("tables", cacheBytes(pool, opened.options));
     return await Owned.make(async (owned) => {
       const cache = owned.keep(await PagedKvCache.#create(pool, opened.options));
       await gpu.guard(RESTORE, () => cache.#fill(opened));
@@ -636,9 +636,7 @@ export class PagedKvCache {
 
   #checkedCounts(counts: readonly number[]): number[] {
     const { batch, capacity } = this.spec;
-    if (!Array.isArray(counts)) {
-      throw new TypeError(sentence(EXTEND, "counts must be an array", { counts }));
-    }
+    checkArray(EXTEND, "counts", counts);
     const added = [...counts];
     if (added.length !== batch) {
       throw new RangeError(
@@ -695,9 +693,7 @@ function heldOf({ pages }: Sequence): number[] {
 }
 
 function checkTokens(action: string, tokens: readonly number[]): void {
-  if (!Array.isArray(tokens)) {
-    throw new TypeError(sentence(action, "tokens must be an array of token ids", { tokens }));
-  }
+  checkArray(action, "tokens", tokens);
   // Of an array with holes, these count too.
   for (let i = 0; i < tokens.length; i++) checkInteger(action, `tokens[${i}]`, tokens[i], 0);
 }

@@ -1,4 +1,4 @@
-import { checkInteger, checkObjects, sentence } from "../base/check.ts";
+import { checkInteger, checkObject, sentence } from "../base/check.ts";
 import type { Gpu } from "../gpu/device.ts";
 
 /** Options of {@linkcode RingKvCache.restore} and `PagedKvCache.restore`. */
@@ -13,7 +13,7 @@ export function boundOf(
   gpu: Gpu,
   options: RestoreOptions,
 ): (what: string, bytes: number) => void {
-  checkObjects(action, { options });
+  checkObject(action, "options", options);
   const { maxBytes = gpu.device.limits.maxBufferSize } = options;
   checkInteger(action, "maxBytes", maxBytes);
   return (what, bytes) => {

@@ -273,9 +273,9 @@ export class RingKvCache implements KvView {
     options: RestoreOptions = {},
   ): Promise<RingKvCache> {
     checkGpu(RESTORE, gpu);
-    const checkBytes = boundOf(RESTORE, gpu, options);
+    const checkBound = boundOf(RESTORE, gpu, options);
     const opened = await openSnapshot(snapshot);
-    checkBytes("keys and values", kvBytes(opened.options, opened.options.capacity));
+    checkBound("keys and values", kvBytes(opened.options, opened.options.capacity));
     return await Owned.make(async (owned) => {
       const cache = owned.keep(await RingKvCache.#create(gpu, opened.options));
       await gpu.guard(RESTORE, () => cache.#fill(opened));

@@ -349,6 +349,7 @@ function fillIn(spec: DecoderSpec, options: BatchOptions): BatchSizes {
     window: windows.every((window) => window === windows[0]) ? windows[0] : undefined,
     ...{ rope: layers.map(({ rope }) => rope), kvCalibration, kvRotation },
   };
+  // For its checks alone: before weights are uploaded, in the name of the batch. The cache fills in its own.
   fillInPaged(CREATE, cache, { ...poolShape(spec), valueDim: headDim, kvDtype });
   return { maxTokens, maxSequences, maxStepTokens, pageSize, numPages, stepsPerRead, cache };
 }

@@ -1,10 +1,8 @@
-import { checkInteger, sentence } from "../base/check.ts";
+import { checkArray, checkInteger, sentence } from "../base/check.ts";
 
 /** Throws a `TypeError` for a value that is no number, and a `RangeError` for a number that is no token of the vocabulary. */
 export function checkTokens(action: string, tokens: readonly number[], vocabSize: number): void {
-  if (!Array.isArray(tokens)) {
-    throw new TypeError(sentence(action, "tokens must be a list", { tokens }));
-  }
+  checkArray(action, "tokens", tokens);
   for (const token of tokens) {
     if (typeof token !== "number") {
       throw new TypeError(sentence(action, "each token must be a number", { token }));

@@ -189,7 +189,7 @@ export class Sampler {
       const { counts, biases } = await this.#adjustments();
       const { vocabSize } = this;
       const offset = 4 * sequence * vocabSize;
-      queue.writeBuffer(counts.buffer, offset, countsOf(tokens, vocabSize));
+      queue.writeBuffer(counts.buffer, offset, tokenCounts(tokens, vocabSize));
       queue.writeBuffer(biases.buffer, offset, biasesOf(sampling.logitBias, vocabSize));
     }
     queue.writeBuffer(
@@ -369,7 +369,7 @@ function wordsOf(sampling: SequenceSampling, vocabSize: number): Uint32Array<Arr
 }
 
 /** How often each token was generated, and a mark of those of the prompt. */
-function countsOf(
+function tokenCounts(
   { prompt, generated }: { prompt: readonly number[]; generated: readonly number[] },
   vocabSize: number,
 ): Uint32Array<ArrayBuffer> {

@@ -1,5 +1,5 @@
 /** The specification of the gradient of an attention. */
-import { checkChoice, sentence } from "../base/check.ts";
+import { checkArray, checkChoice, sentence } from "../base/check.ts";
 import { isQuantized } from "../tensor/quantized.ts";
 import { type AttentionSpec, type FilledSpec, fillIn } from "./spec.ts";
 
@@ -65,9 +65,7 @@ export function fillInGradient(
     throw new TypeError(sentence(ACTION, rule, { scoreMod: scoreMod.name }));
   }
   checkChoice(ACTION, "arithmetic", arithmetic, ["f32"]);
-  if (!Array.isArray(gradients)) {
-    throw new TypeError(sentence(ACTION, "gradients must be an array", { gradients }));
-  }
+  checkArray(ACTION, "gradients", gradients);
   for (const name of gradients) {
     checkChoice(ACTION, "gradients", name, Object.keys(SCORE_GRADIENTS));
     const option = SCORE_GRADIENTS[name as ScoreGradient];

@@ -1,4 +1,11 @@
-import { checkChoice, checkGroups, checkInteger, checkObject, sentence } from "../base/check.ts";
+import {
+  checkArray,
+  checkChoice,
+  checkGroups,
+  checkInteger,
+  checkObject,
+  sentence,
+} from "../base/check.ts";
 import { type FilledScoreSpec, fillInScores, type ScoreSpec } from "../score/score_spec.ts";
 import { type Dtype, DTYPES, KV_DTYPES, type KvDtype } from "../tensor/dtype.ts";
 import { type Layout, LAYOUTS } from "../tensor/layout.ts";
@@ -236,9 +243,7 @@ function checkOwn(spec: OwnSpec): void {
   for (const name of Object.keys(CHOICES) as (keyof typeof CHOICES)[]) {
     checkChoice(ACTION, name, spec[name], CHOICES[name]);
   }
-  if (!Array.isArray(outputs)) {
-    throw new TypeError(sentence(ACTION, "outputs must be an array", { outputs }));
-  }
+  checkArray(ACTION, "outputs", outputs);
   for (const output of outputs) checkChoice(ACTION, "outputs", output, OUTPUTS);
   const asksForStages = stagesOf(outputs).length > 0;
   if (impl === "fused" && asksForStages) {

@@ -1,4 +1,4 @@
-import { checkInteger, sentence } from "../base/check.ts";
+import { checkArray, checkInteger, sentence } from "../base/check.ts";
 import type { HostMask } from "../tensor/tensor.ts";
 
 /** Tokens of a tree: far more than anyone speculates on, and a mask of 256 MiB. */
@@ -26,9 +26,7 @@ const MOST_TOKENS = 2 ** 14;
  */
 export function treeMask(parents: readonly number[]): HostMask {
   const action = "make a tree mask";
-  if (!Array.isArray(parents)) {
-    throw new TypeError(sentence(action, "parents must be an array", { parents }));
-  }
+  checkArray(action, "parents", parents);
   const size = parents.length;
   checkInteger(action, "parents.length", size);
   if (size > MOST_TOKENS) {

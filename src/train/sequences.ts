@@ -1,5 +1,5 @@
 /** Sequences as a decoder reads them and as it is to predict them. */
-import { checkInteger, sentence } from "../base/check.ts";
+import { checkArray, checkInteger, sentence } from "../base/check.ts";
 
 /** A sequence without its last token, and the same a token later: what each token is to be followed by. */
 export interface Pair {
@@ -10,7 +10,7 @@ export interface Pair {
 /**
  * Checks sequences of `seqLen + 1` tokens, and cuts each into what is read and what is predicted.
  *
- * @throws {TypeError} If something is no list of numbers.
+ * @throws {TypeError} If `sequences` is no array, or a token no number.
  * @throws {RangeError} If there are not `count`, or none, one has another length, or a token is not of the vocabulary.
  */
 export function pairsOf(
@@ -18,9 +18,7 @@ export function pairsOf(
   sequences: readonly ArrayLike<number>[],
   { count, seqLen, vocabSize }: { count?: number; seqLen: number; vocabSize: number },
 ): Pair[] {
-  if (!Array.isArray(sequences)) {
-    throw new TypeError(sentence(action, "sequences must be a list", { sequences }));
-  }
+  checkArray(action, "sequences", sequences);
   const { length } = sequences;
   if (length === 0 || (count !== undefined && length !== count)) {
     const rule = count === undefined

@@ -616,7 +616,7 @@ Deno.test("Batch: bad input is an error before anything runs", async () => {
       );
     add({ tokens: [] })("it must have a prompt");
     add({ tokens: [3] })("token=3, vocabSize=3");
-    add({ tokens: "1" }, TypeError)("tokens must be a list");
+    add({ tokens: "1" }, TypeError)("tokens must be an array");
     // The model has room for 8, and the pages for 6.
     assertEquals(batch.maxTokens, 6);
     add({ tokens: [1, 1], maxTokens: 5 })("batch.maxTokens=6");

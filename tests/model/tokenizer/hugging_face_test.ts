@@ -47,7 +47,7 @@ Deno.test("tokenizer.json: tokens are whole numbers of the vocabulary, and texts
     [["1"], TypeError, '"1"'],
     [[1n], TypeError, "1"],
     [[, 1], TypeError, "undefined"],
-    [7, TypeError, "tokens must be a list: current value tokens=7"],
+    [7, TypeError, "tokens must be an array: current value tokens=7"],
     [null, TypeError, "tokens=null"],
   ];
   for (const [tokens, kind, says] of wrong) {
