@@ -556,7 +556,7 @@ Deno.test("parseTokenizer(): refuses what its caller gives wrongly", async () =>
     [{ endOfText: ["2"] }, TypeError, '"2"'],
     [{ endOfText: [-1] }, RangeError, "-1"],
     [{ endOfText: [1.5] }, RangeError, "1.5"],
-    [{ endOfText: 2 }, TypeError, "tokens=2"],
+    [{ endOfText: 2 }, TypeError, "endOfText=2"],
   ];
   for (const [options, kind, says] of wrong) {
     await assertRejects(() => parseJson(LLAMA_JSON, options), kind, says);
