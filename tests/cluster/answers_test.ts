@@ -241,10 +241,10 @@ testNats(
     const workers = await Workers.open(asker, { ...OF, readState, refresh: 10 });
     assertEquals([workers.isDeserted, workers.count], [true, 0]);
     const subscription = silent.connection.subscribe(`$SRV.STATS.test--${OF.name}`);
-    while (workers.isDeserted) await workers.refreshed();
+    await until(() => !workers.isDeserted, "the first worker");
     assertEquals(workers.count, 0);
     subscription.unsubscribe();
-    while (!workers.isDeserted) await workers.refreshed();
+    await until(() => workers.isDeserted, "the last worker's end");
     workers.close();
   },
 );
