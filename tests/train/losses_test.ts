@@ -140,6 +140,34 @@ Deno.test("Loss: an infinite loss has no finite gradient, so that no step follow
   assertEquals((await dLogits.download()).every(Number.isFinite), false);
 });
 
+testRandomly("Loss: a vocabulary of 90,000 on tiles of software", async (random) => {
+  const gpu = await sharedGpu();
+  using tensors = new Tensors();
+  const vocabSize = 90_000;
+  const [student, teacher] = [random.tensor([1, vocabSize]), random.tensor([1, vocabSize])];
+  const label = random.integer(0, vocabSize - 1);
+  const profile = profileOn(gpu, PROFILES.software);
+  const loss = tensors.keep(new Loss(gpu, vocabSize, { profile }));
+  const doubles = (host: { data: Float32Array }) => Float64Array.from(host.data);
+  const expected = {
+    label: crossEntropy(doubles(student), [label], { vocabSize }),
+    teacher: divergenceFromTeacher(doubles(student), doubles(teacher), { vocabSize }),
+  };
+  const logits = (await tensors.upload(student)).buffer;
+  const targets = {
+    label: { labels: (await tensors.upload({ data: [label], shape: [1] }, "u32")).buffer },
+    teacher: { teacher: (await tensors.upload(teacher)).buffer },
+  };
+  for (const target of ["label", "teacher"] as const) {
+    const [losses, dLogits] = [await tensors.poisoned([1]), await tensors.poisoned([1, vocabSize])];
+    const written = { losses: losses.buffer, dLogits: dLogits.buffer };
+    const work = await loss.bind({ logits, ...targets[target], ...written }, 1);
+    await submit((encoder) => work.encode(encoder));
+    assertNear(await losses.download(), expected[target].losses, target, { size: 1 });
+    assertNear(await dLogits.download(), expected[target].dLogits, target);
+  }
+});
+
 Deno.test("Loss: a vocabulary beyond the loops of the software driver is an error", async () => {
   const loss = new Loss(await sharedGpu(), 200_000, { profile: PROFILES.software });
   const buffers = {} as Parameters<Loss["bind"]>[0];
