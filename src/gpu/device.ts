@@ -297,7 +297,7 @@ export class Gpu {
   /**
    * Waits for something that the device is to bring, and for nothing if the device is lost.
    *
-   * @param pending A promise of WebGPU, such as that of `mapAsync`.
+   * @param pending A promise of WebGPU, such as that of `mapAsync`, of this or another realm.
    * @returns What it resolved to.
    * @throws {TypeError} If it is no promise.
    * @throws {DeviceLostError} If the device is lost before.
@@ -314,13 +314,14 @@ export class Gpu {
    * gpu.destroy();
    * ```
    */
-  async waitFor<Value>(pending: Promise<Value>): Promise<Value> {
-    if (!(pending instanceof Promise)) {
+  async waitFor<Value>(pending: PromiseLike<Value>): Promise<Value> {
+    // Those of frames, of contexts of Node's vm and of libraries that replace promises are instances of another class.
+    if (typeof pending?.then !== "function") {
       throw new TypeError(
         sentence("wait for the GPU", "pending must be a promise", { pending }),
       );
     }
-    return await lossOf(this.device).waitFor(pending);
+    return await lossOf(this.device).waitFor(Promise.resolve(pending));
   }
 
   /**

@@ -221,6 +221,23 @@ Deno.test("gpu: two errors are told at once", async () => {
   assertEquals(lines.length, 2);
 });
 
+Deno.test("gpu: waitFor takes promises of other realms, and nothing else", async () => {
+  const gpu = await sharedGpu();
+  // As promises of another realm are: no instances of this one's class.
+  const foreign = <Value>(promise: Promise<Value>): PromiseLike<Value> => ({
+    then: (...handlers) => promise.then(...handlers),
+  });
+  assertEquals(await gpu.waitFor(foreign(Promise.resolve(7))), 7);
+  await assertRejects(() => gpu.waitFor(foreign(Promise.reject(new Error("no")))), Error, "no");
+  for (const none of [undefined, null, 7, {}] as unknown[]) {
+    await assertRejects(
+      () => gpu.waitFor(none as Promise<never>),
+      TypeError,
+      "pending must be a promise",
+    );
+  }
+});
+
 Deno.test("gpu: guard returns what was made", async () => {
   const gpu = await sharedGpu();
   const usage = GPUBufferUsage.STORAGE;
