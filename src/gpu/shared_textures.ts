@@ -15,6 +15,8 @@ interface SharedTexture {
   height: number;
   /** The texture once the device has granted its memory. */
   granted: Promise<GPUTexture>;
+  /** Whether it has: until then the texture may be refused. */
+  isGranted: boolean;
   /** Frees it. */
   destroy(): void;
   users: number;
@@ -50,7 +52,9 @@ export async function sharedTexture(
     },
   });
   try {
-    return await texture.granted;
+    const granted = await texture.granted;
+    texture.isGranted = true;
+    return granted;
   } catch (error) {
     // Whoever comes next tries anew.
     textures.delete(texture);
@@ -66,14 +70,19 @@ export function textureBytesOf(device: GPUDevice): number {
   );
 }
 
-/** The smallest texture that is large enough: lines that a user does not fill, it does not read. */
+/**
+ * The smallest texture that is large enough: lines that a user does not fill, it does not read. None waits for memory that another
+ * asked more of, which may be refused where its own is granted.
+ */
 function fitting(
   textures: Iterable<SharedTexture>,
   wanted: string,
   [wide, high]: readonly [width: number, height: number],
 ): SharedTexture | undefined {
   return [...textures]
-    .filter(({ name, width, height }) => name === wanted && width === wide && height >= high)
+    .filter(({ name, width, height, isGranted }) =>
+      name === wanted && width === wide && (height === high || isGranted && height > high)
+    )
     .toSorted((a, b) => a.height - b.height)[0];
 }
 
@@ -88,5 +97,6 @@ function create(
       ...{ label: name, size: [width, height], format: TEXTURE_FORMAT },
       usage: TEXTURE_USAGE.textureBinding | TEXTURE_USAGE.storageBinding,
     }));
-  return { name, width, height, granted, destroy: () => texture?.destroy(), users: 0 };
+  const destroy = () => texture?.destroy();
+  return { name, width, height, granted, isGranted: false, destroy, users: 0 };
 }

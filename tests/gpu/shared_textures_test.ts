@@ -58,3 +58,25 @@ Deno.test("sharedTexture() tells all who wait that memory was refused, and tries
   await gpu.guard("view the texture", () => granted.createView());
   second.destroy();
 });
+
+Deno.test("sharedTexture() refuses a large one alone, not who asks for less at the same time", async () => {
+  const gpu = await sharedGpu();
+  const { device } = gpu;
+  const { createTexture } = device;
+  const [first, second] = [new Owned(), new Owned()];
+  device.createTexture = (descriptor) => {
+    const [, height] = descriptor.size as [number, number];
+    return createTexture.call(device, { ...descriptor, mipLevelCount: height === 9 ? 99 : 1 });
+  };
+  try {
+    const [, small] = await Promise.all([
+      assertRejects(() => sharedTexture(gpu, first, "some", [4, 9]), GpuWorkError),
+      sharedTexture(gpu, second, "some", [4, 2]),
+    ]);
+    assertEquals(small.height, 2);
+  } finally {
+    device.createTexture = createTexture;
+    first.destroy();
+    second.destroy();
+  }
+});
