@@ -36,8 +36,8 @@ export interface NormOptions {
 
 const LANES = { software: 8, gpu: 64 };
 /**
- * Most packs of a row that a lane holds: with the three numbers that a gradient holds of each, as much as WGSL lets an invocation
- * have.
+ * Most packs of a row that a lane holds: 2 KiB of its private memory. A gradient has three numbers of each element besides, 6 KiB
+ * of the memory of its function. WGSL lets an invocation have 8 KiB of either.
  */
 export const MOST_HELD = 128;
 

@@ -60,7 +60,7 @@ export interface NormGradientBuffers {
 
 /** Fewest rows of a workgroup, whose sums of the gain's gradients are then added up. */
 const LEAST_ROWS = 8;
-/** Lanes that every device has in a workgroup. */
+/** Most lanes of a row, where the device has workgroups of so many: fewer in compatibility mode. */
 const MOST_LANES = 256;
 /** Loops through a row beside those of its moments: it is held, its means are taken, and its gradient is written. */
 const LOOPS = 3;
@@ -96,7 +96,8 @@ export class NormGradient {
   ): Promise<BoundWork> {
     const { kind, eps, profile = this.#gpu.profile } = this.#options;
     const width = this.#width;
-    const lanes = lanesOf(profile, width);
+    const { maxComputeInvocationsPerWorkgroup: most } = this.#gpu.device.limits;
+    const lanes = lanesOf(profile, width, most);
     const on = { subgroupSize: this.#gpu.profile.subgroupSize, longLoads: profile.longLoads };
     const module = normGradientModule({ width, lanes, kind, to }, on);
     const kernel = await Kernel.compile(this.#gpu, module);
@@ -129,12 +130,16 @@ function packsOfLane(width: number, lanes: number): number {
   return Math.ceil(width / packSize(width) / lanes);
 }
 
-/** Lanes that share a row: as many as a norm's, or so many that each can hold its part. */
-function lanesOf(profile: DeviceProfile, width: number): number {
-  const all = [normLanes(profile), 64, MOST_LANES];
+/** Lanes that share a row, of at most `most`: as many as a norm's, or so many that each can hold its part. */
+function lanesOf(profile: DeviceProfile, width: number, most: number): number {
+  const mostLanes = Math.min(MOST_LANES, most);
+  const all = [normLanes(profile), 64, mostLanes];
   const lanes = all.find((lanes) => packsOfLane(width, lanes) <= MOST_HELD);
   if (lanes !== undefined) return lanes;
-  const most = MOST_HELD * MOST_LANES * packSize(width);
-  const rule = "rows must be of at most as many elements as its lanes can hold";
-  throw new RangeError(sentence("compute the gradient of a norm", rule, { width, most }));
+  const rule =
+    "the lanes of a workgroup must hold a row between them (use narrower rows, or a multiple of 4)";
+  const mostElements = MOST_HELD * mostLanes * packSize(width);
+  throw new RangeError(
+    sentence("compute the gradient of a norm", rule, { width, most: mostElements }),
+  );
 }

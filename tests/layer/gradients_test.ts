@@ -18,6 +18,7 @@ import {
   normGradient,
   ropeGradient,
 } from "../../src/reference/layer_gradient.ts";
+import { withLimits } from "../support/buffers.ts";
 import { assertNear, assertSame } from "../support/compare.ts";
 import { sharedGpu } from "../support/gpu.ts";
 import { profileOn, PROFILES } from "../support/plan.ts";
@@ -175,6 +176,9 @@ for (const tiles of TILES) {
     });
   }
 }
+
+/** What devices in compatibility mode have fewer of. */
+const COMPATIBILITY = { maxComputeInvocationsPerWorkgroup: 128 };
 
 testRandomly("NormGradient: rows of which more lanes hold their parts", async (random) => {
   const gpu = await sharedGpu();
@@ -376,5 +380,29 @@ Deno.test("gradients: what a device would leave undone is an error", async () =>
     new NormGradient(gpu, 160_001, { kind: "rms", eps: 1e-6, profile }),
   );
   const all = { x: buffer, dy: buffer, gain: buffer, dx: buffer, dGain: buffer };
-  await assertRejects(() => norm.bind(all, 1), RangeError, "width=160001");
+  const bind = () => norm.bind(all, 1);
+  await assertRejects(
+    bind,
+    RangeError,
+    "a multiple of 4): current values width=160001, most=32768",
+  );
+  await withLimits(COMPATIBILITY, async () => {
+    await assertRejects(bind, RangeError, "width=160001, most=16384");
+  });
+});
+
+Deno.test("NormGradient: as wide a row as lanes hold, without running what drivers compile for long", async () => {
+  const gpu = await sharedGpu();
+  using tensors = new Tensors();
+  const bind = async (width: number) => {
+    const { buffer } = await tensors.poisoned([width]);
+    const profile = PROFILES.software;
+    const norm = tensors.keep(new NormGradient(gpu, width, { kind: "layer", eps: 1e-6, profile }));
+    return norm.bind({ x: buffer, dy: buffer, gain: buffer, dx: buffer, dGain: buffer }, 1);
+  };
+  await bind(131_072);
+  await withLimits(COMPATIBILITY, async () => {
+    await bind(65_536);
+    await assertRejects(() => bind(65_540), RangeError, "width=65540, most=65536");
+  });
 });
