@@ -47,7 +47,7 @@ fn normVectorAt(v: u32, pack: u32) -> Wide {
   return normBiasAt(pack);
 }
 
-// 1 / root mean square
+// It is 1 / root mean square.
 alias TokenMoments = f32;
 
 fn momentsOfTokens(invocation: u32, lane: u32) -> array<TokenMoments, TOKENS> {
@@ -101,7 +101,7 @@ fn normVectorAt(v: u32, pack: u32) -> Wide {
   return normBiasAt(pack);
 }
 
-// The mean about the shift, and 1 / deviation.
+// They are the mean about the shift, and 1 / deviation.
 alias TokenMoments = vec2f;
 
 fn momentsOfTokens(invocation: u32, lane: u32) -> array<TokenMoments, TOKENS> {

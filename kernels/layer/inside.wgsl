@@ -1,4 +1,6 @@
 // inside: the packs between the two projections of a feed-forward layer, and their gradients.
+//
+// Grid: that of each, which runs it. An invocation owns a pack.
 
 // variant gated: the activation of a gate times what it lets through (GLU variants: Shazeer 2020, arXiv 2002.05202).
 //

@@ -12,6 +12,8 @@
 //   clipping  [1]         norm, clip  read
 //
 // Where the norm of the gradients is not finite, all that a step would change stays as it is.
+//
+// Grid: that of each, which runs it. An invocation owns an element.
 struct Params {
   length: u32,
   decay: f32,

@@ -52,7 +52,7 @@ export async function createExecutor(
   };
 }
 
-/** The textures of a program: it fills them before it reads them, so that programs of the same shapes share them. */
+/** The textures of a program: it fills them before it reads them, so that programs share what is large enough. */
 async function texturesOf(
   gpu: Gpu,
   owned: Owned,

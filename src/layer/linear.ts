@@ -109,8 +109,10 @@ export const UNIFORM_TILE = { rows: 32, tokens: 4, lanes: 1, workgroup: 8, token
 
 /**
  * Most tokens that a projection normalises itself, which saves a dispatch. In software the sums of a row are taken from packs that
- * are loaded anyway, and cost a thirtieth of the products at most. On GPUs each of the groups that share tokens takes them anew,
- * half as many operations as products: idle ones in a step of a batch, which waits for weights, but not in a long prompt.
+ * are loaded anyway. A root mean square and its gains cost a thirtieth of the products of 8 rows where invocations broadcast their
+ * inputs, a quarter where each loads its own, and a sixteenth on the tile of uniforms; of fewer rows they cost more. On GPUs each
+ * of the groups that share tokens takes them anew, half as many operations as products: idle ones in a step of a batch, which waits
+ * for weights, but not in a long prompt.
  */
 const MOST_NORMALISED = { software: Infinity, gpu: 64 };
 
