@@ -67,7 +67,12 @@ const LONG_INTEGERS = "wgpu-shader-int64" as GPUFeatureName;
 /** Throws a `TypeError` unless a value is a {@linkcode Gpu}. */
 export function checkGpu(action: string, gpu: unknown): void {
   if (gpu instanceof Gpu) return;
-  const rule = "gpu must be a Gpu (of Gpu.open, or of Gpu.from for a device of your own)";
+  // A package that is loaded twice, as from two versions, has two classes.
+  const isOther = typeof (gpu as Partial<Gpu> | undefined | null)?.device?.createCommandEncoder ===
+    "function";
+  const rule = isOther
+    ? "gpu must be a Gpu of the same copy of the package (load it once, or Gpu.from(gpu.device))"
+    : "gpu must be a Gpu (of Gpu.open, or of Gpu.from for a device of your own)";
   throw new TypeError(sentence(action, rule, { gpu }));
 }
 

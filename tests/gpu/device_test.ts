@@ -21,6 +21,7 @@ import {
   SharedPrefixAttention,
   Tensor,
 } from "../../mod.ts";
+import { checkGpu } from "../../src/gpu/device.ts";
 import { sharedGpu } from "../support/gpu.ts";
 import { printed } from "../support/printed.ts";
 import { within } from "../support/within.ts";
@@ -235,6 +236,16 @@ Deno.test("gpu: waitFor takes promises of other realms, and nothing else", async
       TypeError,
       "pending must be a promise",
     );
+  }
+});
+
+Deno.test("gpu: that of another copy of the package is told from what is none", async () => {
+  const { device } = await sharedGpu();
+  const tell = (gpu: unknown, says: string) =>
+    assertThrows(() => checkGpu("test", gpu), TypeError, says);
+  tell({ device }, "gpu must be a Gpu of the same copy of the package");
+  for (const none of [undefined, null, 7, {}, device, { device: {} }]) {
+    tell(none, "gpu must be a Gpu (of Gpu.open");
   }
 });
 
