@@ -203,13 +203,21 @@ export class PagedPasses {
     });
   }
 
-  /** The kind of a pass: a prefill where as many tiles read each key, in the mean over sequences, as pay for a texture. */
+  /**
+   * The kind of a pass: a prefill where as many tiles read each key, in the mean over sequences, as pay for a texture, in the layers
+   * with most tiles of those that have textures.
+   */
   async #kindOf({ numTokens, numSequences }: PassSize): Promise<PassKind> {
     if (numTokens === numSequences) return "decode";
-    const { plan } = await this.#attention("prefill", this.#options.windowOf(0));
-    if (plan.impl !== "fused" || !plan.texels) return "mixed";
-    const tilesOfKey = numTokens * plan.groupSize / (numSequences * plan.rows * plan.rowGroups);
-    return tilesOfKey < LEAST_TILES ? "mixed" : "prefill";
+    const windows = new Set(this.model.blocks.map((_, layer) => this.#options.windowOf(layer)));
+    let mostTiles = 0;
+    for (const window of windows) {
+      const { plan } = await this.#attention("prefill", window);
+      if (plan.impl !== "fused" || !plan.texels) continue;
+      const tiles = numTokens * plan.groupSize / (numSequences * plan.rows * plan.rowGroups);
+      mostTiles = Math.max(mostTiles, tiles);
+    }
+    return mostTiles < LEAST_TILES ? "mixed" : "prefill";
   }
 
   /**

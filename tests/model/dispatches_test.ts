@@ -180,6 +180,12 @@ testRandomly(
       for (const [tokens, sequences] of [[15, 1], [63, 4], [4, 4]]) {
         assertEquals(await fillsOf(tokens, sequences), [0, 0], `${tokens} of ${sequences}`);
       }
+      // Of a layer whose window few tiles read, in front of one that sees all, the second alone has textures.
+      const windowOf = (layer: number) => layer === 0 ? 2 : undefined;
+      const mixed = await PagedPasses.create(model, owned, cache, { ...options, windowOf });
+      const { work } = await mixed.layers({ numTokens: 64, numSequences: 4 });
+      const filled = work.dispatches.filter(({ kernel }) => kernel.label.startsWith("fill"));
+      assertEquals(filled.length, fills[1]);
     });
   },
 );
