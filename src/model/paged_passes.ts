@@ -204,8 +204,8 @@ export class PagedPasses {
   }
 
   /**
-   * The kind of a pass: a prefill where as many tiles read each key, in the mean over sequences, as pay for a texture, in the layers
-   * with most tiles of those that have textures.
+   * The kind of a pass: a prefill where as many tiles read each key, in the mean over sequences, as pay for a texture. The layers
+   * with most tiles decide, of those that have textures.
    */
   async #kindOf({ numTokens, numSequences }: PassSize): Promise<PassKind> {
     if (numTokens === numSequences) return "decode";
