@@ -188,10 +188,14 @@ Deno.test("reference: the scale is one over the root of the head size", () => {
   assertEquals(scores, Float64Array.of(5));
 });
 
+function zeros(...shape: number[]): { data: Float64Array; shape: number[] } {
+  return { data: new Float64Array(shape.reduce((a, b) => a * b)), shape };
+}
+
 /** Equal keys, so that weights show who sees what. */
 function weightsOf(tokens: number, context: number, options: ReferenceOptions): number[][] {
-  const zeros = (length: number) => ({ data: new Float64Array(length), shape: [1, length, 1, 1] });
-  const inputs = { q: zeros(tokens), k: zeros(context), v: zeros(context) };
+  const kv = zeros(1, context, 1, 1);
+  const inputs = { q: zeros(1, tokens, 1, 1), k: kv, v: kv };
   const { weights } = referenceAttention(inputs, options);
   return Array.from(
     { length: tokens },
@@ -305,7 +309,6 @@ function outputOf(
   masks: Pick<ReferenceInputs, "bias" | "mask" | "lengths">,
   options: ReferenceOptions = {},
 ): number[] {
-  const zeros = (...shape: number[]) => ({ data: new Float64Array(8), shape });
   const v = { data: [0, 1, 0, 1], shape: [2, 2, 1, 1] };
   const inputs = { q: zeros(2, 2, 2, 1), k: zeros(2, 2, 1, 1), v, ...masks };
   const { o } = referenceAttention(inputs, { causal: false, ...options, layout: "BSNH" });
@@ -443,7 +446,6 @@ testRandomly("reference: one row is a row of all", (random) => {
 });
 
 Deno.test("reference: refuses shapes that do not agree", () => {
-  const zeros = (...shape: number[]) => ({ data: new Float64Array(64), shape });
   const q = zeros(1, 1, 4, 2);
   const wrong: [Partial<ReferenceInputs>, typeof TypeError | typeof RangeError, string][] = [
     [{ q: zeros(1, 4, 2) }, TypeError, "four axes"],

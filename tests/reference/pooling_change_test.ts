@@ -136,7 +136,7 @@ testRandomly("poolingChange() refuses shapes that do not agree", (random) => {
   const weights = layer(random, 4);
   const options = { ...SIZES, from: 4, to: 1 };
   const refuses = (change: () => unknown, says: string) => assertThrows(change, RangeError, says);
-  const wrong = { ...inputs, shape: [1, TOKENS, 7] };
+  const wrong = random.tensor([1, TOKENS, 7]);
   refuses(() => poolingChange(weights, wrong, options), "q.weight must have shape [24, 7]");
   refuses(() => poolingChange(weights, inputs, { ...options, numHeads: 6 }), "numHeads=6");
   refuses(() => poolingChange(weights, inputs, { ...options, from: 2 }), "k.weight must have");
