@@ -21,6 +21,7 @@ import { type Random, testRandomly } from "../support/random.ts";
 import { randomSampling } from "../support/sampling.ts";
 import { openStories, testStories } from "../support/stories.ts";
 import { assertText } from "../support/text.ts";
+import { until } from "../support/within.ts";
 
 /** A model whose layers share their rotary positions. */
 const SMALL: DecoderSpec = { ...AWKWARD, contextLen: 60, layers: [{ rope: {} }, { rope: {} }] };
@@ -551,7 +552,7 @@ testRandomly(
         return extend.apply(this, step);
       };
       // Time is counted after each read: here once all is done.
-      while (batch.stats.milliseconds === 0) await new Promise((resolve) => setTimeout(resolve));
+      await until(() => batch.stats.milliseconds > 0, "a step");
       assertEquals([batch.stats.steps, told], [1, []]);
       await tokensOf(batch.add({ tokens: [1], maxTokens: 1 }));
       await settled(batch);

@@ -3,6 +3,7 @@ import { assert, assertEquals, assertGreater, assertRejects } from "@std/assert"
 import { CheckpointError } from "../../mod.ts";
 import { decodeState, encodeState } from "../../src/train/state.ts";
 import { testRandomly } from "../support/random.ts";
+import { until } from "../support/within.ts";
 
 testRandomly("state: what is written comes back, bit for bit", async (random) => {
   const tensors = [[3, 2], [1], [5]].map((shape, i) => ({
@@ -36,9 +37,8 @@ Deno.test("state: a process that is killed while it saves leaves a whole state",
       }).spawn();
       const last = steps.at(-1);
       // Until it has saved once, and then some.
-      while (await stepOf(path).then((step) => step === last || step === undefined)) {
-        await new Promise((resolve) => setTimeout(resolve, 20));
-      }
+      const hasSaved = (step?: number) => step !== last && step !== undefined;
+      await until(() => stepOf(path).then(hasSaved), "a save");
       await new Promise((resolve) => setTimeout(resolve, 7 * i));
       child.kill("SIGKILL");
       await child.status;

@@ -17,6 +17,7 @@ import { run, withModel } from "../../support/commands.ts";
 import { NatsServer, testNats } from "../../support/nats.ts";
 import { RunningCommand } from "../../support/processes.ts";
 import type { Random } from "../../support/random.ts";
+import { until } from "../../support/within.ts";
 
 /** A server with JetStream, and a model. */
 async function withTable(
@@ -91,7 +92,7 @@ async function startWorker(
 /** Resolves when somebody works on a queue. */
 async function worked(queue: JobQueue): Promise<void> {
   const seen = await queue.workers();
-  while (seen.count === 0) await seen.refreshed();
+  await until(() => seen.count > 0, "a worker of the queue");
   seen.close();
 }
 

@@ -7,6 +7,7 @@ import { run, withModel } from "../../support/commands.ts";
 import { NatsServer, testNats } from "../../support/nats.ts";
 import { RunningCommand } from "../../support/processes.ts";
 import { withTextModel } from "../../support/text_model.ts";
+import { until } from "../../support/within.ts";
 
 testNats("worker, serve --nats: killed within answers, the streams are whole", async (random) => {
   await using server = await NatsServer.start();
@@ -125,7 +126,7 @@ testNats(
       await using two = second;
       const far = continued("far", ...nats);
       const results = () => Deno.readTextFile(`${store}/far`).catch(() => "");
-      while ((await results()).split("\n").length < 5) await new Promise((r) => setTimeout(r, 20));
+      await until(async () => (await results()).split("\n").length >= 5, "four results");
       await one.end("SIGKILL");
       const { results: byWorkers } = await far;
       const { results: alone } = await continued("near");
